@@ -1,0 +1,373 @@
+"""The campaign document: what is sent, to whom, over which connections, how fast.
+
+One frozen model, checked as a whole before anything is read or written. The same document comes
+from Python, YAML, JSON or the Prefect form; the form's model is a subclass that only changes how a
+connection or a database is picked.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from email.headerregistry import Address
+from email.utils import parseaddr
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from mailsluice.forms import field_title, form_schema
+
+class Strategy(StrEnum):
+    """How recipients are shared out to the connections."""
+
+    SINGLE = "single"
+    """One connection sends the whole campaign."""
+    PERCENTAGE = "percentage"
+    """Each connection has a percentage; together exactly 100."""
+    ROUND_ROBIN = "round_robin"
+    """Each batch of recipients goes to the next connection in the list."""
+
+
+class UncertainPolicy(StrEnum):
+    """What happens to recipients of whom nobody can know whether they got the mail."""
+
+    HOLD = "hold"
+    """Leave them alone until a person decides."""
+    RESEND = "resend"
+    """Send again: somebody may get the mail twice."""
+    ASSUME_SENT = "assume_sent"
+    """Count them as sent: somebody may not get the mail."""
+
+
+class DownPolicy(StrEnum):
+    """What happens to the recipients of a connection that is down."""
+
+    HOLD = "hold"
+    """They stay on their connection, pending; the run ends Failed and can be retried."""
+    REASSIGN = "reassign"
+    """Those never attempted move to the healthy connections, in proportion; recorded per row."""
+
+
+class Document(BaseModel):
+    """Base of all parts: frozen, no unknown fields, and a schema that forms can show."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        validate_default=True,
+        field_title_generator=field_title,
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return form_schema(schema, handler)
+
+
+class RecipientSource(Document):
+    """Where addresses come from: a CSV or Parquet file, or a query over a stored database."""
+
+    path: str | None = Field(
+        None,
+        title="File",
+        description="A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file, as the worker sees it.",
+    )
+    query: str | None = Field(
+        None, title="Query", description="A SQL SELECT, instead of a file.", max_length=100_000
+    )
+    database: str | None = Field(
+        None, title="Database", description="The database block that the query runs on."
+    )
+    email_column: str = Field(
+        "email", min_length=1, description="The column that holds the e-mail address."
+    )
+    encoding: str = Field(
+        "utf-8",
+        description="Character encoding of a CSV file: utf-8 (with or without BOM), cp1252, ...",
+    )
+    delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] = Field(
+        ",", min_length=1, max_length=1, description="What separates the columns of a CSV file."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.path and (self.query or self.database):
+            raise ValueError("give either a file (path) or a query with its database, not both")
+        if bool(self.query) != bool(self.database):
+            missing = "database" if self.query else "query"
+            raise ValueError(f"a query needs its database and the other way round: add {missing}")
+        return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            raise ValueError(
+                f"unknown encoding {value!r}: use a Python codec name such as utf-8 or cp1252"
+            ) from None
+        return value
+
+    @property
+    def given(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self.path or self.query)
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file is Parquet, told by its name."""
+        return PurePath(self.path or "").suffix.lower() in {".parquet", ".pq"}
+
+
+class Header(Document):
+    """One extra header field, the same for every recipient."""
+
+    name: str = Field(
+        pattern=r"^[!-9;-~]{1,76}$", description="The field's name, for example X-Campaign."
+    )
+    value: str = Field(
+        max_length=900, pattern=r"^[^\r\n\x00]*$", description="The field's value, one line."
+    )
+
+
+_OWN_HEADERS = frozenset(
+    (
+        *("from", "sender", "to", "cc", "bcc", "reply-to", "return-path"),
+        *("subject", "date", "message-id", "list-unsubscribe", "list-unsubscribe-post"),
+        *("mime-version", "content-type", "content-transfer-encoding"),
+    )
+)
+
+
+def parse_mailbox(value: str) -> Address:
+    """Take `Name <user@example.com>` or a bare address apart.
+
+    Raises ValueError where it is neither (RFC 5322 section 3.4).
+    """
+    if re.search(r"[\r\n]", value):
+        raise ValueError("a mailbox is one line: take the line break out")
+    name, address = parseaddr(value)
+    local, at, domain = address.rpartition("@")
+    if not (local and at and domain) or re.search(r"[\s<>,;]", domain):
+        raise ValueError(f"{value!r} is no mailbox: write it as Name <user@example.com>")
+    return Address(display_name=name, username=local, domain=domain)
+
+
+class Message(Document):
+    """What is sent. Subject, HTML, text and the unsubscribe address are Jinja2 templates."""
+
+    sender: str = Field(
+        min_length=3,
+        description="Who it is from: News <news@example.com>. Its address is the envelope sender.",
+    )
+    subject: str = Field(
+        min_length=1, max_length=2_000, description="A template: Hi {{ first_name }}."
+    )
+    html: str | None = Field(
+        None, title="HTML", description="A template, with the columns of the audience as variables."
+    )
+    text: str | None = Field(
+        None, title="Plain text", description="A template; made from the HTML when left empty."
+    )
+    reply_to: str | None = Field(None, description="Where replies go, if not to the sender.")
+    unsubscribe_url: str | None = Field(
+        None,
+        title="Unsubscribe address",
+        description="A template for an https address: adds List-Unsubscribe and one-click"
+        " List-Unsubscribe-Post (RFC 8058).",
+    )
+    headers: tuple[Header, ...] = Field((), description="Extra header fields.")
+    attachments: tuple[str, ...] = Field(
+        (), description="Files sent with every message, as the worker sees them."
+    )
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _mailbox(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_mailbox(value)
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _no_own_headers(cls, value: tuple[Header, ...]) -> tuple[Header, ...]:
+        for header in value:
+            if header.name.lower() in _OWN_HEADERS:
+                raise ValueError(f"header {header.name} is set by Mailsluice itself: leave it out")
+        return value
+
+    @model_validator(mode="after")
+    def _some_body(self) -> Self:
+        if not (self.html or self.text):
+            raise ValueError("the message is empty: give html, text, or both")
+        return self
+
+
+ConnectionName = Annotated[
+    str, Field(min_length=1, max_length=200, description="The SMTP connection block.")
+]
+
+
+Percent = Annotated[
+    Decimal,
+    Field(ge=0, le=100, max_digits=9, decimal_places=6),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}),  # not "number or string"
+]
+
+
+class Route(Document):
+    """One connection of the campaign, with its share in percentage mode."""
+
+    connection: ConnectionName
+    percent: Percent | None = Field(
+        None,
+        description="Share of the recipients, for the strategy 'percentage': 70, or 33.3.",
+    )
+
+
+class Throttle(Document):
+    """The most messages in any trailing window of that length, over all connections together."""
+
+    per_second: int | None = Field(None, ge=1, le=1_000_000, description="In any second.")
+    per_minute: int | None = Field(None, ge=1, le=60_000_000, description="In any minute.")
+    per_hour: int | None = Field(None, ge=1, le=1_000_000_000, description="In any hour.")
+    per_day: int | None = Field(None, ge=1, le=10_000_000_000, description="In any 24 hours.")
+
+
+class Retry(Document):
+    """How often and how long a recipient that the server put off (4xx) is tried again."""
+
+    max_attempts: int = Field(5, ge=1, le=100, description="Attempts in all, the first included.")
+    max_age_hours: float = Field(
+        72, gt=0, le=24 * 30, description="Given up this long after the first attempt."
+    )
+    first_delay_seconds: float = Field(
+        60, gt=0, le=86_400, description="Before the second attempt; doubles with each further one."
+    )
+    max_delay_seconds: float = Field(
+        3_600, gt=0, le=86_400, description="The longest wait between two attempts."
+    )
+
+
+class Campaign(Document):
+    """A campaign: recipients, message, connections and their shares, throttles."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f]*$",
+        description="Its identity: the same name goes on where it stopped. {date} stands for the"
+        " run's scheduled date, for a campaign a week.",
+    )
+    recipients: RecipientSource = Field(description="Who gets it.")
+    exclude: RecipientSource = Field(
+        RecipientSource(), description="Addresses that do not get it, although they are recipients."
+    )
+    message: Message = Field(description="What they get.")
+    strategy: Strategy = Field(
+        Strategy.SINGLE, description="How recipients are shared out to the connections."
+    )
+    routes: tuple[Route, ...] = Field(
+        min_length=1, max_length=100, description="The connections, in order."
+    )
+    batch_size: int = Field(
+        100, ge=1, le=1_000_000, description="Recipients a batch, for the strategy 'round_robin'."
+    )
+    throttle: Throttle = Field(
+        Throttle(), description="Limits of the whole campaign, shared out by share."
+    )
+    retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
+    uncertain: UncertainPolicy = Field(
+        UncertainPolicy.HOLD, description="Recipients in doubt after a crash."
+    )
+    on_connection_down: DownPolicy = Field(
+        DownPolicy.HOLD, description="The recipients of a connection that is down."
+    )
+
+    @field_validator("recipients")
+    @classmethod
+    def _recipients_given(cls, value: RecipientSource) -> RecipientSource:
+        if not value.given:
+            raise ValueError("no recipients: give a file (path), or a query with its database")
+        return value
+
+    @field_validator("routes")
+    @classmethod
+    def _distinct(cls, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        seen: set[str] = set()
+        for route in routes:
+            if route.connection in seen:
+                raise ValueError(
+                    f"connection {route.connection!r} is listed twice: merge the two routes"
+                )
+            seen.add(route.connection)
+        return routes
+
+    @model_validator(mode="after")
+    def _routes_fit_strategy(self) -> Self:
+        if self.strategy is Strategy.PERCENTAGE:
+            self._check_percentages()
+            return self
+        for route in self.routes:
+            if route.percent is not None:
+                raise ValueError(
+                    f"connection {route.connection!r} has a percentage, but the strategy is "
+                    f"{self.strategy.value!r}: remove the percentage or choose 'percentage'"
+                )
+        if self.strategy is Strategy.SINGLE and len(self.routes) > 1:
+            raise ValueError(
+                f"the strategy 'single' takes one connection, not {len(self.routes)}: remove the "
+                "others, or choose 'percentage' or 'round_robin'"
+            )
+        return self
+
+    def _check_percentages(self) -> None:
+        for route in self.routes:
+            if route.percent is None:
+                raise ValueError(
+                    f"connection {route.connection!r} has no percentage: give it one (0 is allowed)"
+                )
+        total = sum((route.percent or Decimal(0) for route in self.routes), Decimal(0))
+        if total != 100:
+            verb = "raise" if total < 100 else "lower"
+            raise ValueError(
+                f"percentages add up to {_plain(total)}, not 100: "
+                f"{verb} one of them by {_plain(abs(100 - total))}"
+            )
+
+    def shares(self) -> dict[str, Decimal]:
+        """Each connection's share of the campaign, as a fraction; together 1 (within 28 digits)."""
+        if self.strategy is Strategy.PERCENTAGE:
+            return {one.connection: (one.percent or Decimal(0)) / 100 for one in self.routes}
+        return {one.connection: Decimal(1) / len(self.routes) for one in self.routes}
+
+    def content(self) -> dict[str, Any]:
+        """What makes this campaign this campaign, as plain JSON values.
+
+        Throttles, retries and policies are left out: an operator may change those and go on.
+        """
+        return self.model_dump(
+            mode="json",
+            exclude={"name", "throttle", "retry", "uncertain", "on_connection_down"},
+        )
+
+
+def _plain(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

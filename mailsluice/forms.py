@@ -1,0 +1,41 @@
+"""JSON schemas that form builders show as plain inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.fields import ComputedFieldInfo, FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+
+def field_title(name: str, _: FieldInfo | ComputedFieldInfo) -> str:
+    """Label a field as people write: `batch_size` is "Batch size"."""
+    return name.replace("_", " ").capitalize()
+
+
+def form_schema(schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """Make a model's JSON schema with one plain type a field and no nulls.
+
+    Form builders show an `anyOf` with null as tabs nobody asked for. A field that may be None is
+    merely not required: leaving it out says the same.
+    """
+    result = handler(schema)
+    properties = handler.resolve_ref_schema(result).get("properties", {})
+    for name, field in properties.items():
+        properties[name] = _without_null(field)
+    return result
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    rest = dict(field)
+    if rest.get("default", ...) is None:
+        del rest["default"]
+    elif isinstance(rest.get("default"), dict):
+        rest["default"] = {key: one for key, one in rest["default"].items() if one is not None}
+    branches = [one for one in field.get("anyOf", ()) if one.get("type") != "null"]
+    if len(branches) != 1:
+        return rest
+    del rest["anyOf"]
+    return {**branches[0], **rest}

@@ -1,0 +1,20 @@
+"""The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
+
+from mailsluice.outbox.campaigns import CampaignRecord, Campaigns
+from mailsluice.outbox.counts import Counts
+from mailsluice.outbox.database import Database, default_url, home
+from mailsluice.outbox.outbox import Claimed, Outbox, Settled
+from mailsluice.outbox.suppressions import Suppressions
+
+__all__ = [
+    "CampaignRecord",
+    "Campaigns",
+    "Claimed",
+    "Counts",
+    "Database",
+    "Outbox",
+    "Settled",
+    "Suppressions",
+    "default_url",
+    "home",
+]

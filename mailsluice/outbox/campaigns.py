@@ -1,0 +1,280 @@
+"""Campaigns as stored: identity, audience, the lease of the run that sends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pandas as pd
+import sqlalchemy as sa
+
+from mailsluice.errors import CampaignBusyError, CampaignDiffersError, OutboxError
+from mailsluice.outbox import bulk
+from mailsluice.outbox.database import Database
+from mailsluice.outbox.schema import campaigns, recipients, rejects, routes
+from mailsluice.status import CampaignStatus, RecipientStatus
+
+LEASE_SECONDS = 45.0
+"""A run that has not renewed its lease for so long is dead; it renews three times as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRecord:
+    """One row of `campaigns`."""
+
+    id: int
+    name: str
+    status: CampaignStatus
+    owner: str | None
+    journal: str | None
+    read_rows: int
+    accepted: int
+    duplicates: int
+    suppressed: int
+    excluded: int
+    invalid: int
+    assignment_digest: str | None
+
+
+_PENDING = RecipientStatus.PENDING.value
+_COLUMNS = [campaigns.c[name] for name in CampaignRecord.__dataclass_fields__]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRecord:
+    """One row of `routes`: what a connection was assigned."""
+
+    connection: str
+    percent: str | None
+    assigned: int
+
+
+class Campaigns:
+    """The `campaigns` table and what belongs to a campaign as a whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, name: str, content: Mapping[str, Any]) -> CampaignRecord:
+        """The campaign of this name, made where there is none.
+
+        Raises CampaignDiffersError where it exists with other content.
+        """
+        with self._database.write() as connection:
+            query: sa.Select[Any] = sa.select(*_COLUMNS, campaigns.c.content)
+            known = connection.execute(query.where(campaigns.c.name == name)).one_or_none()
+            found = known or self._insert(connection, name, content)
+        differing = _differences(orjson.loads(found.content), orjson.loads(_json(content)))
+        if differing:
+            raise CampaignDiffersError(name, differing)
+        return _record(found)
+
+    def _insert(
+        self, connection: sa.Connection, name: str, content: Mapping[str, Any]
+    ) -> sa.Row[Any]:
+        statement = sa.insert(campaigns).values(
+            name=name,
+            status=CampaignStatus.RESOLVING,
+            content=_json(content),
+            created_at=self._database.now,
+        )
+        return connection.execute(statement.returning(*_COLUMNS, campaigns.c.content)).one()
+
+    def get(self, name: str) -> CampaignRecord:
+        """The campaign of this name. Raises OutboxError where there is none."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                sa.select(*_COLUMNS).where(campaigns.c.name == name)
+            ).one_or_none()
+        if found is None:
+            raise OutboxError(f"there is no campaign {name!r} in this database: check its name")
+        return _record(found)
+
+    def acquire(
+        self, campaign_id: int, owner: str, *, journal: str, dead_owner: str | None = None
+    ) -> None:
+        """Make this run the campaign's only one, for LEASE_SECONDS.
+
+        `dead_owner` names an owner that is known to be gone, whatever its lease says. Raises
+        CampaignBusyError where another run holds the lease.
+        """
+        now = self._database.now
+        free = sa.or_(
+            campaigns.c.owner.is_(None),
+            campaigns.c.owner.in_([owner, *([dead_owner] if dead_owner else [])]),
+            campaigns.c.lease_until < now,
+        )
+        with self._database.write() as connection:
+            taken = connection.execute(
+                sa.update(campaigns)
+                .where(campaigns.c.id == campaign_id, free)
+                .values(owner=owner, lease_until=now + LEASE_SECONDS, journal=journal)
+            )
+            if taken.rowcount:
+                return
+            holder = connection.execute(
+                sa.select(campaigns.c.name, campaigns.c.owner).where(campaigns.c.id == campaign_id)
+            ).one()
+        raise CampaignBusyError(holder.name, holder.owner)
+
+    def renew(self, campaign_id: int, owner: str) -> None:
+        """Keep the lease. Raises CampaignBusyError where another run has taken it over."""
+        with self._database.write() as connection:
+            renewed = connection.execute(
+                sa.update(campaigns)
+                .where(campaigns.c.id == campaign_id, campaigns.c.owner == owner)
+                .values(lease_until=self._database.now + LEASE_SECONDS)
+            )
+            if not renewed.rowcount:
+                row = connection.execute(
+                    sa.select(campaigns.c.name, campaigns.c.owner).where(
+                        campaigns.c.id == campaign_id
+                    )
+                ).one()
+                raise CampaignBusyError(row.name, row.owner or "nobody")
+
+    def lease_left(self, campaign_id: int) -> tuple[str | None, float]:
+        """Who holds the lease, and for how many more seconds (0 or less: it has run out)."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(
+                    campaigns.c.owner,
+                    sa.func.coalesce(campaigns.c.lease_until, 0.0) - self._database.now,
+                ).where(campaigns.c.id == campaign_id)
+            ).one()
+        return row[0], float(row[1])
+
+    def release(self, campaign_id: int, owner: str) -> None:
+        """Give the lease back."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(campaigns)
+                .where(campaigns.c.id == campaign_id, campaigns.c.owner == owner)
+                .values(owner=None, lease_until=None)
+            )
+
+    def store_audience(
+        self,
+        campaign_id: int,
+        chunks: Iterable[pd.DataFrame],
+        rejected: Iterable[pd.DataFrame],
+    ) -> None:
+        """Write the recipients in send order and the rejects, replacing what a dead run left.
+
+        `chunks` have the columns email, connection, variables; `rejected` have row, email, reason,
+        detail. A chunk is a transaction: other campaigns go on meanwhile. Nothing is sent before
+        `resolved`.
+        """
+        self._clear(campaign_id)
+        for chunk in chunks:
+            with self._database.write() as connection:
+                bulk.insert(
+                    connection, recipients, chunk.assign(campaign_id=campaign_id, status=_PENDING)
+                )
+        for chunk in rejected:
+            with self._database.write() as connection:
+                bulk.insert(connection, rejects, chunk.assign(campaign_id=campaign_id))
+
+    def _clear(self, campaign_id: int) -> None:
+        with self._database.write() as connection:
+            for table in (recipients, rejects, routes):
+                connection.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
+
+    def resolved(
+        self,
+        campaign_id: int,
+        *,
+        read_rows: int,
+        accepted: int,
+        rejected: Mapping[str, int],
+        assigned: Sequence[RouteRecord],
+        digest: str,
+    ) -> None:
+        """The audience is stored as a whole: from here on the campaign can be sent.
+
+        `rejected` counts by reason: duplicate, suppressed, excluded, invalid. Raises OutboxError
+        where the numbers do not add up.
+        """
+        if read_rows != accepted + sum(rejected.values()):
+            raise OutboxError(
+                f"{read_rows} rows were read, but {accepted} accepted and {dict(rejected)} "
+                "rejected: rows are missing, so nothing is sent. Please report this"
+            )
+        reasons = Counter(rejected)
+        with self._database.write() as connection:
+            stored = connection.execute(
+                sa.select(sa.func.count()).where(recipients.c.campaign_id == campaign_id)
+            ).scalar_one()
+            if stored != accepted:
+                raise OutboxError(f"{accepted} recipients were accepted, but {stored} are stored")
+            for position, route in enumerate(assigned):
+                connection.execute(
+                    sa.insert(routes).values(
+                        campaign_id=campaign_id,
+                        connection=route.connection,
+                        position=position,
+                        percent=route.percent,
+                        assigned=route.assigned,
+                    )
+                )
+            connection.execute(
+                sa.update(campaigns)
+                .where(campaigns.c.id == campaign_id)
+                .values(
+                    status=CampaignStatus.READY,
+                    read_rows=read_rows,
+                    accepted=accepted,
+                    duplicates=reasons["duplicate"],
+                    suppressed=reasons["suppressed"],
+                    excluded=reasons["excluded"],
+                    invalid=reasons["invalid"],
+                    assignment_digest=digest,
+                )
+            )
+
+    def routes(self, campaign_id: int) -> list[RouteRecord]:
+        """What each connection was assigned, in the campaign's order."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(routes.c.connection, routes.c.percent, routes.c.assigned)
+                .where(routes.c.campaign_id == campaign_id)
+                .order_by(routes.c.position)
+            )
+            return [RouteRecord(*row) for row in rows]
+
+    def set_status(self, campaign_id: int, status: CampaignStatus) -> None:
+        """Record where the campaign stands; an ended one gets its end time."""
+        ended = status in (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(campaigns)
+                .where(campaigns.c.id == campaign_id)
+                .values(status=status, ended_at=self._database.now if ended else None)
+            )
+
+
+def _record(row: sa.Row[Any]) -> CampaignRecord:
+    values = {name: getattr(row, name) for name in CampaignRecord.__dataclass_fields__}
+    return CampaignRecord(**{**values, "status": CampaignStatus(row.status)})
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _differences(old: Any, new: Any, path: str = "") -> tuple[str, ...]:
+    """The paths at which two JSON values differ, for example `message.html`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        found = (
+            _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+            for key in keys
+        )
+        return tuple(one for group in found for one in group)
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return tuple(one for i, (a, b) in pairs for one in _differences(a, b, f"{path}[{i}]"))
+    return () if old == new else (path,)

@@ -1,0 +1,151 @@
+"""The engine to the state database, with its schema up to date."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from mailsluice.errors import OutboxError
+
+_MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
+_BUSY_TIMEOUT_SECONDS = 30
+_POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
+
+
+def home() -> Path:
+    """The folder for local state: MAILSLUICE_HOME, by default ~/.mailsluice."""
+    return Path(os.environ.get("MAILSLUICE_HOME") or "~/.mailsluice").expanduser()
+
+
+def default_url() -> str:
+    """MAILSLUICE_DATABASE_URL, or the SQLite file `mailsluice.db` in the home folder."""
+    given = os.environ.get("MAILSLUICE_DATABASE_URL")
+    return given or f"sqlite:///{home() / 'mailsluice.db'}"
+
+
+class Database:
+    """An open state database: SQLite or PostgreSQL, migrated to this version's schema.
+
+    Raises OutboxError where it cannot be reached, is of another kind, or has a newer schema.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.engine = _engine(url or default_url())
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        try:
+            self._migrate()
+        except SQLAlchemyError as error:
+            self.engine.dispose()
+            raise OutboxError(
+                f"the state database {self.engine.url!r} cannot be used: "
+                f"{str(error.__cause__ or error).strip()}. Check MAILSLUICE_DATABASE_URL"
+            ) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that writes; on SQLite it takes the write lock at its start."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Statements that only read."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def now(self) -> sa.ColumnElement[float]:
+        """The database's clock, in seconds since the epoch."""
+        if self.is_sqlite:
+            return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double())
+        return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double())
+
+    def _migrate(self) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", "mailsluice.outbox:migrations")
+        config.attributes["quiet"] = True
+        with self.write() as connection:
+            if not self.is_sqlite:  # several processes may start at once: one migrates
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            self._refuse_newer(connection, config)
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def _refuse_newer(self, connection: sa.Connection, config: alembic.config.Config) -> None:
+        script = alembic.script.ScriptDirectory.from_config(config)
+        current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+        if current is not None and current not in {one.revision for one in script.walk_revisions()}:
+            raise OutboxError(
+                f"the state database {self.engine.url!r} has schema {current!r}, which this "
+                "version of Mailsluice does not know: install the newer version"
+            )
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise OutboxError(
+            f"MAILSLUICE_DATABASE_URL is no SQLAlchemy URL: {error}. Write it as "
+            "sqlite:////folder/mailsluice.db or postgresql://user:password@host/database"
+        ) from error
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return sa.create_engine(parsed, pool_pre_ping=True, **_POOL)
+    raise OutboxError(
+        f"the state database is kept in SQLite or PostgreSQL, not {parsed.get_backend_name()}: "
+        "set MAILSLUICE_DATABASE_URL"
+    )
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise OutboxError("the state database must outlive the process: give SQLite a file")
+    Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **_POOL
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions are ours, see `begin`
+        for pragma in (
+            f"busy_timeout = {_BUSY_TIMEOUT_SECONDS * 1000}",
+            "journal_mode = WAL",
+            "synchronous = FULL",  # a claim must survive the machine before the mail goes out
+            "foreign_keys = ON",
+            "cache_size = -65536",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,131 @@
+"""The tables. Times are seconds since the epoch, by the database's clock.
+
+`recipients.id` grows in send order within a campaign: a connection's next recipients are the next
+ids, and the one index that finds them never changes while a campaign is sent.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives out row ids by itself for a column of exactly this type.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: what makes it this campaign
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    # The audience as it was resolved: read = accepted + the four others.
+    Column("read_rows", BigInteger, nullable=False, server_default="0"),
+    Column("accepted", BigInteger, nullable=False, server_default="0"),
+    Column("duplicates", BigInteger, nullable=False, server_default="0"),
+    Column("suppressed", BigInteger, nullable=False, server_default="0"),
+    Column("excluded", BigInteger, nullable=False, server_default="0"),
+    Column("invalid", BigInteger, nullable=False, server_default="0"),
+    Column("assignment_digest", Text),
+    # The run that sends it now: one at a time.
+    Column("owner", Text),
+    Column("lease_until", Double),
+    Column("journal", Text),  # the local journal that knows about the claims of the last run
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("connection", Text, primary_key=True),
+    Column("position", SmallInteger, nullable=False),
+    Column("percent", Text),  # exact decimal
+    Column("assigned", BigInteger, nullable=False),
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
+    Column("email", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("variables", Text, nullable=False),  # JSON object: column name to text
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("first_attempt_at", Double),
+    Column("next_attempt_at", Double),
+    Column("settled_at", Double),
+    Column("code", SmallInteger),
+    Column("reply", Text),
+    Index("ix_recipients_claim", "campaign_id", "connection", "id"),
+    Index(
+        "ix_recipients_due",
+        "campaign_id",
+        "connection",
+        "next_attempt_at",
+        sqlite_where=text("status = 'deferred'"),
+        postgresql_where=text("status = 'deferred'"),
+    ),
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("row", BigInteger, primary_key=True),  # 1 is the first row of data
+    Column("email", Text, nullable=False),  # as it was read
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column(
+        "recipient_id",
+        ForeignKey("recipients.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("at", Double, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("code", SmallInteger),
+    Column("reply", Text, nullable=False),
+)
+"""History of what was not accepted at once."""
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("email", Text, primary_key=True),  # normalised
+    Column("reason", Text, nullable=False),  # unsubscribed, bounced, complained, manual, ...
+    Column("source", Text, nullable=False),  # who or what says so
+    Column("created_at", Double, nullable=False),
+)
+"""Addresses that get no mail, whatever campaign."""

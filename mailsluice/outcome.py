@@ -1,0 +1,196 @@
+"""What one attempt says about the recipient, and what it says about the connection.
+
+A pure decision from (phase, reply): nothing here waits, reads or writes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where in the SMTP dialogue an attempt ended (RFC 5321 section 3)."""
+
+    CONNECT = "connect"
+    """TCP, greeting, EHLO."""
+    TLS = "tls"
+    """STARTTLS or the TLS handshake, certificate included."""
+    LOGIN = "login"
+    """AUTH."""
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    """The DATA command, up to and without the final dot: the server has no message yet."""
+    BODY = "body"
+    """The final dot may have reached the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt ended."""
+
+    phase: Phase
+    code: int | None
+    """The reply's code; None where no (well-formed) reply came."""
+    text: str
+    """The reply's text, or what broke."""
+    refused_here: bool = False
+    """Given up on our side, because it cannot work as it is: a certificate that does not verify, no
+    STARTTLS, a message larger than the server's SIZE, no SMTPUTF8."""
+
+
+class Verdict(StrEnum):
+    """What an attempt means for its recipient."""
+
+    ACCEPTED = "accepted"
+    """The server took the message over."""
+    DEFERRED = "deferred"
+    """Try again later, on the same connection; an attempt is used."""
+    FAILED = "failed"
+    """Never again; an attempt is used."""
+    UNCERTAIN = "uncertain"
+    """Nobody can know."""
+    UNTOUCHED = "untouched"
+    """The connection's trouble: as if it had never been tried."""
+
+
+class Trouble(StrEnum):
+    """What an attempt means for its connection."""
+
+    NONE = "none"
+    SESSION = "session"
+    """This session is over; open another, with backoff."""
+    THROTTLED = "throttled"
+    """The server asks for less: slow down."""
+    DOWN = "down"
+    """It cannot work as it is set up (login, certificate, sender refused): quarantine at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The decision about one attempt."""
+
+    verdict: Verdict
+    trouble: Trouble = Trouble.NONE
+
+
+ACCEPTED = Outcome(Verdict.ACCEPTED)
+DEFERRED = Outcome(Verdict.DEFERRED)
+DEFERRED_SLOWER = Outcome(Verdict.DEFERRED, Trouble.THROTTLED)
+FAILED = Outcome(Verdict.FAILED)
+UNCERTAIN = Outcome(Verdict.UNCERTAIN, Trouble.SESSION)
+SESSION = Outcome(Verdict.UNTOUCHED, Trouble.SESSION)
+THROTTLED = Outcome(Verdict.UNTOUCHED, Trouble.THROTTLED)
+DOWN = Outcome(Verdict.UNTOUCHED, Trouble.DOWN)
+
+_SETUP = frozenset((Phase.CONNECT, Phase.TLS, Phase.LOGIN))
+_BEFORE_DOT = frozenset((Phase.MAIL, Phase.RCPT, Phase.DATA))
+_BODY = frozenset((Phase.BODY,))
+_MAIL = frozenset((Phase.MAIL,))
+_MESSAGE = _BEFORE_DOT | _BODY
+_ANY = frozenset(Phase)
+
+_SENDERS_STATUS = (
+    r"1\.[78]"  # sender's mailbox or domain is wrong (RFC 3463 section 3.2)
+    r"|7\.([89]|1[1-4])"  # credentials, mechanism, encryption, account, trust (RFC 4954, RFC 5248)
+    r"|7\.2[0-7]"  # DKIM, SPF, reverse DNS, authentication, null MX of the sender (RFC 7372, 7505)
+    r"|7\.(54|57|60|64)"  # relaying, anonymous client, send-as, tenant (Microsoft Exchange)
+)
+_SENDERS_WORDS = re.compile(
+    r"relay(ing)?( access)? denied|unable to relay"
+    # Postfix tells about sender and client at RCPT only (smtpd_delay_reject), all as 5.7.1
+    r"|sender address rejected|client host .*(rejected|blocked)|helo command rejected"
+    # SendGrid, Amazon SES, SparkPost: the sender's domain is not set up there
+    r"|verified sender identity|address is not verified|unconfigured sending domain",
+    re.IGNORECASE,
+)
+_STATUS = re.compile(r"\s*#?([245])\.(\d{1,3}\.\d{1,3})(?!\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One line of the table; the first that matches in full decides."""
+
+    phases: frozenset[Phase]
+    code: str
+    """Pattern of the reply's code; "none" where no reply came, "here" where we refused."""
+    outcome: Outcome
+    status: str = ".*"
+    """Pattern of the enhanced status without its class, "" where there is none (RFC 3463)."""
+    words: re.Pattern[str] | None = None
+    """What the text has to contain."""
+
+    def matches(self, phase: Phase, code: str, status: str, text: str) -> bool:
+        return (
+            phase in self.phases
+            and re.fullmatch(self.code, code) is not None
+            and re.fullmatch(self.status, status) is not None
+            and (self.words is None or self.words.search(text) is not None)
+        )
+
+
+_TABLE = (
+    _Rule(_SETUP, "here", DOWN),
+    _Rule(_MESSAGE, "here", FAILED),
+    # The link broke, a time-out, a malformed reply.
+    _Rule(_BODY, "none", UNCERTAIN),
+    _Rule(_ANY, "none", SESSION),
+    _Rule(_BODY, "2..", ACCEPTED),
+    # 421 is about the service, whatever it answers. In answer to the final dot as well: a server
+    # that took the message over says so first, with 250 (RFC 5321 sections 3.8 and 4.2.5), so the
+    # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long.
+    _Rule(_ANY, "421", SESSION, status=r"[34]\..*"),
+    _Rule(_ANY, "421", THROTTLED),
+    # 432: the user has to change the password; 454 to STARTTLS: no TLS for now, nobody asks for less.
+    _Rule(frozenset((Phase.LOGIN,)), "432", DOWN),
+    _Rule(frozenset((Phase.TLS,)), "4..", SESSION),
+    _Rule(_SETUP, "4..", THROTTLED),
+    _Rule(_SETUP, "5..", DOWN),
+    _Rule(_ANY, "454", THROTTLED),
+    # Not logged in, sender refused, not allowed to relay: the same for every recipient.
+    _Rule(_MESSAGE, "53[0458]", DOWN),
+    _Rule(_MESSAGE, "5..", DOWN, status=_SENDERS_STATUS),
+    _Rule(_MESSAGE, "5..", DOWN, words=_SENDERS_WORDS),
+    # "Bad sequence": we and the server disagree about where we are.
+    _Rule(_BEFORE_DOT, "503", SESSION),
+    # MAIL names the sender and the size, nothing of the recipient (RFC 1870 section 6.1, RFC 6531).
+    _Rule(_MAIL, "552", FAILED),
+    _Rule(_MAIL, "5..", FAILED, status=r"[23]\.[34]|6\.7"),
+    _Rule(_MAIL, "5..", DOWN),
+    _Rule(_MAIL, "4..", THROTTLED),
+    # Policy, or a system that is full or takes no mail for now: later, and less of it.
+    _Rule(_MESSAGE, "4..", DEFERRED_SLOWER, status=r"7\..*|3\.[12]"),
+    _Rule(_MESSAGE, "4..", DEFERRED),
+    _Rule(_MESSAGE, "5..", FAILED),
+    # A code that cannot be there: the replies are out of step with the commands.
+    _Rule(_BODY, ".*", UNCERTAIN),
+    _Rule(_ANY, ".*", SESSION),
+)
+
+
+def classify(attempt: Attempt) -> Outcome:
+    """Decide what an attempt means (RFC 5321 section 4.2, RFC 3463).
+
+    Whatever is the same for every recipient (login, sender, throttling) is the connection's trouble
+    and leaves the recipient untouched. Only the reply to the final dot can accept a message.
+    """
+    if attempt.phase is Phase.BODY and attempt.code == 250:  # nearly all of them
+        return ACCEPTED
+    code = "here" if attempt.refused_here else str(attempt.code or "none")
+    status = enhanced_status(attempt)
+    return next(
+        rule.outcome for rule in _TABLE if rule.matches(attempt.phase, code, status, attempt.text)
+    )
+
+
+def enhanced_status(attempt: Attempt) -> str:
+    """The enhanced status code without its class, such as "7.1" of "550 5.7.1 ..." (RFC 3463).
+
+    Empty where there is none, or where it contradicts the reply's code.
+    """
+    match = _STATUS.match(attempt.text)
+    if match is None or not str(attempt.code).startswith(match[1]):
+        return ""
+    return match[2]

@@ -1,0 +1,1 @@
+"""The wire: one SMTP session at a time. Knows nothing of the outbox."""

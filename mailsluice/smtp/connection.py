@@ -1,0 +1,43 @@
+"""How to reach one SMTP server: what a connection block holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Security(StrEnum):
+    """How a session is encrypted."""
+
+    NONE = "none"
+    """Plain text: for a relay on the same machine or a trusted network."""
+    STARTTLS = "starttls"
+    """Plain greeting, then TLS or nothing (RFC 3207)."""
+    TLS = "tls"
+    """TLS from the first byte (RFC 8314)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One SMTP connection. Limits are trailing windows as the server sees them."""
+
+    name: str
+    host: str
+    port: int
+    security: Security = Security.STARTTLS
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    allow_plain_password: bool = False
+    """Send the password over an unencrypted link all the same."""
+    ca_file: str | None = None
+    """PEM file of the CA to trust instead of the system's; certificates are always verified."""
+    local_hostname: str | None = None
+    """What EHLO says; the machine's name by default."""
+    max_sessions: int = 4
+    messages_per_session: int | None = None
+    """Sessions are closed and opened anew after that many."""
+    per_second: int | None = None
+    per_minute: int | None = None
+    per_hour: int | None = None
+    per_day: int | None = None
+    timeout_seconds: float = 60.0

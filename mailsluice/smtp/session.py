@@ -1,0 +1,58 @@
+"""The narrow interface between the send loop and the wire.
+
+A session pulls its mail from a feed and tells the feed what became of each. So a wire that needs
+one round trip a message (pipelining) and one that needs four look the same from outside.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mailsluice.envelope import Envelope
+from mailsluice.errors import MailsluiceError
+from mailsluice.outcome import Attempt, Phase
+
+
+class SessionError(MailsluiceError):
+    """The session cannot be opened, or is over before its time.
+
+    Every envelope it had taken from the feed has been settled before this is raised.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        super().__init__(f"{attempt.phase.value}: {attempt.code or ''} {attempt.text}".strip())
+
+    @property
+    def phase(self) -> Phase:
+        return self.attempt.phase
+
+
+class Feed(Protocol):
+    """What a session sends from and reports to. One feed a session; all calls on the same loop."""
+
+    async def next(self) -> Envelope | None:
+        """The next envelope, as soon as it may go; None when the session should end."""
+
+    def next_nowait(self) -> Envelope | None:
+        """An envelope that may go this instant, if there is one: for a wire that looks ahead."""
+
+    def dot(self, envelope: Envelope) -> None:
+        """Called right before the final dot of this envelope can reach the transport."""
+
+    def settled(self, envelope: Envelope, attempt: Attempt) -> None:
+        """Called once for each envelope taken, with how it ended."""
+
+
+class Session(Protocol):
+    """A logged-in SMTP session."""
+
+    async def send(self, feed: Feed) -> None:
+        """Send what the feed gives until it gives None, or `messages_per_session` is reached.
+
+        Then QUIT. Raises SessionError where the link breaks or the server ends the session; what
+        was taken from the feed is settled either way.
+        """
+
+    def abort(self) -> None:
+        """Drop the link at once."""
