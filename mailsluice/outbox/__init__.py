@@ -1,9 +1,9 @@
 """The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
 
-from mailsluice.outbox.campaigns import CampaignRecord, Campaigns
+from mailsluice.outbox.campaigns import CampaignRecord, Campaigns, RouteRecord
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database, default_url, home
-from mailsluice.outbox.outbox import Claimed, Outbox, Settled
+from mailsluice.outbox.outbox import Claimed, History, Outbox, Settled
 from mailsluice.outbox.suppressions import Suppressions
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     "Claimed",
     "Counts",
     "Database",
+    "History",
     "Outbox",
+    "RouteRecord",
     "Settled",
     "Suppressions",
     "default_url",

@@ -83,19 +83,21 @@ class Campaigns:
         )
         return connection.execute(statement.returning(*_COLUMNS, campaigns.c.content)).one()
 
+    def find(self, name: str) -> CampaignRecord | None:
+        """The campaign of this name, if there is one."""
+        with self._database.read() as connection:
+            query: sa.Select[Any] = sa.select(*_COLUMNS).where(campaigns.c.name == name)
+            found = connection.execute(query).one_or_none()
+        return None if found is None else _record(found)
+
     def get(self, name: str) -> CampaignRecord:
         """The campaign of this name. Raises OutboxError where there is none."""
-        with self._database.read() as connection:
-            found = connection.execute(
-                sa.select(*_COLUMNS).where(campaigns.c.name == name)
-            ).one_or_none()
+        found = self.find(name)
         if found is None:
             raise OutboxError(f"there is no campaign {name!r} in this database: check its name")
-        return _record(found)
+        return found
 
-    def acquire(
-        self, campaign_id: int, owner: str, *, journal: str, dead_owner: str | None = None
-    ) -> None:
+    def acquire(self, campaign_id: int, owner: str, *, dead_owner: str | None = None) -> None:
         """Make this run the campaign's only one, for LEASE_SECONDS.
 
         `dead_owner` names an owner that is known to be gone, whatever its lease says. Raises
@@ -111,7 +113,7 @@ class Campaigns:
             taken = connection.execute(
                 sa.update(campaigns)
                 .where(campaigns.c.id == campaign_id, free)
-                .values(owner=owner, lease_until=now + LEASE_SECONDS, journal=journal)
+                .values(owner=owner, lease_until=now + LEASE_SECONDS)
             )
             if taken.rowcount:
                 return
@@ -119,6 +121,13 @@ class Campaigns:
                 sa.select(campaigns.c.name, campaigns.c.owner).where(campaigns.c.id == campaign_id)
             ).one()
         raise CampaignBusyError(holder.name, holder.owner)
+
+    def set_journal(self, campaign_id: int, journal: str) -> None:
+        """Record which journal knows about the claims made from here on."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(campaigns).where(campaigns.c.id == campaign_id).values(journal=journal)
+            )
 
     def renew(self, campaign_id: int, owner: str) -> None:
         """Keep the lease. Raises CampaignBusyError where another run has taken it over."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -199,11 +200,22 @@ class Outbox:
         if rows:
             transaction.execute(statement, rows)
 
-    def in_doubt(self) -> list[int]:
-        """The recipients that say `sending`: after a crash, those nobody is sending any more."""
+    def in_doubt(self) -> dict[int, int]:
+        """The recipients that say `sending`, with the attempts made before.
+
+        Where no run is sending, nobody knows what became of them: see the journal.
+        """
+        query = sa.select(recipients.c.id, recipients.c.attempts)
         with self._database.read() as connection:
-            query = sa.select(recipients.c.id).where(self._mine, recipients.c.status == _SENDING)
-            return list(connection.execute(query).scalars())
+            rows = connection.execute(query.where(self._mine, recipients.c.status == _SENDING))
+            return {row.id: row.attempts for row in rows}
+
+    def columns(self) -> list[str]:
+        """The names of the audience's columns: the variables of the message."""
+        query = sa.select(recipients.c.variables).where(self._mine).limit(1)
+        with self._database.read() as connection:
+            variables = connection.execute(query).scalar_one_or_none()
+        return list(orjson.loads(variables)) if variables else []
 
     def next_due_seconds(self, transaction: sa.Connection, connection: str) -> float | None:
         """How long until this connection's next deferred recipient is due; None: there is none."""

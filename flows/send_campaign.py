@@ -1,0 +1,129 @@
+"""The flow that sends a campaign: recipients, connections, subflows, report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from blocks import CampaignForm
+from blocks.loading import load_connections, load_database
+from flows.current import Current, current
+from flows.send_connection import send_connection
+from mailsluice import launch
+from mailsluice.campaign import Campaign
+from mailsluice.errors import CampaignError
+from mailsluice.outbox import Campaigns, Database, home
+from mailsluice.report import Report
+from mailsluice.sending import CampaignRun
+from mailsluice.status import CampaignStatus
+from tasks.assign_connections import assign_connections
+from tasks.report import publish_report
+from tasks.resolve_recipients import resolve_recipients
+
+
+def _run_name() -> str:
+    """The campaign's name, as far as it can be told before the parameters are checked."""
+    campaign = flow_run.get_parameters().get("campaign")
+    name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
+    return _dated(str(name or "campaign"))
+
+
+def _dated(name: str) -> str:
+    return name.replace("{date}", flow_run.get_scheduled_start_time().strftime("%Y-%m-%d"))
+
+
+@flow(name="send-campaign", flow_run_name=_run_name, persist_result=False)
+async def send_campaign(campaign: CampaignForm) -> State[Any]:
+    """Send an e-mail campaign over one or more SMTP connections.
+
+    The same name again goes on where it stopped: nobody gets the mail twice. `{date}` in the name
+    stands for the day this run was scheduled for (UTC).
+    """
+    document = campaign.model_copy(update={"name": _dated(campaign.name)})
+    connections = await load_connections(route.connection for route in document.routes)
+    connect = await _databases(document)
+    database = await asyncio.to_thread(Database)
+    try:
+        async with _prepared(document, database, connect) as run:
+            if run.record.status in _ENDED:
+                return Completed(message=f"nothing to send: campaign {_ENDED[run.record.status]}")
+            columns = await asyncio.to_thread(run.outbox.columns)
+            current.set(Current(run, launch.compiled(document, columns), connections))
+            await _send_all(document)
+            report = await asyncio.to_thread(run.report)
+            await publish_report(report)
+            return _final(report)
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+_ENDED = {
+    CampaignStatus.COMPLETED: "was completed before",
+    CampaignStatus.CANCELLED: "was cancelled, and cancelled is final",
+}
+
+
+async def _databases(document: Campaign) -> Callable[[str], sa.Engine]:
+    names = {document.recipients.database, document.exclude.database} - {None}
+    engines = {name: (await load_database(name)).get_engine() for name in names if name}
+    return engines.__getitem__
+
+
+@asynccontextmanager
+async def _prepared(
+    document: Campaign, database: Database, connect: Callable[[str], sa.Engine]
+) -> AsyncIterator[CampaignRun]:
+    """Make the campaign ready to be sent: recipients stored, each with its connection."""
+    content = await asyncio.to_thread(launch.content, document)
+    record = await asyncio.to_thread(Campaigns(database).find, document.name)
+    is_new = record is None or record.status is CampaignStatus.RESOLVING
+    audience = await resolve_recipients(document, database, connect) if is_new else None
+    try:
+        owner = f"{flow_run.get_name()} ({flow_run.get_id()})"
+        run = await asyncio.to_thread(
+            CampaignRun, database, document, content, owner=owner, home=home()
+        )
+        try:
+            if run.record.status is CampaignStatus.RESOLVING:
+                if audience is None:
+                    raise CampaignError(
+                        f"campaign {document.name!r} was reset meanwhile: try again"
+                    )
+                await assign_connections(run, document, audience)
+            yield run
+        finally:
+            await run.close()
+    finally:
+        if audience:
+            audience.close()
+
+
+async def _send_all(document: Campaign) -> None:
+    """Send over all connections at once; each fails alone."""
+    names = [route.connection for route in document.routes]
+    states = await asyncio.gather(
+        *(send_connection(document.name, name, return_state=True) for name in names)
+    )
+    for name, state in zip(names, states, strict=True):
+        if state.is_failed() or state.is_crashed():
+            get_run_logger().error("%s: %s", name, state.message)
+
+
+def _final(report: Report) -> State[Any]:
+    if report.down:
+        return Failed(message=f"{report.summary()}; {_why(report)}. Retry this run to go on")
+    if report.open:
+        return Failed(message=f"{report.summary()}. Retry this run to go on")
+    return Completed(message=report.summary())
+
+
+def _why(report: Report) -> str:
+    return "; ".join(f"{name} is down: {why}" for name, why in report.down.items())

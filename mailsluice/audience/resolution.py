@@ -1,0 +1,134 @@
+"""Resolving: read the recipients, check them, remove duplicates, exclusions and suppressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import Engine
+
+from mailsluice.audience.address import normalise
+from mailsluice.audience.chunk import Chunk, as_array
+from mailsluice.audience.keys import KeySet, address_keys, domain_keys, repeated
+from mailsluice.audience.resolved import Audience
+from mailsluice.audience.source import read_chunks
+from mailsluice.audience.spool import Spool
+from mailsluice.audience.stored import (
+    ACCEPTED,
+    DUPLICATE,
+    EXCLUDED,
+    INVALID,
+    SCHEMA,
+    SUPPRESSED,
+    stored,
+    stored_malformed,
+)
+from mailsluice.campaign import RecipientSource
+from mailsluice.errors import AudienceError
+
+Suppressed = Callable[["pd.Series[str]"], "pd.Series[bool]"]
+"""Tells which addresses (n,), normalised, are on the suppression list."""
+
+
+def resolve(
+    source: RecipientSource,
+    *,
+    exclude: RecipientSource,
+    suppressed: Suppressed,
+    connect: Callable[[str], Engine],
+) -> Audience:
+    """Read, check and deduplicate the recipients of a campaign.
+
+    Of rows with one address the first counts. `suppressed` tells for a Series of normalised
+    addresses which ones are on the suppression list; `connect` turns a database block's name into
+    an engine. Raises AudienceError where a source cannot be read, or has no rows.
+    """
+    excluded = _excluded(exclude, connect)
+    directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
+    try:
+        reading = _Reading(Spool(Path(directory.name, "rows"), SCHEMA), excluded, suppressed)
+        for chunk in read_chunks(source, connect=connect):
+            reading.add(chunk)
+        reading.spool.close()
+        if not reading.verdicts:
+            raise AudienceError(
+                "the audience is empty: the source has its columns, but no rows; check the file "
+                "or the query"
+            )
+        return _finish(reading, directory)
+    except BaseException:
+        directory.cleanup()
+        raise
+
+
+@dataclass
+class _Reading:
+    """What has been read so far, in buffers that grow in place: no copies, no scattered heap."""
+
+    spool: Spool
+    excluded: KeySet
+    suppressed: Suppressed
+    columns: tuple[str, ...] = ()
+    verdicts: bytearray = field(default_factory=bytearray)
+    """uint8 by stored row."""
+    address_keys: bytearray = field(default_factory=bytearray)
+    """Two uint64 by valid row."""
+    domain_keys: bytearray = field(default_factory=bytearray)
+    """uint64 by valid row."""
+
+    def add(self, chunk: Chunk) -> None:
+        self.columns = tuple(chunk.variables.columns)
+        checked = normalise(chunk.email)
+        valid = (checked["reason"] == "").to_numpy(bool)
+        emails = checked["email"][valid]
+        keys = address_keys(as_array(emails))
+        verdicts = np.full(len(valid), INVALID, np.uint8)
+        verdicts[valid] = np.select(
+            [self.excluded.contains(keys), np.asarray(self.suppressed(emails), bool)],
+            [EXCLUDED, SUPPRESSED],
+            ACCEPTED,
+        )
+        self.address_keys += keys.tobytes()
+        self.domain_keys += domain_keys(as_array(checked["domain"][valid])).tobytes()
+        self._store(stored(chunk, checked), verdicts, chunk.malformed)
+
+    def _store(
+        self, rows: pa.RecordBatch, verdicts: npt.NDArray[np.uint8], malformed: dict[int, str]
+    ) -> None:
+        if malformed:
+            rows = pa.concat_batches([rows, stored_malformed(malformed)])
+            verdicts = np.append(verdicts, np.full(len(malformed), INVALID, np.uint8))
+            order = np.argsort(rows["row"].to_numpy())
+            rows, verdicts = rows.take(order), verdicts[order]
+        self.spool.append(rows)
+        self.verdicts += verdicts.tobytes()
+
+
+def _finish(reading: _Reading, directory: TemporaryDirectory[str]) -> Audience:
+    verdicts = np.frombuffer(reading.verdicts, np.uint8)
+    keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
+    domains = np.frombuffer(reading.domain_keys, np.uint64)
+    duplicates = repeated(keys)
+    valid = verdicts != INVALID
+    verdicts[np.flatnonzero(valid)[duplicates]] = DUPLICATE
+    accepted = verdicts[valid] == ACCEPTED
+    if not accepted.all():
+        keys, domains = keys[accepted], domains[accepted]
+    return Audience(
+        reading.columns, len(verdicts), keys, domains, verdicts, reading.spool, directory
+    )
+
+
+def _excluded(source: RecipientSource, connect: Callable[[str], Engine]) -> KeySet:
+    keys = bytearray()
+    if source.given:
+        for chunk in read_chunks(source, connect=connect):
+            emails = normalise(chunk.email)["email"]
+            keys += address_keys(as_array(emails[emails != ""])).tobytes()
+    return KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2))

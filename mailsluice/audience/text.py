@@ -1,0 +1,47 @@
+"""Values of any type as the text that a template shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mailsluice.audience.chunk import TEXT
+
+
+def to_text(values: pa.Array) -> pa.Array:
+    """Turn a column into text: no value is "", dates are ISO 8601, bool true/false, lists JSON.
+
+    Raises pyarrow.ArrowInvalid where bytes are not UTF-8.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return to_text(values.dictionary_decode())
+    if pa.types.is_timestamp(kind):
+        values = _moments(values)
+    elif pa.types.is_nested(kind):
+        values = pa.array([_json(value) for value in values.to_pylist()], TEXT)
+    return pc.fill_null(values.cast(TEXT), "")
+
+
+def from_objects(values: Sequence[Any]) -> pa.Array:
+    """Turn Python values, as a database driver gives them, into text by the same rules."""
+    try:
+        return to_text(pa.array(values))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # mixed or unknown types
+        return pa.array(["" if value is None else str(value) for value in values], TEXT)
+
+
+def _moments(values: pa.Array) -> pa.Array:
+    zone = "%z" if values.type.tz else ""
+    with suppress(pa.ArrowInvalid):  # it has fractions of a second: they are kept
+        values = values.cast(pa.timestamp("s", values.type.tz))
+    return pc.strftime(values, format=f"%Y-%m-%dT%H:%M:%S{zone}")
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value, default=str).decode()

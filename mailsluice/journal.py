@@ -1,0 +1,156 @@
+"""The local journal: which of the claimed messages may have reached a server.
+
+The outbox commits in groups; between two commits a crash would leave every claimed recipient in
+doubt. This memory-mapped file is written, without a system call, right before a message's final dot
+and right after its reply. It survives the process (the pages are the kernel's), not the machine:
+after a reboot it is not believed. So after a `kill -9` only messages whose dot was out and whose
+reply was not read are uncertain.
+
+A slot holds one message on its way (id, state, check sum); it is free again when the outbox has
+committed the outcome, so the file stays as small as what is in flight.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from mailsluice.errors import MailsluiceError
+
+_MAGIC = b"MSLJ0001"
+_HEADER = struct.Struct("<8s32s36s")  # magic, journal id, boot id
+_HEADER_BYTES = 128
+_SLOT = struct.Struct("<qiI")  # recipient id, state, check sum of both
+_BODY = struct.Struct("<qi")
+_EMPTY = bytes(_SLOT.size)
+_DOT = -1
+_SLOTS = 4096
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class JournalBusyError(MailsluiceError):
+    """A living process on this machine holds the journal."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the journal {path} is held by another process of this machine")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the journal of a dead run knows."""
+
+    journal_id: str
+    replies: Mapping[int, int | None]
+    """Recipient id to the code of the reply to its message; None: the dot was out, no reply read.
+    Who is not in here never had a dot written."""
+
+
+class Journal:
+    """The journal of one campaign on this machine, held by one process at a time.
+
+    Raises JournalBusyError where a living process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise JournalBusyError(path) from None
+        self.evidence = _read(os.pread(self._file, os.fstat(self._file).st_size, 0))
+        """What the last run left; None where it cannot be believed."""
+        self.id = uuid4().hex
+        self._map: mmap.mmap | None = None
+        self._slots: dict[int, int] = {}
+        self._free: list[int] = []
+
+    def start(self) -> None:
+        """Begin anew, for the claims of this run. What the last one left is gone from here on."""
+        os.ftruncate(self._file, 0)
+        self._grow()
+        self._data[: _HEADER.size] = _HEADER.pack(_MAGIC, self.id.encode(), _boot_id())
+        os.fsync(self._file)
+
+    def dot(self, recipient_id: int) -> None:
+        """The final dot of this recipient's message is about to be written."""
+        offset = self._slots.get(recipient_id)
+        if offset is None:  # else it was answered "not now", and goes again
+            if not self._free:
+                self._grow()
+            offset = self._slots[recipient_id] = self._free.pop()
+        self._write(offset, recipient_id, _DOT)
+
+    def reply(self, recipient_id: int, code: int) -> None:
+        """The server answered the message with this code."""
+        self._write(self._slots[recipient_id], recipient_id, code)
+
+    def forget(self, recipient_ids: Iterable[int]) -> None:
+        """The outbox has committed what became of these."""
+        for recipient_id in recipient_ids:
+            offset = self._slots.pop(recipient_id, None)
+            if offset is not None:
+                self._data[offset : offset + _SLOT.size] = _EMPTY
+                self._free.append(offset)
+
+    def so_far(self) -> Evidence | None:
+        """What this journal knows of this run."""
+        return _read(self._data[:])
+
+    def close(self) -> None:
+        """Let go of the journal; another run may take it."""
+        if self._map is not None:
+            self._map.close()
+        os.close(self._file)
+
+    @property
+    def _data(self) -> mmap.mmap:
+        if self._map is None:
+            raise RuntimeError("the journal has not been started")
+        return self._map
+
+    def _write(self, offset: int, recipient_id: int, state: int) -> None:
+        check = zlib.crc32(_BODY.pack(recipient_id, state))
+        _SLOT.pack_into(self._data, offset, recipient_id, state, check)
+
+    def _grow(self) -> None:
+        old = os.fstat(self._file).st_size or _HEADER_BYTES
+        new = old + _SLOTS * _SLOT.size
+        os.posix_fallocate(self._file, 0, new)  # a full disk must not show as a SIGBUS later
+        if self._map is not None:
+            self._map.close()
+        self._map = mmap.mmap(self._file, new)
+        self._free.extend(range(new - _SLOT.size, old - 1, -_SLOT.size))
+
+
+def _read(data: bytes) -> Evidence | None:
+    if len(data) < _HEADER_BYTES:
+        return None
+    magic, journal_id, boot_id = _HEADER.unpack_from(data)
+    if magic != _MAGIC or boot_id != _boot_id():
+        return None
+    replies: dict[int, int | None] = {}
+    for offset in range(_HEADER_BYTES, len(data) - _SLOT.size + 1, _SLOT.size):
+        recipient_id, state, check = _SLOT.unpack_from(data, offset)
+        if not (recipient_id or state or check):
+            continue
+        if check != zlib.crc32(_BODY.pack(recipient_id, state)):
+            return None  # torn: no line of it is believed
+        replies[recipient_id] = None if state == _DOT else state
+    return Evidence(journal_id.decode(), replies)
+
+
+def _boot_id() -> bytes:
+    """What tells one boot of the machine from the next."""
+    try:
+        return _BOOT_ID.read_text().strip().encode().ljust(36)[:36]
+    except OSError:  # no such file on this system: every run counts as another boot
+        return uuid4().hex.encode().ljust(36)

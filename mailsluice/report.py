@@ -1,0 +1,125 @@
+"""What happened to a campaign, as numbers and as a page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mailsluice.status import OPEN, RecipientStatus
+
+_OUTCOMES = (
+    RecipientStatus.SENT,
+    RecipientStatus.FAILED,
+    RecipientStatus.UNCERTAIN,
+    RecipientStatus.DEFERRED,
+    RecipientStatus.PENDING,
+    RecipientStatus.SENDING,
+    RecipientStatus.SUPPRESSED,
+    RecipientStatus.CANCELLED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReport:
+    """One connection's part."""
+
+    connection: str
+    planned: int
+    """Recipients assigned to it at launch."""
+    by_status: Mapping[RecipientStatus, int]
+    """Where its recipients stand now."""
+    seconds: float
+    """How long this run sent over it."""
+    sent_now: int
+    """Messages accepted in this run."""
+    down: str | None
+    """Why it was given up in this run."""
+
+    @property
+    def per_second(self) -> float | None:
+        """Messages a second in this run; None where there were none."""
+        return self.sent_now / self.seconds if self.sent_now and self.seconds else None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole campaign, after a run."""
+
+    campaign: str
+    read_rows: int
+    accepted: int
+    rejected: Mapping[str, int]
+    """Rows that are not in the audience, by reason."""
+    routes: Sequence[RouteReport]
+
+    def of(self, *statuses: RecipientStatus) -> int:
+        """Recipients in one of these states."""
+        return sum(route.by_status.get(one, 0) for route in self.routes for one in statuses)
+
+    @property
+    def open(self) -> int:
+        """Recipients that still wait for their mail."""
+        return self.of(*OPEN)
+
+    @property
+    def sent_now(self) -> int:
+        """Messages accepted in this run."""
+        return sum(route.sent_now for route in self.routes)
+
+    @property
+    def down(self) -> dict[str, str]:
+        """Connections that were given up in this run, and why."""
+        return {route.connection: route.down for route in self.routes if route.down}
+
+    def summary(self) -> str:
+        """One line: how many are in which state."""
+        sent = f"{self.of(RecipientStatus.SENT):,} of {self.accepted:,} sent"
+        others = (f"{self.of(one):,} {one.value}" for one in _OUTCOMES[1:] if self.of(one))
+        return ", ".join([sent, *others])
+
+    def markdown(self) -> str:
+        """The page an operator reads: tables only, no addresses."""
+        head = ["connection", "assigned", "share", *(one.value for one in _OUTCOMES), "rate/s"]
+        rows = [self._row(route) for route in self.routes]
+        rows.append(self._total())
+        lines = [
+            f"# {_cell(self.campaign)}",
+            "",
+            f"**{self.summary()}**",
+            "",
+            _line(head),
+            _line(["---", *["---:"] * (len(head) - 1)]),
+            *(_line(row) for row in rows),
+            "",
+            "## Audience",
+            "",
+            _line(["rows read", "accepted", *self.rejected]),
+            _line(["---:"] * (2 + len(self.rejected))),
+            _line(
+                [f"{n:,}" for n in (self.read_rows, self.accepted, *self.rejected.values())],
+            ),
+        ]
+        if self.down:
+            lines += ["", "## Connections that are down", ""]
+            lines += [f"- **{_cell(name)}**: {_cell(why)}" for name, why in self.down.items()]
+        if self.open:
+            lines += ["", f"{self.open:,} recipients still wait: retry this run to go on."]
+        return "\n".join(lines) + "\n"
+
+    def _row(self, route: RouteReport) -> list[str]:
+        share = f"{route.planned / self.accepted:.2%}" if self.accepted else ""
+        rate = f"{route.per_second:,.1f}" if route.per_second else ""
+        states = [f"{route.by_status.get(one, 0):,}" for one in _OUTCOMES]
+        return [_cell(route.connection), f"{route.planned:,}", share, *states, rate]
+
+    def _total(self) -> list[str]:
+        planned = sum(route.planned for route in self.routes)
+        return ["**all**", f"{planned:,}", "", *(f"{self.of(one):,}" for one in _OUTCOMES), ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

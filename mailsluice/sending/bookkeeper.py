@@ -1,0 +1,222 @@
+"""The one thread that talks to the outbox while a campaign is sent.
+
+Claims and outcomes of all connections share its transactions, a few dozen a second whatever the
+speed. While the database is away nothing new is claimed, so nothing unrecorded goes out; what is
+settled meanwhile waits here, and in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from mailsluice.errors import OutboxError
+from mailsluice.journal import Journal
+from mailsluice.outbox import Claimed, Database, Outbox, Settled
+
+_Result = TypeVar("_Result")
+
+logger = logging.getLogger(__name__)
+
+_COMMIT_SECONDS = 0.02
+_RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
+_HURRIED_RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The answer to a claim."""
+
+    rows: Sequence[Claimed]
+    next_due_seconds: float | None
+    """Where nothing could be claimed: when the next deferred recipient is due; None: never."""
+
+
+@dataclass(slots=True)
+class _Claim:
+    connection: str
+    limit: int
+    answer: asyncio.Future[Batch]
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one transaction does."""
+
+    settled: list[Settled] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    claims: list[_Claim] = field(default_factory=list)
+    flushed: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.settled or self.released or self.claims or self.flushed)
+
+
+class Bookkeeper:
+    """Claims, records and releases recipients of one campaign, in group commits.
+
+    All methods are called on the event loop it was made on, except where said otherwise.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        journal: Journal,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._next = _Round()
+        self._wake = threading.Event()
+        self._closing = False
+        self.hurried = False
+        """Whether to give up soon on a database that is away: the run is to stop."""
+        self._cursors: dict[str, int] = {}
+        self.failure: BaseException | None = None
+        """Why nothing can be recorded any more; claims and flushes raise it."""
+        self.away = False
+        """Whether the database does not answer at the moment."""
+        self._thread = threading.Thread(
+            target=self._work, name="mailsluice-bookkeeper", daemon=True
+        )
+        self._thread.start()
+
+    async def claim(self, connection: str, limit: int) -> Batch:
+        """Take up to `limit` recipients of a connection for sending."""
+        answer: asyncio.Future[Batch] = self._loop.create_future()
+        with self._lock:
+            self._next.claims.append(_Claim(connection, limit, answer))
+        self._wake.set()
+        if self.failure:
+            raise self.failure
+        return await answer
+
+    def settle(self, settled: Settled) -> None:
+        """Record what became of a recipient, with the next group commit."""
+        with self._lock:
+            self._next.settled.append(settled)
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Put claimed recipients back: their message cannot have reached a server."""
+        with self._lock:
+            self._next.released.extend(ids)
+
+    async def flush(self) -> None:
+        """Wait until everything recorded so far is committed."""
+        flushed: asyncio.Future[None] = self._loop.create_future()
+        with self._lock:
+            self._next.flushed.append(flushed)
+        self._wake.set()
+        if self.failure:
+            raise self.failure
+        await flushed
+
+    async def close(self) -> None:
+        """Commit what is left, then end the thread. Gives up on a database that is away."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait(_COMMIT_SECONDS)
+            self._wake.clear()
+            with self._lock:
+                round_, self._next = self._next, _Round()
+            try:
+                if round_:
+                    self._commit(round_)
+            except Exception as error:  # noqa: BLE001 whatever it is, the couriers must hear of it
+                self._fail(round_, error)
+                return
+            if self._closing and not round_:
+                return
+
+    def _commit(self, round_: _Round) -> None:
+        def transact() -> list[Batch]:
+            with self._database.write() as transaction:
+                self._outbox.settle(transaction, round_.settled)
+                self._outbox.release(transaction, round_.released)
+                return [self._claim(transaction, one) for one in round_.claims]
+
+        batches = self._with_patience(transact)
+        for claim, batch in zip(round_.claims, batches, strict=True):
+            new = max((row.id for row in batch.rows if not row.attempts), default=0)
+            self._cursors[claim.connection] = max(new, self._cursors.get(claim.connection, 0))
+        self._loop.call_soon_threadsafe(self._committed, round_, batches)
+
+    def _claim(self, transaction: sa.Connection, claim: _Claim) -> Batch:
+        if claim.answer.cancelled():
+            return Batch((), None)
+        after = self._cursors.get(claim.connection, 0)
+        rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)
+        if not rows and after:  # those put back have lower ids
+            rows = self._outbox.claim(transaction, claim.connection, claim.limit)
+        due = None if rows else self._outbox.next_due_seconds(transaction, claim.connection)
+        return Batch(rows, due)
+
+    def _committed(self, round_: _Round, batches: list[Batch]) -> None:
+        self._journal.forget(one.id for one in round_.settled)
+        for claim, batch in zip(round_.claims, batches, strict=True):
+            if claim.answer.cancelled():
+                self.release(row.id for row in batch.rows)
+            else:
+                claim.answer.set_result(batch)
+        for flushed in round_.flushed:
+            if not flushed.cancelled():
+                flushed.set_result(None)
+
+    def _with_patience(self, action: Callable[[], _Result]) -> _Result:
+        """Repeat an action until the database answers; a few times only when hurried."""
+        for failed in itertools.count():
+            try:
+                result = action()
+            except DBAPIError as error:
+                if not _is_transient(error):
+                    raise
+                if (self.hurried or self._closing) and failed >= _HURRIED_RETRIES:
+                    raise OutboxError(
+                        "the state database is away; what is in the journal is recorded by the next"
+                        f" run on this machine: {error.orig}"
+                    ) from error
+                if not self.away:
+                    logger.warning("the state database is away, sending waits: %s", error.orig)
+                self.away = True
+                time.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
+            else:
+                if self.away:
+                    logger.info("the state database is back")
+                self.away = False
+                return result
+        raise AssertionError("unreachable")
+
+    def _fail(self, round_: _Round, error: BaseException) -> None:
+        self.failure = error
+        with self._lock:
+            later, self._next = self._next, _Round()
+
+        def tell() -> None:
+            for one in (round_, later):
+                waiting: list[asyncio.Future[Any]] = [claim.answer for claim in one.claims]
+                for future in waiting + one.flushed:
+                    if not future.done():
+                        future.set_exception(error)
+
+        self._loop.call_soon_threadsafe(tell)
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    """Whether the same statement may succeed later: the server restarts, a lock, a full disk."""
+    return error.connection_invalidated or isinstance(error, OperationalError)

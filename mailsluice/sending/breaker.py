@@ -1,0 +1,71 @@
+"""Whether a connection may be tried: a circuit breaker (Nygard, "Release It!").
+
+Closed: sessions are opened, after failures with growing delays. After too many failures in a row it
+opens: the connection rests. Then one probe at a time (half open); a success closes it, and after
+the last probe has failed it is down for this run. A connection that has never worked in this run is
+not probed. Pure: the clock and the chance are arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailsluice.outcome import Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """When a connection rests, and when it is given up."""
+
+    failures: int = 6
+    """Failures in a row, without a message settled in between, until it opens."""
+    first_delay_seconds: float = 0.2
+    max_delay_seconds: float = 15.0
+    rest_seconds: float = 30.0
+    """How long an open one rests before a probe; doubles with each failed one."""
+    probes: int = 3
+    """Failed probes until it is down for this run."""
+
+
+class Breaker:
+    """The state of one connection."""
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._has_worked = False
+        self.failures = 0
+        self.retry_at = 0.0
+        """Not before this moment may a session be opened."""
+        self.down: str | None = None
+        """Why the connection is given up for this run; None while it is not."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it rests: then one probe at a time."""
+        return self.failures >= self._settings.failures
+
+    def succeeded(self) -> None:
+        """The server dealt with a message: the connection works."""
+        self._has_worked = True
+        self.failures = 0
+
+    def failed(self, trouble: Trouble, reason: str, now: float, uniform: float) -> None:
+        """A session could not be opened, or broke. `uniform` is a number from 0 to 1.
+
+        Failures within one delay are one: a server that restarts ends all its sessions at once.
+        """
+        if trouble is Trouble.DOWN:
+            self.down = reason
+        if self.down or now < self.retry_at:
+            return
+        self.failures += 1
+        probes = self.failures - self._settings.failures
+        if probes >= (self._settings.probes if self._has_worked else 0):
+            self.down = reason
+        self.retry_at = now + self._delay(probes, uniform)
+
+    def _delay(self, probes: int, uniform: float) -> float:
+        if probes >= 0:
+            return self._settings.rest_seconds * 2.0**probes
+        delay = self._settings.first_delay_seconds * 2.0 ** (self.failures - 1)
+        return min(delay, self._settings.max_delay_seconds) * (0.5 + uniform / 2)

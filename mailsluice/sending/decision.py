@@ -1,0 +1,50 @@
+"""What an attempt does to its recipient's row. Pure."""
+
+from __future__ import annotations
+
+from mailsluice import retry
+from mailsluice.campaign import Retry, UncertainPolicy
+from mailsluice.outbox import Claimed, History, Settled
+from mailsluice.outcome import Attempt, Verdict
+from mailsluice.status import RecipientStatus
+
+AFTER_UNCERTAIN = {
+    UncertainPolicy.HOLD: RecipientStatus.UNCERTAIN,
+    UncertainPolicy.RESEND: RecipientStatus.DEFERRED,
+    UncertainPolicy.ASSUME_SENT: RecipientStatus.SENT,
+}
+
+
+def settle(
+    row: Claimed,
+    attempt: Attempt,
+    verdict: Verdict,
+    *,
+    connection: str,
+    retries: Retry,
+    policy: UncertainPolicy,
+    uniform: float,
+) -> Settled:
+    """The new state of a recipient after an attempt with this verdict.
+
+    `uniform` is a number from [0, 1), for the jitter of the next attempt.
+    """
+    status, delay = _SIMPLE.get(verdict), None
+    if status is None and verdict is Verdict.UNCERTAIN:
+        status = AFTER_UNCERTAIN[policy]
+    if status is None or status is RecipientStatus.DEFERRED:
+        again = retry.decide(row.attempts + 1, row.age_seconds, retries, uniform)
+        status = RecipientStatus.DEFERRED if again else RecipientStatus.FAILED
+        delay = again.delay_seconds if again else None
+    return Settled(
+        row.id,
+        status,
+        row.attempts + 1,
+        attempt.code,
+        attempt.text,
+        delay,
+        None if verdict is Verdict.ACCEPTED else History(connection, attempt.phase, verdict),
+    )
+
+
+_SIMPLE = {Verdict.ACCEPTED: RecipientStatus.SENT, Verdict.FAILED: RecipientStatus.FAILED}

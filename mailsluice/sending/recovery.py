@@ -1,0 +1,68 @@
+"""What becomes of recipients that were `sending` when a run died. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mailsluice.campaign import UncertainPolicy
+from mailsluice.journal import Evidence
+from mailsluice.outbox import History, Settled
+from mailsluice.outcome import Attempt, Phase, Verdict, classify
+from mailsluice.sending.decision import AFTER_UNCERTAIN
+from mailsluice.status import RecipientStatus
+
+_STATUS = {
+    Verdict.ACCEPTED: RecipientStatus.SENT,
+    Verdict.FAILED: RecipientStatus.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The decisions."""
+
+    settled: list[Settled] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    """Recipients whose message cannot have reached a server: pending again."""
+
+    @property
+    def uncertain(self) -> int:
+        """How many stay in doubt."""
+        return sum(one.status is RecipientStatus.UNCERTAIN for one in self.settled)
+
+
+def recover(
+    in_doubt: Mapping[int, int], evidence: Evidence | None, policy: UncertainPolicy
+) -> Recovery:
+    """Decide about each recipient in doubt (id to attempts before).
+
+    The journal's evidence tells claimed from sent. Without evidence to be believed, all of them may
+    have got the mail.
+    """
+    recovery = Recovery()
+    for recipient_id, attempts in in_doubt.items():
+        if evidence is not None and recipient_id not in evidence.replies:
+            recovery.released.append(recipient_id)
+            continue
+        code = evidence.replies[recipient_id] if evidence else None
+        verdict = classify(Attempt(Phase.BODY, code, "")).verdict
+        text = "the run died after this reply" if code else "the run died before the reply was read"
+        if verdict is Verdict.UNCERTAIN:
+            status = AFTER_UNCERTAIN[policy]
+        else:
+            status = _STATUS.get(verdict, RecipientStatus.DEFERRED)
+        recovery.settled.append(
+            Settled(
+                recipient_id,
+                status,
+                attempts + 1,
+                code,
+                text,
+                delay_seconds=0.0 if status is RecipientStatus.DEFERRED else None,
+                history=History("", Phase.BODY, verdict)
+                if verdict is not Verdict.ACCEPTED
+                else None,
+            )
+        )
+    return recovery

@@ -1,0 +1,28 @@
+"""The task that reads and checks the recipients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from mailsluice import launch
+from mailsluice.audience import Audience
+from mailsluice.campaign import Campaign
+from mailsluice.outbox import Database
+
+
+@task(name="resolve-recipients", cache_policy=NO_CACHE, persist_result=False)
+async def resolve_recipients(
+    campaign: Campaign, database: Database, connect: Callable[[str], sa.Engine]
+) -> Audience:
+    """Read the audience of a campaign; see `mailsluice.launch.resolve_audience`."""
+    audience = await asyncio.to_thread(launch.resolve_audience, campaign, database, connect)
+    rejected = ", ".join(f"{number:,} {why}" for why, number in audience.counts().items())
+    get_run_logger().info(
+        "%s rows read: %s accepted, %s", f"{audience.read:,}", f"{len(audience):,}", rejected
+    )
+    return audience

@@ -1,0 +1,394 @@
+"""The contract of the outbox, on every database it is kept in."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.errors import CampaignBusyError, CampaignDiffersError, OutboxError
+from mailsluice.outbox import (
+    Campaigns,
+    Claimed,
+    Database,
+    History,
+    Outbox,
+    RouteRecord,
+    Settled,
+    Suppressions,
+)
+from mailsluice.outbox.schema import attempts, metadata, recipients, rejects
+from mailsluice.status import CampaignStatus, RecipientStatus
+
+Store = Callable[..., Outbox]
+
+
+def audience(number: int, connections: tuple[str, ...] = ("a", "b")) -> pd.DataFrame:
+    """So many recipients, the connections taking turns."""
+    return pd.DataFrame(
+        {
+            "email": [f"user{i}@example.com" for i in range(number)],
+            "connection": [connections[i % len(connections)] for i in range(number)],
+            "variables": ['{"first_name":"Ann"}'] * number,
+        }
+    )
+
+
+@pytest.fixture
+def campaigns(database: Database) -> Campaigns:
+    return Campaigns(database)
+
+
+@pytest.fixture
+def stored(database: Database, campaigns: Campaigns) -> Store:
+    """Stores a campaign of so many recipients, and gives its outbox."""
+
+    def store(number: int = 6, name: str = "spring") -> Outbox:
+        record = campaigns.register(name, {"strategy": "single"})
+        campaigns.store_audience(record.id, [audience(number)], [])
+        campaigns.resolved(
+            record.id,
+            read_rows=number,
+            accepted=number,
+            rejected={},
+            assigned=[
+                RouteRecord("a", "50", (number + 1) // 2),
+                RouteRecord("b", "50", number // 2),
+            ],
+            digest="d",
+        )
+        return Outbox(database, record.id)
+
+    return store
+
+
+def claim(
+    database: Database, outbox: Outbox, connection: str = "a", limit: int = 10
+) -> list[Claimed]:
+    with database.write() as transaction:
+        return outbox.claim(transaction, connection, limit)
+
+
+def settle(database: Database, outbox: Outbox, *settled: Settled) -> None:
+    with database.write() as transaction:
+        outbox.settle(transaction, settled)
+
+
+def row(database: Database, recipient_id: int) -> sa.Row[tuple[object, ...]]:
+    with database.read() as connection:
+        return connection.execute(
+            sa.select(recipients).where(recipients.c.id == recipient_id)
+        ).one()
+
+
+class TestIdentity:
+    def test_the_same_name_with_the_same_content_is_the_same_campaign(
+        self, campaigns: Campaigns
+    ) -> None:
+        first = campaigns.register("spring", {"b": 1, "a": [1, 2]})
+        assert campaigns.register("spring", {"a": [1, 2], "b": 1}).id == first.id
+
+    def test_the_same_name_with_other_content_is_refused_naming_what_differs(
+        self, campaigns: Campaigns
+    ) -> None:
+        old = {"message": {"html": "x", "text": None}, "routes": [{"connection": "a"}]}
+        new = {"message": {"html": "y", "text": None}, "routes": [{"connection": "b"}]}
+        campaigns.register("spring", old)
+        with pytest.raises(CampaignDiffersError, match=r"message\.html, routes\[0\]\.connection"):
+            campaigns.register("spring", new)
+
+    def test_an_unknown_name_is_named(self, campaigns: Campaigns) -> None:
+        with pytest.raises(OutboxError, match="no campaign 'autumn'"):
+            campaigns.get("autumn")
+
+
+class TestAudience:
+    def test_what_was_resolved_is_what_is_stored(self, campaigns: Campaigns, stored: Store) -> None:
+        outbox = stored(5)
+        record = campaigns.get("spring")
+        assert (record.accepted, record.status) == (5, CampaignStatus.READY)
+        assert outbox.counts().by_connection == {
+            "a": {RecipientStatus.PENDING: 3},
+            "b": {RecipientStatus.PENDING: 2},
+        }
+        assert outbox.counts().is_conserved
+        assert outbox.columns() == ["first_name"]
+        assert [one.assigned for one in campaigns.routes(record.id)] == [3, 2]
+
+    def test_a_run_that_died_while_storing_leaves_nothing_behind(
+        self, database: Database, campaigns: Campaigns, stored: Store
+    ) -> None:
+        record = campaigns.register("spring", {"strategy": "single"})
+        campaigns.store_audience(record.id, [audience(4)], [])
+        assert stored(6).counts().of() == 6
+
+    def test_rows_that_are_missing_stop_the_campaign(self, campaigns: Campaigns) -> None:
+        record = campaigns.register("spring", {})
+        campaigns.store_audience(record.id, [audience(4)], [])
+        for read, accepted in ((5, 4), (5, 5)):  # a row not accounted for; one not stored
+            with pytest.raises(OutboxError):
+                campaigns.resolved(
+                    record.id,
+                    read_rows=read,
+                    accepted=accepted,
+                    rejected={},
+                    assigned=[],
+                    digest="",
+                )
+        assert campaigns.get("spring").status is CampaignStatus.RESOLVING
+
+    def test_rejects_can_be_read_afterwards(self, database: Database, campaigns: Campaigns) -> None:
+        record = campaigns.register("spring", {})
+        rejected = pd.DataFrame(
+            {"row": [3], "email": ["no-address"], "reason": ["invalid"], "detail": ["no @"]}
+        )
+        campaigns.store_audience(record.id, [audience(2)], [rejected])
+        with database.read() as connection:
+            found = connection.execute(sa.select(rejects)).one()
+        assert (found.row, found.email, found.reason) == (3, "no-address", "invalid")
+
+    def test_hostile_text_is_stored_as_it_is(
+        self, database: Database, campaigns: Campaigns
+    ) -> None:
+        text = "\"'; DROP TABLE recipients; -- \\ \t\n ✓ 𝕏"
+        record = campaigns.register("spring", {})
+        chunk = audience(1).assign(variables=text)
+        campaigns.store_audience(record.id, [chunk], [])
+        assert claim(database, Outbox(database, record.id))[0].variables == text
+
+
+class TestClaims:
+    def test_recipients_are_claimed_in_send_order_and_only_once(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(8)
+        first, second = claim(database, outbox, limit=3), claim(database, outbox, limit=3)
+        emails = [one.email for one in first + second]
+        assert emails == [f"user{i}@example.com" for i in (0, 2, 4, 6)]
+        assert claim(database, outbox) == []
+        assert set(outbox.in_doubt()) == {one.id for one in first + second}
+
+    def test_a_connection_claims_its_own_recipients_only(
+        self, database: Database, stored: Store
+    ) -> None:
+        assert {one.email for one in claim(database, stored(4), "b")} == {
+            "user1@example.com",
+            "user3@example.com",
+        }
+
+    def test_those_put_back_can_be_claimed_again(self, database: Database, stored: Store) -> None:
+        outbox = stored(4)
+        taken = claim(database, outbox)
+        with database.write() as transaction:
+            outbox.release(transaction, [taken[0].id])
+        assert [one.id for one in claim(database, outbox)] == [taken[0].id]
+
+    def test_claims_go_on_after_a_cursor(self, database: Database, stored: Store) -> None:
+        outbox = stored(8)
+        with database.write() as transaction:
+            first = outbox.claim(transaction, "a", 1)
+            rest = outbox.claim(transaction, "a", 10, first[0].id + 2)
+        assert [one.email for one in rest] == ["user4@example.com", "user6@example.com"]
+
+    def test_who_is_suppressed_after_the_launch_is_not_sent_to(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(8)
+        suppressions = Suppressions(database)
+        emails = ["user0@example.com", "user4@example.com"]
+        assert suppressions.add(emails, reason="unsubscribed", source="link") == 2
+        assert [one.email for one in claim(database, outbox, limit=2)] == [
+            "user2@example.com",
+            "user6@example.com",
+        ]
+        assert outbox.counts().of(RecipientStatus.SUPPRESSED) == 2
+
+    def test_a_claim_that_is_rolled_back_took_nothing(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(4)
+        with database.engine.connect() as connection, connection.begin() as transaction:
+            assert outbox.claim(connection, "a", 10)
+            transaction.rollback()
+        assert outbox.in_doubt() == {}
+
+
+class TestOutcomes:
+    def test_an_outcome_is_recorded_with_code_and_reply(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored()
+        one = claim(database, outbox)[0]
+        settle(
+            database,
+            outbox,
+            Settled(one.id, RecipientStatus.SENT, 1, 250, "2.0.0 queued as 1ABC"),
+        )
+        found = row(database, one.id)
+        assert (found.status, found.attempts, found.code) == ("sent", 1, 250)
+        assert found.reply == "2.0.0 queued as 1ABC"
+        assert found.settled_at is not None
+        assert found.first_attempt_at == pytest.approx(found.settled_at, abs=1)
+
+    def test_a_deferred_recipient_comes_back_when_it_is_due(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(2)
+        one = claim(database, outbox)[0]
+        later = Settled(one.id, RecipientStatus.DEFERRED, 1, 450, "later", 3_600.0)
+        settle(database, outbox, later)
+        with database.write() as transaction:
+            due = outbox.next_due_seconds(transaction, "a")
+        assert due == pytest.approx(3_600, abs=30)
+        assert claim(database, outbox) == []
+        with database.write() as transaction:
+            transaction.execute(sa.update(recipients).values(next_attempt_at=1.0))
+        again = claim(database, outbox)
+        assert [(found.id, found.attempts) for found in again] == [(one.id, 1)]
+
+    def test_nothing_is_due_where_nothing_is_deferred(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored()
+        with database.write() as transaction:
+            assert outbox.next_due_seconds(transaction, "a") is None
+
+    def test_what_was_not_accepted_at_once_keeps_its_history(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(2)
+        one = claim(database, outbox)[0]
+        history = History("a", "rcpt", "deferred")
+        settle(
+            database,
+            outbox,
+            Settled(one.id, RecipientStatus.DEFERRED, 1, 450, "4.2.2 full", 0.0, history),
+        )
+        settle_again = claim(database, outbox)[0]
+        settle(database, outbox, Settled(settle_again.id, RecipientStatus.SENT, 2, 250, "ok"))
+        with database.read() as connection:
+            kept = connection.execute(sa.select(attempts)).all()
+        assert [(found.recipient_id, found.code, found.verdict) for found in kept] == [
+            (one.id, 450, "deferred")
+        ]
+
+    def test_a_settled_recipient_is_not_settled_again(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored()
+        one = claim(database, outbox)[0]
+        settle(database, outbox, Settled(one.id, RecipientStatus.SENT, 1, 250, "ok"))
+        settle(database, outbox, Settled(one.id, RecipientStatus.FAILED, 1, 550, "no"))
+        assert row(database, one.id).status == "sent"
+
+    def test_cancelling_gives_up_only_those_who_wait(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(8)
+        first, second, *_ = claim(database, outbox)
+        settle(
+            database,
+            outbox,
+            Settled(first.id, RecipientStatus.SENT, 1, 250, "ok"),
+            Settled(second.id, RecipientStatus.DEFERRED, 1, 450, "later", 60.0),
+        )
+        assert outbox.cancel() == 5
+        counts = outbox.counts()
+        assert counts.of(RecipientStatus.CANCELLED) == 5
+        assert counts.of(RecipientStatus.SENT) == 1
+        assert counts.is_conserved
+
+
+class TestLease:
+    def test_one_run_at_a_time_naming_the_first(self, campaigns: Campaigns, stored: Store) -> None:
+        stored()
+        record = campaigns.get("spring")
+        campaigns.acquire(record.id, "first run")
+        with pytest.raises(CampaignBusyError, match="'first run'"):
+            campaigns.acquire(record.id, "second run")
+        campaigns.acquire(record.id, "first run")
+        campaigns.release(record.id, "first run")
+        campaigns.acquire(record.id, "second run")
+
+    def test_a_lease_that_ran_out_can_be_taken_over(
+        self, database: Database, campaigns: Campaigns, stored: Store
+    ) -> None:
+        stored()
+        record = campaigns.get("spring")
+        campaigns.acquire(record.id, "first run")
+        with database.write() as transaction:
+            transaction.execute(sa.text("UPDATE campaigns SET lease_until = 1"))
+        campaigns.acquire(record.id, "second run")
+        with pytest.raises(CampaignBusyError, match="'second run'"):
+            campaigns.renew(record.id, "first run")
+
+    def test_a_holder_known_to_be_dead_is_replaced_at_once(
+        self, campaigns: Campaigns, stored: Store
+    ) -> None:
+        stored()
+        record = campaigns.get("spring")
+        campaigns.acquire(record.id, "first run")
+        campaigns.acquire(record.id, "second run", dead_owner="first run")
+        assert campaigns.get("spring").owner == "second run"
+
+
+class TestSuppressions:
+    def test_the_list_tells_who_is_on_it(self, database: Database) -> None:
+        suppressions = Suppressions(database)
+        emails = pd.Series(["a@example.com", "b@example.com"])
+        assert suppressions.mask(emails).tolist() == [False, False]
+        suppressions.add(["b@example.com"], reason="bounced", source="test")
+        assert suppressions.mask(emails).tolist() == [False, True]
+
+    def test_adding_twice_keeps_the_first_reason(self, database: Database) -> None:
+        suppressions = Suppressions(database)
+        assert suppressions.add(["a@example.com"], reason="bounced", source="x") == 1
+        assert suppressions.add(["a@example.com"], reason="manual", source="y") == 0
+
+
+def open_and_close(url: str) -> None:
+    Database(url).close()
+
+
+class TestSchema:
+    def test_the_migrations_make_the_tables_of_the_schema(self, database: Database) -> None:
+        inspector = sa.inspect(database.engine)
+        for table in metadata.tables.values():
+            found = {one["name"]: one for one in inspector.get_columns(table.name)}
+            assert set(found) == set(table.columns.keys())
+            for column in table.columns:
+                assert found[column.name]["nullable"] == column.nullable, column
+            assert {one["name"] for one in inspector.get_indexes(table.name)} >= {
+                index.name for index in table.indexes
+            }
+
+    def test_several_processes_may_start_at_once(self, database_url: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(4) as pool:
+            pool.map(open_and_close, [database_url] * 4)
+        with Database(database_url) as database:
+            assert sa.inspect(database.engine).has_table("recipients")
+
+    def test_a_newer_schema_is_refused(self, database_url: str) -> None:
+        with Database(database_url) as database, database.write() as transaction:
+            transaction.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(OutboxError, match="install the newer version"):
+            Database(database_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("nonsense", "no SQLAlchemy URL"),
+        ("mysql://localhost/x", "SQLite or PostgreSQL, not mysql"),
+        ("sqlite://", "give SQLite a file"),
+        ("postgresql://u:secret@127.0.0.1:1/x", "cannot be used"),  # nobody listens there
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused(url: str, complaint: str) -> None:
+    with pytest.raises(OutboxError, match=complaint) as caught:
+        Database(url)
+    assert "secret" not in str(caught.value)

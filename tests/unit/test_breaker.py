@@ -1,0 +1,66 @@
+"""When a connection is tried, rested and given up."""
+
+from __future__ import annotations
+
+from mailsluice.outcome import Trouble
+from mailsluice.sending.breaker import Breaker, BreakerSettings
+
+SETTINGS = BreakerSettings(failures=3, first_delay_seconds=1, max_delay_seconds=8, probes=2)
+
+
+def fail(breaker: Breaker, times: int = 1, trouble: Trouble = Trouble.SESSION) -> None:
+    """Fail so often, each time as soon as it may be tried again."""
+    for _ in range(times):
+        breaker.failed(trouble, "link lost", breaker.retry_at, 1.0)
+
+
+def test_a_wrong_setting_gives_the_connection_up_at_once() -> None:
+    breaker = Breaker(SETTINGS)
+    fail(breaker, trouble=Trouble.DOWN)
+    assert breaker.down == "link lost"
+
+
+def test_delays_double_from_failure_to_failure() -> None:
+    breaker = Breaker(SETTINGS)
+    breaker.succeeded()
+    fail(breaker)
+    first = breaker.retry_at
+    fail(breaker)
+    assert (first, breaker.retry_at - first) == (1.0, 2.0)
+
+
+def test_failures_at_the_same_time_are_one() -> None:
+    breaker = Breaker(SETTINGS)
+    for _ in range(20):
+        breaker.failed(Trouble.SESSION, "link lost", 0.0, 1.0)
+    assert breaker.failures == 1
+
+
+def test_a_connection_that_never_worked_is_given_up_without_probes() -> None:
+    breaker = Breaker(SETTINGS)
+    fail(breaker, 2)
+    assert breaker.down is None
+    fail(breaker)
+    assert breaker.down == "link lost"
+
+
+def test_one_that_worked_before_rests_and_is_probed() -> None:
+    breaker = Breaker(SETTINGS)
+    breaker.succeeded()
+    fail(breaker, 3)
+    assert breaker.is_open
+    assert breaker.down is None
+    fail(breaker)
+    assert breaker.down is None
+    fail(breaker)
+    assert breaker.down == "link lost"
+
+
+def test_a_successful_probe_closes_it_again() -> None:
+    breaker = Breaker(SETTINGS)
+    breaker.succeeded()
+    fail(breaker, 3)
+    breaker.succeeded()
+    assert not breaker.is_open
+    fail(breaker, 2)
+    assert breaker.down is None

@@ -1,0 +1,134 @@
+"""What survives the process, and what is believed of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mailsluice import journal as module
+from mailsluice.journal import Journal, JournalBusyError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journals" / "one.journal"
+
+
+def test_a_new_journal_has_no_evidence(path: Path) -> None:
+    journal = Journal(path)
+    assert journal.evidence is None
+    journal.close()
+
+
+def test_the_next_run_reads_what_the_last_one_was_doing(path: Path) -> None:
+    first = Journal(path)
+    first.start()
+    first.dot(7)
+    first.dot(8)
+    first.reply(8, 250)
+    first.dot(9)
+    first.reply(9, 450)
+    first.close()  # what a killed process leaves is the same: nothing is written at the end
+    second = Journal(path)
+    assert second.evidence is not None
+    assert second.evidence.journal_id == first.id
+    assert second.evidence.replies == {7: None, 8: 250, 9: 450}
+    second.close()
+
+
+def test_a_killed_process_leaves_its_journal_behind(path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        journal = Journal(path)
+        journal.start()
+        journal.dot(1)
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    journal = Journal(path)
+    assert journal.evidence is not None
+    assert journal.evidence.replies == {1: None}
+    journal.close()
+
+
+def test_what_the_outbox_has_committed_is_forgotten_and_its_slot_used_again(path: Path) -> None:
+    journal = Journal(path)
+    journal.start()
+    size = path.stat().st_size
+    for recipient in range(20_000):
+        journal.dot(recipient)
+        journal.reply(recipient, 250)
+        journal.forget([recipient])
+    journal.forget([123_456])  # never had a dot
+    assert path.stat().st_size == size
+    assert journal.so_far() is not None
+    assert journal.so_far().replies == {}  # type: ignore[union-attr]
+    journal.close()
+
+
+def test_it_grows_with_what_is_in_flight(path: Path) -> None:
+    journal = Journal(path)
+    journal.start()
+    for recipient in range(10_000):
+        journal.dot(recipient)
+    assert len(journal.so_far().replies) == 10_000  # type: ignore[union-attr]
+    journal.close()
+
+
+def test_a_message_that_goes_again_is_in_doubt_again(path: Path) -> None:
+    journal = Journal(path)
+    journal.start()
+    journal.dot(5)
+    journal.reply(5, 421)
+    journal.dot(5)
+    assert journal.so_far().replies == {5: None}  # type: ignore[union-attr]
+    journal.close()
+
+
+def test_a_torn_journal_is_not_believed(path: Path) -> None:
+    first = Journal(path)
+    first.start()
+    first.dot(7)
+    first.close()
+    content = bytearray(path.read_bytes())
+    content[content.index((7).to_bytes(8, "little"), 128)] ^= 0xFF
+    path.write_bytes(content)
+    second = Journal(path)
+    assert second.evidence is None
+    second.close()
+
+
+def test_a_journal_from_before_a_reboot_is_not_believed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Journal(path)
+    first.start()
+    first.close()
+    monkeypatch.setattr(module, "_boot_id", lambda: b"another boot".ljust(36))
+    second = Journal(path)
+    assert second.evidence is None
+    second.close()
+
+
+def test_a_living_holder_keeps_others_out(path: Path) -> None:
+    journal = Journal(path)
+    with pytest.raises(JournalBusyError):
+        Journal(path)
+    journal.close()
+    Journal(path).close()
+
+
+def test_starting_anew_drops_the_old_evidence(path: Path) -> None:
+    first = Journal(path)
+    first.start()
+    first.dot(7)
+    first.close()
+    second = Journal(path)
+    second.start()
+    second.close()
+    third = Journal(path)
+    assert third.evidence is not None
+    assert third.evidence.journal_id == second.id
+    assert third.evidence.replies == {}
+    third.close()
