@@ -45,7 +45,8 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
     """Send an e-mail campaign over one or more SMTP connections.
 
     The same name again goes on where it stopped: nobody gets the mail twice. `{date}` in the name
-    stands for the day this run was scheduled for (UTC).
+    stands for the day this run was scheduled for (UTC). Returns the `Report`, unless the campaign
+    had ended before.
     """
     document = campaign.model_copy(update={"name": _dated(campaign.name)})
     connections = await load_connections(route.connection for route in document.routes)
@@ -102,7 +103,7 @@ async def _prepared(
         finally:
             await run.close()
     finally:
-        if audience:
+        if audience is not None:
             audience.close()
 
 
@@ -122,7 +123,7 @@ def _final(report: Report) -> State[Any]:
         return Failed(message=f"{report.summary()}; {_why(report)}. Retry this run to go on")
     if report.open:
         return Failed(message=f"{report.summary()}. Retry this run to go on")
-    return Completed(message=report.summary())
+    return Completed(message=report.summary(), data=report)
 
 
 def _why(report: Report) -> str:

@@ -26,7 +26,7 @@ Routes = npt.NDArray[np.int16]
 _BLOCK = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
     """The decision about a whole audience of n recipients."""
 

@@ -30,6 +30,7 @@ from pydantic_core import core_schema
 
 from mailsluice.forms import field_title, form_schema
 
+
 class Strategy(StrEnum):
     """How recipients are shared out to the connections."""
 
@@ -94,7 +95,10 @@ class RecipientSource(Document):
         None, title="Database", description="The database block that the query runs on."
     )
     email_column: str = Field(
-        "email", min_length=1, description="The column that holds the e-mail address."
+        "email",
+        min_length=1,
+        title="E-mail column",
+        description="The column that holds the e-mail address.",
     )
     encoding: str = Field(
         "utf-8",
@@ -294,10 +298,14 @@ class Campaign(Document):
     )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(
-        UncertainPolicy.HOLD, description="Recipients in doubt after a crash."
+        UncertainPolicy.HOLD,
+        title="Recipients in doubt",
+        description="Those of whom, after a crash, nobody can know whether they got the mail.",
     )
     on_connection_down: DownPolicy = Field(
-        DownPolicy.HOLD, description="The recipients of a connection that is down."
+        DownPolicy.HOLD,
+        title="When a connection is down",
+        description="What happens to its recipients.",
     )
 
     @field_validator("recipients")

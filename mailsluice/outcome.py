@@ -143,7 +143,7 @@ _TABLE = (
     # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long.
     _Rule(_ANY, "421", SESSION, status=r"[34]\..*"),
     _Rule(_ANY, "421", THROTTLED),
-    # 432: the user has to change the password; 454 to STARTTLS: no TLS for now, nobody asks for less.
+    # 432: the user has to change the password. 454 to STARTTLS: no TLS for now, not "less mail".
     _Rule(frozenset((Phase.LOGIN,)), "432", DOWN),
     _Rule(frozenset((Phase.TLS,)), "4..", SESSION),
     _Rule(_SETUP, "4..", THROTTLED),

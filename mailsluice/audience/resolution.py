@@ -86,7 +86,7 @@ class _Reading:
         self.columns = tuple(chunk.variables.columns)
         checked = normalise(chunk.email)
         valid = (checked["reason"] == "").to_numpy(bool)
-        emails = checked["email"][valid]
+        emails = checked["email"][valid].reset_index(drop=True)
         keys = address_keys(as_array(emails))
         verdicts = np.full(len(valid), INVALID, np.uint8)
         verdicts[valid] = np.select(

@@ -21,7 +21,7 @@ from mailsluice.audience.spool import Spool
 from mailsluice.audience.stored import ACCEPTED, VERDICTS, RejectReason, rejects
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audience:
     """Who gets a campaign. Close it (or use `with`) to remove its temporary file."""
 

@@ -6,22 +6,27 @@ one round trip a message (pipelining) and one that needs four look the same from
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from mailsluice.envelope import Envelope
 from mailsluice.errors import MailsluiceError
 from mailsluice.outcome import Attempt, Phase
 
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
+
 
 class SessionError(MailsluiceError):
     """The session cannot be opened, or is over before its time.
 
-    Every envelope it had taken from the feed has been settled before this is raised.
+    Every envelope it had taken from the feed has been settled before this is raised. Its message
+    may go into logs: addresses that a server put into its reply are taken out of it.
     """
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
-        super().__init__(f"{attempt.phase.value}: {attempt.code or ''} {attempt.text}".strip())
+        reply = f"{attempt.code or ''} {_ADDRESS.sub('(address)', attempt.text)}".strip()
+        super().__init__(f"{attempt.phase.value}: {reply}")
 
     @property
     def phase(self) -> Phase:

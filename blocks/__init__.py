@@ -1,0 +1,6 @@
+"""What Prefect stores for Mailsluice, and the form in which it asks for a campaign."""
+
+from blocks.form import CampaignForm
+from blocks.smtp_connection import SMTPConnection
+
+__all__ = ["CampaignForm", "SMTPConnection"]

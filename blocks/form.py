@@ -1,0 +1,80 @@
+"""The campaign as the flow takes it: connections and databases are picked, not typed.
+
+The same document as `mailsluice.campaign`. In a form a block is picked and arrives loaded; from
+Python, YAML and the API its name arrives. Either way the name is what is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect.blocks.core import Block
+from prefect_sqlalchemy import SqlAlchemyConnector
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from blocks.smtp_connection import SMTPConnection
+from mailsluice.campaign import Campaign, RecipientSource, Route
+
+
+def _name_of(block_type: type[Block]) -> BeforeValidator:
+    def name(value: Any) -> Any:
+        if not isinstance(value, Block):
+            return value
+        if not isinstance(value, block_type):
+            raise ValueError(
+                f"this is a block of the type {value.get_block_type_name()!r}: "
+                f"pick one of the type {block_type.get_block_type_name()!r}"
+            )
+        if value._block_document_name is None:  # noqa: SLF001 - Prefect has no public name for it
+            raise ValueError("the block is not saved: save it under a name, and give that name")
+        return value._block_document_name  # noqa: SLF001
+
+    return BeforeValidator(name)
+
+
+def _picker(block_type: type[Block]) -> WithJsonSchema:
+    # Without a "type", so that the server's check passes names as well as references.
+    return WithJsonSchema({"block_type_slug": block_type.get_block_type_slug()})
+
+
+ConnectionBlock = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    _name_of(SMTPConnection),
+    _picker(SMTPConnection),
+]
+DatabaseBlock = Annotated[str, _name_of(SqlAlchemyConnector), _picker(SqlAlchemyConnector)]
+
+
+class RouteForm(Route):
+    """One connection of the campaign, with its share in percentage mode."""
+
+    connection: ConnectionBlock = Field(description="The SMTP connection, or its name.")
+
+
+class RecipientSourceForm(RecipientSource):
+    """Where addresses come from: a CSV or Parquet file, or a query over a stored database."""
+
+    database: DatabaseBlock | None = Field(
+        None, description="The database that the query runs on, or its name."
+    )
+
+
+class CampaignForm(Campaign):
+    """Recipients, message, connections and their shares, throttles."""
+
+    recipients: RecipientSourceForm = Field(description="Who gets it.")
+    exclude: RecipientSourceForm = Field(
+        RecipientSourceForm(),
+        description="Addresses that do not get it, although they are recipients.",
+    )
+    routes: tuple[RouteForm, ...] = Field(
+        min_length=1, max_length=100, description="The connections, in order."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_campaign(cls, value: Any) -> Any:
+        """A plain Campaign is as good, from Python."""
+        plain = isinstance(value, Campaign) and not isinstance(value, cls)
+        return value.model_dump() if plain else value

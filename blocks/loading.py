@@ -1,0 +1,49 @@
+"""Loading what a campaign names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from blocks.smtp_connection import SMTPConnection
+from mailsluice.errors import CampaignError
+from mailsluice.smtp.connection import Connection
+
+_Block = TypeVar("_Block", bound=Block)
+
+
+async def load_connections(names: Iterable[str]) -> dict[str, Connection]:
+    """Load SMTP connections by their blocks' names.
+
+    Raises CampaignError for a name that there is no block of.
+    """
+    return {name: (await _load(SMTPConnection, name)).to_connection(name) for name in names}
+
+
+async def load_database(name: str) -> SqlAlchemyConnector:
+    """Load a database block by its name. Raises CampaignError where there is none."""
+    return await _load(SqlAlchemyConnector, name)
+
+
+async def _load(kind: type[_Block], name: str) -> _Block:
+    try:
+        return await kind.aload(name)
+    except ValueError as error:
+        what = kind.get_block_type_name()
+        known = ", ".join(await _names(kind)) or "none"
+        raise CampaignError(
+            f"there is no {what} block {name!r} (there is: {known}): make it in the Prefect UI "
+            "under Blocks, or correct the name"
+        ) from error
+
+
+async def _names(kind: type[Block]) -> list[str]:
+    async with get_client() as client:
+        documents = await client.read_block_documents_by_type(
+            kind.get_block_type_slug(), include_secrets=False
+        )
+    return sorted(document.name for document in documents if document.name)

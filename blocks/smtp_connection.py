@@ -1,0 +1,138 @@
+"""The block that holds one SMTP connection: where, as whom, and how fast at most."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Self
+
+from prefect.blocks.core import Block
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from mailsluice.forms import field_title, form_schema
+from mailsluice.smtp.connection import Connection, Security
+
+Text = Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class SMTPConnection(Block):
+    """One SMTP server with its login and its limits, picked by a campaign's routes."""
+
+    _block_type_name = "SMTP Connection"
+    _block_type_slug = "smtp-connection"
+    _description = "One SMTP server with its login and its limits, picked by a campaign's routes."
+    _code_example = (
+        "```python\n"
+        "from blocks import SMTPConnection\n\n"
+        'SMTPConnection(host="smtp.example.com", username="me", password="...").save("provider")\n'
+        "```"
+    )
+
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_default=True,
+        field_title_generator=field_title,
+        hide_input_in_errors=True,  # the input holds the password
+    )
+
+    host: str = Field(min_length=1, max_length=253, description="The server's name or IP address.")
+    port: int = Field(
+        587, ge=1, le=65_535, description="587 for STARTTLS, 465 for TLS, 25 for a relay."
+    )
+    security: Security = Field(
+        Security.STARTTLS,
+        description="starttls: a greeting in clear, then encrypted or not used. tls: encrypted from"
+        " the first byte. none: plain text, for a relay on a trusted network.",
+    )
+    username: Text | None = Field(None, description="Left empty where the server asks for none.")
+    password: SecretStr | None = Field(None, description="Stored encrypted.")
+    allow_plain_password: bool = Field(
+        False, description="Send the password although security is none."
+    )
+    ca_file: Text | None = Field(
+        None,
+        title="CA file",
+        description="PEM file of the CA to trust instead of the system's, as the worker sees it.",
+    )
+    local_hostname: Text | None = Field(
+        None, description="What EHLO says; the worker's own name when left empty."
+    )
+    max_sessions: int = Field(
+        4, ge=1, le=1_000, description="The most sessions open at once, over all campaigns."
+    )
+    messages_per_session: int | None = Field(
+        None, ge=1, le=1_000_000, description="A session is closed and opened anew after that many."
+    )
+    per_second: int | None = Field(
+        None, ge=1, le=1_000_000, description="The most messages in any second."
+    )
+    per_minute: int | None = Field(
+        None, ge=1, le=60_000_000, description="The most messages in any minute."
+    )
+    per_hour: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="The most messages in any hour."
+    )
+    per_day: int | None = Field(
+        None, ge=1, le=10_000_000_000, description="The most messages in any 24 hours."
+    )
+    timeout_seconds: float = Field(
+        60, gt=0, le=3_600, description="The longest wait for a reply of the server."
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return form_schema(schema, handler)
+
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, value: str) -> str:
+        host = value.strip()
+        if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
+            raise ValueError(
+                f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
+                "and put the port in its own field"
+            )
+        return host
+
+    @field_validator("username", "password", "ca_file", "local_hostname", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _login_fits(self) -> Self:
+        if bool(self.username) != bool(self.password):
+            missing = "password" if self.username else "username"
+            raise ValueError(f"a login is a username with its password: add the {missing}")
+        if self.password and self.security is Security.NONE and not self.allow_plain_password:
+            raise ValueError(
+                "security is 'none', so the password would travel in clear: choose 'starttls' or "
+                "'tls', or set allow_plain_password on a network that you trust"
+            )
+        return self
+
+    def to_connection(self, name: str) -> Connection:
+        """Hand the engine its connection; `name` is the block's name, as routes give it."""
+        fields = {one: getattr(self, one) for one in type(self).model_fields}
+        password = self.password.get_secret_value() if self.password else None
+        return Connection(**{**fields, "name": name, "password": password})
+
+
+def _has_port(host: str) -> bool:
+    if ":" not in host:
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,7 @@
+"""The message: templates compiled once, filled in per recipient."""
+
+from mailsluice.message.attachments import attachment_digests
+from mailsluice.message.compiled import CompiledMessage, compile_message
+from mailsluice.message.identity import message_id
+
+__all__ = ["CompiledMessage", "attachment_digests", "compile_message", "message_id"]

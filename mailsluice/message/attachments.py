@@ -1,0 +1,79 @@
+"""Attachments: files read once, when the message is compiled."""
+
+from __future__ import annotations
+
+import mimetypes
+from dataclasses import dataclass
+from email.message import EmailMessage
+from hashlib import sha256
+from pathlib import Path
+
+from mailsluice.campaign import Message
+from mailsluice.errors import MessageError
+from mailsluice.message.headers import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One file of the message."""
+
+    filename: str
+    maintype: str
+    subtype: str
+    data: bytes
+
+    def attach_to(self, message: EmailMessage) -> None:
+        """Add it in base64, its name after RFC 2231."""
+        message.add_attachment(
+            self.data,
+            maintype=self.maintype,
+            subtype=self.subtype,
+            filename=self.filename,
+            params={"charset": "utf-8"} if self.maintype == "text" and self._is_utf8() else None,
+        )
+
+    def _is_utf8(self) -> bool:
+        try:
+            self.data.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+def read_attachments(message: Message) -> tuple[Attachment, ...]:
+    """Read the files, in the message's order. Raises MessageError where one cannot be read."""
+    return tuple(_attachment(path) for path in message.attachments)
+
+
+def attachment_digests(message: Message) -> dict[str, str]:
+    """SHA-256 of each file's content in hex, by its path as the message names it.
+
+    Part of what makes a campaign the same campaign. Raises MessageError as sending would.
+    """
+    return {path: sha256(_read(path)).hexdigest() for path in message.attachments}
+
+
+def _attachment(path: str) -> Attachment:
+    maintype, subtype = _content_type(path)
+    return Attachment(one_line(Path(path).name), maintype, subtype, _read(path))
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise MessageError(
+            f"attachment {path!r} cannot be read: {reason}. The path must lead to a file on the "
+            "machine that sends: correct it, or remove it from the message"
+        ) from error
+
+
+def _content_type(path: str) -> tuple[str, str]:
+    """Guess by name. Packed files and nested messages, which take no base64 (RFC 2046 section
+    5.2.1), are plain octets."""
+    guessed, packed = mimetypes.guess_type(Path(path).name)
+    maintype, _, subtype = (guessed or "").partition("/")
+    if packed or not subtype or maintype in {"message", "multipart"}:
+        return "application", "octet-stream"
+    return maintype, subtype

@@ -1,0 +1,68 @@
+"""Transfer encoding: any text as 7-bit lines that every server takes."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64, b2a_qp
+from functools import lru_cache
+
+_PLAIN = bytes((9, *range(32, 127)))
+"""Tab and printable ASCII: what may go as it is, besides line ends."""
+_HIGH = bytes(range(128, 256))
+_LONGEST_LINE = 998
+_BASE64_LINE = 76
+_SOFT_BREAK = (b"=\n", b"=\r\n")
+
+_SEVEN_BIT = b"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+_QUOTED = b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_BASE64 = b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+
+
+def encode_body(text: str, marker: bytes) -> bytes:
+    """The end of a part's header and its body: 7-bit, CRLF, no line over 998 octets, ended.
+
+    Plain ASCII goes as it is (RFC 2045 section 2.7); anything else, and text that holds the
+    boundary `marker`, as quoted-printable or base64, whichever is shorter. A marker that contains
+    "=_" can occur in neither (section 6.7).
+    """
+    data = text.encode("utf-8", "replace")
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    odd = data.translate(None, _PLAIN)
+    if odd == b"\n" * len(odd) and marker not in data and _lines_fit(data):
+        return _SEVEN_BIT + data.replace(b"\n", b"\r\n")
+    return _armoured(data.splitlines())
+
+
+def _lines_fit(data: bytes) -> bool:
+    """Whether every line has at most 998 octets, looking at one line end in 998 octets."""
+    start = 0
+    while len(data) - start > _LONGEST_LINE:
+        end = data.rfind(b"\n", start, start + _LONGEST_LINE + 1)
+        if end < 0:
+            return False
+        start = end + 1
+    return True
+
+
+def _armoured(lines: list[bytes]) -> bytes:
+    data = b"\r\n".join([*lines, b""])
+    high = len(data) - len(data.translate(None, _HIGH))
+    if 2 * high > 0.37 * len(data):  # "=E9" adds two octets each, base64 37 % in all
+        return _BASE64 + _base64(data)
+    return _QUOTED + b"\r\n".join([*map(_quoted, lines), b""])
+
+
+def _base64(data: bytes) -> bytes:
+    encoded = b2a_base64(data, newline=False)
+    lines = [encoded[at : at + _BASE64_LINE] for at in range(0, len(encoded), _BASE64_LINE)]
+    return b"\r\n".join([*lines, b""])
+
+
+def _quoted(line: bytes) -> bytes:
+    return _quoted_once(line) if len(line) < _LONGEST_LINE else b2a_qp(line).replace(*_SOFT_BREAK)
+
+
+@lru_cache(maxsize=4096)
+def _quoted_once(line: bytes) -> bytes:
+    """Most lines are the same for every recipient, and b2a_qp is slow."""
+    return b2a_qp(line).replace(*_SOFT_BREAK)

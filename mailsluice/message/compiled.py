@@ -1,0 +1,146 @@
+"""The message, compiled once and filled in per recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from email.headerregistry import Address
+from email.utils import format_datetime
+from hashlib import blake2b
+
+import idna
+
+from mailsluice.campaign import Message, parse_mailbox
+from mailsluice.envelope import Envelope
+from mailsluice.errors import MessageError
+from mailsluice.message.attachments import read_attachments
+from mailsluice.message.body import encode_body
+from mailsluice.message.content import Content
+from mailsluice.message.headers import address_field, field, fold, mailbox
+from mailsluice.message.identity import message_id
+from mailsluice.message.skeleton import mime_skeleton
+
+_SECOND = timedelta(seconds=1)
+
+
+def compile_message(
+    message: Message, *, campaign: str, columns: Collection[str], now: Callable[[], datetime]
+) -> CompiledMessage:
+    """Check and compile a message for an audience with these columns.
+
+    Templates may use every column by its name or its slug ("First Name" as `first_name`) and
+    `email`, the recipient's address; HTML and text also `unsubscribe_url`, where the message has
+    one. `now` gives an aware time, for Date. Attachments are read here, once.
+
+    Raises MessageError: a template that does not parse or uses what the audience does not have, an
+    attachment that cannot be read, a sender or reply address that no header can hold.
+    """
+    content = Content(message, columns)
+    sender = _mailbox("sender", message.sender)
+    fixed = _fixed_fields(message, sender)
+    marker = f"=_{blake2b(message.model_dump_json().encode(), digest_size=12).hexdigest()}"
+    return CompiledMessage(
+        content,
+        sender=sender,
+        campaign=campaign,
+        fixed=fixed,
+        skeleton=mime_skeleton(content.subtypes, read_attachments(message), marker),
+        marker=marker.encode(),
+        now=now,
+    )
+
+
+class CompiledMessage:
+    """A message ready to be filled in; threads may share it."""
+
+    def __init__(
+        self,
+        content: Content,
+        *,
+        sender: Address,
+        campaign: str,
+        fixed: str,
+        skeleton: tuple[bytes, ...],
+        marker: bytes,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`fixed` are the header fields that all recipients share; see `compile_message`."""
+        self._content = content
+        self._sender = f"{sender.username}@{sender.domain}"
+        self._domain = sender.domain
+        self._campaign = campaign
+        self._fixed = fixed
+        self._smtputf8 = not fixed.isascii()
+        self._skeleton = skeleton
+        self._marker = marker
+        self._now = now
+        self._date = (datetime.min.replace(tzinfo=UTC), "")
+
+    def render(self, recipient_id: int, email: str, variables: Mapping[str, str]) -> Envelope:
+        """The message for one recipient; `variables` are the row's columns, each a str.
+
+        Raises MessageError, which does not repeat the address, where this row's values cannot be
+        put into the message: the row's own trouble, not the campaign's.
+        """
+        values = self._content.values(email, variables)
+        unsubscribe = self._content.unsubscribe_url(values)
+        head = self._head(email, self._content.subject(values), unsubscribe)
+        if unsubscribe:
+            values["unsubscribe_url"] = unsubscribe
+        before, *rest = self._skeleton
+        pieces = [head.encode(), before]
+        for body, after in zip(self._content.bodies(values), rest, strict=True):
+            pieces += (encode_body(body, self._marker), after)
+        smtputf8 = self._smtputf8 or not email.isascii()
+        return Envelope(recipient_id, self._sender, email, b"".join(pieces), smtputf8)
+
+    def _head(self, email: str, subject: str, unsubscribe: str | None) -> str:
+        return (
+            f"{self._fixed}To: {address_field(email)}\r\n"
+            f"{field('Subject', subject)}"
+            f"Date: {self._date_now()}\r\n"
+            f"Message-ID: {message_id(self._campaign, email, self._domain)}\r\n"
+            f"{_list_unsubscribe(unsubscribe) if unsubscribe else ''}"
+        )
+
+    def _date_now(self) -> str:
+        """RFC 5322 section 3.3, in UTC; formatted once a second."""
+        moment = self._now()
+        second, date = self._date
+        if not second <= moment < second + _SECOND:
+            second, date = moment.replace(microsecond=0), format_datetime(moment.astimezone(UTC))
+            self._date = (second, date)
+        return date
+
+
+def _list_unsubscribe(url: str) -> str:
+    """RFC 2369 section 3.2; one click takes https (RFC 8058 section 3.1)."""
+    one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    return f"List-Unsubscribe: <{url}>\r\n{one_click if url[:5].lower() == 'https' else ''}"
+
+
+def _fixed_fields(message: Message, sender: Address) -> str:
+    """What every recipient's header has in common."""
+    fields = [fold("From", mailbox(sender))]
+    if message.reply_to:
+        fields.append(fold("Reply-To", mailbox(_mailbox("reply_to", message.reply_to))))
+    fields += [
+        (fold if one.value.isascii() and one.value.isprintable() else field)(one.name, one.value)
+        for one in message.headers
+    ]
+    return "".join(fields)
+
+
+def _mailbox(name: str, value: str) -> Address:
+    """Parsed, its domain in ASCII (RFC 5891), and known to fit into a header."""
+    address = parse_mailbox(value)
+    try:
+        domain = idna.encode(address.domain, uts46=True).decode()
+        ascii_address = Address(address.display_name, address.username, domain)
+        mailbox(ascii_address)
+    except (idna.IDNAError, MessageError) as error:
+        raise MessageError(
+            f"{name}: no header can hold this address ({type(error).__name__}): write it as "
+            "Name <user@example.com>"
+        ) from None
+    return ascii_address

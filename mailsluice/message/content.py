@@ -1,0 +1,78 @@
+"""What one recipient reads: the message's templates, together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from mailsluice.campaign import Message
+from mailsluice.errors import MessageError
+from mailsluice.message.headers import uri
+from mailsluice.message.templates import Part, Template
+from mailsluice.message.text import TextFromHtml
+from mailsluice.message.variables import column_names
+
+_SCHEMES = ("https://", "http://")
+
+
+class Content:
+    """Subject, bodies and unsubscribe address, as functions of a row's values."""
+
+    def __init__(self, message: Message, columns: Collection[str]) -> None:
+        """Raises MessageError for a template that cannot be used with these columns."""
+        names = column_names([*columns, "email"])
+        readable = {*names, "unsubscribe_url"} if message.unsubscribe_url else {*names}
+        _check_scheme(message.unsubscribe_url)
+        self._subject = Template(Part.SUBJECT, message.subject, names)
+        self._html = Template(Part.HTML, message.html, readable) if message.html else None
+        self._text = Template(Part.TEXT, message.text, readable) if message.text else None
+        self._unsubscribe_url = (
+            Template(Part.UNSUBSCRIBE_URL, message.unsubscribe_url, names)
+            if message.unsubscribe_url
+            else None
+        )
+        self._text_from_html = TextFromHtml()
+        templates = (self._subject, self._html, self._text, self._unsubscribe_url)
+        used = {name for template in templates if template for name in template.uses}
+        self._slugs = [
+            (name, names[name]) for name in sorted(used & set(names)) if names[name] != name
+        ]
+
+    @property
+    def subtypes(self) -> tuple[str, ...]:
+        """The text types of the bodies, in order."""
+        return ("plain", "html") if self._html else ("plain",)
+
+    def values(self, email: str, variables: Mapping[str, str]) -> dict[str, str]:
+        """What the templates see for one row."""
+        values = {**variables, "email": email}
+        for slug, column in self._slugs:
+            if column in values:
+                values[slug] = values[column]
+        return values
+
+    def subject(self, values: Mapping[str, str]) -> str:
+        """The subject, possibly of several lines still."""
+        return self._subject.render(values)
+
+    def unsubscribe_url(self, values: Mapping[str, str]) -> str | None:
+        """The unsubscribe address, safe for a header. Raises MessageError where it is none."""
+        return uri(self._unsubscribe_url.render(values)) if self._unsubscribe_url else None
+
+    def bodies(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The bodies, one for each of `subtypes`."""
+        if not self._html:
+            return (self._text.render(values),) if self._text else ()
+        html = self._html.fill(values)
+        text = self._text.render(values) if self._text else self._text_from_html.render(html)
+        return text, "".join(html.pieces)
+
+
+def _check_scheme(unsubscribe_url: str | None) -> None:
+    """Find a wrong scheme before the first mail, where the template begins with one."""
+    start = re.split(r"\{[{%#]", unsubscribe_url or "", maxsplit=1)[0].strip().lower()
+    if not any(start.startswith(scheme) or scheme.startswith(start) for scheme in _SCHEMES):
+        raise MessageError(
+            f"unsubscribe_url begins with {start[:40]!r}: one-click unsubscribing (RFC 8058) takes "
+            "an https:// address: correct the template"
+        )

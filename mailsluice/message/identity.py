@@ -1,0 +1,16 @@
+"""What a message is called: the same campaign and recipient, the same Message-ID."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+
+def message_id(campaign: str, email: str, domain: str) -> str:
+    """The Message-ID of a campaign's mail to one address, angle brackets included.
+
+    A function of its arguments alone, so a retry after a crash carries the same one and the
+    receiving side can tell a copy. `domain` is the sender's, in ASCII (RFC 5322 section 3.6.4);
+    the address itself cannot be read from the result.
+    """
+    name = blake2b(f"{campaign}\0{email}".encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return f"<{name}@{domain}>"

@@ -1,0 +1,134 @@
+"""The templates of a message: checked before the first mail, rendered per recipient."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from enum import StrEnum
+from itertools import islice
+from traceback import walk_tb
+
+import jinja2
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
+from markupsafe import Markup
+
+from mailsluice.errors import MessageError
+from mailsluice.message import sandbox
+from mailsluice.message.simple import Rendered, SimpleTemplate
+from mailsluice.message.variables import Unknown, unknown_variables
+
+_MAX_PIECES = 100_000
+
+
+class Part(StrEnum):
+    """The templates of a message, by their field names."""
+
+    SUBJECT = "subject"
+    HTML = "html"
+    TEXT = "text"
+    UNSUBSCRIBE_URL = "unsubscribe_url"
+
+
+class Template:
+    """One part of the message, compiled. HTML escapes what it inserts, the others do not."""
+
+    def __init__(self, part: Part, source: str, known: Collection[str]) -> None:
+        """Compile `source`, which may use the variables `known`.
+
+        Raises MessageError, naming part and line, for a syntax error, for an include, and for a
+        variable that is not known; one guarded by `is defined` or `default` may be missing.
+        """
+        self._part = part
+        self._environment = sandbox.HTML if part is Part.HTML else sandbox.TEXT
+        tree = self._parsed(source)
+        self._template = self._compiled(tree)
+        self.uses = frozenset(find_undeclared_variables(tree)) & frozenset(known)
+        self._simple = SimpleTemplate.of(tree, self.uses, escaped=part is Part.HTML)
+        if unknown := unknown_variables(self._environment, self._parsed(source), known):
+            raise MessageError(_unknown_message(part, unknown, known))
+
+    def fill(self, values: Mapping[str, str]) -> Rendered:
+        """Render for one row.
+
+        Raises MessageError, without the address, where it cannot be rendered for these values.
+        """
+        try:
+            if self._simple:
+                return self._simple.fill(values)
+            context = self._template.new_context(dict(values))
+            pieces = list(islice(self._template.root_render_func(context), _MAX_PIECES))
+        except Exception as error:  # noqa: BLE001 (a template can raise anything)
+            raise MessageError(self._failure(error, values)) from None
+        if len(pieces) == _MAX_PIECES:
+            raise MessageError(f"{self._part}: more than {_MAX_PIECES} pieces: shorten its loops")
+        return Rendered(pieces, _inserted(pieces))
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """The rendered text. Raises as `fill`."""
+        return "".join(self.fill(values).pieces)
+
+    def _parsed(self, source: str) -> nodes.Template:
+        try:
+            tree = self._environment.parse(source)
+        except TemplateSyntaxError as error:
+            raise MessageError(_syntax_message(self._part, error)) from None
+        for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            raise MessageError(
+                f"{self._part}, line {node.lineno}: a message stands alone: put what it includes,"
+                " imports or extends into the template"
+            )
+        return tree
+
+    def _compiled(self, tree: nodes.Template) -> jinja2.Template:
+        try:
+            code = self._environment.compile(tree)
+        except TemplateSyntaxError as error:  # an unknown filter or test
+            raise MessageError(_syntax_message(self._part, error)) from None
+        return jinja2.Template.from_code(self._environment, code, dict(self._environment.globals))
+
+    def _failure(self, error: Exception, values: Mapping[str, str]) -> str:
+        """What went wrong and where; only Jinja's own words, which name variables, not data."""
+        lines = [
+            self._template.get_corresponding_lineno(line)
+            for frame, line in walk_tb(error.__traceback__)
+            if frame.f_globals.get("__jinja_template__") is self._template
+        ]
+        where = f"{self._part}, line {lines[-1]}" if lines else str(self._part)
+        what = type(error).__name__
+        if self._simple and isinstance(error, KeyError):
+            what = f"{error} is undefined"
+        elif isinstance(error, jinja2.TemplateError):
+            what += f": {error}".replace(values["email"], "(address)")
+        return (
+            f"{where}: cannot be rendered with this row's values: {what}. "
+            "Correct the row, or give the template a default"
+        )
+
+
+def _inserted(pieces: Sequence[str]) -> dict[int, str]:
+    """Autoescaping makes Markup of whatever is inserted; with a tag in it, it is HTML itself."""
+    return {
+        position: html.unescape(piece)
+        for position, piece in enumerate(pieces)
+        if isinstance(piece, Markup) and "<" not in piece
+    }
+
+
+def _syntax_message(part: Part, error: TemplateSyntaxError) -> str:
+    what = (error.message or "it does not parse").rstrip(".")
+    return f"{part}, line {error.lineno}: {what}. Correct the template"
+
+
+def _unknown_message(part: Part, unknown: Sequence[Unknown], known: Collection[str]) -> str:
+    first = unknown[0]
+    near = get_close_matches(first.name, known, n=1)
+    suggestion = f"did you mean {near[0]!r}? " if near else ""
+    others = ", ".join(repr(one.name) for one in unknown[1:])
+    more = f" (and {others})" if others else ""
+    return (
+        f"{part}, line {first.line}: there is no variable {first.name!r}{more}; {suggestion}"
+        f"The audience has: {', '.join(sorted(known))}. Correct the template, add the column, or "
+        f"write {{{{ {first.name}|default('') }}}}"
+    )

@@ -1,0 +1,88 @@
+"""Plain text made from the HTML, without converting the HTML of every recipient.
+
+What a template inserts does not change the structure; what it leaves out or repeats does. So the
+static pieces of a rendered HTML, in order, are converted once with marks where the values go
+(html2text takes milliseconds), and each recipient's values go in as they are, unescaped.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from html2text import HTML2Text
+
+from mailsluice.message.simple import Rendered
+
+Shape = tuple[str | int, ...]
+"""A rendered HTML with the number of the value where one was inserted."""
+
+_MARK = re.compile("\ufdd0([0-9]+)\ufdd1")  # noncharacters: no text has them
+_NEEDLESS_ESCAPE = re.compile(r"^(\s*[0-9]*)\\([.+-])(?=\s)", re.MULTILINE)
+"""html2text writes Markdown: "1\\. May" where the text said "1. May"."""
+
+_HARD_BREAK = re.compile(r"[ \t]+$", re.MULTILINE)
+_TABLE_TAGS = frozenset(("table", "tr", "td", "th"))
+
+
+class TextFromHtml:
+    """Makes the text of one message; keeps the conversions of its last 256 shapes."""
+
+    def __init__(self) -> None:
+        self._converted = lru_cache(maxsize=256)(_convert)
+
+    def render(self, rendered: Rendered) -> str:
+        """The text of a rendered HTML.
+
+        Equal values share a number (a link that shows its own address is one), an empty value is
+        no value, and a value that is HTML itself (`|safe`, a macro) belongs to the structure.
+        """
+        values: dict[str, int] = {}
+        shape: list[str | int] = [*rendered.pieces]
+        for position, value in rendered.inserted.items():
+            if value:
+                shape[position] = values.setdefault(value, len(values))
+        text, holes = self._converted(tuple(shape))
+        filled = [*text]
+        plain = [*values]
+        for position, number in holes:
+            filled[position] = plain[number]
+        return "".join(filled)
+
+
+def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
+    """Pieces of text, and which of them is which value: (position, number)."""
+    marked = [
+        f"\ufdd0{piece}\ufdd1" if isinstance(piece, int) else piece.replace("\ufdd0", "")
+        for piece in shape
+    ]
+    pieces = _MARK.split(html_to_text("".join(marked)))
+    holes = tuple((position, int(pieces[position])) for position in range(1, len(pieces), 2))
+    return tuple(pieces), holes
+
+
+def html_to_text(source: str) -> str:
+    """Readable plain text: links as [text](address), images by their alt, a table row a line."""
+    converter = HTML2Text(bodywidth=0)
+    converter.unicode_snob = True
+    converter.ignore_emphasis = True
+    converter.images_to_alt = True
+    converter.tag_callback = _table_as_lines  # type: ignore[assignment]  # annotated as None
+    text = _HARD_BREAK.sub("", _NEEDLESS_ESCAPE.sub(r"\1\2", converter.handle(source)))
+    return text.strip("\n") + "\n"
+
+
+def _table_as_lines(
+    converter: HTML2Text, tag: str, _attributes: dict[str, str | None], _start: bool
+) -> bool:
+    """Mail is laid out in tables: rows become lines, cells stand side by side.
+
+    html2text would make Markdown tables, or run the cells together.
+    """
+    if tag == "table":
+        converter.p()
+    elif tag == "tr":
+        converter.pbr()
+    elif tag in {"td", "th"}:
+        converter.o(" ", puredata=True)
+    return tag in _TABLE_TAGS

@@ -1,0 +1,89 @@
+"""From an envelope to the bytes that go out, and what a server cannot be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from mailsluice.envelope import Envelope
+from mailsluice.outcome import Attempt, Phase
+
+DATA = b"DATA\r\n"
+DOT = b".\r\n"
+QUIT = b"QUIT\r\n"
+RSET = b"RSET\r\n"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers in its reply to EHLO, as far as it matters here."""
+
+    pipelining: bool = False
+    """RFC 2920."""
+    smtputf8: bool = False
+    """RFC 6531."""
+    eight_bit: bool = False
+    """8BITMIME, RFC 6152."""
+    size: bool = False
+    """RFC 1870."""
+    size_limit: int | None = None
+    """The largest message in bytes; None: not told."""
+
+    @classmethod
+    def from_extensions(cls, extensions: Mapping[str, str]) -> Self:
+        """Read {keyword in lower case: parameters}."""
+        limit = extensions.get("size", "").strip()
+        return cls(
+            pipelining="pipelining" in extensions,
+            smtputf8="smtputf8" in extensions,
+            eight_bit="8bitmime" in extensions,
+            size="size" in extensions,
+            size_limit=int(limit) or None if limit.isascii() and limit.isdigit() else None,
+        )
+
+
+def refusal(envelope: Envelope, offer: Offer) -> Attempt | None:
+    """Why this server need not even be asked for this envelope, if there is a reason."""
+    addresses = envelope.sender + envelope.recipient
+    reason = None
+    if _CONTROL.search(addresses):
+        reason = "an address holds a control character"
+    elif envelope.smtputf8 and not offer.smtputf8:
+        reason = "the address needs SMTPUTF8 (RFC 6531), which the server does not offer"
+    elif not envelope.smtputf8 and not addresses.isascii():
+        reason = "an address is not ASCII, and the message was not made for SMTPUTF8"
+    elif offer.size_limit is not None and len(envelope.content) > offer.size_limit:
+        reason = (
+            f"the message has {len(envelope.content)} bytes, the server takes {offer.size_limit}"
+        )
+    return None if reason is None else Attempt(Phase.MAIL, None, reason, refused_here=True)
+
+
+def mail(envelope: Envelope, offer: Offer) -> bytes:
+    """The MAIL command; the size counts the content as it stands (RFC 1870 section 5)."""
+    size = f" SIZE={len(envelope.content)}" if offer.size else ""
+    utf8 = " SMTPUTF8" if envelope.smtputf8 else ""
+    body = " BODY=8BITMIME" if envelope.smtputf8 and offer.eight_bit else ""
+    return f"MAIL FROM:<{envelope.sender}>{size}{body}{utf8}\r\n".encode()
+
+
+def rcpt(envelope: Envelope) -> bytes:
+    """The RCPT command."""
+    return f"RCPT TO:<{envelope.recipient}>\r\n".encode()
+
+
+def stuffed(content: bytes) -> bytes:
+    """The content as it goes out after DATA, without the final dot (RFC 5321 section 4.5.2).
+
+    A dot after a bare LF is doubled as well: some servers take LF "." LF for the end of the
+    message, and what follows for commands.
+    """
+    if content.startswith(b"."):
+        content = b"." + content
+    if b"\n." in content:
+        content = content.replace(b"\n.", b"\n..")
+    return content if content.endswith(b"\r\n") else content + b"\r\n"

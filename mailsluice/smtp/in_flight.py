@@ -1,0 +1,65 @@
+"""What a session has taken from its feed and not yet settled."""
+
+from __future__ import annotations
+
+from mailsluice.envelope import Envelope
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.commands import Offer, refusal
+from mailsluice.smtp.session import Feed
+
+
+class InFlight:
+    """A feed, seen by one session: limited, and without what the server cannot take.
+
+    Keeps the promise that whatever was taken is settled once, also where something unforeseen ends
+    the session.
+    """
+
+    def __init__(self, feed: Feed, offer: Offer, limit: int | None) -> None:
+        self._feed = feed
+        self._offer = offer
+        self._left = limit
+        self._open: list[Envelope] = []
+        self._dotted: Envelope | None = None
+
+    async def next(self) -> Envelope | None:
+        """The next envelope to open a transaction for; None when the session should end."""
+        while self._left != 0:
+            envelope = await self._feed.next()
+            if envelope is None or self._take(envelope):
+                return envelope
+        return None
+
+    def next_nowait(self) -> Envelope | None:
+        """The same, if there is one that may go this instant."""
+        while self._left != 0:
+            envelope = self._feed.next_nowait()
+            if envelope is None or self._take(envelope):
+                return envelope
+        return None
+
+    def _take(self, envelope: Envelope) -> bool:
+        attempt = refusal(envelope, self._offer)
+        if attempt is not None:
+            self._feed.settled(envelope, attempt)
+            return False
+        self._open.append(envelope)
+        if self._left is not None:
+            self._left -= 1
+        return True
+
+    def dot(self, envelope: Envelope) -> None:
+        """The final dot of this envelope is about to be written."""
+        self._feed.dot(envelope)
+        self._dotted = envelope
+
+    def settle(self, envelope: Envelope, attempt: Attempt) -> None:
+        """This is how it ended."""
+        self._open.remove(envelope)
+        self._feed.settled(envelope, attempt)
+
+    def settle_rest(self, text: str) -> None:
+        """The session is over: settle what is still open, by whether its dot may be out."""
+        for envelope in tuple(self._open):
+            phase = Phase.BODY if envelope is self._dotted else Phase.DATA
+            self.settle(envelope, Attempt(phase, None, text))

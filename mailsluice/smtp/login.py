@@ -1,0 +1,144 @@
+"""Opening a session: connect, TLS and AUTH by aiosmtplib, then the wire of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import cast
+
+import aiosmtplib
+
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.commands import Offer
+from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.link import Link
+from mailsluice.smtp.pipelined import PipelinedSession
+from mailsluice.smtp.sequential import SequentialSession
+from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.trouble import attempt_from, refused
+
+_ENCRYPTED_METHODS = ("plain", "login", "cram-md5")
+_SECRET_METHODS = ("cram-md5",)
+_NEXT_METHOD = frozenset((500, 501, 502, 503, 504, 534))
+"""Replies about the method of a login, not about its user and password."""
+
+
+async def open_session(connection: Connection) -> Session:
+    """Connect, encrypt, log in; gives a session that is ready to send.
+
+    Pipelined where the server offers it (RFC 2920), else sequential. Raises SessionError with the
+    phase that failed: CONNECT, TLS or LOGIN.
+    """
+    context = _trusted(connection)
+    smtp = aiosmtplib.SMTP(
+        hostname=connection.host,
+        port=connection.port,
+        use_tls=connection.security is Security.TLS,
+        start_tls=False,
+        tls_context=context,
+        local_hostname=connection.local_hostname,
+        timeout=connection.timeout_seconds,
+    )
+    try:
+        await _greet(smtp, connection)
+        await _log_in(smtp, connection)
+    except BaseException:
+        smtp.close()
+        raise
+    return _take_over(smtp, connection)
+
+
+def _trusted(connection: Connection) -> ssl.SSLContext:
+    try:
+        return _tls_context(connection.ca_file)
+    except OSError as error:  # of ssl too
+        reason = getattr(error, "reason", None) or error.strerror
+        text = f"ca_file {connection.ca_file!r} holds no certificate we can read: {reason}"
+        raise refused(Phase.TLS, text) from error
+
+
+@lru_cache(maxsize=16)
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+async def _greet(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
+    with _phase(Phase.CONNECT, connection):
+        await smtp.connect()
+        await smtp.ehlo()
+    if connection.security is not Security.STARTTLS:
+        return
+    with _phase(Phase.TLS, connection):
+        if not smtp.supports_extension("starttls"):
+            raise refused(
+                Phase.TLS,
+                f"{connection.host}:{connection.port} offers no STARTTLS: set security to tls, or "
+                "to none for a server on a trusted network",
+            )
+        await smtp.starttls()
+        await smtp.ehlo()
+
+
+async def _log_in(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
+    """AUTH with one method (RFC 4954): a wrong password counts once, not once a method."""
+    if connection.username is None:
+        return
+    user, password = connection.username, connection.password or ""
+    refusal: aiosmtplib.SMTPAuthenticationError | None = None
+    with _phase(Phase.LOGIN, connection):
+        for method in _methods(smtp, connection):
+            log_in = getattr(smtp, f"auth_{method.replace('-', '')}")
+            try:
+                await log_in(user, password)
+            except aiosmtplib.SMTPAuthenticationError as error:
+                if error.code not in _NEXT_METHOD:
+                    raise
+                refusal = error
+            else:
+                return
+        if refusal is not None:
+            raise refusal
+
+
+def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
+    """The login methods to try: both sides know them, and none tells the password to a listener."""
+    encrypted = connection.security is not Security.NONE
+    safe = encrypted or connection.allow_plain_password
+    known = _ENCRYPTED_METHODS if safe else _SECRET_METHODS
+    methods = [method for method in known if method in smtp.server_auth_methods]
+    if methods:
+        return methods
+    if not safe:
+        raise refused(
+            Phase.LOGIN,
+            "the password would cross an unencrypted link: set security to starttls or tls, or "
+            "allow_plain_password for a trusted network",
+        )
+    offered = ", ".join(smtp.server_auth_methods) or "no login at all"
+    hint = "" if encrypted else "; many servers offer it only when security is starttls or tls"
+    raise refused(
+        Phase.LOGIN,
+        f"the server offers {offered}, we know {', '.join(known)}: clear the user name if it needs "
+        f"no login{hint}",
+    )
+
+
+@contextmanager
+def _phase(phase: Phase, connection: Connection) -> Iterator[None]:
+    """Turn what goes wrong in here into a SessionError of this phase."""
+    try:
+        yield
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        raise SessionError(attempt_from(error, phase, connection)) from error
+
+
+def _take_over(smtp: aiosmtplib.SMTP, connection: Connection) -> Session:
+    offer = Offer.from_extensions(smtp.esmtp_extensions)
+    if smtp.transport is None:
+        raise SessionError(Attempt(Phase.LOGIN, None, "the server closed the link after the login"))
+    link = Link(cast("asyncio.Transport", smtp.transport), connection.timeout_seconds)
+    kind = PipelinedSession if offer.pipelining else SequentialSession
+    return kind(link, offer, connection.timeout_seconds, connection.messages_per_session)

@@ -1,0 +1,119 @@
+"""Bad input: each with a message that says what, where, and what to do; and nothing sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.send_campaign import send_campaign
+from tests.flows.conftest import Servers, save_block
+from tests.flows.test_send_campaign import document, run, write_csv
+from tests.integration.smtp_fixtures import Certificates
+from tests.smtpd import Settings, SmtpServer
+
+
+def campaign(tmp_path: Path, **fields: Any) -> dict[str, Any]:
+    csv = tmp_path / "r.csv"
+    if not csv.exists():
+        write_csv(csv, 10)
+    return document(csv, **fields)
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"sender": "news@example.com", "subject": "Hi", "text": "Hello", **fields}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "missing file": (
+        {"recipients": {"path": "no/such/file.csv"}},
+        "no/such/file.csv",
+    ),
+    "no e-mail column": (
+        {"recipients": {"path": "r.csv", "email_column": "mail"}},
+        "mail",
+    ),
+    "percentages off": (
+        {
+            "routes": [
+                {"connection": "red", "percent": 70},
+                {"connection": "green", "percent": 29.99},
+            ]
+        },
+        "percentages add up to 99.99, not 100: raise one of them by 0.01",
+    ),
+    "unknown connection": (
+        {"strategy": "single", "routes": [{"connection": "nowhere"}]},
+        "there is no SMTP Connection block 'nowhere' (there is: ",
+    ),
+    "template that does not parse": ({"message": message(text="{{ first_name")}, "text"),
+    "template variable that the audience does not have": (
+        {"message": message(text="Dear {{ frist_name }}")},
+        "first_name",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_bad_input_is_refused_before_anything_is_written(
+    case: str, tmp_path: Path, servers: Servers, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fields, complaint = REFUSED[case]
+    with pytest.raises(Exception) as caught:  # noqa: PT011 the message is what counts
+        await send_campaign(campaign(tmp_path, **fields))
+    assert complaint in str(caught.value)
+    assert all(not server.received for server in servers.values())
+    if state.exists():
+        with sqlite3.connect(state) as connection:
+            assert connection.execute("SELECT count(*) FROM campaigns").fetchone() == (0,)
+
+
+async def test_an_empty_list_is_refused(tmp_path: Path, servers: Servers) -> None:
+    (tmp_path / "r.csv").write_text("email,first_name\n")
+    with pytest.raises(Exception, match="the audience is empty"):
+        await send_campaign(campaign(tmp_path))
+
+
+async def test_other_content_under_the_same_name_is_refused_naming_what_differs(
+    tmp_path: Path, servers: Servers
+) -> None:
+    await run(campaign(tmp_path))
+    with pytest.raises(Exception, match=r"message\.subject"):
+        await send_campaign(
+            campaign(
+                tmp_path,
+                message={
+                    "sender": "News <news@example.com>",
+                    "subject": "Other",
+                    "html": "<p>Hello {{ first_name }}</p>",
+                },
+            )
+        )
+
+
+async def test_an_unreachable_server_is_named(tmp_path: Path, servers: Servers) -> None:
+    with SmtpServer() as gone:
+        save_block("red", gone)
+    final = await run(campaign(tmp_path))
+    assert final.is_failed()
+    assert "red is down: connect: " in str(final.message)
+    assert "refused" in str(final.message)
+    assert len(servers["green"].received) == 3
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(
+    tmp_path: Path, servers: Servers
+) -> None:
+    certificates = Certificates.make(tmp_path)
+    settings = Settings(tls=certificates.context(), tls_from_start=True)
+    with SmtpServer(settings) as server:
+        save_block("red", server, security="tls")
+        final = await run(campaign(tmp_path))
+        assert final.is_failed()
+        assert "red is down: tls: the certificate of" in str(final.message)
+        save_block("red", server, security="tls", ca_file=certificates.ca_file)
+        assert (await run(campaign(tmp_path))).is_completed()
+        assert len(server.received) == 7

@@ -1,0 +1,251 @@
+"""A campaign through the real flow: Prefect, the outbox and real SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.settings import PREFECT_API_URL
+
+from flows.send_campaign import send_campaign
+from mailsluice.report import Report
+from tests.flows.conftest import Servers, save_block
+from tests.smtpd import Settings, SmtpServer
+
+
+def write_csv(path: Path, number: int) -> Path:
+    """So many recipients in five domains."""
+    rows = (f"user{i}@d{i % 5}.example.com,Ann {i}" for i in range(number))
+    path.write_text("email,first_name\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def document(csv: Path, **fields: Any) -> dict[str, Any]:
+    """A campaign over red and green, 70/30."""
+    return {
+        "name": "spring-sale",
+        "recipients": {"path": str(csv)},
+        "message": {
+            "sender": "News <news@example.com>",
+            "subject": "Hi {{ first_name }}",
+            "html": "<p>Hello {{ first_name }}</p>",
+            "text": None,
+        },
+        "strategy": "percentage",
+        "routes": [{"connection": "red", "percent": 70}, {"connection": "green", "percent": 30}],
+        **fields,
+    }
+
+
+def received(servers: Servers) -> dict[str, int]:
+    return {name: len(server.received) for name, server in servers.items() if server.received}
+
+
+def sent_to(servers: Servers) -> Counter[str]:
+    return Counter(one.recipient for server in servers.values() for one in server.received)
+
+
+def rows(state: Path) -> list[tuple[str, str, str]]:
+    with sqlite3.connect(state) as connection:
+        return connection.execute("SELECT email, connection, status FROM recipients").fetchall()
+
+
+def assert_each_got_it_once_over_its_connection(servers: Servers, state: Path, number: int) -> None:
+    everybody = sent_to(servers)
+    assert len(everybody) == number
+    assert set(everybody.values()) == {1}
+    stored = rows(state)
+    assert len(stored) == number
+    for email, connection, status in stored:
+        assert status == "sent"
+        assert email in servers[connection].recipients
+
+
+async def run(campaign: dict[str, Any]) -> State[Any]:
+    return await send_campaign(campaign, return_state=True)
+
+
+async def subflows(state: State[Any]) -> list[FlowRun]:
+    async with get_client() as client:
+        parent = state.state_details.flow_run_id
+        assert parent is not None
+        return await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent])
+            )
+        )
+
+
+async def test_a_thousand_recipients_at_70_30_give_700_and_300(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    final = await run(document(write_csv(tmp_path / "r.csv", 1_000)))
+    assert final.is_completed(), final.message
+    assert final.message == "1,000 of 1,000 sent"
+    assert received(servers) == {"red": 700, "green": 300}
+    assert_each_got_it_once_over_its_connection(servers, state, 1_000)
+    names = {one.name: one.state_type.value for one in await subflows(final) if one.state_type}
+    assert names == {"spring-sale: red": "COMPLETED", "spring-sale: green": "COMPLETED"}
+
+
+async def test_thirds_are_exact(tmp_path: Path, servers: Servers, state: Path) -> None:
+    routes = [
+        {"connection": "red", "percent": 33.3},
+        {"connection": "green", "percent": 33.3},
+        {"connection": "blue", "percent": 33.4},
+    ]
+    report = await send_campaign(document(write_csv(tmp_path / "r.csv", 1_001), routes=routes))
+    assert isinstance(report, Report)
+    assert report.sent_now == 1_001
+    assert received(servers) == {"red": 333, "green": 333, "blue": 335}
+    assert_each_got_it_once_over_its_connection(servers, state, 1_001)
+
+
+async def test_round_robin_gives_each_batch_to_the_next_connection(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    routes = [{"connection": name} for name in ("red", "green", "blue")]
+    csv = write_csv(tmp_path / "r.csv", 25)
+    final = await run(document(csv, strategy="round_robin", routes=routes, batch_size=10))
+    assert final.is_completed()
+    assert received(servers) == {"red": 10, "green": 10, "blue": 5}
+    connections = [connection for _, connection, _ in rows(state)]
+    assert connections == ["red"] * 10 + ["green"] * 10 + ["blue"] * 5
+
+
+async def test_a_completed_campaign_sends_nothing_again(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    campaign = document(write_csv(tmp_path / "r.csv", 20))
+    await run(campaign)
+    again = await run(campaign)
+    assert again.is_completed()
+    assert again.message == "nothing to send: campaign was completed before"
+    assert_each_got_it_once_over_its_connection(servers, state, 20)
+
+
+async def test_the_audience_is_what_was_resolved_at_launch(
+    tmp_path: Path, servers: Servers
+) -> None:
+    csv = write_csv(tmp_path / "r.csv", 20)
+    with SmtpServer(Settings(users={"u": "right"})) as demanding:
+        save_block("red", demanding)
+        failed = await run(document(csv))
+        assert failed.is_failed()
+    csv.unlink()
+    save_block("red", servers["red"])
+    assert (await run(document(csv))).is_completed()
+    assert set(sent_to(servers).values()) == {1}
+    assert len(sent_to(servers)) == 20
+
+
+async def test_a_failing_connection_fails_alone_and_a_retry_goes_on(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    campaign = document(write_csv(tmp_path / "r.csv", 100))
+    save_block("red", servers["red"], username="u", password="wrong", allow_plain_password=True)
+    with SmtpServer(Settings(users={"u": "right"})) as demanding:
+        save_block("red", demanding, username="u", password="wrong", allow_plain_password=True)
+        failed = await run(campaign)
+    assert failed.is_failed()
+    assert failed.message is not None
+    assert failed.message.startswith("30 of 100 sent, 70 pending; red is down: login: 535")
+    assert received(servers) == {"green": 30}
+    states = {one.name: one.state_type.value for one in await subflows(failed) if one.state_type}
+    assert states == {"spring-sale: red": "FAILED", "spring-sale: green": "COMPLETED"}
+    save_block("red", servers["red"])
+    assert (await run(campaign)).is_completed()
+    assert_each_got_it_once_over_its_connection(servers, state, 100)
+
+
+async def test_refused_recipients_are_recorded_with_the_reply(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    csv = tmp_path / "r.csv"
+    csv.write_text(
+        "email\nfine@example.com\n550-at-rcpt@example.com\n"
+        "450-at-rcpt-once.1@example.com\nno-address\nfine@EXAMPLE.com\n"
+    )
+    campaign = document(
+        csv,
+        message={"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+        strategy="single",
+        routes=[{"connection": "red"}],
+        retry={"first_delay_seconds": 0.2},
+    )
+    final = await run(campaign)
+    assert final.is_completed()
+    assert final.message == "2 of 3 sent, 1 failed"
+    found = {email: status for email, _, status in rows(state)}
+    assert found == {
+        "fine@example.com": "sent",
+        "550-at-rcpt@example.com": "failed",
+        "450-at-rcpt-once.1@example.com": "sent",
+    }
+    with sqlite3.connect(state) as connection:
+        code, reply = connection.execute(
+            "SELECT code, reply FROM recipients WHERE status = 'failed'"
+        ).fetchone()
+        rejects = connection.execute("SELECT email, reason FROM rejects ORDER BY row").fetchall()
+    assert code == 550
+    assert reply
+    assert rejects == [("no-address", "invalid"), ("fine@EXAMPLE.com", "duplicate")]
+
+
+async def test_the_report_is_an_artifact_without_addresses(
+    tmp_path: Path, servers: Servers
+) -> None:
+    await run(document(write_csv(tmp_path / "r.csv", 10), name="Weekly {date}"))
+    async with get_client() as client:
+        artifacts = await client.read_artifacts()
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    page = next(one for one in artifacts if one.key == f"campaign-weekly-{day}")
+    assert "| red | 7 | 70.00% | 7 |" in str(page.data)
+    assert "@" not in str(page.data)
+
+
+RUN = """
+import asyncio, json, sys
+from flows.send_campaign import send_campaign
+asyncio.run(send_campaign(json.loads(sys.argv[1]), return_state=True))
+"""
+
+
+async def test_a_killed_run_is_finished_by_the_next_one(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    campaign = document(write_csv(tmp_path / "r.csv", 1_000), throttle={"per_second": 400})
+    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+    command = [sys.executable, "-c", RUN, json.dumps(campaign)]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        while sum(received(servers).values()) < 200:
+            assert process.poll() is None
+            await asyncio.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = sum(received(servers).values())
+    assert before < 1_000
+    final = await run(campaign)
+    assert final.is_completed(), final.message
+    everybody = sent_to(servers)
+    assert set(everybody.values()) == {1}  # nothing twice
+    uncertain = [email for email, _, status in rows(state) if status == "uncertain"]
+    assert len(uncertain) <= 8  # at most one a session
+    assert everybody.keys() | set(uncertain) == {email for email, _, _ in rows(state)}
+    for email, connection, _ in rows(state):  # each over its own connection
+        others = [name for name in servers if name != connection]
+        assert all(email not in servers[name].recipients for name in others)

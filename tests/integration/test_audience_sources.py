@@ -1,0 +1,270 @@
+"""Recipients from real files and databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import sqlalchemy
+from pyarrow import parquet
+
+from mailsluice.audience import csv_file
+from mailsluice.audience.source import read_chunks
+from mailsluice.campaign import RecipientSource
+from mailsluice.errors import AudienceError
+
+
+def no_database(name: str) -> sqlalchemy.Engine:
+    raise AssertionError(f"nobody asked for {name}")
+
+
+def read(path: Path, **fields: Any) -> tuple[list[dict[str, str]], dict[int, str]]:
+    """All rows of a file, by column, the address as `email`; and the malformed ones."""
+    return joined(read_chunks(RecipientSource(path=str(path), **fields), connect=no_database))
+
+
+def joined(chunks: Iterator[Any]) -> tuple[list[dict[str, str]], dict[int, str]]:
+    rows: list[dict[str, str]] = []
+    malformed: dict[int, str] = {}
+    for chunk in chunks:
+        frame = pd.concat([chunk.variables, chunk.email.rename("email")], axis=1)
+        assert [str(kind) for kind in frame.dtypes] == ["str"] * len(frame.columns)
+        rows += frame.assign(row=chunk.rows).to_dict("records")
+        malformed |= chunk.malformed
+    return rows, malformed
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    def file(content: str | bytes, name: str = "recipients.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return file
+
+
+CSV_CASES = [
+    # (bytes, fields of the source, values of the column n)
+    ("email,n\na@b.de,7\n", {}, ["7"]),
+    ("email,n\na@b.de,007\n", {}, ["007"]),  # leading zeros
+    ("email,n\na@b.de,NA\nb@b.de,null\nc@b.de,\n", {}, ["NA", "null", ""]),  # text, not "no value"
+    ("email,n\na@b.de,true\nb@b.de,2024-01-31\n", {}, ["true", "2024-01-31"]),
+    ("email,n\r\na@b.de,x\r\n", {}, ["x"]),  # Windows line ends
+    ("email,n\na@b.de,x", {}, ["x"]),  # no line end after the last row
+    ('email,n\na@b.de,"x, ""y""\nz"\n', {}, ['x, "y"\nz']),  # delimiter, quotes, line break
+    ("\n\nemail,n\n\na@b.de,x\n\n", {}, ["x"]),  # blank lines anywhere
+    (" email , n \na@b.de, x \n", {}, [" x "]),  # names are trimmed, values are not
+    ("email,n,\na@b.de,x,\n", {}, ["x"]),  # a column without a name, as spreadsheets add
+    ("email;n\na@b.de;x,y\n", {"delimiter": ";"}, ["x,y"]),
+    ("\ufeffemail,n\na@b.de,Zoë\n".encode(), {}, ["Zoë"]),  # with a byte order mark
+    ("\ufeffemail,n\na@b.de,Zoë\n".encode(), {"encoding": "utf-8-sig"}, ["Zoë"]),
+    ("\ufeffemail,n\na@b.de,Zoë\n".encode(), {"encoding": "UTF8"}, ["Zoë"]),  # another spelling
+    ("email,n\na@b.de,€ Zoë\n".encode("cp1252"), {"encoding": "cp1252"}, ["€ Zoë"]),
+    ("email,n\na@b.de,Zoë\n".encode("utf-16"), {"encoding": "utf-16"}, ["Zoë"]),
+    ("E-Mail,n\na@b.de,x\n", {"email_column": "e-mail"}, ["x"]),  # in another case
+    ("Email,email,n\nno,a@b.de,x\n", {}, ["x"]),  # the exact name first
+]
+
+
+@pytest.mark.parametrize(("content", "fields", "expected"), CSV_CASES)
+def test_csv_values_come_as_they_are_written(file, content, fields, expected) -> None:
+    rows, malformed = read(file(content), **fields)
+
+    assert [row["n"] for row in rows] == expected
+    assert rows[0]["email"] == "a@b.de"
+    assert not malformed
+
+
+def test_a_tsv_file_is_separated_by_tabs_unless_told_otherwise(file) -> None:
+    tabs = file("email\tn\na@b.de\tx,y\n", "recipients.TSV")
+    commas = file("email,n\na@b.de,x\ty\n", "commas.tsv")
+
+    assert read(tabs)[0] == [{"email": "a@b.de", "n": "x,y", "row": 1}]
+    assert read(commas, delimiter=",")[0] == [{"email": "a@b.de", "n": "x\ty", "row": 1}]
+
+
+def test_rows_with_too_many_or_too_few_fields_are_set_aside_with_their_number(file) -> None:
+    rows, malformed = read(file("email,n\nshort\na@b.de,1\n\nb@b.de,2,3\nc@b.de,4\nlast\n"))
+
+    assert [(row["row"], row["email"]) for row in rows] == [(2, "a@b.de"), (4, "c@b.de")]
+    assert malformed == {1: "short", 3: "b@b.de,2,3", 5: "last"}
+
+
+def test_row_numbers_hold_over_many_blocks(file, monkeypatch) -> None:
+    monkeypatch.setattr(csv_file, "_BLOCK_BYTES", 200)
+    lines = ["bad" if i % 7 == 0 else f"u{i}@b.de,{i}" for i in range(1, 500)]
+
+    rows, malformed = read(file("email,n\n" + "\n".join(lines)))
+
+    assert all(row["n"] == str(row["row"]) for row in rows)
+    assert sorted([*malformed, *(row["row"] for row in rows)]) == list(range(1, 500))
+    assert set(malformed) == set(range(7, 500, 7))
+
+
+CSV_ERRORS = [
+    # (bytes, fields of the source, what the message says)
+    ("", {}, "is empty"),
+    ("\n\n", {}, "is empty"),
+    ("mail,name\na@b.de,x\n", {}, "no column 'email'; its columns are 'mail', 'name'"),
+    ("email;n\na@b.de;x\n", {}, "its columns are 'email;n'"),  # the wrong delimiter shows
+    ("EMAIL,Email\na@b.de,x\n", {}, "several columns 'email'"),  # which one?
+    ("email,n, n\na@b.de,x,y\n", {}, "same name: 'n'"),
+    ("email,n\na@b.de,Zoë\n".encode("cp1252"), {}, "0xeb in line 2, which is not utf-8"),
+    ("email,Zoë\na@b.de,x\n".encode("cp1252"), {}, "0xeb in line 1, which is not utf-8"),
+    (
+        b"email,n\n" + b"a@b.de,x\n" * 300_000 + b"\xff",
+        {},
+        "0xff in line 300002",
+    ),  # in a later block
+    (b"email,n\na@b.de,\x81\n", {"encoding": "cp1252"}, "0x81 in line 2, which is not cp1252"),
+    ("email,n\na@b.de,Zo\u00eb".encode()[:-1], {}, "ends in the middle of a character"),
+    ('email,n\n"a@b.de,x\n' + "a@b.de,x\n" * 500_000, {}, "a quote that is never closed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "message"), CSV_ERRORS, ids=[case[2] for case in CSV_ERRORS]
+)
+def test_a_csv_file_that_cannot_be_read_says_why(file, content, fields, message) -> None:
+    with pytest.raises(AudienceError) as caught:
+        read(file(content), **fields)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", ".", "file.csv/below.csv"])
+def test_a_path_that_is_no_file_is_named(tmp_path: Path, file, name: str) -> None:
+    file("email\n", "file.csv")
+
+    with pytest.raises(AudienceError, match=r"cannot be (opened|read)") as caught:
+        read(tmp_path / name)
+
+    assert str(tmp_path / name) in str(caught.value)
+
+
+PARQUET_COLUMNS = {
+    "email": (pa.array(["a@b.de", None]), ["a@b.de", ""]),
+    "integer": (pa.array([7, None]), ["7", ""]),  # not 7.0
+    "float": (pa.array([2.5, 3.0]), ["2.5", "3"]),
+    "bool": (pa.array([True, False]), ["true", "false"]),
+    "decimal": (pa.array([Decimal("1.50"), None]), ["1.50", ""]),
+    "date": (pa.array([dt.date(2024, 1, 31), None]), ["2024-01-31", ""]),
+    "moment": (pa.array([dt.datetime(2024, 1, 31, 9, 5), None]), ["2024-01-31T09:05:00", ""]),  # noqa: DTZ001
+    "precise": (
+        pa.array([dt.datetime(2024, 1, 31, 9, 5, 0, 250_000), None]),  # noqa: DTZ001
+        ["2024-01-31T09:05:00.250000", ""],
+    ),
+    "zoned": (
+        pa.array([dt.datetime(2024, 1, 31, 9, 5, tzinfo=dt.UTC), None]),
+        ["2024-01-31T09:05:00+0000", ""],
+    ),
+    "category": (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+    "list": (pa.array([["x", "ü"], None]), ['["x","ü"]', ""]),
+    "struct": (pa.array([{"a": 1}, None]), ['{"a":1}', ""]),
+    "bytes": (pa.array([b"x", None]), ["x", ""]),
+    "nothing": (pa.nulls(2), ["", ""]),
+}
+
+
+def test_parquet_columns_of_any_type_become_text(tmp_path: Path) -> None:
+    path = tmp_path / "recipients.parquet"
+    parquet.write_table(pa.table({k: array for k, (array, _) in PARQUET_COLUMNS.items()}), path)
+
+    rows, _ = read(path)
+
+    for name, (_, expected) in PARQUET_COLUMNS.items():
+        assert [row[name] for row in rows] == expected, name
+    assert [row["row"] for row in rows] == [1, 2]
+
+
+def test_parquet_is_read_in_chunks_with_running_row_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "recipients.pq"
+    parquet.write_table(pa.table({"email": [f"u{i}@b.de" for i in range(10)]}), path)
+
+    chunks = list(read_chunks(RecipientSource(path=str(path)), connect=no_database, chunk_rows=4))
+
+    assert [chunk.rows.tolist() for chunk in chunks] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+
+
+def test_a_parquet_file_that_cannot_be_read_says_why(tmp_path: Path, file) -> None:
+    with pytest.raises(AudienceError, match="cannot be read as Parquet"):
+        read(file("email\na@b.de\n", "recipients.parquet"))
+
+    binary = tmp_path / "binary.parquet"
+    parquet.write_table(pa.table({"email": ["a@b.de"], "n": [b"\xff"]}), binary)
+    with pytest.raises(AudienceError, match="cannot be read as Parquet"):
+        read(binary)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sqlalchemy.Engine]:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'crm.db'}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create table people (Mail text, n, since text)")
+        connection.exec_driver_sql(
+            "insert into people values ('a@b.de', 1, '12:30'), ('c@d.de', 2.5, null),"
+            " ('e@f.de', 'x', '09:00'), (null, null, '')"
+        )
+    yield engine
+    engine.dispose()
+
+
+def query(engine: sqlalchemy.Engine, sql: str, **fields: Any) -> list[dict[str, str]]:
+    def connect(name: str) -> sqlalchemy.Engine:
+        assert name == "crm"
+        return engine
+
+    source = RecipientSource(query=sql, database="crm", email_column="mail", **fields)
+    return joined(read_chunks(source, connect=connect, chunk_rows=2))[0]
+
+
+def test_a_query_is_read_in_chunks_as_text(engine: sqlalchemy.Engine) -> None:
+    assert query(engine, "select * from people") == [
+        {"email": "a@b.de", "n": "1", "since": "12:30", "row": 1},
+        {"email": "c@d.de", "n": "2.5", "since": "", "row": 2},
+        {"email": "e@f.de", "n": "x", "since": "09:00", "row": 3},
+        {"email": "", "n": "", "since": "", "row": 4},
+    ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "since = '12:30'",  # a colon in a text
+        "since > ' :a' and since = '12:30'",  # one that looks like a parameter
+        "Mail like 'a%'",  # a percent sign
+    ],
+)
+def test_a_query_is_run_as_it_was_written(engine: sqlalchemy.Engine, condition: str) -> None:
+    rows = query(engine, f"select * from people where {condition}")
+
+    assert [row["email"] for row in rows] == ["a@b.de"]
+
+
+def test_a_query_without_rows_gives_no_chunks(engine: sqlalchemy.Engine) -> None:
+    assert query(engine, "select * from people where 1 = 0") == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("select * from customers", "no such table: customers"),
+        ("select n from people", "no column 'mail'; its columns are 'n'"),
+        ("select Mail, n, n from people", "same name: 'n'"),
+        ("create table more (n)", "returns no rows: write a SELECT"),
+        ("select 'ann@example.com' from", "failed"),
+    ],
+)
+def test_a_query_that_cannot_be_read_says_why(engine, sql: str, message: str) -> None:
+    with pytest.raises(AudienceError, match="database 'crm'") as caught:
+        query(engine, sql)
+
+    assert message in str(caught.value)
+    assert "ann@example.com" not in str(caught.value)

@@ -1,0 +1,190 @@
+"""Every fault of a server, for both kinds of session: what is known, and what the server has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from mailsluice.outcome import Phase, Trouble, Verdict, classify
+from tests.integration.smtp_fixtures import ListFeed, connection_to, deliver, envelopes
+from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
+
+PIPELINING = ("PIPELINING",)
+LATER = ("after1", "after2")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipient in the middle of good ones, whose address carries the fault."""
+
+    name: str
+    phase: Phase
+    code: int | None
+    verdict: Verdict
+    goes_on: bool
+    """Whether the session survives."""
+    arrived: bool = False
+    """Whether the server has the message."""
+
+
+def _cases() -> Iterator[Case]:
+    deferred, failed = Verdict.DEFERRED, Verdict.FAILED
+    untouched, uncertain, accepted = Verdict.UNTOUCHED, Verdict.UNCERTAIN, Verdict.ACCEPTED
+    mail, rcpt, data, body = Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY
+    for stage in (rcpt, data):
+        yield Case(f"450-at-{stage}", stage, 450, deferred, goes_on=True)
+        yield Case(f"550-at-{stage}", stage, 550, failed, goes_on=True)
+    yield Case("450-at-dot", body, 450, deferred, goes_on=True)
+    yield Case("554-at-dot", body, 554, failed, goes_on=True)
+    yield Case("450-at-mail", mail, 450, untouched, goes_on=True)
+    yield Case("550-at-mail", mail, 550, untouched, goes_on=True)
+    for stage in (mail, rcpt, data):
+        yield Case(f"421-at-{stage}", stage, 421, untouched, goes_on=False)
+        yield Case(f"drop-at-{stage}", stage, None, untouched, goes_on=False)
+        yield Case(f"hang-at-{stage}", stage, None, untouched, goes_on=False)
+        yield Case(f"garbage-at-{stage}", stage, None, untouched, goes_on=False)
+    yield Case("250-at-data", data, 250, untouched, goes_on=False)  # not 354: out of step
+    yield Case("421-at-dot", body, 421, untouched, goes_on=False)
+    # The dot is out: only the server knows.
+    yield Case("354-at-dot", body, 354, uncertain, goes_on=False)
+    yield Case("drop-at-body", body, None, uncertain, goes_on=False)
+    yield Case("hang-at-body", body, None, uncertain, goes_on=False)
+    yield Case("drop-at-dot", body, None, uncertain, goes_on=False)
+    yield Case("hang-at-dot", body, None, uncertain, goes_on=False)
+    yield Case("garbage-at-dot", body, None, uncertain, goes_on=False)
+    yield Case("drop-at-accepted", body, None, uncertain, goes_on=False, arrived=True)
+    yield Case("garbage-at-accepted", body, None, uncertain, goes_on=False, arrived=True)
+    yield Case("drop-at-after", body, 250, accepted, goes_on=False, arrived=True)
+    yield Case("421-at-after", body, 250, accepted, goes_on=False, arrived=True)
+    yield Case("garbage-at-after", body, 250, accepted, goes_on=False, arrived=True)
+
+
+def send(case: Case, server: SmtpServer) -> tuple[ListFeed, bool]:
+    """Send good mail around the faulty; tells whether the session went on."""
+    sender = f"{case.name}@example.com" if case.phase is Phase.MAIL else "news@example.com"
+    before, faulty, *after = envelopes("before", case.name, *LATER)
+    (faulty,) = envelopes(case.name, sender=sender)
+    connection = connection_to(server, timeout_seconds=0.2 if "hang" in case.name else 5.0)
+    feed, error = deliver(connection, [before, faulty, *after])
+    assert (error is None) == case.goes_on
+    return feed, case.goes_on
+
+
+@pytest.mark.parametrize("keywords", [PIPELINING, ()], ids=["pipelined", "sequential"])
+@pytest.mark.parametrize("case", list(_cases()), ids=lambda case: case.name)
+def test_each_fault_is_told_as_what_it_is(case: Case, keywords: tuple[str, ...]) -> None:
+    with SmtpServer(Settings(keywords=keywords)) as server:
+        feed, goes_on = send(case, server)
+        attempt = feed.attempt(case.name)
+        assert (attempt.phase, attempt.code) == (case.phase, case.code)
+        assert classify(attempt).verdict is case.verdict
+        assert server.recipients[f"{case.name}@example.com"] == int(case.arrived)
+        verdicts = feed.verdicts()
+        assert verdicts["before"] is Verdict.ACCEPTED
+        for name in LATER:
+            expected = Verdict.ACCEPTED if goes_on else Verdict.UNTOUCHED
+            assert verdicts.get(name, Verdict.UNTOUCHED) is expected
+            assert server.recipients[f"{name}@example.com"] == int(goes_on)
+
+
+@pytest.mark.parametrize("code", ["450", "550"])
+def test_an_accepted_data_after_a_refused_recipient_is_ended_with_an_empty_message(
+    code: str,
+) -> None:
+    settings = Settings(keywords=PIPELINING, data_without_recipients=True)
+    with SmtpServer(settings) as server:
+        names = ("a", f"{code}-at-rcpt.1", f"{code}-at-rcpt.2", "b", f"{code}-at-rcpt.3")
+        feed, error = deliver(connection_to(server), envelopes(*names))
+        assert error is None
+        assert feed.attempt(names[2]).phase is Phase.RCPT
+        assert [one.recipient for one in server.received] == ["a@example.com", "b@example.com"]
+
+
+def test_a_link_lost_in_the_middle_of_a_large_body_leaves_nothing_in_doubt() -> None:
+    for keywords in (PIPELINING, ()):
+        with SmtpServer(Settings(keywords=keywords)) as server:
+            mail = envelopes("drop-at-body", "b", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 2_000_000)
+            feed, error = deliver(connection_to(server), mail)
+            assert error is not None
+            assert feed.attempt("drop-at-body").phase is Phase.DATA
+            assert feed.verdicts() == {"drop-at-body": Verdict.UNTOUCHED}
+            assert feed.log == ["settled 0"]  # no dot
+
+
+def test_a_refusal_in_the_middle_of_a_large_body_is_the_messages() -> None:
+    with SmtpServer(Settings(keywords=PIPELINING)) as server:
+        mail = envelopes("552-at-body", "b", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 2_000_000)
+        feed, error = deliver(connection_to(server), mail)
+        assert error is not None
+        assert feed.attempt("552-at-body").phase in {Phase.DATA, Phase.BODY}
+        assert feed.verdicts()["552-at-body"] in {Verdict.FAILED, Verdict.UNTOUCHED}
+
+
+@pytest.mark.parametrize("keywords", [PIPELINING, ()], ids=["pipelined", "sequential"])
+def test_where_the_server_cannot_be_reset_the_session_ends(keywords: tuple[str, ...]) -> None:
+    faults = {"*": Fault(Stage.RSET, b"502 5.5.1 not implemented")}
+    with SmtpServer(Settings(keywords=keywords, faults=faults)) as server:
+        feed, error = deliver(connection_to(server), envelopes("550-at-rcpt", "b"))
+        assert error is not None
+        assert classify(error.attempt).trouble is Trouble.SESSION
+        assert feed.verdicts()["550-at-rcpt"] is Verdict.FAILED
+        assert feed.verdicts().get("b", Verdict.UNTOUCHED) is Verdict.UNTOUCHED
+        assert not server.received
+
+
+def test_a_reply_of_several_lines_is_kept_whole() -> None:
+    reply = b"550-5.1.1 No such user,\r\n550 5.1.1 see our page"
+    faults = {"a": Fault(Stage.RCPT, reply)}
+    with SmtpServer(Settings(keywords=PIPELINING, faults=faults, piece=3)) as server:
+        feed, _ = deliver(connection_to(server), envelopes("a", "b"))
+        assert feed.attempt("a").text == "5.1.1 No such user,\n5.1.1 see our page"
+        assert feed.verdicts() == {"a": Verdict.FAILED, "b": Verdict.ACCEPTED}
+
+
+def test_a_deferred_recipient_can_be_sent_to_again() -> None:
+    with SmtpServer() as server:
+        mail = envelopes("451-at-rcpt-once", "451-at-dot-once")
+        first, _ = deliver(connection_to(server), mail)
+        second, _ = deliver(connection_to(server), mail)
+        assert set(first.verdicts().values()) == {Verdict.DEFERRED}
+        assert set(second.verdicts().values()) == {Verdict.ACCEPTED}
+        assert set(server.recipients.values()) == {1}
+
+
+def test_an_unexpected_second_reply_is_never_taken_for_the_messages() -> None:
+    """An extra 250 behind 354 would look like the reply to a body that was not sent yet."""
+    faults = {"a": Fault(Stage.DATA, b"354 go ahead\r\n250 2.0.0 what a day")}
+    for keywords in (PIPELINING, ()):
+        with SmtpServer(Settings(keywords=keywords, faults=faults)) as server:
+            feed, error = deliver(connection_to(server), envelopes("a", "b"))
+            assert error is not None
+            assert set(feed.verdicts().values()) == {Verdict.UNTOUCHED}
+            assert not server.received
+
+
+def test_the_error_names_no_address() -> None:
+    faults = {"a": Fault(Stage.RCPT, b"421 4.7.0 slow down for <a@example.com>")}
+    with SmtpServer(faults=faults) as server:
+        feed, error = deliver(connection_to(server), envelopes("a"))
+        assert "a@example.com" in feed.attempt("a").text
+        assert str(error) == "rcpt: 421 4.7.0 slow down for <(address)>"
+        assert error is not None
+        assert classify(error.attempt).trouble is Trouble.THROTTLED
+
+
+def test_a_link_that_is_lost_while_idle_touches_nobody() -> None:
+    settings = Settings(messages_per_session=1, closes_silently=True)
+    with SmtpServer(settings) as server:
+        feed, error = deliver(connection_to(server), envelopes("a", "b"), pauses=("b",))
+        assert error is not None
+        assert feed.verdicts() == {"a": Verdict.ACCEPTED, "b": Verdict.UNTOUCHED}
+
+
+def test_a_greeting_that_drops_is_the_connections() -> None:
+    with SmtpServer(faults={"*": Fault(Stage.GREETING, DROP)}) as server:
+        _, error = deliver(connection_to(server), [])
+        assert error is not None
+        assert error.phase is Phase.CONNECT
+        assert classify(error.attempt).trouble is Trouble.SESSION

@@ -1,0 +1,210 @@
+"""Connecting, TLS and logging in: what works, and what is said where it does not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailsluice.outcome import Phase, Trouble, classify
+from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.session import SessionError
+from tests.integration.smtp_fixtures import (
+    Certificates,
+    connection_to,
+    deliver,
+    envelopes,
+    secured,
+)
+from tests.smtpd import DROP, HANG, Fault, Settings, SmtpServer, Stage
+
+USERS = {"jane": "s3cret"}
+LOGIN = {"username": "jane", "password": "s3cret"}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("ca"))
+
+
+def failure(connection: Connection) -> SessionError:
+    _, error = deliver(connection, envelopes("a"))
+    assert error is not None
+    return error
+
+
+@pytest.mark.parametrize("method", ["PLAIN", "LOGIN", "CRAM-MD5"])
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+def test_each_method_logs_in(method: str, security: Security, certificates: Certificates) -> None:
+    settings = secured({"users": USERS, "auth_methods": (method,)}, security, certificates)
+    with SmtpServer(settings) as server:
+        fields = {"security": security, "ca_file": certificates.ca_file, **LOGIN}
+        _, error = deliver(connection_to(server, **fields), envelopes("a"))
+        assert error is None
+        assert server.logins == {"ok": 1}
+        assert len(server.received) == 1
+
+
+def test_the_password_does_not_cross_a_plain_link() -> None:
+    with SmtpServer(Settings(users=USERS, auth_methods=("PLAIN", "LOGIN"))) as server:
+        error = failure(connection_to(server, **LOGIN))
+        assert error.phase is Phase.LOGIN
+        assert "the password would cross an unencrypted link" in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+        assert not server.logins  # not even tried
+
+
+def test_the_password_crosses_a_plain_link_where_that_is_wanted() -> None:
+    with SmtpServer(Settings(users=USERS, auth_methods=("PLAIN",))) as server:
+        _, error = deliver(
+            connection_to(server, **LOGIN, allow_plain_password=True), envelopes("a")
+        )
+        assert error is None
+
+
+def test_a_method_that_keeps_the_password_secret_is_used_on_a_plain_link() -> None:
+    with SmtpServer(Settings(users=USERS)) as server:
+        _, error = deliver(connection_to(server, **LOGIN), envelopes("a"))
+        assert error is None
+
+
+def test_a_wrong_password_is_tried_once(certificates: Certificates) -> None:
+    settings = secured({"users": USERS}, Security.TLS, certificates)
+    with SmtpServer(settings) as server:
+        error = failure(
+            connection_to(
+                server,
+                security=Security.TLS,
+                ca_file=certificates.ca_file,
+                username="jane",
+                password="wrong",
+            )
+        )
+        assert error.attempt.code == 535
+        assert "check user name and password" in str(error)
+        assert "wrong" not in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+        assert server.logins == {"refused": 1}
+
+
+def _setup_faults() -> Iterator[tuple[Stage, bytes, Phase, int | None, Trouble]]:
+    yield Stage.GREETING, b"421 4.7.0 Too many connections", Phase.CONNECT, 421, Trouble.THROTTLED
+    yield Stage.GREETING, b"554 5.7.1 Not from you", Phase.CONNECT, 554, Trouble.DOWN
+    yield Stage.GREETING, b"SSH-2.0-what", Phase.CONNECT, None, Trouble.SESSION
+    yield Stage.GREETING, HANG, Phase.CONNECT, None, Trouble.SESSION
+    yield Stage.EHLO, b"421 4.3.2 shutting down", Phase.CONNECT, 421, Trouble.SESSION
+    yield Stage.EHLO, DROP, Phase.CONNECT, None, Trouble.SESSION
+    yield Stage.STARTTLS, b"454 4.7.0 not now", Phase.TLS, 454, Trouble.SESSION
+    yield Stage.STARTTLS, DROP, Phase.TLS, None, Trouble.SESSION
+    yield Stage.STARTTLS, HANG, Phase.TLS, None, Trouble.SESSION
+    yield Stage.AUTH, b"454 4.7.0 Too many login attempts", Phase.LOGIN, 454, Trouble.THROTTLED
+    yield Stage.AUTH, b"421 4.7.0 come back later", Phase.LOGIN, 421, Trouble.THROTTLED
+    yield Stage.AUTH, b"535 5.7.8 no", Phase.LOGIN, 535, Trouble.DOWN
+    yield Stage.AUTH, DROP, Phase.LOGIN, None, Trouble.SESSION
+    yield Stage.AUTH, HANG, Phase.LOGIN, None, Trouble.SESSION
+
+
+@pytest.mark.parametrize(("stage", "action", "phase", "code", "trouble"), list(_setup_faults()))
+def test_trouble_before_the_first_mail_is_the_connections(
+    stage: Stage,
+    action: bytes,
+    phase: Phase,
+    code: int | None,
+    trouble: Trouble,
+    certificates: Certificates,
+) -> None:
+    fields: dict[str, Any] = {"users": USERS, "faults": {"*": Fault(stage, action)}}
+    with SmtpServer(secured(fields, Security.STARTTLS, certificates)) as server:
+        error = failure(
+            connection_to(
+                server,
+                security=Security.STARTTLS,
+                ca_file=certificates.ca_file,
+                timeout_seconds=0.2 if action == HANG else 5.0,
+                **LOGIN,
+            )
+        )
+        assert (error.phase, error.attempt.code) == (phase, code)
+        assert classify(error.attempt).trouble is trouble
+        assert not server.received
+
+
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+@pytest.mark.parametrize("reason", ["unknown CA", "other name"])
+def test_a_certificate_that_does_not_verify_takes_the_connection_down(
+    security: Security, reason: str, certificates: Certificates, tmp_path: Path
+) -> None:
+    own = certificates if reason == "other name" else Certificates.make(tmp_path)
+    name = "mail.example" if reason == "other name" else "127.0.0.1"
+    settings = Settings(tls=own.context(name), tls_from_start=security is Security.TLS)
+    with SmtpServer(settings) as server:
+        error = failure(connection_to(server, security=security, ca_file=certificates.ca_file))
+        assert error.phase is Phase.TLS
+        assert "does not verify" in str(error)
+        assert "ca_file" in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+        assert not server.received
+
+
+def test_no_starttls_is_not_taken_for_granted() -> None:
+    with SmtpServer() as server:
+        error = failure(connection_to(server, security=Security.STARTTLS))
+        assert error.phase is Phase.TLS
+        assert "offers no STARTTLS" in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+
+
+def test_tls_to_a_plain_port_says_so() -> None:
+    with SmtpServer() as server:
+        error = failure(connection_to(server, security=Security.TLS))
+        assert error.phase is Phase.TLS
+        assert "use starttls" in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+
+
+def test_plain_to_a_tls_port_says_so(certificates: Certificates) -> None:
+    with SmtpServer(secured({}, Security.TLS, certificates)) as server:
+        error = failure(connection_to(server, timeout_seconds=0.2))
+        assert error.phase is Phase.CONNECT
+        assert "set security to tls" in str(error)
+
+
+def test_a_server_without_login_says_so(certificates: Certificates) -> None:
+    with SmtpServer(secured({}, Security.STARTTLS, certificates)) as server:
+        error = failure(
+            connection_to(server, security=Security.STARTTLS, ca_file=certificates.ca_file, **LOGIN)
+        )
+        assert error.phase is Phase.LOGIN
+        assert "no login at all" in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+
+
+def test_a_ca_file_that_is_not_there_is_named() -> None:
+    with SmtpServer() as server:
+        error = failure(connection_to(server, security=Security.TLS, ca_file="/nowhere/ca.pem"))
+        assert "/nowhere/ca.pem" in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+
+
+def test_a_ca_file_that_holds_no_certificate_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pem"
+    path.write_text("no certificate\n")
+    with SmtpServer() as server:
+        error = failure(connection_to(server, security=Security.TLS, ca_file=str(path)))
+        assert str(path) in str(error)
+        assert classify(error.attempt).trouble is Trouble.DOWN
+
+
+def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    connection = Connection("x", "smtp.invalid", 25, Security.NONE, local_hostname="c.example")
+    error = failure(connection)
+    assert error.phase is Phase.CONNECT
+    assert "'smtp.invalid' was not found" in str(error)
+    assert classify(error.attempt).trouble is Trouble.SESSION

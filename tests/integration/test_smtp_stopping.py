@@ -1,0 +1,119 @@
+"""A session that is stopped from our side: nothing is torn, nothing is told wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from mailsluice.envelope import Envelope
+from mailsluice.outcome import Phase, Verdict
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.wire import WireSession
+from tests.integration.smtp_fixtures import ListFeed, connection_to, envelopes, run
+from tests.smtpd import Settings, SmtpServer
+
+Stop = Callable[[Session, "asyncio.Task[None]"], object]
+
+
+@pytest.fixture(params=["pipelined", "sequential"])
+def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return ("PIPELINING",) if request.param == "pipelined" else ()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that a thread of the server brings about."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+
+
+def stop_at(
+    server: SmtpServer, names: tuple[str, ...], stop: Stop, ready: Callable[[ListFeed], bool]
+) -> tuple[ListFeed, BaseException | None]:
+    """Send, and stop once the feed has come so far and the session waits for a reply."""
+    feed = ListFeed(envelopes(*names))
+
+    async def work() -> BaseException | None:
+        session = await open_session(connection_to(server))
+        task = asyncio.create_task(session.send(feed))
+        await until(lambda: ready(feed))
+        stop(session, task)
+        await asyncio.wait([task])
+        return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+    error: BaseException | None = run(work)
+    feed.check()
+    return feed, error
+
+
+STOPS: dict[str, tuple[Stop, type[BaseException]]] = {
+    "cancelled": (lambda _, task: task.cancel(), asyncio.CancelledError),
+    "aborted": (lambda session, _: session.abort(), SessionError),
+}
+
+
+@pytest.mark.parametrize("how", list(STOPS))
+def test_stopped_after_the_dot_the_message_is_uncertain(
+    keywords: tuple[str, ...], how: str
+) -> None:
+    stop, expected = STOPS[how]
+    with SmtpServer(Settings(keywords=keywords)) as server:
+        feed, error = stop_at(server, ("a", "hang-at-dot"), stop, lambda feed: "dot 1" in feed.log)
+        assert isinstance(error, expected)
+        assert feed.attempt("hang-at-dot").phase is Phase.BODY
+        assert feed.verdicts() == {"a": Verdict.ACCEPTED, "hang-at-dot": Verdict.UNCERTAIN}
+
+
+@pytest.mark.parametrize("how", list(STOPS))
+def test_stopped_before_the_dot_the_message_is_untouched(
+    keywords: tuple[str, ...], how: str
+) -> None:
+    stop, expected = STOPS[how]
+    with SmtpServer(Settings(keywords=keywords)) as server:
+        feed, error = stop_at(
+            server, ("a", "hang-at-rcpt"), stop, lambda feed: len(server.received) == 1
+        )
+        assert isinstance(error, expected)
+        assert feed.verdicts().get("hang-at-rcpt", Verdict.UNTOUCHED) is Verdict.UNTOUCHED
+        assert feed.verdicts()["a"] is Verdict.ACCEPTED
+
+
+def test_a_reply_that_came_before_the_stop_counts() -> None:
+    """Pipelined: the body's 250 is there while the next transaction's replies are not."""
+    with SmtpServer(Settings(keywords=("PIPELINING",))) as server:
+        feed = ListFeed(envelopes("a", "hang-at-data"))
+
+        async def work() -> None:
+            session = await open_session(connection_to(server))
+            task = asyncio.create_task(session.send(feed))
+            assert isinstance(session, WireSession)
+            link = session._link
+            await until(lambda: bool(server.received and link._replies))
+            assert not feed.attempts  # the session has not been woken
+            task.cancel()
+            await asyncio.wait([task])
+
+        run(work)
+        assert feed.verdicts() == {"a": Verdict.ACCEPTED, "hang-at-data": Verdict.UNTOUCHED}
+
+
+def test_a_feed_that_fails_leaves_nothing_open(keywords: tuple[str, ...]) -> None:
+    class FullDisk(ListFeed):
+        def dot(self, envelope: Envelope) -> None:
+            if envelope.recipient_id == 1:
+                raise OSError("no space left on device")
+
+    with SmtpServer(Settings(keywords=keywords)) as server:
+        feed = FullDisk(envelopes("a", "b", "c"))
+
+        async def work() -> None:
+            session = await open_session(connection_to(server))
+            with pytest.raises(OSError, match="no space"):
+                await session.send(feed)
+
+        run(work)
+        feed.check()
+        assert feed.verdicts()["b"] is Verdict.UNTOUCHED
+        assert list(server.recipients) == ["a@example.com"]

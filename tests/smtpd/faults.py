@@ -1,0 +1,88 @@
+"""What a test server does wrong, and where."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """Where a fault strikes."""
+
+    GREETING = "greeting"
+    EHLO = "ehlo"
+    STARTTLS = "starttls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    BODY = "body"
+    """In the middle of the body; the link is closed then, after a reply as well."""
+    DOT = "dot"
+    """In place of the reply to the final dot; the message is not accepted."""
+    ACCEPTED = "accepted"
+    """In place of the reply to the final dot; the message is accepted."""
+    AFTER = "after"
+    """Right after the reply to the final dot."""
+    RSET = "rset"
+
+
+DROP = b"drop"
+"""Close the link without a word."""
+HANG = b"hang"
+"""Never answer again."""
+
+_IN_ADDRESS = re.compile(
+    r"(?P<action>[2-5]\d\d|drop|hang|garbage)-at-(?P<stage>mail|rcpt|data|body|dot|accepted|after)"
+    r"(?P<once>-once)?(?:\..*)?"
+)
+_ACTIONS = {"drop": DROP, "hang": HANG, "garbage": b"what? no SMTP here"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One misbehaviour. A 421 also closes the link, as RFC 5321 section 3.8 says."""
+
+    stage: Stage
+    action: bytes
+    """DROP, HANG, or a reply, which may have several lines (joined with CRLF)."""
+    times: int | None = None
+    """How often, for each address; None: always."""
+
+
+def fault_of(local_part: str) -> Fault | None:
+    """The fault that an address carries: `<code|drop|hang|garbage>-at-<stage>[-once][.anything]`.
+
+    At the stage MAIL the sender's address is the one that counts, elsewhere the recipient's.
+    """
+    match = _IN_ADDRESS.fullmatch(local_part)
+    if match is None:
+        return None
+    stage, action = Stage(match["stage"]), match["action"]
+    status = {"4": b"4.2.0", "5": b"5.1.1"}.get(action[0], b"2.0.0")
+    reply = _ACTIONS.get(action) or b"%s %s as the address wants it" % (action.encode(), status)
+    return Fault(stage, reply, 1 if match["once"] else None)
+
+
+class Script:
+    """Which fault is due: by local part, or under "*" for the stages without an address."""
+
+    def __init__(self, faults: Mapping[str, Fault]) -> None:
+        self._faults = faults
+        self._used: Counter[str] = Counter()
+
+    def due(self, stage: Stage, address: str = "*") -> bytes | None:
+        """The action that this stage calls for, if any. Counts it as done."""
+        if not self._faults and "-at-" not in address:
+            return None
+        local_part = address.rpartition("@")[0] or address
+        fault = self._faults.get(local_part) or fault_of(local_part)
+        if fault is None or fault.stage is not stage:
+            return None
+        if fault.times is not None and self._used[address] >= fault.times:
+            return None
+        self._used[address] += 1
+        return fault.action

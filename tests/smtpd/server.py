@@ -1,0 +1,95 @@
+"""A test server in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from tests.smtpd.faults import Fault, Script
+from tests.smtpd.recording import Received
+from tests.smtpd.session import SmtpSession
+from tests.smtpd.settings import Settings
+
+
+def session_factory(
+    settings: Settings, record: Callable[[Received], None], logins: Counter[str]
+) -> Callable[[], SmtpSession]:
+    """Makes the sessions of one server: they share the script and are numbered from 1."""
+    script = Script(settings.faults)
+    numbers = iter(range(1, 1 << 60))
+
+    def logged_in(result: str) -> None:
+        logins[result] += 1
+
+    return lambda: SmtpSession(next(numbers), settings, script, record, logged_in)
+
+
+class SmtpServer:
+    """Listens on 127.0.0.1 while the `with` block runs.
+
+    A message is in `received` before its 250 leaves, so a client that has its reply finds it there.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, faults: Mapping[str, Fault] | None = None
+    ) -> None:
+        self.settings = settings or Settings(faults=faults or {})
+        self.received: list[Received] = []
+        self.logins: Counter[str] = Counter()
+        """How many logins were "ok" and "refused"."""
+        self.sessions = 0
+        self.host = "127.0.0.1"
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._made: list[SmtpSession] = []
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    @property
+    def recipients(self) -> Counter[str]:
+        """How often each recipient's message was accepted."""
+        return Counter(one.recipient for one in self.received)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Drop all sessions and listen no more; may be called again."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        make = session_factory(self.settings, self.received.append, self.logins)
+
+        def counted() -> SmtpSession:
+            self.sessions += 1
+            session = make()
+            self._made.append(session)
+            return session
+
+        tls = self.settings.tls if self.settings.tls_from_start else None
+        self._server = await self._loop.create_server(counted, self.host, self.port, ssl=tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _stop(self) -> None:
+        self._server.close()
+        for session in self._made:
+            session.drop()
+        await asyncio.sleep(0)  # lets the transports tell their end

@@ -1,0 +1,35 @@
+"""What a test server offers and demands."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.smtpd.faults import Fault
+
+ALL_KEYWORDS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10485760", "ENHANCEDSTATUSCODES")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One test server."""
+
+    keywords: tuple[str, ...] = ALL_KEYWORDS
+    """Lines of the EHLO reply; CHUNKING makes it take BDAT."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """{user: password}; with any, AUTH is offered and demanded before MAIL."""
+    auth_methods: tuple[str, ...] = ("PLAIN", "LOGIN", "CRAM-MD5")
+    tls: ssl.SSLContext | None = None
+    tls_from_start: bool = False
+    """TLS from the first byte; otherwise STARTTLS is offered where there is a context."""
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    messages_per_session: int | None = None
+    """After that many a session is closed: with 421 at the next MAIL, or silently."""
+    closes_silently: bool = False
+    data_without_recipients: bool = False
+    """Answer 354 to DATA although no recipient was accepted (RFC 2920 section 3.1)."""
+    piece: int | None = None
+    """Cut replies into pieces of that many bytes."""
+    delay_seconds: float = 0.0
+    """Each reply comes that much later: a round trip's time."""

@@ -1,0 +1,203 @@
+"""Which recipient goes over which route, in which order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mailsluice.assignment import Assignment, assign, lay_out
+from mailsluice.campaign import Campaign
+
+Keys = npt.NDArray[np.uint64]
+
+
+def campaign(name: str = "spring-sale", **fields: Any) -> Campaign:
+    return Campaign.model_validate(
+        {
+            "name": name,
+            "recipients": {"path": "recipients.csv"},
+            "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+            **fields,
+        }
+    )
+
+
+def split(*percents: str, name: str = "spring-sale") -> Campaign:
+    routes = [{"connection": f"c{i}", "percent": p} for i, p in enumerate(percents)]
+    return campaign(name, strategy="percentage", routes=routes)
+
+
+def turns(routes: int, batch_size: int) -> Campaign:
+    return campaign(
+        strategy="round_robin",
+        batch_size=batch_size,
+        routes=[{"connection": f"c{i}"} for i in range(routes)],
+    )
+
+
+def audience(size: int, domains: int, seed: int = 0) -> tuple[Keys, Keys]:
+    """Random addresses at a few domains, the first ones large, the last ones small."""
+    rng = np.random.default_rng(seed)
+    keys = rng.integers(0, 2**64, (size, 2), dtype=np.uint64)
+    names = rng.integers(0, 2**64, domains, dtype=np.uint64)
+    return keys, names[(domains * rng.random(size) ** 3).astype(int)]
+
+
+def by_recipient(assignment: Assignment) -> npt.NDArray[np.int16]:
+    result = np.full(len(assignment.order), -1, np.int16)
+    result[assignment.order] = assignment.route
+    return result
+
+
+CAMPAIGNS = [
+    campaign(routes=[{"connection": "only"}]),
+    split("70", "30"),
+    split("0", "100"),
+    split("12.5", "87.5"),
+    split("33.3", "33.3", "33.4"),
+    split("50", "20", "10", "10", "5", "4", "1"),
+    turns(2, 100),
+    turns(3, 7),
+    turns(5, 1),
+]
+
+
+def ideals(plan: Campaign, quotas: tuple[int, ...]) -> list[Fraction]:
+    return [Fraction(quota, max(sum(quotas), 1)) for quota in quotas]
+
+
+@pytest.mark.parametrize("plan", CAMPAIGNS)
+@pytest.mark.parametrize("size", [0, 1, 2, 1_001])
+def test_everybody_has_one_place_and_the_quotas_are_exact(plan: Campaign, size: int) -> None:
+    result = assign(*audience(size, 5), plan)
+
+    assert sorted(result.order) == list(range(size))
+    counted = np.bincount(result.route, minlength=len(plan.routes))
+    assert tuple(counted) == result.quotas
+    assert sum(result.quotas) == size
+
+
+def test_a_thousand_and_one_at_a_third_each() -> None:
+    assert assign(*audience(1_001, 5), split("33.3", "33.3", "33.4")).quotas == (333, 333, 335)
+
+
+@pytest.mark.parametrize("plan", CAMPAIGNS)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_domain_is_split_within_two_messages_of_the_shares(plan: Campaign, seed: int) -> None:
+    addresses, domains = audience(3_001, 40, seed)
+
+    result = assign(addresses, domains, plan)
+
+    routes = by_recipient(result)
+    for domain in np.unique(domains):
+        inside = routes[domains == domain]
+        for route, share in enumerate(ideals(plan, result.quotas)):
+            assert abs(int((inside == route).sum()) - len(inside) * share) < 2
+
+
+@pytest.mark.parametrize("plan", CAMPAIGNS)
+def test_the_order_of_the_input_rows_changes_nothing(plan: Campaign) -> None:
+    addresses, domains = audience(1_001, 9)
+    shuffled = np.random.default_rng(1).permutation(1_001)
+
+    first = assign(addresses, domains, plan)
+    second = assign(addresses[shuffled], domains[shuffled], plan)
+
+    assert np.array_equal(addresses[first.order], addresses[shuffled][second.order])
+    assert np.array_equal(first.route, second.route)
+    assert first.digest(addresses) == second.digest(addresses[shuffled])
+
+
+def test_addresses_whose_first_64_bits_agree_are_ordered_all_the_same() -> None:
+    addresses, domains = audience(50, 3)
+    addresses[:, 0] //= 2**62  # four values
+    backwards = slice(None, None, -1)
+
+    first = assign(addresses, domains, split("70", "30"))
+    second = assign(addresses[backwards], domains[backwards], split("70", "30"))
+
+    assert first.digest(addresses) == second.digest(addresses[backwards])
+
+
+def test_the_digest_tells_other_decisions_apart() -> None:
+    addresses, domains = audience(100, 3)
+    digests = {
+        assign(addresses, domains, plan).digest(addresses)
+        for plan in (split("70", "30"), split("70", "30", name="other"), split("60", "40"))
+    }
+
+    assert len(digests) == 3
+
+
+def test_another_process_decides_the_same() -> None:
+    script = (
+        "from tests.unit.test_assignment import *;"
+        "a, d = audience(1_000, 9); print(assign(a, d, split('70', '30')).digest(a))"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    addresses, domains = audience(1_000, 9)
+    here = assign(addresses, domains, split("70", "30")).digest(addresses)
+    assert other.stdout.strip() == here
+
+
+@pytest.mark.parametrize("domains", [1_000, 1])  # one recipient a domain; all at one domain
+def test_two_campaigns_do_not_give_the_same_people_to_the_same_connection(domains: int) -> None:
+    addresses, names = audience(10_000, domains)
+
+    first = by_recipient(assign(addresses, names, split("50", "50", name="march")))
+    second = by_recipient(assign(addresses, names, split("50", "50", name="april")))
+
+    assert 0.45 < (first == second).mean() < 0.55
+
+
+@pytest.mark.parametrize("plan", [split("70", "30"), turns(3, 7)])
+def test_the_send_order_mixes_domains(plan: Campaign) -> None:
+    addresses = audience(10_000, 2)[0]
+    domains = np.repeat(np.array([1, 2], np.uint64), 5_000)
+
+    sent = domains[assign(addresses, domains, plan).order]
+
+    for part in np.array_split(sent, 10):
+        assert 0.4 < (part == 1).mean() < 0.6
+
+
+@settings(deadline=None)
+@given(st.integers(0, 700), st.integers(1, 90), st.integers(1, 9))
+def test_round_robin_batches_take_exact_turns(size: int, batch_size: int, routes: int) -> None:
+    result = assign(*audience(size, 4), turns(routes, batch_size))
+
+    assert result.route.tolist() == [i // batch_size % routes for i in range(size)]
+
+
+counts = st.one_of(
+    st.lists(st.integers(0, 300), min_size=1, max_size=12),  # of any size
+    st.lists(st.integers(0, 3), min_size=1, max_size=100),  # many tiny ones
+    st.lists(st.sampled_from([1, 10, 100, 1_000]), min_size=2, max_size=8),  # of all magnitudes
+)
+
+
+@settings(deadline=None)
+@given(counts)
+@example([1, 100, 100, 100, 100])  # a tree of two-way splits is off by more than one here
+@example([90_001, 90_001, 90_002])  # longer than one block
+def test_every_prefix_is_within_one_message_of_the_shares(counts: list[int]) -> None:
+    sequence = lay_out(counts)
+
+    total = sum(counts)
+    assert len(sequence) == total
+    length = np.arange(1, total + 1)
+    for route, count in enumerate(counts):
+        reached = np.cumsum(sequence == route)
+        assert np.all(np.abs(reached * total - length * count) < total)
+        assert count == 0 or reached[-1] == count

@@ -1,0 +1,243 @@
+"""Every row of the source is accounted for; the accepted ones come back in any order."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mailsluice.assignment import assign
+from mailsluice.audience import Audience, RejectReason, resolve
+from mailsluice.campaign import Campaign, RecipientSource
+from mailsluice.errors import AudienceError
+
+NOBODY = RecipientSource.model_validate({})
+
+
+def suppressing(*addresses: str) -> Callable[[pd.Series[str]], pd.Series[bool]]:
+    return lambda emails: emails.isin(addresses)
+
+
+def no_database(name: str) -> object:
+    raise AssertionError(f"nobody asked for {name}")
+
+
+@pytest.fixture
+def audience_of(tmp_path: Path):
+    """Resolve a CSV text; close what was resolved."""
+    opened: list[Audience] = []
+
+    def audience_of(text: str, exclude: str = "", suppressed: tuple[str, ...] = ()) -> Audience:
+        sources = []
+        for name, content in (("recipients.csv", text), ("exclude.csv", exclude)):
+            (tmp_path / name).write_text(content, encoding="utf-8")
+            sources.append(RecipientSource(path=str(tmp_path / name)) if content else NOBODY)
+        audience = resolve(
+            sources[0],
+            exclude=sources[1],
+            suppressed=suppressing(*suppressed),
+            connect=no_database,
+        )
+        opened.append(audience)
+        return audience
+
+    yield audience_of
+    for audience in opened:
+        audience.close()
+
+
+def rejects(audience: Audience) -> list[tuple[int, str, str]]:
+    return [
+        (row, email, reason)
+        for frame in audience.rejects()
+        for row, email, reason in zip(frame["row"], frame["email"], frame["reason"], strict=True)
+    ]
+
+
+def accepted(audience: Audience, order: list[int] | None = None) -> list[str]:
+    wanted = np.array(range(len(audience)) if order is None else order, np.int64)
+    return [email for frame in audience.chunks(wanted) for email in frame["email"]]
+
+
+def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) -> None:
+    audience = audience_of(
+        "email,name\n"
+        "ann@example.com,Ann\n"
+        " Ann@EXAMPLE.com,other local part\n"
+        "ann@Example.com,the first one again\n"
+        "nobody,no address\n"
+        "nobody,the same one is invalid again\n"
+        "out@example.com,excluded\n"
+        "off@example.com,suppressed\n"
+        "off@example.com,a duplicate of a suppressed one\n"
+        "both@example.com,excluded and suppressed\n"
+        "one,field,too many\n"
+        "bob@example.com,Bob\n",
+        exclude="email\nOUT@example.com\nout@EXAMPLE.COM\nboth@example.com\nnobody\n",
+        suppressed=("off@example.com", "both@example.com"),
+    )
+
+    assert accepted(audience) == ["ann@example.com", "Ann@example.com", "bob@example.com"]
+    assert rejects(audience) == [
+        (3, "ann@Example.com", "duplicate"),
+        (4, "nobody", "invalid"),
+        (5, "nobody", "invalid"),
+        (6, "out@example.com", "excluded"),
+        (7, "off@example.com", "suppressed"),
+        (8, "off@example.com", "duplicate"),
+        (9, "both@example.com", "excluded"),
+        (10, "one,field,too many", "invalid"),
+    ]
+    assert audience.counts() == {
+        RejectReason.INVALID: 3,
+        RejectReason.DUPLICATE: 2,
+        RejectReason.EXCLUDED: 2,
+        RejectReason.SUPPRESSED: 1,
+    }
+    assert audience.read == 11
+
+
+def test_an_invalid_row_says_why(audience_of) -> None:
+    frames = audience_of("email,name\na,b,c\nnobody,N\n").rejects()
+
+    assert pd.concat(frames)["detail"].tolist() == [
+        "malformed row: not as many fields as the header",
+        "no @ sign",
+    ]
+
+
+def test_rows_come_back_in_send_order_with_their_variables(audience_of) -> None:
+    audience = audience_of('Name,E-Mail,email\n"Ann ""A""",x,ann@A.de\nBob,007,bob@b.de\n')
+
+    (frame,) = audience.chunks(np.array([1, 0]))
+
+    assert audience.columns == ("Name", "E-Mail")
+    assert frame.columns.tolist() == ["row", "email", "domain", "variables"]
+    assert frame["row"].tolist() == [2, 1]
+    assert frame["email"].tolist() == ["bob@b.de", "ann@a.de"]
+    assert frame["domain"].tolist() == ["b.de", "a.de"]
+    assert [json.loads(text) for text in frame["variables"]] == [
+        {"Name": "Bob", "E-Mail": "007"},
+        {"Name": 'Ann "A"', "E-Mail": "x"},
+    ]
+
+
+def test_some_of_the_rows_can_be_read_and_in_small_frames(audience_of) -> None:
+    audience = audience_of("email\n" + "".join(f"u{i}@example.com\n" for i in range(7)))
+
+    frames = list(audience.chunks(np.array([6, 2, 4]), rows=2))
+
+    assert [frame["email"].tolist() for frame in frames] == [
+        ["u6@example.com", "u2@example.com"],
+        ["u4@example.com"],
+    ]
+    assert accepted(audience, []) == []
+
+
+def test_an_audience_without_a_good_row_has_length_zero(audience_of) -> None:
+    audience = audience_of("email\nnobody\n")
+
+    assert len(audience) == 0
+    assert accepted(audience) == []
+    assert rejects(audience) == [(1, "nobody", "invalid")]
+
+
+def test_a_source_of_malformed_rows_alone_is_read(audience_of) -> None:
+    audience = audience_of("email,name\na\nb\n")
+
+    assert (audience.read, len(audience)) == (2, 0)
+    assert rejects(audience) == [(1, "a", "invalid"), (2, "b", "invalid")]
+
+
+@pytest.mark.parametrize("text", ["email\n", "email", "email,name\n\n\n"])
+def test_a_source_without_rows_is_refused(audience_of, text: str) -> None:
+    with pytest.raises(AudienceError, match="the audience is empty"):
+        audience_of(text)
+
+
+def test_an_exclude_source_without_rows_excludes_nobody(audience_of) -> None:
+    assert accepted(audience_of("email\na@b.de\n", exclude="email\n")) == ["a@b.de"]
+
+
+def test_text_of_a_rejected_row_can_be_stored_anywhere(audience_of) -> None:
+    """PostgreSQL stores no NUL, and a broken row may be a megabyte long."""
+    (frame,) = audience_of(f"email\na\0b\n{'x' * 2_000}\n").rejects()
+
+    assert frame["email"].tolist() == ["a\ufffdb", "x" * 1_000]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch, failing: bool) -> None:
+    spooled = tmp_path / "spooled"
+    spooled.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spooled))
+    source = tmp_path / "recipients.csv"
+    source.write_bytes(b"email\na@b.de\n" + (b"\xff\n" if failing else b""))
+    options = {"exclude": NOBODY, "suppressed": suppressing(), "connect": no_database}
+
+    if failing:
+        with pytest.raises(AudienceError):
+            resolve(RecipientSource(path=str(source)), **options)
+    else:
+        with resolve(RecipientSource(path=str(source)), **options):
+            assert list(spooled.iterdir())
+
+    assert list(spooled.iterdir()) == []
+
+
+fields = st.sampled_from(["a@b.de", "A@b.de", "a@B.de", "c@d.de", "e@f.de", "g@h.de", "bad", ""])
+
+
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
+@given(
+    st.lists(st.tuples(fields, st.integers(0, 2)), min_size=1, max_size=30),
+    st.lists(fields, max_size=3),
+    st.sets(st.sampled_from(["a@b.de", "c@d.de"])),
+)
+def test_every_row_is_accounted_for(
+    audience_of, rows: list[tuple[str, int]], exclude: list[str], suppressed: set[str]
+) -> None:
+    text = "email,name\n" + "".join(f'"{email}"{",x" * extra}\n' for email, extra in rows)
+    exclusions = "email\n" + "".join(f'"{email}"\n' for email in exclude)
+
+    audience = audience_of(text, exclude=exclusions, suppressed=tuple(suppressed))
+
+    assert audience.read == len(rows) == len(audience) + sum(audience.counts().values())
+    frames = list(audience.chunks(np.arange(len(audience))))
+    seen = [int(row) for frame in frames for row in frame["row"]]
+    seen += [int(row) for row, _, _ in rejects(audience)]
+    assert sorted(seen) == list(range(1, len(rows) + 1))
+    emails = accepted(audience)
+    assert len(emails) == len(set(emails))
+    assert not suppressed & set(emails)
+    assert not {email.replace("B", "b") for email in exclude} & set(emails)
+
+
+def test_the_assignment_is_the_same_for_shuffled_rows(audience_of) -> None:
+    rows = [f"user{i}@{'large' if i % 3 else f's{i}'}.example.com\n" for i in range(500)]
+    campaign = Campaign.model_validate(
+        {
+            "name": "spring-sale",
+            "recipients": {"path": "recipients.csv"},
+            "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+            "strategy": "percentage",
+            "routes": [{"connection": "a", "percent": 70}, {"connection": "b", "percent": 30}],
+        }
+    )
+    sent = []
+    for lines in (rows, rows[::-1]):
+        audience = audience_of("email\n" + "".join(lines))
+        plan = assign(audience.address_keys, audience.domain_keys, campaign)
+        emails = accepted(audience, plan.order.tolist())
+        sent.append(list(zip(emails, plan.route.tolist(), strict=True)))
+
+    assert sent[0] == sent[1]

@@ -1,0 +1,42 @@
+"""Rows written in one order and read back in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailsluice.audience import spool as module
+from mailsluice.audience.spool import Spool
+
+SCHEMA = pa.schema({"number": pa.int64(), "text": pa.large_string()})
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=6), st.randoms(), st.integers(1, 8))
+def test_any_rows_come_back_in_any_order(sizes: list[int], random, bucket_rows: int) -> None:
+    count = sum(sizes)
+    order = random.sample(range(count), random.randint(0, count))
+    place = np.full(count, -1, np.int32)
+    place[order] = np.arange(len(order))
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BUCKET_ROWS", bucket_rows)
+        spool = Spool(Path(directory, "rows"), SCHEMA)
+        numbers = iter(range(count))
+        for size in sizes:
+            part = [next(numbers) for _ in range(size)]
+            spool.append(pa.record_batch([part, [f"text {i}" for i in part]], schema=SCHEMA))
+        spool.close()
+
+        batches = list(spool.arranged(place, ["text", "number"]))
+
+        assert [path.name for path in Path(directory).iterdir()] == ["rows"]
+    assert [row for batch in batches for row in batch.to_pylist()] == [
+        {"text": f"text {i}", "number": i} for i in order
+    ]
+    assert all(batch.num_rows <= bucket_rows for batch in batches)

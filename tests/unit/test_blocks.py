@@ -1,0 +1,191 @@
+"""The blocks and the form, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect import flow
+from prefect.utilities.schema_tools.validation import ValidationError as SchemaError
+from prefect.utilities.schema_tools.validation import validate
+from prefect_sqlalchemy import SqlAlchemyConnector
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from blocks import CampaignForm, SMTPConnection
+from mailsluice.campaign import Campaign
+from mailsluice.smtp.connection import Connection, Security
+
+DOCUMENT: dict[str, Any] = {
+    "name": "spring-sale",
+    "recipients": {"path": "recipients.csv"},
+    "message": {
+        "sender": "News <news@example.com>",
+        "subject": "Hi",
+        "html": "Hello",
+        "text": None,
+    },
+    "strategy": "percentage",
+    "routes": [
+        {"connection": "sendgrid", "percent": 70},
+        {"connection": "sparkpost", "percent": 30},
+    ],
+    "batch_size": 100,
+    "throttle": {"per_hour": 6000},
+}
+
+
+def saved(block: Any, name: str) -> Any:
+    """The block as it looks when it was loaded under that name."""
+    block._block_document_name = name
+    return block
+
+
+@flow(name="send-campaign")
+def stub(campaign: CampaignForm) -> None:
+    """A flow that takes the form."""
+
+
+def test_a_block_becomes_the_connection_of_that_name() -> None:
+    block = SMTPConnection(
+        host=" smtp.example.com ", username="me", password="secret", per_hour=4200, ca_file="ca.pem"
+    )
+    assert block.to_connection("sendgrid") == Connection(
+        name="sendgrid",
+        host="smtp.example.com",
+        port=587,
+        security=Security.STARTTLS,
+        username="me",
+        password="secret",
+        ca_file="ca.pem",
+        per_hour=4200,
+    )
+
+
+def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
+    fields = set(Connection.__dataclass_fields__) - {"name"}
+    assert fields == set(SMTPConnection.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"host": "smtp.example.com:587"}, "no host: write the name or IP address alone"),
+        ({"host": "smtp://smtp.example.com"}, "no host"),
+        ({"host": "  "}, "no host"),
+        ({"port": 0}, "greater than or equal to 1"),
+        ({"port": 65_536}, "less than or equal to 65535"),
+        ({"security": "ssl"}, "'none', 'starttls' or 'tls'"),
+        ({"username": "me"}, "add the password"),
+        ({"password": "secret"}, "add the username"),
+        (
+            {"username": "me", "password": "secret", "security": "none"},
+            "would travel in clear: choose 'starttls' or 'tls', or set allow_plain_password",
+        ),
+        ({"per_second": 0}, "greater than or equal to 1"),
+        ({"per_minute": 0}, "greater than or equal to 1"),
+        ({"per_hour": 0}, "greater than or equal to 1"),
+        ({"per_day": 0}, "greater than or equal to 1"),
+        ({"max_sessions": 0}, "greater than or equal to 1"),
+        ({"messages_per_session": 0}, "greater than or equal to 1"),
+        ({"timeout_seconds": 0}, "greater than 0"),
+        ({"per_hours": 100}, "Extra inputs are not permitted"),  # a limit that would not hold
+    ],
+)
+def test_a_connection_that_cannot_work_is_refused_with_advice(
+    fields: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SMTPConnection(**{"host": "smtp.example.com", **fields})
+    assert advice in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["::1", "127.0.0.1", "localhost", "smtp.example.com"])
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert SMTPConnection(host=host).host == host
+
+
+def test_a_password_in_clear_needs_an_explicit_yes() -> None:
+    login = {"username": "me", "password": "secret", "security": "none"}
+    assert SMTPConnection(host="relay", **login, allow_plain_password=True).to_connection("relay")
+
+
+def test_a_password_is_not_shown() -> None:
+    block = SMTPConnection(host="relay", username="me", password="secret")
+    assert "secret" not in repr(block) + repr(block.to_connection("relay")) + str(block)
+    assert SMTPConnection.model_json_schema()["secret_fields"] == ["password"]
+
+
+def test_fields_left_empty_in_the_form_are_not_given() -> None:
+    block = SMTPConnection(host="relay", username="", password="", ca_file="", local_hostname="")
+    assert block == SMTPConnection(host="relay")
+
+
+def test_the_form_takes_names_and_loaded_blocks_alike() -> None:
+    picked = [
+        {"connection": saved(SMTPConnection(host="h"), "sendgrid"), "percent": 70},
+        {"connection": saved(SMTPConnection(host="h"), "sparkpost"), "percent": 30},
+    ]
+    by_block = stub.validate_parameters({"campaign": {**DOCUMENT, "routes": picked}})
+    assert by_block == stub.validate_parameters({"campaign": DOCUMENT})
+    assert by_block["campaign"].content() == Campaign(**DOCUMENT).content()
+
+
+def test_the_form_takes_a_campaign_from_python() -> None:
+    taken = stub.validate_parameters({"campaign": Campaign(**DOCUMENT)})["campaign"]
+    assert isinstance(taken, CampaignForm)
+    assert taken.content() == Campaign(**DOCUMENT).content()
+
+
+def test_a_database_is_picked_or_named() -> None:
+    connector = saved(SqlAlchemyConnector(connection_info="sqlite://"), "crm")
+    for database in ("crm", connector):
+        source = {"query": "select 1", "database": database}
+        assert CampaignForm(**{**DOCUMENT, "recipients": source}).recipients.database == "crm"
+
+
+def test_a_database_block_gives_a_sync_engine() -> None:
+    connector = SqlAlchemyConnector(connection_info="sqlite://")
+    with connector, connector.get_engine().connect() as connection:
+        assert connection.execute(text("select 41 + 1")).scalar_one() == 42
+
+
+@pytest.mark.parametrize(
+    ("block", "advice"),
+    [
+        (SMTPConnection(host="h"), "not saved: save it under a name"),
+        (
+            saved(SqlAlchemyConnector(connection_info="sqlite://"), "crm"),
+            "of the type 'SQLAlchemy Connector': pick one of the type 'SMTP Connection'",
+        ),
+    ],
+)
+def test_a_block_that_cannot_be_a_connection_is_refused(block: Any, advice: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CampaignForm(**{**DOCUMENT, "routes": [{"connection": block, "percent": 100}]})
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("connection", ["sendgrid", {"$ref": {"block_document_id": "some-id"}}])
+def test_the_server_lets_names_and_references_through(connection: Any) -> None:
+    """Prefect's server checks parameters against the schema before a run is made."""
+    document = {**DOCUMENT, "routes": [{"connection": connection, "percent": 100}]}
+    validate({"campaign": document}, stub.parameters.model_dump(), raise_on_error=True)
+
+
+def test_the_server_refuses_what_the_bounds_refuse() -> None:
+    document = {**DOCUMENT, "routes": [{"connection": "a", "percent": 101}]}
+    with pytest.raises(SchemaError, match="101 is greater than the maximum of 100"):
+        validate({"campaign": document}, stub.parameters.model_dump(), raise_on_error=True)
+
+
+def test_blocks_are_picked_in_the_form() -> None:
+    definitions = stub.parameters.definitions
+    connection = definitions["RouteForm"]["properties"]["connection"]
+    database = definitions["RecipientSourceForm"]["properties"]["database"]
+    assert (connection["block_type_slug"], database["block_type_slug"]) == (
+        "smtp-connection",
+        "sqlalchemy-connector",
+    )
+    assert "type" not in connection | database  # with one, names or references would be refused

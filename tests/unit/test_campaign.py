@@ -1,0 +1,249 @@
+"""The campaign document: what it takes, and what it refuses with which advice."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mailsluice.campaign import Campaign, Route, Strategy, parse_mailbox
+
+MESSAGE = {"sender": "News <news@example.com>", "subject": "Hi", "text": "Hello"}
+
+
+def campaign(**changes: Any) -> Campaign:
+    """A small valid campaign, with some fields changed."""
+    fields: dict[str, Any] = {
+        "name": "spring-sale",
+        "recipients": {"path": "recipients.csv"},
+        "message": MESSAGE,
+        "routes": [{"connection": "sendgrid"}],
+    }
+    return Campaign(**{**fields, **changes})
+
+
+def routes(percents: list[Any]) -> list[dict[str, Any]]:
+    """One route a percentage, named c0, c1, ..."""
+    return [{"connection": f"c{i}", "percent": one} for i, one in enumerate(percents)]
+
+
+def refusal(**changes: Any) -> str:
+    """What the refusal of such a campaign says."""
+    with pytest.raises(ValidationError) as caught:
+        campaign(**changes)
+    return str(caught.value)
+
+
+def test_the_smallest_campaign_has_one_connection_and_no_limits() -> None:
+    small = campaign()
+    assert small.strategy is Strategy.SINGLE
+    assert small.throttle.per_hour is None
+    assert small.shares() == {"sendgrid": Decimal(1)}
+
+
+@pytest.mark.parametrize(
+    "percents",
+    [
+        [70, 30],
+        [33.3, 33.3, 33.4],  # floats, as JSON gives them: exact all the same
+        ["33.3", "33.3", "33.4"],
+        [12.5] * 8,
+        [0, 100],  # a connection may rest
+        [100],
+        ["0.000001", "99.999999"],
+    ],
+)
+def test_percentages_that_add_up_to_100_are_taken_exactly(percents: list[Any]) -> None:
+    taken = campaign(strategy="percentage", routes=routes(percents))
+    assert [one.percent for one in taken.routes] == [Decimal(str(one)) for one in percents]
+    assert sum(taken.shares().values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("percents", "advice"),
+    [
+        ([33.33] * 3, "add up to 99.99, not 100: raise one of them by 0.01"),
+        ([70, 30.5], "add up to 100.5, not 100: lower one of them by 0.5"),
+        ([70], "add up to 70, not 100: raise one of them by 30"),
+        ([0, 0], "add up to 0, not 100: raise one of them by 100"),
+        ([70, None], "connection 'c1' has no percentage: give it one (0 is allowed)"),
+        ([101, -1], "less than or equal to 100"),
+        ([110, -10], "greater than or equal to 0"),
+        (["33.3333333", "66.6666667"], "no more than 6 decimal places"),
+        (["a third", 50], "valid decimal"),
+    ],
+)
+def test_other_percentages_are_refused_with_the_correction(
+    percents: list[Any], advice: str
+) -> None:
+    assert advice in refusal(strategy="percentage", routes=routes(percents))
+
+
+@given(st.lists(st.integers(0, 100_000_000), min_size=1, max_size=20))
+def test_percentages_are_taken_exactly_when_their_sum_is_100(millionths: list[int]) -> None:
+    """A law over all sums: no rounding makes a sum of 99.999999 or 100.000001 pass."""
+    percents = [Decimal(one) / 1_000_000 for one in millionths]
+    if sum(millionths) == 100_000_000:
+        assert campaign(strategy="percentage", routes=routes(percents))
+    else:
+        assert "not 100" in refusal(strategy="percentage", routes=routes(percents))
+
+
+@given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=9))
+def test_the_last_percentage_can_always_complete_the_sum(millionths: list[int]) -> None:
+    percents = [Decimal(one) / 1_000_000 for one in millionths]
+    percents.append(100 - sum(percents))
+    assert campaign(strategy="percentage", routes=routes(percents))
+
+
+@pytest.mark.parametrize("strategy", ["single", "round_robin"])
+def test_a_percentage_outside_percentage_mode_is_refused(strategy: str) -> None:
+    said = refusal(strategy=strategy, routes=routes([100]))
+    assert f"'c0' has a percentage, but the strategy is '{strategy}': remove the percentage" in said
+
+
+def test_a_single_campaign_takes_one_connection() -> None:
+    said = refusal(routes=[{"connection": "a"}, {"connection": "b"}])
+    assert "'single' takes one connection, not 2: remove the others, or choose" in said
+
+
+def test_round_robin_shares_are_equal() -> None:
+    three = campaign(strategy="round_robin", routes=[{"connection": one} for one in "abc"])
+    assert set(three.shares().values()) == {Decimal(1) / 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"routes": [{"connection": "a"}] * 2}, "'a' is listed twice: merge the two routes"),
+        ({"routes": []}, "at least 1 item"),
+        ({"routes": [{"connection": ""}]}, "at least 1 character"),
+        ({"recipients": {}}, "no recipients: give a file (path), or a query with its database"),
+        (
+            {"recipients": {"path": "a.csv", "query": "select 1", "database": "crm"}},
+            "either a file (path) or a query with its database, not both",
+        ),
+        ({"recipients": {"query": "select 1"}}, "add database"),
+        ({"recipients": {"database": "crm"}}, "add query"),
+        ({"exclude": {"query": "select 1"}}, "add database"),
+        (
+            {"recipients": {"path": "a.csv", "encoding": "utf-9"}},
+            "unknown encoding 'utf-9': use a Python codec name such as utf-8 or cp1252",
+        ),
+        ({"recipients": {"path": "a.csv", "delimiter": "||"}}, "at most 1 character"),
+        ({"message": {**MESSAGE, "text": None}}, "the message is empty: give html, text, or both"),
+        ({"message": {**MESSAGE, "sender": "News"}}, "no mailbox: write it as Name <"),
+        ({"message": {**MESSAGE, "sender": "News <news@>"}}, "no mailbox"),
+        ({"message": {**MESSAGE, "reply_to": "a@b\r\nBcc: c@d"}}, "take the line break out"),
+        (
+            {"message": {**MESSAGE, "headers": [{"name": "Subject", "value": "x"}]}},
+            "header Subject is set by Mailsluice itself: leave it out",
+        ),
+        ({"message": {**MESSAGE, "headers": [{"name": "X Y", "value": "x"}]}}, "pattern"),
+        ({"message": {**MESSAGE, "headers": [{"name": "X", "value": "a\nb"}]}}, "pattern"),
+        ({"name": ""}, "at least 1 character"),
+        ({"name": "two\nlines"}, "pattern"),
+        ({"name": "n" * 201}, "at most 200 characters"),
+        ({"batch_size": 0}, "greater than or equal to 1"),
+        ({"throttle": {"per_hour": 0}}, "greater than or equal to 1"),
+        ({"throttle": {"per_fortnight": 1}}, "Extra inputs are not permitted"),
+        ({"retry": {"max_attempts": 0}}, "greater than or equal to 1"),
+        ({"retry": {"max_age_hours": 0}}, "greater than 0"),
+        ({"strategy": "random"}, "'single', 'percentage' or 'round_robin'"),
+        ({"colour": "red"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_advice(changes: dict[str, Any], advice: str) -> None:
+    assert advice in refusal(**changes)
+
+
+def test_a_campaign_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        campaign().name = "other"
+    with pytest.raises(ValidationError, match="frozen"):
+        campaign().routes[0].connection = "other"
+
+
+def test_names_are_stripped_and_a_tab_stays_a_delimiter() -> None:
+    taken = campaign(name=" spring-sale ", recipients={"path": " a.csv ", "delimiter": "\t"})
+    assert (taken.name, taken.recipients.path) == ("spring-sale", "a.csv")
+    assert taken.recipients.delimiter == "\t"
+
+
+@pytest.mark.parametrize(
+    ("path", "is_parquet"),
+    [
+        ("a.parquet", True),
+        ("A.PARQUET", True),
+        ("a.pq", True),
+        ("a.csv", False),
+        ("parquet", False),
+    ],
+)
+def test_a_parquet_file_is_known_by_its_name(path: str, is_parquet: bool) -> None:
+    assert campaign(recipients={"path": path}).recipients.is_parquet is is_parquet
+
+
+def test_content_leaves_out_the_name_and_what_an_operator_may_change() -> None:
+    changed = campaign(
+        name="other",
+        throttle={"per_hour": 6000},
+        retry={"max_attempts": 2},
+        uncertain="resend",
+        on_connection_down="reassign",
+    )
+    assert changed.content() == campaign().content()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipients": {"path": "other.csv"}},
+        {"exclude": {"path": "other.csv"}},
+        {"message": {**MESSAGE, "subject": "Ho"}},
+        {"routes": [{"connection": "other"}]},
+        {"strategy": "round_robin"},
+        {"batch_size": 7},
+    ],
+)
+def test_content_tells_campaigns_apart(changes: dict[str, Any]) -> None:
+    assert campaign(**changes).content() != campaign().content()
+
+
+def test_content_is_plain_json_that_makes_the_same_campaign_again() -> None:
+    first = campaign(strategy="percentage", routes=routes([33.3, 33.3, 33.4]))
+    again = campaign(**json.loads(json.dumps(first.content())))
+    assert again == first
+
+
+def test_the_schema_has_one_plain_type_a_field() -> None:
+    """Form builders show anything else as tabs or as a raw JSON editor."""
+    schema = Campaign.model_json_schema()
+    for model in (schema, *schema["$defs"].values()):
+        for name, field in model.get("properties", {}).items():
+            assert {"type", "$ref"} & field.keys(), (model["title"], name)
+            assert field.get("default", "") is not None
+            assert field.get("description") or "$ref" in field, (model["title"], name)
+    percent = schema["$defs"]["Route"]["properties"]["percent"]
+    assert percent["type"] == "number"
+    assert Route.model_json_schema()["properties"]["percent"]["maximum"] == 100
+    assert schema["properties"]["batch_size"]["title"] == "Batch size"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "address"),
+    [
+        ("news@example.com", "", "news@example.com"),
+        ("News <news@example.com>", "News", "news@example.com"),
+        ('"News, daily" <news@example.com>', "News, daily", "news@example.com"),
+        ("Zoë <zoë@exämple.com>", "Zoë", "zoë@exämple.com"),
+    ],
+)
+def test_mailboxes_come_apart(text: str, name: str, address: str) -> None:
+    taken = parse_mailbox(text)
+    assert (taken.display_name, taken.addr_spec) == (name, address)

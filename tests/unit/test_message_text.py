@@ -1,0 +1,87 @@
+"""The text made from the HTML."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailsluice.message import text as text_module
+from mailsluice.message.templates import Part, Template
+from mailsluice.message.text import TextFromHtml, html_to_text
+
+NAMES = {"name", "city", "url", "items", "email"}
+PAGE = (
+    "<html><head><title>T</title><style>p{color:red}</style></head><body>\n"
+    "<h1>Hello {{ name }}</h1><p>From <b>{{ city }}</b>, <i>with {{ name }}</i>: "
+    '<a href="https://x.example/{{ city|urlencode }}">click</a>'
+    ' <a href="{{ url }}">{{ url }}</a></p>'
+    "{% if city %}<ul>{% for one in items.split() %}<li>{{ one }} of {{ city }}</li>{% endfor %}"
+    "</ul>{% endif %}<table><tr><td>{{ name }}</td></tr></table></body></html>"
+)
+words = st.from_regex(r"[A-Za-z][A-Za-z0-9é]{0,8}", fullmatch=True)
+
+
+@settings(deadline=None)
+@given(name=words | st.just(""), city=words | st.just(""), items=st.lists(words, max_size=3))
+def test_the_text_is_what_the_rendered_html_would_convert_to(
+    name: str, city: str, items: list[str]
+) -> None:
+    row = {
+        "name": name,
+        "city": city,
+        "items": " ".join(items),
+        "url": f"https://x.example/?a={name}&b=1",
+        "email": "a@example.com",
+    }
+    rendered = Template(Part.HTML, PAGE, NAMES).fill(row)
+    assert TextFromHtml().render(rendered) == html_to_text("".join(rendered.pieces))
+
+
+def test_values_go_in_as_they_are() -> None:
+    row = {"name": "<b>&amp; *x* \\ 2. "}
+    rendered = Template(Part.HTML, "<p>1. {{ name }}</p>", NAMES).fill(row)
+    assert TextFromHtml().render(rendered) == "1. <b>&amp; *x* \\ 2. \n"
+
+
+def test_html_that_is_inserted_as_html_is_converted() -> None:
+    row = {"name": "a<br>b<p>c &amp;"}
+    rendered = Template(Part.HTML, "<p>{{ name|safe }}</p>", NAMES).fill(row)
+    assert TextFromHtml().render(rendered) == "a\nb\n\nc &\n"
+
+
+def test_the_html_is_converted_once_for_each_structure(monkeypatch: pytest.MonkeyPatch) -> None:
+    converted = []
+    monkeypatch.setattr(
+        text_module, "html_to_text", lambda source: converted.append(source) or source
+    )
+    template = Template(Part.HTML, "{% if city %}{{ city }}:{% endif %}{{ name }}", NAMES)
+    made = TextFromHtml()
+    texts = [
+        made.render(template.fill({"name": name, "city": city}))
+        for city in ("", "Rome", "Oslo")
+        for name in ("Anna", "Bo")
+    ]
+    assert texts == ["Anna", "Bo", "Rome:Anna", "Rome:Bo", "Oslo:Anna", "Oslo:Bo"]
+    assert len(converted) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("<p>- 20 %</p><p>3. May</p>+ you", "- 20 %\n\n3. May\n\n+ you\n"),  # no backslashes
+        ("<b>now</b> <em>&rsquo;é</em>", "now ’é\n"),
+        ("a<br>b<br/>c", "a\nb\nc\n"),
+        ("<ul><li>a</li><li>b</li></ul>", "  * a\n  * b\n"),
+        ("<img src=x alt=Logo><img src=pixel>z", "Logoz\n"),
+        ("<head><style>p{}</style><title>t</title></head><p>x</p><script>y</script>", "x\n"),
+        (
+            "x<table><tr><td>Sum</td><td>5</td></tr>"
+            "<tr><th>Tax</th> <td><p>1</p></td></tr></table>y",
+            "x\n\nSum 5\nTax\n\n1\n\ny\n",
+        ),
+        ("", "\n"),
+    ],
+)
+def test_the_text_reads_as_text_not_as_markdown(source: str, expected: str) -> None:
+    assert html_to_text(source) == expected

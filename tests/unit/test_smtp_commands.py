@@ -1,0 +1,80 @@
+"""From envelopes to bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.envelope import Envelope
+from mailsluice.smtp.commands import Offer, mail, rcpt, refusal, stuffed
+
+PLAIN = Envelope(1, "s@example.com", "r@example.com", b"Subject: x\r\n\r\nhi\r\n")
+UTF8 = replace(PLAIN, recipient="jörg@example.com", smtputf8=True)
+ALL = Offer(pipelining=True, smtputf8=True, eight_bit=True, size=True, size_limit=100)
+
+
+def test_the_commands_carry_what_the_server_offers() -> None:
+    assert mail(PLAIN, Offer()) == b"MAIL FROM:<s@example.com>\r\n"
+    assert mail(PLAIN, ALL) == b"MAIL FROM:<s@example.com> SIZE=18\r\n"
+    assert mail(UTF8, ALL) == b"MAIL FROM:<s@example.com> SIZE=18 BODY=8BITMIME SMTPUTF8\r\n"
+    assert rcpt(UTF8) == "RCPT TO:<jörg@example.com>\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("extensions", "offer"),
+    [
+        ({}, Offer()),
+        ({"pipelining": "", "size": "100", "8bitmime": "", "smtputf8": ""}, ALL),
+        ({"size": ""}, Offer(size=True)),
+        ({"size": "0"}, Offer(size=True)),  # no fixed limit (RFC 1870 section 4)
+        ({"size": "much"}, Offer(size=True)),
+    ],
+)
+def test_an_offer_is_read_from_ehlo(extensions: dict[str, str], offer: Offer) -> None:
+    assert Offer.from_extensions(extensions) == offer
+
+
+@pytest.mark.parametrize(
+    ("envelope", "offer", "reason"),
+    [
+        (UTF8, Offer(), "SMTPUTF8"),
+        (replace(UTF8, smtputf8=False), ALL, "not ASCII"),
+        (replace(PLAIN, content=b"x" * 101), ALL, "101 bytes, the server takes 100"),
+        (replace(PLAIN, recipient="r@example.com>\r\nRSET"), ALL, "control character"),
+        (replace(PLAIN, sender="s\n@example.com"), ALL, "control character"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_here(envelope: Envelope, offer: Offer, reason: str) -> None:
+    attempt = refusal(envelope, offer)
+    assert attempt is not None
+    assert attempt.refused_here
+    assert reason in attempt.text
+
+
+def test_the_rest_is_not_refused() -> None:
+    assert refusal(PLAIN, Offer()) is None
+    assert refusal(UTF8, ALL) is None
+    assert refusal(replace(PLAIN, content=b"x" * 100), ALL) is None
+
+
+LINES = st.lists(st.sampled_from([b"", b".", b"..", b".x", b"x", b"x.", b"a\n.b"]), max_size=8)
+
+
+@given(LINES)
+def test_no_line_of_a_stuffed_content_ends_the_message(lines: list[bytes]) -> None:
+    content = b"".join(line + b"\r\n" for line in lines)
+    sent = b"\r\n" + stuffed(content)
+    assert b"\n.\r\n" not in sent
+    assert b"\n.\n" not in sent
+    assert sent.endswith(b"\r\n")
+
+
+@given(LINES)
+def test_a_server_gets_back_what_was_stuffed(lines: list[bytes]) -> None:
+    lines = [line for line in lines if b"\n" not in line]
+    content = b"".join(line + b"\r\n" for line in [b"Subject: x", *lines])
+    received = [line.removeprefix(b".") for line in stuffed(content).split(b"\r\n")]
+    assert b"\r\n".join(received) == content

@@ -1,0 +1,64 @@
+"""What the replies to a pipelined MAIL, RCPT, DATA say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.outcome import Phase
+from mailsluice.smtp.commands import DOT, RSET
+from mailsluice.smtp.link import Fault
+from mailsluice.smtp.replies import Reply
+from mailsluice.smtp.transaction import opening
+
+LOST = Fault("the link broke")
+
+
+@pytest.mark.parametrize(
+    ("codes", "phase", "code", "undo"),
+    [
+        ((250, 550, 554), Phase.RCPT, 550, RSET),
+        ((250, 550, 503), Phase.RCPT, 550, RSET),
+        ((250, 550, 354), Phase.RCPT, 550, DOT),  # the server waits for a body all the same
+        ((550, 503, 503), Phase.MAIL, 550, RSET),
+        ((550, 503, 354), Phase.MAIL, 550, DOT),
+        ((250, 250, 451), Phase.DATA, 451, RSET),
+        # An empty message would go to somebody.
+        ((451, 250, 354), Phase.MAIL, 451, None),
+        # The server is closing.
+        ((421,), Phase.MAIL, 421, None),
+        ((250, 421), Phase.RCPT, 421, None),
+        ((250, 550, 421), Phase.RCPT, 550, None),
+        # Out of step.
+        ((250, 250, 250), Phase.DATA, 250, None),
+        ((250, 354, 250), Phase.RCPT, 354, None),
+        ((250, 550, 250), Phase.RCPT, 550, None),
+        # The link broke.
+        ((), Phase.MAIL, None, None),
+        ((250, 250), Phase.DATA, None, None),
+        ((250, 550), Phase.RCPT, 550, None),
+    ],
+)
+def test_a_transaction_that_does_not_open(
+    codes: tuple[int, ...], phase: Phase, code: int | None, undo: bytes | None
+) -> None:
+    refusal = opening([Reply(one, b"text") for one in codes], LOST)
+    assert refusal is not None
+    assert (refusal.attempt.phase, refusal.attempt.code) == (phase, code)
+    assert refusal.undo == undo
+
+
+def test_a_transaction_that_opens() -> None:
+    replies = [Reply(250, b""), Reply(251, b"will forward"), Reply(354, b"")]
+    assert opening(replies, LOST) is None
+
+
+CODES = st.sampled_from([250, 251, 354, 421, 450, 503, 550, 554])
+
+
+@given(st.lists(CODES, max_size=3))
+def test_an_empty_message_is_never_sent_to_an_accepted_recipient(codes: list[int]) -> None:
+    refusal = opening([Reply(code, b"") for code in codes], LOST)
+    if refusal is not None and refusal.undo == DOT:
+        assert codes[1] >= 400
