@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from flows.stopping import StopRequest
 from mailsluice.message import CompiledMessage
-from mailsluice.sending import CampaignRun, RouteResult
+from mailsluice.sending import CampaignRun
 from mailsluice.smtp.connection import Connection
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Current:
     """A campaign that this process is sending."""
 
     run: CampaignRun
     message: CompiledMessage
     connections: dict[str, Connection]
-    results: dict[str, RouteResult] = field(default_factory=dict)
-    """Filled in by the subflows, by connection."""
+    stop_request: StopRequest
 
 
 current: ContextVar[Current] = ContextVar("current campaign")

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from uuid import UUID
 
+import httpx
 import sqlalchemy as sa
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from blocks import CampaignForm
 from blocks.loading import load_connections, load_database
 from flows.current import Current, current
 from flows.send_connection import send_connection
+from flows.stopping import Reason, StopRequest, look, stop_on_request, wait_for_server
 from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError
+from mailsluice.errors import CampaignError, MailsluiceError
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
@@ -48,7 +52,13 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
     stands for the day this run was scheduled for (UTC). Returns the `Report`, unless the campaign
     had ended before.
     """
-    document = campaign.model_copy(update={"name": _dated(campaign.name)})
+    try:
+        return await _send(campaign.model_copy(update={"name": _dated(campaign.name)}))
+    except MailsluiceError as error:  # said in full by its message: no stack trace in the log
+        return Failed(message=str(error), data=error)
+
+
+async def _send(document: Campaign) -> State[Any]:
     connections = await load_connections(route.connection for route in document.routes)
     connect = await _databases(document)
     database = await asyncio.to_thread(Database)
@@ -56,12 +66,15 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
         async with _prepared(document, database, connect) as run:
             if run.record.status in _ENDED:
                 return Completed(message=f"nothing to send: campaign {_ENDED[run.record.status]}")
-            columns = await asyncio.to_thread(run.outbox.columns)
-            current.set(Current(run, launch.compiled(document, columns), connections))
-            await _send_all(document)
-            report = await asyncio.to_thread(run.report)
-            await publish_report(report)
-            return _final(report)
+            message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
+            flow_run_id = UUID(flow_run.get_id())
+            async with stop_on_request(flow_run_id, run.stop) as request:
+                current.set(Current(run, message, connections, request))
+                await _send_all(document)
+                if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
+                    with suppress(httpx.HTTPError):
+                        await look(flow_run_id, request)
+            return await _concluded(run, request)
     finally:
         await asyncio.to_thread(database.close)
 
@@ -110,15 +123,35 @@ async def _prepared(
 async def _send_all(document: Campaign) -> None:
     """Send over all connections at once; each fails alone."""
     names = [route.connection for route in document.routes]
-    states = await asyncio.gather(
-        *(send_connection(document.name, name, return_state=True) for name in names)
+    ends = await asyncio.gather(
+        *(send_connection(document.name, name, return_state=True) for name in names),
+        return_exceptions=True,
     )
-    for name, state in zip(names, states, strict=True):
-        if state.is_failed() or state.is_crashed():
-            get_run_logger().error("%s: %s", name, state.message)
+    for name, end in zip(names, ends, strict=True):
+        if isinstance(end, Pause):  # Prefect has seen the Suspend as well
+            continue
+        if isinstance(end, BaseException):
+            raise end
+        if end.is_failed() or end.is_crashed():
+            get_run_logger().error("%s: %s", name, end.message)
 
 
-def _final(report: Report) -> State[Any]:
+async def _concluded(run: CampaignRun, request: StopRequest) -> State[Any]:
+    """The state this run ends in, after its report."""
+    if request.reason is Reason.CANCELLED:
+        await asyncio.to_thread(run.cancel)
+    report = await asyncio.to_thread(run.report)
+    await wait_for_server()
+    if request.reason is Reason.SUSPENDED:
+        get_run_logger().info("suspended: %s", report.summary())
+        raise Pause(state=request.state)
+    await publish_report(report)
+    if request.reason is Reason.CANCELLED:
+        return Cancelled(message=report.summary())
+    if request.reason is Reason.INTERRUPTED:
+        raise KeyboardInterrupt
+    if request.reason is Reason.TERMINATED:
+        return Crashed(message=f"stopped by SIGTERM: {report.summary()}. Retry this run to go on")
     if report.down:
         return Failed(message=f"{report.summary()}; {_why(report)}. Retry this run to go on")
     if report.open:

@@ -6,9 +6,10 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from flows.current import current
+from flows.stopping import wait_for_server
 
 
 @flow(name="send-connection", flow_run_name="{campaign}: {connection}", persist_result=False)
@@ -18,8 +19,12 @@ async def send_connection(campaign: str, connection: str) -> State[Any]:  # noqa
     Called by send-campaign, which prepares what all its connections share.
     """
     shared = current.get()
+    shared.stop_request.handle_signals()
     result = await shared.run.send(shared.connections[connection], shared.message)
-    shared.results[connection] = result
+    await wait_for_server()
+    sent = f"{result.sent:,} sent in {result.seconds:.1f} s"
     if result.down:
-        return Failed(message=f"{connection} is down: {result.down}")
-    return Completed(message=f"{connection}: {result.sent:,} sent in {result.seconds:.1f} s")
+        return Failed(message=f"{connection} is down, {sent}: {result.down}")
+    if reason := shared.stop_request.reason:
+        return Cancelled(name="Stopped", message=f"{reason.value}, {sent}")
+    return Completed(message=sent)

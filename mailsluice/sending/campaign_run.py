@@ -23,8 +23,8 @@ from mailsluice.sending.courier import Courier, OpenSession, Settings
 from mailsluice.sending.engine import Engine
 from mailsluice.sending.lease import Lease
 from mailsluice.sending.recovery import Recovery, recover
-from mailsluice.smtp.login import open_session
 from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.login import open_session
 from mailsluice.status import CampaignStatus
 
 logger = logging.getLogger(__name__)
@@ -163,6 +163,14 @@ class CampaignRun:
             for courier in list(self._couriers.values()):
                 self._engine.call(courier.stop)
 
+    def cancel(self) -> None:
+        """End the campaign for good: who waits for his mail does not get it.
+
+        Called when no connection is sending any more.
+        """
+        self.outbox.cancel()
+        self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
+
     def report(self) -> Report:
         """Record where the campaign stands now, and say so.
 
@@ -171,8 +179,9 @@ class CampaignRun:
         orphans = self.outbox.in_doubt()  # of a claim whose commit a broken link did not confirm
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
         counts = self.outbox.counts()
-        status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
-        self.campaigns.set_status(self.id, status)
+        if self.campaigns.get(self._campaign.name).status is not CampaignStatus.CANCELLED:
+            status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
+            self.campaigns.set_status(self.id, status)
         record = self.campaigns.get(self._campaign.name)
         return Report(
             campaign=record.name,

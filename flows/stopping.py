@@ -1,0 +1,124 @@
+"""Stopping a run in good order: Suspend and Cancel in the Prefect UI, SIGTERM, Ctrl-C.
+
+Prefect tells a running process of none of them in a way that lets it finish what is in flight: a
+Suspend only changes the run's state on the server, a Cancel ends in a SIGTERM whose handler raises
+wherever the main thread happens to be. So the state is polled, and the signals are handled here
+while mail is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from types import FrameType
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import PrefectHTTPStatusError
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Reason(StrEnum):
+    """Why a run is to stop."""
+
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+    """SIGTERM: the machine or the worker goes down."""
+    INTERRUPTED = "interrupted"
+    """Ctrl-C."""
+
+
+class StopRequest:
+    """Whether this run is to stop, and why."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self.reason: Reason | None = None
+        self.state: State[Any] | None = None
+        """For `suspended`: the state that the server has."""
+
+    def make(self, reason: Reason, state: State[Any] | None = None) -> None:
+        """Ask for the stop. Suspend and Cancel say more than the signal that goes with them."""
+        if self.reason in (None, Reason.TERMINATED):
+            self.reason, self.state = reason, state
+            self._stop()
+
+    def handle_signals(self) -> None:
+        """Take the signals over. Prefect takes them back whenever a flow run starts."""
+        with suppress(ValueError):  # not in the main thread: the polling has to do
+            for number in _SIGNALS:
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and self.reason is Reason.INTERRUPTED:
+            raise KeyboardInterrupt  # asked twice
+        self.make(Reason.TERMINATED if number == signal.SIGTERM else Reason.INTERRUPTED)
+
+
+@asynccontextmanager
+async def stop_on_request(
+    flow_run_id: UUID, stop: Callable[[], None]
+) -> AsyncIterator[StopRequest]:
+    """Call `stop` when the operator or the system wants this run to end."""
+    request = StopRequest(stop)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    watching = asyncio.ensure_future(_watch(flow_run_id, request))
+    try:
+        request.handle_signals()
+        yield request
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        with suppress(ValueError):
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+async def look(flow_run_id: UUID, request: StopRequest) -> None:
+    """Ask the server once whether the run is to stop. Raises httpx.HTTPError where it is away."""
+    async with get_client() as client:
+        _apply((await client.read_flow_run(flow_run_id)).state, request)
+
+
+async def _watch(flow_run_id: UUID, request: StopRequest) -> None:
+    while True:
+        await asyncio.sleep(_POLL_SECONDS)
+        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: sending goes on
+            await look(flow_run_id, request)
+
+
+def _apply(state: State[Any] | None, request: StopRequest) -> None:
+    if state is None:
+        return
+    if state.is_paused():
+        request.make(Reason.SUSPENDED, state)
+    elif state.is_cancelling() or state.is_cancelled():
+        request.make(Reason.CANCELLED, state)
+
+
+async def wait_for_server(seconds: float = 600.0) -> None:
+    """Wait until the Prefect API answers: what is reported while it is away is lost.
+
+    After `seconds` without an answer it gives up waiting; what is not reported then is done all the
+    same, and the next run of the campaign says so.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    warned = False
+    async with get_client() as client:
+        while await client.api_healthcheck() and asyncio.get_running_loop().time() < deadline:
+            if not warned:
+                logger.warning("the Prefect API does not answer: waiting before this is reported")
+                warned = True
+            await asyncio.sleep(_POLL_SECONDS)
