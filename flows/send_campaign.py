@@ -68,7 +68,7 @@ async def _send(document: Campaign) -> State[Any]:
                 return Completed(message=f"nothing to send: campaign {_ENDED[run.record.status]}")
             message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
             flow_run_id = UUID(flow_run.get_id())
-            async with stop_on_request(flow_run_id, run.stop) as request:
+            async with stop_on_request(flow_run_id, run) as request:
                 current.set(Current(run, message, connections, request))
                 await _send_all(document)
                 if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps

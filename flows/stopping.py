@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from types import FrameType
@@ -22,6 +22,8 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectHTTPStatusError
+
+from mailsluice.sending import CampaignRun
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,8 @@ class Reason(StrEnum):
 class StopRequest:
     """Whether this run is to stop, and why."""
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
+    def __init__(self, run: CampaignRun) -> None:
+        self._run = run
         self.reason: Reason | None = None
         self.state: State[Any] | None = None
         """For `suspended`: the state that the server has."""
@@ -53,7 +55,11 @@ class StopRequest:
         """Ask for the stop. Suspend and Cancel say more than the signal that goes with them."""
         if self.reason in (None, Reason.TERMINATED):
             self.reason, self.state = reason, state
-            self._stop()
+            self._run.stop()
+
+    def hold(self, on_hold: bool) -> None:
+        """Have the run wait for as long as it is on hold."""
+        self._run.on_hold = on_hold
 
     def handle_signals(self) -> None:
         """Take the signals over. Prefect takes them back whenever a flow run starts."""
@@ -68,11 +74,9 @@ class StopRequest:
 
 
 @asynccontextmanager
-async def stop_on_request(
-    flow_run_id: UUID, stop: Callable[[], None]
-) -> AsyncIterator[StopRequest]:
-    """Call `stop` when the operator or the system wants this run to end."""
-    request = StopRequest(stop)
+async def stop_on_request(flow_run_id: UUID, run: CampaignRun) -> AsyncIterator[StopRequest]:
+    """Stop the run when the operator or the system wants it to end."""
+    request = StopRequest(run)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     watching = asyncio.ensure_future(_watch(flow_run_id, request))
     try:
@@ -102,9 +106,12 @@ async def _watch(flow_run_id: UUID, request: StopRequest) -> None:
 def _apply(state: State[Any] | None, request: StopRequest) -> None:
     if state is None:
         return
-    if state.is_paused():
+    paused = state.is_paused()
+    if paused and state.state_details.pause_reschedule:
         request.make(Reason.SUSPENDED, state)
-    elif state.is_cancelling() or state.is_cancelled():
+        return
+    request.hold(paused)  # else this process is to wait
+    if state.is_cancelling() or state.is_cancelled():
         request.make(Reason.CANCELLED, state)
 
 

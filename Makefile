@@ -1,0 +1,31 @@
+# Every target makes or refreshes .venv by itself. Another interpreter: make test PYTHON=python3.13
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test serve check
+
+demo: $(READY) ## a real campaign through two local SMTP servers, 70/30
+	@$(BIN)/python -m deployments.demo
+
+test: $(READY) ## all tests
+	@$(BIN)/python -m pytest
+
+serve: $(READY) ## a Prefect server, the blocks and the deployments
+	@$(BIN)/python -m deployments.serve
+
+check: $(READY) ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "Mailsluice needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is none of them:" \
+	    "name one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
+	@echo "Setting up .venv (a minute or two, only when the pinned versions change)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,7 @@
+"""`make serve` for real, driven through the Prefect API."""
+
+from __future__ import annotations
+
+from tests.browser.conftest import save_connection, served
+
+__all__ = ["save_connection", "served"]

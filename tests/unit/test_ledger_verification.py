@@ -1,0 +1,152 @@
+"""Which numbers are right, and what is said about those that are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mailsluice.ledger import Tallies, verify
+from mailsluice.ledger.tallies import StateTally
+from mailsluice.status import CampaignStatus
+
+
+def state(connection: str, status: str, number: int, **fields: int) -> StateTally:
+    with_code = number if status in ("sent", "failed") else 0
+    values = {"with_code": with_code, "with_next_attempt": 0, **fields}
+    return StateTally(connection, status, number, **values)
+
+
+GOOD = Tallies(
+    campaign="spring",
+    status=CampaignStatus.COMPLETED,
+    is_held=False,
+    read_rows=12,
+    accepted=10,
+    rejected={"duplicate": 1, "excluded": 0, "suppressed": 0, "invalid": 1},
+    stored_rejects={"duplicate": 1, "invalid": 1},
+    assigned={"a": 7, "b": 3},
+    moved={},
+    states=(state("a", "sent", 7), state("b", "sent", 2), state("b", "failed", 1)),
+    unexplained_sent=0,
+    repeated=0,
+    stray_attempts=0,
+)
+
+
+def test_a_campaign_whose_numbers_add_up_is_conserved() -> None:
+    verification = verify(GOOD)
+    assert verification.is_conserved
+    assert verification.summary() == "conserved: 10 accepted = 9 sent + 1 failed"
+
+
+WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
+    "a row that was read is neither accepted nor rejected": (
+        {"read_rows": 13},
+        1,
+        "13 were read, but 12 accepted or rejected",
+    ),
+    "a reject is not stored": (
+        {"stored_rejects": {"invalid": 1}},
+        1,
+        "1 were rejected as duplicate, but 0 are stored so",
+    ),
+    "a reject has a reason nobody counted": (
+        {"stored_rejects": {"duplicate": 1, "invalid": 1, "odd": 4}},
+        4,
+        "0 were rejected as odd, but 4 are stored so",
+    ),
+    "a state that does not exist": (
+        {"states": (state("a", "sent", 7), state("b", "gone", 3))},
+        3,
+        "in a state that does not exist",
+    ),
+    "an address twice": ({"repeated": 2}, 2, "repeat the address of another"),
+    "sent, and nobody knows why": ({"unexplained_sent": 2}, 2, "without a reply's code"),
+    "history of nobody": ({"stray_attempts": 5}, 5, "belong to nobody"),
+    "a completed campaign with somebody waiting": (
+        {"states": (state("a", "sent", 7), state("b", "pending", 3))},
+        3,
+        "wait for a campaign that is completed",
+    ),
+    "a cancelled campaign with somebody waiting": (
+        {
+            "status": CampaignStatus.CANCELLED,
+            "states": (state("a", "sent", 7), state("b", "pending", 3)),
+        },
+        3,
+        "wait for a campaign that is cancelled",
+    ),
+    "deferred for ever": (
+        {
+            "status": CampaignStatus.READY,
+            "states": (state("a", "sent", 7), state("b", "deferred", 3, with_next_attempt=1)),
+        },
+        2,
+        "have no time for a next attempt",
+    ),
+    "sending, and no run": (
+        {
+            "status": CampaignStatus.SENDING,
+            "states": (state("a", "sending", 7), state("b", "sent", 3)),
+        },
+        7,
+        "no run holds the campaign",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_with_its_number_and_nothing_else(case: str) -> None:
+    changes, number, what = WRONG[case]
+    (finding,) = verify(replace(GOOD, **changes)).findings
+    assert finding.number == number
+    assert what in finding.what
+    assert finding.advice
+
+
+def test_a_lost_recipient_shows_in_the_sum_and_on_its_connection() -> None:
+    verification = verify(replace(GOOD, states=(state("a", "sent", 6), state("b", "sent", 3))))
+    assert [one.number for one in verification.findings] == [1, 1]
+    assert verification.summary() == (
+        "not conserved: 1 recipients apart: 10 were accepted, but 9 are stored; "
+        "1 recipients apart on connection 'a': 7 were assigned, but 6 are there or recorded as "
+        "moved"
+    )
+
+
+def test_recorded_moves_explain_other_connections() -> None:
+    states = (state("a", "sent", 5), state("b", "sent", 4), state("c", "sent", 1))
+    moved = replace(GOOD, states=states, moved={("a", "b"): 1, ("a", "c"): 1})
+    assert verify(moved).is_conserved
+    assert len(verify(replace(moved, moved={("a", "b"): 1})).findings) == 2
+
+
+@pytest.mark.parametrize(("at_end", "found"), [(False, 0), (True, 1)])
+def test_a_run_that_sends_may_have_messages_on_their_way_but_not_at_its_end(
+    at_end: bool, found: int
+) -> None:
+    sending = replace(
+        GOOD,
+        status=CampaignStatus.SENDING,
+        is_held=True,
+        states=(state("a", "sending", 7), state("b", "pending", 3)),
+    )
+    assert len(verify(sending, at_end_of_run=at_end).findings) == found
+
+
+def test_a_launch_under_way_is_not_counted() -> None:
+    launching = replace(
+        GOOD, status=CampaignStatus.RESOLVING, read_rows=0, accepted=0, rejected={}, assigned={}
+    )
+    assert verify(launching).is_conserved
+
+
+def test_the_page_shows_what_is_wrong_and_every_connection() -> None:
+    page = verify(replace(GOOD, repeated=2, assigned={"a": 7, "b": 3, "c|d": 0})).markdown()
+    assert "| recipients repeat the address of another | 2 |" in page
+    assert "| a | 7 | 7 |" in page
+    assert "| c\\|d | 0 | 0 |" in page
+    assert "not looked for" not in page
+    assert "not looked for" in verify(replace(GOOD, repeated=None)).markdown()
