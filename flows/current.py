@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flows.stopping import StopRequest
 from mailsluice.message import CompiledMessage
@@ -19,6 +20,8 @@ class Current:
     message: CompiledMessage
     connections: dict[str, Connection]
     stop_request: StopRequest
+    begun: dict[str, asyncio.Event] = field(default_factory=dict)
+    """Set by the subflow of each connection as soon as it runs."""
 
 
 current: ContextVar[Current] = ContextVar("current campaign")

@@ -69,8 +69,9 @@ async def _send(document: Campaign) -> State[Any]:
             message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
             flow_run_id = UUID(flow_run.get_id())
             async with stop_on_request(flow_run_id, run) as request:
-                current.set(Current(run, message, connections, request))
-                await _send_all(document)
+                shared = Current(run, message, connections, request)
+                current.set(shared)
+                await _send_all(document, shared)
                 if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                     with suppress(httpx.HTTPError):
                         await look(flow_run_id, request)
@@ -120,13 +121,11 @@ async def _prepared(
             audience.close()
 
 
-async def _send_all(document: Campaign) -> None:
+async def _send_all(document: Campaign, shared: Current) -> None:
     """Send over all connections at once; each fails alone."""
     names = [route.connection for route in document.routes]
-    ends = await asyncio.gather(
-        *(send_connection(document.name, name, return_state=True) for name in names),
-        return_exceptions=True,
-    )
+    sending = [await _begun(document.name, name, shared) for name in names]
+    ends = await asyncio.gather(*sending, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
         if isinstance(end, Pause):  # Prefect has seen the Suspend as well
             continue
@@ -134,6 +133,21 @@ async def _send_all(document: Campaign) -> None:
             raise end
         if end.is_failed() or end.is_crashed():
             get_run_logger().error("%s: %s", name, end.message)
+
+
+async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Task[State[Any]]:
+    """Start a subflow, and wait until it runs.
+
+    Started all at once they wait for each other: a server on SQLite answers 503 to all but one, and
+    its client tries again after two seconds.
+    """
+    begun = shared.begun[connection] = asyncio.Event()
+    sending = asyncio.ensure_future(send_connection(campaign, connection, return_state=True))
+    waiting = asyncio.ensure_future(begun.wait())
+    either: set[asyncio.Future[Any]] = {sending, waiting}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return sending
 
 
 async def _concluded(run: CampaignRun, request: StopRequest) -> State[Any]:

@@ -1,0 +1,83 @@
+"""The flow by which a person decides about recipients in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from flows.verify_campaign import CampaignName
+from mailsluice import ledger
+from mailsluice.campaign import RecipientSource
+from mailsluice.errors import MailsluiceError
+from mailsluice.outbox import Database, home
+
+
+@flow(name="resolve-uncertain", flow_run_name="resolve {campaign}", persist_result=False)
+async def resolve_uncertain(
+    campaign: CampaignName,
+    action: ledger.Action,
+    emails: Sequence[str] = (),
+    path: str = "",
+    email_column: Annotated[str, Field(min_length=1)] = "email",
+) -> State[Any]:
+    """Settle recipients that are uncertain: after a crash nobody could know whether they got it.
+
+    Those in any other state are left alone. Refused while a run is sending the campaign. Returns
+    what was changed.
+
+    Args:
+        campaign: The campaign's name; with the day, where {date} was in it.
+        action: sent: count them as sent. resend: the next run of the campaign sends it to them
+            again. failed: count them as failed.
+        emails: The addresses it is for. Prefect keeps them with this run, in clear: a file avoids
+            that. Left empty, and no file given: all that are uncertain.
+        path: A CSV or Parquet file of the addresses it is for, as the worker sees it: an export
+            with the others taken out, for example.
+        email_column: The file's column of addresses.
+    """
+    try:
+        listed = await asyncio.to_thread(_read, path, email_column) if path else []
+        named = [*emails, *listed] if emails or path else None
+        resolved = await _resolve(campaign, action, named)
+    except MailsluiceError as error:
+        return Failed(message=str(error), data=error)
+    return Completed(message=_message(action, resolved), data=resolved)
+
+
+def _read(path: str, email_column: str) -> list[str]:
+    return ledger.read_addresses(RecipientSource(path=path, email_column=email_column))
+
+
+async def _resolve(
+    campaign: str, action: ledger.Action, named: list[str] | None
+) -> ledger.Resolved:
+    database = await asyncio.to_thread(Database)
+    try:
+        return await ledger.resolve_uncertain(
+            database,
+            campaign,
+            action,
+            named,
+            owner=f"{flow_run.get_name()} ({flow_run.get_id()})",
+            home=home(),
+        )
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def _message(action: ledger.Action, resolved: ledger.Resolved) -> str:
+    parts = [f"{resolved.changed:,} recipients resolved as {action.value}"]
+    if resolved.not_found:
+        parts.append(f"{resolved.not_found:,} of the addresses are not uncertain recipients")
+    if resolved.left:
+        parts.append(f"{resolved.left:,} are still uncertain")
+    if resolved.open:
+        parts.append(f"{resolved.open:,} wait for the next run of the campaign")
+    return "; ".join(parts)
