@@ -20,7 +20,14 @@ from blocks import CampaignForm
 from blocks.loading import load_connections, load_database
 from flows.current import Current, current
 from flows.send_connection import send_connection
-from flows.stopping import Reason, StopRequest, look, stop_on_request, wait_for_server
+from flows.stopping import (
+    Reason,
+    StopRequest,
+    look,
+    show_as_suspended,
+    stop_on_request,
+    wait_for_server,
+)
 from mailsluice import launch
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError, MailsluiceError
@@ -158,6 +165,7 @@ async def _concluded(run: CampaignRun, request: StopRequest) -> State[Any]:
     await wait_for_server()
     if request.reason is Reason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
+        await show_as_suspended(UUID(flow_run.get_id()))
         raise Pause(state=request.state)
     await publish_report(report)
     if request.reason is Reason.CANCELLED:

@@ -20,7 +20,13 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
 from mailsluice.sending import CampaignRun
@@ -113,6 +119,21 @@ def _apply(state: State[Any] | None, request: StopRequest) -> None:
     request.hold(paused)  # else this process is to wait
     if state.is_cancelling() or state.is_cancelled():
         request.make(Reason.CANCELLED, state)
+
+
+async def show_as_suspended(parent_id: UUID) -> None:
+    """Show the subflows of a suspended run as what they are.
+
+    Prefect leaves them Running. Paused ones are what the resumed run takes up again.
+    """
+    suspended = State[Any](type=StateType.PAUSED, name="Suspended", message="with its campaign")
+    of_parent = FlowRunFilter(
+        parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+    )
+    async with get_client() as client:
+        for child in await client.read_flow_runs(flow_run_filter=of_parent):
+            await client.set_flow_run_state(child.id, suspended, force=True)
 
 
 async def wait_for_server(seconds: float = 600.0) -> None:

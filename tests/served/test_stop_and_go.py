@@ -56,8 +56,11 @@ class Sending:
     def received(self) -> Counter[str]:
         return sum((server.recipients for server in self.servers.values()), Counter[str]())
 
+    def total(self) -> int:
+        return self.received.total()
+
     def wait_for(self, number: int) -> None:
-        until(self.received.total, lambda seen: seen >= number)
+        until(self.total, lambda seen: seen >= number)
 
     def state(self) -> dict[str, Any]:
         run = self.served.api.get(f"/flow_runs/{self.id}").raise_for_status().json()
@@ -135,6 +138,7 @@ def test_a_suspended_campaign_goes_on_where_it_stopped(sending: Sending) -> None
     sending.suspend()
     sending.is_quiet_within(10)
     assert sending.state()["name"] == "Suspended"
+    assert "Running" not in [child["state_name"] for child in sending.children()]
     assert 60 <= sending.received.total() < RECIPIENTS
     sending.served.api.post(f"/flow_runs/{sending.id}/resume").raise_for_status()
     assert sending.until_state("Completed", "Failed", "Crashed")["name"] == "Completed"
@@ -169,13 +173,14 @@ def test_a_terminated_campaign_finishes_what_is_in_flight_and_can_be_retried(
 
 
 def test_a_second_run_of_the_same_campaign_is_refused_naming_the_first(sending: Sending) -> None:
-    sending.start()
+    slow = {"per_second": 20}
+    sending.start(throttle=slow)
     sending.wait_for(20)
     first, name = sending.id, sending.name
-    sending.start()
+    sending.start(throttle=slow)
     state = sending.until_state("Failed", "Completed", "Crashed")
     assert state["name"] == "Failed"
-    assert f"is being sent by run '{name} ({first})'" in state["message"]
+    assert f"is being sent by run '{name} ({first})" in state["message"]
     assert "Traceback" not in sending.log()
     sending.id = first
     sending.set_state("CANCELLING", "Cancelling")
