@@ -29,7 +29,7 @@ from flows.stopping import (
     wait_for_server,
 )
 from mailsluice import launch
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignError, MailsluiceError
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.report import Report
@@ -130,7 +130,17 @@ async def _prepared(
 
 async def _send_all(document: Campaign, shared: Current) -> None:
     """Send over all connections at once; each fails alone."""
-    names = [route.connection for route in document.routes]
+    await _send_over(document, [route.connection for route in document.routes], shared)
+    if document.on_connection_down is DownPolicy.REASSIGN:
+        while shared.stop_request.reason is None:
+            more = await asyncio.to_thread(shared.run.reassign)
+            names = [route.connection for route in document.routes if route.connection in more]
+            if not names:
+                return
+            await _send_over(document, names, shared)
+
+
+async def _send_over(document: Campaign, names: list[str], shared: Current) -> None:
     sending = [await _begun(document.name, name, shared) for name in names]
     ends = await asyncio.gather(*sending, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
@@ -174,12 +184,11 @@ async def _concluded(run: CampaignRun, request: StopRequest) -> State[Any]:
         raise KeyboardInterrupt
     if request.reason is Reason.TERMINATED:
         return Crashed(message=f"stopped by SIGTERM: {report.summary()}. Retry this run to go on")
-    if report.down:
-        return Failed(message=f"{report.summary()}; {_why(report)}. Retry this run to go on")
+    summary = f"{report.summary()}{_why(report)}"
     if report.open:
-        return Failed(message=f"{report.summary()}. Retry this run to go on")
-    return Completed(message=report.summary(), data=report)
+        return Failed(message=f"{summary}. Retry this run to go on")
+    return Completed(message=summary, data=report)
 
 
 def _why(report: Report) -> str:
-    return "; ".join(f"{name} is down: {why}" for name, why in report.down.items())
+    return "".join(f"; {name} is down: {why}" for name, why in report.down.items())

@@ -72,6 +72,7 @@ recipients = Table(
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
     Column("email", Text, nullable=False),
     Column("connection", Text, nullable=False),
+    Column("reassigned_from", Text),  # the connection it was assigned first, where that was down
     Column("status", Text, nullable=False),
     Column("variables", Text, nullable=False),  # JSON object: column name to text
     Column("attempts", SmallInteger, nullable=False, server_default="0"),

@@ -170,6 +170,27 @@ async def test_a_failing_connection_fails_alone_and_a_retry_goes_on(
     assert_each_got_it_once_over_its_connection(servers, state, 100)
 
 
+async def test_recipients_of_a_connection_that_is_down_can_go_over_the_others(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    routes = [
+        {"connection": "red", "percent": 50},
+        {"connection": "green", "percent": 30},
+        {"connection": "blue", "percent": 20},
+    ]
+    with SmtpServer(Settings(users={"u": "right"})) as demanding:
+        save_block("red", demanding, username="u", password="wrong", allow_plain_password=True)
+        csv = write_csv(tmp_path / "r.csv", 100)
+        final = await run(document(csv, routes=routes, on_connection_down="reassign"))
+    assert received(servers) == {"green": 60, "blue": 40}
+    assert_each_got_it_once_over_its_connection(servers, state, 100)
+    assert final.is_completed()
+    assert "red is down: login: 535" in str(final.message)
+    with sqlite3.connect(state) as connection:
+        moved = "SELECT count(*) FROM recipients WHERE reassigned_from = 'red'"
+        assert connection.execute(moved).fetchone() == (50,)
+
+
 async def test_refused_recipients_are_recorded_with_the_reply(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:

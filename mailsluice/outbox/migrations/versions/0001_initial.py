@@ -49,6 +49,7 @@ def upgrade() -> None:
         _campaign_id(nullable=False),
         sa.Column("email", sa.Text, nullable=False),
         sa.Column("connection", sa.Text, nullable=False),
+        sa.Column("reassigned_from", sa.Text),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("variables", sa.Text, nullable=False),
         sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),
