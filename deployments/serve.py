@@ -7,20 +7,41 @@ http://127.0.0.1:4200/api, where it starts a server and stops it at exit.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import urlsplit
 
-from prefect import serve
+from prefect import Flow, serve
 from prefect.blocks.core import Block
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.deployments.runner import RunnerDeployment
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 from prefect.types.entrypoint import EntrypointType
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import SMTPConnection
+from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
+from flows.cancel_campaign import cancel_campaign
+from flows.export_campaign import export_campaign
+from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
+from flows.verify_campaign import verify_campaign
 
+HEARTBEAT_SECONDS = 30
+"""How often a run says that it lives; silent for three of these, it is started again."""
 LOCAL_API = "http://127.0.0.1:4200/api"
+FLOWS: tuple[Flow[..., Any], ...] = (
+    send_campaign,
+    verify_campaign,
+    export_campaign,
+    resolve_uncertain,
+    cancel_campaign,
+)
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, SqlAlchemyConnector)
 
 
@@ -32,14 +53,20 @@ def main() -> None:
         if not answers(api_url):
             _refuse_unless_local(api_url)
             stack.enter_context(prefect_server(api_url))
-        stack.enter_context(temporary_settings({PREFECT_API_URL: api_url}))
+        heartbeat = int(os.environ.get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT_SECONDS))
+        settings = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: heartbeat}
+        stack.enter_context(temporary_settings(settings))
         for block_type in BLOCK_TYPES:
             block_type.register_type_and_schema()
         print(f"Prefect UI: {api_url.removesuffix('/api')}  (Ctrl-C ends it)", flush=True)
-        # By module: by path the file would load a second time, under another name.
-        by_module = EntrypointType.MODULE_PATH
-        deployment = asyncio.run(send_campaign.ato_deployment("default", entrypoint_type=by_module))
-        serve(deployment, pause_on_shutdown=False, print_starting_message=False)
+        asyncio.run(automations.install())
+        serve(*asyncio.run(_deployments()), pause_on_shutdown=False, print_starting_message=False)
+
+
+async def _deployments() -> list[RunnerDeployment]:
+    # By module: by path a file would load a second time, under another name.
+    by_module = EntrypointType.MODULE_PATH
+    return [await flow.ato_deployment("default", entrypoint_type=by_module) for flow in FLOWS]
 
 
 def _refuse_unless_local(api_url: str) -> None:

@@ -28,9 +28,9 @@ from flows.stopping import (
     stop_on_request,
     wait_for_server,
 )
-from mailsluice import launch
+from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
-from mailsluice.errors import CampaignError, MailsluiceError
+from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
@@ -82,11 +82,12 @@ async def _send(document: Campaign) -> State[Any]:
                 if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                     with suppress(httpx.HTTPError):
                         await look(flow_run_id, request)
-            return await _concluded(run, request)
+            return await _concluded(run, request, database)
     finally:
         await asyncio.to_thread(database.close)
 
 
+_WAIT_SECONDS = 5.0
 _ENDED = {
     CampaignStatus.COMPLETED: "was completed before",
     CampaignStatus.CANCELLED: "was cancelled, and cancelled is final",
@@ -109,10 +110,7 @@ async def _prepared(
     is_new = record is None or record.status is CampaignStatus.RESOLVING
     audience = await resolve_recipients(document, database, connect) if is_new else None
     try:
-        owner = f"{flow_run.get_name()} ({flow_run.get_id()})"
-        run = await asyncio.to_thread(
-            CampaignRun, database, document, content, owner=owner, home=home()
-        )
+        run = await _only_run(document, content, database)
         try:
             if run.record.status is CampaignStatus.RESOLVING:
                 if audience is None:
@@ -152,6 +150,26 @@ async def _send_over(document: Campaign, names: list[str], shared: Current) -> N
             get_run_logger().error("%s: %s", name, end.message)
 
 
+async def _only_run(document: Campaign, content: dict[str, Any], database: Database) -> CampaignRun:
+    """Become the only run that sends this campaign.
+
+    This run itself may still live in another process, where it was taken for dead: while Prefect's
+    server was away it gave no sign of life. Then wait until that process is done.
+    """
+    run_id = flow_run.get_id()
+    owner = f"{flow_run.get_name()} ({run_id})"
+    while True:
+        try:
+            return await asyncio.to_thread(
+                CampaignRun, database, document, content, owner=owner, home=home()
+            )
+        except CampaignBusyError as busy:
+            if f"({run_id})" not in busy.owner:
+                raise
+            get_run_logger().info("this run still sends in another process: waiting for its end")
+            await asyncio.sleep(_WAIT_SECONDS)
+
+
 async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Task[State[Any]]:
     """Start a subflow, and wait until it runs.
 
@@ -167,11 +185,12 @@ async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Tas
     return sending
 
 
-async def _concluded(run: CampaignRun, request: StopRequest) -> State[Any]:
+async def _concluded(run: CampaignRun, request: StopRequest, database: Database) -> State[Any]:
     """The state this run ends in, after its report."""
     if request.reason is Reason.CANCELLED:
         await asyncio.to_thread(run.cancel)
     report = await asyncio.to_thread(run.report)
+    verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
     if request.reason is Reason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
@@ -185,9 +204,17 @@ async def _concluded(run: CampaignRun, request: StopRequest) -> State[Any]:
     if request.reason is Reason.TERMINATED:
         return Crashed(message=f"stopped by SIGTERM: {report.summary()}. Retry this run to go on")
     summary = f"{report.summary()}{_why(report)}"
+    if not verified.is_conserved:
+        return Failed(message=f"{summary}. The books do not balance: {verified.summary()}")
     if report.open:
         return Failed(message=f"{summary}. Retry this run to go on")
     return Completed(message=summary, data=report)
+
+
+def _verified(database: Database, campaign: str) -> ledger.Verification:
+    # Addresses cannot become duplicates after the launch: no need to compare them again.
+    tally = ledger.tally(database, campaign, addresses=False)
+    return ledger.verify(tally, at_end_of_run=True)
 
 
 def _why(report: Report) -> str:

@@ -14,7 +14,7 @@ from mailsluice.status import CampaignStatus
 
 def state(connection: str, status: str, number: int, **fields: int) -> StateTally:
     with_code = number if status in ("sent", "failed") else 0
-    values = {"with_code": with_code, "with_next_attempt": 0, **fields}
+    values = {"with_code": with_code, "with_next_attempt": 0, "reassigned": 0, **fields}
     return StateTally(connection, status, number, **values)
 
 

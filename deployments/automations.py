@@ -1,0 +1,129 @@
+"""`python -m deployments.automations`: let a `send-campaign` run that died go on by itself.
+
+Makes two automations on the Prefect server, or brings them up to date, by their names. One marks a
+run as crashed when it has been silent for too long: its machine died, or its worker with it. The
+other schedules a crashed run again, as Retry in the UI does; the run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.settings import get_current_settings
+
+MAX_STARTS = 10
+"""A run that was started so often is left crashed, for a person to look at."""
+_MIN_LIFE = timedelta(seconds=10)
+_MISSED_HEARTBEATS = 3
+_DEFAULT_HEARTBEAT_SECONDS = 180
+_ENDINGS = ("Completed", "Failed", "TimedOut", "Cancelling", "Cancelled", "Crashed")
+_RESTS = ("Paused", "Suspended", "Resuming", "Scheduled", "AwaitingRetry", "Late")
+"""States in which no process runs, so that none can be missed."""
+
+_RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
+_OF_SEND_CAMPAIGN: list[ResourceSpecification | dict[str, str | list[str]]] = [
+    ResourceSpecification(
+        {"prefect.resource.role": "flow", "prefect.resource.name": "send-campaign"}
+    ),
+    # A run without a deployment, called from Python, is nobody's to start again.
+    ResourceSpecification({"prefect.resource.role": "deployment"}),
+]
+
+
+def silence() -> timedelta:
+    """How long a living run is never silent: three of the heartbeats that are set up here.
+
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY (seconds, at least 30) has to be the same where the workers
+    are.
+    """
+    every = get_current_settings().flows.heartbeat_frequency or _DEFAULT_HEARTBEAT_SECONDS
+    return timedelta(seconds=_MISSED_HEARTBEATS * every)
+
+
+def silent_is_crashed(within: timedelta) -> Automation:
+    """Marks a run as crashed that gave no heartbeat for so long (at least 10 seconds)."""
+    heartbeat = "prefect.flow-run.heartbeat"
+    return Automation(
+        name="Mailsluice: a silent send-campaign run has crashed",
+        description="Made by `python -m deployments.automations`.",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            after={heartbeat},
+            expect={heartbeat, *(f"prefect.flow-run.{name}" for name in _ENDINGS + _RESTS)},
+            match=_RUNS,
+            match_related=_OF_SEND_CAMPAIGN,
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=within,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"no sign of life for {within.total_seconds():.0f} s: its process is gone",
+            )
+        ],
+    )
+
+
+def crashed_goes_on() -> Automation:
+    """Schedules a crashed run again, unless it was started MAX_STARTS times.
+
+    A run that crashes twice within ten seconds is left crashed as well. (Without a window the
+    server now and then acts twice on one event, and the second time would hit the run anew.)
+    """
+    starts = [str(number) for number in range(1, MAX_STARTS)]
+    return Automation(
+        name="Mailsluice: a crashed send-campaign run goes on",
+        description="Made by `python -m deployments.automations`.",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={"prefect.flow-run.Crashed"},
+            match=ResourceSpecification({**_RUNS.root, "prefect.run-count": starts}),
+            match_related=_OF_SEND_CAMPAIGN,
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=_MIN_LIFE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED,
+                name="AwaitingRetry",
+                message="the run crashed: it goes on where it stopped",
+            )
+        ],
+    )
+
+
+async def install(within: timedelta | None = None) -> list[str]:
+    """Make both automations, or update those there are. Returns their names.
+
+    `within` is how long a run may be silent before it counts as crashed, by default `silence()`.
+    One that an operator has switched off stays off.
+    """
+    automations = [silent_is_crashed(within or silence()), crashed_goes_on()]
+    async with get_client() as client:
+        for automation in automations:
+            known = await client.read_automations_by_name(automation.name)
+            if known:
+                automation.id, automation.enabled = known[0].id, known[0].enabled
+                await automation.aupdate()
+            else:
+                await automation.acreate()
+    return [automation.name for automation in automations]
+
+
+def main() -> None:
+    """Install them and say so."""
+    for name in asyncio.run(install()):
+        print(f"automation: {name}")
+
+
+if __name__ == "__main__":
+    main()

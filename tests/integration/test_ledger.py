@@ -1,0 +1,543 @@
+"""Verification, export and what operators decide, on every database."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from pyarrow import parquet
+
+from mailsluice import launch, ledger
+from mailsluice.campaign import Campaign, RecipientSource
+from mailsluice.errors import AudienceError, CampaignBusyError
+from mailsluice.ledger import Action, Contents, LedgerError, Verification
+from mailsluice.outbox import (
+    Campaigns,
+    Claimed,
+    Database,
+    History,
+    Outbox,
+    RouteRecord,
+    Settled,
+)
+from mailsluice.outbox.fates import Fates
+from mailsluice.outbox.schema import attempts, campaigns, recipients
+from mailsluice.sending import CampaignRun
+from mailsluice.status import CampaignStatus, RecipientStatus
+
+
+def campaign(name: str = "spring") -> Campaign:
+    return Campaign.model_validate(
+        {
+            "name": name,
+            "recipients": {"path": "recipients.csv"},
+            "message": {
+                "sender": "Nachrichten <news@b\u00fccher.example>",
+                "subject": "Hi",
+                "text": "Hello",
+            },
+            "strategy": "percentage",
+            "routes": [{"connection": "a", "percent": 50}, {"connection": "b", "percent": 50}],
+        }
+    )
+
+
+def store(database: Database, number: int = 8, name: str = "spring") -> Outbox:
+    """A launched campaign: its recipients take turns on a and b; two rows were rejected."""
+    store = Campaigns(database)
+    document = campaign(name)
+    record = store.register(name, launch.content(document))
+    frame = pd.DataFrame(
+        {
+            "email": [f"user{i}@example.com" for i in range(number)],
+            "connection": [("a", "b")[i % 2] for i in range(number)],
+            "variables": ["{}"] * number,
+        }
+    )
+    rejected = pd.DataFrame(
+        {
+            "row": [3, 5],
+            "email": ["nobody", "USER1@example.com"],
+            "reason": ["invalid", "duplicate"],
+            "detail": ["no @", ""],
+        }
+    )
+    store.store_audience(record.id, [frame], [rejected])
+    store.resolved(
+        record.id,
+        read_rows=number + 2,
+        accepted=number,
+        rejected={"invalid": 1, "duplicate": 1},
+        assigned=[RouteRecord("a", "50", (number + 1) // 2), RouteRecord("b", "50", number // 2)],
+        digest="d",
+    )
+    return Outbox(database, record.id)
+
+
+def claim(database: Database, outbox: Outbox, limit: int = 10) -> list[Claimed]:
+    """Takes recipients of connection a: user0, user2, ..."""
+    with database.write() as transaction:
+        return outbox.claim(transaction, "a", limit)
+
+
+def settle(database: Database, outbox: Outbox, settled: Iterable[Settled]) -> None:
+    with database.write() as transaction:
+        outbox.settle(transaction, list(settled))
+
+
+def make_uncertain(database: Database, outbox: Outbox, number: int) -> None:
+    settle(
+        database,
+        outbox,
+        (
+            Settled(
+                row.id,
+                RecipientStatus.UNCERTAIN,
+                1,
+                reply="lost",
+                history=History("a", "body", "uncertain"),
+            )
+            for row in claim(database, outbox, number)
+        ),
+    )
+
+
+def states(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        found = connection.execute(sa.select(recipients.c.email, recipients.c.status))
+        return {email.removesuffix("@example.com"): status for email, status in found}
+
+
+def execute(database: Database, statement: sa.Executable) -> None:
+    with database.write() as transaction:
+        transaction.execute(statement)
+
+
+def verified(database: Database, name: str = "spring") -> Verification:
+    return ledger.verify(ledger.tally(database, name))
+
+
+class TestVerification:
+    def test_a_campaign_is_conserved_whatever_its_stage(self, database: Database) -> None:
+        outbox = store(database)
+        assert verified(database).summary() == "conserved: 8 accepted = 8 pending"
+        taken = claim(database, outbox)
+        settle(database, outbox, [Settled(taken[0].id, RecipientStatus.SENT, 1, 250, "2.0.0 ok")])
+        settle(
+            database,
+            outbox,
+            [Settled(row.id, RecipientStatus.DEFERRED, 1, 450, "later", 60.0) for row in taken[1:]],
+        )
+        found = verified(database)
+        assert found.is_conserved
+        assert found.summary() == "conserved: 8 accepted = 4 pending + 1 sent + 3 deferred"
+
+    def test_messages_on_their_way_are_right_while_a_run_holds_the_lease(
+        self, database: Database
+    ) -> None:
+        outbox = store(database)
+        campaign_id = Campaigns(database).get("spring").id
+        Campaigns(database).acquire(campaign_id, "a run")
+        claim(database, outbox)
+        assert verified(database).is_conserved
+        execute(database, sa.update(campaigns).values(lease_until=1))
+        (finding,) = verified(database).findings
+        assert finding.number == 4
+        assert "no run holds the campaign" in finding.what
+
+    def test_another_campaign_does_not_count(self, database: Database) -> None:
+        store(database)
+        store(database, name="summer")
+        execute(database, sa.delete(recipients).where(recipients.c.campaign_id == 1))
+        assert not verified(database).is_conserved
+        assert verified(database, "summer").is_conserved
+
+    def test_a_repeated_address_is_found(self, database: Database) -> None:
+        store(database)
+        execute(
+            database,
+            sa.update(recipients)
+            .where(recipients.c.email.in_(["user3@example.com", "user5@example.com"]))
+            .values(email="user1@example.com"),
+        )
+        (finding,) = verified(database).findings
+        assert finding.number == 2
+        tallies = ledger.tally(database, "spring", addresses=False)
+        assert tallies.repeated is None
+
+    def test_sent_without_a_code_is_right_only_where_history_says_why(
+        self, database: Database
+    ) -> None:
+        outbox = store(database)
+        first, second, *_ = claim(database, outbox)
+        why = History("a", "body", "uncertain")
+        settle(
+            database,
+            outbox,
+            [
+                Settled(first.id, RecipientStatus.SENT, 1, reply="assumed", history=why),
+                Settled(second.id, RecipientStatus.SENT, 1),
+            ],
+        )
+        tallies = ledger.tally(database, "spring")
+        assert tallies.unexplained_sent == 1
+
+    def test_recorded_moves_explain_who_is_on_another_connection(self, database: Database) -> None:
+        store(database)
+        one = sa.update(recipients).where(recipients.c.id == 1)
+        execute(database, one.values(connection="b"))
+        assert len(verified(database).findings) == 2  # moved, but not recorded
+        execute(database, one.values(reassigned_from="a"))
+        assert verified(database).is_conserved
+
+    def test_history_of_a_deleted_recipient_is_found(self, database: Database) -> None:
+        if not database.is_sqlite:
+            pytest.skip("PostgreSQL itself keeps them together")
+        outbox = store(database)
+        make_uncertain(database, outbox, 1)
+        with closing(sqlite3.connect(database.engine.url.database or "")) as by_hand:
+            by_hand.execute("DELETE FROM recipients WHERE id = 1")
+            by_hand.commit()
+        assert ledger.tally(database, "spring").stray_attempts == 1
+
+    def test_an_unknown_campaign_is_named(self, database: Database) -> None:
+        with pytest.raises(Exception, match="there is no campaign 'autumn'"):
+            ledger.tally(database, "autumn")
+
+
+class TestFates:
+    @pytest.mark.parametrize("chunk_rows", [1, 3, 8, 100])
+    def test_every_recipient_comes_once_whatever_the_chunk(
+        self, database: Database, chunk_rows: int
+    ) -> None:
+        store(database, name="before")
+        campaign_id = Campaigns(database).get("before").id
+        store(database, name="after")
+        chunks = list(Fates(database, campaign_id).recipients(chunk_rows=chunk_rows))
+        assert all(len(chunk) <= chunk_rows for chunk in chunks)
+        emails = [row.email for chunk in chunks for row in chunk]
+        assert emails == [f"user{i}@example.com" for i in range(8)]
+
+    def test_a_campaign_without_recipients_has_no_chunks(self, database: Database) -> None:
+        record = Campaigns(database).register("empty", {})
+        assert list(Fates(database, record.id).recipients()) == []
+        assert list(Fates(database, record.id).rejects()) == []
+
+    def test_a_chunk_is_a_range_of_the_primary_key(self, database: Database) -> None:
+        """Else all of a campaign is read anew for every chunk."""
+        store(database)
+        plans: list[str] = []
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+
+        def look(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+            if "ORDER BY recipients.id" in statement and not statement.startswith("EXPLAIN"):
+                raw = connection.connection.cursor()
+                if not database.is_sqlite:  # eight rows are sorted quicker than looked up
+                    raw.execute("SET enable_seqscan = off")
+                raw.execute(explain + statement, values)
+                plans.append(" ".join(str(row) for row in raw.fetchall()))
+
+        sa.event.listen(database.engine, "before_cursor_execute", look)
+        list(Fates(database, 1).recipients())
+        assert len(plans) == 1
+        assert "PRIMARY KEY" in plans[0] or "pk_recipients" in plans[0]
+
+
+class TestExport:
+    def test_a_csv_file_has_everybody_with_what_became_of_them(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        outbox = store(database)
+        first, second, *_ = claim(database, outbox)
+        settle(
+            database,
+            outbox,
+            [
+                Settled(first.id, RecipientStatus.SENT, 1, 250, '2.0.0 "queued",\nas 7'),
+                Settled(second.id, RecipientStatus.DEFERRED, 1, 450, "later", 3_600.0),
+            ],
+        )
+        path = tmp_path / "fates.csv"
+        assert ledger.export(database, "spring", path).rows == 8
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = {row["email"]: row for row in csv.DictReader(file)}
+        assert len(rows) == 8
+        sent = rows["user0@example.com"]
+        assert (sent["connection"], sent["status"], sent["attempts"]) == ("a", "sent", "1")
+        assert (sent["code"], sent["reply"]) == ("250", '2.0.0 "queued",\nas 7')
+        age = datetime.now(UTC) - datetime.fromisoformat(sent["settled_at"])
+        assert abs(age.total_seconds()) < 3_600
+        later = rows["user2@example.com"]
+        wait = datetime.fromisoformat(later["next_attempt_at"]) - datetime.fromisoformat(
+            later["settled_at"]
+        )
+        assert 3_599 < wait.total_seconds() < 3_601
+        untouched = rows["user1@example.com"]
+        assert (untouched["status"], untouched["code"], untouched["settled_at"]) == (
+            "pending",
+            "",
+            "",
+        )
+
+    def test_the_message_id_is_that_of_the_message(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        store(database)
+        path = tmp_path / "fates.parquet"
+        ledger.export(database, "spring", path)
+        exported = parquet.read_table(path).to_pylist()[0]
+        message = launch.compiled(campaign(), [])
+        envelope = message.render(1, exported["email"], {})
+        assert f"Message-ID: {exported['message_id']}\r\n".encode() in envelope.content
+        assert exported["message_id"].isascii()
+
+    def test_parquet_keeps_types_and_only_the_states_asked_for(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        outbox = store(database)
+        make_uncertain(database, outbox, 2)
+        path = tmp_path / "doubt.parquet"
+        statuses = [RecipientStatus.UNCERTAIN]
+        assert ledger.export(database, "spring", path, statuses=statuses).rows == 2
+        (first, _) = parquet.read_table(path).to_pylist()
+        assert first["status"] == "uncertain"
+        assert first["settled_at"].utcoffset().total_seconds() == 0
+        assert first["code"] is None
+
+    @pytest.mark.parametrize("name", ["rejects.csv", "rejects.parquet"])
+    def test_rejects_are_exported_with_their_reasons(
+        self, database: Database, tmp_path: Path, name: str
+    ) -> None:
+        store(database)
+        path = tmp_path / name
+        assert ledger.export(database, "spring", path, contents=Contents.REJECTS).rows == 2
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        assert frame["row"].tolist() == [3, 5]
+        assert frame["reason"].tolist() == ["invalid", "duplicate"]
+
+    def test_nobody_is_a_file_with_a_header(self, database: Database, tmp_path: Path) -> None:
+        store(database)
+        path = tmp_path / "failed.csv"
+        assert ledger.export(database, "spring", path, statuses=[RecipientStatus.FAILED]).rows == 0
+        assert path.read_text().startswith('"email","connection"')
+
+    def test_a_file_is_overwritten_only_when_asked(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        store(database)
+        path = tmp_path / "r.csv"
+        path.write_text("precious")
+        with pytest.raises(LedgerError, match="exists"):
+            ledger.export(database, "spring", path)
+        assert path.read_text() == "precious"
+        ledger.export(database, "spring", path, overwrite=True)
+        assert path.read_text() != "precious"
+
+    def test_a_broken_export_leaves_nothing(
+        self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store(database)
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Fates, "recipients", full)
+        with pytest.raises(LedgerError, match="No space left on device"):
+            ledger.export(database, "spring", tmp_path / "r.csv")
+        assert list(tmp_path.glob("*r.csv*")) == []
+
+    @pytest.mark.parametrize(
+        ("path", "complaint"),
+        [("r.xlsx", "end in .csv or .parquet"), ("no/such/folder/r.csv", "cannot be written")],
+    )
+    def test_a_file_that_cannot_be_is_refused(
+        self, database: Database, tmp_path: Path, path: str, complaint: str
+    ) -> None:
+        store(database)
+        with pytest.raises(LedgerError, match=complaint):
+            ledger.export(database, "spring", tmp_path / path)
+
+
+async def resolve(
+    database: Database, home: Path, action: Action, named: list[str] | None = None
+) -> ledger.Resolved:
+    return await ledger.resolve_uncertain(
+        database, "spring", action, named, owner="an operator", home=home
+    )
+
+
+class TestResolution:
+    @pytest.mark.parametrize(
+        ("action", "becomes", "ends"),
+        [
+            (Action.SENT, "sent", CampaignStatus.COMPLETED),
+            (Action.FAILED, "failed", CampaignStatus.COMPLETED),
+            (Action.RESEND, "pending", CampaignStatus.READY),
+        ],
+    )
+    async def test_uncertain_recipients_become_what_the_operator_says(
+        self,
+        database: Database,
+        tmp_path: Path,
+        action: Action,
+        becomes: str,
+        ends: CampaignStatus,
+    ) -> None:
+        outbox = store(database, 3)
+        make_uncertain(database, outbox, 10)
+        others = sa.update(recipients).where(recipients.c.status == "pending")
+        execute(database, others.values(status="failed", code=550, reply="no"))
+        Campaigns(database).set_status(1, CampaignStatus.COMPLETED)
+        done = await resolve(database, tmp_path, action)
+        assert (done.changed, done.left, done.not_found) == (2, 0, 0)
+        assert done.open == (2 if action is Action.RESEND else 0)
+        assert states(database) == {"user0": becomes, "user1": "failed", "user2": becomes}
+        assert Campaigns(database).get("spring").status is ends
+        assert verified(database).is_conserved
+        with database.read() as connection:
+            history = connection.execute(
+                sa.select(attempts.c.phase, attempts.c.verdict).order_by(attempts.c.id)
+            ).all()
+            replies = connection.execute(
+                sa.select(recipients.c.reply, recipients.c.attempts).where(
+                    recipients.c.code.is_(None)
+                )
+            ).all()
+        assert history[-2:] == [("operator", action.value)] * 2
+        assert all(reply.startswith("resolved by an operator: ") for reply, _ in replies)
+        assert [number for _, number in replies] == [1, 1]
+
+    async def test_only_those_named_are_resolved_and_the_others_counted(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        outbox = store(database)
+        make_uncertain(database, outbox, 3)
+        named = [" user0@EXAMPLE.com", "user0@example.com", "user1@example.com", "nonsense", ""]
+        done = await resolve(database, tmp_path, Action.SENT, named)
+        assert (done.changed, done.left, done.not_found) == (1, 2, 2)
+        assert states(database)["user0"] == "sent"
+        assert states(database)["user1"] == "pending"
+
+    async def test_nobody_named_is_nobody_resolved(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        make_uncertain(database, store(database), 3)
+        assert (await resolve(database, tmp_path, Action.SENT, [])).changed == 0
+
+    async def test_doing_it_again_changes_nothing(self, database: Database, tmp_path: Path) -> None:
+        make_uncertain(database, store(database), 3)
+        await resolve(database, tmp_path, Action.SENT)
+        again = await resolve(database, tmp_path, Action.FAILED)
+        assert again.changed == 0
+        assert "failed" not in states(database).values()
+
+    async def test_what_is_sent_again_is_claimed_by_the_next_run(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        outbox = store(database)
+        make_uncertain(database, outbox, 1)
+        await resolve(database, tmp_path, Action.RESEND)
+        first = claim(database, outbox, 1)[0]
+        assert first.email == "user0@example.com"
+        assert first.attempts == 1
+        with database.read() as connection:
+            begun = sa.select(sa.func.count(recipients.c.first_attempt_at))
+            assert connection.execute(begun).scalar_one() == 0  # its age counts anew
+
+    async def test_what_a_dead_run_left_in_doubt_is_resolved_as_well(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        claim(database, store(database), 2)
+        assert (await resolve(database, tmp_path, Action.SENT)).changed == 2
+
+    async def test_a_cancelled_campaign_is_not_sent_again(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        make_uncertain(database, store(database), 1)
+        await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        with pytest.raises(LedgerError, match="cancelled is final"):
+            await resolve(database, tmp_path, Action.RESEND)
+        assert (await resolve(database, tmp_path, Action.SENT)).changed == 1
+        assert Campaigns(database).get("spring").status is CampaignStatus.CANCELLED
+
+    async def test_a_run_that_sends_is_not_disturbed(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        make_uncertain(database, store(database), 1)
+        document = campaign()
+        run = CampaignRun(
+            database, document, launch.content(document), owner="a run", home=tmp_path
+        )
+        try:
+            with pytest.raises(CampaignBusyError, match="a run"):
+                await resolve(database, tmp_path, Action.SENT)
+            with pytest.raises(CampaignBusyError, match="a run"):
+                await ledger.cancel_campaign(database, "spring", owner="me", home=tmp_path)
+        finally:
+            await run.close()
+        assert states(database)["user0"] == "uncertain"
+
+    def test_a_file_of_addresses_is_read_by_its_column(self, tmp_path: Path) -> None:
+        path = tmp_path / "export.csv"
+        path.write_text("Mail,x\na@example.com,1\nb@example.com,2\n")
+        source = RecipientSource(path=str(path), email_column="Mail")
+        assert ledger.read_addresses(source) == ["a@example.com", "b@example.com"]
+        with pytest.raises(AudienceError):
+            ledger.read_addresses(RecipientSource(path=str(path)))
+
+
+class TestCancellation:
+    async def test_who_waits_does_not_get_it_and_what_is_known_stays(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        outbox = store(database)
+        first, second, third, _ = claim(database, outbox)
+        settle(
+            database,
+            outbox,
+            [
+                Settled(first.id, RecipientStatus.SENT, 1, 250, "ok"),
+                Settled(second.id, RecipientStatus.DEFERRED, 1, 450, "later", 60.0),
+                Settled(third.id, RecipientStatus.UNCERTAIN, 1, history=History("a", "body", "u")),
+            ],
+        )
+        done = await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        # The fourth says sending, and no journal tells more: nobody can know.
+        assert (done.accepted, done.sent, done.cancelled) == (8, 1, 5)
+        assert Campaigns(database).get("spring").status is CampaignStatus.CANCELLED
+        assert verified(database).summary() == (
+            "conserved: 8 accepted = 1 sent + 2 uncertain + 5 cancelled"
+        )
+
+    async def test_a_completed_campaign_stays_completed(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        outbox = store(database, 1)
+        row = claim(database, outbox)[0]
+        settle(database, outbox, [Settled(row.id, RecipientStatus.SENT, 1, 250, "ok")])
+        Campaigns(database).set_status(1, CampaignStatus.COMPLETED)
+        done = await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        assert done.before is CampaignStatus.COMPLETED
+        assert Campaigns(database).get("spring").status is CampaignStatus.COMPLETED
+
+    async def test_a_launch_that_died_can_be_cancelled(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        store(database)
+        execute(database, sa.update(campaigns).values(status="resolving", accepted=0, read_rows=0))
+        execute(database, sa.update(campaigns).values(invalid=0, duplicates=0))
+        done = await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        assert (done.accepted, done.cancelled) == (0, 0)
+        assert verified(database).summary() == "conserved: 0 accepted = none"
+
+    async def test_an_unknown_campaign_is_named(self, database: Database, tmp_path: Path) -> None:
+        with pytest.raises(LedgerError, match="there is no campaign 'autumn'"):
+            await ledger.cancel_campaign(database, "autumn", owner="operator", home=tmp_path)
