@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check
+.PHONY: demo test chaos serve check
 
 demo: $(READY) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest
+
+chaos: $(READY) ## a campaign killed 60 times, on SQLite and on PostgreSQL
+	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60
+	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60 --database postgresql
 
 serve: $(READY) ## a Prefect server, the blocks and the deployments
 	@$(BIN)/python -m deployments.serve

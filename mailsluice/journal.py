@@ -119,7 +119,8 @@ class Journal:
 
     def _write(self, offset: int, recipient_id: int, state: int) -> None:
         check = zlib.crc32(_BODY.pack(recipient_id, state))
-        _SLOT.pack_into(self._data, offset, recipient_id, state, check)
+        # In one piece: a kill must not leave half a slot.
+        self._data[offset : offset + _SLOT.size] = _SLOT.pack(recipient_id, state, check)
 
     def _grow(self) -> None:
         old = os.fstat(self._file).st_size or _HEADER_BYTES

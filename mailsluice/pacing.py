@@ -120,6 +120,11 @@ class Pacer:
         self._next = -math.inf
         self._in_flight = 0
 
+    @property
+    def per_second(self) -> float:
+        """The pace it keeps; infinity where there are no limits."""
+        return 1 / self._gap if self._gap else math.inf
+
     def ready_at(self, now: float) -> float:
         """The earliest moment, `now` or later, at which the next message may be started.
 

@@ -20,7 +20,8 @@ from sqlalchemy.pool import QueuePool
 from mailsluice.errors import OutboxError
 
 _MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
-_BUSY_TIMEOUT_SECONDS = 30
+_BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper asks again
+_CONNECT_TIMEOUT_SECONDS = 5
 _POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
 
 
@@ -115,7 +116,8 @@ def _engine(url: str) -> sa.Engine:
         return _sqlite(parsed)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, pool_pre_ping=True, **_POOL)
+        timeout = {"connect_timeout": _CONNECT_TIMEOUT_SECONDS}
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=timeout, **_POOL)
     raise OutboxError(
         f"the state database is kept in SQLite or PostgreSQL, not {parsed.get_backend_name()}: "
         "set MAILSLUICE_DATABASE_URL"

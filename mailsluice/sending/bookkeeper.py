@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _COMMIT_SECONDS = 0.02
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
 _HURRIED_RETRIES = 3
+_NOBODY_IS_PENDING = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class _Round:
     released: list[int] = field(default_factory=list)
     claims: list[_Claim] = field(default_factory=list)
     flushed: list[asyncio.Future[None]] = field(default_factory=list)
+    is_in_doubt: bool = False
+    """Whether it got as far as a commit."""
+    claimed: list[int] = field(default_factory=list)
+    """What it claimed then."""
 
     def __bool__(self) -> bool:
         return bool(self.settled or self.released or self.claims or self.flushed)
@@ -84,6 +89,8 @@ class Bookkeeper:
         self.hurried = False
         """Whether to give up soon on a database that is away: the run is to stop."""
         self._cursors: dict[str, int] = {}
+        """By connection: up to which id nobody is pending. It saves a look at those who were sent
+        to already, hundreds of thousands of them."""
         self.failure: BaseException | None = None
         """Why nothing can be recorded any more; claims and flushes raise it."""
         self.away = False
@@ -97,10 +104,10 @@ class Bookkeeper:
         """Take up to `limit` recipients of a connection for sending."""
         answer: asyncio.Future[Batch] = self._loop.create_future()
         with self._lock:
+            if self.failure:
+                raise self.failure
             self._next.claims.append(_Claim(connection, limit, answer))
         self._wake.set()
-        if self.failure:
-            raise self.failure
         return await answer
 
     def settle(self, settled: Settled) -> None:
@@ -117,10 +124,10 @@ class Bookkeeper:
         """Wait until everything recorded so far is committed."""
         flushed: asyncio.Future[None] = self._loop.create_future()
         with self._lock:
+            if self.failure:
+                raise self.failure
             self._next.flushed.append(flushed)
         self._wake.set()
-        if self.failure:
-            raise self.failure
         await flushed
 
     async def close(self) -> None:
@@ -145,26 +152,41 @@ class Bookkeeper:
                 return
 
     def _commit(self, round_: _Round) -> None:
-        def transact() -> list[Batch]:
-            with self._database.write() as transaction:
-                self._outbox.settle(transaction, round_.settled)
-                self._outbox.release(transaction, round_.released)
-                return [self._claim(transaction, one) for one in round_.claims]
-
-        batches = self._with_patience(transact)
+        batches = self._with_patience(lambda: self._transact(round_))
         for claim, batch in zip(round_.claims, batches, strict=True):
             new = max((row.id for row in batch.rows if not row.attempts), default=0)
             self._cursors[claim.connection] = max(new, self._cursors.get(claim.connection, 0))
         self._loop.call_soon_threadsafe(self._committed, round_, batches)
+
+    def _transact(self, round_: _Round) -> list[Batch]:
+        """One try. Where an earlier one got as far as its commit, that may have been made although
+        it failed: then nothing of it is done twice, and its claims are taken back first.
+        """
+        settled = round_.settled
+        if round_.released:
+            self._cursors.clear()  # those put back have lower ids
+        if round_.is_in_doubt:
+            sending = self._outbox.in_doubt()
+            settled = [one for one in settled if one.id in sending]
+        with self._database.write() as transaction:
+            self._outbox.release(transaction, round_.claimed)
+            self._outbox.settle(transaction, settled)
+            self._outbox.release(transaction, round_.released)
+            batches = [self._claim(transaction, one) for one in round_.claims]
+            round_.is_in_doubt = True
+            round_.claimed += [row.id for batch in batches for row in batch.rows]
+        return batches
 
     def _claim(self, transaction: sa.Connection, claim: _Claim) -> Batch:
         if claim.answer.cancelled():
             return Batch((), None)
         after = self._cursors.get(claim.connection, 0)
         rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)
-        if not rows and after:  # those put back have lower ids
-            rows = self._outbox.claim(transaction, claim.connection, claim.limit)
         due = None if rows else self._outbox.next_due_seconds(transaction, claim.connection)
+        if not rows and due is None and after:  # before it is over: a look at all of them, once
+            rows = self._outbox.claim(transaction, claim.connection, claim.limit)
+        if not rows:
+            self._cursors[claim.connection] = _NOBODY_IS_PENDING
         return Batch(rows, due)
 
     def _committed(self, round_: _Round, batches: list[Batch]) -> None:
@@ -203,8 +225,8 @@ class Bookkeeper:
         raise AssertionError("unreachable")
 
     def _fail(self, round_: _Round, error: BaseException) -> None:
-        self.failure = error
         with self._lock:
+            self.failure = error
             later, self._next = self._next, _Round()
 
         def tell() -> None:

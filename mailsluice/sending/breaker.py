@@ -3,7 +3,7 @@
 Closed: sessions are opened, after failures with growing delays. After too many failures in a row it
 opens: the connection rests. Then one probe at a time (half open); a success closes it, and after
 the last probe has failed it is down for this run. A connection that has never worked in this run is
-not probed. Pure: the clock and the chance are arguments.
+not probed, unless its server says that it is too busy. Pure: clock and chance are arguments.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Breaker:
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
-        self._has_worked = False
+        self.has_worked = False
+        """Whether the server has dealt with a message in this run."""
         self.failures = 0
         self.retry_at = 0.0
         """Not before this moment may a session be opened."""
@@ -46,7 +47,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The server dealt with a message: the connection works."""
-        self._has_worked = True
+        self.has_worked = True
         self.failures = 0
 
     def failed(self, trouble: Trouble, reason: str, now: float, uniform: float) -> None:
@@ -60,7 +61,8 @@ class Breaker:
             return
         self.failures += 1
         probes = self.failures - self._settings.failures
-        if probes >= (self._settings.probes if self._has_worked else 0):
+        has_hope = self.has_worked or trouble is Trouble.THROTTLED
+        if probes >= (self._settings.probes if has_hope else 0):
             self.down = reason
         self.retry_at = now + self._delay(probes, uniform)
 

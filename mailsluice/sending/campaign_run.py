@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.message import CompiledMessage
 from mailsluice.outbox import CampaignRecord, Campaigns, Counts, Database, Outbox, RouteRecord
+from mailsluice.outbox.reassignment import reassign
 from mailsluice.pacing import Pacer, limits, shared
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.courier import Courier, OpenSession, Settings
 from mailsluice.sending.engine import Engine
+from mailsluice.sending.holders import take_turn
 from mailsluice.sending.lease import Lease
 from mailsluice.sending.recovery import Recovery, recover
 from mailsluice.smtp.connection import Connection
@@ -28,6 +31,9 @@ from mailsluice.smtp.login import open_session
 from mailsluice.status import CampaignStatus
 
 logger = logging.getLogger(__name__)
+
+_PROCESS = ", process "
+"""Tells one process's lease from another's, at the end of the owner's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +70,21 @@ class CampaignRun:
         self.id = record.id
         self.outbox = Outbox(database, self.id)
         self._database = database
-        self._journal = _open_journal(home, database, record)
+        path = _journal_path(home, database, record)
+        self._journal = _open_journal(path, record)
         try:
-            known = self._journal.evidence
-            believed = known if known and known.journal_id == record.journal else None
-            # The journal's lock is free: on this machine its last holder is dead.
-            dead_owner = record.owner if believed else None
-            self._lease = Lease(self.campaigns, self.id, owner, dead_owner)
+            process = self._journal.id[:8]
+            owner += _PROCESS + process  # a run may be tried again while it lives elsewhere
+            holder = (record.owner or "").rpartition(_PROCESS)[2]
+            is_dead = holder in take_turn(path.with_suffix(".holders"), process)
+            self._lease = Lease(self.campaigns, self.id, owner, record.owner if is_dead else None)
         except BaseException:
             self._journal.close()
             raise
         try:
+            record = self.campaigns.get(campaign.name)
+            known = self._journal.evidence
+            believed = known if known and known.journal_id == record.journal else None
             self.recovered = recover(self.outbox.in_doubt(), believed, campaign.uncertain)
             self._write(self.recovered)
             self._journal.start()
@@ -91,9 +101,12 @@ class CampaignRun:
         self._couriers: dict[str, Courier] = {}
         self._results: dict[str, RouteResult] = {}
         self._stopping = False
+        self.on_hold = False
+        """Whether to send nothing for the time being; what is in flight is finished."""
         shares = campaign.shares()
         self._total_pacer = Pacer(limits(campaign.throttle))
         self._share_limits = shared(campaign.throttle, shares)
+        self._lease.on_lost(self.stop)
 
     def _write(self, recovery: Recovery) -> None:
         if recovery.settled or recovery.released:
@@ -135,7 +148,7 @@ class CampaignRun:
             self._bookkeeper,
             self._journal,
             open_session=open_session,
-            may_send=self._lease.held,
+            may_send=self._may_send,
             pacers=self._pacers(connection),
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
@@ -144,10 +157,15 @@ class CampaignRun:
         if self._stopping:
             courier.stop()
         await courier.run()
-        seconds = time.monotonic() - started
-        result = RouteResult(connection.name, seconds, courier.sent, courier.down)
+        seconds, sent = time.monotonic() - started, courier.sent
+        if before := self._results.get(connection.name):  # it got more to send
+            seconds, sent = seconds + before.seconds, sent + before.sent
+        result = RouteResult(connection.name, seconds, sent, courier.down)
         self._results[connection.name] = result
         return result
+
+    def _may_send(self) -> bool:
+        return not self.on_hold and self._lease.held()
 
     def _pacers(self, connection: Connection) -> Sequence[Pacer]:
         own = (*limits(connection), *self._share_limits.get(connection.name, ()))
@@ -163,6 +181,26 @@ class CampaignRun:
             for courier in list(self._couriers.values()):
                 self._engine.call(courier.stop)
 
+    def reassign(self) -> set[str]:
+        """Move who waits on a connection that is down to those that work, in proportion.
+
+        Called when no connection is sending any more. Returns the connections that have more to
+        send now.
+        """
+        down = [one.connection for one in self._results.values() if one.down]
+        shares = self._campaign.shares()
+        healthy = {name: share for name, share in shares.items() if name not in down and share > 0}
+        moved: Counter[str] = Counter()
+        for name in down if healthy else ():
+            moved.update(reassign(self._database, self.id, name, healthy))
+        if moved.total():
+            logger.warning(
+                "%s down: %d recipients that were never attempted go over other connections",
+                ", ".join(down),
+                moved.total(),
+            )
+        return {name for name, number in moved.items() if number}
+
     def cancel(self) -> None:
         """End the campaign for good: who waits for his mail does not get it.
 
@@ -174,8 +212,10 @@ class CampaignRun:
     def report(self) -> Report:
         """Record where the campaign stands now, and say so.
 
-        Called when no connection is sending any more.
+        Called when no connection is sending any more. Raises CampaignBusyError where another run
+        has taken the campaign over meanwhile: then it is not ours to judge.
         """
+        self._lease.confirm()
         orphans = self.outbox.in_doubt()  # of a claim whose commit a broken link did not confirm
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
         counts = self.outbox.counts()
@@ -220,10 +260,14 @@ class CampaignRun:
         self._journal.close()
 
 
-def _open_journal(home: Path, database: Database, record: CampaignRecord) -> Journal:
+def _journal_path(home: Path, database: Database, record: CampaignRecord) -> Path:
     identity = f"{database.engine.url.render_as_string()} {record.id} {record.name}"
     name = hashlib.sha256(identity.encode()).hexdigest()[:24]
+    return home / "journals" / f"{name}.journal"
+
+
+def _open_journal(path: Path, record: CampaignRecord) -> Journal:
     try:
-        return Journal(home / "journals" / f"{name}.journal")
+        return Journal(path)
     except JournalBusyError as error:
         raise CampaignBusyError(record.name, record.owner or "another process") from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import random
 import time
@@ -27,21 +26,23 @@ from mailsluice.outbox import Claimed, Settled
 from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
 from mailsluice.pacing import Pacer
 from mailsluice.sending.bookkeeper import Bookkeeper
-from mailsluice.sending.breaker import Breaker, BreakerSettings
+from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.decision import settle
+from mailsluice.sending.health import Health
 from mailsluice.sending.stock import Stock
+from mailsluice.sending.suspects import Suspects
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
 from mailsluice.status import RecipientStatus
-
-logger = logging.getLogger(__name__)
 
 OpenSession = Callable[[Connection], Awaitable[Session]]
 
 _IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
-_LEASE_POLL_SECONDS = 0.5
-_POISON = 3  # sessions that one recipient may cost before that counts as its own trouble
+_POLL_SECONDS = 0.5
+_POISON = 9  # what a recipient may cost before that counts as its own trouble: a session that had
+_FRESH, _PROVEN = 3, 1  # carried no mail before it counts for more than one that had
+_CLOSING = 421
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,29 @@ class Settings:
     retry: Retry = field(default_factory=Retry)
     uncertain: UncertainPolicy = UncertainPolicy.HOLD
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
-    stop_seconds: float = 30.0
+    stop_seconds: float = 20.0
     """How long messages in flight may take when the run stops."""
+
+
+class _SessionFeed:
+    """The courier, as one of its sessions sees it. Implements `Feed`."""
+
+    __slots__ = ("_settled", "blames", "carried", "dot", "is_over", "next", "next_nowait")
+
+    def __init__(self, courier: Courier) -> None:
+        self.next = courier.next
+        self.next_nowait = courier.next_nowait
+        self.dot = courier.dot
+        self._settled = courier.settled
+        self.carried = False
+        """Whether the server has dealt with a recipient in this session."""
+        self.blames = False
+        """Whether it ended at a recipient that had cost a session before."""
+        self.is_over = False
+        """Whether it has ended at one recipient; others in flight are not to blame."""
+
+    def settled(self, envelope: Envelope, attempt: Attempt) -> None:
+        self._settled(envelope, attempt, self)
 
 
 class Courier:
@@ -82,7 +104,14 @@ class Courier:
         self._settings = settings or Settings()
         self._clock = clock
         self._chance = chance
-        self._breaker = Breaker(self._settings.breaker)
+        self._health = Health(
+            connection.name,
+            self._settings.breaker,
+            limit_per_second=min((one.per_second for one in pacers), default=math.inf),
+            clock=clock,
+            chance=chance,
+        )
+        self._suspects = Suspects()
         self._stock = Stock(
             connection.name,
             bookkeeper,
@@ -95,15 +124,16 @@ class Courier:
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._sessions = 0
+        self._opening: set[asyncio.Future[Session]] = set()
         self._stopped = asyncio.Event()
-        self._sessions_lost: Counter[int] = Counter()
+        self._cost: Counter[int] = Counter()
         self.sent = 0
         """Messages accepted so far."""
 
     @property
     def down(self) -> str | None:
         """Why the connection was given up in this run; None while it works."""
-        return self._breaker.down
+        return self._health.down
 
     async def run(self) -> None:
         """Send until nothing is left, the connection is down, or `stop` is called.
@@ -123,11 +153,14 @@ class Courier:
                 await asyncio.wait({everything}, timeout=self._settings.stop_seconds)
             if everything.done():
                 everything.result()
+            if self._suspects and not self._stopping:
+                self._give_up()
         finally:
             self._stopped.set()
             stopped.cancel()
             everything.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            self._put_back_suspects()
             await self._stock.close()
         await self._bookkeeper.flush()
         if self._stock.failure:
@@ -136,6 +169,8 @@ class Courier:
     def stop(self) -> None:
         """Give out no more mail; `run` returns when what is in flight is settled."""
         self._stopped.set()
+        for opening in self._opening:
+            opening.cancel()
         self._on_change()
 
     # Sessions
@@ -144,34 +179,45 @@ class Courier:
         """Open one session after the other, while there is mail."""
         while await self._is_worth_a_session():
             self._sessions += 1
+            feed = _SessionFeed(self)
             try:
-                session = await self._open_session(self._connection)
-                await session.send(self)
+                if session := await self._open():
+                    await session.send(feed)
             except SessionError as error:
-                self._trouble(classify(error.attempt).trouble, str(error))
+                self._health.session_lost(
+                    error, self._sessions, carried=feed.carried, blames=feed.blames
+                )
             finally:
                 self._sessions -= 1
                 self._on_change()
+
+    async def _open(self) -> Session | None:
+        """A session, unless the run stops meanwhile: there is no mail in it to wait for."""
+        opening = asyncio.ensure_future(self._open_session(self._connection))
+        self._opening.add(opening)
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            if self._stopping and opening.cancelled():
+                return None
+            raise
+        finally:
+            self._opening.discard(opening)
 
     async def _is_worth_a_session(self) -> bool:
         """Wait until there is mail for one more session. False: there will be none."""
         while not self._is_over:
             now = self._clock()
-            ready_at = max(self._breaker.retry_at, self._mail_at(now) - _LOGIN_SECONDS)
-            probing = self._breaker.is_open and self._sessions > 0
-            if ready_at <= now and not probing and self._sessions < len(self._stock):
+            mail_at = self._mail_at(now)
+            if len(self._stock):
+                mail_at -= _LOGIN_SECONDS
+            ready_at = max(mail_at, self._health.session_at(self._sessions))
+            if ready_at <= now and self._sessions < len(self._stock):
                 return True
             timeout = ready_at - now if now < ready_at < math.inf else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout)
         return False
-
-    def _trouble(self, trouble: Trouble, reason: str) -> None:
-        if trouble is Trouble.NONE:
-            return
-        self._breaker.failed(trouble, reason, self._clock(), self._chance())
-        if self.down:
-            logger.error("connection %s is down: %s", self._connection.name, self.down)
 
     # The feed
 
@@ -204,6 +250,7 @@ class Courier:
                 continue
             for pacer in self._pacers:
                 pacer.started(now)
+            self._health.slowdown.started(now)
             self._in_flight[row.id] = row
             return envelope
         return None
@@ -211,10 +258,10 @@ class Courier:
     def dot(self, envelope: Envelope) -> None:
         self._journal.dot(envelope.recipient_id)
 
-    def settled(self, envelope: Envelope, attempt: Attempt) -> None:
+    def settled(self, envelope: Envelope, attempt: Attempt, feed: _SessionFeed) -> None:
         if attempt.phase is Phase.BODY and attempt.code is not None:
             self._journal.reply(envelope.recipient_id, attempt.code)
-        self._record(self._landed(envelope), attempt)
+        self._book(self._landed(envelope), attempt, feed)
         if self._waiters:
             self._serve()
 
@@ -225,19 +272,67 @@ class Courier:
                 pacer.finished(now)
         return self._in_flight.pop(envelope.recipient_id)
 
-    def _record(self, row: Claimed, attempt: Attempt) -> None:
+    def _book(self, row: Claimed, attempt: Attempt, feed: _SessionFeed) -> None:
         outcome = classify(attempt)
-        verdict = outcome.verdict
-        if outcome.trouble is Trouble.DOWN:
-            self._trouble(outcome.trouble, f"{attempt.phase.value}: {attempt.code} {attempt.text}")
-        if verdict is Verdict.UNTOUCHED:
-            self._sessions_lost[row.id] += 1
-            if self.down or self._sessions_lost[row.id] < _POISON:
-                self._stock.put_back(row)
-                return
-            verdict = Verdict.DEFERRED
-        elif self._breaker.failures:
-            self._breaker.succeeded()
+        verdict, trouble = outcome.verdict, outcome.trouble
+        if trouble is Trouble.DOWN:
+            self._suspect(row, attempt)
+        elif verdict is Verdict.UNTOUCHED:
+            self._put_back(row, attempt, trouble, feed)
+        else:
+            if trouble is Trouble.THROTTLED:
+                self._health.throttled()
+            if verdict is Verdict.UNCERTAIN:
+                feed.is_over = True
+            else:
+                feed.carried = True
+                self._health.breaker.succeeded()
+            self._record(row, attempt, verdict)
+            if self._suspects and verdict is Verdict.ACCEPTED:
+                for other, refusal in self._suspects.clear():
+                    self._record(other, refusal, Verdict.FAILED)
+
+    def _put_back(
+        self, row: Claimed, attempt: Attempt, trouble: Trouble, feed: _SessionFeed
+    ) -> None:
+        """The recipient's turn comes again; not for ever, where it may be to blame itself."""
+        if feed.is_over:
+            self._stock.put_back(row)
+            return
+        goes_on = attempt.code is not None and attempt.code != _CLOSING
+        feed.is_over = not goes_on
+        names_nobody = goes_on and attempt.phase is Phase.MAIL
+        is_known = (self._cost[row.id] or row.attempts) and not names_nobody
+        feed.blames = bool(is_known) and self._health.breaker.has_worked
+        if trouble is Trouble.THROTTLED and (goes_on or not feed.carried) and not is_known:
+            self._health.throttled()
+        if goes_on and not feed.blames:
+            self._health.refuses_everybody(trouble, SessionError(attempt))
+        if not (self._stopping or self.down or names_nobody):
+            self._cost[row.id] += _PROVEN if feed.carried else _FRESH
+        if self._cost[row.id] >= _POISON:
+            del self._cost[row.id]
+            self._record(row, attempt, Verdict.DEFERRED)
+        elif feed.carried:
+            self._stock.put_back(row)
+        else:
+            self._stock.put_last(row)
+
+    def _suspect(self, row: Claimed, attempt: Attempt) -> None:
+        self._suspects.add(row, attempt)
+        if self._suspects.connection_is_down:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Nothing was accepted after the suspects: it is not they, it is the connection."""
+        self._health.failed(Trouble.DOWN, SessionError(self._suspects.last))
+        self._put_back_suspects()
+
+    def _put_back_suspects(self) -> None:
+        for row, _ in self._suspects.clear():
+            self._stock.put_back(row)
+
+    def _record(self, row: Claimed, attempt: Attempt, verdict: Verdict) -> None:
         settled = settle(
             row,
             attempt,
@@ -266,8 +361,13 @@ class Courier:
 
     def _pace(self, now: float) -> float:
         if not self._may_send():
-            return now + _LEASE_POLL_SECONDS
-        return max((pacer.ready_at(now) for pacer in self._pacers), default=now)
+            return now + _POLL_SECONDS
+        ready = max(now, self._health.slowdown.next_at)
+        for pacer in self._pacers:
+            ready = max(ready, pacer.ready_at(now))
+        if ready == math.inf and not self._in_flight:
+            return now + _POLL_SECONDS  # another connection's reply makes room: nobody tells us
+        return ready
 
     def _mail_at(self, now: float) -> float:
         """When the next message may go, as far as that is known."""

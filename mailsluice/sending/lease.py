@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
 
@@ -36,6 +37,7 @@ class Lease:
         self._valid_until = 0.0
         self.lost = False
         """Whether another run has taken it over."""
+        self._act: Callable[[], None] = lambda: None
         self._acquire(dead_owner)
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
@@ -43,6 +45,14 @@ class Lease:
     def held(self) -> bool:
         """Whether this run may send now. False as well while it cannot be renewed in time."""
         return time.monotonic() < self._valid_until
+
+    def on_lost(self, act: Callable[[], None]) -> None:
+        """Call this, from the lease's thread, when another run has taken it over."""
+        self._act = act
+
+    def confirm(self) -> None:
+        """Make sure that it is ours, for the next LEASE_SECONDS. Raises CampaignBusyError."""
+        self._campaigns.renew(self._campaign_id, self._owner)
 
     def close(self) -> None:
         """Give it back."""
@@ -81,6 +91,7 @@ class Lease:
             except CampaignBusyError as error:
                 logger.error("%s; this run stops sending", error)
                 self.lost, self._valid_until = True, 0.0
+                self._act()
                 return
             except DBAPIError:
                 continue  # the database is away: not valid any longer, unless it is back in time

@@ -62,6 +62,10 @@ class Stock:
         """A recipient that was taken and not sent to: it is the next one."""
         self._rows.appendleft(row)
 
+    def put_last(self, row: Claimed) -> None:
+        """A recipient that was taken and not sent to: it may be to blame, others go first."""
+        self._rows.append(row)
+
     def expect(self, delay_seconds: float) -> None:
         """A recipient was deferred: the outbox has it again after so many seconds."""
         self.due_at = min(self.due_at, self._clock() + delay_seconds)

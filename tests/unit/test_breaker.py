@@ -64,3 +64,12 @@ def test_a_successful_probe_closes_it_again() -> None:
     assert not breaker.is_open
     fail(breaker, 2)
     assert breaker.down is None
+
+
+def test_one_whose_server_is_too_busy_is_probed_although_it_never_worked() -> None:
+    breaker = Breaker(SETTINGS)
+    fail(breaker, 3, Trouble.THROTTLED)
+    assert breaker.is_open
+    assert breaker.down is None
+    fail(breaker, 2, Trouble.THROTTLED)
+    assert breaker.down == "link lost"

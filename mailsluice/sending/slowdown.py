@@ -1,0 +1,89 @@
+"""How much a connection holds back after its server has asked for less. Pure.
+
+A throttling reply halves the pace; from there it doubles in half a minute, until it is what it was
+before the first one. Without a server that asks, nothing here slows anything down, and limits stay
+what they are: this only ever adds to a wait. The clock is an argument, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+_DOUBLES_IN_SECONDS = 30.0
+_REACTION_SECONDS = 1.0
+"""Replies so soon after a step are about what was on its way before it."""
+_SHARE = 0.05
+"""Of the messages since the last step: fewer throttled ones than that are single recipients'."""
+_LEAST_PER_SECOND = 0.1
+_WINDOW_SECONDS = 1.0
+_SHORTEST_SECONDS = 0.05
+_IDLE_SECONDS = 5.0
+_CATCH_UP_SECONDS = 0.05
+
+
+class Slowdown:
+    """The pace of one connection beyond its limits."""
+
+    def __init__(self, limit_per_second: float = math.inf) -> None:
+        self._limit = limit_per_second
+        self._count = 0
+        self._older = self._newer = (-math.inf, 0)
+        """Moments at least a window apart, each with the messages started until then."""
+        self._normal: float | None = None
+        """The pace before the first step down; None while nothing is slowed down."""
+        self._pace = math.inf
+        self._stepped_at = -math.inf
+        self._counted = 0
+        self._heard = 0
+        self.next_at = -math.inf
+        """The next message may not go before this moment."""
+
+    def started(self, now: float) -> None:
+        """A message has been started."""
+        self._count += 1
+        if now - self._newer[0] >= _WINDOW_SECONDS:
+            self._sample(now)
+        if self._normal is not None:
+            self._space(now, self._normal)
+
+    def throttled(self, now: float) -> float | None:
+        """The server asks for less. Returns the new pace in messages per second, if it changes."""
+        if not self._count:
+            return None
+        self._heard += 1
+        if now - self._stepped_at < _REACTION_SECONDS:
+            return None
+        if self._normal is None:
+            self._normal = self._pace = min(self._limit, self._recent(now))
+        elif self._heard < _SHARE * (self._count - self._counted):
+            return None
+        self._pace = max(_LEAST_PER_SECOND, self._eased(now) / 2)
+        self._stepped_at, self._counted, self._heard = now, self._count, 0
+        self.hold_until(now + 1 / self._pace)
+        return self._pace
+
+    def hold_until(self, moment: float) -> None:
+        """Send nothing before this moment."""
+        self.next_at = max(self.next_at, moment)
+
+    def _eased(self, now: float) -> float:
+        if self._stepped_at == -math.inf:
+            return self._pace
+        return self._pace * math.exp2((now - self._stepped_at) / _DOUBLES_IN_SECONDS)
+
+    def _space(self, now: float, normal: float) -> None:
+        pace = self._eased(now)
+        if pace >= normal:
+            self._normal, self._stepped_at, self.next_at = None, -math.inf, -math.inf
+        else:
+            self.next_at = max(self.next_at, now - _CATCH_UP_SECONDS) + 1 / pace
+
+    def _sample(self, now: float) -> None:
+        idle = now - self._newer[0] > _IDLE_SECONDS
+        self._older = (now, self._count - 1) if idle else self._newer
+        self._newer = (now, self._count - 1) if idle else (now, self._count)
+
+    def _recent(self, now: float) -> float:
+        """Messages per second, lately."""
+        since, count = self._older
+        return max(self._count - count, 1) / max(now - since, _SHORTEST_SECONDS)

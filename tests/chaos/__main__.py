@@ -1,0 +1,33 @@
+"""For people: as long and as wild as they like."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.databases import database
+from tests.chaos.monkey import run
+from tests.chaos.plan import Plan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--recipients", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--faulty", type=int, default=30, help="of a thousand recipients")
+    parser.add_argument("--messages-per-session", type=int, help="the servers then say 421")
+    given = vars(parser.parse_args())
+    kind = given.pop("database")
+    with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
+        verdict = run(Plan(**given, folder=Path(folder), database_url=url))
+    print(verdict)  # noqa: T201
+    sys.exit(not verdict.is_good)
+
+
+if __name__ == "__main__":
+    main()

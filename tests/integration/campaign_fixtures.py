@@ -1,0 +1,177 @@
+"""A campaign on the engine, without Prefect: real SMTP servers, a real state database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice import launch
+from mailsluice.campaign import Campaign, Retry
+from mailsluice.outbox import Database
+from mailsluice.outbox.schema import attempts, campaigns, recipients
+from mailsluice.report import Report
+from mailsluice.sending import CampaignRun
+from mailsluice.sending.breaker import BreakerSettings
+from mailsluice.sending.courier import Settings
+from mailsluice.smtp.connection import Connection, Security
+from mailsluice.status import CampaignStatus
+from tests.smtpd import SmtpServer
+
+QUICK = Retry(max_attempts=3, first_delay_seconds=0.2, max_delay_seconds=0.2)
+BREAKER = BreakerSettings(
+    failures=4, first_delay_seconds=0.01, max_delay_seconds=0.05, rest_seconds=0.1, probes=2
+)
+
+
+def connection(name: str, server: SmtpServer, **fields: Any) -> Connection:
+    """The connection that reaches a test server."""
+    defaults: dict[str, Any] = {
+        "security": Security.NONE,
+        "local_hostname": "client.example",
+        "timeout_seconds": 2.0,
+        "max_sessions": 2,
+    }
+    return Connection(name, server.host, server.port, **{**defaults, **fields})
+
+
+def people(number: int, domain: str = "example.com") -> list[str]:
+    """So many addresses that nothing is wrong with."""
+    return [f"user{i}@{domain}" for i in range(number)]
+
+
+def campaign(
+    folder: Path, emails: Sequence[str], names: Sequence[str] = ("red",), **fields: Any
+) -> Campaign:
+    """A round robin over these connections: each in turn gets one of the recipients."""
+    csv = folder / "recipients.csv"
+    csv.write_text("email\n" + "".join(f"{email}\n" for email in emails))
+    return Campaign.model_validate(
+        {
+            "name": "spring-sale",
+            "recipients": {"path": str(csv)},
+            "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello {{ email }}"},
+            "strategy": "single" if len(names) == 1 else "round_robin",
+            "routes": [{"connection": name} for name in names],
+            "batch_size": 1,
+            "retry": QUICK,
+            **fields,
+        }
+    )
+
+
+@dataclass
+class Row:
+    """One recipient, as stored."""
+
+    status: str
+    code: int | None
+    attempts: int
+    connection: str
+    next_attempt_at: float | None
+    history: list[tuple[str, str, int | None]] = field(default_factory=list)
+    """(phase, verdict, code) of each attempt that was not accepted at once."""
+
+
+class Ledger:
+    """What the state database says."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rows(self) -> dict[str, Row]:
+        """Every recipient by address."""
+        kept = recipients.c
+        columns = (kept.status, kept.code, kept.attempts, kept.connection, kept.next_attempt_at)
+        history = sa.select(
+            attempts.c.recipient_id, attempts.c.phase, attempts.c.verdict, attempts.c.code
+        ).order_by(attempts.c.id)
+        with self._database.read() as reader:
+            found = {
+                row.id: (row.email, Row(*row[2:]))
+                for row in reader.execute(sa.select(kept.id, kept.email, *columns))
+            }
+            for recipient, *attempt in reader.execute(history):
+                found[recipient][1].history.append(tuple(attempt))  # type: ignore[arg-type]
+        return dict(found.values())
+
+    def states(self) -> Counter[str]:
+        """How many are in which state."""
+        return Counter(row.status for row in self.rows().values())
+
+    def update(self, **values: Any) -> None:
+        """Change the campaign's row behind everybody's back."""
+        with self._database.write() as writer:
+            writer.execute(sa.update(campaigns).values(**values))
+
+
+@dataclass
+class Sender:
+    """Runs campaigns the way the flow does."""
+
+    database: Database
+    home: Path
+    settings: Settings | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.database)
+
+    def prepare(self, document: Campaign, owner: str = "first run") -> CampaignRun:
+        """Make a run that may send: recipients stored, each with its connection."""
+        run = CampaignRun(
+            self.database, document, launch.content(document), owner=owner, home=self.home
+        )
+        if run.record.status is CampaignStatus.RESOLVING:
+            with launch.resolve_audience(document, self.database, _no_database) as audience:
+                launch.store_audience(run.campaigns, run.id, document, audience)
+        return run
+
+    async def send(
+        self, document: Campaign, connections: Sequence[Connection], owner: str = "first run"
+    ) -> Report:
+        """Send the campaign until nothing is left that can be sent."""
+        run = await asyncio.to_thread(self.prepare, document, owner)
+        try:
+            return await self.send_prepared(run, document, connections)
+        finally:
+            await run.close()
+
+    async def send_prepared(
+        self, run: CampaignRun, document: Campaign, connections: Sequence[Connection]
+    ) -> Report:
+        """Send over all connections at once, then check that nobody is missing."""
+        message = launch.compiled(document, run.outbox.columns())
+        settings = self.settings or Settings(document.retry, document.uncertain, BREAKER, 1.0)
+        send = partial(run.send, message=message, settings=settings)
+        await asyncio.gather(*(send(one) for one in connections))
+        report = await asyncio.to_thread(run.report)
+        assert run.outbox.counts().is_conserved
+        return report
+
+
+def _no_database(name: str) -> sa.Engine:
+    raise AssertionError(f"no database {name} in these tests")
+
+
+def everybody_once(ledger: Ledger, servers: Mapping[str, SmtpServer]) -> None:
+    """Each recipient was sent to once, at its own connection's server."""
+    rows = ledger.rows()
+    for name, server in servers.items():
+        mine = Counter(email for email, row in rows.items() if row.connection == name)
+        assert server.recipients == mine
+    assert {row.status for row in rows.values()} == {"sent"}
+
+
+def lock(path: str) -> sqlite3.Connection:
+    """Take SQLite's write lock until the connection is closed."""
+    holder = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    return holder

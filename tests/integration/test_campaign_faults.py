@@ -1,0 +1,93 @@
+"""Fault x phase x security mode through a whole campaign: what the server has, what is told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailsluice.outbox import Database
+from mailsluice.smtp.connection import Security
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.smtp_fixtures import Certificates, secured
+from tests.smtpd import SmtpServer
+
+_numbers = itertools.count()
+
+# How the recipient with this fault ends: status, code, attempts, copies at the server.
+FATES: dict[str, tuple[str, int | None, int, int]] = {
+    # later, and the next attempt works
+    "450-at-rcpt-once": ("sent", 250, 2, 1),
+    "451-at-data-once": ("sent", 250, 2, 1),
+    "452-at-dot-once": ("sent", 250, 2, 1),
+    # later, until the attempts are used up
+    "450-at-rcpt": ("failed", 450, 3, 0),
+    "451-at-data": ("failed", 451, 3, 0),
+    "452-at-dot": ("failed", 452, 3, 0),
+    # never
+    "550-at-rcpt": ("failed", 550, 1, 0),
+    "554-at-data": ("failed", 554, 1, 0),
+    "552-at-dot": ("failed", 552, 1, 0),
+    # the session's trouble, before the dot: as if it had never been tried
+    "421-at-rcpt-once": ("sent", 250, 1, 1),
+    "421-at-data-once": ("sent", 250, 1, 1),
+    "421-at-dot-once": ("sent", 250, 1, 1),
+    "454-at-rcpt-once": ("sent", 250, 1, 1),
+    "drop-at-rcpt-once": ("sent", 250, 1, 1),
+    "drop-at-data-once": ("sent", 250, 1, 1),
+    "garbage-at-rcpt-once": ("sent", 250, 1, 1),
+    "garbage-at-data-once": ("sent", 250, 1, 1),
+    "hang-at-rcpt-once": ("sent", 250, 1, 1),
+    # the same every time: bounded, as the recipient's own trouble
+    "421-at-rcpt": ("failed", 421, 3, 0),
+    "drop-at-rcpt": ("failed", None, 3, 0),
+    "drop-at-data": ("failed", None, 3, 0),
+    "garbage-at-rcpt": ("failed", None, 3, 0),
+    # after the dot nobody can know, whether the server has it or not
+    "drop-at-body": ("uncertain", None, 1, 0),
+    "drop-at-dot": ("uncertain", None, 1, 0),
+    "garbage-at-dot": ("uncertain", None, 1, 0),
+    "hang-at-dot": ("uncertain", None, 1, 0),
+    "drop-at-accepted": ("uncertain", None, 1, 1),
+    "garbage-at-accepted": ("uncertain", None, 1, 1),
+    # the reply was there
+    "drop-at-after": ("sent", 250, 1, 1),
+    "421-at-after": ("sent", 250, 1, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sender]:
+    """One state database for all cases; each is a campaign of its own."""
+    home = tmp_path_factory.mktemp("home")
+    with Database(f"sqlite:///{home / 'state.db'}") as database:
+        yield Sender(database, home)
+
+
+@pytest.mark.parametrize("security", list(Security))
+@pytest.mark.parametrize("fault", list(FATES))
+async def test_a_fault_is_its_own_recipients_alone(
+    fault: str, security: Security, sender: Sender, certificates: Certificates, tmp_path: Path
+) -> None:
+    domain = f"case{next(_numbers)}.example.com"
+    good = people(8, domain)
+    bad = f"{fault}@{domain}"
+    emails = [*good[:4], bad, *good[4:]]
+    with SmtpServer(secured({}, security, certificates)) as server:
+        ca_file = None if security is Security.NONE else certificates.ca_file
+        red = connection("red", server, security=security, ca_file=ca_file, timeout_seconds=0.3)
+        report = await sender.send(campaign(tmp_path, emails, name=domain), [red])
+    rows = {email: row for email, row in sender.ledger.rows().items() if email.endswith(domain)}
+    assert report.down == {}
+    assert {rows[email].status for email in good} == {"sent"}
+    assert {server.recipients[email] for email in good} == {1}
+    row = rows[bad]
+    assert (row.status, row.code, row.attempts, server.recipients[bad]) == FATES[fault]
+    assert len(row.history) == row.attempts - (row.status == "sent")

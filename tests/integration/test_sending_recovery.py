@@ -1,0 +1,282 @@
+"""A run after one that died: whose recipients are they, and what became of them?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mailsluice import launch
+from mailsluice.campaign import Campaign, UncertainPolicy
+from mailsluice.errors import CampaignBusyError
+from mailsluice.journal import Journal
+from mailsluice.outbox import Database
+from mailsluice.outbox.schema import campaigns
+from mailsluice.sending import CampaignRun
+from mailsluice.sending.lease import Lease
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.smtpd import DROP, Fault, SmtpServer, Stage
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Iterator[Sender]:
+    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
+        yield Sender(database, tmp_path / "here")
+
+
+def die(
+    run: CampaignRun, claimed: int, dots: int = 0, replies: dict[int, int] | None = None
+) -> None:
+    """Leave everything as a run does that is killed after so many claims.
+
+    The first `dots` of them had their final dot written, some a reply read.
+    """
+    with run._database.write() as transaction:
+        rows = run.outbox.claim(transaction, "red", claimed)
+    for row in rows[:dots]:
+        run._journal.dot(row.id)
+        if code := (replies or {}).get(row.id - rows[0].id):
+            run._journal.reply(row.id, code)
+    run._lease._closed.set()
+    run._lease._thread.join()
+    run._journal.close()
+
+
+def dead_run(sender: Sender, document: Campaign, **death: object) -> None:
+    die(sender.prepare(document), **death)  # type: ignore[arg-type]
+
+
+async def test_the_journal_tells_claimed_from_sent(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(10))
+    dead_run(sender, document, claimed=8, dots=4, replies={0: 250, 1: 550, 2: 450})
+    with SmtpServer() as server:
+        await sender.send(document, [connection("red", server)])
+        assert len(server.received) == 7
+        assert set(server.recipients.values()) == {1}
+    # of the four with a dot: one was accepted, one refused, one put off (sent now), one is in doubt
+    assert sender.ledger.states() == {"sent": 8, "failed": 1, "uncertain": 1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "received", "states"),
+    [
+        (UncertainPolicy.HOLD, 5, {"sent": 5, "uncertain": 3}),
+        (UncertainPolicy.RESEND, 8, {"sent": 8}),
+        (UncertainPolicy.ASSUME_SENT, 5, {"sent": 8}),
+    ],
+)
+async def test_the_policy_decides_about_those_in_doubt(
+    policy: UncertainPolicy,
+    received: int,
+    states: dict[str, int],
+    sender: Sender,
+    tmp_path: Path,
+) -> None:
+    document = campaign(tmp_path, people(8), uncertain=policy)
+    dead_run(sender, document, claimed=6, dots=3)
+    with SmtpServer() as server:
+        await sender.send(document, [connection("red", server)])
+        assert len(server.received) == received
+    assert sender.ledger.states() == states
+
+
+@pytest.mark.parametrize("policy", list(UncertainPolicy))
+async def test_the_policy_holds_for_a_link_that_breaks_after_the_dot_too(
+    policy: UncertainPolicy, sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(4), uncertain=policy)
+    lost = {"user1": Fault(Stage.DOT, DROP, times=1)}
+    with SmtpServer(faults=lost) as server:
+        await sender.send(document, [connection("red", server)])
+        copies = server.recipients["user1@example.com"]
+    expected = {
+        UncertainPolicy.HOLD: ("uncertain", 1, 0),
+        UncertainPolicy.RESEND: ("sent", 2, 1),
+        UncertainPolicy.ASSUME_SENT: ("sent", 1, 0),
+    }
+    row = sender.ledger.rows()["user1@example.com"]
+    assert (row.status, row.attempts, copies) == expected[policy]
+
+
+def lose(journal: Path) -> None:
+    journal.unlink()
+
+
+def tear(journal: Path) -> None:
+    data = bytearray(journal.read_bytes())
+    data[130] ^= 0xFF
+    journal.write_bytes(data)
+
+
+def cut(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("damage", [lose, tear, cut])
+async def test_without_a_journal_to_believe_whoever_was_claimed_is_in_doubt(
+    damage: object, sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(10))
+    dead_run(sender, document, claimed=6, dots=1)
+    (journal,) = (sender.home / "journals").glob("*.journal")
+    damage(journal)  # type: ignore[operator]
+    with SmtpServer() as server:
+        await sender.send(document, [connection("red", server)])
+        assert len(server.received) == 4
+    assert sender.ledger.states() == {"sent": 4, "uncertain": 6}
+
+
+async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_run_out(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(10))
+    dead_run(Sender(sender.database, tmp_path / "elsewhere"), document, claimed=6)
+    sender.ledger.update(lease_until=0.0)
+    with SmtpServer() as server:
+        await sender.send(document, [connection("red", server)])
+        assert len(server.received) == 4
+    assert sender.ledger.states() == {"sent": 4, "uncertain": 6}
+
+
+async def test_on_the_same_machine_a_dead_run_is_taken_over_at_once(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(3))
+    dead_run(sender, document, claimed=2)  # its lease would hold for most of a minute
+    with SmtpServer() as server:
+        await asyncio.wait_for(sender.send(document, [connection("red", server)]), 10)
+        assert len(server.received) == 3
+
+
+async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_at_once(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = campaign(tmp_path, people(3))
+    dead_run(sender, document, claimed=2, dots=1)
+
+    def killed(_: Journal) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "start", killed)
+        patch.setattr(Lease, "close", lambda lease: lease._closed.set())
+        with pytest.raises(KeyboardInterrupt):
+            sender.prepare(document)
+    with SmtpServer() as server:
+        await asyncio.wait_for(sender.send(document, [connection("red", server)]), 10)
+        assert len(server.received) == 2
+    assert sender.ledger.states() == {"sent": 2, "uncertain": 1}
+
+
+async def test_a_second_run_on_this_machine_is_refused_at_once_naming_the_first(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(3))
+    first = sender.prepare(document, "brave-fox")
+    try:
+        with pytest.raises(CampaignBusyError, match="brave-fox"):
+            sender.prepare(document, "late-owl")
+    finally:
+        await first.close()
+    await sender.prepare(document, "late-owl").close()
+
+
+async def test_the_same_run_tried_again_elsewhere_does_not_rob_the_living_one(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orchestrator may take a run for dead that is alive, and start it again under its name."""
+    document = campaign(tmp_path, people(3))
+    elsewhere = Sender(sender.database, tmp_path / "elsewhere")
+    first = await asyncio.to_thread(elsewhere.prepare, document, "brave-fox")
+
+    def renew(_: float) -> None:
+        first._lease.confirm()  # what its thread does every few seconds
+
+    monkeypatch.setattr("mailsluice.sending.lease.time.sleep", renew)
+    try:
+        with pytest.raises(CampaignBusyError, match="brave-fox"):
+            await asyncio.to_thread(sender.prepare, document, "brave-fox")
+    finally:
+        await first.close()
+
+
+async def test_a_run_that_has_lost_its_lease_touches_nothing_of_the_new_one(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Say, a machine that was asleep: its claims are the new run's to judge, not the other way."""
+    document = campaign(tmp_path, people(8))
+    sleeper = sender.prepare(document, "sleeper")
+    sender.ledger.update(lease_until=0.0)
+    heir = Sender(sender.database, tmp_path / "elsewhere").prepare(document, "heir")
+    try:
+        with sender.database.write() as transaction:
+            taken = heir.outbox.claim(transaction, "red", 5)
+        assert len(taken) == 5
+        with pytest.raises(CampaignBusyError, match="heir"):
+            sleeper.report()
+        assert sender.ledger.states() == {"sending": 5, "pending": 3}
+        with sender.database.read() as reader:
+            assert "heir" in reader.execute(sa.select(campaigns.c.owner)).scalar_one()
+    finally:
+        await sleeper.close()
+        await heir.close()
+
+
+async def test_a_run_that_loses_its_lease_while_it_sends_ends(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsluice.sending.lease._RENEW_SECONDS", 0.05)
+    document = campaign(tmp_path, people(50), throttle={"per_minute": 6})
+    run = await asyncio.to_thread(sender.prepare, document, "sleeper")
+    try:
+        message = launch.compiled(document, run.outbox.columns())
+        with SmtpServer() as server:
+            sending = asyncio.ensure_future(run.send(connection("red", server), message))
+            while not server.received:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            sender.ledger.update(owner="heir")
+            await asyncio.wait_for(sending, 10)
+            assert len(server.received) < 5
+    finally:
+        await run.close()
+    assert sender.ledger.states().keys() <= {"sent", "pending"}
+
+
+async def test_a_deferred_recipient_keeps_its_time_over_a_restart(
+    sender: Sender, tmp_path: Path
+) -> None:
+    later = {"max_attempts": 3, "first_delay_seconds": 3_000, "max_delay_seconds": 3_000}
+    document = campaign(tmp_path, ["450-at-rcpt@example.com", *people(2)], retry=later)
+    with SmtpServer() as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+        message = launch.compiled(document, run.outbox.columns())
+        sending = asyncio.ensure_future(run.send(connection("red", server), message))
+        while sender.ledger.states() != {"deferred": 1, "sent": 2}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        run.stop()
+        await sending
+        run.report()
+        await run.close()
+    before = sender.ledger.rows()["450-at-rcpt@example.com"]
+    await sender.prepare(document).close()
+    after = sender.ledger.rows()["450-at-rcpt@example.com"]
+    assert before == after
+    assert before.next_attempt_at is not None
+    assert before.history == [("rcpt", "deferred", 450)]
+
+
+async def test_waiting_for_a_deferred_recipient_outlives_idle_sessions(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sessions end meanwhile; a new one is opened when its time has come."""
+    monkeypatch.setattr("mailsluice.sending.courier._IDLE_SECONDS", 0.001)
+    later = {"first_delay_seconds": 1, "max_delay_seconds": 1}
+    document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(3)], retry=later)
+    with SmtpServer() as server:
+        target = connection("red", server, max_sessions=1)
+        await asyncio.wait_for(sender.send(document, [target]), 10)
+        assert server.sessions == 2
+    assert sender.ledger.states() == {"sent": 4}

@@ -1,0 +1,205 @@
+"""`stop` ends a run soon, whatever its connections wait for, and leaves nothing half done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailsluice import launch
+from mailsluice.campaign import Campaign, Retry
+from mailsluice.outbox import Database
+from mailsluice.report import Report
+from mailsluice.sending import CampaignRun
+from mailsluice.sending.breaker import BreakerSettings
+from mailsluice.sending.courier import Settings as CourierSettings
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.link import Link
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.session import Session
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.smtpd import HANG, Fault, Settings, SmtpServer, Stage
+
+LATER = Retry(max_attempts=3, first_delay_seconds=600, max_delay_seconds=600)
+SLOW_BREAKER = BreakerSettings(first_delay_seconds=60, max_delay_seconds=60)
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Iterator[Sender]:
+    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
+        yield Sender(database, tmp_path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread brings about."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
+class Opened:
+    """Remembers the sessions that were opened, and whether each has said good-bye."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self.asked = 0
+
+    async def __call__(self, target: Connection) -> Session:
+        self.asked += 1
+        session = await open_session(target)
+        self.sessions.append(session)
+        return session
+
+
+async def stop_when(
+    sender: Sender,
+    document: Campaign,
+    target: Connection,
+    ready: Callable[[Opened], bool],
+    settings: CourierSettings,
+) -> tuple[Report, float]:
+    """Send, stop as soon as it is ready; gives the report, and how long stopping took."""
+    run: CampaignRun = await asyncio.to_thread(sender.prepare, document)
+    opened = Opened()
+    try:
+        message = launch.compiled(document, run.outbox.columns())
+        sending: Awaitable[Any] = asyncio.ensure_future(
+            run.send(target, message, settings=settings, open_session=opened)
+        )
+        await until(lambda: ready(opened))
+        before = time.monotonic()
+        run.stop()
+        await sending
+        seconds = time.monotonic() - before
+        return run.report(), seconds
+    finally:
+        await run.close()
+
+
+def settings(**fields: Any) -> CourierSettings:
+    return CourierSettings(**{"retry": LATER, "stop_seconds": 0.5, **fields})
+
+
+async def test_while_it_waits_for_its_throttle(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goodbyes: list[Link] = []
+    quit_link = Link.quit
+
+    async def quit_and_tell(link: Link) -> None:
+        goodbyes.append(link)
+        await quit_link(link)
+
+    monkeypatch.setattr(Link, "quit", quit_and_tell)
+    document = campaign(tmp_path, people(20), throttle={"per_minute": 2})
+    with SmtpServer() as server:
+        report, seconds = await stop_when(
+            sender,
+            document,
+            connection("red", server),
+            lambda _: len(server.received) == 1,
+            settings(),
+        )
+    assert seconds < 3
+    assert sender.ledger.states() == {"sent": 1, "pending": 19}
+    assert report.open == 19
+    assert len(goodbyes) == server.sessions
+
+
+async def test_while_it_waits_after_a_failure(sender: Sender, tmp_path: Path) -> None:
+    with SmtpServer() as gone:
+        target = connection("red", gone)
+    _, seconds = await stop_when(
+        sender,
+        campaign(tmp_path, people(5)),
+        target,
+        lambda opened: opened.asked > 0,
+        settings(breaker=SLOW_BREAKER),
+    )
+    assert seconds < 3
+    assert {row.attempts for row in sender.ledger.rows().values()} == {0}
+    assert sender.ledger.states() == {"pending": 5}
+
+
+async def test_while_it_waits_for_a_deferred_recipient(sender: Sender, tmp_path: Path) -> None:
+    with SmtpServer() as server:
+        _, seconds = await stop_when(
+            sender,
+            campaign(tmp_path, ["450-at-rcpt@example.com", *people(3)]),
+            connection("red", server),
+            lambda _: sender.ledger.states() == {"sent": 3, "deferred": 1},
+            settings(),
+        )
+    assert seconds < 3
+    row = sender.ledger.rows()["450-at-rcpt@example.com"]
+    assert row.next_attempt_at is not None
+    assert row.attempts == 1
+
+
+@pytest.mark.parametrize("stage", [Stage.GREETING, Stage.EHLO])
+async def test_while_a_session_is_being_opened(
+    stage: Stage, sender: Sender, tmp_path: Path
+) -> None:
+    with SmtpServer(faults={"*": Fault(stage, HANG)}) as server:
+        _, seconds = await stop_when(
+            sender,
+            campaign(tmp_path, people(5)),
+            connection("red", server, timeout_seconds=60),
+            lambda opened: opened.asked > 0 and server.sessions > 0,
+            settings(stop_seconds=60),
+        )
+    assert seconds < 3
+    assert sender.ledger.states() == {"pending": 5}
+
+
+async def test_while_a_server_does_not_answer_a_message(sender: Sender, tmp_path: Path) -> None:
+    """After the bounded wait what has its dot out is uncertain, the others are pending."""
+    hanging = {"user0": Fault(Stage.DOT, HANG), "user1": Fault(Stage.RCPT, HANG)}
+    with SmtpServer(faults=hanging) as server:
+        _, seconds = await stop_when(
+            sender,
+            campaign(tmp_path, people(2)),
+            connection("red", server, timeout_seconds=60),
+            lambda _: sum(session._over for session in server._made) == 2,  # both hang
+            settings(),
+        )
+    assert seconds < 3.5
+    rows = sender.ledger.rows()
+    assert rows["user1@example.com"].status == "pending"
+    assert rows["user0@example.com"].status == "uncertain"
+    assert len(server.received) == 0
+
+
+async def test_with_a_slow_server_what_is_in_flight_is_finished(
+    sender: Sender, tmp_path: Path
+) -> None:
+    with SmtpServer(Settings(delay_seconds=0.2)) as server:
+        await stop_when(
+            sender,
+            campaign(tmp_path, people(50)),
+            connection("red", server),
+            lambda _: len(server.received) >= 2,
+            settings(stop_seconds=30),
+        )
+        states = sender.ledger.states()
+        assert states["sent"] == len(server.received) < 50
+        assert states == {"sent": len(server.received), "pending": 50 - len(server.received)}
+
+
+async def test_a_stopped_campaign_goes_on_where_it_stopped(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(400))
+    with SmtpServer() as server:
+        await stop_when(
+            sender,
+            document,
+            connection("red", server),
+            lambda _: len(server.received) > 20,
+            settings(),
+        )
+        assert set(sender.ledger.states()) <= {"sent", "pending"}
+        await sender.send(document, [connection("red", server)])
+        assert set(server.recipients.values()) == {1}
+    assert sender.ledger.states() == {"sent": 400}

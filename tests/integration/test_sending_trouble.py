@@ -1,0 +1,176 @@
+"""Trouble of a whole connection, and what it does to the campaign around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailsluice.outbox import Database, Suppressions
+from mailsluice.smtp.connection import Connection, Security
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    people,
+)
+from tests.integration.smtp_fixtures import Certificates
+from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Iterator[Sender]:
+    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
+        yield Sender(database, tmp_path)
+
+
+def refused_login(server: SmtpServer, _: Path) -> Connection:
+    return connection("red", server, username="u", password="wrong", allow_plain_password=True)
+
+
+def unknown_authority(server: SmtpServer, folder: Path) -> Connection:
+    return connection("red", server, security=Security.TLS)
+
+
+def nobody_listens(server: SmtpServer, _: Path) -> Connection:
+    server.stop()
+    return connection("red", server)
+
+
+BROKEN = {
+    "login": (refused_login, "535"),
+    "tls": (unknown_authority, "certificate"),
+    "connect": (nobody_listens, "connection refused"),
+}
+
+
+@pytest.mark.parametrize("trouble", list(BROKEN))
+async def test_a_connection_that_cannot_work_leaves_its_rows_untouched(
+    trouble: str, sender: Sender, tmp_path: Path
+) -> None:
+    make, reason = BROKEN[trouble]
+    context = Certificates.make(tmp_path).context() if trouble == "tls" else None
+    broken = Settings(users={"u": "right"}, tls=context, tls_from_start=context is not None)
+    document = campaign(tmp_path, people(20), ("red", "green"))
+    with SmtpServer(broken) as red, SmtpServer() as green:
+        report = await sender.send(document, [make(red, tmp_path), connection("green", green)])
+        assert len(green.received) == 10
+    assert reason in report.down["red"]
+    rows = [row for row in sender.ledger.rows().values() if row.connection == "red"]
+    assert {(row.status, row.attempts, row.code) for row in rows} == {("pending", 0, None)}
+    assert report.open == 10
+    with SmtpServer() as red:  # put right, the same campaign goes on
+        await sender.send(document, [connection("red", red), connection("green", red)])
+        assert len(red.received) == 10
+    assert sender.ledger.states() == {"sent": 20}
+
+
+@pytest.mark.parametrize("silently", [False, True])
+@pytest.mark.parametrize("each", [1, 3])
+async def test_a_server_that_ends_sessions_after_some_messages_costs_no_time(
+    each: int, silently: bool, sender: Sender, tmp_path: Path
+) -> None:
+    settings = Settings(messages_per_session=each, closes_silently=silently)
+    with SmtpServer(settings) as server:
+        report = await sender.send(campaign(tmp_path, people(200)), [connection("red", server)])
+        everybody_once(sender.ledger, {"red": server})
+    assert report.down == {}
+    assert {row.attempts for row in sender.ledger.rows().values()} == {1}
+    assert report.routes[0].seconds < 10  # seconds of backoff each would be minutes
+
+
+async def test_one_address_that_the_server_blames_on_the_sender_fails_alone(
+    sender: Sender, tmp_path: Path
+) -> None:
+    fault = Fault(Stage.RCPT, b"550 5.7.1 <odd@example.com>: Relay access denied")
+    emails = [*people(5), "odd@example.com", *people(5, "later.example.com")]
+    with SmtpServer(faults={"odd": fault}) as server:
+        report = await sender.send(
+            campaign(tmp_path, emails), [connection("red", server, max_sessions=1)]
+        )
+        assert len(server.received) == 10
+    assert report.down == {}
+    row = sender.ledger.rows()["odd@example.com"]
+    assert (row.status, row.code, row.attempts) == ("failed", 550, 1)
+
+
+async def test_a_server_that_refuses_everybody_is_down_and_nobody_has_failed(
+    sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    emails = people(30)
+    deny = Fault(Stage.RCPT, b"550 5.7.1 <user1@example.com>: Relay access denied")
+    faults = {email.partition("@")[0]: deny for email in emails}
+    with SmtpServer(faults=faults) as server:
+        report = await sender.send(campaign(tmp_path, emails), [connection("red", server)])
+    assert "Relay access denied" in report.down["red"]
+    rows = sender.ledger.rows().values()
+    assert Counter((row.status, row.attempts) for row in rows) == {("pending", 0): 30}
+    assert "@" not in report.down["red"] + caplog.text
+
+
+async def test_a_server_that_loses_every_message_is_left_alone_soon(
+    sender: Sender, tmp_path: Path
+) -> None:
+    emails = people(100)
+    faults = {email.partition("@")[0]: Fault(Stage.DOT, DROP) for email in emails}
+    with SmtpServer(faults=faults) as server:
+        report = await sender.send(campaign(tmp_path, emails), [connection("red", server)])
+    assert report.down["red"]
+    states = sender.ledger.states()
+    assert states["uncertain"] + states["pending"] == 100
+    assert states["uncertain"] <= 20
+
+
+async def test_a_server_that_wants_fewer_sessions_gets_fewer(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """The first session works, the others hear 421 at the greeting."""
+
+    greeting = Fault(Stage.EHLO, b"421 4.7.0 Too many connections from your host", times=3)
+    with SmtpServer(Settings(delay_seconds=0.01, faults={"*": greeting})) as server:
+        report = await sender.send(
+            campaign(tmp_path, people(40)), [connection("red", server, max_sessions=4)]
+        )
+        everybody_once(sender.ledger, {"red": server})
+        assert server.sessions == 4
+    assert report.down == {}
+
+
+async def test_a_sender_that_is_put_off_slows_the_connection_and_uses_no_attempt(
+    sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    busy = Fault(Stage.MAIL, b"450 4.7.1 Error: too much mail", times=2)
+    with SmtpServer(faults={"news": busy}) as server:
+        await sender.send(campaign(tmp_path, people(20)), [connection("red", server)])
+        everybody_once(sender.ledger, {"red": server})
+    assert {row.attempts for row in sender.ledger.rows().values()} == {1}
+    assert "its server asks for less mail" in caplog.text
+
+
+async def test_few_messages_a_second_over_two_connections_do_not_block_each_other(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """One connection's slow reply uses up the campaign's whole limit for a while."""
+    document = campaign(tmp_path, people(4), ("red", "green"), throttle={"per_second": 1})
+    with SmtpServer(Settings(delay_seconds=0.3)) as red, SmtpServer() as green:
+        await sender.send(document, [connection("red", red), connection("green", green)])
+        everybody_once(sender.ledger, {"red": red, "green": green})
+
+
+async def test_a_recipient_who_is_suppressed_meanwhile_gets_nothing(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(5)])
+    run = sender.prepare(document)
+    try:
+        Suppressions(sender.database).add(["user3@example.com"], reason="unsubscribed", source="t")
+        with SmtpServer() as server:
+            await sender.send_prepared(run, document, [connection("red", server)])
+            assert "user3@example.com" not in server.recipients
+            assert len(server.received) == 5
+    finally:
+        await run.close()
+    assert sender.ledger.rows()["user3@example.com"].status == "suppressed"

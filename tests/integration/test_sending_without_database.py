@@ -1,0 +1,243 @@
+"""The database goes away in the middle: nothing unrecorded goes out, and it goes on afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from mailsluice import launch
+from mailsluice.campaign import Campaign
+from mailsluice.errors import OutboxError
+from mailsluice.outbox import Database, Outbox
+from mailsluice.sending import CampaignRun
+from mailsluice.smtp.connection import Connection
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    lock,
+    people,
+)
+from tests.smtpd import SmtpServer
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is asked again soon."""
+    monkeypatch.setattr("mailsluice.sending.bookkeeper._RETRY_SECONDS", (0.02,))
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    return Sender(database, tmp_path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread brings about."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+
+
+async def send(
+    sender: Sender,
+    run: CampaignRun,
+    document: Campaign,
+    target: Connection,
+    trouble: Callable[[], Any],
+) -> None:
+    """Send, and make trouble in the middle."""
+    sending = asyncio.ensure_future(sender.send_prepared(run, document, [target]))
+    try:
+        await trouble()
+        await asyncio.wait_for(sending, 30)
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await run.close()
+
+
+def is_away(run: CampaignRun) -> bool:
+    return bool(run._bookkeeper and run._bookkeeper.away)
+
+
+async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:
+    """What had been claimed is sent, and then it waits."""
+    courier = run._couriers["red"]
+    await until(lambda: not courier._stock and not courier._in_flight)
+    before = len(server.received)
+    await asyncio.sleep(0.2)
+    assert len(server.received) == before < everybody
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_sqlite_locked_for_a_while(
+    sender: Sender, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    @sa.event.listens_for(sender.database.engine, "connect")
+    def impatient(dbapi: sqlite3.Connection, _: object) -> None:
+        dbapi.execute("PRAGMA busy_timeout = 50")
+
+    sender.database.engine.dispose()
+    document = campaign(tmp_path, people(3_000))
+    with SmtpServer() as server, caplog.at_level(logging.INFO):
+        run = await asyncio.to_thread(sender.prepare, document)
+
+        async def trouble() -> None:
+            await until(lambda: len(server.received) > 100)
+            holder = lock(database_url.removeprefix("sqlite:///"))
+            await until(lambda: is_away(run))
+            await nothing_new_goes_out(run, server, 3_000)
+            holder.close()
+
+        await send(sender, run, document, connection("red", server), trouble)
+        everybody_once(sender.ledger, {"red": server})
+    assert "the state database is away" in caplog.text
+    assert "the state database is back" in caplog.text
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_postgresql_drops_its_connections_again_and_again(
+    sender: Sender, database_url: str, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(3_000))
+    with SmtpServer() as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+
+        async def trouble() -> None:
+            for number in range(1, 8):
+                await until(lambda: len(server.received) > 300 * number)  # noqa: B023
+                await asyncio.to_thread(terminate, database_url)
+
+        await send(sender, run, document, connection("red", server), trouble)
+        everybody_once(sender.ledger, {"red": server})
+
+
+def terminate(url: str) -> None:
+    """End all other sessions of this database."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+class Failing:
+    """Makes every second commit fail, so many times."""
+
+    def __init__(self, engine: sa.Engine, times: int, *, made: bool) -> None:
+        self.left = times
+        self._made = made
+        self._engine = engine
+        self._commit = engine.dialect.do_commit
+        self._number = 0
+
+    def __enter__(self) -> Failing:
+        self._engine.dialect.do_commit = self._do_commit  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.dialect.do_commit = self._commit  # type: ignore[method-assign]
+
+    def _do_commit(self, dbapi: Any) -> None:
+        self._number += 1
+        fails = self.left > 0 and self._number % 2 == 1
+        if not fails or self._made:
+            self._commit(dbapi)
+        if fails:
+            self.left -= 1
+            raise OperationalError("COMMIT", None, Exception("the link to the database broke"))
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
+    made: bool, sender: Sender, tmp_path: Path
+) -> None:
+    """Nothing stays `sending`, nothing goes twice, and the history says nothing twice."""
+    emails = ["450-at-rcpt-once.1@example.com", *people(1_500)]
+    document = campaign(tmp_path, emails)
+    with SmtpServer() as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+        failing = Failing(sender.database.engine, 8, made=made)
+
+        async def trouble() -> None:
+            with failing:
+                await until(lambda: not failing.left)
+
+        await send(sender, run, document, connection("red", server), trouble)
+        everybody_once(sender.ledger, {"red": server})
+    row = sender.ledger.rows()[emails[0]]
+    assert row.history == [("rcpt", "deferred", 450)]
+
+
+async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, say."""
+    full = False
+    settle = Outbox.settle
+
+    def fill(outbox: Outbox, *arguments: Any) -> None:
+        if full:
+            raise OperationalError("UPDATE", None, Exception("database or disk is full"))
+        settle(outbox, *arguments)
+
+    monkeypatch.setattr(Outbox, "settle", fill)
+    document = campaign(tmp_path, people(4_000))
+    with SmtpServer() as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+
+        async def trouble() -> None:
+            nonlocal full
+            await until(lambda: len(server.received) > 50)
+            full = True
+            await until(lambda: is_away(run))
+            await nothing_new_goes_out(run, server, 4_000)
+            full = False
+
+        await send(sender, run, document, connection("red", server), trouble)
+        everybody_once(sender.ledger, {"red": server})
+
+
+async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends with an error; the next one on this machine knows from the journal what went out."""
+    full = False
+    settle = Outbox.settle
+
+    def fill(outbox: Outbox, *arguments: Any) -> None:
+        if full:
+            raise OperationalError("UPDATE", None, Exception("database or disk is full"))
+        settle(outbox, *arguments)
+
+    monkeypatch.setattr(Outbox, "settle", fill)
+    document = campaign(tmp_path, people(4_000))
+    with SmtpServer() as server:
+        target = connection("red", server)
+        run = await asyncio.to_thread(sender.prepare, document)
+        message = launch.compiled(document, run.outbox.columns())
+        sending = asyncio.ensure_future(run.send(target, message))
+        await until(lambda: len(server.received) > 50)
+        full = True
+        await until(lambda: is_away(run))
+        before = time.monotonic()
+        run.stop()
+        with pytest.raises(OutboxError, match="the state database is away"):
+            await sending
+        await run.close()
+        assert time.monotonic() - before < 8
+        full = False
+        assert sender.ledger.states()["sending"] > 0
+        await sender.send(document, [target])
+        everybody_once(sender.ledger, {"red": server})

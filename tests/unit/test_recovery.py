@@ -1,0 +1,87 @@
+"""What becomes of recipients that were `sending` when a run died."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.campaign import UncertainPolicy
+from mailsluice.journal import Evidence
+from mailsluice.sending.recovery import recover
+from mailsluice.status import RecipientStatus
+
+SENT, DEFERRED = RecipientStatus.SENT, RecipientStatus.DEFERRED
+FAILED, UNCERTAIN = RecipientStatus.FAILED, RecipientStatus.UNCERTAIN
+HOLD, RESEND, ASSUME = UncertainPolicy.HOLD, UncertainPolicy.RESEND, UncertainPolicy.ASSUME_SENT
+
+NO_DOT: dict[int, int | None] = {}
+
+
+def dot(code: int | None) -> dict[int, int | None]:
+    return {7: code}
+
+
+# what the journal knows (None: nothing to believe), policy, status (None: pending again)
+CASES = [
+    (NO_DOT, HOLD, None),
+    (NO_DOT, RESEND, None),
+    (NO_DOT, ASSUME, None),
+    (dot(250), HOLD, SENT),
+    (dot(250), RESEND, SENT),
+    (dot(450), HOLD, DEFERRED),
+    (dot(421), HOLD, DEFERRED),  # not taken over: a server that did says 250 first
+    (dot(554), HOLD, FAILED),
+    (dot(None), HOLD, UNCERTAIN),
+    (dot(None), RESEND, DEFERRED),
+    (dot(None), ASSUME, SENT),
+    (dot(354), HOLD, UNCERTAIN),  # no reply to a message
+    (None, HOLD, UNCERTAIN),
+    (None, RESEND, DEFERRED),
+    (None, ASSUME, SENT),
+]
+
+
+@pytest.mark.parametrize(("known", "policy", "status"), CASES)
+def test_the_journal_decides_and_in_doubt_the_policy(
+    known: dict[int, int | None] | None, policy: UncertainPolicy, status: RecipientStatus | None
+) -> None:
+    evidence = None if known is None else Evidence("j", known)
+    recovery = recover({7: 1}, evidence, policy)
+    if status is None:
+        assert (recovery.released, recovery.settled) == ([7], [])
+        return
+    (settled,) = recovery.settled
+    assert recovery.released == []
+    assert (settled.id, settled.status, settled.attempts) == (7, status, 2)
+    assert (settled.delay_seconds is not None) == (status is DEFERRED)
+    assert recovery.uncertain == (status is UNCERTAIN)
+
+
+def test_what_was_not_accepted_is_kept_in_the_history() -> None:
+    recovery = recover({1: 0, 2: 0, 3: 0}, Evidence("j", {1: 250, 2: 450, 3: None}), HOLD)
+    kept = {one.id: one.history and one.history.verdict for one in recovery.settled}
+    assert kept == {1: None, 2: "deferred", 3: "uncertain"}
+
+
+CODES = st.none() | st.integers(200, 599)
+
+
+@given(
+    st.dictionaries(st.integers(1, 50), st.integers(0, 5)),
+    st.none() | st.dictionaries(st.integers(1, 50), CODES),
+)
+def test_everybody_is_decided_about_once_and_held_where_the_mail_may_have_arrived(
+    in_doubt: dict[int, int], replies: dict[int, int | None] | None
+) -> None:
+    evidence = None if replies is None else Evidence("j", replies)
+    recovery = recover(in_doubt, evidence, HOLD)
+    decided = [*recovery.released, *(one.id for one in recovery.settled)]
+    assert sorted(decided) == sorted(in_doubt)
+    for one in recovery.settled:
+        code = None if replies is None else replies[one.id]
+        if code is None or code < 400:
+            assert one.status in {SENT, UNCERTAIN}
+    for recipient in recovery.released:
+        assert replies is not None
+        assert recipient not in replies
