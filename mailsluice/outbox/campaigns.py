@@ -180,12 +180,10 @@ class Campaigns:
         self._clear(campaign_id)
         for chunk in chunks:
             with self._database.write() as connection:
-                bulk.insert(
-                    connection, recipients, chunk.assign(campaign_id=campaign_id, status=_PENDING)
-                )
+                bulk.insert(connection, recipients, chunk, campaign_id=campaign_id, status=_PENDING)
         for chunk in rejected:
             with self._database.write() as connection:
-                bulk.insert(connection, rejects, chunk.assign(campaign_id=campaign_id))
+                bulk.insert(connection, rejects, chunk, campaign_id=campaign_id)
 
     def _clear(self, campaign_id: int) -> None:
         with self._database.write() as connection:
