@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test chaos serve check
+.PHONY: demo test chaos bench serve check
 
 demo: $(READY) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
@@ -14,6 +14,9 @@ test: $(READY) ## all tests
 chaos: $(READY) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60 --database postgresql
+
+bench: $(READY) ## side by side with the peers; BENCH='--docs --large' for more
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 serve: $(READY) ## a Prefect server, the blocks and the deployments
 	@$(BIN)/python -m deployments.serve

@@ -9,14 +9,15 @@ from mailsluice.status import OPEN, RecipientStatus
 
 _OUTCOMES = (
     RecipientStatus.SENT,
+    RecipientStatus.DEFERRED,
     RecipientStatus.FAILED,
     RecipientStatus.UNCERTAIN,
-    RecipientStatus.DEFERRED,
     RecipientStatus.PENDING,
     RecipientStatus.SENDING,
     RecipientStatus.SUPPRESSED,
     RecipientStatus.CANCELLED,
 )
+_ALWAYS = _OUTCOMES[:3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Report:
 
     def markdown(self) -> str:
         """The page an operator reads: tables only, no addresses."""
-        head = ["connection", "assigned", "share", *(one.value for one in _OUTCOMES), "rate/s"]
+        head = ["connection", "assigned", "share", *(one.value for one in self._shown()), "rate/s"]
         rows = [self._row(route) for route in self.routes]
         rows.append(self._total())
         lines = [
@@ -106,15 +107,19 @@ class Report:
             lines += ["", f"{self.open:,} recipients still wait: retry this run to go on."]
         return "\n".join(lines) + "\n"
 
+    def _shown(self) -> list[RecipientStatus]:
+        """The states worth a column: the usual ones, and those somebody is in."""
+        return [one for one in _OUTCOMES if one in _ALWAYS or self.of(one)]
+
     def _row(self, route: RouteReport) -> list[str]:
         share = f"{route.planned / self.accepted:.2%}" if self.accepted else ""
         rate = f"{route.per_second:,.1f}" if route.per_second else ""
-        states = [f"{route.by_status.get(one, 0):,}" for one in _OUTCOMES]
+        states = [f"{route.by_status.get(one, 0):,}" for one in self._shown()]
         return [_cell(route.connection), f"{route.planned:,}", share, *states, rate]
 
     def _total(self) -> list[str]:
         planned = sum(route.planned for route in self.routes)
-        return ["**all**", f"{planned:,}", "", *(f"{self.of(one):,}" for one in _OUTCOMES), ""]
+        return ["**all**", f"{planned:,}", "", *(f"{self.of(one):,}" for one in self._shown()), ""]
 
 
 def _cell(text: str) -> str:

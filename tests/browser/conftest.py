@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from playwright.sync_api import Browser, FloatRect, Locator, Page, ViewportSize, sync_playwright
 
-from blocks import SMTPConnection
-from deployments.server import free_port, stop
+from tests.sending import sending
+from tests.serving import save_connection, served
 
-T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 120
+__all__ = ["save_connection", "sending", "served"]
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -33,97 +25,9 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the UI's analytics stay here
 ]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running `deployments.serve`."""
-
-    url: str
-    """Where the UI is, without a slash at the end."""
-    api: httpx.Client
-    deployment_id: str
-    state: Path
-    """The SQLite file of its state database."""
-
-    def form_url(self, ui: str, deployment_id: str | None = None) -> str:
-        """The page with the run form of the send-campaign, or another, deployment."""
-        prefix = {"v1": "", "v2": "/v2"}[ui]
-        return (
-            f"{self.url}{prefix}/deployments/deployment/{deployment_id or self.deployment_id}/run"
-        )
-
-    def run_when_final(self, run_id: str) -> dict[str, Any]:
-        """The flow run, as soon as its state is final."""
-        path = f"/flow_runs/{run_id}"
-        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-        return until(lambda: _json(self.api.get(path)), lambda run: run["state_type"] in final)
-
-
-def until(look: Callable[[], T], is_there: Callable[[T], Any]) -> T:
-    """Look again and again until what is seen will do; fails with what was seen last."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_there(seen := look()):
-        assert time.monotonic() < deadline, f"after {PATIENCE_SECONDS} s still {seen}"
-        time.sleep(0.2)
-    return seen
-
-
-def _json(reply: httpx.Response) -> Any:
-    return reply.raise_for_status().json()
-
-
-@pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`make serve` on a port and a home of its own, until the package's tests are done."""
-    home = tmp_path_factory.mktemp("serve")
-    url = f"http://127.0.0.1:{free_port()}"
-    environment = {
-        "PREFECT_API_URL": f"{url}/api",
-        "PREFECT_HOME": str(home / "prefect"),
-        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "MAILSLUICE_HOME": str(home / "mailsluice"),
-    }
-    with (home / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.serve"],
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            with httpx.Client(base_url=f"{url}/api") as api:
-                deployment_id = _deployment_id(api, process, home / "serve.log")
-                yield Served(url, api, deployment_id, home / "mailsluice" / "mailsluice.db")
-        finally:
-            stop(process, seconds=60)  # it stops its server, and waits for that
-
-
-def _deployment_id(api: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> str:
-    def look() -> httpx.Response | None:
-        assert process.poll() is None, log.read_text()
-        try:
-            return api.get("/deployments/name/send-campaign/default")
-        except httpx.TransportError:
-            return None
-
-    found = until(look, lambda reply: reply is not None and reply.status_code == 200)
-    return str(_json(found)["id"])  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def save_connection(served: Served) -> Iterator[Callable[..., None]]:
-    """Save an SMTP connection block under a name: `save_connection("a", port=2525)`."""
-
-    def save(name: str, **fields: Any) -> None:
-        block = SMTPConnection(**{"host": "127.0.0.1", "security": "none", **fields})
-        block.save(name, overwrite=True, _sync=True)  # Playwright keeps a loop running here
-
-    with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
-        yield save
+DRAWING_MS = 3_000
+MARGIN = 8
+VIEWPORT: ViewportSize = {"width": 1_100, "height": 2_400}
 
 
 @pytest.fixture(scope="package")
@@ -141,6 +45,46 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh page, without cookies, tall enough for the whole form."""
-    with browser.new_context(viewport={"width": 1100, "height": 2400}) as context:
-        context.set_default_timeout(30_000)
+    with browser.new_context(viewport=VIEWPORT) as context:
+        context.set_default_timeout(60_000)
         yield context.new_page()
+
+
+@pytest.fixture
+def picture(page: Page) -> Callable[..., None]:
+    """Take a picture for the docs, of the page or from one box of it to another.
+
+    Does so only where MAILSLUICE_SCREENSHOTS names the folder: MAILSLUICE_SCREENSHOTS=docs/images.
+    """
+    folder = os.environ.get("MAILSLUICE_SCREENSHOTS")
+
+    def take(
+        name: str,
+        first: Locator | None = None,
+        last: Locator | None = None,
+        width: int = 1_100,
+        height: int = 5_000,
+    ) -> None:
+        if not folder:
+            return
+        page.set_viewport_size({"width": width, "height": height})
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(DRAWING_MS)  # a canvas does not tell when it is drawn
+        clip = _around(first, last) if first and last else None
+        page.screenshot(path=Path(folder) / f"{name}.png", clip=clip)
+        page.set_viewport_size(VIEWPORT)
+
+    return take
+
+
+def _around(first: Locator, last: Locator) -> FloatRect:
+    top, bottom = first.bounding_box(), last.bounding_box()
+    assert top
+    assert bottom
+    end = bottom["y"] + bottom["height"]
+    return {
+        "x": top["x"] - MARGIN,
+        "y": top["y"] - MARGIN,
+        "width": top["width"] + 2 * MARGIN,
+        "height": end - top["y"] + 2 * MARGIN,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.browser.conftest import save_connection, served
+from tests.sending import sending
+from tests.serving import save_connection, served
 
-__all__ = ["save_connection", "served"]
+__all__ = ["save_connection", "sending", "served"]

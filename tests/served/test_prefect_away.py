@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, prefect_server
-from tests.browser.conftest import until
+from tests.serving import until
 from tests.smtpd import SmtpServer
 
 RUN = """

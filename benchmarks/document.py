@@ -1,0 +1,89 @@
+"""The campaign that is measured: its message, of a given size, and its recipients."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import FOLDER
+from mailsluice.campaign import Message
+from mailsluice.message import compile_message
+
+COLUMNS = ("email", "first_name", "city")
+SAMPLE = {"first_name": "Zoe", "city": "Lisbon"}
+_DOMAINS = (*["example.com"] * 4, *["example.org"] * 3, *(f"d{i}.example.net" for i in range(13)))
+_CITIES = ("Lisbon", "Oslo", "Graz", "Gent", "Brno", "Cork", "Bari", "Pune")
+_LINE = "Everything on this page is on offer until Sunday, as long as there is any.\n"
+
+
+def message(size: int) -> dict[str, Any]:
+    """A personalised message, HTML and text, of about `size` bytes on the wire."""
+    spare = size - len(sample(_message(0)))
+    return _message(max(0, spare) * len(_LINE) // (len(_LINE) + 1))  # a line break is two bytes
+
+
+def sample(fields: dict[str, Any]) -> bytes:
+    """The whole message as one recipient gets it."""
+    compiled = compile_message(
+        Message(**fields), campaign="sample", columns=COLUMNS, now=lambda: datetime.now(UTC)
+    )
+    return compiled.render(1, "user@example.com", SAMPLE).content
+
+
+def fixed_parts(fields: dict[str, Any]) -> dict[str, str]:
+    """Subject, text and HTML for one recipient: what the peers send again and again."""
+    parts = {name: str(fields[name]) for name in ("subject", "text", "html")}
+    for name, value in SAMPLE.items():
+        parts = {part: text.replace("{{ " + name + " }}", value) for part, text in parts.items()}
+    return parts
+
+
+def sample_file(size: int) -> Path:
+    """The sample in a file."""
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"message-{size}.eml"
+    path.write_bytes(sample(message(size)))
+    return path
+
+
+def recipients_file(number: int) -> Path:
+    """A CSV file with that many recipients at 15 domains; written once."""
+    path = FOLDER / "data" / f"recipients-{number}.csv"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(",".join(COLUMNS) + "\n")
+            places = zip(range(number), itertools.cycle(_DOMAINS), strict=False)
+            file.writelines(
+                f"user{i}@{domain},Name{i % 5000},{_CITIES[i % len(_CITIES)]}\n"
+                for i, domain in places
+            )
+        unfinished.rename(path)
+    return path
+
+
+def campaign(name: str, recipients: int, size: int, connections: list[str]) -> dict[str, Any]:
+    """The campaign as the flow takes it: all by one connection, or half and half by two."""
+    share = {} if len(connections) == 1 else {"percent": 100 // len(connections)}
+    return {
+        "name": name,
+        "recipients": {"path": str(recipients_file(recipients))},
+        "message": message(size),
+        "strategy": "percentage" if share else "single",
+        "routes": [{"connection": one, **share} for one in connections],
+    }
+
+
+def _message(filler: int) -> dict[str, Any]:
+    text = (_LINE * (filler // len(_LINE) + 1))[: filler * 2 // 5]
+    html = (_LINE * (filler // len(_LINE) + 1))[: filler - filler * 2 // 5]
+    return {
+        "sender": "News <news@example.com>",
+        "subject": "{{ first_name }}, the spring sale is on",
+        "text": f"Hello {{{{ first_name }}}},\nsee you in {{{{ city }}}}.\n{text}\n",
+        "html": f"<h1>Hello {{{{ first_name }}}}</h1>\n<p>In <b>{{{{ city }}}}</b>.</p>\n"
+        f"<p>{html}</p>\n",
+    }

@@ -1,0 +1,148 @@
+"""Puts the saved results into docs/performance.md, between its markers, with a plot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from benchmarks import api_calls, cost, resolve, results, resume, send
+from benchmarks.senders import MAILSLUICE, NODEMAILER, NODEMAILER_RAW, PREFECT_EMAIL, SMTP_SOURCE
+
+PAGE = results.ROOT / "docs" / "performance.md"
+PLOT = results.ROOT / "docs" / "images" / "performance-send.png"
+
+_TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "send": send.tables,
+    "resolve": resolve.tables,
+    "api_calls": api_calls.tables,
+    "resume": resume.tables,
+    "cost": cost.tables,
+}
+
+
+def fill(sections: dict[str, Any]) -> None:
+    """Replace what stands between the markers of each section that there are results of."""
+    text = PAGE.read_text("utf-8")
+    parts = {name: _with_machine(name, sections[name]) for name in _TABLES if name in sections}
+    parts["aims"] = aims(sections)
+    for name, part in parts.items():
+        pattern = rf"(<!-- results: {name} -->\n).*?(<!-- end -->)"
+        text, found = re.subn(pattern, lambda m: f"{m[1]}{part}\n{m[2]}", text, flags=re.DOTALL)  # noqa: B023 used at once
+        if not found:
+            raise SystemExit(f"{PAGE.name} has no markers for {name!r}: write them back")
+    PAGE.write_text(text, "utf-8")
+
+
+def aims(sections: dict[str, Any]) -> str:
+    """What was aimed at, beside what was measured."""
+    rows: list[list[str]] = []
+    if "send" in sections:
+        points = {one["title"]: send.summary(one) for one in sections["send"]["points"]}
+        rows += _send_aims(points.get("loopback", {}), points.get("50 ms", {}))
+    if "resolve" in sections:
+        rows += [row for one in sections["resolve"]["measured"] for row in _resolve_aims(one)]
+    if "api_calls" in sections:
+        counts = {
+            api_calls.apart(one["requests"])["others"] for one in sections["api_calls"]["measured"]
+        }
+        said = " or ".join(map(str, sorted(counts)))
+        rows.append(
+            [
+                "API requests, whatever the number of recipients",
+                "one number",
+                said,
+                _met(len(counts) == 1),
+            ]
+        )
+    for one in sections.get("resume", {}).get("measured", ()):
+        seconds = median(one["seconds"])
+        what = f"first mail of a half-sent campaign of {one['recipients']:,}, {one['database']}"
+        rows.append([what, "<= 5 s", f"{seconds:.2f} s", _met(seconds <= 5)])
+    return results.table(["aim", "wanted", "measured", "met"], rows)
+
+
+def _send_aims(near: dict[str, Any], far: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for where, points, peer, wanted in (
+        ("loopback", near, NODEMAILER_RAW, 3.0),
+        ("loopback", near, SMTP_SOURCE, 0.6),
+        ("loopback", near, PREFECT_EMAIL, 200.0),
+        ("50 ms", far, NODEMAILER, 1.9),
+    ):
+        if MAILSLUICE in points and peer in points:
+            ratio = points[MAILSLUICE]["per_second"] / points[peer]["per_second"]
+            what = f"messages/s against {peer}, {where}"
+            rows.append([what, f">= {wanted:g} x", f"{ratio:.2f} x", _met(ratio >= wanted)])
+    if MAILSLUICE in far:
+        trips = far[MAILSLUICE]["round_trips"]
+        rows.append(
+            ["round trips a message, 50 ms", "<= 1.08", f"{trips:.2f}", _met(trips <= 1.08)]
+        )
+    return rows
+
+
+def _resolve_aims(one: dict[str, Any]) -> list[list[str]]:
+    most = {1_000_000: (5.0, 400), 10_000_000: (50.0, 1_000)}.get(one["recipients"])
+    if most is None or one["database"] != "SQLite":
+        return []
+    seconds = median(run["seconds"] for run in one["runs"])
+    memory = median(run["peak_mb"] for run in one["runs"])
+    what = f"{one['recipients']:,} recipients resolved, assigned, stored"
+    return [
+        [what, f"<= {most[0]:g} s", f"{seconds:.2f} s", _met(seconds <= most[0])],
+        [f"{what}: memory", f"<= {most[1]:,} MB", f"{memory:,.0f} MB", _met(memory <= most[1])],
+    ]
+
+
+def _met(is_met: bool) -> str:
+    return "yes" if is_met else "no"
+
+
+def _with_machine(name: str, section: dict[str, Any]) -> str:
+    one = section["machine"]
+    return (
+        f"{_TABLES[name](section)}\n\n{one['at']}; {one['cores']} cores, {one['system']}, "
+        f"Python {one['python']}; load before: {one['load_before']}."
+    )
+
+
+def plot(section: dict[str, Any]) -> None:
+    """Messages a second of everybody, near and far, as bars."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    points = [one for one in section["points"] if one["title"] in ("loopback", "50 ms")]
+    figure, panels = plt.subplots(
+        len(points), 1, figsize=(8, 1.2 + 2.4 * len(points)), squeeze=False
+    )
+    for panel, point in zip(panels[:, 0], points, strict=True):
+        medians = send.summary(point)
+        names = sorted(medians, key=lambda name: medians[name]["per_second"])
+        values = [medians[name]["per_second"] for name in names]
+        colours = ["tab:blue" if name == MAILSLUICE else "tab:gray" for name in names]
+        bars = panel.barh(names, values, color=colours)
+        panel.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3)
+        panel.set_title(f"{point['title']}: messages/s, 2 kB, {point['sessions']} sessions")
+        panel.margins(x=0.15)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    PLOT.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PLOT, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    """From the results saved last."""
+    sections = results.load()
+    fill(sections)
+    if "send" in sections:
+        plot(sections["send"])
+    print(f"{PAGE.relative_to(results.ROOT)} is up to date")
+
+
+if __name__ == "__main__":
+    main()

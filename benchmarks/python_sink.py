@@ -1,0 +1,56 @@
+"""The tests' SMTP server as a sink with TLS; counts on its standard output as smtp-sink does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ssl
+from collections import Counter
+
+import uvloop
+
+from tests.smtpd import Received, Settings
+from tests.smtpd.server import session_factory
+
+_COUNT_SECONDS = 0.005
+
+
+class Count:
+    """How many messages were accepted."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+
+    def record(self, _: Received) -> None:
+        self.messages += 1
+
+    async def show(self) -> None:
+        """Print the count whenever it has changed."""
+        shown = 0
+        while True:
+            await asyncio.sleep(_COUNT_SECONDS)
+            if self.messages != shown:
+                shown = self.messages
+                print(f"mesg={shown}", end="\r", flush=True)
+
+
+async def serve(port: int, certificate: str | None) -> None:
+    """Listen on 127.0.0.1 until killed, with TLS from the first byte if there is a certificate."""
+    context = None
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+    count = Count()
+    settings = Settings(tls=context, tls_from_start=context is not None)
+    make = session_factory(settings, count.record, Counter())
+    loop = asyncio.get_running_loop()
+    await loop.create_server(make, "127.0.0.1", port, backlog=1_000, ssl=context)
+    await count.show()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.python_sink", description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--certificate", help="PEM file with key and certificate")
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.port, arguments.certificate))

@@ -1,0 +1,98 @@
+"""From a CSV file to stored recipients, each with its connection: seconds and memory.
+
+Each measurement in a process of its own; memory is the most that it had resident.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from statistics import median
+from typing import Any
+
+from benchmarks import document, results
+from benchmarks.databases import KINDS, NO_QUERIES, database
+from benchmarks.processes import module, peak_mb, run_json
+
+COUNTS = (100_000, 1_000_000)
+LARGE_COUNT = 10_000_000
+
+
+def measure(recipients: int, url: str) -> dict[str, float]:
+    """Resolve, assign and store once, in this process."""
+    from mailsluice import launch
+    from mailsluice.campaign import Campaign
+    from mailsluice.outbox import Campaigns, Database
+
+    campaign = Campaign(**document.campaign("resolve", recipients, 2_000, ["smtp-a", "smtp-b"]))
+    with Database(url) as opened:
+        imported_mb, started = peak_mb(), time.monotonic()
+        campaigns = Campaigns(opened)
+        record = campaigns.register(campaign.name, launch.content(campaign))
+        with launch.resolve_audience(campaign, opened, NO_QUERIES) as audience:
+            resolved = time.monotonic()
+            launch.store_audience(campaigns, record.id, campaign, audience)
+        done = time.monotonic()
+    return {
+        "resolve_seconds": resolved - started,
+        "store_seconds": done - resolved,
+        "seconds": done - started,
+        "peak_mb": peak_mb(),
+        "imported_mb": imported_mb,
+    }
+
+
+def tables(section: dict[str, Any]) -> str:
+    """Medians as a markdown table."""
+    rows = []
+    for one in section["measured"]:
+        seconds = {
+            name: median(run[name] for run in one["runs"])
+            for name in ("resolve_seconds", "store_seconds", "seconds", "peak_mb")
+        }
+        rows.append(
+            [
+                f"{one['database']}, {one['recipients']:,} rows",
+                f"{seconds['resolve_seconds']:.2f} s",
+                f"{seconds['store_seconds']:.2f} s",
+                f"{seconds['seconds']:.2f} s",
+                f"{one['recipients'] / seconds['seconds']:,.0f}",
+                f"{seconds['peak_mb']:,.0f} MB",
+            ]
+        )
+    head = ["resolved, assigned, stored", "resolve", "assign + store", "both", "rows/s", "memory"]
+    return results.table(head, rows)
+
+
+def run(*, repeat: int = 3, messages: int | None = None, large: bool = False) -> None:
+    """Measure, print and save."""
+    before = results.machine()
+    counts = [messages] if messages else [*COUNTS, *([LARGE_COUNT] if large else [])]
+    measured: dict[tuple[int, str], list[Any]] = {}
+    for recipients in counts:
+        document.recipients_file(recipients)
+        for _ in range(1 if recipients >= LARGE_COUNT else repeat):
+            for kind in KINDS:
+                with database(kind) as url:
+                    child = module("benchmarks.resolve", "--child", url, "--messages", recipients)
+                    measured.setdefault((recipients, kind), []).append(run_json(child))
+    rows = [
+        {"recipients": recipients, "database": kind, "runs": runs}
+        for (recipients, kind), runs in measured.items()
+    ]
+    print(f"{tables({'measured': rows})}\n", flush=True)
+    results.save("resolve", before, measured=rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.resolve", description=__doc__)
+    parser.add_argument("--messages", type=int, help="recipients, instead of 10^5 and 10^6")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--large", action="store_true", help="10^7 as well, once")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(arguments.messages, arguments.child)))
+    else:
+        run(repeat=arguments.repeat, messages=arguments.messages, large=arguments.large)

@@ -1,0 +1,65 @@
+"""An operator makes a connection in the UI, mends it, and retries the run that failed over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.block_form import BlockForm
+from tests.browser.run_page import RunPage
+from tests.browser.schema_form import JSON_EDITOR
+from tests.sending import Sending
+from tests.serving import Served
+from tests.smtpd import Settings, SmtpServer
+
+
+def fill_in(form: BlockForm, name: str, port: int, password: str) -> None:
+    form.name(name)
+    form.fill("127.0.0.1", "Host")
+    form.fill(str(port), "Port")
+    form.choose("none", "Security")
+    form.fill("me", "Username")
+    form.field("Password").locator("input").fill(password)
+    form.field("Allow plain password").get_by_role("switch").click()
+
+
+def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
+    page: Page, served: Served, sending: Sending, picture: Callable[..., None]
+) -> None:
+    with SmtpServer(Settings(users={"me": "right"})) as demanding:
+        sending.servers["demanding"] = demanding
+        form = BlockForm(page, served)
+        expect(form.field("Timeout seconds")).to_be_visible()
+        expect(page.locator(JSON_EDITOR["v2"])).to_have_count(0)
+        expect(form.field("Password").locator("input")).to_have_attribute("type", "password")
+        fill_in(form, "demanding", demanding.port, "wrong-one")
+        picture("connection", form.field("Host"), form.field("Timeout seconds"))
+        block_id = form.save()
+        expect(page.get_by_text("demanding").first).to_be_visible()
+        assert "wrong-one" not in page.content()
+
+        routes = [("red", 70), ("demanding", 30)]
+        sending.start(
+            throttle={}, routes=[{"connection": name, "percent": part} for name, part in routes]
+        )
+        run = RunPage(page, served, sending.id)
+        run.shows("Failed")
+        assert {name: len(one.received) for name, one in sending.servers.items()} == {
+            "red": 280,
+            "green": 0,
+            "demanding": 0,
+        }
+        expect(run.open_tab("Details")).to_contain_text(
+            "280 of 400 sent, 120 pending; demanding is down: login: 535"
+        )
+
+        form = BlockForm(page, served, block_id)  # and mended
+        form.field("Password").locator("input").fill("right")
+        form.save()
+        run = RunPage(page, served, sending.id)
+        run.shows("Failed")
+        run.retry()
+        run.shows("Completed")
+        assert len(demanding.received) == 120
+    sending.everybody_got_it_once()
