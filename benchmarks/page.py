@@ -104,7 +104,7 @@ def _with_machine(name: str, section: dict[str, Any]) -> str:
     one = section["machine"]
     return (
         f"{_TABLES[name](section)}\n\n{one['at']}; {one['cores']} cores, {one['system']}, "
-        f"Python {one['python']}; load before: {one['load_before']}."
+        f"Python {one['python']}; load before, earlier parts included: {one['load_before']}."
     )
 
 

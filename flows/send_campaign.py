@@ -24,7 +24,7 @@ from flows.stopping import (
     Reason,
     StopRequest,
     look,
-    show_as_suspended,
+    show_subflows,
     stop_on_request,
     wait_for_server,
 )
@@ -69,29 +69,36 @@ async def _send(document: Campaign) -> State[Any]:
     connections = await load_connections(route.connection for route in document.routes)
     connect = await _databases(document)
     database = await asyncio.to_thread(Database)
+    flow_run_id = UUID(flow_run.get_id())
     try:
-        async with _prepared(document, database, connect) as run:
+        async with (
+            stop_on_request(flow_run_id) as request,
+            _prepared(document, database, connect, request) as run,
+        ):
             if run.record.status in _ENDED:
-                return Completed(message=f"nothing to send: campaign {_ENDED[run.record.status]}")
+                return _ENDED[run.record.status]()
+            request.attach(run)
             message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
-            flow_run_id = UUID(flow_run.get_id())
-            async with stop_on_request(flow_run_id, run) as request:
-                shared = Current(run, message, connections, request)
-                current.set(shared)
-                await _send_all(document, shared)
-                if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
-                    with suppress(httpx.HTTPError):
-                        await look(flow_run_id, request)
+            shared = Current(run, message, connections, request)
+            current.set(shared)
+            await _send_all(document, shared)
+            if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
+                with suppress(httpx.HTTPError):
+                    await look(flow_run_id, request)
             return await _concluded(run, request, database)
     finally:
         await asyncio.to_thread(database.close)
 
 
-_WAIT_SECONDS = 5.0
-_ENDED = {
-    CampaignStatus.COMPLETED: "was completed before",
-    CampaignStatus.CANCELLED: "was cancelled, and cancelled is final",
+_ENDED: dict[CampaignStatus, Callable[[], State[Any]]] = {
+    CampaignStatus.COMPLETED: lambda: Completed(
+        message="nothing to send: campaign was completed before"
+    ),
+    CampaignStatus.CANCELLED: lambda: Cancelled(
+        message="nothing to send: campaign was cancelled, and cancelled is final"
+    ),
 }
+_WAIT_SECONDS = 5.0
 
 
 async def _databases(document: Campaign) -> Callable[[str], sa.Engine]:
@@ -102,7 +109,10 @@ async def _databases(document: Campaign) -> Callable[[str], sa.Engine]:
 
 @asynccontextmanager
 async def _prepared(
-    document: Campaign, database: Database, connect: Callable[[str], sa.Engine]
+    document: Campaign,
+    database: Database,
+    connect: Callable[[str], sa.Engine],
+    request: StopRequest,
 ) -> AsyncIterator[CampaignRun]:
     """Make the campaign ready to be sent: recipients stored, each with its connection."""
     content = await asyncio.to_thread(launch.content, document)
@@ -110,7 +120,7 @@ async def _prepared(
     is_new = record is None or record.status is CampaignStatus.RESOLVING
     audience = await resolve_recipients(document, database, connect) if is_new else None
     try:
-        run = await _only_run(document, content, database)
+        run = await _only_run(document, content, database, request)
         try:
             if run.record.status is CampaignStatus.RESOLVING:
                 if audience is None:
@@ -150,7 +160,9 @@ async def _send_over(document: Campaign, names: list[str], shared: Current) -> N
             get_run_logger().error("%s: %s", name, end.message)
 
 
-async def _only_run(document: Campaign, content: dict[str, Any], database: Database) -> CampaignRun:
+async def _only_run(
+    document: Campaign, content: dict[str, Any], database: Database, request: StopRequest
+) -> CampaignRun:
     """Become the only run that sends this campaign.
 
     This run itself may still live in another process, where it was taken for dead: while Prefect's
@@ -164,7 +176,7 @@ async def _only_run(document: Campaign, content: dict[str, Any], database: Datab
                 CampaignRun, database, document, content, owner=owner, home=home()
             )
         except CampaignBusyError as busy:
-            if f"({run_id})" not in busy.owner:
+            if request.reason or f"({run_id})" not in busy.owner:
                 raise
             get_run_logger().info("this run still sends in another process: waiting for its end")
             await asyncio.sleep(_WAIT_SECONDS)
@@ -194,10 +206,11 @@ async def _concluded(run: CampaignRun, request: StopRequest, database: Database)
     await wait_for_server()
     if request.reason is Reason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
-        await show_as_suspended(UUID(flow_run.get_id()))
+        await show_subflows(UUID(flow_run.get_id()), request.reason)
         raise Pause(state=request.state)
     await publish_report(report)
     if request.reason is Reason.CANCELLED:
+        await show_subflows(UUID(flow_run.get_id()), request.reason)
         return Cancelled(message=report.summary())
     if request.reason is Reason.INTERRUPTED:
         raise KeyboardInterrupt

@@ -51,8 +51,8 @@ class Reason(StrEnum):
 class StopRequest:
     """Whether this run is to stop, and why."""
 
-    def __init__(self, run: CampaignRun) -> None:
-        self._run = run
+    def __init__(self) -> None:
+        self._run: CampaignRun | None = None
         self.reason: Reason | None = None
         self.state: State[Any] | None = None
         """For `suspended`: the state that the server has."""
@@ -61,11 +61,19 @@ class StopRequest:
         """Ask for the stop. Suspend and Cancel say more than the signal that goes with them."""
         if self.reason in (None, Reason.TERMINATED):
             self.reason, self.state = reason, state
-            self._run.stop()
+            if self._run:
+                self._run.stop()
+
+    def attach(self, run: CampaignRun) -> None:
+        """From here on this is what has to stop; at once, where that was asked for before."""
+        self._run = run
+        if self.reason:
+            run.stop()
 
     def hold(self, on_hold: bool) -> None:
         """Have the run wait for as long as it is on hold."""
-        self._run.on_hold = on_hold
+        if self._run:
+            self._run.on_hold = on_hold
 
     def handle_signals(self) -> None:
         """Take the signals over. Prefect takes them back whenever a flow run starts."""
@@ -80,9 +88,9 @@ class StopRequest:
 
 
 @asynccontextmanager
-async def stop_on_request(flow_run_id: UUID, run: CampaignRun) -> AsyncIterator[StopRequest]:
-    """Stop the run when the operator or the system wants it to end."""
-    request = StopRequest(run)
+async def stop_on_request(flow_run_id: UUID) -> AsyncIterator[StopRequest]:
+    """Watch for what the operator or the system wants, until the run has come to its conclusion."""
+    request = StopRequest()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     watching = asyncio.ensure_future(_watch(flow_run_id, request))
     try:
@@ -91,6 +99,10 @@ async def stop_on_request(flow_run_id: UUID, run: CampaignRun) -> AsyncIterator[
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+        if request.reason is Reason.CANCELLED:
+            # Its SIGTERM may still come. Handled by Prefect it would turn this run into a crashed
+            # one, to be started again; Prefect puts the first handler back when the run is over.
+            before.pop(signal.SIGTERM)
         with suppress(ValueError):
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -121,19 +133,27 @@ def _apply(state: State[Any] | None, request: StopRequest) -> None:
         request.make(Reason.CANCELLED, state)
 
 
-async def show_as_suspended(parent_id: UUID) -> None:
-    """Show the subflows of a suspended run as what they are.
+async def show_subflows(parent_id: UUID, reason: Reason) -> None:
+    """Show the subflows of a suspended or cancelled run as what they are.
 
-    Prefect leaves them Running. Paused ones are what the resumed run takes up again.
+    Prefect leaves those of a suspended one Running; paused ones are what the resumed run takes up
+    again. Cancelled in the UI together with their parent, they would stay Cancelling.
     """
-    suspended = State[Any](type=StateType.PAUSED, name="Suspended", message="with its campaign")
+    kind, name, before = _SUBFLOWS[reason]
+    state = State[Any](type=kind, name=name, message="with its campaign")
     of_parent = FlowRunFilter(
         parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[before])),
     )
     async with get_client() as client:
         for child in await client.read_flow_runs(flow_run_filter=of_parent):
-            await client.set_flow_run_state(child.id, suspended, force=True)
+            await client.set_flow_run_state(child.id, state, force=True)
+
+
+_SUBFLOWS = {
+    Reason.SUSPENDED: (StateType.PAUSED, "Suspended", StateType.RUNNING),
+    Reason.CANCELLED: (StateType.CANCELLED, "Cancelled", StateType.CANCELLING),
+}
 
 
 async def wait_for_server(seconds: float = 600.0) -> None:

@@ -68,15 +68,21 @@ class Sending:
     def until_state(self, *names: str) -> dict[str, Any]:
         return until(self.state, lambda state: state["name"] in names)
 
-    def set_state(self, kind: str, name: str, **details: Any) -> None:
+    def set_state(self, kind: str, name: str, of: str | None = None, **details: Any) -> None:
         state = {"type": kind, "name": name, "state_details": details}
-        path = f"/flow_runs/{self.id}/set_state"
+        path = f"/flow_runs/{of or self.id}/set_state"
         self.served.api.post(path, json={"state": state}).raise_for_status()
 
     def suspend(self) -> None:
         """What the UI's button does."""
         timeout = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
         self.set_state("PAUSED", "Suspended", pause_reschedule=True, pause_timeout=timeout)
+
+    def history(self) -> list[str]:
+        """The names of the states that the run has been in, in order."""
+        path = "/flow_run_states/"
+        reply = self.served.api.get(path, params={"flow_run_id": self.id}).raise_for_status()
+        return [state["name"] for state in sorted(reply.json(), key=lambda one: one["timestamp"])]
 
     def children(self) -> list[dict[str, Any]]:
         body = {"flow_runs": {"parent_flow_run_id": {"any_": [self.id]}}}

@@ -70,4 +70,4 @@ def test_a_campaign_filled_in_goes_out_in_exact_shares_and_has_its_report(
     table = page.get_by_role("table").first
     expect(table.get_by_role("row").nth(1)).to_contain_text("sendgrid70070.00%700")
     expect(table.get_by_role("row").nth(2)).to_contain_text("sparkpost30030.00%300")
-    picture("report", width=1700, height=800)
+    picture("report", width=1300, height=750)
