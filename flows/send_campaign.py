@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
+from sqlalchemy.exc import DBAPIError
 
 from blocks import CampaignForm
 from blocks.loading import load_connections, load_database
@@ -30,7 +31,7 @@ from flows.stopping import (
 )
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
-from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError
+from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
@@ -63,6 +64,9 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
         return await _send(campaign.model_copy(update={"name": _dated(campaign.name)}))
     except MailsluiceError as error:  # said in full by its message: no stack trace in the log
         return Failed(message=str(error), data=error)
+    except DBAPIError as error:
+        message = f"the state database does not answer: {error.orig}. Retry this run to go on"
+        return Failed(message=message, data=OutboxError(message))
 
 
 async def _send(document: Campaign) -> State[Any]:

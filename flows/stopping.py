@@ -38,14 +38,17 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Reason(StrEnum):
-    """Why a run is to stop."""
+    """Why a run is to stop. Where several come together, the last of these counts."""
 
-    SUSPENDED = "suspended"
-    CANCELLED = "cancelled"
     TERMINATED = "terminated"
     """SIGTERM: the machine or the worker goes down."""
     INTERRUPTED = "interrupted"
     """Ctrl-C."""
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+
+
+_RANK = {reason: rank for rank, reason in enumerate(Reason)}
 
 
 class StopRequest:
@@ -58,8 +61,8 @@ class StopRequest:
         """For `suspended`: the state that the server has."""
 
     def make(self, reason: Reason, state: State[Any] | None = None) -> None:
-        """Ask for the stop. Suspend and Cancel say more than the signal that goes with them."""
-        if self.reason in (None, Reason.TERMINATED):
+        """Ask for the stop. A Cancel says more than the signal that goes with it."""
+        if self.reason is None or _RANK[reason] > _RANK[self.reason]:
             self.reason, self.state = reason, state
             if self._run:
                 self._run.stop()

@@ -73,9 +73,9 @@ class Sending:
         path = f"/flow_runs/{of or self.id}/set_state"
         self.served.api.post(path, json={"state": state}).raise_for_status()
 
-    def suspend(self) -> None:
-        """What the UI's button does."""
-        timeout = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    def suspend(self, seconds: float = 300) -> None:
+        """What the UI's button does; after so many seconds it cannot be resumed any more."""
+        timeout = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         self.set_state("PAUSED", "Suspended", pause_reschedule=True, pause_timeout=timeout)
 
     def history(self) -> list[str]:

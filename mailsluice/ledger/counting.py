@@ -34,12 +34,7 @@ def tally(database: Database, name: str, *, addresses: bool = True) -> Tallies:
             is_held=bool(held),
             read_rows=record.read_rows,
             accepted=record.accepted,
-            rejected={
-                "duplicate": record.duplicates,
-                "excluded": record.excluded,
-                "suppressed": record.suppressed,
-                "invalid": record.invalid,
-            },
+            rejected=record.rejected,
             stored_rejects=_stored_rejects(connection, record.id),
             assigned={route.connection: route.assigned for route in routes},
             moved=_moved(connection, record.id, states),

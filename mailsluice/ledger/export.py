@@ -9,16 +9,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import idna
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 from pyarrow import csv, parquet
 
-from mailsluice.campaign import parse_mailbox
 from mailsluice.ledger.errors import LedgerError
 from mailsluice.ledger.stored import stored_content
-from mailsluice.message import message_id
+from mailsluice.message import ascii_domain, message_id
 from mailsluice.outbox import Campaigns, Database
 from mailsluice.outbox.fates import REJECT_COLUMNS, Fates
 from mailsluice.status import RecipientStatus
@@ -28,6 +26,7 @@ _FATES = pa.schema(
     {
         "email": pa.string(),
         "connection": pa.string(),
+        "reassigned_from": pa.string(),
         "status": pa.string(),
         "attempts": pa.int16(),
         "code": pa.int16(),
@@ -71,10 +70,10 @@ def export(
 ) -> Exported:
     """Write a campaign's recipients in these states (in all, where none is named) into a file.
 
-    Columns: email, connection, status, attempts, code, reply, settled_at, next_attempt_at,
-    message_id; those of rejects: row, email, reason, detail. Moments are in UTC: timestamps in
-    Parquet, ISO 8601 in CSV. A few thousand rows are in memory at a time, and the file has its name
-    only when it is complete.
+    Columns: email, connection, reassigned_from, status, attempts, code, reply, settled_at,
+    next_attempt_at, message_id; those of rejects: row, email, reason, detail. Moments are in UTC:
+    timestamps in Parquet, ISO 8601 in CSV. A few thousand rows are in memory at a time, and the
+    file has its name only when it is complete.
 
     Raises LedgerError where there is no such campaign, the file exists (unless `overwrite`), its
     name ends in neither .csv nor .parquet, or it cannot be written.
@@ -97,7 +96,7 @@ def _check(path: Path, overwrite: bool) -> None:
 
 def _identifier(campaign: str, sender: str) -> Callable[[str], str]:
     """Address to Message-ID, as `mailsluice.message` writes it."""
-    domain = idna.encode(parse_mailbox(sender).domain, uts46=True).decode()
+    domain = ascii_domain(sender)
     return lambda email: message_id(campaign, email, domain)
 
 
@@ -105,10 +104,9 @@ def _recipients(
     fates: Fates, statuses: Collection[RecipientStatus], identify: Callable[[str], str]
 ) -> Iterator[pa.Table]:
     for rows in fates.recipients(statuses):
-        _, email, connection, status, attempts, code, reply, settled, following = _columns(rows)
+        _, email, *texts, settled, following = _columns(rows)
         moments = (_moments(one) for one in (settled, following))
-        ids = [identify(one) for one in email]
-        columns = [email, connection, status, attempts, code, reply, *moments, ids]
+        columns = [email, *texts, *moments, [identify(one) for one in email]]
         yield pa.table(dict(zip(_FATES.names, columns, strict=True)), schema=_FATES)
 
 

@@ -17,7 +17,7 @@ from mailsluice.message.attachments import read_attachments
 from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content
 from mailsluice.message.headers import address_field, field, fold, mailbox
-from mailsluice.message.identity import message_id
+from mailsluice.message.identity import ascii_domain, message_id
 from mailsluice.message.skeleton import mime_skeleton
 
 _SECOND = timedelta(seconds=1)
@@ -135,8 +135,7 @@ def _mailbox(name: str, value: str) -> Address:
     """Parsed, its domain in ASCII (RFC 5891), and known to fit into a header."""
     address = parse_mailbox(value)
     try:
-        domain = idna.encode(address.domain, uts46=True).decode()
-        ascii_address = Address(address.display_name, address.username, domain)
+        ascii_address = Address(address.display_name, address.username, ascii_domain(value))
         mailbox(ascii_address)
     except (idna.IDNAError, MessageError) as error:
         raise MessageError(

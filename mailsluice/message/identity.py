@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+import idna
+
+from mailsluice.campaign import parse_mailbox
+
+
+def ascii_domain(mailbox: str) -> str:
+    """The domain of `Name <user@example.com>` in ASCII (RFC 5891).
+
+    Raises ValueError where there is none, idna.IDNAError (a ValueError) where it cannot be encoded.
+    """
+    return idna.encode(parse_mailbox(mailbox).domain, uts46=True).decode()
+
 
 def message_id(campaign: str, email: str, domain: str) -> str:
     """The Message-ID of a campaign's mail to one address, angle brackets included.

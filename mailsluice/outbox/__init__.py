@@ -3,7 +3,7 @@
 from mailsluice.outbox.campaigns import CampaignRecord, Campaigns, RouteRecord
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database, default_url, home
-from mailsluice.outbox.outbox import Claimed, History, Outbox, Settled
+from mailsluice.outbox.outbox import Claimed, History, InDoubt, Outbox, Settled
 from mailsluice.outbox.suppressions import Suppressions
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Counts",
     "Database",
     "History",
+    "InDoubt",
     "Outbox",
     "RouteRecord",
     "Settled",

@@ -38,6 +38,16 @@ class CampaignRecord:
     invalid: int
     assignment_digest: str | None
 
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rows that are not in the audience, by reason."""
+        return {
+            "duplicate": self.duplicates,
+            "excluded": self.excluded,
+            "suppressed": self.suppressed,
+            "invalid": self.invalid,
+        }
+
 
 _PENDING = RecipientStatus.PENDING.value
 _COLUMNS = [campaigns.c[name] for name in CampaignRecord.__dataclass_fields__]

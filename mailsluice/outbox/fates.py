@@ -17,6 +17,7 @@ FATE_COLUMNS = (
     "id",
     "email",
     "connection",
+    "reassigned_from",
     "status",
     "attempts",
     "code",

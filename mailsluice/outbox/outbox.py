@@ -35,6 +35,15 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A recipient whose row says `sending`."""
+
+    connection: str
+    attempts: int
+    """Attempts made before this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """An attempt that was not accepted at once, to be kept."""
 
@@ -200,15 +209,15 @@ class Outbox:
         if rows:
             transaction.execute(statement, rows)
 
-    def in_doubt(self) -> dict[int, int]:
-        """The recipients that say `sending`, with the attempts made before.
+    def in_doubt(self) -> dict[int, InDoubt]:
+        """The recipients that say `sending`, by id.
 
         Where no run is sending, nobody knows what became of them: see the journal.
         """
-        query = sa.select(recipients.c.id, recipients.c.attempts)
+        query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts)
         with self._database.read() as connection:
             rows = connection.execute(query.where(self._mine, recipients.c.status == _SENDING))
-            return {row.id: row.attempts for row in rows}
+            return {row.id: InDoubt(row.connection, row.attempts) for row in rows}
 
     def columns(self) -> list[str]:
         """The names of the audience's columns: the variables of the message."""

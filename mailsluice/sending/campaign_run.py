@@ -114,7 +114,7 @@ class CampaignRun:
                 self.outbox.settle(transaction, recovery.settled)
                 self.outbox.release(transaction, recovery.released)
             logger.info(
-                "the last run died in the middle: %d messages had not gone out, of %d the reply is"
+                "left in the middle of sending: %d messages had not gone out, of %d the reply is"
                 " known, %d are uncertain",
                 len(recovery.released),
                 len(recovery.settled) - recovery.uncertain,
@@ -204,10 +204,13 @@ class CampaignRun:
     def cancel(self) -> None:
         """End the campaign for good: who waits for his mail does not get it.
 
-        Called when no connection is sending any more.
+        Called when no connection is sending any more. Raises CampaignBusyError where another run
+        has taken the campaign over meanwhile.
         """
-        self.outbox.cancel()
-        self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
+        self._lease.confirm()
+        self._settle_orphans()
+        if self.outbox.cancel():  # else it was complete before
+            self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
 
     def report(self) -> Report:
         """Record where the campaign stands now, and say so.
@@ -216,8 +219,7 @@ class CampaignRun:
         has taken the campaign over meanwhile: then it is not ours to judge.
         """
         self._lease.confirm()
-        orphans = self.outbox.in_doubt()  # of a claim whose commit a broken link did not confirm
-        self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
+        self._settle_orphans()
         counts = self.outbox.counts()
         if self.campaigns.get(self._campaign.name).status is not CampaignStatus.CANCELLED:
             status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
@@ -227,14 +229,17 @@ class CampaignRun:
             campaign=record.name,
             read_rows=record.read_rows,
             accepted=record.accepted,
-            rejected={
-                "duplicate": record.duplicates,
-                "excluded": record.excluded,
-                "suppressed": record.suppressed,
-                "invalid": record.invalid,
-            },
+            rejected=record.rejected,
             routes=[self._route_report(route, counts) for route in self.campaigns.routes(self.id)],
         )
+
+    def _settle_orphans(self) -> None:
+        """Decide about who is `sending` although no connection is.
+
+        Their claim, or what became of them, was in a commit that a broken link did not confirm.
+        """
+        orphans = self.outbox.in_doubt()
+        self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
 
     def _route_report(self, route: RouteRecord, counts: Counts) -> RouteReport:
         result = self._results.get(route.connection)

@@ -40,6 +40,7 @@ OpenSession = Callable[[Connection], Awaitable[Session]]
 _IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
 _POLL_SECONDS = 0.5
+_CANCEL_SECONDS = 0.05
 _POISON = 9  # what a recipient may cost before that counts as its own trouble: a session that had
 _FRESH, _PROVEN = 3, 1  # carried no mail before it counts for more than one that had
 _CLOSING = 421
@@ -124,7 +125,6 @@ class Courier:
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._sessions = 0
-        self._opening: set[asyncio.Future[Session]] = set()
         self._stopped = asyncio.Event()
         self._cost: Counter[int] = Counter()
         self.sent = 0
@@ -169,8 +169,6 @@ class Courier:
     def stop(self) -> None:
         """Give out no more mail; `run` returns when what is in flight is settled."""
         self._stopped.set()
-        for opening in self._opening:
-            opening.cancel()
         self._on_change()
 
     # Sessions
@@ -192,17 +190,17 @@ class Courier:
                 self._on_change()
 
     async def _open(self) -> Session | None:
-        """A session, unless the run stops meanwhile: there is no mail in it to wait for."""
+        """A session; None where the run stops meanwhile: there is no mail in it to wait for."""
         opening = asyncio.ensure_future(self._open_session(self._connection))
-        self._opening.add(opening)
+        stopped = asyncio.ensure_future(self._stopped.wait())
         try:
-            return await opening
-        except asyncio.CancelledError:
-            if self._stopping and opening.cancelled():
-                return None
-            raise
+            either: set[asyncio.Future[Any]] = {opening, stopped}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return opening.result() if opening.done() else None
         finally:
-            self._opening.discard(opening)
+            stopped.cancel()
+            if not opening.done():
+                await _abandon(opening)
 
     async def _is_worth_a_session(self) -> bool:
         """Wait until there is mail for one more session. False: there will be none."""
@@ -405,3 +403,14 @@ class Courier:
         self._serve()
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def _abandon(opening: asyncio.Future[Session]) -> None:
+    """End the opening of a session, however often it takes: wait_for of Python 3.11 swallows a
+    cancellation that comes together with its result.
+    """
+    while not opening.done():
+        opening.cancel()
+        await asyncio.wait({opening}, timeout=_CANCEL_SECONDS)
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abort()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.journal import Evidence
-from mailsluice.outbox import History, Settled
+from mailsluice.outbox import History, InDoubt, Settled
 from mailsluice.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.sending.decision import AFTER_UNCERTAIN
 from mailsluice.status import RecipientStatus
@@ -33,15 +33,15 @@ class Recovery:
 
 
 def recover(
-    in_doubt: Mapping[int, int], evidence: Evidence | None, policy: UncertainPolicy
+    in_doubt: Mapping[int, InDoubt], evidence: Evidence | None, policy: UncertainPolicy
 ) -> Recovery:
-    """Decide about each recipient in doubt (id to attempts before).
+    """Decide about each recipient in doubt, by id.
 
     The journal's evidence tells claimed from sent. Without evidence to be believed, all of them may
     have got the mail.
     """
     recovery = Recovery()
-    for recipient_id, attempts in in_doubt.items():
+    for recipient_id, row in in_doubt.items():
         if evidence is not None and recipient_id not in evidence.replies:
             recovery.released.append(recipient_id)
             continue
@@ -56,13 +56,13 @@ def recover(
             Settled(
                 recipient_id,
                 status,
-                attempts + 1,
+                row.attempts + 1,
                 code,
                 text,
                 delay_seconds=0.0 if status is RecipientStatus.DEFERRED else None,
-                history=History("", Phase.BODY, verdict)
-                if verdict is not Verdict.ACCEPTED
-                else None,
+                history=None
+                if verdict is Verdict.ACCEPTED
+                else History(row.connection, Phase.BODY, verdict),
             )
         )
     return recovery

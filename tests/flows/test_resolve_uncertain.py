@@ -45,7 +45,7 @@ async def test_an_export_of_those_in_doubt_goes_in_again_and_is_resolved(
     assert statuses(state) == {"sent": 1, "uncertain": 2}
     path = tmp_path / "doubt.csv"
     await export_campaign("spring-sale", str(path), statuses=["uncertain"])
-    path.write_text(path.read_text() + '"stranger@example.com","","",,,"",,,""\n')
+    path.write_text(path.read_text() + '"stranger@example.com","","","",,,"",,,""\n')
     final = await resolve_uncertain("spring-sale", "sent", path=str(path), return_state=True)
     assert final.message == (
         "2 recipients resolved as sent; 1 of the addresses are not uncertain recipients"

@@ -244,22 +244,46 @@ asyncio.run(send_campaign(json.loads(sys.argv[1]), return_state=True))
 """
 
 
-async def test_a_killed_run_is_finished_by_the_next_one(
-    tmp_path: Path, servers: Servers, state: Path
-) -> None:
-    campaign = document(write_csv(tmp_path / "r.csv", 1_000), throttle={"per_second": 400})
+def start(campaign: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Run a campaign in a process of its own."""
     environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value() or ""}
     command = [sys.executable, "-c", RUN, json.dumps(campaign)]
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    return subprocess.Popen(command, env=environment, start_new_session=True)
+
+
+async def end_in_the_middle(
+    process: subprocess.Popen[bytes], servers: Servers, number: signal.Signals
+) -> None:
+    """Send it a signal when 200 of its messages have arrived."""
     try:
         while sum(received(servers).values()) < 200:
             assert process.poll() is None
             await asyncio.sleep(0.01)
+        process.send_signal(number)
+        await asyncio.to_thread(process.wait, 60)
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
-    before = sum(received(servers).values())
-    assert before < 1_000
+    assert sum(received(servers).values()) < 1_000
+
+
+async def test_ctrl_c_finishes_what_is_in_flight(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    campaign = document(write_csv(tmp_path / "r.csv", 1_000), throttle={"per_second": 400})
+    await end_in_the_middle(start(campaign), servers, signal.SIGINT)
+    stored = Counter(status for _, _, status in rows(state))
+    arrived = sum(received(servers).values())
+    assert stored == {"sent": arrived, "pending": 1_000 - arrived}
+    assert (await run(campaign)).is_completed()
+    assert_each_got_it_once_over_its_connection(servers, state, 1_000)
+
+
+async def test_a_killed_run_is_finished_by_the_next_one(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    campaign = document(write_csv(tmp_path / "r.csv", 1_000), throttle={"per_second": 400})
+    await end_in_the_middle(start(campaign), servers, signal.SIGKILL)
     final = await run(campaign)
     assert final.is_completed(), final.message
     everybody = sent_to(servers)

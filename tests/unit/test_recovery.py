@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.journal import Evidence
+from mailsluice.outbox import InDoubt
 from mailsluice.sending.recovery import recover
 from mailsluice.status import RecipientStatus
 
@@ -47,7 +48,7 @@ def test_the_journal_decides_and_in_doubt_the_policy(
     known: dict[int, int | None] | None, policy: UncertainPolicy, status: RecipientStatus | None
 ) -> None:
     evidence = None if known is None else Evidence("j", known)
-    recovery = recover({7: 1}, evidence, policy)
+    recovery = recover({7: InDoubt("red", 1)}, evidence, policy)
     if status is None:
         assert (recovery.released, recovery.settled) == ([7], [])
         return
@@ -59,20 +60,23 @@ def test_the_journal_decides_and_in_doubt_the_policy(
 
 
 def test_what_was_not_accepted_is_kept_in_the_history() -> None:
-    recovery = recover({1: 0, 2: 0, 3: 0}, Evidence("j", {1: 250, 2: 450, 3: None}), HOLD)
+    recovery = recover(
+        dict.fromkeys((1, 2, 3), InDoubt("red", 0)), Evidence("j", {1: 250, 2: 450, 3: None}), HOLD
+    )
     kept = {one.id: one.history and one.history.verdict for one in recovery.settled}
     assert kept == {1: None, 2: "deferred", 3: "uncertain"}
+    assert {one.history.connection for one in recovery.settled if one.history} == {"red"}
 
 
 CODES = st.none() | st.integers(200, 599)
 
 
 @given(
-    st.dictionaries(st.integers(1, 50), st.integers(0, 5)),
+    st.dictionaries(st.integers(1, 50), st.builds(InDoubt, st.just("red"), st.integers(0, 5))),
     st.none() | st.dictionaries(st.integers(1, 50), CODES),
 )
 def test_everybody_is_decided_about_once_and_held_where_the_mail_may_have_arrived(
-    in_doubt: dict[int, int], replies: dict[int, int | None] | None
+    in_doubt: dict[int, InDoubt], replies: dict[int, int | None] | None
 ) -> None:
     evidence = None if replies is None else Evidence("j", replies)
     recovery = recover(in_doubt, evidence, HOLD)
