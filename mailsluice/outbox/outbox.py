@@ -6,22 +6,21 @@ reply. Whatever happens in between, a row never claims more than what is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database
+from mailsluice.outbox.many import as_parameter, fetch, rows_in
 from mailsluice.outbox.schema import attempts, campaigns, recipients, suppressions
 from mailsluice.status import RecipientStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A recipient that this run may send to: its row says `sending`."""
 
     id: int
@@ -52,8 +51,7 @@ class History:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of a claimed recipient."""
 
     id: int
@@ -88,7 +86,7 @@ class Outbox:
         """
         here = sa.and_(self._mine, recipients.c.connection == connection)
         due = (
-            sa.select(recipients.c.id)
+            self._claimable()
             .where(
                 here,
                 recipients.c.status == RecipientStatus.DEFERRED,
@@ -97,7 +95,7 @@ class Outbox:
             .order_by(recipients.c.next_attempt_at)
         )
         pending = (
-            sa.select(recipients.c.id)
+            self._claimable()
             .where(
                 here,
                 recipients.c.id > after_id,
@@ -108,46 +106,48 @@ class Outbox:
         claimed: list[Claimed] = []
         for query in (due, pending):
             while room := limit - len(claimed):
-                taken = self._take(transaction, query.limit(room))
-                claimed += [_claimed(row) for row in taken if row.status == _SENDING]
-                if len(taken) < room:
+                found = fetch(transaction, self._database, query.limit(room))
+                suppressed = [row[0] for row in found if row[-1]]
+                taken = sorted(Claimed(*row[:-1]) for row in found if not row[-1])
+                self._mark(transaction, (row.id for row in taken), RecipientStatus.SENDING)
+                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED)
+                claimed += taken
+                if len(found) < room:
                     break
         return claimed
 
-    def _take(self, transaction: sa.Connection, query: sa.Select[int]) -> list[sa.Row[Any]]:
-        if not self._database.is_sqlite:
-            query = query.with_for_update(skip_locked=True)
+    def _claimable(self) -> sa.Select[Any]:
+        """The fields of `Claimed`, and whether the address was suppressed since the launch."""
         now = self._database.now
         suppressed = sa.exists().where(suppressions.c.email == recipients.c.email)
-        age = now - sa.func.coalesce(recipients.c.first_attempt_at, now)
-        statement = (
-            sa.update(recipients)
-            .where(recipients.c.id.in_(query))
-            .values(
-                status=sa.case((suppressed, RecipientStatus.SUPPRESSED.value), else_=_SENDING),
-                next_attempt_at=None,
-            )
-            .returning(
-                recipients.c.id,
-                recipients.c.email,
-                recipients.c.variables,
-                recipients.c.attempts,
-                age.label("age_seconds"),
-                recipients.c.status,
-            )
+        query = sa.select(
+            recipients.c.id,
+            recipients.c.email,
+            recipients.c.variables,
+            recipients.c.attempts,
+            (now - sa.func.coalesce(recipients.c.first_attempt_at, now)).label("age_seconds"),
+            suppressed.label("is_suppressed"),
         )
-        return sorted(transaction.execute(statement), key=lambda row: row.id)
+        return query if self._database.is_sqlite else query.with_for_update(skip_locked=True)
+
+    def _mark(
+        self, transaction: sa.Connection, ids: Iterable[int], status: RecipientStatus
+    ) -> None:
+        rows = [(one,) for one in ids]
+        if rows:
+            given = rows_in(self._database, {"id": sa.BigInteger()})
+            statement = (
+                sa.update(recipients)
+                .where(recipients.c.id.in_(sa.select(given.c.id)))
+                .values(status=status.value, next_attempt_at=None)
+            )
+            transaction.execute(statement, as_parameter(rows))
 
     def settle(self, transaction: sa.Connection, settled: Sequence[Settled]) -> None:
         """Write what became of claimed recipients."""
         if not settled:
             return
-        if self._database.is_sqlite:
-            transaction.execute(self._settle_one(), [_parameters(one) for one in settled])
-        else:
-            columns = zip(*(_parameters(one).values() for one in settled), strict=True)
-            arrays = dict(zip(_PARAMETERS, map(list, columns), strict=True))
-            transaction.execute(self._settle_many(), arrays)
+        transaction.execute(self._settle(), as_parameter(_fields(one) for one in settled))
         history = [
             {
                 "recipient_id": one.id,
@@ -163,51 +163,37 @@ class Outbox:
         if history:
             transaction.execute(sa.insert(attempts).values(at=self._database.now), history)
 
-    def _settle_one(self) -> sa.Update:
-        return self._settle(
-            {name: sa.bindparam(f"p_{name}", type_=kind) for name, kind in _TYPES.items()}
-        )
-
-    def _settle_many(self) -> sa.Update:
-        rows = (
-            sa.func.unnest(
-                *(sa.bindparam(f"p_{name}", type_=ARRAY(kind)) for name, kind in _TYPES.items())
-            )
-            .table_valued(*(sa.column(name, kind) for name, kind in _TYPES.items()))
-            .render_derived(name="settled")
-        )
-        return self._settle(dict(rows.c.items()))
-
-    def _settle(self, value: Mapping[str, Any]) -> sa.Update:
+    def _settle(self) -> sa.Update:
+        value = rows_in(self._database, _TYPES).c
         now = self._database.now
-        delay = sa.type_coerce(value["delay_seconds"], sa.Double)
         return (
             sa.update(recipients)
             .where(
-                recipients.c.id == value["id"],
+                recipients.c.id == value.id,
                 sa.or_(*(recipients.c.status == one for one in (_SENDING, _UNCERTAIN))),
             )
             .values(
-                status=value["status"],
-                attempts=value["attempts"],
-                code=value["code"],
-                reply=value["reply"],
+                status=value.status,
+                attempts=value.attempts,
+                code=value.code,
+                reply=value.reply,
                 settled_at=now,
                 first_attempt_at=sa.func.coalesce(recipients.c.first_attempt_at, now),
-                next_attempt_at=now + delay,
+                next_attempt_at=now + value.delay_seconds,
             )
         )
 
     def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
         """Put claimed recipients back: their message cannot have reached a server."""
-        statement = (
-            sa.update(recipients)
-            .where(recipients.c.id == sa.bindparam("p_id"), recipients.c.status == _SENDING)
-            .values(status=RecipientStatus.PENDING.value)
-        )
-        rows = [{"p_id": one} for one in ids]
+        rows = [(one,) for one in ids]
         if rows:
-            transaction.execute(statement, rows)
+            given = rows_in(self._database, {"id": sa.BigInteger()})
+            statement = (
+                sa.update(recipients)
+                .where(recipients.c.id == given.c.id, recipients.c.status == _SENDING)
+                .values(status=RecipientStatus.PENDING.value)
+            )
+            transaction.execute(statement, as_parameter(rows))
 
     def in_doubt(self) -> dict[int, InDoubt]:
         """The recipients that say `sending`, by id.
@@ -275,19 +261,7 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "reply": sa.Text(),
     "delay_seconds": sa.Double(),
 }
-_PARAMETERS = tuple(f"p_{name}" for name in _TYPES)
 
 
-def _claimed(row: sa.Row[Any]) -> Claimed:
-    return Claimed(row.id, row.email, row.variables, row.attempts, row.age_seconds)
-
-
-def _parameters(one: Settled) -> dict[str, Any]:
-    return {
-        "p_id": one.id,
-        "p_status": one.status.value,
-        "p_attempts": one.attempts,
-        "p_code": one.code,
-        "p_reply": one.reply,
-        "p_delay_seconds": one.delay_seconds,
-    }
+def _fields(one: Settled) -> tuple[Any, ...]:
+    return (one.id, one.status, one.attempts, one.code, one.reply, one.delay_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_REPLY_BYTES = 65_536
@@ -18,8 +19,15 @@ class Reply(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What follows the code, undecodable bytes replaced."""
-        return self.raw.decode("utf-8", "replace")
+        """What follows the code; undecodable bytes, and NUL, which PostgreSQL refuses, replaced."""
+        return self.raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+@lru_cache(maxsize=256)  # servers say the same few things again and again
+def _whole(line: bytes) -> Reply | None:
+    """The reply that this line is by itself, if it is one."""
+    code = _CODES.get(line[:3])
+    return Reply(code, line[4:]) if code is not None and line[3:4] in b" " else None
 
 
 class ReplyParser:
@@ -51,6 +59,8 @@ class ReplyParser:
         return replies
 
     def _line(self, line: bytes) -> Reply | None:
+        if not self._lines and (whole := _whole(line)):
+            return whole
         code, separator, text = _CODES.get(line[:3]), line[3:4], line[4:]
         if code is None or separator not in b" -" or (self._lines and code != self._code):
             self.malformed = f"a malformed reply: {line[:200].decode('utf-8', 'replace')!r}"

@@ -79,3 +79,7 @@ def test_a_reply_without_end_is_malformed(data: bytes) -> None:
     parser = ReplyParser()
     assert parser.feed(data) == []
     assert parser.malformed is not None
+
+
+def test_its_text_is_one_that_every_database_takes() -> None:
+    assert Reply(550, b"no\x00such \xff").text == "no\ufffdsuch \ufffd"
