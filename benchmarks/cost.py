@@ -100,7 +100,7 @@ def _settled(row: Claimed, attempt: Attempt) -> Settled:
         connection="smtp-a",
         retries=Retry(),
         policy=UncertainPolicy.HOLD,
-        uniform=0.5,
+        chance=lambda: 0.5,
     )
 
 

@@ -5,8 +5,10 @@ from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database, default_url, home
 from mailsluice.outbox.outbox import Claimed, History, InDoubt, Outbox, Settled
 from mailsluice.outbox.suppressions import Suppressions
+from mailsluice.outbox.usages import Ask, Starts, Usages
 
 __all__ = [
+    "Ask",
     "CampaignRecord",
     "Campaigns",
     "Claimed",
@@ -17,7 +19,9 @@ __all__ = [
     "Outbox",
     "RouteRecord",
     "Settled",
+    "Starts",
     "Suppressions",
+    "Usages",
     "default_url",
     "home",
 ]

@@ -14,6 +14,7 @@ import alembic.migration
 import alembic.script
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -82,6 +83,12 @@ class Database:
         if self.is_sqlite:
             return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double())
         return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double())
+
+    def insert_ignoring(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """An insert that leaves rows alone whose key is there already."""
+        if self.is_sqlite:
+            return sqlite.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table).on_conflict_do_nothing()
 
     def _migrate(self) -> None:
         config = alembic.config.Config()

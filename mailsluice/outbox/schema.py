@@ -121,6 +121,14 @@ attempts = Table(
 )
 """History of what was not accepted at once."""
 
+usage = Table(
+    "usage",
+    metadata,
+    Column("key", Text, primary_key=True),  # whose limits: a connection's, a campaign's
+    Column("state", Text, nullable=False),  # JSON, see mailsluice.pacing.Usage
+)
+"""What was started under each limit, by all processes."""
+
 suppressions = Table(
     "suppressions",
     metadata,

@@ -24,7 +24,7 @@ class Suppressions:
 
         Returns how many are new.
         """
-        insert = _insert_ignoring(self._database.is_sqlite)
+        insert = self._database.insert_ignoring(suppressions)
         rows = [{"email": email, "reason": reason, "source": source} for email in emails]
         if not rows:
             return 0
@@ -44,11 +44,3 @@ class Suppressions:
                     query = sa.select(suppressions.c.email).where(suppressions.c.email.in_(part))
                     found.update(connection.execute(query).scalars())
         return emails.isin(found)
-
-
-def _insert_ignoring(is_sqlite: bool) -> sa.Insert:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    if is_sqlite:
-        return sqlite.insert(suppressions).on_conflict_do_nothing()
-    return postgresql.insert(suppressions).on_conflict_do_nothing()

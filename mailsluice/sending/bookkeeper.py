@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailsluice.errors import OutboxError
 from mailsluice.journal import Journal
-from mailsluice.outbox import Claimed, Database, Outbox, Settled
+from mailsluice.outbox import Ask, Claimed, Database, Outbox, Settled, Starts, Usages
 
 _Result = TypeVar("_Result")
 
@@ -50,12 +50,19 @@ class _Claim:
 
 
 @dataclass(slots=True)
+class _Reservation:
+    ask: Ask
+    answer: asyncio.Future[Starts]
+
+
+@dataclass(slots=True)
 class _Round:
     """What one transaction does."""
 
     settled: list[Settled] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
     claims: list[_Claim] = field(default_factory=list)
+    reservations: list[_Reservation] = field(default_factory=list)
     flushed: list[asyncio.Future[None]] = field(default_factory=list)
     is_in_doubt: bool = False
     """Whether it got as far as a commit."""
@@ -63,11 +70,12 @@ class _Round:
     """What it claimed then."""
 
     def __bool__(self) -> bool:
-        return bool(self.settled or self.released or self.claims or self.flushed)
+        work = self.settled or self.released or self.claims or self.reservations
+        return bool(work or self.flushed)
 
 
 class Bookkeeper:
-    """Claims, records and releases recipients of one campaign, in group commits.
+    """Claims, records and releases recipients of one campaign, reserves starts: in group commits.
 
     All methods are called on the event loop it was made on, except where said otherwise.
     """
@@ -81,6 +89,7 @@ class Bookkeeper:
         self._database = database
         self._outbox = outbox
         self._journal = journal
+        self._usages = Usages(database)
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._next = _Round()
@@ -107,6 +116,16 @@ class Bookkeeper:
             if self.failure:
                 raise self.failure
             self._next.claims.append(_Claim(connection, limit, answer))
+        self._wake.set()
+        return await answer
+
+    async def reserve(self, ask: Ask) -> Starts:
+        """Report to the limits' common memory, and get starts."""
+        answer: asyncio.Future[Starts] = self._loop.create_future()
+        with self._lock:
+            if self.failure:
+                raise self.failure
+            self._next.reservations.append(_Reservation(ask, answer))
         self._wake.set()
         return await answer
 
@@ -152,13 +171,13 @@ class Bookkeeper:
                 return
 
     def _commit(self, round_: _Round) -> None:
-        batches = self._with_patience(lambda: self._transact(round_))
+        batches, starts = self._with_patience(lambda: self._transact(round_))
         for claim, batch in zip(round_.claims, batches, strict=True):
             new = max((row.id for row in batch.rows if not row.attempts), default=0)
             self._cursors[claim.connection] = max(new, self._cursors.get(claim.connection, 0))
-        self._loop.call_soon_threadsafe(self._committed, round_, batches)
+        self._loop.call_soon_threadsafe(self._committed, round_, batches, starts)
 
-    def _transact(self, round_: _Round) -> list[Batch]:
+    def _transact(self, round_: _Round) -> tuple[list[Batch], list[Starts]]:
         """One try. Where an earlier one got as far as its commit, that may have been made although
         it failed: then nothing of it is done twice, and its claims are taken back first.
         """
@@ -175,7 +194,9 @@ class Bookkeeper:
             batches = [self._claim(transaction, one) for one in round_.claims]
             round_.is_in_doubt = True
             round_.claimed += [row.id for batch in batches for row in batch.rows]
-        return batches
+            # Last: others may wait for the same limits' rows until the commit.
+            starts = self._usages.reserve(transaction, [one.ask for one in round_.reservations])
+        return batches, starts
 
     def _claim(self, transaction: sa.Connection, claim: _Claim) -> Batch:
         if claim.answer.cancelled():
@@ -189,13 +210,16 @@ class Bookkeeper:
             self._cursors[claim.connection] = _NOBODY_IS_PENDING
         return Batch(rows, due)
 
-    def _committed(self, round_: _Round, batches: list[Batch]) -> None:
+    def _committed(self, round_: _Round, batches: list[Batch], starts: list[Starts]) -> None:
         self._journal.forget(one.id for one in round_.settled)
         for claim, batch in zip(round_.claims, batches, strict=True):
             if claim.answer.cancelled():
                 self.release(row.id for row in batch.rows)
             else:
                 claim.answer.set_result(batch)
+        for reservation, given in zip(round_.reservations, starts, strict=True):
+            if not reservation.answer.cancelled():
+                reservation.answer.set_result(given)
         for flushed in round_.flushed:
             if not flushed.cancelled():
                 flushed.set_result(None)
@@ -232,6 +256,7 @@ class Bookkeeper:
         def tell() -> None:
             for one in (round_, later):
                 waiting: list[asyncio.Future[Any]] = [claim.answer for claim in one.claims]
+                waiting += [reservation.answer for reservation in one.reservations]
                 for future in waiting + one.flushed:
                     if not future.done():
                         future.set_exception(error)

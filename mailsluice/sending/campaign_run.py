@@ -7,7 +7,7 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.message import CompiledMessage
 from mailsluice.outbox import CampaignRecord, Campaigns, Counts, Database, Outbox, RouteRecord
 from mailsluice.outbox.reassignment import reassign
-from mailsluice.pacing import Pacer, limits, shared
+from mailsluice.pacing import Rules, limits, shared
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.courier import Courier, OpenSession, Settings
@@ -104,7 +104,6 @@ class CampaignRun:
         self.on_hold = False
         """Whether to send nothing for the time being; what is in flight is finished."""
         shares = campaign.shares()
-        self._total_pacer = Pacer(limits(campaign.throttle))
         self._share_limits = shared(campaign.throttle, shares)
         self._lease.on_lost(self.stop)
 
@@ -147,9 +146,10 @@ class CampaignRun:
             message,
             self._bookkeeper,
             self._journal,
+            holder=f"{self._journal.id} {connection.name}",
             open_session=open_session,
+            rules=self._rules(connection),
             may_send=self._may_send,
-            pacers=self._pacers(connection),
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
         self._couriers[connection.name] = courier
@@ -167,10 +167,18 @@ class CampaignRun:
     def _may_send(self) -> bool:
         return not self.on_hold and self._lease.held()
 
-    def _pacers(self, connection: Connection) -> Sequence[Pacer]:
-        own = (*limits(connection), *self._share_limits.get(connection.name, ()))
-        pacers = [Pacer(own)] if own else []
-        return [*pacers, self._total_pacer] if limits(self._campaign.throttle) else pacers
+    def _rules(self, connection: Connection) -> dict[str, Rules]:
+        """The limits of a connection, by the key that all who fall under them share.
+
+        A campaign's share below one message a window is one in a longer window: so its limit has to
+        hold for all of it as well.
+        """
+        share = self._share_limits.get(connection.name, ())
+        return {
+            f"connection {connection.name}": Rules(limits(connection)),
+            f"campaign {self.id}": Rules(limits(self._campaign.throttle)),
+            f"campaign {self.id} {connection.name}": Rules(share),
+        }
 
     def stop(self) -> None:
         """Finish what is in flight, then end; may be called from any thread."""

@@ -1,4 +1,4 @@
-"""The send loop of one connection: hands recipients to sessions, paced, and records the outcomes.
+"""The sessions of one connection, and what their outcomes mean for recipients and connection.
 
 Everything here runs on one event loop, and nothing in it waits for the outbox.
 """
@@ -10,36 +10,32 @@ import contextlib
 import math
 import random
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.envelope import Envelope
-from mailsluice.errors import MessageError
 from mailsluice.journal import Journal
 from mailsluice.message import CompiledMessage
-from mailsluice.outbox import Claimed, Settled
+from mailsluice.outbox import Claimed
 from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
-from mailsluice.pacing import Pacer
+from mailsluice.pacing import Rules
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.decision import settle
+from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
+from mailsluice.sending.starts import StartStock
 from mailsluice.sending.stock import Stock
 from mailsluice.sending.suspects import Suspects
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
-from mailsluice.status import RecipientStatus
 
 OpenSession = Callable[[Connection], Awaitable[Session]]
 
-_IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
-_POLL_SECONDS = 0.5
 _CANCEL_SECONDS = 0.05
 _POISON = 9  # what a recipient may cost before that counts as its own trouble: a session that had
 _FRESH, _PROVEN = 3, 1  # carried no mail before it counts for more than one that had
@@ -63,8 +59,8 @@ class _SessionFeed:
     __slots__ = ("_settled", "blames", "carried", "dot", "is_over", "next", "next_nowait")
 
     def __init__(self, courier: Courier) -> None:
-        self.next = courier.next
-        self.next_nowait = courier.next_nowait
+        self.next = courier.dispatch.next
+        self.next_nowait = courier.dispatch.next_nowait
         self.dot = courier.dot
         self._settled = courier.settled
         self.carried = False
@@ -88,30 +84,26 @@ class Courier:
         bookkeeper: Bookkeeper,
         journal: Journal,
         *,
+        holder: str,
         open_session: OpenSession,
+        rules: Mapping[str, Rules] | None = None,
         may_send: Callable[[], bool] = lambda: True,
-        pacers: Sequence[Pacer] = (),
         settings: Settings | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        """`rules` are the limits it falls under, by the key that others share with it; `holder`
+        tells it from those.
+        """
         self._connection = connection
-        self._message = message
         self._bookkeeper = bookkeeper
         self._journal = journal
         self._open_session = open_session
-        self._may_send = may_send
-        self._pacers = pacers
         self._settings = settings or Settings()
         self._clock = clock
         self._chance = chance
-        self._health = Health(
-            connection.name,
-            self._settings.breaker,
-            limit_per_second=min((one.per_second for one in pacers), default=math.inf),
-            clock=clock,
-            chance=chance,
-        )
+        self._starts = StartStock(holder, bookkeeper, clock=clock, changed=self._on_change)
+        self._health = Health(connection.name, self._settings.breaker, clock=clock, chance=chance)
         self._suspects = Suspects()
         self._stock = Stock(
             connection.name,
@@ -120,15 +112,24 @@ class Courier:
             clock=clock,
             changed=self._on_change,
         )
-        self._in_flight: dict[int, Claimed] = {}
-        self._waiters: deque[asyncio.Future[Envelope | None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self.dispatch = Dispatch(
+            message,
+            bookkeeper,
+            self._stock,
+            self._starts,
+            self._health.slowdown,
+            has_ended=self._has_ended,
+            may_send=may_send,
+            clock=clock,
+        )
+        self._workers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._sessions = 0
         self._stopped = asyncio.Event()
         self._cost: Counter[int] = Counter()
         self.sent = 0
         """Messages accepted so far."""
+        self._follow(rules or {})
 
     @property
     def down(self) -> str | None:
@@ -141,37 +142,58 @@ class Courier:
         What was claimed and not sent to is given back. Raises OutboxError where outcomes cannot be
         recorded any more.
         """
-        workers = [
-            asyncio.ensure_future(self._work()) for _ in range(self._connection.max_sessions)
-        ]
-        everything = asyncio.gather(*workers)
         stopped = asyncio.ensure_future(self._stopped.wait())
+        self._hire()
         try:
-            either: set[asyncio.Future[Any]] = {everything, stopped}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if self._stopping:
-                await asyncio.wait({everything}, timeout=self._settings.stop_seconds)
-            if everything.done():
-                everything.result()
+            while self._workers and not self._stopping:
+                await asyncio.wait({*self._workers, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                self._dismiss()
+            if self._workers:
+                await asyncio.wait(self._workers, timeout=self._settings.stop_seconds)
+                self._dismiss()
             if self._suspects and not self._stopping:
                 self._give_up()
         finally:
             self._stopped.set()
             stopped.cancel()
-            everything.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for worker in self._workers:
+                worker.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
             self._put_back_suspects()
             await self._stock.close()
+            await self._starts.close()
         await self._bookkeeper.flush()
-        if self._stock.failure:
-            raise self._stock.failure
+        if self.dispatch.failure:
+            raise self.dispatch.failure
 
     def stop(self) -> None:
         """Give out no more mail; `run` returns when what is in flight is settled."""
         self._stopped.set()
         self._on_change()
 
+    def update(self, connection: Connection, rules: Mapping[str, Rules]) -> None:
+        """Another number of sessions, other limits: from the next session, the next message on."""
+        self._connection = connection
+        self._follow(rules)
+        if not self._stopping:
+            self._hire()
+        self._on_change()
+
+    def _follow(self, rules: Mapping[str, Rules]) -> None:
+        self._starts.follow(rules)
+        self._health.slowdown.limit_per_second = self._starts.per_second
+
     # Sessions
+
+    def _hire(self) -> None:
+        """A worker a session; those beyond the limit find nothing to do."""
+        for _ in range(len(self._workers), self._connection.max_sessions):
+            self._workers.add(asyncio.ensure_future(self._work()))
+
+    def _dismiss(self) -> None:
+        for worker in [one for one in self._workers if one.done()]:
+            self._workers.remove(worker)
+            worker.result()
 
     async def _work(self) -> None:
         """Open one session after the other, while there is mail."""
@@ -204,54 +226,21 @@ class Courier:
 
     async def _is_worth_a_session(self) -> bool:
         """Wait until there is mail for one more session. False: there will be none."""
-        while not self._is_over:
+        while not self.dispatch.is_over:
             now = self._clock()
-            mail_at = self._mail_at(now)
+            mail_at = self.dispatch.mail_at(now)
             if len(self._stock):
                 mail_at -= _LOGIN_SECONDS
             ready_at = max(mail_at, self._health.session_at(self._sessions))
-            if ready_at <= now and self._sessions < len(self._stock):
+            most = min(len(self._stock), self._connection.max_sessions)
+            if ready_at <= now and self._sessions < most:
                 return True
             timeout = ready_at - now if now < ready_at < math.inf else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout)
         return False
 
-    # The feed
-
-    async def next(self) -> Envelope | None:
-        if not self._waiters and (envelope := self.next_nowait()):
-            return envelope
-        waiter: asyncio.Future[Envelope | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        self._serve()
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and (given := waiter.result()):
-                self._stock.put_back(self._landed(given))
-            raise
-
-    def next_nowait(self) -> Envelope | None:
-        while not (self._stopping or self.down):
-            now = self._clock()
-            if self._pace(now) > now:
-                return None
-            row = self._stock.take()
-            if row is None:
-                return None
-            try:
-                envelope = self._message.render(row.id, row.email, orjson.loads(row.variables))
-            except MessageError as error:
-                failed = RecipientStatus.FAILED
-                self._bookkeeper.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
-                continue
-            for pacer in self._pacers:
-                pacer.started(now)
-            self._health.slowdown.started(now)
-            self._in_flight[row.id] = row
-            return envelope
-        return None
+    # Outcomes
 
     def dot(self, envelope: Envelope) -> None:
         self._journal.dot(envelope.recipient_id)
@@ -259,16 +248,8 @@ class Courier:
     def settled(self, envelope: Envelope, attempt: Attempt, feed: _SessionFeed) -> None:
         if attempt.phase is Phase.BODY and attempt.code is not None:
             self._journal.reply(envelope.recipient_id, attempt.code)
-        self._book(self._landed(envelope), attempt, feed)
-        if self._waiters:
-            self._serve()
-
-    def _landed(self, envelope: Envelope) -> Claimed:
-        if self._pacers:
-            now = self._clock()
-            for pacer in self._pacers:
-                pacer.finished(now)
-        return self._in_flight.pop(envelope.recipient_id)
+        self._book(self.dispatch.landed(envelope), attempt, feed)
+        self.dispatch.serve()
 
     def _book(self, row: Claimed, attempt: Attempt, feed: _SessionFeed) -> None:
         outcome = classify(attempt)
@@ -338,69 +319,22 @@ class Courier:
             connection=self._connection.name,
             retries=self._settings.retry,
             policy=self._settings.uncertain,
-            uniform=self._chance(),
+            chance=self._chance,
         )
         self._bookkeeper.settle(settled)
         self.sent += verdict is Verdict.ACCEPTED
         if settled.delay_seconds is not None:
             self._stock.expect(settled.delay_seconds)
 
-    # Waiting
-
     @property
     def _stopping(self) -> bool:
         return self._stopped.is_set()
 
-    @property
-    def _is_over(self) -> bool:
-        if self._stopping or self.down or self._stock.failure:
-            return True
-        return not self._in_flight and self._stock.is_exhausted
-
-    def _pace(self, now: float) -> float:
-        if not self._may_send():
-            return now + _POLL_SECONDS
-        ready = max(now, self._health.slowdown.next_at)
-        for pacer in self._pacers:
-            ready = max(ready, pacer.ready_at(now))
-        if ready == math.inf and not self._in_flight:
-            return now + _POLL_SECONDS  # another connection's reply makes room: nobody tells us
-        return ready
-
-    def _mail_at(self, now: float) -> float:
-        """When the next message may go, as far as that is known."""
-        if len(self._stock):
-            return self._pace(now)
-        self._stock.refill()
-        return max(now, self._stock.due_at)
-
-    def _serve(self) -> None:
-        """Give waiting sessions their mail, or tell them to end."""
-        while self._waiters:
-            if self._waiters[0].done():  # its session is gone
-                self._waiters.popleft()
-                continue
-            envelope = self.next_nowait()
-            if envelope is None and not self._is_idle():
-                return
-            self._waiters.popleft().set_result(envelope)
-
-    def _is_idle(self) -> bool:
-        """Whether sessions should end rather than wait; else a timer serves them in time."""
-        if self._is_over:
-            return True
-        now = self._clock()
-        mail_at = self._mail_at(now)
-        if mail_at < math.inf:
-            if mail_at - now > _IDLE_SECONDS:
-                return True
-            if self._timer:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(mail_at - now, self._serve)
-        return False
+    def _has_ended(self) -> bool:
+        return self._stopped.is_set() or self._health.breaker.down is not None
 
     def _on_change(self) -> None:
-        self._serve()
+        self.dispatch.serve()
         self._changed.set()
         self._changed = asyncio.Event()
 

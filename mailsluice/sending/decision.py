@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mailsluice import retry
 from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.outbox import Claimed, History, Settled
@@ -23,17 +25,17 @@ def settle(
     connection: str,
     retries: Retry,
     policy: UncertainPolicy,
-    uniform: float,
+    chance: Callable[[], float],
 ) -> Settled:
     """The new state of a recipient after an attempt with this verdict.
 
-    `uniform` is a number from [0, 1), for the jitter of the next attempt.
+    `chance` gives numbers from [0, 1), for the jitter of the next attempt.
     """
     status, delay = _SIMPLE.get(verdict), None
     if status is None and verdict is Verdict.UNCERTAIN:
         status = AFTER_UNCERTAIN[policy]
     if status is None or status is RecipientStatus.DEFERRED:
-        again = retry.decide(row.attempts + 1, row.age_seconds, retries, uniform)
+        again = retry.decide(row.attempts + 1, row.age_seconds, retries, chance())
         status = RecipientStatus.DEFERRED if again else RecipientStatus.FAILED
         delay = again.delay_seconds if again else None
     return Settled(

@@ -25,7 +25,6 @@ class Health:
         connection: str,
         settings: BreakerSettings,
         *,
-        limit_per_second: float,
         clock: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
@@ -34,7 +33,7 @@ class Health:
         self._chance = chance
         self._crowded_until = -math.inf
         self.breaker = Breaker(settings)
-        self.slowdown = Slowdown(limit_per_second)
+        self.slowdown = Slowdown()
 
     @property
     def down(self) -> str | None:

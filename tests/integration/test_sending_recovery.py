@@ -272,7 +272,7 @@ async def test_waiting_for_a_deferred_recipient_outlives_idle_sessions(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sessions end meanwhile; a new one is opened when its time has come."""
-    monkeypatch.setattr("mailsluice.sending.courier._IDLE_SECONDS", 0.001)
+    monkeypatch.setattr("mailsluice.sending.dispatch._IDLE_SECONDS", 0.001)
     later = {"first_delay_seconds": 1, "max_delay_seconds": 1}
     document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(3)], retry=later)
     with SmtpServer() as server:

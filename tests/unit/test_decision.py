@@ -48,7 +48,7 @@ def test_an_attempt_settles_its_row(
         connection="red",
         retries=RETRY,
         policy=policy,
-        uniform=0.5,
+        chance=lambda: 0.5,
     )
     assert (settled.id, settled.status, settled.delay_seconds) == (7, status, delay)
     assert settled.attempts == before + 1

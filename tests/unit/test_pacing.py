@@ -1,18 +1,23 @@
-"""Trailing windows that hold at the server, whatever the network does."""
+"""Trailing windows that hold at the server, whoever sends and whatever the network does."""
 
 from __future__ import annotations
 
+import heapq
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
+from itertools import count, pairwise
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.pacing import Limit, Pacer, limits, shared
+from mailsluice.pacing import Cap, DatabaseClock, Limit, Rules, Usage, give_out, limits, shared
+
+LEASE = 30.0
+HORIZON = 0.25
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,91 @@ class Rates:
     per_day: int | None = None
 
 
+@dataclass
+class Sender:
+    """One holder: what it was given, what is on its way."""
+
+    name: str
+    starts: list[float] = field(default_factory=list)
+    in_flight: int = 0
+    replies: list[float] = field(default_factory=list)
+    ask_at: float = 0.0
+    wake: int = 0
+    """The ticket of its next waking up; others in the queue are old."""
+
+
+@dataclass
+class World:
+    """Senders under the same rules, a server that notes when each message arrives.
+
+    A message takes `trips[i]` seconds to the server and back; a sender wakes up `late[i]` late.
+    """
+
+    rules: Rules
+    trips: list[tuple[float, float]]
+    sessions: int = 10
+    late: list[float] = field(default_factory=lambda: [0.0])
+    usage: Usage = field(default_factory=Usage)
+    now: float = 1_000_000.0
+    arrivals: list[float] = field(default_factory=list)
+
+    def send(self, messages: int, names: list[str], *, killed: bool = False) -> None:
+        """All of them send, until so many have arrived; then they close, unless killed."""
+        senders = [Sender(name) for name in names]
+        events: list[tuple[float, int, Sender, bool]] = []
+        ticket = count()
+        for sender in senders:
+            sender.wake = next(ticket)
+            heapq.heappush(events, (self.now, sender.wake, sender, False))
+        sent = 0
+        while events and (sent < messages or any(one.in_flight for one in senders)):
+            self.now, number, sender, is_reply = heapq.heappop(events)
+            if not is_reply and number != sender.wake:
+                continue
+            if is_reply:
+                sender.in_flight -= 1
+                sender.replies.append(self.now)
+                if not sender.starts:
+                    sender.ask_at = self.now
+            self._ask(sender)
+            while (
+                sent < messages
+                and sender.in_flight < self.sessions
+                and sender.starts
+                and sender.starts[0] <= self.now
+            ):
+                sender.starts.pop(0)
+                sender.in_flight += 1
+                there, back = self.trips[sent % len(self.trips)]
+                sent += 1
+                self.arrivals.append(self.now + there)
+                reply = (self.now + there + back, next(ticket), sender, True)
+                heapq.heappush(events, reply)
+            if sent < messages and sender.in_flight < self.sessions:
+                wake = sender.starts[0] if sender.starts else sender.ask_at
+                wake = max(wake, self.now + 1e-4) + self.late[sent % len(self.late)]
+                sender.wake = next(ticket)
+                heapq.heappush(events, (wake, sender.wake, sender, False))
+
+        for sender in () if killed else senders:
+            self.usage.report(sender.name, 0, self.now, sender.replies, self.rules)
+
+    def _ask(self, sender: Sender) -> None:
+        low = not sender.starts or sender.starts[-1] < self.now + HORIZON / 2
+        if not low or self.now < sender.ask_at:
+            return
+        self.usage = Usage.from_json(orjson.loads(orjson.dumps(self.usage.to_json())))
+        open_ = len(sender.starts) + sender.in_flight
+        until = self.now + LEASE
+        self.usage.report(sender.name, open_, until, sender.replies, self.rules)
+        self.usage.expire(self.now, self.rules)
+        starts, next_at = give_out([(self.usage, self.rules)], self.now, self.now + HORIZON, 1_000)
+        self.usage.report(sender.name, open_ + len(starts), until, (), self.rules)
+        sender.replies = []
+        sender.starts += starts
+        sender.ask_at = self.now + 0.1 if next_at == math.inf else next_at - HORIZON
+
+
 def most_in_a_window(arrivals: list[float], window: float) -> int:
     """The most arrivals in any trailing window (t - window, t]."""
     arrivals = sorted(arrivals)
@@ -31,95 +121,191 @@ def most_in_a_window(arrivals: list[float], window: float) -> int:
     )
 
 
-def simulate(
-    pacer: Pacer, count: int, trips: list[tuple[float, float]], sessions: int, late: list[float]
-) -> tuple[list[float], float]:
-    """Send `count` messages over so many sessions; the arrivals at the server, and the end.
-
-    A message takes `trips[i]` seconds to the server and back; a wake-up is `late[i]` seconds late.
-    """
-    now, sent = 0.0, 0
-    arrivals: list[float] = []
-    replies: list[float] = []
-    while sent < count or replies:
-        ready = pacer.ready_at(now) if sent < count and len(replies) < sessions else math.inf
-        if replies and min(replies) <= ready:
-            now = max(now, min(replies))
-            replies.remove(min(replies))
-            pacer.finished(now)
-            continue
-        now = ready + (late[sent % len(late)] if ready > now else 0.0)
-        there, back = trips[sent % len(trips)]
-        pacer.started(now)
-        arrivals.append(now + there)
-        replies.append(now + there + back)
-        sent += 1
-    return arrivals, now
-
-
 limit = st.builds(Limit, st.integers(1, 50), st.sampled_from([1.0, 5.0, 60.0]))
 second = st.floats(0, 3, allow_nan=False)
+trips = st.lists(st.tuples(second, second), min_size=1, max_size=20)
+names = st.sampled_from([["a"], ["a", "b"], ["a", "b", "c"]])
 
 
 @given(
     st.lists(limit, min_size=1, max_size=3),
-    st.lists(st.tuples(second, second), min_size=1, max_size=20),
+    trips,
     st.integers(1, 10),
     st.lists(st.floats(0, 0.5), min_size=1, max_size=5),
+    names,
 )
 def test_no_trailing_window_ever_holds_more_than_its_limit(
-    limits: list[Limit], trips: list[tuple[float, float]], sessions: int, late: list[float]
+    limits: list[Limit],
+    trips: list[tuple[float, float]],
+    sessions: int,
+    late: list[float],
+    names: list[str],
 ) -> None:
-    arrivals, _ = simulate(Pacer(limits), 120, trips, sessions, late)
+    world = World(Rules(tuple(limits)), trips, sessions, late)
+    world.send(100, names)
     for one in limits:
-        assert most_in_a_window(arrivals, one.window_seconds) <= one.count
+        assert most_in_a_window(world.arrivals, one.window_seconds) <= one.count
 
 
+@given(st.lists(limit, min_size=1, max_size=2), trips, st.integers(1, 40), st.floats(0, 90))
+def test_a_killed_sender_leaves_no_room_for_more_than_the_limit(
+    limits: list[Limit], trips: list[tuple[float, float]], messages: int, pause: float
+) -> None:
+    world = World(Rules(tuple(limits)), trips)
+    world.send(messages, ["killed"], killed=True)
+    world.now += pause
+    world.send(60, ["heir"])
+    for one in limits:
+        assert most_in_a_window(world.arrivals, one.window_seconds) <= one.count
+
+
+@given(limit, limit, trips)
+def test_another_limit_while_mail_is_sent_holds_from_then_on(
+    before: Limit, after: Limit, trips: list[tuple[float, float]]
+) -> None:
+    world = World(Rules((before,)), trips)
+    world.send(60, ["a"])
+    world.rules = Rules((before, after))
+    changed = len(world.arrivals)
+    world.send(60, ["a"])
+    assert most_in_a_window(world.arrivals, before.window_seconds) <= before.count
+    assert most_in_a_window(world.arrivals[changed:], after.window_seconds) <= after.count
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]])
 @pytest.mark.parametrize(
-    ("count", "window", "messages"),
+    ("limit", "window", "messages"),
     [
         (1, 60.0, 50),  # one a minute
         (10, 1.0, 300),
         (500, 60.0, 2_000),
-        (6_000, 3_600.0, 20_000),
-        (1_000, 1.0, 20_000),
+        (6_000, 3_600.0, 8_000),
+        (1_000, 1.0, 8_000),
+        (5_000, 1.0, 20_000),
     ],
 )
 def test_a_limit_is_used_to_98_percent_while_there_is_mail(
-    count: int, window: float, messages: int
+    limit: int, window: float, messages: int, names: list[str]
 ) -> None:
-    arrivals, _ = simulate(Pacer([Limit(count, window)]), messages, [(5e-4, 5e-4)], 20, [0.001])
-    ideal = (messages - 1) * window / count
-    assert ideal / (arrivals[-1] - arrivals[0]) >= 0.98
+    world = World(Rules((Limit(limit, window),)), [(5e-4, 5e-4)], 20, [0.001])
+    world.send(messages, names)
+    ideal = (messages - 1) * window / limit
+    assert ideal / (max(world.arrivals) - min(world.arrivals)) >= 0.98
 
 
 def test_messages_are_spaced_evenly_rather_than_sent_in_bursts() -> None:
-    arrivals, _ = simulate(Pacer([Limit(100, 60.0)]), 300, [(0.0, 0.001)], 4, [0.0])
-    gaps = [b - a for a, b in pairwise(arrivals)]
+    world = World(Rules((Limit(100, 60.0),)), [(0.0, 0.001)])
+    world.send(300, ["a"])
+    gaps = [b - a for a, b in pairwise(world.arrivals)]
     assert min(gaps) > 0.5 * 0.6
 
 
-def test_without_limits_a_message_may_always_go() -> None:
-    pacer = Pacer([])
-    for _ in range(1_000):
-        assert pacer.ready_at(7.0) == 7.0
-        pacer.started(7.0)
+def test_without_rules_a_message_may_always_go() -> None:
+    assert give_out([], 7.0, 7.0, 1_000) == ([7.0] * 1_000, 7.0)
 
 
-def test_a_message_in_flight_keeps_its_place_until_its_reply() -> None:
-    pacer = Pacer([Limit(1, 1.0)])
-    pacer.started(0.0)
-    assert pacer.ready_at(100.0) == math.inf
-    pacer.finished(100.0)
-    assert pacer.ready_at(100.0) == pytest.approx(101.0)
+def test_under_several_rules_the_lowest_binds_and_none_is_exceeded() -> None:
+    usages = [(Usage(), Rules((Limit(10, 1.0),))), (Usage(), Rules((Limit(3, 1.0),)))]
+    starts, _ = give_out(usages, 100.0, 100.9, 50)
+    assert len(starts) == 3
 
 
-def test_memory_stays_bounded_for_a_large_daily_limit() -> None:
-    pacer = Pacer([Limit(10_000_000, 86_400.0)])
-    for i in range(50_000):
-        pacer.started(i * 0.01)
-        pacer.finished(i * 0.01)
-    assert len(pacer._windows[0].buckets) <= 2_001
+def test_two_connections_share_what_their_campaign_may_send_without_loss() -> None:
+    """Each asks ahead for its own share: neither takes slots from the other."""
+    total = Usage()
+    shares = {"a": (Usage(), Rules((Limit(70, 1.0),))), "b": (Usage(), Rules((Limit(30, 1.0),)))}
+    given = {"a": 0, "b": 0}
+    for step in range(100):
+        now = 50.0 + step * 0.1
+        for name, share in shares.items():
+            starts, _ = give_out([share, (total, Rules((Limit(100, 1.0),)))], now, now + 0.25, 99)
+            given[name] += len(starts)
+            for usage, rules in (share, (total, Rules((Limit(100, 1.0),)))):
+                usage.report(name, 0, now + LEASE, starts, rules)  # replied to at once
+                usage.expire(now, rules)
+    assert given["a"] / 10.1 == pytest.approx(70, rel=0.03)
+    assert given["b"] / 10.1 == pytest.approx(30, rel=0.03)
+
+
+def test_an_open_start_keeps_its_place_until_its_reply() -> None:
+    usage, rules = Usage(), Rules((Limit(1, 1.0),))
+    starts, next_at = give_out([(usage, rules)], 100.0, 110.0, 10)
+    assert (len(starts), next_at) == (1, math.inf)
+    usage.report("a", 1, 130.0, (), rules)
+    assert give_out([(usage, rules)], 120.0, 130.0, 10) == ([], math.inf)
+    usage.report("a", 0, 150.0, [120.0], rules)
+    starts, _ = give_out([(usage, rules)], 120.0, 130.0, 10)
+    assert starts == [pytest.approx(121.0, abs=0.01)]
+
+
+def test_what_is_given_back_can_be_used_at_once() -> None:
+    usage, rules = Usage(), Rules((Limit(100, 60.0),))
+    starts, _ = give_out([(usage, rules)], 0.0, 20.0, 30)
+    usage.report("a", len(starts), 30.0, (), rules)
+    usage.report("a", 0, 30.0, (), rules)
+    assert give_out([(usage, rules)], 0.1, 20.0, 1)[0] == [pytest.approx(0.1)]
+
+
+def test_a_cap_ends_a_day_and_the_next_day_has_its_own() -> None:
+    day = [Cap(0.0, 86_400.0, 3), Cap(86_400.0, 172_800.0, 5)]
+    usage, rules = Usage(), Rules(caps=tuple(day))
+    starts, _ = give_out([(usage, rules)], 10.0, 86_000.0, 99)
+    assert len(starts) == 3
+    usage.report("a", 0, 100.0, [20.0, 21.0, 22.0], rules)
+    starts, next_at = give_out([(usage, rules)], 30.0, 86_000.0, 99)
+    assert (starts, next_at) == ([], 86_400.0)
+    usage.expire(86_400.0, rules)
+    starts, next_at = give_out([(usage, rules)], 86_400.0, 172_000.0, 99)
+    assert (len(starts), next_at) == (5, 172_800.0)
+
+
+def test_what_is_stored_stays_bounded_for_a_large_daily_limit() -> None:
+    usage, rules = Usage(), Rules((Limit(10_000_000, 86_400.0),))
+    for i in range(2_000):
+        now = i * 100.0
+        usage.report("a", 0, now + LEASE, [now] * 5, rules)
+        usage.expire(now, rules)
+    assert len(usage.replied[86_400.0]) <= 252
+
+
+class TestDatabaseClock:
+    @given(
+        st.floats(-1e6, 1e6),
+        st.floats(-4e-4, 4e-4),
+        st.lists(
+            st.tuples(st.floats(0, 100), st.floats(0, 0.5), st.floats(0, 0.5)),
+            min_size=1,
+            max_size=20,
+        ),
+    )
+    def test_its_bounds_hold_although_clocks_drift_and_answers_take_their_time(
+        self, difference: float, drift: float, looks: list[tuple[float, float, float]]
+    ) -> None:
+        def database(local: float) -> float:
+            return local * (1 + drift) + difference
+
+        clock, local = DatabaseClock(), 0.0
+        for pause, there, back in looks:
+            local += pause
+            clock.seen(math.floor(database(local + there) * 1e3) / 1e3, local, local + there + back)
+            local += there + back
+        slack = 1e-6
+        assert clock.to_database(local) >= database(local) - slack
+        moment = database(local)
+        assert clock.to_local(moment) >= local - slack
+        assert clock.until(moment) <= local + slack
+
+    def test_a_quick_answer_makes_it_exact_for_the_slow_ones_after_it(self) -> None:
+        clock = DatabaseClock()
+        clock.seen(1_000.0, 10.0, 10.001)
+        clock.seen(1_001.4, 10.5, 12.5)
+        assert clock.to_local(1_002.0) == pytest.approx(12.0, abs=0.005)
+
+    def test_a_clock_that_was_set_is_believed(self) -> None:
+        clock = DatabaseClock()
+        clock.seen(1_000.0, 10.0, 10.001)
+        clock.seen(5_000.0, 11.0, 11.001)
+        assert clock.to_local(5_000.0) == pytest.approx(11.0, abs=0.01)
 
 
 def test_the_documented_example_is_shared_out_exactly() -> None:

@@ -1,0 +1,155 @@
+"""The starts that one connection has in stock: moments at which its next messages may go."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from mailsluice.outbox import Ask, Starts
+from mailsluice.pacing import DatabaseClock, Rules
+from mailsluice.sending.bookkeeper import Bookkeeper
+
+_HORIZON_SECONDS = 0.25  # starts are asked for so far ahead
+_LOW_SECONDS = 0.12  # with less than that in stock it asks for more
+_STALE_SECONDS = 0.5  # a start not used for so long goes back to the others
+_TEND_SECONDS = 1.0
+_RENEW_SECONDS = 8.0  # what is held has to be told again well before it is lost
+_POLL_SECONDS = 0.1  # another sender's reply makes room: nobody tells us
+_MOST = 5_000
+
+
+class StartStock:
+    """Asks the limits' common memory ahead of time, and tells it what came of what it got.
+
+    All on one event loop. Without rules it costs nothing: a message may always go.
+    """
+
+    def __init__(
+        self,
+        holder: str,
+        bookkeeper: Bookkeeper,
+        *,
+        clock: Callable[[], float],
+        changed: Callable[[], None],
+    ) -> None:
+        self._holder = holder
+        self._bookkeeper = bookkeeper
+        self._clock = clock
+        self._changed = changed
+        self._database_clock = DatabaseClock()
+        self._rules: Mapping[str, Rules] = {}
+        self._starts: deque[float] = deque()
+        self._in_flight = 0
+        self._replies: list[float] = []
+        self._told, self._told_at = 0, -math.inf
+        """How many were open when that was told last."""
+        self._ask_at = -math.inf
+        self._lost_at = math.inf
+        self._asking: asyncio.Task[None] | None = None
+        self._tending: asyncio.TimerHandle | None = None
+        self.failure: BaseException | None = None
+        """Why no start can be had any more."""
+
+    @property
+    def per_second(self) -> float:
+        """The pace that the rules allow; infinity without any."""
+        return min((one.per_second for one in self._rules.values()), default=math.inf)
+
+    def follow(self, rules: Mapping[str, Rules]) -> None:
+        """These rules hold from here on, by the key under which others fall under them too."""
+        self._rules = {key: one for key, one in rules.items() if one}
+        self._starts.clear()
+        self._ask_at = -math.inf
+
+    def ready_at(self, now: float) -> float:
+        """When the next message may be started; infinity: `changed` will be called first."""
+        if not self._rules:
+            return now
+        self._drop_stale(now)
+        if not self._starts or self._starts[-1] < now + _LOW_SECONDS:
+            if now >= self._ask_at:
+                self._exchange_soon(_MOST)
+            if not self._starts:
+                return math.inf if self._asking else max(now, self._ask_at)
+        return max(now, self._starts[0])
+
+    def started(self) -> None:
+        """A message was started, by the first start of the stock."""
+        self._in_flight += 1
+        if self._rules:
+            self._starts.popleft()
+
+    def finished(self) -> None:
+        """A message's reply has come, or it cannot arrive any more."""
+        self._in_flight -= 1
+        if self._rules:
+            self._replies.append(self._clock())
+            if not self._starts:
+                self._ask_at = -math.inf
+
+    async def close(self) -> None:
+        """Give back what was not used."""
+        if self._tending:
+            self._tending.cancel()
+        while self._asking:
+            await self._asking
+        self._starts.clear()
+        if (self._told or self._replies) and not self.failure:
+            await self._exchange(0)
+
+    @property
+    def _open(self) -> int:
+        """Starts given out of which nobody else knows the end."""
+        return len(self._starts) + self._in_flight + len(self._replies)
+
+    def _drop_stale(self, now: float) -> None:
+        if now >= self._lost_at:
+            self._starts.clear()
+        while self._starts and self._starts[0] < now - _STALE_SECONDS:
+            self._starts.popleft()
+
+    def _exchange_soon(self, most: int) -> None:
+        if not (self._asking or self.failure):
+            self._asking = asyncio.ensure_future(self._exchange(most))
+
+    async def _exchange(self, most: int) -> None:
+        replies: list[float] = []
+        if self._database_clock.is_known:
+            replies, self._replies = self._replies, []
+        ask = Ask(
+            holder=self._holder,
+            rules=self._rules,
+            open=self._open,
+            replies=[self._database_clock.to_database(one) for one in replies],
+            most=most,
+            horizon_seconds=_HORIZON_SECONDS,
+        )
+        try:
+            self._take(ask, await self._bookkeeper.reserve(ask))
+        except Exception as error:  # noqa: BLE001 the courier raises it
+            self.failure = error
+        self._asking = None
+        self._changed()
+
+    def _take(self, ask: Ask, answer: Starts) -> None:
+        clock, now = self._database_clock, self._clock()
+        clock.seen(answer.now, *answer.seen_between)
+        self._told, self._told_at = ask.open + len(answer.moments), now
+        self._lost_at = clock.until(answer.until)
+        if ask.rules is self._rules and ask.most:
+            self._starts.extend(map(clock.to_local, answer.moments))
+            later = clock.to_local(answer.next_at - _HORIZON_SECONDS)
+            self._ask_at = now + _POLL_SECONDS if later == math.inf else later
+        if self._tending is None:
+            self._tend()
+
+    def _tend(self) -> None:
+        """Now and then: give back what is not used, renew what is held."""
+        self._tending = asyncio.get_running_loop().call_later(_TEND_SECONDS, self._tend)
+        now = self._clock()
+        self._drop_stale(now)
+        is_due = self._told and now > self._told_at + _RENEW_SECONDS
+        if is_due or self._replies or self._told != self._open:
+            self._exchange_soon(0)
