@@ -19,6 +19,7 @@ from mailsluice.message.content import Content
 from mailsluice.message.headers import address_field, field, fold, mailbox
 from mailsluice.message.identity import ascii_domain, message_id
 from mailsluice.message.skeleton import mime_skeleton
+from mailsluice.message.stencil import Stencil
 
 _SECOND = timedelta(seconds=1)
 
@@ -73,6 +74,7 @@ class CompiledMessage:
         self._smtputf8 = not fixed.isascii()
         self._skeleton = skeleton
         self._marker = marker
+        self._stencil = Stencil.cut(content, skeleton, marker)
         self._now = now
         self._date = (datetime.min.replace(tzinfo=UTC), "")
 
@@ -87,12 +89,18 @@ class CompiledMessage:
         head = self._head(email, self._content.subject(values), unsubscribe)
         if unsubscribe:
             values["unsubscribe_url"] = unsubscribe
+        rest = (self._stencil and self._stencil.fill(values)) or self._encoded(values)
+        smtputf8 = self._smtputf8 or not email.isascii()
+        content = b"".join((head.encode(), *rest))
+        return Envelope(recipient_id, self._sender, email, content, smtputf8)
+
+    def _encoded(self, values: Mapping[str, str]) -> list[bytes]:
+        """The bodies and the MIME structure around them, for any values."""
         before, *rest = self._skeleton
-        pieces = [head.encode(), before]
+        pieces = [before]
         for body, after in zip(self._content.bodies(values), rest, strict=True):
             pieces += (encode_body(body, self._marker), after)
-        smtputf8 = self._smtputf8 or not email.isascii()
-        return Envelope(recipient_id, self._sender, email, b"".join(pieces), smtputf8)
+        return pieces
 
     def _head(self, email: str, subject: str, unsubscribe: str | None) -> str:
         return (

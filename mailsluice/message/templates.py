@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from mailsluice.errors import MessageError
 from mailsluice.message import sandbox
-from mailsluice.message.simple import Rendered, SimpleTemplate
+from mailsluice.message.simple import Outline, Rendered, SimpleTemplate
 from mailsluice.message.variables import Unknown, unknown_variables
 
 _MAX_PIECES = 100_000
@@ -48,6 +48,11 @@ class Template:
         self._simple = SimpleTemplate.of(tree, self.uses, escaped=part is Part.HTML)
         if unknown := unknown_variables(self._environment, self._parsed(source), known):
             raise MessageError(_unknown_message(part, unknown, known))
+
+    @property
+    def outline(self) -> Outline | None:
+        """What it is made of, where that is text and plain insertions only."""
+        return self._simple.outline if self._simple else None
 
     def fill(self, values: Mapping[str, str]) -> Rendered:
         """Render for one row.
