@@ -72,7 +72,12 @@ class Template:
 
     def render(self, values: Mapping[str, str]) -> str:
         """The rendered text. Raises as `fill`."""
-        return "".join(self.fill(values).pieces)
+        if not self._simple:
+            return "".join(self.fill(values).pieces)
+        try:
+            return self._simple.render(values)
+        except Exception as error:  # noqa: BLE001 (a filter can raise anything)
+            raise MessageError(self._failure(error, values)) from None
 
     def _parsed(self, source: str) -> nodes.Template:
         try:

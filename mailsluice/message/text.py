@@ -16,7 +16,7 @@ from html2text import HTML2Text
 
 from mailsluice.message.simple import Insertion, Outline, Rendered
 
-_Value = TypeVar("_Value", str, Insertion)
+_Value = TypeVar("_Value")
 Shape = tuple[str | int, ...]
 """A rendered HTML with the number of the value where one was inserted."""
 
