@@ -38,6 +38,7 @@ def parsed(header: str) -> EmailMessage:
 @example("a" * 2000)
 @example("😀" * 300)
 @example(" " * 100)
+@example("a  b")
 def test_a_subject_reads_as_one_line_whatever_it_holds(value: str) -> None:
     header = field("Subject", value)
     message = parsed(header)
