@@ -25,7 +25,7 @@ _QUOTED_LOCAL = re.compile(
     rf'"(?:[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"\\]|\\[\x20-\x7e])*"{_DOMAIN}'
 )
 _URI_SAFE = ":/?#[]@!$&'()*+,;=%-._~"
-_HTTP_URI = re.compile(r"https?://[A-Za-z0-9:/?#\[\]@!$&'()*+,;=%._~-]+", re.IGNORECASE)
+_HTTP_URI = re.compile(r"[Hh][Tt]{2}[Pp][Ss]?://[A-Za-z0-9:/?#\[\]@!$&'()*+,;=%._~-]+")
 _MAX_URI = 900
 _LINE = 76
 """The limit of a line with encoded-words (RFC 2047 section 2), under the 78 of RFC 5322."""

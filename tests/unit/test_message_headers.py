@@ -169,6 +169,7 @@ def test_no_address_escapes_from_its_header(email: str) -> None:
         (" HTTPS://x.example/a b\r\n", "HTTPS://x.example/a%20b"),
         ("https://x.example/é>\r\nBcc: x", "https://x.example/%C3%A9%3E%0D%0ABcc:%20x"),
         ("http://x.example/", "http://x.example/"),
+        ("https://x.example/\u212a", "https://x.example/%E2%84%AA"),  # lower case of it: "k"
     ],
 )
 def test_an_unsubscribe_address_is_made_safe(value: str, expected: str) -> None:
@@ -176,7 +177,16 @@ def test_an_unsubscribe_address_is_made_safe(value: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", "mailto:a@b.example", "javascript://x", "https://", "https://" + "a" * 900]
+    "value",
+    [
+        "",
+        "x",
+        "mailto:a@b.example",
+        "javascript://x",
+        "http\u017f://x",
+        "https://",
+        "https://" + "a" * 900,
+    ],
 )
 def test_what_is_no_unsubscribe_address_is_refused(value: str) -> None:
     with pytest.raises(MessageError, match="unsubscribe_url"):
