@@ -33,8 +33,9 @@ def compile_message(
     `email`, the recipient's address; HTML and text also `unsubscribe_url`, where the message has
     one. `now` gives an aware time, for Date. Attachments are read here, once.
 
-    Raises MessageError: a template that does not parse or uses what the audience does not have, an
-    attachment that cannot be read, a sender or reply address that no header can hold.
+    Raises MessageError: a template that does not parse or uses what the audience does not have,
+    HTML that no text can be made from, an attachment that cannot be read, a sender or reply address
+    that no header can hold.
     """
     content = Content(message, columns)
     sender = _mailbox("sender", message.sender)

@@ -80,29 +80,28 @@ class Stencil:
     def fill(self, head: str, row: Mapping[str, str]) -> bytes | None:
         """The whole message with this header, for this row; None where a value is not plain."""
         try:
-            values = self._read(row)
-            if self._are_changed:
-                values = tuple(
-                    change(one) for change, one in zip(self._changes, values, strict=True)
-                )
-        except (KeyError, UnicodeError):  # rendering says which
+            values = self._values(row)
+        except (KeyError, UnicodeError):  # rendering says what is wrong
             return None
         together = "".join(values)
         if not self._are_plain(values, together):
             return None
-        word = together.isalnum() or not _ESCAPED.search(together)
+        escaped = values
+        if not together.isalnum() and _ESCAPED.search(together):
+            escaped = tuple(map(escape_value, values))
         parts = self._parts.copy()
         parts[0] = head
-        parts[2::2] = self._arranged(
-            values + (values if word else tuple(map(escape_value, values)))
-        )
+        parts[2::2] = self._arranged(values + escaped)
         filled = "".join(parts)
-        too_long = len(filled) - len(head) > self._longest
-        return (
-            None
-            if too_long or self._holds_marker(filled, together)
-            else filled.encode() + self._end
-        )
+        if len(filled) - len(head) > self._longest or self._holds_marker(filled, together):
+            return None
+        return filled.encode() + self._end
+
+    def _values(self, row: Mapping[str, str]) -> tuple[str, ...]:
+        values = self._read(row)
+        if self._are_changed:
+            return tuple(change(one) for change, one in zip(self._changes, values, strict=True))
+        return values
 
     def _are_plain(self, values: Sequence[str], together: str) -> bool:
         """Whether the values change nothing but the place they stand at.

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from html2text import HTML2Text
 
+from mailsluice.errors import MessageError
 from mailsluice.message.simple import Insertion, Outline, Rendered
 
 _Value = TypeVar("_Value")
@@ -76,13 +77,23 @@ def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]
 
 
 def html_to_text(source: str) -> str:
-    """Readable plain text: links as [text](address), images by their alt, a table row a line."""
+    """Readable plain text: links as [text](address), images by their alt, a table row a line.
+
+    Raises MessageError where the HTML cannot be read.
+    """
     converter = HTML2Text(bodywidth=0)
     converter.unicode_snob = True
     converter.ignore_emphasis = True
     converter.images_to_alt = True
     converter.tag_callback = _table_as_lines  # type: ignore[assignment]  # annotated as None
-    text = _HARD_BREAK.sub("", _NEEDLESS_ESCAPE.sub(r"\1\2", converter.handle(source)))
+    try:
+        markdown = converter.handle(source)
+    except AssertionError:  # html.parser's way to refuse; its words may repeat a value
+        raise MessageError(
+            "html: no text can be made from it, since it has a section (<![ ... ]>) that HTML does "
+            "not know: correct it, or give the message a text"
+        ) from None
+    text = _HARD_BREAK.sub("", _NEEDLESS_ESCAPE.sub(r"\1\2", markdown))
     return text.strip("\n") + "\n"
 
 
