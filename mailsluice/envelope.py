@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A rendered message with its SMTP envelope (RFC 5321 section 2.3.1)."""
+class Envelope(NamedTuple):
+    """A rendered message with its SMTP envelope (RFC 5321 section 2.3.1).
+
+    A NamedTuple, since one is made a message: a frozen dataclass takes twice as long.
+    """
 
     recipient_id: int
     """The outbox row it belongs to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def compiled(campaign: Campaign, columns: tuple[str, ...] | list[str]) -> Compil
         campaign.message,
         campaign=campaign.name,
         columns=columns,
-        now=lambda: datetime.now(UTC),
+        now=partial(datetime.now, UTC),
     )
 
 

@@ -16,7 +16,7 @@ from pyarrow import csv, parquet
 
 from mailsluice.ledger.errors import LedgerError
 from mailsluice.ledger.stored import stored_content
-from mailsluice.message import ascii_domain, message_id
+from mailsluice.message import ascii_domain, message_ids
 from mailsluice.outbox import Campaigns, Database
 from mailsluice.outbox.fates import REJECT_COLUMNS, Fates
 from mailsluice.status import RecipientStatus
@@ -96,8 +96,7 @@ def _check(path: Path, overwrite: bool) -> None:
 
 def _identifier(campaign: str, sender: str) -> Callable[[str], str]:
     """Address to Message-ID, as `mailsluice.message` writes it."""
-    domain = ascii_domain(sender)
-    return lambda email: message_id(campaign, email, domain)
+    return message_ids(campaign, ascii_domain(sender))
 
 
 def _recipients(

@@ -2,6 +2,13 @@
 
 from mailsluice.message.attachments import attachment_digests
 from mailsluice.message.compiled import CompiledMessage, compile_message
-from mailsluice.message.identity import ascii_domain, message_id
+from mailsluice.message.identity import ascii_domain, message_id, message_ids
 
-__all__ = ["CompiledMessage", "ascii_domain", "attachment_digests", "compile_message", "message_id"]
+__all__ = [
+    "CompiledMessage",
+    "ascii_domain",
+    "attachment_digests",
+    "compile_message",
+    "message_id",
+    "message_ids",
+]

@@ -8,11 +8,12 @@ from functools import lru_cache
 _PLAIN = bytes((9, *range(32, 127)))
 """Tab and printable ASCII: what may go as it is, besides line ends."""
 _HIGH = bytes(range(128, 256))
-_LONGEST_LINE = 998
+LONGEST_LINE = 998
+"""In octets, without its end (RFC 5322 section 2.1.1)."""
 _BASE64_LINE = 76
 _SOFT_BREAK = (b"=\n", b"=\r\n")
 
-_SEVEN_BIT = b"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+SEVEN_BIT = b"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
 _QUOTED = b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _BASE64 = b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"
 
@@ -29,15 +30,15 @@ def encode_body(text: str, marker: bytes) -> bytes:
         data += b"\n"
     odd = data.translate(None, _PLAIN)
     if odd == b"\n" * len(odd) and marker not in data and _lines_fit(data):
-        return _SEVEN_BIT + data.replace(b"\n", b"\r\n")
+        return SEVEN_BIT + data.replace(b"\n", b"\r\n")
     return _armoured(data.splitlines())
 
 
 def _lines_fit(data: bytes) -> bool:
     """Whether every line has at most 998 octets, looking at one line end in 998 octets."""
     start = 0
-    while len(data) - start > _LONGEST_LINE:
-        end = data.rfind(b"\n", start, start + _LONGEST_LINE + 1)
+    while len(data) - start > LONGEST_LINE:
+        end = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
         if end < 0:
             return False
         start = end + 1
@@ -59,7 +60,7 @@ def _base64(data: bytes) -> bytes:
 
 
 def _quoted(line: bytes) -> bytes:
-    return _quoted_once(line) if len(line) < _LONGEST_LINE else b2a_qp(line).replace(*_SOFT_BREAK)
+    return _quoted_once(line) if len(line) < LONGEST_LINE else b2a_qp(line).replace(*_SOFT_BREAK)
 
 
 @lru_cache(maxsize=4096)

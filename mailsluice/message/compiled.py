@@ -17,8 +17,9 @@ from mailsluice.message.attachments import read_attachments
 from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content
 from mailsluice.message.headers import address_field, field, fold, mailbox
-from mailsluice.message.identity import ascii_domain, message_id
+from mailsluice.message.identity import ascii_domain, message_ids
 from mailsluice.message.skeleton import mime_skeleton
+from mailsluice.message.stencil import Stencil
 
 _SECOND = timedelta(seconds=1)
 
@@ -32,8 +33,9 @@ def compile_message(
     `email`, the recipient's address; HTML and text also `unsubscribe_url`, where the message has
     one. `now` gives an aware time, for Date. Attachments are read here, once.
 
-    Raises MessageError: a template that does not parse or uses what the audience does not have, an
-    attachment that cannot be read, a sender or reply address that no header can hold.
+    Raises MessageError: a template that does not parse or uses what the audience does not have,
+    HTML that no text can be made from, an attachment that cannot be read, a sender or reply address
+    that no header can hold.
     """
     content = Content(message, columns)
     sender = _mailbox("sender", message.sender)
@@ -67,14 +69,15 @@ class CompiledMessage:
         """`fixed` are the header fields that all recipients share; see `compile_message`."""
         self._content = content
         self._sender = f"{sender.username}@{sender.domain}"
-        self._domain = sender.domain
-        self._campaign = campaign
+        self._message_id = message_ids(campaign, sender.domain)
         self._fixed = fixed
         self._smtputf8 = not fixed.isascii()
         self._skeleton = skeleton
         self._marker = marker
+        self._stencil = Stencil.cut(content, skeleton, marker)
         self._now = now
-        self._date = (datetime.min.replace(tzinfo=UTC), "")
+        never = datetime.min.replace(tzinfo=UTC)
+        self._date = (never, never, "")
 
     def render(self, recipient_id: int, email: str, variables: Mapping[str, str]) -> Envelope:
         """The message for one recipient; `variables` are the row's columns, each a str.
@@ -87,29 +90,36 @@ class CompiledMessage:
         head = self._head(email, self._content.subject(values), unsubscribe)
         if unsubscribe:
             values["unsubscribe_url"] = unsubscribe
+        content = self._stencil.fill(head, values) if self._stencil else None
+        smtputf8 = self._smtputf8 or not email.isascii()
+        return Envelope(
+            recipient_id, self._sender, email, content or self._encoded(head, values), smtputf8
+        )
+
+    def _encoded(self, head: str, values: Mapping[str, str]) -> bytes:
+        """The whole message, its bodies encoded for any values."""
         before, *rest = self._skeleton
         pieces = [head.encode(), before]
         for body, after in zip(self._content.bodies(values), rest, strict=True):
             pieces += (encode_body(body, self._marker), after)
-        smtputf8 = self._smtputf8 or not email.isascii()
-        return Envelope(recipient_id, self._sender, email, b"".join(pieces), smtputf8)
+        return b"".join(pieces)
 
     def _head(self, email: str, subject: str, unsubscribe: str | None) -> str:
         return (
             f"{self._fixed}To: {address_field(email)}\r\n"
             f"{field('Subject', subject)}"
             f"Date: {self._date_now()}\r\n"
-            f"Message-ID: {message_id(self._campaign, email, self._domain)}\r\n"
+            f"Message-ID: {self._message_id(email)}\r\n"
             f"{_list_unsubscribe(unsubscribe) if unsubscribe else ''}"
         )
 
     def _date_now(self) -> str:
         """RFC 5322 section 3.3, in UTC; formatted once a second."""
         moment = self._now()
-        second, date = self._date
-        if not second <= moment < second + _SECOND:
-            second, date = moment.replace(microsecond=0), format_datetime(moment.astimezone(UTC))
-            self._date = (second, date)
+        since, until, date = self._date
+        if not since <= moment < until:
+            since, date = moment.replace(microsecond=0), format_datetime(moment.astimezone(UTC))
+            self._date = (since, since + _SECOND, date)
         return date
 
 

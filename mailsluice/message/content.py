@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from mailsluice.campaign import Message
 from mailsluice.errors import MessageError
 from mailsluice.message.headers import uri
+from mailsluice.message.simple import Outline
 from mailsluice.message.templates import Part, Template
 from mailsluice.message.text import TextFromHtml
 from mailsluice.message.variables import column_names
@@ -42,6 +43,25 @@ class Content:
     def subtypes(self) -> tuple[str, ...]:
         """The text types of the bodies, in order."""
         return ("plain", "html") if self._html else ("plain",)
+
+    @property
+    def derives_text(self) -> bool:
+        """Whether the text is made from the HTML."""
+        return self._html is not None and self._text is None
+
+    @property
+    def outlines(self) -> tuple[Outline, ...] | None:
+        """What each of `bodies` is made of; None where one is more than text and insertions.
+
+        Where the text is derived, they hold for values that differ, of which none is empty.
+        """
+        templates = [one for one in (self._text, self._html) if one]
+        outlines = [one.outline for one in templates if one.outline is not None]
+        if len(outlines) < len(templates):
+            return None
+        if self.derives_text:
+            outlines.insert(0, self._text_from_html.outline(*outlines))
+        return tuple(outlines)
 
     def values(self, email: str, variables: Mapping[str, str]) -> dict[str, str]:
         """What the templates see for one row."""

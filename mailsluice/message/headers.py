@@ -25,7 +25,7 @@ _QUOTED_LOCAL = re.compile(
     rf'"(?:[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"\\]|\\[\x20-\x7e])*"{_DOMAIN}'
 )
 _URI_SAFE = ":/?#[]@!$&'()*+,;=%-._~"
-_HTTP_URI = re.compile(r"https?://[A-Za-z0-9:/?#\[\]@!$&'()*+,;=%._~-]+", re.IGNORECASE)
+_HTTP_URI = re.compile(r"[Hh][Tt]{2}[Pp][Ss]?://[A-Za-z0-9:/?#\[\]@!$&'()*+,;=%._~-]+")
 _MAX_URI = 900
 _LINE = 76
 """The limit of a line with encoded-words (RFC 2047 section 2), under the 78 of RFC 5322."""
@@ -44,8 +44,9 @@ def field(name: str, value: str) -> str:
     What is not ASCII, or only looks encoded, becomes encoded-words (RFC 2047).
     """
     value = value.strip(" ")
-    if len(name) + len(value) > _LINE - 2 or not value.isprintable() or "  " in value:
-        value = one_line(value)
+    if len(name) + len(value) <= _LINE - 2 and _is_plain(value):
+        return f"{name}: {value}\r\n"
+    value = one_line(value)
     if not value.isascii() or "=?" in value or not _fits(name, value):
         value = _encoded_words(value, len(name) + 2)
     return fold(name, value)
@@ -116,6 +117,10 @@ def uri(value: str) -> str:
             f"unsubscribe_url: {len(value)} characters, a header holds {_MAX_URI}: shorten it"
         )
     return value
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and not ("  " in value or "=?" in value)
 
 
 def _fits(name: str, value: str) -> bool:

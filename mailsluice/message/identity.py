@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import idna
@@ -24,5 +25,16 @@ def message_id(campaign: str, email: str, domain: str) -> str:
     receiving side can tell a copy. `domain` is the sender's, in ASCII (RFC 5322 section 3.6.4);
     the address itself cannot be read from the result.
     """
-    name = blake2b(f"{campaign}\0{email}".encode("utf-8", "replace"), digest_size=16).hexdigest()
-    return f"<{name}@{domain}>"
+    return message_ids(campaign, domain)(email)
+
+
+def message_ids(campaign: str, domain: str) -> Callable[[str], str]:
+    """`message_id` for any address of a campaign, whose name is hashed once."""
+    begun = blake2b(f"{campaign}\0".encode("utf-8", "replace"), digest_size=16)
+
+    def message_id_of(email: str) -> str:
+        name = begun.copy()
+        name.update(email.encode("utf-8", "replace"))
+        return f"<{name.hexdigest()}@{domain}>"
+
+    return message_id_of

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote
 
 from jinja2 import nodes
-from jinja2.filters import FILTERS
+from jinja2.filters import FILTERS, do_urlencode
 from markupsafe import escape
 
-_Hole = tuple[int, str, Callable[[str], str]]
-"""Position, variable, and what is done to its value."""
+_PERCENT_ENCODED = [quote(chr(code)) for code in range(128)]
+
+
+def _urlencode(value: str) -> str:
+    """Jinja's filter, in a quarter of the time for ASCII: most unsubscribe addresses have it."""
+    ready: str = value.translate(_PERCENT_ENCODED) if value.isascii() else do_urlencode(value)
+    return ready
+
+
 _TEXT_FILTERS: dict[str, Callable[[str], str]] = {
-    name: FILTERS[name] for name in ("urlencode", "upper", "lower", "title", "trim")
+    **{name: FILTERS[name] for name in ("upper", "lower", "title", "trim")},
+    "urlencode": _urlencode,
 }
 """Filters that need nothing but the text they change."""
+
+
+class Insertion(NamedTuple):
+    """What stands in a hole of a template: a variable's value, changed and perhaps escaped."""
+
+    name: str
+    change: Callable[[str], str]
+    escaped: bool
+
+
+Outline = Sequence[str | Insertion]
+"""What a body is made of, in order."""
 
 
 class Rendered(NamedTuple):
@@ -29,10 +50,12 @@ class SimpleTemplate:
     """A template of text, `{{ name }}` and `{{ name|filter }}`: filled in without a Jinja context,
     which costs more than all the rest."""
 
-    def __init__(self, pieces: list[str], holes: list[_Hole], *, escaped: bool) -> None:
-        self._pieces = pieces
-        self._holes = holes
-        self._escaped = escaped
+    def __init__(self, outline: Outline) -> None:
+        self.outline = outline
+        self._pieces = [part if isinstance(part, str) else "" for part in outline]
+        self._holes = [
+            (position, *part) for position, part in enumerate(outline) if not isinstance(part, str)
+        ]
 
     @classmethod
     def of(
@@ -41,32 +64,43 @@ class SimpleTemplate:
         """None where the template is more than that."""
         outputs = [one for one in tree.body if isinstance(one, nodes.Output)]
         parts = [part for output in outputs for part in output.nodes]
-        pieces: list[str] = []
-        holes: list[_Hole] = []
+        outline: list[str | Insertion] = []
         for part in parts:
             if isinstance(part, nodes.TemplateData):
-                pieces.append(part.data)
-            elif (hole := _hole(len(pieces), part, known)) is not None:
-                holes.append(hole)
-                pieces.append("")
-        whole = len(outputs) == len(tree.body) and len(pieces) == len(parts)
-        return cls(pieces, holes, escaped=escaped) if whole else None
+                outline.append(part.data)
+            elif (insertion := _insertion(part, known, escaped=escaped)) is not None:
+                outline.append(insertion)
+        whole = len(outputs) == len(tree.body) and len(outline) == len(parts)
+        return cls(outline) if whole else None
 
     def fill(self, values: Mapping[str, str]) -> Rendered:
         pieces = self._pieces.copy()
         inserted = {}
-        for position, name, change in self._holes:
+        for position, name, change, escaped in self._holes:
             value = change(values[name])
             inserted[position] = value
-            pieces[position] = escape(value) if self._escaped and not value.isalnum() else value
+            pieces[position] = escape_value(value) if escaped else value
         return Rendered(pieces, inserted)
 
+    def render(self, values: Mapping[str, str]) -> str:
+        """The pieces that `fill` gives, joined."""
+        pieces = self._pieces.copy()
+        for position, name, change, escaped in self._holes:
+            value = change(values[name])
+            pieces[position] = escape_value(value) if escaped else value
+        return "".join(pieces)
 
-def _hole(position: int, node: nodes.Node, known: Collection[str]) -> _Hole | None:
+
+def escape_value(value: str) -> str:
+    """`escape`, which takes its time, for what may need it."""
+    return value if value.isalnum() else escape(value)
+
+
+def _insertion(node: nodes.Node, known: Collection[str], *, escaped: bool) -> Insertion | None:
     if isinstance(node, nodes.Name) and node.name in known:
-        return position, node.name, str
+        return Insertion(node.name, str, escaped)
     if isinstance(node, nodes.Filter) and node.name in _TEXT_FILTERS and not node.args:
         inner = node.node
         if isinstance(inner, nodes.Name) and inner.name in known and not node.kwargs:
-            return position, inner.name, _TEXT_FILTERS[node.name]
+            return Insertion(inner.name, _TEXT_FILTERS[node.name], escaped)
     return None

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from mailsluice.errors import MessageError
 from mailsluice.message import sandbox
-from mailsluice.message.simple import Rendered, SimpleTemplate
+from mailsluice.message.simple import Outline, Rendered, SimpleTemplate
 from mailsluice.message.variables import Unknown, unknown_variables
 
 _MAX_PIECES = 100_000
@@ -49,6 +49,11 @@ class Template:
         if unknown := unknown_variables(self._environment, self._parsed(source), known):
             raise MessageError(_unknown_message(part, unknown, known))
 
+    @property
+    def outline(self) -> Outline | None:
+        """What it is made of, where that is text and plain insertions only."""
+        return self._simple.outline if self._simple else None
+
     def fill(self, values: Mapping[str, str]) -> Rendered:
         """Render for one row.
 
@@ -67,7 +72,12 @@ class Template:
 
     def render(self, values: Mapping[str, str]) -> str:
         """The rendered text. Raises as `fill`."""
-        return "".join(self.fill(values).pieces)
+        if not self._simple:
+            return "".join(self.fill(values).pieces)
+        try:
+            return self._simple.render(values)
+        except Exception as error:  # noqa: BLE001 (a filter can raise anything)
+            raise MessageError(self._failure(error, values)) from None
 
     def _parsed(self, source: str) -> nodes.Template:
         try:

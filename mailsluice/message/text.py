@@ -8,12 +8,16 @@ static pieces of a rendered HTML, in order, are converted once with marks where 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from html2text import HTML2Text
 
-from mailsluice.message.simple import Rendered
+from mailsluice.errors import MessageError
+from mailsluice.message.simple import Insertion, Outline, Rendered
 
+_Value = TypeVar("_Value")
 Shape = tuple[str | int, ...]
 """A rendered HTML with the number of the value where one was inserted."""
 
@@ -42,12 +46,23 @@ class TextFromHtml:
         for position, value in rendered.inserted.items():
             if value:
                 shape[position] = values.setdefault(value, len(values))
+        return "".join(self._filled(shape, [*values]))
+
+    def outline(self, html: Outline) -> Outline:
+        """What the text is made of, as long as the values differ and none is empty."""
+        numbers: dict[Insertion, int] = {}
+        shape = [
+            part if isinstance(part, str) else numbers.setdefault(part, len(numbers))
+            for part in html
+        ]
+        return self._filled(shape, [one._replace(escaped=False) for one in numbers])
+
+    def _filled(self, shape: Sequence[str | int], values: Sequence[_Value]) -> list[str | _Value]:
         text, holes = self._converted(tuple(shape))
-        filled = [*text]
-        plain = [*values]
+        filled: list[str | _Value] = [*text]
         for position, number in holes:
-            filled[position] = plain[number]
-        return "".join(filled)
+            filled[position] = values[number]
+        return filled
 
 
 def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
@@ -62,13 +77,23 @@ def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]
 
 
 def html_to_text(source: str) -> str:
-    """Readable plain text: links as [text](address), images by their alt, a table row a line."""
+    """Readable plain text: links as [text](address), images by their alt, a table row a line.
+
+    Raises MessageError where the HTML cannot be read.
+    """
     converter = HTML2Text(bodywidth=0)
     converter.unicode_snob = True
     converter.ignore_emphasis = True
     converter.images_to_alt = True
     converter.tag_callback = _table_as_lines  # type: ignore[assignment]  # annotated as None
-    text = _HARD_BREAK.sub("", _NEEDLESS_ESCAPE.sub(r"\1\2", converter.handle(source)))
+    try:
+        markdown = converter.handle(source)
+    except AssertionError:  # html.parser's way to refuse; its words may repeat a value
+        raise MessageError(
+            "html: no text can be made from it, since it has a section (<![ ... ]>) that HTML does "
+            "not know: correct it, or give the message a text"
+        ) from None
+    text = _HARD_BREAK.sub("", _NEEDLESS_ESCAPE.sub(r"\1\2", markdown))
     return text.strip("\n") + "\n"
 
 

@@ -38,6 +38,7 @@ def parsed(header: str) -> EmailMessage:
 @example("a" * 2000)
 @example("😀" * 300)
 @example(" " * 100)
+@example("a  b")
 def test_a_subject_reads_as_one_line_whatever_it_holds(value: str) -> None:
     header = field("Subject", value)
     message = parsed(header)
@@ -168,6 +169,7 @@ def test_no_address_escapes_from_its_header(email: str) -> None:
         (" HTTPS://x.example/a b\r\n", "HTTPS://x.example/a%20b"),
         ("https://x.example/é>\r\nBcc: x", "https://x.example/%C3%A9%3E%0D%0ABcc:%20x"),
         ("http://x.example/", "http://x.example/"),
+        ("https://x.example/\u212a", "https://x.example/%E2%84%AA"),  # lower case of it: "k"
     ],
 )
 def test_an_unsubscribe_address_is_made_safe(value: str, expected: str) -> None:
@@ -175,7 +177,16 @@ def test_an_unsubscribe_address_is_made_safe(value: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", "mailto:a@b.example", "javascript://x", "https://", "https://" + "a" * 900]
+    "value",
+    [
+        "",
+        "x",
+        "mailto:a@b.example",
+        "javascript://x",
+        "http\u017f://x",
+        "https://",
+        "https://" + "a" * 900,
+    ],
 )
 def test_what_is_no_unsubscribe_address_is_refused(value: str) -> None:
     with pytest.raises(MessageError, match="unsubscribe_url"):

@@ -93,8 +93,11 @@ def test_html_escapes_and_text_does_not() -> None:
 
 @pytest.mark.parametrize("part", [Part.HTML, Part.TEXT])
 @pytest.mark.parametrize("name", ["urlencode", "upper", "lower", "title", "trim"])
-def test_the_shortcut_for_simple_templates_renders_as_jinja(name: str, part: Part) -> None:
-    row = {**ROW, "city": " <São Tomé> & 'co' "}
+@pytest.mark.parametrize("value", [" <São Tomé> & 'co' ", "".join(map(chr, range(128)))])
+def test_the_shortcut_for_simple_templates_renders_as_jinja(
+    value: str, name: str, part: Part
+) -> None:
+    row = {**ROW, "city": value}
     simple = template(f"a{{{{ city|{name} }}}}b", part).fill(row)
     full = template(f"a{{{{ city|{name} }}}}b{{% if 0 %}}{{% endif %}}", part).fill(row)
     assert "".join(simple.pieces) == "".join(full.pieces)

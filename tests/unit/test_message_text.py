@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from html2text import HTML2Text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailsluice.campaign import Message
+from mailsluice.errors import MessageError
+from mailsluice.message import compile_message
 from mailsluice.message import text as text_module
 from mailsluice.message.templates import Part, Template
 from mailsluice.message.text import TextFromHtml, html_to_text
@@ -64,6 +70,18 @@ def test_the_html_is_converted_once_for_each_structure(monkeypatch: pytest.Monke
     ]
     assert texts == ["Anna", "Bo", "Rome:Anna", "Rome:Bo", "Oslo:Anna", "Oslo:Bo"]
     assert len(converted) == 2
+
+
+def test_html_that_cannot_be_read_is_found_before_the_first_mail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_converter: HTML2Text, _source: str) -> None:
+        raise AssertionError("as html.parser does for <![x]>, in some versions of Python")
+
+    monkeypatch.setattr(HTML2Text, "feed", refuse)
+    message = Message(sender="a@example.com", subject="s", html="<![x]>")
+    with pytest.raises(MessageError, match="html: no text can be made"):
+        compile_message(message, campaign="c", columns=(), now=lambda: datetime.now(UTC))
 
 
 @pytest.mark.parametrize(

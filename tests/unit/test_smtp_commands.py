@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,7 @@ from mailsluice.envelope import Envelope
 from mailsluice.smtp.commands import Offer, mail, rcpt, refusal, stuffed
 
 PLAIN = Envelope(1, "s@example.com", "r@example.com", b"Subject: x\r\n\r\nhi\r\n")
-UTF8 = replace(PLAIN, recipient="jörg@example.com", smtputf8=True)
+UTF8 = PLAIN._replace(recipient="jörg@example.com", smtputf8=True)
 ALL = Offer(pipelining=True, smtputf8=True, eight_bit=True, size=True, size_limit=100)
 
 
@@ -41,10 +39,10 @@ def test_an_offer_is_read_from_ehlo(extensions: dict[str, str], offer: Offer) ->
     ("envelope", "offer", "reason"),
     [
         (UTF8, Offer(), "SMTPUTF8"),
-        (replace(UTF8, smtputf8=False), ALL, "not ASCII"),
-        (replace(PLAIN, content=b"x" * 101), ALL, "101 bytes, the server takes 100"),
-        (replace(PLAIN, recipient="r@example.com>\r\nRSET"), ALL, "control character"),
-        (replace(PLAIN, sender="s\n@example.com"), ALL, "control character"),
+        (UTF8._replace(smtputf8=False), ALL, "not ASCII"),
+        (PLAIN._replace(content=b"x" * 101), ALL, "101 bytes, the server takes 100"),
+        (PLAIN._replace(recipient="r@example.com>\r\nRSET"), ALL, "control character"),
+        (PLAIN._replace(sender="s\n@example.com"), ALL, "control character"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_here(envelope: Envelope, offer: Offer, reason: str) -> None:
@@ -57,7 +55,7 @@ def test_what_cannot_be_sent_is_refused_here(envelope: Envelope, offer: Offer, r
 def test_the_rest_is_not_refused() -> None:
     assert refusal(PLAIN, Offer()) is None
     assert refusal(UTF8, ALL) is None
-    assert refusal(replace(PLAIN, content=b"x" * 100), ALL) is None
+    assert refusal(PLAIN._replace(content=b"x" * 100), ALL) is None
 
 
 LINES = st.lists(st.sampled_from([b"", b".", b"..", b".x", b"x", b"x.", b"a\n.b"]), max_size=8)

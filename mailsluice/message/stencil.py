@@ -1,0 +1,134 @@
+"""The bodies of a message, encoded once; each recipient's values go into the holes.
+
+Most templates are ASCII text with insertions, and most values are words: neither changes how a body
+is encoded, nor where its lines end. So the bodies are encoded when the message is compiled, with a
+stand-in for each value, and cut at the stand-ins. Per recipient the values are looked at, and
+joined with the pieces. Where that might differ from the rendered bodies, encoded, `Stencil.fill`
+gives None, and it is those that are sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from mailsluice.message.body import LONGEST_LINE, SEVEN_BIT, encode_body
+from mailsluice.message.content import Content
+from mailsluice.message.simple import Insertion, escape_value
+
+_ESCAPED = re.compile("[&<>'\"]")
+"""What escaping changes."""
+
+
+class Stencil:
+    """A message ready for the wire, but for its header and the values."""
+
+    def __init__(
+        self,
+        pieces: Sequence[str],
+        insertions: Sequence[Insertion],
+        *,
+        end: bytes,
+        marker: str,
+        distinct: bool,
+    ) -> None:
+        """`insertions` stand between `pieces`, `end` follows; `distinct`: only if values differ."""
+        values = [*dict.fromkeys((one.name, one.change) for one in insertions)]
+        self._read = _items([name for name, _ in values])
+        self._changes = [change for _, change in values]
+        self._are_changed = any(change is not str for change in self._changes)
+        self._arranged = _items(  # out of all values, and then all of them escaped
+            [values.index((one.name, one.change)) + one.escaped * len(values) for one in insertions]
+        )
+        self._parts = [""] * 2 * len(pieces)
+        self._parts[1::2] = pieces
+        self._end = end
+        self._distinct = distinct
+        self._longest = len("".join(pieces)) + _room(pieces)
+        self._marker = marker
+        self._markers = "".join(pieces).count(marker)
+        self._begins_marker = any(
+            piece.endswith(marker[1:cut]) for piece in pieces[:-1] for cut in range(2, len(marker))
+        )
+
+    @classmethod
+    def cut(cls, content: Content, skeleton: Sequence[bytes], marker: bytes) -> Stencil | None:
+        """From the bodies and the MIME structure around them (see `mime_skeleton`).
+
+        None where a body is more than text and insertions, or does not go as it is (7bit).
+        """
+        outlines = content.outlines or ()
+        stand_in = f"({marker[2:].decode()})"  # a hash of the whole message, so in no part of it
+        bodies = [
+            encode_body("".join(one if isinstance(one, str) else stand_in for one in parts), marker)
+            for parts in outlines
+        ]
+        if not bodies or not all(body.startswith(SEVEN_BIT) for body in bodies):
+            return None
+        whole = b"".join(chain.from_iterable(zip(skeleton, bodies, strict=False))).decode()
+        return cls(
+            whole.split(stand_in),
+            [one for parts in outlines for one in parts if not isinstance(one, str)],
+            end=skeleton[-1],
+            marker=marker.decode(),
+            distinct=content.derives_text,
+        )
+
+    def fill(self, head: str, row: Mapping[str, str]) -> bytes | None:
+        """The whole message with this header, for this row; None where a value is not plain."""
+        try:
+            values = self._values(row)
+        except (KeyError, UnicodeError):  # rendering says what is wrong
+            return None
+        together = "".join(values)
+        if not self._are_plain(values, together):
+            return None
+        escaped = values
+        if not together.isalnum() and _ESCAPED.search(together):
+            escaped = tuple(map(escape_value, values))
+        parts = self._parts.copy()
+        parts[0] = head
+        parts[2::2] = self._arranged(values + escaped)
+        filled = "".join(parts)
+        if len(filled) - len(head) > self._longest or self._holds_marker(filled, together):
+            return None
+        return filled.encode() + self._end
+
+    def _values(self, row: Mapping[str, str]) -> tuple[str, ...]:
+        values = self._read(row)
+        if self._are_changed:
+            return tuple(change(one) for change, one in zip(self._changes, values, strict=True))
+        return values
+
+    def _are_plain(self, values: Sequence[str], together: str) -> bool:
+        """Whether the values change nothing but the place they stand at.
+
+        Printable ASCII, and none empty: a body may end with an empty one, and a text that is made
+        from the HTML has no place for it. There equal values are one, so they must differ.
+        """
+        return (
+            together.isascii()
+            and together.isprintable()
+            and "" not in values
+            and not (self._distinct and len({*values}) < len(values))
+        )
+
+    def _holds_marker(self, filled: str, together: str) -> bool:
+        """Whether values complete a boundary, whose "_" is then theirs or near a piece's end."""
+        return ("_" in together or self._begins_marker) and (
+            filled.count(self._marker) != self._markers
+        )
+
+
+def _room(pieces: Sequence[str]) -> int:
+    """How many characters may be inserted in all, so that no line can become too long."""
+    lines = [line.split("\0") for line in "\0".join(pieces).split("\r\n")]
+    return LONGEST_LINE - max((len("".join(line)) for line in lines if len(line) > 1), default=0)
+
+
+def _items(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Like `itemgetter`, which gives a tuple for two keys or more only."""
+    return itemgetter(*keys) if len(keys) > 1 else lambda source: tuple(source[key] for key in keys)

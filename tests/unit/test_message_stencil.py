@@ -1,0 +1,180 @@
+"""Messages whose bodies were encoded beforehand: to the byte what rendering and encoding gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mailsluice.campaign import Message
+from mailsluice.errors import MessageError
+from mailsluice.message import CompiledMessage, compile_message
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+EMAIL = "anna@example.com"
+ROW = {"Name": "Anna", "note": "hello"}
+HTML = (
+    '<p class="a">Dear {{ name }},</p>\n<a href="https://x.example/?n={{ note }}">{{ email }}</a>'
+)
+TEXT = "Dear {{ name|upper }},\n{{ note }} {{ note|title }}"
+URL = "https://x.example/u?e={{ email|urlencode }}&n={{ note }}"
+
+
+def compiled(**fields: Any) -> CompiledMessage:
+    document = {"sender": "News <news@example.com>", "subject": "Hi {{ name }}", **fields}
+    return compile_message(
+        Message(**document), campaign="spring", columns=("Name", "note"), now=lambda: NOON
+    )
+
+
+def filled(message: CompiledMessage, row: Mapping[str, str]) -> bytes | None:
+    """The message as the stencil alone gives it; None where the row is left to rendering."""
+    fast = copy(message)
+    fast._encoded = lambda _head, _values: b""
+    return fast.render(7, EMAIL, row).content or None
+
+
+def rendered(message: CompiledMessage, row: Mapping[str, str]) -> bytes | str:
+    """The message as rendering and encoding give it, or what they say is wrong."""
+    slow = copy(message)
+    slow._stencil = None
+    return outcome(slow, row)
+
+
+def outcome(message: CompiledMessage, row: Mapping[str, str]) -> bytes | str:
+    try:
+        return message.render(7, EMAIL, row).content
+    except MessageError as error:
+        return str(error)
+
+
+MESSAGES = {
+    "text": compiled(text=TEXT),
+    "html and text": compiled(html=HTML, text=TEXT),
+    "derived text": compiled(html=HTML),
+    "unsubscribe": compiled(html=f"{HTML}{{{{ unsubscribe_url }}}}", unsubscribe_url=URL),
+    "one insertion": compiled(text="{{ note }}"),
+    "none": compiled(html="<p>Dear all</p>", text="Dear all"),
+    "sender outside ASCII": compiled(sender="Zoë <zoë@example.com>", text=TEXT),
+}
+printable = st.characters(min_codepoint=32, max_codepoint=126)
+plain = st.text(printable, min_size=1, max_size=20)
+hostile = st.one_of(
+    plain,
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.text(st.sampled_from(list(" \r\n\t\x00\x7f\x85\u2028éß=_?&<>'\"%.a")), max_size=40),
+    st.sampled_from(["", " ", "\n", "w" * 990, "<" * 300, "\ud800", "Anna", "hello", EMAIL]),
+)
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+@settings(deadline=None, max_examples=60)
+@given(name=plain, note=plain)
+@example(name="O'Brien & Co", note="=_.")
+def test_plain_values_go_into_the_holes(case: str, name: str, note: str) -> None:
+    row = {"Name": name, "note": note + "." if note == name else note}
+    content = filled(MESSAGES[case], row)
+    assert content is not None
+    assert content == rendered(MESSAGES[case], row)
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+@settings(deadline=None, max_examples=100)
+@given(name=hostile, note=hostile)
+@example(name="x\ny", note="é")
+@example(name="Anna", note="Anna")
+@example(name="Anna", note="")
+@example(name="", note="")
+@example(name="\ud800", note="\ud800")
+def test_whatever_the_values_the_message_is_the_same(case: str, name: str, note: str) -> None:
+    row = {"Name": name, "note": note}
+    assert outcome(MESSAGES[case], row) == rendered(MESSAGES[case], row)
+
+
+insertions = st.sampled_from(["{{ name }}", "{{ note }}", "{{ email }}", "{{ note|trim }}"])
+static = st.text(st.sampled_from(list("ab =_.<>&\n\té'\"")), max_size=12)
+markup = st.sampled_from(["<p>", "<br>", "</p>\n", "<td>", "&rsquo;", '<a href="', '">', "\n" * 3])
+templates = (
+    st.lists(insertions | static | markup, min_size=1, max_size=12).map("".join).filter(str.strip)
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    subject=templates,
+    html=templates,
+    text=templates | st.none(),
+    name=plain | hostile,
+    note=plain | hostile,
+)
+def test_whatever_the_template_the_message_is_the_same(
+    subject: str, html: str, text: str | None, name: str, note: str
+) -> None:
+    message = compiled(subject=subject, html=html, text=text)
+    row = {"Name": name, "note": note}
+    assert outcome(message, row) == rendered(message, row)
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"text": TEXT}, "Zoë"),  # quoted-printable
+        ({"text": TEXT}, "a\nb"),  # another line
+        ({"text": TEXT}, "a\tb"),  # plain enough to encode, but no word
+        ({"text": "Hi\n{{ note }}"}, ""),  # the body ends with the line before
+        ({"text": "12{{ note }}34\n"}, "x" * 995),  # a line of 999
+        ({"html": "<p>{{ note }}</p>", "text": "a"}, "&" * 200),  # the same, escaped
+        ({"html": "<p>{{ name }}<br>{{ note }}</p>"}, "Anna"),  # in the derived text: one value
+        ({"text": "{{ note|urlencode }}"}, "\ud800"),  # cannot be rendered
+    ],
+)
+def test_values_that_are_not_plain_are_rendered(fields: dict[str, str], note: str) -> None:
+    message = compiled(**fields)
+    row = {**ROW, "note": note}
+    assert filled(message, row) is None
+    assert outcome(message, row) == rendered(message, row)
+
+
+def test_a_line_may_be_as_long_as_a_line_can_be() -> None:
+    row = {**ROW, "note": "x" * 994}
+    message = compiled(text="12{{ note }}34\n")
+    content = filled(message, row)
+    assert content == rendered(message, row)
+    assert b"\r\n12" + b"x" * 994 + b"34\r\n" in (content or b"")
+
+
+@pytest.mark.parametrize("begin", ["", "=", "=_", "=_a"])
+def test_values_that_complete_a_boundary_are_rendered(begin: str) -> None:
+    tried = (compiled(text=f"{number}{begin}{{{{ note }}}}") for number in count())
+    message = next(one for one in tried if one._marker.startswith(begin.encode()))
+    row = {**ROW, "note": message._marker.decode().removeprefix(begin)}
+    assert filled(message, row) is None
+    assert outcome(message, row) == rendered(message, row)
+    assert filled(message, {**ROW, "note": row["note"][:-1]}) is not None
+
+
+def test_a_row_without_a_column_is_that_rows_trouble() -> None:
+    message = compiled(text=TEXT)
+    assert filled(message, {"Name": "Anna"}) is None
+    assert "'note' is undefined" in str(outcome(message, {"Name": "Anna"}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "{% if note %}{{ note }}{% endif %}"},  # more than insertions
+        {"text": "Zoë {{ note }}"},  # quoted-printable always
+        {"html": "<p>&rsquo;{{ note }}</p>"},  # the same, in the derived text
+        {"text": "x" * 999},  # a long line
+    ],
+)
+def test_other_templates_have_no_stencil(fields: dict[str, str]) -> None:
+    message = compiled(**fields)
+    assert message._stencil is None
+    assert isinstance(outcome(message, ROW), bytes)
