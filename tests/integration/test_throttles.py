@@ -1,0 +1,159 @@
+"""Limits hold at the server, by its own clock: in every trailing window, whoever sends."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailsluice.campaign import Campaign
+from mailsluice.outbox import Database
+from mailsluice.smtp.connection import Connection
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    people,
+)
+from tests.smtpd import SmtpServer
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    return Sender(database, tmp_path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread or process brings about."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+def most_in_a_second(*servers: SmtpServer) -> int:
+    """The most messages in any trailing second, at all of them together."""
+    times = sorted(one.time for server in servers for one in server.received)
+    return max(i + 1 - bisect_right(times, at - 1.0) for i, at in enumerate(times))
+
+
+def document(folder: Path, number: int, names: Iterable[str], **fields: Any) -> Campaign:
+    if percentages := fields.pop("percent", None):
+        routes = zip(names, percentages, strict=True)
+        fields["strategy"] = "percentage"
+        fields["routes"] = [{"connection": name, "percent": share} for name, share in routes]
+    return campaign(folder, people(number), tuple(names), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "total", "shares"),
+    [
+        ({"names": ["red"]}, 60, {"red": 60}),
+        ({"names": ["red", "green"], "percent": [70, 30]}, 100, {"red": 70, "green": 30}),
+        ({"names": ["red", "green"]}, 81, {"red": 41, "green": 40}),  # round robin
+        ({"names": ["red", "green"], "percent": [95, 5]}, 20, {"red": 19, "green": 1}),
+    ],
+)
+async def test_a_campaigns_limit_is_shared_out_and_holds(
+    sender: Sender, tmp_path: Path, fields: Any, total: int, shares: dict[str, int]
+) -> None:
+    planned = document(tmp_path, 2 * total, throttle={"per_second": total}, **fields)
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        used = {name: servers[name] for name in fields["names"]}
+        await sender.send(planned, [connection(name, one) for name, one in used.items()])
+        everybody_once(sender.ledger, used)
+    for name, most in shares.items():
+        assert most_in_a_second(servers[name]) <= most
+    assert most_in_a_second(*used.values()) <= total
+
+
+async def test_what_a_connection_cannot_use_of_its_share_is_not_lent_to_others(
+    sender: Sender, tmp_path: Path
+) -> None:
+    planned = document(
+        tmp_path, 120, ["red", "green"], percent=[70, 30], throttle={"per_second": 100}
+    )
+    with SmtpServer() as red, SmtpServer() as green:
+        await sender.send(
+            planned, [connection("red", red, per_second=40), connection("green", green)]
+        )
+    assert most_in_a_second(red) <= 40
+    assert most_in_a_second(green) <= 30
+
+
+async def test_of_several_limits_the_lowest_binds(sender: Sender, tmp_path: Path) -> None:
+    planned = document(tmp_path, 60, ["red"], throttle={"per_second": 50})
+    with SmtpServer() as red:
+        limited = connection("red", red, per_second=30, per_minute=6_000, per_day=90_000_000)
+        await sender.send(planned, [limited])
+    assert most_in_a_second(red) <= 30
+
+
+def _send_in_a_process(url: str, folder: Path, name: str, number: int, target: Connection) -> None:
+    with Database(url) as database:
+        (folder / name).mkdir(exist_ok=True)
+        planned = campaign(folder / name, people(number, f"{name}.example"), name=name)
+        asyncio.run(Sender(database, folder).send(planned, [target]))
+
+
+async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_not_break_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    with Database(database_url), SmtpServer() as red:
+        spawn = multiprocessing.get_context("spawn")
+        target = connection("red", red, per_second=60, max_sessions=4)
+
+        def start(name: str) -> multiprocessing.process.BaseProcess:
+            arguments = (database_url, tmp_path, name, 120, target)
+            process = spawn.Process(target=_send_in_a_process, args=arguments)
+            process.start()
+            return process
+
+        first, second = start("first"), start("second")
+        try:
+            await until(lambda: len({one.recipient.partition("@")[2] for one in red.received}) == 2)
+            assert first.pid is not None
+            os.kill(first.pid, signal.SIGKILL)
+            await asyncio.to_thread(first.join)
+            first = start("first")
+            await asyncio.to_thread(first.join)
+            await asyncio.to_thread(second.join)
+        finally:
+            first.kill()
+            second.kill()
+        assert second.exitcode == 0
+        assert most_in_a_second(red) <= 60
+        assert max(red.recipients.values()) == 1
+        uncertain = 240 - len(red.received)
+        assert first.exitcode == 0
+        assert 0 <= uncertain <= 4
+
+
+async def test_a_limit_that_is_used_up_stays_used_up_over_a_restart(
+    sender: Sender, tmp_path: Path
+) -> None:
+    planned = document(tmp_path, 3, ["red"])
+    with SmtpServer() as red:
+        target = connection("red", red, per_hour=1)
+        for owner in ("first run", "second run"):
+            run = await asyncio.to_thread(sender.prepare, planned, owner)
+            sending = asyncio.ensure_future(sender.send_prepared(run, planned, [target]))
+            await until(partial(_is_waiting, run))
+            run.stop()
+            await sending
+            await run.close()
+        assert len(red.received) == 1
+
+
+def _is_waiting(run: Any) -> bool:
+    """Whether it has asked for a start, and knows that there is none for long."""
+    courier = run._couriers.get("red")
+    return courier is not None and 3_000 < courier._starts._ask_at - courier._clock() < 4_000
