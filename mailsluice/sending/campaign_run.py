@@ -32,6 +32,8 @@ from mailsluice.status import CampaignStatus
 
 logger = logging.getLogger(__name__)
 
+_POLL_SECONDS = 0.5
+
 _PROCESS = ", process "
 """Tells one process's lease from another's, at the end of the owner's name."""
 
@@ -149,7 +151,7 @@ class CampaignRun:
             holder=f"{self._journal.id} {connection.name}",
             open_session=open_session,
             rules=self._rules(connection),
-            may_send=self._may_send,
+            opens_at=self._opens_at,
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
         self._couriers[connection.name] = courier
@@ -164,8 +166,10 @@ class CampaignRun:
         self._results[connection.name] = result
         return result
 
-    def _may_send(self) -> bool:
-        return not self.on_hold and self._lease.held()
+    def _opens_at(self, now: float) -> float:
+        """When, from a moment of the monotonic clock on, mail may go at all."""
+        held_back = self.on_hold or not self._lease.held()
+        return now + _POLL_SECONDS if held_back else now
 
     def _rules(self, connection: Connection) -> dict[str, Rules]:
         """The limits of a connection, by the key that all who fall under them share.

@@ -87,13 +87,13 @@ class Courier:
         holder: str,
         open_session: OpenSession,
         rules: Mapping[str, Rules] | None = None,
-        may_send: Callable[[], bool] = lambda: True,
+        opens_at: Callable[[float], float] = lambda now: now,
         settings: Settings | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`rules` are the limits it falls under, by the key that others share with it; `holder`
-        tells it from those.
+        tells it from those. `opens_at` gives the moment, this one or later, from which mail may go.
         """
         self._connection = connection
         self._bookkeeper = bookkeeper
@@ -119,7 +119,7 @@ class Courier:
             self._starts,
             self._health.slowdown,
             has_ended=self._has_ended,
-            may_send=may_send,
+            opens_at=opens_at,
             clock=clock,
         )
         self._workers: set[asyncio.Task[None]] = set()
@@ -135,6 +135,14 @@ class Courier:
     def down(self) -> str | None:
         """Why the connection was given up in this run; None while it works."""
         return self._health.down
+
+    def next_at(self, now: float) -> float:
+        """When this connection has something to do: now, later, or never (infinity)."""
+        if self.dispatch.is_over:
+            return math.inf
+        if self._sessions:
+            return now
+        return max(self.dispatch.mail_at(now), self._health.session_at(0))
 
     async def run(self) -> None:
         """Send until nothing is left, the connection is down, or `stop` is called.

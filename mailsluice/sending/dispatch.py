@@ -22,14 +22,13 @@ from mailsluice.sending.stock import Stock
 from mailsluice.status import RecipientStatus
 
 _IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
-_POLL_SECONDS = 0.5
 
 
 class Dispatch:
     """The next messages of one connection, one at a time.
 
-    `has_ended` tells that nothing more is to be given out, `may_send` whether to hold back for the
-    time being.
+    `has_ended` tells that nothing more is to be given out; `opens_at` when, from a moment on, mail
+    may go at all.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Dispatch:
         slowdown: Slowdown,
         *,
         has_ended: Callable[[], bool],
-        may_send: Callable[[], bool],
+        opens_at: Callable[[float], float],
         clock: Callable[[], float],
     ) -> None:
         self._message = message
@@ -50,7 +49,7 @@ class Dispatch:
         self._starts = starts
         self._slowdown = slowdown
         self._has_ended = has_ended
-        self._may_send = may_send
+        self._opens_at = opens_at
         self._clock = clock
         self._in_flight: dict[int, Claimed] = {}
         self._waiters: deque[asyncio.Future[Envelope | None]] = deque()
@@ -127,8 +126,9 @@ class Dispatch:
             self._waiters.popleft().set_result(envelope)
 
     def _ready_at(self, now: float) -> float:
-        if not self._may_send():
-            return now + _POLL_SECONDS
+        opens_at = self._opens_at(now)
+        if opens_at > now:
+            return opens_at
         return max(self._slowdown.next_at, self._starts.ready_at(now))
 
     def _is_idle(self) -> bool:
