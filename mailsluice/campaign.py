@@ -16,19 +16,15 @@ from pathlib import PurePath
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
 
-from mailsluice.forms import field_title, form_schema
+from mailsluice.forms import Document
+from mailsluice.sending_window import SendingWindow
 
 
 class Strategy(StrEnum):
@@ -60,24 +56,6 @@ class DownPolicy(StrEnum):
     """They stay on their connection, pending; the run ends Failed and can be retried."""
     REASSIGN = "reassign"
     """Those never attempted move to the healthy connections, in proportion; recorded per row."""
-
-
-class Document(BaseModel):
-    """Base of all parts: frozen, no unknown fields, and a schema that forms can show."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        str_strip_whitespace=True,
-        validate_default=True,
-        field_title_generator=field_title,
-    )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return form_schema(schema, handler)
 
 
 class RecipientSource(Document):
@@ -296,6 +274,9 @@ class Campaign(Document):
     throttle: Throttle = Field(
         Throttle(), description="Limits of the whole campaign, shared out by share."
     )
+    sending_window: SendingWindow = Field(
+        SendingWindow(), description="The days and hours in which mail is sent."
+    )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(
         UncertainPolicy.HOLD,
@@ -368,12 +349,11 @@ class Campaign(Document):
     def content(self) -> dict[str, Any]:
         """What makes this campaign this campaign, as plain JSON values.
 
-        Throttles, retries and policies are left out: an operator may change those and go on.
+        Throttles, windows, retries and policies are left out: an operator may change those and go
+        on.
         """
-        return self.model_dump(
-            mode="json",
-            exclude={"name", "throttle", "retry", "uncertain", "on_connection_down"},
-        )
+        own = {"throttle", "sending_window", "retry", "uncertain", "on_connection_down"}
+        return self.model_dump(mode="json", exclude={"name", *own})
 
 
 def _plain(value: Decimal) -> str:

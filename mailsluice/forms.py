@@ -1,10 +1,10 @@
-"""JSON schemas that form builders show as plain inputs."""
+"""The base of all documents, with a JSON schema that form builders show as plain inputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
@@ -39,3 +39,21 @@ def _without_null(field: dict[str, Any]) -> dict[str, Any]:
         return rest
     del rest["anyOf"]
     return {**branches[0], **rest}
+
+
+class Document(BaseModel):
+    """Base of all parts: frozen, no unknown fields, and a schema that forms can show."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        validate_default=True,
+        field_title_generator=field_title,
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return form_schema(schema, handler)

@@ -1,0 +1,32 @@
+"""Time zones by their IANA names, as documents give them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from difflib import get_close_matches
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator
+
+
+def _known(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; no relative path; a folder of the database
+        by_lower = {one.lower(): one for one in available_timezones()}
+        close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
+        hint = by_lower[close[0]] if close else "Europe/Berlin"
+        raise ValueError(
+            f"unknown time zone {name!r}: use an IANA name, such as {hint} or UTC"
+        ) from None
+    return name
+
+
+Timezone = Annotated[str, AfterValidator(_known)]
+"""The IANA name of a time zone, checked."""
+
+
+def start_of_day(day: date, timezone: str) -> datetime:
+    """The moment (UTC) at which a calendar day begins there."""
+    return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)
