@@ -150,7 +150,7 @@ def bookkeeper_steps(messages: int, kind: str) -> Steps:
         campaigns = Campaigns(opened)
         record = campaigns.register(campaign.name, launch.content(campaign))
         with launch.resolve_audience(campaign, opened, NO_QUERIES) as audience:
-            launch.store_audience(campaigns, record.id, campaign, audience)
+            launch.store_audience(campaigns, record.id, campaign, audience, document.DAY)
         outbox = Outbox(opened, record.id)
         claiming = settling = 0.0
         after = 0

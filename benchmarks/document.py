@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from benchmarks.results import FOLDER
 from mailsluice.campaign import Message
 from mailsluice.message import compile_message
 
+DAY = date(2026, 1, 5)  # that the campaigns are scheduled for
 COLUMNS = ("email", "first_name", "city")
 SAMPLE = {"first_name": "Zoe", "city": "Lisbon"}
 _DOMAINS = (*["example.com"] * 4, *["example.org"] * 3, *(f"d{i}.example.net" for i in range(13)))

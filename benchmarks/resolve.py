@@ -32,7 +32,7 @@ def measure(recipients: int, url: str) -> dict[str, float]:
         record = campaigns.register(campaign.name, launch.content(campaign))
         with launch.resolve_audience(campaign, opened, NO_QUERIES) as audience:
             resolved = time.monotonic()
-            launch.store_audience(campaigns, record.id, campaign, audience)
+            launch.store_audience(campaigns, record.id, campaign, audience, document.DAY)
         done = time.monotonic()
     return {
         "resolve_seconds": resolved - started,

@@ -13,7 +13,8 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from blocks.smtp_connection import SMTPConnection
-from mailsluice.campaign import Campaign, RecipientSource, Route
+from mailsluice.campaign import Campaign, RecipientSource
+from mailsluice.routes import Route
 
 
 def _name_of(block_type: type[Block]) -> BeforeValidator:

@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def report(campaign: Campaign, inboxes: Mapping[str, Inbox]) -> bool:
     everybody = sum((inbox.received for inbox in inboxes.values()), Counter[str]())
     total = max(everybody.total(), 1)
     print(f"\n{'server':<10}{'received':>10}{'share':>10}{'asked for':>12}")
-    for name, share in campaign.shares().items():
+    for name, share in campaign.shares(datetime.now(UTC).date()).items():
         print(f"{name:<10}{received[name]:>10,}{received[name] / total:>10.1%}{share:>12.1%}")
     twice = sum(number > 1 for number in everybody.values())
     print(f"{len(everybody):,} recipients; {twice:,} of them got more than one message")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,12 @@ def _run_name() -> str:
 
 
 def _dated(name: str) -> str:
-    return name.replace("{date}", flow_run.get_scheduled_start_time().strftime("%Y-%m-%d"))
+    return name.replace("{date}", _day().isoformat())
+
+
+def _day() -> date:
+    """The day this run was scheduled for (UTC)."""
+    return flow_run.get_scheduled_start_time().astimezone(UTC).date()
 
 
 @flow(name="send-campaign", flow_run_name=_run_name, persist_result=False)
@@ -57,8 +63,8 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
     """Send an e-mail campaign over one or more SMTP connections.
 
     The same name again goes on where it stopped: nobody gets the mail twice. `{date}` in the name
-    stands for the day this run was scheduled for (UTC). Returns the `Report`, unless the campaign
-    had ended before.
+    stands for the day this run was scheduled for (UTC); shares that grow are those of that day.
+    Returns the `Report`, unless the campaign had ended before.
     """
     try:
         return await _send(campaign.model_copy(update={"name": _dated(campaign.name)}))
@@ -131,7 +137,7 @@ async def _prepared(
                     raise CampaignError(
                         f"campaign {document.name!r} was reset meanwhile: try again"
                     )
-                await assign_connections(run, document, audience)
+                await assign_connections(run, document, audience, _day())
             yield run
         finally:
             await run.close()

@@ -1,7 +1,7 @@
 """Which recipient goes over which route, and in which order.
 
-A pure function of the campaign's name, its routes and the set of addresses: neither the order of
-the input rows nor the process changes anything.
+A pure function of the campaign's name, its routes' shares on a day and the set of addresses:
+neither the order of the input rows nor the process changes anything.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 
 import numpy as np
@@ -51,8 +52,8 @@ class Assignment:
         return result.hexdigest()
 
 
-def assign(address_keys: Keys, domain_keys: Keys, campaign: Campaign) -> Assignment:
-    """Give every recipient its route and its place in the send order.
+def assign(address_keys: Keys, domain_keys: Keys, campaign: Campaign, day: date) -> Assignment:
+    """Give every recipient its route and its place in the send order, by the shares of a day.
 
     `address_keys` (n, 2) holds a distinct 128-bit key for each address, `domain_keys` (n,) one for
     its domain. The routes' totals are exact, and within every domain each route is less than two
@@ -60,7 +61,7 @@ def assign(address_keys: Keys, domain_keys: Keys, campaign: Campaign) -> Assignm
     has route (i // batch_size) mod k as well.
     """
     total = len(address_keys)
-    counts = _quotas(total, campaign)
+    counts = _quotas(total, campaign, day)
     mixed = _by_mixed_key(address_keys, _salt(campaign.name, "address"))
     domains = _mix(domain_keys[mixed], _salt(campaign.name, "domain"))
     route = np.empty(total, np.int16)
@@ -88,10 +89,10 @@ def lay_out(counts: Sequence[int]) -> Routes:
     return np.tile(np.array(used, np.int16)[pattern], common)
 
 
-def _quotas(total: int, campaign: Campaign) -> list[int]:
+def _quotas(total: int, campaign: Campaign, day: date) -> list[int]:
     if campaign.strategy is Strategy.ROUND_ROBIN:
         return round_robin_quotas(total, campaign.batch_size, len(campaign.routes))
-    return quotas(total, list(campaign.shares().values()))
+    return quotas(total, list(campaign.shares(day).values()))
 
 
 def _alternate(first: int, second: int) -> Routes:

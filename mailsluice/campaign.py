@@ -8,6 +8,7 @@ connection or a database is picked.
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 from email.headerregistry import Address
 from email.utils import parseaddr
@@ -18,12 +19,12 @@ from typing import Annotated, Any, Self
 from pydantic import (
     Field,
     StringConstraints,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from mailsluice.forms import Document
+from mailsluice.routes import Route, percents_on, refuse_overgrown
 from mailsluice.sending_window import SendingWindow
 
 
@@ -201,28 +202,6 @@ class Message(Document):
         return self
 
 
-ConnectionName = Annotated[
-    str, Field(min_length=1, max_length=200, description="The SMTP connection block.")
-]
-
-
-Percent = Annotated[
-    Decimal,
-    Field(ge=0, le=100, max_digits=9, decimal_places=6),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}),  # not "number or string"
-]
-
-
-class Route(Document):
-    """One connection of the campaign, with its share in percentage mode."""
-
-    connection: ConnectionName
-    percent: Percent | None = Field(
-        None,
-        description="Share of the recipients, for the strategy 'percentage': 70, or 33.3.",
-    )
-
-
 class Throttle(Document):
     """The most messages in any trailing window of that length, over all connections together."""
 
@@ -339,12 +318,18 @@ class Campaign(Document):
                 f"percentages add up to {_plain(total)}, not 100: "
                 f"{verb} one of them by {_plain(abs(100 - total))}"
             )
+        refuse_overgrown(self.routes)
 
-    def shares(self) -> dict[str, Decimal]:
-        """Each connection's share of the campaign, as a fraction; together 1 (within 28 digits)."""
-        if self.strategy is Strategy.PERCENTAGE:
-            return {one.connection: (one.percent or Decimal(0)) / 100 for one in self.routes}
-        return {one.connection: Decimal(1) / len(self.routes) for one in self.routes}
+    def percents(self, day: date) -> list[Decimal] | None:
+        """Each route's percentage on a day, together exactly 100; None in the other modes."""
+        is_percentage = self.strategy is Strategy.PERCENTAGE
+        return percents_on(self.routes, day) if is_percentage else None
+
+    def shares(self, day: date) -> dict[str, Decimal]:
+        """Each connection's share on a day, as a fraction; together 1 (within 28 digits)."""
+        percents = self.percents(day) or [Decimal(100) / len(self.routes)] * len(self.routes)
+        parts = zip(self.routes, percents, strict=True)
+        return {route.connection: percent / 100 for route, percent in parts}
 
     def content(self) -> dict[str, Any]:
         """What makes this campaign this campaign, as plain JSON values.

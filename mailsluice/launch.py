@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
@@ -58,21 +58,21 @@ def resolve_audience(
 
 
 def store_audience(
-    campaigns: Campaigns, campaign_id: int, campaign: Campaign, audience: Audience
+    campaigns: Campaigns, campaign_id: int, campaign: Campaign, audience: Audience, day: date
 ) -> list[RouteRecord]:
     """Give every recipient its connection, and store all of them in send order.
 
+    Shares are those of `day`: they are recorded, and stay this campaign's however long it takes.
     Returns what each connection was assigned. From here on the campaign can be sent.
     """
-    assignment = assign(audience.address_keys, audience.domain_keys, campaign)
+    assignment = assign(audience.address_keys, audience.domain_keys, campaign, day)
     campaigns.store_audience(
         campaign_id, _assigned(campaign, audience, assignment), audience.rejects()
     )
+    percents = campaign.percents(day)
     routes = [
-        RouteRecord(
-            route.connection, None if route.percent is None else str(route.percent), assigned
-        )
-        for route, assigned in zip(campaign.routes, assignment.quotas, strict=True)
+        RouteRecord(route.connection, str(percents[i]) if percents else None, assigned)
+        for i, (route, assigned) in enumerate(zip(campaign.routes, assignment.quotas, strict=True))
     ]
     campaigns.resolved(
         campaign_id,

@@ -1,6 +1,6 @@
 """The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
 
-from mailsluice.outbox.campaigns import CampaignRecord, Campaigns, RouteRecord
+from mailsluice.outbox.campaigns import CampaignRecord, Campaigns, RouteRecord, launched_shares
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database, default_url, home
 from mailsluice.outbox.outbox import Claimed, History, InDoubt, Outbox, Settled
@@ -24,4 +24,5 @@ __all__ = [
     "Usages",
     "default_url",
     "home",
+    "launched_shares",
 ]

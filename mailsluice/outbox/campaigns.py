@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -59,7 +60,18 @@ class RouteRecord:
 
     connection: str
     percent: str | None
+    """Its exact share on the day of the launch; None: all have the same."""
     assigned: int
+
+
+def launched_shares(records: Sequence[RouteRecord]) -> dict[str, Decimal]:
+    """The shares that a campaign was launched with, as fractions; together 1 (within 28 digits)."""
+    return {
+        one.connection: Decimal(1) / len(records)
+        if one.percent is None
+        else Decimal(one.percent) / 100
+        for one in records
+    }
 
 
 class Campaigns:

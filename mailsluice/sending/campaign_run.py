@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.message import CompiledMessage
-from mailsluice.outbox import CampaignRecord, Campaigns, Counts, Database, Outbox, RouteRecord
+from mailsluice.outbox import (
+    CampaignRecord,
+    Campaigns,
+    Counts,
+    Database,
+    Outbox,
+    RouteRecord,
+    launched_shares,
+)
 from mailsluice.outbox.reassignment import reassign
 from mailsluice.pacing import Rules, limits, shared
 from mailsluice.report import Report, RouteReport
@@ -105,8 +114,6 @@ class CampaignRun:
         self._stopping = False
         self.on_hold = False
         """Whether to send nothing for the time being; what is in flight is finished."""
-        shares = campaign.shares()
-        self._share_limits = shared(campaign.throttle, shares)
         self._lease.on_lost(self.stop)
 
     def _write(self, recovery: Recovery) -> None:
@@ -132,12 +139,14 @@ class CampaignRun:
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
         engine = self._engine = self._engine or Engine()
-        return await engine.run(self._send(connection, message, settings, open_session))
+        rules = self._rules(connection, await asyncio.to_thread(self._shares))
+        return await engine.run(self._send(connection, message, rules, settings, open_session))
 
     async def _send(
         self,
         connection: Connection,
         message: CompiledMessage,
+        rules: Mapping[str, Rules],
         settings: Settings | None,
         open_session: OpenSession,
     ) -> RouteResult:
@@ -150,7 +159,7 @@ class CampaignRun:
             self._journal,
             holder=f"{self._journal.id} {connection.name}",
             open_session=open_session,
-            rules=self._rules(connection),
+            rules=rules,
             opens_at=self._opens_at,
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
@@ -166,18 +175,22 @@ class CampaignRun:
         self._results[connection.name] = result
         return result
 
+    def _shares(self) -> dict[str, Decimal]:
+        """As they were at the launch: those that grow have grown since."""
+        return launched_shares(self.campaigns.routes(self.id))
+
     def _opens_at(self, now: float) -> float:
         """When, from a moment of the monotonic clock on, mail may go at all."""
         held_back = self.on_hold or not self._lease.held()
         return now + _POLL_SECONDS if held_back else now
 
-    def _rules(self, connection: Connection) -> dict[str, Rules]:
+    def _rules(self, connection: Connection, shares: Mapping[str, Decimal]) -> dict[str, Rules]:
         """The limits of a connection, by the key that all who fall under them share.
 
         A campaign's share below one message a window is one in a longer window: so its limit has to
         hold for all of it as well.
         """
-        share = self._share_limits.get(connection.name, ())
+        share = shared(self._campaign.throttle, shares).get(connection.name, ())
         return {
             f"connection {connection.name}": Rules(limits(connection)),
             f"campaign {self.id}": Rules(limits(self._campaign.throttle)),
@@ -200,7 +213,7 @@ class CampaignRun:
         send now.
         """
         down = [one.connection for one in self._results.values() if one.down]
-        shares = self._campaign.shares()
+        shares = self._shares()
         healthy = {name: share for name, share in shares.items() if name not in down and share > 0}
         moved: Counter[str] = Counter()
         for name in down if healthy else ():

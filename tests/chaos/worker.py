@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from datetime import date
 
 import sqlalchemy as sa
 
@@ -31,7 +32,7 @@ async def _send(plan: Plan, ports: Mapping[str, int], database: Database) -> int
     try:
         if run.record.status is CampaignStatus.RESOLVING:
             with launch.resolve_audience(campaign, database, _none) as audience:
-                launch.store_audience(run.campaigns, run.id, campaign, audience)
+                launch.store_audience(run.campaigns, run.id, campaign, audience, date(2026, 1, 5))
         message = launch.compiled(campaign, run.outbox.columns())
         await asyncio.gather(
             *(run.send(plan.connection(name, port), message) for name, port in ports.items())

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ class Sender:
     database: Database
     home: Path
     settings: Settings | None = None
+    day: date = date(2026, 1, 5)
+    """That the runs are scheduled for."""
 
     @property
     def ledger(self) -> Ledger:
@@ -131,7 +134,7 @@ class Sender:
         )
         if run.record.status is CampaignStatus.RESOLVING:
             with launch.resolve_audience(document, self.database, _no_database) as audience:
-                launch.store_audience(run.campaigns, run.id, document, audience)
+                launch.store_audience(run.campaigns, run.id, document, audience, self.day)
         return run
 
     async def send(

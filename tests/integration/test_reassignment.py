@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from mailsluice.outbox import Campaigns, Database, Outbox, Settled
 from mailsluice.outbox.reassignment import reassign
 from mailsluice.outbox.schema import recipients
 from mailsluice.status import RecipientStatus
+from tests.integration.campaign_fixtures import Sender, campaign, people
 
 
 @pytest.fixture
@@ -48,6 +52,33 @@ def test_who_was_attempted_stays_on_its_connection(database: Database, outbox: O
         outbox.release(transaction, [second.id])  # claimed, but not attempted
     assert reassign(database, 1, "down", {"up": Decimal(1)}) == {"up": 8}
     assert connections(database)["down", None] == 2  # the deferred one, and the one being sent
+
+
+def test_shares_are_those_of_the_launch_whenever_the_campaign_goes_on(
+    database: Database, tmp_path: Path
+) -> None:
+    """On the 14th of 28 days a share from 10 to 50 percent is 30; on the 28th it still is."""
+    growth = {"grows_to": 50, "grows_from": "2026-01-05", "grows_over_days": 28}
+    document = campaign(
+        tmp_path,
+        people(1_000),
+        strategy="percentage",
+        routes=[
+            {"connection": "new", "percent": 10, **growth},
+            {"connection": "a", "percent": 60},
+            {"connection": "b", "percent": 30},
+        ],
+    )
+    launched = {"new": Decimal("0.3"), "a": Decimal("0.46666667"), "b": Decimal("0.23333333")}
+    for day in (date(2026, 1, 19), date(2026, 2, 2)):
+        run = Sender(database, tmp_path, day=day).prepare(document)
+        try:
+            assert run._shares() == launched
+            routes = run.campaigns.routes(run.id)
+            assert [one.assigned for one in routes] == [300, 467, 233]
+            assert [one.percent for one in routes] == ["30", "46.666667", "23.333333"]
+        finally:
+            asyncio.run(run.close())
 
 
 def test_a_second_move_keeps_the_first_origin(database: Database, outbox: Outbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,7 @@ from mailsluice.assignment import Assignment, assign, lay_out
 from mailsluice.campaign import Campaign
 
 Keys = npt.NDArray[np.uint64]
+DAY = date(2026, 1, 5)
 
 
 def campaign(name: str = "spring-sale", **fields: Any) -> Campaign:
@@ -77,7 +79,7 @@ def ideals(plan: Campaign, quotas: tuple[int, ...]) -> list[Fraction]:
 @pytest.mark.parametrize("plan", CAMPAIGNS)
 @pytest.mark.parametrize("size", [0, 1, 2, 1_001])
 def test_everybody_has_one_place_and_the_quotas_are_exact(plan: Campaign, size: int) -> None:
-    result = assign(*audience(size, 5), plan)
+    result = assign(*audience(size, 5), plan, DAY)
 
     assert sorted(result.order) == list(range(size))
     counted = np.bincount(result.route, minlength=len(plan.routes))
@@ -86,7 +88,7 @@ def test_everybody_has_one_place_and_the_quotas_are_exact(plan: Campaign, size: 
 
 
 def test_a_thousand_and_one_at_a_third_each() -> None:
-    assert assign(*audience(1_001, 5), split("33.3", "33.3", "33.4")).quotas == (333, 333, 335)
+    assert assign(*audience(1_001, 5), split("33.3", "33.3", "33.4"), DAY).quotas == (333, 333, 335)
 
 
 @pytest.mark.parametrize("plan", CAMPAIGNS)
@@ -94,7 +96,7 @@ def test_a_thousand_and_one_at_a_third_each() -> None:
 def test_every_domain_is_split_within_two_messages_of_the_shares(plan: Campaign, seed: int) -> None:
     addresses, domains = audience(3_001, 40, seed)
 
-    result = assign(addresses, domains, plan)
+    result = assign(addresses, domains, plan, DAY)
 
     routes = by_recipient(result)
     for domain in np.unique(domains):
@@ -108,8 +110,8 @@ def test_the_order_of_the_input_rows_changes_nothing(plan: Campaign) -> None:
     addresses, domains = audience(1_001, 9)
     shuffled = np.random.default_rng(1).permutation(1_001)
 
-    first = assign(addresses, domains, plan)
-    second = assign(addresses[shuffled], domains[shuffled], plan)
+    first = assign(addresses, domains, plan, DAY)
+    second = assign(addresses[shuffled], domains[shuffled], plan, DAY)
 
     assert np.array_equal(addresses[first.order], addresses[shuffled][second.order])
     assert np.array_equal(first.route, second.route)
@@ -121,8 +123,8 @@ def test_addresses_whose_first_64_bits_agree_are_ordered_all_the_same() -> None:
     addresses[:, 0] //= 2**62  # four values
     backwards = slice(None, None, -1)
 
-    first = assign(addresses, domains, split("70", "30"))
-    second = assign(addresses[backwards], domains[backwards], split("70", "30"))
+    first = assign(addresses, domains, split("70", "30"), DAY)
+    second = assign(addresses[backwards], domains[backwards], split("70", "30"), DAY)
 
     assert first.digest(addresses) == second.digest(addresses[backwards])
 
@@ -130,7 +132,7 @@ def test_addresses_whose_first_64_bits_agree_are_ordered_all_the_same() -> None:
 def test_the_digest_tells_other_decisions_apart() -> None:
     addresses, domains = audience(100, 3)
     digests = {
-        assign(addresses, domains, plan).digest(addresses)
+        assign(addresses, domains, plan, DAY).digest(addresses)
         for plan in (split("70", "30"), split("70", "30", name="other"), split("60", "40"))
     }
 
@@ -140,14 +142,14 @@ def test_the_digest_tells_other_decisions_apart() -> None:
 def test_another_process_decides_the_same() -> None:
     script = (
         "from tests.unit.test_assignment import *;"
-        "a, d = audience(1_000, 9); print(assign(a, d, split('70', '30')).digest(a))"
+        "a, d = audience(1_000, 9); print(assign(a, d, split('70', '30'), DAY).digest(a))"
     )
     other = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
 
     addresses, domains = audience(1_000, 9)
-    here = assign(addresses, domains, split("70", "30")).digest(addresses)
+    here = assign(addresses, domains, split("70", "30"), DAY).digest(addresses)
     assert other.stdout.strip() == here
 
 
@@ -155,8 +157,8 @@ def test_another_process_decides_the_same() -> None:
 def test_two_campaigns_do_not_give_the_same_people_to_the_same_connection(domains: int) -> None:
     addresses, names = audience(10_000, domains)
 
-    first = by_recipient(assign(addresses, names, split("50", "50", name="march")))
-    second = by_recipient(assign(addresses, names, split("50", "50", name="april")))
+    first = by_recipient(assign(addresses, names, split("50", "50", name="march"), DAY))
+    second = by_recipient(assign(addresses, names, split("50", "50", name="april"), DAY))
 
     assert 0.45 < (first == second).mean() < 0.55
 
@@ -166,7 +168,7 @@ def test_the_send_order_mixes_domains(plan: Campaign) -> None:
     addresses = audience(10_000, 2)[0]
     domains = np.repeat(np.array([1, 2], np.uint64), 5_000)
 
-    sent = domains[assign(addresses, domains, plan).order]
+    sent = domains[assign(addresses, domains, plan, DAY).order]
 
     for part in np.array_split(sent, 10):
         assert 0.4 < (part == 1).mean() < 0.6
@@ -175,7 +177,7 @@ def test_the_send_order_mixes_domains(plan: Campaign) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 700), st.integers(1, 90), st.integers(1, 9))
 def test_round_robin_batches_take_exact_turns(size: int, batch_size: int, routes: int) -> None:
-    result = assign(*audience(size, 4), turns(routes, batch_size))
+    result = assign(*audience(size, 4), turns(routes, batch_size), DAY)
 
     assert result.route.tolist() == [i // batch_size % routes for i in range(size)]
 
