@@ -147,10 +147,10 @@ def bookkeeper_steps(messages: int, kind: str) -> Steps:
     """What the bookkeeper's thread does for each message, in transactions of a usual size."""
     campaign = Campaign(**document.campaign("cost", messages, 2_000, ["smtp-a"]))
     with database(kind) as url, Database(url) as opened:
-        campaigns = Campaigns(opened)
-        record = campaigns.register(campaign.name, launch.content(campaign))
+        record = Campaigns(opened).register(campaign.name, launch.content(campaign))
         with launch.resolve_audience(campaign, opened, NO_QUERIES) as audience:
-            launch.store_audience(campaigns, record.id, campaign, audience, document.DAY)
+            occasion = launch.Occasion(document.DAY, opened.moment())
+            launch.store_audience(opened, record.id, campaign, audience, occasion)
         outbox = Outbox(opened, record.id)
         claiming = settling = 0.0
         after = 0

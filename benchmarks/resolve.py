@@ -28,11 +28,11 @@ def measure(recipients: int, url: str) -> dict[str, float]:
     campaign = Campaign(**document.campaign("resolve", recipients, 2_000, ["smtp-a", "smtp-b"]))
     with Database(url) as opened:
         imported_mb, started = peak_mb(), time.monotonic()
-        campaigns = Campaigns(opened)
-        record = campaigns.register(campaign.name, launch.content(campaign))
+        record = Campaigns(opened).register(campaign.name, launch.content(campaign))
         with launch.resolve_audience(campaign, opened, NO_QUERIES) as audience:
             resolved = time.monotonic()
-            launch.store_audience(campaigns, record.id, campaign, audience, document.DAY)
+            occasion = launch.Occasion(document.DAY, opened.moment())
+            launch.store_audience(opened, record.id, campaign, audience, occasion)
         done = time.monotonic()
     return {
         "resolve_seconds": resolved - started,

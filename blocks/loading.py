@@ -17,11 +17,18 @@ _Block = TypeVar("_Block", bound=Block)
 
 
 async def load_connections(names: Iterable[str]) -> dict[str, Connection]:
-    """Load SMTP connections by their blocks' names.
+    """Load SMTP connections by their blocks' names, and those that their warm-ups spill to.
 
     Raises CampaignError for a name that there is no block of.
     """
-    return {name: (await _load(SMTPConnection, name)).to_connection(name) for name in names}
+    found: dict[str, Connection] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found[name] = (await _load(SMTPConnection, name)).to_connection(name)
+            waiting += filter(None, [found[name].warm_up.spill_to])
+    return found
 
 
 async def load_database(name: str) -> SqlAlchemyConnector:

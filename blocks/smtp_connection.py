@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 
 from mailsluice.forms import field_title, form_schema
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.warm_up import WarmUp
 
 Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 
@@ -82,6 +83,9 @@ class SMTPConnection(Block):
     )
     per_day: int | None = Field(
         None, ge=1, le=10_000_000_000, description="The most messages in any 24 hours."
+    )
+    warm_up: WarmUp = Field(
+        WarmUp(), title="Warm-up", description="A cap a day that grows, for a new IP address."
     )
     timeout_seconds: float = Field(
         60, gt=0, le=3_600, description="The longest wait for a reply of the server."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date
 from typing import Any
@@ -36,6 +36,7 @@ from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError,
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
+from mailsluice.smtp.connection import Connection
 from mailsluice.status import CampaignStatus
 from tasks.assign_connections import assign_connections
 from tasks.report import publish_report
@@ -83,15 +84,18 @@ async def _send(document: Campaign) -> State[Any]:
     try:
         async with (
             stop_on_request(flow_run_id) as request,
-            _prepared(document, database, connect, request) as run,
+            _prepared(document, database, connections, connect, request) as run,
         ):
             if run.record.status in _ENDED:
                 return _ENDED[run.record.status]()
             request.attach(run)
             message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
+            routes = await asyncio.to_thread(run.campaigns.routes, run.id)
+            names = [one.connection for one in routes]
+            connections |= await load_connections(one for one in names if one not in connections)
             shared = Current(run, message, connections, request)
             current.set(shared)
-            await _send_all(document, shared)
+            await _send_all(document, names, shared)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(flow_run_id, request)
@@ -121,6 +125,7 @@ async def _databases(document: Campaign) -> Callable[[str], sa.Engine]:
 async def _prepared(
     document: Campaign,
     database: Database,
+    connections: Mapping[str, Connection],
     connect: Callable[[str], sa.Engine],
     request: StopRequest,
 ) -> AsyncIterator[CampaignRun]:
@@ -137,7 +142,10 @@ async def _prepared(
                     raise CampaignError(
                         f"campaign {document.name!r} was reset meanwhile: try again"
                     )
-                await assign_connections(run, document, audience, _day())
+                moment = await asyncio.to_thread(database.moment)
+                warm_ups = {name: one.warm_up for name, one in connections.items()}
+                occasion = launch.Occasion(_day(), moment, warm_ups)
+                await assign_connections(database, run, document, audience, occasion)
             yield run
         finally:
             await run.close()
@@ -146,13 +154,13 @@ async def _prepared(
             audience.close()
 
 
-async def _send_all(document: Campaign, shared: Current) -> None:
+async def _send_all(document: Campaign, connections: list[str], shared: Current) -> None:
     """Send over all connections at once; each fails alone."""
-    await _send_over(document, [route.connection for route in document.routes], shared)
+    await _send_over(document, connections, shared)
     if document.on_connection_down is DownPolicy.REASSIGN:
         while shared.stop_request.reason is None:
             more = await asyncio.to_thread(shared.run.reassign)
-            names = [route.connection for route in document.routes if route.connection in more]
+            names = [name for name in connections if name in more]
             if not names:
                 return
             await _send_over(document, names, shared)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
@@ -15,7 +18,10 @@ from mailsluice.assignment import Assignment, assign
 from mailsluice.audience import Audience, resolve
 from mailsluice.campaign import Campaign
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
-from mailsluice.outbox import Campaigns, Database, RouteRecord, Suppressions
+from mailsluice.outbox import Campaigns, Database, RouteRecord, Suppressions, WarmUps
+from mailsluice.placement import Placement, place
+from mailsluice.status import RecipientStatus
+from mailsluice.warm_up import WarmUp
 
 _CHUNK_ROWS = 50_000
 
@@ -57,41 +63,117 @@ def resolve_audience(
     return audience
 
 
-def store_audience(
-    campaigns: Campaigns, campaign_id: int, campaign: Campaign, audience: Audience, day: date
-) -> list[RouteRecord]:
-    """Give every recipient its connection, and store all of them in send order.
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When a campaign is launched, over which connections that warm up."""
 
-    Shares are those of `day`: they are recorded, and stay this campaign's however long it takes.
-    Returns what each connection was assigned. From here on the campaign can be sent.
+    day: date
+    """The day its run was scheduled for: shares that grow are those of this day."""
+    moment: datetime
+    """What the database's clock says: warm-ups begin their days by it."""
+    warm_ups: Mapping[str, WarmUp] = field(default_factory=dict)
+    """By connection: of the routes, and of those that they spill to."""
+
+
+def decide(
+    database: Database, campaign: Campaign, audience: Audience, occasion: Occasion
+) -> Placement:
+    """Give every recipient its connection and its day, as a launch at this moment would.
+
+    Writes nothing. Raises CampaignError where a warm-up cannot work for this campaign.
     """
-    assignment = assign(audience.address_keys, audience.domain_keys, campaign, day)
-    campaigns.store_audience(
-        campaign_id, _assigned(campaign, audience, assignment), audience.rejects()
-    )
-    percents = campaign.percents(day)
-    routes = [
-        RouteRecord(route.connection, str(percents[i]) if percents else None, assigned)
-        for i, (route, assigned) in enumerate(zip(campaign.routes, assignment.quotas, strict=True))
-    ]
+    assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
+    record = Campaigns(database).find(campaign.name)
+    with database.read() as connection:
+        states = WarmUps(database).states(
+            connection, record.id if record else None, occasion.warm_ups, occasion.moment
+        )
+    return place(campaign, assignment, occasion.day, states)
+
+
+def store_audience(
+    database: Database,
+    campaign_id: int,
+    campaign: Campaign,
+    audience: Audience,
+    occasion: Occasion,
+) -> Placement:
+    """Give every recipient its connection and its day, and store all of them in send order.
+
+    From here on the campaign can be sent. Shares and days are recorded, and stay this campaign's
+    however long it takes. Raises CampaignError where a warm-up cannot work for this campaign.
+    """
+    assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
+    placement = _planned(database, campaign_id, campaign, assignment, occasion)
+    campaigns = Campaigns(database)
+    campaigns.store_audience(campaign_id, _placed(audience, placement), audience.rejects())
     campaigns.resolved(
         campaign_id,
         read_rows=audience.read,
         accepted=len(audience),
         rejected={reason.value: number for reason, number in audience.counts().items()},
-        assigned=routes,
-        digest=assignment.digest(audience.address_keys),
+        assigned=_routes(placement),
+        digest=placement.digest(audience.address_keys),
     )
-    return routes
+    return placement
 
 
-def _assigned(
-    campaign: Campaign, audience: Audience, assignment: Assignment
-) -> Iterator[pd.DataFrame]:
-    names = np.array([route.connection for route in campaign.routes], dtype=object)
+def _planned(
+    database: Database,
+    campaign_id: int,
+    campaign: Campaign,
+    assignment: Assignment,
+    occasion: Occasion,
+) -> Placement:
+    """Apply the warm-ups, and take what is left of their caps: in one transaction."""
+    warm_ups = WarmUps(database)
+    with database.write() as transaction:
+        warm_ups.lock(transaction)
+        states = warm_ups.states(transaction, campaign_id, occasion.warm_ups, occasion.moment)
+        placement = place(campaign, assignment, occasion.day, states)
+        warm_ups.record(transaction, campaign_id, placement.warmings, states)
+    return placement
+
+
+def _routes(placement: Placement) -> list[RouteRecord]:
+    """The routes; then the connections that only take over, which have no share of their own."""
+    taking_over = len(placement.connections) - len(placement.assignment.quotas)
+    percents = [*(placement.percents or [None] * len(placement.assignment.quotas))]
+    percents += [Decimal(0)] * taking_over
+    return [
+        RouteRecord(name, None if percent is None else str(percent), assigned)
+        for (name, assigned), percent in zip(placement.assigned.items(), percents, strict=True)
+    ]
+
+
+def _placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
+    names = np.array(placement.connections, dtype=object)
+    moves = placement.moves() if placement.warmings else None
     start = 0
-    for chunk in audience.chunks(assignment.order, _CHUNK_ROWS):
-        end = start + len(chunk)
-        connections = names[assignment.route[start:end]]
-        yield chunk[["email", "variables"]].assign(connection=connections)
-        start = end
+    for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS):
+        part = slice(start, start + len(chunk))
+        start += len(chunk)
+        assigned = names[placement.assignment.route[part]]
+        rows = chunk[["email", "variables"]].assign(connection=assigned)
+        yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
+
+
+def _moved(
+    rows: pd.DataFrame, connections: npt.NDArray[np.object_], due: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """The rows with what the warm-ups have changed."""
+    now = np.isnan(due)
+    stays = (rows["connection"] == connections).to_numpy(bool)
+    return rows.assign(
+        connection=connections,
+        reassigned_from=_except(rows["connection"].to_numpy(object), stays),
+        status=np.where(now, RecipientStatus.PENDING, RecipientStatus.DEFERRED),
+        next_attempt_at=_except(due, now),
+    )
+
+
+def _except(values: npt.NDArray[Any], missing: npt.NDArray[np.bool]) -> pd.Series[Any]:
+    """The values (n,) as Python objects, None where they are missing."""
+    found = values.astype(object)
+    found[missing] = None
+    return pd.Series(found, dtype=object)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mailsluice.status import OPEN, RecipientStatus
+from mailsluice.warming import WarmUpDay
 
 _OUTCOMES = (
     RecipientStatus.SENT,
@@ -52,6 +53,10 @@ class Report:
     rejected: Mapping[str, int]
     """Rows that are not in the audience, by reason."""
     routes: Sequence[RouteReport]
+    digest: str | None = None
+    """Of the assignment; `plan-campaign` shows the same."""
+    warm_ups: Sequence[WarmUpDay] = ()
+    """What was planned for connections that warm up."""
 
     def of(self, *statuses: RecipientStatus) -> int:
         """Recipients in one of these states."""
@@ -100,6 +105,16 @@ class Report:
                 [f"{n:,}" for n in (self.read_rows, self.accepted, *self.rejected.values())],
             ),
         ]
+        if self.warm_ups:
+            lines += [
+                "",
+                "## Warm-up",
+                "",
+                _line(["connection", "day", "planned", "cap", "held back"]),
+            ]
+            lines += [_line(["---", "---", "---:", "---:", "---:"]), *map(_warm_up, self.warm_ups)]
+        if self.digest:
+            lines += ["", f"Assignment digest: `{self.digest}`"]
         if self.down:
             lines += ["", "## Connections that are down", ""]
             lines += [f"- **{_cell(name)}**: {_cell(why)}" for name, why in self.down.items()]
@@ -120,6 +135,12 @@ class Report:
     def _total(self) -> list[str]:
         planned = sum(route.planned for route in self.routes)
         return ["**all**", f"{planned:,}", "", *(f"{self.of(one):,}" for one in self._shown()), ""]
+
+
+def _warm_up(one: WarmUpDay) -> str:
+    cap = "none" if one.cap is None else f"{one.cap:,}"
+    held_back = f"{one.held_back_days} days" if one.held_back_days else ""
+    return _line([_cell(one.connection), str(one.day), f"{one.planned:,}", cap, held_back])
 
 
 def _cell(text: str) -> str:

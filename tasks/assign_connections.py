@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -11,16 +10,26 @@ from prefect.cache_policies import NO_CACHE
 from mailsluice import launch
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
+from mailsluice.outbox import Database
 from mailsluice.sending import CampaignRun
 
 
 @task(name="assign-connections", cache_policy=NO_CACHE, persist_result=False)
 async def assign_connections(
-    run: CampaignRun, campaign: Campaign, audience: Audience, day: date
+    database: Database,
+    run: CampaignRun,
+    campaign: Campaign,
+    audience: Audience,
+    occasion: launch.Occasion,
 ) -> None:
     """Assign and store an audience; see `mailsluice.launch.store_audience`."""
-    routes = await asyncio.to_thread(
-        launch.store_audience, run.campaigns, run.id, campaign, audience, day
+    placement = await asyncio.to_thread(
+        launch.store_audience, database, run.id, campaign, audience, occasion
     )
-    shares = ", ".join(f"{route.connection} {route.assigned:,}" for route in routes)
-    get_run_logger().info("assigned: %s", shares)
+    counts = ", ".join(f"{name} {number:,}" for name, number in placement.counts.items())
+    digest = placement.digest(audience.address_keys)
+    logger = get_run_logger()
+    logger.info("assigned: %s (digest %s)", counts, digest)
+    for warming in placement.warmings:
+        for sentence in warming.sentences():
+            logger.info("%s", sentence)

@@ -6,6 +6,7 @@ from mailsluice.outbox.database import Database, default_url, home
 from mailsluice.outbox.outbox import Claimed, History, InDoubt, Outbox, Settled
 from mailsluice.outbox.suppressions import Suppressions
 from mailsluice.outbox.usages import Ask, Starts, Usages
+from mailsluice.outbox.warm_ups import WarmUps
 
 __all__ = [
     "Ask",
@@ -22,6 +23,7 @@ __all__ = [
     "Starts",
     "Suppressions",
     "Usages",
+    "WarmUps",
     "default_url",
     "home",
     "launched_shares",

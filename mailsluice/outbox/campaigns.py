@@ -60,16 +60,15 @@ class RouteRecord:
 
     connection: str
     percent: str | None
-    """Its exact share on the day of the launch; None: all have the same."""
+    """Its exact share on the day of the launch; None: all those with None have the same."""
     assigned: int
 
 
 def launched_shares(records: Sequence[RouteRecord]) -> dict[str, Decimal]:
     """The shares that a campaign was launched with, as fractions; together 1 (within 28 digits)."""
+    equal = sum(one.percent is None for one in records)
     return {
-        one.connection: Decimal(1) / len(records)
-        if one.percent is None
-        else Decimal(one.percent) / 100
+        one.connection: Decimal(1) / equal if one.percent is None else Decimal(one.percent) / 100
         for one in records
     }
 
@@ -195,14 +194,16 @@ class Campaigns:
     ) -> None:
         """Write the recipients in send order and the rejects, replacing what a dead run left.
 
-        `chunks` have the columns email, connection, variables; `rejected` have row, email, reason,
-        detail. A chunk is a transaction: other campaigns go on meanwhile. Nothing is sent before
-        `resolved`.
+        `chunks` have the columns email, connection, variables, and status, next_attempt_at,
+        reassigned_from where not everybody is pending where he was assigned; `rejected` have row,
+        email, reason, detail. A chunk is a transaction: other campaigns go on meanwhile. Nothing is
+        sent before `resolved`.
         """
         self._clear(campaign_id)
         for chunk in chunks:
             with self._database.write() as connection:
-                bulk.insert(connection, recipients, chunk, campaign_id=campaign_id, status=_PENDING)
+                same = {} if "status" in chunk else {"status": _PENDING}
+                bulk.insert(connection, recipients, chunk, campaign_id=campaign_id, **same)
         for chunk in rejected:
             with self._database.write() as connection:
                 bulk.insert(connection, rejects, chunk, campaign_id=campaign_id)

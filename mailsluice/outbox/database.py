@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,11 @@ class Database:
         if self.is_sqlite:
             return sqlite.insert(table).on_conflict_do_nothing()
         return postgresql.insert(table).on_conflict_do_nothing()
+
+    def moment(self) -> datetime:
+        """What the database's clock says (UTC)."""
+        with self.read() as connection:
+            return datetime.fromtimestamp(connection.execute(sa.select(self.now)).scalar_one(), UTC)
 
     def _migrate(self) -> None:
         config = alembic.config.Config()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     Double,
     ForeignKey,
     Index,
@@ -128,6 +129,30 @@ usage = Table(
     Column("state", Text, nullable=False),  # JSON, see mailsluice.pacing.Usage
 )
 """What was started under each limit, by all processes."""
+
+warm_up_plans = Table(
+    "warm_up_plans",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("connection", Text, primary_key=True),
+    Column("day", Date, primary_key=True),  # where the connection is
+    Column("planned", BigInteger, nullable=False),
+    Index("ix_warm_up_plans_day", "connection", "day"),
+)
+"""How many recipients of a campaign go over a connection that warms up on a day."""
+
+warm_up_days = Table(
+    "warm_up_days",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("cap", BigInteger),  # as it was known when the day was last planned for
+    Column("held_back_days", Integer, nullable=False),
+    # What came of the day, once it was over.
+    Column("attempted", BigInteger),
+    Column("troubled", BigInteger),  # deferred or failed
+)
+"""The caps of connections that warm up, over all campaigns."""
 
 suppressions = Table(
     "suppressions",

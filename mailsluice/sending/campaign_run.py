@@ -24,6 +24,7 @@ from mailsluice.outbox import (
     Database,
     Outbox,
     RouteRecord,
+    WarmUps,
     launched_shares,
 )
 from mailsluice.outbox.reassignment import reassign
@@ -209,12 +210,18 @@ class CampaignRun:
     def reassign(self) -> set[str]:
         """Move who waits on a connection that is down to those that work, in proportion.
 
+        One that warms up takes nobody over: its cap is planned.
         Called when no connection is sending any more. Returns the connections that have more to
         send now.
         """
         down = [one.connection for one in self._results.values() if one.down]
         shares = self._shares()
-        healthy = {name: share for name, share in shares.items() if name not in down and share > 0}
+        warm_ups = {one.connection for one in WarmUps(self._database).of_campaign(self.id)}
+        healthy = {
+            name: share
+            for name, share in shares.items()
+            if name not in down and name not in warm_ups and share > 0
+        }
         moved: Counter[str] = Counter()
         for name in down if healthy else ():
             moved.update(reassign(self._database, self.id, name, healthy))
@@ -256,6 +263,8 @@ class CampaignRun:
             accepted=record.accepted,
             rejected=record.rejected,
             routes=[self._route_report(route, counts) for route in self.campaigns.routes(self.id)],
+            digest=record.assignment_digest,
+            warm_ups=WarmUps(self._database).of_campaign(self.id),
         )
 
     def _settle_orphans(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mailsluice.warm_up import WarmUp
+
 
 class Security(StrEnum):
     """How a session is encrypted."""
@@ -40,4 +42,5 @@ class Connection:
     per_minute: int | None = None
     per_hour: int | None = None
     per_day: int | None = None
+    warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0

@@ -32,7 +32,8 @@ async def _send(plan: Plan, ports: Mapping[str, int], database: Database) -> int
     try:
         if run.record.status is CampaignStatus.RESOLVING:
             with launch.resolve_audience(campaign, database, _none) as audience:
-                launch.store_audience(run.campaigns, run.id, campaign, audience, date(2026, 1, 5))
+                occasion = launch.Occasion(date(2026, 1, 5), database.moment())
+                launch.store_audience(database, run.id, campaign, audience, occasion)
         message = launch.compiled(campaign, run.outbox.columns())
         await asyncio.gather(
             *(run.send(plan.connection(name, port), message) for name, port in ports.items())

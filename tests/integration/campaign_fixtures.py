@@ -24,6 +24,7 @@ from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.courier import Settings
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.status import CampaignStatus
+from mailsluice.warm_up import WarmUp
 from tests.smtpd import SmtpServer
 
 QUICK = Retry(max_attempts=3, first_delay_seconds=0.2, max_delay_seconds=0.2)
@@ -122,6 +123,7 @@ class Sender:
     settings: Settings | None = None
     day: date = date(2026, 1, 5)
     """That the runs are scheduled for."""
+    warm_ups: Mapping[str, WarmUp] = field(default_factory=dict)
 
     @property
     def ledger(self) -> Ledger:
@@ -134,7 +136,8 @@ class Sender:
         )
         if run.record.status is CampaignStatus.RESOLVING:
             with launch.resolve_audience(document, self.database, _no_database) as audience:
-                launch.store_audience(run.campaigns, run.id, document, audience, self.day)
+                occasion = launch.Occasion(self.day, self.database.moment(), self.warm_ups)
+                launch.store_audience(self.database, run.id, document, audience, occasion)
         return run
 
     async def send(

@@ -1,0 +1,232 @@
+"""Warm-up: the caps, who goes when, and what trouble does."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mailsluice.assignment import assign
+from mailsluice.placement import Placement, place
+from mailsluice.warm_up import WarmUp
+from mailsluice.warming import DayOutcome, WarmUpState, held_back_days, warming
+from tests.unit.test_assignment import audience, split
+
+MONDAY = date(2026, 1, 5)
+DAY = timedelta(days=1)
+RAMP: dict[str, Any] = {"start": MONDAY, "first_day": 50, "growth": 1.3, "until": MONDAY + 30 * DAY}
+
+
+def state(
+    warm_up: WarmUp,
+    today: date = MONDAY,
+    taken: dict[date, int] | None = None,
+    outcomes: dict[date, DayOutcome] | None = None,
+) -> WarmUpState:
+    """Where a warm-up stands."""
+    return WarmUpState(warm_up, today, taken or {}, outcomes or {})
+
+
+class TestCaps:
+    def test_left_empty_there_is_none(self) -> None:
+        assert WarmUp().cap_on(MONDAY) is None
+
+    def test_they_grow_from_the_first_day_to_the_last(self) -> None:
+        ramp = WarmUp(**RAMP)
+        days = [MONDAY + i * DAY for i in (-1, 0, 1, 2, 3, 30, 31)]
+        assert [ramp.cap_on(day) for day in days] == [None, 50, 65, 84, 109, 130_999, None]
+
+    def test_growth_is_exact(self) -> None:
+        """In floats 1.1 ** 3 * 1000 is 1331.0000000000002, and 1.15 * 100 is 114.99999999999999."""
+        ramp = WarmUp(**{**RAMP, "first_day": 100, "growth": 1.15})
+        assert ramp.cap_on(MONDAY + DAY) == 115
+
+    def test_they_can_be_listed(self) -> None:
+        listed = WarmUp(start=MONDAY, daily_caps=(50, 100, 500))
+        assert [listed.cap_on(MONDAY + i * DAY) for i in range(4)] == [50, 100, 500, None]
+
+    def test_the_last_of_a_list_holds_until_the_end(self) -> None:
+        listed = WarmUp(start=MONDAY, daily_caps=(50, 100), until=MONDAY + 3 * DAY)
+        assert [listed.cap_on(MONDAY + i * DAY) for i in range(5)] == [50, 100, 100, 100, None]
+
+    def test_held_back_the_rest_of_the_plan_is_later(self) -> None:
+        listed = WarmUp(start=MONDAY, daily_caps=(50, 100, 500))
+        assert [listed.cap_on(MONDAY + i * DAY, 2) for i in range(6)] == [
+            50,
+            50,
+            50,
+            100,
+            500,
+            None,
+        ]
+
+    def test_they_never_outgrow_a_database(self) -> None:
+        steep = WarmUp(**{**RAMP, "growth": 10, "until": MONDAY + 999 * DAY})
+        assert steep.cap_on(MONDAY + 999 * DAY) == 10**12
+
+    def test_days_begin_where_the_connection_is(self) -> None:
+        tokyo = WarmUp(**RAMP, timezone="Asia/Tokyo")
+        evening = datetime(2026, 1, 5, 20, tzinfo=UTC)
+        assert tokyo.today(evening) == MONDAY + DAY
+        midnight = datetime(2026, 1, 5, 15, tzinfo=UTC).timestamp()
+        assert tokyo.begins(MONDAY + DAY) == midnight
+        assert tokyo.caps_around(evening) == [
+            (midnight - 86_400, midnight, 50),
+            (midnight, midnight + 86_400, 65),
+            (midnight + 86_400, midnight + 2 * 86_400, 84),
+        ]
+
+    def test_a_day_lasts_as_long_as_it_lasts(self) -> None:
+        berlin = WarmUp(**{**RAMP, "until": date(2026, 3, 29)}, timezone="Europe/Berlin")
+        found = berlin.caps_around(datetime(2026, 3, 29, 12, tzinfo=UTC))
+        assert [(end - start) / 3600 for start, end, _ in found] == [24, 23]  # and none after that
+
+
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"first_day": 50}, "add start"),
+        ({"until": MONDAY}, "add start"),
+        ({"start": MONDAY}, "either first_day (with growth) or daily_caps"),
+        ({**RAMP, "daily_caps": [1]}, "either first_day (with growth) or daily_caps"),
+        ({"start": MONDAY, "first_day": 50}, "add until"),
+        ({**RAMP, "until": MONDAY - DAY}, "ends on 2026-01-04, before it starts"),
+        ({**RAMP, "until": date(2036, 1, 1)}, "at most 1,000 days"),
+        ({**RAMP, "growth": 0.9}, "greater than or equal to 1"),
+        ({"start": MONDAY, "daily_caps": [0]}, "greater than or equal to 1"),
+        ({**RAMP, "over_cap": "spill"}, "needs the name of another connection"),
+        ({**RAMP, "spill_to": "other"}, "and hold none"),
+        ({**RAMP, "timezone": "CEST+1"}, "unknown time zone"),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused_with_advice(
+    fields: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WarmUp(**fields)
+    assert advice in str(caught.value)
+
+
+def test_fields_left_empty_in_the_form_are_not_given() -> None:
+    assert WarmUp(start="", until="", timezone="", spill_to="", daily_caps=[]) == WarmUp()
+
+
+class TestDays:
+    def test_what_other_campaigns_have_planned_is_taken(self) -> None:
+        found = warming("new", 100, state(WarmUp(**RAMP), taken={MONDAY: 40, MONDAY + DAY: 70}))
+        assert found.days == ((MONDAY, 10), (MONDAY + 2 * DAY, 84), (MONDAY + 3 * DAY, 6))
+        assert found.caps == {MONDAY: 50, MONDAY + 2 * DAY: 84, MONDAY + 3 * DAY: 109}
+
+    def test_after_the_warm_up_there_is_room_for_all(self) -> None:
+        found = warming("new", 10_000, state(WarmUp(start=MONDAY, daily_caps=(50, 100))))
+        assert found.days == ((MONDAY, 50), (MONDAY + DAY, 100), (MONDAY + 2 * DAY, 9_850))
+
+    def test_a_long_wait_is_told_in_short(self) -> None:
+        found = warming("new", 1_000, state(WarmUp(**RAMP)))
+        assert found.sentences() == [
+            "new warms up, at most 50 today (2026-01-05): 50 of 1,000 go today, 65 on 2026-01-06,"
+            " 84 on 2026-01-07, 109 on 2026-01-08, and so on until 2026-01-12"
+        ]
+
+    def test_a_campaign_below_the_cap_goes_today(self) -> None:
+        found = warming("new", 30, state(WarmUp(**RAMP)))
+        assert found.sentences() == ["new warms up, at most 50 today (2026-01-05)"]
+
+    @given(
+        st.integers(0, 5_000),
+        st.dictionaries(st.integers(0, 12), st.integers(0, 400)),
+        st.integers(0, 40),
+        st.booleans(),
+    )
+    def test_no_cap_is_exceeded_and_nobody_is_lost(
+        self, count: int, taken: dict[int, int], days: int, spills: bool
+    ) -> None:
+        fields = {"over_cap": "spill", "spill_to": "old"} if spills else {}
+        today = MONDAY + days * DAY
+        planned = {today + day * DAY: number for day, number in taken.items()}
+        found = warming("new", count, state(WarmUp(**RAMP, **fields), today, planned))
+        assert sum(number for _, number in found.days) + found.spilled == count
+        assert spills or not found.spilled
+        for day, number in found.days:
+            cap = found.caps[day]
+            assert number == 0 or cap is None or planned.get(day, 0) + number <= cap
+        assert [day for day, _ in found.days] == sorted(day for day, _ in found.days)
+
+
+class TestTrouble:
+    GOOD, BAD = DayOutcome(100, 10), DayOutcome(100, 11)
+
+    @pytest.mark.parametrize(
+        ("outcomes", "today", "held_back"),
+        [
+            ({}, 5, 0),
+            ({4: GOOD}, 5, 0),
+            ({4: BAD}, 5, 1),
+            ({0: BAD}, 7, 7),  # no mail since: the cap is that of the day in trouble
+            ({0: BAD, 1: GOOD}, 7, 1),
+            ({0: BAD, 1: BAD, 3: GOOD}, 4, 3),
+            ({4: DayOutcome(0, 0)}, 5, 0),  # nothing was sent
+        ],
+    )
+    def test_the_cap_does_not_grow(
+        self, outcomes: dict[int, DayOutcome], today: int, held_back: int
+    ) -> None:
+        days = {MONDAY + day * DAY: one for day, one in outcomes.items()}
+        assert held_back_days(days, MONDAY + today * DAY, 10) == held_back
+
+    @given(st.dictionaries(st.integers(0, 20), st.booleans()), st.integers(1, 20))
+    def test_it_is_never_held_back_longer_than_it_lasts(
+        self, troubled: dict[int, bool], today: int
+    ) -> None:
+        outcomes = {
+            MONDAY + day * DAY: self.BAD if bad else self.GOOD for day, bad in troubled.items()
+        }
+        found = held_back_days(outcomes, MONDAY + today * DAY, 10)
+        assert 0 <= found <= today
+
+
+def placed(today: date, taken: dict[date, int], size: int, **fields: Any) -> tuple[Placement, Any]:
+    """A campaign of 30/70 over c0, which warms up, and c1."""
+    plan = split("30", "70", name=f"weekly {today}")
+    addresses, domains = audience(size, 20)
+    assignment = assign(addresses, domains, plan, today)
+    warm_ups = {"c0": state(WarmUp(**RAMP, **fields), today, taken)}
+    return place(plan, assignment, today, warm_ups), addresses
+
+
+class TestPlacement:
+    def test_the_last_in_send_order_wait(self) -> None:
+        placement, _ = placed(MONDAY, {}, 1_000)
+        routes, due = placement.moves()
+        assert np.array_equal(routes, placement.assignment.route)
+        waiting = ~np.isnan(due[routes == 0])
+        assert waiting.tolist() == [False] * 50 + [True] * 250
+        assert np.all(np.diff(due[routes == 0][waiting]) >= 0)
+        assert np.isnan(due[routes == 1]).all()
+
+    def test_who_goes_elsewhere_goes_among_the_others(self) -> None:
+        placement, _ = placed(MONDAY, {}, 10_000, over_cap="spill", spill_to="c1")
+        routes, due = placement.moves()
+        assert placement.counts == {"c0": 50, "c1": 9_950}
+        assert np.isnan(due).all()
+        spilled = np.flatnonzero(routes != placement.assignment.route)
+        assert len(spilled) == 2_950
+        last = spilled[spilled >= 5_000]
+        assert 0.28 < len(last) / 5_000 < 0.32  # their share of what is sent then, as before
+
+    def test_the_digest_tells_days_apart(self) -> None:
+        digests = set()
+        for taken in ({}, {MONDAY: 10}):
+            for fields in ({}, {"over_cap": "spill", "spill_to": "c1"}):
+                placement, addresses = placed(MONDAY, taken, 1_000, **fields)
+                digests.add(placement.digest(addresses))
+        assert len(digests) == 4
+
+    def test_below_the_cap_the_digest_is_that_of_the_assignment(self) -> None:
+        placement, addresses = placed(MONDAY, {}, 100)
+        assert placement.digest(addresses) == placement.assignment.digest(addresses)
