@@ -28,6 +28,7 @@ from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.cancel_campaign import cancel_campaign
 from flows.export_campaign import export_campaign
+from flows.plan_campaign import plan_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
 from flows.verify_campaign import verify_campaign
@@ -37,6 +38,7 @@ HEARTBEAT_SECONDS = 30
 LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
+    plan_campaign,
     verify_campaign,
     export_campaign,
     resolve_uncertain,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, date
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +18,9 @@ from prefect.states import Cancelled, Completed, Crashed, Failed
 from sqlalchemy.exc import DBAPIError
 
 from blocks import CampaignForm
-from blocks.loading import load_connections, load_database
+from blocks.loading import load_connections
 from flows.current import Current, current
+from flows.document import database_engines, dated, scheduled_day
 from flows.send_connection import send_connection
 from flows.stopping import (
     Reason,
@@ -47,16 +47,7 @@ def _run_name() -> str:
     """The campaign's name, as far as it can be told before the parameters are checked."""
     campaign = flow_run.get_parameters().get("campaign")
     name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
-    return _dated(str(name or "campaign"))
-
-
-def _dated(name: str) -> str:
-    return name.replace("{date}", _day().isoformat())
-
-
-def _day() -> date:
-    """The day this run was scheduled for (UTC)."""
-    return flow_run.get_scheduled_start_time().astimezone(UTC).date()
+    return dated(str(name or "campaign"), scheduled_day())
 
 
 @flow(name="send-campaign", flow_run_name=_run_name, persist_result=False)
@@ -68,7 +59,8 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
     Returns the `Report`, unless the campaign had ended before.
     """
     try:
-        return await _send(campaign.model_copy(update={"name": _dated(campaign.name)}))
+        name = dated(campaign.name, scheduled_day())
+        return await _send(campaign.model_copy(update={"name": name}))
     except MailsluiceError as error:  # said in full by its message: no stack trace in the log
         return Failed(message=str(error), data=error)
     except DBAPIError as error:
@@ -78,7 +70,7 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
 
 async def _send(document: Campaign) -> State[Any]:
     connections = await load_connections(route.connection for route in document.routes)
-    connect = await _databases(document)
+    connect = await database_engines(document)
     database = await asyncio.to_thread(Database)
     flow_run_id = UUID(flow_run.get_id())
     try:
@@ -115,12 +107,6 @@ _ENDED: dict[CampaignStatus, Callable[[], State[Any]]] = {
 _WAIT_SECONDS = 5.0
 
 
-async def _databases(document: Campaign) -> Callable[[str], sa.Engine]:
-    names = {document.recipients.database, document.exclude.database} - {None}
-    engines = {name: (await load_database(name)).get_engine() for name in names if name}
-    return engines.__getitem__
-
-
 @asynccontextmanager
 async def _prepared(
     document: Campaign,
@@ -144,7 +130,7 @@ async def _prepared(
                     )
                 moment = await asyncio.to_thread(database.moment)
                 warm_ups = {name: one.warm_up for name, one in connections.items()}
-                occasion = launch.Occasion(_day(), moment, warm_ups)
+                occasion = launch.Occasion(scheduled_day(), moment, warm_ups)
                 await assign_connections(database, run, document, audience, occasion)
             yield run
         finally:

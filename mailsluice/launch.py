@@ -18,9 +18,16 @@ from mailsluice.assignment import Assignment, assign
 from mailsluice.audience import Audience, resolve
 from mailsluice.campaign import Campaign
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
-from mailsluice.outbox import Campaigns, Database, RouteRecord, Suppressions, WarmUps
+from mailsluice.outbox import (
+    CampaignRecord,
+    Campaigns,
+    Database,
+    RouteRecord,
+    Suppressions,
+    WarmUps,
+)
 from mailsluice.placement import Placement, place
-from mailsluice.status import RecipientStatus
+from mailsluice.status import CampaignStatus, RecipientStatus
 from mailsluice.warm_up import WarmUp
 
 _CHUNK_ROWS = 50_000
@@ -89,6 +96,18 @@ def decide(
             connection, record.id if record else None, occasion.warm_ups, occasion.moment
         )
     return place(campaign, assignment, occasion.day, states)
+
+
+def launched_before(database: Database, campaign: Campaign) -> CampaignRecord | None:
+    """The record of a campaign that was launched already: a run of it goes on with that.
+
+    Raises CampaignDiffersError where it was launched with other content.
+    """
+    campaigns, known = Campaigns(database), content(campaign)
+    if campaigns.find(campaign.name) is None:
+        return None
+    record = campaigns.register(campaign.name, known)  # it is there: nothing is written
+    return None if record.status is CampaignStatus.RESOLVING else record
 
 
 def store_audience(

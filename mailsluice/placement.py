@@ -43,6 +43,13 @@ class Placement:
         return dict(zip(self.connections, (*self.assignment.quotas, *[0] * extra), strict=True))
 
     @property
+    def shares(self) -> dict[str, Decimal]:
+        """Each connection's share, as a fraction; nothing for those that only take over."""
+        routes = len(self.assignment.quotas)
+        percents = self.percents or [Decimal(100) / routes] * routes
+        return {name: one / 100 for name, one in zip(self.connections, percents, strict=False)}
+
+    @property
     def counts(self) -> dict[str, int]:
         """Recipients that are sent to over each connection."""
         result = self.assigned

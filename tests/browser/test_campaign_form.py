@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.schema_form import JSON_EDITOR
-from tests.serving import Served
+from tests.serving import Served, until
 
 UIS = ["v1", "v2"]
 
@@ -19,6 +19,19 @@ def test_campaign_form_has_no_json_field(page: Page, served: Served, ui: str) ->
     form.field("Routes").get_by_role("button", name="Add item").click()
     expect(form.field("Routes", "Connection")).to_be_visible()
     expect(form.field("When a connection is down")).to_be_visible()
+    expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_the_form_of_a_plan_has_no_json_field_either(page: Page, served: Served, ui: str) -> None:
+    path = "/deployments/name/plan-campaign/default"
+    found = until(lambda: served.api.get(path), lambda reply: reply.status_code == 200)
+    page.goto(served.form_url(ui, found.json()["id"]))
+    form = CampaignForm(page, ui)
+    expect(form.field("Sending window", "Time zone")).to_be_visible()
+    form.field("Routes").get_by_role("button", name="Add item").click()
+    expect(form.field("Routes", "Grows from")).to_be_visible()
+    expect(form.field("starts_at")).to_be_visible()
     expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
 
 

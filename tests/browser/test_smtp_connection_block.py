@@ -31,6 +31,7 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         sending.servers["demanding"] = demanding
         form = BlockForm(page, served)
         expect(form.field("Timeout seconds")).to_be_visible()
+        expect(form.field("Warm-up", "First day")).to_be_visible()
         expect(page.locator(JSON_EDITOR["v2"])).to_have_count(0)
         expect(form.field("Password").locator("input")).to_have_attribute("type", "password")
         fill_in(form, "demanding", demanding.port, "wrong-one")

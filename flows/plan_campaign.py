@@ -1,0 +1,103 @@
+"""The flow that says what a campaign would do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from pydantic import AwareDatetime, WithJsonSchema
+
+from blocks import CampaignForm
+from blocks.loading import load_connections
+from flows.document import database_engines, dated, scheduled_day
+from mailsluice import launch
+from mailsluice.audience import Audience
+from mailsluice.campaign import Campaign
+from mailsluice.errors import MailsluiceError
+from mailsluice.outbox import Database
+from mailsluice.plan import Plan
+from mailsluice.planning import plan
+from mailsluice.smtp.connection import Connection
+from tasks.plan import publish_plan
+from tasks.resolve_recipients import resolve_recipients
+
+Moment = Annotated[AwareDatetime | None, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+def _run_name() -> str:
+    campaign = flow_run.get_parameters().get("campaign")
+    name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
+    return f"plan {name or 'campaign'}"
+
+
+@flow(name="plan-campaign", flow_run_name=_run_name, persist_result=False)
+async def plan_campaign(campaign: CampaignForm, starts_at: Moment = None) -> State[Any]:
+    """Say what a campaign would do, without sending or storing anything.
+
+    Who is accepted, how many go over which connection and what binds it, when it would be done,
+    what is wrong with it. The launch decides by the same code: it shows the same digest of who gets
+    the mail over which connection on which day. Returns the `Plan`.
+
+    Args:
+        campaign: The campaign, as send-campaign takes it.
+        starts_at: When it would start, which {date}, growing shares, warm-ups and the sending
+            window depend on. Left empty: now.
+    """
+    day = starts_at.astimezone(UTC).date() if starts_at else scheduled_day()
+    document = campaign.model_copy(update={"name": dated(campaign.name, day)})
+    try:
+        found = await _plan(document, day, starts_at)
+    except MailsluiceError as error:
+        return Failed(message=str(error), data=error)
+    await publish_plan(found)
+    return Completed(message=found.summary(), data=found)
+
+
+async def _plan(document: Campaign, day: date, starts_at: datetime | None) -> Plan:
+    connections = await load_connections(route.connection for route in document.routes)
+    connect = await database_engines(document)
+    database = await asyncio.to_thread(Database)
+    try:
+        now = await asyncio.to_thread(database.moment)
+        warm_ups = {name: one.warm_up for name, one in connections.items()}
+        occasion = launch.Occasion(day, starts_at or now, warm_ups)
+        with await resolve_recipients(document, database, connect) as audience:
+            return await asyncio.to_thread(
+                _decided, document, database, audience, connections, occasion
+            )
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def _decided(
+    document: Campaign,
+    database: Database,
+    audience: Audience,
+    connections: Mapping[str, Connection],
+    occasion: launch.Occasion,
+) -> Plan:
+    record = launch.launched_before(database, document)
+    placement = launch.decide(database, document, audience, occasion)
+    found = plan(
+        document,
+        placement,
+        connections,
+        read_rows=audience.read,
+        rejected={reason.value: number for reason, number in audience.counts().items()},
+        digest=placement.digest(audience.address_keys),
+        starts_at=occasion.moment,
+    )
+    if record is None:
+        return found
+    known = (
+        f"a campaign of this name was launched before and is {record.status.value}: a run of it"
+        f" goes on with what was decided then, digest {record.assignment_digest}"
+    )
+    return replace(found, warnings=[known, *found.warnings])

@@ -1,0 +1,89 @@
+"""When a connection will be done, and what it waits for most. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mailsluice.pacing import Limit
+from mailsluice.sending_window import SendingWindow
+
+HORIZON = timedelta(days=3 * 365)
+"""What takes longer is not computed any further."""
+_UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit that messages are spaced by."""
+
+    limit: Limit
+    whose: str
+
+    @property
+    def per_second(self) -> float:
+        """The pace that it allows."""
+        return self.limit.count / self.limit.window_seconds
+
+    def __str__(self) -> str:
+        seconds = self.limit.window_seconds
+        per = _UNITS.get(seconds) or f"in {timedelta(seconds=round(seconds))}"
+        return f"{self.limit.count:,} {per} ({self.whose})"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one connection has to send, and what slows it."""
+
+    starts_at: datetime
+    releases: Sequence[tuple[datetime, int]]
+    """How many recipients become due when, in order."""
+    bounds: Sequence[Bound]
+    """At least one."""
+    window: SendingWindow
+
+    @property
+    def slowest(self) -> Bound:
+        """The lowest of the limits; the first where several are equal."""
+        return min(self.bounds, key=lambda one: one.per_second)
+
+    def ends_at(self) -> datetime | None:
+        """When the last message goes out, evenly paced; None: beyond the horizon."""
+        return _end(self, self.slowest.per_second)
+
+    def binding(self) -> str:
+        """The limit, the warm-up or the window: without which of them it would end earliest."""
+        now = self.starts_at
+        at_once = [(now, sum(number for _, number in self.releases))]
+        without = {
+            str(self.slowest): _end(self, math.inf),
+            "warm-up": replace(self, releases=at_once).ends_at(),
+            "sending window": replace(self, window=SendingWindow()).ends_at(),
+        }
+        return min(without, key=lambda one: without[one] or now + HORIZON)
+
+
+def _end(load: Load, per_second: float) -> datetime | None:
+    """Walk from release to release, through the hours in which the window is open."""
+    at, last = load.starts_at, load.starts_at + HORIZON
+    for due, number in load.releases:
+        if not number:
+            continue
+        at = load.window.opens_at(max(at, due))
+        left = number / per_second
+        while (open_seconds := _open_seconds(load.window, at)) < left:
+            left -= open_seconds
+            at = load.window.opens_at(at + timedelta(seconds=open_seconds))
+            if at > last:
+                return None
+        if left > HORIZON.total_seconds():
+            return None
+        at += timedelta(seconds=left)
+    return at
+
+
+def _open_seconds(window: SendingWindow, at: datetime) -> float:
+    closes = window.closes_at(at)
+    return (closes - at).total_seconds() if closes else math.inf

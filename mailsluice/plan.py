@@ -1,0 +1,119 @@
+"""What a campaign would do, before it does it: who goes where, how fast, until when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from mailsluice.estimate import HORIZON
+
+ASSUMED_PER_SESSION = 10
+"""Messages a second and session, where no limit says less."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPlan:
+    """One connection's part."""
+
+    connection: str
+    percent: Decimal | None
+    assigned: int
+    """Recipients that are its share."""
+    count: int
+    """Recipients that it sends to: without those that go elsewhere, with those it takes over."""
+    binding: str
+    """What it waits for most."""
+    starts_at: datetime
+    ends_at: datetime | None
+    """Estimated; None: years from now."""
+
+    @property
+    def lasts(self) -> str:
+        """How long it takes, in words."""
+        if self.ends_at is None:
+            return f"more than {HORIZON.days // 365} years"
+        minutes = (self.ends_at - self.starts_at) / timedelta(minutes=1)
+        return f"{minutes / 1_440:.1f} days" if minutes >= 1_440 else f"{minutes / 60:.1f} hours"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A campaign as it would be launched at this moment. No addresses."""
+
+    campaign: str
+    read_rows: int
+    accepted: int
+    rejected: Mapping[str, int]
+    """Rows that are not in the audience, by reason."""
+    digest: str
+    """Of the assignment: the launch shows the same."""
+    connections: Sequence[ConnectionPlan]
+    warm_ups: Sequence[str]
+    """What the warm-ups do, in sentences."""
+    warnings: Sequence[str]
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the last connection is done, estimated; None: years from now."""
+        ends = [one.ends_at for one in self.connections]
+        return None if None in ends else max(end for end in ends if end)
+
+    def summary(self) -> str:
+        """One line: how many, until when."""
+        end = f"done about {moment_text(self.ends_at)}" if self.ends_at else "not done within years"
+        told = f"; {len(self.warnings)} warnings" if self.warnings else ""
+        return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{told}"
+
+    def markdown(self) -> str:
+        """The page an operator reads: no addresses."""
+        lines = [f"# Plan: {_cell(self.campaign)}", "", f"**{self.summary()}**", ""]
+        lines += _section("Mind", [f"- {_cell(one)}" for one in self.warnings])
+        lines += _table(
+            ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
+            [_row(one) for one in self.connections],
+        )
+        lines += _section("Warm-up", [f"- {_cell(one)}" for one in self.warm_ups])
+        counts = (self.read_rows, self.accepted, *self.rejected.values())
+        lines += ["## Audience", ""]
+        lines += _table(
+            ["rows read", "accepted", *self.rejected], [[f"{number:,}" for number in counts]]
+        )
+        lines += [
+            f"Assignment digest: `{self.digest}`",
+            "",
+            "Nothing was sent and nothing stored. Times are estimates, in UTC: messages evenly"
+            f" spaced, {ASSUMED_PER_SESSION} a second and session where no limit says less,"
+            " nothing deferred, no other campaign under the same limits.",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def _row(one: ConnectionPlan) -> list[str]:
+    return [
+        _cell(one.connection),
+        "" if one.percent is None else f"{one.percent} %",
+        f"{one.assigned:,}",
+        f"{one.count:,}",
+        _cell(one.binding),
+        moment_text(one.ends_at) if one.ends_at else "",
+        one.lasts,
+    ]
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {title}", "", *lines, ""] if lines else []
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    marks = ["---", *["---:"] * (len(head) - 1)]
+    return [*(f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)), ""]
+
+
+def moment_text(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

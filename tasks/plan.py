@@ -1,0 +1,20 @@
+"""The task that shows a plan."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from slugify import slugify
+
+from mailsluice.plan import Plan
+
+
+@task(name="publish-plan", cache_policy=NO_CACHE, persist_result=False)
+async def publish_plan(plan: Plan) -> None:
+    """Write it as a markdown artifact, one key a campaign."""
+    await acreate_markdown_artifact(
+        key=f"plan-{slugify(plan.campaign) or 'campaign'}",
+        markdown=plan.markdown(),
+        description=plan.summary(),
+    )

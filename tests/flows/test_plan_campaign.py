@@ -1,0 +1,128 @@
+"""plan-campaign: what it says, that the launch agrees, and that nothing is written or sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+
+from flows.plan_campaign import plan_campaign
+from mailsluice.plan import Plan
+from tests.flows.conftest import Servers, save_block
+from tests.flows.test_send_campaign import document, received, run, write_csv
+
+
+async def planned(campaign: dict[str, Any], **fields: Any) -> State[Any]:
+    return await plan_campaign(campaign, **fields, return_state=True)
+
+
+async def page(key: str) -> str:
+    async with get_client() as client:
+        artifacts = await client.read_artifacts()
+    found = [one for one in artifacts if one.key == key]
+    return str(max(found, key=lambda one: str(one.created)).data)
+
+
+def sha(state: Path) -> str:
+    return sha256(state.read_bytes()).hexdigest()
+
+
+def digest(state: Path) -> str:
+    with closing(sqlite3.connect(state)) as connection:
+        (found,) = connection.execute("SELECT assignment_digest FROM campaigns").fetchone()
+    return str(found)
+
+
+async def test_the_launch_does_what_was_planned(
+    tmp_path: Path, servers: Servers, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    today = datetime.now(UTC).date()
+    warm_up = {
+        "start": today - timedelta(days=1),
+        "daily_caps": [20, 20, 20],
+        "over_cap": "spill",
+        "spill_to": "blue",
+    }
+    save_block("red", servers["red"], warm_up=warm_up)
+    campaign = document(write_csv(tmp_path / "r.csv", 100), name="spring {date}")
+    final = await planned(campaign)
+    assert final.is_completed(), final.message
+    found = await final.aresult()
+    assert isinstance(found, Plan)
+    assert [(one.connection, one.count) for one in found.connections] == [
+        ("red", 20),
+        ("green", 30),
+        ("blue", 50),
+    ]
+    assert received(servers) == {}
+
+    assert (await run(campaign)).is_completed()
+    assert received(servers) == {"red": 20, "green": 30, "blue": 50}
+    assert digest(state) == found.digest
+    assert f"(digest {found.digest})" in caplog.text
+    assert f"`{found.digest}`" in await page(f"plan-spring-{today}")
+    assert "@" not in await page(f"plan-spring-{today}")
+
+
+async def test_nothing_is_written(tmp_path: Path, servers: Servers, state: Path) -> None:
+    await run(document(write_csv(tmp_path / "r.csv", 10)))
+    before = sha(state)
+    assert (await planned(document(tmp_path / "r.csv", name="summer-sale"))).is_completed()
+    assert (await planned(document(tmp_path / "r.csv"))).is_completed()
+    assert sha(state) == before
+    assert received(servers) == {"red": 7, "green": 3}
+
+
+async def test_nothing_is_written_where_there_was_nothing(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    await planned(document(write_csv(tmp_path / "r.csv", 10)))
+    with closing(sqlite3.connect(state)) as connection:
+        for table in ("campaigns", "recipients", "rejects", "routes", "warm_up_plans"):
+            rows = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            assert rows == (0,)
+
+
+async def test_a_campaign_that_was_launched_before_is_named(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    await run(document(write_csv(tmp_path / "r.csv", 10)))
+    found = await (await planned(document(tmp_path / "r.csv"))).aresult()
+    assert "was launched before and is completed" in found.warnings[0]
+    assert digest(state) in found.warnings[0]
+
+
+async def test_other_content_under_the_same_name_is_refused_as_at_the_launch(
+    tmp_path: Path, servers: Servers
+) -> None:
+    await run(document(write_csv(tmp_path / "r.csv", 10)))
+    routes = [{"connection": "red"}]
+    final = await planned(document(tmp_path / "r.csv", strategy="round_robin", routes=routes))
+    assert final.is_failed()
+    assert "exists already with other content; what differs: routes" in str(final.message)
+
+
+async def test_a_plan_for_another_day_has_its_name_and_its_window(
+    tmp_path: Path, servers: Servers
+) -> None:
+    window = {"days": "Mon-Fri", "start": "09:00", "end": "18:00", "timezone": "Europe/Berlin"}
+    final = await planned(
+        document(write_csv(tmp_path / "r.csv", 10), name="spring {date}", sending_window=window),
+        starts_at=datetime(2030, 1, 5, 12, tzinfo=UTC),  # a Saturday
+    )
+    found = await final.aresult()
+    assert found.campaign == "spring 2030-01-05"
+    assert found.warnings[0] == "the sending window is closed: it opens at 2030-01-07 08:00 UTC"
+
+
+def test_its_form_has_a_plain_field_for_the_time() -> None:
+    properties = plan_campaign.parameters.properties
+    assert properties["starts_at"]["type"] == "string"
+    assert properties["starts_at"]["format"] == "date-time"

@@ -1,0 +1,223 @@
+"""Plans: what binds a connection, until when it sends, and what is to be minded."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.assignment import assign
+from mailsluice.campaign import Campaign
+from mailsluice.estimate import HORIZON, Bound, Load
+from mailsluice.pacing import Limit
+from mailsluice.placement import place
+from mailsluice.plan import Plan
+from mailsluice.planning import plan
+from mailsluice.sending_window import SendingWindow
+from mailsluice.smtp.connection import Connection
+from mailsluice.warm_up import WarmUp
+from mailsluice.warming import DayOutcome, WarmUpState
+from tests.unit.test_assignment import audience, campaign
+
+MONDAY = date(2026, 1, 5)
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+OFFICE = SendingWindow(days="Mon-Fri", start="09:00", end="18:00")
+HOURLY = Bound(Limit(100, 3_600.0), "its own")
+
+
+def load(*releases: tuple[datetime, int], window: SendingWindow = OFFICE, **fields: Any) -> Load:
+    return Load(NOON, releases, fields.get("bounds", [HOURLY]), window)
+
+
+class TestEstimate:
+    @pytest.mark.parametrize(
+        ("releases", "ends_at"),
+        [
+            ([(NOON, 0)], NOON),
+            ([(NOON, 100)], NOON + HOUR),
+            ([(NOON, 600)], NOON + 6 * HOUR),  # until six o'clock, exactly
+            ([(NOON, 601)], NOON + 21 * HOUR + timedelta(seconds=36)),  # one more: tomorrow
+            ([(NOON, 600 + 4 * 900 + 1)], NOON + 7 * DAY - 3 * HOUR + timedelta(seconds=36)),
+            ([(NOON, 100), (NOON + 3 * HOUR, 100)], NOON + 4 * HOUR),
+            ([(NOON, 600), (NOON + 3 * HOUR, 100)], NOON + 22 * HOUR),
+            ([(NOON, 0), (NOON + 5 * DAY, 1)], NOON + 7 * DAY - 3 * HOUR + timedelta(seconds=36)),
+        ],
+    )
+    def test_it_walks_from_window_to_window(
+        self, releases: list[tuple[datetime, int]], ends_at: datetime
+    ) -> None:
+        assert load(*releases).ends_at() == ends_at
+
+    def test_years_are_not_walked(self) -> None:
+        assert load((NOON, 10**12)).ends_at() is None
+        assert load((NOON, 24 * 365 * 100)).ends_at() is None  # a year of hours, of which few open
+
+    @pytest.mark.parametrize(
+        ("releases", "window", "binding"),
+        [
+            ([(NOON, 1_000)], SendingWindow(), "100 an hour (its own)"),
+            ([(NOON, 10), (NOON + DAY, 10)], SendingWindow(), "warm-up"),
+            ([(NOON + 6 * HOUR, 10)], OFFICE, "warm-up"),
+            ([(NOON, 700)], OFFICE, "100 an hour (its own)"),  # all of it would go today
+        ],
+    )
+    def test_what_binds_is_what_would_end_it_earliest(
+        self, releases: list[tuple[datetime, int]], window: SendingWindow, binding: str
+    ) -> None:
+        assert load(*releases, window=window).binding() == binding
+
+    def test_a_window_that_is_closed_binds(self) -> None:
+        evening = NOON + 8 * HOUR
+        assert Load(evening, [(evening, 10)], [HOURLY], OFFICE).binding() == "sending window"
+
+    @given(st.integers(1, 5_000), st.integers(1, 5_000), st.integers(0, 100))
+    def test_more_mail_or_a_lower_limit_never_end_earlier(
+        self, count: int, per_hour: int, more: int
+    ) -> None:
+        def ends(number: int, limit: int) -> datetime:
+            bounds = [Bound(Limit(limit, 3_600.0), "its own")]
+            return load((NOON, number), bounds=bounds).ends_at() or NOON + HORIZON
+
+        assert NOON < ends(count, per_hour) <= ends(count + more, per_hour)
+        assert ends(count, per_hour + more) <= ends(count, per_hour)
+
+
+def planned(
+    document: Campaign,
+    connections: list[Connection],
+    size: int = 10_000,
+    starts_at: datetime = NOON,
+    outcomes: dict[date, DayOutcome] | None = None,
+) -> Plan:
+    """The plan of a campaign with so many recipients."""
+    states = {
+        one.name: WarmUpState(one.warm_up, starts_at.date(), {}, outcomes or {})
+        for one in connections
+        if one.warm_up.start
+    }
+    addresses, domains = audience(size, 20)
+    assignment = assign(addresses, domains, document, starts_at.date())
+    placement = place(document, assignment, starts_at.date(), states)
+    return plan(
+        document,
+        placement,
+        {one.name: one for one in connections},
+        read_rows=size + 5,
+        rejected={"duplicate": 3, "invalid": 2},
+        digest=placement.digest(addresses),
+        starts_at=starts_at,
+    )
+
+
+def connection(name: str, **fields: Any) -> Connection:
+    return Connection(name, "smtp.example.com", 587, **fields)
+
+
+def two(**fields: Any) -> Campaign:
+    """A campaign over a and b, 70/30."""
+    routes = [{"connection": "a", "percent": 70}, {"connection": "b", "percent": 30}]
+    return campaign(**{"strategy": "percentage", "routes": routes, **fields})
+
+
+def test_a_campaign_throttle_is_shared_out_and_the_lowest_limit_binds() -> None:
+    found = planned(
+        two(throttle={"per_hour": 6_000}), [connection("a", per_hour=2_000), connection("b")]
+    )
+    a, b = found.connections
+    assert (a.count, a.binding) == (7_000, "2,000 an hour (its own)")
+    assert (b.count, b.binding) == (3_000, "1,800 an hour (its share of the campaign's)")
+    assert a.ends_at == NOON + 3.5 * HOUR
+    assert found.ends_at == a.ends_at
+    assert found.warnings == []
+    assert found.summary() == (
+        "10,000 of 10,005 rows would be sent to, done about 2026-01-05 15:30 UTC"
+    )
+
+
+def test_where_nothing_binds_a_speed_is_assumed_and_said() -> None:
+    found = planned(two(), [connection("a", max_sessions=20), connection("b")])
+    assert [one.binding for one in found.connections] == [
+        "200 a second (assumed)",
+        "40 a second (assumed)",
+    ]
+    assert "10 a second and session where no limit says less" in found.markdown()
+
+
+def test_a_day_limit_that_makes_it_last_nine_days_is_named() -> None:
+    found = planned(two(), [connection("a"), connection("b", per_day=333)])
+    assert found.warnings == [
+        "b takes 9.0 days for its 3,000 recipients: it is bound by 333 a day (its own)"
+    ]
+    assert "- b takes 9.0 days" in found.markdown()
+
+
+def test_what_takes_years_is_named() -> None:
+    found = planned(two(), [connection("a"), connection("b", per_day=1)])
+    assert found.ends_at is None
+    assert "b takes more than 3 years" in found.warnings[0]
+    assert found.summary().endswith("not done within years; 1 warnings")
+
+
+def test_a_closed_window_is_named() -> None:
+    evening = NOON + 8 * HOUR
+    found = planned(
+        two(sending_window=OFFICE.model_dump()),
+        [connection("a"), connection("b")],
+        starts_at=evening,
+    )
+    assert found.warnings == ["the sending window is closed: it opens at 2026-01-06 09:00 UTC"]
+    assert {one.binding for one in found.connections} == {"sending window"}
+
+
+def test_a_warm_up_is_told() -> None:
+    ramp = WarmUp(start=MONDAY, daily_caps=(1_000, 1_500, 2_000))
+    found = planned(two(), [connection("a"), connection("b", warm_up=ramp)])
+    assert found.warm_ups == [
+        "b warms up, at most 1,000 today (2026-01-05): 1,000 of 3,000 go today,"
+        " 1,500 on 2026-01-06, 500 on 2026-01-07"
+    ]
+    b = found.connections[1]
+    assert b.binding == "warm-up"
+    assert b.ends_at == datetime(2026, 1, 7, 0, 0, 12, 500_000, tzinfo=UTC)  # 40 a second
+    assert found.warnings[0].startswith("b takes 1.5 days for its 3,000 recipients")
+
+
+def test_trouble_is_a_warning() -> None:
+    ramp = WarmUp(start=MONDAY - DAY, daily_caps=(5_000, 6_000))
+    outcomes = {MONDAY - DAY: DayOutcome(100, 50)}
+    found = planned(two(), [connection("a"), connection("b", warm_up=ramp)], outcomes=outcomes)
+    assert found.warnings == [
+        "b is held back, its cap does not grow: on 2026-01-04 50 of 100 messages (50.0 %) were"
+        " deferred or failed, more than 10 %"
+    ]
+
+
+def test_a_connection_that_takes_over_is_there() -> None:
+    ramp = WarmUp(start=MONDAY, daily_caps=(1_000,), over_cap="spill", spill_to="c")
+    found = planned(
+        two(throttle={"per_hour": 6_000}),
+        [connection("a"), connection("b", warm_up=ramp), connection("c")],
+    )
+    assert [(one.connection, one.assigned, one.count) for one in found.connections] == [
+        ("a", 7_000, 7_000),
+        ("b", 3_000, 1_000),
+        ("c", 0, 2_000),
+    ]
+    assert found.connections[2].binding == "6,000 an hour (the campaign's)"
+
+
+def test_an_audience_too_small_for_a_share_is_named() -> None:
+    found = planned(two(), [connection("a"), connection("b")], size=1)
+    assert found.warnings == ["b gets nobody: the audience is too small for its share"]
+
+
+def test_the_page_adds_up() -> None:
+    page = planned(two(throttle={"per_hour": 6_000}), [connection("a"), connection("b")]).markdown()
+    assert "| a | 70 % | 7,000 | 7,000 | 4,200 an hour (its share of the campaign's) |" in page
+    assert "| 10,005 | 10,000 | 3 | 2 |" in page
+    assert "@" not in page
