@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from mailsluice.forms import Document
+from mailsluice.pacing import Cap
 from mailsluice.timezones import Timezone, start_of_day
 
 _DAY = timedelta(days=1)
@@ -111,18 +112,19 @@ class WarmUp(Document):
             return self.daily_caps[min(step, len(self.daily_caps) - 1)]
         return min(int((self.first_day or 0) * Fraction(str(self.growth)) ** step), _MOST)
 
-    def caps_around(
-        self, moment: datetime, held_back_days: int = 0
-    ) -> list[tuple[float, float, int]]:
+    def caps_around(self, moment: datetime, held_back_days: int = 0) -> tuple[Cap, ...]:
         """The caps of the day before an aware moment, of its day and of the next.
 
-        Each with its beginning and end, in seconds since the epoch; days without a cap are left
-        out.
+        In order of time; days without a cap are left out.
         """
         today = self.today(moment)
         days = (today - _DAY, today, today + _DAY)
         caps = ((day, self.cap_on(day, held_back_days)) for day in days)
-        return [(self.begins(d), self.begins(d + _DAY), cap) for d, cap in caps if cap is not None]
+        return tuple(
+            Cap(self.begins(day), self.begins(day + _DAY), cap)
+            for day, cap in caps
+            if cap is not None
+        )
 
     @property
     def _last_day(self) -> date:

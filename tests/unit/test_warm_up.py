@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mailsluice.assignment import assign
+from mailsluice.pacing import Cap
 from mailsluice.placement import Placement, place
 from mailsluice.warm_up import WarmUp
 from mailsluice.warming import DayOutcome, WarmUpState, held_back_days, warming
@@ -75,16 +76,16 @@ class TestCaps:
         assert tokyo.today(evening) == MONDAY + DAY
         midnight = datetime(2026, 1, 5, 15, tzinfo=UTC).timestamp()
         assert tokyo.begins(MONDAY + DAY) == midnight
-        assert tokyo.caps_around(evening) == [
-            (midnight - 86_400, midnight, 50),
-            (midnight, midnight + 86_400, 65),
-            (midnight + 86_400, midnight + 2 * 86_400, 84),
-        ]
+        assert tokyo.caps_around(evening) == (
+            Cap(midnight - 86_400, midnight, 50),
+            Cap(midnight, midnight + 86_400, 65),
+            Cap(midnight + 86_400, midnight + 2 * 86_400, 84),
+        )
 
     def test_a_day_lasts_as_long_as_it_lasts(self) -> None:
         berlin = WarmUp(**{**RAMP, "until": date(2026, 3, 29)}, timezone="Europe/Berlin")
         found = berlin.caps_around(datetime(2026, 3, 29, 12, tzinfo=UTC))
-        assert [(end - start) / 3600 for start, end, _ in found] == [24, 23]  # and none after that
+        assert [(one.end - one.start) / 3600 for one in found] == [24, 23]  # and none after that
 
 
 @pytest.mark.parametrize(
