@@ -30,6 +30,7 @@ from flows.stopping import (
     stop_on_request,
     wait_for_server,
 )
+from flows.waiting import come_back, left_when_idle
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
@@ -154,7 +155,8 @@ async def _send_all(document: Campaign, connections: list[str], shared: Current)
 
 async def _send_over(document: Campaign, names: list[str], shared: Current) -> None:
     sending = [await _begun(document.name, name, shared) for name in names]
-    ends = await asyncio.gather(*sending, return_exceptions=True)
+    async with left_when_idle(shared.run, shared.stop_request):
+        ends = await asyncio.gather(*sending, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
         if isinstance(end, Pause):  # Prefect has seen the Suspend as well
             continue
@@ -212,6 +214,8 @@ async def _concluded(run: CampaignRun, request: StopRequest, database: Database)
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(UUID(flow_run.get_id()), request.reason)
         raise Pause(state=request.state)
+    if request.reason is Reason.WAITING and request.state and report.open:
+        raise Pause(state=await come_back(request.state, report.summary()))
     await publish_report(report)
     if request.reason is Reason.CANCELLED:
         await show_subflows(UUID(flow_run.get_id()), request.reason)

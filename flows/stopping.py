@@ -40,6 +40,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Reason(StrEnum):
     """Why a run is to stop. Where several come together, the last of these counts."""
 
+    WAITING = "waiting"
+    """Nothing can be sent for long: it comes back by itself."""
     TERMINATED = "terminated"
     """SIGTERM: the machine or the worker goes down."""
     INTERRUPTED = "interrupted"
@@ -58,7 +60,7 @@ class StopRequest:
         self._run: CampaignRun | None = None
         self.reason: Reason | None = None
         self.state: State[Any] | None = None
-        """For `suspended`: the state that the server has."""
+        """For `suspended`: the state that the server has; for `waiting`: the one it is to have."""
 
     def make(self, reason: Reason, state: State[Any] | None = None) -> None:
         """Ask for the stop. A Cancel says more than the signal that goes with it."""

@@ -79,6 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "MAILSLUICE_HOME": str(home / "mailsluice"),
+        "MAILSLUICE_WAIT_SECONDS": "5",
     }
     with (home / "serve.log").open("wb") as log:
         process = subprocess.Popen(

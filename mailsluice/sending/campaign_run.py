@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from mailsluice.outbox import (
     launched_shares,
 )
 from mailsluice.outbox.reassignment import reassign
-from mailsluice.pacing import Rules, limits, shared
+from mailsluice.pacing import Cap, Rules, limits, shared
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.courier import Courier, OpenSession, Settings
@@ -43,6 +45,7 @@ from mailsluice.status import CampaignStatus
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
+_WINDOW_SECONDS = 20.0  # clocks on the wall are set now and then
 
 _PROCESS = ", process "
 """Tells one process's lease from another's, at the end of the owner's name."""
@@ -113,6 +116,7 @@ class CampaignRun:
         self._couriers: dict[str, Courier] = {}
         self._results: dict[str, RouteResult] = {}
         self._stopping = False
+        self._window_opens_at = self._window_known_until = -math.inf
         self.on_hold = False
         """Whether to send nothing for the time being; what is in flight is finished."""
         self._lease.on_lost(self.stop)
@@ -140,7 +144,7 @@ class CampaignRun:
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
         engine = self._engine = self._engine or Engine()
-        rules = self._rules(connection, await asyncio.to_thread(self._shares))
+        rules = await asyncio.to_thread(self._rules, connection)
         return await engine.run(self._send(connection, message, rules, settings, open_session))
 
     async def _send(
@@ -182,21 +186,51 @@ class CampaignRun:
 
     def _opens_at(self, now: float) -> float:
         """When, from a moment of the monotonic clock on, mail may go at all."""
-        held_back = self.on_hold or not self._lease.held()
-        return now + _POLL_SECONDS if held_back else now
+        if self.on_hold or not self._lease.held():
+            return now + _POLL_SECONDS
+        if now >= self._window_known_until:
+            self._look_at_window(now)
+        return max(now, self._window_opens_at)
 
-    def _rules(self, connection: Connection, shares: Mapping[str, Decimal]) -> dict[str, Rules]:
+    def _look_at_window(self, now: float) -> None:
+        """Ask the window by the clock on the wall; not for every message."""
+        window, wall = self._campaign.sending_window, datetime.now(UTC)
+        self._window_opens_at = now + (window.opens_at(wall) - wall).total_seconds()
+        turns_at = (window.closes_at(wall) or datetime.max.replace(tzinfo=UTC)) - wall
+        is_open = self._window_opens_at <= now
+        self._window_known_until = now + min(
+            turns_at.total_seconds() if is_open else math.inf, _WINDOW_SECONDS
+        )
+
+    def _rules(self, connection: Connection) -> dict[str, Rules]:
         """The limits of a connection, by the key that all who fall under them share.
 
         A campaign's share below one message a window is one in a longer window: so its limit has to
         hold for all of it as well.
         """
-        share = shared(self._campaign.throttle, shares).get(connection.name, ())
+        share = shared(self._campaign.throttle, self._shares()).get(connection.name, ())
         return {
-            f"connection {connection.name}": Rules(limits(connection)),
+            f"connection {connection.name}": Rules(limits(connection), self._caps(connection)),
             f"campaign {self.id}": Rules(limits(self._campaign.throttle)),
             f"campaign {self.id} {connection.name}": Rules(share),
         }
+
+    def _caps(self, connection: Connection) -> tuple[Cap, ...]:
+        """The caps of a warm-up, for the days around this one by the database's clock."""
+        moment = self._database.moment()
+        with self._database.read() as reader:
+            warm_ups = {connection.name: connection.warm_up}
+            states = WarmUps(self._database).states(reader, self.id, warm_ups, moment)
+        state = states.get(connection.name)
+        return state.warm_up.caps_around(moment, state.held_back_days) if state else ()
+
+    async def next_in(self) -> float:
+        """In how many seconds a connection has something to do; infinity: never."""
+        return await self._engine.run(self._next_in()) if self._engine else 0.0
+
+    async def _next_in(self) -> float:
+        now = time.monotonic()
+        return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
 
     def stop(self) -> None:
         """Finish what is in flight, then end; may be called from any thread."""

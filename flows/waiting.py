@@ -1,0 +1,67 @@
+"""A run that has nothing to send for long leaves its worker, and comes back when it has."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.runtime import deployment, flow_run
+from prefect.states import Scheduled
+
+from flows.stopping import Reason, StopRequest
+from mailsluice.sending import CampaignRun
+
+_LOOK_SECONDS = 1.0
+_DEFAULT_WAIT_SECONDS = 300.0
+
+
+def wait_seconds() -> float:
+    """How long a run waits in its process: MAILSLUICE_WAIT_SECONDS, by default 300."""
+    return float(os.environ.get("MAILSLUICE_WAIT_SECONDS") or _DEFAULT_WAIT_SECONDS)
+
+
+@asynccontextmanager
+async def left_when_idle(run: CampaignRun, request: StopRequest) -> AsyncIterator[None]:
+    """Within, the run is stopped when no connection has anything to do for long.
+
+    A run without a deployment is nobody's to start again: it waits.
+    """
+    if deployment.get_id() is None:
+        yield
+        return
+    watching = asyncio.ensure_future(_watch(run, request))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _watch(run: CampaignRun, request: StopRequest) -> None:
+    longest = wait_seconds()
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        seconds = await run.next_in()
+        if longest < seconds < math.inf:
+            when = datetime.now(UTC) + timedelta(seconds=seconds)
+            request.make(Reason.WAITING, Scheduled(scheduled_time=when))
+            return
+
+
+async def come_back(state: State[None], message: str) -> State[None]:
+    """Have this run started again at the time of a Scheduled state, by whoever runs its deployment.
+
+    Gives the state that the run has now.
+    """
+    when = state.state_details.scheduled_time
+    state = state.model_copy(update={"message": f"waits until {when:%Y-%m-%d %H:%M %Z}: {message}"})
+    async with get_client() as client:
+        await client.set_flow_run_state(UUID(flow_run.get_id()), state, force=True)
+    return state
