@@ -142,7 +142,8 @@ class Courier:
             return math.inf
         if self._sessions:
             return now
-        return max(self.dispatch.mail_at(now), self._health.session_at(0))
+        at = max(self.dispatch.mail_at(now), self._health.session_at(0))
+        return now if at == math.inf else at  # it waits for an answer, and will know then
 
     async def run(self) -> None:
         """Send until nothing is left, the connection is down, or `stop` is called.

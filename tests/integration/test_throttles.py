@@ -8,6 +8,7 @@ import os
 import signal
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from mailsluice.campaign import Campaign
 from mailsluice.outbox import Database
 from mailsluice.smtp.connection import Connection
+from mailsluice.warm_up import WarmUp
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -157,3 +159,45 @@ def _is_waiting(run: Any) -> bool:
     """Whether it has asked for a start, and knows that there is none for long."""
     courier = run._couriers.get("red")
     return courier is not None and 3_000 < courier._starts._ask_at - courier._clock() < 4_000
+
+
+async def waits(run: Any, sending: asyncio.Future[Any]) -> float:
+    """Until it has nothing to do for long; gives for how long, and stops it."""
+    try:
+        while (seconds := await run.next_in()) < 60:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        run.stop()
+        await sending
+        return seconds
+    finally:
+        await run.close()
+
+
+async def test_outside_the_sending_window_nothing_is_sent(sender: Sender, tmp_path: Path) -> None:
+    opens = datetime.now(UTC) + timedelta(hours=2)
+    window = {"days": "Mon-Sun", "start": f"{opens:%H:%M}", "end": f"{opens:%H:%M}"}
+    closes_first = {**window, "end": f"{opens + timedelta(hours=20):%H:%M}"}
+    planned = document(tmp_path, 3, ["red"], sending_window=closes_first)
+    with SmtpServer() as red:
+        run = await asyncio.to_thread(sender.prepare, planned)
+        sending = asyncio.ensure_future(
+            sender.send_prepared(run, planned, [connection("red", red)])
+        )
+        assert 7_000 < await waits(run, sending) <= 7_200
+        assert red.sessions == 0
+    assert sender.ledger.states() == {"pending": 3}
+
+
+async def test_the_cap_of_a_day_holds_at_the_wire_whatever_was_planned(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Mail of the days before may have been late, and comes on top."""
+    planned = document(tmp_path, 12, ["red"])
+    warm_up = WarmUp(start=datetime.now(UTC).date() - timedelta(days=1), daily_caps=(1, 7, 9))
+    with SmtpServer() as red:
+        run = await asyncio.to_thread(sender.prepare, planned)
+        limited = connection("red", red, warm_up=warm_up)
+        sending = asyncio.ensure_future(sender.send_prepared(run, planned, [limited]))
+        assert await waits(run, sending) <= 86_400
+        assert len(red.received) == 7
+    assert sender.ledger.states() == {"sent": 7, "pending": 5}
