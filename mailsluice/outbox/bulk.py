@@ -1,8 +1,9 @@
-"""Inserting many rows: COPY on PostgreSQL, executemany on SQLite."""
+"""Inserting many rows: COPY on PostgreSQL, many rows a statement on SQLite."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 _POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+_ROWS_A_STATEMENT = 100  # a third less work than one; SQLite may be built to take only 999 values
 
 
 def insert(
@@ -17,36 +19,52 @@ def insert(
 ) -> None:
     """Insert a DataFrame whose columns are some of the table's, in its row order.
 
-    `constants` are columns that have the same value in every row.
+    None and NaN are NULL. `constants` are columns that have the same value in every row.
     """
-    columns = [str(name) for name in rows.columns]
-    values = zip(*(rows[name].tolist() for name in columns), strict=True)
+    columns = [str(name) for name in (*rows.columns, *constants)]
+    names = ", ".join(map(connection.dialect.identifier_preparer.quote, columns))
+    values = zip(*(_values(rows[name]) for name in rows.columns), strict=True)
     if connection.dialect.name == "postgresql":
-        _copy(connection, table, columns, constants, values)
-        return
-    names = ", ".join(_quoted(connection, name) for name in (*columns, *constants))
-    marks = ", ".join(["?"] * len(columns) + [_literal(value) for value in constants.values()])
-    statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 own names
-    connection.exec_driver_sql(statement, list(values))
+        types = [table.c[name].type for name in columns]
+        _copy(connection, f"{table.name} ({names})", types, values, tuple(constants.values()))
+    else:
+        _insert(connection, f"{table.name} ({names})", values, tuple(constants.values()))
+
+
+def _values(column: pd.Series[Any]) -> list[object]:
+    if column.hasnans:
+        column = column.astype(object).where(column.notna(), None)
+    return column.tolist()
 
 
 def _copy(
     connection: sa.Connection,
-    table: sa.Table,
-    columns: list[str],
-    constants: dict[str, int | str],
+    into: str,
+    types: Sequence[sa.types.TypeEngine[Any]],
     values: Iterator[tuple[object, ...]],
+    constants: tuple[int | str, ...],
 ) -> None:
-    names = [*columns, *constants]
-    same = tuple(constants.values())
-    types = [str(table.c[name].type.compile(dialect=_POSTGRESQL)).lower() for name in names]
     raw: Any = connection.connection.driver_connection
-    quoted = ", ".join(_quoted(connection, name) for name in names)
-    statement = f"COPY {table.name} ({quoted}) FROM STDIN (FORMAT BINARY)"
-    with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(types)
+    with raw.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types([str(one.compile(dialect=_POSTGRESQL)).lower() for one in types])
         for row in values:
-            copy.write_row(row + same)
+            copy.write_row(row + constants)
+
+
+def _insert(
+    connection: sa.Connection,
+    into: str,
+    values: Iterator[tuple[object, ...]],
+    constants: tuple[int | str, ...],
+) -> None:
+    statements: dict[int, list[tuple[object, ...]]] = {}  # by rows: the last one may have fewer
+    while part := list(islice(values, _ROWS_A_STATEMENT)):
+        statements.setdefault(len(part), []).append(tuple(chain.from_iterable(part)))
+    for rows, parameters in statements.items():
+        width = len(parameters[0]) // rows
+        row = ", ".join([*"?" * width, *map(_literal, constants)])
+        marks = ", ".join([f"({row})"] * rows)
+        connection.exec_driver_sql(f"INSERT INTO {into} VALUES {marks}", parameters)  # noqa: S608
 
 
 def _literal(value: int | str) -> str:
@@ -56,7 +74,3 @@ def _literal(value: int | str) -> str:
     if not value.isalnum():
         raise ValueError(f"{value!r} cannot be a constant of a bulk insert: it is not plain")
     return f"'{value}'"
-
-
-def _quoted(connection: sa.Connection, name: str) -> str:
-    return connection.dialect.identifier_preparer.quote(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
@@ -158,6 +159,29 @@ class TestAudience:
         chunk = audience(1).assign(variables=text)
         campaigns.store_audience(record.id, [chunk], [])
         assert claim(database, Outbox(database, record.id))[0].variables == text
+
+    def test_many_are_stored_in_their_order(
+        self, database: Database, campaigns: Campaigns, stored: Store
+    ) -> None:
+        outbox = stored(1_234)
+
+        found = claim(database, outbox, "a", 1_000) + claim(database, outbox, "b", 1_000)
+
+        assert [one.email for one in sorted(found, key=lambda one: one.id)] == [
+            *audience(1_234)["email"]
+        ]
+
+    def test_columns_of_numbers_and_missing_values_are_stored(
+        self, database: Database, campaigns: Campaigns
+    ) -> None:
+        record = campaigns.register("spring", {})
+        more = {"next_attempt_at": [1.5, np.nan], "reassigned_from": ["b", None], "code": [451, 0]}
+        campaigns.store_audience(record.id, [audience(2).assign(**more)], [])
+
+        columns = [recipients.c[name] for name in more]
+        with database.read() as connection:
+            found = connection.execute(sa.select(*columns).order_by(recipients.c.id)).all()
+        assert found == [(1.5, "b", 451), (None, None, 0)]
 
 
 class TestClaims:
