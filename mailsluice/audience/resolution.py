@@ -111,6 +111,7 @@ class _Reading:
 
 
 def _finish(reading: _Reading, directory: TemporaryDirectory[str]) -> Audience:
+    pa.default_memory_pool().release_unused()  # or what the last chunk took stays taken
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
     keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
     domains = np.frombuffer(reading.domain_keys, np.uint64)

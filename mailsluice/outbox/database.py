@@ -153,7 +153,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             "journal_mode = WAL",
             "synchronous = FULL",  # a claim must survive the machine before the mail goes out
             "foreign_keys = ON",
-            "cache_size = -65536",
+            "cache_size = -16384",  # KiB, a connection: all goes on where it left off
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -40,3 +40,16 @@ def test_any_rows_come_back_in_any_order(sizes: list[int], random, bucket_rows: 
         {"text": f"text {i}", "number": i} for i in order
     ]
     assert all(batch.num_rows <= bucket_rows for batch in batches)
+
+
+def test_however_many_rows_there_are_few_files_are_open(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_BUCKET_ROWS", 2)
+    monkeypatch.setattr(module, "_MAX_BUCKETS", 3)
+    spool = Spool(tmp_path / "rows", SCHEMA)
+    spool.append(pa.record_batch([range(20), ["text"] * 20], schema=SCHEMA))
+    spool.close()
+
+    batches = list(spool.arranged(np.arange(20, dtype=np.int32)[::-1], ["number"]))
+
+    assert [batch.num_rows for batch in batches] == [7, 7, 6]
+    assert [row["number"] for batch in batches for row in batch.to_pylist()] == [*range(19, -1, -1)]
