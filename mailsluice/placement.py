@@ -17,9 +17,10 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from mailsluice.assignment import Assignment, Keys, Routes
+from mailsluice.assignment import Assignment, Keys
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError
+from mailsluice.layout import Routes
 from mailsluice.warming import Warming, WarmUpState, warming
 
 Moments = npt.NDArray[np.float64]

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from mailsluice.pieces import pieces
+
 Keys = npt.NDArray[np.uint64]
 
 _FIRST, _SECOND, _DOMAIN = "mailsluice-key-1", "mailsluice-key-2", "mailsluice-key-d"
@@ -48,11 +50,12 @@ def repeated(keys: Keys) -> npt.NDArray[np.int64]:
 
 def _sharing_first_half(keys: Keys) -> npt.NDArray[np.int64]:
     order = np.argsort(keys[:, 0])
-    first = keys[order, 0]
-    same = first[1:] == first[:-1]
     shared = np.zeros(len(keys), np.bool_)
-    shared[1:] |= same
-    shared[:-1] |= same
+    for start, end in pieces(len(keys)):
+        first = keys[order[start : end + 1], 0]
+        same = first[1:] == first[:-1]
+        shared[start : start + len(same)] |= same
+        shared[start + 1 : start + 1 + len(same)] |= same
     return np.sort(order[shared])
 
 

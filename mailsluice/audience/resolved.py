@@ -54,10 +54,11 @@ class Audience:
         Each frame has `row` (1-based data row of the source), `email`, `domain` and `variables`
         (a JSON object of strings).
         """
+        of_accepted = np.full(len(self), -1, np.int32)
+        of_accepted[order] = np.arange(len(order), dtype=np.int32)
         place = np.full(len(self._verdicts), -1, np.int32)
-        place[np.flatnonzero(self._verdicts == ACCEPTED)[order]] = np.arange(
-            len(order), dtype=np.int32
-        )
+        place[self._verdicts == ACCEPTED] = of_accepted
+        del of_accepted
         for batch in self._spool.arranged(place, ["row", "email", "domain", "variables"]):
             for start in range(0, batch.num_rows, rows):
                 yield batch.slice(start, rows).to_pandas()
