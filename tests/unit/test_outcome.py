@@ -118,6 +118,7 @@ ATTEMPTS = st.builds(
     st.sampled_from(Phase),
     st.none() | st.integers(200, 599),
     st.text(max_size=30) | st.from_regex(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True),
+    refused_here=st.just(False),
 )
 
 
