@@ -10,6 +10,10 @@ from itertools import pairwise
 from mailsluice.warm_up import OverCap, WarmUp
 
 
+_LEAST_TROUBLED = 5
+"""Fewer messages in trouble say more about their recipients than about the connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class DayOutcome:
     """What came of the messages of one day."""
@@ -22,6 +26,10 @@ class DayOutcome:
     def percent(self) -> float:
         """The share that was in trouble."""
         return 100 * self.troubled / self.attempted if self.attempted else 0.0
+
+    def is_trouble(self, threshold_percent: float) -> bool:
+        """Whether a warm-up with this threshold is to hold itself back."""
+        return self.troubled >= _LEAST_TROUBLED and self.percent > threshold_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ def warming(connection: str, count: int, state: WarmUpState) -> Warming:
     """Give a campaign's recipients of a connection that warms up their days."""
     days = _days(count, state)
     last = max(state.outcomes, default=None)
-    troubled = last and state.outcomes[last].percent > state.warm_up.trouble_percent
+    troubled = last and state.outcomes[last].is_trouble(state.warm_up.trouble_percent)
     return Warming(
         connection,
         state.warm_up,
@@ -131,7 +139,7 @@ def held_back_days(outcomes: Mapping[date, DayOutcome], today: date, trouble_per
     return sum(
         (after - day).days
         for day, after in pairwise(days)
-        if outcomes[day].percent > trouble_percent
+        if outcomes[day].is_trouble(trouble_percent)
     )
 
 

@@ -231,3 +231,18 @@ class TestPlacement:
     def test_below_the_cap_the_digest_is_that_of_the_assignment(self) -> None:
         placement, addresses = placed(MONDAY, {}, 100)
         assert placement.digest(addresses) == placement.assignment.digest(addresses)
+
+
+@pytest.mark.parametrize(
+    ("attempted", "troubled", "expected"),
+    [
+        (10, 5, True),
+        (10, 4, False),  # so few say more about the recipients
+        (1, 1, False),
+        (50, 5, False),  # 10 % is not more than 10 %
+        (49, 5, True),
+        (0, 0, False),
+    ],
+)
+def test_trouble_takes_a_share_and_a_number(attempted: int, troubled: int, expected: bool) -> None:
+    assert DayOutcome(attempted, troubled).is_trouble(10) is expected
