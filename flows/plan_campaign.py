@@ -22,8 +22,7 @@ from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database
-from mailsluice.plan import Plan
-from mailsluice.planning import plan
+from mailsluice.plan import Plan, plan
 from mailsluice.smtp.connection import Connection
 from tasks.plan import publish_plan
 from tasks.resolve_recipients import resolve_recipients

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
-from mailsluice.assignment import Assignment, assign
+from mailsluice.assignment import Assignment, Placement, assign, place
 from mailsluice.audience import Audience, resolve
 from mailsluice.campaign import Campaign
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
@@ -26,7 +26,6 @@ from mailsluice.outbox import (
     Suppressions,
     WarmUps,
 )
-from mailsluice.placement import Placement, place
 from mailsluice.status import CampaignStatus, RecipientStatus
 from mailsluice.warm_up import WarmUp
 

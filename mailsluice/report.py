@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mailsluice.status import OPEN, RecipientStatus
-from mailsluice.warming import WarmUpDay
+from mailsluice.warm_up import WarmUpDay
 
 _OUTCOMES = (
     RecipientStatus.SENT,

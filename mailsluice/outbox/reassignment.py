@@ -8,7 +8,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from mailsluice.apportionment import quotas
-from mailsluice.layout import lay_out
+from mailsluice.assignment import lay_out
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.schema import recipients
 from mailsluice.status import RecipientStatus

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.schema import attempts, campaigns, recipients, warm_up_days, warm_up_plans
 from mailsluice.status import CampaignStatus, RecipientStatus
-from mailsluice.warm_up import WarmUp
-from mailsluice.warming import DayOutcome, Warming, WarmUpDay, WarmUpState
+from mailsluice.warm_up import DayOutcome, Warming, WarmUp, WarmUpDay, WarmUpState
 
 _TROUBLE = ("deferred", "failed")  # verdicts of attempts
 

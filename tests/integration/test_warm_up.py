@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice import launch, ledger
+from mailsluice.assignment import Placement
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError
 from mailsluice.outbox import (
@@ -25,7 +26,6 @@ from mailsluice.outbox import (
     launched_shares,
 )
 from mailsluice.outbox.schema import recipients, warm_up_days, warm_up_plans
-from mailsluice.placement import Placement
 from mailsluice.sending.campaign_run import RouteResult
 from mailsluice.status import CampaignStatus, RecipientStatus
 from mailsluice.warm_up import WarmUp

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailsluice import pieces
-from mailsluice.layout import lay_out
+from mailsluice.assignment import lay_out
 
 counts = st.one_of(
     st.lists(st.integers(0, 300), min_size=1, max_size=12),  # of any size

@@ -9,17 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.assignment import assign
+from mailsluice.assignment import assign, place
 from mailsluice.campaign import Campaign
-from mailsluice.estimate import HORIZON, Bound, Load
 from mailsluice.pacing import Limit
-from mailsluice.placement import place
-from mailsluice.plan import Plan
-from mailsluice.planning import plan
+from mailsluice.plan import Plan, plan
+from mailsluice.plan.estimate import HORIZON, Bound, Load
 from mailsluice.sending_window import SendingWindow
 from mailsluice.smtp.connection import Connection
-from mailsluice.warm_up import WarmUp
-from mailsluice.warming import DayOutcome, WarmUpState
+from mailsluice.warm_up import DayOutcome, WarmUp, WarmUpState
 from tests.unit.test_assignment import audience, campaign
 
 MONDAY = date(2026, 1, 5)

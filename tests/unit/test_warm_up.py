@@ -11,11 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mailsluice.assignment import assign
+from mailsluice.assignment import Placement, assign, place
 from mailsluice.pacing import Cap
-from mailsluice.placement import Placement, place
-from mailsluice.warm_up import WarmUp
-from mailsluice.warming import DayOutcome, WarmUpState, held_back_days, warming
+from mailsluice.warm_up import DayOutcome, WarmUp, WarmUpState, held_back_days, warming
 from tests.unit.test_assignment import audience, split
 
 MONDAY = date(2026, 1, 5)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 
-from mailsluice.warm_up import OverCap, WarmUp
-
+from mailsluice.warm_up.warm_up import OverCap, WarmUp
 
 _LEAST_TROUBLED = 5
 """Fewer messages in trouble say more about their recipients than about the connection."""

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mailsluice.apportionment import quotas, round_robin_quotas
+from mailsluice.assignment.layout import Routes, lay_out
 from mailsluice.campaign import Campaign, Strategy
-from mailsluice.layout import Routes, lay_out
 from mailsluice.pieces import pieces
 
 Keys = npt.NDArray[np.uint64]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from mailsluice.assignment import Placement
 from mailsluice.campaign import Campaign
-from mailsluice.estimate import Bound, Load
 from mailsluice.pacing import Limit, limits, shared
-from mailsluice.placement import Placement
-from mailsluice.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan, moment_text
+from mailsluice.plan.estimate import Bound, Load
+from mailsluice.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan, moment_text
 from mailsluice.smtp.connection import Connection
 
 _LONG = timedelta(days=1)

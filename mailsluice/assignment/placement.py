@@ -17,11 +17,11 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from mailsluice.assignment import Assignment, Keys
+from mailsluice.assignment.assignment import Assignment, Keys
+from mailsluice.assignment.layout import Routes
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError
-from mailsluice.layout import Routes
-from mailsluice.warming import Warming, WarmUpState, warming
+from mailsluice.warm_up import Warming, WarmUpState, warming
 
 Moments = npt.NDArray[np.float64]
 

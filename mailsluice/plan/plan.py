@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from mailsluice.estimate import HORIZON
+from mailsluice.plan.estimate import HORIZON
 
 ASSUMED_PER_SESSION = 10
 """Messages a second and session, where no limit says less."""
