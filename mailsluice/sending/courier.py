@@ -255,7 +255,9 @@ class Courier:
         self._journal.dot(envelope.recipient_id)
 
     def settled(self, envelope: Envelope, attempt: Attempt, feed: _SessionFeed) -> None:
-        if attempt.phase is Phase.BODY and attempt.code is not None:
+        if attempt.phase is not Phase.BODY:
+            self._journal.forget((envelope.recipient_id,))  # not taken over, dot or no dot
+        elif attempt.code is not None:
             self._journal.reply(envelope.recipient_id, attempt.code)
         self._book(self.dispatch.landed(envelope), attempt, feed)
         self.dispatch.serve()
