@@ -17,6 +17,8 @@ LIES = {
     "chunked": ("250-at-dot", "250-at-body", "250-at-data"),
 }
 """A server says that it took a message, and did not."""
+SURPLUS = "250-at-after"
+"""With several in flight one 250 looks like the other: it is noticed at the end only."""
 NAMES = st.just("good") | st.builds("{}-at-{}".format, ACTIONS, STAGES)
 
 
@@ -31,6 +33,8 @@ NAMES = st.just("good") | st.builds("{}-at-{}".format, ACTIONS, STAGES)
 def test_told_and_received_agree(
     names: list[str], pauses: set[int], piece: int | None, kind: str, willing: bool
 ) -> None:
+    if kind == "chunked":
+        names = [name for name in names if name != SURPLUS]
     names = [f"{name}.{number}" for number, name in enumerate(names)]
     server_settings = Settings(keywords=KINDS[kind], piece=piece, data_without_recipients=willing)
     with SmtpServer(server_settings) as server:

@@ -45,7 +45,10 @@ def stop_feed(
     async def work() -> BaseException | None:
         session = await open_session(connection_to(server))
         task = asyncio.create_task(session.send(feed))
+        assert isinstance(session, WireSession)
+        link = session._link
         await until(lambda: ready(feed))
+        await until(lambda: bool(feed.attempts or link._replies))  # the first is answered
         stop(session, task)
         await asyncio.wait([task])
         return asyncio.CancelledError() if task.cancelled() else task.exception()
