@@ -16,6 +16,7 @@ from pathlib import Path
 from deployments.server import free_port
 from tests.integration.smtp_fixtures import Certificates
 
+POSTFIX = "/usr/sbin/postfix"
 MASTER = Path("/usr/lib/postfix/sbin/master")
 _START_SECONDS = 20.0
 
@@ -106,7 +107,7 @@ def postfix(
 
 @contextmanager
 def _running(config: Path) -> Iterator[None]:
-    subprocess.run(["postfix", "-c", str(config), "check"], check=True, capture_output=True)
+    subprocess.run([POSTFIX, "-c", str(config), "check"], check=True, capture_output=True)
     process = subprocess.Popen(
         [str(MASTER), "-c", str(config), "-d"],
         stdin=subprocess.DEVNULL,
