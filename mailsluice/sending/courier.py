@@ -316,7 +316,7 @@ class Courier:
         if row.id in self._behind_refusal:
             self._behind_refusal.discard(row.id)
             return True
-        self._behind_refusal = set(self._in_flight)
+        self._behind_refusal = self.dispatch.under_way()
         return False
 
     def _suspect(self, row: Claimed, attempt: Attempt) -> None:
