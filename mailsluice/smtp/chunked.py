@@ -15,6 +15,9 @@ from mailsluice.smtp.session import SessionError
 from mailsluice.smtp.windowed_link import PART_BYTES, WindowedLink
 from mailsluice.smtp.wire import DOT_TIMEOUT_FACTOR, WireSession
 
+_MOST_BYTES = 4 * 1024 * 1024
+"""Under way in one session: what waits for its reply is kept in memory."""
+
 
 class ChunkedSession(WireSession):
     """Writes whole transactions, each with its own RSET, without waiting for replies.
@@ -38,6 +41,7 @@ class ChunkedSession(WireSession):
         self._window = messages_in_flight
         self._is_proven = False
         self._under_way: deque[Envelope] = deque()
+        self._bytes = 0
         self._over: Attempt | None = None
 
     async def _run(self, flight: InFlight, envelope: Envelope) -> None:
@@ -57,6 +61,7 @@ class ChunkedSession(WireSession):
         The reply to BDAT is expected with the last part: one that comes before is out of turn.
         """
         self._under_way.append(envelope)
+        self._bytes += len(envelope.content)
         data, start, expected = transaction(envelope, self._offer), 0, len(PHASES) - 1
         while len(data) - start > PART_BYTES and self._link.is_open:
             self._link.write(data[start : start + PART_BYTES], expected)
@@ -89,11 +94,13 @@ class ChunkedSession(WireSession):
     def _has_room(self) -> bool:
         window = self._window if self._is_proven else 1
         is_ending = self._over is not None or self._link.is_closing
-        return len(self._under_way) < window and not (is_ending or self._link.is_full)
+        has_window = len(self._under_way) < window and self._bytes < _MOST_BYTES
+        return has_window and not (is_ending or self._link.is_full)
 
     def _book(self, flight: InFlight) -> None:
         while self._under_way and self._link.has_news:
             envelope = self._under_way.popleft()
+            self._bytes -= len(envelope.content)
             replies = self._link.replies()
             is_complete = flight.has_dot(envelope)
             told = conclusion(replies, self._link.fault, is_complete=is_complete)

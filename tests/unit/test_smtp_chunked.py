@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass, field
 
 import pytest
 
 from mailsluice.envelope import Envelope
 from mailsluice.outcome import Verdict
+from mailsluice.smtp import chunked
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.session import SessionError
@@ -19,6 +21,18 @@ ACCEPTED, UNCERTAIN, UNTOUCHED = Verdict.ACCEPTED, Verdict.UNCERTAIN, Verdict.UN
 OK = b"250 ok\r\n" * 4
 WINDOW = 3
 LONG = Envelope(2, SENDER, "long@example.com", b"Subject: x\r\n\r\n" + b"x\r\n" * 100_000)
+
+
+@dataclass
+class Later(ListFeed):
+    """Its pauses last until `arrival`."""
+
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def next(self) -> Envelope | None:
+        if self.waiting and self.waiting[0].recipient in self.pauses:
+            await self.arrival.wait()
+        return await super().next()
 
 
 class Wire:
@@ -171,6 +185,33 @@ async def test_a_full_transport_takes_no_more_mail_until_it_has_room() -> None:
     await wire.ends()
 
 
+async def test_large_messages_under_way_are_bounded_by_their_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chunked, "_MOST_BYTES", 1_000)
+    mail = envelopes(*"abcd", body=b"x" * 600 + b"\r\n")
+    wire = Wire(mail)
+    await wire.settle()
+    await wire.says(OK)
+    assert wire.begun == ["a", "b", "c"]  # with two of them it is too much
+    await wire.says(OK)
+    assert wire.begun == ["a", "b", "c", "d"]
+    wire.session.abort()
+    await wire.ends()
+
+
+async def test_a_link_that_was_lost_while_idle_touches_nobody() -> None:
+    feed = Later(envelopes("a", "b"), pauses=frozenset({"b@example.com"}))
+    wire = Wire([], feed)
+    await wire.settle()
+    await wire.says(OK)
+    wire.link.connection_lost(None)
+    feed.arrival.set()
+    await wire.ends()
+    assert feed.verdicts() == {"a": ACCEPTED, "b": UNTOUCHED}
+    assert wire.begun == ["a"]
+
+
 async def test_a_long_message_waits_for_room_and_is_not_in_doubt_until_all_is_out() -> None:
     wire = Wire([*envelopes("a", "b"), LONG])
     await wire.settle()
@@ -210,16 +251,7 @@ async def test_a_reply_to_bdat_before_its_end_is_a_refusal_of_that_message() -> 
 
 
 async def test_mail_that_comes_while_replies_are_waited_for_goes_out_at_once() -> None:
-    class Later(ListFeed):
-        arrival: asyncio.Event
-
-        async def next(self) -> Envelope | None:
-            if self.waiting and self.waiting[0].recipient in self.pauses:
-                await self.arrival.wait()
-            return await super().next()
-
     feed = Later(envelopes(*"abc"), pauses=frozenset({"c@example.com"}))
-    feed.arrival = asyncio.Event()
     wire = Wire([], feed)
     await wire.settle()
     await wire.says(OK)
