@@ -70,6 +70,7 @@ async def send(task: dict[str, Any]) -> dict[str, Any]:
             security="tls" if task["ca"] else "none",
             ca_file=task["ca"],
             max_sessions=(task["sessions"] + i) // len(ports),
+            messages_in_flight=task["in_flight"],
         )
         await block.save(name, overwrite=True)
     fields = document.campaign(f"bench {time.time_ns()}", task["messages"], task["size"], names)

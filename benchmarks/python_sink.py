@@ -1,4 +1,4 @@
-"""The tests' SMTP server as a sink with TLS; counts on its standard output as smtp-sink does."""
+"""The tests' SMTP server as a sink, for TLS and BDAT; counts on its output as smtp-sink does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uvloop
 
 from tests.smtpd import Received, Settings
 from tests.smtpd.server import session_factory
+from tests.smtpd.settings import ALL_KEYWORDS
 
 _COUNT_SECONDS = 0.005
 
@@ -41,7 +42,9 @@ async def serve(port: int, certificate: str | None) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate)
     count = Count()
-    settings = Settings(tls=context, tls_from_start=context is not None)
+    settings = Settings(
+        keywords=(*ALL_KEYWORDS, "CHUNKING"), tls=context, tls_from_start=context is not None
+    )
     make = session_factory(settings, count.record, Counter())
     loop = asyncio.get_running_loop()
     await loop.create_server(make, "127.0.0.1", port, backlog=1_000, ssl=context)

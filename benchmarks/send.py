@@ -47,6 +47,8 @@ class Point:
     round_trip: float = 0.0
     """Seconds."""
     tls: bool = False
+    in_flight: int = 1
+    """In each session, for who can (CHUNKING)."""
     sink: str = "smtp-sink"
     slower: float = 1.0
     """About how much slower than 20 sessions with 2 kB: a measurement has fewer messages."""
@@ -57,9 +59,9 @@ class Point:
         """How many make a measurement of about so many seconds."""
         per_second = sender.per_second / self.slower
         if self.round_trip:
-            per_second = min(
-                per_second, self.sessions / (self.round_trip * sender.round_trips + 0.002)
-            )
+            ahead = self.in_flight if sender.name == MAILSLUICE else 1
+            seconds_each = self.round_trip * sender.round_trips / ahead + 0.002
+            per_second = min(per_second, self.sessions / seconds_each)
         most = min(_MOST_MESSAGES, int(per_second * seconds * self.longer))
         return max(2 * self.sessions, most - most % (2 * self.sessions))
 
@@ -93,6 +95,13 @@ POINTS = (
         slower=3.0,
     ),
     FAR,
+    replace(
+        FAR,
+        title="50 ms, CHUNKING",
+        senders=(MAILSLUICE, NODEMAILER, NODEMAILER_RAW),
+        in_flight=20,
+        sink="python",
+    ),
 )
 MORE_POINTS = (
     replace(FAR, title="50 ms, 1 session", sessions=1),
@@ -124,7 +133,7 @@ def measure(point: Point, sender: Sender, messages: int) -> Measurement:
         sinks(servers, point.sink, certificate) as there,
         delayed([sink.port for sink in there], point.round_trip) as ports,
     ):
-        task = Task(ports, point.sessions, messages, point.size, ca_file)
+        task = Task(ports, point.sessions, messages, point.size, ca_file, point.in_flight)
         told = dict(sender.send(task))
         wait_for(there, messages)
         each = sum(sink.per_second for sink in there)
@@ -222,8 +231,9 @@ def _table(point: dict[str, Any]) -> str:
         notes.append(
             f"- A NOOP through the proxy took {point['measured_round_trip'] * 1e3:.1f} ms."
         )
+    ahead = f", {point['in_flight']} messages in flight" if point.get("in_flight", 1) > 1 else ""
     circumstances = (
-        f"{point['size'] / 1000:g} kB, {point['sessions']} sessions, sink {point['sink']}:"
+        f"{point['size'] / 1000:g} kB, {point['sessions']} sessions{ahead}, sink {point['sink']}:"
     )
     return "\n\n".join(part for part in (circumstances, text, "\n".join(notes)) if part)
 

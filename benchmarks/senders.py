@@ -25,6 +25,8 @@ class Task:
     size: int
     ca_file: str | None = None
     """With one: TLS from the first byte."""
+    in_flight: int = 1
+    """In each session, for who can (CHUNKING)."""
 
     def as_json(self, *, with_parts: bool) -> str:
         """The same for a child; `with_parts` lets it build the MIME message itself, each time."""
@@ -38,6 +40,7 @@ class Task:
                 "file": str(document.sample_file(self.size)),
                 "parts": parts,
                 "ca": self.ca_file,
+                "in_flight": self.in_flight,
             }
         )
 

@@ -90,7 +90,7 @@ def wait_for(sinks: Sequence[Sink], messages: int) -> None:
 
 @contextmanager
 def sinks(number: int, kind: str, certificate: str | None = None) -> Iterator[list[Sink]]:
-    """Start so many, of kind "smtp-sink" (C, Debian's postfix) or "python" (the tests', TLS)."""
+    """Start so many: "smtp-sink" (C, Debian's postfix) or "python" (the tests'; TLS, BDAT)."""
     with ExitStack() as stack:
         yield [stack.enter_context(_sink(kind, certificate)) for _ in range(number)]
 

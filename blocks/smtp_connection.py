@@ -72,6 +72,14 @@ class SMTPConnection(Block):
     messages_per_session: int | None = Field(
         None, ge=1, le=1_000_000, description="A session is closed and opened anew after that many."
     )
+    messages_in_flight: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How many messages may be under way in one session at once, where the server"
+        " offers CHUNKING. More need fewer round trips to a far server; when a session breaks, all"
+        " that were under way in it are uncertain.",
+    )
     per_second: int | None = Field(
         None, ge=1, le=1_000_000, description="The most messages in any second."
     )

@@ -127,6 +127,7 @@ class Courier:
         self._sessions = 0
         self._stopped = asyncio.Event()
         self._cost: Counter[int] = Counter()
+        self._behind_refusal: set[int] = set()
         self.sent = 0
         """Messages accepted so far."""
         self._follow(rules or {})
@@ -255,7 +256,9 @@ class Courier:
         self._journal.dot(envelope.recipient_id)
 
     def settled(self, envelope: Envelope, attempt: Attempt, feed: _SessionFeed) -> None:
-        if attempt.phase is Phase.BODY and attempt.code is not None:
+        if attempt.phase is not Phase.BODY:
+            self._journal.forget((envelope.recipient_id,))  # not taken over, dot or no dot
+        elif attempt.code is not None:
             self._journal.reply(envelope.recipient_id, attempt.code)
         self._book(self.dispatch.landed(envelope), attempt, feed)
         self.dispatch.serve()
@@ -292,9 +295,11 @@ class Courier:
         names_nobody = goes_on and attempt.phase is Phase.MAIL
         is_known = (self._cost[row.id] or row.attempts) and not names_nobody
         feed.blames = bool(is_known) and self._health.breaker.has_worked
+        if goes_on and self._was_behind_refusal(row):
+            trouble = Trouble.NONE  # that is known, and acted upon
         if trouble is Trouble.THROTTLED and (goes_on or not feed.carried) and not is_known:
             self._health.throttled()
-        if goes_on and not feed.blames:
+        if goes_on and not feed.blames and trouble is not Trouble.NONE:
             self._health.refuses_everybody(trouble, SessionError(attempt))
         if not (self._stopping or self.down or names_nobody):
             self._cost[row.id] += _PROVEN if feed.carried else _FRESH
@@ -305,6 +310,14 @@ class Courier:
             self._stock.put_back(row)
         else:
             self._stock.put_last(row)
+
+    def _was_behind_refusal(self, row: Claimed) -> bool:
+        """Whether it was on its way already when the last one was refused: that is no news."""
+        if row.id in self._behind_refusal:
+            self._behind_refusal.discard(row.id)
+            return True
+        self._behind_refusal = self.dispatch.under_way()
+        return False
 
     def _suspect(self, row: Claimed, attempt: Attempt) -> None:
         self._suspects.add(row, attempt)

@@ -107,6 +107,10 @@ class Dispatch:
         self._starts.finished()
         return self._in_flight.pop(envelope.recipient_id)
 
+    def under_way(self) -> set[int]:
+        """The ids of those whose message is on its way."""
+        return set(self._in_flight)
+
     def mail_at(self, now: float) -> float:
         """When the next message may go, as far as that is known."""
         if len(self._stock):

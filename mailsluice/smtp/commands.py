@@ -25,6 +25,8 @@ class Offer:
 
     pipelining: bool = False
     """RFC 2920."""
+    chunking: bool = False
+    """BDAT, RFC 3030."""
     smtputf8: bool = False
     """RFC 6531."""
     eight_bit: bool = False
@@ -40,6 +42,7 @@ class Offer:
         limit = extensions.get("size", "").strip()
         return cls(
             pipelining="pipelining" in extensions,
+            chunking="chunking" in extensions,
             smtputf8="smtputf8" in extensions,
             eight_bit="8bitmime" in extensions,
             size="size" in extensions,
@@ -75,6 +78,12 @@ def mail(envelope: Envelope, offer: Offer) -> bytes:
 def rcpt(envelope: Envelope) -> bytes:
     """The RCPT command."""
     return f"RCPT TO:<{envelope.recipient}>\r\n".encode()
+
+
+def chunk(content: bytes) -> bytes:
+    """BDAT with all of the content, which goes out as it is (RFC 3030 section 2)."""
+    end = b"" if content.endswith(b"\r\n") else b"\r\n"
+    return b"BDAT %d LAST\r\n%b%b" % (len(content) + len(end), content, end)
 
 
 def stuffed(content: bytes) -> bytes:

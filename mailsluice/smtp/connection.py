@@ -38,6 +38,10 @@ class Connection:
     max_sessions: int = 4
     messages_per_session: int | None = None
     """Sessions are closed and opened anew after that many."""
+    messages_in_flight: int = 1
+    """How many messages may be under way in one session at once where the server offers CHUNKING
+    and PIPELINING. More of them need fewer round trips; a link that breaks leaves all of them
+    uncertain."""
     per_second: int | None = None
     per_minute: int | None = None
     per_hour: int | None = None

@@ -20,7 +20,7 @@ class InFlight:
         self._offer = offer
         self._left = limit
         self._open: list[Envelope] = []
-        self._dotted: Envelope | None = None
+        self._dotted: list[Envelope] = []
 
     async def next(self) -> Envelope | None:
         """The next envelope to open a transaction for; None when the session should end."""
@@ -51,15 +51,21 @@ class InFlight:
     def dot(self, envelope: Envelope) -> None:
         """The final dot of this envelope is about to be written."""
         self._feed.dot(envelope)
-        self._dotted = envelope
+        self._dotted.append(envelope)
+
+    def has_dot(self, envelope: Envelope) -> bool:
+        """Whether the whole message may be out."""
+        return envelope in self._dotted
 
     def settle(self, envelope: Envelope, attempt: Attempt) -> None:
         """This is how it ended."""
         self._open.remove(envelope)
+        if envelope in self._dotted:
+            self._dotted.remove(envelope)
         self._feed.settled(envelope, attempt)
 
     def settle_rest(self, text: str) -> None:
         """The session is over: settle what is still open, by whether its dot may be out."""
         for envelope in tuple(self._open):
-            phase = Phase.BODY if envelope is self._dotted else Phase.DATA
+            phase = Phase.BODY if self.has_dot(envelope) else Phase.DATA
             self.settle(envelope, Attempt(phase, None, text))

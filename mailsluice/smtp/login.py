@@ -12,6 +12,7 @@ from typing import cast
 import aiosmtplib
 
 from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.link import Link
@@ -29,8 +30,9 @@ _NEXT_METHOD = frozenset((500, 501, 502, 503, 504, 534))
 async def open_session(connection: Connection) -> Session:
     """Connect, encrypt, log in; gives a session that is ready to send.
 
-    Pipelined where the server offers it (RFC 2920), else sequential. Raises SessionError with the
-    phase that failed: CONNECT, TLS or LOGIN.
+    Pipelined where the server offers it (RFC 2920), else sequential; chunked where it offers that
+    as well (RFC 3030) and the connection asks for several messages in flight. Raises SessionError
+    with the phase that failed: CONNECT, TLS or LOGIN.
     """
     context = _trusted(connection)
     smtp = aiosmtplib.SMTP(
@@ -139,6 +141,9 @@ def _take_over(smtp: aiosmtplib.SMTP, connection: Connection) -> Session:
     offer = Offer.from_extensions(smtp.esmtp_extensions)
     if smtp.transport is None:
         raise SessionError(Attempt(Phase.LOGIN, None, "the server closed the link after the login"))
-    link = Link(cast("asyncio.Transport", smtp.transport), connection.timeout_seconds)
+    transport = cast("asyncio.Transport", smtp.transport)
+    seconds, messages = connection.timeout_seconds, connection.messages_per_session
+    if offer.pipelining and offer.chunking and connection.messages_in_flight > 1:
+        return ChunkedSession(transport, offer, seconds, messages, connection.messages_in_flight)
     kind = PipelinedSession if offer.pipelining else SequentialSession
-    return kind(link, offer, connection.timeout_seconds, connection.messages_per_session)
+    return kind(Link(transport, seconds), offer, seconds, messages)

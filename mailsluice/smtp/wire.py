@@ -1,4 +1,4 @@
-"""What the two kinds of session have in common."""
+"""What the kinds of session have in common."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--faulty", type=int, default=30, help="of a thousand recipients")
     parser.add_argument("--messages-per-session", type=int, help="the servers then say 421")
+    parser.add_argument("--in-flight", type=int, default=1, help="messages, in each session")
     given = vars(parser.parse_args())
     kind = given.pop("database")
     with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:

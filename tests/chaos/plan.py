@@ -30,6 +30,8 @@ class Plan:
     """So many of a thousand recipients have one of FAULTS."""
     messages_per_session: int | None = None
     """The servers end a session after so many."""
+    in_flight: int = 1
+    """Messages under way in one session at once."""
 
     def addresses(self) -> list[str]:
         """The audience."""
@@ -62,5 +64,11 @@ class Plan:
     def connection(self, name: str, port: int) -> Connection:
         """How to reach a connection's server."""
         return Connection(
-            name, "127.0.0.1", port, Security.NONE, max_sessions=self.sessions, timeout_seconds=10
+            name,
+            "127.0.0.1",
+            port,
+            Security.NONE,
+            max_sessions=self.sessions,
+            messages_in_flight=self.in_flight,
+            timeout_seconds=10,
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tests.chaos.plan import CONNECTIONS, Plan
+from tests.smtpd.settings import ALL_KEYWORDS
 
 
 @contextmanager
@@ -21,6 +22,7 @@ def servers(plan: Plan) -> Iterator[dict[str, int]]:
 @contextmanager
 def _server(plan: Plan, name: str) -> Iterator[int]:
     command = [sys.executable, "-m", "tests.smtpd", "--out", str(plan.out(name))]
+    command += ["--keywords", *ALL_KEYWORDS, "CHUNKING"]
     if plan.messages_per_session:
         command += ["--messages-per-session", str(plan.messages_per_session)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

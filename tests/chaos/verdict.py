@@ -38,8 +38,11 @@ class Verdict:
 
     @property
     def bound(self) -> int:
-        """How many recipients may be uncertain because of the kills: one a session and kill."""
-        return self.kills * self.plan.sessions * len(CONNECTIONS)
+        """How many recipients may be uncertain because of the kills: one a session and kill.
+
+        With several in flight, all of them.
+        """
+        return self.kills * self.plan.sessions * self.plan.in_flight * len(CONNECTIONS)
 
     @property
     def is_good(self) -> bool:
@@ -53,7 +56,7 @@ class Verdict:
             f"{plan.recipients:,} recipients, seed {plan.seed}, {self.kills} kills in {self.lives}"
             f" lives: {dict(self.states)}; lost {len(self.lost)}, twice {len(self.twice)}, astray"
             f" {len(self.astray)}, contradicted {len(self.contradicted)}; uncertain because of the"
-            f" kills {self.uncertain_by_kills} (bound {self.bound}: kills x sessions)"
+            f" kills {self.uncertain_by_kills} (bound {self.bound}: kills x what is in flight)"
         )
 
 

@@ -151,12 +151,16 @@ class Sender:
             await run.close()
 
     async def send_prepared(
-        self, run: CampaignRun, document: Campaign, connections: Sequence[Connection]
+        self,
+        run: CampaignRun,
+        document: Campaign,
+        connections: Sequence[Connection],
+        **options: Any,
     ) -> Report:
         """Send over all connections at once, then check that nobody is missing."""
         message = launch.compiled(document, run.outbox.columns())
         settings = self.settings or Settings(document.retry, document.uncertain, BREAKER, 1.0)
-        send = partial(run.send, message=message, settings=settings)
+        send = partial(run.send, message=message, settings=settings, **options)
         await asyncio.gather(*(send(one) for one in connections))
         report = await asyncio.to_thread(run.report)
         assert run.outbox.counts().is_conserved

@@ -21,6 +21,8 @@ from tests.smtpd import Settings, SmtpServer
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SENDER = "news@example.com"
+KINDS = {"sequential": (), "pipelined": ("PIPELINING",), "chunked": ("PIPELINING", "CHUNKING")}
+"""What a server offers, by the kind of session that follows."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def connection_to(server: SmtpServer, **fields: Any) -> Connection:
         "security": Security.NONE,
         "local_hostname": "client.example",
         "timeout_seconds": 5.0,
+        "messages_in_flight": 5,  # where the server offers CHUNKING
     }
     return Connection("test", server.host, server.port, **{**defaults, **fields})
 

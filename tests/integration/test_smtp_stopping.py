@@ -12,15 +12,15 @@ from mailsluice.outcome import Phase, Verdict
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session, SessionError
 from mailsluice.smtp.wire import WireSession
-from tests.integration.smtp_fixtures import ListFeed, connection_to, envelopes, run
+from tests.integration.smtp_fixtures import KINDS, ListFeed, connection_to, envelopes, run
 from tests.smtpd import Settings, SmtpServer
 
 Stop = Callable[[Session, "asyncio.Task[None]"], object]
 
 
-@pytest.fixture(params=["pipelined", "sequential"])
+@pytest.fixture(params=list(KINDS))
 def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return ("PIPELINING",) if request.param == "pipelined" else ()
+    return KINDS[request.param]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -34,18 +34,28 @@ def stop_at(
 ) -> tuple[ListFeed, BaseException | None]:
     """Send, and stop once the feed has come so far and the session waits for a reply."""
     feed = ListFeed(envelopes(*names))
+    return feed, stop_feed(server, feed, stop, ready)
+
+
+def stop_feed(
+    server: SmtpServer, feed: ListFeed, stop: Stop, ready: Callable[[ListFeed], bool]
+) -> BaseException | None:
+    """The same with a feed of one's own."""
 
     async def work() -> BaseException | None:
         session = await open_session(connection_to(server))
         task = asyncio.create_task(session.send(feed))
+        assert isinstance(session, WireSession)
+        link = session._link
         await until(lambda: ready(feed))
+        await until(lambda: bool(feed.attempts or link._replies))  # the first is answered
         stop(session, task)
         await asyncio.wait([task])
         return asyncio.CancelledError() if task.cancelled() else task.exception()
 
     error: BaseException | None = run(work)
     feed.check()
-    return feed, error
+    return error
 
 
 STOPS: dict[str, tuple[Stop, type[BaseException]]] = {
@@ -67,11 +77,10 @@ def test_stopped_after_the_dot_the_message_is_uncertain(
 
 
 @pytest.mark.parametrize("how", list(STOPS))
-def test_stopped_before_the_dot_the_message_is_untouched(
-    keywords: tuple[str, ...], how: str
-) -> None:
+@pytest.mark.parametrize("kind", ["sequential", "pipelined"])  # chunked: all is out at once
+def test_stopped_before_the_dot_the_message_is_untouched(kind: str, how: str) -> None:
     stop, expected = STOPS[how]
-    with SmtpServer(Settings(keywords=keywords)) as server:
+    with SmtpServer(Settings(keywords=KINDS[kind])) as server:
         feed, error = stop_at(
             server, ("a", "hang-at-rcpt"), stop, lambda feed: len(server.received) == 1
         )
@@ -97,6 +106,37 @@ def test_a_reply_that_came_before_the_stop_counts() -> None:
 
         run(work)
         assert feed.verdicts() == {"a": Verdict.ACCEPTED, "hang-at-data": Verdict.UNTOUCHED}
+
+
+@pytest.mark.parametrize("how", list(STOPS))
+def test_stopped_with_several_in_flight_those_without_a_reply_are_uncertain(how: str) -> None:
+    stop, expected = STOPS[how]
+    names = ("a", "b", "hang-at-rcpt", "c", "d", "e")
+    with SmtpServer(Settings(keywords=KINDS["chunked"])) as server:
+        feed, error = stop_at(server, names, stop, lambda feed: len(feed.attempts) == 2)
+        assert isinstance(error, expected)
+        assert feed.verdicts() == {
+            "a": Verdict.ACCEPTED,
+            "b": Verdict.ACCEPTED,
+            **dict.fromkeys(("hang-at-rcpt", "c", "d", "e"), Verdict.UNCERTAIN),
+        }
+
+
+def test_a_session_that_waits_for_mail_with_some_in_flight_can_be_stopped() -> None:
+    class Slow(ListFeed):
+        async def next(self) -> Envelope | None:
+            if len(self.taken) < 2:
+                return await super().next()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    for stop, expected in STOPS.values():
+        with SmtpServer(Settings(keywords=KINDS["chunked"])) as server:
+            mail = envelopes("a", "hang-at-dot", "b")
+            feed = Slow(mail, pauses=frozenset(one.recipient for one in mail))
+            error = stop_feed(server, feed, stop, lambda feed: "dot 1" in feed.log)
+            assert isinstance(error, expected)
+            assert feed.verdicts() == {"a": Verdict.ACCEPTED, "hang-at-dot": Verdict.UNCERTAIN}
 
 
 def test_a_feed_that_fails_leaves_nothing_open(keywords: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ class Stage(StrEnum):
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
+    """In answer to DATA, or to BDAT, whose chunk is read and thrown away."""
     BODY = "body"
     """In the middle of the body; the link is closed then, after a reply as well."""
     DOT = "dot"

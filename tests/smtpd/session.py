@@ -217,7 +217,12 @@ class SmtpSession(asyncio.Protocol):
 
     def _on_bdat(self, rest: bytes) -> None:
         size, _, last = rest.partition(b" ")
-        self._body = lambda: self._read_chunk(int(size), bool(last))
+        if "CHUNKING" not in self._settings.keywords:
+            self._say(b"502 5.5.1 BDAT not implemented")
+        elif not size.isdigit() or last.upper() not in (b"", b"LAST"):
+            self._say(b"501 5.5.4 Syntax: BDAT size [LAST]")
+        else:
+            self._body = lambda: self._read_chunk(int(size), bool(last))
 
     def _on_rset(self, _: bytes) -> None:
         if self._do(Stage.RSET, b"250 2.0.0 Ok"):
@@ -257,7 +262,10 @@ class SmtpSession(asyncio.Protocol):
         return True
 
     def _read_chunk(self, size: int, last: bool) -> bool:
+        """A chunk is read whole before anything is said about it, a refusal too (RFC 3030)."""
         end = self._at + size
+        if len(self._buffer) > self._at and self._cut_off():
+            return False
         if len(self._buffer) < end:
             return False
         self._chunks += self._buffer[self._at : end]
@@ -265,11 +273,13 @@ class SmtpSession(asyncio.Protocol):
         self._body = None
         if self._recipient is None:
             self._say(b"503 5.5.1 No valid recipients")
+        elif self._strikes(Stage.DATA, self._recipient):
+            pass
         elif last:
             self._finish(self._chunks)
         else:
             self._say(b"250 2.0.0 Ok")
-        return True
+        return not self._over
 
     def _finish(self, content: bytes) -> None:
         sender, recipient, parameters = self._sender, self._recipient, self._parameters

@@ -87,6 +87,8 @@ def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
         ({"per_hour": 0}, "greater than or equal to 1"),
         ({"per_day": 0}, "greater than or equal to 1"),
         ({"max_sessions": 0}, "greater than or equal to 1"),
+        ({"messages_in_flight": 0}, "greater than or equal to 1"),
+        ({"messages_in_flight": 101}, "less than or equal to 100"),
         ({"messages_per_session": 0}, "greater than or equal to 1"),
         ({"timeout_seconds": 0}, "greater than 0"),
         ({"per_hours": 100}, "Extra inputs are not permitted"),  # a limit that would not hold

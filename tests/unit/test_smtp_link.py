@@ -5,27 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mailsluice.smtp.link import Link
-
-
-class FakeTransport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self, *, closing: bool = False) -> None:
-        super().__init__()
-        self.written: list[bytes] = []
-        self.closing = closing
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self.protocol = protocol
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written.append(bytes(data))
-
-    def abort(self) -> None:
-        self.closing = True
+from tests.unit.fake_transport import FakeTransport
 
 
 async def exchanging(link: Link, expected: int) -> asyncio.Task[list[tuple[int, bytes]]]:

@@ -1,0 +1,130 @@
+"""A link with several transactions under way: replies are taken as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mailsluice.smtp.link import SERVICE_CLOSING, Fault, Link
+from mailsluice.smtp.replies import Reply
+
+PART_BYTES = 65_536
+"""What is written at once."""
+
+
+class WindowedLink(Link):
+    """Writes without waiting; wakes its session once for any number of whole transactions.
+
+    A transaction begins with RSET, which is always granted (RFC 5321 section 4.1.1.5): any other
+    reply, or a 3xx anywhere, means that replies are out of step with commands. A 421 does not end
+    the link by itself: some servers say it and go on, and what was under way behind it gets its
+    replies as well. Where it is the last word before the link ends, it is the reason for that.
+
+    `patience` has the seconds that each reply of a transaction may take, from the moment the one
+    before it came.
+    """
+
+    def __init__(self, transport: asyncio.Transport, patience: Sequence[float]) -> None:
+        self._patience = patience
+        self._last_reply: Reply | None = None
+        self._unwritten = bytearray()
+        super().__init__(transport, patience[0])
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server has said that it ends the session."""
+        return self._last_reply is not None and self._last_reply.code == SERVICE_CLOSING
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what was written waits to be sent: no more for now."""
+        return self._paused and self.is_open
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the oldest transaction has all its replies, or will never have them."""
+        return len(self._replies) >= len(self._patience) or not self.is_open
+
+    def write(self, data: bytes, expected: int) -> None:
+        """Write, by the next `change` or `flush`, and expect so many replies more."""
+        if len(self._replies) == self._expected:
+            self._be_patient()
+        self._expected += expected
+        self._unwritten += data
+        if len(self._unwritten) >= PART_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """In one piece: a link that the server closes takes no second one, and with that fails
+        before its last replies are read.
+        """
+        if self._unwritten and self.is_open:
+            self._transport.write(bytes(self._unwritten))
+        self._unwritten.clear()
+
+    def replies(self) -> list[Reply]:
+        """Those of the oldest transaction; fewer only where the link is over."""
+        count = len(self._patience)
+        replies, self._replies = self._replies[:count], self._replies[count:]
+        self._expected -= len(replies)
+        return replies
+
+    async def change(self) -> None:
+        """Wait for news, for room to write, or for `wake`."""
+        self.flush()
+        if not self.has_news:
+            await self._wait(self._deadline - self._loop.time())
+
+    def wake(self) -> None:
+        """End a wait: something else has come."""
+        self._wake()
+
+    @property
+    def _position(self) -> int:
+        """Of the next reply in its transaction."""
+        return len(self._replies) % len(self._patience)
+
+    def _be_patient(self) -> None:
+        self._deadline = self._loop.time() + self._patience[self._position]
+
+    def data_received(self, data: bytes) -> None:
+        for reply in self._parser.feed(data):
+            if not self._take(reply):
+                return
+        self._be_patient()
+        if self._parser.malformed is not None:
+            self._break(Fault(self._parser.malformed))
+        elif self.has_news or len(self._replies) == self._expected:
+            self._wake()
+
+    def _take(self, reply: Reply) -> bool:
+        refused = reply.code >= 400 and reply.code != SERVICE_CLOSING
+        if len(self._replies) == self._expected:
+            self._break(Fault("a reply that nobody had asked for", reply))
+        elif 300 <= reply.code < 400 or (refused and not self._position):
+            self._break(Fault("the server's replies are out of step with the commands", reply))
+        elif self.is_open:
+            self._replies.append(reply)
+            self._last_reply = reply
+        return self.is_open
+
+    def eof_received(self) -> None:
+        self._break_closing()
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._break_closing()
+        super().connection_lost(exc)
+
+    def _break_closing(self) -> None:
+        if self.is_closing:
+            self._break(Fault("the server ended the session", self._last_reply))
+
+    def pause_writing(self) -> None:
+        self._be_patient()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._be_patient()
+        self._wake()

@@ -1,0 +1,165 @@
+"""Debian's postfix, as an instance of the tests' own: files, queue and processes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployments.server import free_port
+from tests.integration.smtp_fixtures import Certificates
+
+POSTFIX = "/usr/sbin/postfix"
+MASTER = Path("/usr/lib/postfix/sbin/master")
+_START_SECONDS = 20.0
+
+_MAIN = """
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/log
+maillog_file_prefixes = {folder}
+myhostname = postfix.example
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+mydestination =
+virtual_mailbox_domains = example.com
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+message_size_limit = {size_limit}
+smtpd_error_sleep_time = 0
+smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/refused
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {certificate}
+"""
+_REFUSED = "/^([45])(..)-at-rcpt/ ${1}${2} ${1}.2.1 as the address wants it\n"
+_LISTENER = """
+127.0.0.1:{port} inet n - n - - smtpd
+  -o smtpd_discard_ehlo_keywords={withheld}
+"""
+_SERVICES = """
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+tlsmgr unix - - n 1000? 1 tlsmgr
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """A running instance; all that it takes lands in one Maildir."""
+
+    def __init__(self, folder: Path, ports: Mapping[str, int]) -> None:
+        self.ports = ports
+        """By the EHLO keywords that it does not offer there."""
+        self._inbox = folder / "mail/all/new"
+        self._queue = folder / "queue"
+
+    def is_idle(self) -> bool:
+        """Whether all that it has accepted is delivered. Mail goes through its queues in order."""
+        queues = (self._queue / name for name in ("incoming", "active", "deferred"))
+        return not any(path.is_file() for queue in queues for path in queue.rglob("*"))
+
+    def mail(self) -> list[bytes]:
+        """What has been delivered so far."""
+        return [path.read_bytes() for path in self._inbox.glob("*")]
+
+
+def missing() -> str | None:
+    """Why it cannot run here, if it cannot."""
+    if not MASTER.exists():
+        return "there is no postfix here: apt-get install postfix"
+    if os.geteuid() != 0:
+        return "postfix starts as root only"
+    return None
+
+
+@contextmanager
+def postfix(
+    certificates: Certificates, size_limit: int, withheld: Sequence[str]
+) -> Iterator[Postfix]:
+    """Runs one; for each of `withheld`, EHLO keywords joined by commas, it has a port."""
+    ports = {one: free_port() for one in withheld}
+    with tempfile.TemporaryDirectory(prefix="mailsluice-postfix-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # most of it gives up root
+        config = _configure(folder, certificates, size_limit, ports)
+        with _running(config):
+            for port in ports.values():
+                _wait_for(port, folder / "log")
+            yield Postfix(folder, ports)
+
+
+@contextmanager
+def _running(config: Path) -> Iterator[None]:
+    subprocess.run([POSTFIX, "-c", str(config), "check"], check=True, capture_output=True)
+    process = subprocess.Popen(
+        [str(MASTER), "-c", str(config), "-d"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _configure(
+    folder: Path, certificates: Certificates, size_limit: int, ports: Mapping[str, int]
+) -> Path:
+    config, data, mail = (folder / name for name in ("etc", "data", "mail"))
+    for one in (config, data, mail, folder / "queue"):
+        one.mkdir()
+    user = pwd.getpwnam("postfix")
+    for one in (data, mail):
+        os.chown(one, user.pw_uid, user.pw_gid)
+    certificate = folder / "server.pem"
+    certificates.authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(certificate)
+    )
+    (folder / "refused").write_text(_REFUSED)
+    (config / "main.cf").write_text(
+        _MAIN.format(
+            folder=folder,
+            uid=user.pw_uid,
+            gid=user.pw_gid,
+            size_limit=size_limit,
+            certificate=certificate,
+        )
+    )
+    listeners = [_LISTENER.format(withheld=one, port=port) for one, port in ports.items()]
+    (config / "master.cf").write_text("".join([*listeners, _SERVICES]))
+    return config
+
+
+def _wait_for(port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 5) as link:
+                if link.recv(3) == b"220":
+                    return
+        except OSError:
+            pass
+        if time.monotonic() > deadline:
+            said = log.read_text() if log.exists() else "nothing"
+            raise RuntimeError(f"postfix did not start; its log: {said}")
+        time.sleep(0.02)

@@ -1,0 +1,36 @@
+"""A transport without a wire."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self, *, closing: bool = False) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closing = closing
+        self.full_at = sys.maxsize
+        self.full: Callable[[], None] = lambda: None
+        """Called after a write of so many bytes or more."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+        if len(data) >= self.full_at:
+            self.full()
+
+    def abort(self) -> None:
+        self.closing = True
+
+    def close(self) -> None:
+        self.closing = True
