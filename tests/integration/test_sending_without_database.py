@@ -30,7 +30,10 @@ from tests.integration.campaign_fixtures import (
     people,
 )
 from tests.postgresql import postgresql
-from tests.smtpd import SmtpServer
+from tests.smtpd import Settings, SmtpServer
+
+UNHURRIED = Settings(delay_seconds=0.001)
+"""So that not all the mail is out before the trouble begins."""
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +94,7 @@ async def test_sqlite_locked_for_a_while(
 
     sender.database.engine.dispose()
     document = campaign(tmp_path, people(3_000))
-    with SmtpServer() as server, caplog.at_level(logging.INFO):
+    with SmtpServer(UNHURRIED) as server, caplog.at_level(logging.INFO):
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def trouble() -> None:
@@ -112,7 +115,7 @@ async def test_postgresql_drops_its_connections_again_and_again(
     sender: Sender, database_url: str, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(3_000))
-    with SmtpServer() as server:
+    with SmtpServer(UNHURRIED) as server:
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def trouble() -> None:
@@ -167,7 +170,7 @@ async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
     """Nothing stays `sending`, nothing goes twice, and the history says nothing twice."""
     emails = ["450-at-rcpt-once.1@example.com", *people(1_500)]
     document = campaign(tmp_path, emails)
-    with SmtpServer() as server:
+    with SmtpServer(UNHURRIED) as server:
         run = await asyncio.to_thread(sender.prepare, document)
         failing = Failing(sender.database.engine, 8, made=made)
 
@@ -186,7 +189,7 @@ async def test_postgresql_restarts(tmp_path: Path) -> None:
     with (
         postgresql() as server,
         Database(server.get_uri()) as database,
-        SmtpServer() as smtp,
+        SmtpServer(UNHURRIED) as smtp,
     ):
         sender = Sender(database, tmp_path)
         document = campaign(tmp_path, people(4_000))
@@ -217,7 +220,7 @@ async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(
 
     monkeypatch.setattr(Outbox, "settle", fill)
     document = campaign(tmp_path, people(4_000))
-    with SmtpServer() as server:
+    with SmtpServer(UNHURRIED) as server:
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def trouble() -> None:
@@ -246,7 +249,7 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
 
     monkeypatch.setattr(Outbox, "settle", fill)
     document = campaign(tmp_path, people(4_000))
-    with SmtpServer() as server:
+    with SmtpServer(UNHURRIED) as server:
         target = connection("red", server)
         run = await asyncio.to_thread(sender.prepare, document)
         message = launch.compiled(document, run.outbox.columns())
