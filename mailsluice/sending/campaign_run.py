@@ -8,12 +8,12 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignBusyError
@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _WINDOW_SECONDS = 20.0  # clocks on the wall are set now and then
 
+_Result = TypeVar("_Result")
 _PROCESS = ", process "
 """Tells one process's lease from another's, at the end of the owner's name."""
 
@@ -143,9 +144,15 @@ class CampaignRun:
         open_session: OpenSession = open_session,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
-        engine = self._engine = self._engine or Engine()
         rules = await asyncio.to_thread(self._rules, connection)
-        return await engine.run(self._send(connection, message, rules, settings, open_session))
+        return await self.on_engine(
+            self._send(connection, message, rules, settings, open_session)
+        )
+
+    async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Do work on the loop that sends: what `open_session` shares with its caller."""
+        engine = self._engine = self._engine or Engine()
+        return await engine.run(work)
 
     async def _send(
         self,
