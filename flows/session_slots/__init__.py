@@ -98,5 +98,4 @@ async def session_slots(
     try:
         yield slots
     finally:
-        for one in slots.values():  # one after the other: see `keeper`
-            await run.on_engine(one.close())
+        await asyncio.gather(*(run.on_engine(one.close()) for one in slots.values()))
