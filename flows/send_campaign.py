@@ -32,6 +32,7 @@ from flows.stopping import (
     wait_for_server,
 )
 from flows.waiting import come_back, left_when_idle
+from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
@@ -90,7 +91,8 @@ async def _send(document: Campaign) -> State[Any]:
             async with session_slots(connections.values(), run, get_run_logger()) as slots:
                 shared = Current(run, message, connections, slots, request)
                 current.set(shared)
-                await _send_all(document, names, shared)
+                async with watch_connections(shared, get_run_logger()):
+                    await _send_all(document, names, shared)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(flow_run_id, request)

@@ -67,8 +67,9 @@ class SlotKeeper:
 
     def resize(self, max_sessions: int) -> None:
         """The block has another limit now."""
-        self._share.resize(max_sessions)
-        self._changed.set()
+        if max_sessions != self._share.max_sessions:
+            self._share.resize(max_sessions)
+            self._changed.set()
 
     async def run(self) -> None:
         """Keep the slots until `close`; then give all back.

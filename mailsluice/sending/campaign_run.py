@@ -38,7 +38,7 @@ from mailsluice.sending.engine import Engine
 from mailsluice.sending.holders import take_turn
 from mailsluice.sending.lease import Lease
 from mailsluice.sending.recovery import Recovery, recover
-from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.status import CampaignStatus
 
@@ -115,6 +115,8 @@ class CampaignRun:
         self._engine: Engine | None = None
         self._bookkeeper: Bookkeeper | None = None
         self._couriers: dict[str, Courier] = {}
+        self._connections: dict[str, Connection] = {}
+        """As each courier has it."""
         self._results: dict[str, RouteResult] = {}
         self._stopping = False
         self._window_opens_at = self._window_known_until = -math.inf
@@ -176,6 +178,7 @@ class CampaignRun:
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
         self._couriers[connection.name] = courier
+        self._connections[connection.name] = connection
         started = time.monotonic()
         if self._stopping:
             courier.stop()
@@ -238,6 +241,21 @@ class CampaignRun:
     async def _next_in(self) -> float:
         now = time.monotonic()
         return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
+
+    def update(self, connection: Connection) -> list[str]:
+        """Go on sending with what has changed in a connection; may be called from any thread.
+
+        Limits hold from the next message on, all else from the next session on. Gives what has
+        changed, as it may be told; nothing where the connection does not send yet.
+        """
+        name = connection.name
+        before = self._connections.get(name, connection)
+        changed = differences(before, connection)
+        if changed and self._engine:
+            self._connections[name] = connection
+            logger.info("connection %s: %s", name, ", ".join(changed))
+            self._engine.call(self._couriers[name].update, connection, self._rules(connection))
+        return changed
 
     def stop(self) -> None:
         """Finish what is in flight, then end; may be called from any thread."""
