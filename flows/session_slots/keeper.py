@@ -107,9 +107,6 @@ class SlotKeeper:
                 await self._ask(ahead)
             except SlotsUnavailableError as error:
                 self._unanswered(error)
-            else:
-                self._patience.answered()
-                self._notices.answered()
         self._tell_of_starving()
         due_at = self._due_at()
         return max(0.0, due_at - self._clock()) if due_at < math.inf else None
@@ -134,6 +131,7 @@ class SlotKeeper:
             await self._limit.release_of_the_dead()
         before, found = self._share.standing, await self._limit.standing(self._share.max_sessions)
         self._looked_at = now
+        self._answered()
         if before and before.id != found.id:  # made anew: our leases count nowhere
             for slot in self.slots.all:
                 slot.lease = None
@@ -179,6 +177,7 @@ class SlotKeeper:
     async def _uncount(self, slot: Slot) -> None:
         if slot.lease:
             await self._limit.release(slot.lease)
+            self._answered()
             slot.lease = None
             self._share.took(-1)
 
@@ -191,6 +190,10 @@ class SlotKeeper:
                     await self._uncount(slot)
                 except SlotsUnavailableError:
                     await asyncio.sleep(self._patience.failed(self._clock()))
+
+    def _answered(self) -> None:
+        self._patience.answered()
+        self._notices.answered()
 
     def _unanswered(self, error: SlotsUnavailableError) -> None:
         now = self._clock()

@@ -13,7 +13,7 @@ def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
     prefect: Prefect, start: Start
 ) -> None:
     with SmtpServer() as smtp:
-        prefect.connect(smtp, max_sessions=2)
+        prefect.connect(smtp, max_sessions=2, messages_per_session=20)
         throttle = {"per_second": 100}
         one = start("one", 300, throttle=throttle)
         other = start("other", 300, machine="two", throttle=throttle)

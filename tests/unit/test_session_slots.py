@@ -391,6 +391,21 @@ async def test_with_the_server_away_from_the_start_the_block_binds(
     assert len(process.open) == 4
 
 
+async def test_a_server_that_was_not_asked_is_not_taken_to_be_back(
+    server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.is_away = True
+    await process.want(1)
+    await process.after(ALONE_SECONDS + 6)
+    process.keeper.slots.give_back(process.open[0])
+    await process.after(LINGER_SECONDS + 60)  # nothing to ask for
+    await process.want(1)
+    await process.after(6)
+    assert len(process.open) == 1  # without another ten seconds
+    assert "API answers again" not in caplog.text
+
+
 async def test_slots_of_the_dead_are_released_before_waiting_for_them(
     server: SlotServer, process: Process
 ) -> None:
