@@ -242,8 +242,8 @@ class CampaignRun:
         now = time.monotonic()
         return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
 
-    def update(self, connection: Connection) -> list[str]:
-        """Go on sending with what has changed in a connection; may be called from any thread.
+    async def update(self, connection: Connection) -> list[str]:
+        """Go on sending with what has changed in a connection.
 
         Limits hold from the next message on, all else from the next session on. Gives what has
         changed, as it may be told; nothing where the connection does not send yet.
@@ -252,9 +252,10 @@ class CampaignRun:
         before = self._connections.get(name, connection)
         changed = differences(before, connection)
         if changed and self._engine:
+            rules = await asyncio.to_thread(self._rules, connection)
             self._connections[name] = connection
             logger.info("connection %s: %s", name, ", ".join(changed))
-            self._engine.call(self._couriers[name].update, connection, self._rules(connection))
+            self._engine.call(self._couriers[name].update, connection, rules)
         return changed
 
     def stop(self) -> None:

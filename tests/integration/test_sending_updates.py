@@ -31,13 +31,13 @@ async def test_limits_that_are_lifted_let_the_rest_go(
         after = replace(before, max_sessions=3, per_day=None)
         run = await asyncio.to_thread(sender.prepare, document)
         try:
-            assert run.update(after) == []  # it does not send yet
+            assert await run.update(after) == []  # it does not send yet
             sending = asyncio.create_task(sender.send_prepared(run, document, [before]))
             while not server.received:  # noqa: ASYNC110 in another thread
                 await asyncio.sleep(0.005)
             changed = ["max_sessions 1 -> 3", "per_day 20 -> none"]
-            assert run.update(after) == changed
-            assert run.update(after) == []
+            assert await run.update(after) == changed
+            assert await run.update(after) == []
             report = await asyncio.wait_for(sending, 60)
         finally:
             await run.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from mailsluice.smtp.connection import Connection, differences
+from mailsluice.warm_up import WarmUp
 
 BEFORE = Connection(
     "red", "smtp.example.com", 587, username="me", password="secret", per_minute=100
@@ -24,6 +26,11 @@ def test_limits_are_told_with_their_values() -> None:
 def test_all_else_is_told_by_name_alone() -> None:
     after = replace(BEFORE, host="other.example.com", username="you", password="hidden")
     assert differences(BEFORE, after) == ["host", "username", "password"]
+
+
+def test_a_warm_up_is_decided_at_the_launch() -> None:
+    after = replace(BEFORE, warm_up=WarmUp(start=date(2030, 1, 1), first_day=50))
+    assert differences(BEFORE, after) == []
 
 
 def test_nothing_changed_is_nothing_to_tell() -> None:

@@ -39,7 +39,7 @@ class Run:
     def __init__(self) -> None:
         self.sends = {"red": RED, "green": GREEN}
 
-    def update(self, connection: Connection) -> list[str]:
+    async def update(self, connection: Connection) -> list[str]:
         before, self.sends[connection.name] = self.sends[connection.name], connection
         return [] if before == connection else ["per_minute 100 -> 50"]
 
