@@ -29,7 +29,7 @@ def test_all_else_is_told_by_name_alone() -> None:
 
 
 def test_a_warm_up_is_decided_at_the_launch() -> None:
-    after = replace(BEFORE, warm_up=WarmUp(start=date(2030, 1, 1), first_day=50))
+    after = replace(BEFORE, warm_up=WarmUp(start=date(2030, 1, 1), daily_caps=(50,)))
     assert differences(BEFORE, after) == []
 
 
