@@ -24,15 +24,15 @@ class Watch:
         self._unreadable: set[str] = set()
 
     async def look(self) -> None:
-        """Read all blocks once. One that cannot be read leaves its connection as it is."""
+        """Read all blocks once. Where one cannot be read its connection stays as it is."""
         for name in self._current.connections:
             try:
                 found = await load_connections([name])
+                await self._take_up(found[name])
             except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
                 self._tell(name, error)
             else:
                 self._unreadable.discard(name)
-                await self._take_up(found[name])
 
     async def _take_up(self, connection: Connection) -> None:
         self._current.connections[connection.name] = connection

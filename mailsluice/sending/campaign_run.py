@@ -147,9 +147,7 @@ class CampaignRun:
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
         rules = await asyncio.to_thread(self._rules, connection)
-        return await self.on_engine(
-            self._send(connection, message, rules, settings, open_session)
-        )
+        return await self.on_engine(self._send(connection, message, rules, settings, open_session))
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Do work on the loop that sends: what `open_session` shares with its caller."""

@@ -54,12 +54,9 @@ _TOLD = ("max_sessions", "messages_per_session", "timeout_seconds")
 
 
 def differences(before: Connection, after: Connection) -> list[str]:
-    """What has changed, for a log: limits with their values, all else by its name alone.
-
-    Without the warm-up: for a campaign it is decided at the launch.
-    """
+    """What has changed, for a log: limits with their values, all else by its name alone."""
     found = []
-    for name in (one.name for one in fields(Connection) if one.name != "warm_up"):
+    for name in (one.name for one in fields(Connection)):
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             found.append(f"{name} {_shown(old)} -> {_shown(new)}" if _is_told(name) else name)
