@@ -17,7 +17,7 @@ def test_limits_changed_in_the_block_hold_for_a_running_campaign(
         prefect.set(limit=3)
         prefect.save_block(smtp, max_sessions=3)
         state, log = end_of(process)
-        assert state == "COMPLETED 2,000 of 2,000 sent"
+        assert state == "COMPLETED 2,000 of 2,000 sent", log
         assert smtp.most_open == 3
         assert set(smtp.recipients.values()) == {1}
     assert "connection red: max_sessions 1 -> 3, per_second 10 -> none" in log
