@@ -50,7 +50,7 @@ class Connection:
     timeout_seconds: float = 60.0
 
 
-_TOLD = ("max_sessions", "messages_per_session", "timeout_seconds")
+_TOLD = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
 
 
 def differences(before: Connection, after: Connection) -> list[str]:

@@ -96,7 +96,7 @@ class SmtpServer:
         def closed(_: Exception | None) -> None:
             self.open -= 1
 
-        session.connection_lost = closed  # type: ignore[method-assign]
+        session.connection_lost = closed  # type: ignore[method-assign, assignment]
         self.sessions += 1
         self.open += 1
         self.most_open = max(self.most_open, self.open)
