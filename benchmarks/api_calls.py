@@ -1,7 +1,8 @@
 """How often a campaign asks the Prefect API: that must not depend on its recipients.
 
 Counted on the wire, by a proxy in front of the server. What depends on time is told apart: the
-run's state is polled once a second, log lines are sent in batches.
+run's state is polled once a second, the limit of its sessions every three, and their leases are
+renewed; log lines are sent in batches. The others depend on connections and sessions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ COUNTS = (1_000, 10_000)
 LARGE_COUNT = 100_000
 _WARM_UP = 40
 """The first campaign on a server registers the block types: that is not counted."""
-_POLL = "GET /api/flow_runs/*"
+_POLLS = (
+    "GET /api/flow_runs/*",
+    "GET /api/v2/concurrency_limits/*",
+    "POST /api/v2/concurrency_limits/leases/*/renew",
+)
 _LOGS = "POST /api/logs/"
 
 
@@ -47,7 +52,7 @@ def count(recipients: int) -> dict[str, Any]:
 
 def apart(requests: Mapping[str, int]) -> dict[str, int]:
     """Requests, those that depend on time told apart."""
-    polls, logs = requests.get(_POLL, 0), requests.get(_LOGS, 0)
+    polls, logs = sum(requests.get(one, 0) for one in _POLLS), requests.get(_LOGS, 0)
     return {"polls": polls, "logs": logs, "others": sum(requests.values()) - polls - logs}
 
 
@@ -66,7 +71,7 @@ def tables(section: dict[str, Any]) -> str:
                 one["events"],
             ]
         )
-    head = ["one campaign", "whole flow", "requests", "reads of a run", "log batches", "events"]
+    head = ["one campaign", "whole flow", "requests", "polls", "log batches", "events"]
     return results.table(head, rows)
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 HOST = "127.0.0.1"
 _REQUEST = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n")
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/name/)[^/]+")
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/name/)[^/]+|(?<=_limits/)smtp-[^/]+")
 _SOCKET = re.compile(rb"\r\nupgrade: *websocket", re.IGNORECASE)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from flows.session_slots import SessionSlots
 from flows.stopping import StopRequest
 from mailsluice.message import CompiledMessage
 from mailsluice.sending import CampaignRun
@@ -19,6 +20,7 @@ class Current:
     run: CampaignRun
     message: CompiledMessage
     connections: dict[str, Connection]
+    slots: dict[str, SessionSlots]
     stop_request: StopRequest
     begun: dict[str, asyncio.Event] = field(default_factory=dict)
     """Set by the subflow of each connection as soon as it runs."""

@@ -22,6 +22,7 @@ from blocks.loading import load_connections
 from flows.current import Current, current
 from flows.document import database_engines, dated, scheduled_day
 from flows.send_connection import send_connection
+from flows.session_slots import session_slots
 from flows.stopping import (
     Reason,
     StopRequest,
@@ -31,6 +32,7 @@ from flows.stopping import (
     wait_for_server,
 )
 from flows.waiting import come_back, left_when_idle
+from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
@@ -86,9 +88,11 @@ async def _send(document: Campaign) -> State[Any]:
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
             names = [one.connection for one in routes]
             connections |= await load_connections(one for one in names if one not in connections)
-            shared = Current(run, message, connections, request)
-            current.set(shared)
-            await _send_all(document, names, shared)
+            async with session_slots(connections.values(), run, get_run_logger()) as slots:
+                shared = Current(run, message, connections, slots, request)
+                current.set(shared)
+                async with watch_connections(shared, get_run_logger()):
+                    await _send_all(document, names, shared)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(flow_run_id, request)
@@ -189,11 +193,12 @@ async def _only_run(
 
 
 async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Task[State[Any]]:
-    """Start a subflow, and wait until it runs.
+    """Start a subflow, its slots taken, and wait until it runs.
 
     Started all at once they wait for each other: a server on SQLite answers 503 to all but one, and
-    its client tries again after two seconds.
+    its client tries again after two seconds. So slots are taken while no subflow starts or ends.
     """
+    await shared.run.on_engine(shared.slots[connection].prepare())
     begun = shared.begun[connection] = asyncio.Event()
     sending = asyncio.ensure_future(send_connection(campaign, connection, return_state=True))
     waiting = asyncio.ensure_future(begun.wait())

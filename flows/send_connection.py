@@ -21,7 +21,11 @@ async def send_connection(campaign: str, connection: str) -> State[Any]:  # noqa
     shared = current.get()
     shared.stop_request.handle_signals()
     shared.begun[connection].set()
-    result = await shared.run.send(shared.connections[connection], shared.message)
+    result = await shared.run.send(
+        shared.connections[connection],
+        shared.message,
+        open_session=shared.slots[connection].open,
+    )
     await wait_for_server()
     sent = f"{result.sent:,} sent in {result.seconds:.1f} s"
     if result.down:

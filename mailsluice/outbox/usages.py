@@ -109,4 +109,5 @@ class Usages:
             {"p_key": key, "p_state": orjson.dumps(one.to_json()).decode()}
             for key, one in sorted(stored.items())
         ]
-        transaction.execute(update, rows)
+        if rows:  # a sender whose limits were lifted has none
+            transaction.execute(update, rows)

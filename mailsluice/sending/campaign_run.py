@@ -8,12 +8,12 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignBusyError
@@ -38,7 +38,7 @@ from mailsluice.sending.engine import Engine
 from mailsluice.sending.holders import take_turn
 from mailsluice.sending.lease import Lease
 from mailsluice.sending.recovery import Recovery, recover
-from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.status import CampaignStatus
 
@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _WINDOW_SECONDS = 20.0  # clocks on the wall are set now and then
 
+_Result = TypeVar("_Result")
 _PROCESS = ", process "
 """Tells one process's lease from another's, at the end of the owner's name."""
 
@@ -114,6 +115,8 @@ class CampaignRun:
         self._engine: Engine | None = None
         self._bookkeeper: Bookkeeper | None = None
         self._couriers: dict[str, Courier] = {}
+        self._connections: dict[str, Connection] = {}
+        """As each courier has it."""
         self._results: dict[str, RouteResult] = {}
         self._stopping = False
         self._window_opens_at = self._window_known_until = -math.inf
@@ -143,9 +146,13 @@ class CampaignRun:
         open_session: OpenSession = open_session,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
-        engine = self._engine = self._engine or Engine()
         rules = await asyncio.to_thread(self._rules, connection)
-        return await engine.run(self._send(connection, message, rules, settings, open_session))
+        return await self.on_engine(self._send(connection, message, rules, settings, open_session))
+
+    async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Do work on the loop that sends: what `open_session` shares with its caller."""
+        engine = self._engine = self._engine or Engine()
+        return await engine.run(work)
 
     async def _send(
         self,
@@ -169,6 +176,7 @@ class CampaignRun:
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
         self._couriers[connection.name] = courier
+        self._connections[connection.name] = connection
         started = time.monotonic()
         if self._stopping:
             courier.stop()
@@ -231,6 +239,22 @@ class CampaignRun:
     async def _next_in(self) -> float:
         now = time.monotonic()
         return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
+
+    async def update(self, connection: Connection) -> list[str]:
+        """Go on sending with what has changed in a connection.
+
+        Limits hold from the next message on, all else from the next session on. Gives what has
+        changed, as it may be told; nothing where the connection does not send yet.
+        """
+        name = connection.name
+        before = self._connections.get(name, connection)
+        changed = differences(before, connection)
+        if changed and self._engine:
+            rules = await asyncio.to_thread(self._rules, connection)
+            self._connections[name] = connection
+            logger.info("connection %s: %s", name, ", ".join(changed))
+            self._engine.call(self._couriers[name].update, connection, rules)
+        return changed
 
     def stop(self) -> None:
         """Finish what is in flight, then end; may be called from any thread."""

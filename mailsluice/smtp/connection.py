@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from mailsluice.warm_up import WarmUp
@@ -48,3 +48,24 @@ class Connection:
     per_day: int | None = None
     warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0
+
+
+_TOLD = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
+
+
+def differences(before: Connection, after: Connection) -> list[str]:
+    """What has changed, for a log: limits with their values, all else by its name alone."""
+    found = []
+    for name in (one.name for one in fields(Connection)):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            found.append(f"{name} {_shown(old)} -> {_shown(new)}" if _is_told(name) else name)
+    return found
+
+
+def _is_told(name: str) -> bool:
+    return name in _TOLD or name.startswith("per_")
+
+
+def _shown(limit: float | None) -> str:
+    return "none" if limit is None else f"{limit:g}"

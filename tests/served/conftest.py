@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tests.campaign_processes import prefect, start
 from tests.sending import sending
 from tests.serving import save_connection, served
 
-__all__ = ["save_connection", "sending", "served"]
+__all__ = ["prefect", "save_connection", "sending", "served", "start"]

@@ -60,6 +60,8 @@ def test_a_campaign_outlives_a_restart_of_the_prefect_server(tmp_path: Path) -> 
             with prefect_server(api, environment):
                 output, _ = process.communicate(timeout=120)
                 assert output.splitlines()[-1] == "COMPLETED 400 of 400 sent"
+                limit = httpx.get(f"{api}/v2/concurrency_limits/smtp-red").raise_for_status().json()
+                assert limit["active_slots"] == 0  # its leases outlived the restart
                 runs = httpx.post(f"{api}/flow_runs/filter", json={}).raise_for_status().json()
         finally:
             process.kill()

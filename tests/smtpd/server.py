@@ -42,6 +42,10 @@ class SmtpServer:
         self.logins: Counter[str] = Counter()
         """How many logins were "ok" and "refused"."""
         self.sessions = 0
+        self.open = 0
+        """How many sessions are open now."""
+        self.most_open = 0
+        """How many were open at once at most."""
         self.host = "127.0.0.1"
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -79,14 +83,23 @@ class SmtpServer:
         make = session_factory(self.settings, self.received.append, self.logins)
 
         def counted() -> SmtpSession:
-            self.sessions += 1
             session = make()
             self._made.append(session)
+            self._opened(session)
             return session
 
         tls = self.settings.tls if self.settings.tls_from_start else None
         self._server = await self._loop.create_server(counted, self.host, self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def _opened(self, session: SmtpSession) -> None:
+        def closed(_: Exception | None) -> None:
+            self.open -= 1
+
+        session.connection_lost = closed  # type: ignore[method-assign, assignment]
+        self.sessions += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
 
     async def _stop(self) -> None:
         self._server.close()

@@ -1,0 +1,101 @@
+"""A connection's `max_sessions` over all campaigns, processes and machines.
+
+Held by the global concurrency limit `smtp-<connection>` in Prefect: a slot a session, visible and
+changeable in its UI. A call costs milliseconds, so there is one when a session opens or closes, and
+none a mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+
+from flows.session_slots.keeper import SlotKeeper
+from flows.session_slots.limit import SlotLimit
+from flows.session_slots.notices import Logger, Notices
+from flows.session_slots.session import NoSession, SlottedSession
+from mailsluice.sending import CampaignRun
+from mailsluice.sending.courier import OpenSession
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.session import Session, SessionError
+
+__all__ = ["SessionSlots", "session_slots"]
+
+_PREPARE_SECONDS = 2.0
+_CLOSE_SECONDS = 10.0
+
+
+class SessionSlots:
+    """Opens the sessions of one connection, each when there is a slot for it.
+
+    All but the making of it happens on one loop, the engine's.
+    """
+
+    def __init__(
+        self, connection: Connection, logger: Logger, opening: OpenSession = open_session
+    ) -> None:
+        self._connection = connection
+        self._logger = logger
+        self._opening = opening
+        self._context = copy_context()  # has Prefect's settings, which the engine's thread has not
+        self._keeper: SlotKeeper | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> None:
+        """Take slots for the sessions to come: those that are free, without waiting for others."""
+        keeper = self._started()
+        prepared = asyncio.ensure_future(keeper.is_prepared.wait())
+        await asyncio.wait({prepared}, timeout=_PREPARE_SECONDS)
+        prepared.cancel()
+
+    async def open(self, connection: Connection) -> Session:
+        """Wait for a slot, then open a session. An `OpenSession`."""
+        slots = self._started().slots
+        slot = await slots.take()
+        if slot is None:
+            return NoSession()
+        try:
+            return SlottedSession(await self._opening(connection), slot, slots)
+        except BaseException as error:
+            if isinstance(error, SessionError):
+                slots.dismiss()  # whether to try again is the courier's to decide
+            slots.give_back(slot)
+            raise
+
+    async def update(self, connection: Connection) -> None:
+        """The block was changed."""
+        self._connection = connection
+        if self._keeper:
+            self._keeper.resize(connection.max_sessions)
+
+    async def close(self) -> None:
+        """Give all slots back; those that the server does not take in time expire."""
+        if self._keeper and self._keeping:
+            self._keeper.close()
+            await asyncio.wait({self._keeping}, timeout=_CLOSE_SECONDS)
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+
+    def _started(self) -> SlotKeeper:
+        if self._keeper is None:
+            name = self._connection.name
+            notices = Notices(name, self._logger)
+            self._keeper = SlotKeeper(SlotLimit(name), self._connection.max_sessions, notices)
+            loop = asyncio.get_running_loop()
+            self._keeping = loop.create_task(self._keeper.run(), context=self._context)
+        return self._keeper
+
+
+@asynccontextmanager
+async def session_slots(
+    connections: Iterable[Connection], run: CampaignRun, logger: Logger
+) -> AsyncIterator[dict[str, SessionSlots]]:
+    """The slots of a campaign's connections, by their names; given back in the end."""
+    slots = {one.name: SessionSlots(one, logger) for one in connections}
+    try:
+        yield slots
+    finally:
+        await asyncio.gather(*(run.on_engine(one.close()) for one in slots.values()))

@@ -1,0 +1,91 @@
+"""A session that holds a slot: it ends where the slot is recalled, and gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from flows.session_slots.slots import Slot, Slots
+from mailsluice.envelope import Envelope
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.session import Feed, Session
+
+_STOPPED = Attempt(Phase.DATA, None, "the session was stopped before this message")
+
+
+class RecallableFeed:
+    """A feed that has no more mail once the slot is recalled. Implements `Feed`."""
+
+    __slots__ = ("_feed", "_pending", "_slot", "dot", "ran_dry", "settled")
+
+    def __init__(self, feed: Feed, slot: Slot) -> None:
+        self._feed = feed
+        self._slot = slot
+        self._pending: asyncio.Future[Envelope | None] | None = None
+        slot.on_recall = self._recalled
+        self.dot = feed.dot
+        self.settled = feed.settled
+        self.ran_dry = False
+        """Whether the session was to end for want of mail."""
+
+    async def next(self) -> Envelope | None:
+        envelope = self.next_nowait()
+        if envelope is None and not self._slot.is_recalled:
+            envelope = await self._awaited()
+            self.ran_dry = envelope is None and not self._slot.is_recalled
+        return envelope
+
+    def next_nowait(self) -> Envelope | None:
+        return None if self._slot.is_recalled else self._feed.next_nowait()
+
+    async def _awaited(self) -> Envelope | None:
+        self._pending = pending = asyncio.ensure_future(self._feed.next())
+        try:
+            await asyncio.wait({pending})
+        except asyncio.CancelledError:
+            while not pending.done():
+                pending.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({pending})
+            if not pending.cancelled() and (envelope := pending.result()):
+                self.settled(envelope, _STOPPED)
+            raise
+        return None if pending.cancelled() else pending.result()
+
+    def _recalled(self) -> None:
+        if self._pending:
+            self._pending.cancel()
+
+
+class SlottedSession:
+    """A session with its slot. Implements `Session`."""
+
+    def __init__(self, session: Session, slot: Slot, slots: Slots) -> None:
+        self._session = session
+        self._slot = slot
+        self._slots = slots
+
+    async def send(self, feed: Feed) -> None:
+        """Send until the feed has no more or the slot is recalled; see `Session.send`."""
+        recallable = RecallableFeed(feed, self._slot)
+        try:
+            await self._session.send(recallable)
+        finally:
+            if recallable.ran_dry:
+                self._slots.dismiss()
+            self._slots.give_back(self._slot)
+
+    def abort(self) -> None:
+        """Drop the link at once."""
+        self._session.abort()
+        self._slots.give_back(self._slot)
+
+
+class NoSession:
+    """Stands for one that there is no need of any more. Implements `Session`."""
+
+    async def send(self, feed: Feed) -> None:
+        """Nothing, at once."""
+
+    def abort(self) -> None:
+        """There is nothing to drop."""

@@ -1,0 +1,68 @@
+"""Taking up what an operator changes in a connection's block while its campaign runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from blocks.loading import load_connections
+from flows.current import Current
+from flows.session_slots.notices import Logger
+from mailsluice.errors import MailsluiceError
+from mailsluice.smtp.connection import Connection
+
+_LOOK_SECONDS = 10.0
+
+
+class Watch:
+    """Looks at the blocks of a running campaign's connections."""
+
+    def __init__(self, current: Current, logger: Logger) -> None:
+        self._current = current
+        self._logger = logger
+        self._unreadable: set[str] = set()
+
+    async def look(self) -> None:
+        """Read all blocks once. Where one cannot be read its connection stays as it is."""
+        for name in self._current.connections:
+            try:
+                found = await load_connections([name])
+                await self._take_up(found[name])
+            except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
+                self._tell(name, error)
+            else:
+                self._unreadable.discard(name)
+
+    async def _take_up(self, connection: Connection) -> None:
+        self._current.connections[connection.name] = connection
+        changed = await self._current.run.update(connection)
+        if changed:
+            self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
+        await self._current.run.on_engine(self._current.slots[connection.name].update(connection))
+
+    def _tell(self, name: str, error: Exception) -> None:
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            # Others may hold what was typed into the block.
+            reason = str(error) if isinstance(error, MailsluiceError) else type(error).__name__
+            self._logger.warning(
+                "connection %s: its block cannot be read, it goes on as it was: %s", name, reason
+            )
+
+
+@asynccontextmanager
+async def watch_connections(current: Current, logger: Logger) -> AsyncIterator[None]:
+    """Look every ten seconds while the `with` block runs."""
+    watching = asyncio.ensure_future(_watch(Watch(current, logger)))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _watch(watch: Watch) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        await watch.look()

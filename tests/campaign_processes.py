@@ -1,0 +1,121 @@
+"""Campaigns in processes of their own, over one connection, and a Prefect server for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from blocks import SMTPConnection
+from deployments.server import free_port, prefect_server
+from tests.smtpd import SmtpServer
+
+RUN = """
+import asyncio, json, sys
+from flows.send_campaign import send_campaign
+state = asyncio.run(send_campaign(json.loads(sys.argv[1]), return_state=True))
+print(state.type.value, state.message)
+"""
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@dataclass
+class Prefect:
+    """A Prefect server whose leases are files."""
+
+    url: str
+    home: Path
+
+    def connect(self, smtp: SmtpServer, **fields: Any) -> None:
+        """Make the connection red anew; no limit of its name is left."""
+        self.save_block(smtp, **fields)
+        httpx.delete(f"{self.url}/v2/concurrency_limits/smtp-red")
+
+    def save_block(self, smtp: SmtpServer, **fields: Any) -> None:
+        """Save the block red."""
+        with temporary_settings({PREFECT_API_URL: self.url}):
+            block = SMTPConnection(host=smtp.host, port=smtp.port, security="none", **fields)
+            block.save("red", overwrite=True, _sync=True)  # type: ignore[call-arg]
+
+    def set(self, **fields: Any) -> None:
+        """What an operator changes in the UI."""
+        reply = httpx.patch(f"{self.url}/v2/concurrency_limits/smtp-red", json=fields)
+        reply.raise_for_status()
+
+    def taken(self) -> int:
+        reply = httpx.get(f"{self.url}/v2/concurrency_limits/smtp-red").raise_for_status()
+        return int(reply.json()["active_slots"])
+
+    def expire_leases(self) -> None:
+        """As if their time had passed: two minutes are too long for a test."""
+        long_ago = "2020-01-01T00:00:00+00:00"
+        folder = self.home / "concurrency_leases"
+        index = folder / "expirations.json"
+        expirations = json.loads(index.read_text())
+        for lease in expirations:
+            path = folder / f"{lease}.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"expiration": long_ago}))
+        index.write_text(json.dumps(dict.fromkeys(expirations, long_ago)))
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+    home = tmp_path_factory.mktemp("prefect")
+    url = f"http://127.0.0.1:{free_port()}/api"
+    environment = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
+    }
+    with prefect_server(url, environment):
+        yield Prefect(url, home)
+
+
+@pytest.fixture
+def start(prefect: Prefect, tmp_path: Path) -> Iterator[Start]:
+    """Run a campaign over red in a process of its own; `machine` is where it keeps its state."""
+    csv = tmp_path / "recipients.csv"
+    with ExitStack() as stack:
+
+        def start(name: str, number: int, machine: str = "one", **fields: Any) -> Any:
+            csv.write_text("email\n" + "".join(f"user{i}@example.com\n" for i in range(number)))
+            campaign = {
+                "name": name,
+                "recipients": {"path": str(csv)},
+                "message": {"sender": "news@example.com", "subject": name, "text": "Hello"},
+                "routes": [{"connection": "red"}],
+                **fields,
+            }
+            environment = {
+                "PREFECT_API_URL": prefect.url,
+                "PREFECT_HOME": str(tmp_path / machine),
+                "MAILSLUICE_HOME": str(tmp_path / machine),
+            }
+            process = subprocess.Popen(
+                [sys.executable, "-c", RUN, json.dumps(campaign)],
+                env=os.environ | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def end_of(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """The run's state with its message, and its log."""
+    output, _ = process.communicate(timeout=120)
+    return output.splitlines()[-1], output

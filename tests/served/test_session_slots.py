@@ -1,0 +1,82 @@
+"""Session slots against a real Prefect server, with campaigns in processes of their own."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.campaign_processes import Prefect, Start, end_of
+from tests.serving import until
+from tests.smtpd import SmtpServer
+
+
+def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
+    prefect: Prefect, start: Start
+) -> None:
+    with SmtpServer() as smtp:
+        prefect.connect(smtp, max_sessions=2, messages_per_session=20)
+        throttle = {"per_second": 100}
+        one = start("one", 300, throttle=throttle)
+        other = start("other", 300, machine="two", throttle=throttle)
+        assert end_of(one)[0] == end_of(other)[0] == "COMPLETED 300 of 300 sent"
+        assert smtp.most_open == 2
+        assert set(smtp.recipients.values()) == {2}
+    assert prefect.taken() == 0
+
+
+def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
+    prefect: Prefect, start: Start
+) -> None:
+    with SmtpServer() as smtp:
+        prefect.connect(smtp, max_sessions=4)
+        process = start("long", 10_000, throttle={"per_second": 60})
+        until(lambda: smtp.open, lambda seen: seen == 4)
+        for limit in (1, 3, 0, 2):
+            prefect.set(limit=limit)
+            until(lambda: smtp.open, lambda seen, limit=limit: seen == limit)
+        prefect.set(active=False)
+        until(lambda: smtp.open, lambda seen: seen == 4)
+        prefect.set(active=True)
+        until(lambda: smtp.open, lambda seen: seen == 2)
+        until(prefect.taken, lambda taken: taken == 2)
+        process.send_signal(signal.SIGTERM)
+        state, log = end_of(process)
+        assert state.startswith("CRASHED stopped by SIGTERM")
+        assert smtp.most_open == 4
+        assert set(smtp.recipients.values()) == {1}
+    assert prefect.taken() == 0
+    assert "limit smtp-red is lower than the block's max_sessions (4)" in log
+    assert "sends nothing: limit smtp-red is 0" in log
+    assert "limit smtp-red is deactivated" in log
+
+
+def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> None:
+    with SmtpServer() as smtp:
+        prefect.connect(smtp, max_sessions=2)
+        killed = start("killed", 10_000, throttle={"per_second": 60})
+        until(lambda: smtp.open, lambda seen: seen == 2)
+        until(prefect.taken, lambda taken: taken == 2)
+        killed.kill()
+        killed.wait()
+        elsewhere = start("elsewhere", 50, machine="two")
+        until(elsewhere.stdout.readline, lambda line: "waits for a session" in line)
+        assert prefect.taken() == 2
+        prefect.expire_leases()
+        assert end_of(elsewhere)[0] == "COMPLETED 50 of 50 sent"
+        assert smtp.most_open == 2
+    assert prefect.taken() == 0
+
+
+def test_slots_of_a_killed_process_come_back_at_once_on_its_machine(
+    prefect: Prefect, start: Start
+) -> None:
+    with SmtpServer() as smtp:
+        prefect.connect(smtp, max_sessions=2)
+        killed = start("killed", 10_000, throttle={"per_second": 60})
+        until(lambda: smtp.open, lambda seen: seen == 2)
+        until(prefect.taken, lambda taken: taken == 2)
+        killed.kill()
+        killed.wait()
+        state, log = end_of(start("next", 50))
+        assert state == "COMPLETED 50 of 50 sent"
+        assert "waits for a session" not in log
+    assert prefect.taken() == 0

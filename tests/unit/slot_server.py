@@ -1,0 +1,94 @@
+"""The Prefect side of session slots, in memory: a limit over several processes, with a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from flows.session_slots.limit import SlotsUnavailableError, Standing
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class SlotServer:
+    """One limit on the server, with what all processes hold of it."""
+
+    limit: int | None = None
+    """None: there is no such limit yet."""
+    is_active: bool = True
+    is_away: bool = False
+    taken: int = 0
+    id: UUID = field(default_factory=uuid4)
+    leases: set[UUID] = field(default_factory=set)
+    of_the_dead: set[UUID] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    def expire(self) -> None:
+        """All leases run out, and their slots are free."""
+        self.taken -= len(self.leases)
+        self.leases.clear()
+
+    def take_elsewhere(self, number: int) -> None:
+        """Another process takes, or with a negative number gives back, so many."""
+        self.taken += number
+
+
+class FakeLimit:
+    """How one process sees the server. Implements `Limit`."""
+
+    def __init__(self, server: SlotServer) -> None:
+        self._server = server
+        self.is_closed = False
+
+    async def _call(self, name: str) -> SlotServer:
+        await asyncio.sleep(0)
+        if self._server.is_away:
+            raise SlotsUnavailableError("All connection attempts failed")
+        self._server.calls.append(name)
+        return self._server
+
+    async def standing(self, max_sessions: int) -> Standing:
+        server = await self._call("standing")
+        if server.limit is None:
+            server.limit = max_sessions
+        return Standing(server.id, server.limit, server.taken, server.is_active)
+
+    async def acquire(self) -> UUID | None:
+        server = await self._call("acquire")
+        assert server.limit is not None
+        if server.taken >= server.limit:
+            return None
+        lease = uuid4()
+        server.leases.add(lease)
+        server.taken += 1
+        return lease
+
+    async def renew(self, lease: UUID) -> bool:
+        return lease in (await self._call("renew")).leases
+
+    async def release(self, lease: UUID) -> None:
+        server = await self._call("release")
+        if lease in server.leases:
+            server.leases.discard(lease)
+            server.taken -= server.is_active
+
+    async def clear(self) -> None:
+        (await self._call("clear")).taken = 0
+
+    async def release_of_the_dead(self) -> None:
+        server = await self._call("release_of_the_dead")
+        server.taken -= len(server.of_the_dead)
+        server.of_the_dead.clear()
+
+    async def close(self) -> None:
+        self.is_closed = True

@@ -1,0 +1,477 @@
+"""The slots of a connection's sessions, against a limit in memory and a clock that waits for us."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.session_slots.keeper import LOOK_SECONDS, RENEW_SECONDS, SlotKeeper
+from flows.session_slots.notices import Notices
+from flows.session_slots.patience import ALONE_SECONDS
+from flows.session_slots.sharing import PASS_SECONDS, TURN_SECONDS, surplus
+from flows.session_slots.slots import LINGER_SECONDS, Slot
+from tests.unit.slot_server import Clock, FakeLimit, SlotServer
+
+
+class Process:
+    """A process with its keeper; steps it until nothing is due at this moment."""
+
+    def __init__(self, server: SlotServer, clock: Clock, max_sessions: int = 4) -> None:
+        self._clock = clock
+        notices = Notices("red", logging.getLogger("red"))
+        self.keeper = SlotKeeper(
+            FakeLimit(server), max_sessions, notices, clock=clock, chance=random.Random(1).random
+        )
+        self.waiting: list[asyncio.Task[Slot | None]] = []
+
+    async def want(self, number: int) -> None:
+        """So many sessions ask for a slot."""
+        self.waiting += [asyncio.create_task(self.keeper.slots.take()) for _ in range(number)]
+        await asyncio.sleep(0)
+
+    async def settle(self) -> float | None:
+        """Let the keeper do what is due now; gives the seconds until the next."""
+        for _ in range(20):
+            due = await self.keeper.step()
+            if due != 0.0:
+                break
+        await asyncio.sleep(0)
+        return due
+
+    async def after(self, seconds: float) -> None:
+        """Let time pass, the keeper doing what is due meanwhile."""
+        until = self._clock.now + seconds
+        while True:
+            due = await self.settle()
+            await asyncio.sleep(0)
+            if due is None or self._clock.now + due > until:
+                break
+            self._clock.now += max(due, 0.001)
+        self._clock.now = until
+        await self.settle()
+
+    @property
+    def open(self) -> list[Slot]:
+        """The slots of sessions that are open, the recalled ones included."""
+        return [slot for slot in self.keeper.slots.all if slot.idle_since is None]
+
+    def end_recalled(self) -> int:
+        """Let the recalled sessions reach the end of their message; how many there were."""
+        recalled = [slot for slot in self.open if slot.is_recalled]
+        for slot in recalled:
+            self.keeper.slots.give_back(slot)
+        return len(recalled)
+
+
+async def pass_time(clock: Clock, seconds: float, *processes: Process) -> None:
+    """Let time pass for several processes; recalled sessions end and are wanted again."""
+    for _ in range(int(seconds * 10)):
+        clock.now += 0.1
+        for process in processes:
+            await process.settle()
+            await process.want(process.end_recalled())
+            await process.settle()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server() -> SlotServer:
+    return SlotServer()
+
+
+@pytest.fixture
+async def process(server: SlotServer, clock: Clock) -> Process:
+    return Process(server, clock)
+
+
+async def test_a_limit_that_is_missing_is_made_from_the_block(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(6)
+    await process.settle()
+    assert server.limit == 4
+    assert (server.taken, len(process.open)) == (4, 4)
+
+
+async def test_two_processes_together_hold_no_more_than_the_limit(
+    server: SlotServer, clock: Clock
+) -> None:
+    one, other = Process(server, clock), Process(server, clock)
+    for process in (one, other):
+        await process.want(4)
+        await process.settle()
+    assert (len(one.open), len(other.open)) == (4, 0)
+    one.keeper.slots.dismiss()
+    for slot in one.open[:2]:
+        one.keeper.slots.give_back(slot)
+    await one.after(LINGER_SECONDS)
+    await other.after(LOOK_SECONDS)
+    assert (len(one.open), len(other.open)) == (2, 2)
+    assert server.taken == 4
+
+
+async def test_the_next_session_takes_the_slot_of_the_last_without_a_call(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(1)
+    await process.settle()
+    before = list(server.calls)
+    for _ in range(100):
+        process.keeper.slots.give_back(process.open[0])
+        await process.want(1)
+        await process.settle()
+    assert len(process.open) == 1
+    assert server.calls == before
+
+
+async def test_an_idle_slot_is_given_back(
+    server: SlotServer, clock: Clock, process: Process
+) -> None:
+    await process.want(2)
+    await process.settle()
+    process.keeper.slots.give_back(process.open[0])
+    await process.after(LINGER_SECONDS)
+    assert server.taken == len(server.leases) == 1
+    process.keeper.slots.give_back(process.open[0])
+    await process.after(LINGER_SECONDS)
+    assert server.taken == 0
+    assert await process.settle() is None  # nothing held, nothing to ask for
+
+
+async def test_slots_taken_ahead_are_there_when_sessions_come(
+    server: SlotServer, process: Process
+) -> None:
+    await process.keeper.step(ahead=True)
+    assert server.taken == 4
+    before = list(server.calls)
+    await process.want(4)
+    await asyncio.sleep(0)
+    assert len(process.open) == 4
+    assert server.calls == before
+
+
+async def test_a_lowered_limit_ends_sessions_and_a_raised_one_opens_them(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(4)
+    await process.settle()
+    server.limit = 1
+    await process.after(LOOK_SECONDS)
+    assert process.end_recalled() == 3
+    await process.want(3)  # the courier would like to have them back
+    await process.after(LOOK_SECONDS)
+    assert (len(process.open), server.taken) == (1, 1)
+    server.limit = 3
+    await process.after(LOOK_SECONDS)
+    assert (len(process.open), server.taken) == (3, 3)
+
+
+async def test_a_limit_above_the_block_does_not_raise_the_block(
+    server: SlotServer, process: Process
+) -> None:
+    server.limit = 10
+    await process.want(10)
+    await process.after(LOOK_SECONDS)
+    assert (len(process.open), server.taken) == (4, 4)
+
+
+async def test_a_block_that_is_lowered_and_raised_counts_at_once(
+    server: SlotServer, process: Process
+) -> None:
+    server.limit = 10
+    await process.want(6)
+    await process.settle()
+    process.keeper.resize(2)
+    assert process.end_recalled() == 2
+    await process.settle()
+    assert (len(process.open), server.taken) == (2, 2)
+    process.keeper.resize(5)
+    await process.settle()
+    assert len(process.open) == 4  # as many as want one
+
+
+async def test_two_processes_share_what_a_lowered_limit_takes(
+    server: SlotServer, clock: Clock
+) -> None:
+    server.limit = 6
+    one, other = Process(server, clock), Process(server, clock)
+    await one.want(4)
+    await one.settle()
+    await other.want(2)
+    await other.settle()
+    server.limit = 3
+    await pass_time(clock, 10 * LOOK_SECONDS, one, other)
+    assert server.taken == len(one.open) + len(other.open) == 3
+
+
+async def test_who_holds_all_leaves_one_to_others_and_takes_it_back_where_nobody_wants_it(
+    server: SlotServer, clock: Clock, process: Process
+) -> None:
+    await process.want(5)
+    await process.after(TURN_SECONDS + LOOK_SECONDS)
+    assert process.end_recalled() == 1
+    await process.after(PASS_SECONDS + 0.1)
+    assert (len(process.open), server.taken) == (4, 4)
+    other = Process(server, clock)
+    await other.want(4)
+    await pass_time(clock, TURN_SECONDS + LOOK_SECONDS, process, other)
+    assert (len(process.open), len(other.open)) == (3, 1)
+    await pass_time(clock, 10 * TURN_SECONDS, process, other)
+    assert server.taken == len(process.open) + len(other.open) == 4
+    assert process.open
+    assert other.open
+
+
+async def test_a_last_slot_is_not_left_to_others(server: SlotServer, process: Process) -> None:
+    server.limit = 1
+    await process.want(2)
+    await process.after(10 * TURN_SECONDS)
+    assert process.end_recalled() == 0
+
+
+async def test_no_slots_at_all_wait_and_say_so(
+    server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.limit = 0
+    await process.want(2)
+    await process.after(60)
+    assert process.open == []
+    assert [one.message for one in caplog.records] == [
+        "connection red: sends nothing: limit smtp-red is 0. Raise it under Concurrency"
+    ]
+    server.limit = 4
+    await process.after(LOOK_SECONDS)
+    assert len(process.open) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_active", "said"),
+    [
+        (4, True, []),
+        (9, True, []),
+        (2, True, ["at most 2 sessions over all runs: limit smtp-red is lower"]),
+        (2, False, ["limit smtp-red is deactivated"]),
+    ],
+)
+async def test_what_binds_is_said_once_where_it_is_not_the_block(
+    server: SlotServer,
+    process: Process,
+    caplog: pytest.LogCaptureFixture,
+    limit: int,
+    is_active: bool,
+    said: list[str],
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.limit, server.is_active = limit, is_active
+    await process.want(4)
+    await process.after(60)
+    found = [one.message for one in caplog.records]
+    assert len(found) == len(said)
+    assert all(part in line for part, line in zip(said, found, strict=True))
+
+
+async def test_who_waits_for_other_runs_is_told_once(
+    server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.limit, server.taken = 3, 3
+    await process.want(3)
+    await process.after(60)
+    (line,) = [one.message for one in caplog.records if "waits" in one.message]
+    assert "all 3 of limit smtp-red are taken by other runs" in line
+    server.take_elsewhere(-3)
+    await process.after(LOOK_SECONDS)
+    assert len(process.open) == 3
+
+
+async def test_waiting_asks_about_once_a_second(server: SlotServer, process: Process) -> None:
+    server.limit, server.taken = 3, 3
+    await process.want(3)
+    await process.after(60)
+    assert server.calls.count("standing") <= 61
+    assert "acquire" not in server.calls
+
+
+async def test_a_deactivated_limit_leaves_the_block_alone(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(2)
+    await process.settle()
+    server.is_active, server.limit = False, 1
+    await process.after(LOOK_SECONDS)
+    await process.want(4)
+    await process.settle()
+    assert len(process.open) == 4
+    assert process.end_recalled() == 0
+    assert (server.taken, server.leases) == (0, set())  # else they would stay taken for ever
+    server.is_active, server.limit = True, 3
+    await process.after(LOOK_SECONDS)
+    process.end_recalled()
+    await process.after(LOOK_SECONDS)
+    assert (len(process.open), server.taken) == (3, 3)
+
+
+async def test_leases_are_renewed_in_time(server: SlotServer, process: Process) -> None:
+    await process.want(2)
+    await process.settle()
+    await process.after(10 * RENEW_SECONDS)
+    assert 18 <= server.calls.count("renew") <= 20
+
+
+async def test_a_lost_lease_keeps_its_session_and_is_taken_anew(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(2)
+    await process.settle()
+    server.expire()
+    await process.after(RENEW_SECONDS + LOOK_SECONDS)
+    assert process.end_recalled() == 0
+    assert (len(process.open), server.taken) == (2, 2)
+
+
+async def test_a_limit_that_was_deleted_is_made_anew_and_counts_the_sessions(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(2)
+    await process.settle()
+    server.limit, server.taken, server.id = None, 0, SlotServer().id
+    server.leases.clear()
+    await process.after(2 * LOOK_SECONDS)
+    assert (server.limit, server.taken, len(process.open)) == (4, 2, 2)
+
+
+async def test_a_server_that_is_away_ends_no_session(
+    server: SlotServer, clock: Clock, process: Process
+) -> None:
+    await process.want(2)
+    await process.settle()
+    server.is_away = True
+    server.expire()
+    await process.after(600)
+    assert process.end_recalled() == 0
+    assert len(process.open) == 2
+    server.is_away = False
+    await process.after(RENEW_SECONDS)
+    assert (server.taken, len(process.open)) == (2, 2)
+
+
+async def test_with_the_server_away_sessions_open_after_a_while_up_to_the_last_known_limit(
+    server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.limit = 3
+    await process.want(1)
+    await process.settle()
+    server.is_away = True
+    await process.want(5)
+    await process.after(ALONE_SECONDS - 1)
+    assert len(process.open) == 1
+    await process.after(LOOK_SECONDS + 5)
+    assert len(process.open) == 3
+    assert "the Prefect API does not answer" in caplog.text
+    server.is_away = False
+    await process.after(2 * LOOK_SECONDS)
+    assert (server.taken, len(process.open)) == (3, 3)
+
+
+async def test_with_the_server_away_from_the_start_the_block_binds(
+    server: SlotServer, process: Process
+) -> None:
+    server.is_away = True
+    await process.want(6)
+    await process.after(ALONE_SECONDS + 6)
+    assert len(process.open) == 4
+
+
+async def test_a_server_that_was_not_asked_is_not_taken_to_be_back(
+    server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.is_away = True
+    await process.want(1)
+    await process.after(ALONE_SECONDS + 6)
+    process.keeper.slots.give_back(process.open[0])
+    await process.after(LINGER_SECONDS + 60)  # nothing to ask for
+    await process.want(1)
+    await process.after(6)
+    assert len(process.open) == 1  # without another ten seconds
+    assert "API answers again" not in caplog.text
+
+
+async def test_slots_of_the_dead_are_released_before_waiting_for_them(
+    server: SlotServer, process: Process
+) -> None:
+    server.limit = server.taken = 4
+    server.of_the_dead = {SlotServer().id for _ in range(4)}
+    await process.want(4)
+    await process.settle()
+    assert len(process.open) == 4
+
+
+async def test_the_end_gives_everything_back(server: SlotServer, process: Process) -> None:
+    await process.want(6)
+    running = asyncio.create_task(process.keeper.run())
+    await asyncio.wait_for(process.keeper.is_prepared.wait(), 10)
+    process.keeper.close()
+    await asyncio.wait_for(running, 10)
+    assert (server.taken, server.leases) == (0, set())
+
+
+async def test_a_slot_is_not_lost_with_an_opening_that_is_given_up(
+    server: SlotServer, process: Process
+) -> None:
+    await process.want(1)
+    (opening,) = process.waiting
+    process.keeper.slots.add()  # granted, and before it knows ...
+    opening.cancel()  # ... the courier has stopped
+    await asyncio.gather(opening, return_exceptions=True)
+    assert [slot.idle_since is None for slot in process.keeper.slots.all] == [False]
+
+
+async def test_a_keeper_that_breaks_lets_nobody_wait(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(ahead: bool) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(process.keeper, "_ask", broken)
+    await process.want(1)
+    for waits in (asyncio.create_task(process.keeper.run()), *process.waiting):
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            await waits
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await process.keeper.slots.take()
+
+
+@given(
+    limit=st.integers(0, 50),
+    holders=st.lists(st.integers(0, 20), min_size=1, max_size=8),
+    uniform=st.floats(0, 1, exclude_max=True),
+)
+def test_what_processes_give_up_is_about_what_is_too_much(
+    limit: int, holders: list[int], uniform: float
+) -> None:
+    taken = sum(holders)
+    given_up = [surplus(limit, taken, held, uniform) for held in holders]
+    assert all(0 <= one <= held for one, held in zip(given_up, holders, strict=True))
+    assert abs(sum(given_up) - max(0, taken - limit)) <= len(holders)
+    if len(holders) == 1:
+        assert sum(given_up) == max(0, taken - limit)
+
+
+@given(held=st.integers(1, 20), others=st.integers(0, 20), limit=st.integers(0, 39))
+def test_on_average_processes_give_up_exactly_what_is_too_much(
+    held: int, others: int, limit: int
+) -> None:
+    taken = held + others
+    chances = [(i + 0.5) / 1000 for i in range(1000)]
+    average = sum(surplus(limit, taken, held, one) for one in chances) / 1000
+    assert math.isclose(average, max(0, taken - limit) * held / taken, abs_tol=0.001)

@@ -1,0 +1,33 @@
+"""What is said of a connection that was changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from mailsluice.smtp.connection import Connection, differences
+from mailsluice.warm_up import WarmUp
+
+BEFORE = Connection(
+    "red", "smtp.example.com", 587, username="me", password="secret", per_minute=100
+)
+
+
+def test_limits_are_told_with_their_values() -> None:
+    after = replace(BEFORE, max_sessions=2, per_minute=50, per_day=10_000, timeout_seconds=7.5)
+    assert differences(BEFORE, after) == [
+        "max_sessions 4 -> 2",
+        "per_minute 100 -> 50",
+        "per_day none -> 10000",
+        "timeout_seconds 60 -> 7.5",
+    ]
+
+
+def test_all_else_is_told_by_name_alone() -> None:
+    warm_up = WarmUp(start=date(2030, 1, 1), daily_caps=(50,))
+    after = replace(BEFORE, host="other.example.com", password="hidden", warm_up=warm_up)
+    assert differences(BEFORE, after) == ["host", "password", "warm_up"]
+
+
+def test_nothing_changed_is_nothing_to_tell() -> None:
+    assert differences(BEFORE, replace(BEFORE)) == []

@@ -1,0 +1,114 @@
+"""Changed blocks while a campaign runs, without a server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from flows import watching_connections
+from flows.current import Current
+from flows.watching_connections import Watch
+from mailsluice.errors import CampaignError
+from mailsluice.smtp.connection import Connection
+
+RED = Connection("red", "smtp.example.com", 587, per_minute=100)
+GREEN = Connection("green", "smtp.example.com", 587)
+
+
+class Blocks:
+    """The stored blocks; one that is an exception cannot be read."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Connection | Exception] = {"red": RED, "green": GREEN}
+
+    async def load(self, names: Iterable[str]) -> dict[str, Connection]:
+        (name,) = names
+        found = self.stored[name]
+        if isinstance(found, Exception):
+            raise found
+        return {name: found}
+
+
+class Run:
+    """A campaign run that only takes note."""
+
+    def __init__(self) -> None:
+        self.sends = {"red": RED, "green": GREEN}
+
+    async def update(self, connection: Connection) -> list[str]:
+        before, self.sends[connection.name] = self.sends[connection.name], connection
+        return [] if before == connection else ["per_minute 100 -> 50"]
+
+    async def on_engine(self, work: Coroutine[Any, Any, None]) -> None:
+        await work
+
+
+class Slots:
+    """Slots that only take note."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+
+    async def update(self, connection: Connection) -> None:
+        self.connection = connection
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> Blocks:
+    blocks = Blocks()
+    monkeypatch.setattr(watching_connections, "load_connections", blocks.load)
+    return blocks
+
+
+@pytest.fixture
+def current() -> Current:
+    fields: Any = {"run": Run(), "slots": {"red": Slots(), "green": Slots()}}
+    message = stop_request = cast("Any", None)
+    connections = {"red": RED, "green": GREEN}
+    return Current(message=message, stop_request=stop_request, connections=connections, **fields)
+
+
+async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
+    blocks: Blocks, current: Current, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    after = blocks.stored["red"] = replace(RED, per_minute=50)
+    watch = Watch(current, logging.getLogger("run"))
+    for _ in range(3):
+        await watch.look()
+    slots = cast("Slots", current.slots["red"])
+    run = cast("Run", current.run)
+    assert current.connections["red"] == run.sends["red"] == slots.connection == after
+    assert caplog.messages == ["connection red: per_minute 100 -> 50"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (CampaignError("there is no SMTP Connection block 'red'"), "there is no SMTP Connection"),
+        (OSError("password=secret"), "as it was: OSError"),  # whoever wrote that text
+    ],
+)
+async def test_a_block_that_cannot_be_read_leaves_the_connection_and_is_told_once(
+    blocks: Blocks,
+    current: Current,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    reason: str,
+) -> None:
+    watch = Watch(current, logging.getLogger("run"))
+    blocks.stored["red"] = error
+    blocks.stored["green"] = replace(GREEN, max_sessions=2)
+    for _ in range(3):
+        await watch.look()
+    assert current.connections == {"red": RED, "green": replace(GREEN, max_sessions=2)}
+    (line,) = caplog.messages
+    assert reason in line
+    assert "secret" not in line
+    blocks.stored["red"] = replace(RED, per_minute=50)
+    await watch.look()
+    assert current.connections["red"] == replace(RED, per_minute=50)
