@@ -116,7 +116,8 @@ class CampaignRun:
         self._bookkeeper: Bookkeeper | None = None
         self._couriers: dict[str, Courier] = {}
         self._connections: dict[str, Connection] = {}
-        """As each courier has it."""
+        self._rules_of: dict[str, dict[str, Rules]] = {}
+        """Both as each courier has them."""
         self._results: dict[str, RouteResult] = {}
         self._stopping = False
         self._window_opens_at = self._window_known_until = -math.inf
@@ -158,7 +159,7 @@ class CampaignRun:
         self,
         connection: Connection,
         message: CompiledMessage,
-        rules: Mapping[str, Rules],
+        rules: dict[str, Rules],
         settings: Settings | None,
         open_session: OpenSession,
     ) -> RouteResult:
@@ -177,6 +178,7 @@ class CampaignRun:
         )
         self._couriers[connection.name] = courier
         self._connections[connection.name] = connection
+        self._rules_of[connection.name] = rules
         started = time.monotonic()
         if self._stopping:
             courier.stop()
@@ -241,19 +243,20 @@ class CampaignRun:
         return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
 
     async def update(self, connection: Connection) -> list[str]:
-        """Go on sending with what has changed in a connection.
+        """Go on sending with what has changed in a connection, or in what day it is for a warm-up.
 
         Limits hold from the next message on, all else from the next session on. Gives what has
         changed, as it may be told; nothing where the connection does not send yet.
         """
         name = connection.name
-        before = self._connections.get(name, connection)
-        changed = differences(before, connection)
-        if changed and self._engine:
+        if self._engine is None or name not in self._couriers:
+            return []
+        changed = differences(self._connections[name], connection)
+        if changed or connection.warm_up.start:
             rules = await asyncio.to_thread(self._rules, connection)
-            self._connections[name] = connection
-            logger.info("connection %s: %s", name, ", ".join(changed))
-            self._engine.call(self._couriers[name].update, connection, rules)
+            if changed or rules != self._rules_of[name]:
+                self._connections[name], self._rules_of[name] = connection, rules
+                self._engine.call(self._couriers[name].update, connection, rules)
         return changed
 
     def stop(self) -> None:

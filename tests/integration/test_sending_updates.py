@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mailsluice.outbox import Database
+from mailsluice.warm_up import WarmUp
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import SmtpServer
 
@@ -23,9 +24,8 @@ def sender(tmp_path: Path) -> Iterator[Sender]:
 
 @pytest.mark.parametrize("limit", [{"per_day": 20}, {"per_second": 20}])
 async def test_limits_that_are_lifted_let_the_rest_go(
-    sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture, limit: dict[str, int]
+    sender: Sender, tmp_path: Path, limit: dict[str, int]
 ) -> None:
-    caplog.set_level(logging.INFO)
     document = campaign(tmp_path, people(200))
     with SmtpServer() as server:
         before = connection("red", server, max_sessions=1, **limit)
@@ -45,4 +45,30 @@ async def test_limits_that_are_lifted_let_the_rest_go(
             await run.close()
         assert report.sent_now == 200
         everybody_once(sender.ledger, {"red": server})
-    assert f"connection red: max_sessions 1 -> 3, {name} 20 -> none" in caplog.messages
+
+
+async def test_a_day_that_turns_has_its_own_cap(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block is the same; what its warm-up allows is not."""
+    now = datetime.now(UTC)
+    document = campaign(tmp_path, people(12))
+    warm_up = WarmUp(start=now.date() - timedelta(days=1), daily_caps=(1, 5, 9))
+    with SmtpServer() as server:
+        warm = connection("red", server, warm_up=warm_up)
+        run = await asyncio.to_thread(sender.prepare, document)
+        try:
+            sending = asyncio.create_task(sender.send_prepared(run, document, [warm]))
+            while len(server.received) < 5:  # noqa: ASYNC110 in another thread
+                await asyncio.sleep(0.005)
+            assert await run.update(warm) == []
+            assert "red" in run._rules_of
+            today = run._rules_of["red"]
+            monkeypatch.setattr(Database, "moment", lambda _: now + timedelta(days=1))
+            assert await run.update(warm) == []
+            assert run._rules_of["red"] != today
+            run.stop()
+            await sending
+        finally:
+            await run.close()
+        assert len(server.received) == 5
