@@ -123,10 +123,10 @@ POINTS = (
 KILLED = (
     Point(
         "kill -9 and another run, limit a minute",
-        2_500,
-        (Bound(A, 6_000, MINUTE),),
-        {"per_minute": 6_000},
-        kill_after=1_000,
+        1_800,
+        (Bound(A, 1_200, MINUTE),),
+        {"per_minute": 1_200},
+        kill_after=400,
     ),
     Point(
         "kill -9 and another run, limit a second",
@@ -139,9 +139,9 @@ KILLED = (
 FAR = (
     Point(
         "50 ms, limit a minute",
-        1_000,
-        (Bound(A, 6_000, MINUTE),),
-        {"per_minute": 6_000},
+        1_700,
+        (Bound(A, 1_200, MINUTE),),
+        {"per_minute": 1_200},
         round_trip_seconds=0.05,
     ),
     Point(

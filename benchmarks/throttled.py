@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchmarks import document
 from benchmarks.campaign import ThreadTimes
 from benchmarks.databases import NO_QUERIES
 from mailsluice import launch
@@ -59,16 +60,16 @@ class ReserveTimes:
         self.cpu_seconds = self.wall_seconds = 0.0
         reserve = Usages.reserve
 
-        def timed(usages: Usages, open_: sa.Connection, asks: Sequence[Ask]) -> list[Starts]:
+        def timed(usages: Usages, transaction: sa.Connection, asks: Sequence[Ask]) -> list[Starts]:
             cpu, wall = time.thread_time(), time.monotonic()
             try:
-                return reserve(usages, open_, asks)
+                return reserve(usages, transaction, asks)
             finally:
                 self.calls += bool(asks)
                 self.cpu_seconds += time.thread_time() - cpu
                 self.wall_seconds += time.monotonic() - wall
 
-        Usages.reserve = timed  # type: ignore[method-assign]
+        Usages.reserve = timed  # type: ignore[assignment, method-assign]
 
 
 async def send(task: dict[str, Any]) -> Told:
@@ -80,7 +81,8 @@ async def send(task: dict[str, Any]) -> Told:
         try:
             if run.record.status is CampaignStatus.RESOLVING:
                 with launch.resolve_audience(campaign, database, NO_QUERIES) as audience:
-                    launch.store_audience(run.campaigns, run.id, campaign, audience)
+                    occasion = launch.Occasion(document.DAY, database.moment())
+                    launch.store_audience(database, run.id, campaign, audience, occasion)
             message = launch.compiled(campaign, run.outbox.columns())
             connections = [Connection(security=Security.NONE, **one) for one in task["connections"]]
             with ThreadTimes() as threads:
