@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import api_calls, cost, page, resolve, results, resume, send
+from benchmarks import api_calls, cost, page, resolve, results, resume, send, throttles
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     api_calls.run(large=large)
     cost.run(repeat=repeat)
     send.run(repeat=repeat, seconds=arguments.seconds, large=large)
+    throttles.run()
     print(page.aims(results.load()))
     if arguments.docs:
         page.main()

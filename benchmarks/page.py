@@ -1,4 +1,4 @@
-"""Puts the saved results into docs/performance.md, between its markers, with a plot."""
+"""Puts the saved results into docs/performance.md, between its markers, with plots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmarks import api_calls, cost, resolve, results, resume, send
+from benchmarks import api_calls, cost, resolve, results, resume, send, throttle_figures
 from benchmarks.senders import MAILSLUICE, NODEMAILER, NODEMAILER_RAW, PREFECT_EMAIL, SMTP_SOURCE
 
 PAGE = results.ROOT / "docs" / "performance.md"
@@ -19,6 +19,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "api_calls": api_calls.tables,
     "resume": resume.tables,
     "cost": cost.tables,
+    "throttles": throttle_figures.tables,
 }
 
 
@@ -54,13 +55,15 @@ def aims(sections: dict[str, Any]) -> str:
                 "API requests, whatever the number of recipients",
                 "one number",
                 said,
-                _met(len(counts) == 1),
+                results.met(len(counts) == 1),
             ]
         )
     for one in sections.get("resume", {}).get("measured", ()):
         seconds = median(one["seconds"])
         what = f"first mail of a half-sent campaign of {one['recipients']:,}, {one['database']}"
-        rows.append([what, "<= 5 s", f"{seconds:.2f} s", _met(seconds <= 5)])
+        rows.append([what, "<= 5 s", f"{seconds:.2f} s", results.met(seconds <= 5)])
+    if "throttles" in sections:
+        rows += throttle_figures.aims(sections["throttles"])
     return results.table(["aim", "wanted", "measured", "met"], rows)
 
 
@@ -78,11 +81,11 @@ def _send_aims(
         if MAILSLUICE in points and peer in points:
             ratio = points[MAILSLUICE]["per_second"] / points[peer]["per_second"]
             what = f"messages/s against {peer}, {where}"
-            rows.append([what, f">= {wanted:g} x", f"{ratio:.2f} x", _met(ratio >= wanted)])
+            rows.append([what, f">= {wanted:g} x", f"{ratio:.2f} x", results.met(ratio >= wanted)])
     if MAILSLUICE in far:
         trips = far[MAILSLUICE]["round_trips"]
         rows.append(
-            ["round trips a message, 50 ms", "<= 1.08", f"{trips:.2f}", _met(trips <= 1.08)]
+            ["round trips a message, 50 ms", "<= 1.08", f"{trips:.2f}", results.met(trips <= 1.08)]
         )
     return rows
 
@@ -95,13 +98,14 @@ def _resolve_aims(one: dict[str, Any]) -> list[list[str]]:
     memory = median(run["peak_mb"] for run in one["runs"])
     what = f"{one['recipients']:,} recipients resolved, assigned, stored"
     return [
-        [what, f"<= {most[0]:g} s", f"{seconds:.2f} s", _met(seconds <= most[0])],
-        [f"{what}: memory", f"<= {most[1]:,} MB", f"{memory:,.0f} MB", _met(memory <= most[1])],
+        [what, f"<= {most[0]:g} s", f"{seconds:.2f} s", results.met(seconds <= most[0])],
+        [
+            f"{what}: memory",
+            f"<= {most[1]:,} MB",
+            f"{memory:,.0f} MB",
+            results.met(memory <= most[1]),
+        ],
     ]
-
-
-def _met(is_met: bool) -> str:
-    return "yes" if is_met else "no"
 
 
 def _with_machine(name: str, section: dict[str, Any]) -> str:
@@ -145,6 +149,8 @@ def main() -> None:
     fill(sections)
     if "send" in sections:
         plot(sections["send"])
+    if "throttles" in sections:
+        throttle_figures.plot(sections["throttles"])
     print(f"{PAGE.relative_to(results.ROOT)} is up to date")
 
 

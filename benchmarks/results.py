@@ -48,3 +48,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         for line in lines
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in [padded[0], rule, *padded[1:]])
+
+
+def met(is_met: bool) -> str:
+    """The last cell of an aim."""
+    return "yes" if is_met else "no"

@@ -146,7 +146,9 @@ class _Queue:
         self._caps = [(cap, usage.capped.get(cap.start, 0)) for cap in rules.caps]
         self._gap = _gap(rules)
         shortest = min((one.window_seconds for one in rules.limits), default=math.inf)
-        usage.next_at = max(usage.next_at, now - min(_CATCH_UP_SECONDS, 0.02 * shortest))
+        # One gap at least: who had to wait for another limit's spacing is not late.
+        late = max(self._gap, min(_CATCH_UP_SECONDS, 0.02 * shortest))
+        usage.next_at = now if usage.next_at == -math.inf else max(usage.next_at, now - late)
 
     def ready_at(self, at: float) -> float:
         """The earliest moment, `at` or later, for one more start."""

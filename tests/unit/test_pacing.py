@@ -327,3 +327,40 @@ def test_a_connection_without_a_share_has_no_limit_and_nothing_to_send() -> None
 
 def test_only_limits_that_are_set_count() -> None:
     assert limits(Rates(per_minute=5, per_day=100)) == (Limit(5, 60.0), Limit(100, 86400.0))
+
+
+@pytest.mark.parametrize(
+    ("counts", "window"),
+    [
+        ((7, 3), 60.0),  # 70/30 of ten a minute
+        ((21, 9), 60.0),
+        ((7_000, 3_000), 86_400.0),
+        ((11, 6, 3), 60.0),
+    ],
+)
+def test_shares_of_a_slow_limit_lose_nothing_by_waiting_for_each_other(
+    counts: tuple[int, ...], window: float
+) -> None:
+    whole = (Usage(), Rules((Limit(sum(counts), window),)))
+    shares = [(Usage(), Rules((Limit(one, window),))) for one in counts]
+    began = 1_000_000.0
+    ask_at = [began] * len(counts)
+    starts: list[list[float]] = [[] for _ in counts]
+    known = [0] * len(counts)
+    """How many of its starts each has told the reply of, which comes at once."""
+    while (now := min(ask_at)) < began + 300 * window / sum(counts):
+        i = ask_at.index(now)
+        gone = bisect_right(starts[i], now)
+        open_ = len(starts[i]) - gone
+        for one, rules in (whole, shares[i]):
+            one.report(str(i), open_, now + LEASE, starts[i][known[i] : gone], rules)
+            one.expire(now, rules)
+        moments, next_at = give_out([whole, shares[i]], now, now + HORIZON, 1_000)
+        for one, rules in (whole, shares[i]):
+            one.report(str(i), open_ + len(moments), now + LEASE, (), rules)
+        starts[i] += moments
+        known[i] = gone
+        ask_at[i] = max(next_at - HORIZON, now + 0.01)
+    for one, count_ in zip(starts, counts, strict=True):
+        assert (len(one) - 1) * window / count_ / (one[-1] - one[0]) >= 0.98
+        assert most_in_a_window(one, window) <= count_

@@ -1,0 +1,135 @@
+"""What throttles did, as numbers, tables and a plot: each limit beside what arrived under it.
+
+Use is messages / (limit x time) from the first message to the last; at both connections together
+until the first of them has nothing left, after a kill from the first message of the new run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks import results, windows
+from benchmarks.throttle_points import ALL, FASTEST, Bound, Point
+from benchmarks.throttled import RESERVE
+
+PLOT = results.ROOT / "docs" / "images" / "throttles-70-30.png"
+
+_WANTED_USE, _WANTED_CPU = 0.98, 0.01
+_UNITS = {1.0: "second", 60.0: "minute", 3_600.0: "hour", 86_400.0: "day"}
+_GROUPS = {
+    "near": "real campaigns, loopback",
+    "killed": "a killed campaign, gone on with",
+    "far": "real campaigns, 50 ms away",
+    "simulated": "simulated clock",
+}
+
+Times = Mapping[str, Sequence[float]]
+"""When messages arrived, by connection, in order."""
+
+
+def judged(point: Point, times: Times, since: float = 0.0) -> list[dict[str, Any]]:
+    """Each limit of a point beside what arrived."""
+    return [_judged(bound, times, since) for bound in point.bounds]
+
+
+def _judged(bound: Bound, times: Times, since: float) -> dict[str, Any]:
+    mine = list(times.values()) if bound.where == ALL else [times[bound.where]]
+    together = sorted(at for some in mine for at in some)
+    last = min(some[-1] for some in mine)
+    counting = [at for at in together if since <= at <= last]
+    return {
+        "where": bound.where,
+        "limit": bound.count,
+        "window_seconds": bound.window_seconds,
+        "most": windows.most(together, bound.window_seconds),
+        "use": windows.use(counting, bound.count, bound.window_seconds) if bound.binds else None,
+    }
+
+
+def tables(section: dict[str, Any]) -> str:
+    """Two markdown tables."""
+    rows = []
+    for one in section["measured"]:
+        what = ", ".join(filter(None, (one["title"], one["database"])))
+        if one["group"] == "simulated":
+            what += " (simulated)"
+        for bound in one["bounds"]:
+            limit = f"{bound['limit']:,} a {_UNITS[bound['window_seconds']]}"
+            use = "" if bound["use"] is None else f"{bound['use']:.1%}"
+            rows.append([what, bound["where"], limit, f"{bound['most']:,}", use])
+            what = ""
+    head = ["campaign", "at", "limit", "most in a window", "use"]
+    return f"{results.table(head, rows)}\n\n{_cost_table(section)}"
+
+
+def _cost_table(section: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{one['title']}, {one['database']}",
+            f"{told['calls_per_second']:.1f}",
+            *(f"{told[name]:.2%}" for name in ("cpu", "wall", "cpu_of_threads")),
+        ]
+        for one in section["measured"]
+        if one["is_fastest"]
+        for told in one["reserve"]
+    ]
+    head = [
+        f"time in `{RESERVE}`",
+        "calls a second",
+        "processor",
+        "wall",
+        "processor, of both threads'",
+    ]
+    return results.table(head, rows)
+
+
+def aims(section: dict[str, Any]) -> list[list[str]]:
+    """Rows of the table of aims."""
+    out = []
+    bounds = [(one["group"], bound) for one in section["measured"] for bound in one["bounds"]]
+    over = sum(bound["most"] > bound["limit"] for _, bound in bounds)
+    what = f"throttles: windows over their limit, {len(bounds)} limits"
+    out.append([what, "0", str(over), results.met(over == 0)])
+    for group, name in _GROUPS.items():
+        uses = [bound["use"] for of, bound in bounds if of == group and bound["use"] is not None]
+        if uses:
+            least = min(uses)
+            what = f"throttles: lowest use of a limit, {name}"
+            out.append([what, ">= 98 %", f"{least:.1%}", results.met(least >= _WANTED_USE)])
+    costs = [
+        told["cpu"] for one in section["measured"] if one["is_fastest"] for told in one["reserve"]
+    ]
+    if costs:
+        what = f"throttles: processor time of their memory, {FASTEST:,} a second"
+        out.append([what, "< 1 %", f"{max(costs):.1%}", results.met(max(costs) < _WANTED_CPU)])
+    return out
+
+
+def plot(section: dict[str, Any]) -> None:
+    """Planned and received, second by second, of the campaign that this was kept of."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    (one,) = (one for one in section["measured"] if one["per_second"])
+    figure, panel = plt.subplots(figsize=(8, 4))
+    for bound in one["bounds"]:
+        pace = bound["limit"] / bound["window_seconds"]
+        panel.axhline(pace, color="tab:gray", linewidth=1, linestyle="--")
+        panel.annotate(f"planned {pace:g}/s", (0, pace), (0, 4), textcoords="offset points")
+        if bound["where"] in one["per_second"]:
+            received = one["per_second"][bound["where"]]
+        else:
+            received = [sum(pair) for pair in zip(*one["per_second"].values(), strict=False)]
+        whole = received[:-1]  # the last second is not a whole one
+        panel.plot(range(len(whole)), whole, drawstyle="steps-post", label=bound["where"])
+    panel.set_title(f"{one['title']}: received in each second, by the servers' clock")
+    panel.set(xlabel="seconds since the first message", ylabel="messages", ylim=(0, None))
+    panel.legend(loc="lower right", ncols=3)
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    PLOT.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PLOT, dpi=110, metadata={"Software": None})
+    plt.close(figure)

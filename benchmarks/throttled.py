@@ -1,0 +1,103 @@
+"""Sends one campaign on the engine, without Prefect, and prints what the throttles cost it. A child
+of `throttles`, which may kill it: the next one with the same task goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks import document
+from benchmarks.campaign import ThreadTimes
+from benchmarks.databases import NO_QUERIES
+from mailsluice import launch
+from mailsluice.campaign import Campaign
+from mailsluice.outbox import Ask, Database, Starts, Usages
+from mailsluice.sending import CampaignRun
+from mailsluice.smtp.connection import Connection, Security
+from mailsluice.status import CampaignStatus
+
+RESERVE = "Usages.reserve"
+_THREADS = ("mailsluice-engine", "mailsluice-bookkeeper")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one process says about itself."""
+
+    seconds: float
+    """That it was sending."""
+    reserve_calls: int
+    reserve_cpu_seconds: float
+    reserve_wall_seconds: float
+    threads_cpu_seconds: float
+    """The engine's and the bookkeeper's."""
+
+    def shares(self) -> dict[str, float]:
+        """What `Usages.reserve` takes: of each second of sending, and of both threads' work."""
+        return {
+            "calls_per_second": self.reserve_calls / self.seconds,
+            "cpu": self.reserve_cpu_seconds / self.seconds,
+            "wall": self.reserve_wall_seconds / self.seconds,
+            "cpu_of_threads": self.reserve_cpu_seconds / (self.threads_cpu_seconds or math.inf),
+        }
+
+
+class ReserveTimes:
+    """How often, and how long, this process is in `Usages.reserve`."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.cpu_seconds = self.wall_seconds = 0.0
+        reserve = Usages.reserve
+
+        def timed(usages: Usages, transaction: sa.Connection, asks: Sequence[Ask]) -> list[Starts]:
+            cpu, wall = time.thread_time(), time.monotonic()
+            try:
+                return reserve(usages, transaction, asks)
+            finally:
+                self.calls += bool(asks)
+                self.cpu_seconds += time.thread_time() - cpu
+                self.wall_seconds += time.monotonic() - wall
+
+        Usages.reserve = timed  # type: ignore[assignment, method-assign]
+
+
+async def send(task: dict[str, Any]) -> Told:
+    """Prepare the campaign or go on with it, and send until nothing is left."""
+    campaign, reserve = Campaign(**task["campaign"]), ReserveTimes()
+    with Database(task["url"]) as database:
+        content, home = launch.content(campaign), Path(task["home"])
+        run = CampaignRun(database, campaign, content, owner="bench", home=home)
+        try:
+            if run.record.status is CampaignStatus.RESOLVING:
+                with launch.resolve_audience(campaign, database, NO_QUERIES) as audience:
+                    occasion = launch.Occasion(document.DAY, database.moment())
+                    launch.store_audience(database, run.id, campaign, audience, occasion)
+            message = launch.compiled(campaign, run.outbox.columns())
+            connections = [Connection(security=Security.NONE, **one) for one in task["connections"]]
+            with ThreadTimes() as threads:
+                await asyncio.gather(*(run.send(one, message) for one in connections))
+            report = run.report()
+        finally:
+            await run.close()
+    return Told(
+        seconds=max(route.seconds for route in report.routes),
+        reserve_calls=reserve.calls,
+        reserve_cpu_seconds=reserve.cpu_seconds,
+        reserve_wall_seconds=reserve.wall_seconds,
+        threads_cpu_seconds=sum(threads.seconds.get(name, 0.0) for name in _THREADS),
+    )
+
+
+if __name__ == "__main__":
+    print("\n" + json.dumps(asdict(asyncio.run(send(json.loads(sys.argv[1]))))))
