@@ -222,15 +222,16 @@ class Courier:
                 self._on_change()
 
     async def _open(self) -> Session | None:
-        """A session; None where the run stops meanwhile: there is no mail in it to wait for."""
+        """A session; None where it is over meanwhile: there is no mail in it to wait for."""
         opening = asyncio.ensure_future(self._open_session(self._connection))
-        stopped = asyncio.ensure_future(self._stopped.wait())
         try:
-            either: set[asyncio.Future[Any]] = {opening, stopped}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            while not (opening.done() or self.dispatch.is_over):
+                changed = asyncio.ensure_future(self._changed.wait())
+                either: set[asyncio.Future[Any]] = {opening, changed}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
             return opening.result() if opening.done() else None
         finally:
-            stopped.cancel()
             if not opening.done():
                 await _abandon(opening)
 
