@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,17 +24,18 @@ from mailsluice.outbox import (
     Outbox,
     RouteRecord,
     WarmUps,
-    launched_shares,
 )
 from mailsluice.outbox.reassignment import reassign
-from mailsluice.pacing import Cap, Rules, limits, shared
+from mailsluice.pacing import Rules
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.courier import Courier, OpenSession, Settings
 from mailsluice.sending.engine import Engine
 from mailsluice.sending.holders import take_turn
 from mailsluice.sending.lease import Lease
+from mailsluice.sending.opening_hours import OpeningHours
 from mailsluice.sending.recovery import Recovery, recover
+from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.status import CampaignStatus
@@ -45,7 +43,6 @@ from mailsluice.status import CampaignStatus
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
-_WINDOW_SECONDS = 20.0  # clocks on the wall are set now and then
 
 _Result = TypeVar("_Result")
 _PROCESS = ", process "
@@ -120,7 +117,8 @@ class CampaignRun:
         """Both as each courier has them."""
         self._results: dict[str, RouteResult] = {}
         self._stopping = False
-        self._window_opens_at = self._window_known_until = -math.inf
+        self._hours = OpeningHours(campaign.sending_window)
+        self._rule_book = RuleBook(database, self.id, campaign.throttle)
         self.on_hold = False
         """Whether to send nothing for the time being; what is in flight is finished."""
         self._lease.on_lost(self.stop)
@@ -147,7 +145,7 @@ class CampaignRun:
         open_session: OpenSession = open_session,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
-        rules = await asyncio.to_thread(self._rules, connection)
+        rules = await asyncio.to_thread(self._rule_book.rules, connection)
         return await self.on_engine(self._send(connection, message, rules, settings, open_session))
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -190,49 +188,11 @@ class CampaignRun:
         self._results[connection.name] = result
         return result
 
-    def _shares(self) -> dict[str, Decimal]:
-        """As they were at the launch: those that grow have grown since."""
-        return launched_shares(self.campaigns.routes(self.id))
-
     def _opens_at(self, now: float) -> float:
         """When, from a moment of the monotonic clock on, mail may go at all."""
         if self.on_hold or not self._lease.held():
             return now + _POLL_SECONDS
-        if now >= self._window_known_until:
-            self._look_at_window(now)
-        return max(now, self._window_opens_at)
-
-    def _look_at_window(self, now: float) -> None:
-        """Ask the window by the clock on the wall; not for every message."""
-        window, wall = self._campaign.sending_window, datetime.now(UTC)
-        self._window_opens_at = now + (window.opens_at(wall) - wall).total_seconds()
-        turns_at = (window.closes_at(wall) or datetime.max.replace(tzinfo=UTC)) - wall
-        is_open = self._window_opens_at <= now
-        self._window_known_until = now + min(
-            turns_at.total_seconds() if is_open else math.inf, _WINDOW_SECONDS
-        )
-
-    def _rules(self, connection: Connection) -> dict[str, Rules]:
-        """The limits of a connection, by the key that all who fall under them share.
-
-        A campaign's share below one message a window is one in a longer window: so its limit has to
-        hold for all of it as well.
-        """
-        share = shared(self._campaign.throttle, self._shares()).get(connection.name, ())
-        return {
-            f"connection {connection.name}": Rules(limits(connection), self._caps(connection)),
-            f"campaign {self.id}": Rules(limits(self._campaign.throttle)),
-            f"campaign {self.id} {connection.name}": Rules(share),
-        }
-
-    def _caps(self, connection: Connection) -> tuple[Cap, ...]:
-        """The caps of a warm-up, for the days around this one by the database's clock."""
-        moment = self._database.moment()
-        with self._database.read() as reader:
-            warm_ups = {connection.name: connection.warm_up}
-            states = WarmUps(self._database).states(reader, self.id, warm_ups, moment)
-        state = states.get(connection.name)
-        return state.warm_up.caps_around(moment, state.held_back_days) if state else ()
+        return self._hours.opens_at(now)
 
     async def next_in(self) -> float:
         """In how many seconds a connection has something to do; infinity: never."""
@@ -253,7 +213,7 @@ class CampaignRun:
             return []
         changed = differences(self._connections[name], connection)
         if changed or connection.warm_up.start:
-            rules = await asyncio.to_thread(self._rules, connection)
+            rules = await asyncio.to_thread(self._rule_book.rules, connection)
             if changed or rules != self._rules_of[name]:
                 self._connections[name], self._rules_of[name] = connection, rules
                 self._engine.call(self._couriers[name].update, connection, rules)
@@ -276,7 +236,7 @@ class CampaignRun:
         send now.
         """
         down = [one.connection for one in self._results.values() if one.down]
-        shares = self._shares()
+        shares = self._rule_book.shares()
         warm_ups = {one.connection for one in WarmUps(self._database).of_campaign(self.id)}
         healthy = {
             name: share

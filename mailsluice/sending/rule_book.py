@@ -1,0 +1,48 @@
+"""The limits that one campaign's connections fall under."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from mailsluice.campaign import Throttle
+from mailsluice.outbox import Campaigns, Database, WarmUps, launched_shares
+from mailsluice.pacing import Cap, Rules, limits, shared
+from mailsluice.smtp.connection import Connection
+
+
+class RuleBook:
+    """Looks them up, by the key that all who fall under the same limit share. Blocking."""
+
+    def __init__(self, database: Database, campaign_id: int, throttle: Throttle) -> None:
+        self._database = database
+        self._campaign_id = campaign_id
+        self._throttle = throttle
+
+    def rules(self, connection: Connection) -> dict[str, Rules]:
+        """What holds for a connection's messages from now on.
+
+        A campaign's share below one message a window is one in a longer window: so its limit has to
+        hold for all of it as well.
+        """
+        campaign = f"campaign {self._campaign_id}"
+        share = shared(self._throttle, self.shares()).get(connection.name, ())
+        return {
+            f"connection {connection.name}": Rules(limits(connection), self._caps(connection)),
+            campaign: Rules(limits(self._throttle)),
+            f"{campaign} {connection.name}": Rules(share),
+        }
+
+    def shares(self) -> dict[str, Decimal]:
+        """As they were at the launch: those that grow have grown since."""
+        return launched_shares(Campaigns(self._database).routes(self._campaign_id))
+
+    def _caps(self, connection: Connection) -> tuple[Cap, ...]:
+        """Those of a warm-up, for the days around this one by the database's clock."""
+        if connection.warm_up.start is None:
+            return ()
+        moment = self._database.moment()
+        warm_ups = {connection.name: connection.warm_up}
+        with self._database.read() as reader:
+            found = WarmUps(self._database).states(reader, self._campaign_id, warm_ups, moment)
+        state = found.get(connection.name)
+        return state.warm_up.caps_around(moment, state.held_back_days) if state else ()

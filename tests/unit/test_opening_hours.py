@@ -1,0 +1,54 @@
+"""A sending window on the monotonic clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from mailsluice.sending.opening_hours import OpeningHours
+from mailsluice.sending_window import SendingWindow
+
+MONDAY = datetime(2026, 11, 23, 17, 59, 30, tzinfo=UTC)
+WORKDAYS = SendingWindow(days="Mon-Fri", start="09:00", end="18:00")
+_BOOT = 1_000.0  # what the monotonic clock says on that Monday
+
+
+class Wall:
+    """A clock on the wall that goes with the monotonic one, until somebody sets it."""
+
+    def __init__(self) -> None:
+        self.set_forward = timedelta(0)
+        self.now = _BOOT
+        self.looks = 0
+
+    def __call__(self) -> datetime:
+        self.looks += 1
+        return MONDAY + timedelta(seconds=self.now - _BOOT) + self.set_forward
+
+
+def test_it_closes_to_the_second_and_opens_the_next_morning() -> None:
+    wall = Wall()
+    hours = OpeningHours(WORKDAYS, wall)
+    assert hours.opens_at(wall.now) == wall.now
+    for wall.now in (1_010.0, 1_020.0, 1_029.9):
+        assert hours.opens_at(wall.now) == wall.now
+    wall.now = 1_030.0
+    assert hours.opens_at(wall.now) == 1_030.0 + 15 * 3_600
+    wall.now = 1_030.0 + 15 * 3_600
+    assert hours.opens_at(wall.now) == wall.now
+
+
+def test_a_clock_on_the_wall_that_is_set_is_noticed() -> None:
+    wall = Wall()
+    hours = OpeningHours(WORKDAYS, wall)
+    assert hours.opens_at(wall.now) == wall.now
+    wall.set_forward = timedelta(hours=2)
+    wall.now += 21
+    assert hours.opens_at(wall.now) > wall.now
+
+
+def test_the_clock_on_the_wall_is_not_asked_for_every_message() -> None:
+    wall = Wall()
+    hours = OpeningHours(SendingWindow(), wall)
+    for _ in range(1_000):
+        assert hours.opens_at(wall.now) == wall.now
+    assert wall.looks == 1
