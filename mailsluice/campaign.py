@@ -237,9 +237,6 @@ class Campaign(Document):
         " run's scheduled date, for a campaign a week.",
     )
     recipients: RecipientSource = Field(description="Who gets it.")
-    exclude: RecipientSource = Field(
-        RecipientSource(), description="Addresses that do not get it, although they are recipients."
-    )
     message: Message = Field(description="What they get.")
     strategy: Strategy = Field(
         Strategy.SINGLE, description="How recipients are shared out to the connections."
@@ -255,6 +252,9 @@ class Campaign(Document):
     )
     sending_window: SendingWindow = Field(
         SendingWindow(), description="The days and hours in which mail is sent."
+    )
+    exclude: RecipientSource = Field(
+        RecipientSource(), description="Addresses that do not get it, although they are recipients."
     )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(

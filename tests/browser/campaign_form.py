@@ -12,7 +12,7 @@ class CampaignForm(SchemaForm):
     def add_route(self, connection: str, percent: str | None = None) -> None:
         """Add a row to the routes."""
         routes = self.field("Routes")
-        row = routes.get_by_text("Percent (Optional)").count()
+        row = routes.get_by_text("Percent (Optional)", exact=True).count()
         routes.get_by_role("button", name="Add item").click()
         self.choose(connection, "Routes", "Connection", nth=row)
         if percent is not None:
