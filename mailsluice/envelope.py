@@ -22,3 +22,5 @@ class Envelope(NamedTuple):
     ended, not dot-stuffed."""
     smtputf8: bool = False
     """Whether it needs SMTPUTF8 (RFC 6531): an address has a non-ASCII local part."""
+    is_dotless: bool = False
+    """Whether it is known that no line begins with a dot: then there is nothing to stuff."""

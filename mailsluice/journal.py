@@ -29,6 +29,7 @@ _HEADER = struct.Struct("<8s32s36s")  # magic, journal id, boot id
 _HEADER_BYTES = 128
 _SLOT = struct.Struct("<qiI")  # recipient id, state, check sum of both
 _BODY = struct.Struct("<qi")
+_CHECK = struct.Struct("<I")
 _EMPTY = bytes(_SLOT.size)
 _DOT = -1
 _SLOTS = 4096
@@ -118,9 +119,9 @@ class Journal:
         return self._map
 
     def _write(self, offset: int, recipient_id: int, state: int) -> None:
-        check = zlib.crc32(_BODY.pack(recipient_id, state))
+        body = _BODY.pack(recipient_id, state)
         # In one piece: a kill must not leave half a slot.
-        self._data[offset : offset + _SLOT.size] = _SLOT.pack(recipient_id, state, check)
+        self._data[offset : offset + _SLOT.size] = body + _CHECK.pack(zlib.crc32(body))
 
     def _grow(self) -> None:
         old = os.fstat(self._file).st_size or _HEADER_BYTES

@@ -75,6 +75,10 @@ class CompiledMessage:
         self._skeleton = skeleton
         self._marker = marker
         self._stencil = Stencil.cut(content, skeleton, marker)
+        is_fixed_dotless = "\n." not in fixed  # lines of other fields begin with a name or a space
+        self._is_dotless = (
+            self._stencil is not None and self._stencil.is_dotless and is_fixed_dotless
+        )
         self._now = now
         never = datetime.min.replace(tzinfo=UTC)
         self._date = (never, never, "")
@@ -90,11 +94,10 @@ class CompiledMessage:
         head = self._head(email, self._content.subject(values), unsubscribe)
         if unsubscribe:
             values["unsubscribe_url"] = unsubscribe
-        content = self._stencil.fill(head, values) if self._stencil else None
         smtputf8 = self._smtputf8 or not email.isascii()
-        return Envelope(
-            recipient_id, self._sender, email, content or self._encoded(head, values), smtputf8
-        )
+        if self._stencil and (content := self._stencil.fill(head, values)):
+            return Envelope(recipient_id, self._sender, email, content, smtputf8, self._is_dotless)
+        return Envelope(recipient_id, self._sender, email, self._encoded(head, values), smtputf8)
 
     def _encoded(self, head: str, values: Mapping[str, str]) -> bytes:
         """The whole message, its bodies encoded for any values."""

@@ -47,6 +47,9 @@ class Stencil:
         self._parts[1::2] = pieces
         self._end = end
         self._distinct = distinct
+        lines = "\n" + "\0".join(pieces) + end.decode("ascii", "replace")
+        self.is_dotless = not ("\n." in lines or "\n\0" in lines)
+        """Whether no line behind the header begins with a dot, whatever the values."""
         self._longest = len("".join(pieces)) + _room(pieces)
         self._marker = marker
         self._markers = "".join(pieces).count(marker)

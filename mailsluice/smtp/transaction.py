@@ -12,6 +12,7 @@ from mailsluice.smtp.replies import Reply
 
 OPENING = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 START_INPUT = 354
+_ALL_WELL = [250, 250, START_INPUT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ def opening(replies: Sequence[Reply], fault: Fault) -> Refusal | None:
 
     Fewer than three replies mean that the link is over, `fault` says why.
     """
+    if [reply.code for reply in replies] == _ALL_WELL:  # nearly always
+        return None
     for phase, reply in zip(OPENING, replies, strict=False):
         if not is_positive(phase, reply):
             return Refusal(Attempt(phase, reply.code, reply.text), _undo(replies))

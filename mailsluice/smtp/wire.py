@@ -58,7 +58,8 @@ class WireSession(ABC):
 
     async def _stream(self, flight: InFlight, envelope: Envelope) -> bytes:
         """Write all of a long content but its end, which is given: until then it may break."""
-        rest = await self._link.stream(stuffed(envelope.content))
+        content = envelope.content if envelope.is_dotless else stuffed(envelope.content)
+        rest = await self._link.stream(content)
         if not self._link.is_open:
             attempt = lost(Phase.DATA, self._link.fault)
             flight.settle(envelope, attempt)

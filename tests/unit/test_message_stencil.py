@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mailsluice.campaign import Message
 from mailsluice.errors import MessageError
 from mailsluice.message import CompiledMessage, compile_message
+from mailsluice.smtp.commands import stuffed
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 EMAIL = "anna@example.com"
@@ -178,3 +179,31 @@ def test_other_templates_have_no_stencil(fields: dict[str, str]) -> None:
     message = compiled(**fields)
     assert message._stencil is None
     assert isinstance(outcome(message, ROW), bytes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"text": "Dear {{ name }}, hello.\nYours"}, True),
+        ({"html": HTML, "text": "Dear {{ name }}"}, True),
+        ({"text": "Dear all,\n.{{ name }}"}, False),
+        ({"text": "Dear all,\n{{ name }}"}, False),  # it may begin with a dot
+        ({"text": "{{ name }}"}, False),
+        ({"text": "Hello", "headers": [{"name": ".odd", "value": "x"}]}, False),
+        ({"text": "Zoë"}, False),  # not known
+    ],
+)
+@settings(deadline=None, max_examples=20)
+@given(note=hostile)
+@example(note=".")
+def test_what_is_said_to_be_dotless_needs_no_stuffing(
+    fields: dict[str, Any], expected: bool, note: str
+) -> None:
+    for row in (ROW, {"Name": note, "note": note}):
+        try:
+            envelope = compiled(**fields).render(7, EMAIL, row)
+        except MessageError:
+            continue
+        if envelope.is_dotless:
+            assert stuffed(envelope.content) == envelope.content
+    assert compiled(**fields).render(7, EMAIL, ROW).is_dotless is expected
