@@ -278,6 +278,8 @@ class CampaignRun:
             status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
             self.campaigns.set_status(self.id, status)
         record = self.campaigns.get(self._campaign.name)
+        if record.status is not CampaignStatus.READY:
+            self._rule_book.forget()
         return Report(
             campaign=record.name,
             read_rows=record.read_rows,

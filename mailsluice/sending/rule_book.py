@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from mailsluice.campaign import Throttle
-from mailsluice.outbox import Campaigns, Database, WarmUps, launched_shares
+from mailsluice.outbox import Campaigns, Database, Usages, WarmUps, launched_shares
 from mailsluice.pacing import Cap, Rules, limits, shared
 from mailsluice.smtp.connection import Connection
 
@@ -24,17 +24,26 @@ class RuleBook:
         A campaign's share below one message a window is one in a longer window: so its limit has to
         hold for all of it as well.
         """
-        campaign = f"campaign {self._campaign_id}"
         share = shared(self._throttle, self.shares()).get(connection.name, ())
         return {
             f"connection {connection.name}": Rules(limits(connection), self._caps(connection)),
-            campaign: Rules(limits(self._throttle)),
-            f"{campaign} {connection.name}": Rules(share),
+            self._key: Rules(limits(self._throttle)),
+            f"{self._key} {connection.name}": Rules(share),
         }
+
+    def forget(self) -> None:
+        """Nobody will send under the campaign's own limits any more."""
+        keys = [self._key, *(f"{self._key} {name}" for name in self.shares())]
+        with self._database.write() as transaction:
+            Usages(self._database).forget(transaction, keys)
 
     def shares(self) -> dict[str, Decimal]:
         """As they were at the launch: those that grow have grown since."""
         return launched_shares(Campaigns(self._database).routes(self._campaign_id))
+
+    @property
+    def _key(self) -> str:
+        return f"campaign {self._campaign_id}"
 
     def _caps(self, connection: Connection) -> tuple[Cap, ...]:
         """Those of a warm-up, for the days around this one by the database's clock."""

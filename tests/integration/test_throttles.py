@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from mailsluice.campaign import Campaign
 from mailsluice.outbox import Database
+from mailsluice.outbox.schema import usage
 from mailsluice.smtp.connection import Connection
 from mailsluice.warm_up import WarmUp
 from tests.integration.campaign_fixtures import (
@@ -46,6 +48,12 @@ def most_in_a_second(*servers: SmtpServer) -> int:
     return max(i + 1 - bisect_right(times, at - 1.0) for i, at in enumerate(times))
 
 
+def kept(sender: Sender) -> set[str]:
+    """The keys under which something is remembered."""
+    with sender.database.read() as connection:
+        return set(connection.execute(sa.select(usage.c.key)).scalars())
+
+
 def document(folder: Path, number: int, names: Iterable[str], **fields: Any) -> Campaign:
     if percentages := fields.pop("percent", None):
         routes = zip(names, percentages, strict=True)
@@ -72,6 +80,7 @@ async def test_a_campaigns_limit_is_shared_out_and_holds(
         used = {name: servers[name] for name in fields["names"]}
         await sender.send(planned, [connection(name, one) for name, one in used.items()])
         everybody_once(sender.ledger, used)
+    assert kept(sender) == set()  # nobody needs what a campaign that is over has used
     for name, most in shares.items():
         assert most_in_a_second(servers[name]) <= most
     assert most_in_a_second(*used.values()) <= total
@@ -87,6 +96,7 @@ async def test_what_a_connection_cannot_use_of_its_share_is_not_lent_to_others(
         await sender.send(
             planned, [connection("red", red, per_second=40), connection("green", green)]
         )
+    assert kept(sender) == {"connection red"}
     assert most_in_a_second(red) <= 40
     assert most_in_a_second(green) <= 30
 
