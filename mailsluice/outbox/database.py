@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ from mailsluice.errors import OutboxError
 _MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
 _BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper asks again
 _CONNECT_TIMEOUT_SECONDS = 5
+_WAL_RETRY_SECONDS = 0.02
 _POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
 
 
@@ -137,6 +140,20 @@ def _engine(url: str) -> sa.Engine:
     )
 
 
+def _use_wal(connection: Any) -> None:
+    """Wait for whoever makes the same new file: the busy time-out does not count for this one."""
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_RETRY_SECONDS)
+        else:
+            return
+
+
 def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise OutboxError("the state database must outlive the process: give SQLite a file")
@@ -150,13 +167,13 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.isolation_level = None  # transactions are ours, see `begin`
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_SECONDS * 1000}",
-            "journal_mode = WAL",
             "synchronous = FULL",  # a claim must survive the machine before the mail goes out
             "foreign_keys = ON",
             "cache_size = -16384",  # KiB, a connection: all goes on where it left off
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        _use_wal(connection)
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

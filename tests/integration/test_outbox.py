@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -416,3 +419,15 @@ def test_a_database_that_cannot_be_used_is_refused(url: str, complaint: str) -> 
     with pytest.raises(OutboxError, match=complaint) as caught:
         Database(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_new_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    maker = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    maker.execute("CREATE TABLE anything (column_)")
+    maker.execute("BEGIN EXCLUSIVE")
+    done = threading.Timer(0.3, maker.close)  # which rolls back
+    done.start()
+    with Database(f"sqlite:///{path}") as database:
+        assert sa.inspect(database.engine).has_table("recipients")
+    done.join()
