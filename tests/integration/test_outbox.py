@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from mailsluice.outbox import (
     Settled,
     Suppressions,
 )
+from mailsluice.outbox.database import _engine
 from mailsluice.outbox.schema import attempts, metadata, recipients, rejects
 from mailsluice.status import CampaignStatus, RecipientStatus
 
@@ -421,13 +422,17 @@ def test_a_database_that_cannot_be_used_is_refused(url: str, complaint: str) -> 
     assert "secret" not in str(caught.value)
 
 
-def test_a_new_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "new.db"
-    maker = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    maker.execute("CREATE TABLE anything (column_)")
-    maker.execute("BEGIN EXCLUSIVE")
-    done = threading.Timer(0.3, maker.close)  # which rolls back
-    done.start()
-    with Database(f"sqlite:///{path}") as database:
-        assert sa.inspect(database.engine).has_table("recipients")
-    done.join()
+def test_those_who_make_the_same_new_file_wait_for_each_other(tmp_path: Path) -> None:
+    """SQLite itself gives up at once where two of them set its journal mode."""
+    together = threading.Barrier(4)
+
+    def make(path: Path) -> None:
+        engine = _engine(f"sqlite:///{path}")
+        together.wait()
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS anything (column_)")
+        engine.dispose()
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(50):
+            list(threads.map(make, [tmp_path / f"{number}.db"] * 4))
