@@ -73,7 +73,7 @@ def test_shares_are_those_of_the_launch_whenever_the_campaign_goes_on(
     for day in (date(2026, 1, 19), date(2026, 2, 2)):
         run = Sender(database, tmp_path, day=day).prepare(document)
         try:
-            assert run._shares() == launched
+            assert run._rule_book.shares() == launched
             routes = run.campaigns.routes(run.id)
             assert [one.assigned for one in routes] == [300, 467, 233]
             assert [one.percent for one in routes] == ["30", "46.666667", "23.333333"]
