@@ -16,7 +16,7 @@ from benchmarks.throttled import RESERVE
 PLOT = results.ROOT / "docs" / "images" / "throttles-70-30.png"
 
 _WANTED_USE, _WANTED_CPU = 0.98, 0.01
-_UNITS = {1.0: "second", 60.0: "minute", 3_600.0: "hour", 86_400.0: "day"}
+_UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
 _GROUPS = {
     "near": "real campaigns, loopback",
     "killed": "a killed campaign, gone on with",
@@ -55,7 +55,7 @@ def tables(section: dict[str, Any]) -> str:
         if one["group"] == "simulated":
             what += " (simulated)"
         for bound in one["bounds"]:
-            limit = f"{bound['limit']:,} a {_UNITS[bound['window_seconds']]}"
+            limit = f"{bound['limit']:,} {_UNITS[bound['window_seconds']]}"
             use = "" if bound["use"] is None else f"{bound['use']:.1%}"
             rows.append([what, bound["where"], limit, f"{bound['most']:,}", use])
             what = ""

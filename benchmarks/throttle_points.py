@@ -51,7 +51,7 @@ def _at(where: str) -> tuple[str, ...]:
 
 
 def _title(how: str, count: int, unit: str) -> str:
-    return f"{how}, {count:,} a {unit}"
+    return f"{how}, {count:,} {'an' if unit == 'hour' else 'a'} {unit}"
 
 
 def _single(count: int, messages: int, **fields: str) -> Point:
