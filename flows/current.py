@@ -22,6 +22,8 @@ class Current:
     connections: dict[str, Connection]
     slots: dict[str, SessionSlots]
     stop_request: StopRequest
+    longest_wait_seconds: float
+    """With longer to wait for the next mail, this run ends and comes back."""
     begun: dict[str, asyncio.Event] = field(default_factory=dict)
     """Set by the subflow of each connection as soon as it runs."""
 

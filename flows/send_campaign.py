@@ -31,7 +31,7 @@ from flows.stopping import (
     stop_on_request,
     wait_for_server,
 )
-from flows.waiting import come_back, left_when_idle
+from flows.waiting import come_back, left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
@@ -72,6 +72,7 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
 
 
 async def _send(document: Campaign) -> State[Any]:
+    longest_wait = wait_seconds()
     connections = await load_connections(route.connection for route in document.routes)
     connect = await database_engines(document)
     database = await asyncio.to_thread(Database)
@@ -89,7 +90,7 @@ async def _send(document: Campaign) -> State[Any]:
             names = [one.connection for one in routes]
             connections |= await load_connections(one for one in names if one not in connections)
             async with session_slots(connections.values(), run, get_run_logger()) as slots:
-                shared = Current(run, message, connections, slots, request)
+                shared = Current(run, message, connections, slots, request, longest_wait)
                 current.set(shared)
                 async with watch_connections(shared, get_run_logger()):
                     await _send_all(document, names, shared)
@@ -159,7 +160,7 @@ async def _send_all(document: Campaign, connections: list[str], shared: Current)
 
 async def _send_over(document: Campaign, names: list[str], shared: Current) -> None:
     sending = [await _begun(document.name, name, shared) for name in names]
-    async with left_when_idle(shared.run, shared.stop_request):
+    async with left_when_idle(shared.run, shared.stop_request, shared.longest_wait_seconds):
         ends = await asyncio.gather(*sending, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
         if isinstance(end, Pause):  # Prefect has seen the Suspend as well

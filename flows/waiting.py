@@ -16,6 +16,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Scheduled
 
 from flows.stopping import Reason, StopRequest
+from mailsluice.errors import CampaignError
 from mailsluice.sending import CampaignRun
 
 _LOOK_SECONDS = 1.0
@@ -23,20 +24,31 @@ _DEFAULT_WAIT_SECONDS = 300.0
 
 
 def wait_seconds() -> float:
-    """How long a run waits in its process: MAILSLUICE_WAIT_SECONDS, by default 300."""
-    return float(os.environ.get("MAILSLUICE_WAIT_SECONDS") or _DEFAULT_WAIT_SECONDS)
+    """How long a run waits in its process: MAILSLUICE_WAIT_SECONDS, by default 300.
+
+    Raises CampaignError where that is no number.
+    """
+    given = os.environ.get("MAILSLUICE_WAIT_SECONDS") or _DEFAULT_WAIT_SECONDS
+    try:
+        return float(given)
+    except ValueError:
+        raise CampaignError(
+            f"MAILSLUICE_WAIT_SECONDS is {given!r}: write a number of seconds, such as 300"
+        ) from None
 
 
 @asynccontextmanager
-async def left_when_idle(run: CampaignRun, request: StopRequest) -> AsyncIterator[None]:
-    """Within, the run is stopped when no connection has anything to do for long.
+async def left_when_idle(
+    run: CampaignRun, request: StopRequest, longest_seconds: float
+) -> AsyncIterator[None]:
+    """Within, the run is stopped when no connection has anything to do for so long.
 
     A run without a deployment is nobody's to start again: it waits.
     """
     if deployment.get_id() is None:
         yield
         return
-    watching = asyncio.ensure_future(_watch(run, request))
+    watching = asyncio.ensure_future(_watch(run, request, longest_seconds))
     try:
         yield
     finally:
@@ -44,12 +56,11 @@ async def left_when_idle(run: CampaignRun, request: StopRequest) -> AsyncIterato
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(run: CampaignRun, request: StopRequest) -> None:
-    longest = wait_seconds()
+async def _watch(run: CampaignRun, request: StopRequest, longest_seconds: float) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         seconds = await run.next_in()
-        if longest < seconds < math.inf:
+        if longest_seconds < seconds < math.inf:
             when = datetime.now(UTC) + timedelta(seconds=seconds)
             request.make(Reason.WAITING, Scheduled(scheduled_time=when))
             return

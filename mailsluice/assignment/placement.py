@@ -35,6 +35,8 @@ class Placement:
     """The campaign's, in the order of its routes; then those that only take over."""
     percents: tuple[Decimal, ...] | None
     """The routes' shares on the day of the launch, in percentage mode."""
+    shares: Mapping[str, Decimal]
+    """The same as fractions, in every mode; nothing for those that only take over."""
     warmings: tuple[Warming, ...] = ()
 
     @property
@@ -42,13 +44,6 @@ class Placement:
         """Recipients that were given to each connection, before any went elsewhere."""
         extra = len(self.connections) - len(self.assignment.quotas)
         return dict(zip(self.connections, (*self.assignment.quotas, *[0] * extra), strict=True))
-
-    @property
-    def shares(self) -> dict[str, Decimal]:
-        """Each connection's share, as a fraction; nothing for those that only take over."""
-        routes = len(self.assignment.quotas)
-        percents = self.percents or [Decimal(100) / routes] * routes
-        return {name: one / 100 for name, one in zip(self.connections, percents, strict=False)}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -118,5 +113,6 @@ def place(
         assignment,
         tuple(dict.fromkeys([*names, *spilled_to])),
         tuple(percents) if percents else None,
+        campaign.shares(day),
         tuple(warmings),
     )

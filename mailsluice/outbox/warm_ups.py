@@ -134,6 +134,18 @@ class WarmUps:
         days = [{**same, **held_back, "day": day, "cap": cap} for day, cap in one.caps.items()]
         transaction.execute(sa.insert(warm_up_days), days)
 
+    def held_back_days(self, connection: str, today: date) -> int:
+        """How far behind its plan the cap is today, as the launches up to now have decided."""
+        days = warm_up_days.c
+        query = (
+            sa.select(days.held_back_days)
+            .where(days.connection == connection, days.day <= today)
+            .order_by(days.day.desc())
+            .limit(1)
+        )
+        with self._database.read() as reader:
+            return int(reader.execute(query).scalar_one_or_none() or 0)
+
     def of_campaign(self, campaign_id: int) -> list[WarmUpDay]:
         """What a campaign has planned, by connection and day."""
         plans, days = warm_up_plans.c, warm_up_days.c

@@ -17,9 +17,13 @@ Within that bound starts are spaced evenly. The clock is an argument, in seconds
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from mailsluice.pacing.limits import Limit, Rules
 
@@ -43,6 +47,11 @@ class Usage:
     """By window length: {cell: replies}; a cell is a step of the time since the epoch."""
     capped: dict[float, int] = field(default_factory=dict)
     """By a cap's start: replies since."""
+
+    @property
+    def open_starts(self) -> int:
+        """Of all holders."""
+        return sum(number for number, _ in self.open.values())
 
     def report(
         self, holder: str, open_: int, until: float, replies: Iterable[float], rules: Rules
@@ -73,16 +82,18 @@ class Usage:
         ends = {cap.start for cap in rules.caps if cap.end > now}
         self.capped = {start: n for start, n in self.capped.items() if start in ends}
 
-    def _count(self, times: Iterable[float], rules: Rules) -> None:
-        windows = {*self.replied, *(limit.window_seconds for limit in rules.limits)}
-        tables = [(window / _CELLS, self.replied.setdefault(window, {})) for window in windows]
-        for time in times:
-            for step, cells in tables:
-                cell = int(time // step)
-                cells[cell] = cells.get(cell, 0) + 1
-            for cap in rules.caps:
-                if cap.start <= time < cap.end:
-                    self.capped[cap.start] = self.capped.get(cap.start, 0) + 1
+    def _count(self, times: Sequence[float], rules: Rules) -> None:
+        if not times:
+            return
+        moments = np.asarray(times, np.float64)
+        for window in {*self.replied, *(limit.window_seconds for limit in rules.limits)}:
+            table = self.replied.setdefault(window, {})
+            cells = (moments // (window / _CELLS)).astype(np.int64)
+            for cell, number in Counter(cells.tolist()).items():
+                table[cell] = table.get(cell, 0) + number
+        for cap in rules.caps:
+            within = int(np.count_nonzero((moments >= cap.start) & (moments < cap.end)))
+            self.capped[cap.start] = self.capped.get(cap.start, 0) + within
 
     def to_json(self) -> dict[str, Any]:
         """As values that JSON can hold."""
@@ -112,81 +123,59 @@ def give_out(
     Returns their moments, in order, and when one more is possible (infinity: not before a reply).
     The usages count them as spaced; the caller reports them as open.
     """
-    queues = [_Queue(usage, rules, now) for usage, rules in shared]
-    starts: list[float] = []
-    while True:
-        at = _settled(queues, now)
-        if at > horizon or len(starts) == most:
-            return starts, at
-        for queue in queues:
-            queue.take()
-        starts.append(at)
+    for usage, rules in shared:
+        usage.next_at = _caught_up(usage, rules, now)
+        if gap := _gap(rules):  # more would be beyond the horizon
+            most = min(most, max(0, int((horizon - usage.next_at) / gap) + 1))
+    at = np.full(most + 1, now)
+    for usage, rules in shared:
+        np.maximum(at, usage.next_at + np.arange(len(at)) * _gap(rules), out=at)
+        for limit in rules.limits:
+            np.maximum(at, _room_at(usage, limit, len(at)), out=at)
+    _wait_for_caps(at, shared)
+    number = min(most, int(np.searchsorted(at, horizon, side="right")))
+    for usage, rules in shared:
+        usage.next_at += number * _gap(rules)
+    return at[:number].tolist(), float(at[number])
 
 
-def _settled(queues: Sequence[_Queue], at: float) -> float:
-    """The first moment at which all of them allow one more start."""
-    while True:
-        later = max((queue.ready_at(at) for queue in queues), default=at)
-        if later == at:
-            return at
-        at = later
+def _caught_up(usage: Usage, rules: Rules, now: float) -> float:
+    """The even spacing's next start, for somebody who may be late.
+
+    One gap late at least: who had to wait for another limit's spacing is not.
+    """
+    if usage.next_at == -math.inf:
+        return now
+    shortest = min((one.window_seconds for one in rules.limits), default=math.inf)
+    late = max(_gap(rules), min(_CATCH_UP_SECONDS, 0.02 * shortest))
+    return max(usage.next_at, now - late)
 
 
-class _Queue:
-    """One usage while starts are given out."""
+def _room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
+    """By how many are given out before it (number,): when the window has room for one more.
 
-    __slots__ = ("_caps", "_gap", "_open", "_usage", "_windows")
-
-    def __init__(self, usage: Usage, rules: Rules, now: float) -> None:
-        self._usage = usage
-        self._open = sum(open_ for open_, _ in usage.open.values())
-        self._windows = [
-            _Window(one, usage.replied.get(one.window_seconds, {})) for one in rules.limits
-        ]
-        self._caps = [(cap, usage.capped.get(cap.start, 0)) for cap in rules.caps]
-        self._gap = _gap(rules)
-        shortest = min((one.window_seconds for one in rules.limits), default=math.inf)
-        # One gap at least: who had to wait for another limit's spacing is not late.
-        late = max(self._gap, min(_CATCH_UP_SECONDS, 0.02 * shortest))
-        usage.next_at = now if usage.next_at == -math.inf else max(usage.next_at, now - late)
-
-    def ready_at(self, at: float) -> float:
-        """The earliest moment, `at` or later, for one more start."""
-        at = max(at, self._usage.next_at)
-        for window in self._windows:
-            at = max(at, window.ready_at(self._open))
-        for cap, used in self._caps:
-            if cap.start <= at < cap.end and used + self._open >= cap.count:
-                at = cap.end
-        return at
-
-    def take(self) -> None:
-        self._open += 1
-        self._usage.next_at += self._gap
+    Minus infinity: it has; infinity: not before a reply.
+    """
+    cells = sorted(usage.replied.get(limit.window_seconds, {}).items())
+    cell, replies = np.array(cells, np.int64).reshape(-1, 2).T
+    left_at = (cell + 1) * (limit.window_seconds / _CELLS) + _span(limit.window_seconds)
+    left = np.cumsum(replies)
+    before = usage.open_starts + int(replies.sum())
+    have_to_leave = before + np.arange(number) - (limit.count - 1)
+    at = np.append(left_at, math.inf)[np.searchsorted(left, have_to_leave)]
+    return np.where(have_to_leave > 0, at, -math.inf)
 
 
-class _Window:
-    """The replies in the trailing window of one limit; they only ever leave it."""
-
-    __slots__ = ("_cells", "_left_at", "_limit", "_replied", "_span", "_step")
-
-    def __init__(self, limit: Limit, cells: Mapping[int, int]) -> None:
-        self._limit = limit.count
-        self._span = _span(limit.window_seconds)
-        self._step = limit.window_seconds / _CELLS
-        self._cells = sorted(cells.items(), reverse=True)
-        self._replied = sum(cells.values())
-        self._left_at = -math.inf
-
-    def ready_at(self, open_: int) -> float:
-        """When, with so many open, there is room for one more; infinity: not before a reply."""
-        while open_ + self._replied >= self._limit:
-            if not self._cells:
-                return math.inf
-            cell, count = self._cells.pop()
-            self._replied -= count
-            self._left_at = (cell + 1) * self._step + self._span
-        return self._left_at
+def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:
+    """Put off what a cap has no room for until it ends, in place."""
+    caps = [
+        (cap, cap.count - usage.capped.get(cap.start, 0) - usage.open_starts)
+        for usage, rules in shared
+        for cap in rules.caps
+    ]
+    for cap, room in sorted(caps, key=lambda one: one[0].start):
+        beyond = at[max(room, 0) :]
+        beyond[(beyond >= cap.start) & (beyond < cap.end)] = cap.end
 
 
 def _gap(rules: Rules) -> float:

@@ -47,11 +47,10 @@ class RuleBook:
 
     def _caps(self, connection: Connection) -> tuple[Cap, ...]:
         """Those of a warm-up, for the days around this one by the database's clock."""
-        if connection.warm_up.start is None:
+        warm_up = connection.warm_up
+        if warm_up.start is None:
             return ()
         moment = self._database.moment()
-        warm_ups = {connection.name: connection.warm_up}
-        with self._database.read() as reader:
-            found = WarmUps(self._database).states(reader, self._campaign_id, warm_ups, moment)
-        state = found.get(connection.name)
-        return state.warm_up.caps_around(moment, state.held_back_days) if state else ()
+        today = warm_up.today(moment)
+        held_back = WarmUps(self._database).held_back_days(connection.name, today)
+        return warm_up.caps_around(moment, held_back)

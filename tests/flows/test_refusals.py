@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flows.send_campaign import send_campaign
+from mailsluice.errors import CampaignError
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.integration.smtp_fixtures import Certificates
@@ -92,6 +93,15 @@ async def test_other_content_under_the_same_name_is_refused_naming_what_differs(
                 },
             )
         )
+
+
+async def test_a_time_to_wait_that_is_no_number_is_refused(
+    tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILSLUICE_WAIT_SECONDS", "5m")
+    with pytest.raises(CampaignError, match="MAILSLUICE_WAIT_SECONDS is '5m': write a number"):
+        await send_campaign(campaign(tmp_path))
+    assert not any(server.received for server in servers.values())
 
 
 async def test_an_unreachable_server_is_named(tmp_path: Path, servers: Servers) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from mailsluice import launch, ledger
 from mailsluice.assignment import Placement
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, Throttle
 from mailsluice.errors import CampaignError
 from mailsluice.outbox import (
     Campaigns,
@@ -27,6 +27,8 @@ from mailsluice.outbox import (
 )
 from mailsluice.outbox.schema import recipients, warm_up_days, warm_up_plans
 from mailsluice.sending.campaign_run import RouteResult
+from mailsluice.sending.rule_book import RuleBook
+from mailsluice.smtp.connection import Connection
 from mailsluice.status import CampaignStatus, RecipientStatus
 from mailsluice.warm_up import WarmUp
 from tests.integration.campaign_fixtures import Sender, campaign, people
@@ -246,6 +248,25 @@ def test_after_a_day_in_trouble_the_cap_does_not_grow(database: AtNoon, launches
         (MONDAY, 100, 0, 100, 11),
         (MONDAY + DAY, 100, 1, None, None),
     ]
+
+
+def test_the_wire_has_the_cap_that_the_launches_have_decided(
+    database: AtNoon, launches: Launches
+) -> None:
+    """And looks no outcomes up for it: a running campaign asks every few seconds."""
+    new = Connection("new", "127.0.0.1", 25, warm_up=launches.warm_ups["new"])
+
+    def caps(campaign_id: int) -> list[int]:
+        rules = RuleBook(database, campaign_id, Throttle()).rules(new)["connection new"]
+        return [cap.count for cap in rules.caps]
+
+    first, _ = launches("first", 100)
+    assert caps(first) == [100, 150]  # today's and tomorrow's
+    launches.send(first, deferred=11)
+    database.today += DAY
+    assert caps(first) == [100, 150, 225]
+    launches("second", 400)
+    assert caps(first) == [100, 100, 150]  # yesterday's trouble holds it back
 
 
 def test_a_day_below_the_threshold_is_no_trouble(database: AtNoon, launches: Launches) -> None:

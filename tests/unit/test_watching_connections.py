@@ -67,6 +67,7 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> Blocks:
 @pytest.fixture
 def current() -> Current:
     fields: Any = {"run": Run(), "slots": {"red": Slots(), "green": Slots()}}
+    fields["longest_wait_seconds"] = 300.0
     message = stop_request = cast("Any", None)
     connections = {"red": RED, "green": GREEN}
     return Current(message=message, stop_request=stop_request, connections=connections, **fields)
