@@ -10,7 +10,13 @@ from decimal import Decimal
 from mailsluice.plan.estimate import HORIZON
 
 ASSUMED_PER_SESSION = 10
-"""Messages a second and session, where no limit says less."""
+"""Messages a second and session, where there is no limit."""
+_UNITS = (
+    ("days", timedelta(days=1)),
+    ("hours", timedelta(hours=1)),
+    ("minutes", timedelta(minutes=1)),
+    ("seconds", timedelta(seconds=1)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,9 @@ class ConnectionPlan:
         """How long it takes, in words."""
         if self.ends_at is None:
             return f"more than {HORIZON.days // 365} years"
-        minutes = (self.ends_at - self.starts_at) / timedelta(minutes=1)
-        return f"{minutes / 1_440:.1f} days" if minutes >= 1_440 else f"{minutes / 60:.1f} hours"
+        taken = self.ends_at - self.starts_at
+        unit, length = next((one for one in _UNITS if taken >= one[1]), _UNITS[-1])
+        return f"{taken / length:.1f} {unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class Plan:
             f"Assignment digest: `{self.digest}`",
             "",
             "Nothing was sent and nothing stored. Times are estimates, in UTC: messages evenly"
-            f" spaced, {ASSUMED_PER_SESSION} a second and session where no limit says less,"
+            f" spaced, {ASSUMED_PER_SESSION} a second and session where there is no limit,"
             " nothing deferred, no other campaign under the same limits.",
         ]
         return "\n".join(lines) + "\n"

@@ -86,7 +86,7 @@ def _bounds(campaign: Campaign, placement: Placement, connection: Connection) ->
         found += [Bound(one, "its share of the campaign's") for one in part]
     else:
         found += [Bound(one, "the campaign's") for one in limits(campaign.throttle)]
-    return [*found, Bound(speed, "assumed")]
+    return found or [Bound(speed, "assumed")]
 
 
 def _warnings(

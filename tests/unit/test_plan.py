@@ -142,7 +142,29 @@ def test_where_nothing_binds_a_speed_is_assumed_and_said() -> None:
         "200 a second (assumed)",
         "40 a second (assumed)",
     ]
-    assert "10 a second and session where no limit says less" in found.markdown()
+    assert "10 a second and session where there is no limit" in found.markdown()
+
+
+def test_a_limit_binds_however_high_it_is() -> None:
+    found = planned(two(throttle={"per_second": 1_000}), [connection("a"), connection("b")])
+    assert [one.binding for one in found.connections] == [
+        "700 a second (its share of the campaign's)",
+        "300 a second (its share of the campaign's)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "lasts"),
+    [
+        ({"per_second": 1_000}, "10.0 seconds"),
+        ({"per_minute": 1_000}, "10.0 minutes"),
+        ({"per_hour": 1_000}, "10.0 hours"),
+        ({"per_day": 1_000}, "10.0 days"),
+    ],
+)
+def test_how_long_it_takes_is_told_in_a_fitting_unit(limit: dict[str, int], lasts: str) -> None:
+    single = campaign(routes=[{"connection": "a"}])
+    assert planned(single, [connection("a", **limit)]).connections[0].lasts == lasts
 
 
 def test_a_day_limit_that_makes_it_last_nine_days_is_named() -> None:
