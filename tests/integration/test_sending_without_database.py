@@ -47,6 +47,25 @@ def sender(database: Database, tmp_path: Path) -> Sender:
     return Sender(database, tmp_path)
 
 
+class Disk:
+    """While it is full no outcome can be written."""
+
+    is_full = False
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    found, settle = Disk(), Outbox.settle
+
+    def write(outbox: Outbox, *arguments: Any) -> None:
+        if found.is_full:
+            raise OperationalError("UPDATE", None, Exception("database or disk is full"))
+        settle(outbox, *arguments)
+
+    monkeypatch.setattr(Outbox, "settle", write)
+    return found
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another thread brings about."""
     while not condition():  # noqa: ASYNC110
@@ -207,47 +226,27 @@ async def test_postgresql_restarts(tmp_path: Path) -> None:
 
 
 async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(
-    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sender: Sender, tmp_path: Path, disk: Disk
 ) -> None:
-    """A full disk, say."""
-    full = False
-    settle = Outbox.settle
-
-    def fill(outbox: Outbox, *arguments: Any) -> None:
-        if full:
-            raise OperationalError("UPDATE", None, Exception("database or disk is full"))
-        settle(outbox, *arguments)
-
-    monkeypatch.setattr(Outbox, "settle", fill)
     document = campaign(tmp_path, people(4_000))
     with SmtpServer(UNHURRIED) as server:
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def trouble() -> None:
-            nonlocal full
             await until(lambda: len(server.received) > 50)
-            full = True
+            disk.is_full = True
             await until(lambda: is_away(run))
             await nothing_new_goes_out(run, server, 4_000)
-            full = False
+            disk.is_full = False
 
         await send(sender, run, document, connection("red", server), trouble)
         everybody_once(sender.ledger, {"red": server})
 
 
 async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
-    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sender: Sender, tmp_path: Path, disk: Disk
 ) -> None:
     """It ends with an error; the next one on this machine knows from the journal what went out."""
-    full = False
-    settle = Outbox.settle
-
-    def fill(outbox: Outbox, *arguments: Any) -> None:
-        if full:
-            raise OperationalError("UPDATE", None, Exception("database or disk is full"))
-        settle(outbox, *arguments)
-
-    monkeypatch.setattr(Outbox, "settle", fill)
     document = campaign(tmp_path, people(4_000))
     with SmtpServer(UNHURRIED) as server:
         target = connection("red", server)
@@ -255,7 +254,7 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
         message = launch.compiled(document, run.outbox.columns())
         sending = asyncio.ensure_future(run.send(target, message))
         await until(lambda: len(server.received) > 50)
-        full = True
+        disk.is_full = True
         await until(lambda: is_away(run))
         before = time.monotonic()
         run.stop()
@@ -263,7 +262,7 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
             await sending
         await run.close()
         assert time.monotonic() - before < 8
-        full = False
+        disk.is_full = False
         assert sender.ledger.states()["sending"] > 0
         await sender.send(document, [target])
         everybody_once(sender.ledger, {"red": server})

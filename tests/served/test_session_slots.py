@@ -49,14 +49,19 @@ def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
     assert "limit smtp-red is deactivated" in log
 
 
+def kill_a_campaign_with_two_sessions(prefect: Prefect, start: Start, smtp: SmtpServer) -> None:
+    """Which are all that its connection may have."""
+    prefect.connect(smtp, max_sessions=2)
+    killed = start("killed", 10_000, throttle={"per_second": 60})
+    until(lambda: smtp.open, lambda seen: seen == 2)
+    until(prefect.taken, lambda taken: taken == 2)
+    killed.kill()
+    killed.wait()
+
+
 def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> None:
     with SmtpServer() as smtp:
-        prefect.connect(smtp, max_sessions=2)
-        killed = start("killed", 10_000, throttle={"per_second": 60})
-        until(lambda: smtp.open, lambda seen: seen == 2)
-        until(prefect.taken, lambda taken: taken == 2)
-        killed.kill()
-        killed.wait()
+        kill_a_campaign_with_two_sessions(prefect, start, smtp)
         elsewhere = start("elsewhere", 50, machine="two")
         until(elsewhere.stdout.readline, lambda line: "waits for a session" in line)
         assert prefect.taken() == 2
@@ -70,12 +75,7 @@ def test_slots_of_a_killed_process_come_back_at_once_on_its_machine(
     prefect: Prefect, start: Start
 ) -> None:
     with SmtpServer() as smtp:
-        prefect.connect(smtp, max_sessions=2)
-        killed = start("killed", 10_000, throttle={"per_second": 60})
-        until(lambda: smtp.open, lambda seen: seen == 2)
-        until(prefect.taken, lambda taken: taken == 2)
-        killed.kill()
-        killed.wait()
+        kill_a_campaign_with_two_sessions(prefect, start, smtp)
         state, log = end_of(start("next", 50))
         assert state == "COMPLETED 50 of 50 sent"
         assert "waits for a session" not in log
