@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mailsluice.markdown import cell, section, table
 from mailsluice.status import OPEN, RecipientStatus
 from mailsluice.warm_up import WarmUpDay
 
@@ -88,39 +89,29 @@ class Report:
         head = ["connection", "assigned", "share", *(one.value for one in self._shown()), "rate/s"]
         rows = [self._row(route) for route in self.routes]
         rows.append(self._total())
-        lines = [
-            f"# {_cell(self.campaign)}",
-            "",
-            f"**{self.summary()}**",
-            "",
-            _line(head),
-            _line(["---", *["---:"] * (len(head) - 1)]),
-            *(_line(row) for row in rows),
-            "",
-            "## Audience",
-            "",
-            _line(["rows read", "accepted", *self.rejected]),
-            _line(["---:"] * (2 + len(self.rejected))),
-            _line(
-                [f"{n:,}" for n in (self.read_rows, self.accepted, *self.rejected.values())],
-            ),
-        ]
+        lines = [f"# {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
+        lines += table(head, rows)
+        counts = (self.read_rows, self.accepted, *self.rejected.values())
+        lines += ["## Audience", ""]
+        lines += table(
+            ["rows read", "accepted", *self.rejected], [[f"{n:,}" for n in counts]], words=0
+        )
         if self.warm_ups:
-            lines += [
-                "",
-                "## Warm-up",
-                "",
-                _line(["connection", "day", "planned", "cap", "held back"]),
-            ]
-            lines += [_line(["---", "---", "---:", "---:", "---:"]), *map(_warm_up, self.warm_ups)]
+            lines += ["## Warm-up", ""]
+            lines += table(
+                ["connection", "day", "planned", "cap", "held back"],
+                [_warm_up(one) for one in self.warm_ups],
+                words=2,
+            )
         if self.digest:
-            lines += ["", f"Assignment digest: `{self.digest}`"]
-        if self.down:
-            lines += ["", "## Connections that are down", ""]
-            lines += [f"- **{_cell(name)}**: {_cell(why)}" for name, why in self.down.items()]
+            lines += [f"Assignment digest: `{self.digest}`", ""]
+        lines += section(
+            "Connections that are down",
+            [f"- **{cell(name)}**: {cell(why)}" for name, why in self.down.items()],
+        )
         if self.open:
-            lines += ["", f"{self.open:,} recipients still wait: retry this run to go on."]
-        return "\n".join(lines) + "\n"
+            lines += [f"{self.open:,} recipients still wait: retry this run to go on.", ""]
+        return "\n".join(lines)
 
     def _shown(self) -> list[RecipientStatus]:
         """The states worth a column: the usual ones, and those somebody is in."""
@@ -130,22 +121,14 @@ class Report:
         share = f"{route.planned / self.accepted:.2%}" if self.accepted else ""
         rate = f"{route.per_second:,.1f}" if route.per_second else ""
         states = [f"{route.by_status.get(one, 0):,}" for one in self._shown()]
-        return [_cell(route.connection), f"{route.planned:,}", share, *states, rate]
+        return [cell(route.connection), f"{route.planned:,}", share, *states, rate]
 
     def _total(self) -> list[str]:
         planned = sum(route.planned for route in self.routes)
         return ["**all**", f"{planned:,}", "", *(f"{self.of(one):,}" for one in self._shown()), ""]
 
 
-def _warm_up(one: WarmUpDay) -> str:
+def _warm_up(one: WarmUpDay) -> list[str]:
     cap = "none" if one.cap is None else f"{one.cap:,}"
     held_back = f"{one.held_back_days} days" if one.held_back_days else ""
-    return _line([_cell(one.connection), str(one.day), f"{one.planned:,}", cap, held_back])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return [cell(one.connection), str(one.day), f"{one.planned:,}", cap, held_back]

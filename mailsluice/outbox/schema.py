@@ -163,3 +163,22 @@ suppressions = Table(
     Column("created_at", Double, nullable=False),
 )
 """Addresses that get no mail, whatever campaign."""
+
+bounces = Table(
+    "bounces",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),  # of the report: the same one counts once
+    Column("email", Text, nullable=False, index=True),  # normalised
+    Column("kind", Text, nullable=False),  # hard, soft, complaint
+    Column("status", Text, nullable=False),  # enhanced status such as 5.1.1, or empty (RFC 3463)
+    Column("detail", Text, nullable=False),  # what the server said
+    Column("source", Text, nullable=False),  # the SMTP dialogue, or the mailbox it came back to
+    Column("at", Double, nullable=False),
+    # The mail that it is about, as far as it is known.
+    Column("connection", Text),
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="SET NULL")),
+    Column("recipient_id", BigInteger),
+    Index("ix_bounces_campaign_id_connection", "campaign_id", "connection"),
+)
+"""Mail that came back, or was refused for good, and complaints."""

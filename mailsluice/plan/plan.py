@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from mailsluice.markdown import cell, section, table
 from mailsluice.plan.estimate import HORIZON
 
 ASSUMED_PER_SESSION = 10
@@ -75,17 +76,19 @@ class Plan:
 
     def markdown(self) -> str:
         """The page an operator reads: no addresses."""
-        lines = [f"# Plan: {_cell(self.campaign)}", "", f"**{self.summary()}**", ""]
-        lines += _section("Mind", [f"- {_cell(one)}" for one in self.warnings])
-        lines += _table(
+        lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
+        lines += section("Mind", [f"- {cell(one)}" for one in self.warnings])
+        lines += table(
             ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
             [_row(one) for one in self.connections],
         )
-        lines += _section("Warm-up", [f"- {_cell(one)}" for one in self.warm_ups])
+        lines += section("Warm-up", [f"- {cell(one)}" for one in self.warm_ups])
         counts = (self.read_rows, self.accepted, *self.rejected.values())
         lines += ["## Audience", ""]
-        lines += _table(
-            ["rows read", "accepted", *self.rejected], [[f"{number:,}" for number in counts]]
+        lines += table(
+            ["rows read", "accepted", *self.rejected],
+            [[f"{number:,}" for number in counts]],
+            words=0,
         )
         lines += [
             f"Assignment digest: `{self.digest}`",
@@ -99,28 +102,15 @@ class Plan:
 
 def _row(one: ConnectionPlan) -> list[str]:
     return [
-        _cell(one.connection),
+        cell(one.connection),
         "" if one.percent is None else f"{one.percent} %",
         f"{one.assigned:,}",
         f"{one.count:,}",
-        _cell(one.binding),
+        cell(one.binding),
         moment_text(one.ends_at) if one.ends_at else "",
         one.lasts,
     ]
 
 
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"## {title}", "", *lines, ""] if lines else []
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    marks = ["---", *["---:"] * (len(head) - 1)]
-    return [*(f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)), ""]
-
-
 def moment_text(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
