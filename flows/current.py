@@ -24,6 +24,8 @@ class Current:
     stop_request: StopRequest
     longest_wait_seconds: float
     """With longer to wait for the next mail, this run ends and comes back."""
+    waiting: dict[str, int] = field(default_factory=dict)
+    """How many recipients each connection has to send to."""
     begun: dict[str, asyncio.Event] = field(default_factory=dict)
     """Set by the subflow of each connection as soon as it runs."""
 

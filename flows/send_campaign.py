@@ -21,6 +21,7 @@ from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.current import Current, current
 from flows.document import database_engines, dated, scheduled_day
+from flows.progress import Keeper, progress_shown
 from flows.send_connection import send_connection
 from flows.session_slots import session_slots
 from flows.stopping import (
@@ -92,12 +93,15 @@ async def _send(document: Campaign) -> State[Any]:
             async with session_slots(connections.values(), run, get_run_logger()) as slots:
                 shared = Current(run, message, connections, slots, request, longest_wait)
                 current.set(shared)
-                async with watch_connections(shared, get_run_logger()):
+                async with (
+                    watch_connections(shared, get_run_logger()),
+                    progress_shown(run, document.sending_window) as keeper,
+                ):
                     await _send_all(document, names, shared)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(flow_run_id, request)
-            return await _concluded(run, request, database)
+            return await _concluded(run, request, database, keeper)
     finally:
         await asyncio.to_thread(database.close)
 
@@ -159,6 +163,8 @@ async def _send_all(document: Campaign, connections: list[str], shared: Current)
 
 
 async def _send_over(document: Campaign, names: list[str], shared: Current) -> None:
+    standings = (await shared.run.progress()).standings
+    shared.waiting.update({one.connection: one.tally.left for one in standings})
     sending = [await _begun(document.name, name, shared) for name in names]
     async with left_when_idle(shared.run, shared.stop_request, shared.longest_wait_seconds):
         ends = await asyncio.gather(*sending, return_exceptions=True)
@@ -209,13 +215,16 @@ async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Tas
     return sending
 
 
-async def _concluded(run: CampaignRun, request: StopRequest, database: Database) -> State[Any]:
+async def _concluded(
+    run: CampaignRun, request: StopRequest, database: Database, keeper: Keeper
+) -> State[Any]:
     """The state this run ends in, after its report."""
     if request.reason is Reason.CANCELLED:
         await asyncio.to_thread(run.cancel)
     report = await asyncio.to_thread(run.report)
     verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
+    await keeper.conclude(report, request.reason)
     if request.reason is Reason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(UUID(flow_run.get_id()), request.reason)

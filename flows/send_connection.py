@@ -6,13 +6,21 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.current import current
 from flows.stopping import wait_for_server
 
 
-@flow(name="send-connection", flow_run_name="{campaign}: {connection}", persist_result=False)
+def _run_name() -> str:
+    parameters = flow_run.get_parameters()
+    campaign, connection = parameters["campaign"], parameters["connection"]
+    recipients = current.get().waiting.get(connection, 0)
+    return f"Send over {connection}: {recipients:,} recipients of {campaign}"
+
+
+@flow(name="send-connection", flow_run_name=_run_name, persist_result=False)
 async def send_connection(campaign: str, connection: str) -> State[Any]:  # noqa: ARG001 in its name
     """Send to the recipients that a campaign assigned to one connection.
 

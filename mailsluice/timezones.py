@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator
 
+_NEAR_SECONDS = 120.0
+
 
 def _known(name: str) -> str:
     try:
@@ -30,3 +32,15 @@ Timezone = Annotated[str, AfterValidator(_known)]
 def start_of_day(day: date, timezone: str) -> datetime:
     """The moment (UTC) at which a calendar day begins there."""
     return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)
+
+
+def shown(moment: datetime, now: datetime, timezone: str = "UTC") -> str:
+    """An aware moment as a clock there shows it: with seconds where it is near, with the day where
+    it is not today.
+    """
+    zone = ZoneInfo(timezone)
+    there, today = moment.astimezone(zone), now.astimezone(zone).date()
+    days = (there.date() - today).days
+    day = "" if not days else "%a " if 0 < days < 7 else "%Y-%m-%d "
+    is_near = abs((moment - now).total_seconds()) < _NEAR_SECONDS
+    return f"{there:{day}{'%H:%M:%S' if is_near else '%H:%M'}} {timezone}"

@@ -14,7 +14,12 @@ from mailsluice.outbox import Database
 from mailsluice.sending import CampaignRun
 
 
-@task(name="assign-connections", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="assign-connections",
+    task_run_name="Give every recipient its connection",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 async def assign_connections(
     database: Database,
     run: CampaignRun,

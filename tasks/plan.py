@@ -10,7 +10,12 @@ from slugify import slugify
 from mailsluice.plan import Plan
 
 
-@task(name="publish-plan", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="publish-plan",
+    task_run_name="Write the plan",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 async def publish_plan(plan: Plan) -> None:
     """Write it as a markdown artifact, one key a campaign."""
     await acreate_markdown_artifact(

@@ -10,7 +10,12 @@ from slugify import slugify
 from mailsluice.report import Report
 
 
-@task(name="report", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="report",
+    task_run_name="Write the report",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 async def publish_report(report: Report) -> None:
     """Write the report as a markdown artifact, one key a campaign."""
     await acreate_markdown_artifact(

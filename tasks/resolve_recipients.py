@@ -15,7 +15,12 @@ from mailsluice.campaign import Campaign
 from mailsluice.outbox import Database
 
 
-@task(name="resolve-recipients", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="resolve-recipients",
+    task_run_name="Read recipients",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 async def resolve_recipients(
     campaign: Campaign, database: Database, connect: Callable[[str], sa.Engine]
 ) -> Audience:

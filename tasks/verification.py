@@ -10,7 +10,12 @@ from slugify import slugify
 from mailsluice.ledger import Verification
 
 
-@task(name="publish-verification", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="publish-verification",
+    task_run_name="Write the verification",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 async def publish_verification(verification: Verification) -> None:
     """Write it as a markdown artifact, one key a campaign."""
     await acreate_markdown_artifact(

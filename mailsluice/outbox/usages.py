@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.schema import usage
-from mailsluice.pacing import Rules, Usage, give_out
+from mailsluice.pacing import Hold, Rules, Usage, give_out, hold
 
 HOLDER_SECONDS = 30.0
 """A holder that is not heard of for so long has lost the starts it was given."""
@@ -42,6 +42,8 @@ class Starts:
     """When a message may be started, each: then or later, but before `until`."""
     next_at: float
     """When one more will be possible; infinity: not before somebody has a reply."""
+    hold: Hold | None
+    """The rule that this one more waits for."""
     now: float
     until: float
     seen_between: tuple[float, float]
@@ -75,11 +77,11 @@ class Usages:
         for key, rules in ask.rules.items():
             stored[key].report(ask.holder, ask.open, until, ask.replies, rules)
             stored[key].expire(now, rules)
-        under = [(stored[key], rules) for key, rules in ask.rules.items()]
-        moments, next_at = give_out(under, now, now + ask.horizon_seconds, ask.most)
+        under = {key: (stored[key], rules) for key, rules in ask.rules.items()}
+        moments, next_at = give_out(list(under.values()), now, now + ask.horizon_seconds, ask.most)
         for key in ask.rules:
             stored[key].report(ask.holder, ask.open + len(moments), until, (), ask.rules[key])
-        return Starts(moments, next_at, now, until, (before, after))
+        return Starts(moments, next_at, hold(under, now), now, until, (before, after))
 
     def forget(self, transaction: sa.Connection, keys: Sequence[str]) -> None:
         """Nobody will send under these keys any more."""

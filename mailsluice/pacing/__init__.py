@@ -1,17 +1,20 @@
 """How fast at most: limits, and who may start the next message under them when."""
 
 from mailsluice.pacing.clock import DatabaseClock
+from mailsluice.pacing.holding import Hold, hold
 from mailsluice.pacing.limits import Cap, Limit, Rates, Rules, limits, shared
 from mailsluice.pacing.usage import Usage, give_out
 
 __all__ = [
     "Cap",
     "DatabaseClock",
+    "Hold",
     "Limit",
     "Rates",
     "Rules",
     "Usage",
     "give_out",
+    "hold",
     "limits",
     "shared",
 ]

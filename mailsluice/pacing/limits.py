@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from mailsluice.apportionment import quotas
 
 _WINDOWS = {"per_second": 1.0, "per_minute": 60.0, "per_hour": 3600.0, "per_day": 86400.0}
+_NAMES = {window: name for name, window in _WINDOWS.items()}
 
 
 class Rates(Protocol):
@@ -32,6 +34,12 @@ class Limit:
 
     count: int
     window_seconds: float
+
+    def __str__(self) -> str:
+        """As in the form; a share of less than one message a window has a longer one."""
+        name = _NAMES.get(self.window_seconds)
+        window = timedelta(seconds=round(self.window_seconds))
+        return f"{name} {self.count:,}" if name else f"limit, {self.count:,} in {window}"
 
 
 @dataclass(frozen=True, slots=True)

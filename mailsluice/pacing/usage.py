@@ -131,7 +131,7 @@ def give_out(
     for usage, rules in shared:
         np.maximum(at, usage.next_at + np.arange(len(at)) * _gap(rules), out=at)
         for limit in rules.limits:
-            np.maximum(at, _room_at(usage, limit, len(at)), out=at)
+            np.maximum(at, room_at(usage, limit, len(at)), out=at)
     _wait_for_caps(at, shared)
     number = min(most, int(np.searchsorted(at, horizon, side="right")))
     for usage, rules in shared:
@@ -151,7 +151,7 @@ def _caught_up(usage: Usage, rules: Rules, now: float) -> float:
     return max(usage.next_at, now - late)
 
 
-def _room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
+def room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
     """By how many are given out before it (number,): when the window has room for one more.
 
     Minus infinity: it has; infinity: not before a reply.

@@ -41,7 +41,7 @@ class Load:
     releases: Sequence[tuple[datetime, int]]
     """How many recipients become due when, in order."""
     bounds: Sequence[Bound]
-    """At least one."""
+    """At least one, where no other pace is given."""
     window: SendingWindow
 
     @property
@@ -49,9 +49,12 @@ class Load:
         """The lowest of the limits; the first where several are equal."""
         return min(self.bounds, key=lambda one: one.per_second)
 
-    def ends_at(self) -> datetime | None:
-        """When the last message goes out, evenly paced; None: beyond the horizon."""
-        return _end(self, self.slowest.per_second)
+    def ends_at(self, per_second: float | None = None) -> datetime | None:
+        """When the last message goes out, evenly paced; None: beyond the horizon.
+
+        At the pace of the lowest limit, where no other is given.
+        """
+        return _end(self, self.slowest.per_second if per_second is None else per_second)
 
     def binding(self) -> str:
         """The limit, the warm-up or the window: without which of them it would end earliest."""

@@ -37,6 +37,8 @@ class Breaker:
         self.failures = 0
         self.retry_at = 0.0
         """Not before this moment may a session be opened."""
+        self.trouble = ""
+        """The last failure, as it may be told."""
         self.down: str | None = None
         """Why the connection is given up for this run; None while it is not."""
 
@@ -60,6 +62,7 @@ class Breaker:
         if self.down or now < self.retry_at:
             return
         self.failures += 1
+        self.trouble = reason
         probes = self.failures - self._settings.failures
         has_hope = self.has_worked or trouble is Trouble.THROTTLED
         if probes >= (self._settings.probes if has_hope else 0):

@@ -8,7 +8,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from mailsluice.outbox import (
 )
 from mailsluice.outbox.reassignment import reassign
 from mailsluice.pacing import Rules
+from mailsluice.progress import Facts, Progress
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.courier import Courier, OpenSession, Settings
@@ -34,6 +36,7 @@ from mailsluice.sending.engine import Engine
 from mailsluice.sending.holders import take_turn
 from mailsluice.sending.lease import Lease
 from mailsluice.sending.opening_hours import OpeningHours
+from mailsluice.sending.progress import Onlooker
 from mailsluice.sending.recovery import Recovery, recover
 from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection, differences
@@ -116,6 +119,7 @@ class CampaignRun:
         self._rules_of: dict[str, dict[str, Rules]] = {}
         """Both as each courier has them."""
         self._results: dict[str, RouteResult] = {}
+        self._onlooker = Onlooker(campaign.name)
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
         self._rule_book = RuleBook(database, self.id, campaign.throttle)
@@ -175,6 +179,7 @@ class CampaignRun:
             settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
         )
         self._couriers[connection.name] = courier
+        self._onlooker.watch(connection.name, courier)
         self._connections[connection.name] = connection
         self._rules_of[connection.name] = rules
         started = time.monotonic()
@@ -201,6 +206,35 @@ class CampaignRun:
     async def _next_in(self) -> float:
         now = time.monotonic()
         return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
+
+    def count(self) -> None:
+        """Look where the recipients stand: `progress` counts on from there. Blocking.
+
+        Called when no connection is sending.
+        """
+        down = {name: one.down for name, one in self._results.items() if one.down}
+        routes = [one.connection for one in self.campaigns.routes(self.id)]
+        self._onlooker.begin(routes, self.outbox.counts(), down)
+
+    async def progress(self) -> Progress:
+        """Where the campaign stands, and what each connection waits for; without the database."""
+        return await self.on_engine(self._progress())
+
+    async def _progress(self) -> Progress:
+        now = time.monotonic()
+
+        def complete(facts: Facts) -> Facts:
+            return replace(
+                facts,
+                is_on_hold=self.on_hold,
+                is_database_away=not self._lease.held() or self._is_away(),
+                opens_at=self._hours.opens_at(now),
+            )
+
+        return self._onlooker.look(complete, now, datetime.now(UTC))
+
+    def _is_away(self) -> bool:
+        return self._bookkeeper is not None and self._bookkeeper.away
 
     async def update(self, connection: Connection) -> list[str]:
         """Go on sending with what has changed in a connection, or in what day it is for a warm-up.
@@ -252,6 +286,7 @@ class CampaignRun:
                 ", ".join(down),
                 moved.total(),
             )
+            self.count()
         return {name for name, number in moved.items() if number}
 
     def cancel(self) -> None:

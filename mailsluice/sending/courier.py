@@ -22,16 +22,19 @@ from mailsluice.message import CompiledMessage
 from mailsluice.outbox import Claimed
 from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
 from mailsluice.pacing import Rules
+from mailsluice.progress import Facts, Tally
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.decision import settle
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
+from mailsluice.sending.rule_book import named
 from mailsluice.sending.starts import StartStock
 from mailsluice.sending.stock import Stock
 from mailsluice.sending.suspects import Suspects
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
+from mailsluice.status import RecipientStatus
 
 OpenSession = Callable[[Connection], Awaitable[Session]]
 
@@ -125,11 +128,14 @@ class Courier:
         self._workers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._sessions = 0
+        self._logged_in = 0
         self._stopped = asyncio.Event()
         self._cost: Counter[int] = Counter()
         self._behind_refusal: set[int] = set()
         self.sent = 0
         """Messages accepted so far."""
+        self._others: Counter[RecipientStatus] = Counter()
+        """What became of messages that were not."""
         self._follow(rules or {})
 
     @property
@@ -145,6 +151,36 @@ class Courier:
             return now
         at = max(self.dispatch.mail_at(now), self._health.session_at(0))
         return now if at == math.inf else at  # it waits for an answer, and will know then
+
+    def tally(self) -> Tally:
+        """What became of recipients here."""
+        return Tally(
+            sent=self.sent + self._others[RecipientStatus.SENT],
+            failed=self._others[RecipientStatus.FAILED] + self.dispatch.unrenderable,
+            uncertain=self._others[RecipientStatus.UNCERTAIN],
+            deferrals=self._others[RecipientStatus.DEFERRED],
+        )
+
+    def facts(self, now: float) -> Facts:
+        """All that says what this connection waits for."""
+        breaker, slowdown = self._health.breaker, self._health.slowdown
+        held = self._starts.held()
+        return Facts(
+            is_stopping=self._stopping,
+            is_over=self._stock.is_exhausted and not self.dispatch.in_flight,
+            down=self.down,
+            in_stock=len(self._stock),
+            due_at=self._stock.due_at,
+            in_flight=self.dispatch.in_flight,
+            sessions=self._logged_in,
+            session_at=breaker.retry_at,
+            is_resting=breaker.is_open,
+            trouble=breaker.trouble,
+            slowed_until=slowdown.next_at,
+            per_second=slowdown.per_second(now),
+            limited_until=held[1] if held else -math.inf,
+            limit=named(held[0]) if held else "",
+        )
 
     async def run(self) -> None:
         """Send until nothing is left, the connection is down, or `stop` is called.
@@ -212,7 +248,11 @@ class Courier:
             feed = _SessionFeed(self)
             try:
                 if session := await self._open():
-                    await session.send(feed)
+                    self._logged_in += 1
+                    try:
+                        await session.send(feed)
+                    finally:
+                        self._logged_in -= 1
             except SessionError as error:
                 self._health.session_lost(
                     error, self._sessions, carried=feed.carried, blames=feed.blames
@@ -345,7 +385,10 @@ class Courier:
             chance=self._chance,
         )
         self._bookkeeper.settle(settled)
-        self.sent += verdict is Verdict.ACCEPTED
+        if verdict is Verdict.ACCEPTED:
+            self.sent += 1
+        else:
+            self._others[settled.status] += 1
         if settled.delay_seconds is not None:
             self._stock.expect(settled.delay_seconds)
 

@@ -52,6 +52,8 @@ class Dispatch:
         self._opens_at = opens_at
         self._clock = clock
         self._in_flight: dict[int, Claimed] = {}
+        self.unrenderable = 0
+        """Recipients for whom there was no message."""
         self._waiters: deque[asyncio.Future[Envelope | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -95,6 +97,7 @@ class Dispatch:
             except MessageError as error:
                 failed = RecipientStatus.FAILED
                 self._bookkeeper.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
+                self.unrenderable += 1
                 continue
             self._starts.started()
             self._slowdown.started(now)
@@ -106,6 +109,11 @@ class Dispatch:
         """A message is not on its way any more; gives whose it was."""
         self._starts.finished()
         return self._in_flight.pop(envelope.recipient_id)
+
+    @property
+    def in_flight(self) -> int:
+        """Messages on their way."""
+        return len(self._in_flight)
 
     def under_way(self) -> set[int]:
         """The ids of those whose message is on its way."""

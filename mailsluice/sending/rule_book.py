@@ -6,8 +6,19 @@ from decimal import Decimal
 
 from mailsluice.campaign import Throttle
 from mailsluice.outbox import Campaigns, Database, Usages, WarmUps, launched_shares
-from mailsluice.pacing import Cap, Rules, limits, shared
+from mailsluice.pacing import Cap, Hold, Rules, limits, shared
 from mailsluice.smtp.connection import Connection
+
+
+def named(hold: Hold) -> str:
+    """The rule that a connection waits for, in words."""
+    kind, _, name = hold.key.partition(" ")
+    if isinstance(hold.rule, Cap):
+        return f"{name}'s warm-up: {hold.rule.count:,} a day"
+    if kind == "campaign":
+        _, _, connection = name.partition(" ")
+        name = f"{connection}'s share of the campaign's" if connection else "the campaign's"
+    return f"{name} {hold.rule}"
 
 
 class RuleBook:

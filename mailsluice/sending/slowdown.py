@@ -63,6 +63,10 @@ class Slowdown:
         self.hold_until(now + 1 / self._pace)
         return self._pace
 
+    def per_second(self, now: float) -> float | None:
+        """The pace; None where nothing is slowed down."""
+        return None if self._normal is None else self._eased(now)
+
     def hold_until(self, moment: float) -> None:
         """Send nothing before this moment."""
         self.next_at = max(self.next_at, moment)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from mailsluice.outbox import Ask, Starts
-from mailsluice.pacing import DatabaseClock, Rules
+from mailsluice.pacing import DatabaseClock, Hold, Rules
 from mailsluice.sending.bookkeeper import Bookkeeper
 
 _HORIZON_SECONDS = 0.25  # starts are asked for so far ahead
@@ -46,6 +46,8 @@ class StartStock:
         self._told, self._told_at = 0, -math.inf
         """How many were open when that was told last."""
         self._ask_at = -math.inf
+        self._held: tuple[Hold, float] | None = None
+        """The rule that the start after those in stock waits for, and until when."""
         self._lost_at = math.inf
         self._asking: asyncio.Task[None] | None = None
         self._tending: asyncio.TimerHandle | None = None
@@ -62,6 +64,7 @@ class StartStock:
         self._rules = {key: one for key, one in rules.items() if one}
         self._starts.clear()
         self._ask_at = -math.inf
+        self._held = None
 
     def ready_at(self, now: float) -> float:
         """When the next message may be started; infinity: `changed` will be called first."""
@@ -74,6 +77,12 @@ class StartStock:
             if not self._starts:
                 return math.inf if self._asking else max(now, self._ask_at)
         return max(now, self._starts[0])
+
+    def held(self) -> tuple[Hold, float] | None:
+        """The rule that decides when the next message may be started, and when; None: no rule."""
+        if self._held is None or not self._starts:
+            return self._held
+        return self._held[0], self._starts[0]
 
     def started(self) -> None:
         """A message was started, by the first start of the stock."""
@@ -140,6 +149,8 @@ class StartStock:
         self._lost_at = clock.until(answer.until)
         if ask.rules is self._rules and ask.most:
             self._starts.extend(map(clock.to_local, answer.moments))
+            held = answer.hold
+            self._held = (held, clock.to_local(held.until)) if held else None
             later = clock.to_local(answer.next_at - _HORIZON_SECONDS)
             self._ask_at = now + _POLL_SECONDS if later == math.inf else later
         if self._tending is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from playwright.sync_api import Locator, Page, expect
@@ -42,15 +43,16 @@ class RunPage:
 
     def shows_subflows(self, campaign: str, connections: Iterable[str], state: str) -> None:
         """Wait until the page shows a subflow for each connection, all of them in this state."""
-        names = [f"{campaign}: {connection}" for connection in connections]
+        rest = rf": [\d,]+ recipients of {re.escape(campaign)}$"
+        names = [re.compile(f"^Send over {re.escape(one)}{rest}") for one in connections]
         panel = self.open_tab("Subflow Runs")
         for name in names:
-            expect(panel.get_by_role("link", name=name, exact=True)).to_be_visible()
+            expect(panel.get_by_role("link", name=name)).to_be_visible()
         expect(panel.get_by_text(state, exact=True)).to_have_count(len(names), timeout=60_000)
 
     def open_report(self) -> None:
         """Follow the links to the report, from the tab of the run's artifacts."""
-        self.open_tab("Artifacts").locator("a[href*='/artifacts/key/']").click()
+        self.open_tab("Artifacts").locator("a[href*='/artifacts/key/campaign-']").click()
         self.page.locator("a[href*='/artifacts/artifact/']").first.click()
 
     def open_tab(self, name: str) -> Locator:

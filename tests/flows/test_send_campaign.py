@@ -97,7 +97,10 @@ async def test_a_thousand_recipients_at_70_30_give_700_and_300(
     assert received(servers) == {"red": 700, "green": 300}
     assert_each_got_it_once_over_its_connection(servers, state, 1_000)
     names = {one.name: one.state_type.value for one in await subflows(final) if one.state_type}
-    assert names == {"spring-sale: red": "COMPLETED", "spring-sale: green": "COMPLETED"}
+    assert names == {
+        "Send over red: 700 recipients of spring-sale": "COMPLETED",
+        "Send over green: 300 recipients of spring-sale": "COMPLETED",
+    }
 
 
 async def test_thirds_are_exact(tmp_path: Path, servers: Servers, state: Path) -> None:
@@ -164,7 +167,10 @@ async def test_a_failing_connection_fails_alone_and_a_retry_goes_on(
     assert failed.message.startswith("30 of 100 sent, 70 pending; red is down: login: 535")
     assert received(servers) == {"green": 30}
     states = {one.name: one.state_type.value for one in await subflows(failed) if one.state_type}
-    assert states == {"spring-sale: red": "FAILED", "spring-sale: green": "COMPLETED"}
+    assert states == {
+        "Send over red: 70 recipients of spring-sale": "FAILED",
+        "Send over green: 30 recipients of spring-sale": "COMPLETED",
+    }
     save_block("red", servers["red"])
     assert (await run(campaign)).is_completed()
     assert_each_got_it_once_over_its_connection(servers, state, 100)

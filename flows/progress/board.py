@@ -1,0 +1,74 @@
+"""The progress artifacts of one run: a bar and its words, for each connection and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from prefect.artifacts import ProgressArtifact, aupdate_progress_artifact
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterType,
+)
+from slugify import slugify
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What an artifact shows."""
+
+    percent: float
+    words: str
+    """Markdown."""
+
+
+class Board:
+    """Makes them once a run, then changes them: what did not change costs no call."""
+
+    def __init__(self, flow_run_id: UUID, campaign: str) -> None:
+        self._flow_run_id = flow_run_id
+        self._campaign = campaign
+        self._ids: dict[str, UUID] | None = None
+        self._shown: dict[str, Bar] = {}
+
+    async def show(self, bars: Mapping[str | None, Bar]) -> None:
+        """Show these, by connection; None is the campaign.
+
+        One after the other: Prefect's server refuses writes that meet where it is on SQLite.
+        Raises whatever Prefect's client does where the server is away.
+        """
+        changed = {
+            name: bar for name, bar in bars.items() if self._shown.get(self._key(name)) != bar
+        }
+        if not changed:
+            return
+        async with get_client() as client:
+            if self._ids is None:
+                self._ids = await self._known(client)
+            for name, bar in changed.items():
+                await self._write(client, self._ids, self._key(name), bar)
+
+    async def _write(self, client: PrefectClient, ids: dict[str, UUID], key: str, bar: Bar) -> None:
+        if key in ids:
+            await aupdate_progress_artifact(ids[key], bar.percent, bar.words, client)
+        else:
+            new = ProgressArtifact(progress=bar.percent, key=key, description=bar.words)
+            ids[key] = (await new.acreate(client)).id
+        self._shown[key] = bar
+
+    async def _known(self, client: PrefectClient) -> dict[str, UUID]:
+        """Those that this run made before it was stopped."""
+        mine = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[self._flow_run_id]),
+            type=ArtifactFilterType(any_=["progress"]),
+        )
+        found = await client.read_artifacts(artifact_filter=mine)
+        return {one.key: one.id for one in found if one.key}
+
+    def _key(self, connection: str | None) -> str:
+        """Two dashes part them: no slug holds two."""
+        key = f"progress-{slugify(self._campaign) or 'campaign'}"
+        return f"{key}--{slugify(connection)}" if connection else key

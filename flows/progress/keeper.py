@@ -1,0 +1,117 @@
+"""Who looks how a campaign gets on, and shows it: never at the campaign's cost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from flows.progress.board import Bar, Board
+from flows.progress.story import Story
+from flows.stopping import Reason
+from mailsluice.progress import Binding, Cause, Pace, Page, Progress, Standing, Tally
+from mailsluice.report import Report
+from mailsluice.sending import CampaignRun
+from mailsluice.sending_window import SendingWindow
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 10.0
+
+
+class Keeper:
+    """Keeps the artifacts of one run true, and tells its events.
+
+    What Prefect's server does not take is left out: the next look says it all again.
+    """
+
+    def __init__(
+        self,
+        run: CampaignRun,
+        window: SendingWindow,
+        board: Board,
+        story: Story,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run = run
+        self._window = window
+        self._board = board
+        self._story = story
+        self._clock = clock
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self._bindings: dict[str, Binding] = {}
+        """By connection, what bound it when it was looked at last."""
+
+    async def begin(self, *, is_new: bool) -> None:
+        """Before the first mail: where everybody stands, from the database."""
+        await asyncio.to_thread(self._run.count)
+        progress = await self._seen()
+        if is_new:
+            self._story.started(progress)
+        await _quietly(self._story.remember(progress))
+
+    async def look(self) -> None:
+        """Once: show what has changed, tell what is new."""
+        await _quietly(self._look())
+
+    async def conclude(self, report: Report, reason: Reason | None) -> None:
+        """Show how the run ended; `reason` is why it was stopped, if it was."""
+        await _quietly(self._conclude(report, reason))
+
+    async def _look(self) -> None:
+        progress, moment = await self._seen(), datetime.now(UTC)
+        self._story.look(progress, moment)
+        self._bindings = {one.connection: one.binding for one in progress.standings}
+        rates = {name: pace.per_second for name, pace in self._paces.items()}
+        await self._show(Page(progress, rates, moment, self._window))
+
+    async def _conclude(self, report: Report, reason: Reason | None) -> None:
+        seen, moment = await self._seen(), datetime.now(UTC)
+        self._story.look(seen, moment)
+        if not report.open and reason is not Reason.CANCELLED:
+            self._story.completed(report)
+        rates = {one.connection: one.per_second for one in report.routes}
+        progress = self._final(seen, report, reason)
+        await self._show(Page(progress, rates, moment, self._window, is_over=True))
+
+    async def _seen(self) -> Progress:
+        progress = await self._run.progress()
+        for one in progress.standings:
+            self._paces[one.connection].see(self._clock(), one.tally.sent)
+        return progress
+
+    def _final(self, seen: Progress, report: Report, reason: Reason | None) -> Progress:
+        """By the numbers of the report. A run that comes back says what it waits for."""
+        counts = {one.connection: Tally.of(one.by_status) for one in report.routes}
+
+        def final(one: Standing) -> Standing:
+            bound = one.binding
+            if bound.cause is Cause.STOPPED and reason is Reason.WAITING:
+                bound = self._bindings.get(one.connection, bound)
+            tally = replace(counts[one.connection], deferrals=one.tally.deferrals)
+            return replace(one, tally=tally, binding=bound)
+
+        return replace(seen, standings=tuple(map(final, seen.standings)))
+
+    async def _show(self, page: Page) -> None:
+        bars: dict[str | None, Bar] = {
+            None: Bar(page.progress.tally.percent, page.campaign()),
+            **{
+                one.connection: Bar(one.tally.percent, page.connection(one))
+                for one in page.progress.standings
+            },
+        }
+        await self._board.show(bars)
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Do it, or not: the campaign goes on, whatever comes of this."""
+    try:
+        await asyncio.wait_for(work, _PATIENCE_SECONDS)
+    except Exception as error:  # noqa: BLE001
+        logger.debug("how it gets on could not be shown: %s", type(error).__name__)

@@ -1,0 +1,18 @@
+"""How a campaign gets on while it is sent: numbers, what holds it up, and both in words."""
+
+from mailsluice.progress.binding import Binding, Cause, Facts, binding
+from mailsluice.progress.pace import Pace
+from mailsluice.progress.page import Page
+from mailsluice.progress.standing import Progress, Standing, Tally
+
+__all__ = [
+    "Binding",
+    "Cause",
+    "Facts",
+    "Pace",
+    "Page",
+    "Progress",
+    "Standing",
+    "Tally",
+    "binding",
+]

@@ -1,0 +1,99 @@
+"""What is seen of a campaign while it is sent: artifacts and events, on a real Prefect server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.objects import Artifact, State
+from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
+from prefect.events.worker import EventsWorker
+
+from flows.events import Milestone
+from tests.flows.conftest import Servers, save_block
+from tests.flows.test_send_campaign import document, run, write_csv
+from tests.smtpd import Settings, SmtpServer
+from tests.smtpd.faults import Fault, Stage
+
+
+async def artifacts(state: State[Any]) -> dict[str, Artifact]:
+    assert state.state_details.flow_run_id
+    mine = ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id])
+    async with get_client() as client:
+        found = await client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=mine))
+    return {one.key: one for one in found if one.key and one.type == "progress"}
+
+
+async def test_a_short_campaign_ends_with_its_numbers_shown(
+    tmp_path: Path, servers: Servers
+) -> None:
+    final = await run(document(write_csv(tmp_path / "r.csv", 1_000)))
+    found = await artifacts(final)
+    assert {key: one.data for key, one in found.items()} == {
+        "progress-spring-sale": 100.0,
+        "progress-spring-sale--red": 100.0,
+        "progress-spring-sale--green": 100.0,
+    }
+    assert "700 of 700 sent" in str(found["progress-spring-sale--red"].description)
+    assert "**done**" in str(found["progress-spring-sale--red"].description)
+    assert "1,000 of 1,000 sent" in str(found["progress-spring-sale"].description)
+
+
+async def told(names: set[str], campaign: str) -> list[Any]:
+    """The events of these names, oldest first, as soon as all of them are there."""
+    wanted = EventFilter(event=EventNameFilter(name=sorted(names)), order=EventOrder.ASC)
+    async with get_client() as client:
+        for _ in range(200):
+            await asyncio.to_thread(EventsWorker.instance().wait_until_empty)
+            found = (await client.read_events(wanted, limit=50)).events
+            mine = [one for one in found if one.payload["campaign"] == campaign]
+            if {one.event for one in mine} == names:
+                return mine
+            await asyncio.sleep(0.05)
+    raise AssertionError(f"of {names} only {[one.event for one in mine]}")
+
+
+async def test_start_and_end_are_events_of_the_run(tmp_path: Path, servers: Servers) -> None:
+    name = "told from start to end"
+    final = await run(document(write_csv(tmp_path / "r.csv", 10), name=name))
+    events = await told({Milestone.CAMPAIGN_STARTED, Milestone.CAMPAIGN_COMPLETED}, name)
+    started, completed = events
+    assert started.payload == {"campaign": name, "accepted": 10, "connections": "red 7, green 3"}
+    assert completed.payload == {"campaign": name, "accepted": 10, "sent": 10}
+    run_id = f"prefect.flow-run.{final.state_details.flow_run_id}"
+    for event in events:
+        assert event.resource.id == f"mailsluice.campaign.{name}"
+        assert run_id in {one.id for one in event.related}
+
+
+async def test_a_connection_that_is_given_up_and_mended_is_told_twice(
+    tmp_path: Path, servers: Servers
+) -> None:
+    name = "given up and mended"
+    campaign = document(write_csv(tmp_path / "r.csv", 20), name=name)
+    reply = b"550 5.7.1 <news@example.com>: Sender address rejected"
+    with SmtpServer(Settings(faults={"news": Fault(Stage.MAIL, reply)})) as refusing:
+        save_block("red", refusing)
+        failed = await run(campaign)
+    assert failed.is_failed()
+    bars = await artifacts(failed)
+    assert {key: bar.data for key, bar in bars.items()} == {
+        "progress-given-up-and-mended": 30.0,
+        "progress-given-up-and-mended--red": 0.0,
+        "progress-given-up-and-mended--green": 100.0,
+    }
+    why = "mail: 550 5.7.1 <(address)>: Sender address rejected"
+    assert f"**quarantined: {why}**" in str(bars["progress-given-up-and-mended--red"].description)
+    (quarantined,) = await told({Milestone.CONNECTION_QUARANTINED}, name)
+    assert quarantined.resource.id == "mailsluice.connection.red"
+    assert quarantined.payload == {"campaign": name, "reason": why}
+    save_block("red", servers["red"])
+    assert (await run(campaign)).is_completed()
+    both = {Milestone.CONNECTION_QUARANTINED, Milestone.CONNECTION_RECOVERED}
+    assert [one.resource.id for one in await told(both, name)] == ["mailsluice.connection.red"] * 2
+    assert len(await told({Milestone.CAMPAIGN_STARTED}, name)) == 1
+    for shown in (*bars.values(), *(await artifacts(failed)).values()):
+        assert "@" not in str(shown.description)
