@@ -51,9 +51,7 @@ class Keeper:
         """Before the first mail: where everybody stands, from the database."""
         await asyncio.to_thread(self._run.count)
         progress = await self._seen()
-        if is_new:
-            self._story.started(progress)
-        await _quietly(self._story.remember(progress))
+        self._story.begin(progress, is_new=is_new)
 
     async def look(self) -> None:
         """Once: show what has changed, tell what is new."""
@@ -65,14 +63,14 @@ class Keeper:
 
     async def _look(self) -> None:
         progress, moment = await self._seen(), datetime.now(UTC)
-        self._story.look(progress, moment)
+        await self._story.look(progress, moment)
         self._bindings = {one.connection: one.binding for one in progress.standings}
         rates = {name: pace.per_second for name, pace in self._paces.items()}
         await self._show(Page(progress, rates, moment, self._window))
 
     async def _conclude(self, report: Report, reason: Reason | None) -> None:
         seen, moment = await self._seen(), datetime.now(UTC)
-        self._story.look(seen, moment)
+        await self._story.look(seen, moment)
         if not report.open and reason is not Reason.CANCELLED:
             self._story.completed(report)
         rates = {one.connection: one.per_second for one in report.routes}

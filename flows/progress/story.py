@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.events import Milestone, tell
 from mailsluice.progress import Cause, Progress, Standing
@@ -29,11 +32,16 @@ class Story:
         self._down: set[str] = set()
         self._ill: dict[str, int] = {}
         """Connections that were given up or rested, with what they had sent by then."""
+        self._unheard: dict[str, int] = {}
+        """Connections whose last word is not known, with what had been sent before this run."""
         self._held: dict[str, str] = {}
         """The limit that a connection is held by, once it was told."""
 
-    def started(self, progress: Progress) -> None:
-        """The first run of a campaign begins to send."""
+    def begin(self, progress: Progress, *, is_new: bool) -> None:
+        """Before the first mail of a run, which is the campaign's first one or goes on with it."""
+        self._unheard = {one.connection: one.tally.sent for one in progress.standings}
+        if not is_new:
+            return
         assigned = {one.connection: one.tally.assigned for one in progress.standings}
         self._tell(
             Milestone.CAMPAIGN_STARTED,
@@ -41,17 +49,20 @@ class Story:
             connections=", ".join(f"{name} {number}" for name, number in assigned.items()),
         )
 
-    async def remember(self, progress: Progress) -> None:
-        """Ask Prefect's event feed which connections were given up when last heard of."""
-        sent = {one.connection: one.tally.sent for one in progress.standings}
-        self._ill |= {name: sent[name] for name in await _given_up(sent)}
-
-    def look(self, progress: Progress, moment: datetime) -> None:
+    async def look(self, progress: Progress, moment: datetime) -> None:
         """Tell what is new about its connections."""
+        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: the next time
+            await self._remember()
         for standing in progress.standings:
             self._quarantined(standing)
             self._recovered(standing)
             self._limited(standing, moment)
+
+    async def _remember(self) -> None:
+        """Ask Prefect's event feed, once, which connections were given up when last heard of."""
+        for name in await _given_up(self._unheard) if self._unheard else ():
+            self._ill.setdefault(name, self._unheard[name])
+        self._unheard = {}
 
     def completed(self, report: Report) -> None:
         """Nobody waits for the mail any more."""

@@ -1,0 +1,78 @@
+"""Which rule the next start waits for."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.pacing import Cap, Hold, Limit, Rules, Usage, give_out, hold
+
+HOUR, MINUTE = Limit(3_600, 3_600.0), Limit(10, 60.0)
+
+
+def used(rules: Rules, number: int, at: float) -> Usage:
+    """A usage under which so many messages were replied to at one moment."""
+    usage = Usage(next_at=at)
+    usage.report("other", 0, at, [at] * number, rules)
+    return usage
+
+
+def test_without_rules_nothing_holds() -> None:
+    assert hold({}, 0.0) is None
+    assert hold({"red": (Usage(), Rules())}, 0.0) is None
+
+
+def test_the_even_spacing_of_the_slowest_limit() -> None:
+    rules = Rules((Limit(100, 1.0), HOUR))
+    usage = Usage()
+    give_out([(usage, rules)], 100.0, 100.0, 1)
+    assert hold({"red": (usage, rules)}, 100.0) == Hold("red", HOUR, 101.005)
+
+
+def test_a_window_that_is_full_holds_until_there_is_room() -> None:
+    rules = Rules((MINUTE, Limit(1_000, 1.0)))
+    found = hold({"red": (used(rules, 10, 100.0), rules)}, 110.0)
+    assert found is not None
+    assert (found.key, found.rule) == ("red", MINUTE)
+    assert 160.0 < found.until < 161.0
+
+
+def test_where_all_is_given_out_nobody_knows_until_when() -> None:
+    rules = Rules((Limit(1, 60.0),))
+    usage = Usage(open={"other": (1, 130.0)})
+    assert hold({"red": (usage, rules)}, 100.0) == Hold("red", rules.limits[0], math.inf)
+
+
+def test_of_several_keys_the_latest() -> None:
+    mine, all_ = Rules((MINUTE,)), Rules((HOUR,))
+    shared = {"red": (used(mine, 10, 50.0), mine), "all": (used(all_, 3_600, 100.0), all_)}
+    found = hold(shared, 105.0)
+    assert found is not None
+    assert (found.key, found.rule) == ("all", HOUR)
+
+
+def test_a_cap_that_is_full_holds_until_the_next_one_with_room() -> None:
+    today, tomorrow, later = Cap(0.0, 100.0, 5), Cap(100.0, 200.0, 0), Cap(200.0, 300.0, 9)
+    rules = Rules(caps=(today, tomorrow, later))
+    usage = Usage(next_at=10.0, capped={0.0: 5})
+    assert hold({"red": (usage, rules)}, 50.0) == Hold("red", tomorrow, 200.0)
+
+
+@given(
+    limits=st.lists(
+        st.builds(Limit, st.integers(1, 50), st.sampled_from([1.0, 60.0, 3_600.0])),
+        min_size=1,
+        max_size=3,
+    ),
+    before=st.integers(0, 100),
+    most=st.integers(1, 60),
+)
+def test_it_is_the_moment_of_the_next_start(limits: list[Limit], before: int, most: int) -> None:
+    rules = Rules(tuple(limits))
+    usage = used(rules, before, 1_000.0)
+    moments, next_at = give_out([(usage, rules)], 1_000.0, 1_000.25, most)
+    usage.report("me", len(moments), 1_030.0, (), rules)
+    found = hold({"red": (usage, rules)}, 1_000.0)
+    assert (found.until if found else 1_000.0) == max(1_000.0, next_at)

@@ -1,0 +1,93 @@
+"""The words beside a progress bar."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.progress import Binding, Cause, Pace, Page, Progress, Standing, Tally
+from mailsluice.sending_window import SendingWindow
+from mailsluice.status import RecipientStatus
+
+MOMENT = datetime(2026, 11, 24, 13, 50, tzinfo=UTC)
+RED = Standing(
+    "red",
+    Tally(700, 400, failed=3, uncertain=2, deferrals=14),
+    Binding(Cause.LIMIT, "red per_hour 6,000"),
+)
+GREEN = Standing("green", Tally(300, 300), Binding(Cause.DONE))
+
+
+def page(*standings: Standing, window: SendingWindow | None = None, **rates: float | None) -> Page:
+    return Page(Progress("spring", standings), rates, MOMENT, window or SendingWindow())
+
+
+def test_a_connection_in_words() -> None:
+    assert page(RED, red=0.5).connection(RED) == (
+        "400 of 700 sent, 3 failed, 2 uncertain, 295 left, 14 times told to come later,"
+        " 0.5 a second, done about 13:59 UTC at this pace. **held by red per_hour 6,000**"
+    )
+
+
+def test_what_nobody_knows_is_left_out() -> None:
+    waiting = Standing("red", Tally(10), Binding(Cause.STARTING))
+    assert page(waiting).connection(waiting) == "0 of 10 sent, 10 left. **starts**"
+    assert page(waiting, red=0.0).connection(waiting) == "0 of 10 sent, 10 left. **starts**"
+
+
+def test_the_end_is_within_the_sending_window() -> None:
+    window = SendingWindow(days="Mon-Fri", start="09:00", end="15:00", timezone="Europe/Berlin")
+    slow = page(RED, window=window, red=295 / (11 * 60))
+    assert "done about Wed 09:01 Europe/Berlin at this pace" in slow.connection(RED)
+
+
+def test_the_campaign_has_a_line_a_connection() -> None:
+    lines = page(RED, GREEN, red=0.5, green=0.0).campaign().splitlines()
+    assert lines[0].startswith("700 of 1,000 sent, 3 failed, 2 uncertain, 295 left")
+    assert lines[0].endswith("done about 13:59 UTC at this pace")
+    assert lines[4:6] == [
+        "| red | held by red per_hour 6,000 | 400 | 700 | 0.5 | 13:59 UTC |",
+        "| green | done | 300 | 300 | 0.0 |  |",
+    ]
+
+
+def test_a_campaign_of_which_a_part_stands_still_has_no_end() -> None:
+    stuck = Standing("green", Tally(300), Binding(Cause.QUARANTINED, "login: 535 a|b"))
+    text = page(RED, stuck, red=0.5, green=0.0).campaign()
+    assert "done about" not in text
+    assert "| green | quarantined: login: 535 a\\|b |" in text
+
+
+def test_a_run_that_is_over_has_no_end_to_wait_for() -> None:
+    over = Page(Progress("spring", (RED,)), {"red": 0.5}, MOMENT, SendingWindow(), is_over=True)
+    assert "done about" not in over.connection(RED) + over.campaign()
+
+
+@given(sent=st.integers(0, 10**7), left=st.integers(0, 10**7))
+def test_a_hundred_percent_is_all_of_them(sent: int, left: int) -> None:
+    tally = Tally(sent + left, sent)
+    assert 0 <= tally.percent <= 100
+    assert (tally.percent == 100) == (left == 0)
+
+
+@given(st.dictionaries(st.sampled_from(RecipientStatus), st.integers(0, 1_000)))
+def test_who_is_left_is_who_waits_in_the_database(counts: dict[RecipientStatus, int]) -> None:
+    waiting = (RecipientStatus.PENDING, RecipientStatus.SENDING, RecipientStatus.DEFERRED)
+    assert Tally.of(counts).left == sum(counts.get(one, 0) for one in waiting)
+
+
+def test_the_pace_is_that_of_the_last_minute() -> None:
+    pace = Pace()
+    assert pace.per_second is None
+    for second in range(0, 121, 5):  # 10 a second, and none for the last half minute
+        pace.see(second, min(second, 90) * 10)
+    assert pace.per_second == 5.0
+
+
+def test_a_pace_needs_a_moment() -> None:
+    pace = Pace()
+    pace.see(10.0, 0)
+    pace.see(10.1, 500)
+    assert pace.per_second is None
