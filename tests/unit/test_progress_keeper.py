@@ -1,0 +1,335 @@
+"""Showing and telling how a campaign gets on, without a Prefect server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from flows.events import Milestone
+from flows.progress import board, keeper, story
+from flows.progress.board import Bar, Board
+from flows.progress.keeper import Keeper
+from flows.progress.story import Story
+from flows.stopping import Reason
+from mailsluice.progress import Binding, Cause, Progress, Standing, Tally
+from mailsluice.report import Report, RouteReport
+from mailsluice.sending import CampaignRun
+from mailsluice.sending_window import SendingWindow
+from mailsluice.status import RecipientStatus
+
+NOW = datetime.now(UTC)
+FREE, DONE = Binding(Cause.FREE), Binding(Cause.DONE)
+DOWN = Binding(Cause.QUARANTINED, "login: 535 no")
+RESTING = Binding(Cause.RESTING, "connect: refused", NOW + timedelta(seconds=30))
+LONG = Binding(Cause.LIMIT, "red per_hour 100", NOW + timedelta(seconds=61))
+SHORT = Binding(Cause.LIMIT, "red per_hour 100", NOW + timedelta(seconds=59))
+
+
+def standing(binding: Binding, sent: int = 0) -> Progress:
+    return Progress("spring", (Standing("red", Tally(100, sent), binding),))
+
+
+class Feed:
+    """The event feed: what was told, and which connections it knows as given up."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str | None, dict[str, Any]]] = []
+        self.given_up: set[str] = set()
+        self.is_away = False
+
+    def tell(self, milestone: str, campaign: str, connection: str | None, **more: Any) -> None:
+        if self.is_away:
+            raise RuntimeError("no events")
+        assert campaign == "spring"
+        more.pop("threshold")
+        self.told.append((milestone, connection, more))
+
+    async def last_words(self, connections: Collection[str]) -> set[str]:
+        if self.is_away:
+            raise httpx.ConnectError("away")
+        return self.given_up & set(connections)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.told]
+
+
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
+    feed = Feed()
+    monkeypatch.setattr(story, "tell", feed.tell)
+    monkeypatch.setattr(story, "_given_up", feed.last_words)
+    return feed
+
+
+async def told_of(feed: Feed, *looks: Progress) -> list[str]:
+    """The events of a run that finds its connection like this, one look after the other."""
+    teller = Story("spring")
+    teller.begin(standing(FREE), is_new=False)
+    for look in looks:
+        await teller.look(look, NOW)
+    return feed.names
+
+
+async def test_a_campaign_starts_once(feed: Feed) -> None:
+    Story("spring").begin(standing(FREE), is_new=True)
+    Story("spring").begin(standing(FREE), is_new=False)
+    payload = {"accepted": 100, "connections": "red 100"}
+    assert feed.told == [(Milestone.CAMPAIGN_STARTED, None, payload)]
+
+
+async def test_a_connection_is_given_up_once(feed: Feed) -> None:
+    await told_of(feed, standing(FREE), standing(DOWN), standing(DOWN))
+    assert feed.told == [(Milestone.CONNECTION_QUARANTINED, "red", {"reason": "login: 535 no"})]
+
+
+async def test_one_that_rested_recovers_when_it_sends(feed: Feed) -> None:
+    await told_of(feed, standing(RESTING, 5), standing(FREE, 5))
+    assert feed.names == []
+    await told_of(feed, standing(RESTING, 5), standing(FREE, 6), standing(FREE, 7))
+    assert feed.told == [(Milestone.CONNECTION_RECOVERED, "red", {})]
+
+
+async def test_one_that_was_given_up_in_a_run_before_recovers_when_it_sends(feed: Feed) -> None:
+    feed.given_up = {"red", "green"}
+    assert await told_of(feed, standing(FREE), standing(DONE, 3)) == [
+        Milestone.CONNECTION_RECOVERED
+    ]
+
+
+async def test_one_that_is_given_up_again_has_not_recovered(feed: Feed) -> None:
+    feed.given_up = {"red"}
+    assert await told_of(feed, standing(DOWN, 3)) == [Milestone.CONNECTION_QUARANTINED]
+
+
+@pytest.mark.parametrize(
+    ("bindings", "times"),
+    [
+        ([SHORT, SHORT], 0),  # a pace
+        ([LONG, LONG, SHORT, LONG], 1),  # one episode
+        ([LONG, FREE, LONG], 2),
+        ([LONG, Binding(Cause.LIMIT, "red per_day 9", LONG.until)], 2),  # another limit
+    ],
+)
+async def test_a_limit_is_told_once_an_episode(
+    feed: Feed, bindings: list[Binding], times: int
+) -> None:
+    await told_of(feed, *map(standing, bindings))
+    assert feed.names == [Milestone.LIMIT_REACHED] * times
+    for _, _, payload in feed.told:
+        assert LONG.until is not None
+        assert payload["until"] == LONG.until.isoformat()
+
+
+async def test_a_feed_that_is_away_is_asked_again(feed: Feed) -> None:
+    feed.given_up, feed.is_away = {"red"}, True
+    teller = Story("spring")
+    teller.begin(standing(FREE), is_new=True)
+    await teller.look(standing(DOWN), NOW)
+    feed.is_away = False
+    await teller.look(standing(FREE, 1), NOW)
+    assert feed.names == [Milestone.CONNECTION_RECOVERED]
+
+
+class Run:
+    """A campaign run that is where a test puts it."""
+
+    def __init__(self) -> None:
+        self.seen = standing(FREE)
+
+    def count(self) -> None:
+        pass
+
+    async def progress(self) -> Progress:
+        return self.seen
+
+
+class Shown:
+    """A board that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str | None, Bar] = {}
+        self.is_away = False
+
+    async def show(self, bars: dict[str | None, Bar]) -> None:
+        if self.is_away:
+            raise httpx.ConnectError("away")
+        self.bars = bars
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def begun(run: Run, shown: Shown, clock: Clock) -> Keeper:
+    window = SendingWindow()
+    made = Keeper(cast("CampaignRun", run), window, cast("Board", shown), Story("spring"), clock)
+    await made.begin(is_new=True)
+    return made
+
+
+def report(sent: int, pending: int) -> Report:
+    counts = {RecipientStatus.SENT: sent, RecipientStatus.PENDING: pending}
+    route = RouteReport("red", 100, counts, seconds=10.0, sent_now=sent, down=None)
+    return Report("spring", 100, 100, {}, [route])
+
+
+async def test_what_is_seen_is_shown_with_its_pace(feed: Feed) -> None:
+    run, shown, clock = Run(), Shown(), Clock()
+    made = await begun(run, shown, clock)
+    clock.now, run.seen = 10.0, standing(SHORT, 50)
+    await made.look()
+    assert {name: bar.percent for name, bar in shown.bars.items()} == {None: 50.0, "red": 50.0}
+    words = shown.bars["red"].words
+    assert words.startswith("50 of 100 sent, 50 left, 5.0 a second, done about ")
+    assert words.endswith("**held by red per_hour 100 until " + words.split(" until ")[1])
+
+
+@pytest.mark.parametrize("away", ["the board", "the engine", "the feed"])
+async def test_whatever_is_away_the_campaign_goes_on(
+    feed: Feed, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, shown, clock = Run(), Shown(), Clock()
+    made = await begun(run, shown, clock)
+    if away == "the board":
+        shown.is_away = True
+    elif away == "the feed":
+        feed.is_away = True
+    else:
+        monkeypatch.delattr(Run, "progress")
+    await made.look()
+    await made.conclude(report(100, 0), None)
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(Shown):
+        async def show(self, bars: dict[str | None, Bar]) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(keeper, "_PATIENCE_SECONDS", 0.01)
+    made = await begun(Run(), Hanging(), Clock())
+    await made.conclude(report(100, 0), None)
+    assert feed.names == [Milestone.CAMPAIGN_STARTED, Milestone.CAMPAIGN_COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("reason", "left", "words"),
+    [
+        (None, 0, "stopped"),
+        (Reason.SUSPENDED, 40, "stopped"),
+        (Reason.WAITING, 40, "held by red per_hour 100 until "),  # so it says what it waits for
+    ],
+)
+async def test_the_end_is_by_the_report(
+    feed: Feed, reason: Reason | None, left: int, words: str
+) -> None:
+    run, shown = Run(), Shown()
+    made = await begun(run, shown, Clock())
+    run.seen = standing(LONG, 10)
+    await made.look()
+    run.seen = standing(Binding(Cause.STOPPED), 10)
+    await made.conclude(report(100 - left, left), reason)
+    assert shown.bars["red"].percent == 100 - left
+    assert f"**{words}" in shown.bars["red"].words
+    assert "done about" not in shown.bars["red"].words
+
+
+@pytest.mark.parametrize(
+    ("reason", "left", "is_told"),
+    [(None, 0, True), (None, 3, False), (Reason.CANCELLED, 0, False)],
+)
+async def test_only_a_campaign_that_is_through_is_completed(
+    feed: Feed, reason: Reason | None, left: int, is_told: bool
+) -> None:
+    made = await begun(Run(), Shown(), Clock())
+    await made.conclude(report(100 - left, left), reason)
+    assert (Milestone.CAMPAIGN_COMPLETED in feed.names) is is_told
+
+
+class Server:
+    """The part of Prefect's API that has artifacts."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.stored: dict[UUID, Any] = {}
+        self.refuses = False
+
+    async def __aenter__(self) -> Server:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def read_artifacts(self, **_: object) -> list[Any]:
+        self.calls.append("read")
+        return list(self.stored.values())
+
+    async def create_artifact(self, artifact: Any) -> Any:
+        self._call(f"create {artifact.key}")
+        artifact_id = uuid4()
+        self.stored[artifact_id] = _Stored(artifact_id, artifact.key)
+        return self.stored[artifact_id]
+
+    async def update_artifact(self, artifact_id: UUID, artifact: Any) -> None:
+        self._call(f"update {self.stored[artifact_id].key} {artifact.data:g}")
+
+    def _call(self, call: str) -> None:
+        if self.refuses:
+            raise httpx.ConnectError("away")
+        self.calls.append(call)
+
+
+class _Stored:
+    def __init__(self, artifact_id: UUID, key: str) -> None:
+        self.id, self.key = artifact_id, key
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    server = Server()
+    monkeypatch.setattr(board, "get_client", lambda: server)
+    return server
+
+
+BARS: dict[str | None, Bar] = {None: Bar(5.0, "5 of 100"), "Röd 1": Bar(5.0, "5 of 100")}
+
+
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
+async def test_artifacts_are_made_once_a_run_and_then_changed(server: Server) -> None:
+    run_id = uuid4()
+    mine = Board(run_id, "Spring sale")
+    await mine.show(BARS)
+    await mine.show(BARS)  # nothing new: no call
+    await mine.show({**BARS, None: Bar(6.0, "6 of 100")})
+    await Board(run_id, "Spring sale").show(BARS)  # the same run goes on elsewhere
+    assert server.calls == [
+        "read",
+        "create progress-spring-sale",
+        "create progress-spring-sale--rod-1",
+        "update progress-spring-sale 6",
+        "read",
+        "update progress-spring-sale 5",
+        "update progress-spring-sale--rod-1 5",
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
+async def test_what_the_server_did_not_take_is_said_again(server: Server) -> None:
+    mine = Board(uuid4(), "spring")
+    server.refuses = True
+    with pytest.raises(httpx.ConnectError):
+        await mine.show(BARS)
+    server.refuses = False
+    await mine.show(BARS)
+    assert server.calls[-2:] == ["create progress-spring", "create progress-spring--rod-1"]
