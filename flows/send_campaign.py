@@ -37,6 +37,7 @@ from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
+from mailsluice.masking import masked
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
@@ -68,7 +69,8 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
     except MailsluiceError as error:  # said in full by its message: no stack trace in the log
         return Failed(message=str(error), data=error)
     except DBAPIError as error:
-        message = f"the state database does not answer: {error.orig}. Retry this run to go on"
+        reason = masked(str(error.orig))
+        message = f"the state database does not answer: {reason}. Retry this run to go on"
         return Failed(message=message, data=OutboxError(message))
 
 

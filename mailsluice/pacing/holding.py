@@ -36,11 +36,17 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
 
 def _waits(key: str, usage: Usage, rules: Rules) -> list[Hold]:
     """What each limit says, its even spacing included."""
-    found = [Hold(key, one, float(room_at(usage, one, 1)[0])) for one in rules.limits]
+    full = [one for one in rules.limits if _is_full(usage, one)]
+    found = [Hold(key, one, float(room_at(usage, one, 1)[0])) for one in full]
     if rules.limits:
         slowest = min(rules.limits, key=lambda one: one.count / one.window_seconds)
         found.append(Hold(key, slowest, usage.next_at))
     return found
+
+
+def _is_full(usage: Usage, limit: Limit) -> bool:
+    replies = usage.replied.get(limit.window_seconds, {}).values()
+    return usage.open_starts + sum(replies) >= limit.count
 
 
 def _full_caps(shared: Mapping[str, tuple[Usage, Rules]]) -> list[tuple[Cap, str]]:

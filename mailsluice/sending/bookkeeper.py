@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailsluice.errors import OutboxError
 from mailsluice.journal import Journal
+from mailsluice.masking import masked
 from mailsluice.outbox import Ask, Claimed, Database, Outbox, Settled, Starts, Usages
 
 _Result = TypeVar("_Result")
@@ -235,10 +236,11 @@ class Bookkeeper:
                 if (self.hurried or self._closing) and failed >= _HURRIED_RETRIES:
                     raise OutboxError(
                         "the state database is away; what is in the journal is recorded by the next"
-                        f" run on this machine: {error.orig}"
+                        f" run on this machine: {masked(str(error.orig))}"
                     ) from error
                 if not self.away:
-                    logger.warning("the state database is away, sending waits: %s", error.orig)
+                    reason = masked(str(error.orig))
+                    logger.warning("the state database is away, sending waits: %s", reason)
                 self.away = True
                 time.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
             else:

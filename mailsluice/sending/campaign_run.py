@@ -213,8 +213,9 @@ class CampaignRun:
         Called when no connection is sending.
         """
         down = {name: one.down for name, one in self._results.items() if one.down}
-        routes = [one.connection for one in self.campaigns.routes(self.id)]
-        self._onlooker.begin(routes, self.outbox.counts(), down)
+        assigned = {one.connection: one.assigned for one in self.campaigns.routes(self.id)}
+        is_new = self.record.status is CampaignStatus.RESOLVING and not self._results
+        self._onlooker.begin(assigned, None if is_new else self.outbox.counts(), down)
 
     async def progress(self) -> Progress:
         """Where the campaign stands, and what each connection waits for; without the database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from mailsluice.outbox import Counts
@@ -19,9 +19,17 @@ class Onlooker:
         self._down: dict[str, str] = {}
         self._couriers: dict[str, Courier] = {}
 
-    def begin(self, routes: Sequence[str], counts: Counts, down: Mapping[str, str]) -> None:
-        """From here on couriers count; `down` are connections given up before, and why."""
-        self._before = {name: Tally.of(counts.by_connection.get(name, {})) for name in routes}
+    def begin(
+        self, assigned: Mapping[str, int], counts: Counts | None, down: Mapping[str, str]
+    ) -> None:
+        """From here on couriers count; `counts` is None where nothing was sent yet.
+
+        `down` are connections given up before, and why.
+        """
+        self._before = {
+            name: Tally.of(counts.by_connection.get(name, {})) if counts else Tally(number)
+            for name, number in assigned.items()
+        }
         self._down = dict(down)
         self._couriers.clear()  # what they did is in the database
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, State
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
 from prefect.events.worker import EventsWorker
+from prefect.states import Cancelling
 
 from flows.events import Milestone
 from tests.flows.conftest import Servers, save_block
@@ -21,9 +24,14 @@ from tests.smtpd.faults import Fault, Stage
 
 async def artifacts(state: State[Any]) -> dict[str, Artifact]:
     assert state.state_details.flow_run_id
-    mine = ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id])
+    return await of_run(state.state_details.flow_run_id)
+
+
+async def of_run(run_id: UUID) -> dict[str, Artifact]:
+    """The progress artifacts of a run, by key."""
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     async with get_client() as client:
-        found = await client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=mine))
+        found = await client.read_artifacts(artifact_filter=mine)
     return {one.key: one for one in found if one.key and one.type == "progress"}
 
 
@@ -44,9 +52,10 @@ async def test_a_short_campaign_ends_with_its_numbers_shown(
 
 async def told(names: set[str], campaign: str) -> list[Any]:
     """The events of these names, oldest first, as soon as all of them are there."""
-    wanted = EventFilter(event=EventNameFilter(name=sorted(names)), order=EventOrder.ASC)
+    named = EventNameFilter(name=sorted(names))
     async with get_client() as client:
         for _ in range(200):
+            wanted = EventFilter(event=named, order=EventOrder.ASC)  # those until now
             await asyncio.to_thread(EventsWorker.instance().wait_until_empty)
             found = (await client.read_events(wanted, limit=50)).events
             mine = [one for one in found if one.payload["campaign"] == campaign]
@@ -97,3 +106,40 @@ async def test_a_connection_that_is_given_up_and_mended_is_told_twice(
     assert len(await told({Milestone.CAMPAIGN_STARTED}, name)) == 1
     for shown in (*bars.values(), *(await artifacts(failed)).values()):
         assert "@" not in str(shown.description)
+
+
+async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
+    tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.progress._LOOK_SECONDS", 0.2)
+    name = "held for long"
+    save_block("red", servers["red"], per_hour=20)  # one every three minutes
+    csv = write_csv(tmp_path / "r.csv", 10)
+    sending = asyncio.ensure_future(run(document(csv, name=name)))
+    (held,) = await told({Milestone.LIMIT_REACHED}, name)
+    assert held.payload["limit"] == "red per_hour 20"
+    (state,) = [one.id for one in held.related if one.id.startswith("prefect.flow-run.")]
+    run_id = UUID(state.removeprefix("prefect.flow-run."))
+    bars = await shown_by(run_id, "progress-held-for-long--green", "**done**")
+    assert bars["progress-held-for-long--red"].data == 14.2  # 1 of 7
+    assert bars["progress-held-for-long--green"].data == 100.0
+    table = str(bars["progress-held-for-long"].description)
+    assert "| red | held by red per_hour 20 until " in table
+    assert "| green | done | 3 | 3 |" in table
+    async with get_client() as client:
+        await client.set_flow_run_state(run_id, Cancelling(), force=True)
+    final = await sending
+    assert final.is_cancelled()
+    bars = await artifacts(final)
+    assert bars["progress-held-for-long"].data == 40.0
+    assert "6 suppressed or cancelled" in str(bars["progress-held-for-long--red"].description)
+
+
+async def shown_by(run_id: UUID, key: str, words: str) -> dict[str, Artifact]:
+    """The artifacts of a run, as soon as one of them says so."""
+    for _ in range(200):
+        found = await of_run(run_id)
+        if key in found and words in str(found[key].description):
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{words!r} is not in {found}")
