@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from mailsluice.markdown import cell, table
+from mailsluice.markdown import cell
 from mailsluice.progress.pace import end
 from mailsluice.progress.standing import Progress, Standing, Tally
 from mailsluice.sending_window import SendingWindow
@@ -25,20 +25,24 @@ class Page:
     """Whether the run has ended: then there is no end to wait for."""
 
     def connection(self, standing: Standing) -> str:
-        """The line of one connection."""
-        tally, rate = standing.tally, self.rates.get(standing.connection)
-        return f"{self._numbers(tally, rate, [self._end(standing)])}. **{self._binds(standing)}**"
+        """What one connection waits for, and its numbers."""
+        rate = self.rates.get(standing.connection)
+        numbers = self._numbers(standing.tally, rate, [self._end(standing)])
+        binds = standing.binding.sentence(self.moment, self.window.timezone or "UTC")
+        return f"**{cell(binds)}**: {numbers}"
 
     def campaign(self) -> str:
-        """The line of the campaign, and a table of its connections."""
+        """All numbers together, and a paragraph a connection.
+
+        No table: the UI shows one in a description without any space between its columns.
+        """
         standings = self.progress.standings
         known = [self.rates.get(one.connection) for one in standings]
         rate = None if None in known else sum(one or 0.0 for one in known)
         ends = [self._end(one) for one in standings if one.tally.left]
-        head = ("connection", "what binds now", "sent", "of", "a second", "end")
-        rows = [self._row(one) for one in standings]
-        line = self._numbers(self.progress.tally, rate, ends)
-        return "\n".join([line, "", *table(head, rows, words=2)])
+        lines = [self._numbers(self.progress.tally, rate, ends)]
+        lines += [f"{cell(one.connection)}, {self.connection(one)}" for one in standings]
+        return "\n\n".join(lines)
 
     def _numbers(self, tally: Tally, rate: float | None, ends: list[datetime | None]) -> str:
         others = {
@@ -54,20 +58,6 @@ class Page:
         if tally.left and (last := _last(ends)):
             parts.append(f"done about {self._shown(last)} at this pace")
         return ", ".join(parts)
-
-    def _row(self, standing: Standing) -> list[str]:
-        rate, at = self.rates.get(standing.connection), self._end(standing)
-        return [
-            cell(standing.connection),
-            cell(self._binds(standing)),
-            f"{standing.tally.sent:,}",
-            f"{standing.tally.assigned:,}",
-            "" if rate is None else f"{rate:,.1f}",
-            self._shown(at) if at else "",
-        ]
-
-    def _binds(self, standing: Standing) -> str:
-        return standing.binding.sentence(self.moment, self.window.timezone or "UTC")
 
     def _end(self, standing: Standing) -> datetime | None:
         rate = None if self.is_over else self.rates.get(standing.connection)

@@ -52,7 +52,15 @@ class RunPage:
 
     def open_report(self) -> None:
         """Follow the links to the report, from the tab of the run's artifacts."""
-        self.open_tab("Artifacts").locator("a[href*='/artifacts/key/campaign-']").click()
+        self._open_artifact("[href*='/artifacts/key/campaign-']")
+
+    def open_artifact(self, key: str) -> Locator:
+        """Follow the links to an artifact, as soon as it is there; its page."""
+        self._open_artifact(f"[href$='/artifacts/key/{key}']")
+        return self.page.locator("main")
+
+    def _open_artifact(self, link: str) -> None:
+        self.open_tab("Artifacts").locator(f"a{link}").click()
         self.page.locator("a[href*='/artifacts/artifact/']").first.click()
 
     def open_tab(self, name: str) -> Locator:

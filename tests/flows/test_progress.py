@@ -123,9 +123,9 @@ async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
     bars = await shown_by(run_id, "progress-held-for-long--green", "**done**")
     assert bars["progress-held-for-long--red"].data == 14.2  # 1 of 7
     assert bars["progress-held-for-long--green"].data == 100.0
-    table = str(bars["progress-held-for-long"].description)
-    assert "| red | held by red per_hour 20 until " in table
-    assert "| green | done | 3 | 3 |" in table
+    words = str(bars["progress-held-for-long"].description)
+    assert "\n\nred, **held by red per_hour 20 until " in words
+    assert "\n\ngreen, **done**: 3 of 3 sent" in words
     async with get_client() as client:
         await client.set_flow_run_state(run_id, Cancelling(), force=True)
     final = await sending

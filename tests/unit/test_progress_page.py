@@ -26,15 +26,15 @@ def page(*standings: Standing, window: SendingWindow | None = None, **rates: flo
 
 def test_a_connection_in_words() -> None:
     assert page(RED, red=0.5).connection(RED) == (
-        "400 of 700 sent, 3 failed, 2 uncertain, 295 left, 14 times told to come later,"
-        " 0.5 a second, done about 13:59 UTC at this pace. **held by red per_hour 6,000**"
+        "**held by red per_hour 6,000**: 400 of 700 sent, 3 failed, 2 uncertain, 295 left,"
+        " 14 times told to come later, 0.5 a second, done about 13:59 UTC at this pace"
     )
 
 
 def test_what_nobody_knows_is_left_out() -> None:
     waiting = Standing("red", Tally(10), Binding(Cause.STARTING))
-    assert page(waiting).connection(waiting) == "0 of 10 sent, 10 left. **starts**"
-    assert page(waiting, red=0.0).connection(waiting) == "0 of 10 sent, 10 left. **starts**"
+    assert page(waiting).connection(waiting) == "**starts**: 0 of 10 sent, 10 left"
+    assert page(waiting, red=0.0).connection(waiting) == "**starts**: 0 of 10 sent, 10 left"
 
 
 def test_the_end_is_within_the_sending_window() -> None:
@@ -43,21 +43,19 @@ def test_the_end_is_within_the_sending_window() -> None:
     assert "done about Wed 09:01 Europe/Berlin at this pace" in slow.connection(RED)
 
 
-def test_the_campaign_has_a_line_a_connection() -> None:
-    lines = page(RED, GREEN, red=0.5, green=0.0).campaign().splitlines()
+def test_the_campaign_has_a_paragraph_a_connection() -> None:
+    shown = page(RED, GREEN, red=0.5, green=0.0)
+    lines = shown.campaign().split("\n\n")
     assert lines[0].startswith("700 of 1,000 sent, 3 failed, 2 uncertain, 295 left")
     assert lines[0].endswith("done about 13:59 UTC at this pace")
-    assert lines[4:6] == [
-        "| red | held by red per_hour 6,000 | 400 | 700 | 0.5 | 13:59 UTC |",
-        "| green | done | 300 | 300 | 0.0 |  |",
-    ]
+    assert lines[1:] == [f"red, {shown.connection(RED)}", "green, **done**: 300 of 300 sent"]
 
 
 def test_a_campaign_of_which_a_part_stands_still_has_no_end() -> None:
-    stuck = Standing("green", Tally(300), Binding(Cause.QUARANTINED, "login: 535 a|b"))
+    stuck = Standing("green", Tally(300), Binding(Cause.QUARANTINED, "login: 535 a\nb"))
     text = page(RED, stuck, red=0.5, green=0.0).campaign()
-    assert "done about" not in text
-    assert "| green | quarantined: login: 535 a\\|b |" in text
+    assert "done about" not in text.split("\n\n")[0]
+    assert "green, **quarantined: login: 535 a b**: 0 of 300 sent, 300 left" in text
 
 
 def test_a_run_that_is_over_has_no_end_to_wait_for() -> None:
