@@ -13,7 +13,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFi
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.events import Milestone, tell
-from mailsluice.progress import Cause, Progress, Standing
+from mailsluice.progress import TROUBLES, Cause, Progress, Standing
 from mailsluice.report import Report
 from mailsluice.status import RecipientStatus
 
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 _LONG = timedelta(seconds=60)
 _SICK = (Milestone.CONNECTION_QUARANTINED, Milestone.CONNECTION_RECOVERED)
-_ILL = (Cause.QUARANTINED, Cause.RESTING, Cause.RETRYING)
 
 
 class Story:
@@ -79,7 +78,7 @@ class Story:
         name, cause, sent = standing.connection, standing.binding.cause, standing.tally.sent
         if cause is Cause.RESTING:
             self._ill[name] = sent
-        elif name in self._ill and cause not in _ILL and sent > self._ill[name]:
+        elif name in self._ill and cause not in TROUBLES and sent > self._ill[name]:
             del self._ill[name]
             self._tell(Milestone.CONNECTION_RECOVERED, name)
 

@@ -1,11 +1,12 @@
 """How a campaign gets on while it is sent: numbers, what holds it up, and both in words."""
 
-from mailsluice.progress.binding import Binding, Cause, Facts, binding
+from mailsluice.progress.binding import TROUBLES, Binding, Cause, Facts, binding
 from mailsluice.progress.pace import Pace
 from mailsluice.progress.page import Page
 from mailsluice.progress.standing import Progress, Standing, Tally
 
 __all__ = [
+    "TROUBLES",
     "Binding",
     "Cause",
     "Facts",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from mailsluice.masking import masked
 from mailsluice.timezones import shown
 
 _BARE_SECONDS = 10.0
@@ -34,6 +35,10 @@ class Cause(StrEnum):
     LIMIT = "held by {detail}{until}"
     CONNECTING = "waits for a session"
     FREE = "as fast as it can"
+
+
+TROUBLES = (Cause.QUARANTINED, Cause.RESTING, Cause.RETRYING)
+"""Those whose detail is what the server said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def binding(facts: Facts, now: float, moment: datetime) -> Binding:
         return Binding(cause, detail, moment + timedelta(seconds=at - now) if is_told else None)
 
     if found := _ended(facts) or _not_allowed(facts):
-        return Binding(found, facts.down or "")
+        return Binding(found, masked(facts.down or ""))
     if facts.opens_at > now:
         return later(Cause.WINDOW, facts.opens_at)
     if not facts.in_stock and facts.due_at > now:
@@ -102,7 +107,7 @@ def binding(facts: Facts, now: float, moment: datetime) -> Binding:
         facts.sessions and facts.slowed_until < facts.session_at
     ):  # where all sessions wait for it, or there is none
         cause = Cause.RESTING if facts.is_resting else Cause.RETRYING
-        return later(cause, facts.session_at, facts.trouble)
+        return later(cause, facts.session_at, masked(facts.trouble))
     if facts.per_second is not None and facts.slowed_until > max(now, facts.limited_until):
         return Binding(Cause.SLOWED, f"{facts.per_second:,.3g}/s")
     if facts.limited_until > now and facts.limit:

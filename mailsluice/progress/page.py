@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailsluice.markdown import cell
+from mailsluice.progress.binding import TROUBLES
 from mailsluice.progress.pace import end
 from mailsluice.progress.standing import Progress, Standing, Tally
 from mailsluice.sending_window import SendingWindow
@@ -28,8 +29,11 @@ class Page:
         """What one connection waits for, and its numbers."""
         rate = self.rates.get(standing.connection)
         numbers = self._numbers(standing.tally, rate, [self._end(standing)])
-        binds = standing.binding.sentence(self.moment, self.window.timezone or "UTC")
-        return f"**{cell(binds)}**: {numbers}"
+        binding = standing.binding
+        if binding.cause in TROUBLES:
+            binding = replace(binding, detail=cell(binding.detail))
+        binds = binding.sentence(self.moment, self.window.timezone or "UTC")
+        return f"**{binds}**: {numbers}"
 
     def campaign(self) -> str:
         """All numbers together, and a paragraph a connection.

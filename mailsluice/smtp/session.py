@@ -6,12 +6,14 @@ one round trip a message (pipelining) and one that needs four look the same from
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from mailsluice.envelope import Envelope
 from mailsluice.errors import MailsluiceError
-from mailsluice.masking import masked
 from mailsluice.outcome import Attempt, Phase
+
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 
 
 class SessionError(MailsluiceError):
@@ -23,7 +25,7 @@ class SessionError(MailsluiceError):
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
-        reply = f"{attempt.code or ''} {masked(attempt.text)}".strip()
+        reply = f"{attempt.code or ''} {_ADDRESS.sub('(address)', attempt.text)}".strip()
         super().__init__(f"{attempt.phase.value}: {reply}")
 
     @property

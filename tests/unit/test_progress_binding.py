@@ -93,3 +93,10 @@ def test_times_are_those_of_the_windows_zone(until: timedelta, shown: str) -> No
 
 def test_braces_in_a_servers_reply_are_left_alone() -> None:
     assert said(Facts(down="login: 535 {until}")) == "quarantined: login: 535 {until}"
+
+
+def test_addresses_in_a_servers_reply_are_hidden() -> None:
+    reply = "mail: 550 <ann@example.com> is blocked"
+    for facts in (Facts(down=reply), Facts(sessions=0, session_at=NOW + 5, trouble=reply)):
+        assert "<address> is blocked" in said(facts)
+        assert "ann@" not in said(facts)
