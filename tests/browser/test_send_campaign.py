@@ -66,7 +66,7 @@ def test_a_campaign_filled_in_goes_out_in_exact_shares_and_has_its_report(
     shown.shows("Completed")
     shown.shows_subflows(NAMES[ui], ["sendgrid", "sparkpost"], "Completed")
     picture("run", width=1100, height=900)
-    shown.open_report()
+    shown.open_artifact(f"campaign-{NAMES[ui]}")
     table = page.get_by_role("table").first
     expect(table.get_by_role("row").nth(1)).to_contain_text("sendgrid70070.00%700")
     expect(table.get_by_role("row").nth(2)).to_contain_text("sparkpost30030.00%300")

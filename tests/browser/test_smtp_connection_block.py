@@ -20,8 +20,8 @@ def fill_in(form: BlockForm, name: str, port: int, password: str) -> None:
     form.fill(str(port), "Port")
     form.choose("none", "Security")
     form.fill("me", "Username")
-    form.field("Password").locator("input").fill(password)
-    form.field("Allow plain password").get_by_role("switch").click()
+    form.password(password)
+    form.switch("Allow plain password")
 
 
 def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
@@ -56,7 +56,7 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         )
 
         form = BlockForm(page, served, block_id)  # and mended
-        form.field("Password").locator("input").fill("right")
+        form.password("right")
         form.save()
         run = RunPage(page, served, sending.id)
         run.shows("Failed")
