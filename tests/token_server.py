@@ -51,6 +51,8 @@ class TokenServer:
         self.may_answer = threading.Event()
         """Cleared, requests wait."""
         self.may_answer.set()
+        self.agrees = True
+        """What the person says when asked."""
         self.asked: list[dict[str, str]] = []
         """The forms of all requests for tokens."""
         self.most_at_once = 0
@@ -118,7 +120,7 @@ class TokenServer:
             self._open -= 1
             if self.fails:
                 return self.fails.pop(0)
-            return self.always or self._refusal(form) or self._grant()
+            return self.always or self._refusal(form) or self._grant(form)
 
     def _refusal(self, form: dict[str, str]) -> Reply | None:
         if form.get("client_id") != self.client_id:
@@ -136,12 +138,12 @@ class TokenServer:
                 return error("unsupported_grant_type")
         return None if good else error("invalid_grant", description="Token has been revoked.")
 
-    def _grant(self) -> Reply:
+    def _grant(self, form: dict[str, str]) -> Reply:
         number = len(self.asked)
         token = f"access-{number}"
         self._ends[token] = self._clock() + self.lifetime_seconds
         reply = {"access_token": token, "token_type": "Bearer"}
-        if self.rotates:
+        if self.rotates or form["grant_type"] == "authorization_code":
             self.refresh_token = f"refresh-{number}"
             reply["refresh_token"] = self.refresh_token
         return 200, json.dumps({**reply, "expires_in": self.lifetime_seconds}).encode()
@@ -150,7 +152,8 @@ class TokenServer:
         """The person said yes: where the browser is sent to, with a code."""
         code = f"code-{len(self._codes)}"
         self._codes[code] = query["code_challenge"]
-        return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
+        answer = {"code": code} if self.agrees else {"error": "access_denied"}
+        return f"{query['redirect_uri']}?{urlencode({**answer, 'state': query['state']})}"
 
 
 def _handler(server: TokenServer) -> type[BaseHTTPRequestHandler]:

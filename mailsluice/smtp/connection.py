@@ -61,9 +61,15 @@ def differences(before: Connection, after: Connection) -> list[str]:
     found = []
     for name in (one.name for one in fields(Connection)):
         old, new = getattr(before, name), getattr(after, name)
-        if old != new:
+        if isinstance(old, OAuth):
+            found += [f"oauth.{one}" for one in OAuth.model_fields if _differ(old, new, one)]
+        elif old != new:
             found.append(f"{name} {_shown(old)} -> {_shown(new)}" if _is_told(name) else name)
     return found
+
+
+def _differ(before: object, after: object, name: str) -> bool:
+    return bool(getattr(before, name) != getattr(after, name))
 
 
 def _is_told(name: str) -> bool:

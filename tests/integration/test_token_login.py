@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -241,26 +240,3 @@ def test_without_a_refresh_token_the_next_step_is_told(granting: TokenServer) ->
         ended = failure(connection(server, granting, oauth={"refresh_token": None}))
         assert "python -m deployments.authorise test" in str(ended)
         assert classify(ended.attempt).trouble is Trouble.DOWN
-
-
-def test_sessions_that_wait_for_a_token_share_what_comes(granting: TokenServer) -> None:
-    target = connection_to(SmtpServer(), username=USER, oauth=OAuth(**granting.oauth()))
-
-    async def work() -> None:
-        tokens = Tokens()
-        granting.may_answer.clear()
-        asking = [asyncio.ensure_future(tokens.token(target)) for _ in range(5)]
-        while not granting.asked:  # noqa: ASYNC110 in another thread
-            await asyncio.sleep(0.005)
-        asking[0].cancel()  # who asked goes, the others get theirs all the same
-        granting.may_answer.set()
-        rest = await asyncio.gather(*asking[1:])
-        assert set(rest) == {"access-2"}
-        granting.always = error("invalid_grant")
-        ends = await asyncio.gather(
-            *(tokens.token(target, "access-2") for _ in range(5)), return_exceptions=True
-        )
-        assert {type(one) for one in ends} == {SessionError}
-
-    run(work)
-    assert granting.handed_out == 3

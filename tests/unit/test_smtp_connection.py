@@ -30,9 +30,15 @@ def test_all_else_is_told_by_name_alone() -> None:
     warm_up = WarmUp(start=date(2030, 1, 1), daily_caps=(50,))
     oauth = OAuth(client_id="hidden", token_url="https://login.example.com/token")
     after = replace(BEFORE, host="other.example.com", password="x", oauth=oauth, warm_up=warm_up)
-    assert differences(BEFORE, after) == ["host", "password", "oauth", "warm_up"]
+    assert differences(BEFORE, after) == [
+        "host",
+        "password",
+        "oauth.client_id",
+        "oauth.token_url",
+        "warm_up",
+    ]
     changed = replace(after, oauth=oauth.model_copy(update={"client_secret": SecretStr("hidden")}))
-    assert differences(after, changed) == ["oauth"]
+    assert differences(after, changed) == ["oauth.client_secret"]
 
 
 def test_nothing_changed_is_nothing_to_tell() -> None:
