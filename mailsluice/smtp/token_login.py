@@ -6,7 +6,9 @@ import base64
 
 import aiosmtplib
 
+from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.session import SessionError
 from mailsluice.smtp.tokens import Tokens
 
 TOKEN_METHODS = ("xoauth2", "oauthbearer")
@@ -27,7 +29,12 @@ async def log_in_with_token(
     except aiosmtplib.SMTPAuthenticationError as error:
         if error.code != _REFUSED:
             raise
-        await _log_in(smtp, method, connection, await tokens.token(connection, refused=token))
+        other = await tokens.token(connection, refused=token)
+        try:
+            await _log_in(smtp, method, connection, other)
+        except aiosmtplib.SMTPServerDisconnected:  # some let nobody try twice in a session
+            text = f"the server refused the access token and closed the link: {error.message}"
+            raise SessionError(Attempt(Phase.LOGIN, None, text)) from None
 
 
 async def _log_in(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token: str) -> None:

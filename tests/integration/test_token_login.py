@@ -149,6 +149,26 @@ def test_a_mailbox_that_is_refused_whatever_the_token_takes_the_connection_down(
         assert "access-" not in str(ended) + repr(ended)
 
 
+def test_a_server_that_allows_one_login_a_session_gets_the_other_token_in_the_next(
+    granting: TokenServer,
+) -> None:
+    with SmtpServer(settings(granting, closes_after_refusal=True)) as server:
+        target = connection(server, granting)
+
+        async def work() -> SessionError:
+            tokens = Tokens()
+            (await open_session(target, tokens)).abort()
+            granting.revoke()
+            with pytest.raises(SessionError, match=r"closed the link: 5\.7\.8") as caught:
+                await open_session(target, tokens)
+            (await open_session(target, tokens)).abort()
+            return caught.value
+
+        assert classify(run(work).attempt).trouble is Trouble.SESSION
+        assert granting.handed_out == 2
+        assert server.logins == {"ok": 2, "refused": 1}
+
+
 @pytest.mark.parametrize(
     ("action", "trouble"),
     [

@@ -184,6 +184,8 @@ class SmtpSession(asyncio.Protocol):
                 self._logged_in("ok")
             else:
                 self._logged_in("refused")
+                if self._settings.closes_after_refusal:
+                    self._close()
 
     def _on_mail(self, rest: bytes) -> None:
         match = _ADDRESS.match(rest)

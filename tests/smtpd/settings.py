@@ -22,6 +22,8 @@ class Settings:
     auth_methods: tuple[str, ...] = ("PLAIN", "LOGIN", "CRAM-MD5")
     token_holds: Callable[[str, str], bool] | None = None
     """Whether a user may log in with an access token; with it, AUTH is demanded as well."""
+    closes_after_refusal: bool = False
+    """A session has one login."""
     tls: ssl.SSLContext | None = None
     tls_from_start: bool = False
     """TLS from the first byte; otherwise STARTTLS is offered where there is a context."""
