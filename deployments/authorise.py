@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -24,6 +25,9 @@ from mailsluice.smtp.token_request import named, oauth_client
 
 _WAIT_SECONDS = 300.0
 _GOOGLE = {"oauth2.googleapis.com": "https://accounts.google.com/o/oauth2/v2/auth"}
+
+
+_tell = partial(print, flush=True)
 
 
 class AuthorisationError(MailsluiceError):
@@ -48,7 +52,7 @@ async def authorise(
     name: str,
     authorization_url: str | None = None,
     port: int = 0,
-    show: Callable[[str], None] = print,
+    show: Callable[[str], None] = _tell,
 ) -> None:
     """Show the provider's page, wait for the answer, exchange it, save the refresh token.
 

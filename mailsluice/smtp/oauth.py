@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from pydantic import (
 
 from mailsluice.forms import Document
 
+_VISIBLE = re.compile(r"[!-~]+")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
@@ -97,7 +99,7 @@ def _is_safe_url(value: str) -> bool:
         host, _ = url.hostname or "", url.port
     except ValueError:
         return False
-    if not host or "@" in url.netloc or not value.isascii() or not value.isprintable():
+    if not host or "@" in url.netloc or not _VISIBLE.fullmatch(value):
         return False
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
 

@@ -107,7 +107,7 @@ def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionErro
         return _refusal(error, where, oauth, connection)
     if isinstance(error, httpx.HTTPStatusError):
         return _status(error.response.status_code, where)
-    if isinstance(error, httpx.TransportError):
+    if isinstance(error, httpx.RequestError):
         return _link(error, where, connection)
     if isinstance(error, (ValueError, TypeError)):
         return _passes(f"{where} gave a malformed reply: is token_url in the oauth box right?")
@@ -140,7 +140,7 @@ def _told(code: str, description: object, oauth: OAuth) -> str:
 
 def _authorise(connection: Connection) -> str:
     return (
-        f"authorise again with `python -m deployments.authorise {connection.name}`, or put a new "
+        f"authorise it with `python -m deployments.authorise {connection.name}`, or put a new "
         "refresh token into the block's oauth box, then Retry the run"
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.settings import PREFECT_API_URL
 
 from blocks import SMTPConnection
-from deployments.authorise import AuthorisationError, authorisation_page, authorise, main
+from deployments.authorise import AuthorisationError, authorisation_page, authorise
 from mailsluice.errors import MailsluiceError
 from tests.token_server import TokenServer
 
@@ -83,10 +86,38 @@ async def test_a_block_that_is_not_there_or_has_no_oauth_is_named(granting: Toke
         await authorise("gmail")
 
 
-def test_the_command_says_what_is_wrong_without_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["authorise", "nobody"])
-    with pytest.raises(SystemExit, match="no SMTP Connection block 'nobody'"):
-        main()
+def test_the_command_shows_nothing_secret(granting: TokenServer) -> None:
+    save(granting)
+    said: list[str] = []
+    with command("gmail") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("http"):
+                httpx.get(line.strip(), follow_redirects=True)
+        assert process.wait() == 0, said
+    assert said[-1] == "done: the refresh token is in the block gmail\n"
+    shown = "".join(said)
+    assert not any(one in shown for one in (granting.client_secret, "refresh-1", "code-"))
+
+
+def test_the_command_says_what_is_wrong_without_a_stack() -> None:
+    with command("nobody") as process:
+        said, _ = process.communicate()
+    assert process.returncode == 1
+    assert said.startswith("there is no SMTP Connection block 'nobody'")
+    assert len(said.splitlines()) == 1
+
+
+def command(block: str) -> subprocess.Popen[str]:
+    """`python -m deployments.authorise`, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "deployments.authorise", block],
+        env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize(

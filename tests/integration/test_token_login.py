@@ -14,6 +14,7 @@ from mailsluice.smtp.oauth import OAuth
 from mailsluice.smtp.session import SessionError
 from mailsluice.smtp.tokens import Tokens
 from tests.integration.smtp_fixtures import (
+    LOOPS,
     Certificates,
     connection_to,
     deliver,
@@ -58,8 +59,9 @@ def failure(target: Connection) -> SessionError:
     return ended
 
 
+@pytest.mark.parametrize("loop", list(LOOPS))
 @pytest.mark.parametrize("method", ["XOAUTH2", "OAUTHBEARER"])
-def test_each_method_logs_in_over_tls(method: str, certificates: Certificates) -> None:
+def test_each_method_logs_in_over_tls(method: str, loop: str, certificates: Certificates) -> None:
     tls = certificates.context()
     with TokenServer(tls=tls) as granting:
         offer = {"auth_methods": (method,), "token_holds": granting.holds}
@@ -72,7 +74,7 @@ def test_each_method_logs_in_over_tls(method: str, certificates: Certificates) -
                 allow_plain_password=False,
                 oauth={"scope": "https://mail.example/send"},
             )
-            _, ended = deliver(target, envelopes("a"))
+            _, ended = deliver(target, envelopes("a"), loop)
             assert ended is None
             assert server.logins == {"ok": 1}
             assert len(server.received) == 1
@@ -190,7 +192,7 @@ def test_trouble_of_the_mail_server_costs_no_token(
 SPEAKING = "refresh-0 of jane@example.com: s3cret-of-the-client"
 FAILURES: list[tuple[Reply, Trouble, str]] = [
     (error("invalid_grant", description=SPEAKING), Trouble.DOWN, "deployments.authorise test"),
-    (error("interaction_required"), Trouble.DOWN, "authorise again"),
+    (error("interaction_required"), Trouble.DOWN, "authorise it with"),
     (error("invalid_client", 401), Trouble.DOWN, "check client ID and client secret"),
     (error("unauthorized_client", 401), Trouble.DOWN, "check client ID and client secret"),
     (error("invalid_scope"), Trouble.DOWN, "check the scope"),

@@ -162,6 +162,7 @@ def test_a_block_may_wait_for_its_refresh_token() -> None:
         "https://user@login.example.com/token",
         "https://[login/token",
         "https://login.example.com:what/token",
+        "https://login example.com/token",
         "login.example.com/token",
     ],
 )
