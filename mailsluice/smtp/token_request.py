@@ -1,4 +1,4 @@
-"""Asking a token server for an access token (RFC 6749 section 6), and what its refusals mean."""
+"""Asking a token server for an access token (RFC 6749 section 6)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import ssl
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.outcome import Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
-from mailsluice.smtp.session import SessionError
+from mailsluice.smtp.token_trouble import TOO_MANY, authorise, named
 from mailsluice.smtp.trouble import refused
 
-_TOO_MANY, _SERVERS_TROUBLE = 429, 500
 _DEFAULT_SECONDS = 3_600.0
 """How long a token holds whose server does not say (it should, RFC 6749 section 5.1)."""
-_MOST_TEXT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def _library() -> Any:
 
 def _passing(response: Any) -> Any:
     """A server that is busy may say so in JSON, which Authlib takes for a refusal."""
-    if response.status_code == _TOO_MANY:
+    if response.status_code == TOO_MANY:
         response.raise_for_status()
     return response
 
@@ -74,7 +71,7 @@ def _passing(response: Any) -> Any:
 async def ask(oauth: OAuth, connection: Connection) -> Grant:
     """Exchange the refresh token. Raises SessionError: down, or trouble that passes."""
     if oauth.refresh_token is None:
-        raise refused(Phase.LOGIN, f"there is no refresh token yet: {_authorise(connection)}")
+        raise refused(Phase.LOGIN, f"there is no refresh token yet: {authorise(connection)}")
     used = oauth.refresh_token.get_secret_value()
     seconds = connection.timeout_seconds
     try:
@@ -93,79 +90,3 @@ def _grant(reply: dict[str, Any], used: str) -> Grant:
     given = reply.get("refresh_token")
     rotated = given if isinstance(given, str) and given and given != used else None
     return Grant(token, _DEFAULT_SECONDS if seconds is None else float(seconds), rotated)
-
-
-def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionError | None:
-    """What went wrong with the token server, said so that somebody can act on it.
-
-    None for what is no failure of a token server.
-    """
-    import httpx
-
-    where = f"the token server {urlsplit(oauth.token_url or '').hostname}"
-    if isinstance(error, _library().OAuthError):
-        return _refusal(error, where, oauth, connection)
-    if isinstance(error, httpx.HTTPStatusError):
-        return _status(error.response.status_code, where)
-    if isinstance(error, httpx.RequestError):
-        return _link(error, where, connection)
-    if isinstance(error, (ValueError, TypeError)):
-        return _passes(f"{where} gave a malformed reply: is token_url in the oauth box right?")
-    return None
-
-
-def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> SessionError:
-    code = str(error.error)
-    if code in ("temporarily_unavailable", "server_error"):
-        return _passes(f"{where} says {code}: it is tried again")
-    if code in ("invalid_grant", "interaction_required", "consent_required"):
-        advice = f"the refresh token was revoked or has run out: {_authorise(connection)}"
-    elif code in ("invalid_client", "unauthorized_client"):
-        advice = "check client ID and client secret in the block's oauth box"
-    elif code == "invalid_scope":
-        advice = "check the scope in the block's oauth box"
-    else:
-        advice = "check the block's oauth box"
-    return refused(Phase.LOGIN, f"{where} says {_told(code, error.description, oauth)}: {advice}")
-
-
-def _told(code: str, description: object, oauth: OAuth) -> str:
-    """The server's words, shortened, without what we had told it."""
-    text = f"{code} ({description})" if description else code
-    for secret in oauth.secrets():
-        text = text.replace(secret, "(secret)")
-    text = " ".join(text.split())
-    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + " ..."
-
-
-def _authorise(connection: Connection) -> str:
-    return (
-        f"authorise it with `python -m deployments.authorise {connection.name}`, or put a new "
-        "refresh token into the block's oauth box, then Retry the run"
-    )
-
-
-def _status(status: int, where: str) -> SessionError:
-    if status == _TOO_MANY or status >= _SERVERS_TROUBLE:
-        return _passes(f"{where} answers with status {status}: it is tried again")
-    return refused(
-        Phase.LOGIN,
-        f"{where} answers with status {status} and no reason: is token_url in the oauth box right?",
-    )
-
-
-def _link(error: Exception, where: str, connection: Connection) -> SessionError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = cause.verify_message.rstrip(".")
-            return refused(Phase.LOGIN, f"the certificate of {where} does not verify: {reason}")
-        cause = cause.__cause__ or cause.__context__
-    kind = type(error).__name__
-    if "Timeout" in kind:
-        return _passes(f"no answer from {where} in {connection.timeout_seconds:g} s")
-    return _passes(f"{where} cannot be reached ({kind}): is it up, is token_url right?")
-
-
-def _passes(text: str) -> SessionError:
-    return SessionError(Attempt(Phase.LOGIN, None, text))

@@ -121,9 +121,10 @@ async def test_a_block_that_still_holds_a_replaced_refresh_token_is_no_news(
     granting: TokenServer,
 ) -> None:
     granting.rotates = True
-    tokens, old = Tokens(), target(granting)
-    token = await tokens.token(old)
-    for block in (target(granting), old, target(granting), old):  # read late, read early
+    tokens, first = Tokens(), target(granting)
+    token = await tokens.token(first)
+    second = target(granting)  # holds what came of that, and is read late
+    for block in (first, second, first, second):
         token = await tokens.token(block, refused=token)
     assert used(granting) == ["refresh-0", "refresh-1", "refresh-2", "refresh-3", "refresh-4"]
 
