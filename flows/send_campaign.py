@@ -21,6 +21,7 @@ from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.current import Current, current
 from flows.document import database_engines, dated, scheduled_day
+from flows.rotated_tokens import keep_rotated_tokens
 from flows.send_connection import send_connection
 from flows.session_slots import session_slots
 from flows.stopping import (
@@ -89,10 +90,14 @@ async def _send(document: Campaign) -> State[Any]:
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
             names = [one.connection for one in routes]
             connections |= await load_connections(one for one in names if one not in connections)
-            async with session_slots(connections.values(), run, get_run_logger()) as slots:
+            logger = get_run_logger()
+            async with (
+                keep_rotated_tokens(run, logger),
+                session_slots(connections.values(), run, logger) as slots,
+            ):
                 shared = Current(run, message, connections, slots, request, longest_wait)
                 current.set(shared)
-                async with watch_connections(shared, get_run_logger()):
+                async with watch_connections(shared, logger):
                     await _send_all(document, names, shared)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):

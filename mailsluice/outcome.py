@@ -103,7 +103,9 @@ _SENDERS_WORDS = re.compile(
     # Postfix tells about sender and client at RCPT only (smtpd_delay_reject), all as 5.7.1
     r"|sender address rejected|client host .*(rejected|blocked)|helo command rejected"
     # SendGrid, Amazon SES, SparkPost: the sender's domain is not set up there
-    r"|verified sender identity|address is not verified|unconfigured sending domain",
+    r"|verified sender identity|address is not verified|unconfigured sending domain"
+    # Gmail and Microsoft 365: the mailbox has sent all it may in a day
+    r"|(sending|submission) ?(limit|quota) ?exceeded",
     re.IGNORECASE,
 )
 _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3}\.\d{1,3})(?!\S)")
@@ -143,6 +145,8 @@ _TABLE = (
     # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long.
     _Rule(_ANY, "421", SESSION, status=r"[34]\..*"),
     _Rule(_ANY, "421", THROTTLED),
+    # Microsoft 365 answers a fourth session of a mailbox with 432 4.3.2.
+    _Rule(frozenset((Phase.LOGIN,)), "432", THROTTLED, status=r"3\..*"),
     # 432: the user has to change the password. 454 to STARTTLS: no TLS for now, not "less mail".
     _Rule(frozenset((Phase.LOGIN,)), "432", DOWN),
     _Rule(frozenset((Phase.TLS,)), "4..", SESSION),

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ from mailsluice.sending.recovery import Recovery, recover
 from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
+from mailsluice.smtp.tokens import Tokens
 from mailsluice.status import CampaignStatus
 
 logger = logging.getLogger(__name__)
@@ -119,6 +121,9 @@ class CampaignRun:
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
         self._rule_book = RuleBook(database, self.id, campaign.throttle)
+        self.tokens = Tokens()
+        self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
+        """Opens a session; those of one connection share an access token."""
         self.on_hold = False
         """Whether to send nothing for the time being; what is in flight is finished."""
         self._lease.on_lost(self.stop)
@@ -142,11 +147,12 @@ class CampaignRun:
         message: CompiledMessage,
         *,
         settings: Settings | None = None,
-        open_session: OpenSession = open_session,
+        open_session: OpenSession | None = None,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
         rules = await asyncio.to_thread(self._rule_book.rules, connection)
-        return await self.on_engine(self._send(connection, message, rules, settings, open_session))
+        opening = open_session or self.open_session
+        return await self.on_engine(self._send(connection, message, rules, settings, opening))
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Do work on the loop that sends: what `open_session` shares with its caller."""

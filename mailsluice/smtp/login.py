@@ -19,6 +19,8 @@ from mailsluice.smtp.link import Link
 from mailsluice.smtp.pipelined import PipelinedSession
 from mailsluice.smtp.sequential import SequentialSession
 from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.token_login import TOKEN_METHODS, log_in_with_token
+from mailsluice.smtp.tokens import Tokens
 from mailsluice.smtp.trouble import attempt_from, refused
 
 _ENCRYPTED_METHODS = ("plain", "login", "cram-md5")
@@ -27,8 +29,10 @@ _NEXT_METHOD = frozenset((500, 501, 502, 503, 504, 534))
 """Replies about the method of a login, not about its user and password."""
 
 
-async def open_session(connection: Connection) -> Session:
+async def open_session(connection: Connection, tokens: Tokens | None = None) -> Session:
     """Connect, encrypt, log in; gives a session that is ready to send.
+
+    `tokens` are those that its sessions share, where it logs in with OAuth.
 
     Pipelined where the server offers it (RFC 2920), else sequential; chunked where it offers that
     as well (RFC 3030) and the connection asks for several messages in flight. Raises SessionError
@@ -46,7 +50,7 @@ async def open_session(connection: Connection) -> Session:
     )
     try:
         await _greet(smtp, connection)
-        await _log_in(smtp, connection)
+        await _log_in(smtp, connection, tokens)
     except BaseException:
         smtp.close()
         raise
@@ -84,9 +88,16 @@ async def _greet(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
         await smtp.ehlo()
 
 
-async def _log_in(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
+async def _log_in(
+    smtp: aiosmtplib.SMTP, connection: Connection, tokens: Tokens | None = None
+) -> None:
     """AUTH with one method (RFC 4954): a wrong password counts once, not once a method."""
     if connection.username is None:
+        return
+    if connection.oauth.is_used:
+        with _phase(Phase.LOGIN, connection):
+            method = _methods(smtp, connection)[0]
+            await log_in_with_token(smtp, method, connection, tokens or Tokens())
         return
     user, password = connection.username, connection.password or ""
     refusal: aiosmtplib.SMTPAuthenticationError | None = None
@@ -106,17 +117,21 @@ async def _log_in(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
 
 
 def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
-    """The login methods to try: both sides know them, and none tells the password to a listener."""
+    """The login methods to try: both sides know them, and none tells a secret to a listener."""
     encrypted = connection.security is not Security.NONE
     safe = encrypted or connection.allow_plain_password
-    known = _ENCRYPTED_METHODS if safe else _SECRET_METHODS
+    known: tuple[str, ...]
+    if connection.oauth.is_used:
+        secret, known = "access token", TOKEN_METHODS if safe else ()
+    else:
+        secret, known = "password", _ENCRYPTED_METHODS if safe else _SECRET_METHODS
     methods = [method for method in known if method in smtp.server_auth_methods]
     if methods:
         return methods
     if not safe:
         raise refused(
             Phase.LOGIN,
-            "the password would cross an unencrypted link: set security to starttls or tls, or "
+            f"the {secret} would cross an unencrypted link: set security to starttls or tls, or "
             "allow_plain_password for a trusted network",
         )
     offered = ", ".join(smtp.server_auth_methods) or "no login at all"
