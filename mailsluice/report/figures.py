@@ -1,0 +1,192 @@
+"""The pictures of a report. Only who draws imports this: matplotlib takes half a second to load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import dates
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mailsluice.markdown import cell
+from mailsluice.masking import masked
+from mailsluice.pacing import Bound
+from mailsluice.picture import picture
+from mailsluice.report.page import PictureOf, span_text
+from mailsluice.report.report import OUTCOMES, Report, RouteReport
+from mailsluice.report.statistics import Pace
+from mailsluice.status import RecipientStatus
+
+_DAY_SECONDS = 86_400
+_WIDTH_INCHES = 7.0
+_MOST_BARS = 20
+_MOST_PANELS = 5
+_MOST_LETTERS = 24
+_OKABE_ITO = (
+    "#009E73",
+    "#E69F00",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+    "#999999",
+    "#000000",
+)
+"""Colours that everybody can tell apart (Okabe and Ito, Color Universal Design)."""
+_COLOUR = dict(zip(OUTCOMES, _OKABE_ITO, strict=True))
+_BLUE = "#0072B2"
+_LINES = ("--", "-.", ":")
+
+
+def pictures(report: Report) -> dict[PictureOf, str]:
+    """Everything that can be drawn of a report, in Markdown; takes about a second."""
+    made: dict[PictureOf, Callable[[Report], str | None]] = {
+        PictureOf.SHARES: _shares,
+        PictureOf.OUTCOMES: _outcomes,
+        PictureOf.PACE: _pace,
+    }
+    drawn = ((name, draw(report)) for name, draw in made.items())
+    return {name: one for name, one in drawn if one}
+
+
+def _shares(report: Report) -> str | None:
+    """Planned against sent share, a pair of bars a connection."""
+    routes = _largest(report)
+    if not routes or not report.of(RecipientStatus.SENT):
+        return None
+    planned = np.array([report.planned_share(one) for one in routes]) * 100
+    sent = np.array([report.sent_share(one) or 0.0 for one in routes]) * 100
+    figure, axes = _bars(routes)
+    places = np.arange(len(routes))
+    axes.barh(places - 0.2, planned, 0.38, color="#999999", label="planned")
+    axes.barh(places + 0.2, sent, 0.38, color=_BLUE, label="sent")
+    axes.set_xlabel("share of the campaign, %")
+    _legend(figure, 2)
+    gap = np.abs(planned - sent)
+    worst = int(gap.argmax())
+    finding = (
+        "as planned"
+        if gap[worst] < 0.05
+        else f"{_name(routes[worst])} is {gap[worst]:.1f} points off, the others less"
+    )
+    return picture(figure, cell(f"Planned and sent shares of {len(routes)} connections: {finding}"))
+
+
+def _outcomes(report: Report) -> str | None:
+    """What became of each connection's recipients, as parts of 100 %."""
+    routes = [one for one in _largest(report) if one.recipients]
+    if not routes:
+        return None
+    figure, axes = _bars(routes)
+    left = np.zeros(len(routes))
+    for status in report.shown:
+        parts = np.array([100 * one.of(status) / one.recipients for one in routes])
+        axes.barh(np.arange(len(routes)), parts, 0.7, left, color=_COLOUR[status], label=status)
+        left += parts
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("recipients of the connection, %")
+    _legend(figure, 4)
+    failed = max(routes, key=lambda one: one.of(RecipientStatus.FAILED) / one.recipients)
+    share = failed.of(RecipientStatus.FAILED) / failed.recipients
+    finding = f"{_name(failed)} has the most failures, {share:.1%}" if share else "none failed"
+    return picture(figure, cell(f"Outcomes by connection: {finding}"))
+
+
+def _pace(report: Report) -> str | None:
+    """Messages accepted over time, a panel a connection, with its limits."""
+    pace = report.statistics.pace if report.statistics else None
+    if pace is None or not pace.sent:
+        return None
+    panels = list(_panels(report, pace))
+    figure = Figure(figsize=(_WIDTH_INCHES, 0.5 + 1.7 * len(panels)), layout="constrained")
+    shared: Axes | None = None
+    for i, (title, values, bounds) in enumerate(panels):
+        axes = figure.add_subplot(len(panels), 1, i + 1, sharex=shared)
+        shared = shared or axes
+        _panel(axes, pace, values, bounds)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.tick_params(labelbottom=i == len(panels) - 1)
+    title, values, _ = max(panels, key=lambda one: one[1].max())
+    busiest = f"{title} was busiest, {values.max():,.0f} a {_unit(pace)[0]}"
+    return picture(figure, cell(f"Messages accepted over time by connection: {busiest}"))
+
+
+_Panel = tuple[str, npt.NDArray[np.float64], Sequence[Bound]]
+
+
+def _panels(report: Report, pace: Pace) -> Iterator[_Panel]:
+    """The largest connections, and the sum of the others."""
+    sending = [one for one in _largest(report, len(report.routes)) if pace.busiest(one.connection)]
+    alone = sending if len(sending) <= _MOST_PANELS + 1 else sending[:_MOST_PANELS]
+    for one in alone:
+        values = _rates(pace, pace.sent[one.connection])
+        yield _name(one), values, report.limits.get(one.connection, ())
+    if rest := sending[len(alone) :]:
+        total = sum(_rates(pace, pace.sent[one.connection]) for one in rest)
+        yield f"{len(rest)} other connections together", np.asarray(total), ()
+
+
+def _rates(pace: Pace, sent: Mapping[int, int]) -> npt.NDArray[np.float64]:
+    """Messages a unit of time, bucket by bucket."""
+    values = np.zeros(pace.buckets)
+    values[list(sent)] = list(sent.values())
+    return values * (_unit(pace)[1] / pace.bucket_seconds)
+
+
+def _unit(pace: Pace) -> tuple[str, int]:
+    return ("second", 1) if pace.bucket_seconds < 60 else ("minute", 60)
+
+
+def _panel(
+    axes: Axes, pace: Pace, values: npt.NDArray[np.float64], bounds: Sequence[Bound]
+) -> None:
+    ends = pace.start + np.arange(len(values) + 1) * float(pace.bucket_seconds)
+    edges = ends / _DAY_SECONDS  # dates are days since the epoch to matplotlib
+    axes.stairs(values, edges, fill=True, color=_BLUE)
+    name, seconds = _unit(pace)
+    top = float(values.max())
+    lines = sorted(bounds, key=lambda one: one.per_second)[: len(_LINES)]
+    for bound, style in zip(lines, _LINES, strict=False):
+        height = bound.per_second * seconds
+        if height <= 3 * top:  # else it would press the rest flat
+            axes.axhline(height, color="#D55E00", linestyle=style, linewidth=1.5, label=str(bound))
+            top = max(top, height)
+    axes.set_ylim(0, top * 1.1)
+    axes.set_ylabel(f"a {name}")
+    locator = dates.AutoDateLocator(tz=UTC, maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
+    if pace.bucket_seconds > seconds:
+        axes.set_xlabel(f"UTC, averages of {span_text(pace.bucket_seconds)}")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper right", fontsize=9)
+
+
+def _largest(report: Report, number: int = _MOST_BARS) -> list[RouteReport]:
+    return sorted(report.routes, key=lambda one: -max(one.planned, one.recipients))[:number]
+
+
+def _bars(routes: Sequence[RouteReport]) -> tuple[Figure, Axes]:
+    """Room for a bar a connection, the first on top."""
+    height = 1.3 + 0.38 * len(routes)
+    figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_yticks(np.arange(len(routes)), [_name(one) for one in routes])
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _legend(figure: Figure, columns: int) -> None:
+    figure.legend(loc="outside upper center", ncols=columns, frameon=False)
+
+
+def _name(route: RouteReport) -> str:
+    """As it is written beside a bar: $ would begin a formula."""
+    name = masked(route.connection)
+    short = name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
+    return short.replace("$", r"\$")
