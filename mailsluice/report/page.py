@@ -75,14 +75,17 @@ def _connections(report: Report) -> list[str]:
             f"{report.planned_share(route):.2%}" if report.accepted else "",
             *(f"{route.of(one):,}" for one in shown),
             _percent(report.sent_share(route)),
-            f"{route.per_second:,.1f}" if route.per_second else "",
         ]
         for route in report.routes
     ]
     planned = sum(route.planned for route in report.routes)
-    sums = [f"{report.of(one):,}" for one in shown]
-    rows.append(["**all**", f"{planned:,}", "", *sums, "", ""])
-    return table([*head, "rate/s"], rows)
+    rows.append(["**all**", f"{planned:,}", "", *(f"{report.of(one):,}" for one in shown), ""])
+    if report.sent_now:  # else no run has just ended
+        head.append("rate/s")
+        rates = [one.per_second for one in report.routes]
+        for row, rate in zip(rows, [*rates, None], strict=True):
+            row.append(f"{rate:,.1f}" if rate else "")
+    return table(head, rows)
 
 
 def _percent(share: float | None) -> str:
@@ -94,13 +97,19 @@ def _pace(report: Report, pace: Pace) -> list[str]:
     rows = [
         [
             _text(route.connection),
-            cell(", ".join(map(str, report.limits.get(route.connection, ()))) or "none known"),
+            _limits(report, route.connection),
             f"{pace.busiest(route.connection):,}",
         ]
         for route in report.routes
         if pace.busiest(route.connection)
     ]
     return table(["connection", "limits", f"most in {unit}"], rows, words=2)
+
+
+def _limits(report: Report, connection: str) -> str:
+    if connection not in report.limits:
+        return "not known"
+    return cell(", ".join(map(str, report.limits[connection]))) or "none"
 
 
 def span_text(seconds: int) -> str:

@@ -14,7 +14,7 @@ _VARIABLE = re.compile(
     rf"""
     (?<![\w.-]) (?!RFC|{_STATUS}(?![\w.-]))     # neither a standard nor an enhanced status
     (?: (?=(?:[A-Za-z_.=-]*\d){{3}}) [\w.=-]{{6,}}  # id, moment, IP, machine: has three digits
-      | (?<!RFC\ ) \d{{2,}} )                   # a number, such as the seconds to wait
+      | (?<!RFC\ ) \d{{2,}} | \d(?=\ (?:sec|min|hour|day)) )  # a number, how long to wait
     (?![\w-])
     """,
     re.VERBOSE,
@@ -26,7 +26,7 @@ _LONGEST = 160
 def alike(text: str) -> str:
     """The text with addresses and what varies (ids, numbers, moments, machines) left out, cut."""
     line = _AGAIN.sub("", " ".join(masked(text[: 4 * _LONGEST]).split()))
-    plain = _VARIABLE.sub("…", line)
+    plain = _VARIABLE.sub("…", line).rstrip(" …")
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
 
 
