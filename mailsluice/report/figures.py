@@ -37,7 +37,7 @@ _OKABE_ITO = (
 )
 """Colours that everybody can tell apart (Okabe and Ito, Color Universal Design)."""
 _COLOUR = dict(zip(OUTCOMES, _OKABE_ITO, strict=True))
-_BLUE = "#0072B2"
+_BLUE, _RED = "#0072B2", "#D55E00"
 _LINES = ("--", "-.", ":")
 
 
@@ -55,7 +55,7 @@ def pictures(report: Report) -> dict[PictureOf, str]:
 def _shares(report: Report) -> str | None:
     """Planned against sent share, a pair of bars a connection."""
     routes = _largest(report)
-    if not routes or not report.of(RecipientStatus.SENT):
+    if len(routes) < 2 or not report.of(RecipientStatus.SENT):
         return None
     planned = np.array([report.planned_share(one) for one in routes]) * 100
     sent = np.array([report.sent_share(one) or 0.0 for one in routes]) * 100
@@ -67,12 +67,8 @@ def _shares(report: Report) -> str | None:
     _legend(figure, 2)
     gap = np.abs(planned - sent)
     worst = int(gap.argmax())
-    finding = (
-        "as planned"
-        if gap[worst] < 0.05
-        else f"{_name(routes[worst])} is {gap[worst]:.1f} points off, the others less"
-    )
-    return picture(figure, cell(f"Planned and sent shares of {len(routes)} connections: {finding}"))
+    off = f"{routes[worst].connection} is off by {gap[worst]:.1f} points, no other by more"
+    return _picture(figure, f"Planned and sent shares: {'alike' if gap[worst] < 0.05 else off}")
 
 
 def _outcomes(report: Report) -> str | None:
@@ -91,8 +87,8 @@ def _outcomes(report: Report) -> str | None:
     _legend(figure, 4)
     failed = max(routes, key=lambda one: one.of(RecipientStatus.FAILED) / one.recipients)
     share = failed.of(RecipientStatus.FAILED) / failed.recipients
-    finding = f"{_name(failed)} has the most failures, {share:.1%}" if share else "none failed"
-    return picture(figure, cell(f"Outcomes by connection: {finding}"))
+    finding = f"most failures over {failed.connection}, {share:.1%}" if share else "none failed"
+    return _picture(figure, f"Outcomes by connection: {finding}")
 
 
 def _pace(report: Report) -> str | None:
@@ -101,7 +97,7 @@ def _pace(report: Report) -> str | None:
     if pace is None or not pace.sent:
         return None
     panels = list(_panels(report, pace))
-    figure = Figure(figsize=(_WIDTH_INCHES, 0.5 + 1.7 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(_WIDTH_INCHES, 0.5 + 1.9 * len(panels)), layout="constrained")
     shared: Axes | None = None
     for i, (title, values, bounds) in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, i + 1, sharex=shared)
@@ -109,17 +105,24 @@ def _pace(report: Report) -> str | None:
         _panel(axes, pace, values, bounds)
         axes.set_title(title, loc="left", fontsize=11)
         axes.tick_params(labelbottom=i == len(panels) - 1)
-    title, values, _ = max(panels, key=lambda one: one[1].max())
-    busiest = f"{title} was busiest, {values.max():,.0f} a {_unit(pace)[0]}"
-    return picture(figure, cell(f"Messages accepted over time by connection: {busiest}"))
+    axes.set_xlabel(f"time, UTC; a step is {span_text(pace.bucket_seconds)}")
+    busiest = max(pace.sent, key=pace.busiest)
+    unit, seconds = _unit(pace)
+    most = pace.busiest(busiest) * seconds / pace.bucket_seconds
+    return _picture(figure, f"Messages accepted a {unit}: at most {most:,.0f}, over {busiest}")
+
+
+def _picture(figure: Figure, alt: str) -> str:
+    return picture(figure, cell(masked(alt)))
 
 
 _Panel = tuple[str, npt.NDArray[np.float64], Sequence[Bound]]
 
 
 def _panels(report: Report, pace: Pace) -> Iterator[_Panel]:
-    """The largest connections, and the sum of the others."""
-    sending = [one for one in _largest(report, len(report.routes)) if pace.busiest(one.connection)]
+    """The connections that sent most, and the sum of the others."""
+    sending = [one for one in report.routes if one.connection in pace.sent]
+    sending.sort(key=lambda one: -one.of(RecipientStatus.SENT))
     alone = sending if len(sending) <= _MOST_PANELS + 1 else sending[:_MOST_PANELS]
     for one in alone:
         values = _rates(pace, pace.sent[one.connection])
@@ -146,28 +149,34 @@ def _panel(
     ends = pace.start + np.arange(len(values) + 1) * float(pace.bucket_seconds)
     edges = ends / _DAY_SECONDS  # dates are days since the epoch to matplotlib
     axes.stairs(values, edges, fill=True, color=_BLUE)
-    name, seconds = _unit(pace)
-    top = float(values.max())
-    lines = sorted(bounds, key=lambda one: one.per_second)[: len(_LINES)]
-    for bound, style in zip(lines, _LINES, strict=False):
+    top = _draw_limits(axes, bounds, float(values.max()), _unit(pace)[1])
+    lines = len(axes.get_lines())
+    axes.set_ylim(0, 1.15 * top / (1 - 0.17 * lines))  # with room for the legend
+    axes.set_ylabel(f"a {_unit(pace)[0]}")
+    axes.spines[["top", "right"]].set_visible(False)
+    locator = dates.AutoDateLocator(tz=UTC, maxticks=8)  # type: ignore[no-untyped-call]
+    formatter = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(formatter)
+    if lines:
+        axes.legend(loc="upper right", fontsize=9, frameon=False)
+
+
+def _draw_limits(axes: Axes, bounds: Sequence[Bound], top: float, seconds: int) -> float:
+    """Lines at the paces that they allow on average; the top of all that is drawn."""
+    lowest = sorted(bounds, key=lambda one: one.per_second)[: len(_LINES)]
+    for bound, style in zip(lowest, _LINES, strict=False):
         height = bound.per_second * seconds
         if height <= 3 * top:  # else it would press the rest flat
-            axes.axhline(height, color="#D55E00", linestyle=style, linewidth=1.5, label=str(bound))
+            axes.axhline(height, color=_RED, linestyle=style, linewidth=1.5, label=str(bound))
             top = max(top, height)
-    axes.set_ylim(0, top * 1.1)
-    axes.set_ylabel(f"a {name}")
-    locator = dates.AutoDateLocator(tz=UTC, maxticks=8)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    formatter = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(formatter)
-    if pace.bucket_seconds > seconds:
-        axes.set_xlabel(f"UTC, averages of {span_text(pace.bucket_seconds)}")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper right", fontsize=9)
+    return top
 
 
-def _largest(report: Report, number: int = _MOST_BARS) -> list[RouteReport]:
-    return sorted(report.routes, key=lambda one: -max(one.planned, one.recipients))[:number]
+def _largest(report: Report) -> list[RouteReport]:
+    """As many as there is room for, in the order of the campaign."""
+    by_size = sorted(report.routes, key=lambda one: -max(one.planned, one.recipients))
+    return [one for one in report.routes if one in by_size[:_MOST_BARS]]
 
 
 def _bars(routes: Sequence[RouteReport]) -> tuple[Figure, Axes]:
@@ -176,7 +185,7 @@ def _bars(routes: Sequence[RouteReport]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_yticks(np.arange(len(routes)), [_name(one) for one in routes])
-    axes.invert_yaxis()
+    axes.set_ylim(len(routes) - 0.5, -0.5)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
