@@ -15,9 +15,9 @@ from mailsluice.markdown import cell
 from mailsluice.masking import masked
 from mailsluice.pacing import Bound
 from mailsluice.picture import picture
-from mailsluice.report.page import PictureOf, span_text
+from mailsluice.report.page import PictureOf
 from mailsluice.report.report import OUTCOMES, Report, RouteReport
-from mailsluice.report.statistics import Pace
+from mailsluice.report.statistics import Pace, span_text
 from mailsluice.status import RecipientStatus
 
 _DAY_SECONDS = 86_400
@@ -152,9 +152,9 @@ def _panel(
     top = _draw_limits(axes, bounds, float(values.max()), _unit(pace)[1])
     lines = len(axes.get_lines())
     axes.set_ylim(0, 1.15 * top / (1 - 0.17 * lines))  # with room for the legend
-    axes.set_ylabel(f"a {_unit(pace)[0]}")
+    axes.set_ylabel(f"sent a {_unit(pace)[0]}")
     axes.spines[["top", "right"]].set_visible(False)
-    locator = dates.AutoDateLocator(tz=UTC, maxticks=8)  # type: ignore[no-untyped-call]
+    locator = dates.AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
     formatter = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)

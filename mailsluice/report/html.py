@@ -6,6 +6,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from mailsluice.masking import masked
+
 _PAGE = "report.html"
 
 
@@ -15,4 +17,4 @@ def html(title: str, markdown: str) -> str:
         loader=PackageLoader("mailsluice.report", ""), autoescape=True, undefined=StrictUndefined
     )
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
-    return environment.get_template(_PAGE).render(title=title, body=Markup(body))  # noqa: S704
+    return environment.get_template(_PAGE).render(title=masked(title), body=Markup(body))  # noqa: S704

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mailsluice.markdown import cell
 from mailsluice.report.report import Report
+from mailsluice.report.tables import plain
 from mailsluice.status import RecipientStatus
 
 _COMPARABLE = 2  # connections
@@ -14,7 +14,7 @@ _COMPARABLE = 2  # connections
 def left_to_do(report: Report) -> Iterator[str]:
     """Sentences in Markdown, the most urgent first."""
     for name in report.down:
-        yield f"**{cell(name)} is down**, see below why: mend it, then `verify-connection/default`"
+        yield f"**{plain(name)} is down**, see below why: mend it, then `verify-connection/default`"
     if report.open:
         yield (
             f"**{report.open:,} recipients still wait**: retry this run to go on, or start"

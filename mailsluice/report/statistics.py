@@ -89,3 +89,12 @@ def bucket_seconds(span_seconds: float) -> int:
     needed = span_seconds / _MOST_BUCKETS
     fitting = (one for one in _STEPS if one >= least and one >= needed)
     return next(fitting, _DAY * max(1, round(needed / _DAY + 0.5)))
+
+
+def span_text(seconds: int) -> str:
+    """A length of time in words: "1 minute"."""
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds % size == 0:
+            number = seconds // size
+            return f"{number} {name}" + ("s" if number > 1 else "")
+    raise ValueError(f"{seconds} is no whole number of seconds")
