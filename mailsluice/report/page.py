@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mailsluice.markdown import section
 from mailsluice.report import tables
-from mailsluice.report.left_to_do import left_to_do
+from mailsluice.report.next_steps import next_steps
 from mailsluice.report.report import Report
 from mailsluice.report.statistics import Statistics
 from mailsluice.report.tables import plain
@@ -31,7 +31,7 @@ def page(report: Report, pictures: Mapping[PictureOf, str] | None = None, file: 
         lines += [f"As of {datetime.fromtimestamp(counted.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC.", ""]
     if file:
         lines += [f"The same as a file, on the worker's machine: `{file.replace('`', '')}`", ""]
-    lines += section("What is left to do", [f"- {one}" for one in left_to_do(report)])
+    lines += section("What to do next", [f"- {one}" for one in next_steps(report)])
     lines += section(
         "Connections that are down",
         [f"- **{plain(name)}**: {plain(why)}" for name, why in report.down.items()],

@@ -54,7 +54,7 @@ async def test_a_run_leaves_a_page_with_pictures_and_the_same_as_a_file(
     assert not ADDRESS.search(text + html)
 
 
-async def test_a_run_that_fails_leaves_what_is_left_to_do(
+async def test_a_run_that_fails_says_what_to_do_next(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     with SmtpServer(Settings(users={"u": "right"})) as demanding:

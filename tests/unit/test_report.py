@@ -216,7 +216,7 @@ TO_DO = [
 @pytest.mark.parametrize(("status", "named"), EVERYTHING_DONE + TO_DO)
 def test_what_is_left_names_what_does_it(status: Status, named: tuple[str, ...]) -> None:
     text = page(report(route(states={status: 3}), statistics=None))
-    assert ("## What is left to do" in text) == bool(named)
+    assert ("## What to do next" in text) == bool(named)
     assert all(one in text for one in named)
 
 

@@ -1,4 +1,4 @@
-"""What is left to do after a run, and which deployment does it. Pure."""
+"""What to do next, and which deployment does it. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailsluice.status import RecipientStatus
 _COMPARABLE = 2  # connections
 
 
-def left_to_do(report: Report) -> Iterator[str]:
+def next_steps(report: Report) -> Iterator[str]:
     """Sentences in Markdown, the most urgent first."""
     for name in report.down:
         yield f"**{plain(name)} is down**, see below why: mend it, then `verify-connection/default`"
