@@ -23,6 +23,8 @@ TOP_DOMAINS = 10
 MOST_REPLIES = 5_000
 """Texts that are looked at; what is rarer is counted only."""
 _SHOWN_CHARACTERS = 400
+_SAME_CHARACTERS = 100
+"""Texts that begin with the same ones count as one: ids mostly stand at the end."""
 _NO_FURTHER = (RecipientStatus.FAILED.value, RecipientStatus.UNCERTAIN.value)
 
 
@@ -141,13 +143,20 @@ class _Counting:
         return found, other_failed + other_deferred
 
     def _texts(self, query: sa.Select[Any]) -> tuple[Sequence[Any], int]:
-        """Rows of (connection, code, text, number, all); how many are not in them."""
-        texts = query.subquery()
+        """Rows of connection, code, text and number; how many are not in them."""
+        one = query.subquery().c
         number = sa.func.count().label("number")
+        beginning = sa.func.substr(one.text, 1, _SAME_CHARACTERS)
         rows = self._connection.execute(
-            sa.select(*texts.c, number, sa.func.sum(number).over().label("all"))
-            .group_by(*texts.c)
-            .order_by(number.desc(), *texts.c)
+            sa.select(
+                one.connection,
+                one.code,
+                sa.func.min(one.text).label("text"),
+                number,
+                sa.func.sum(number).over().label("all"),
+            )
+            .group_by(one.connection, one.code, beginning)
+            .order_by(number.desc(), beginning, one.connection)
             .limit(MOST_REPLIES)
         ).all()
         return rows, int(rows[0].all) - sum(row.number for row in rows) if rows else 0

@@ -104,7 +104,7 @@ def replies(counted: Statistics) -> list[str]:
     rows = [_reply_row(one) for one in found[:_TOP_REPLIES]]
     rest = counted.other_replies + sum(one.failed + one.deferred for one in found[_TOP_REPLIES:])
     head = ["reply", "connections", "failed", "put off"]
-    note = [f"{rest:,} more had other replies.", ""] if rest else []
+    note = [f"{rest:,} more had rarer ones.", ""] if rest else []
     return [*table(head, rows, words=2), *note]
 
 

@@ -145,6 +145,16 @@ def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) ->
     assert counted.other_replies == 0
 
 
+def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -> None:
+    rows = [
+        {"email": f"u{i}@x.example", "status": Status.FAILED, "reply": f"{'no ' * 40}{i}"}
+        for i in range(3)
+    ]
+    (found,) = statistics(database, store(database, rows)).replies
+    assert found.failed == 3
+    assert found.text == "no " * 40 + "0"
+
+
 def test_rare_replies_are_counted_though_not_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

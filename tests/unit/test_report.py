@@ -161,7 +161,7 @@ def test_alike_replies_are_one_row_and_name_nobody() -> None:
     assert r"| 550 5.1.1 \<address\>: unknown (id …) | green, red | 5 | 0 |" in text
     assert "| 450 4.2.0 Greylisted, try again in … seconds | red | 0 | 9 |" in text
     assert "| the link broke | red | 1 | 0 |" in text
-    assert "4 more had other replies." in text
+    assert "4 more had rarer ones." in text
     assert "@" not in text
 
 
@@ -171,7 +171,7 @@ def test_ten_replies_are_shown_and_the_others_counted() -> None:
     text = page(report(route(sent=1), statistics=statistics(replies=replies)))
     assert "| 550 no j |" in text
     assert "| 550 no k |" not in text
-    assert "19 more had other replies." in text
+    assert "19 more had rarer ones." in text
 
 
 def test_bounces_are_shown_by_connection() -> None:
