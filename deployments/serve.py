@@ -29,6 +29,7 @@ from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.cancel_campaign import cancel_campaign
 from flows.export_campaign import export_campaign
 from flows.plan_campaign import plan_campaign
+from flows.report_campaign import report_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
 from flows.verify_campaign import verify_campaign
@@ -41,6 +42,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     plan_campaign,
     verify_campaign,
     export_campaign,
+    report_campaign,
     resolve_uncertain,
     cancel_campaign,
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +38,8 @@ from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
-from mailsluice.outbox import Campaigns, Database, home
+from mailsluice.outbox import Campaigns, Database, RouteRecord, home, launched_shares
+from mailsluice.pacing import Bound, bounds
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
 from mailsluice.smtp.connection import Connection
@@ -102,7 +104,8 @@ async def _send(document: Campaign) -> State[Any]:
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(flow_run_id, request)
-            return await _concluded(run, request, database)
+            limits = _limits(document, routes, connections)
+            return await _concluded(run, request, database, limits)
     finally:
         await asyncio.to_thread(database.close)
 
@@ -214,7 +217,25 @@ async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Tas
     return sending
 
 
-async def _concluded(run: CampaignRun, request: StopRequest, database: Database) -> State[Any]:
+def _limits(
+    document: Campaign, routes: Sequence[RouteRecord], connections: Mapping[str, Connection]
+) -> dict[str, list[Bound]]:
+    """What each connection's messages fell under, for the report."""
+    shares = launched_shares(routes)
+    return {
+        one.connection: bounds(
+            connections[one.connection], document.throttle, shares, one.connection
+        )
+        for one in routes
+    }
+
+
+async def _concluded(
+    run: CampaignRun,
+    request: StopRequest,
+    database: Database,
+    limits: Mapping[str, Sequence[Bound]],
+) -> State[Any]:
     """The state this run ends in, after its report."""
     if request.reason is Reason.CANCELLED:
         await asyncio.to_thread(run.cancel)
@@ -227,7 +248,7 @@ async def _concluded(run: CampaignRun, request: StopRequest, database: Database)
         raise Pause(state=request.state)
     if request.reason is Reason.WAITING and request.state and report.open:
         raise Pause(state=await come_back(request.state, report.summary()))
-    await publish_report(report)
+    await publish_report(replace(report, limits=limits), database)
     if request.reason is Reason.CANCELLED:
         await show_subflows(UUID(flow_run.get_id()), request.reason)
         return Cancelled(message=report.summary())

@@ -1,16 +1,18 @@
 """How fast at most: limits, and who may start the next message under them when."""
 
 from mailsluice.pacing.clock import DatabaseClock
-from mailsluice.pacing.limits import Cap, Limit, Rates, Rules, limits, shared
+from mailsluice.pacing.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
 from mailsluice.pacing.usage import Usage, give_out
 
 __all__ = [
+    "Bound",
     "Cap",
     "DatabaseClock",
     "Limit",
     "Rates",
     "Rules",
     "Usage",
+    "bounds",
     "give_out",
     "limits",
     "shared",

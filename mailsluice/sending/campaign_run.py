@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +20,12 @@ from mailsluice.message import CompiledMessage
 from mailsluice.outbox import (
     CampaignRecord,
     Campaigns,
-    Counts,
     Database,
     Outbox,
-    RouteRecord,
     WarmUps,
 )
 from mailsluice.outbox.reassignment import reassign
+from mailsluice.outbox.reports import stored_report
 from mailsluice.pacing import Rules
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending.bookkeeper import Bookkeeper
@@ -286,15 +285,8 @@ class CampaignRun:
         record = self.campaigns.get(self._campaign.name)
         if record.status is not CampaignStatus.READY:
             self._rule_book.forget()
-        return Report(
-            campaign=record.name,
-            read_rows=record.read_rows,
-            accepted=record.accepted,
-            rejected=record.rejected,
-            routes=[self._route_report(route, counts) for route in self.campaigns.routes(self.id)],
-            digest=record.assignment_digest,
-            warm_ups=WarmUps(self._database).of_campaign(self.id),
-        )
+        found = stored_report(self._database, record.name)
+        return replace(found, routes=[self._with_this_run(one) for one in found.routes])
 
     def _settle_orphans(self) -> None:
         """Decide about who is `sending` although no connection is.
@@ -304,16 +296,11 @@ class CampaignRun:
         orphans = self.outbox.in_doubt()
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
 
-    def _route_report(self, route: RouteRecord, counts: Counts) -> RouteReport:
+    def _with_this_run(self, route: RouteReport) -> RouteReport:
         result = self._results.get(route.connection)
-        return RouteReport(
-            route.connection,
-            route.assigned,
-            counts.by_connection.get(route.connection, {}),
-            seconds=result.seconds if result else 0.0,
-            sent_now=result.sent if result else 0,
-            down=result.down if result else None,
-        )
+        if result is None:
+            return route
+        return replace(route, seconds=result.seconds, sent_now=result.sent, down=result.down)
 
     async def close(self) -> None:
         """Commit what is left, end the engine, give back lease and journal."""

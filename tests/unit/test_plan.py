@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from mailsluice.assignment import assign, place
 from mailsluice.campaign import Campaign
-from mailsluice.pacing import Limit
+from mailsluice.pacing import Bound, Limit
 from mailsluice.plan import Plan, plan
-from mailsluice.plan.estimate import HORIZON, Bound, Load
+from mailsluice.plan.estimate import HORIZON, Load
 from mailsluice.sending_window import SendingWindow
 from mailsluice.smtp.connection import Connection
 from mailsluice.warm_up import DayOutcome, WarmUp, WarmUpState

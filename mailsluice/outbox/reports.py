@@ -1,0 +1,31 @@
+"""A campaign's report from what is stored, at any time."""
+
+from __future__ import annotations
+
+from mailsluice.outbox.campaigns import Campaigns
+from mailsluice.outbox.database import Database
+from mailsluice.outbox.outbox import Outbox
+from mailsluice.outbox.warm_ups import WarmUps
+from mailsluice.report import Report, RouteReport
+
+
+def stored_report(database: Database, name: str) -> Report:
+    """Where a campaign stands; what only a run knows (rates, who is down) is left out.
+
+    Raises OutboxError where there is no such campaign.
+    """
+    campaigns = Campaigns(database)
+    record = campaigns.get(name)
+    counts = Outbox(database, record.id).counts()
+    return Report(
+        campaign=record.name,
+        read_rows=record.read_rows,
+        accepted=record.accepted,
+        rejected=record.rejected,
+        routes=[
+            RouteReport(one.connection, one.assigned, counts.by_connection.get(one.connection, {}))
+            for one in campaigns.routes(record.id)
+        ],
+        digest=record.assignment_digest,
+        warm_ups=WarmUps(database).of_campaign(record.id),
+    )
