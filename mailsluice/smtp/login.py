@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, cast
 
@@ -42,27 +42,31 @@ class _Client(aiosmtplib.SMTP):
 class Opening:
     """A session on its way: its steps, to be taken in order, all of them.
 
-    Each raises SessionError with the phase that failed: CONNECT, TLS or LOGIN. Over a socket that
-    is connected already, where one is given.
+    Each raises SessionError with the phase that failed: CONNECT, TLS or LOGIN.
     """
 
-    def __init__(self, connection: Connection, sock: socket.socket | None = None) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.smtp = _Client(
-            hostname=connection.host,
-            port=None if sock else connection.port,
-            sock=sock,
-            use_tls=connection.security is Security.TLS,
-            start_tls=False,
-            tls_context=_trusted(connection),
-            local_hostname=connection.local_hostname,
-            timeout=connection.timeout_seconds,
-        )
+        context = _trusted(connection)
+        with _phase(Phase.CONNECT, connection):  # a local_hostname that is none
+            self.smtp = _Client(
+                hostname=connection.host,
+                port=connection.port,
+                use_tls=connection.security is Security.TLS,
+                start_tls=False,
+                tls_context=context,
+                local_hostname=connection.local_hostname,
+                timeout=connection.timeout_seconds,
+            )
 
-    async def connect(self) -> None:
-        """Connect, and read the greeting; with security "tls" after the handshake."""
+    async def connect(self, sock: socket.socket | None = None) -> None:
+        """Connect, with security "tls" encrypt, and read the greeting.
+
+        Over a socket that is connected already, where one is given.
+        """
+        port = None if sock else self._connection.port
         with _phase(Phase.CONNECT, self._connection):
-            await self.smtp.connect()
+            await self.smtp.connect(sock=sock, port=port)
 
     async def greet(self) -> None:
         """EHLO: what does the server offer?"""
@@ -82,6 +86,11 @@ class Opening:
     def session(self) -> Session:
         """The session, ready to send."""
         return _take_over(self.smtp, self._connection)
+
+    async def quit(self) -> None:
+        """End in good order, without a session; what the server says to that does not matter."""
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await self.smtp.quit()
 
     def close(self) -> None:
         """Drop the link at once."""
