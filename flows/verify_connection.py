@@ -8,7 +8,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from blocks.form import ConnectionBlock
@@ -21,12 +20,7 @@ from tasks.inspection import publish_inspection
 _NO_MAIL = TrialMail()
 
 
-def _run_name() -> str:
-    connection = flow_run.get_parameters().get("connection")
-    return f"verify {connection if isinstance(connection, str) else 'connection'}"
-
-
-@flow(name="verify-connection", flow_run_name=_run_name, persist_result=False)
+@flow(name="verify-connection", flow_run_name="verify {connection}", persist_result=False)
 async def verify_connection(
     connection: ConnectionBlock, test_mail: TrialMail = _NO_MAIL
 ) -> State[Any]:
