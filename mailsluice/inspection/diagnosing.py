@@ -27,6 +27,7 @@ _TABLE: tuple[Rule[Diagnosis], ...] = (
     Rule(_CONNECT, _NO_REPLY, Diagnosis.TLS_EXPECTED, words=_words("port that expects TLS")),
     Rule(_ANY, _NO_REPLY, Diagnosis.SILENT, words=_words("no answer from")),
     Rule(_CONNECT, _NO_REPLY, Diagnosis.NOT_SMTP, words=_words("malformed|invalid response")),
+    Rule(_CONNECT, "here", Diagnosis.EHLO_REFUSED, words=_words("local_hostname")),
     Rule(_TLS, "here", Diagnosis.CA_FILE, words=_words("ca_file .* holds no certificate")),
     Rule(_TLS, "here", Diagnosis.NO_STARTTLS, words=_words("offers no STARTTLS")),
     # OpenSSL's words (X509_verify_cert_error_string).

@@ -31,7 +31,8 @@ def consequences(offer: Offer, connection: Connection) -> list[str]:
         )
     if not offer.smtputf8:
         said.append(
-            "No SMTPUTF8: recipients with letters beyond ASCII before the @ are refused, not sent."
+            "No SMTPUTF8: an address that is not ASCII before its domain is refused without being"
+            " sent to."
         )
     return said
 
