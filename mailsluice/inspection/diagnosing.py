@@ -63,9 +63,11 @@ _TABLE: tuple[Rule[Diagnosis], ...] = (
     Rule(_LOGIN, "538", Diagnosis.PLAIN_PASSWORD),
     Rule(_LOGIN, "5..", Diagnosis.PLAIN_PASSWORD, status=r"7\.11"),
     Rule(_LOGIN, "534", Diagnosis.PASSWORD_OF_ITS_OWN),
+    Rule(_LOGIN, "5..", Diagnosis.PASSWORD_OF_ITS_OWN, status=r"7\.139"),  # Microsoft
     Rule(_LOGIN, "50[0-4]", Diagnosis.METHOD_UNKNOWN),
     Rule(_LOGIN, "5..", Diagnosis.LOGIN_REFUSED),
     Rule(_MESSAGE, "5..", Diagnosis.RELAY_DENIED, words=_words("relay")),
+    Rule(_MESSAGE, "5..", Diagnosis.TLS_NEEDED, words=_words("starttls")),
     Rule(_MESSAGE, "530", Diagnosis.LOGIN_NEEDED),
     Rule(_MESSAGE, "5..", Diagnosis.LOGIN_NEEDED, words=_words("authentication required")),
     Rule(_MESSAGE, "552", Diagnosis.TOO_BIG, status=r"(3\.4)?"),

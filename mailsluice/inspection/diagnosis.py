@@ -139,6 +139,10 @@ class Diagnosis(StrEnum):
         "plain password refused",
         "Set security to starttls or tls; allow_plain_password is for a network that you trust.",
     )
+    TLS_NEEDED = (
+        "encryption needed",
+        "Set security to starttls: the server takes no mail over a plain link.",
+    )
     LOGIN_NEEDED = (
         "login needed",
         "Put the provider's username and password into the block.",

@@ -107,7 +107,8 @@ class Inspection:
         title = f"# {self.connection} {'works' if self.diagnosis is None else 'does not work'}"
         lines = [title, "", self.server, ""]
         if self.diagnosis is not None:
-            wrong = f"**{str(self.diagnosis).capitalize()}.** {self.diagnosis.next_step}"
+            name = self.diagnosis[0].upper() + self.diagnosis[1:]
+            wrong = f"**{name}.** {self.diagnosis.next_step}"
             lines += section("Next step", [wrong])
         lines += section("Warnings", [f"- {cell(one)}" for one in self.warnings])
         lines += section(
