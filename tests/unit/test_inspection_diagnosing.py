@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +99,9 @@ def test_whatever_happens_has_a_name(
 def test_every_name_has_a_next_step(diagnosis: Diagnosis) -> None:
     assert diagnosis.next_step[0].isupper()
     assert diagnosis.next_step.endswith(".")
+
+
+@pytest.mark.parametrize("diagnosis", Diagnosis)
+def test_every_name_is_in_the_documentation(diagnosis: Diagnosis) -> None:
+    page = Path(__file__).parents[2] / "docs" / "set-up-a-provider.md"
+    assert f"| {diagnosis} | {diagnosis.next_step} |\n" in page.read_text(encoding="utf-8")
