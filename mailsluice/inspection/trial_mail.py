@@ -30,13 +30,13 @@ class TrialMail(Document):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # addresses
 
-    sender: str | None = Field(
-        None,
+    sender: str = Field(
+        "",
         max_length=320,
         description="Who it is from, as in a campaign: News <news@example.com>.",
     )
-    recipient: str | None = Field(
-        None, max_length=320, description="Who gets it: your own address, best at another provider."
+    recipient: str = Field(
+        "", max_length=320, description="Who gets it: your own address, best at another provider."
     )
 
     @model_validator(mode="after")
@@ -61,7 +61,7 @@ class TrialMail(Document):
         Raises MessageError, without the address, for a sender that no header can hold.
         """
         message = Message(
-            sender=self.sender or "", subject="Test of connection {{ connection }}", text=_TEXT
+            sender=self.sender, subject="Test of connection {{ connection }}", text=_TEXT
         )
         campaign = f"test of {connection} at {now.isoformat()}"
         try:
@@ -72,7 +72,7 @@ class TrialMail(Document):
             raise MessageError(
                 "no mail can be from this sender: write it as Name <user@example.com>"
             ) from error
-        return compiled.render(0, _normalised(self.recipient or ""), {"connection": connection})
+        return compiled.render(0, _normalised(self.recipient), {"connection": connection})
 
 
 class OneMail:

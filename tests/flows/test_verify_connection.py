@@ -103,6 +103,7 @@ def test_its_form_has_a_picker_and_a_box() -> None:
     schema = verify_connection.parameters
     assert schema.properties["connection"]["block_type_slug"] == "smtp-connection"
     box = schema.definitions["TrialMail"]["properties"]
+    assert not schema.properties["test_mail"]["default"]["sender"]
     assert {name: field["type"] for name, field in box.items()} == {
         "sender": "string",
         "recipient": "string",
