@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Self
+from datetime import datetime
+from typing import Self
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 SOON_DAYS = 21
 """A certificate with fewer days left is a warning."""
 _MOST_NAMES = 3
-_NAMING = ("commonName", "organizationName")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Certificate:
     valid_until: datetime
 
     @classmethod
-    def from_peer(cls, peer: Mapping[str, Any]) -> Self:
-        """Read what `ssl.SSLSocket.getpeercert` gives of a verified certificate."""
-        names = tuple(value for _, value in peer.get("subjectAltName", ()))
+    def from_der(cls, der: bytes) -> Self:
+        """Read what a server shows, trusted or not (RFC 5280). Raises ValueError for none."""
+        found = x509.load_der_x509_certificate(der)
         return cls(
-            names or (_name(peer["subject"]),),
-            _name(peer["issuer"]),
-            _moment(peer["notBefore"]),
-            _moment(peer["notAfter"]),
+            _names(found) or (_called(found.subject),),
+            _called(found.issuer),
+            found.not_valid_before_utc,
+            found.not_valid_after_utc,
         )
 
     def days_left(self, now: datetime) -> int:
@@ -42,11 +42,13 @@ class Certificate:
     def sentence(self, now: datetime) -> str:
         """All of it, to be read."""
         more = len(self.names) - _MOST_NAMES
+        left = self.days_left(now)
+        lasts = f"{left} days left" if now < self.valid_until else f"ended {-left - 1} days ago"
         names = ", ".join(self.names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
         return (
             f"certificate for {names}, signed by {self.issuer}, valid"
             f" {self.valid_from:%Y-%m-%d} to {self.valid_until:%Y-%m-%d}"
-            f" ({self.days_left(now)} days left)"
+            f" ({lasts})"
         )
 
     def warning(self, now: datetime) -> str | None:
@@ -60,16 +62,18 @@ class Certificate:
         )
 
 
-def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = (str(one) for one in found.get_values_for_type(x509.IPAddress))
+    return (*found.get_values_for_type(x509.DNSName), *addresses)
+
+
+def _called(name: x509.Name) -> str:
     """The common name, or the organisation, or all there is."""
-    found = dict(_pairs(parts))
-    return next((found[key] for key in _NAMING if key in found), ", ".join(found.values()))
-
-
-def _pairs(parts: tuple[tuple[tuple[str, str], ...], ...]) -> Iterator[tuple[str, str]]:
-    for part in parts:
-        yield from part
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
+    for key in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        for attribute in name.get_attributes_for_oid(key):
+            return str(attribute.value)
+    return name.rfc4514_string()

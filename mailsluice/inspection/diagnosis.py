@@ -191,3 +191,14 @@ class Diagnosis(StrEnum):
         "not as it should be",
         "Read the reply above; where it does not help, show it to the provider's support.",
     )
+
+
+ABOUT_CERTIFICATES = frozenset(
+    (
+        Diagnosis.CERTIFICATE_EXPIRED,
+        Diagnosis.CERTIFICATE_NOT_YET_VALID,
+        Diagnosis.WRONG_NAME,
+        Diagnosis.UNKNOWN_CA,
+        Diagnosis.CERTIFICATE_BAD,
+    )
+)

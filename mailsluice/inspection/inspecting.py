@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from contextlib import suppress
 from datetime import datetime
 
-from mailsluice.inspection.certificate import Certificate
+from mailsluice.inspection.diagnosis import ABOUT_CERTIFICATES
 from mailsluice.inspection.finding import Inspection, Result, Step
 from mailsluice.inspection.offered import consequences, keywords
 from mailsluice.inspection.record import Note, Record
+from mailsluice.inspection.shown import certificate_of, shown_certificate
 from mailsluice.inspection.trial_mail import OneMail, TrialMail
 from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.connection import Connection, Security
@@ -30,6 +30,8 @@ async def inspect(connection: Connection, trial: TrialMail, now: datetime) -> In
     inspector = _Inspector(connection, mail, now)
     with suppress(SessionError):  # it is in the record
         await inspector.run()
+    if inspector.record.diagnosis in ABOUT_CERTIFICATES:
+        await inspector.tell_certificate()
     return Inspection(
         connection.name,
         f"{connection.host}:{connection.port}, security {connection.security}",
@@ -83,8 +85,7 @@ class _Inspector:
             self._tell_tls(found, opening)
 
     def _tell_tls(self, found: Note, opening: Opening) -> None:
-        link: ssl.SSLObject | None = opening.smtp.get_transport_info("ssl_object")
-        if link is None:
+        if (link := opening.encryption) is None:
             found.result = Result.LEFT_OUT
             found.note = found.fact = "no encryption"
             if not is_loopback(self._connection.host):
@@ -92,13 +93,19 @@ class _Inspector:
                     "security is none: whoever is on the way reads all mail, and may change it"
                 )
             return
-        certificate = Certificate.from_peer(link.getpeercert() or {})
         found.fact = link.version() or "TLS"
         cipher, *_ = link.cipher() or ("no cipher",)
         trusted = self._connection.ca_file or "the system's CAs"
-        about = certificate.sentence(self._now)
+        certificate = certificate_of(opening)
+        about = certificate.sentence(self._now) if certificate else "certificate"
         found.note = f"{found.fact}, {cipher}; {about}, verified with {trusted}"
-        found.warnings += filter(None, [certificate.warning(self._now)])
+        if certificate and (warning := certificate.warning(self._now)):
+            found.warnings.append(warning)
+
+    async def tell_certificate(self) -> None:
+        """Say on which certificate TLS failed."""
+        if certificate := await shown_certificate(self._connection):
+            self.record.add(f"the server shows a {certificate.sentence(self._now)}")
 
     async def _log_in(self, opening: Opening) -> None:
         user = self._connection.username

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailsluice.inspection.diagnosing import diagnose
 from mailsluice.inspection.diagnosis import Diagnosis
 from mailsluice.inspection.finding import Finding, Result, Step
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.session import SessionError, reply_text
-
-_STEPS = {Phase.TLS: Step.TLS, Phase.LOGIN: Step.LOGIN}
 
 
 @dataclass
@@ -53,6 +51,11 @@ class Record:
         warnings = tuple(found.warnings)
         self.findings.append(Finding(step, result, found.note, seconds, warnings, found.fact))
 
+    def add(self, text: str) -> None:
+        """Say more about the step that failed."""
+        last = self.findings[-1]
+        self.findings[-1] = replace(last, note=f"{last.note}; {text}")
+
     def complete(self) -> list[Finding]:
         """The findings, and the steps that were not reached."""
         reached = {one.step for one in self.findings}
@@ -61,7 +64,9 @@ class Record:
 
 
 def _failed(step: Step, attempt: Attempt) -> Step:
-    """The step that failed in truth: with "tls" the greeting is read right after the handshake."""
-    if attempt.phase is Phase.CONNECT and attempt.code and step is Step.TLS:
-        return Step.GREETING
-    return _STEPS.get(attempt.phase, step)
+    """The step that failed in truth."""
+    if step is Step.LINK and attempt.phase is Phase.TLS:  # ca_file, which is read before
+        return Step.TLS
+    if step is Step.TLS and attempt.phase is Phase.CONNECT and attempt.code:
+        return Step.GREETING  # with "tls" it is read right after the handshake
+    return step

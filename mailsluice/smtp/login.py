@@ -42,12 +42,13 @@ class _Client(aiosmtplib.SMTP):
 class Opening:
     """A session on its way: its steps, to be taken in order, all of them.
 
-    Each raises SessionError with the phase that failed: CONNECT, TLS or LOGIN.
+    Each raises SessionError with the phase that failed: CONNECT, TLS or LOGIN. Certificates are
+    verified, but with a `context` that does not.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, context: ssl.SSLContext | None = None) -> None:
         self._connection = connection
-        context = _trusted(connection)
+        context = context or _trusted(connection)
         with _phase(Phase.CONNECT, connection):  # a local_hostname that is none
             self.smtp = _Client(
                 hostname=connection.host,
@@ -77,6 +78,13 @@ class Opening:
         """STARTTLS, where the connection says so, and EHLO once more."""
         if self._connection.security is Security.STARTTLS:
             await _start_tls(self.smtp, self._connection)
+
+    @property
+    def encryption(self) -> ssl.SSLObject | None:
+        """What the link is encrypted with, if it is."""
+        with _phase(Phase.TLS, self._connection):
+            found: ssl.SSLObject | None = self.smtp.get_transport_info("ssl_object")
+        return found
 
     async def log_in(self) -> str | None:
         """AUTH, where the connection has a user; gives the method that was used."""

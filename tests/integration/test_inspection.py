@@ -219,6 +219,8 @@ def test_a_certificate_that_does_not_verify_says_why(
         )
         assert (failed_step(found), found.diagnosis) == (Step.TLS, diagnosis)
         assert not server.received
+    name = "mail.example" if diagnosis is Diagnosis.WRONG_NAME else "127.0.0.1"
+    assert f"the server shows a certificate for {name}, signed by trustme" in found.summary()
 
 
 def test_the_systems_cas_do_not_know_a_ca_of_ones_own(certificates: Certificates) -> None:
@@ -364,6 +366,22 @@ def test_the_second_address_is_tried_where_the_first_refuses(
     assert note(found, Step.NAME) == "127.0.0.2, 127.0.0.1"
     assert note(found, Step.LINK).startswith("connected to 127.0.0.1")
     assert "whoever is on the way reads all mail" in found.warnings[0]
+
+
+async def test_a_server_that_leaves_after_its_greeting_is_told() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        await reader.readline()
+        writer.write(b"250 mail.example\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        fields = {"security": Security.NONE, "local_hostname": "c.example"}
+        connection = Connection("test", "127.0.0.1", port, **fields)  # type: ignore[arg-type]
+        found = await inspect(connection, MAIL, datetime.now(UTC))
+    assert found.diagnosis is Diagnosis.LINK_BROKE
+    assert sorted(one.step for one in found.findings) == sorted(Step)
 
 
 @pytest.fixture(scope="module", name="postfix")

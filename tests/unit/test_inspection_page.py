@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
+import trustme
 
 from mailsluice.inspection import Diagnosis, Finding, Inspection, Result, Step
 from mailsluice.inspection.certificate import Certificate
@@ -14,31 +15,40 @@ from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.connection import Connection
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
-PEER: dict[str, Any] = {
-    "subject": ((("commonName", "smtp.example.com"),),),
-    "issuer": ((("countryName", "US"),), (("organizationName", "Let's Encrypt"),)),
-    "notBefore": "Dec  1 00:00:00 2029 GMT",
-    "notAfter": "Jan 22 12:00:00 2030 GMT",
-    "subjectAltName": (("DNS", "smtp.example.com"), ("IP Address", "192.0.2.1")),
-}
+UNTIL = datetime(2030, 1, 22, 12, tzinfo=UTC)
+AUTHORITY = trustme.CA(organization_name="Let's Encrypt")
 ALL = {"pipelining": "", "chunking": "", "8bitmime": "", "dsn": "", "size": "52428800"}
 
 
+def certificate(*names: str, common_name: str | None = None) -> Certificate:
+    begins = datetime(2029, 12, 1, tzinfo=UTC)
+    issued = AUTHORITY.issue_cert(
+        *names, common_name=common_name, not_before=begins, not_after=UNTIL
+    )
+    return Certificate.from_der(
+        ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    )
+
+
 def test_a_certificate_in_a_sentence() -> None:
-    assert Certificate.from_peer(PEER).sentence(NOW) == (
+    assert certificate("smtp.example.com", "192.0.2.1").sentence(NOW) == (
         "certificate for smtp.example.com, 192.0.2.1, signed by Let's Encrypt, valid 2029-12-01 to"
         " 2030-01-22 (21 days left)"
     )
 
 
+def test_a_certificate_that_has_ended_in_a_sentence() -> None:
+    sentence = certificate("smtp.example.com").sentence(UNTIL + timedelta(days=2, hours=1))
+    assert sentence.endswith("valid 2029-12-01 to 2030-01-22 (ended 2 days ago)")
+
+
 def test_a_certificate_with_many_names_shows_three() -> None:
-    names = tuple(("DNS", f"h{number}.example.com") for number in range(5))
-    sentence = Certificate.from_peer({**PEER, "subjectAltName": names}).sentence(NOW)
-    assert "h0.example.com, h1.example.com, h2.example.com and 2 more, signed by" in sentence
+    many = certificate(*(f"h{number}.example.com" for number in range(5)))
+    assert "h0.example.com, h1.example.com, h2.example.com and 2 more, signed" in many.sentence(NOW)
 
 
 def test_a_certificate_without_names_is_called_by_its_subject() -> None:
-    assert Certificate.from_peer({**PEER, "subjectAltName": ()}).names == ("smtp.example.com",)
+    assert certificate(common_name="smtp.example.com").names == ("smtp.example.com",)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +56,7 @@ def test_a_certificate_without_names_is_called_by_its_subject() -> None:
     [(22, False), (21, False), (20, True), (0, True)],
 )
 def test_fewer_than_21_days_are_a_warning(days: int, is_told: bool) -> None:
-    certificate = Certificate.from_peer(PEER)
-    warning = certificate.warning(certificate.valid_until - timedelta(days=days))
+    warning = certificate("h.example").warning(UNTIL - timedelta(days=days))
     assert (warning is not None) is is_told
 
 
