@@ -26,12 +26,17 @@ async def load_connections(names: Iterable[str]) -> dict[str, Connection]:
     while waiting:
         name = waiting.pop(0)
         if name not in found:
-            found[name] = (await load_connection(name)).to_connection(name)
+            found[name] = await load_connection(name)
             waiting += filter(None, [found[name].warm_up.spill_to])
     return found
 
 
-async def load_connection(name: str) -> SMTPConnection:
+async def load_connection(name: str) -> Connection:
+    """Load one SMTP connection by its block's name. Raises CampaignError where there is none."""
+    return (await _load(SMTPConnection, name)).to_connection(name)
+
+
+async def load_connection_block(name: str) -> SMTPConnection:
     """Load an SMTP connection's block by its name. Raises CampaignError where there is none."""
     return await _load(SMTPConnection, name)
 

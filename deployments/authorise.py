@@ -19,7 +19,7 @@ from authlib.common.security import generate_token
 from pydantic import SecretStr
 
 from blocks import SMTPConnection
-from blocks.loading import load_connection
+from blocks.loading import load_connection_block
 from mailsluice.errors import MailsluiceError
 from mailsluice.smtp.token_request import oauth_client
 from mailsluice.smtp.token_trouble import named
@@ -84,7 +84,7 @@ async def authorise(
 
 
 async def _block(name: str) -> SMTPConnection:
-    block = await load_connection(name)
+    block = await load_connection_block(name)
     if not block.oauth.is_used or not block.oauth.scope:
         raise AuthorisationError(
             f"the block {name!r} lacks a client ID, a token URL or a scope: fill in its oauth box"

@@ -33,6 +33,7 @@ from flows.report_campaign import report_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
 from flows.verify_campaign import verify_campaign
+from flows.verify_connection import verify_connection
 
 HEARTBEAT_SECONDS = 30
 """How often a run says that it lives; silent for three of these, it is started again."""
@@ -41,6 +42,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
     plan_campaign,
     verify_campaign,
+    verify_connection,
     export_campaign,
     report_campaign,
     resolve_uncertain,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
-from blocks.loading import load_connection
+from blocks.loading import load_connection_block
 from flows.session_slots.notices import Logger
 from mailsluice.sending import CampaignRun
 
@@ -28,7 +28,7 @@ class _Keeper:
         async with self._turn:
             self._used.setdefault(name, set()).add(used)
             try:
-                block = await load_connection(name)
+                block = await load_connection_block(name)
                 if block.oauth.refresh_token in self._used[name]:
                     await block.keep_refresh_token(new)
             except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
