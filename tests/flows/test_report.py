@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from flows.report_campaign import report_campaign
 from mailsluice.report import Report
 from tests.flows.conftest import Servers, save_block
-from tests.flows.test_send_campaign import document, run, write_csv
+from tests.flows.test_send_campaign import document, received, run, sent_to, start, write_csv
 from tests.smtpd import Settings, SmtpServer
 
 ADDRESS = re.compile(r"\S@")  # a style sheet has an @ with nothing before it
@@ -125,6 +127,28 @@ async def test_the_report_can_be_made_anew_with_what_came_in_since(
     assert len(files(state)) == 1
     assert not ADDRESS.search(after + files(state)[0].read_text(encoding="utf-8"))
     assert "@d1.example.com" not in caplog.text
+
+
+async def test_it_can_be_made_while_the_campaign_is_sent(tmp_path: Path, servers: Servers) -> None:
+    campaign = document(
+        write_csv(tmp_path / "r.csv", 1_000), name="meanwhile", throttle={"per_second": 40}
+    )
+    process = start(campaign)
+    try:
+        while sum(received(servers).values()) < 20:
+            assert process.poll() is None
+            await asyncio.sleep(0.01)
+        final = await report_campaign("meanwhile", return_state=True)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        await asyncio.to_thread(process.wait, 60)
+    finally:
+        process.kill()
+        process.wait()
+    assert final.is_completed()
+    assert " of 1,000 sent, " in str(final.message)
+    assert "recipients still wait**" in (await pages("meanwhile"))[0]
+    assert set(sent_to(servers).values()) == {1}
 
 
 async def test_an_unknown_campaign_is_named_without_a_stack_trace(
