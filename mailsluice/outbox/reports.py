@@ -7,6 +7,7 @@ from mailsluice.outbox.database import Database
 from mailsluice.outbox.outbox import Outbox
 from mailsluice.outbox.warm_ups import WarmUps
 from mailsluice.report import Report, RouteReport
+from mailsluice.status import RecipientStatus
 
 
 def stored_report(database: Database, name: str) -> Report:
@@ -16,12 +17,17 @@ def stored_report(database: Database, name: str) -> Report:
     """
     campaigns = Campaigns(database)
     record = campaigns.get(name)
-    counts = Outbox(database, record.id).counts()
+    outbox = Outbox(database, record.id)
+    counts = outbox.counts()
     return Report(
         campaign=record.name,
         read_rows=record.read_rows,
         accepted=record.accepted,
         rejected=record.rejected,
+        held_back=record.held_back,
+        suppressed_since=(
+            outbox.suppressed_since() if counts.of(RecipientStatus.SUPPRESSED) else {}
+        ),
         routes=[
             RouteReport(one.connection, one.assigned, counts.by_connection.get(one.connection, {}))
             for one in campaigns.routes(record.id)

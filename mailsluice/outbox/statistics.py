@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mailsluice.outbox.database import Database
-from mailsluice.outbox.schema import attempts, bounces, recipients, suppressions
+from mailsluice.outbox.schema import attempts, bounces, recipients
 from mailsluice.outcome import Verdict
 from mailsluice.report.statistics import (
     DomainOutcome,
@@ -44,7 +44,6 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
             replies=replies,
             other_replies=other_replies,
             bounces=counting.bounces(),
-            suppressed_since=counting.suppressed_since(),
         )
 
 
@@ -172,17 +171,6 @@ class _Counting:
         for name, kind, number in self._connection.execute(query):
             found.setdefault(name, {})[kind] = number
         return found
-
-    def suppressed_since(self) -> Mapping[str, int]:
-        """Who was found on the suppression list when his turn came, by its reason."""
-        reason = sa.func.coalesce(suppressions.c.reason, "removed from the list since")
-        query = (
-            sa.select(reason, sa.func.count())
-            .outerjoin_from(recipients, suppressions, suppressions.c.email == recipients.c.email)
-            .where(self._mine, recipients.c.status == RecipientStatus.SUPPRESSED)
-            .group_by(sa.text("1"))
-        )
-        return {row[0]: row[1] for row in self._connection.execute(query)}
 
 
 def _text(reply: sa.Column[Any]) -> sa.ColumnElement[str]:

@@ -66,6 +66,10 @@ class Report:
     rejected: Mapping[str, int]
     """Rows that are not in the audience, by reason."""
     routes: Sequence[RouteReport]
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    """How many of the suppressed rows for which reason."""
+    suppressed_since: Mapping[str, int] = field(default_factory=dict)
+    """Why recipients were suppressed after the launch."""
     digest: str | None = None
     """Of the assignment; `plan-campaign` shows the same."""
     warm_ups: Sequence[WarmUpDay] = ()

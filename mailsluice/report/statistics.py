@@ -68,8 +68,6 @@ class Statistics:
     """Failures and deferrals with texts that are too rare to be in `replies`."""
     bounces: Mapping[str, Mapping[str, int]]
     """By connection, then kind: hard, soft, complaint."""
-    suppressed_since: Mapping[str, int]
-    """Who was put on the suppression list after the launch, by the list's reason."""
 
 
 _STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200)

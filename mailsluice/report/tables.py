@@ -11,6 +11,7 @@ from mailsluice.report.replies import AlikeReplies, grouped
 from mailsluice.report.report import Report
 from mailsluice.report.statistics import Pace, Statistics, span_text
 from mailsluice.status import RecipientStatus
+from mailsluice.suppression import held_back
 from mailsluice.warm_up import WarmUpDay
 
 _TOP_REPLIES = 10
@@ -135,10 +136,9 @@ def audience(report: Report) -> list[str]:
         [[f"{n:,}" for n in counts]],
         words=0,
     )
-    since = report.statistics.suppressed_since if report.statistics else {}
-    if since:
-        whys = ", ".join(f"{number:,} {plain(why)}" for why, number in sorted(since.items()))
-        lines += [f"Held back since the launch, by the suppression list: {whys}.", ""]
+    for when, why in (("", report.held_back), (" since the launch", report.suppressed_since)):
+        if held := held_back(why):
+            lines += [f"Suppressed{when} {plain(held)}.", ""]
     return lines
 
 
@@ -150,8 +150,8 @@ def warm_ups(days: Sequence[WarmUpDay]) -> list[str]:
 
 def _warm_up(one: WarmUpDay) -> list[str]:
     cap = "none" if one.cap is None else f"{one.cap:,}"
-    held_back = f"{one.held_back_days} days" if one.held_back_days else ""
-    return [plain(one.connection), str(one.day), f"{one.planned:,}", cap, held_back]
+    behind = f"{one.held_back_days} days" if one.held_back_days else ""
+    return [plain(one.connection), str(one.day), f"{one.planned:,}", cap, behind]
 
 
 def plain(text: str) -> str:

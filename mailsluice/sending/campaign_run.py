@@ -18,6 +18,7 @@ from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.message import CompiledMessage
 from mailsluice.outbox import (
+    Bounces,
     CampaignRecord,
     Campaigns,
     Database,
@@ -278,6 +279,8 @@ class CampaignRun:
         """
         self._lease.confirm()
         self._settle_orphans()
+        returned = Bounces(self._database)
+        returned.suppress_soft(returned.soft_of(self.id))
         counts = self.outbox.counts()
         if self.campaigns.get(self._campaign.name).status is not CampaignStatus.CANCELLED:
             status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.errors import OutboxError
-from mailsluice.outbox import Campaigns, Database, RouteRecord, Suppressions
+from mailsluice.outbox import Campaigns, Database, RouteRecord
 from mailsluice.outbox.reports import stored_report
 from mailsluice.outbox.schema import attempts, bounces, recipients
 from mailsluice.outbox.statistics import TOP_DOMAINS, statistics
@@ -199,22 +199,6 @@ def test_bounces_are_those_of_the_campaign(database: Database) -> None:
         "red": {"hard": 2},
         "green": {"complaint": 1},
         "": {"soft": 1},
-    }
-
-
-def test_who_was_suppressed_since_the_launch_is_counted_by_the_lists_reason(
-    database: Database,
-) -> None:
-    emails = [f"u{i}@x.example" for i in range(4)]
-    found = store(database, [{"email": one, "status": Status.SUPPRESSED} for one in emails])
-    suppressions = Suppressions(database)
-    suppressions.add(emails[:2], reason="unsubscribed", source="web")
-    suppressions.add(emails[2:3], reason="bounced", source="mailbox")
-    suppressions.add(["else@x.example"], reason="manual", source="operator")
-    assert statistics(database, found).suppressed_since == {
-        "unsubscribed": 2,
-        "bounced": 1,
-        "removed from the list since": 1,
     }
 
 

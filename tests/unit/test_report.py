@@ -43,7 +43,6 @@ def statistics(**fields: Any) -> Statistics:
         "replies": [],
         "other_replies": 0,
         "bounces": {},
-        "suppressed_since": {},
     }
     return Statistics(**{**defaults, **fields})
 
@@ -187,11 +186,13 @@ def test_who_was_held_back_is_shown_with_the_reason() -> None:
             route(sent=5, states={Status.SUPPRESSED: 3}),
             read_rows=15,
             rejected={"suppressed": 7},
-            statistics=statistics(suppressed_since={"unsubscribed": 2, "bounced": 1}),
+            held_back={"manual": 7},
+            suppressed_since={"unsubscribed": 2, "bounced": 1},
         )
     )
     assert row(text, "15") == ["15", "8", "7"]
-    assert "Held back since the launch, by the suppression list: 1 bounced, 2 unsubscribed." in text
+    assert "Suppressed 7: 7 manual." in text
+    assert "Suppressed since the launch 3: 2 unsubscribed, 1 bounced." in text
 
 
 def test_warm_ups_are_shown() -> None:
