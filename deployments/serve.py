@@ -23,10 +23,11 @@ from prefect.settings import (
 from prefect.types.entrypoint import EntrypointType
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from blocks import SMTPConnection
+from blocks import Mailbox, SMTPConnection
 from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.cancel_campaign import cancel_campaign
+from flows.collect_bounces import collect_bounces
 from flows.export_campaign import export_campaign
 from flows.plan_campaign import plan_campaign
 from flows.resolve_uncertain import resolve_uncertain
@@ -43,8 +44,9 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     export_campaign,
     resolve_uncertain,
     cancel_campaign,
+    collect_bounces,
 )
-BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, SqlAlchemyConnector)
+BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 
 
 def main() -> None:
