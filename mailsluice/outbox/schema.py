@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     Double,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -180,6 +182,7 @@ bounces = Table(
     Column("connection", Text),
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="SET NULL")),
     Column("recipient_id", BigInteger),
+    Column("counts", Boolean, nullable=False, server_default=true()),  # towards five soft ones
     Index("ix_bounces_campaign_id_connection", "campaign_id", "connection"),
 )
 """Mail that came back, or was refused for good, and complaints."""

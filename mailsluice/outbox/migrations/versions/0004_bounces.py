@@ -27,5 +27,6 @@ def upgrade() -> None:
         sa.Column("connection", sa.Text),
         sa.Column("campaign_id", sa.BigInteger, sa.ForeignKey("campaigns.id", ondelete="SET NULL")),
         sa.Column("recipient_id", sa.BigInteger),
+        sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
     )
     op.create_index("ix_bounces_campaign_id_connection", "bounces", ["campaign_id", "connection"])
