@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted, MailMessageFlags
-from imap_tools.errors import ImapToolsError
+from imap_tools.errors import ImapToolsError, MailboxLoginError
 
 from mailsluice.errors import MailboxError
 from mailsluice.returned.inbox_trouble import trouble
@@ -104,7 +104,12 @@ class Inbox:
         username, password = self._mailbox.username, self._mailbox.password
         is_ascii = username.isascii() and password.isascii()
         log_in = self._box.login if is_ascii else self._box.login_utf8
-        log_in(username, password, initial_folder=None)
+        try:
+            log_in(username, password, initial_folder=None)
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error as error:  # of the one in UTF-8
+            raise MailboxLoginError(("NO", [str(error).encode()]), "OK") from error
         # Many servers offer MOVE (RFC 6851) to those alone who are logged in.
         _, said = self._box.client.capability()
         self._box.client.capabilities = tuple(said[-1].decode("ascii", "replace").upper().split())

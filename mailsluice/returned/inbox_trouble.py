@@ -69,4 +69,4 @@ def _said(error: Exception) -> str:
     if isinstance(error, UnexpectedCommandStatusError):
         data = error.command_result[1]
         said = b" ".join(one for one in data if isinstance(one, bytes)).decode("utf-8", "replace")
-    return _ADDRESS.sub("<address>", str(said) or type(error).__name__)[:300]
+    return _ADDRESS.sub("<address>", str(said) or type(error).__name__)[:300].rstrip(".")
