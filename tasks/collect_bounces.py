@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Event
 
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
@@ -18,9 +19,18 @@ from mailsluice.returned.mailbox import Mailbox
 @task(name="read-mailbox", cache_policy=NO_CACHE, persist_result=False)
 async def read_mailbox(mailbox: Mailbox, database: Database, limit: int, name: str) -> Collected:
     """Read up to so many mails, and record what they say; `name` is the mailbox block's."""
-    return await asyncio.to_thread(
-        collect, mailbox, database, limit=limit, source=f"mailbox {name}"
-    )
+    stopped = Event()
+    try:
+        return await asyncio.to_thread(
+            collect,
+            mailbox,
+            database,
+            limit=limit,
+            source=f"mailbox {name}",
+            goes_on=lambda: not stopped.is_set(),
+        )
+    finally:  # where the run is cancelled the process waits for its threads
+        stopped.set()
 
 
 @task(name="publish-collected", cache_policy=NO_CACHE, persist_result=False)

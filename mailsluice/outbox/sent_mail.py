@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,6 +62,6 @@ class SentMail:
                 content = sa.cast(content, postgresql.JSON())
             sender = content.op("->")("message").op("->>")("sender")
             with self._database.read() as connection:
-                rows: Iterable[Any] = connection.execute(sa.select(campaigns.c.id, sender)).all()
-            self._domains = {row[0]: ascii_domain(row[1]) for row in rows}
+                rows = connection.execute(sa.select(campaigns.c.id, sender)).all()
+            self._domains = {one: ascii_domain(mailbox) for one, mailbox in rows if mailbox}
         return self._domains

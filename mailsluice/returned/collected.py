@@ -16,10 +16,10 @@ class Fate(StrEnum):
 
     HARD = "hard"
     SOFT = "soft"
-    COMPLAINT = "complaints"
+    COMPLAINT = "complaint"
     NOT_THE_ADDRESS = "refused for another reason than the address"
     PASSING = "not final (delayed, passed on)"
-    AUTO_REPLY = "automatic replies"
+    AUTO_REPLY = "auto-reply"
     UNKNOWN = "not understood"
     NOT_OURS = "not ours"
 
@@ -73,13 +73,13 @@ class Collected:
     def summary(self) -> str:
         """One line."""
         read = self.fates.total()
-        said = ", ".join(f"{self.fates[one]:,} {one}" for one in Fate if self.fates[one])
+        said = ", ".join(_counted(one, self.fates[one]) for one in Fate if self.fates[one])
         parts = [f"{read:,} read: {said}" if read else "nothing new in the mailbox"]
         if read:
             known = f" ({self.known_before:,} known before)" if self.known_before else ""
-            parts.append(f"{self.suppressed:,} addresses newly suppressed{known}")
+            parts.append(f"{self.suppressed:,} newly suppressed{known}")
         if self.waiting:
-            parts.append(f"{self.waiting:,} still wait for the next run")
+            parts.append(f"{self.waiting:,} left for the next run")
         return "; ".join(parts)
 
     def markdown(self) -> str:
@@ -90,7 +90,7 @@ class Collected:
             for line in sorted(self.lines)
         ]
         left = self.fates[Fate.UNKNOWN] + self.fates[Fate.NOT_OURS]
-        advice = [f"{left:,} stay in the folder, flagged: look at them there."] if left else []
+        advice = [f"{left:,} left in the folder, flagged: look there."] if left else []
         head = ["Campaign", "Connection", *(str(one).capitalize() for one in _RECORDED)]
         return "\n".join(
             [
@@ -104,6 +104,13 @@ class Collected:
                 *advice,
             ]
         )
+
+
+_PLURALS = {Fate.COMPLAINT: "complaints", Fate.AUTO_REPLY: "auto-replies"}
+
+
+def _counted(fate: Fate, number: int) -> str:
+    return f"{number:,} {_PLURALS.get(fate, fate) if number != 1 else fate}"
 
 
 def _numbers(counts: Counter[Fate]) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from mailsluice.bounces import Bounce, BounceKind, kind_of
@@ -21,11 +21,19 @@ BATCH = 100
 _FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
 
 
-def collect(mailbox: Mailbox, database: Database, *, limit: int, source: str) -> Collected:
+def collect(
+    mailbox: Mailbox,
+    database: Database,
+    *,
+    limit: int,
+    source: str,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Collected:
     """Read up to so many mails that wait in the mailbox, the oldest first.
 
     Each is recorded before it is put away, under a key of its own: a run that ends anywhere is gone
-    on with by the next one, and nothing counts twice. `source` is what the records name as theirs.
+    on with by the next one, and nothing counts twice. `source` is what the records name as theirs;
+    `goes_on` is asked before each batch.
 
     Raises MailboxError where the mailbox cannot be opened; what breaks later is in `trouble`.
     """
@@ -36,7 +44,7 @@ def collect(mailbox: Mailbox, database: Database, *, limit: int, source: str) ->
             waiting = inbox.waiting()
             found.waiting = len(waiting)
             uids = islice(waiting, limit)
-            while batch := list(islice(uids, BATCH)):
+            while goes_on() and (batch := list(islice(uids, BATCH))):
                 collecting.take(batch)
                 found.waiting -= len(batch)
         except MailboxError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
@@ -286,9 +288,66 @@ def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
     server.put(*(mails.report(one) for one in sent.values()))
     first = run(server, database, limit=10)
     assert (first.fates.total(), first.waiting) == (10, 10)
-    assert first.summary().endswith("10 still wait for the next run")
+    assert first.summary().endswith("10 left for the next run")
     assert run(server, database, limit=10).waiting == 0
     assert state.suppressed() == set(sent)
+
+
+def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    sent = launch(10)
+    server.put(*(mails.report(one) for one in sent.values()))
+    fetch = Inbox.fetch
+
+    def fetch_once(self: Inbox, uids: list[str]) -> Any:
+        found = fetch(self, uids)
+        self._box.client.sock.shutdown(socket.SHUT_RDWR)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inbox, "fetch", fetch_once)
+        first = run(server, database)
+    assert str(first.trouble).endswith("The next run goes on")
+    assert (first.fates.total(), first.waiting, first.suppressed) == (4, 10, 4)
+    second = run(server, database)
+    assert (second.fates.total(), second.known_before, second.suppressed) == (10, 4, 6)
+    assert state.suppressed() == set(sent)
+
+
+def test_a_run_that_is_told_to_stop_ends_after_its_batch(
+    server: Dovecot,
+    database: Database,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    server.put(*(mails.report(one) for one in launch(10).values()))
+    answers = iter([True, False])
+    found = collect(
+        server.mailbox(), database, limit=10, source="test", goes_on=lambda: next(answers)
+    )
+    assert (found.fates.total(), found.waiting, server.count("Processed")) == (4, 6, 4)
+
+
+def test_a_campaign_that_is_older_than_return_paths_goes_on(
+    database: Database, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    launch(3, return_path=None)
+    with database.write() as writer:
+        content = orjson.loads(writer.execute(sa.select(campaigns.c.content)).scalar_one())
+        del content["message"]["return_path"]
+        old = orjson.dumps(content).decode()
+        writer.execute(sa.update(campaigns).values(content=old, return_key=None))
+        waiting = sa.update(recipients).where(recipients.c.email == "user1@example.org")
+        writer.execute(waiting.values(status="pending"))
+        writer.execute(sa.update(campaigns).values(status="ready"))
+    assert list(launch(3, return_path=None)) == ["user1@example.org"]
 
 
 def test_what_a_person_takes_out_meanwhile_is_no_trouble(
