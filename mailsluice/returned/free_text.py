@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from email.message import Message
 from email.utils import parseaddr
@@ -14,6 +15,8 @@ from mailsluice.returned.parts import parts, text
 
 _COPY = re.compile(r"(?im)^-{3,} ?(?:below|this is a copy|original|returned)")
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|postmaster|mail[-_. ]?delivery|microsoftexchange")
+
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log what strangers send
 
 
 def comes_from_a_system(message: Message) -> bool:

@@ -170,6 +170,13 @@ def test_nothing_that_strangers_send_stops_the_reading(content: bytes) -> None:
     read(content)
 
 
+def test_nothing_that_strangers_send_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    # flufl.bounce logs what it trips over
+    content = b"X-Failed-Recipients: " + b"(" * 5_000 + b"joe@example.org\r\n\r\n"
+    assert read(content).notice.sort is Sort.UNKNOWN
+    assert not caplog.records
+
+
 def test_deep_nesting_is_not_followed() -> None:
     head = b"".join(
         b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (depth, depth)
