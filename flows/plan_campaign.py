@@ -90,6 +90,7 @@ def _decided(
         connections,
         read_rows=audience.read,
         rejected={reason.value: number for reason, number in audience.counts().items()},
+        held_back=audience.held_back(),
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
     )

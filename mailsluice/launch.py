@@ -27,6 +27,7 @@ from mailsluice.outbox import (
     WarmUps,
 )
 from mailsluice.status import CampaignStatus, RecipientStatus
+from mailsluice.suppression.lookup import Lookup
 from mailsluice.warm_up import WarmUp
 
 _CHUNK_ROWS = 50_000
@@ -64,7 +65,7 @@ def resolve_audience(
     audience = resolve(
         campaign.recipients,
         exclude=campaign.exclude,
-        suppressed=Suppressions(database).mask,
+        suppressed=Lookup(Suppressions(database)),
         connect=connect,
     )
     try:
@@ -138,6 +139,7 @@ def store_audience(
         rejected={reason.value: number for reason, number in audience.counts().items()},
         assigned=_routes(placement),
         digest=placement.digest(audience.address_keys),
+        held_back=audience.held_back(),
     )
     return placement
 

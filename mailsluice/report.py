@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailsluice.markdown import cell, section, table
 from mailsluice.status import OPEN, RecipientStatus
+from mailsluice.suppression import held_back
 from mailsluice.warm_up import WarmUpDay
 
 _OUTCOMES = (
@@ -54,6 +55,10 @@ class Report:
     rejected: Mapping[str, int]
     """Rows that are not in the audience, by reason."""
     routes: Sequence[RouteReport]
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    """How many of the suppressed rows for which reason."""
+    suppressed_since: Mapping[str, int] = field(default_factory=dict)
+    """Why recipients were suppressed after the launch."""
     digest: str | None = None
     """Of the assignment; `plan-campaign` shows the same."""
     warm_ups: Sequence[WarmUpDay] = ()
@@ -96,6 +101,9 @@ class Report:
         lines += table(
             ["rows read", "accepted", *self.rejected], [[f"{n:,}" for n in counts]], words=0
         )
+        for when, why in (("", self.held_back), (" since the launch", self.suppressed_since)):
+            held = held_back(why)
+            lines += [f"Suppressed{when} {held}.", ""] if held else []
         if self.warm_ups:
             lines += ["## Warm-up", ""]
             lines += table(

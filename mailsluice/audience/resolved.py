@@ -18,7 +18,14 @@ import pandas as pd
 
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.spool import Spool
-from mailsluice.audience.stored import ACCEPTED, VERDICTS, RejectReason, rejects
+from mailsluice.audience.stored import (
+    ACCEPTED,
+    HELD_BACK,
+    SUPPRESSED,
+    VERDICTS,
+    RejectReason,
+    rejects,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +52,13 @@ class Audience:
     def counts(self) -> dict[RejectReason, int]:
         """Rejected rows by reason; with the accepted ones they add up to `read`."""
         found = np.bincount(self._verdicts, minlength=len(VERDICTS))
-        return {reason: int(found[VERDICTS.index(reason)]) for reason in RejectReason}
+        counts = {reason: int(found[VERDICTS.index(reason)]) for reason in RejectReason}
+        return {**counts, RejectReason.SUPPRESSED: int(found[SUPPRESSED:].sum())}
+
+    def held_back(self) -> dict[str, int]:
+        """How many of the suppressed rows for which reason; together as many as in `counts`."""
+        found = np.bincount(self._verdicts, minlength=len(VERDICTS))
+        return {reason.value: int(found[at]) for reason, at in HELD_BACK.items() if found[at]}
 
     def chunks(self, order: npt.NDArray[np.int64], rows: int = 50_000) -> Iterator[pd.DataFrame]:
         """Read accepted rows in another order, at most `rows` at a time.

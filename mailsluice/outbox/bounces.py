@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -12,7 +13,9 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.many import as_parameter, rows_in
 from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
+from mailsluice.outbox.suppressions import Suppressions
 from mailsluice.status import RecipientStatus
+from mailsluice.suppression import Reason, Suppression
 
 SOFT_IN_A_ROW = 5
 """So many messages that came back softly, with none delivered between, suppress an address."""
@@ -49,13 +52,22 @@ class Bounces:
         """Record reports; hard ones and complaints suppress at once. See `suppress_soft`."""
         if not reports:
             return Recorded(0, 0)
-        # One statement a table, so that the rows need not be counted to know what is new.
         given = rows_in(self._database, _TYPES)
-        new = self._insert(transaction, bounces, given, as_parameter(map(_row, reports)))
+        # The condition tells SQLite that ON CONFLICT is no join's.
+        insert = (
+            self._database.insert_ignoring(bounces)
+            .from_select(given.c.keys(), sa.select(given).where(sa.true()))
+            .returning(bounces.c.key)
+        )
+        # In one order, so that two transactions do not wait for each other.
+        ordered = sorted(reports, key=lambda one: one.key)
+        new = set(transaction.execute(insert, as_parameter(map(astuple, ordered))).scalars())
         final = [
-            (one.email, _REASON[one.kind], one.source) for one in reports if one.kind in _REASON
+            Suppression(one.email, _REASON[one.kind], one.source)
+            for one in reports
+            if one.key in new and one.kind in _REASON
         ]
-        return Recorded(new, self._suppress(transaction, final))
+        return Recorded(len(new), Suppressions(self._database).write(transaction, final))
 
     def suppress_soft(self, emails: Iterable[str]) -> int:
         """Suppress those of the addresses whose row of soft bounces is long enough.
@@ -64,21 +76,29 @@ class Bounces:
         recipients; so nothing is locked meanwhile. Returns how many are new on the list.
         """
         rows = [(email,) for email in emails]
-        if not rows:
-            return 0
         with self._database.read() as connection:
-            long = connection.execute(self._long_rows(), as_parameter(rows)).all()
+            long = connection.execute(self._long_rows(), as_parameter(rows)).all() if rows else []
             if not long:
                 return 0
-            delivered = set(
-                connection.execute(
-                    self._delivered(min(row.since for row in long)),
-                    as_parameter((row.email, row.since) for row in long),
-                ).scalars()
-            )
-        due = [(row.email, "bounced", row.source) for row in long if row.email not in delivered]
+            since = min(row.since for row in long)
+            query = self._delivered(since)
+            given = as_parameter((row.email,) for row in long)
+            delivered = {row.email: row.at for row in connection.execute(query, given)}
+        due = [
+            Suppression(row.email, Reason.BOUNCED, row.source)
+            for row in long
+            if delivered.get(row.email, -math.inf) <= row.since
+        ]
         with self._database.write() as transaction:
-            return self._suppress(transaction, due)
+            return Suppressions(self._database).write(transaction, due)
+
+    def soft_of(self, campaign_id: int) -> list[str]:
+        """The addresses whose mail of a campaign came back softly."""
+        query = sa.select(bounces.c.email).where(
+            bounces.c.campaign_id == campaign_id, bounces.c.kind == BounceKind.SOFT
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def _long_rows(self) -> sa.Select[Any]:
         """Addresses that are not on the list, with the moment of the fifth latest message that
@@ -113,8 +133,8 @@ class Bounces:
         )
 
     def _delivered(self, since: float) -> sa.Select[Any]:
-        """Those of the addresses to which a message was accepted since, and did not come back."""
-        given = rows_in(self._database, {"email": sa.Text(), "since": sa.Double()})
+        """When a message was last accepted since, and did not come back: by address."""
+        given = rows_in(self._database, {"email": sa.Text()})
         came_back = sa.exists().where(
             bounces.c.email == recipients.c.email,
             bounces.c.campaign_id == recipients.c.campaign_id,
@@ -122,46 +142,20 @@ class Bounces:
         recent = sa.select(campaigns.c.id).where(
             sa.func.coalesce(campaigns.c.ended_at, since) >= since
         )
-        return sa.select(recipients.c.email).where(
-            recipients.c.campaign_id.in_(recent),
-            recipients.c.status == RecipientStatus.SENT,
-            recipients.c.settled_at > given.c.since,
-            recipients.c.email == given.c.email,
-            ~came_back,
+        return (
+            sa.select(recipients.c.email, sa.func.max(recipients.c.settled_at).label("at"))
+            .where(
+                recipients.c.campaign_id.in_(recent),
+                recipients.c.status == RecipientStatus.SENT,
+                recipients.c.settled_at > since,
+                recipients.c.email.in_(sa.select(given.c.email)),
+                ~came_back,
+            )
+            .group_by(recipients.c.email)
         )
 
-    def _suppress(self, transaction: sa.Connection, rows: Sequence[tuple[str, str, str]]) -> int:
-        if not rows:
-            return 0
-        types = {name: sa.Text() for name in ("email", "reason", "source")}
-        given = rows_in(self._database, types)
-        return self._insert(
-            transaction, suppressions, given, as_parameter(rows), created_at=self._database.now
-        )
 
-    def _insert(
-        self,
-        transaction: sa.Connection,
-        table: sa.Table,
-        given: sa.Subquery,
-        parameter: dict[str, str],
-        **computed: sa.ColumnElement[Any],
-    ) -> int:
-        """Insert the given rows, except those whose key is there. Returns how many are new."""
-        columns = [*given.c, *(value.label(name) for name, value in computed.items())]
-        # The condition tells SQLite that ON CONFLICT is no join's.
-        source = sa.select(*columns).where(sa.true())
-        names = [*given.c.keys(), *computed]
-        insert = self._database.insert_ignoring(table).from_select(names, source)
-        options = {"preserve_rowcount": True}  # else it is not known after an INSERT
-        return transaction.execute(insert, parameter, execution_options=options).rowcount
-
-
-_REASON = {BounceKind.HARD: "bounced", BounceKind.COMPLAINT: "complained"}
+_REASON = {BounceKind.HARD: Reason.BOUNCED, BounceKind.COMPLAINT: Reason.COMPLAINED}
 _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     name: bounces.c[name].type for name in Bounce.__dataclass_fields__
 }
-
-
-def _row(one: Bounce) -> tuple[Any, ...]:
-    return astuple(one)

@@ -51,6 +51,7 @@ campaigns = Table(
     Column("suppressed", BigInteger, nullable=False, server_default="0"),
     Column("excluded", BigInteger, nullable=False, server_default="0"),
     Column("invalid", BigInteger, nullable=False, server_default="0"),
+    Column("held_back", Text),  # JSON: how many of the suppressed ones for which reason
     Column("assignment_digest", Text),
     # The run that sends it now: one at a time.
     Column("owner", Text),

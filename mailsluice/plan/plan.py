@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from mailsluice.markdown import cell, section, table
 from mailsluice.plan.estimate import HORIZON
+from mailsluice.suppression import held_back
 
 ASSUMED_PER_SESSION = 10
 """Messages a second and session, where there is no limit."""
@@ -55,6 +56,8 @@ class Plan:
     accepted: int
     rejected: Mapping[str, int]
     """Rows that are not in the audience, by reason."""
+    held_back: Mapping[str, int]
+    """How many of the suppressed ones for which reason."""
     digest: str
     """Of the assignment: the launch shows the same."""
     connections: Sequence[ConnectionPlan]
@@ -90,6 +93,8 @@ class Plan:
             [[f"{number:,}" for number in counts]],
             words=0,
         )
+        held = held_back(self.held_back)
+        lines += [f"Suppressed {held}.", ""] if held else []
         lines += [
             f"Assignment digest: `{self.digest}`",
             "",

@@ -22,6 +22,7 @@ def plan(
     *,
     read_rows: int,
     rejected: Mapping[str, int],
+    held_back: Mapping[str, int],
     digest: str,
     starts_at: datetime,
 ) -> Plan:
@@ -35,6 +36,7 @@ def plan(
         read_rows=read_rows,
         accepted=len(placement.assignment.order),
         rejected=rejected,
+        held_back=held_back,
         digest=digest,
         connections=parts,
         warm_ups=[said for one in placement.warmings for said in one.sentences()],

@@ -17,6 +17,7 @@ from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.message import CompiledMessage
 from mailsluice.outbox import (
+    Bounces,
     CampaignRecord,
     Campaigns,
     Counts,
@@ -38,7 +39,7 @@ from mailsluice.sending.recovery import Recovery, recover
 from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
-from mailsluice.status import CampaignStatus
+from mailsluice.status import CampaignStatus, RecipientStatus
 
 logger = logging.getLogger(__name__)
 
@@ -273,6 +274,8 @@ class CampaignRun:
         """
         self._lease.confirm()
         self._settle_orphans()
+        returned = Bounces(self._database)
+        returned.suppress_soft(returned.soft_of(self.id))
         counts = self.outbox.counts()
         if self.campaigns.get(self._campaign.name).status is not CampaignStatus.CANCELLED:
             status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
@@ -286,6 +289,8 @@ class CampaignRun:
             accepted=record.accepted,
             rejected=record.rejected,
             routes=[self._route_report(route, counts) for route in self.campaigns.routes(self.id)],
+            held_back=record.held_back,
+            suppressed_since=self._suppressed_since(counts),
             digest=record.assignment_digest,
             warm_ups=WarmUps(self._database).of_campaign(self.id),
         )
@@ -297,6 +302,10 @@ class CampaignRun:
         """
         orphans = self.outbox.in_doubt()
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
+
+    def _suppressed_since(self, counts: Counts) -> dict[str, int]:
+        someone = counts.of(RecipientStatus.SUPPRESSED)
+        return self.outbox.suppressed_since() if someone else {}
 
     def _route_report(self, route: RouteRecord, counts: Counts) -> RouteReport:
         result = self._results.get(route.connection)

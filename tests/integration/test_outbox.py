@@ -366,10 +366,10 @@ class TestLease:
 class TestSuppressions:
     def test_the_list_tells_who_is_on_it(self, database: Database) -> None:
         suppressions = Suppressions(database)
-        emails = pd.Series(["a@example.com", "b@example.com"])
-        assert suppressions.mask(emails).tolist() == [False, False]
+        emails = ["a@example.com", "b@example.com"]
+        assert suppressions.find(emails) == {}
         suppressions.add(["b@example.com"], reason="bounced", source="test")
-        assert suppressions.mask(emails).tolist() == [False, True]
+        assert {at: one.reason for at, one in suppressions.find(emails).items()} == {1: "bounced"}
 
     def test_adding_twice_keeps_the_first_reason(self, database: Database) -> None:
         suppressions = Suppressions(database)

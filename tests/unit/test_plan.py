@@ -106,6 +106,7 @@ def planned(
         {one.name: one for one in connections},
         read_rows=size + 5,
         rejected={"duplicate": 3, "invalid": 2},
+        held_back={"bounced": 2},
         digest=placement.digest(addresses),
         starts_at=starts_at,
     )

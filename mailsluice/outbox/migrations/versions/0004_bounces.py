@@ -14,6 +14,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    op.add_column("campaigns", sa.Column("held_back", sa.Text))
     op.create_table(
         "bounces",
         sa.Column("id", _ID, primary_key=True),
