@@ -19,7 +19,7 @@ from pydantic_core import core_schema
 
 from blocks.smtp_connection import Text, host_alone
 from mailsluice.forms import field_title, form_schema
-from mailsluice.returned import mailbox as returned
+from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Security
 
 Folder = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f*%]+$")]
@@ -104,8 +104,8 @@ class Mailbox(Block):
             )
         return self
 
-    def to_mailbox(self) -> returned.Mailbox:
+    def to_mailbox(self) -> engine.Mailbox:
         """Hand the engine its mailbox."""
-        names = (one.name for one in fields(returned.Mailbox))
+        names = (one.name for one in fields(engine.Mailbox))
         values = {one: getattr(self, one) for one in names}
-        return returned.Mailbox(**{**values, "password": self.password.get_secret_value()})
+        return engine.Mailbox(**{**values, "password": self.password.get_secret_value()})

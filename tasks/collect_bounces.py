@@ -10,10 +10,10 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
+from mailsluice.mailbox.collecting import collect
+from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.outbox import Database
 from mailsluice.returned.collected import Collected
-from mailsluice.returned.collecting import collect
-from mailsluice.returned.mailbox import Mailbox
 
 
 @task(name="read-mailbox", cache_policy=NO_CACHE, persist_result=False)

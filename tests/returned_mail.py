@@ -318,3 +318,6 @@ FORMATS: dict[str, Callable[[Sent], bytes]] = {
     "yahoo": yahoo,
 }
 """All ways to say that mail cannot be delivered."""
+
+FREE_FIELDS = ("Final-Recipient", "Diagnostic-Code", "Status", "Action", "Message-ID")
+"""Fields of a `report` that strangers fill."""

@@ -1,1 +1,1 @@
-"""Mail that came back: read from a mailbox, understood, and matched to whom it was sent to."""
+"""Mail that came back: what it says, and whose mail it was. Decisions alone."""

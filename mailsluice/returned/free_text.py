@@ -11,7 +11,7 @@ from flufl.bounce import all_failures
 
 from mailsluice.returned.delivery_status import code_in, status_in
 from mailsluice.returned.notice import MAX_TEXT, Reported
-from mailsluice.returned.parts import parts, text
+from mailsluice.returned.parts import address, parts, plain, text
 
 _COPY = re.compile(r"(?im)^-{3,} ?(?:below|this is a copy|original|returned)")
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|postmaster|mail[-_. ]?delivery|microsoftexchange")
@@ -32,7 +32,7 @@ def recipients(message: Message) -> tuple[Reported, ...]:
     said = _said(message)
     reply = _reply(said)
     return tuple(
-        Reported((one.decode("ascii", "replace").lower(),), is_final, *reply)
+        Reported((address(one.decode("ascii", "replace")),), is_final, *reply)
         for is_final, addresses in ((True, failed), (False, passing))
         for one in sorted(addresses)
     )
@@ -49,5 +49,5 @@ def _reply(said: str) -> tuple[str, int | None, str]:
     for line in said.splitlines():
         status, code = status_in(line), code_in(line)
         if status or (code and code >= 400):
-            return status, code, line.strip()[:MAX_TEXT]
-    return "", None, " ".join(said.split())[:MAX_TEXT]
+            return status, code, plain(line)[:MAX_TEXT]
+    return "", None, plain(said)[:MAX_TEXT]

@@ -26,9 +26,14 @@ def parts(message: Message) -> Iterator[Message]:
             yield part
 
 
+def plain(value: str) -> str:
+    """On one line, of characters that can be stored: neither controls nor halves of characters."""
+    return " ".join("".join(one if one.isprintable() else " " for one in value).split())
+
+
 def field(message: Message, name: str) -> str:
-    """A field's value on one line; empty where there is none."""
-    return " ".join(str(message.get(name, "")).split())
+    """A field's value, plain; empty where there is none."""
+    return plain(str(message.get(name, "")))
 
 
 def text(part: Message) -> bytes:
@@ -54,4 +59,4 @@ def groups(part: Message) -> list[Message]:
 
 def address(value: str) -> str:
     """The address of `rfc822; <user@example.com>`, in lower case (RFC 3464 section 2.1.2)."""
-    return value.rpartition(";")[2].strip(" <>").lower()
+    return plain(value.rpartition(";")[2]).strip(" <>").lower()

@@ -13,7 +13,8 @@ from mailsluice.message.return_path import Token, tokens
 
 _MESSAGE_ID = re.compile(rb"<([0-9a-f]{32})@([A-Za-z0-9.-]{1,253})>")
 _ADDRESS = re.compile(rb"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
-_MAX_MESSAGE_IDS, _MAX_ADDRESSES = 20, 20
+_MAX_EACH = 20
+"""A query takes those of a hundred mails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,12 @@ class Traces:
 def traces(content: bytes, named: tuple[str, ...] = ()) -> Traces:
     """Find them; `named` are the addresses that the mail is known to be about."""
     ids = [b"<%b@%b>" % one for one in _MESSAGE_ID.findall(content)]
-    message_ids = tuple(one.decode() for one in dict.fromkeys(ids))[:_MAX_MESSAGE_IDS]
+    message_ids = tuple(one.decode() for one in dict.fromkeys(ids))[:_MAX_EACH]
     addresses = [*named, *_addresses(content)] if message_ids else []
     return Traces(
-        tuple(tokens(content)), message_ids, tuple(dict.fromkeys(addresses))[:_MAX_ADDRESSES]
+        tuple(tokens(content))[:_MAX_EACH],
+        message_ids,
+        tuple(dict.fromkeys(addresses))[:_MAX_EACH],
     )
 
 

@@ -19,7 +19,7 @@ import pytest
 from imap_tools import MailBoxUnencrypted
 
 from deployments.server import free_port
-from mailsluice.returned.mailbox import Mailbox
+from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.smtp.connection import Security
 from tests.integration.smtp_fixtures import Certificates
 

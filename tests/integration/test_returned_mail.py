@@ -16,12 +16,12 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.errors import MailboxError
+from mailsluice.mailbox import collecting
+from mailsluice.mailbox.collecting import collect
+from mailsluice.mailbox.inbox import Inbox
 from mailsluice.outbox import Database
 from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
-from mailsluice.returned import collecting
 from mailsluice.returned.collected import Collected, Fate
-from mailsluice.returned.collecting import collect
-from mailsluice.returned.inbox import Inbox
 from mailsluice.smtp.connection import Security
 from tests import returned_mail as mails
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
@@ -264,16 +264,18 @@ def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(
 def test_one_bad_mail_does_not_stop_the_others(
     server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
 ) -> None:
-    sent = list(launch(3).values())
+    sent = list(launch(4).values())
     nested = b"".join(
         b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (one, one)
         for one in range(2_000)
     )
     huge = mails.report(sent[1]) + b"x" * 76 + b"\r\n" * 1_000_000
-    server.put(mails.report(sent[0]), nested, huge, b"\r\n", mails.report(sent[2]))
+    flood = b"".join(b"+%d=00112233aabb@example.com\r\n" % number for number in range(4_000))
+    odd = mails.report(sent[3]).replace(b"no such mailbox", b"no \x01 such \xff mailbox")
+    server.put(mails.report(sent[0]), nested, huge, b"\r\n", flood, odd, mails.report(sent[2]))
     found = run(server, database)
-    assert found.fates == {Fate.HARD: 3, Fate.UNKNOWN: 2}
-    assert len(state.suppressed()) == 3
+    assert found.fates == {Fate.HARD: 4, Fate.UNKNOWN: 3}
+    assert len(state.suppressed()) == 4
 
 
 def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable
+from dataclasses import asdict
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.bounces import BounceKind, kind_of
 from mailsluice.returned.notice import Notice, Reported, Sort
-from mailsluice.returned.reading import read
+from mailsluice.returned.reading import Returned, read
 from tests import returned_mail as mails
 from tests.returned_mail import FORMATS, Sent
 
@@ -155,6 +157,11 @@ def test_the_same_mail_has_the_same_id_and_another_one_another() -> None:
     assert read(b"Subject: a\r\n\r\n").id != read(b"Subject: b\r\n\r\n").id
 
 
+def storable(found: Returned) -> None:
+    """PostgreSQL takes neither NUL nor half a character."""
+    assert b"\\u0000" not in orjson.dumps(asdict(found))
+
+
 @given(st.sampled_from(list(FORMATS.values())), st.data())
 def test_nothing_that_is_cut_off_or_torn_stops_the_reading(
     write: Callable[[Sent], bytes], data: st.DataObject
@@ -162,12 +169,21 @@ def test_nothing_that_is_cut_off_or_torn_stops_the_reading(
     content = bytearray(write(SENT))
     for _ in range(data.draw(st.integers(0, 20))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    read(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    storable(read(bytes(content[: data.draw(st.integers(0, len(content)))])))
 
 
 @given(st.binary())
 def test_nothing_that_strangers_send_stops_the_reading(content: bytes) -> None:
-    read(content)
+    storable(read(content))
+
+
+@given(st.sampled_from(mails.FREE_FIELDS), st.text(max_size=30), st.binary(max_size=30))
+def test_what_is_told_can_be_stored(name: str, text: str, octets: bytes) -> None:
+    said = text.replace("\n", " ").encode("utf-8", "surrogatepass") + octets.replace(b"\n", b" ")
+    content = mails.report(SENT).replace(
+        f"\r\n{name}: ".encode(), f"\r\n{name}: rfc822; ".encode() + said + b" "
+    )
+    storable(read(content))
 
 
 def test_nothing_that_strangers_send_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,11 +7,11 @@ from itertools import islice
 
 from mailsluice.bounces import Bounce, BounceKind, kind_of
 from mailsluice.errors import MailboxError
+from mailsluice.mailbox.inbox import Fetched, Inbox
+from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.outbox import Bounces, Database
 from mailsluice.outbox.sent_mail import SentMail
 from mailsluice.returned.collected import Collected, Fate, Line
-from mailsluice.returned.inbox import Fetched, Inbox
-from mailsluice.returned.mailbox import Mailbox
 from mailsluice.returned.matching import SentTo, by_message_id, by_token, candidates, message_ids
 from mailsluice.returned.notice import Sort
 from mailsluice.returned.reading import Returned, read

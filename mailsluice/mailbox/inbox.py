@@ -16,8 +16,8 @@ from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxLoginError
 
 from mailsluice.errors import MailboxError
-from mailsluice.returned.inbox_trouble import trouble
-from mailsluice.returned.mailbox import Mailbox
+from mailsluice.mailbox.mailbox import Mailbox
+from mailsluice.mailbox.trouble import trouble
 from mailsluice.smtp.connection import Security
 
 MAX_OCTETS = 128 * 1024

@@ -14,7 +14,7 @@ from imap_tools.errors import (
     UnexpectedCommandStatusError,
 )
 
-from mailsluice.returned.mailbox import Mailbox
+from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.smtp.connection import Security
 
 _ADDRESS = re.compile(r"[^\s<>\"'(]+@[^\s<>\"')]+")
