@@ -7,7 +7,8 @@ from itertools import islice
 
 from mailsluice.bounces import Bounce, BounceKind, kind_of
 from mailsluice.errors import MailboxError
-from mailsluice.mailbox.inbox import Fetched, Inbox
+from mailsluice.mailbox.fetched import Fetched
+from mailsluice.mailbox.inbox import Inbox
 from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.outbox import Bounces, Database
 from mailsluice.outbox.sent_mail import SentMail
@@ -17,7 +18,7 @@ from mailsluice.returned.notice import Sort
 from mailsluice.returned.reading import Returned, read
 
 BATCH = 100
-"""Mails in memory at once, each at most `inbox.MAX_OCTETS`; recorded in one transaction."""
+"""Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
 _FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
 
 

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import imaplib
-import re
 import ssl
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted, MailMessageFlags
 from imap_tools.errors import ImapToolsError, MailboxLoginError
 
 from mailsluice.errors import MailboxError
+from mailsluice.mailbox.fetched import FIELDS, Fetched, fetched
 from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.mailbox.trouble import trouble
 from mailsluice.smtp.connection import Security
 
-MAX_OCTETS = 128 * 1024
-"""What is read of a mail. Reports stand at its beginning, before the mail that is returned."""
-_FIELDS = f"(UID INTERNALDATE BODY.PEEK[]<0.{MAX_OCTETS}>)"
 _WAITING = "UNFLAGGED UNDELETED"
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """The beginning of a mail."""
-
-    uid: str
-    at: float
-    """When the mailbox got it: seconds since the epoch."""
-    content: bytes
 
 
 class Inbox:
@@ -79,10 +64,10 @@ class Inbox:
     def fetch(self, uids: Sequence[str]) -> list[Fetched]:
         """The beginnings of mails, which stay unread; of those that are still there."""
         with self._told():
-            status, data = self._box.client.uid("FETCH", ",".join(uids), _FIELDS)
+            status, data = self._box.client.uid("FETCH", ",".join(uids), FIELDS)
             if status != "OK":
                 raise imaplib.IMAP4.error(f"FETCH: {data!r}")
-        return [_fetched(about, content) for about, content in _items(data) if b"BODY[" in about]
+        return fetched(data)
 
     def move_processed(self, uids: Sequence[str]) -> None:
         """Put mails away that are done with."""
@@ -144,26 +129,3 @@ def _connect(mailbox: Mailbox) -> BaseMailBox:
         ) from error
     kind = MailBox if mailbox.security is Security.TLS else MailBoxStartTls
     return kind(*where, ssl_context=context)
-
-
-def _items(data: Sequence[Any]) -> list[tuple[bytes, bytes]]:
-    """(attributes, content) of each mail: literals come as pairs, with attributes on both sides."""
-    items: list[tuple[bytes, bytes]] = []
-    for one in data:
-        if isinstance(one, tuple):
-            items.append((one[0], one[1]))
-        elif isinstance(one, bytes) and re.match(rb"\d+ \(", one):
-            items.append((one, b""))
-        elif isinstance(one, bytes) and items:
-            items[-1] = (items[-1][0] + one, items[-1][1])
-    return items
-
-
-def _fetched(about: bytes, content: bytes) -> Fetched:
-    uid = re.search(rb"UID (\d+)", about)
-    received = imaplib.Internaldate2tuple(about)
-    return Fetched(
-        uid[1].decode() if uid else "",
-        time.mktime(received) if received else time.time(),
-        content,
-    )
