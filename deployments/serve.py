@@ -26,10 +26,14 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from blocks import Mailbox, SMTPConnection
 from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
+from flows.add_suppressions import add_suppressions
 from flows.cancel_campaign import cancel_campaign
 from flows.collect_bounces import collect_bounces
 from flows.export_campaign import export_campaign
+from flows.export_suppressions import export_suppressions
+from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
+from flows.remove_suppressions import remove_suppressions
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
 from flows.verify_campaign import verify_campaign
@@ -45,6 +49,10 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     resolve_uncertain,
     cancel_campaign,
     collect_bounces,
+    import_suppressions,
+    export_suppressions,
+    add_suppressions,
+    remove_suppressions,
 )
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from blocks import CampaignForm
 from blocks.loading import load_connections
+from flows.bounce_shares import tell_bounce_shares
 from flows.current import Current, current
 from flows.document import database_engines, dated, scheduled_day
 from flows.send_connection import send_connection
@@ -217,6 +218,7 @@ async def _concluded(run: CampaignRun, request: StopRequest, database: Database)
     report = await asyncio.to_thread(run.report)
     verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
+    await tell_bounce_shares(database, [run.id], get_run_logger())
     if request.reason is Reason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(UUID(flow_run.get_id()), request.reason)

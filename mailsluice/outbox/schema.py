@@ -187,3 +187,13 @@ bounces = Table(
     Index("ix_bounces_campaign_id_connection", "campaign_id", "connection"),
 )
 """Mail that came back, or was refused for good, and complaints."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),  # bounces, complaints
+    Column("threshold", Text, primary_key=True),  # in percent
+    Column("at", Double, nullable=False),
+)
+"""What was told about a campaign: each threshold that it passed, once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -105,16 +105,23 @@ class Suppressions:
                 sa.select(sa.func.count()).select_from(suppressions)
             ).scalar_one()
 
+    def totals(self) -> dict[str, int]:
+        """How many addresses are on the list, by reason."""
+        number = sa.func.count().label("number")
+        query = sa.select(suppressions.c.reason, number).group_by(suppressions.c.reason)
+        with self._database.read() as connection:
+            return {row.reason: row.number for row in connection.execute(query)}
+
     def emails(self) -> Iterator[list[str]]:
         """All addresses of the list, some thousand at a time."""
         for page in self._pages(sa.select(suppressions.c.email)):
             yield [email for (email,) in page]
 
-    def rows(self, reason: Reason | None = None) -> Iterator[list[Suppression]]:
-        """The list, or what is on it for one reason, by address; some thousand rows at a time."""
+    def rows(self, reasons: Collection[Reason] = ()) -> Iterator[list[Suppression]]:
+        """The list, or what is on it for these reasons, by address; some thousand at a time."""
         query: sa.Select[Any] = sa.select(suppressions)
-        if reason:
-            query = query.where(suppressions.c.reason == reason)
+        if reasons:
+            query = query.where(suppressions.c.reason.in_([one.value for one in reasons]))
         for page in self._pages(query):
             yield [Suppression(*row) for row in page]
 

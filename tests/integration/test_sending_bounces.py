@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.outbox import Bounces, Database, Suppressions
+from mailsluice.outbox.alerts import Alerts
 from mailsluice.outbox.schema import bounces, rejects
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import Fault, SmtpServer, Stage
@@ -112,3 +115,20 @@ async def test_who_is_suppressed_meanwhile_is_told_with_the_reason(
         await run.close()
     assert report.suppressed_since == {"unsubscribed": 1}
     assert "Suppressed since the launch 1: 1 unsubscribed." in report.markdown()
+
+
+async def test_a_passed_threshold_is_told_once(sender: Sender, tmp_path: Path) -> None:
+    with SmtpServer() as server:
+        emails = [*people(58), *(f"550-at-rcpt.{i}@example.com" for i in range(2))]
+        await sender.send(campaign(tmp_path, emails), [connection("red", server)])
+    alerts = Alerts(sender.database)
+    name, passed = alerts.due(1)
+    assert (name, [str(one) for one in passed]) == (
+        "spring-sale",
+        ["2 hard bounces of 60 (3.33 %): more than 2 %"],
+    )
+    assert alerts.due(1) == ("spring-sale", [])
+    later = Bounce("later", "user0@example.com", BounceKind.HARD, "", "", "x", 0.0, campaign_id=1)
+    more = replace(later, key="more", email="user1@example.com")
+    Bounces(sender.database).record([later, more])
+    assert [one.threshold for one in alerts.due(1)[1]] == ["5"]

@@ -31,3 +31,15 @@ def upgrade() -> None:
         sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
     )
     op.create_index("ix_bounces_campaign_id_connection", "bounces", ["campaign_id", "connection"])
+    op.create_table(
+        "alerts",
+        sa.Column(
+            "campaign_id",
+            sa.BigInteger,
+            sa.ForeignKey("campaigns.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("threshold", sa.Text, primary_key=True),
+        sa.Column("at", sa.Double, nullable=False),
+    )
