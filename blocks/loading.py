@@ -9,6 +9,7 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.errors import CampaignError
 from mailsluice.smtp.connection import Connection
@@ -44,6 +45,11 @@ async def load_connection_block(name: str) -> SMTPConnection:
 async def load_database(name: str) -> SqlAlchemyConnector:
     """Load a database block by its name. Raises CampaignError where there is none."""
     return await _load(SqlAlchemyConnector, name)
+
+
+async def load_mailbox(name: str) -> Mailbox:
+    """Load a mailbox block by its name. Raises CampaignError where there is none."""
+    return await _load(Mailbox, name)
 
 
 async def _load(kind: type[_Block], name: str) -> _Block:

@@ -115,13 +115,7 @@ class SMTPConnection(Block):
     @field_validator("host")
     @classmethod
     def _host_alone(cls, value: str) -> str:
-        host = value.strip()
-        if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
-            raise ValueError(
-                f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
-                "and put the port in its own field"
-            )
-        return host
+        return host_alone(value)
 
     @field_validator("username", "password", "ca_file", "local_hostname", mode="before")
     @classmethod
@@ -155,6 +149,17 @@ class SMTPConnection(Block):
         fields = {one: getattr(self, one) for one in type(self).model_fields}
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})
+
+
+def host_alone(value: str) -> str:
+    """A host's name or address without blanks around it. Raises ValueError where it is more."""
+    host = value.strip()
+    if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
+        raise ValueError(
+            f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
+            "and put the port in its own field"
+        )
+    return host
 
 
 def _has_port(host: str) -> bool:

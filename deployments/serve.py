@@ -23,11 +23,12 @@ from prefect.settings import (
 from prefect.types.entrypoint import EntrypointType
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from blocks import SMTPConnection
+from blocks import Mailbox, SMTPConnection
 from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.add_suppressions import add_suppressions
 from flows.cancel_campaign import cancel_campaign
+from flows.collect_bounces import collect_bounces
 from flows.export_campaign import export_campaign
 from flows.export_suppressions import export_suppressions
 from flows.import_suppressions import import_suppressions
@@ -51,12 +52,13 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     report_campaign,
     resolve_uncertain,
     cancel_campaign,
+    collect_bounces,
     import_suppressions,
     export_suppressions,
     add_suppressions,
     remove_suppressions,
 )
-BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, SqlAlchemyConnector)
+BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 
 
 def main() -> None:

@@ -89,7 +89,8 @@ async def _send(document: Campaign) -> State[Any]:
             if run.record.status in _ENDED:
                 return _ENDED[run.record.status]()
             request.attach(run)
-            message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
+            columns = await asyncio.to_thread(run.outbox.columns)
+            message = launch.compiled(document, columns, run.record.return_key)
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
             names = [one.connection for one in routes]
             connections |= await load_connections(one for one in names if one not in connections)

@@ -38,13 +38,19 @@ def content(campaign: Campaign) -> dict[str, Any]:
     return {**campaign.content(), "attachments": attachment_digests(campaign.message)}
 
 
-def compiled(campaign: Campaign, columns: tuple[str, ...] | list[str]) -> CompiledMessage:
-    """Compile the campaign's message for an audience with these columns."""
+def compiled(
+    campaign: Campaign, columns: tuple[str, ...] | list[str], return_key: str | None = None
+) -> CompiledMessage:
+    """Compile the campaign's message for an audience with these columns.
+
+    `return_key` is that of its record; without one nobody has a return path of his own.
+    """
     return compile_message(
         campaign.message,
         campaign=campaign.name,
         columns=columns,
         now=partial(datetime.now, UTC),
+        return_key=return_key,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +41,8 @@ class CampaignRecord:
     held_back: Mapping[str, int]
     """How many of the suppressed ones for which reason."""
     assignment_digest: str | None
+    return_key: str | None = field(repr=False)
+    """The secret that makes its return paths; None: it is older than they are."""
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -103,6 +106,7 @@ class Campaigns:
             status=CampaignStatus.RESOLVING,
             content=_json(content),
             created_at=self._database.now,
+            return_key=secrets.token_hex(16),
         )
         return connection.execute(statement.returning(*_COLUMNS, campaigns.c.content)).one()
 

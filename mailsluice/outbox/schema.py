@@ -57,6 +57,7 @@ campaigns = Table(
     Column("owner", Text),
     Column("lease_until", Double),
     Column("journal", Text),  # the local journal that knows about the claims of the last run
+    Column("return_key", Text),  # the secret that makes its return paths
 )
 
 routes = Table(

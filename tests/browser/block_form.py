@@ -10,13 +10,18 @@ from tests.serving import Served
 
 
 class BlockForm(SchemaForm):
-    """The form of a new SMTP connection, or of one there is."""
+    """The form of a new block, an SMTP connection unless told otherwise, or of one there is."""
 
     def __init__(
-        self, page: Page, served: Served, block_id: str | None = None, ui: str = "v2"
+        self,
+        page: Page,
+        served: Served,
+        block_id: str | None = None,
+        kind: str = "smtp-connection",
+        ui: str = "v2",
     ) -> None:
         super().__init__(page, ui)
-        place = f"block/{block_id}/edit" if block_id else "catalog/smtp-connection/create"
+        place = f"block/{block_id}/edit" if block_id else f"catalog/{kind}/create"
         page.goto(f"{served.ui_url(ui)}/blocks/{place}")
 
     def name(self, name: str) -> None:

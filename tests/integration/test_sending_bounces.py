@@ -14,6 +14,7 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.outbox import Bounces, Database, Suppressions
 from mailsluice.outbox.alerts import Alerts
 from mailsluice.outbox.schema import bounces, rejects
+from mailsluice.report import page
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import Fault, SmtpServer, Stage
 
@@ -68,7 +69,7 @@ async def test_who_does_not_exist_is_suppressed_at_once_and_nobody_else(
         report = await sender.send(later, [connection("red", server)])
     assert report.rejected["suppressed"] == 2
     assert report.held_back == {"bounced": 2}
-    assert "Suppressed 2: 2 bounced." in report.markdown()
+    assert "Suppressed 2: 2 bounced." in page(report)
     with sender.database.read() as reader:
         held = reader.execute(sa.select(rejects.c.email, rejects.c.detail)).all()
     assert {email for email, _ in held} == {NOBODY, LATE}
@@ -114,7 +115,7 @@ async def test_who_is_suppressed_meanwhile_is_told_with_the_reason(
     finally:
         await run.close()
     assert report.suppressed_since == {"unsubscribed": 1}
-    assert "Suppressed since the launch 1: 1 unsubscribed." in report.markdown()
+    assert "Suppressed since the launch 1: 1 unsubscribed." in page(report)
 
 
 async def test_a_passed_threshold_is_told_once(sender: Sender, tmp_path: Path) -> None:

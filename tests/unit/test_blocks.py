@@ -12,8 +12,9 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from blocks import CampaignForm, SMTPConnection
+from blocks import CampaignForm, Mailbox, SMTPConnection
 from mailsluice.campaign import Campaign
+from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Connection, Security
 
 DOCUMENT: dict[str, Any] = {
@@ -250,3 +251,32 @@ def test_blocks_are_picked_in_the_form() -> None:
         "sqlalchemy-connector",
     )
     assert "type" not in connection | database  # with one, names or references would be refused
+
+
+def test_a_mailbox_block_becomes_the_mailbox() -> None:
+    block = Mailbox(host=" imap.example.com", username="me", password="secret", ca_file="")
+    assert block.to_mailbox() == engine.Mailbox("imap.example.com", "me", "secret")
+    assert "secret" not in repr(block) + repr(block.to_mailbox())
+
+
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"security": "none"}, "set allow_plain_password on a network that you trust"),
+        ({"processed_folder": "INBOX"}, "give it another name"),
+        ({"host": "imap.example.com:993"}, "put the port in its own field"),
+        ({"folder": "a\r\nb"}, "pattern"),
+        ({"folder": "*"}, "pattern"),  # a wildcard of LIST
+    ],
+)
+def test_a_mailbox_that_cannot_work_is_refused_with_advice(
+    fields: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ValidationError, match=advice):
+        Mailbox(**{"host": "imap.example.com", "username": "me", "password": "x", **fields})
+
+
+def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
+    properties = Mailbox.model_json_schema()["properties"]
+    assert not [name for name, one in properties.items() if "anyOf" in one]
+    assert all(one.get("description") for name, one in properties.items() if name != "security")
