@@ -15,6 +15,7 @@ from mailsluice.outbox import Bounces, Database, Suppressions
 from mailsluice.outbox.alerts import Alerts
 from mailsluice.outbox.schema import bounces, rejects
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.test_sending_recovery import dead_run
 from tests.smtpd import Fault, SmtpServer, Stage
 
 NOBODY, POLICY, FULL, SPAM, LATE = (
@@ -132,3 +133,22 @@ async def test_a_passed_threshold_is_told_once(sender: Sender, tmp_path: Path) -
     more = replace(later, key="more", email="user1@example.com")
     Bounces(sender.database).record([later, more])
     assert [one.threshold for one in alerts.due(1)[1]] == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("dots", "replies", "bounced"),
+    [
+        (0, {}, {NOBODY}),  # it is sent to again, and refused again
+        (1, {0: 550}, set()),  # the journal knows that the message was refused, but not why
+    ],
+)
+async def test_who_was_refused_when_a_run_died_has_at_most_one_bounce(
+    sender: Sender, tmp_path: Path, dots: int, replies: dict[int, int], bounced: set[str]
+) -> None:
+    document = campaign(tmp_path, [NOBODY])
+    dead_run(sender, document, claimed=1, dots=dots, replies=replies)
+    with SmtpServer(faults=FAULTS) as server:
+        for _ in range(2):
+            await sender.send(document, [connection("red", server)])
+    assert sender.ledger.states() == {"failed": 1}
+    assert set(kinds(sender.database)) == set(listed(sender.database)) == bounced
