@@ -50,13 +50,15 @@ def listed(database: Database) -> dict[str, str]:
     return {one.email: one.reason for page in Suppressions(database).rows() for one in page}
 
 
+@pytest.mark.parametrize("in_flight", [1, 5])
 async def test_who_does_not_exist_is_suppressed_at_once_and_nobody_else(
-    sender: Sender, tmp_path: Path
+    sender: Sender, tmp_path: Path, in_flight: int
 ) -> None:
     everybody = [NOBODY, POLICY, FULL, SPAM, LATE, *people(3)]
     with SmtpServer(faults=FAULTS) as server:
+        red = connection("red", server, messages_in_flight=in_flight)
         document = campaign(tmp_path, everybody, retry=ONCE)
-        await sender.send(document, [connection("red", server)])
+        await sender.send(document, [red])
         assert sender.ledger.states() == {"sent": 3, "failed": 5}
         assert kinds(sender.database) == {
             NOBODY: ("hard", "5.1.1", "smtp red"),
@@ -66,7 +68,7 @@ async def test_who_does_not_exist_is_suppressed_at_once_and_nobody_else(
         assert listed(sender.database) == {NOBODY: "bounced", LATE: "bounced"}
 
         later = campaign(tmp_path, everybody, name="summer", retry=ONCE)
-        report = await sender.send(later, [connection("red", server)])
+        report = await sender.send(later, [red])
     assert report.rejected["suppressed"] == 2
     assert report.held_back == {"bounced": 2}
     assert "Suppressed 2: 2 bounced." in report.markdown()
