@@ -21,9 +21,9 @@ _SOFT = re.compile(r"2\.2|4\.\d+")  # mailbox full; not reached in time
 _VAGUE = re.compile(r"|[0-5]\.0|4\.1|5\.\d+")  # "other", or a status that is used for anything
 """4.1: Microsoft's "Recipient address rejected: Access denied" of unknown recipients."""
 
-# Subject and detail of a failure that is not permanent. Neither the system's own trouble (4.3), nor
-# too many recipients (4.5.3), nor policy and greylisting (4.7).
-_SOFT_FOR_NOW = re.compile(r"[124]\.\d+")
+# Subject and detail of a failure that is not permanent. Neither about the sender (4.1.7 to 4.1.9),
+# nor the system's own trouble (4.3), nor too many recipients (4.5.3), nor policy (4.7).
+_SOFT_FOR_NOW = re.compile(r"(1\.(?![789])|[24]\.)\d+")
 
 _NOBODY = re.compile(
     r"(user|recipient|mailbox|address|account|addressee|alias|rcpt|adresse?)\b.{0,60}"
@@ -48,6 +48,12 @@ _NOT_THE_RECIPIENT = re.compile(
     r"|try again later from|banned|prohibited|not allowed|access denied|permission",
     re.IGNORECASE,
 )
+_BLAMES_THE_SENDER = re.compile(
+    r"sender|relay(?! recipient)|spam|\bblock(ed|list)|black ?list|polic(y|ies)|reputation|banned"
+    r"|\bspf\b|dkim|dmarc|\brbl\b|virus|grey ?list",
+    re.IGNORECASE,
+)
+"""It names the recipient, but not as the reason: "Recipient address rejected: blocked by ..."."""
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})")
 
 
@@ -98,7 +104,6 @@ def _for_good(code: int | None, detail: str, text: str) -> BounceKind | None:
     return _BARE.get(code or 0)
 
 
-_BLAMES_THE_SENDER = re.compile(r"sender|relay|spam|\bblock(ed|list)|black ?list", re.IGNORECASE)
 _BARE = {550: HARD, 551: HARD, 552: SOFT, 553: HARD, 556: HARD}
 """Codes without status and telling words: unavailable, not local, full, its name, no mail there
 (RFC 5321 section 4.2.3, RFC 7504)."""

@@ -16,6 +16,7 @@ from mailsluice.outbox.alerts import Alerts
 from mailsluice.outbox.schema import bounces, rejects
 from mailsluice.report import page
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.test_sending_recovery import dead_run
 from tests.smtpd import Fault, SmtpServer, Stage
 
 NOBODY, POLICY, FULL, SPAM, LATE = (
@@ -50,13 +51,15 @@ def listed(database: Database) -> dict[str, str]:
     return {one.email: one.reason for page in Suppressions(database).rows() for one in page}
 
 
+@pytest.mark.parametrize("in_flight", [1, 5])
 async def test_who_does_not_exist_is_suppressed_at_once_and_nobody_else(
-    sender: Sender, tmp_path: Path
+    sender: Sender, tmp_path: Path, in_flight: int
 ) -> None:
     everybody = [NOBODY, POLICY, FULL, SPAM, LATE, *people(3)]
     with SmtpServer(faults=FAULTS) as server:
+        red = connection("red", server, messages_in_flight=in_flight)
         document = campaign(tmp_path, everybody, retry=ONCE)
-        await sender.send(document, [connection("red", server)])
+        await sender.send(document, [red])
         assert sender.ledger.states() == {"sent": 3, "failed": 5}
         assert kinds(sender.database) == {
             NOBODY: ("hard", "5.1.1", "smtp red"),
@@ -66,7 +69,7 @@ async def test_who_does_not_exist_is_suppressed_at_once_and_nobody_else(
         assert listed(sender.database) == {NOBODY: "bounced", LATE: "bounced"}
 
         later = campaign(tmp_path, everybody, name="summer", retry=ONCE)
-        report = await sender.send(later, [connection("red", server)])
+        report = await sender.send(later, [red])
     assert report.rejected["suppressed"] == 2
     assert report.held_back == {"bounced": 2}
     assert "Suppressed 2: 2 bounced." in page(report)
@@ -133,3 +136,22 @@ async def test_a_passed_threshold_is_told_once(sender: Sender, tmp_path: Path) -
     more = replace(later, key="more", email="user1@example.com")
     Bounces(sender.database).record([later, more])
     assert [one.threshold for one in alerts.due(1)[1]] == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("dots", "replies", "bounced"),
+    [
+        (0, {}, {NOBODY}),  # it is sent to again, and refused again
+        (1, {0: 550}, set()),  # the journal knows that the message was refused, but not why
+    ],
+)
+async def test_who_was_refused_when_a_run_died_has_at_most_one_bounce(
+    sender: Sender, tmp_path: Path, dots: int, replies: dict[int, int], bounced: set[str]
+) -> None:
+    document = campaign(tmp_path, [NOBODY])
+    dead_run(sender, document, claimed=1, dots=dots, replies=replies)
+    with SmtpServer(faults=FAULTS) as server:
+        for _ in range(2):
+            await sender.send(document, [connection("red", server)])
+    assert sender.ledger.states() == {"failed": 1}
+    assert set(kinds(sender.database)) == set(listed(sender.database)) == bounced

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import as_array
@@ -98,6 +99,15 @@ def test_an_import_done_again_changes_nothing(database: Database, tmp_path: Path
 def test_an_import_of_nothing_is_refused(database: Database) -> None:
     with pytest.raises(AudienceError, match="give a file"):
         import_suppressions(database, RecipientSource(), Reason.MANUAL, no_database)
+
+
+def test_a_query_may_be_imported(database: Database, tmp_path: Path) -> None:
+    crm = sa.create_engine(f"sqlite:///{tmp_path / 'crm.db'}")
+    source = RecipientSource(query="select 'a@b.de' as email, 'optout' as type", database="crm")
+    done = import_suppressions(database, source, Reason.MANUAL, lambda _: crm)
+    crm.dispose()
+    assert done.new == 1
+    assert listed(database)["a@b.de"][:2] == ("unsubscribed", "import from crm")
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailsluice.bounces import BounceKind, kind_of
 
@@ -23,6 +25,7 @@ from mailsluice.bounces import BounceKind, kind_of
         (None, "5.1.1", ""),  # from a delivery report
         (None, "", "550 the email account that you tried to reach does not exist"),
         (556, "", "no mail service here"),
+        (550, "", "User unknown in relay recipient table"),  # Postfix of old
     ],
 )
 def test_there_is_no_such_mailbox(code: int | None, status: str, text: str) -> None:
@@ -58,6 +61,9 @@ def test_not_this_time(code: int | None, status: str, text: str) -> None:
         (550, "5.1.8", "sender's domain does not exist"),
         (550, "5.1.0", "<news@example.com>: Sender address rejected"),
         (550, "", "your address is on a blacklist"),
+        (550, "", "Recipient address rejected: SPF fail"),  # it names the recipient, but blames us
+        (450, "4.1.8", "sender's domain not found"),
+        (450, "4.2.0", "Recipient address rejected: Greylisted"),
         (554, "", "transaction failed"),
         (None, "", "550 rejected"),  # the reply to the message, without a telling word
         (450, "4.7.1", "greylisted"),
@@ -71,3 +77,27 @@ def test_not_this_time(code: int | None, status: str, text: str) -> None:
 )
 def test_it_is_about_something_else(code: int | None, status: str, text: str) -> None:
     assert kind_of(code, status, text) is None
+
+
+words = st.lists(
+    st.sampled_from(["user", "unknown", "mailbox", "full", "spam", "policy", "sender", "550"])
+).map(" ".join)
+codes = st.none() | st.integers(200, 599)
+
+
+@given(codes, st.from_regex(r"[245]\.7\.[0-9]{1,2}", fullmatch=True), words)
+def test_policy_says_nothing_about_an_address_whatever_the_words(
+    code: int | None, status: str, text: str
+) -> None:
+    assert kind_of(code, status, text) is None
+
+
+@given(codes, st.from_regex(r"(4\.[0-9]\.[0-9]{1,2})?", fullmatch=True), words)
+def test_what_is_not_permanent_is_never_hard(code: int | None, status: str, text: str) -> None:
+    if status or (code or 500) // 100 == 4:
+        assert kind_of(code, status, text) in (None, BounceKind.SOFT)
+
+
+@given(st.integers(200, 399), words)
+def test_what_is_no_failure_says_nothing(code: int, text: str) -> None:
+    assert kind_of(code, "", text) is None
