@@ -31,6 +31,7 @@ from flows.export_campaign import export_campaign
 from flows.plan_campaign import plan_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
+from flows.send_test import send_test
 from flows.verify_campaign import verify_campaign
 
 HEARTBEAT_SECONDS = 30
@@ -39,6 +40,7 @@ LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
     plan_campaign,
+    send_test,
     verify_campaign,
     export_campaign,
     resolve_uncertain,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>&|~!#]")
 
 
 def cell(text: str) -> str:
-    """Text as it may stand in a table's cell or a line of a list."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text as it may stand in a table's cell, a heading or a line of a list: read as it is.
+
+    No Markdown and no HTML in it counts (CommonMark section 2.4: backslash escapes).
+    """
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
