@@ -21,8 +21,10 @@ from mailsluice.sending.starts import StartStock
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
 
-PATIENCE_SECONDS = 60.0
-"""How long copies wait for room under the connection's limits, or for one of its sessions."""
+PATIENCE_SECONDS = 600.0
+"""How long copies wait for their turn under the connection's limits."""
+_SESSION_SECONDS = 90.0  # campaigns that hold all sessions leave one to others each minute
+_IDLE_SECONDS = 20.0  # a session whose next copy is further away is closed rather than held
 _PAUSE_SECONDS = 0.2  # before another session, where one was recalled
 
 
@@ -49,7 +51,7 @@ async def deliver(
     starts.follow(rules)
     feed = _Copies(envelopes, starts, changed, clock() + patience_seconds, clock)
     try:
-        trouble = await _send(connection, feed, open_session, patience_seconds)
+        trouble = await _send(connection, feed, open_session)
     finally:
         await starts.close()
     if starts.failure:
@@ -58,21 +60,25 @@ async def deliver(
     return Delivery(connection.name, attempts)
 
 
-async def _send(
-    connection: Connection, feed: _Copies, open_session: OpenSession, patience_seconds: float
-) -> Attempt | None:
-    """One session after the other until nothing waits; gives what ended that early."""
-    try:
-        while not feed.is_over:
-            async with asyncio.timeout(patience_seconds + connection.timeout_seconds):
+async def _send(connection: Connection, feed: _Copies, open_session: OpenSession) -> Attempt | None:
+    """One session after the other until nothing waits; gives why no more can be had.
+
+    After one that broke at a copy the others have another: they are not to blame.
+    """
+    while await feed.has_turn():
+        settled = len(feed.attempts)
+        try:
+            async with asyncio.timeout(_SESSION_SECONDS + connection.timeout_seconds):
                 session = await open_session(connection)
             await session.send(feed)
-            if not feed.is_over:
+        except SessionError as error:
+            if len(feed.attempts) == settled:
+                return error.attempt
+        except TimeoutError:  # none of its sessions was free
+            return None
+        else:
+            if len(feed.attempts) == settled:
                 await asyncio.sleep(_PAUSE_SECONDS)
-    except SessionError as error:
-        return error.attempt
-    except TimeoutError:  # none of its sessions was free
-        return None
     return None
 
 
@@ -113,17 +119,25 @@ class _Copies:
         """Whether nothing waits any more, or not any longer."""
         return bool(not self._waiting or self._starts.failure or self._clock() >= self._deadline)
 
+    async def has_turn(self) -> bool:
+        """Wait until a copy may go. False: none will."""
+        while not self.is_over:
+            now = self._clock()
+            if (ready_at := self._starts.ready_at(now)) <= now:
+                return True
+            if self._deadline < ready_at < math.inf:  # it is known that there will be no room
+                self._deadline = now
+            await self._changed_until(ready_at)
+        return False
+
     async def next(self) -> Envelope | None:
         while not self.is_over:
             now = self._clock()
             if (ready_at := self._starts.ready_at(now)) <= now:
                 return self._take()
-            if self._deadline < ready_at < math.inf:  # it is known that there will be no room
-                self._deadline = now
-            self._changed.clear()
-            with suppress(TimeoutError):
-                timeout = min(ready_at, self._deadline) - now
-                await asyncio.wait_for(self._changed.wait(), timeout)
+            if _IDLE_SECONDS < ready_at - now < math.inf:
+                return None
+            await self._changed_until(ready_at)
         return None
 
     def next_nowait(self) -> Envelope | None:
@@ -136,6 +150,12 @@ class _Copies:
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
         self._starts.finished()
         self.attempts[envelope.recipient_id] = attempt
+
+    async def _changed_until(self, moment: float) -> None:
+        self._changed.clear()
+        with suppress(TimeoutError):
+            timeout = min(moment, self._deadline) - self._clock()
+            await asyncio.wait_for(self._changed.wait(), timeout)
 
     def _take(self) -> Envelope:
         self._starts.started()
