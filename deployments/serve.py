@@ -37,6 +37,7 @@ from flows.remove_suppressions import remove_suppressions
 from flows.report_campaign import report_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
+from flows.send_test import send_test
 from flows.verify_campaign import verify_campaign
 from flows.verify_connection import verify_connection
 
@@ -46,6 +47,7 @@ LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
     plan_campaign,
+    send_test,
     verify_campaign,
     verify_connection,
     export_campaign,

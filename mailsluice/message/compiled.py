@@ -95,23 +95,28 @@ class CompiledMessage:
         never = datetime.min.replace(tzinfo=UTC)
         self._date = (never, never, "")
 
-    def render(self, recipient_id: int, email: str, variables: Mapping[str, str]) -> Envelope:
+    def render(
+        self, recipient_id: int, email: str, variables: Mapping[str, str], to: str | None = None
+    ) -> Envelope:
         """The message for one recipient; `variables` are the row's columns, each a str.
+
+        With `to` it is addressed to somebody else, who reads what the recipient would.
 
         Raises MessageError, which does not repeat the address, where this row's values cannot be
         put into the message: the row's own trouble, not the campaign's.
         """
         values = self._content.values(email, variables)
         unsubscribe = self._content.unsubscribe_url(values)
-        head = self._head(email, self._content.subject(values), unsubscribe)
+        to = to or email
+        head = self._head(to, self._content.subject(values), unsubscribe)
         if unsubscribe:
             values["unsubscribe_url"] = unsubscribe
-        smtputf8 = self._smtputf8 or not email.isascii()
+        smtputf8 = self._smtputf8 or not to.isascii()
         path = self._return_path
         sender = path if isinstance(path, str) else path(recipient_id)
         if self._stencil and (content := self._stencil.fill(head, values)):
-            return Envelope(recipient_id, sender, email, content, smtputf8, self._is_dotless)
-        return Envelope(recipient_id, sender, email, self._encoded(head, values), smtputf8)
+            return Envelope(recipient_id, sender, to, content, smtputf8, self._is_dotless)
+        return Envelope(recipient_id, sender, to, self._encoded(head, values), smtputf8)
 
     def _encoded(self, head: str, values: Mapping[str, str]) -> bytes:
         """The whole message, its bodies encoded for any values."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from mailsluice.lint.preview import Preview
 from mailsluice.markdown import cell, section, table
 from mailsluice.plan.estimate import HORIZON
 from mailsluice.suppression import held_back
@@ -64,6 +65,8 @@ class Plan:
     warm_ups: Sequence[str]
     """What the warm-ups do, in sentences."""
     warnings: Sequence[str]
+    preview: Preview | None = None
+    """The message as its first recipient would read it."""
 
     @property
     def ends_at(self) -> datetime | None:
@@ -95,6 +98,7 @@ class Plan:
         )
         held = held_back(self.held_back)
         lines += [f"Suppressed {held}.", ""] if held else []
+        lines += self.preview.markdown() if self.preview else []
         lines += [
             f"Assignment digest: `{self.digest}`",
             "",
