@@ -51,7 +51,7 @@ class Alerts:
             by_kind = {row.kind: row.number for row in connection.execute(came_back)}
             if not by_kind.keys() & {BounceKind.HARD, BounceKind.COMPLAINT}:
                 return Returned(0, 0, 0, 0)  # the usual case, without a look at everybody
-            numbers = connection.execute(attempted).one()
+            number, accepted = connection.execute(attempted).one()
         return Returned(
-            *numbers, by_kind.get(BounceKind.HARD, 0), by_kind.get(BounceKind.COMPLAINT, 0)
+            number, accepted, by_kind.get(BounceKind.HARD, 0), by_kind.get(BounceKind.COMPLAINT, 0)
         )

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailsluice.audience import Audience, resolve
+from mailsluice.audience.keys import Keys
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.suppression import Reason, Suppression
 
 NOBODY = RecipientSource.model_validate({})
 _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
@@ -24,6 +26,14 @@ _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
 
 def no_database(name: str) -> object:
     raise AssertionError(f"nobody asked for {name}")
+
+
+def gone(emails: pd.Series[str], _: Keys) -> dict[int, Suppression]:
+    return {
+        at: Suppression(email, Reason.MANUAL, "here", 0.0)
+        for at, email in enumerate(emails)
+        if email.startswith("gone")
+    }
 
 
 def resolved(folder: str | Path, rows: list[list[str]]) -> Audience:
@@ -34,7 +44,7 @@ def resolved(folder: str | Path, rows: list[list[str]]) -> Audience:
     return resolve(
         RecipientSource(path=str(path)),
         exclude=NOBODY,
-        suppressed=lambda emails: pd.Series(emails.str.startswith("gone")),
+        suppressed=gone,
         connect=no_database,
     )
 
