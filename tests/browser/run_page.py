@@ -77,10 +77,10 @@ class RunPage:
         """Press a button of the run, and the one of the dialog that it opens."""
         if self._ui == "v1":
             self.page.get_by_role("button", name=name, exact=True).click()
-            dialog = self.page.locator(".p-modal")
+            button = self.page.locator(".p-modal__footer button").first
         else:
             self.page.get_by_role("button", name="Open menu").click()
             self.page.get_by_role("menuitem", name=name, exact=True).click()
             dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
-        button = dialog.get_by_role("button", name=confirmation, exact=True)
+            button = dialog.get_by_role("button", name=confirmation, exact=True)
         press(self.page, button, f"{self._run_id}/{path}")

@@ -95,14 +95,14 @@ def schedule_campaign(
     form = ScheduleForm(page, served, ui)
     form.cron("* * * * *")
     form.fill(f"{connection} {{date}}", "Name")
+    if ui == "v2":
+        picture("schedule", width=1100, height=1000)
     form.fill(str(recipients), "Recipients", "File")
     form.fill("News <news@example.com>", "Message", "Sender")
     form.fill("Your week, {{ first_name }}", "Message", "Subject")
     form.fill("<p>Hello {{ first_name }}</p>", "Message", "HTML")
     form.add_route(connection)
     form.fill("40", "Throttle", "Per second")
-    if ui == "v2":
-        picture("schedule", width=1100, height=1000)
     schedule_id = form.save()
     run = until(lambda: begun(served), bool)[0]
     path = f"/deployments/{served.deployment_id}/schedules/{schedule_id}"
