@@ -12,6 +12,7 @@ from prefect.blocks.core import Block
 from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.routes import Route
@@ -43,6 +44,9 @@ ConnectionBlock = Annotated[
     Field(min_length=1, max_length=200),
     _name_of(SMTPConnection),
     _picker(SMTPConnection),
+]
+MailboxBlock = Annotated[
+    str, Field(min_length=1, max_length=200), _name_of(Mailbox), _picker(Mailbox)
 ]
 DatabaseBlock = Annotated[str, _name_of(SqlAlchemyConnector), _picker(SqlAlchemyConnector)]
 

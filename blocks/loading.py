@@ -9,6 +9,7 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.errors import CampaignError
 from mailsluice.smtp.connection import Connection
@@ -26,14 +27,29 @@ async def load_connections(names: Iterable[str]) -> dict[str, Connection]:
     while waiting:
         name = waiting.pop(0)
         if name not in found:
-            found[name] = (await _load(SMTPConnection, name)).to_connection(name)
+            found[name] = await load_connection(name)
             waiting += filter(None, [found[name].warm_up.spill_to])
     return found
+
+
+async def load_connection(name: str) -> Connection:
+    """Load one SMTP connection by its block's name. Raises CampaignError where there is none."""
+    return (await _load(SMTPConnection, name)).to_connection(name)
+
+
+async def load_connection_block(name: str) -> SMTPConnection:
+    """Load an SMTP connection's block by its name. Raises CampaignError where there is none."""
+    return await _load(SMTPConnection, name)
 
 
 async def load_database(name: str) -> SqlAlchemyConnector:
     """Load a database block by its name. Raises CampaignError where there is none."""
     return await _load(SqlAlchemyConnector, name)
+
+
+async def load_mailbox(name: str) -> Mailbox:
+    """Load a mailbox block by its name. Raises CampaignError where there is none."""
+    return await _load(Mailbox, name)
 
 
 async def _load(kind: type[_Block], name: str) -> _Block:

@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 
 from mailsluice.forms import field_title, form_schema
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.oauth import OAuth
 from mailsluice.warm_up import WarmUp
 
 Text = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -54,9 +55,15 @@ class SMTPConnection(Block):
         " the first byte. none: plain text, for a relay on a trusted network.",
     )
     username: Text | None = Field(None, description="Left empty where the server asks for none.")
-    password: SecretStr | None = Field(None, description="Stored encrypted.")
+    password: SecretStr | None = Field(None, description="Stored encrypted. Left empty with OAuth.")
+    oauth: OAuth = Field(
+        OAuth(),
+        title="OAuth",
+        description="For Gmail, Microsoft 365 and others that want OAuth 2.0 instead of a password;"
+        " the user name is the mailbox then.",
+    )
     allow_plain_password: bool = Field(
-        False, description="Send the password although security is none."
+        False, description="Send the password, or the OAuth token, although security is none."
     )
     ca_file: Text | None = Field(
         None,
@@ -108,13 +115,7 @@ class SMTPConnection(Block):
     @field_validator("host")
     @classmethod
     def _host_alone(cls, value: str) -> str:
-        host = value.strip()
-        if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
-            raise ValueError(
-                f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
-                "and put the port in its own field"
-            )
-        return host
+        return host_alone(value)
 
     @field_validator("username", "password", "ca_file", "local_hostname", mode="before")
     @classmethod
@@ -123,21 +124,42 @@ class SMTPConnection(Block):
 
     @model_validator(mode="after")
     def _login_fits(self) -> Self:
-        if bool(self.username) != bool(self.password):
+        if self.oauth.is_used and self.password:
+            raise ValueError("a login is a password or OAuth, not both: clear one of them")
+        if bool(self.username) != bool(self.password or self.oauth.is_used):
             missing = "password" if self.username else "username"
-            raise ValueError(f"a login is a username with its password: add the {missing}")
-        if self.password and self.security is Security.NONE and not self.allow_plain_password:
             raise ValueError(
-                "security is 'none', so the password would travel in clear: choose 'starttls' or "
+                f"a login is a username with its password, or with OAuth: add the {missing}"
+            )
+        if self.username and self.security is Security.NONE and not self.allow_plain_password:
+            secret = "access token" if self.oauth.is_used else "password"
+            raise ValueError(
+                f"security is 'none', so the {secret} would travel in clear: choose 'starttls' or "
                 "'tls', or set allow_plain_password on a network that you trust"
             )
         return self
+
+    async def keep_refresh_token(self, token: SecretStr) -> None:
+        """Store another refresh token in this block, which was loaded or saved before."""
+        self.oauth = self.oauth.model_copy(update={"refresh_token": token})
+        await self.asave(overwrite=True)
 
     def to_connection(self, name: str) -> Connection:
         """Hand the engine its connection; `name` is the block's name, as routes give it."""
         fields = {one: getattr(self, one) for one in type(self).model_fields}
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})
+
+
+def host_alone(value: str) -> str:
+    """A host's name or address without blanks around it. Raises ValueError where it is more."""
+    host = value.strip()
+    if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
+        raise ValueError(
+            f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
+            "and put the port in its own field"
+        )
+    return host
 
 
 def _has_port(host: str) -> bool:

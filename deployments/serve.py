@@ -23,15 +23,23 @@ from prefect.settings import (
 from prefect.types.entrypoint import EntrypointType
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from blocks import SMTPConnection
+from blocks import Mailbox, SMTPConnection
 from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
+from flows.add_suppressions import add_suppressions
 from flows.cancel_campaign import cancel_campaign
+from flows.collect_bounces import collect_bounces
 from flows.export_campaign import export_campaign
+from flows.export_suppressions import export_suppressions
+from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
+from flows.remove_suppressions import remove_suppressions
+from flows.report_campaign import report_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
+from flows.send_test import send_test
 from flows.verify_campaign import verify_campaign
+from flows.verify_connection import verify_connection
 
 HEARTBEAT_SECONDS = 30
 """How often a run says that it lives; silent for three of these, it is started again."""
@@ -39,12 +47,20 @@ LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
     plan_campaign,
+    send_test,
     verify_campaign,
+    verify_connection,
     export_campaign,
+    report_campaign,
     resolve_uncertain,
     cancel_campaign,
+    collect_bounces,
+    import_suppressions,
+    export_suppressions,
+    add_suppressions,
+    remove_suppressions,
 )
-BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, SqlAlchemyConnector)
+BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from mailsluice import ledger
 from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database
 from mailsluice.status import RecipientStatus
+from mailsluice.table_file import Exported
 
 
 @flow(name="export-campaign", flow_run_name="export {campaign}", persist_result=False)
@@ -55,7 +56,7 @@ def _export(
     contents: ledger.Contents,
     statuses: Sequence[RecipientStatus],
     overwrite: bool,
-) -> ledger.Exported:
+) -> Exported:
     with Database() as database:
         return ledger.export(
             database,

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, WithJsonSchema
 from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.document import database_engines, dated, scheduled_day
-from mailsluice import launch
+from mailsluice import launch, lint
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.errors import MailsluiceError
@@ -41,8 +41,8 @@ async def plan_campaign(campaign: CampaignForm, starts_at: Moment = None) -> Sta
     """Say what a campaign would do, without sending or storing anything.
 
     Who is accepted, how many go over which connection and what binds it, when it would be done,
-    what is wrong with it. The launch decides by the same code: it shows the same digest of who gets
-    the mail over which connection on which day. Returns the `Plan`.
+    how the message looks, what is wrong with it. The launch decides by the same code: it shows the
+    same digest of who gets the mail over which connection on which day. Returns the `Plan`.
 
     Args:
         campaign: The campaign, as send-campaign takes it.
@@ -90,9 +90,12 @@ def _decided(
         connections,
         read_rows=audience.read,
         rejected={reason.value: number for reason, number in audience.counts().items()},
+        held_back=audience.held_back(),
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
     )
+    seen = lint.inspect(document, audience, placement.assignment.order)
+    found = replace(found, warnings=[*found.warnings, *seen.warnings], preview=seen.preview)
     if record is None:
         return found
     known = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,11 @@ from sqlalchemy.exc import DBAPIError
 
 from blocks import CampaignForm
 from blocks.loading import load_connections
+from flows.bounce_shares import tell_bounce_shares
 from flows.current import Current, current
 from flows.document import database_engines, dated, scheduled_day
 from flows.progress import Keeper, progress_shown
+from flows.rotated_tokens import keep_rotated_tokens
 from flows.send_connection import send_connection
 from flows.session_slots import session_slots
 from flows.stopping import (
@@ -38,7 +41,8 @@ from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
 from mailsluice.masking import masked
-from mailsluice.outbox import Campaigns, Database, home
+from mailsluice.outbox import Campaigns, Database, RouteRecord, home, launched_shares
+from mailsluice.pacing import Bound, bounds
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
 from mailsluice.smtp.connection import Connection
@@ -88,22 +92,28 @@ async def _send(document: Campaign) -> State[Any]:
             if run.record.status in _ENDED:
                 return _ENDED[run.record.status]()
             request.attach(run)
-            message = launch.compiled(document, await asyncio.to_thread(run.outbox.columns))
+            columns = await asyncio.to_thread(run.outbox.columns)
+            message = launch.compiled(document, columns, run.record.return_key)
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
             names = [one.connection for one in routes]
             connections |= await load_connections(one for one in names if one not in connections)
-            async with session_slots(connections.values(), run, get_run_logger()) as slots:
+            logger = get_run_logger()
+            async with (
+                keep_rotated_tokens(run, logger),
+                session_slots(connections.values(), run, logger) as slots,
+            ):
                 shared = Current(run, message, connections, slots, request, longest_wait)
                 current.set(shared)
                 async with (
-                    watch_connections(shared, get_run_logger()),
+                    watch_connections(shared, logger),
                     progress_shown(run, document.sending_window) as keeper,
                 ):
                     await _send_all(document, names, shared)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(flow_run_id, request)
-            return await _concluded(run, request, database, keeper)
+            limits = _limits(document, routes, connections)
+            return await _concluded(run, request, database, keeper, limits)
     finally:
         await asyncio.to_thread(database.close)
 
@@ -217,8 +227,25 @@ async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Tas
     return sending
 
 
+def _limits(
+    document: Campaign, routes: Sequence[RouteRecord], connections: Mapping[str, Connection]
+) -> dict[str, list[Bound]]:
+    """What each connection's messages fell under, for the report."""
+    shares = launched_shares(routes)
+    return {
+        one.connection: bounds(
+            connections[one.connection], document.throttle, shares, one.connection
+        )
+        for one in routes
+    }
+
+
 async def _concluded(
-    run: CampaignRun, request: StopRequest, database: Database, keeper: Keeper
+    run: CampaignRun,
+    request: StopRequest,
+    database: Database,
+    keeper: Keeper,
+    limits: Mapping[str, Sequence[Bound]],
 ) -> State[Any]:
     """The state this run ends in, after its report."""
     if request.reason is Reason.CANCELLED:
@@ -227,13 +254,14 @@ async def _concluded(
     verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
     await keeper.conclude(report, request.reason)
+    await tell_bounce_shares(database, [run.id], get_run_logger())
     if request.reason is Reason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(UUID(flow_run.get_id()), request.reason)
         raise Pause(state=request.state)
     if request.reason is Reason.WAITING and request.state and report.open:
         raise Pause(state=await come_back(request.state, report.summary()))
-    await publish_report(report)
+    await publish_report(replace(report, limits=limits), database)
     if request.reason is Reason.CANCELLED:
         await show_subflows(UUID(flow_run.get_id()), request.reason)
         return Cancelled(message=report.summary())

@@ -138,6 +138,15 @@ _OWN_HEADERS = frozenset(
 )
 
 
+_RETURN_PATH_LOCAL = 31
+"""64 octets less `+`, a recipient's id of up to 19 digits, `=`, and 12 for the MAC."""
+_RETURN_PATH = re.compile(
+    rf"(?=[^@]{{1,{_RETURN_PATH_LOCAL}}}@)[\w!#$%&'*+/=?^`{{|}}~-]+(\.[\w!#$%&'*+/=?^`{{|}}~-]+)*"
+    r"@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+    re.ASCII,
+)
+
+
 def parse_mailbox(value: str) -> Address:
     """Take `Name <user@example.com>` or a bare address apart.
 
@@ -157,7 +166,8 @@ class Message(Document):
 
     sender: str = Field(
         min_length=3,
-        description="Who it is from: News <news@example.com>. Its address is the envelope sender.",
+        description="Who it is from: News <news@example.com>. Its address is the envelope sender,"
+        " unless there is a return path.",
     )
     subject: str = Field(
         min_length=1, max_length=2_000, description="A template: Hi {{ first_name }}."
@@ -169,6 +179,12 @@ class Message(Document):
         None, title="Plain text", description="A template; made from the HTML when left empty."
     )
     reply_to: str | None = Field(None, description="Where replies go, if not to the sender.")
+    return_path: str | None = Field(
+        None,
+        description="Where mail that cannot be delivered comes back to: bounces@example.com. Each"
+        " recipient gets an address of its own there, bounces+...@example.com, by which"
+        " collect-bounces knows whose mail it is.",
+    )
     unsubscribe_url: str | None = Field(
         None,
         title="Unsubscribe address",
@@ -186,6 +202,17 @@ class Message(Document):
         if value is not None:
             parse_mailbox(value)
         return value
+
+    @field_validator("return_path")
+    @classmethod
+    def _return_path(cls, value: str | None) -> str | None:
+        if value and not _RETURN_PATH.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is no return path: write a bare address in ASCII with at most"
+                f" {_RETURN_PATH_LOCAL} characters before the @ (the token of each recipient takes"
+                " the rest of 64, RFC 5321 section 4.5.3.1.1), as bounces@example.com"
+            )
+        return value or None
 
     @field_validator("headers")
     @classmethod

@@ -44,3 +44,7 @@ class MessageError(MailsluiceError):
 
 class OutboxError(MailsluiceError):
     """The state database cannot be used."""
+
+
+class MailboxError(MailsluiceError):
+    """The mailbox cannot be read, or not be kept in order."""

@@ -27,6 +27,7 @@ from mailsluice.outbox import (
     WarmUps,
 )
 from mailsluice.status import CampaignStatus, RecipientStatus
+from mailsluice.suppression.lookup import Lookup
 from mailsluice.warm_up import WarmUp
 
 _CHUNK_ROWS = 50_000
@@ -37,13 +38,19 @@ def content(campaign: Campaign) -> dict[str, Any]:
     return {**campaign.content(), "attachments": attachment_digests(campaign.message)}
 
 
-def compiled(campaign: Campaign, columns: tuple[str, ...] | list[str]) -> CompiledMessage:
-    """Compile the campaign's message for an audience with these columns."""
+def compiled(
+    campaign: Campaign, columns: tuple[str, ...] | list[str], return_key: str | None = None
+) -> CompiledMessage:
+    """Compile the campaign's message for an audience with these columns.
+
+    `return_key` is that of its record; without one nobody has a return path of his own.
+    """
     return compile_message(
         campaign.message,
         campaign=campaign.name,
         columns=columns,
         now=partial(datetime.now, UTC),
+        return_key=return_key,
     )
 
 
@@ -58,7 +65,7 @@ def resolve_audience(
     audience = resolve(
         campaign.recipients,
         exclude=campaign.exclude,
-        suppressed=Suppressions(database).mask,
+        suppressed=Lookup(Suppressions(database)),
         connect=connect,
     )
     try:
@@ -132,6 +139,7 @@ def store_audience(
         rejected={reason.value: number for reason, number in audience.counts().items()},
         assigned=_routes(placement),
         digest=placement.digest(audience.address_keys),
+        held_back=audience.held_back(),
     )
     return placement
 

@@ -20,4 +20,6 @@ def masked(text: str) -> str:
     Rather too much than too little: whatever is before an @ is one, with what is behind it
     (RFC 5321 section 4.1.2, and what servers make of it). Takes time in proportion to the length.
     """
-    return _ADDRESS.sub("<address>", text) if "@" in text else text
+    while "@" in text and (hidden := _ADDRESS.sub("<address>", text)) != text:
+        text = hidden  # and again, for quotes that pair only now
+    return text

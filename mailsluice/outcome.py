@@ -6,9 +6,12 @@ A pure decision from (phase, reply): nothing here waits, reads or writes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+_Decision = TypeVar("_Decision")
 
 
 class Phase(StrEnum):
@@ -103,20 +106,22 @@ _SENDERS_WORDS = re.compile(
     # Postfix tells about sender and client at RCPT only (smtpd_delay_reject), all as 5.7.1
     r"|sender address rejected|client host .*(rejected|blocked)|helo command rejected"
     # SendGrid, Amazon SES, SparkPost: the sender's domain is not set up there
-    r"|verified sender identity|address is not verified|unconfigured sending domain",
+    r"|verified sender identity|address is not verified|unconfigured sending domain"
+    # Gmail and Microsoft 365: the mailbox has sent all it may in a day
+    r"|(sending|submission) ?(limit|quota) ?exceeded",
     re.IGNORECASE,
 )
 _STATUS = re.compile(r"\s*#?([245])\.(\d{1,3}\.\d{1,3})(?!\S)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """One line of the table; the first that matches in full decides."""
+class Rule(Generic[_Decision]):
+    """One line of a table about attempts; the first that matches in full decides."""
 
     phases: frozenset[Phase]
     code: str
     """Pattern of the reply's code; "none" where no reply came, "here" where we refused."""
-    outcome: Outcome
+    decision: _Decision
     status: str = ".*"
     """Pattern of the enhanced status without its class, "" where there is none (RFC 3463)."""
     words: re.Pattern[str] | None = None
@@ -132,41 +137,43 @@ class _Rule:
 
 
 _TABLE = (
-    _Rule(_SETUP, "here", DOWN),
-    _Rule(_MESSAGE, "here", FAILED),
+    Rule(_SETUP, "here", DOWN),
+    Rule(_MESSAGE, "here", FAILED),
     # The link broke, a time-out, a malformed reply.
-    _Rule(_BODY, "none", UNCERTAIN),
-    _Rule(_ANY, "none", SESSION),
-    _Rule(_BODY, "2..", ACCEPTED),
+    Rule(_BODY, "none", UNCERTAIN),
+    Rule(_ANY, "none", SESSION),
+    Rule(_BODY, "2..", ACCEPTED),
     # 421 is about the service, whatever it answers. In answer to the final dot as well: a server
     # that took the message over says so first, with 250 (RFC 5321 sections 3.8 and 4.2.5), so the
     # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long.
-    _Rule(_ANY, "421", SESSION, status=r"[34]\..*"),
-    _Rule(_ANY, "421", THROTTLED),
+    Rule(_ANY, "421", SESSION, status=r"[34]\..*"),
+    Rule(_ANY, "421", THROTTLED),
+    # Microsoft 365 answers a fourth session of a mailbox with 432 4.3.2.
+    Rule(frozenset((Phase.LOGIN,)), "432", THROTTLED, status=r"3\..*"),
     # 432: the user has to change the password. 454 to STARTTLS: no TLS for now, not "less mail".
-    _Rule(frozenset((Phase.LOGIN,)), "432", DOWN),
-    _Rule(frozenset((Phase.TLS,)), "4..", SESSION),
-    _Rule(_SETUP, "4..", THROTTLED),
-    _Rule(_SETUP, "5..", DOWN),
-    _Rule(_ANY, "454", THROTTLED),
+    Rule(frozenset((Phase.LOGIN,)), "432", DOWN),
+    Rule(frozenset((Phase.TLS,)), "4..", SESSION),
+    Rule(_SETUP, "4..", THROTTLED),
+    Rule(_SETUP, "5..", DOWN),
+    Rule(_ANY, "454", THROTTLED),
     # Not logged in, sender refused, not allowed to relay: the same for every recipient.
-    _Rule(_MESSAGE, "53[0458]", DOWN),
-    _Rule(_MESSAGE, "5..", DOWN, status=_SENDERS_STATUS),
-    _Rule(_MESSAGE, "5..", DOWN, words=_SENDERS_WORDS),
+    Rule(_MESSAGE, "53[0458]", DOWN),
+    Rule(_MESSAGE, "5..", DOWN, status=_SENDERS_STATUS),
+    Rule(_MESSAGE, "5..", DOWN, words=_SENDERS_WORDS),
     # "Bad sequence": we and the server disagree about where we are.
-    _Rule(_BEFORE_DOT, "503", SESSION),
+    Rule(_BEFORE_DOT, "503", SESSION),
     # MAIL names the sender and the size, nothing of the recipient (RFC 1870 section 6.1, RFC 6531).
-    _Rule(_MAIL, "552", FAILED),
-    _Rule(_MAIL, "5..", FAILED, status=r"[23]\.[34]|6\.7"),
-    _Rule(_MAIL, "5..", DOWN),
-    _Rule(_MAIL, "4..", THROTTLED),
+    Rule(_MAIL, "552", FAILED),
+    Rule(_MAIL, "5..", FAILED, status=r"[23]\.[34]|6\.7"),
+    Rule(_MAIL, "5..", DOWN),
+    Rule(_MAIL, "4..", THROTTLED),
     # Policy, or a system that is full or takes no mail for now: later, and less of it.
-    _Rule(_MESSAGE, "4..", DEFERRED_SLOWER, status=r"7\..*|3\.[12]"),
-    _Rule(_MESSAGE, "4..", DEFERRED),
-    _Rule(_MESSAGE, "5..", FAILED),
+    Rule(_MESSAGE, "4..", DEFERRED_SLOWER, status=r"7\..*|3\.[12]"),
+    Rule(_MESSAGE, "4..", DEFERRED),
+    Rule(_MESSAGE, "5..", FAILED),
     # A code that cannot be there: the replies are out of step with the commands.
-    _Rule(_BODY, ".*", UNCERTAIN),
-    _Rule(_ANY, ".*", SESSION),
+    Rule(_BODY, ".*", UNCERTAIN),
+    Rule(_ANY, ".*", SESSION),
 )
 
 
@@ -178,10 +185,15 @@ def classify(attempt: Attempt) -> Outcome:
     """
     if attempt.phase is Phase.BODY and attempt.code == 250:  # nearly all of them
         return ACCEPTED
+    return decide(_TABLE, attempt)
+
+
+def decide(table: Iterable[Rule[_Decision]], attempt: Attempt) -> _Decision:
+    """What the first rule says that matches; one of them has to."""
     code = "here" if attempt.refused_here else str(attempt.code or "none")
     status = enhanced_status(attempt)
     return next(
-        rule.outcome for rule in _TABLE if rule.matches(attempt.phase, code, status, attempt.text)
+        rule.decision for rule in table if rule.matches(attempt.phase, code, status, attempt.text)
     )
 
 

@@ -1,13 +1,24 @@
-"""The task that shows what happened."""
+"""The task that shows what happened: an artifact in Prefect, and the same as a file."""
 
 from __future__ import annotations
 
-from prefect import task
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.report import Report
+from mailsluice.outbox import Campaigns, Database, home
+from mailsluice.outbox.statistics import statistics
+from mailsluice.report import PictureOf, Report, Statistics, page
+
+_Made = TypeVar("_Made")
+_LONGEST_SLUG = 80
 
 
 @task(
@@ -16,10 +27,48 @@ from mailsluice.report import Report
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-async def publish_report(report: Report) -> None:
-    """Write the report as a markdown artifact, one key a campaign."""
+async def publish_report(report: Report, database: Database) -> None:
+    """Write the report as a markdown artifact, one key a campaign, and as a file of HTML.
+
+    What cannot be counted, drawn or written is left out, with a warning: a report never decides how
+    a run ends.
+    """
+    counted = await _unless_it_fails("statistics", _counted, report, database)
+    full = replace(report, statistics=counted)
+    pictures = await _unless_it_fails("pictures", _drawn, full) or {}
+    file = await _unless_it_fails("file of HTML", _written, full, pictures, database)
     await acreate_markdown_artifact(
         key=f"campaign-{slugify(report.campaign) or 'report'}",
-        markdown=report.markdown(),
+        markdown=page(full, pictures, str(file or "")),
         description=report.summary(),
     )
+
+
+async def _unless_it_fails(what: str, make: Callable[..., _Made], *given: Any) -> _Made | None:
+    try:
+        return await asyncio.to_thread(make, *given)
+    except Exception:  # noqa: BLE001 - whatever it is, it must not change how a run ends
+        get_run_logger().warning("the report has to do without its %s", what, exc_info=True)
+        return None
+
+
+def _counted(report: Report, database: Database) -> Statistics:
+    return statistics(database, Campaigns(database).get(report.campaign).id)
+
+
+def _drawn(report: Report) -> dict[PictureOf, str]:
+    from mailsluice.report.figures import pictures
+
+    return pictures(report)
+
+
+def _written(report: Report, pictures: Mapping[PictureOf, str], database: Database) -> Path:
+    from mailsluice.report.html import html
+
+    number = Campaigns(database).get(report.campaign).id
+    slug = slugify(report.campaign, max_length=_LONGEST_SLUG) or "campaign"
+    path = home() / "reports" / f"{slug}-{number}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(html(report.campaign, page(report, pictures)), encoding="utf-8")
+    return unfinished.replace(path)

@@ -13,6 +13,7 @@ from mailsluice import launch
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.outbox import Database
+from mailsluice.suppression import held_back
 
 
 @task(
@@ -30,4 +31,6 @@ async def resolve_recipients(
     get_run_logger().info(
         "%s rows read: %s accepted, %s", f"{audience.read:,}", f"{len(audience):,}", rejected
     )
+    if held := held_back(audience.held_back()):
+        get_run_logger().info("suppressed %s", held)
     return audience

@@ -34,12 +34,21 @@ class Served:
     state: Path
     """The SQLite file of its state database."""
 
+    def ui_url(self, ui: str) -> str:
+        """Where the newer UI ("v2") or the older one is."""
+        return self.url + {"v1": "", "v2": "/v2"}[ui]
+
+    def deployment_url(self, ui: str, deployment_id: str | None = None) -> str:
+        """The page of the send-campaign, or another, deployment."""
+        return f"{self.ui_url(ui)}/deployments/deployment/{deployment_id or self.deployment_id}"
+
     def form_url(self, ui: str, deployment_id: str | None = None) -> str:
-        """The page with the run form of the send-campaign, or another, deployment."""
-        prefix = {"v1": "", "v2": "/v2"}[ui]
-        return (
-            f"{self.url}{prefix}/deployments/deployment/{deployment_id or self.deployment_id}/run"
-        )
+        """The page with its run form."""
+        return f"{self.deployment_url(ui, deployment_id)}/run"
+
+    def deployment(self, flow: str) -> str:
+        """The id of a flow's deployment."""
+        return str(_json(self.api.get(f"/deployments/name/{flow}/default"))["id"])
 
     def run_when_final(self, run_id: str) -> dict[str, Any]:
         """The flow run, as soon as its state is final."""

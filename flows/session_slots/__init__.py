@@ -19,7 +19,6 @@ from flows.session_slots.session import NoSession, SlottedSession
 from mailsluice.sending import CampaignRun
 from mailsluice.sending.courier import OpenSession
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session, SessionError
 
 __all__ = ["SessionSlots", "session_slots"]
@@ -34,9 +33,7 @@ class SessionSlots:
     All but the making of it happens on one loop, the engine's.
     """
 
-    def __init__(
-        self, connection: Connection, logger: Logger, opening: OpenSession = open_session
-    ) -> None:
+    def __init__(self, connection: Connection, logger: Logger, opening: OpenSession) -> None:
         self._connection = connection
         self._logger = logger
         self._opening = opening
@@ -94,7 +91,7 @@ async def session_slots(
     connections: Iterable[Connection], run: CampaignRun, logger: Logger
 ) -> AsyncIterator[dict[str, SessionSlots]]:
     """The slots of a campaign's connections, by their names; given back in the end."""
-    slots = {one.name: SessionSlots(one, logger) for one in connections}
+    slots = {one.name: SessionSlots(one, logger, run.open_session) for one in connections}
     try:
         yield slots
     finally:

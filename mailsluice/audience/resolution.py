@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import Chunk, as_array
-from mailsluice.audience.keys import KeySet, address_keys, domain_keys, repeated
+from mailsluice.audience.keys import Keys, KeySet, address_keys, domain_keys, repeated
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.source import read_chunks
 from mailsluice.audience.spool import Spool
@@ -23,17 +23,19 @@ from mailsluice.audience.stored import (
     ACCEPTED,
     DUPLICATE,
     EXCLUDED,
+    HELD_BACK,
     INVALID,
     SCHEMA,
-    SUPPRESSED,
     stored,
     stored_malformed,
 )
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.suppression import Suppression
 
-Suppressed = Callable[["pd.Series[str]"], "pd.Series[bool]"]
-"""Tells which addresses (n,), normalised, are on the suppression list."""
+Suppressed = Callable[["pd.Series[str]", Keys], Mapping[int, Suppression]]
+"""Tells which addresses (n,), normalised, with keys (n, 2), are on the suppression list: by
+position."""
 
 
 def resolve(
@@ -45,8 +47,8 @@ def resolve(
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
 
-    Of rows with one address the first counts. `suppressed` tells for a Series of normalised
-    addresses which ones are on the suppression list; `connect` turns a database block's name into
+    Of rows with one address the first counts. `suppressed` tells which addresses are on
+    the suppression list, and why; `connect` turns a database block's name into
     an engine. Raises AudienceError where a source cannot be read, or has no rows.
     """
     excluded = _excluded(exclude, connect)
@@ -89,11 +91,15 @@ class _Reading:
         emails = checked["email"][valid].reset_index(drop=True)
         keys = address_keys(as_array(emails))
         verdicts = np.full(len(valid), INVALID, np.uint8)
-        verdicts[valid] = np.select(
-            [self.excluded.contains(keys), np.asarray(self.suppressed(emails), bool)],
-            [EXCLUDED, SUPPRESSED],
-            ACCEPTED,
-        )
+        verdicts[valid] = ACCEPTED
+        at = np.flatnonzero(valid)
+        if held := self.suppressed(emails, keys):
+            rows = at[list(held)]
+            verdicts[rows] = [HELD_BACK[one.kind] for one in held.values()]
+            checked.loc[rows, "reason"] = [one.why for one in held.values()]
+        excluded = at[self.excluded.contains(keys)]
+        verdicts[excluded] = EXCLUDED
+        checked.loc[excluded, "reason"] = ""
         self.address_keys += keys.tobytes()
         self.domain_keys += domain_keys(as_array(checked["domain"][valid])).tobytes()
         self._store(stored(chunk, checked), verdicts, chunk.malformed)

@@ -6,7 +6,7 @@ file that belongs to the audience.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -15,10 +15,19 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.spool import Spool
-from mailsluice.audience.stored import ACCEPTED, VERDICTS, RejectReason, rejects
+from mailsluice.audience.stored import (
+    ACCEPTED,
+    HELD_BACK,
+    SUPPRESSED,
+    VERDICTS,
+    RejectReason,
+    rejects,
+)
+from mailsluice.audience.variables import is_empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,13 @@ class Audience:
     def counts(self) -> dict[RejectReason, int]:
         """Rejected rows by reason; with the accepted ones they add up to `read`."""
         found = np.bincount(self._verdicts, minlength=len(VERDICTS))
-        return {reason: int(found[VERDICTS.index(reason)]) for reason in RejectReason}
+        counts = {reason: int(found[VERDICTS.index(reason)]) for reason in RejectReason}
+        return {**counts, RejectReason.SUPPRESSED: int(found[SUPPRESSED:].sum())}
+
+    def held_back(self) -> dict[str, int]:
+        """How many of the suppressed rows for which reason; together as many as in `counts`."""
+        found = np.bincount(self._verdicts, minlength=len(VERDICTS))
+        return {reason.value: int(found[at]) for reason, at in HELD_BACK.items() if found[at]}
 
     def chunks(self, order: npt.NDArray[np.int64], rows: int = 50_000) -> Iterator[pd.DataFrame]:
         """Read accepted rows in another order, at most `rows` at a time.
@@ -75,6 +90,19 @@ class Audience:
             start += batch.num_rows
             if verdicts.any():
                 yield rejects(batch, verdicts)
+
+    def empty_values(self, columns: Collection[str]) -> dict[str, int]:
+        """How many accepted rows have no text in these columns. Goes through the whole audience."""
+        found = dict.fromkeys(columns, 0)
+        start = 0
+        for batch in self._spool.batches() if found else ():
+            accepted = pa.array(self._verdicts[start : start + batch.num_rows] == ACCEPTED)
+            start += batch.num_rows
+            variables = batch["variables"].filter(accepted)
+            for name in found:
+                empty = is_empty(variables, name, is_first=name == self.columns[0])
+                found[name] += empty.true_count
+        return found
 
     def close(self) -> None:
         """Remove the temporary file."""

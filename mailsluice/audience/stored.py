@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mailsluice.audience.chunk import TEXT, Chunk, as_array
 from mailsluice.audience.variables import to_json
+from mailsluice.suppression import Reason
 
 
 class RejectReason(StrEnum):
@@ -27,9 +28,10 @@ class RejectReason(StrEnum):
     """It is on the suppression list."""
 
 
-VERDICTS = ("accepted", *RejectReason)
-ACCEPTED, INVALID, DUPLICATE, EXCLUDED, SUPPRESSED = range(len(VERDICTS))
-"""What became of a row, in a byte."""
+ACCEPTED, INVALID, DUPLICATE, EXCLUDED, SUPPRESSED = range(len(RejectReason) + 1)
+"""What became of a row, in a byte; SUPPRESSED is the first of one for each `Reason`."""
+HELD_BACK: dict[Reason, int] = {one: SUPPRESSED + rank for rank, one in enumerate(Reason)}
+VERDICTS = ("accepted", *RejectReason, *[RejectReason.SUPPRESSED] * (len(Reason) - 1))
 
 SCHEMA = pa.schema(
     {
@@ -73,13 +75,14 @@ def rejects(batch: pa.RecordBatch, verdicts: npt.NDArray[np.uint8]) -> pd.DataFr
     The text is cut after 1,000 characters and has no NUL, which not every database can store.
     """
     rejected = verdicts != ACCEPTED
-    batch = batch.filter(pa.array(rejected))
+    batch, verdicts = batch.filter(pa.array(rejected)), verdicts[rejected]
+    repeated = pa.array(verdicts == DUPLICATE)  # of one that is suppressed, perhaps
     raw = pc.utf8_slice_codeunits(pc.coalesce(batch["raw"], batch["email"]), 0, _MAX_RAW)
     return pd.DataFrame(
         {
             "row": batch["row"].to_numpy(),
             "email": pc.replace_substring(raw, "\0", "\ufffd").to_pandas(),
-            "reason": pd.Series(np.array(VERDICTS, object)[verdicts[rejected]], dtype="str"),
-            "detail": batch["detail"].to_pandas(),
+            "reason": pd.Series(np.array(VERDICTS, object)[verdicts], dtype="str"),
+            "detail": pc.if_else(repeated, pa.scalar("", TEXT), batch["detail"]).to_pandas(),
         }
     )

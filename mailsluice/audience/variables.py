@@ -22,6 +22,14 @@ def to_json(variables: pd.DataFrame) -> pa.Array:
     return pc.binary_join_element_wise(*scalars, pa.scalar("}", TEXT), pa.scalar("", TEXT))
 
 
+def is_empty(json: pa.Array, name: str, *, is_first: bool) -> pa.Array:
+    """(n,) bool: whether a variable has no text, told by what `to_json` wrote.
+
+    A quote within a name or a value is escaped, so what is looked for can stand nowhere else.
+    """
+    return pc.match_substring(json, f'{"{" if is_first else ","}{orjson.dumps(name).decode()}:""')
+
+
 def _escaped(values: pd.Series[str]) -> pa.Array:
     """JSON's escapes (RFC 8259 section 7), by orjson, for the few values that need any."""
     column = as_array(values)

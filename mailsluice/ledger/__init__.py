@@ -3,7 +3,7 @@
 from mailsluice.ledger.cancellation import Cancelled, cancel_campaign
 from mailsluice.ledger.counting import tally
 from mailsluice.ledger.errors import LedgerError
-from mailsluice.ledger.export import Contents, Exported, export
+from mailsluice.ledger.export import Contents, export
 from mailsluice.ledger.resolution import Action, Resolved, read_addresses, resolve_uncertain
 from mailsluice.ledger.tallies import Tallies
 from mailsluice.ledger.verification import Finding, Verification, verify
@@ -12,7 +12,6 @@ __all__ = [
     "Action",
     "Cancelled",
     "Contents",
-    "Exported",
     "Finding",
     "LedgerError",
     "Resolved",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import sqlalchemy as sa
 
 from mailsluice.ledger.tallies import StateTally, Tallies
@@ -40,7 +37,7 @@ def tally(database: Database, name: str, *, addresses: bool = True) -> Tallies:
             moved=_moved(connection, record.id, states),
             states=states,
             unexplained_sent=_unexplained_sent(connection, record.id, states),
-            repeated=_repeated(database, connection, record.id) if addresses else None,
+            repeated=_repeated(database, record.id) if addresses else None,
             stray_attempts=_stray_attempts(connection),
         )
 
@@ -101,7 +98,7 @@ def _unexplained_sent(
     return connection.execute(query).scalar_one()
 
 
-def _repeated(database: Database, connection: sa.Connection, campaign_id: int) -> int:
+def _repeated(database: Database, campaign_id: int) -> int:
     groups = (
         sa.select(sa.func.count().label("number"))
         .where(recipients.c.campaign_id == campaign_id)
@@ -109,25 +106,9 @@ def _repeated(database: Database, connection: sa.Connection, campaign_id: int) -
         .having(sa.func.count() > 1)
         .subquery()
     )
-    with _sorting_on_disk(database, connection):
-        return int(
-            connection.execute(
-                sa.select(sa.func.coalesce(sa.func.sum(groups.c.number - 1), 0))
-            ).scalar_one()
-        )
-
-
-@contextmanager
-def _sorting_on_disk(database: Database, connection: sa.Connection) -> Iterator[None]:
-    """Let SQLite sort in a temporary file: the addresses of a large campaign fill the memory."""
-    if not database.is_sqlite:
-        yield
-        return
-    connection.exec_driver_sql("PRAGMA temp_store = FILE")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+    query = sa.select(sa.func.coalesce(sa.func.sum(groups.c.number - 1), 0))
+    with database.sorting() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def _stray_attempts(connection: sa.Connection) -> int:

@@ -18,6 +18,7 @@ from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content
 from mailsluice.message.headers import address_field, field, fold, mailbox
 from mailsluice.message.identity import ascii_domain, message_ids
+from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
 from mailsluice.message.stencil import Stencil
 
@@ -25,13 +26,19 @@ _SECOND = timedelta(seconds=1)
 
 
 def compile_message(
-    message: Message, *, campaign: str, columns: Collection[str], now: Callable[[], datetime]
+    message: Message,
+    *,
+    campaign: str,
+    columns: Collection[str],
+    now: Callable[[], datetime],
+    return_key: str | None = None,
 ) -> CompiledMessage:
     """Check and compile a message for an audience with these columns.
 
     Templates may use every column by its name or its slug ("First Name" as `first_name`) and
     `email`, the recipient's address; HTML and text also `unsubscribe_url`, where the message has
-    one. `now` gives an aware time, for Date. Attachments are read here, once.
+    one. `now` gives an aware time, for Date. Attachments are read here, once. With `return_key`,
+    the campaign's secret, a message that has a return path has one for each recipient.
 
     Raises MessageError: a template that does not parse or uses what the audience does not have,
     HTML that no text can be made from, an attachment that cannot be read, a sender or reply address
@@ -44,6 +51,7 @@ def compile_message(
     return CompiledMessage(
         content,
         sender=sender,
+        return_path=_return_path_of(message, sender, return_key),
         campaign=campaign,
         fixed=fixed,
         skeleton=mime_skeleton(content.subtypes, read_attachments(message), marker),
@@ -60,15 +68,19 @@ class CompiledMessage:
         content: Content,
         *,
         sender: Address,
+        return_path: str | Callable[[int], str],
         campaign: str,
         fixed: str,
         skeleton: tuple[bytes, ...],
         marker: bytes,
         now: Callable[[], datetime],
     ) -> None:
-        """`fixed` are the header fields that all recipients share; see `compile_message`."""
+        """`fixed` are the header fields that all recipients share; see `compile_message`.
+
+        `return_path` is the envelope sender: everybody's, or by the recipient's id.
+        """
         self._content = content
-        self._sender = f"{sender.username}@{sender.domain}"
+        self._return_path = return_path
         self._message_id = message_ids(campaign, sender.domain)
         self._fixed = fixed
         self._smtputf8 = not fixed.isascii()
@@ -83,21 +95,28 @@ class CompiledMessage:
         never = datetime.min.replace(tzinfo=UTC)
         self._date = (never, never, "")
 
-    def render(self, recipient_id: int, email: str, variables: Mapping[str, str]) -> Envelope:
+    def render(
+        self, recipient_id: int, email: str, variables: Mapping[str, str], to: str | None = None
+    ) -> Envelope:
         """The message for one recipient; `variables` are the row's columns, each a str.
+
+        With `to` it is addressed to somebody else, who reads what the recipient would.
 
         Raises MessageError, which does not repeat the address, where this row's values cannot be
         put into the message: the row's own trouble, not the campaign's.
         """
         values = self._content.values(email, variables)
         unsubscribe = self._content.unsubscribe_url(values)
-        head = self._head(email, self._content.subject(values), unsubscribe)
+        to = to or email
+        head = self._head(to, self._content.subject(values), unsubscribe)
         if unsubscribe:
             values["unsubscribe_url"] = unsubscribe
-        smtputf8 = self._smtputf8 or not email.isascii()
+        smtputf8 = self._smtputf8 or not to.isascii()
+        path = self._return_path
+        sender = path if isinstance(path, str) else path(recipient_id)
         if self._stencil and (content := self._stencil.fill(head, values)):
-            return Envelope(recipient_id, self._sender, email, content, smtputf8, self._is_dotless)
-        return Envelope(recipient_id, self._sender, email, self._encoded(head, values), smtputf8)
+            return Envelope(recipient_id, sender, to, content, smtputf8, self._is_dotless)
+        return Envelope(recipient_id, sender, to, self._encoded(head, values), smtputf8)
 
     def _encoded(self, head: str, values: Mapping[str, str]) -> bytes:
         """The whole message, its bodies encoded for any values."""
@@ -142,6 +161,15 @@ def _fixed_fields(message: Message, sender: Address) -> str:
         for one in message.headers
     ]
     return "".join(fields)
+
+
+def _return_path_of(
+    message: Message, sender: Address, key: str | None
+) -> str | Callable[[int], str]:
+    if message.return_path is None:
+        return f"{sender.username}@{sender.domain}"
+    _mailbox("return_path", message.return_path)
+    return message.return_path if key is None else return_paths(message.return_path, key)
 
 
 def _mailbox(name: str, value: str) -> Address:

@@ -1,5 +1,6 @@
 """The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
 
+from mailsluice.outbox.bounces import Bounces, Recorded
 from mailsluice.outbox.campaigns import CampaignRecord, Campaigns, RouteRecord, launched_shares
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database, default_url, home
@@ -10,6 +11,7 @@ from mailsluice.outbox.warm_ups import WarmUps
 
 __all__ = [
     "Ask",
+    "Bounces",
     "CampaignRecord",
     "Campaigns",
     "Claimed",
@@ -18,6 +20,7 @@ __all__ = [
     "History",
     "InDoubt",
     "Outbox",
+    "Recorded",
     "RouteRecord",
     "Settled",
     "Starts",

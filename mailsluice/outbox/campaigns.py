@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -37,7 +38,11 @@ class CampaignRecord:
     suppressed: int
     excluded: int
     invalid: int
+    held_back: Mapping[str, int]
+    """How many of the suppressed ones for which reason."""
     assignment_digest: str | None
+    return_key: str | None = field(repr=False)
+    """The secret that makes its return paths; None: it is older than they are."""
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -101,6 +106,7 @@ class Campaigns:
             status=CampaignStatus.RESOLVING,
             content=_json(content),
             created_at=self._database.now,
+            return_key=secrets.token_hex(16),
         )
         return connection.execute(statement.returning(*_COLUMNS, campaigns.c.content)).one()
 
@@ -222,11 +228,12 @@ class Campaigns:
         rejected: Mapping[str, int],
         assigned: Sequence[RouteRecord],
         digest: str,
+        held_back: Mapping[str, int] | None = None,
     ) -> None:
         """The audience is stored as a whole: from here on the campaign can be sent.
 
-        `rejected` counts by reason: duplicate, suppressed, excluded, invalid. Raises OutboxError
-        where the numbers do not add up.
+        `rejected` counts by reason: duplicate, suppressed, excluded, invalid; `held_back` those
+        suppressed by why they are. Raises OutboxError where the numbers do not add up.
         """
         if read_rows != accepted + sum(rejected.values()):
             raise OutboxError(
@@ -261,6 +268,7 @@ class Campaigns:
                     suppressed=reasons["suppressed"],
                     excluded=reasons["excluded"],
                     invalid=reasons["invalid"],
+                    held_back=_json(held_back or {}),
                     assignment_digest=digest,
                 )
             )
@@ -288,6 +296,7 @@ class Campaigns:
 
 def _record(row: sa.Row[Any]) -> CampaignRecord:
     values = {name: getattr(row, name) for name in CampaignRecord.__dataclass_fields__}
+    values["held_back"] = orjson.loads(row.held_back or "{}")
     return CampaignRecord(**{**values, "status": CampaignStatus(row.status)})
 
 

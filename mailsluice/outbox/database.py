@@ -81,6 +81,22 @@ class Database:
         with self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    @contextmanager
+    def sorting(self) -> Iterator[sa.Connection]:
+        """Statements that only read, but sort much: SQLite does it in a temporary file.
+
+        In memory, the addresses of a large campaign would fill it.
+        """
+        with self.read() as connection:
+            if not self.is_sqlite:
+                yield connection
+                return
+            connection.exec_driver_sql("PRAGMA temp_store = FILE")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+
     @property
     def now(self) -> sa.ColumnElement[float]:
         """The database's clock, in seconds since the epoch."""

@@ -6,6 +6,7 @@ reply. Whatever happens in between, a row never claims more than what is known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,10 +14,14 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
+from mailsluice.bounces import Bounce
+from mailsluice.bounces.refusal import refused
+from mailsluice.outbox.bounces import Bounces
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.many import as_parameter, fetch, rows_in
 from mailsluice.outbox.schema import attempts, campaigns, recipients, suppressions
+from mailsluice.outcome import Attempt, Phase
 from mailsluice.status import RecipientStatus
 
 
@@ -81,8 +86,9 @@ class Outbox:
         First the deferred ones that are due, then the pending ones with an id above `after_id`, in
         send order.
 
-        Who was suppressed since the launch is marked so and not returned; so fewer than `limit` may
-        come back although more are there: an empty list means that there are none.
+        Who was suppressed since the launch is marked so, with the reason, and not returned; so
+        fewer than `limit` may come back although more are there: an empty list means that there are
+        none.
         """
         here = sa.and_(self._mine, recipients.c.connection == connection)
         due = (
@@ -110,7 +116,7 @@ class Outbox:
                 suppressed = [row[0] for row in found if row[-1]]
                 taken = sorted(Claimed(*row[:-1]) for row in found if not row[-1])
                 self._mark(transaction, (row.id for row in taken), RecipientStatus.SENDING)
-                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED)
+                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=_why())
                 claimed += taken
                 if len(found) < room:
                     break
@@ -131,7 +137,11 @@ class Outbox:
         return query if self._database.is_sqlite else query.with_for_update(skip_locked=True)
 
     def _mark(
-        self, transaction: sa.Connection, ids: Iterable[int], status: RecipientStatus
+        self,
+        transaction: sa.Connection,
+        ids: Iterable[int],
+        status: RecipientStatus,
+        **values: Any,
     ) -> None:
         rows = [(one,) for one in ids]
         if rows:
@@ -139,7 +149,7 @@ class Outbox:
             statement = (
                 sa.update(recipients)
                 .where(recipients.c.id.in_(sa.select(given.c.id)))
-                .values(status=status.value, next_attempt_at=None)
+                .values(status=status.value, next_attempt_at=None, **values)
             )
             transaction.execute(statement, as_parameter(rows))
 
@@ -148,20 +158,58 @@ class Outbox:
         if not settled:
             return
         transaction.execute(self._settle(), as_parameter(_fields(one) for one in settled))
+        troubled = [(one, one.history) for one in settled if one.history]
         history = [
             {
                 "recipient_id": one.id,
-                "connection": one.history.connection,
-                "phase": one.history.phase,
-                "verdict": one.history.verdict,
+                "connection": past.connection,
+                "phase": past.phase,
+                "verdict": past.verdict,
                 "code": one.code,
                 "reply": one.reply or "",
             }
-            for one in settled
-            if one.history
+            for one, past in troubled
         ]
         if history:
             transaction.execute(sa.insert(attempts).values(at=self._database.now), history)
+            self._record_bounces(transaction, troubled)
+
+    def _record_bounces(
+        self, transaction: sa.Connection, troubled: Sequence[tuple[Settled, History]]
+    ) -> None:
+        """Record who failed for a reason of its own, and suppress whom that is final for."""
+        found = {
+            one.id: (one, past, refusal)
+            for one, past in troubled
+            if one.status is RecipientStatus.FAILED
+            and (refusal := refused(Attempt(Phase(past.phase), one.code, one.reply or "")))
+        }
+        if not found:
+            return
+        given = rows_in(self._database, {"id": sa.BigInteger()})
+        query = sa.select(recipients.c.id, recipients.c.email, self._database.now.label("now"))
+        rows = transaction.execute(
+            query.where(recipients.c.id.in_(sa.select(given.c.id))),
+            as_parameter((one,) for one in found),
+        )
+        reports = []
+        for row in rows:
+            one, past, (kind, status) = found[row.id]
+            reports.append(
+                Bounce(
+                    key=f"smtp:{self._campaign_id}:{row.id}",
+                    email=row.email,
+                    kind=kind,
+                    status=status,
+                    detail=one.reply or "",
+                    source=f"smtp {past.connection}",
+                    at=row.now,
+                    connection=past.connection,
+                    campaign_id=self._campaign_id,
+                    recipient_id=row.id,
+                )
+            )
+        Bounces(self._database).write(transaction, reports)
 
     def _settle(self) -> sa.Update:
         value = rows_in(self._database, _TYPES).c
@@ -233,6 +281,19 @@ class Outbox:
             )
             return done.rowcount
 
+    def suppressed_since(self) -> dict[str, int]:
+        """How many were suppressed after the launch, by reason."""
+        query = (
+            sa.select(recipients.c.reply, sa.func.count())
+            .where(self._mine, recipients.c.status == RecipientStatus.SUPPRESSED)
+            .group_by(recipients.c.reply)
+        )
+        found: Counter[str] = Counter()
+        with self._database.read() as connection:
+            for why, number in connection.execute(query):
+                found[(why or "unknown").partition(":")[0]] += number
+        return dict(found)
+
     def counts(self) -> Counts:
         """How many recipients are in which state, per connection."""
         by_connection: dict[str, dict[RecipientStatus, int]] = {}
@@ -248,6 +309,12 @@ class Outbox:
             for name, status, number in connection.execute(query):
                 by_connection.setdefault(name, {})[RecipientStatus(status)] = number
         return Counts(accepted, by_connection)
+
+
+def _why() -> sa.ScalarSelect[str]:
+    """Why a recipient is on the list of suppressions, as `Suppression.why` has it."""
+    said = suppressions.c.reason + ": " + suppressions.c.source
+    return sa.select(said).where(suppressions.c.email == recipients.c.email).scalar_subquery()
 
 
 _SENDING = RecipientStatus.SENDING.value

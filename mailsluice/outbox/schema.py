@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     Double,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -49,11 +51,13 @@ campaigns = Table(
     Column("suppressed", BigInteger, nullable=False, server_default="0"),
     Column("excluded", BigInteger, nullable=False, server_default="0"),
     Column("invalid", BigInteger, nullable=False, server_default="0"),
+    Column("held_back", Text),  # JSON: how many of the suppressed ones for which reason
     Column("assignment_digest", Text),
     # The run that sends it now: one at a time.
     Column("owner", Text),
     Column("lease_until", Double),
     Column("journal", Text),  # the local journal that knows about the claims of the last run
+    Column("return_key", Text),  # the secret that makes its return paths
 )
 
 routes = Table(
@@ -179,6 +183,17 @@ bounces = Table(
     Column("connection", Text),
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="SET NULL")),
     Column("recipient_id", BigInteger),
+    Column("counts", Boolean, nullable=False, server_default=true()),  # towards five soft ones
     Index("ix_bounces_campaign_id_connection", "campaign_id", "connection"),
 )
 """Mail that came back, or was refused for good, and complaints."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),  # bounces, complaints
+    Column("threshold", Text, primary_key=True),  # in percent
+    Column("at", Double, nullable=False),
+)
+"""What was told about a campaign: each threshold that it passed, once."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-import pandas as pd
 import sqlalchemy as sa
 
 from mailsluice.outbox.database import Database
-from mailsluice.outbox.schema import suppressions
+from mailsluice.outbox.many import as_parameter, fetch, rows_in
+from mailsluice.outbox.schema import bounces, suppressions
+from mailsluice.suppression import WISHES, Reason, Suppression
 
-_LOOKUP_ROWS = 10_000
+_PAGE_ROWS = 50_000
+
+
+class Removed(NamedTuple):
+    """What became of addresses that were to be taken from the list."""
+
+    removed: int
+    kept: int
+    """Their owners want no mail, so they stay."""
 
 
 class Suppressions:
@@ -20,27 +30,120 @@ class Suppressions:
         self._database = database
 
     def add(self, emails: Iterable[str], *, reason: str, source: str) -> int:
-        """Suppress normalised addresses; those on the list keep their first reason.
+        """Suppress normalised addresses for one reason; see `write`. Returns how many are new."""
+        with self._database.write() as transaction:
+            return self.write(transaction, [Suppression(one, reason, source) for one in emails])
 
-        Returns how many are new.
+    def write(self, transaction: sa.Connection, rows: Sequence[Suppression]) -> int:
+        """Suppress addresses. Returns how many are new.
+
+        One that is on the list keeps its reason, unless the new one comes before it in `Reason`: an
+        unsubscribe is not forgotten because mail had bounced before. So the order of what happens
+        does not matter.
         """
-        insert = self._database.insert_ignoring(suppressions)
-        rows = [{"email": email, "reason": reason, "source": source} for email in emails]
         if not rows:
             return 0
-        with self._database.write() as connection:
-            count = sa.select(sa.func.count()).select_from(suppressions)
-            before = connection.execute(count).scalar_one()
-            connection.execute(insert.values(created_at=self._database.now), rows)
-            return int(connection.execute(count).scalar_one() - before)
+        strongest = {
+            one.email: one for one in sorted(rows, key=lambda one: -_RANK.get(one.reason, _WEAKEST))
+        }
+        given = rows_in(self._database, _TYPES)
+        at = sa.func.coalesce(given.c.created_at, self._database.now)
+        # In one order, so that two transactions do not wait for each other.
+        parameter = as_parameter(tuple(strongest[email]) for email in sorted(strongest))
+        transaction.execute(
+            sa.update(suppressions)
+            .where(
+                suppressions.c.email == given.c.email,
+                _rank(given.c.reason) < _rank(suppressions.c.reason),
+            )
+            .values(reason=given.c.reason, source=given.c.source, created_at=at),
+            parameter,
+        )
+        # The condition tells SQLite that ON CONFLICT is no join's.
+        new = sa.select(given.c.email, given.c.reason, given.c.source, at).where(sa.true())
+        statement = (
+            self._database.insert_ignoring(suppressions)
+            .from_select(["email", "reason", "source", "created_at"], new)
+            .returning(suppressions.c.email)
+        )
+        return len(transaction.execute(statement, parameter).all())
 
-    def mask(self, emails: pd.Series[str]) -> pd.Series[bool]:
-        """Which of these normalised addresses are suppressed."""
-        found: set[str] = set()
+    def remove(self, emails: Iterable[str], *, even_wishes: bool = False) -> Removed:
+        """Take normalised addresses from the list; soft bounces so far do not count any more.
+
+        Whose owner unsubscribed or complained stays, unless `even_wishes`.
+        """
+        given = rows_in(self._database, {"email": sa.Text()})
+        named = sa.select(given.c.email)
+        parameter = as_parameter((email,) for email in sorted(set(emails)))
+        listed = suppressions.c.email.in_(named)
+        is_wish = suppressions.c.reason.in_(sorted(WISHES))
+        going = listed if even_wishes else sa.and_(listed, ~is_wish)
+        with self._database.write() as transaction:
+            removed = sa.delete(suppressions).where(going).returning(suppressions.c.email)
+            gone = transaction.execute(removed, parameter).scalars().all()
+            forget = sa.update(bounces).where(bounces.c.email.in_(named)).values(counts=False)
+            transaction.execute(forget, as_parameter((email,) for email in gone))
+            left = sa.select(sa.func.count()).select_from(suppressions).where(listed)
+            return Removed(len(gone), transaction.execute(left, parameter).scalar_one())
+
+    def find(self, emails: Sequence[str]) -> dict[int, Suppression]:
+        """Those of these normalised addresses that are on the list, by position."""
+        given = rows_in(self._database, {"position": sa.Integer(), "email": sa.Text()})
+        query = sa.select(given.c.position, suppressions).join(
+            suppressions, suppressions.c.email == given.c.email
+        )
+        query = query.params(as_parameter(enumerate(emails)))
         with self._database.read() as connection:
-            if connection.execute(sa.select(suppressions.c.email).limit(1)).first():
-                for start in range(0, len(emails), _LOOKUP_ROWS):
-                    part = emails.iloc[start : start + _LOOKUP_ROWS].tolist()
-                    query = sa.select(suppressions.c.email).where(suppressions.c.email.in_(part))
-                    found.update(connection.execute(query).scalars())
-        return emails.isin(found)
+            rows = fetch(connection, self._database, query)
+        return {position: Suppression(*row) for position, *row in rows}
+
+    def count(self) -> int:
+        """How many addresses are on the list."""
+        with self._database.read() as connection:
+            return connection.execute(
+                sa.select(sa.func.count()).select_from(suppressions)
+            ).scalar_one()
+
+    def totals(self) -> dict[str, int]:
+        """How many addresses are on the list, by reason."""
+        number = sa.func.count().label("number")
+        query = sa.select(suppressions.c.reason, number).group_by(suppressions.c.reason)
+        with self._database.read() as connection:
+            return {row.reason: row.number for row in connection.execute(query)}
+
+    def emails(self) -> Iterator[list[str]]:
+        """All addresses of the list, some thousand at a time."""
+        for page in self._pages(sa.select(suppressions.c.email)):
+            yield [email for (email,) in page]
+
+    def rows(self, reasons: Collection[Reason] = ()) -> Iterator[list[Suppression]]:
+        """The list, or what is on it for these reasons, by address; some thousand at a time."""
+        query: sa.Select[Any] = sa.select(suppressions)
+        if reasons:
+            query = query.where(suppressions.c.reason.in_([one.value for one in reasons]))
+        for page in self._pages(query):
+            yield [Suppression(*row) for row in page]
+
+    def _pages(self, query: sa.Select[Any]) -> Iterator[list[Sequence[Any]]]:
+        """The rows of a query whose first column is the address, a statement a page, never none."""
+        query = query.order_by(suppressions.c.email).limit(_PAGE_ROWS)
+        after = ""
+        while page := self._read(query.where(suppressions.c.email > after)):
+            yield page
+            after = page[-1][0]
+
+    def _read(self, query: sa.Select[Any]) -> list[Sequence[Any]]:
+        with self._database.read() as connection:
+            return fetch(connection, self._database, query)
+
+
+_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    name: suppressions.c[name].type for name in Suppression._fields
+}
+_RANK: dict[str, int] = {reason.value: rank for rank, reason in enumerate(Reason)}
+_WEAKEST = len(_RANK)
+
+
+def _rank(reason: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    return sa.case(_RANK, value=reason, else_=_WEAKEST)

@@ -2,10 +2,11 @@
 
 from mailsluice.pacing.clock import DatabaseClock
 from mailsluice.pacing.holding import Hold, hold
-from mailsluice.pacing.limits import Cap, Limit, Rates, Rules, limits, shared
+from mailsluice.pacing.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
 from mailsluice.pacing.usage import Usage, give_out
 
 __all__ = [
+    "Bound",
     "Cap",
     "DatabaseClock",
     "Hold",
@@ -13,6 +14,7 @@ __all__ = [
     "Rates",
     "Rules",
     "Usage",
+    "bounds",
     "give_out",
     "hold",
     "limits",

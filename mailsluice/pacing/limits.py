@@ -13,6 +13,7 @@ from mailsluice.apportionment import quotas
 
 _WINDOWS = {"per_second": 1.0, "per_minute": 60.0, "per_hour": 3600.0, "per_day": 86400.0}
 _NAMES = {window: name for name, window in _WINDOWS.items()}
+_UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
 
 
 class Rates(Protocol):
@@ -40,6 +41,24 @@ class Limit:
         name = _NAMES.get(self.window_seconds)
         window = timedelta(seconds=round(self.window_seconds))
         return f"{name} {self.count:,}" if name else f"limit, {self.count:,} in {window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit that messages are spaced by."""
+
+    limit: Limit
+    whose: str
+
+    @property
+    def per_second(self) -> float:
+        """The pace that it allows."""
+        return self.limit.count / self.limit.window_seconds
+
+    def __str__(self) -> str:
+        seconds = self.limit.window_seconds
+        per = _UNITS.get(seconds) or f"in {timedelta(seconds=round(seconds))}"
+        return f"{self.limit.count:,} {per} ({self.whose})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +110,15 @@ def shared(rates: Rates, shares: Mapping[str, Decimal]) -> dict[str, tuple[Limit
             else:
                 out[name].append(Limit(count, limit.window_seconds))
     return {name: tuple(found) for name, found in out.items()}
+
+
+def bounds(own: Rates, throttle: Rates, shares: Mapping[str, Decimal], name: str) -> list[Bound]:
+    """All limits that a connection's messages fall under, by name: its own, and the campaign's.
+
+    One without a share, which only takes over, falls under the campaign's as a whole.
+    """
+    if shares.get(name):
+        part, whose = shared(throttle, shares)[name], "its share of the campaign's"
+    else:
+        part, whose = limits(throttle), "the campaign's"
+    return [*(Bound(one, "its own") for one in limits(own)), *(Bound(one, whose) for one in part)]

@@ -7,30 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mailsluice.pacing import Limit
+from mailsluice.pacing import Bound
 from mailsluice.sending_window import SendingWindow
 
 HORIZON = timedelta(days=3 * 365)
 """What takes longer is not computed any further."""
-_UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A limit that messages are spaced by."""
-
-    limit: Limit
-    whose: str
-
-    @property
-    def per_second(self) -> float:
-        """The pace that it allows."""
-        return self.limit.count / self.limit.window_seconds
-
-    def __str__(self) -> str:
-        seconds = self.limit.window_seconds
-        per = _UNITS.get(seconds) or f"in {timedelta(seconds=round(seconds))}"
-        return f"{self.limit.count:,} {per} ({self.whose})"
 
 
 @dataclass(frozen=True, slots=True)

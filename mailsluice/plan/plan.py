@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from mailsluice.lint.preview import Preview
 from mailsluice.markdown import cell, section, table
 from mailsluice.plan.estimate import HORIZON
+from mailsluice.suppression import held_back
 
 ASSUMED_PER_SESSION = 10
 """Messages a second and session, where there is no limit."""
@@ -55,12 +57,16 @@ class Plan:
     accepted: int
     rejected: Mapping[str, int]
     """Rows that are not in the audience, by reason."""
+    held_back: Mapping[str, int]
+    """How many of the suppressed ones for which reason."""
     digest: str
     """Of the assignment: the launch shows the same."""
     connections: Sequence[ConnectionPlan]
     warm_ups: Sequence[str]
     """What the warm-ups do, in sentences."""
     warnings: Sequence[str]
+    preview: Preview | None = None
+    """The message as its first recipient would read it."""
 
     @property
     def ends_at(self) -> datetime | None:
@@ -90,6 +96,9 @@ class Plan:
             [[f"{number:,}" for number in counts]],
             words=0,
         )
+        held = held_back(self.held_back)
+        lines += [f"Suppressed {held}.", ""] if held else []
+        lines += self.preview.markdown() if self.preview else []
         lines += [
             f"Assignment digest: `{self.digest}`",
             "",

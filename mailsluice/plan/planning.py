@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from mailsluice.assignment import Placement
 from mailsluice.campaign import Campaign
-from mailsluice.pacing import Limit, limits, shared
-from mailsluice.plan.estimate import Bound, Load
+from mailsluice.pacing import Bound, Limit, bounds
+from mailsluice.plan.estimate import Load
 from mailsluice.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan, moment_text
 from mailsluice.smtp.connection import Connection
 
@@ -22,6 +22,7 @@ def plan(
     *,
     read_rows: int,
     rejected: Mapping[str, int],
+    held_back: Mapping[str, int],
     digest: str,
     starts_at: datetime,
 ) -> Plan:
@@ -35,6 +36,7 @@ def plan(
         read_rows=read_rows,
         accepted=len(placement.assignment.order),
         rejected=rejected,
+        held_back=held_back,
         digest=digest,
         connections=parts,
         warm_ups=[said for one in placement.warmings for said in one.sentences()],
@@ -79,13 +81,7 @@ def _releases(
 
 def _bounds(campaign: Campaign, placement: Placement, connection: Connection) -> list[Bound]:
     speed = Limit(ASSUMED_PER_SESSION * connection.max_sessions, 1.0)
-    found = [Bound(one, "its own") for one in limits(connection)]
-    shares = placement.shares
-    if shares.get(connection.name):
-        part = shared(campaign.throttle, shares)[connection.name]
-        found += [Bound(one, "its share of the campaign's") for one in part]
-    else:
-        found += [Bound(one, "the campaign's") for one in limits(campaign.throttle)]
+    found = bounds(connection, campaign.throttle, placement.shares, connection.name)
     return found or [Bound(speed, "assumed")]
 
 

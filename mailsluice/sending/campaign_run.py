@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,15 +19,15 @@ from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.message import CompiledMessage
 from mailsluice.outbox import (
+    Bounces,
     CampaignRecord,
     Campaigns,
-    Counts,
     Database,
     Outbox,
-    RouteRecord,
     WarmUps,
 )
 from mailsluice.outbox.reassignment import reassign
+from mailsluice.outbox.reports import stored_report
 from mailsluice.pacing import Rules
 from mailsluice.progress import Facts, Progress
 from mailsluice.report import Report, RouteReport
@@ -41,6 +42,7 @@ from mailsluice.sending.recovery import Recovery, recover
 from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
+from mailsluice.smtp.tokens import Tokens
 from mailsluice.status import CampaignStatus
 
 logger = logging.getLogger(__name__)
@@ -123,6 +125,9 @@ class CampaignRun:
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
         self._rule_book = RuleBook(database, self.id, campaign.throttle)
+        self.tokens = Tokens()
+        self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
+        """Opens a session; those of one connection share an access token."""
         self.on_hold = False
         """Whether to send nothing for the time being; what is in flight is finished."""
         self._lease.on_lost(self.stop)
@@ -146,11 +151,12 @@ class CampaignRun:
         message: CompiledMessage,
         *,
         settings: Settings | None = None,
-        open_session: OpenSession = open_session,
+        open_session: OpenSession | None = None,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
         rules = await asyncio.to_thread(self._rule_book.rules, connection)
-        return await self.on_engine(self._send(connection, message, rules, settings, open_session))
+        opening = open_session or self.open_session
+        return await self.on_engine(self._send(connection, message, rules, settings, opening))
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Do work on the loop that sends: what `open_session` shares with its caller."""
@@ -309,6 +315,8 @@ class CampaignRun:
         """
         self._lease.confirm()
         self._settle_orphans()
+        returned = Bounces(self._database)
+        returned.suppress_soft(returned.soft_of(self.id))
         counts = self.outbox.counts()
         if self.campaigns.get(self._campaign.name).status is not CampaignStatus.CANCELLED:
             status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
@@ -316,15 +324,8 @@ class CampaignRun:
         record = self.campaigns.get(self._campaign.name)
         if record.status is not CampaignStatus.READY:
             self._rule_book.forget()
-        return Report(
-            campaign=record.name,
-            read_rows=record.read_rows,
-            accepted=record.accepted,
-            rejected=record.rejected,
-            routes=[self._route_report(route, counts) for route in self.campaigns.routes(self.id)],
-            digest=record.assignment_digest,
-            warm_ups=WarmUps(self._database).of_campaign(self.id),
-        )
+        found = stored_report(self._database, record.name)
+        return replace(found, routes=[self._with_this_run(one) for one in found.routes])
 
     def _settle_orphans(self) -> None:
         """Decide about who is `sending` although no connection is.
@@ -334,16 +335,11 @@ class CampaignRun:
         orphans = self.outbox.in_doubt()
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
 
-    def _route_report(self, route: RouteRecord, counts: Counts) -> RouteReport:
+    def _with_this_run(self, route: RouteReport) -> RouteReport:
         result = self._results.get(route.connection)
-        return RouteReport(
-            route.connection,
-            route.assigned,
-            counts.by_connection.get(route.connection, {}),
-            seconds=result.seconds if result else 0.0,
-            sent_now=result.sent if result else 0,
-            down=result.down if result else None,
-        )
+        if result is None:
+            return route
+        return replace(route, seconds=result.seconds, sent_now=result.sent, down=result.down)
 
     async def close(self) -> None:
         """Commit what is left, end the engine, give back lease and journal."""

@@ -37,7 +37,7 @@ class RuleBook:
         """
         share = shared(self._throttle, self.shares()).get(connection.name, ())
         return {
-            f"connection {connection.name}": Rules(limits(connection), self._caps(connection)),
+            **own_rules(self._database, connection),
             self._key: Rules(limits(self._throttle)),
             f"{self._key} {connection.name}": Rules(share),
         }
@@ -56,12 +56,18 @@ class RuleBook:
     def _key(self) -> str:
         return f"campaign {self._campaign_id}"
 
-    def _caps(self, connection: Connection) -> tuple[Cap, ...]:
-        """Those of a warm-up, for the days around this one by the database's clock."""
-        warm_up = connection.warm_up
-        if warm_up.start is None:
-            return ()
-        moment = self._database.moment()
-        today = warm_up.today(moment)
-        held_back = WarmUps(self._database).held_back_days(connection.name, today)
-        return warm_up.caps_around(moment, held_back)
+
+def own_rules(database: Database, connection: Connection) -> dict[str, Rules]:
+    """What holds for all that goes over a connection, whoever sends it. Blocking."""
+    return {f"connection {connection.name}": Rules(limits(connection), _caps(database, connection))}
+
+
+def _caps(database: Database, connection: Connection) -> tuple[Cap, ...]:
+    """Those of a warm-up, for the days around this one by the database's clock."""
+    warm_up = connection.warm_up
+    if warm_up.start is None:
+        return ()
+    moment = database.moment()
+    today = warm_up.today(moment)
+    held_back = WarmUps(database).held_back_days(connection.name, today)
+    return warm_up.caps_around(moment, held_back)

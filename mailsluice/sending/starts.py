@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from mailsluice.outbox import Ask, Starts
 from mailsluice.pacing import DatabaseClock, Hold, Rules
-from mailsluice.sending.bookkeeper import Bookkeeper
 
 _HORIZON_SECONDS = 0.25  # starts are asked for so far ahead
 _LOW_SECONDS = 0.12  # with less than that in stock it asks for more
@@ -18,6 +18,12 @@ _TEND_SECONDS = 1.0
 _RENEW_SECONDS = 8.0  # what is held has to be told again well before it is lost
 _POLL_SECONDS = 0.1  # another sender's reply makes room: nobody tells us
 _MOST = 5_000
+
+
+class Reserves(Protocol):
+    """Who can ask the limits' common memory: the bookkeeper."""
+
+    async def reserve(self, ask: Ask) -> Starts: ...
 
 
 class StartStock:
@@ -29,7 +35,7 @@ class StartStock:
     def __init__(
         self,
         holder: str,
-        bookkeeper: Bookkeeper,
+        bookkeeper: Reserves,
         *,
         clock: Callable[[], float],
         changed: Callable[[], None],

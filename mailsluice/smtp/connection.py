@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+from mailsluice.smtp.oauth import OAuth
 from mailsluice.warm_up import WarmUp
 
 
@@ -29,8 +30,10 @@ class Connection:
     security: Security = Security.STARTTLS
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    oauth: OAuth = field(default_factory=OAuth, repr=False)
+    """Log in with an access token instead of a password."""
     allow_plain_password: bool = False
-    """Send the password over an unencrypted link all the same."""
+    """Send the password, or the token, over an unencrypted link all the same."""
     ca_file: str | None = None
     """PEM file of the CA to trust instead of the system's; certificates are always verified."""
     local_hostname: str | None = None
@@ -58,9 +61,15 @@ def differences(before: Connection, after: Connection) -> list[str]:
     found = []
     for name in (one.name for one in fields(Connection)):
         old, new = getattr(before, name), getattr(after, name)
-        if old != new:
+        if isinstance(old, OAuth):
+            found += [f"oauth.{one}" for one in OAuth.model_fields if _differ(old, new, one)]
+        elif old != new:
             found.append(f"{name} {_shown(old)} -> {_shown(new)}" if _is_told(name) else name)
     return found
+
+
+def _differ(before: object, after: object, name: str) -> bool:
+    return bool(getattr(before, name) != getattr(after, name))
 
 
 def _is_told(name: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import aiosmtplib
 
@@ -19,6 +20,8 @@ from mailsluice.smtp.link import Link
 from mailsluice.smtp.pipelined import PipelinedSession
 from mailsluice.smtp.sequential import SequentialSession
 from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.token_login import TOKEN_METHODS, log_in_with_token
+from mailsluice.smtp.tokens import Tokens
 from mailsluice.smtp.trouble import attempt_from, refused
 
 _ENCRYPTED_METHODS = ("plain", "login", "cram-md5")
@@ -27,30 +30,108 @@ _NEXT_METHOD = frozenset((500, 501, 502, 503, 504, 534))
 """Replies about the method of a login, not about its user and password."""
 
 
-async def open_session(connection: Connection) -> Session:
+class _Client(aiosmtplib.SMTP):
+    """Knows by which method it has logged in."""
+
+    login_method: str | None = None
+
+    async def execute_command(self, *args: bytes, **options: Any) -> aiosmtplib.SMTPResponse:
+        if args[0] == b"AUTH":
+            self.login_method = args[1].decode()
+        return await super().execute_command(*args, **options)
+
+
+class Opening:
+    """A session on its way: its steps, to be taken in order, all of them.
+
+    Each raises SessionError with the phase that failed: CONNECT, TLS or LOGIN. Certificates are
+    verified, but with a `context` that does not.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        context: ssl.SSLContext | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
+        self._connection = connection
+        self._tokens = tokens
+        context = context or _trusted(connection)
+        with _phase(Phase.CONNECT, connection):  # a local_hostname that is none
+            self.smtp = _Client(
+                hostname=connection.host,
+                port=connection.port,
+                use_tls=connection.security is Security.TLS,
+                start_tls=False,
+                tls_context=context,
+                local_hostname=connection.local_hostname,
+                timeout=connection.timeout_seconds,
+            )
+
+    async def connect(self, sock: socket.socket | None = None) -> None:
+        """Connect, with security "tls" encrypt, and read the greeting.
+
+        Over a socket that is connected already, where one is given.
+        """
+        port = None if sock else self._connection.port
+        with _phase(Phase.CONNECT, self._connection):
+            await self.smtp.connect(sock=sock, port=port)
+
+    async def greet(self) -> None:
+        """EHLO: what does the server offer?"""
+        with _phase(Phase.CONNECT, self._connection):
+            await self.smtp.ehlo()
+
+    async def encrypt(self) -> None:
+        """STARTTLS, where the connection says so, and EHLO once more."""
+        if self._connection.security is Security.STARTTLS:
+            await _start_tls(self.smtp, self._connection)
+
+    @property
+    def encryption(self) -> ssl.SSLObject | None:
+        """What the link is encrypted with, if it is."""
+        with _phase(Phase.TLS, self._connection):
+            found: ssl.SSLObject | None = self.smtp.get_transport_info("ssl_object")
+        return found
+
+    async def log_in(self) -> str | None:
+        """AUTH, where the connection has a user; gives the method that was used."""
+        await _log_in(self.smtp, self._connection, self._tokens)
+        return self.smtp.login_method
+
+    def session(self) -> Session:
+        """The session, ready to send."""
+        return _take_over(self.smtp, self._connection)
+
+    async def quit(self) -> None:
+        """End in good order, without a session; what the server says to that does not matter."""
+        with suppress(aiosmtplib.SMTPException, OSError):
+            await self.smtp.quit()
+
+    def close(self) -> None:
+        """Drop the link at once."""
+        self.smtp.close()
+
+
+async def open_session(connection: Connection, tokens: Tokens | None = None) -> Session:
     """Connect, encrypt, log in; gives a session that is ready to send.
+
+    `tokens` are those that its sessions share, where it logs in with OAuth.
 
     Pipelined where the server offers it (RFC 2920), else sequential; chunked where it offers that
     as well (RFC 3030) and the connection asks for several messages in flight. Raises SessionError
     with the phase that failed: CONNECT, TLS or LOGIN.
     """
-    context = _trusted(connection)
-    smtp = aiosmtplib.SMTP(
-        hostname=connection.host,
-        port=connection.port,
-        use_tls=connection.security is Security.TLS,
-        start_tls=False,
-        tls_context=context,
-        local_hostname=connection.local_hostname,
-        timeout=connection.timeout_seconds,
-    )
+    opening = Opening(connection, tokens=tokens)
     try:
-        await _greet(smtp, connection)
-        await _log_in(smtp, connection)
+        await opening.connect()
+        await opening.greet()
+        await opening.encrypt()
+        await opening.log_in()
     except BaseException:
-        smtp.close()
+        opening.close()
         raise
-    return _take_over(smtp, connection)
+    return opening.session()
 
 
 def _trusted(connection: Connection) -> ssl.SSLContext:
@@ -67,12 +148,7 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-async def _greet(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
-    with _phase(Phase.CONNECT, connection):
-        await smtp.connect()
-        await smtp.ehlo()
-    if connection.security is not Security.STARTTLS:
-        return
+async def _start_tls(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
     with _phase(Phase.TLS, connection):
         if not smtp.supports_extension("starttls"):
             raise refused(
@@ -84,9 +160,16 @@ async def _greet(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
         await smtp.ehlo()
 
 
-async def _log_in(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
+async def _log_in(
+    smtp: aiosmtplib.SMTP, connection: Connection, tokens: Tokens | None = None
+) -> None:
     """AUTH with one method (RFC 4954): a wrong password counts once, not once a method."""
     if connection.username is None:
+        return
+    if connection.oauth.is_used:
+        with _phase(Phase.LOGIN, connection):
+            method = _methods(smtp, connection)[0]
+            await log_in_with_token(smtp, method, connection, tokens or Tokens())
         return
     user, password = connection.username, connection.password or ""
     refusal: aiosmtplib.SMTPAuthenticationError | None = None
@@ -106,17 +189,21 @@ async def _log_in(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
 
 
 def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
-    """The login methods to try: both sides know them, and none tells the password to a listener."""
+    """The login methods to try: both sides know them, and none tells a secret to a listener."""
     encrypted = connection.security is not Security.NONE
     safe = encrypted or connection.allow_plain_password
-    known = _ENCRYPTED_METHODS if safe else _SECRET_METHODS
+    known: tuple[str, ...]
+    if connection.oauth.is_used:
+        secret, known = "access token", TOKEN_METHODS if safe else ()
+    else:
+        secret, known = "password", _ENCRYPTED_METHODS if safe else _SECRET_METHODS
     methods = [method for method in known if method in smtp.server_auth_methods]
     if methods:
         return methods
     if not safe:
         raise refused(
             Phase.LOGIN,
-            "the password would cross an unencrypted link: set security to starttls or tls, or "
+            f"the {secret} would cross an unencrypted link: set security to starttls or tls, or "
             "allow_plain_password for a trusted network",
         )
     offered = ", ".join(smtp.server_auth_methods) or "no login at all"

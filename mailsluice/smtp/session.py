@@ -16,6 +16,11 @@ from mailsluice.outcome import Attempt, Phase
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 
 
+def reply_text(attempt: Attempt) -> str:
+    """The reply or what broke, for people to read: without the addresses in it."""
+    return f"{attempt.code or ''} {_ADDRESS.sub('(address)', attempt.text)}".strip()
+
+
 class SessionError(MailsluiceError):
     """The session cannot be opened, or is over before its time.
 
@@ -25,8 +30,7 @@ class SessionError(MailsluiceError):
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
-        reply = f"{attempt.code or ''} {_ADDRESS.sub('(address)', attempt.text)}".strip()
-        super().__init__(f"{attempt.phase.value}: {reply}")
+        super().__init__(f"{attempt.phase.value}: {reply_text(attempt)}")
 
     @property
     def phase(self) -> Phase:

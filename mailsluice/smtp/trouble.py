@@ -22,7 +22,7 @@ def refused(phase: Phase, text: str) -> SessionError:
 def attempt_from(error: Exception, phase: Phase, connection: Connection) -> Attempt:
     """Tell an exception of aiosmtplib, ssl or socket as an attempt that ended in this phase."""
     if isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 200:
-        return Attempt(phase, error.code, _reply(error, phase))
+        return Attempt(phase, error.code, _reply(error, phase, connection))
     cause = error.__cause__ if isinstance(error, aiosmtplib.SMTPConnectError) else error
     if isinstance(cause, ssl.SSLError):
         permanent = not isinstance(cause, _PASSING_TLS_ERRORS)
@@ -38,10 +38,15 @@ def _is_link(error: BaseException) -> bool:
     return malformed or isinstance(error, link)
 
 
-def _reply(error: aiosmtplib.SMTPResponseException, phase: Phase) -> str:
-    if phase is Phase.LOGIN and error.code == 535:
-        return f"{error.message} (the server refused the login: check user name and password)"
-    return str(error.message)
+def _reply(error: aiosmtplib.SMTPResponseException, phase: Phase, connection: Connection) -> str:
+    if phase is not Phase.LOGIN or error.code != 535:
+        return str(error.message)
+    if connection.oauth.is_used:
+        return (
+            f"{error.message} (the server refused a fresh access token: is the user name the"
+            " mailbox that was authorised, is SMTP AUTH on for it, is the scope right?)"
+        )
+    return f"{error.message} (the server refused the login: check user name and password)"
 
 
 def _tls(error: ssl.SSLError, connection: Connection) -> str:

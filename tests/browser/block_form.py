@@ -1,4 +1,4 @@
-"""The form of a block in a browser (UI v2)."""
+"""The form of a block in a browser, in both UIs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from tests.serving import Served
 
 
 class BlockForm(SchemaForm):
-    """The form of a new SMTP connection, or of one there is."""
+    """The form of a new block, an SMTP connection unless told otherwise, or of one there is."""
 
-    def __init__(self, page: Page, served: Served, block_id: str | None = None) -> None:
-        super().__init__(page)
-        place = f"block/{block_id}/edit" if block_id else "catalog/smtp-connection/create"
-        page.goto(f"{served.url}/v2/blocks/{place}")
+    def __init__(
+        self,
+        page: Page,
+        served: Served,
+        block_id: str | None = None,
+        kind: str = "smtp-connection",
+        ui: str = "v2",
+    ) -> None:
+        super().__init__(page, ui)
+        place = f"block/{block_id}/edit" if block_id else f"catalog/{kind}/create"
+        page.goto(f"{served.ui_url(ui)}/blocks/{place}")
 
     def name(self, name: str) -> None:
         """Type the name: that of a new block only."""
-        self.page.locator("input[name=blockName]").fill(name)
+        place = {"v1": "xpath=//label[.='Block Name']/following::input[1]"}
+        self.page.locator(place.get(self._ui, "input[name=blockName]")).fill(name)
+
+    def password(self, password: str) -> None:
+        """Type the password. (The older UI shows it while it is typed.)"""
+        self.field("Password").locator("input, textarea").fill(password)
 
     def save(self) -> str:
         """Save; the block's id."""
-        button = self.page.get_by_role("button", name="Save")
+        button = self.page.get_by_role("button", name={"v1": "Create"}.get(self._ui, "Save"))
         press(self.page, button, "/block_documents/")
         self.page.wait_for_url("**/blocks/block/*")
         return self.page.url.rpartition("/")[2]

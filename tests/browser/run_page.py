@@ -1,4 +1,4 @@
-"""The page of a flow run in a browser (UI v2)."""
+"""The page of a flow run in a browser, in both UIs."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.pressing import press
 from tests.serving import Served
 
+IS_LOADED = "image => image.complete && image.naturalWidth > 0"
+
 
 class RunPage:
-    """The open page of a run: its state, its menu, what it wrote."""
+    """The open page of a run: its state, its buttons, what it wrote."""
 
-    def __init__(self, page: Page, served: Served, run_id: str) -> None:
+    def __init__(self, page: Page, served: Served, run_id: str, ui: str = "v2") -> None:
         self.page = page
         self._run_id = run_id
-        page.goto(f"{served.url}/v2/runs/flow-run/{run_id}")
+        self._ui = ui
+        page.goto(f"{served.ui_url(ui)}/runs/flow-run/{run_id}")
 
     def shows(self, state: str) -> None:
         """Wait until the page shows the run in this state."""
-        badge = self.page.locator("main").get_by_text(state, exact=True).first
-        expect(badge).to_be_visible(timeout=60_000)
+        main = self.page.locator("main" if self._ui == "v2" else ".page-heading")
+        expect(main.get_by_text(state, exact=True).first).to_be_visible(timeout=60_000)
 
-    def pause(self) -> None:
-        """What the UI calls Pause is a Suspend: the process ends."""
-        self._choose("Pause")
-        press(self.page, self._dialog_button("Pause Flow Run"), f"{self._run_id}/set_state")
+    def suspend(self) -> None:
+        """Called Pause in the newer UI: the process ends."""
+        if self._ui == "v1":
+            self._press_in_dialog("Suspend", "Suspend", "set_state")
+        else:
+            self._press_in_dialog("Pause", "Pause Flow Run", "set_state")
 
     def resume(self) -> None:
-        self._choose("Resume")
-        press(self.page, self._dialog_button("Resume"), f"{self._run_id}/resume")
+        self._press_in_dialog("Resume", "Resume", "resume")
 
     def cancel(self) -> None:
-        self._choose("Cancel")
-        press(self.page, self._dialog_button("Cancel Flow Run"), f"{self._run_id}/set_state")
+        self._press_in_dialog("Cancel", "Cancel Flow Run", "set_state")
 
     def retry(self) -> None:
-        self._choose("Retry")
-        press(self.page, self._dialog_button("Retry"), f"{self._run_id}/set_state")
+        self._press_in_dialog("Retry", "Retry", "set_state")
 
     def shows_subflows(self, campaign: str, connections: Iterable[str], state: str) -> None:
         """Wait until the page shows a subflow for each connection, all of them in this state."""
@@ -50,28 +52,37 @@ class RunPage:
             expect(panel.get_by_role("link", name=name)).to_be_visible()
         expect(panel.get_by_text(state, exact=True)).to_have_count(len(names), timeout=60_000)
 
-    def open_report(self) -> None:
-        """Follow the links to the report, from the tab of the run's artifacts."""
-        self._open_artifact("[href*='/artifacts/key/campaign-']")
+    def open_artifact(self, key: str) -> None:
+        """Open the newest artifact of a key that the run has written."""
+        if self._ui == "v1":
+            self.page.get_by_text("Artifacts", exact=True).last.click()
+            self.page.locator("a[href*='/artifacts/artifact/']").filter(has_text=key).click()
+        else:
+            panel = self.open_tab("Artifacts")
+            panel.locator("a[href*='/artifacts/key/']").filter(has_text=key).first.click()
+            self.page.locator("a[href*='/artifacts/artifact/']").first.click()
 
-    def open_artifact(self, key: str) -> Locator:
-        """Follow the links to an artifact, as soon as it is there; its page."""
-        self._open_artifact(f"[href$='/artifacts/key/{key}']")
-        return self.page.locator("main")
-
-    def _open_artifact(self, link: str) -> None:
-        self.open_tab("Artifacts").locator(f"a{link}").click()
-        self.page.locator("a[href*='/artifacts/artifact/']").first.click()
+    def shows_pictures(self, number: int) -> None:
+        """Wait until the page shows so many pictures, each of them loaded."""
+        pictures = self.page.locator("img[src^='data:image/']")
+        expect(pictures).to_have_count(number)
+        for picture in pictures.all():
+            picture.scroll_into_view_if_needed()
+            assert picture.evaluate(IS_LOADED), picture.get_attribute("alt")
 
     def open_tab(self, name: str) -> Locator:
         """Open one of the page's tabs; its contents."""
         self.page.get_by_role("tab", name=name).click()
         return self.page.get_by_role("tabpanel", name=name)
 
-    def _choose(self, item: str) -> None:
-        self.page.get_by_role("button", name="Open menu").click()
-        self.page.get_by_role("menuitem", name=item, exact=True).click()
-
-    def _dialog_button(self, name: str) -> Locator:
-        dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
-        return dialog.get_by_role("button", name=name, exact=True)
+    def _press_in_dialog(self, name: str, confirmation: str, path: str) -> None:
+        """Press a button of the run, and the one of the dialog that it opens."""
+        if self._ui == "v1":
+            self.page.get_by_role("button", name=name, exact=True).click()
+            button = self.page.locator(".p-modal__footer button").first
+        else:
+            self.page.get_by_role("button", name="Open menu").click()
+            self.page.get_by_role("menuitem", name=name, exact=True).click()
+            dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
+            button = dialog.get_by_role("button", name=confirmation, exact=True)
+        press(self.page, button, f"{self._run_id}/{path}")

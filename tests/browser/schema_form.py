@@ -8,7 +8,7 @@ JSON_EDITOR = {"v1": ".p-code-input", "v2": ".cm-editor"}
 """What a raw JSON field is made of."""
 
 _FIELD = {
-    "v1": "div[contains(concat(' ', @class, ' '), ' schema-form-property ')][./div[1]/label//span",
+    "v1": "div[contains(concat(' ', @class, ' '), ' p-label ')][./div[1]/label//span",
     "v2": "div[contains(@class, 'group')][./div[1]/div[1]/label",
 }
 
@@ -16,14 +16,16 @@ _FIELD = {
 class SchemaForm:
     """An open form. A field is found by its label, or the labels of the boxes it is in."""
 
-    def __init__(self, page: Page, ui: str = "v2") -> None:
+    def __init__(self, page: Page, ui: str = "v2", dialog: Locator | None = None) -> None:
+        """The form of the page, or the one in a dialog."""
         self.page = page
         self._ui = ui
+        self._all = dialog or page.locator("body")
 
     def field(self, *labels: str, nth: int = 0) -> Locator:
         """A field with its label; `nth` counts those that look alike, as in rows."""
         *boxes, last = labels
-        inside = self.page.locator("body")
+        inside = self._all
         for box in boxes:
             inside = self._labelled(inside, box).first
         return self._labelled(inside, last).nth(nth)
@@ -32,6 +34,10 @@ class SchemaForm:
         """Type into a text or number field."""
         field = self.field(*labels, nth=nth)
         field.get_by_role("textbox").or_(field.get_by_role("spinbutton")).fill(value)
+
+    def switch(self, *labels: str) -> None:
+        """Turn a switch the other way."""
+        self.field(*labels).get_by_role("switch").click()
 
     def choose(self, option: str, *labels: str, nth: int = 0) -> None:
         """Pick from a select, or a block from a block picker."""

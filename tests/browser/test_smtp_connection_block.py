@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
@@ -20,8 +21,8 @@ def fill_in(form: BlockForm, name: str, port: int, password: str) -> None:
     form.fill(str(port), "Port")
     form.choose("none", "Security")
     form.fill("me", "Username")
-    form.field("Password").locator("input").fill(password)
-    form.field("Allow plain password").get_by_role("switch").click()
+    form.password(password)
+    form.switch("Allow plain password")
 
 
 def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
@@ -32,6 +33,8 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         form = BlockForm(page, served)
         expect(form.field("Timeout seconds")).to_be_visible()
         expect(form.field("Warm-up", "First day")).to_be_visible()
+        secret = form.field("OAuth", "Client secret").locator("input")
+        expect(secret).to_have_attribute("type", "password")
         expect(page.locator(JSON_EDITOR["v2"])).to_have_count(0)
         expect(form.field("Password").locator("input")).to_have_attribute("type", "password")
         fill_in(form, "demanding", demanding.port, "wrong-one")
@@ -54,9 +57,10 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         expect(run.open_tab("Details")).to_contain_text(
             "280 of 400 sent, 120 pending; demanding is down: login: 535"
         )
+        picture("run-failed", width=1100, height=900)
 
         form = BlockForm(page, served, block_id)  # and mended
-        form.field("Password").locator("input").fill("right")
+        form.password("right")
         form.save()
         run = RunPage(page, served, sending.id)
         run.shows("Failed")
@@ -64,3 +68,29 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         run.shows("Completed")
         assert len(demanding.received) == 120
     sending.everybody_got_it_once()
+
+
+def test_secrets_in_the_oauth_box_stay_when_something_else_is_changed(
+    page: Page, served: Served, save_connection: Callable[..., None]
+) -> None:
+    oauth = {
+        "client_id": "mailsluice",
+        "client_secret": "secret-of-the-client",
+        "refresh_token": "given-by-the-provider",
+        "token_url": "https://login.example.com/token",
+        "scope": "mail",
+    }
+    save_connection("gmail", security="starttls", username="mailbox", oauth=oauth)
+
+    def stored(**query: Any) -> dict[str, Any]:
+        place = "/block_types/slug/smtp-connection/block_documents/name/gmail"
+        return dict(served.api.get(place, params=query).raise_for_status().json())
+
+    form = BlockForm(page, served, stored()["id"])
+    form.fill("7", "Max sessions")
+    form.fill("another", "OAuth", "Client ID")
+    form.save()
+    data = stored(include_secrets=True)["data"]
+    assert data["max_sessions"] == 7
+    assert data["oauth"] == {**oauth, "client_id": "another"}
+    assert "given-by-the-provider" not in page.content()

@@ -20,7 +20,7 @@ def test_pause_stops_the_mail_and_resume_sends_the_rest_to_everybody_once(
     sending.start("autumn-sale", throttle=SLOW)
     run = RunPage(page, served, sending.id)
     sending.wait_for(60)
-    run.pause()
+    run.suspend()
     sending.is_quiet_within(10)
     assert 60 <= sending.total() < RECIPIENTS
     run.shows("Suspended")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from mailsluice.outbox import Database
-from mailsluice.outbox.schema import campaigns, recipients
+from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
 from mailsluice.status import CampaignStatus
 from tests.chaos.plan import CONNECTIONS, Plan
 from tests.chaos.servers import received
@@ -29,6 +29,8 @@ class Verdict:
     """Received by a server that is not its connection's."""
     contradicted: list[str]
     """Recorded as sent or refused, while the server says otherwise."""
+    misjudged: list[str]
+    """Refused without one bounce and one suppression, or not refused and with one."""
     uncertain_by_fault: int
     """Whose link broke after the dot, kills or not."""
 
@@ -46,7 +48,7 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        wrong = self.lost or self.twice or self.astray or self.contradicted
+        wrong = self.lost or self.twice or self.astray or self.contradicted or self.misjudged
         finished = not (self.states.keys() - {"sent", "failed", "uncertain"})
         return not wrong and finished and 0 <= self.uncertain_by_kills <= self.bound
 
@@ -55,7 +57,8 @@ class Verdict:
         return (
             f"{plan.recipients:,} recipients, seed {plan.seed}, {self.kills} kills in {self.lives}"
             f" lives: {dict(self.states)}; lost {len(self.lost)}, twice {len(self.twice)}, astray"
-            f" {len(self.astray)}, contradicted {len(self.contradicted)}; uncertain because of the"
+            f" {len(self.astray)}, contradicted {len(self.contradicted)},"
+            f" misjudged {len(self.misjudged)}; uncertain because of the"
             f" kills {self.uncertain_by_kills} (bound {self.bound}: kills x what is in flight)"
         )
 
@@ -75,6 +78,8 @@ def judge(plan: Plan, kills: int, lives: int) -> Verdict:
     with Database(plan.database_url) as database, database.read() as reader:
         columns = (recipients.c.email, recipients.c.connection, recipients.c.status)
         rows = reader.execute(sa.select(*columns)).all()
+        bounced = Counter(reader.execute(sa.select(bounces.c.email)).scalars())
+        suppressed = Counter(reader.execute(sa.select(suppressions.c.email)).scalars())
     home = {row.email: row.connection for row in rows}
     copies = {row.email: at[row.connection][row.email] for row in rows}
     explained = {"failed", "uncertain"}
@@ -90,6 +95,11 @@ def judge(plan: Plan, kills: int, lives: int) -> Verdict:
             r.email
             for r in rows
             if r.status in ("sent", "failed") and copies[r.email] != (r.status == "sent")
+        ],
+        misjudged=[
+            r.email
+            for r in rows
+            if not bounced[r.email] == suppressed[r.email] == (r.status == "failed")
         ],
         uncertain_by_fault=sum(r.email.startswith("drop-at-dot") for r in rows),
     )

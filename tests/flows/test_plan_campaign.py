@@ -126,3 +126,28 @@ def test_its_form_has_a_plain_field_for_the_time() -> None:
     properties = plan_campaign.parameters.properties
     assert properties["starts_at"]["type"] == "string"
     assert properties["starts_at"]["format"] == "date-time"
+
+
+async def test_it_shows_the_message_and_what_is_wrong_with_it(
+    tmp_path: Path, servers: Servers
+) -> None:
+    csv = tmp_path / "r.csv"
+    people = [f"user{i}@d{i % 5}.example.com,{'' if i < 3 else 'Ann'}" for i in range(50)]
+    csv.write_text("\n".join(["email,first_name", *people]) + "\n")
+    message = {
+        "sender": "News <news@gmail.com>",
+        "subject": "Hi {{ first_name or 'there' }}",
+        "html": "<p>Hello {{ first_name }}, <a href='http://example.com/?{{ email }}'>look</a></p>",
+    }
+    found = await (await planned(document(csv, message=message))).aresult()
+    assert [one[:38] for one in found.warnings] == [
+        "'first_name' is empty for 3 of 50 reci",
+        "the sender is at gmail.com, for which ",
+        "there is no way to unsubscribe, neithe",
+        "1 links or images are plain http, to e",
+    ]
+    text = await page("plan-spring-sale")
+    assert "## Preview" in text
+    assert "<p>Hello Ann, <a href='http://example.com/?<address>'>look</a></p>" in text
+    assert "Subject: Hi Ann\n" in text
+    assert "@" not in text

@@ -158,7 +158,7 @@ class Sender:
         **options: Any,
     ) -> Report:
         """Send over all connections at once, then check that nobody is missing."""
-        message = launch.compiled(document, run.outbox.columns())
+        message = launch.compiled(document, run.outbox.columns(), run.record.return_key)
         settings = self.settings or Settings(document.retry, document.uncertain, BREAKER, 1.0)
         send = partial(run.send, message=message, settings=settings, **options)
         await asyncio.gather(*(send(one) for one in connections))

@@ -41,6 +41,7 @@ smtpd_error_sleep_time = 0
 smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/refused
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = {certificate}
+relayhost = {next_hop}
 """
 _REFUSED = "/^([45])(..)-at-rcpt/ ${1}${2} ${1}.2.1 as the address wants it\n"
 _LISTENER = """
@@ -56,6 +57,9 @@ defer unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 tlsmgr unix - - n 1000? 1 tlsmgr
 virtual unix - n n - - virtual
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
@@ -91,14 +95,20 @@ def missing() -> str | None:
 
 @contextmanager
 def postfix(
-    certificates: Certificates, size_limit: int, withheld: Sequence[str]
+    certificates: Certificates,
+    size_limit: int,
+    withheld: Sequence[str],
+    next_hop: int | None = None,
 ) -> Iterator[Postfix]:
-    """Runs one; for each of `withheld`, EHLO keywords joined by commas, it has a port."""
+    """Runs one; for each of `withheld`, EHLO keywords joined by commas, it has a port.
+
+    What is not for example.com goes on to the port `next_hop`.
+    """
     ports = {one: free_port() for one in withheld}
     with tempfile.TemporaryDirectory(prefix="mailsluice-postfix-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # most of it gives up root
-        config = _configure(folder, certificates, size_limit, ports)
+        config = _configure(folder, certificates, size_limit, ports, next_hop)
         with _running(config):
             for port in ports.values():
                 _wait_for(port, folder / "log")
@@ -123,7 +133,11 @@ def _running(config: Path) -> Iterator[None]:
 
 
 def _configure(
-    folder: Path, certificates: Certificates, size_limit: int, ports: Mapping[str, int]
+    folder: Path,
+    certificates: Certificates,
+    size_limit: int,
+    ports: Mapping[str, int],
+    next_hop: int | None,
 ) -> Path:
     config, data, mail = (folder / name for name in ("etc", "data", "mail"))
     for one in (config, data, mail, folder / "queue"):
@@ -143,6 +157,7 @@ def _configure(
             gid=user.pw_gid,
             size_limit=size_limit,
             certificate=certificate,
+            next_hop=f"[127.0.0.1]:{next_hop}" if next_hop else "",
         )
     )
     listeners = [_LISTENER.format(withheld=one, port=port) for one, port in ports.items()]

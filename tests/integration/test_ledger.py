@@ -32,6 +32,7 @@ from mailsluice.outbox.fates import Fates
 from mailsluice.outbox.schema import attempts, campaigns, recipients
 from mailsluice.sending import CampaignRun
 from mailsluice.status import CampaignStatus, RecipientStatus
+from mailsluice.table_file import TableFileError
 
 
 def campaign(name: str = "spring") -> Campaign:
@@ -335,7 +336,7 @@ class TestExport:
         store(database)
         path = tmp_path / "r.csv"
         path.write_text("precious")
-        with pytest.raises(LedgerError, match="exists"):
+        with pytest.raises(TableFileError, match="exists"):
             ledger.export(database, "spring", path)
         assert path.read_text() == "precious"
         ledger.export(database, "spring", path, overwrite=True)
@@ -350,7 +351,7 @@ class TestExport:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Fates, "recipients", full)
-        with pytest.raises(LedgerError, match="No space left on device"):
+        with pytest.raises(TableFileError, match="No space left on device"):
             ledger.export(database, "spring", tmp_path / "r.csv")
         assert list(tmp_path.glob("*r.csv*")) == []
 
@@ -362,7 +363,7 @@ class TestExport:
         self, database: Database, tmp_path: Path, path: str, complaint: str
     ) -> None:
         store(database)
-        with pytest.raises(LedgerError, match=complaint):
+        with pytest.raises(TableFileError, match=complaint):
             ledger.export(database, "spring", tmp_path / path)
 
 

@@ -25,7 +25,8 @@ from mailsluice.outbox import (
     Suppressions,
 )
 from mailsluice.outbox.database import _engine
-from mailsluice.outbox.schema import attempts, metadata, recipients, rejects
+from mailsluice.outbox.schema import attempts, bounces, metadata, recipients, rejects
+from mailsluice.outcome import Phase
 from mailsluice.status import CampaignStatus, RecipientStatus
 
 Store = Callable[..., Outbox]
@@ -366,10 +367,10 @@ class TestLease:
 class TestSuppressions:
     def test_the_list_tells_who_is_on_it(self, database: Database) -> None:
         suppressions = Suppressions(database)
-        emails = pd.Series(["a@example.com", "b@example.com"])
-        assert suppressions.mask(emails).tolist() == [False, False]
+        emails = ["a@example.com", "b@example.com"]
+        assert suppressions.find(emails) == {}
         suppressions.add(["b@example.com"], reason="bounced", source="test")
-        assert suppressions.mask(emails).tolist() == [False, True]
+        assert {at: one.reason for at, one in suppressions.find(emails).items()} == {1: "bounced"}
 
     def test_adding_twice_keeps_the_first_reason(self, database: Database) -> None:
         suppressions = Suppressions(database)
@@ -436,3 +437,73 @@ def test_those_who_make_the_same_new_file_wait_for_each_other(tmp_path: Path) ->
     with ThreadPoolExecutor(4) as threads:
         for number in range(50):
             list(threads.map(make, [tmp_path / f"{number}.db"] * 4))
+
+
+class TestRefusals:
+    """What is settled as failed for a reason of the recipient's own."""
+
+    REFUSED = History("a", Phase.RCPT, "failed")
+
+    def refuse(self, database: Database, outbox: Outbox, recipient_id: int) -> None:
+        one = Settled(recipient_id, RecipientStatus.FAILED, 1, 550, "5.1.1 no", None, self.REFUSED)
+        settle(database, outbox, one)
+
+    def found(self, database: Database) -> list[tuple[object, ...]]:
+        with database.read() as connection:
+            columns = (bounces.c.key, bounces.c.email, bounces.c.kind, bounces.c.status)
+            return [tuple(one) for one in connection.execute(sa.select(*columns))]
+
+    def test_the_outcome_and_its_bounce_are_one_transaction(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(2)
+        (claimed,) = claim(database, outbox)
+        one = Settled(claimed.id, RecipientStatus.FAILED, 1, 550, "5.1.1 no", None, self.REFUSED)
+        with database.engine.connect() as connection, connection.begin() as transaction:
+            outbox.settle(connection, [one])
+            transaction.rollback()  # the process dies before the commit
+        assert self.found(database) == []
+        assert Suppressions(database).count() == 0
+        settle(database, outbox, one)
+        assert self.found(database) == [
+            (f"smtp:1:{claimed.id}", "user0@example.com", "hard", "5.1.1")
+        ]
+        assert Suppressions(database).find(["user0@example.com"])[0].source == "smtp a"
+
+    def test_the_same_refusal_again_is_not_another_bounce(
+        self, database: Database, stored: Store
+    ) -> None:
+        outbox = stored(2)
+        (claimed,) = claim(database, outbox)
+        self.refuse(database, outbox, claimed.id)
+        Suppressions(database).remove(["user0@example.com"])
+        self.refuse(database, outbox, claimed.id)
+        assert len(self.found(database)) == 1
+        assert Suppressions(database).count() == 0
+
+    @pytest.mark.parametrize(
+        ("status", "code", "reply", "phase"),
+        [
+            (RecipientStatus.SENT, 250, "ok", Phase.BODY),
+            (RecipientStatus.DEFERRED, 452, "4.2.2 full", Phase.RCPT),  # it is tried again
+            (RecipientStatus.FAILED, 550, "5.7.1 policy", Phase.RCPT),
+            (RecipientStatus.FAILED, 552, "5.3.4 too big", Phase.MAIL),
+            (RecipientStatus.FAILED, 550, "5.1.1 no", Phase.MAIL),  # names the sender alone
+            (RecipientStatus.FAILED, None, "it cannot be rendered", Phase.DATA),
+            (RecipientStatus.FAILED, 550, "no", Phase.BODY),  # the message is refused
+        ],
+    )
+    def test_what_is_not_about_the_address_is_no_bounce(
+        self,
+        database: Database,
+        stored: Store,
+        status: RecipientStatus,
+        code: int | None,
+        reply: str,
+        phase: Phase,
+    ) -> None:
+        outbox = stored(2)
+        (claimed,) = claim(database, outbox)
+        history = History("a", phase, "failed")
+        settle(database, outbox, Settled(claimed.id, status, 1, code, reply, 0.0, history))
+        assert self.found(database) == []

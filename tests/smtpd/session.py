@@ -139,7 +139,7 @@ class SmtpSession(asyncio.Protocol):
 
     def _on_ehlo(self, _: bytes) -> None:
         lines = ["mail.example", *self._settings.keywords]
-        if self._settings.users:
+        if self._settings.demands_login:
             lines.append("AUTH " + " ".join(self._settings.auth_methods))
         if self._settings.tls is not None and not self._encrypted:
             lines.append("STARTTLS")
@@ -170,7 +170,7 @@ class SmtpSession(asyncio.Protocol):
 
     def _on_auth(self, rest: bytes) -> None:
         method, _, initial = rest.partition(b" ")
-        self._dialogue = login(method.decode().upper(), initial, self._settings.users)
+        self._dialogue = login(method.decode().upper(), initial, self._settings)
         self._authenticate(None)
 
     def _authenticate(self, line: bytes | None) -> None:
@@ -184,6 +184,8 @@ class SmtpSession(asyncio.Protocol):
                 self._logged_in("ok")
             else:
                 self._logged_in("refused")
+                if self._settings.closes_after_refusal:
+                    self._close()
 
     def _on_mail(self, rest: bytes) -> None:
         match = _ADDRESS.match(rest)
@@ -191,7 +193,7 @@ class SmtpSession(asyncio.Protocol):
         if limit is not None and self._messages >= limit:
             self._say(b"421 4.7.0 Too many messages in this session")
             self._close()
-        elif self._settings.users and not self._logged:
+        elif self._settings.demands_login and not self._logged:
             self._say(b"530 5.7.0 Authentication required")
         elif match is None:
             self._say(b"501 5.5.4 Syntax: MAIL FROM:<address>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.smtpd.faults import Fault
@@ -20,6 +20,10 @@ class Settings:
     users: Mapping[str, str] = field(default_factory=dict)
     """{user: password}; with any, AUTH is offered and demanded before MAIL."""
     auth_methods: tuple[str, ...] = ("PLAIN", "LOGIN", "CRAM-MD5")
+    token_holds: Callable[[str, str], bool] | None = None
+    """Whether a user may log in with an access token; with it, AUTH is demanded as well."""
+    closes_after_refusal: bool = False
+    """A session has one login."""
     tls: ssl.SSLContext | None = None
     tls_from_start: bool = False
     """TLS from the first byte; otherwise STARTTLS is offered where there is a context."""
@@ -33,3 +37,7 @@ class Settings:
     """Cut replies into pieces of that many bytes."""
     delay_seconds: float = 0.0
     """Each reply comes that much later: a round trip's time."""
+
+    @property
+    def demands_login(self) -> bool:
+        return bool(self.users) or self.token_holds is not None

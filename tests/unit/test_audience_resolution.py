@@ -16,14 +16,29 @@ from hypothesis import strategies as st
 
 from mailsluice.assignment import assign
 from mailsluice.audience import Audience, RejectReason, resolve
+from mailsluice.audience.keys import Keys
 from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.suppression import Reason, Suppression
 
 NOBODY = RecipientSource.model_validate({})
 
 
-def suppressing(*addresses: str) -> Callable[[pd.Series[str]], pd.Series[bool]]:
-    return lambda emails: emails.isin(addresses)
+def suppressing(*addresses: str) -> Callable[[pd.Series[str], Keys], dict[int, Suppression]]:
+    """All of them bounced, but for the first, who unsubscribed."""
+    reasons = dict.fromkeys(addresses, Reason.BOUNCED) | dict.fromkeys(
+        addresses[:1], Reason.UNSUBSCRIBED
+    )
+
+    def suppressed(emails: pd.Series[str], keys: Keys) -> dict[int, Suppression]:
+        assert len(keys) == len(emails)
+        return {
+            at: Suppression(email, reasons[email], "here", 86_400.0)
+            for at, email in enumerate(emails)
+            if email in reasons
+        }
+
+    return suppressed
 
 
 def no_database(name: str) -> object:
@@ -103,6 +118,22 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) 
         RejectReason.SUPPRESSED: 1,
     }
     assert audience.read == 11
+    assert audience.held_back() == {"unsubscribed": 1}
+
+
+def test_who_is_held_back_is_told_with_the_reason(audience_of) -> None:
+    text = "email\nout@b.de\nann@b.de\noff@b.de\nodd@b.de\noff@b.de\n"
+    audience = audience_of(
+        text, exclude="email\nout@b.de\n", suppressed=("odd@b.de", "off@b.de", "out@b.de")
+    )
+    details = pd.concat(audience.rejects())[["row", "reason", "detail"]]
+    assert [tuple(row) for row in details.itertuples(index=False)] == [
+        (1, "excluded", ""),
+        (3, "suppressed", "bounced: here, 1970-01-02"),
+        (4, "suppressed", "unsubscribed: here, 1970-01-02"),
+        (5, "duplicate", ""),
+    ]
+    assert audience.held_back() == {"bounced": 1, "unsubscribed": 1}
 
 
 def test_an_invalid_row_says_why(audience_of) -> None:
@@ -213,6 +244,7 @@ def test_every_row_is_accounted_for(
     audience = audience_of(text, exclude=exclusions, suppressed=tuple(suppressed))
 
     assert audience.read == len(rows) == len(audience) + sum(audience.counts().values())
+    assert sum(audience.held_back().values()) == audience.counts()[RejectReason.SUPPRESSED]
     frames = list(audience.chunks(np.arange(len(audience))))
     seen = [int(row) for frame in frames for row in frame["row"]]
     seen += [int(row) for row, _, _ in rejects(audience)]

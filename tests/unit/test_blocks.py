@@ -12,8 +12,9 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from blocks import CampaignForm, SMTPConnection
+from blocks import CampaignForm, Mailbox, SMTPConnection
 from mailsluice.campaign import Campaign
+from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Connection, Security
 
 DOCUMENT: dict[str, Any] = {
@@ -32,6 +33,13 @@ DOCUMENT: dict[str, Any] = {
     ],
     "batch_size": 100,
     "throttle": {"per_hour": 6000},
+}
+OAUTH: dict[str, Any] = {
+    "client_id": "client",
+    "client_secret": "hidden secret",
+    "refresh_token": "hidden token",
+    "token_url": "https://login.example.com/token",
+    "scope": "mail",
 }
 
 
@@ -82,6 +90,14 @@ def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
             {"username": "me", "password": "secret", "security": "none"},
             "would travel in clear: choose 'starttls' or 'tls', or set allow_plain_password",
         ),
+        ({"oauth": OAUTH}, "or with OAuth: add the username"),
+        ({"username": "me", "password": "secret", "oauth": OAUTH}, "not both: clear one of them"),
+        (
+            {"username": "me", "oauth": OAUTH, "security": "none"},
+            "the access token would travel in clear",
+        ),
+        ({"oauth": {"client_id": "x"}}, "needs a client ID and a token URL"),
+        ({"oauth": {"refresh_token": "secret"}}, "needs a client ID and a token URL"),
         ({"per_second": 0}, "greater than or equal to 1"),
         ({"per_minute": 0}, "greater than or equal to 1"),
         ({"per_hour": 0}, "greater than or equal to 1"),
@@ -100,7 +116,8 @@ def test_a_connection_that_cannot_work_is_refused_with_advice(
     with pytest.raises(ValidationError) as caught:
         SMTPConnection(**{"host": "smtp.example.com", **fields})
     assert advice in str(caught.value)
-    assert "secret" not in str(caught.value)
+    assert "'secret'" not in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1", "localhost", "smtp.example.com"])
@@ -114,9 +131,52 @@ def test_a_password_in_clear_needs_an_explicit_yes() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    block = SMTPConnection(host="relay", username="me", password="secret")
-    assert "secret" not in repr(block) + repr(block.to_connection("relay")) + str(block)
-    assert SMTPConnection.model_json_schema()["secret_fields"] == ["password"]
+    block = SMTPConnection(host="relay", username="me", password="hidden")
+    assert "hidden" not in repr(block) + repr(block.to_connection("relay")) + str(block)
+
+
+def test_what_oauth_holds_is_not_shown() -> None:
+    block = SMTPConnection(host="smtp.gmail.com", username="me", oauth=OAUTH)
+    shown = repr(block) + repr(block.to_connection("gmail")) + repr(block.oauth) + str(block)
+    assert "hidden" not in shown
+    hidden = ["password", "oauth.client_secret", "oauth.refresh_token"]
+    assert SMTPConnection.model_json_schema()["secret_fields"] == hidden
+
+
+def test_oauth_left_empty_in_the_form_is_not_given() -> None:
+    empty = dict.fromkeys(OAUTH, "")
+    assert SMTPConnection(host="relay", oauth=empty) == SMTPConnection(host="relay")
+
+
+def test_a_block_may_wait_for_its_refresh_token() -> None:
+    oauth = {**OAUTH, "refresh_token": "", "client_secret": ""}
+    assert SMTPConnection(host="h", username="me", oauth=oauth).to_connection("h").oauth.is_used
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://login.example.com/token",  # secrets in clear
+        "http://127.0.0.1.example.com/token",
+        "ftp://login.example.com/token",
+        "https:///token",
+        "https://user@login.example.com/token",
+        "https://[login/token",
+        "https://login.example.com:what/token",
+        "https://login example.com/token",
+        "login.example.com/token",
+    ],
+)
+def test_secrets_go_to_an_encrypted_token_url_only(url: str) -> None:
+    with pytest.raises(ValidationError, match="no https address") as caught:
+        SMTPConnection(host="h", username="me", oauth={**OAUTH, "token_url": url})
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:80"])
+def test_a_token_server_on_this_machine_needs_no_encryption(host: str) -> None:
+    oauth = {**OAUTH, "token_url": f"http://{host}/token"}
+    assert SMTPConnection(host="h", username="me", oauth=oauth)
 
 
 def test_fields_left_empty_in_the_form_are_not_given() -> None:
@@ -191,3 +251,32 @@ def test_blocks_are_picked_in_the_form() -> None:
         "sqlalchemy-connector",
     )
     assert "type" not in connection | database  # with one, names or references would be refused
+
+
+def test_a_mailbox_block_becomes_the_mailbox() -> None:
+    block = Mailbox(host=" imap.example.com", username="me", password="secret", ca_file="")
+    assert block.to_mailbox() == engine.Mailbox("imap.example.com", "me", "secret")
+    assert "secret" not in repr(block) + repr(block.to_mailbox())
+
+
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"security": "none"}, "set allow_plain_password on a network that you trust"),
+        ({"processed_folder": "INBOX"}, "give it another name"),
+        ({"host": "imap.example.com:993"}, "put the port in its own field"),
+        ({"folder": "a\r\nb"}, "pattern"),
+        ({"folder": "*"}, "pattern"),  # a wildcard of LIST
+    ],
+)
+def test_a_mailbox_that_cannot_work_is_refused_with_advice(
+    fields: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ValidationError, match=advice):
+        Mailbox(**{"host": "imap.example.com", "username": "me", "password": "x", **fields})
+
+
+def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
+    properties = Mailbox.model_json_schema()["properties"]
+    assert not [name for name, one in properties.items() if "anyOf" in one]
+    assert all(one.get("description") for name, one in properties.items() if name != "security")

@@ -36,6 +36,7 @@ CASES = [
     ("login", None, "timed out", SESSION),
     ("login", 454, "4.7.0 Too many login attempts", THROTTLED),
     ("login", 432, "4.7.12 A password transition is needed", DOWN),
+    ("login", 432, "4.3.2 Concurrent connections limit exceeded", THROTTLED),  # Microsoft 365
     ("login", 535, "5.7.8 Username and Password not accepted", DOWN),
     ("login", 534, "5.7.9 mechanism is too weak", DOWN),
     # MAIL: the sender is the same for all.
@@ -68,6 +69,9 @@ CASES = [
     ("rcpt", 530, "authenticate first", DOWN),
     ("rcpt", 503, "need MAIL before RCPT", SESSION),
     ("rcpt", 554, "5.7.1 <a@b.example>: Relay access denied", DOWN),
+    # the mailbox has sent all it may in a day: Gmail, Microsoft 365
+    ("data", 550, "5.4.5 Daily user sending limit exceeded", DOWN),
+    ("body", 554, "5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", DOWN),
     ("rcpt", 550, "5.7.54 SMTP; Unable to relay recipient", DOWN),
     ("rcpt", 553, "5.7.1 <s@b.example>: Sender address rejected: not owned by user", DOWN),
     ("rcpt", 554, "5.7.1 Service unavailable; Client host [192.0.2.1] blocked using x", DOWN),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from mailsluice.assignment import assign, place
 from mailsluice.campaign import Campaign
-from mailsluice.pacing import Limit
+from mailsluice.pacing import Bound, Limit
 from mailsluice.plan import Plan, plan
-from mailsluice.plan.estimate import HORIZON, Bound, Load
+from mailsluice.plan.estimate import HORIZON, Load
 from mailsluice.sending_window import SendingWindow
 from mailsluice.smtp.connection import Connection
 from mailsluice.warm_up import DayOutcome, WarmUp, WarmUpState
@@ -106,6 +106,7 @@ def planned(
         {one.name: one for one in connections},
         read_rows=size + 5,
         rejected={"duplicate": 3, "invalid": 2},
+        held_back={"bounced": 2},
         digest=placement.digest(addresses),
         starts_at=starts_at,
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
+from pydantic import SecretStr
+
 from mailsluice.smtp.connection import Connection, differences
+from mailsluice.smtp.oauth import OAuth
 from mailsluice.warm_up import WarmUp
 
 BEFORE = Connection(
@@ -25,8 +28,17 @@ def test_limits_are_told_with_their_values() -> None:
 
 def test_all_else_is_told_by_name_alone() -> None:
     warm_up = WarmUp(start=date(2030, 1, 1), daily_caps=(50,))
-    after = replace(BEFORE, host="other.example.com", password="hidden", warm_up=warm_up)
-    assert differences(BEFORE, after) == ["host", "password", "warm_up"]
+    oauth = OAuth(client_id="hidden", token_url="https://login.example.com/token")
+    after = replace(BEFORE, host="other.example.com", password="x", oauth=oauth, warm_up=warm_up)
+    assert differences(BEFORE, after) == [
+        "host",
+        "password",
+        "oauth.client_id",
+        "oauth.token_url",
+        "warm_up",
+    ]
+    changed = replace(after, oauth=oauth.model_copy(update={"client_secret": SecretStr("hidden")}))
+    assert differences(after, changed) == ["oauth.client_secret"]
 
 
 def test_nothing_changed_is_nothing_to_tell() -> None:

@@ -14,6 +14,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    op.add_column("campaigns", sa.Column("held_back", sa.Text))
     op.create_table(
         "bounces",
         sa.Column("id", _ID, primary_key=True),
@@ -27,5 +28,18 @@ def upgrade() -> None:
         sa.Column("connection", sa.Text),
         sa.Column("campaign_id", sa.BigInteger, sa.ForeignKey("campaigns.id", ondelete="SET NULL")),
         sa.Column("recipient_id", sa.BigInteger),
+        sa.Column("counts", sa.Boolean, nullable=False, server_default=sa.true()),
     )
     op.create_index("ix_bounces_campaign_id_connection", "bounces", ["campaign_id", "connection"])
+    op.create_table(
+        "alerts",
+        sa.Column(
+            "campaign_id",
+            sa.BigInteger,
+            sa.ForeignKey("campaigns.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("threshold", sa.Text, primary_key=True),
+        sa.Column("at", sa.Double, nullable=False),
+    )

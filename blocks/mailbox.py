@@ -1,0 +1,111 @@
+"""The block that holds the mailbox that undeliverable mail comes back to."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Self
+
+from prefect.blocks.core import Block
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from blocks.smtp_connection import Text, host_alone
+from mailsluice.forms import field_title, form_schema
+from mailsluice.mailbox import mailbox as engine
+from mailsluice.smtp.connection import Security
+
+Folder = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f*%]+$")]
+
+
+class Mailbox(Block):
+    """An IMAP mailbox that undeliverable mail and complaints come back to."""
+
+    _block_type_name = "Mailbox"
+    _block_type_slug = "mailbox"
+    _description = "An IMAP mailbox that undeliverable mail and complaints come back to."
+    _code_example = (
+        "```python\n"
+        "from blocks import Mailbox\n\n"
+        'Mailbox(host="imap.example.com", username="me", password="...").save("bounces")\n'
+        "```"
+    )
+
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_default=True,
+        field_title_generator=field_title,
+        hide_input_in_errors=True,  # the input holds the password
+    )
+
+    host: str = Field(min_length=1, max_length=253, description="The server's name or IP address.")
+    port: int = Field(993, ge=1, le=65_535, description="993 for TLS, 143 for STARTTLS or none.")
+    security: Security = Field(
+        Security.TLS,
+        description="tls: encrypted from the first byte. starttls: a greeting in clear, then"
+        " encrypted or not used. none: plain text, on a trusted network.",
+    )
+    username: Text = Field(description="Often the mailbox's address.")
+    password: SecretStr = Field(
+        description="Stored encrypted. Many providers want one made for this program alone."
+    )
+    allow_plain_password: bool = Field(
+        False, description="Send the password although security is none."
+    )
+    ca_file: Text | None = Field(
+        None,
+        title="CA file",
+        description="PEM file of the CA to trust instead of the system's, as the worker sees it.",
+    )
+    folder: Folder = Field("INBOX", description="Where the mail comes in.")
+    processed_folder: Folder = Field(
+        "Processed",
+        description="Where mail is moved to that is done with; made where there is none. The rest"
+        " stays in the folder, flagged.",
+    )
+    timeout_seconds: float = Field(
+        60, gt=0, le=3_600, description="The longest wait for a reply of the server."
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return form_schema(schema, handler)
+
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, value: str) -> str:
+        return host_alone(value)
+
+    @field_validator("ca_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.security is Security.NONE and not self.allow_plain_password:
+            raise ValueError(
+                "security is 'none', so the password would travel in clear: choose 'tls' or "
+                "'starttls', or set allow_plain_password on a network that you trust"
+            )
+        if self.processed_folder == self.folder:
+            raise ValueError(
+                "processed_folder is the folder that is read: its mail would be read again and "
+                "again; give it another name"
+            )
+        return self
+
+    def to_mailbox(self) -> engine.Mailbox:
+        """Hand the engine its mailbox."""
+        names = (one.name for one in fields(engine.Mailbox))
+        values = {one: getattr(self, one) for one in names}
+        return engine.Mailbox(**{**values, "password": self.password.get_secret_value()})

@@ -1,0 +1,60 @@
+"""Keeping the refresh tokens that providers replace while a campaign runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from blocks.loading import load_connection_block
+from flows.session_slots.notices import Logger
+from mailsluice.sending import CampaignRun
+
+_CLOSE_SECONDS = 10.0
+
+
+class _Keeper:
+    """Writes new refresh tokens into the blocks, one after the other."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self._used: dict[str, set[SecretStr]] = {}
+        self._turn = asyncio.Lock()
+
+    async def keep(self, name: str, used: SecretStr, new: SecretStr) -> None:
+        """Replace the token in the block, unless somebody has put another one there meanwhile."""
+        async with self._turn:
+            self._used.setdefault(name, set()).add(used)
+            try:
+                block = await load_connection_block(name)
+                if block.oauth.refresh_token in self._used[name]:
+                    await block.keep_refresh_token(new)
+            except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
+                self._logger.warning(
+                    "connection %s: its provider gave a new refresh token, which could not be saved"
+                    " into its block (%s)",
+                    name,
+                    type(error).__name__,  # its text may hold the token
+                )
+
+
+@asynccontextmanager
+async def keep_rotated_tokens(run: CampaignRun, logger: Logger) -> AsyncIterator[None]:
+    """Save each new refresh token into its connection's block while the `with` block runs."""
+    loop, keeper = asyncio.get_running_loop(), _Keeper(logger)
+    saving: set[asyncio.Task[None]] = set()
+
+    def save(name: str, used: SecretStr, new: SecretStr) -> None:
+        saving.add(loop.create_task(keeper.keep(name, used, new)))
+
+    def on_rotated(name: str, used: SecretStr, new: SecretStr) -> None:
+        loop.call_soon_threadsafe(save, name, used, new)  # it is told on the engine's loop
+
+    run.tokens.on_rotated = on_rotated
+    try:
+        yield
+    finally:
+        if saving:
+            await asyncio.wait(saving, timeout=_CLOSE_SECONDS)

@@ -1,0 +1,114 @@
+"""The flow that sends copies of a campaign's message to the operator's own addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+from uuid import uuid4
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from blocks import CampaignForm
+from blocks.loading import load_connections
+from flows.document import database_engines, dated, scheduled_day
+from flows.session_slots import SessionSlots
+from mailsluice.assignment import assign
+from mailsluice.audience import Audience
+from mailsluice.audience.sample import Sample, find, first_in
+from mailsluice.campaign import Campaign
+from mailsluice.envelope import Envelope
+from mailsluice.errors import MailsluiceError
+from mailsluice.outbox import Database
+from mailsluice.proof import Delivery, Proof, checked_addresses, copies, deliver
+from mailsluice.proof.copies import MOST
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.tokens import Tokens
+from tasks.proof import publish_proof
+from tasks.resolve_recipients import resolve_recipients
+
+# Bounds for the form alone: an error of Prefect's own check would repeat the addresses.
+Addresses = Annotated[
+    list[str], Field(json_schema_extra={"minItems": 1, "maxItems": MOST, "title": "To"})
+]
+ChosenRecipient = Annotated[str, Field(title="Values of")]
+
+
+def _run_name() -> str:
+    campaign = flow_run.get_parameters().get("campaign")
+    name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
+    return f"test {name or 'campaign'}"
+
+
+@flow(name="send-test", flow_run_name=_run_name, persist_result=False)
+async def send_test(
+    campaign: CampaignForm, to: Addresses, recipient: ChosenRecipient = ""
+) -> State[Any]:
+    """Send what one recipient would get to your own addresses, over each connection.
+
+    A copy for each address and connection, marked in its subject; the campaign and its recipients
+    are not touched. Returns the `Proof`.
+
+    Args:
+        campaign: The campaign, as send-campaign takes it.
+        to: Up to ten addresses of your own, best at different providers.
+        recipient: The address of the recipient whose values are filled in. Left empty: the first
+            in send order, whom plan-campaign shows.
+    """
+    document = campaign.model_copy(update={"name": dated(campaign.name, scheduled_day())})
+    try:
+        proof = await _send(document, checked_addresses(to), recipient)
+    except MailsluiceError as error:
+        return Failed(message=str(error), data=error)
+    await publish_proof(proof)
+    ended = Completed if proof.is_accepted else Failed
+    return ended(message=proof.summary(), data=proof)
+
+
+async def _send(document: Campaign, to: Sequence[str], recipient: str) -> Proof:
+    loaded = await load_connections(route.connection for route in document.routes)
+    connections = [loaded[route.connection] for route in document.routes]
+    connect = await database_engines(document)
+    database = await asyncio.to_thread(Database)
+    try:
+        with await resolve_recipients(document, database, connect) as audience:
+            sample = await asyncio.to_thread(_sample, document, audience, recipient)
+        render = partial(
+            copies,
+            document,
+            sample,
+            to,
+            occasion=str(uuid4()),
+            now=partial(datetime.now, UTC),
+        )
+        rendered = {one.name: render(connection=one.name) for one in connections}
+        sending = (_deliver(one, rendered[one.name], database) for one in connections)
+        return Proof(document.name, await asyncio.gather(*sending))
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+def _sample(document: Campaign, audience: Audience, recipient: str) -> Sample:
+    if recipient:
+        return find(audience, recipient)
+    order = assign(audience.address_keys, audience.domain_keys, document, scheduled_day()).order
+    return first_in(audience, order, 1)[0]
+
+
+async def _deliver(
+    connection: Connection, envelopes: Sequence[Envelope], database: Database
+) -> Delivery:
+    """Over sessions that hold a slot each, as a campaign's do."""
+    opening = partial(open_session, tokens=Tokens())
+    slots = SessionSlots(connection, get_run_logger(), opening)
+    try:
+        return await deliver(connection, envelopes, database, open_session=slots.open)
+    finally:
+        await slots.close()

@@ -1,0 +1,29 @@
+"""What the flows that change the list of suppressions have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from mailsluice.errors import MailsluiceError
+from mailsluice.outbox import Database
+from mailsluice.suppression.page import Change
+from tasks.suppressions import publish_suppressions
+
+
+async def changed(change: Callable[[Database], Change]) -> State[Any]:
+    """Change the list, show what was done, and end in a state that says so."""
+    try:
+        database = await asyncio.to_thread(Database)
+        try:
+            done = await asyncio.to_thread(change, database)
+            await publish_suppressions(database, done)
+        finally:
+            await asyncio.to_thread(database.close)
+    except MailsluiceError as error:
+        return Failed(message=str(error), data=error)
+    return Completed(message=done.summary(), data=done)

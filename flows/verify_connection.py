@@ -1,0 +1,49 @@
+"""The flow that checks a connection before it is used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from blocks.form import ConnectionBlock
+from blocks.loading import load_connection
+from flows.session_slots.spare import spare_slot
+from mailsluice.errors import MailsluiceError
+from mailsluice.inspection import Inspection, TrialMail, inspect
+from tasks.inspection import publish_inspection
+
+_NO_MAIL = TrialMail()
+
+
+@flow(name="verify-connection", flow_run_name="verify {connection}", persist_result=False)
+async def verify_connection(
+    connection: ConnectionBlock, test_mail: TrialMail = _NO_MAIL
+) -> State[Any]:
+    """Check a connection step by step: name, link, TLS, login, what the server offers.
+
+    Ends Completed with what was found, or Failed with what is wrong and the next step; either way
+    with a page. Returns the `Inspection`.
+
+    Args:
+        connection: The SMTP connection, or its name.
+        test_mail: A mail that is really sent over it. Left empty: none is.
+    """
+    try:
+        inspection = await _inspect(connection, test_mail)
+    except MailsluiceError as error:
+        return Failed(message=str(error), data=error)
+    await publish_inspection(inspection)
+    final = Completed if inspection.works else Failed
+    return final(message=inspection.summary(), data=inspection)
+
+
+async def _inspect(name: str, test_mail: TrialMail) -> Inspection:
+    connection = await load_connection(name)
+    async with spare_slot(connection) as has_slot:
+        found = await inspect(connection, test_mail, datetime.now(UTC))
+    return replace(found, has_slot=has_slot)

@@ -1,0 +1,22 @@
+"""What a recipient that failed in the SMTP dialogue says about its address. Pure."""
+
+from __future__ import annotations
+
+from mailsluice.bounces.bounce import BounceKind
+from mailsluice.bounces.kinds import kind_of
+from mailsluice.outcome import Attempt, Phase, enhanced_status
+
+
+def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
+    """Kind and enhanced status of a refusal that is about the recipient; None: it is not.
+
+    MAIL names the sender alone. A reply to RCPT is about the address; one to the message (DATA, the
+    final dot) is only where its status or its words say so.
+    """
+    if attempt.phase not in (Phase.RCPT, Phase.DATA, Phase.BODY) or attempt.code is None:
+        return None
+    detail = enhanced_status(attempt)
+    status = f"{attempt.code // 100}.{detail}" if detail else ""
+    is_vague = not status and attempt.phase is not Phase.RCPT
+    kind = kind_of(attempt.code, f"{attempt.code // 100}.0.0" if is_vague else status, attempt.text)
+    return None if kind is None else (kind, status)

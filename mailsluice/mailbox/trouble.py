@@ -1,0 +1,72 @@
+"""What went wrong with a mailbox, said so that somebody can act on it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+
+from imap_tools.errors import (
+    MailboxFolderCreateError,
+    MailboxFolderSelectError,
+    MailboxLoginError,
+    UnexpectedCommandStatusError,
+)
+
+from mailsluice.mailbox.mailbox import Mailbox
+from mailsluice.smtp.connection import Security
+
+_ADDRESS = re.compile(r"[^\s<>\"'(]+@[^\s<>\"')]+")
+_SHOWN_FOLDERS = 20
+
+
+def trouble(error: Exception, mailbox: Mailbox, folders: Callable[[], Sequence[str]]) -> str:
+    """One or two sentences, without addresses; `folders` asks the server for their names."""
+    where = f"mailbox at {mailbox.host}:{mailbox.port}"
+    if isinstance(error, MailboxLoginError):
+        return (
+            f"{where}: the login was refused ({_said(error)}): check user name and password in the"
+            " block; many providers want a password made for this program alone"
+        )
+    if isinstance(error, MailboxFolderSelectError):
+        known = ", ".join(folders()[:_SHOWN_FOLDERS]) or "none that it tells"
+        return (
+            f"{where}: folder {mailbox.folder!r} cannot be opened ({_said(error)}); there is:"
+            f" {known}. Correct the folder in the block"
+        )
+    if isinstance(error, MailboxFolderCreateError):
+        known = ", ".join(folders()[:_SHOWN_FOLDERS]) or "none that it tells"
+        return (
+            f"{where}: folder {mailbox.processed_folder!r} cannot be made ({_said(error)}); there"
+            f" is: {known}. Make it there, or name another one in the block"
+        )
+    return f"{where}: {_link(error, mailbox)}"
+
+
+def _link(error: Exception, mailbox: Mailbox) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate does not verify: {error.verify_message.rstrip('.')}. Is host the name"
+            " in the certificate? For a CA of your own set ca_file"
+        )
+    if isinstance(error, ssl.SSLError) and mailbox.security is Security.TLS:
+        return f"no TLS: {error.reason or error}. If this port starts in plain, use starttls"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: is the server up, are host and port right?"
+    if isinstance(error, socket.gaierror):
+        return f"the host was not found: {error.strerror}"
+    if isinstance(error, TimeoutError):
+        return (
+            f"no answer in {mailbox.timeout_seconds:g} s. Are port and security right? A port that"
+            " expects TLS from the first byte stays silent: then set security to tls"
+        )
+    return f"{_said(error)}. The next run goes on"
+
+
+def _said(error: Exception) -> str:
+    said: object = error
+    if isinstance(error, UnexpectedCommandStatusError):
+        data = error.command_result[1]
+        said = b" ".join(one for one in data if isinstance(one, bytes)).decode("utf-8", "replace")
+    return _ADDRESS.sub("<address>", str(said) or type(error).__name__)[:300].rstrip(".")

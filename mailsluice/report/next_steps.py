@@ -1,0 +1,41 @@
+"""What to do next, and which deployment does it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailsluice.report.report import Report
+from mailsluice.report.tables import plain
+from mailsluice.status import RecipientStatus
+
+_COMPARABLE = 2  # connections
+
+
+def next_steps(report: Report) -> Iterator[str]:
+    """Sentences in Markdown, the most urgent first."""
+    for name in report.down:
+        yield f"**{plain(name)} is down**, see below why: mend it, then `verify-connection/default`"
+    if report.open:
+        yield (
+            f"**{report.open:,} recipients still wait**: retry this run to go on, or start"
+            " `send-campaign/default` with the same campaign; nobody gets the mail twice"
+        )
+    if uncertain := report.of(RecipientStatus.UNCERTAIN):
+        yield (
+            f"**{uncertain:,} are uncertain**: look them up at the provider"
+            " (`export-campaign/default` with the status uncertain lists them), then"
+            " `resolve-uncertain/default`"
+        )
+    if failed := report.of(RecipientStatus.FAILED):
+        yield (
+            f"**{failed:,} failed**: the replies below say why; `export-campaign/default` with the"
+            " status failed lists who, to clean the list"
+        )
+    sent = report.of(RecipientStatus.SENT)
+    if report.statistics and sent:
+        yield (
+            "**What bounced later** is not in these numbers before it was collected:"
+            " `collect-bounces/default`, then `report-campaign/default` for this page anew"
+        )
+    if sent and len([one for one in report.routes if one.planned]) >= _COMPARABLE:
+        yield "**Which connection does better**: `compare-connections/default`"

@@ -1,0 +1,62 @@
+"""A report as a page in Markdown: tables and pictures, no addresses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from mailsluice.markdown import section
+from mailsluice.report import tables
+from mailsluice.report.next_steps import next_steps
+from mailsluice.report.report import Report
+from mailsluice.report.statistics import Statistics
+from mailsluice.report.tables import plain
+
+
+class PictureOf(StrEnum):
+    """What there is a picture of."""
+
+    SHARES = "shares"
+    OUTCOMES = "outcomes"
+    PACE = "pace"
+
+
+def page(report: Report, pictures: Mapping[PictureOf, str] | None = None, file: str = "") -> str:
+    """All of it. `pictures` are in Markdown; `file` is where the page is as HTML."""
+    shown = pictures or {}
+    counted = report.statistics
+    lines = [f"# {plain(report.campaign)}", "", f"**{report.summary()}**", ""]
+    if counted:
+        lines += [f"As of {datetime.fromtimestamp(counted.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC.", ""]
+    if file:
+        lines += [f"The same as a file, on the worker's machine: `{file.replace('`', '')}`", ""]
+    lines += section("What to do next", [f"- {one}" for one in next_steps(report)])
+    lines += section(
+        "Connections that are down",
+        [f"- **{plain(name)}**: {plain(why)}" for name, why in report.down.items()],
+    )
+    lines += ["## Connections", "", *tables.connections(report)]
+    lines += _pictures(shown, PictureOf.SHARES, PictureOf.OUTCOMES)
+    if counted:
+        lines += _counted(report, counted, shown)
+    lines += ["## Audience", "", *tables.audience(report)]
+    lines += section("Warm-up", tables.warm_ups(report.warm_ups))
+    if report.digest:
+        lines += [f"Assignment digest: `{report.digest}`", ""]
+    return "\n".join(lines)
+
+
+def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, str]) -> list[str]:
+    """The parts that are made of statistics."""
+    pace = tables.pace(report, counted.pace) if counted.pace else []
+    return [
+        *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
+        *section("Recipient domains", tables.domains(counted)),
+        *section("Most frequent replies", tables.replies(counted)),
+        *section("Bounces and complaints", tables.bounces(report, counted)),
+    ]
+
+
+def _pictures(pictures: Mapping[PictureOf, str], *wanted: PictureOf) -> list[str]:
+    return [line for one in wanted if one in pictures for line in (pictures[one], "")]

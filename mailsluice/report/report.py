@@ -1,0 +1,119 @@
+"""What happened to a campaign, as numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mailsluice.masking import masked
+from mailsluice.pacing import Bound
+from mailsluice.report.statistics import Statistics
+from mailsluice.status import OPEN, RecipientStatus
+from mailsluice.warm_up import WarmUpDay
+
+OUTCOMES = (
+    RecipientStatus.SENT,
+    RecipientStatus.DEFERRED,
+    RecipientStatus.FAILED,
+    RecipientStatus.UNCERTAIN,
+    RecipientStatus.PENDING,
+    RecipientStatus.SENDING,
+    RecipientStatus.SUPPRESSED,
+    RecipientStatus.CANCELLED,
+)
+"""The states of a recipient, as they are shown."""
+_ALWAYS = OUTCOMES[:3]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReport:
+    """One connection's part."""
+
+    connection: str
+    planned: int
+    """Recipients assigned to it at launch."""
+    by_status: Mapping[RecipientStatus, int]
+    """Where its recipients stand now."""
+    seconds: float = 0.0
+    """How long this run sent over it."""
+    sent_now: int = 0
+    """Messages accepted in this run."""
+    down: str | None = None
+    """Why it was given up in this run."""
+
+    @property
+    def per_second(self) -> float | None:
+        """Messages a second in this run; None where there were none."""
+        return self.sent_now / self.seconds if self.sent_now and self.seconds else None
+
+    def of(self, *statuses: RecipientStatus) -> int:
+        """Recipients in one of these states."""
+        return sum(self.by_status.get(one, 0) for one in statuses)
+
+    @property
+    def recipients(self) -> int:
+        """Who is on it now, in whatever state."""
+        return sum(self.by_status.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole campaign, after a run or at any time."""
+
+    campaign: str
+    read_rows: int
+    accepted: int
+    rejected: Mapping[str, int]
+    """Rows that are not in the audience, by reason."""
+    routes: Sequence[RouteReport]
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    """How many of the suppressed rows for which reason."""
+    suppressed_since: Mapping[str, int] = field(default_factory=dict)
+    """Why recipients were suppressed after the launch."""
+    digest: str | None = None
+    """Of the assignment; `plan-campaign` shows the same."""
+    warm_ups: Sequence[WarmUpDay] = ()
+    """What was planned for connections that warm up."""
+    limits: Mapping[str, Sequence[Bound]] = field(default_factory=dict)
+    """What each connection's messages fall under, as far as it is known."""
+    statistics: Statistics | None = None
+    """None where they were not counted."""
+
+    def of(self, *statuses: RecipientStatus) -> int:
+        """Recipients in one of these states."""
+        return sum(route.of(*statuses) for route in self.routes)
+
+    @property
+    def shown(self) -> list[RecipientStatus]:
+        """The states worth a column: the usual ones, and those somebody is in."""
+        return [one for one in OUTCOMES if one in _ALWAYS or self.of(one)]
+
+    @property
+    def open(self) -> int:
+        """Recipients that still wait for their mail."""
+        return self.of(*OPEN)
+
+    @property
+    def sent_now(self) -> int:
+        """Messages accepted in this run."""
+        return sum(route.sent_now for route in self.routes)
+
+    @property
+    def down(self) -> dict[str, str]:
+        """Connections that were given up in this run, and why; no addresses."""
+        return {route.connection: masked(route.down) for route in self.routes if route.down}
+
+    def summary(self) -> str:
+        """One line: how many are in which state."""
+        sent = f"{self.of(RecipientStatus.SENT):,} of {self.accepted:,} sent"
+        others = (f"{self.of(one):,} {one.value}" for one in OUTCOMES[1:] if self.of(one))
+        return ", ".join([sent, *others])
+
+    def planned_share(self, route: RouteReport) -> float:
+        """Its part of all recipients, as decided at the launch."""
+        return route.planned / self.accepted if self.accepted else 0.0
+
+    def sent_share(self, route: RouteReport) -> float | None:
+        """Its part of what was sent; None where nothing was."""
+        sent = self.of(RecipientStatus.SENT)
+        return route.of(RecipientStatus.SENT) / sent if sent else None

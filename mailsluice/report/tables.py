@@ -1,0 +1,159 @@
+"""The tables of a report, each as lines of Markdown; none where there is nothing to show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from mailsluice.markdown import cell, table
+from mailsluice.masking import masked
+from mailsluice.report.replies import AlikeReplies, grouped
+from mailsluice.report.report import Report
+from mailsluice.report.statistics import Pace, Statistics, span_text
+from mailsluice.status import RecipientStatus
+from mailsluice.suppression import held_back
+from mailsluice.warm_up import WarmUpDay
+
+_TOP_REPLIES = 10
+_BOUNCES = ("hard", "soft", "complaint")
+_OTHERS = "all others"
+
+
+def connections(report: Report) -> list[str]:
+    """Planned and sent shares, and outcomes, by connection."""
+    shown = report.shown
+    head = ["connection", "assigned", "share", *(one.value for one in shown), "sent share"]
+    rows = [
+        [
+            plain(route.connection),
+            f"{route.planned:,}",
+            f"{report.planned_share(route):.2%}" if report.accepted else "",
+            *(f"{route.of(one):,}" for one in shown),
+            _percent(report.sent_share(route)),
+        ]
+        for route in report.routes
+    ]
+    planned = sum(route.planned for route in report.routes)
+    rows.append(["**all**", f"{planned:,}", "", *(f"{report.of(one):,}" for one in shown), ""])
+    if report.sent_now:  # else no run has just ended
+        head.append("rate/s")
+        rates = [one.per_second for one in report.routes]
+        for row, rate in zip(rows, [*rates, None], strict=True):
+            row.append(f"{rate:,.1f}" if rate else "")
+    return table(head, rows)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.2%}"
+
+
+def pace(report: Report, pace: Pace) -> list[str]:
+    """The most that went over each connection in a bucket, beside its limits."""
+    unit = span_text(pace.bucket_seconds)
+    rows = [
+        [
+            plain(route.connection),
+            _limits(report, route.connection),
+            f"{pace.busiest(route.connection):,}",
+        ]
+        for route in report.routes
+        if pace.busiest(route.connection)
+    ]
+    return table(["connection", "limits", f"most in {unit}"], rows, words=2)
+
+
+def _limits(report: Report, connection: str) -> str:
+    if connection not in report.limits:
+        return "not known"
+    return cell(", ".join(map(str, report.limits[connection]))) or "none"
+
+
+def domains(counted: Statistics) -> list[str]:
+    """Outcomes of each domain over each connection, the largest domain first."""
+    sizes: dict[str | None, int] = {}
+    for one in counted.domains:
+        sizes[one.domain] = sizes.get(one.domain, 0) + one.recipients
+
+    def place(key: tuple[str | None, str]) -> tuple[bool, int, str, str]:
+        return key[0] is None, -sizes[key[0]], key[0] or "", key[1]
+
+    cells: dict[tuple[str | None, str], dict[RecipientStatus, int]] = {}
+    for one in counted.domains:
+        cells.setdefault((one.domain, one.connection), {})[one.status] = one.recipients
+    rows = []
+    for domain, keys in groupby(sorted(cells, key=place), key=lambda key: key[0]):
+        name = _OTHERS if domain is None else plain(domain)
+        rows += [[name, *_domain_row(key[1], cells[key])] for key in keys]
+    head = ["domain", "connection", "assigned", "sent", "deferred", "failed", "failed %", "other"]
+    return table(head, rows, words=2) if rows else []
+
+
+def _domain_row(connection: str, by_status: Mapping[RecipientStatus, int]) -> list[str]:
+    named = (RecipientStatus.SENT, RecipientStatus.DEFERRED, RecipientStatus.FAILED)
+    numbers = [by_status.get(one, 0) for one in named]
+    total = sum(by_status.values())
+    failed = f"{numbers[-1] / total:.1%}" if total else ""
+    shown = [f"{one:,}" for one in (total, *numbers)]
+    return [plain(connection), *shown, failed, f"{total - sum(numbers):,}"]
+
+
+def replies(counted: Statistics) -> list[str]:
+    """What servers said to those that failed or were put off; alike replies are one row."""
+    found = grouped(counted.replies)
+    if not found:
+        return []
+    rows = [_reply_row(one) for one in found[:_TOP_REPLIES]]
+    rest = counted.other_replies + sum(one.failed + one.deferred for one in found[_TOP_REPLIES:])
+    head = ["reply", "connections", "failed", "put off"]
+    note = [f"{rest:,} more had rarer ones.", ""] if rest else []
+    return [*table(head, rows, words=2), *note]
+
+
+def _reply_row(one: AlikeReplies) -> list[str]:
+    code = "" if one.code is None else f"{one.code} "
+    names = plain(", ".join(sorted(one.connections)))
+    return [f"{code}{plain(one.text)}", names, f"{one.failed:,}", f"{one.deferred:,}"]
+
+
+def bounces(report: Report, counted: Statistics) -> list[str]:
+    """Mail that came back, and complaints, by connection."""
+    if not counted.bounces:
+        return []
+    sent = {route.connection: route.of(RecipientStatus.SENT) for route in report.routes}
+    rows = []
+    for name, kinds in sorted(counted.bounces.items()):
+        numbers = [kinds.get(one, 0) for one in _BOUNCES]
+        share = _percent(sum(numbers) / sent[name] if sent.get(name) else None)
+        rows.append([plain(name) or "not known", *(f"{one:,}" for one in numbers), share])
+    return table(["connection", *_BOUNCES, "of sent"], rows)
+
+
+def audience(report: Report) -> list[str]:
+    """What was read, and who was held back, why."""
+    counts = (report.read_rows, report.accepted, *report.rejected.values())
+    lines = table(
+        ["rows read", "accepted", *map(plain, report.rejected)],
+        [[f"{n:,}" for n in counts]],
+        words=0,
+    )
+    for when, why in (("", report.held_back), (" since the launch", report.suppressed_since)):
+        if held := held_back(why):
+            lines += [f"Suppressed{when} {plain(held)}.", ""]
+    return lines
+
+
+def warm_ups(days: Sequence[WarmUpDay]) -> list[str]:
+    """What was planned for each day of a warm-up."""
+    head = ["connection", "day", "planned", "cap", "held back"]
+    return table(head, [_warm_up(one) for one in days], words=2) if days else []
+
+
+def _warm_up(one: WarmUpDay) -> list[str]:
+    cap = "none" if one.cap is None else f"{one.cap:,}"
+    behind = f"{one.held_back_days} days" if one.held_back_days else ""
+    return [plain(one.connection), str(one.day), f"{one.planned:,}", cap, behind]
+
+
+def plain(text: str) -> str:
+    """What people or servers wrote, as it may stand anywhere on the page."""
+    return cell(masked(text))

@@ -1,0 +1,1 @@
+"""Mail that came back: what it says, and whose mail it was. Decisions alone."""

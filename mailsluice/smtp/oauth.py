@@ -1,0 +1,111 @@
+"""Logging in with OAuth 2.0 instead of a password: what a connection block holds for it."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from mailsluice.forms import Document
+
+_VISIBLE = re.compile(r"[!-~]+")
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+
+
+class OAuth(Document):
+    """A client of Google, Microsoft or another provider, and its leave to send for a mailbox.
+
+    Left empty: no OAuth.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # the input holds secrets
+
+    client_id: _Text | None = Field(
+        None, title="Client ID", description="Left empty with the rest: no OAuth."
+    )
+    client_secret: SecretStr | None = Field(
+        None, description="Stored encrypted; left empty for a public client, which has none."
+    )
+    refresh_token: SecretStr | None = Field(
+        None,
+        description="Stored encrypted. Written by `python -m deployments.authorise <block>`, or"
+        " pasted from the provider's own tool.",
+    )
+    token_url: _Text | None = Field(
+        None,
+        title="Token URL",
+        description="Google: https://oauth2.googleapis.com/token. Microsoft:"
+        " https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token.",
+    )
+    scope: _Text | None = Field(
+        None,
+        description="Google: https://mail.google.com/. Microsoft:"
+        " https://outlook.office.com/SMTP.Send offline_access.",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("token_url")
+    @classmethod
+    def _is_safe(cls, value: str | None) -> str | None:
+        if value is not None and not _is_safe_url(value):
+            raise ValueError(
+                "the token URL is no https address: secrets travel to it, so write the provider's,"
+                " as https://oauth2.googleapis.com/token"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        given = [one for one in (self.client_id, self.token_url) if one]
+        rest = self.client_secret or self.refresh_token or self.scope
+        if len(given) == 1 or (rest and not given):
+            raise ValueError("OAuth needs a client ID and a token URL: add both, or clear the box")
+        return self
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the connection logs in with it."""
+        return self.client_id is not None
+
+    @property
+    def client(self) -> OAuth:
+        """The same without what changes by itself."""
+        return self.model_copy(update={"refresh_token": None})
+
+    def secrets(self) -> list[str]:
+        """What must not be shown."""
+        kept = (self.client_secret, self.refresh_token)
+        return [one.get_secret_value() for one in kept if one]
+
+
+def _is_safe_url(value: str) -> bool:
+    """Encrypted, or on this machine; and without a user in it."""
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        return False
+    if not host or "@" in url.netloc or not _VISIBLE.fullmatch(value):
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,76 @@
+"""Finding a server and connecting to it, a step at a time: what a session does in one go."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.session import SessionError
+from mailsluice.smtp.trouble import attempt_from
+
+
+class Place(NamedTuple):
+    """Where a server may be reached."""
+
+    family: socket.AddressFamily
+    address: tuple[Any, ...]
+
+    @property
+    def host(self) -> str:
+        return str(self.address[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine, by name or address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def look_up(connection: Connection) -> list[Place]:
+    """The addresses of its host, A and AAAA. Raises SessionError where there are none."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(
+            connection.host, connection.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+    except (OSError, ValueError) as error:
+        raise SessionError(attempt_from(error, Phase.CONNECT, connection)) from error
+    return [Place(family, address) for family, _, _, _, address in found]
+
+
+async def reach(connection: Connection, places: Sequence[Place]) -> socket.socket:
+    """Connect to the first that answers, as asyncio does. Raises SessionError if none does."""
+    seconds = connection.timeout_seconds
+    try:
+        return await asyncio.wait_for(_first(places), seconds)
+    except TimeoutError as error:
+        where = f"{connection.host}:{connection.port}"
+        text = f"{where} was not reached in {seconds:g} s"
+        raise SessionError(Attempt(Phase.CONNECT, None, text)) from error
+    except OSError as error:
+        raise SessionError(attempt_from(error, Phase.CONNECT, connection)) from error
+
+
+async def _first(places: Sequence[Place]) -> socket.socket:
+    failure = OSError("the name has no address")
+    for place in places:
+        sock = socket.socket(place.family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, place.address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

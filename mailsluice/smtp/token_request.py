@@ -1,0 +1,92 @@
+"""Asking a token server for an access token (RFC 6749 section 6)."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+from mailsluice.outcome import Phase
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.oauth import OAuth
+from mailsluice.smtp.token_trouble import TOO_MANY, authorise, named
+from mailsluice.smtp.trouble import refused
+
+_DEFAULT_SECONDS = 3_600.0
+"""How long a token holds whose server does not say (it should, RFC 6749 section 5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token server gave."""
+
+    access_token: str = field(repr=False)
+    seconds: float
+    """How long it holds."""
+    refresh_token: str | None = field(default=None, repr=False)
+    """A new one, where the server has replaced the one that it was asked with."""
+
+
+def oauth_client(oauth: OAuth, ca_file: str | None, **options: Any) -> Any:
+    """An Authlib AsyncOAuth2Client for this client of a provider; a context manager.
+
+    The secret goes into the body: in a header its encoding is a matter of dispute (RFC 6749 section
+    2.3.1). Certificates are verified against the system's CAs and those of `ca_file`.
+    """
+    library = _library()
+    trusted = ssl.create_default_context()
+    if ca_file:
+        trusted.load_verify_locations(ca_file)
+    secret = oauth.client_secret.get_secret_value() if oauth.client_secret else None
+    client = library.AsyncOAuth2Client(
+        client_id=oauth.client_id,
+        client_secret=secret,
+        token_endpoint_auth_method="client_secret_post" if secret else "none",
+        scope=oauth.scope,
+        verify=trusted,
+        **options,
+    )
+    for hook in ("access_token_response", "refresh_token_response"):
+        client.register_compliance_hook(hook, _passing)
+    return client
+
+
+def _library() -> Any:
+    with warnings.catch_warnings():  # it says that it would rather have httpx2; Prefect has httpx
+        from authlib.deprecate import AuthlibDeprecationWarning
+
+        warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+        from authlib.integrations import httpx_client
+    return httpx_client
+
+
+def _passing(response: Any) -> Any:
+    """A server that is busy may say so in JSON, which Authlib takes for a refusal."""
+    if response.status_code == TOO_MANY:
+        response.raise_for_status()
+    return response
+
+
+async def ask(oauth: OAuth, connection: Connection) -> Grant:
+    """Exchange the refresh token. Raises SessionError: down, or trouble that passes."""
+    if oauth.refresh_token is None:
+        raise refused(Phase.LOGIN, f"there is no refresh token yet: {authorise(connection)}")
+    used = oauth.refresh_token.get_secret_value()
+    seconds = connection.timeout_seconds
+    try:
+        async with oauth_client(oauth, connection.ca_file, timeout=seconds) as client:
+            return _grant(await client.refresh_token(oauth.token_url, refresh_token=used), used)
+    except Exception as error:
+        if trouble := named(error, oauth, connection):
+            raise trouble from None  # the cause may hold what must not be shown
+        raise
+
+
+def _grant(reply: dict[str, Any], used: str) -> Grant:
+    token, seconds = reply.get("access_token"), reply.get("expires_in")
+    if not isinstance(token, str) or not token or not token.isprintable():
+        raise ValueError("no access token in it")
+    given = reply.get("refresh_token")
+    rotated = given if isinstance(given, str) and given and given != used else None
+    return Grant(token, _DEFAULT_SECONDS if seconds is None else float(seconds), rotated)

@@ -1,0 +1,94 @@
+"""What went wrong with a token server, said so that somebody can act on it."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.oauth import OAuth
+from mailsluice.smtp.session import SessionError
+from mailsluice.smtp.trouble import refused
+
+TOO_MANY, _SERVERS_TROUBLE = 429, 500
+_MOST_TEXT = 300
+
+
+def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionError | None:
+    """What an exception says: the connection is down, or that passes (RFC 6749 section 5.2).
+
+    None for what is no failure of a token server.
+    """
+    import httpx
+    from authlib.integrations.base_client import OAuthError
+
+    where = f"the token server {urlsplit(oauth.token_url or '').hostname}"
+    if isinstance(error, OAuthError):
+        return _refusal(error, where, oauth, connection)
+    if isinstance(error, httpx.HTTPStatusError):
+        return _status(error.response.status_code, where)
+    if isinstance(error, httpx.RequestError):
+        return _link(error, where, connection)
+    if isinstance(error, (ValueError, TypeError)):
+        return _passes(f"{where} gave a malformed reply: is token_url in the oauth box right?")
+    return None
+
+
+def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> SessionError:
+    code = str(error.error)
+    if code in ("temporarily_unavailable", "server_error"):
+        return _passes(f"{where} says {code}: it is tried again")
+    if code in ("invalid_grant", "interaction_required", "consent_required"):
+        advice = f"the refresh token was revoked or has run out: {authorise(connection)}"
+    elif code in ("invalid_client", "unauthorized_client"):
+        advice = "check client ID and client secret in the block's oauth box"
+    elif code == "invalid_scope":
+        advice = "check the scope in the block's oauth box"
+    else:
+        advice = "check the block's oauth box"
+    return refused(Phase.LOGIN, f"{where} says {_told(code, error.description, oauth)}: {advice}")
+
+
+def _told(code: str, description: object, oauth: OAuth) -> str:
+    """The server's words, shortened, without what we had told it."""
+    text = f"{code} ({description})" if description else code
+    for secret in oauth.secrets():
+        text = text.replace(secret, "(secret)")
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + " ..."
+
+
+def authorise(connection: Connection) -> str:
+    """The next step where there is no refresh token that is good for something."""
+    return (
+        f"authorise it with `python -m deployments.authorise {connection.name}`, or put a new "
+        "refresh token into the block's oauth box, then Retry the run"
+    )
+
+
+def _status(status: int, where: str) -> SessionError:
+    if status == TOO_MANY or status >= _SERVERS_TROUBLE:
+        return _passes(f"{where} answers with status {status}: it is tried again")
+    return refused(
+        Phase.LOGIN,
+        f"{where} answers with status {status} and no reason: is token_url in the oauth box right?",
+    )
+
+
+def _link(error: Exception, where: str, connection: Connection) -> SessionError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = cause.verify_message.rstrip(".")
+            return refused(Phase.LOGIN, f"the certificate of {where} does not verify: {reason}")
+        cause = cause.__cause__ or cause.__context__
+    kind = type(error).__name__
+    if "Timeout" in kind:
+        return _passes(f"no answer from {where} in {connection.timeout_seconds:g} s")
+    return _passes(f"{where} cannot be reached ({kind}): is it up, is token_url right?")
+
+
+def _passes(text: str) -> SessionError:
+    return SessionError(Attempt(Phase.LOGIN, None, text))

@@ -1,0 +1,81 @@
+"""A list as a file: CSV, or Parquet by the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from mailsluice.errors import MailsluiceError
+
+MOMENT = pa.timestamp("ms", tz="UTC")
+_WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter, ".pq": parquet.ParquetWriter}
+
+
+class TableFileError(MailsluiceError):
+    """The file cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written."""
+
+    path: Path
+    rows: int
+
+
+def check_path(path: Path, overwrite: bool) -> None:
+    """Raise TableFileError where the name says no format, or the file exists and is to be kept."""
+    if path.suffix.lower() not in _WRITERS:
+        raise TableFileError(
+            f"{path}: the name has to end in .csv or .parquet, which says the format"
+        )
+    if path.exists() and not overwrite:
+        raise TableFileError(f"{path} exists: choose another name, or allow to overwrite it")
+
+
+def moments(seconds: Sequence[float | None]) -> pa.Array:
+    """Seconds since the epoch (n,) as a column of moments."""
+    values = pc.multiply(pa.array(seconds, pa.float64()), 1_000.0)
+    return pc.round(values).cast(pa.int64()).cast(MOMENT)
+
+
+def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> Exported:
+    """Write tables of this schema one after the other; the file has its name when it is complete.
+
+    Moments are ISO 8601 in CSV. Raises TableFileError where it cannot be written.
+    """
+    is_csv = path.suffix.lower() == ".csv"
+    shown = _as_text(schema.empty_table()).schema if is_csv else schema
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    rows = 0
+    try:
+        try:
+            with closing(_WRITERS[path.suffix.lower()](str(unfinished), shown)) as writer:
+                for table in tables:
+                    writer.write_table(_as_text(table) if is_csv else table)
+                    rows += table.num_rows
+            unfinished.replace(path)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise TableFileError(
+            f"{path} cannot be written ({error.strerror or error}): give the path of a file in a "
+            "folder that exists where the worker runs, with room on its disk"
+        ) from error
+    return Exported(path, rows)
+
+
+def _as_text(table: pa.Table) -> pa.Table:
+    """The table with its moments in ISO 8601, for CSV."""
+    for i, field in enumerate(table.schema):
+        if field.type == MOMENT:
+            text = pc.strftime(table.column(i), format="%Y-%m-%dT%H:%M:%SZ")
+            table = table.set_column(i, field.name, text)
+    return table

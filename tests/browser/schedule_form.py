@@ -1,0 +1,36 @@
+"""The dialog that gives the deployment of send-campaign a schedule, in both UIs."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+from tests.browser.campaign_form import CampaignForm
+from tests.browser.pressing import press
+from tests.serving import Served
+
+
+class ScheduleForm(CampaignForm):
+    """An open dialog: the schedule, and the campaign as its parameter."""
+
+    def __init__(self, page: Page, served: Served, ui: str) -> None:
+        page.goto(served.deployment_url(ui))
+        page.get_by_role("button", name="Schedule", exact=True).click()
+        dialog = page.locator(".p-modal") if ui == "v1" else page.get_by_role("dialog")
+        super().__init__(page, ui, dialog)
+        dialog.get_by_text("Cron", exact=True).click()
+        if ui == "v1":
+            dialog.locator(".p-select-button__control").last.press("ArrowDown")
+            page.locator(".p-select-option").get_by_text("campaign", exact=True).click()
+            page.keyboard.press("Escape")
+        self._dialog = dialog
+
+    def cron(self, expression: str) -> None:
+        """When it runs, as cron says it, in UTC."""
+        label = self._dialog.locator("xpath=.//label[.='Value']")
+        label.locator("xpath=following::input[1]").fill(expression)
+
+    def save(self) -> str:
+        """Save; the schedule's id."""
+        button = self._dialog.get_by_role("button", name="Save")
+        reply = press(self.page, button, "/schedules")
+        return str(reply.json()[0]["id"])

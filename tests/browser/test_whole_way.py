@@ -1,0 +1,120 @@
+"""The whole way in the UI: connection, check, a campaign by schedule, stop and go, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.block_form import BlockForm
+from tests.browser.campaign_form import CampaignForm
+from tests.browser.run_page import RunPage
+from tests.browser.schedule_form import ScheduleForm
+from tests.serving import Served, until
+from tests.smtpd import Settings, SmtpServer
+
+RECIPIENTS = 400
+PLOTS = 2
+CALLED = {"v1": "monday", "v2": "weekly"}
+
+
+@pytest.fixture
+def recipients(tmp_path: Path) -> Path:
+    path = tmp_path / "recipients.csv"
+    rows = (f"user{i}@d{i % 7}.example.com,Ada" for i in range(RECIPIENTS))
+    path.write_text("email,first_name\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("ui", ["v2", "v1"])
+def test_from_an_empty_server_to_the_report(
+    page: Page, served: Served, recipients: Path, picture: Callable[..., None], ui: str
+) -> None:
+    name = CALLED[ui]
+    with SmtpServer(Settings(users={"me": "right"})) as server:
+        make_connection(page, served, ui, name, server.port)
+        verify_connection(page, served, ui, name, picture)
+        assert not server.received
+        run_id = schedule_campaign(page, served, ui, name, recipients, picture)
+
+        run = RunPage(page, served, run_id, ui)
+        until(lambda: len(server.received), lambda seen: seen >= 40)
+        run.suspend()
+        run.shows("Suspended")
+        before = len(server.received)
+        assert 40 <= before < RECIPIENTS
+        run.resume()
+        run.shows("Completed")
+        assert served.run_when_final(run_id)["state"]["message"] == "400 of 400 sent"
+        assert len(server.received) == len(server.recipients) == RECIPIENTS
+
+        run = RunPage(page, served, run_id, ui)
+        run.open_artifact(f"campaign-{name}")
+        expect(page.get_by_text("400 of 400 sent").first).to_be_visible()
+        run.shows_pictures(PLOTS)
+
+
+def make_connection(page: Page, served: Served, ui: str, name: str, port: int) -> None:
+    form = BlockForm(page, served, ui=ui)
+    form.name(name)
+    form.fill("127.0.0.1", "Host")
+    form.fill(str(port), "Port")
+    form.choose("none", "Security")
+    form.fill("me", "Username")
+    form.password("right")
+    form.switch("Allow plain password")
+    form.save()
+
+
+def verify_connection(
+    page: Page, served: Served, ui: str, name: str, picture: Callable[..., None]
+) -> None:
+    page.goto(served.form_url(ui, served.deployment("verify-connection")))
+    form = CampaignForm(page, ui)
+    form.choose(name, "connection")
+    run_id = form.submit()
+    assert served.run_when_final(run_id)["state"]["type"] == "COMPLETED"
+    run = RunPage(page, served, run_id, ui)
+    run.open_artifact(f"connection-{name}")
+    expect(page.get_by_role("table").first).to_contain_text("PIPELINING")
+    if ui == "v2":
+        picture("verify-connection", width=1300, height=900)
+
+
+def schedule_campaign(
+    page: Page,
+    served: Served,
+    ui: str,
+    connection: str,
+    recipients: Path,
+    picture: Callable[..., None],
+) -> str:
+    """Fill the form of a schedule in, for every minute; the first run, once it has begun."""
+    form = ScheduleForm(page, served, ui)
+    form.cron("* * * * *")
+    form.fill(f"{connection} {{date}}", "Name")
+    if ui == "v2":
+        picture("schedule", width=1100, height=1000)
+    form.fill(str(recipients), "Recipients", "File")
+    form.fill("News <news@example.com>", "Message", "Sender")
+    form.fill("Your week, {{ first_name }}", "Message", "Subject")
+    form.fill("<p>Hello {{ first_name }}</p>", "Message", "HTML")
+    form.add_route(connection)
+    form.fill("40", "Throttle", "Per second")
+    schedule_id = form.save()
+    run = until(lambda: begun(served), bool)[0]
+    path = f"/deployments/{served.deployment_id}/schedules/{schedule_id}"
+    served.api.delete(path).raise_for_status()  # once is enough
+    return str(run["id"])
+
+
+def begun(served: Served) -> list[dict[str, object]]:
+    """The runs of the campaign's deployment that are under way."""
+    body = {
+        "deployments": {"id": {"any_": [served.deployment_id]}},
+        "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}},
+    }
+    runs = served.api.post("/flow_runs/filter", json=body).raise_for_status().json()
+    return list(runs)

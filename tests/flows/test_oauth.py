@@ -1,0 +1,110 @@
+"""Connections that log in with OAuth, through Prefect: blocks and the real flow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from pydantic import SecretStr
+
+from blocks import SMTPConnection
+from flows.send_campaign import send_campaign
+from tests.flows.conftest import save_block
+from tests.flows.test_send_campaign import document, write_csv
+from tests.smtpd import Settings, SmtpServer
+from tests.token_server import TokenServer, error
+
+
+async def send(folder: Path, name: str = "spring-sale") -> State[Any]:
+    """Send a campaign of twenty recipients over the connection."""
+    routes = [{"connection": "gmail"}]
+    csv = write_csv(folder / "recipients.csv", 20)
+    campaign: Any = document(csv, name=name, strategy="single", routes=routes)
+    return await send_campaign(campaign, return_state=True)
+
+
+@pytest.fixture
+def granting() -> Iterator[TokenServer]:
+    with TokenServer() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp(granting: TokenServer) -> Iterator[SmtpServer]:
+    """With the block "gmail"."""
+    with SmtpServer(Settings(auth_methods=("XOAUTH2",), token_holds=granting.holds)) as server:
+        fields = {"username": "mailbox", "allow_plain_password": True, "max_sessions": 2}
+        save_block("gmail", server, oauth=granting.oauth(), **fields)
+        yield server
+
+
+async def stored(*, include_secrets: bool) -> dict[str, Any]:
+    async with get_client() as client:
+        found = await client.read_block_document_by_name(
+            "gmail", "smtp-connection", include_secrets=include_secrets
+        )
+    return dict(found.data["oauth"])
+
+
+async def test_the_secrets_in_the_box_are_hidden_by_the_api(
+    smtp: SmtpServer, granting: TokenServer
+) -> None:
+    seen = await stored(include_secrets=False)
+    assert seen["client_id"] == granting.client_id
+    assert seen["token_url"] == granting.url
+    assert set(seen["client_secret"]) == set(seen["refresh_token"]) == {"*"}
+    kept = await stored(include_secrets=True)
+    assert kept["refresh_token"] == "refresh-0"
+    assert (await SMTPConnection.aload("gmail")).oauth.model_dump() == (
+        SMTPConnection(host="h", username="u", oauth=granting.oauth()).oauth.model_dump()
+    )
+
+
+async def logs() -> str:
+    async with get_client() as client:
+        return "\n".join(line.message for line in await client.read_logs(limit=200))
+
+
+async def test_a_new_refresh_token_is_kept_in_the_block_for_the_next_run(
+    smtp: SmtpServer, granting: TokenServer, tmp_path: Path
+) -> None:
+    granting.rotates = True  # each is good for one exchange
+    for name, token in (("first", "refresh-1"), ("second", "refresh-2")):
+        state = await send(tmp_path, name)
+        assert state.is_completed(), state.message
+        assert (await stored(include_secrets=True))["refresh_token"] == token
+    assert len(smtp.received) == 40
+    assert granting.handed_out == 2
+    told = await logs()
+    assert not any(secret in told for secret in ("refresh-", "access-", granting.client_secret))
+
+
+async def test_a_token_that_somebody_put_into_the_block_meanwhile_stays(
+    smtp: SmtpServer, granting: TokenServer, tmp_path: Path
+) -> None:
+    granting.rotates = True
+    granting.may_answer.clear()
+    running = asyncio.ensure_future(send(tmp_path))
+    while not granting.asked:  # noqa: ASYNC110 in another thread
+        await asyncio.sleep(0.01)
+    block = await SMTPConnection.aload("gmail")
+    await block.keep_refresh_token(SecretStr("mine"))
+    granting.may_answer.set()
+    state = await running
+    assert state.is_completed(), state.message
+    assert (await stored(include_secrets=True))["refresh_token"] == "mine"
+
+
+async def test_a_revoked_refresh_token_fails_the_run_with_the_next_step(
+    smtp: SmtpServer, granting: TokenServer, tmp_path: Path
+) -> None:
+    granting.always = error("invalid_grant")
+    state = await send(tmp_path)
+    assert state.is_failed()
+    assert "python -m deployments.authorise gmail" in str(state.message)
+    assert not smtp.received

@@ -1,0 +1,115 @@
+"""The four flows that keep the list of suppressions: what they do, say, and hide."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
+from prefect.settings import PREFECT_API_URL
+
+from flows.add_suppressions import add_suppressions
+from flows.bounce_shares import tell_bounce_shares
+from flows.events import Milestone
+from flows.export_suppressions import export_suppressions
+from flows.import_suppressions import import_suppressions
+from flows.plan_campaign import plan_campaign
+from flows.remove_suppressions import remove_suppressions
+from mailsluice.outbox import Database
+from tests.flows.conftest import Servers
+from tests.flows.test_send_campaign import document, run, write_csv
+from tests.serving import until
+
+
+async def newest_page() -> str:
+    async with get_client() as client:
+        found = await client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["suppressions"])),
+            sort=ArtifactSort.CREATED_DESC,
+        )
+    return str(found[0].data)
+
+
+def listed(state: Path) -> dict[str, str]:
+    with sqlite3.connect(state) as connection:
+        return dict(connection.execute("SELECT email, reason FROM suppressions"))
+
+
+async def test_a_list_is_imported_changed_by_hand_and_exported(
+    tmp_path: Path, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "sendgrid.csv"
+    source.write_text("email,type\nann@example.com,bounce\nbob@example.com,spamreport\nnobody,x\n")
+
+    final = await import_suppressions({"path": str(source)}, return_state=True)
+    assert final.is_completed()
+    assert final.message == "3 rows: 2 new, 0 on the list already, 1 bad"
+    page = await newest_page()
+    assert "| bounced | 1 |" in page
+    assert "| 3 | no address that mail could be sent to |" in page
+
+    final = await add_suppressions(["carl@example.com"], return_state=True)
+    assert final.message == "1 added"
+    final = await remove_suppressions(["ann@example.com", "bob@example.com"], return_state=True)
+    assert final.message == "1 removed, 1 stay: unsubscribed or complained"
+    assert "even_unsubscribed" in await newest_page()
+    assert listed(state) == {"bob@example.com": "complained", "carl@example.com": "manual"}
+
+    path = tmp_path / "list.csv"
+    final = await export_suppressions(str(path), reasons=["complained"], return_state=True)
+    assert final.message == f"1 addresses in {path}"
+    assert "bob@example.com" in path.read_text()
+
+    assert "@example.com" not in caplog.text + page + await newest_page()
+
+
+async def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    source = {"path": str(tmp_path / "no.csv")}
+    for final in (
+        await import_suppressions(source, return_state=True),
+        await import_suppressions({}, return_state=True),
+        await import_suppressions({"query": "select 1", "database": "no"}, return_state=True),
+        await remove_suppressions(path=source["path"], return_state=True),
+        await remove_suppressions(return_state=True),
+        await add_suppressions(["nobody"], return_state=True),
+        await export_suppressions(str(tmp_path / "x.txt"), return_state=True),
+    ):
+        assert final.is_failed()
+        assert final.message
+        assert "Traceback" not in final.message
+
+
+async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
+    tmp_path: Path, servers: Servers, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    csv = write_csv(tmp_path / "r.csv", 58)
+    csv.write_text(csv.read_text() + "".join(f"550-at-rcpt.{i}@x.de,No\n" for i in range(4)))
+    final = await run(document(csv))
+    assert final.is_completed()
+    told = [line for line in caplog.messages if "hard bounces of 62" in line]
+    assert told == [
+        f"spring-sale: 4 hard bounces of 62 (6.45 %): more than {threshold} %"
+        for threshold in (2, 5)
+    ]
+    thresholds = await asyncio.to_thread(until, emitted, lambda found: len(found) == 2)
+    assert thresholds == {"2", "5"}
+    with Database() as database:
+        await tell_bounce_shares(database, [1], logging.getLogger("again"))
+    assert len([line for line in caplog.messages if "hard bounces of 62" in line]) == 2
+
+    planned = await plan_campaign(document(csv, name="summer"), return_state=True)
+    assert (await planned.aresult()).held_back == {"bounced": 4}
+
+
+def emitted() -> set[str]:
+    """The thresholds of the events that Prefect's server has."""
+    wanted = {"event": {"name": [str(Milestone.BOUNCES_HIGH)]}}
+    with httpx.Client(base_url=PREFECT_API_URL.value()) as client:
+        found = client.post("/events/filter", json={"filter": wanted}).raise_for_status().json()
+    return {one["resource"]["mailsluice.threshold"] for one in found["events"]}

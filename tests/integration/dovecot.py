@@ -1,0 +1,202 @@
+"""Debian's dovecot, as an instance of the tests' own: files, users and processes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imap_tools import MailBoxUnencrypted
+
+from deployments.server import free_port
+from mailsluice.mailbox.mailbox import Mailbox
+from mailsluice.smtp.connection import Security
+from tests.integration.smtp_fixtures import Certificates
+
+DOVECOT = Path("/usr/sbin/dovecot")
+USERNAME, PASSWORD = "bounces@example.com", 'a secret with "quotes" and \\'
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+
+_CONFIG = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{folder}/server.pem
+ssl_key = <{folder}/server.pem
+disable_plaintext_auth = no
+auth_mechanisms = plain
+auth_failure_delay = 0
+mail_location = maildir:{folder}/mail/%n
+first_valid_uid = 1
+default_vsz_limit = 1G
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail
+}}
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+  }}
+}}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """A running instance with one user."""
+
+    ports: dict[Security, int]
+    ca_file: str
+    log: Path
+
+    def mailbox(self, **fields: Any) -> Mailbox:
+        """The settings that reach it."""
+        security = fields.pop("security", Security.TLS)
+        defaults = {"ca_file": self.ca_file, "timeout_seconds": 10.0}
+        given = {"username": USERNAME, "password": PASSWORD, **defaults, **fields}
+        return Mailbox("127.0.0.1", port=self.ports[security], security=security, **given)
+
+    @contextmanager
+    def box(self, folder: str = "INBOX") -> Iterator[MailBoxUnencrypted]:
+        """A mail program's view."""
+        box = MailBoxUnencrypted("127.0.0.1", self.ports[Security.NONE])
+        with box.login(USERNAME, PASSWORD, initial_folder=folder):
+            yield box
+
+    def put(self, *mails: bytes) -> None:
+        """What somebody else's mail server does."""
+        with self.box() as box:
+            for mail in mails:
+                box.append(mail)
+
+    def count(self, folder: str = "INBOX", criteria: str = "ALL") -> int:
+        """How many mails there are."""
+        with self.box(folder) as box:
+            return len(box.uids(criteria))
+
+    def empty(self) -> None:
+        """All folders as at the beginning."""
+        with self.box() as box:
+            box.delete(box.uids())
+            for one in box.folder.list():
+                if one.name != "INBOX":
+                    box.folder.delete(one.name)
+
+
+def missing() -> str | None:
+    """Why it cannot run here, if it cannot."""
+    if not DOVECOT.exists():
+        return "there is no dovecot here: apt-get install dovecot-imapd"
+    if os.geteuid() != 0:
+        return "dovecot starts as root only"
+    return None
+
+
+@contextmanager
+def dovecot(certificates: Certificates) -> Iterator[Dovecot]:
+    """Runs one. Skips where it is missing, but not in CI."""
+    reason = missing()
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to test with dovecot: {reason}")
+    if reason:
+        pytest.skip(reason)
+    ports = {Security.NONE: free_port(), Security.TLS: free_port()}
+    ports[Security.STARTTLS] = ports[Security.NONE]
+    with tempfile.TemporaryDirectory(prefix="mailsluice-dovecot-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # most of it gives up root
+        config = _configure(folder, certificates, ports)
+        with _running(config):
+            _wait_for(ports[Security.NONE], folder / "log")
+            yield Dovecot(ports, certificates.ca_file, folder / "log")
+
+
+@contextmanager
+def _running(config: Path) -> Iterator[None]:
+    process = subprocess.Popen(
+        [str(DOVECOT), "-F", "-c", str(config)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _configure(folder: Path, certificates: Certificates, ports: dict[Security, int]) -> Path:
+    user = pwd.getpwnam("mail")
+    (folder / "mail").mkdir()
+    os.chown(folder / "mail", user.pw_uid, user.pw_gid)
+    certificates.authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(folder / "server.pem")
+    )
+    (folder / "users").write_text(f"{USERNAME}:{{PLAIN}}{PASSWORD}\n")
+    config = folder / "dovecot.conf"
+    config.write_text(
+        _CONFIG.format(
+            folder=folder,
+            uid=user.pw_uid,
+            gid=user.pw_gid,
+            port=ports[Security.NONE],
+            tls_port=ports[Security.TLS],
+        )
+    )
+    return config
+
+
+def _wait_for(port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 5) as link:
+                if link.recv(4) == b"* OK":
+                    return
+        except OSError:
+            pass
+        if time.monotonic() > deadline:
+            said = log.read_text() if log.exists() else "nothing"
+            raise RuntimeError(f"dovecot did not start; its log: {said}")
+        time.sleep(0.02)

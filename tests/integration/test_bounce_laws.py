@@ -1,0 +1,113 @@
+"""Laws of what reports do to the list of suppressions, against a model in plain Python."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.outbox import Bounces, Campaigns, Database, Suppressions
+from mailsluice.outbox.bounces import SOFT_IN_A_ROW
+from mailsluice.outbox.schema import recipients
+from mailsluice.status import RecipientStatus
+
+WEEKS = 9
+laws = settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+_people = itertools.count()
+
+
+@pytest.fixture
+def campaign_ids(database: Database) -> list[int]:
+    """One a week, in order."""
+    return [Campaigns(database).register(f"week {i}", {}).id for i in range(WEEKS)]
+
+
+def record_in_parts(database: Database, reports: Sequence[Bounce], cuts: Sequence[int]) -> None:
+    bounds = [0, *sorted(cut % (len(reports) + 1) for cut in cuts), len(reports)]
+    for start, end in itertools.pairwise(bounds):
+        Bounces(database).record(reports[start:end])
+
+
+def reason_of(database: Database, email: str) -> str | None:
+    found = Suppressions(database).find([email])
+    return found[0].reason if found else None
+
+
+def accept(database: Database, email: str, campaign_id: int, at: float) -> None:
+    with database.write() as transaction:
+        row = {"campaign_id": campaign_id, "email": email, "connection": "a", "variables": "{}"}
+        values = {**row, "status": RecipientStatus.SENT, "settled_at": at}
+        transaction.execute(sa.insert(recipients).values(values))
+
+
+Week = tuple[bool, int]
+"""Whether a server took the message over; how many soft reports came back about it."""
+
+
+def naive(weeks: Sequence[Week]) -> bool:
+    """Whether so many messages in a row came back, up to the last one."""
+    row = 0
+    for accepted, reports in weeks:
+        if reports:
+            row += 1
+        elif accepted:
+            row = 0
+    return row >= SOFT_IN_A_ROW
+
+
+@laws
+@given(
+    weeks=st.lists(st.tuples(st.booleans(), st.integers(0, 2)), min_size=5, max_size=WEEKS),
+    cuts=st.lists(st.integers(0, 20), max_size=4),
+    random=st.randoms(use_true_random=False),
+)
+def test_soft_bounces_in_a_row_suppress_as_the_model_says_in_whatever_order_they_come(
+    database: Database,
+    campaign_ids: list[int],
+    weeks: list[Week],
+    cuts: list[int],
+    random: object,
+) -> None:
+    email = f"user{next(_people)}@example.com"
+    reports = []
+    for week, (accepted, number) in enumerate(weeks):
+        if accepted:
+            accept(database, email, campaign_ids[week], at=week)
+        for copy in range(number):
+            key, at = f"{email} {week} {copy}", week + 0.1 * copy
+            report = Bounce(key, email, BounceKind.SOFT, "", "", "x", at, None, campaign_ids[week])
+            reports.append(report)
+    random.shuffle(reports)  # type: ignore[attr-defined]
+    record_in_parts(database, reports, cuts)
+    assert (reason_of(database, email) == "bounced") == naive(weeks)
+    again = Bounces(database).record(reports)
+    assert (again.new, again.suppressed) == (0, 0)
+
+
+@laws
+@given(
+    kinds=st.lists(st.sampled_from(BounceKind), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, 20), max_size=3),
+    random=st.randoms(use_true_random=False),
+)
+def test_the_reason_is_the_strongest_in_whatever_order_reports_come(
+    database: Database, kinds: list[BounceKind], cuts: list[int], random: object
+) -> None:
+    email = f"user{next(_people)}@example.com"
+    reports = [
+        Bounce(f"{email} {i}", email, kind, "", "", "x", float(i)) for i, kind in enumerate(kinds)
+    ]
+    random.shuffle(reports)  # type: ignore[attr-defined]
+    record_in_parts(database, [*reports, *reports], cuts)
+    reasons = {BounceKind.COMPLAINT: "complained", BounceKind.HARD: "bounced"}
+    expected = next((reason for kind, reason in reasons.items() if kind in kinds), None)
+    assert reason_of(database, email) == expected

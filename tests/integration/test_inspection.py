@@ -1,0 +1,422 @@
+"""Inspecting a connection: every trouble gets its name, and nothing is sent unasked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailsluice.inspection import Diagnosis, Inspection, Result, Step, TrialMail, inspect
+from mailsluice.smtp.connection import Connection, Security
+from tests.integration.real_servers import RealServer, postfix_server
+from tests.integration.smtp_fixtures import Certificates, connection_to, run, secured
+from tests.smtpd import DROP, HANG, Fault, Settings, SmtpServer, Stage
+
+USERS = {"jane": "s3cret"}
+LOGIN = {"username": "jane", "password": "s3cret"}
+MAIL = TrialMail(sender="News <news@sender.example>", recipient="mailbox@recipient.example")
+NO_MAIL = TrialMail()
+SOON = 0.2
+"""Seconds to wait for a server that stays silent."""
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("ca"))
+
+
+def inspected(connection: Connection, trial: TrialMail = NO_MAIL) -> Inspection:
+    async def work() -> Inspection:
+        return await inspect(connection, trial, datetime.now(UTC))
+
+    found: Inspection = run(work)
+    assert [one.step for one in found.findings if one.result is Result.FAILED] == (
+        [] if found.works else [failed_step(found)]
+    )
+    assert sorted(one.step for one in found.findings) == sorted(Step)
+    return found
+
+
+def failed_step(found: Inspection) -> Step:
+    (failed,) = (one for one in found.findings if one.result is Result.FAILED)
+    return failed.step
+
+
+def result(found: Inspection, step: Step) -> Result:
+    return next(one.result for one in found.findings if one.step is step)
+
+
+def note(found: Inspection, step: Step) -> str:
+    return next(one.note for one in found.findings if one.step is step)
+
+
+@pytest.mark.parametrize("security", Security)
+def test_a_connection_that_works_is_told_step_by_step(
+    security: Security, certificates: Certificates
+) -> None:
+    settings = secured({"users": USERS}, security, certificates)
+    with SmtpServer(settings) as server:
+        fields = {"security": security, "ca_file": certificates.ca_file, **LOGIN}
+        found = inspected(connection_to(server, **fields))
+        assert found.works, found.summary()
+        assert not server.received
+        assert server.sessions == 1
+        assert server.logins == {"ok": 1}
+    assert result(found, Step.LOGIN) is Result.OK
+    assert result(found, Step.MAIL) is Result.LEFT_OUT
+    assert "SIZE 10.5 MB" in note(found, Step.OFFER)
+    if security is Security.NONE:
+        assert result(found, Step.TLS) is Result.LEFT_OUT
+    else:
+        assert "certificate for 127.0.0.1, signed by trustme" in note(found, Step.TLS)
+        assert found.summary() == "test works: TLSv1.3, login as jane, no warnings"
+    assert "s3cret" not in found.markdown()
+
+
+def test_without_a_test_mail_not_even_a_sender_is_named() -> None:
+    with SmtpServer(faults={"*": Fault(Stage.MAIL, b"550 5.7.1 no")}) as server:
+        assert inspected(connection_to(server)).works
+
+
+def test_a_test_mail_is_sent_as_a_campaigns_mail_is() -> None:
+    with SmtpServer(Settings(keywords=("PIPELINING", "CHUNKING"))) as server:
+        found = inspected(connection_to(server), MAIL)
+        assert found.works, found.summary()
+        (mail,) = server.received
+    assert (mail.sender, mail.recipient) == ("news@sender.example", "mailbox@recipient.example")
+    assert mail.subject == "Test of connection test"
+    assert mail.message_id
+    assert "accepted with 250 2.0.0 Ok: queued" in note(found, Step.MAIL)
+    assert "@" not in found.markdown()
+
+
+def test_each_test_mail_has_a_message_id_of_its_own() -> None:
+    with SmtpServer() as server:
+        for _ in range(2):
+            assert inspected(connection_to(server), MAIL).works
+        first, second = server.received
+    assert first.message_id != second.message_id
+
+
+def _faults() -> Iterator[tuple[Stage, bytes, Step, Diagnosis]]:
+    busy, dropped = Diagnosis.TOO_MANY, Diagnosis.LINK_BROKE
+    greeting, tls, login = Step.GREETING, Step.TLS, Step.LOGIN
+    yield Stage.GREETING, b"421 4.7.0 Too many connections", greeting, busy
+    yield Stage.GREETING, b"421 4.3.2 shutting down", greeting, Diagnosis.NOT_NOW
+    yield Stage.GREETING, b"554 5.7.1 Blocked, see spamhaus", greeting, Diagnosis.BLOCKLISTED
+    yield Stage.GREETING, b"SSH-2.0-what", greeting, Diagnosis.NOT_SMTP
+    yield Stage.GREETING, DROP, greeting, dropped
+    yield Stage.GREETING, HANG, greeting, Diagnosis.TLS_EXPECTED  # it looks the same
+    yield Stage.EHLO, b"550 5.7.1 Helo command rejected", greeting, Diagnosis.EHLO_REFUSED
+    yield Stage.EHLO, DROP, greeting, dropped
+    yield Stage.STARTTLS, b"454 4.7.0 TLS not available", tls, Diagnosis.NO_TLS_FOR_NOW
+    yield Stage.STARTTLS, DROP, tls, dropped
+    yield Stage.STARTTLS, HANG, tls, Diagnosis.SILENT
+    yield Stage.AUTH, b"535 5.7.8 no", login, Diagnosis.LOGIN_REFUSED
+    yield Stage.AUTH, b"534 5.7.9 app password required", login, Diagnosis.PASSWORD_OF_ITS_OWN
+    yield Stage.AUTH, b"454 4.7.0 Too many login attempts", login, busy
+    yield Stage.AUTH, DROP, login, dropped
+    yield Stage.AUTH, HANG, login, Diagnosis.SILENT
+
+
+@pytest.mark.parametrize(("stage", "action", "step", "diagnosis"), list(_faults()))
+def test_what_goes_wrong_before_the_first_mail_has_a_name(
+    stage: Stage, action: bytes, step: Step, diagnosis: Diagnosis, certificates: Certificates
+) -> None:
+    fields: dict[str, Any] = {"users": USERS, "faults": {"*": Fault(stage, action)}}
+    with SmtpServer(secured(fields, Security.STARTTLS, certificates)) as server:
+        found = inspected(
+            connection_to(
+                server,
+                security=Security.STARTTLS,
+                ca_file=certificates.ca_file,
+                timeout_seconds=SOON if action == HANG else 5.0,
+                **LOGIN,
+            ),
+            MAIL,
+        )
+        assert (failed_step(found), found.diagnosis) == (step, diagnosis)
+        assert result(found, Step.MAIL) is Result.NOT_REACHED
+        assert not server.received
+    assert found.summary().endswith(f"Next step: {diagnosis.next_step}")
+
+
+def _mail_faults() -> Iterator[tuple[Stage, bytes, Diagnosis]]:
+    yield Stage.MAIL, b"550 5.7.1 sender not verified", Diagnosis.SENDER_NOT_ALLOWED
+    yield Stage.MAIL, b"451 4.7.1 rate limit exceeded", Diagnosis.TOO_MANY
+    yield Stage.MAIL, b"552 5.3.4 too big", Diagnosis.TOO_BIG
+    yield Stage.MAIL, b"530 5.7.0 Authentication required", Diagnosis.LOGIN_NEEDED
+    yield (
+        Stage.RCPT,
+        b"550 5.1.1 no such user mailbox@recipient.example",
+        (Diagnosis.RECIPIENT_REFUSED),
+    )
+    yield Stage.RCPT, b"554 5.7.1 Relay access denied", Diagnosis.RELAY_DENIED
+    yield Stage.RCPT, b"554 5.7.1 Client host blocked using a list", Diagnosis.BLOCKLISTED
+    yield Stage.RCPT, b"450 4.2.0 Greylisted", Diagnosis.PUT_OFF
+    yield Stage.DOT, b"550 5.7.26 no DMARC", Diagnosis.SENDER_NOT_ALLOWED
+    yield Stage.DOT, b"554 5.6.0 spam", Diagnosis.MESSAGE_REFUSED
+    yield Stage.DOT, b"552 5.3.4 too big", Diagnosis.TOO_BIG
+    yield Stage.DOT, DROP, Diagnosis.NOT_KNOWN
+    yield Stage.RCPT, b"421 4.7.0 too many messages", Diagnosis.TOO_MANY
+
+
+@pytest.mark.parametrize("keywords", [(), ("PIPELINING",), ("PIPELINING", "CHUNKING")])
+@pytest.mark.parametrize(("stage", "action", "diagnosis"), list(_mail_faults()))
+def test_a_test_mail_that_is_refused_says_why(
+    stage: Stage, action: bytes, diagnosis: Diagnosis, keywords: tuple[str, ...]
+) -> None:
+    local_part = "news" if stage is Stage.MAIL else "mailbox"
+    settings = Settings(keywords=keywords, faults={local_part: Fault(stage, action)})
+    with SmtpServer(settings) as server:
+        found = inspected(connection_to(server), MAIL)
+        assert not server.received
+    assert (failed_step(found), found.diagnosis) == (Step.MAIL, diagnosis)
+    assert "@" not in found.markdown() + found.summary()
+
+
+def test_a_mail_above_the_servers_size_is_not_sent() -> None:
+    with SmtpServer(Settings(keywords=("SIZE 100",))) as server:
+        found = inspected(connection_to(server), MAIL)
+        assert found.diagnosis is Diagnosis.TOO_BIG
+        assert not server.received
+
+
+def _expired(certificates: Certificates) -> ssl.SSLContext:
+    return _until(certificates, datetime.now(UTC) - timedelta(days=3))
+
+
+def _until(certificates: Certificates, end: datetime) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificates.authority.issue_cert("127.0.0.1", not_after=end).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+@pytest.mark.parametrize(
+    "diagnosis",
+    [Diagnosis.CERTIFICATE_EXPIRED, Diagnosis.WRONG_NAME, Diagnosis.UNKNOWN_CA],
+)
+def test_a_certificate_that_does_not_verify_says_why(
+    security: Security, diagnosis: Diagnosis, certificates: Certificates, tmp_path: Path
+) -> None:
+    contexts = {
+        Diagnosis.CERTIFICATE_EXPIRED: lambda: _expired(certificates),
+        Diagnosis.WRONG_NAME: lambda: certificates.context("mail.example"),
+        Diagnosis.UNKNOWN_CA: lambda: Certificates.make(tmp_path).context(),
+    }
+    settings = Settings(tls=contexts[diagnosis](), tls_from_start=security is Security.TLS)
+    with SmtpServer(settings) as server:
+        found = inspected(
+            connection_to(server, security=security, ca_file=certificates.ca_file), MAIL
+        )
+        assert (failed_step(found), found.diagnosis) == (Step.TLS, diagnosis)
+        assert not server.received
+    name = "mail.example" if diagnosis is Diagnosis.WRONG_NAME else "127.0.0.1"
+    assert f"the server shows a certificate for {name}, signed by trustme" in found.summary()
+
+
+def test_the_systems_cas_do_not_know_a_ca_of_ones_own(certificates: Certificates) -> None:
+    with SmtpServer(secured({}, Security.TLS, certificates)) as server:
+        found = inspected(connection_to(server, security=Security.TLS))
+        assert found.diagnosis is Diagnosis.UNKNOWN_CA
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(certificates: Certificates) -> None:
+    context = _until(certificates, datetime.now(UTC) + timedelta(days=20, hours=1))
+    with SmtpServer(Settings(tls=context, tls_from_start=True)) as server:
+        connection = connection_to(server, security=Security.TLS, ca_file=certificates.ca_file)
+        found = inspected(connection)
+    assert found.works
+    assert result(found, Step.TLS) is Result.WARNING
+    (warning,) = found.warnings
+    assert "the certificate ends in 20 days" in warning
+    assert found.summary() == "test works: TLSv1.3, 1 warning"
+
+
+def test_no_starttls_is_told() -> None:
+    with SmtpServer() as server:
+        found = inspected(connection_to(server, security=Security.STARTTLS))
+        assert (failed_step(found), found.diagnosis) == (Step.TLS, Diagnosis.NO_STARTTLS)
+
+
+def test_tls_to_a_plain_port_is_told() -> None:
+    with SmtpServer() as server:
+        found = inspected(connection_to(server, security=Security.TLS))
+        assert (failed_step(found), found.diagnosis) == (Step.TLS, Diagnosis.NO_TLS)
+
+
+def test_a_refusal_in_the_greeting_over_tls_is_the_greetings(certificates: Certificates) -> None:
+    faults = {"*": Fault(Stage.GREETING, b"421 4.7.0 Too many connections")}
+    with SmtpServer(secured({"faults": faults}, Security.TLS, certificates)) as server:
+        connection = connection_to(server, security=Security.TLS, ca_file=certificates.ca_file)
+        found = inspected(connection)
+        assert (failed_step(found), found.diagnosis) == (Step.GREETING, Diagnosis.TOO_MANY)
+
+
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.NONE])
+def test_plain_to_a_tls_port_is_told(security: Security, certificates: Certificates) -> None:
+    with SmtpServer(secured({}, Security.TLS, certificates)) as server:
+        found = inspected(connection_to(server, security=security, timeout_seconds=SOON))
+        assert (failed_step(found), found.diagnosis) == (Step.GREETING, Diagnosis.TLS_EXPECTED)
+
+
+def test_a_password_does_not_cross_a_plain_link() -> None:
+    with SmtpServer(Settings(users=USERS, auth_methods=("PLAIN", "LOGIN"))) as server:
+        found = inspected(connection_to(server, **LOGIN))
+        assert (failed_step(found), found.diagnosis) == (Step.LOGIN, Diagnosis.PLAIN_PASSWORD)
+        assert not server.logins
+
+
+def test_a_server_without_login_is_told(certificates: Certificates) -> None:
+    with SmtpServer(secured({}, Security.TLS, certificates)) as server:
+        fields = {"security": Security.TLS, "ca_file": certificates.ca_file, **LOGIN}
+        found = inspected(connection_to(server, **fields))
+        assert found.diagnosis is Diagnosis.NO_LOGIN_OFFERED
+
+
+def test_a_server_with_none_of_our_login_methods_is_told(certificates: Certificates) -> None:
+    fields = {"users": USERS, "auth_methods": ("GSSAPI",)}
+    with SmtpServer(secured(fields, Security.TLS, certificates)) as server:
+        fields = {"security": Security.TLS, "ca_file": certificates.ca_file, **LOGIN}
+        found = inspected(connection_to(server, **fields))
+        assert found.diagnosis is Diagnosis.METHOD_UNKNOWN
+
+
+def test_a_login_that_the_block_has_not_is_a_warning() -> None:
+    with SmtpServer(Settings(users=USERS)) as server:
+        found = inspected(connection_to(server))
+        assert found.works
+        assert result(found, Step.LOGIN) is Result.WARNING
+
+
+def test_a_ca_file_that_is_not_there_is_told() -> None:
+    with SmtpServer() as server:
+        found = inspected(connection_to(server, ca_file="/nowhere/ca.pem"))
+        assert (failed_step(found), found.diagnosis) == (Step.TLS, Diagnosis.CA_FILE)
+        assert not server.sessions
+
+
+def test_a_local_hostname_that_is_none_is_told() -> None:
+    with SmtpServer() as server:
+        found = inspected(connection_to(server, local_hostname="two words"))
+        assert found.diagnosis is Diagnosis.EHLO_REFUSED
+
+
+def test_a_port_where_nobody_listens_is_told() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    found = inspected(Connection("test", "127.0.0.1", port, Security.NONE))
+    assert (failed_step(found), found.diagnosis) == (Step.LINK, Diagnosis.REFUSED)
+    assert result(found, Step.NAME) is Result.OK
+
+
+def test_a_server_that_does_not_take_the_link_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", never)
+    connection = Connection("test", "127.0.0.1", 25, Security.NONE, timeout_seconds=SOON)
+    found = inspected(connection)
+    assert (failed_step(found), found.diagnosis) == (Step.LINK, Diagnosis.NOT_REACHED)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "diagnosis"),
+    [
+        (socket.EAI_NONAME, "Name or service not known", Diagnosis.HOST_NOT_FOUND),
+        (socket.EAI_AGAIN, "Temporary failure in name resolution", Diagnosis.NO_NAME_SERVER),
+    ],
+)
+def test_a_host_that_is_not_found_is_told(
+    number: int, words: str, diagnosis: Diagnosis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, words)
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    found = inspected(Connection("test", "smtp.invalid", 25, local_hostname="c.example"))
+    assert (failed_step(found), found.diagnosis) == (Step.NAME, diagnosis)
+
+
+def test_a_host_that_no_name_can_be_is_told() -> None:
+    found = inspected(Connection("test", f"{'x' * 64}.example", 25, local_hostname="c.example"))
+    assert (failed_step(found), found.diagnosis) == (Step.NAME, Diagnosis.HOST_NOT_FOUND)
+
+
+def test_the_second_address_is_tried_where_the_first_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with SmtpServer() as server:
+        both = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", server.port)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        fields = {"security": Security.NONE, "local_hostname": "c.example"}
+        found = inspected(Connection("test", "smtp.example", server.port, **fields))  # type: ignore[arg-type]
+    assert found.works
+    assert note(found, Step.NAME) == "127.0.0.2, 127.0.0.1"
+    assert note(found, Step.LINK).startswith("connected to 127.0.0.1")
+    assert "whoever is on the way reads all mail" in found.warnings[0]
+
+
+async def test_a_server_that_leaves_after_its_greeting_is_told() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        await reader.readline()
+        writer.write(b"250 mail.example\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        fields = {"security": Security.NONE, "local_hostname": "c.example"}
+        connection = Connection("test", "127.0.0.1", port, **fields)  # type: ignore[arg-type]
+        found = await inspect(connection, MAIL, datetime.now(UTC))
+    assert found.diagnosis is Diagnosis.LINK_BROKE
+    assert sorted(one.step for one in found.findings) == sorted(Step)
+
+
+@pytest.fixture(scope="module", name="postfix")
+def _postfix(certificates: Certificates) -> Iterator[RealServer]:
+    with postfix_server(certificates) as server:
+        yield server
+
+
+def test_a_real_postfix_with_a_test_mail(postfix: RealServer, certificates: Certificates) -> None:
+    connection = Connection(
+        "postfix",
+        "127.0.0.1",
+        postfix.ports["chunked"],
+        ca_file=certificates.ca_file,
+        local_hostname="client.example",
+    )
+    mail = TrialMail(sender="News <news@example.com>", recipient="mailbox@example.com")
+    found = inspected(connection, mail)
+    assert found.works, found.summary()
+    assert "certificate for 127.0.0.1" in note(found, Step.TLS)
+    assert "PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE 0.2 MB" in note(found, Step.OFFER)
+    assert "queued as" in note(found, Step.MAIL)
+
+
+def test_a_recipient_that_a_real_postfix_refuses(
+    postfix: RealServer, certificates: Certificates
+) -> None:
+    connection = Connection(
+        "postfix",
+        "127.0.0.1",
+        postfix.ports["pipelined"],
+        ca_file=certificates.ca_file,
+        local_hostname="client.example",
+    )
+    mail = TrialMail(sender="News <news@example.com>", recipient="550-at-rcpt@example.com")
+    found = inspected(connection, mail)
+    assert found.diagnosis is Diagnosis.RECIPIENT_REFUSED
+    assert "@" not in found.summary()

@@ -1,0 +1,465 @@
+"""The mailbox read by IMAP, from a real dovecot, into a real state database."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.errors import MailboxError
+from mailsluice.mailbox import collecting
+from mailsluice.mailbox.collecting import collect
+from mailsluice.mailbox.inbox import Inbox
+from mailsluice.outbox import Database
+from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
+from mailsluice.returned.collected import Collected, Fate
+from mailsluice.smtp.connection import Security
+from tests import returned_mail as mails
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.dovecot import Dovecot, dovecot
+from tests.integration.postfix import missing, postfix
+from tests.integration.smtp_fixtures import Certificates
+from tests.returned_mail import FORMATS, Sent
+from tests.smtpd import Fault, SmtpServer, Stage
+
+RETURN_PATH = "bounces@example.com"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def running(certificates: Certificates) -> Iterator[Dovecot]:
+    with dovecot(certificates) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: Dovecot) -> Iterator[Dovecot]:
+    """With an empty mailbox."""
+    yield running
+    running.empty()
+
+
+@pytest.fixture
+def launch(database: Database, tmp_path: Path) -> Iterator[Callable[..., dict[str, Sent]]]:
+    """Sends a campaign to so many people; gives what each got."""
+    with SmtpServer() as smtp:
+
+        def sent(number: int = 10, name: str = "spring-sale", **message: Any) -> dict[str, Sent]:
+            smtp.received.clear()
+            document = campaign(
+                tmp_path,
+                people(number, "Example.ORG"),
+                name=name,
+                message={
+                    "sender": "News <news@example.com>",
+                    "subject": "Hi",
+                    "text": "Hello",
+                    "return_path": RETURN_PATH,
+                    **message,
+                },
+            )
+            sender = Sender(database, tmp_path)
+            asyncio.run(sender.send(document, [connection("red", smtp)]))
+            return {one.recipient: _as_sent(one) for one in smtp.received}
+
+        yield sent
+
+
+def _as_sent(one: Any) -> Sent:
+    head = one.content.partition(b"\r\n\r\n")[0].decode()
+    (message_id,) = (line[12:] for line in head.splitlines() if line.startswith("Message-ID: "))
+    return Sent(one.sender, one.recipient, message_id)
+
+
+class State:
+    """What the state database says about returned mail."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _all(self, query: sa.Select[Any]) -> list[Any]:
+        with self._database.read() as reader:
+            return list(reader.execute(query))
+
+    def kinds(self) -> dict[str, str]:
+        return dict(self._all(sa.select(bounces.c.email, bounces.c.kind)))  # type: ignore[arg-type]
+
+    def suppressed(self) -> set[str]:
+        return {row.email for row in self._all(sa.select(suppressions.c.email))}
+
+    def rows(self) -> list[Any]:
+        return self._all(sa.select(bounces))
+
+
+@pytest.fixture
+def state(database: Database) -> State:
+    return State(database)
+
+
+def run(server: Dovecot, database: Database, limit: int = 10_000) -> Collected:
+    return collect(server.mailbox(), database, limit=limit, source="mailbox bounces")
+
+
+def test_each_recipient_has_a_return_path_of_its_own(
+    launch: Callable[..., dict[str, Sent]],
+) -> None:
+    sent = launch(10)
+    assert len({one.return_path for one in sent.values()}) == 10
+    assert all(one.return_path.startswith("bounces+") for one in sent.values())
+    assert launch(2, "plain", return_path=None)["user0@example.org"].return_path == (
+        "news@example.com"
+    )
+
+
+def test_what_came_back_is_recorded_and_put_away(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = list(launch(10).values())
+    server.put(
+        *(write(one) for write, one in zip(FORMATS.values(), sent, strict=False)),
+        mails.complaint(sent[6]),
+        mails.delayed(sent[7]),
+        mails.out_of_office(sent[8]),
+        mails.spam(sent[9]),
+    )
+    before = time.time()
+    found = run(server, database)
+    assert found.fates == {
+        Fate.HARD: 5,
+        Fate.SOFT: 1,
+        Fate.COMPLAINT: 1,
+        Fate.PASSING: 1,
+        Fate.AUTO_REPLY: 1,
+        Fate.UNKNOWN: 1,
+    }
+    soft = list(FORMATS).index("gmail")
+    expected = {one.recipient: "hard" for one in sent[:6]} | {sent[6].recipient: "complaint"}
+    assert state.kinds() == expected | {sent[soft].recipient: "soft"}
+    assert state.suppressed() == set(expected) - {sent[soft].recipient}
+    assert found.suppressed == 6
+    row = next(one for one in state.rows() if one.email == sent[0].recipient)
+    assert (row.status, row.connection, row.source) == ("5.1.1", "red", "mailbox bounces")
+    assert row.detail == "550 5.1.1 no such mailbox here"
+    assert abs(row.at - before) < 60
+    assert (server.count("INBOX"), server.count("INBOX", "FLAGGED")) == (1, 1)
+    assert server.count("Processed") == 9
+    assert "@" not in found.markdown() + found.summary()
+
+
+def test_a_second_run_changes_nothing(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = launch(3)
+    server.put(*(mails.report(one) for one in sent.values()), mails.spam(Sent()))
+    run(server, database)
+    before = state.rows()
+    assert run(server, database).summary() == "nothing new in the mailbox"
+    assert state.rows() == before
+
+
+def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice(
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = launch(5)
+    server.put(*(mails.report(one) for one in sent.values()))
+
+    def dies(*_: object) -> None:
+        raise MailboxError("the link broke")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inbox, "move_processed", dies)
+        first = run(server, database)
+    assert (first.trouble, first.suppressed) == ("the link broke", 5)
+    assert server.count() == 5
+    second = run(server, database)
+    assert (second.known_before, second.suppressed) == (5, 0)
+    assert len(state.rows()) == 5
+    assert (server.count(), server.count("Processed")) == (0, 5)
+
+
+@pytest.mark.parametrize("write", [*FORMATS.values(), mails.complaint])
+def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
+    write: Callable[[Sent], bytes],
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+) -> None:
+    launch(4, "first", return_path=None)
+    sent = launch(4, "second", return_path=None)
+    server.put(write(sent["user2@example.org"]))
+    assert run(server, database).fates.total() == 1
+    assert list(state.kinds()) == ["user2@example.org"]
+    (row,) = state.rows()
+    with database.read() as reader:
+        name = sa.select(campaigns.c.name).where(campaigns.c.id == row.campaign_id)
+        assert reader.execute(name).scalar_one() == "second"
+        email = sa.select(recipients.c.email).where(recipients.c.id == row.recipient_id)
+        assert reader.execute(email).scalar_one() == "user2@example.org"
+
+
+def test_a_report_about_the_address_that_the_mail_was_passed_on_to_counts_for_ours(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = launch(2)["user1@example.org"]
+    server.put(mails.report(sent, final_recipient="someone@elsewhere.example"))
+    run(server, database)
+    assert state.suppressed() == {"user1@example.org"}
+
+
+def test_who_is_merely_named_is_not_suppressed(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = launch(3)
+    mine, victim = sent["user0@example.org"], sent["user1@example.org"]
+    forged = victim.return_path[: -len("000@example.com")] + "000@example.com"
+    number = victim.return_path.partition("+")[2].partition("=")[0]
+    token = mine.return_path.partition("=")[2]
+    made_up = "<00000000000000000000000000000000@example.com>"
+    plain = {"recipient": victim.recipient, "message_id": made_up}
+    server.put(
+        mails.report(Sent(RETURN_PATH, **plain)),
+        mails.report(Sent(forged, **plain), number=2),
+        # the token of another recipient
+        mails.report(Sent(f"bounces+{number}={token}", **plain), number=3),
+        # the Message-ID of another recipient's mail
+        mails.report(Sent(RETURN_PATH, victim.recipient, "<" + "a" * 32 + "@example.com>")),
+        # a recipient that there never was
+        mails.report(Sent(f"bounces+9223372036854775808=00{token[2:]}", **plain), number=4),
+    )
+    found = run(server, database)
+    assert found.fates == {Fate.NOT_OURS: 5}
+    assert state.rows() == []
+    assert state.suppressed() == set()
+    assert server.count("INBOX", "FLAGGED") == 5
+
+
+def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = launch(2)
+    mine, victim = sent.values()
+    server.put(mails.report(Sent(mine.return_path, victim.recipient)))
+    run(server, database)
+    assert state.suppressed() == {mine.recipient}
+
+
+def test_one_bad_mail_does_not_stop_the_others(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = list(launch(4).values())
+    nested = b"".join(
+        b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (one, one)
+        for one in range(2_000)
+    )
+    huge = mails.report(sent[1]) + b"x" * 76 + b"\r\n" * 1_000_000
+    flood = b"".join(b"+%d=00112233aabb@example.com\r\n" % number for number in range(4_000))
+    odd = mails.report(sent[3]).replace(b"no such mailbox", b"no \x01 such \xff mailbox")
+    server.put(mails.report(sent[0]), nested, huge, b"\r\n", flood, odd, mails.report(sent[2]))
+    found = run(server, database)
+    assert found.fates == {Fate.HARD: 4, Fate.UNKNOWN: 3}
+    assert len(state.suppressed()) == 4
+
+
+def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    sent = launch(20)
+    server.put(*(mails.report(one) for one in sent.values()))
+    first = run(server, database, limit=10)
+    assert (first.fates.total(), first.waiting) == (10, 10)
+    assert first.summary().endswith("10 left for the next run")
+    assert run(server, database, limit=10).waiting == 0
+    assert state.suppressed() == set(sent)
+
+
+def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    sent = launch(10)
+    server.put(*(mails.report(one) for one in sent.values()))
+    fetch = Inbox.fetch
+
+    def fetch_once(self: Inbox, uids: list[str]) -> Any:
+        found = fetch(self, uids)
+        self._box.client.sock.shutdown(socket.SHUT_RDWR)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inbox, "fetch", fetch_once)
+        first = run(server, database)
+    assert str(first.trouble).endswith("The next run goes on")
+    assert (first.fates.total(), first.waiting, first.suppressed) == (4, 10, 4)
+    second = run(server, database)
+    assert (second.fates.total(), second.known_before, second.suppressed) == (10, 4, 6)
+    assert state.suppressed() == set(sent)
+
+
+def test_a_run_that_is_told_to_stop_ends_after_its_batch(
+    server: Dovecot,
+    database: Database,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 4)
+    server.put(*(mails.report(one) for one in launch(10).values()))
+    answers = iter([True, False])
+    found = collect(
+        server.mailbox(), database, limit=10, source="test", goes_on=lambda: next(answers)
+    )
+    assert (found.fates.total(), found.waiting, server.count("Processed")) == (4, 6, 4)
+
+
+def test_a_campaign_that_is_older_than_return_paths_goes_on(
+    database: Database, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    launch(3, return_path=None)
+    with database.write() as writer:
+        content = orjson.loads(writer.execute(sa.select(campaigns.c.content)).scalar_one())
+        del content["message"]["return_path"]
+        old = orjson.dumps(content).decode()
+        writer.execute(sa.update(campaigns).values(content=old, return_key=None))
+        waiting = sa.update(recipients).where(recipients.c.email == "user1@example.org")
+        writer.execute(waiting.values(status="pending"))
+        writer.execute(sa.update(campaigns).values(status="ready"))
+    assert list(launch(3, return_path=None)) == ["user1@example.org"]
+
+
+def test_what_a_person_takes_out_meanwhile_is_no_trouble(
+    server: Dovecot,
+    database: Database,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 1)
+    server.put(*(mails.report(one) for one in launch(3).values()))
+    fetch = Inbox.fetch
+
+    def fetch_late(self: Inbox, uids: list[str]) -> Any:
+        if server.count() == 3:
+            with server.box() as box:
+                box.delete(uids)
+        return fetch(self, uids)
+
+    monkeypatch.setattr(Inbox, "fetch", fetch_late)
+    found = run(server, database)
+    assert (found.fates[Fate.HARD], found.trouble) == (2, None)
+
+
+def test_suppressed_is_not_sent_to_again(
+    server: Dovecot, database: Database, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    sent = launch(4)
+    server.put(mails.report(sent["user3@example.org"]))
+    run(server, database)
+    assert set(launch(4, "next")) == set(sent) - {"user3@example.org"}
+
+
+@pytest.mark.parametrize("security", list(Security))
+def test_it_is_read_over_any_security(security: Security, server: Dovecot) -> None:
+    server.put(mails.spam(Sent()))
+    with Inbox(server.mailbox(security=security)) as inbox:
+        (one,) = inbox.fetch(inbox.waiting())
+        assert one.content == mails.spam(Sent())
+        assert inbox.waiting()  # it stays unread
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"password": "wrong"}, "the login was refused .*: check user name and password"),
+        ({"username": "nobody@example.com", "password": "pässword"}, "the login was refused"),
+        ({"folder": "Nowhere"}, "'Nowhere' cannot be opened .* there is: .*INBOX"),
+        ({"processed_folder": "a//b"}, "'a//b' cannot be made .* Make it there"),
+        ({"ca_file": None}, "certificate does not verify: .* set ca_file"),
+        ({"ca_file": "/nowhere"}, "ca_file '/nowhere' holds no certificate"),
+    ],
+)
+def test_what_is_wrong_with_a_mailbox_is_told_with_the_next_step(
+    fields: dict[str, Any], says: str, server: Dovecot
+) -> None:
+    with pytest.raises(MailboxError, match=says) as raised:
+        Inbox(server.mailbox(**fields))
+    assert "@" not in str(raised.value)
+
+
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_the_whole_circle_with_a_postfix_that_cannot_deliver(
+    server: Dovecot,
+    database: Database,
+    state: State,
+    certificates: Certificates,
+    tmp_path: Path,
+) -> None:
+    good = people(6, "example.org")
+    replies = {
+        "gone": b"550 5.1.1 no such mailbox",
+        "moved": b"550 the user is unknown here",
+        "full": b"552 5.2.2 the mailbox is full",
+        "fenced": b"554 5.7.1 blocked by policy",
+    }
+    document = campaign(
+        tmp_path,
+        [*good, *(f"{one}@example.org" for one in replies)],
+        message={
+            "sender": "news@example.com",
+            "subject": "Hi",
+            "text": "Hello",
+            "return_path": RETURN_PATH,
+        },
+    )
+    faults = {one: Fault(Stage.RCPT, reply) for one, reply in replies.items()}
+    with (
+        SmtpServer(faults=faults) as far,
+        postfix(certificates, 100_000, ["dsn"], far.port) as near,
+    ):
+        relay = replace(connection("red", far), port=near.ports["dsn"])
+        sender = Sender(database, tmp_path)
+        asyncio.run(sender.send(document, [relay]))
+        assert sender.ledger.states() == {"sent": 10}  # the relay has taken all
+        deadline = time.monotonic() + 60
+        while len(near.mail()) < len(replies) or not near.is_idle():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert far.recipients == Counter(good)
+        server.put(*near.mail())
+    found = run(server, database)
+    assert found.fates == {Fate.HARD: 2, Fate.SOFT: 1, Fate.NOT_THE_ADDRESS: 1}
+    assert state.suppressed() == {"gone@example.org", "moved@example.org"}
+    assert state.kinds() == {
+        "gone@example.org": "hard",
+        "moved@example.org": "hard",
+        "full@example.org": "soft",
+    }
+    assert {row.connection for row in state.rows()} == {"red"}
+    before = state.rows()
+    assert run(server, database).fates.total() == 0
+    assert state.rows() == before
+    assert sender.ledger.states() == {"sent": 10}

@@ -1,0 +1,228 @@
+"""What a report counts, on every database, against counting by hand."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.errors import OutboxError
+from mailsluice.outbox import Campaigns, Database, RouteRecord
+from mailsluice.outbox.reports import stored_report
+from mailsluice.outbox.schema import attempts, bounces, recipients
+from mailsluice.outbox.statistics import TOP_DOMAINS, statistics
+from mailsluice.report import ReplyCount, page
+from mailsluice.status import RecipientStatus as Status
+
+NOON = 1_764_000_000.0
+_STORED = ("status", "code", "reply", "settled_at")
+
+
+def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") -> int:
+    """A launched campaign over red and green whose recipients are as told; gives its id.
+
+    A row has at least an email; `deferrals` are replies that came before.
+    """
+    campaigns = Campaigns(database)
+    found = campaigns.register(name, {"message": name}).id
+    frame = pd.DataFrame(
+        {
+            "email": [row["email"] for row in rows],
+            "connection": [row.get("connection", "red") for row in rows],
+            "variables": "{}",
+        }
+    )
+    campaigns.store_audience(found, [frame], [])
+    assigned = frame["connection"].value_counts()
+    campaigns.resolved(
+        found,
+        read_rows=len(rows),
+        accepted=len(rows),
+        rejected={},
+        assigned=[RouteRecord(one, None, int(assigned.get(one, 0))) for one in ("red", "green")],
+        digest="d",
+    )
+    with database.write() as transaction:
+        for row in rows:
+            mine = recipients.c.campaign_id == found, recipients.c.email == row["email"]
+            told = {key: row[key] for key in _STORED if key in row}
+            if told:
+                transaction.execute(sa.update(recipients).where(*mine).values(told))
+            number = transaction.execute(sa.select(recipients.c.id).where(*mine)).scalar_one()
+            for reply in row.get("deferrals", ()):
+                transaction.execute(
+                    sa.insert(attempts).values(
+                        recipient_id=number,
+                        at=NOON,
+                        connection=row.get("connection", "red"),
+                        phase="rcpt",
+                        verdict="deferred",
+                        code=450,
+                        reply=reply,
+                    )
+                )
+    return found
+
+
+def random_rows(seed: int, number: int = 400) -> list[dict[str, Any]]:
+    """Recipients in thirty domains of unequal size, in all states, sent over some hours."""
+    chance = random.Random(seed)
+    rows: list[dict[str, Any]] = []
+    for i in range(number):
+        status = chance.choice(list(Status))
+        domain = int(chance.paretovariate(0.7)) % 30
+        row: dict[str, Any] = {
+            "email": f"user{i}@d{domain}.example.com",
+            "connection": chance.choice(["red", "green"]),
+            "status": status,
+        }
+        if status in (Status.SENT, Status.FAILED, Status.UNCERTAIN):
+            row["settled_at"] = NOON + chance.uniform(0, chance.choice([100, 30_000]))
+            row["reply"] = f"{chance.randrange(3)} for {row['email']}"
+        row["deferrals"] = ["wait"] * chance.choice([0, 0, 0, 1, 2])
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_outcomes_by_domain_are_those_of_pandas(database: Database, seed: int) -> None:
+    rows = random_rows(seed)
+    store(database, random_rows(seed + 100), "another")
+    frame = pd.DataFrame(rows)
+    frame["domain"] = frame["email"].str.partition("@")[2]
+    sizes = frame["domain"].value_counts()
+    largest = sorted(sizes.index, key=lambda one: (-sizes[one], one))[:TOP_DOMAINS]
+    frame["domain"] = frame["domain"].where(frame["domain"].isin(largest), "others")
+    expected = frame.groupby(["domain", "connection", "status"]).size().to_dict()
+    found = statistics(database, store(database, rows)).domains
+    assert {
+        (one.domain or "others", one.connection, one.status): one.recipients for one in found
+    } == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_pace_counts_each_message_in_its_bucket(database: Database, seed: int) -> None:
+    rows = random_rows(seed)
+    pace = statistics(database, store(database, rows)).pace
+    assert pace is not None
+    sent = [row for row in rows if row["status"] == Status.SENT]
+    first = min(row["settled_at"] for row in sent)
+    assert 0 <= first - pace.start < pace.bucket_seconds
+    expected = Counter(
+        (row["connection"], int((row["settled_at"] - pace.start) // pace.bucket_seconds))
+        for row in sent
+    )
+    found = {
+        (name, number): messages
+        for name, counts in pace.sent.items()
+        for number, messages in counts.items()
+    }
+    assert found == expected
+    assert pace.buckets <= 201
+
+
+def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) -> None:
+    refused = {"status": Status.FAILED, "code": 550}
+    rows = [
+        {"email": "a@x.example", "reply": "no a@x.example here", **refused},
+        {"email": "b@x.example", "reply": "no b@x.example here", **refused},
+        {"email": "c@x.example", "reply": "the link broke", "status": Status.UNCERTAIN},
+        {"email": "d@x.example", "reply": "queued", "status": Status.SENT, "deferrals": ["w", "w"]},
+        {"email": "e@x.example", "deferrals": ["w"], "connection": "green"},
+    ]
+    store(database, [{"email": "f@x.example", "reply": "elsewhere", **refused}], "another")
+    counted = statistics(database, store(database, rows))
+    assert {(one.text, one) for one in counted.replies} == {
+        ("no a@b here", ReplyCount("red", 550, "no a@b here", 2, 0)),
+        ("the link broke", ReplyCount("red", None, "the link broke", 1, 0)),
+        ("w", ReplyCount("red", 450, "w", 0, 2)),
+        ("w", ReplyCount("green", 450, "w", 0, 1)),
+    }
+    assert counted.other_replies == 0
+
+
+def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -> None:
+    rows = [
+        {"email": f"u{i}@x.example", "status": Status.FAILED, "reply": f"{'no ' * 40}{i}"}
+        for i in range(3)
+    ]
+    (found,) = statistics(database, store(database, rows)).replies
+    assert found.failed == 3
+    assert found.text == "no " * 40 + "0"
+
+
+def test_rare_replies_are_counted_though_not_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsluice.outbox.statistics.MOST_REPLIES", 2)
+    texts = ["often"] * 3 + ["now and then"] * 2 + ["once", "once more"]
+    rows = [
+        {"email": f"u{i}@x.example", "status": Status.FAILED, "reply": text}
+        for i, text in enumerate(texts)
+    ]
+    counted = statistics(database, store(database, rows))
+    assert {one.text: one.failed for one in counted.replies} == {"often": 3, "now and then": 2}
+    assert counted.other_replies == 2
+
+
+def test_bounces_are_those_of_the_campaign(database: Database) -> None:
+    found = store(database, [{"email": "a@x.example", "status": Status.SENT}])
+    other = store(database, [{"email": "b@x.example"}], "another")
+    kinds = [
+        (found, "red", "hard"),
+        (found, "red", "hard"),
+        (found, "green", "complaint"),
+        (found, None, "soft"),
+        (other, "red", "soft"),
+        (None, "red", "hard"),
+    ]
+    with database.write() as transaction:
+        for i, (campaign_id, connection, kind) in enumerate(kinds):
+            transaction.execute(
+                sa.insert(bounces).values(
+                    key=str(i),
+                    email="a@x.example",
+                    kind=kind,
+                    status="5.1.1",
+                    detail="no a@x.example",
+                    source="mailbox",
+                    at=NOON,
+                    connection=connection,
+                    campaign_id=campaign_id,
+                )
+            )
+    assert statistics(database, found).bounces == {
+        "red": {"hard": 2},
+        "green": {"complaint": 1},
+        "": {"soft": 1},
+    }
+
+
+def test_a_campaign_that_has_sent_nothing_has_no_pace(database: Database) -> None:
+    counted = statistics(database, store(database, [{"email": "a@x.example"}]))
+    assert counted.pace is None
+    assert counted.replies == []
+    assert counted.bounces == {}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_whole_page_adds_up_and_names_nobody(database: Database, seed: int) -> None:
+    rows = random_rows(seed)
+    found = store(database, rows)
+    report = stored_report(database, "spring")
+    for status in Status:
+        assert report.of(status) == sum(row["status"] == status for row in rows)
+    text = page(report)
+    assert f"{report.of(Status.SENT):,} of 400 sent" in text
+    counted = statistics(database, found)
+    assert sum(one.recipients for one in counted.domains) == 400
+    assert "@" not in text
+
+
+def test_an_unknown_campaign_is_named(database: Database) -> None:
+    with pytest.raises(OutboxError, match="there is no campaign 'autumn'"):
+        stored_report(database, "autumn")

@@ -1,0 +1,186 @@
+"""The list of suppressions: what outweighs what, imports, exports, additions, removals."""
+
+from __future__ import annotations
+
+import csv
+from itertools import permutations
+from pathlib import Path
+from typing import NoReturn
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.audience.address import normalise
+from mailsluice.audience.chunk import as_array
+from mailsluice.audience.keys import address_keys
+from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.campaign import RecipientSource
+from mailsluice.errors import AudienceError
+from mailsluice.outbox import Bounces, Database, Suppressions
+from mailsluice.suppression import Reason
+from mailsluice.suppression.by_hand import SuppressionError, add, remove
+from mailsluice.suppression.exporting import export_suppressions
+from mailsluice.suppression.importing import Imported, import_suppressions
+from mailsluice.suppression.lookup import Lookup
+from mailsluice.table_file import TableFileError
+
+ANN = "ann@example.com"
+
+
+def no_database(name: str) -> NoReturn:
+    raise AssertionError(f"nobody asked for {name}")
+
+
+def listed(database: Database) -> dict[str, tuple[str, str, float | None]]:
+    return {one.email: tuple(one[1:]) for page in Suppressions(database).rows() for one in page}
+
+
+def imported(database: Database, path: Path, text: str, **fields: str) -> Imported:
+    path.write_text(text)
+    source = RecipientSource(path=str(path), **fields)
+    return import_suppressions(database, source, Reason.IMPORTED, no_database)
+
+
+@pytest.mark.parametrize("order", list(permutations([Reason.BOUNCED, *Reason][:3])))
+def test_the_strongest_reason_counts_in_whatever_order(
+    database: Database, order: tuple[Reason, ...]
+) -> None:
+    new = [Suppressions(database).add([ANN], reason=one, source=one.value) for one in order]
+    assert new == [1, 0, 0]
+    assert listed(database)[ANN][:2] == ("complained", "complained")
+
+
+def test_one_address_with_several_reasons_at_once_is_one_with_the_strongest(
+    database: Database, tmp_path: Path
+) -> None:
+    text = f"email,reason\n{ANN},bounce\n{ANN},unsubscribe\n{ANN},import\n"
+    done = imported(database, tmp_path / "x.csv", text)
+    assert (done.new, done.known) == (1, 2)
+    assert listed(database)[ANN][0] == "unsubscribed"
+
+
+def test_an_import_takes_reason_source_and_date_over(database: Database, tmp_path: Path) -> None:
+    text = (
+        "Email,Type,Created\n"
+        "a@EXAMPLE.com,spamreport,2026-01-02T00:00:00Z\n"
+        "b@example.com,Hard Bounce,1767312000\n"
+        'c@example.com,unsubscribes,"Fri, 02 Jan 2026 00:00:00 GMT"\n'
+        "d@example.com,,\n"
+        "e@example.com,550 no such user,yesterday\n"
+        "nobody,bounce,\n"
+        "one,field,too,many\n"
+    )
+    done = imported(database, tmp_path / "x.csv", text)
+    found = listed(database)
+    day = 1_767_312_000.0
+    assert found["a@example.com"] == ("complained", "import x.csv", day)
+    assert found["b@example.com"] == ("bounced", "import x.csv", day)
+    assert found["c@example.com"] == ("unsubscribed", "import x.csv", day)
+    assert found["d@example.com"][0] == found["e@example.com"][0] == "imported"
+    assert (done.rows, done.new, done.known, done.bad) == (7, 5, 0, 2)
+    assert done.bad_rows == [
+        (6, "no address that mail could be sent to"),
+        (7, "not as many fields as the header"),
+    ]
+    assert (done.other_reasons, done.other_dates) == (1, 1)
+    assert done.summary() == "7 rows: 5 new, 0 on the list already, 2 bad"
+
+
+def test_an_import_done_again_changes_nothing(database: Database, tmp_path: Path) -> None:
+    text = f"EmailAddress,Reason,LastUpdateTime\n{ANN},COMPLAINT,2026-01-02T00:00:00Z\n"
+    fields = {"email_column": "EmailAddress"}
+    imported(database, tmp_path / "x.csv", text, **fields)
+    before = listed(database)
+    assert imported(database, tmp_path / "x.csv", text, **fields).new == 0
+    assert listed(database) == before
+
+
+def test_an_import_of_nothing_is_refused(database: Database) -> None:
+    with pytest.raises(AudienceError, match="give a file"):
+        import_suppressions(database, RecipientSource(), Reason.MANUAL, no_database)
+
+
+def test_a_query_may_be_imported(database: Database, tmp_path: Path) -> None:
+    crm = sa.create_engine(f"sqlite:///{tmp_path / 'crm.db'}")
+    source = RecipientSource(query="select 'a@b.de' as email, 'optout' as type", database="crm")
+    done = import_suppressions(database, source, Reason.MANUAL, lambda _: crm)
+    crm.dispose()
+    assert done.new == 1
+    assert listed(database)["a@b.de"][:2] == ("unsubscribed", "import from crm")
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
+def test_what_is_exported_can_be_imported(database: Database, tmp_path: Path, name: str) -> None:
+    text = f"email,reason,source,date\n{ANN},bounced,smtp red,2026-01-02\nb@c.de,manual,me,1\n"
+    imported(database, tmp_path / "x.csv", text)
+    before, path = listed(database), tmp_path / name
+    assert export_suppressions(database, path).rows == 2
+    Suppressions(database).remove(before, even_wishes=True)
+    source = RecipientSource(path=str(path))
+    assert import_suppressions(database, source, Reason.IMPORTED, no_database).new == 2
+    assert listed(database) == before
+
+
+def test_an_export_may_be_of_some_reasons(database: Database, tmp_path: Path) -> None:
+    Suppressions(database).add(["a@b.de"], reason="bounced", source="x")
+    Suppressions(database).add(["c@d.de"], reason="manual", source="x")
+    path = tmp_path / "list.csv"
+    export_suppressions(database, path, reasons=[Reason.MANUAL])
+    with path.open(newline="") as file:
+        assert [row["email"] for row in csv.DictReader(file)] == ["c@d.de"]
+    with pytest.raises(TableFileError, match="exists"):
+        export_suppressions(database, path)
+
+
+def test_addresses_are_added_once_and_normalised(database: Database) -> None:
+    done = add(database, [" a@B.de", "a@b.de", "nobody"], Reason.MANUAL, "an operator")
+    assert (done.new, done.known, done.bad_rows[0][0]) == (1, 0, 3)
+    assert done.summary() == "1 added, 1 bad"
+    assert (
+        add(database, ["a@b.de"], Reason.BOUNCED, "x").summary() == "0 added, 1 on the list already"
+    )
+    with pytest.raises(SuppressionError, match="nothing was added"):
+        add(database, ["nobody"], Reason.MANUAL, "x")
+
+
+def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -> None:
+    for reason in Reason:
+        Suppressions(database).add([f"{reason}@b.de"], reason=reason, source="x")
+    file = tmp_path / "x.csv"
+    file.write_text("email\n" + "".join(f"{one}@b.de\n" for one in Reason) + "other@b.de\n")
+    done = remove(database, [], path=str(file))
+    assert done.summary() == "3 removed, 1 not on the list, 2 stay: unsubscribed or complained"
+    assert set(listed(database)) == {"complained@b.de", "unsubscribed@b.de"}
+    assert remove(database, [], path=str(file), even_wishes=True).removed == 2
+    assert listed(database) == {}
+    with pytest.raises(SuppressionError, match="no address was named"):
+        remove(database, [])
+
+
+def test_what_came_back_before_a_removal_is_forgotten(database: Database) -> None:
+    def soft(key: int) -> Bounce:
+        return Bounce(str(key), ANN, BounceKind.SOFT, "", "", "x", float(key))
+
+    bounces = Bounces(database)
+    hard = Bounce("hard", ANN, BounceKind.HARD, "", "", "x", 0.0)
+    assert bounces.record([soft(key) for key in range(4)]).suppressed == 0
+    assert bounces.record([hard]).suppressed == 1
+    assert remove(database, [ANN]).removed == 1
+    assert bounces.record([hard]).suppressed == 0  # the same report, read once more
+    assert bounces.record([soft(4)]).suppressed == 0
+    assert bounces.record([soft(key) for key in range(5, 9)]).suppressed == 1
+
+
+@pytest.mark.parametrize("size", [3, 400])
+def test_a_lookup_finds_the_same_in_a_short_list_as_in_a_long_one(
+    database: Database, size: int
+) -> None:
+    everybody = [f"user{i}@example.com" for i in range(size)]
+    Suppressions(database).add(everybody, reason="bounced", source="x")
+    emails = normalise(pd.Series(["user2@example.com", "new@example.com", "user0@Example.com"]))
+    found = Lookup(Suppressions(database))(emails["email"], address_keys(as_array(emails["email"])))
+    assert {at: one.email for at, one in found.items()} == {
+        0: "user2@example.com",
+        2: "user0@example.com",
+    }

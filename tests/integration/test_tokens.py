@@ -1,0 +1,136 @@
+"""One access token for all sessions of a connection, from a real token server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.oauth import OAuth
+from mailsluice.smtp.session import SessionError
+from mailsluice.smtp.tokens import Tokens, fresh_seconds
+from tests.token_server import TokenServer, error
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def granting() -> Iterator[TokenServer]:
+    with TokenServer() as server:
+        yield server
+
+
+def target(granting: TokenServer, **oauth: Any) -> Connection:
+    given = OAuth.model_validate(granting.oauth(**oauth))
+    return Connection("red", "smtp.example.com", 587, username="mailbox", oauth=given)
+
+
+def used(granting: TokenServer) -> list[str]:
+    return [form["refresh_token"] for form in granting.asked]
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "fresh"),
+    [(3_600, 3_300), (601, 301), (600, 300), (60, 30), (0, 0)],  # five minutes, or half of it
+)
+def test_a_token_is_replaced_before_it_runs_out(lifetime: float, fresh: float) -> None:
+    assert fresh_seconds(lifetime) == fresh
+
+
+@given(st.floats(min_value=0, max_value=1e9))
+def test_a_token_is_never_used_beyond_its_life_nor_for_less_than_half(lifetime: float) -> None:
+    assert lifetime / 2 <= fresh_seconds(lifetime) <= lifetime
+
+
+async def test_a_token_is_used_until_it_is_not_fresh_any_more(granting: TokenServer) -> None:
+    clock = Clock()
+    tokens = Tokens(clock=clock)
+    seen = []
+    for clock.now in (0, 3_299, 3_300, 6_599, 6_600):
+        seen.append(await tokens.token(target(granting)))
+    assert seen == ["access-1", "access-1", "access-2", "access-2", "access-3"]
+
+
+async def test_a_token_is_counted_from_when_it_was_asked_for(granting: TokenServer) -> None:
+    clock = Clock()
+    tokens = Tokens(clock=clock)
+    granting.may_answer.clear()
+    asking = asyncio.ensure_future(tokens.token(target(granting)))
+    while not granting.asked:  # noqa: ASYNC110 in another thread
+        await asyncio.sleep(0.005)
+    clock.now = 3_300  # the reply was an hour on its way
+    granting.may_answer.set()
+    assert await asking == "access-1"
+    assert await tokens.token(target(granting)) == "access-2"
+
+
+async def test_who_waits_for_a_token_shares_what_comes(granting: TokenServer) -> None:
+    tokens, red = Tokens(), target(granting)
+    granting.may_answer.clear()
+    asking = [asyncio.ensure_future(tokens.token(red)) for _ in range(5)]
+    while not granting.asked:  # noqa: ASYNC110 in another thread
+        await asyncio.sleep(0.005)
+    asking[0].cancel()  # who asked goes, the others get theirs all the same
+    granting.may_answer.set()
+    assert set(await asyncio.gather(*asking[1:])) == {"access-2"}
+    assert granting.handed_out == 2
+
+
+async def test_who_waits_for_a_token_shares_the_failure(granting: TokenServer) -> None:
+    tokens, red = Tokens(), target(granting)
+    granting.fails = [error("invalid_grant")]
+    ends = await asyncio.gather(*(tokens.token(red) for _ in range(5)), return_exceptions=True)
+    assert {type(one) for one in ends} == {SessionError}
+    assert granting.handed_out == 1
+    assert await tokens.token(red) == "access-2"  # who comes later asks again
+
+
+async def test_a_refused_token_is_replaced_once_for_all_who_were_refused(
+    granting: TokenServer,
+) -> None:
+    tokens, red = Tokens(), target(granting)
+    first = await tokens.token(red)
+    others = await asyncio.gather(*(tokens.token(red, refused=first) for _ in range(5)))
+    assert set(others) == {"access-2"}
+    assert await tokens.token(red, refused=first) == "access-2"
+
+
+async def test_a_refresh_token_put_into_the_block_is_used_when_one_is_needed(
+    granting: TokenServer,
+) -> None:
+    """At once it would make processes that rotate tokens chase each other."""
+    tokens = Tokens()
+    first = await tokens.token(target(granting))
+    granting.refresh_token = "mine"
+    assert await tokens.token(target(granting)) == first
+    await tokens.token(target(granting), refused=first)
+    assert used(granting) == ["refresh-0", "mine"]
+
+
+async def test_a_block_that_still_holds_a_replaced_refresh_token_is_no_news(
+    granting: TokenServer,
+) -> None:
+    granting.rotates = True
+    tokens, first = Tokens(), target(granting)
+    token = await tokens.token(first)
+    second = target(granting)  # holds what came of that, and is read late
+    for block in (first, second, first, second):
+        token = await tokens.token(block, refused=token)
+    assert used(granting) == ["refresh-0", "refresh-1", "refresh-2", "refresh-3", "refresh-4"]
+
+
+async def test_another_client_has_tokens_of_its_own(granting: TokenServer) -> None:
+    tokens = Tokens()
+    assert await tokens.token(target(granting)) == "access-1"
+    assert await tokens.token(target(granting, scope="mail")) == "access-2"
+    assert await tokens.token(target(granting)) == "access-1"

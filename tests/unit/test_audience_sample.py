@@ -1,0 +1,101 @@
+"""Single recipients of an audience, and how many have nothing in a column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailsluice.audience import Audience, resolve
+from mailsluice.audience.keys import Keys
+from mailsluice.audience.sample import Sample, find, first_in
+from mailsluice.campaign import RecipientSource
+from mailsluice.errors import AudienceError
+from mailsluice.suppression import Reason, Suppression
+
+NOBODY = RecipientSource.model_validate({})
+_TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
+
+
+def no_database(name: str) -> object:
+    raise AssertionError(f"nobody asked for {name}")
+
+
+def gone(emails: pd.Series[str], _: Keys) -> dict[int, Suppression]:
+    return {
+        at: Suppression(email, Reason.MANUAL, "here", 0.0)
+        for at, email in enumerate(emails)
+        if email.startswith("gone")
+    }
+
+
+def resolved(folder: str | Path, rows: list[list[str]]) -> Audience:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
+    path = Path(folder, "recipients.csv")
+    path.write_text(text.getvalue(), encoding="utf-8")
+    return resolve(
+        RecipientSource(path=str(path)),
+        exclude=NOBODY,
+        suppressed=gone,
+        connect=no_database,
+    )
+
+
+ROWS = [
+    ["email", "name", "city"],
+    ["a@x.example.com", "Ann", ""],
+    ["gone@x.example.com", "", ""],  # suppressed: does not count
+    ["b@x.example.com", "", "Bonn"],
+    ["nobody", "", ""],  # invalid
+    ["B@x.example.com", "", ""],  # another mailbox
+    ["a@X.example.com", "", ""],  # a duplicate
+]
+
+
+def test_the_first_of_an_order_come_in_its_order(tmp_path: Path) -> None:
+    with resolved(tmp_path, ROWS) as audience:
+        assert first_in(audience, np.array([2, 0, 1]), 2) == [
+            Sample("B@x.example.com", {"name": "", "city": ""}),
+            Sample("a@x.example.com", {"name": "Ann", "city": ""}),
+        ]
+
+
+def test_a_recipient_is_found_however_the_address_is_written(tmp_path: Path) -> None:
+    with resolved(tmp_path, ROWS) as audience:
+        assert find(audience, " a@X.EXAMPLE.com ").variables["name"] == "Ann"
+        for other in ("gone@x.example.com", "A@x.example.com", "nobody", ""):
+            with pytest.raises(AudienceError, match="is not in the audience") as refused:
+                find(audience, other)
+            assert "example" not in str(refused.value)
+
+
+def test_only_accepted_rows_count_as_empty(tmp_path: Path) -> None:
+    with resolved(tmp_path, ROWS) as audience:
+        assert audience.empty_values(["city", "name"]) == {"city": 2, "name": 2}
+        assert audience.empty_values([]) == {}
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_empty_values_are_counted_as_by_hand(data: st.DataObject) -> None:
+    names = data.draw(
+        st.lists(_TEXT.map(str.strip).filter(bool), min_size=1, max_size=4, unique=True)
+    )
+    values = data.draw(st.lists(st.tuples(*(_TEXT for _ in names)), min_size=1, max_size=8))
+    rows = [[f"u{i}@x.example.com", *row] for i, row in enumerate(values)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        resolved(folder, [["email", *names], *rows]) as audience,
+    ):
+        found = audience.empty_values(names)
+        known = first_in(audience, np.arange(len(audience)), len(audience))
+        assert len(known) == len(values)
+    assert found == {name: sum(not one.variables[name] for one in known) for name in names}

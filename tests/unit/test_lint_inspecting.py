@@ -1,0 +1,63 @@
+"""A message read as its recipients would: counts, and the first one's preview."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mailsluice.lint import inspect
+from tests.unit.test_assignment import campaign
+from tests.unit.test_audience_sample import resolved
+
+ROWS = [
+    ["email", "name", "size"],
+    ["a@x.example.com", "Ann", "1"],
+    ["b@x.example.com", "", "0"],  # by zero: cannot be rendered
+    ["c@x.example.com", "", "120"],
+]
+MESSAGE = {
+    "sender": "news@example.com",
+    "subject": "Hi {{ name }}",
+    "html": "<p>{{ 'x' * (1024 * size|int) }} {{ 1 // size|int }}</p><p>{{ email }}</p>",
+    "unsubscribe_url": "https://example.com/{{ email }}",
+}
+
+
+def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000):
+    document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
+    with resolved(tmp_path, ROWS) as audience:
+        return inspect(document, audience, np.array(order), looked_at)
+
+
+def test_what_is_counted_over_those_looked_at_and_over_all(tmp_path: Path) -> None:
+    found = inspected(tmp_path, [0, 1, 2])
+    assert [one.partition(":")[0] for one in found.warnings] == [
+        "1 of 3 looked at cannot be rendered, and will fail",
+        "'name' is empty for 2 of 3 recipients",
+        "the HTML has up to 125 kB, over 102 kB for 1 of 3 looked at",  # soft breaks count
+    ]
+    assert "@" not in "".join(found.warnings)
+
+
+def test_the_preview_is_of_the_first_that_can_be_rendered(tmp_path: Path) -> None:
+    shown = inspected(tmp_path, [1, 0, 2]).preview
+    assert shown
+    assert shown.subject == "Hi Ann"
+    assert shown.html
+    assert shown.html.endswith(" 1</p><p><address></p>")
+    assert shown.size_bytes > 2 * 1_024  # HTML and the text made from it
+
+
+def test_where_nobody_can_be_rendered_there_is_no_preview(tmp_path: Path) -> None:
+    found = inspected(tmp_path, [1, 0, 2], looked_at=1)
+    assert found.preview is None
+    assert found.warnings[0].startswith("1 of 1 looked at cannot be rendered")
+
+
+def test_an_audience_of_nobody_has_nothing_to_show(tmp_path: Path) -> None:
+    document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
+    with resolved(tmp_path, [ROWS[0], ["gone@x.example.com", "", ""]]) as audience:
+        found = inspect(document, audience, np.array([], np.int64))
+    assert found.preview is None
+    assert found.warnings == []

@@ -1,0 +1,56 @@
+"""Previews: what is shown of a message, and that no address is."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.lint.preview import MOST_SHOWN, preview, without_addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Hi ann@example.com!", "Hi <address>!"),
+        ("https://x.example/u?e=ann%40example.com&n=1", "https://x.example/u?e=<address>&n=1"),
+        ("https://x.example/u?e=ann@example.com&n=1", "https://x.example/u?e=<address>&n=1"),
+        ("ANN@EXAMPLE.COM", "<address>"),
+        ("write to help@other.example", "write to <address>"),
+        ("https://x.example/?e=bob%40other.example", "https://x.example/?e=<address>"),
+        ("@media print { p { color: red } }", "@media print { p { color: red } }"),
+    ],
+)
+def test_addresses_are_hidden_and_the_rest_stays(text: str, shown: str) -> None:
+    assert without_addresses(text, "ann@example.com") == shown
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}", fullmatch=True),
+    st.sampled_from(["{}", "<{}>", "u?e={}&n=1", "'{}'", "x {}: y"]),
+    st.booleans(),
+)
+def test_no_way_of_writing_the_address_is_left(local: str, around: str, quoted: bool) -> None:
+    email = f"{local}@example.com"
+    text = around.format(quote(email, safe="") if quoted else email)
+    assert without_addresses(text, email) == around.format("<address>")
+
+
+def test_the_page_shows_subject_text_and_source() -> None:
+    lines = preview("Hi *Ann*", "Hello\n```\nAnn", "<p>Hello</p>", "a@b.example", 2_048)
+    page = "\n".join(lines.markdown())
+    assert "2.0 kB as it is sent" in page
+    assert r"Subject: Hi \*Ann\*" in page
+    assert "\n````text\nHello\n```\nAnn\n````\n" in page  # the text cannot end the block
+    assert "\n```html\n<p>Hello</p>\n```\n" in page
+    assert "not shown" not in page
+
+
+def test_long_ones_are_cut() -> None:
+    page = "\n".join(preview("Hi", "a" * MOST_SHOWN, "b" * 9_000, "a@b.example", 1).markdown())
+    assert "a" * MOST_SHOWN in page
+    assert "b" * MOST_SHOWN in page
+    assert "b" * (MOST_SHOWN + 1) not in page
+    assert page.count("(the rest is not shown)") == 1

@@ -1,0 +1,153 @@
+"""Warnings about a message: each where it is due, and not where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mailsluice.lint.warnings import Facts, Reading, warnings
+
+WORDS = "This letter has words enough to be read by somebody who loads no images at all. " * 2
+GOOD = Reading(
+    subject="Hello",
+    text=WORDS,
+    html=f"<p>{WORDS}</p><a href='https://example.com/u'>Unsubscribe</a>",
+    unsubscribe_url="https://example.com/u",
+    html_bytes=10_000,
+)
+FACTS = Facts(
+    sender_domain="example.com", accepted=100, readings=[GOOD], unrendered=[], empty_values={}
+)
+
+
+def about(reading: Reading) -> list[str]:
+    return [*warnings(replace(FACTS, readings=[reading]))]
+
+
+def about_html(html: str) -> list[str]:
+    return about(replace(GOOD, html=f"<p>{WORDS}</p>{html}"))
+
+
+def test_a_good_message_has_none() -> None:
+    assert [*warnings(FACTS)] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "html", "warned"),
+    [
+        (None, "<p>Bye</p>", True),
+        (None, "<a href='https://example.com/x'>Unsubscribe here</a>", False),
+        (None, "<a href='https://example.com/abmelden'>hier</a>", False),
+        (None, "<a href='https://example.com/'>se désabonner</a>", False),
+        ("https://example.com/u", "<p>Bye</p>", False),
+    ],
+)
+def test_no_way_to_unsubscribe(url: str | None, html: str, warned: bool) -> None:
+    found = about(replace(GOOD, unsubscribe_url=url, html=f"<p>{WORDS}</p>{html}"))
+    assert [one.startswith("there is no way to unsubscribe") for one in found] == [True] * warned
+
+
+def test_an_unsubscribe_address_without_https() -> None:
+    found = about(replace(GOOD, unsubscribe_url="http://example.com/u"))
+    assert [one.partition(":")[0] for one in found] == ["unsubscribe_url is plain http"]
+
+
+def test_html_that_is_cut_off_is_counted() -> None:
+    large = [replace(GOOD, html_bytes=size) for size in (104_448, 104_449, 204_800)]
+    (found,) = warnings(replace(FACTS, readings=[GOOD, *large]))
+    assert found.startswith("the HTML has up to 200 kB, over 102 kB for 2 of 4 looked at: Gmail")
+
+
+def test_empty_subjects_and_texts_are_counted() -> None:
+    empty = replace(GOOD, subject=" ", text="\n")
+    found = [*warnings(replace(FACTS, readings=[GOOD, empty, empty]))]
+    assert [one.partition(":")[0] for one in found] == [
+        "the subject is empty for 2 of 3 looked at",
+        "the text part is empty for 2 of 3 looked at",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("html", "warning"),
+    [
+        ("<a href='https://example.com'>x</a>", ""),
+        ("<a href='mailto:help@example.com'>x</a>", ""),
+        ("<a href='http://a.example/x'>x</a>", "1 links or images are plain http, to a.example:"),
+        ("<a href='HTTP://a.example'>x</a>", "1 links or images are plain http, to a.example:"),
+        ("<img alt='' src='http://i.example/x.png'>", "1 links or images are plain http, to i.ex"),
+        (
+            "".join(f"<a href='http://{name}.example'>x</a>" for name in "aabcd"),
+            "5 links or images are plain http, to a.example, b.example, c.example and 1 more:",
+        ),
+        ("<a href='https://u:secret@a.example'>x</a>", ""),
+        ("<a href='https://a.example'>https://a.example/page</a>", ""),
+        ("<a href='https://track.a.example/1'>www.a.example</a>", ""),  # below it
+        ("<a href='https://a.example'>shop.a.example</a>", ""),  # above it
+        ("<a href='https://a.example'>node.js and more</a>", ""),
+        ("<a href='https://a.example'>terms.pdf</a>", ""),
+        ("<a href='mailto:x@b.example'>www.a.example</a>", ""),
+        (
+            "<a href='https://evil.example'><b>bank</b>.com</a>",
+            "1 links show another host than they lead to (bank.com for evil.example):",
+        ),
+        (
+            "<a href='https://notbank.com'>https://bank.com/login",  # never ended
+            "1 links show another host than they lead to (bank.com for notbank.com):",
+        ),
+        ("<img alt='' src='x'>", ""),
+        ("<img src='x'><img alt='A' src='y'><IMG SRC='z'/>", "2 of 3 images have no alt text:"),
+    ],
+)
+def test_links_and_images(html: str, warning: str) -> None:
+    found = about_html(html)
+    assert len(found) == bool(warning)
+    assert "".join(found).startswith(warning)
+    assert "@" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("html", "warned"),
+    [
+        ("<img alt='sale' src='x'>", True),
+        (f"<style>{WORDS}</style><img alt='sale' src='x'><p>Sale</p>", True),
+        (f"<img alt='sale' src='x'><p>{WORDS}</p>", False),
+        ("<p>short</p>", False),
+    ],
+)
+def test_images_only(html: str, warned: bool) -> None:
+    found = about(replace(GOOD, html=html))
+    assert [one.startswith("the message is images with") for one in found] == [True] * warned
+
+
+@pytest.mark.parametrize(
+    ("domain", "warned"),
+    [
+        ("gmail.com", True),
+        ("yahoo.co.uk", True),
+        ("gmx.de", True),
+        ("web.de", True),
+        ("news.gmail.com.example.org", False),
+        ("mail.example.com", False),
+        ("notgmail.com", False),
+    ],
+)
+def test_a_sender_at_a_provider_of_free_mail(domain: str, warned: bool) -> None:
+    found = [*warnings(replace(FACTS, sender_domain=domain))]
+    assert [one.startswith(f"the sender is at {domain}, ") for one in found] == [True] * warned
+
+
+def test_empty_values_are_told_by_column() -> None:
+    found = [*warnings(replace(FACTS, empty_values={"First Name": 12, "city": 0}))]
+    assert [one.partition(":")[0] for one in found] == [
+        "'First Name' is empty for 12 of 100 recipients"
+    ]
+
+
+def test_who_cannot_be_rendered_is_counted_with_the_reason() -> None:
+    (found,) = warnings(replace(FACTS, readings=[], unrendered=["html, line 1: no", "other"]))
+    assert found == "2 of 2 looked at cannot be rendered, and will fail: html, line 1: no"
+
+
+def test_plain_text_alone_has_no_warnings_about_html() -> None:
+    assert about(replace(GOOD, html=None, html_bytes=0)) == []

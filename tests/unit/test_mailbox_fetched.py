@@ -1,0 +1,38 @@
+"""Replies to FETCH, as servers write them."""
+
+from __future__ import annotations
+
+from mailsluice.mailbox.fetched import Fetched, fetched
+
+NOON = 1_767_614_400.0
+DATE = b'INTERNALDATE "05-Jan-2026 12:00:00 +0000"'
+
+
+def test_attributes_stand_before_or_after_the_mail() -> None:
+    found = fetched(
+        [
+            (b"1 (UID 7 " + DATE + b" BODY[]<0> {2}", b"ab"),
+            b")",
+            (b"2 (BODY[]<0> {3}", b"cde"),
+            b" UID 9 " + DATE + b" FLAGS (\\Seen))",
+        ]
+    )
+    assert found == [Fetched("7", NOON, b"ab"), Fetched("9", NOON, b"cde")]
+
+
+def test_an_empty_mail_has_no_literal() -> None:
+    for empty in (b"NIL", b'""'):
+        found = fetched([b"1 (UID 7 " + DATE + b" BODY[]<0> " + empty + b")"])
+        assert found == [Fetched("7", NOON, b"")]
+
+
+def test_what_a_server_tells_of_its_own_accord_is_no_mail() -> None:
+    news = b"5 (UID 3 FLAGS (\\Deleted))"
+    mail = (b"1 (UID 7 " + DATE + b" BODY[]<0> {2}", b"ab")
+    assert fetched([news, mail, b")", news]) == [Fetched("7", NOON, b"ab")]
+    assert fetched([None]) == []
+
+
+def test_a_date_in_another_zone_is_the_same_moment() -> None:
+    date = b'INTERNALDATE " 5-Jan-2026 07:00:00 -0500"'
+    assert fetched([(b"1 (UID 7 " + date + b" BODY[] {1}", b"a"), b")"])[0].at == NOON

@@ -1,0 +1,50 @@
+"""Addresses in what servers say are hidden, however they are written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.masking import masked
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<bob@example.com>: unknown", "<address>: unknown"),
+        ("bob+tag@bücher.example, unknown", "<address>, unknown"),
+        ('"Bob B"@example.com unknown', "<address> unknown"),  # a quoted local part
+        ("rfc822;bob@example.com", "rfc822;<address>"),
+        ("mailto:'bob@example.com'", "mailto:'<address>'"),
+        ("bob@[192.0.2.1] unknown", "<address> unknown"),  # a domain literal
+        ("a%b@x@relay.example refused", "<address> refused"),  # a route
+        ("bob@ is no address", "<address> is no address"),  # cut off
+        ("nothing to hide @ all", "nothing to hide @ all"),
+        ("5.7.1 Relaying denied", "5.7.1 Relaying denied"),
+    ],
+)
+def test_what_is_like_an_address_is_hidden(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+_words = st.text("ab.1-_+é", min_size=1, max_size=90)
+
+
+@given(_words, _words, st.sampled_from(["{}", "<{}>", "({})", "[{}]", '"{}"', "x {}: y"]))
+def test_no_part_of_an_address_is_left(local: str, domain: str, around: str) -> None:
+    hidden = masked(around.format(f"{local}@{domain}"))
+    assert "@" not in hidden
+    assert hidden == re.sub(r"<<address>>", "<address>", around.format("<address>"))
+
+
+@given(st.text('a@<>" .', max_size=200))
+def test_what_is_hidden_once_stays_as_it_is(text: str) -> None:
+    assert masked(masked(text)) == masked(text)
+
+
+def test_long_texts_without_an_address_take_no_time() -> None:
+    text = "a" * 300_000 + " @"
+    assert masked(text) == text  # minutes, if it were tried from each letter on

@@ -1,0 +1,100 @@
+"""What the copies of a test say, and what is said about them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+
+from mailsluice.audience.sample import Sample
+from mailsluice.errors import CampaignError
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.proof import Delivery, Proof, checked_addresses, copies
+from tests.unit.test_assignment import campaign
+
+ANN = Sample("ann@example.com", {"name": "Ann", "Unsubscribe URL": "https://example.com/real"})
+OK = Attempt(Phase.BODY, 250, "2.0.0 queued for me@example.org")
+
+
+def copies_of(message: dict[str, object]) -> list[str]:
+    document = campaign(
+        routes=[{"connection": "a"}],
+        message={"sender": "n@example.com", "subject": "Hi", **message},
+    )
+    found = copies(
+        document,
+        ANN,
+        ["me@example.org", "you@example.org"],
+        connection="a",
+        occasion="1",
+        now=lambda: datetime(2026, 1, 5, tzinfo=UTC),
+    )
+    assert [one.recipient_id for one in found] == [1, 2]
+    return [
+        f"{one.recipient}: {message_from_bytes(one.content, policy=default).get_content().strip()}"
+        for one in found
+    ]
+
+
+def test_the_values_are_the_recipients_and_the_address_is_not() -> None:
+    assert copies_of({"text": "{{ name }}, {{ email }}"}) == [
+        "me@example.org: Ann, ann@example.com",
+        "you@example.org: Ann, ann@example.com",
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"unsubscribe_url": "https://example.com/u?e={{ email }}"},
+        {},  # it is in a column, by its slug
+    ],
+)
+def test_no_link_to_unsubscribe_the_recipient_is_left(message: dict[str, object]) -> None:
+    for text in copies_of({"text": "{{ unsubscribe_url }}", **message}):
+        assert text.partition(": ")[2] == "https://unsubscribe.invalid/test-copy"
+
+
+def test_addresses_are_brought_into_the_form_they_are_sent_to_and_each_goes_once() -> None:
+    assert checked_addresses([" me@EXAMPLE.org", "me@example.org", "you@example.org"]) == [
+        "me@example.org",
+        "you@example.org",
+    ]
+    with pytest.raises(CampaignError, match="address 2 of 'to' is none") as refused:
+        checked_addresses(["me@example.org", "hidden at example.org"])
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "result", "step"),
+    [
+        (OK, "accepted", "look at it in the mailbox"),
+        (None, "not sent: no room", "its limits or sessions are used up"),
+        (Attempt(Phase.LOGIN, 535, "5.7.8 no"), "refused", "correct the connection's block"),
+        (Attempt(Phase.TLS, None, "no", True), "not sent", "correct the connection's block"),
+        (Attempt(Phase.CONNECT, None, "no route"), "not sent", "the link broke: try again"),
+        (Attempt(Phase.MAIL, 550, "5.7.1 no"), "refused", "the server takes no mail from this"),
+        (Attempt(Phase.MAIL, 450, "4.7.1 no"), "refused", "the server asks for less mail"),
+        (Attempt(Phase.RCPT, 450, "4.2.0 grey"), "refused", "put off for now"),
+        (Attempt(Phase.RCPT, 550, "5.1.1 no"), "refused", "the server refuses this address"),
+        (Attempt(Phase.BODY, 554, "5.6.0 spam"), "refused", "the server refuses this address"),
+        (Attempt(Phase.BODY, None, "broken"), "uncertain", "the link broke before the reply"),
+    ],
+)
+def test_each_outcome_has_its_next_step(attempt: Attempt | None, result: str, step: str) -> None:
+    ((found, _, advice),) = Delivery("a", [attempt, attempt]).rows()
+    assert found == result
+    assert advice.startswith(step)
+
+
+def test_the_page_names_connection_reply_and_the_numbers_of_the_addresses() -> None:
+    refused = Attempt(Phase.RCPT, 550, "5.1.1 <me@example.org> unknown | no")
+    proof = Proof("spring", [Delivery("a", [OK, refused, OK]), Delivery("b", [OK, OK, OK])])
+    page = proof.markdown()
+    assert not proof.is_accepted
+    assert proof.summary() == ("5 of 6 copies accepted; a: rcpt: 550 5.1.1 <address> unknown | no")
+    assert "| a | accepted | 1, 3 | 250 2.0.0 queued for" in page
+    assert r"| a | refused | 2 | rcpt: 550 5.1.1 \<address\> unknown \| no |" in page
+    assert "@" not in page

@@ -1,0 +1,324 @@
+"""The report: its numbers, its page, what it says is left to do."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.pacing import Bound, Limit
+from mailsluice.report import (
+    DomainOutcome,
+    Pace,
+    PictureOf,
+    ReplyCount,
+    Report,
+    RouteReport,
+    Statistics,
+    page,
+)
+from mailsluice.report.replies import alike, grouped
+from mailsluice.report.statistics import bucket_seconds, span_text
+from mailsluice.status import RecipientStatus as Status
+from mailsluice.warm_up import WarmUpDay
+
+HOURLY = Bound(Limit(6_000, 3_600.0), "its own")
+
+
+def route(connection: str = "red", sent: int = 0, **fields: Any) -> RouteReport:
+    by_status = {Status.SENT: sent, **fields.pop("states", {})}
+    return RouteReport(
+        connection, fields.pop("planned", sum(by_status.values())), by_status, **fields
+    )
+
+
+def statistics(**fields: Any) -> Statistics:
+    defaults: dict[str, Any] = {
+        "as_of": 1_764_000_000.0,
+        "domains": [],
+        "pace": None,
+        "replies": [],
+        "other_replies": 0,
+        "bounces": {},
+    }
+    return Statistics(**{**defaults, **fields})
+
+
+def report(*routes: RouteReport, **fields: Any) -> Report:
+    accepted = sum(one.planned for one in routes)
+    defaults: dict[str, Any] = {
+        "campaign": "spring",
+        "read_rows": accepted,
+        "accepted": accepted,
+        "rejected": {},
+        "statistics": statistics(),
+    }
+    return Report(routes=routes, **{**defaults, **fields})
+
+
+def row(text: str, start: str) -> list[str]:
+    """The cells of the first line of a table that starts so."""
+    line = next(one for one in text.splitlines() if one.startswith(f"| {start} |"))
+    return [one.strip() for one in line.strip("|").split(" | ")]
+
+
+def test_one_connection_is_its_row_and_the_sum() -> None:
+    text = page(report(route(sent=7, states={Status.FAILED: 3})))
+    assert row(text, "red") == ["red", "10", "100.00%", "7", "0", "3", "100.00%"]
+    assert row(text, "**all**") == ["**all**", "10", "", "7", "0", "3", ""]
+    assert "**7 of 10 sent, 3 failed**" in text
+    assert "As of 2025-11-24 16:00:00 UTC." in text
+
+
+def test_where_nothing_was_sent_there_is_no_share_of_it() -> None:
+    text = page(report(route(states={Status.PENDING: 10})))
+    assert row(text, "red") == ["red", "10", "100.00%", "0", "0", "0", "10", ""]
+    assert "## Pace" not in text
+    assert "## Most frequent replies" not in text
+
+
+def test_an_empty_audience_is_a_page_as_well() -> None:
+    assert "**0 of 0 sent**" in page(report(route()))
+
+
+def test_twenty_connections_have_a_row_each() -> None:
+    text = page(report(*(route(f"c{i}", sent=5) for i in range(20))))
+    assert {row(text, f"c{i}")[6] for i in range(20)} == {"5.00%"}
+    assert row(text, "**all**")[1] == "100"
+
+
+def test_the_rate_is_that_of_the_run() -> None:
+    text = page(report(route(sent=10, seconds=4.0, sent_now=8), route("green", sent=2)))
+    assert row(text, "red")[-1] == "2.0"
+    assert row(text, "green")[-1] == ""
+
+
+def test_a_page_without_statistics_has_the_tables_that_are_there() -> None:
+    text = page(report(route(sent=7), statistics=None))
+    assert "## Connections" in text
+    assert "## Audience" in text
+    assert "As of" not in text
+
+
+def test_pictures_and_the_file_are_on_the_page() -> None:
+    text = page(
+        report(route(sent=7), statistics=statistics(pace=Pace(0.0, 60, {"red": {0: 7}}))),
+        {PictureOf.PACE: "![pace](data:,)", PictureOf.SHARES: "![shares](data:,)"},
+        "/home/me/reports/spring-1.html",
+    )
+    assert text.index("![shares]") < text.index("## Pace") < text.index("![pace]")
+    assert "`/home/me/reports/spring-1.html`" in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "shown"),
+    [
+        ({"red": [HOURLY]}, "6,000 an hour (its own)"),
+        ({"red": []}, "none"),
+        ({}, "not known"),  # made anew, and the block is gone
+    ],
+)
+def test_limits_stand_beside_the_busiest_bucket(limits: dict[str, list[Bound]], shown: str) -> None:
+    counted = statistics(pace=Pace(0.0, 300, {"red": {0: 70, 3: 90}}))
+    text = page(report(route(sent=160), limits=limits, statistics=counted))
+    assert row(text, "red | " + shown) == ["red", shown, "90"]
+    assert "| most in 5 minutes |" in text
+
+
+def test_the_largest_domains_come_first_and_the_rest_last() -> None:
+    counted = statistics(
+        domains=[
+            DomainOutcome(None, "red", Status.SENT, 90),
+            DomainOutcome("small.example", "red", Status.FAILED, 1),
+            DomainOutcome("large.example", "red", Status.SENT, 6),
+            DomainOutcome("large.example", "red", Status.FAILED, 2),
+            DomainOutcome("large.example", "green", Status.UNCERTAIN, 3),
+        ]
+    )
+    text = page(report(route(sent=96), route("green"), statistics=counted))
+    places = [text.index(one) for one in ("| large", "| small", "| all others")]
+    assert places == sorted(places)
+    shown = row(text, "large.example | red")
+    assert shown == ["large.example", "red", "8", "6", "0", "2", "25.0%", "0"]
+    assert row(text, "large.example | green")[2:] == ["3", "0", "0", "0", "0.0%", "3"]
+
+
+def test_alike_replies_are_one_row_and_name_nobody() -> None:
+    counted = statistics(
+        replies=[
+            ReplyCount("red", 550, "5.1.1 <ann@a.example>: unknown (id 4F3A21B)", 3, 0),
+            ReplyCount("green", 550, "5.1.1 <bob@b.example>: unknown (id 77C10E2)", 2, 0),
+            ReplyCount("red", 450, "4.2.0 Greylisted, try again in 299 seconds", 0, 9),
+            ReplyCount("red", None, "the link broke", 1, 0),
+        ],
+        other_replies=4,
+    )
+    text = page(report(route(sent=1), statistics=counted))
+    assert r"| 550 5.1.1 \<address\>: unknown (id …) | green, red | 5 | 0 |" in text
+    assert "| 450 4.2.0 Greylisted, try again in … seconds | red | 0 | 9 |" in text
+    assert "| the link broke | red | 1 | 0 |" in text
+    assert "4 more had rarer ones." in text
+    assert "@" not in text
+
+
+def test_ten_replies_are_shown_and_the_others_counted() -> None:
+    words = [f"no {letter}" for letter in "abcdefghijkl"]
+    replies = [ReplyCount("red", 550, word, 20 - i, 0) for i, word in enumerate(words)]
+    text = page(report(route(sent=1), statistics=statistics(replies=replies)))
+    assert "| 550 no j |" in text
+    assert "| 550 no k |" not in text
+    assert "19 more had rarer ones." in text
+
+
+def test_bounces_are_shown_by_connection() -> None:
+    bounces = {"red": {"hard": 3, "complaint": 1}, "": {"soft": 1}}
+    text = page(report(route(sent=40), statistics=statistics(bounces=bounces)))
+    assert row(text, "red | 3") == ["red", "3", "0", "1", "10.00%"]
+    assert row(text, "not known") == ["not known", "0", "1", "0", ""]
+
+
+def test_who_was_held_back_is_shown_with_the_reason() -> None:
+    text = page(
+        report(
+            route(sent=5, states={Status.SUPPRESSED: 3}),
+            read_rows=15,
+            rejected={"suppressed": 7},
+            held_back={"manual": 7},
+            suppressed_since={"unsubscribed": 2, "bounced": 1},
+        )
+    )
+    assert row(text, "15") == ["15", "8", "7"]
+    assert "Suppressed 7: 7 manual." in text
+    assert "Suppressed since the launch 3: 2 unsubscribed, 1 bounced." in text
+
+
+def test_warm_ups_are_shown() -> None:
+    day = WarmUpDay("red", date(2026, 1, 5), 50, 60, 2)
+    text = page(report(route(sent=50), warm_ups=[day]))
+    assert row(text, "red | 2026-01-05") == ["red", "2026-01-05", "50", "60", "2 days"]
+
+
+EVERYTHING_DONE = [
+    (Status.SENT, ()),
+    (Status.SUPPRESSED, ()),
+    (Status.CANCELLED, ()),
+]
+TO_DO = [
+    (Status.PENDING, ("send-campaign/default", "retry this run")),
+    (Status.DEFERRED, ("send-campaign/default", "retry this run")),
+    (Status.UNCERTAIN, ("resolve-uncertain/default", "export-campaign/default")),
+    (Status.FAILED, ("export-campaign/default",)),
+]
+
+
+@pytest.mark.parametrize(("status", "named"), EVERYTHING_DONE + TO_DO)
+def test_what_is_left_names_what_does_it(status: Status, named: tuple[str, ...]) -> None:
+    text = page(report(route(states={status: 3}), statistics=None))
+    assert ("## What to do next" in text) == bool(named)
+    assert all(one in text for one in named)
+
+
+def test_a_connection_that_is_down_is_to_be_verified_and_its_reason_names_nobody() -> None:
+    text = page(report(route(states={Status.PENDING: 3}, down="login: 535 no ann@a.example")))
+    assert "**red is down**" in text
+    assert "`verify-connection/default`" in text
+    assert r"- **red**: login: 535 no \<address\>" in text
+
+
+def test_bounces_and_the_comparison_are_named_where_there_is_something_to_do() -> None:
+    text = page(report(route(sent=1), route("green", sent=1)))
+    assert "`collect-bounces/default`" in text
+    assert "`compare-connections/default`" in text
+    assert "compare-connections" not in page(report(route(sent=1)))
+
+
+def test_names_are_shown_as_they_are_and_addresses_in_them_hidden() -> None:
+    text = page(report(route("<b>|`x`", sent=1), campaign="<script>*a*</script> ann@a.example"))
+    assert text.startswith(r"# \<script\>\*a\*\</script\> \<address\>")
+    assert r"| \<b\>\|\`x\` | 1 |" in text
+    assert "@" not in text
+
+
+@given(st.floats(0, 4e7))
+def test_a_span_has_at_most_about_200_buckets(span: float) -> None:
+    length = bucket_seconds(span)
+    assert span / length <= 201
+    assert length % 60 == 0 or span < 300 or length == 1
+
+
+@pytest.mark.parametrize(
+    ("span", "length"),
+    [
+        (0, 1),  # one message
+        (10, 1),
+        (299, 2),
+        (300, 60),  # limits are of minutes
+        (200 * 60, 60),
+        (200 * 60 + 1, 120),
+        (86_400, 600),
+        (7 * 86_400, 3_600),
+        (365 * 86_400, 2 * 86_400),
+    ],
+)
+def test_buckets_are_round(span: float, length: int) -> None:
+    assert bucket_seconds(span) == length
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1 second"), (30, "30 seconds"), (60, "1 minute"), (7_200, "2 hours"), (86_400, "1 day")],
+)
+def test_lengths_are_said_in_words(seconds: int, text: str) -> None:
+    assert span_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        # what servers really say, with what varies
+        (
+            "5.1.1 The account does not exist.\n5.1.1 See https://support.google.com/mail/?p=NoSuch"
+            " d2e1a72fcca58-7af7e1b2c1asi1234567b3a.12 - gsmtp",
+            "5.1.1 The account does not exist. See https://support.google.com/mail/?p=NoSuch … -"
+            " gsmtp",
+        ),
+        (
+            "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred",
+            "4.7.0 [TSS04] Messages from … temporarily deferred",
+        ),
+        ("5.7.26 Unauthenticated, see RFC 5322", "5.7.26 Unauthenticated, see RFC 5322"),
+        ("4.3.2 try again (S2017062302)", "4.3.2 try again (…)"),
+        ("4.2.0 again in 5 minutes", "4.2.0 again in … minutes"),
+        ("Mailbox full", "Mailbox full"),
+        ("", ""),
+    ],
+)
+def test_what_varies_in_a_reply_is_left_out(said: str, kept: str) -> None:
+    assert alike(said) == kept
+
+
+def test_long_replies_are_cut() -> None:
+    assert len(alike("no " * 10_000)) == 160
+
+
+_counts = st.builds(
+    ReplyCount,
+    st.sampled_from(["red", "green"]),
+    st.sampled_from([450, 550, None]),
+    st.sampled_from(["no", "no <a@b.example>", "no <c@d.example>", "later"]),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+
+
+@given(st.lists(_counts))
+def test_grouping_loses_no_reply(counts: list[ReplyCount]) -> None:
+    found = grouped(counts)
+    assert sum(one.failed for one in found) == sum(one.failed for one in counts)
+    assert sum(one.deferred for one in found) == sum(one.deferred for one in counts)
+    assert len({(one.code, one.text) for one in found}) == len(found)
+    sizes = [one.failed + one.deferred for one in found]
+    assert sizes == sorted(sizes, reverse=True)

@@ -1,0 +1,107 @@
+"""The pictures of a report: small PNGs with a text that says what is to be seen."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from mailsluice.pacing import Bound, Limit
+from mailsluice.report import Pace, PictureOf, Report, page
+from mailsluice.report.figures import pictures
+from mailsluice.status import RecipientStatus as Status
+from tests.unit.test_report import report, route, statistics
+
+MOST_BYTES = 60_000
+MOST_BYTES_OF_A_PAGE = 400_000
+LIMITS = [Bound(Limit(100, 60.0), "its own"), Bound(Limit(4_200, 3_600.0), "the campaign's")]
+
+
+def image(markdown: str) -> Image.Image:
+    """What a viewer would show, whole."""
+    found = re.fullmatch(r"!\[.+\]\(data:image/png;base64,(.+)\)", markdown)
+    assert found
+    data = b64decode(found[1], validate=True)
+    assert len(data) < MOST_BYTES
+    picture = Image.open(BytesIO(data))
+    picture.load()
+    assert picture.format == "PNG"
+    return picture
+
+
+def campaign(connections: int, buckets: int, seconds: int) -> Report:
+    """All sent at an uneven pace, but for one in 20 that failed."""
+    names = [f"sendgrid_{i}" for i in range(connections)]
+    sent = {
+        name: {j: 40 + (j * 7919 + i * 104_729) % 50 for j in range(buckets)}
+        for i, name in enumerate(names)
+    }
+    totals = {name: sum(counts.values()) for name, counts in sent.items()}
+    return report(
+        *(route(name, totals[name], states={Status.FAILED: totals[name] // 20}) for name in names),
+        limits=dict.fromkeys(names, LIMITS),
+        statistics=statistics(pace=Pace(1_764_000_000.0, seconds, sent)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("connections", "buckets", "seconds"),
+    [
+        (2, 1, 1),  # over within a second
+        (2, 150, 1),
+        (3, 200, 60),
+        (20, 200, 3_600),  # eight days
+        (100, 200, 86_400),  # as many as a campaign may have
+    ],
+)
+def test_each_is_a_small_picture_of_the_same_width(
+    connections: int, buckets: int, seconds: int
+) -> None:
+    made = campaign(connections, buckets, seconds)
+    drawn = pictures(made)
+    assert set(drawn) == set(PictureOf)
+    assert {image(one).width for one in drawn.values()} == {770}
+    assert len(page(made, drawn)) < MOST_BYTES_OF_A_PAGE
+
+
+def test_the_background_is_white_in_a_dark_page_too() -> None:
+    for one in pictures(campaign(2, 10, 60)).values():
+        picture = image(one).convert("RGBA")
+        assert picture.getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_where_nothing_was_sent_only_outcomes_are_drawn() -> None:
+    drawn = pictures(report(route(states={Status.PENDING: 5}), route("green")))
+    assert set(drawn) == {PictureOf.OUTCOMES}
+    assert set(pictures(report(route()))) == set()
+
+
+def test_one_connection_has_no_shares_to_compare() -> None:
+    assert set(pictures(campaign(1, 10, 60))) == {PictureOf.OUTCOMES, PictureOf.PACE}
+
+
+def test_the_text_says_what_is_to_be_seen() -> None:
+    counted = statistics(pace=Pace(0.0, 300, {"red": {0: 40, 1: 500}, "green": {0: 60}}))
+    drawn = pictures(
+        report(
+            route("red", 540, states={Status.FAILED: 60}, planned=500),
+            route("green", 60, planned=160),
+            statistics=counted,
+        )
+    )
+    assert "red is off by 14.2 points" in drawn[PictureOf.SHARES]
+    assert "most failures over red, 10.0%" in drawn[PictureOf.OUTCOMES]
+    assert "accepted a minute: at most 100, over red" in drawn[PictureOf.PACE]
+
+
+def test_names_are_no_formulas_no_markdown_and_no_addresses() -> None:
+    name = "$x_{$ [a](b) ann@a.example"
+    counted = statistics(pace=Pace(0.0, 60, {name: {0: 5}}))
+    drawn = pictures(report(route(name, 5), route("$", 1), statistics=counted))
+    for one in drawn.values():
+        assert "@" not in one
+        image(one)
+    assert r"over $x\_{$ \[a\](b) \<address\>]" in drawn[PictureOf.PACE]

@@ -1,0 +1,213 @@
+"""What mail that comes back says, in the formats of those who send it."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.bounces import BounceKind, kind_of
+from mailsluice.returned.notice import Notice, Reported, Sort
+from mailsluice.returned.reading import Returned, read
+from tests import returned_mail as mails
+from tests.returned_mail import FORMATS, Sent
+
+SENT = Sent(return_path="bounces+12=00112233aabb@example.com")
+
+
+def about(content: bytes) -> Reported:
+    notice = read(content).notice
+    assert notice.sort is Sort.RETURNED
+    found = notice.about(SENT.recipient)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("write", "status", "code", "kind"),
+    [
+        (mails.report, "5.1.1", 550, BounceKind.HARD),
+        (mails.exchange, "5.1.10", 550, BounceKind.HARD),
+        (mails.gmail, "5.2.2", 552, BounceKind.SOFT),  # its own status is 5.0.0
+        (mails.exim, "5.1.1", 550, BounceKind.HARD),
+        (mails.qmail, "5.1.1", 550, BounceKind.HARD),
+        (mails.yahoo, "", None, BounceKind.HARD),
+    ],
+)
+def test_a_format_tells_who_failed_and_why(
+    write: Callable[[Sent], bytes], status: str, code: int | None, kind: BounceKind
+) -> None:
+    found = about(write(SENT))
+    assert (found.addresses[0], found.is_final) == (SENT.recipient, True)
+    assert (found.status, found.code) == (status, code)
+    assert kind_of(found.code, found.status, found.text) is kind
+
+
+@pytest.mark.parametrize("write", [*FORMATS.values(), mails.complaint, mails.delayed])
+def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) -> None:
+    found = read(write(SENT)).traces
+    assert [(one.recipient_id, one.mac) for one in found.tokens] == [(12, "00112233aabb")]
+    assert SENT.message_id in found.message_ids
+    assert SENT.recipient in found.addresses
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_final", "status"),
+    [
+        ({"action": "delayed", "status": "4.4.1"}, False, "4.4.1"),
+        ({"action": "relayed", "status": "2.0.0"}, False, "2.0.0"),
+        ({"action": "delivered", "status": "2.1.5"}, False, "2.1.5"),
+        # given up after days
+        ({"action": "failed", "status": "4.4.7", "diagnostic": "smtp; expired"}, True, "4.4.7"),
+        # an action that is missing follows from the status
+        ({"action": "", "status": "5.1.1"}, True, "5.1.1"),
+        ({"action": "", "status": "4.2.2", "diagnostic": ""}, False, "4.2.2"),
+        # with a comment, and in capitals
+        ({"action": "FAILED", "status": "5.1.1 (bad mailbox)"}, True, "5.1.1"),
+        # of another class than the reply: the reporting server knows better
+        ({"status": "4.0.0", "diagnostic": "smtp; 550 5.1.1 no"}, True, "4.0.0"),
+        ({"kind": "message/global-delivery-status"}, True, "5.1.1"),
+    ],
+)
+def test_fields_of_a_report(fields: dict[str, str], is_final: bool, status: str) -> None:
+    found = about(mails.report(SENT, **fields))
+    assert (found.is_final, found.status) == (is_final, status)
+
+
+def test_a_report_about_several_recipients_is_read_recipient_by_recipient() -> None:
+    content = mails.report(SENT, status="5.1.1").replace(
+        b"\r\n--=_report\r\nContent-Type: text/rfc822-headers",
+        b"\r\nFinal-Recipient: rfc822; ann@example.org\r\nOriginal-Recipient: rfc822;"
+        b"team@example.org\r\nAction: delayed\r\nStatus: 4.2.2\r\n"
+        b"\r\n--=_report\r\nContent-Type: text/rfc822-headers",
+    )
+    notice = read(content).notice
+    assert [one.status for one in notice.reported] == ["5.1.1", "4.2.2"]
+    for email in ("Ann@example.org", "team@example.org"):
+        found = notice.about(email)
+        assert found
+        assert (found.status, found.is_final) == ("4.2.2", False)
+    passed_on = notice.about("somebody.else@example.org")
+    assert passed_on
+    assert passed_on.status == "5.1.1"
+
+
+def test_an_encoded_report_is_read_although_it_must_not_be() -> None:
+    plain = mails.report(SENT)
+    begin = plain.index(b"Reporting-MTA")
+    end = plain.index(b"\r\n--=_report\r\nContent-Type: text/rfc822")
+    encoded = base64.encodebytes(plain[begin:end])
+    content = plain[: begin - 2] + b"Content-Transfer-Encoding: base64\r\n\r\n" + encoded
+    assert about(content + plain[end:]).status == "5.1.1"
+
+
+def test_traces_in_an_encoded_part_are_found() -> None:
+    inner = base64.encodebytes(SENT.header.encode()).decode()
+    content = mails.report(Sent()).replace(
+        Sent().header.replace("\n", "\r\n").encode(), b"X-Nothing: here\r\n"
+    )
+    content = content.replace(
+        b"\r\n--=_report\r\nContent-Type: text/rfc822-headers\r\n",
+        b"\r\n--=_report\r\nContent-Type: text/rfc822-headers\r\n"
+        b"Content-Transfer-Encoding: base64\r\n",
+    ).replace(b"X-Nothing: here\r\n", inner.encode())
+    assert read(content).traces.message_ids == (SENT.message_id,)
+
+
+@pytest.mark.parametrize("kind", ["abuse", "fraud", "virus", "other"])
+def test_a_feedback_report_is_a_complaint(kind: str) -> None:
+    notice = read(mails.complaint(SENT, kind)).notice
+    assert notice.sort is Sort.COMPLAINT
+    assert notice.reported[0].addresses == (SENT.recipient,)
+
+
+@pytest.mark.parametrize("kind", ["not-spam", "auth-failure", ""])
+def test_other_feedback_is_no_complaint(kind: str) -> None:
+    assert read(mails.complaint(SENT, kind)).notice == Notice(Sort.RETURNED)
+
+
+def test_an_auto_reply_is_no_bounce_whatever_it_says() -> None:
+    assert read(mails.out_of_office(SENT)).notice.sort is Sort.AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mails.spam(SENT),
+        b"",
+        b"\xff\xfe\x00",
+        b"From: mailer-daemon@example.net\r\n\r\nsomething happened",
+        b"Content-Type: multipart/report; boundary=\r\n\r\n--\r\n",
+    ],
+)
+def test_what_is_not_understood_says_so(content: bytes) -> None:
+    assert read(content).notice.sort is Sort.UNKNOWN
+
+
+def test_the_same_mail_has_the_same_id_and_another_one_another() -> None:
+    first = read(mails.report(SENT))
+    assert first.id == read(b"Received: by another way\r\n" + mails.report(SENT)).id
+    assert first.id != read(mails.report(SENT, number=2)).id
+    assert read(b"Subject: a\r\n\r\n").id != read(b"Subject: b\r\n\r\n").id
+
+
+def storable(found: Returned) -> None:
+    """PostgreSQL takes neither NUL nor half a character."""
+    assert b"\\u0000" not in orjson.dumps(asdict(found))
+
+
+@given(st.sampled_from(list(FORMATS.values())), st.data())
+def test_nothing_that_is_cut_off_or_torn_stops_the_reading(
+    write: Callable[[Sent], bytes], data: st.DataObject
+) -> None:
+    content = bytearray(write(SENT))
+    for _ in range(data.draw(st.integers(0, 20))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    storable(read(bytes(content[: data.draw(st.integers(0, len(content)))])))
+
+
+@given(st.binary())
+def test_nothing_that_strangers_send_stops_the_reading(content: bytes) -> None:
+    storable(read(content))
+
+
+@given(st.sampled_from(mails.FREE_FIELDS), st.text(max_size=30), st.binary(max_size=30))
+def test_what_is_told_can_be_stored(name: str, text: str, octets: bytes) -> None:
+    said = text.replace("\n", " ").encode("utf-8", "surrogatepass") + octets.replace(b"\n", b" ")
+    content = mails.report(SENT).replace(
+        f"\r\n{name}: ".encode(), f"\r\n{name}: rfc822; ".encode() + said + b" "
+    )
+    storable(read(content))
+
+
+def test_nothing_that_strangers_send_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    # flufl.bounce logs what it trips over
+    content = b"X-Failed-Recipients: " + b"(" * 5_000 + b"joe@example.org\r\n\r\n"
+    assert read(content).notice.sort is Sort.UNKNOWN
+    assert not caplog.records
+
+
+def test_deep_nesting_is_not_followed() -> None:
+    head = b"".join(
+        b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (depth, depth)
+        for depth in range(3_000)
+    )
+    assert read(head).notice.sort is Sort.UNKNOWN
+
+
+def test_a_zip_bomb_is_not_opened_and_an_unknown_charset_is_no_trouble() -> None:
+    bomb = base64.encodebytes(zlib.compress(bytes(10_000_000), 9))
+    content = mails.report(SENT).replace(b"charset=us-ascii", b"charset=klingon-8")
+    content = content.replace(
+        b"\r\n--=_report\r\nContent-Type: text/rfc822-headers",
+        b"\r\n--=_report\r\nContent-Type: application/zip\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + bomb + b"\r\n"
+        b"\r\n--=_report\r\nContent-Type: text/rfc822-headers",
+    )
+    assert about(content).status == "5.1.1"
