@@ -8,6 +8,7 @@ other schedules a crashed run again, as Retry in the UI does; the run goes on wh
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from prefect.automations import Automation
@@ -20,15 +21,15 @@ from prefect.settings import get_current_settings
 
 MAX_STARTS = 10
 """A run that was started so often is left crashed, for a person to look at."""
-_MIN_LIFE = timedelta(seconds=10)
+MIN_LIFE = timedelta(seconds=10)
 _MISSED_HEARTBEATS = 3
 _DEFAULT_HEARTBEAT_SECONDS = 180
 _ENDINGS = ("Completed", "Failed", "TimedOut", "Cancelling", "Cancelled", "Crashed")
 _RESTS = ("Paused", "Suspended", "Resuming", "Scheduled", "AwaitingRetry", "Late")
 """States in which no process runs, so that none can be missed."""
 
-_RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
-_OF_SEND_CAMPAIGN: list[ResourceSpecification | dict[str, str | list[str]]] = [
+RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
+OF_SEND_CAMPAIGN: list[ResourceSpecification | dict[str, str | list[str]]] = [
     ResourceSpecification(
         {"prefect.resource.role": "flow", "prefect.resource.name": "send-campaign"}
     ),
@@ -57,8 +58,8 @@ def silent_is_crashed(within: timedelta) -> Automation:
             posture=Posture.Proactive,
             after={heartbeat},
             expect={heartbeat, *(f"prefect.flow-run.{name}" for name in _ENDINGS + _RESTS)},
-            match=_RUNS,
-            match_related=_OF_SEND_CAMPAIGN,
+            match=RUNS,
+            match_related=OF_SEND_CAMPAIGN,
             for_each={"prefect.resource.id"},
             threshold=1,
             within=within,
@@ -85,11 +86,11 @@ def crashed_goes_on() -> Automation:
         trigger=EventTrigger(
             posture=Posture.Reactive,
             expect={"prefect.flow-run.Crashed"},
-            match=ResourceSpecification({**_RUNS.root, "prefect.run-count": starts}),
-            match_related=_OF_SEND_CAMPAIGN,
+            match=ResourceSpecification({**RUNS.root, "prefect.run-count": starts}),
+            match_related=OF_SEND_CAMPAIGN,
             for_each={"prefect.resource.id"},
             threshold=1,
-            within=_MIN_LIFE,
+            within=MIN_LIFE,
         ),
         actions=[
             ChangeFlowRunState(
@@ -107,7 +108,11 @@ async def install(within: timedelta | None = None) -> list[str]:
     `within` is how long a run may be silent before it counts as crashed, by default `silence()`.
     One that an operator has switched off stays off.
     """
-    automations = [silent_is_crashed(within or silence()), crashed_goes_on()]
+    return await put([silent_is_crashed(within or silence()), crashed_goes_on()])
+
+
+async def put(automations: Sequence[Automation]) -> list[str]:
+    """Make them, or bring those of the same names up to date, switched on or off as they are."""
     async with get_client() as client:
         for automation in automations:
             known = await client.read_automations_by_name(automation.name)

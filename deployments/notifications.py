@@ -1,0 +1,173 @@
+"""`python -m deployments.notifications slack-webhook/ops`: tell people what they have to know.
+
+Makes automations on the Prefect server that send a message through a notification block of one's
+own (Slack, Teams, e-mail, a webhook ...), or brings them up to date, by their names. One that an
+operator has switched off stays off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import BlockDocument
+from prefect.events.actions import SendNotification
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
+from deployments.automations import MAX_STARTS, OF_SEND_CAMPAIGN, RUNS, put
+from flows.events import Milestone
+from mailsluice.errors import MailsluiceError
+
+_ONCE = timedelta(seconds=10)
+"""Without a window the server now and then acts twice on one event."""
+_MOST_STARTS = 100
+_RUN = "{{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
+_NOTIFY = "notify"
+"""The capability of blocks that can send a message."""
+
+
+class NotificationError(MailsluiceError):
+    """No message can be sent through this block."""
+
+
+def notifications(block_id: UUID) -> list[Automation]:
+    """What is told: how campaigns end, connections that are given up, bounces, complaints."""
+    too_often = [str(starts) for starts in range(MAX_STARTS, _MOST_STARTS)]
+
+    def of_run(what: str, subject: str, *states: str, **labels: list[str]) -> Automation:
+        expected = {f"prefect.flow-run.{state}" for state in states}
+        match = ResourceSpecification({**RUNS.root, **labels})
+        trigger = _trigger(expected, match, of_run=True)
+        return _automation(what, trigger, block_id, f"{{{{ flow_run.name }}}}: {subject}", _RUN)
+
+    def of_event(
+        what: str, milestone: Milestone, subject: str, body: str, threshold: str | None = None
+    ) -> Automation:
+        labels = {"mailsluice.threshold": threshold} if threshold else {}
+        match = ResourceSpecification({"prefect.resource.id": "mailsluice.*", **labels})
+        trigger = _trigger({str(milestone)}, match)
+        return _automation(what, trigger, block_id, subject, body)
+
+    def too_many(kind: str, milestone: Milestone, threshold: str, advice: str) -> Automation:
+        counted = "bounced" if milestone is Milestone.BOUNCES_HIGH else "complained"
+        return of_event(
+            f"{kind} above {threshold} %",
+            milestone,
+            f"{{{{ event.payload.campaign }}}}: {kind} above {threshold} %",
+            f"{{{{ event.payload.{counted} }}}} of {{{{ event.payload.sent }}}} {counted}"
+            f" ({{{{ event.payload.share }}}} %). {advice}",
+            threshold,
+        )
+
+    return [
+        of_run("a campaign is finished", "finished", "Completed"),
+        of_run("a campaign failed", "failed", "Failed", "TimedOut"),
+        of_run(
+            "a campaign crashed too often",
+            f"crashed, and is not started again after {MAX_STARTS} starts",
+            "Crashed",
+            **{"prefect.run-count": too_often},
+        ),
+        of_event(
+            "a connection is quarantined",
+            Milestone.CONNECTION_QUARANTINED,
+            "Connection {{ event.resource.name }} is quarantined",
+            "Campaign {{ event.payload.campaign }}: {{ event.payload.reason }}\n"
+            "Its recipients wait. Check it with verify-connection, mend it, then retry the run.",
+        ),
+        too_many("bounces", Milestone.BOUNCES_HIGH, "2", "Look at the list: how old is it?"),
+        too_many(
+            "bounces",
+            Milestone.BOUNCES_HIGH,
+            "5",
+            "Providers stop accounts at this share: suspend the campaign and clean the list.",
+        ),
+        too_many(
+            "complaints",
+            Milestone.COMPLAINTS_HIGH,
+            "0.1",
+            "Mailbox providers begin to put mail aside: who is on this list, and is the way to"
+            " unsubscribe easy to see?",
+        ),
+    ]
+
+
+def _trigger(
+    expected: set[str], match: ResourceSpecification, *, of_run: bool = False
+) -> EventTrigger:
+    return EventTrigger(
+        posture=Posture.Reactive,
+        expect=expected,
+        match=match,
+        match_related=OF_SEND_CAMPAIGN[:1] if of_run else {},
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=_ONCE,
+    )
+
+
+def _automation(
+    what: str, trigger: EventTrigger, block_id: UUID, subject: str, body: str
+) -> Automation:
+    return Automation(
+        name=f"Mailsluice tells: {what}",
+        description="Made by `python -m deployments.notifications`.",
+        trigger=trigger,
+        actions=[SendNotification(block_document_id=block_id, subject=subject, body=body)],
+    )
+
+
+async def install(block: str) -> list[str]:
+    """Make or update them, to send through a block, named `type-slug/name`. Returns their names.
+
+    Raises NotificationError where there is no such block, or none that can send messages.
+    """
+    slug, _, name = block.partition("/")
+    async with get_client() as client:
+        try:
+            found = await client.read_block_document_by_name(name, slug, include_secrets=False)
+        except ObjectNotFound:
+            found = None
+        if found is None or not _can_notify(found):
+            documents = await client.read_block_documents(include_secrets=False)
+            raise NotificationError(_refusal(block, found, documents))
+    return await put(notifications(found.id))
+
+
+def _refusal(block: str, found: BlockDocument | None, documents: list[BlockDocument]) -> str:
+    names = sorted(
+        f"{one.block_type.slug}/{one.name}"
+        for one in documents
+        if one.block_type and _can_notify(one)
+    )
+    what = f"there is no block {block!r}" if found is None else f"{block!r} cannot send messages"
+    known = f"these can: {', '.join(names)}" if names else "none can so far"
+    return f"{what} ({known}): make one in the Prefect UI under Blocks, such as Slack Webhook"
+
+
+def _can_notify(block: BlockDocument) -> bool:
+    return block.block_schema is not None and _NOTIFY in block.block_schema.capabilities
+
+
+def main() -> None:
+    """Install them and say so."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deployments.notifications", description="Tell people about campaigns."
+    )
+    parser.add_argument("block", help="the notification block: its type's slug and its name")
+    try:
+        names = asyncio.run(install(parser.parse_args().block))
+    except NotificationError as error:
+        raise SystemExit(str(error)) from None
+    for name in names:
+        print(f"automation: {name}")
+
+
+if __name__ == "__main__":
+    main()

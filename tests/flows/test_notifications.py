@@ -1,0 +1,189 @@
+"""Messages about campaigns, sent by a real Prefect server to a webhook on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from prefect import flow
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Crashed, Failed
+
+from blocks import SMTPConnection
+from deployments import notifications
+from deployments.server import free_port, prefect_server
+from flows.events import Milestone, tell
+
+BLOCK = "custom-webhook/ops"
+PATIENCE_SECONDS = 120
+STATES = {
+    "spring": Completed(message="1,000 of 1,000 sent"),
+    "summer": Failed(message="280 of 400 sent, 120 pending; red is down: login: 535"),
+    "autumn": Crashed(message="its process is gone"),  # it goes on by itself: nothing is told
+}
+EXPECTED = [
+    ("winter: complaints above 0.1 %", "2 of 1500 complained (0.13 %)"),
+    ("winter: bounces above 2 %", "30 of 1000 bounced (3.0 %)"),
+    ("winter: bounces above 5 %", "60 of 1000 bounced (6.0 %)"),
+    ("Connection red is quarantined", "Campaign winter: login: 535"),
+    ("spring: finished", "1,000 of 1,000 sent"),
+    ("summer: failed", "280 of 400 sent, 120 pending; red is down: login: 535"),
+]
+
+LAST = "Connection last is quarantined"
+
+
+class Webhook:
+    """Takes messages, as a chat's webhook does."""
+
+    def __init__(self) -> None:
+        messages = self.messages = list[dict[str, str]]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                messages.append(json.loads(self.rfile.read(length)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
+    yield hook
+    hook.close()
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[str]:
+    """A Prefect server of these tests' own, with the block that sends to the webhook."""
+    api_url = f"http://127.0.0.1:{free_port()}/api"
+    environment = {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
+    with prefect_server(api_url, environment), temporary_settings({PREFECT_API_URL: api_url}):
+        block = CustomWebhookNotificationBlock(
+            name="ops",
+            url=webhook.url,
+            json_data={"subject": "{{subject}}", "body": "{{body}}"},
+            allow_private_urls=True,
+        )
+        block.save("ops", overwrite=True, _sync=True)  # type: ignore[call-arg]
+        yield api_url
+
+
+async def ends_of_campaigns() -> None:
+    """A run of send-campaign for each of the ends."""
+
+    @flow(name="send-campaign")
+    def ends() -> None: ...
+
+    async with get_client() as client:
+        for name, state in STATES.items():
+            run = await client.create_flow_run(ends, name=name)
+            await client.set_flow_run_state(run.id, state, force=True)
+
+
+def events() -> None:
+    tell(Milestone.CONNECTION_QUARANTINED, "winter", "red", reason="login: 535")
+    tell(Milestone.CONNECTION_RECOVERED, "winter", "red")
+    for threshold, bounced, share in (("2", 30, 3.0), ("5", 60, 6.0)):
+        tell(
+            Milestone.BOUNCES_HIGH,
+            "winter",
+            threshold=threshold,
+            share=share,
+            sent=1000,
+            bounced=bounced,
+        )
+    tell(Milestone.COMPLAINTS_HIGH, "winter", threshold="0.1", share=0.13, sent=1500, complained=2)
+
+
+async def told_of(webhook: Webhook, *subjects: str) -> None:
+    """Wait until these have come."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not {one["subject"] for one in webhook.messages} >= {*subjects}:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)  # another process tells
+
+
+async def test_what_an_operator_has_to_know_is_told_once(api: str, webhook: Webhook) -> None:
+    first = await notifications.install(BLOCK)
+    assert await notifications.install(BLOCK) == first  # updates them: each message comes once
+    async with get_client() as client:
+        for name in first:
+            assert len(await client.read_automations_by_name(name)) == 1
+    await ends_of_campaigns()
+    events()
+    await told_of(webhook, *(subject for subject, _ in EXPECTED))
+    tell(Milestone.CONNECTION_QUARANTINED, "winter", "last", reason="")
+    await told_of(webhook, LAST)  # what comes twice has come by now
+    told = sorted((one["subject"], one["body"]) for one in webhook.messages)
+    told = [one for one in told if one[0] != LAST]
+    assert [subject for subject, _ in told] == sorted(subject for subject, _ in EXPECTED)
+    for subject, words in EXPECTED:
+        (body,) = [body for found, body in told if found == subject]
+        assert words in body
+    assert "/runs/flow-run/" in next(body for subject, body in told if "finished" in subject)
+
+
+async def test_one_that_is_switched_off_stays_off(api: str) -> None:
+    name = (await notifications.install(BLOCK))[0]
+    async with get_client() as client:
+        (automation,) = await client.read_automations_by_name(name)
+        await client.pause_automation(automation.id)
+        await notifications.install(BLOCK)
+        (again,) = await client.read_automations_by_name(name)
+    assert again.id == automation.id
+    assert not again.enabled
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ("slack-webhook/nobody", "there is no block 'slack-webhook/nobody'"),
+        ("nonsense", "there is no block 'nonsense'"),
+        ("smtp-connection/mail", "'smtp-connection/mail' cannot send messages"),
+    ],
+)
+async def test_another_block_is_refused_with_those_there_are(
+    api: str, block: str, reason: str
+) -> None:
+    await SMTPConnection(host="127.0.0.1", security="none").save("mail", overwrite=True)
+    with pytest.raises(notifications.NotificationError) as refusal:
+        await notifications.install(block)
+    assert str(refusal.value).startswith(reason)
+    assert BLOCK in str(refusal.value)
+
+
+async def test_the_command_says_what_it_has_made(api: str) -> None:
+    environment = {**os.environ, "PREFECT_API_URL": api}
+    command = [sys.executable, "-m", "deployments.notifications", BLOCK]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=True, env=environment
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(notifications.notifications(notifications.UUID(int=0)))
+    assert all(line.startswith("automation: Mailsluice tells: ") for line in lines)
