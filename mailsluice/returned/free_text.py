@@ -31,11 +31,12 @@ def recipients(message: Message) -> tuple[Reported, ...]:
     passing, failed = all_failures(message)
     said = _said(message)
     reply = _reply(said)
-    return tuple(
-        Reported((address(one.decode("ascii", "replace")),), is_final, *reply)
+    named = (
+        (is_final, address(one.decode("ascii", "replace")))
         for is_final, addresses in ((True, failed), (False, passing))
         for one in sorted(addresses)
     )
+    return tuple(Reported((name,), is_final, *reply) for is_final, name in named if name)
 
 
 def _said(message: Message) -> str:
