@@ -104,17 +104,17 @@ def schedule_campaign(
     form.add_route(connection)
     form.fill("40", "Throttle", "Per second")
     schedule_id = form.save()
-    run = until(lambda: begun(served), bool)[0]
+    run = until(lambda: begun(served, connection), bool)[0]
     path = f"/deployments/{served.deployment_id}/schedules/{schedule_id}"
     served.api.delete(path).raise_for_status()  # once is enough
     return str(run["id"])
 
 
-def begun(served: Served) -> list[dict[str, object]]:
-    """The runs of the campaign's deployment that are under way."""
+def begun(served: Served, name: str) -> list[dict[str, object]]:
+    """The runs of campaigns with that in their name that are under way."""
     body = {
         "deployments": {"id": {"any_": [served.deployment_id]}},
-        "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}},
+        "flow_runs": {"name": {"like_": name}, "state": {"type": {"any_": ["RUNNING"]}}},
     }
     runs = served.api.post("/flow_runs/filter", json=body).raise_for_status().json()
     return list(runs)
