@@ -27,6 +27,7 @@ from blocks import SMTPConnection
 from deployments import automations
 from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.cancel_campaign import cancel_campaign
+from flows.compare_connections import compare_connections
 from flows.export_campaign import export_campaign
 from flows.plan_campaign import plan_campaign
 from flows.resolve_uncertain import resolve_uncertain
@@ -43,6 +44,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     export_campaign,
     resolve_uncertain,
     cancel_campaign,
+    compare_connections,
 )
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, SqlAlchemyConnector)
 
