@@ -30,7 +30,7 @@ async def compare_connections(
     confidence: Confidence = 0.95,
     smallest_difference_points: Points = 0.5,
 ) -> State[Any]:
-    """Say which connection's mail is deferred, refused or bounced less, where the mail so far can tell.
+    """Say whose mail is deferred, refused or bounced less, where the mail so far can tell.
 
     Every two connections are compared within the same campaign and domain. Changes nothing, so it
     may be run at any time; but decide beforehand when to look. Returns the `Comparison`.

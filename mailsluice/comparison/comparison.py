@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from mailsluice.comparison.contrast import contrast
 from mailsluice.comparison.notes import notes
@@ -16,6 +14,7 @@ from mailsluice.comparison.observed import NUMBERS, Measure, Observed
 from mailsluice.comparison.page import page
 from mailsluice.comparison.strata import stratify
 from mailsluice.comparison.verdict import Finding, Terms, Verdict, verdict
+from mailsluice.comparison.wilson import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +101,20 @@ def _tested(counts: pd.DataFrame) -> list[Measure]:
 
 
 def _holm(p_values: Sequence[float | None]) -> list[float | None]:
-    tested = [p for p in p_values if p is not None]
-    if not tested:
-        return list(p_values)
-    adjusted = iter(multipletests(tested, method="holm")[1].tolist())
-    return [None if p is None else next(adjusted) for p in p_values]
+    """Adjusted p-values (Holm, 1979). (statsmodels' multipletests collects garbage every time.)"""
+    adjusted = list(p_values)
+    tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    reached = 0.0
+    for done, (p, i) in enumerate(tested):
+        reached = max(reached, min(p * (len(tested) - done), 1.0))
+        adjusted[i] = reached
+    return adjusted
 
 
 def _rates(counts: pd.DataFrame, confidence: float) -> list[Rate]:
     totals = counts.groupby("connection")[NUMBERS].sum()
     return [
-        Rate(str(name), measure, events, mail, _wilson(events, mail, confidence))
+        Rate(str(name), measure, events, mail, wilson(events, mail, confidence) if mail else None)
         for name, mail, *numbers in totals.itertuples(name=None)
         for measure, events in zip(Measure, numbers, strict=True)
     ]
-
-
-def _wilson(events: int, mail: int, confidence: float) -> tuple[float, float] | None:
-    if not mail:
-        return None
-    low, high = proportion_confint(events, mail, alpha=1 - confidence, method="wilson")
-    return float(low), float(high)

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from statsmodels.stats.proportion import proportion_confint
 
 from mailsluice.comparison import mantel_haenszel
 from mailsluice.comparison.observed import Measure
 from mailsluice.comparison.strata import Pair, Strata
+from mailsluice.comparison.wilson import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ def _interval(
     """Interval of the difference from Wilson's of both rates (Newcombe, 1998, method 10)."""
     first, second = rates
     (low_1, high_1), (low_2, high_2) = (
-        proportion_confint(rate * size, size, alpha=1 - confidence, method="wilson")
-        for rate, size in zip(rates, sizes, strict=True)
+        wilson(rate * size, size, confidence) for rate, size in zip(rates, sizes, strict=True)
     )
     difference = first - second
     return (

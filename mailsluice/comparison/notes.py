@@ -38,5 +38,7 @@ def notes(observed: Observed) -> list[str]:
         for name in observed.unfinished
     ]
     if not counts["bounced"].any():
-        found.append("no hard bounce is known of, so bounces are not compared: perhaps nobody reads them")
+        found.append(
+            "no hard bounce is known of, so bounces are not compared: perhaps nobody reads them"
+        )
     return found

@@ -29,7 +29,6 @@ class Measure(StrEnum):
 
 KEYS = ["campaign", "domain", "connection"]
 NUMBERS = ["mail", *(one.value for one in Measure)]
-LEFT_OUT = ["moved", "uncertain"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""How much mail shows which difference: two proportions, by the arcsine (Cohen, 1988, chapter 6)."""
+"""How much mail shows which difference of two rates: by the arcsine (Cohen, 1988, chapter 6)."""
 
 from __future__ import annotations
 

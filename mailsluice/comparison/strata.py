@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -63,10 +64,9 @@ class Strata:
     def pair(self, measure: Measure, first: str, second: str) -> Pair:
         """Two of the connections, where both have mail."""
         columns = [self.connections.index(first), self.connections.index(second)]
-        shared = np.flatnonzero(self.mail[:, columns].all(axis=1))
-        chosen = np.ix_(shared, columns)
-        names = tuple(self.names[i] for i in shared)
-        return Pair(names, self.mail[chosen], self.events[measure][chosen])
+        mail, events = self.mail[:, columns], self.events[measure][:, columns]
+        shared = mail.all(axis=1)
+        return Pair(tuple(compress(self.names, shared)), mail[shared], events[shared])
 
 
 def stratify(counts: pd.DataFrame) -> Strata:
@@ -77,8 +77,9 @@ def stratify(counts: pd.DataFrame) -> Strata:
     sizes = counts.groupby(["campaign", "domain"])["mail"].transform("sum")
     ranks = sizes.groupby(counts["campaign"]).rank(method="dense", ascending=False)
     large = (sizes >= SMALL) & (ranks <= MOST_DOMAINS)
-    keys = [counts["campaign"], counts["domain"].where(large, OTHERS), counts["connection"]]
-    table = counts[NUMBERS].groupby(keys).sum().unstack(fill_value=0)
+    table = counts.assign(domain=counts["domain"].where(large, OTHERS)).pivot_table(
+        NUMBERS, ["campaign", "domain"], "connection", aggfunc="sum", fill_value=0
+    )
     return Strata(
         names=tuple(f"{domain} in {campaign}" for campaign, domain in table.index),
         connections=tuple(table["mail"].columns),

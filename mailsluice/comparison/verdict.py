@@ -72,13 +72,19 @@ def verdict(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> Verdi
     """Say what a contrast comes to, by these terms."""
     found = _finding(contrast, adjusted_p, terms)
     smallest = smallest_shown(contrast.rate, *contrast.sizes, terms.planned_alpha)
-    text = {
-        Finding.DIFFERENT: _different,
-        Finding.ALIKE: _alike,
-        Finding.DEPENDS: _depends,
-        Finding.OPEN: _open,
-    }[found](contrast, adjusted_p, terms)
-    return Verdict(contrast, adjusted_p, found, smallest, text)
+    return Verdict(contrast, adjusted_p, found, smallest, _text(found, contrast, adjusted_p, terms))
+
+
+def _text(found: Finding, contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
+    match found:
+        case Finding.DIFFERENT:
+            return _different(contrast, adjusted_p, terms)
+        case Finding.ALIKE:
+            return _alike(contrast)
+        case Finding.DEPENDS:
+            return _depends(contrast)
+        case Finding.OPEN:
+            return _open(contrast, adjusted_p, terms)
 
 
 def _finding(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> Finding:
@@ -105,7 +111,7 @@ def _different(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> st
     )
 
 
-def _alike(contrast: Contrast, _: float | None, terms: Terms) -> str:
+def _alike(contrast: Contrast) -> str:
     most = max(map(abs, contrast.interval))
     return (
         f"{_both(contrast)}: no difference larger than {points(most)} points is likely"
@@ -113,7 +119,7 @@ def _alike(contrast: Contrast, _: float | None, terms: Terms) -> str:
     )
 
 
-def _depends(contrast: Contrast, _: float | None, terms: Terms) -> str:
+def _depends(contrast: Contrast) -> str:
     return (
         f"{_both(contrast)}: which one fares better depends on the campaign or the domain"
         f" (homogeneity: {chance(contrast.homogeneity)}), so there is no verdict on the whole."

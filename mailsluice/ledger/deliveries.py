@@ -9,13 +9,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from mailsluice.comparison import Observed
-from mailsluice.comparison.observed import KEYS, LEFT_OUT, NUMBERS
+from mailsluice.comparison.observed import KEYS
 from mailsluice.ledger.errors import LedgerError
 from mailsluice.outbox import CampaignRecord, Campaigns, Database
 from mailsluice.outbox.schema import attempts, bounces, recipients, warm_up_plans
 from mailsluice.outcome import Verdict
 from mailsluice.status import CampaignStatus, RecipientStatus
 
+_GROUP = [*KEYS, "status", "first", "bounced", "moved", "number"]
 _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
 
@@ -29,11 +30,11 @@ def observe(
     records = [Campaigns(database).get(name) for name in dict.fromkeys(campaigns)]
     names = {record.id: record.name for record in records}
     with database.read() as reader:
-        rows = reader.execute(_counted(database, list(names))).all()
+        groups = pd.DataFrame(reader.execute(_groups(database, list(names))), columns=_GROUP)
         warming = _warming(reader, names)
-    counts = pd.DataFrame(rows, columns=[*KEYS, *NUMBERS, *LEFT_OUT])
-    counts["campaign"] = counts["campaign"].map(names)
-    return _chosen(counts, set(connections), records, warming)
+    groups = groups.astype({"bounced": bool, "moved": bool, "number": int})
+    groups["campaign"] = groups["campaign"].map(names)
+    return _chosen(_counts(groups), set(connections), records, warming)
 
 
 def _chosen(
@@ -42,11 +43,13 @@ def _chosen(
     records: Sequence[CampaignRecord],
     warming: dict[str, list[str]],
 ) -> Observed:
+    if counts.empty:
+        raise LedgerError("no mail of these campaigns has been sent yet: compare them afterwards")
     known = set(counts["connection"])
     if unknown := connections - known:
         raise LedgerError(
-            f"no recipient of these campaigns is on {', '.join(map(repr, sorted(unknown)))}; there"
-            f" are: {', '.join(map(repr, sorted(known))) or 'none at all'}"
+            f"no mail of these campaigns went over {', '.join(map(repr, sorted(unknown)))}, but"
+            f" over {', '.join(map(repr, sorted(known)))}: check the names"
         )
     wanted = connections or known
     held_back = {name: [one for one in found if one in wanted] for name, found in warming.items()}
@@ -57,36 +60,29 @@ def _chosen(
     )
 
 
-def _counted(database: Database, campaign_ids: list[int]) -> sa.Select[Any]:
-    """KEYS, with the campaign's id, and how many; one row a campaign, domain and connection."""
-    one = _recipients(database, campaign_ids).subquery()
-    stayed = one.c.moved.is_(sa.false())
-    is_certain = sa.and_(
-        one.c.status != RecipientStatus.UNCERTAIN, one.c.first != Verdict.UNCERTAIN
-    )
-    numbers = {
-        "mail": sa.true(),
-        "accepted": one.c.status == RecipientStatus.SENT,
-        "deferred": one.c.first == Verdict.DEFERRED,
-        "failed": one.c.status == RecipientStatus.FAILED,
-        "bounced": one.c.bounced,
+def _counts(groups: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `Observed.counts`, of groups that are alike in all that was asked for."""
+    uncertain = (groups[["status", "first"]] == Verdict.UNCERTAIN.value).any(axis=1)
+    is_mail = ~groups["moved"] & ~uncertain
+    columns = {
+        "mail": is_mail,
+        "accepted": is_mail & (groups["status"] == RecipientStatus.SENT.value),
+        "deferred": is_mail & (groups["first"] == Verdict.DEFERRED.value),
+        "failed": is_mail & (groups["status"] == RecipientStatus.FAILED.value),
+        "bounced": is_mail & groups["bounced"],
+        "moved": groups["moved"],
+        "uncertain": ~groups["moved"] & uncertain,
     }
-    columns = {name: sa.and_(stayed, is_certain, what) for name, what in numbers.items()}
-    columns |= {"moved": one.c.moved, "uncertain": sa.and_(stayed, sa.not_(is_certain))}
-    keys = (one.c.campaign_id, one.c.domain, one.c.connection)
-    return sa.select(*keys, *map(_number, columns.values())).group_by(*keys)
+    numbers = pd.DataFrame(columns).mul(groups["number"], axis=0)
+    return numbers.groupby([groups[key] for key in KEYS]).sum().reset_index()
 
 
-def _number(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def _recipients(database: Database, campaign_ids: list[int]) -> sa.Select[Any]:
-    """A row for everybody who was attempted."""
+def _groups(database: Database, campaign_ids: list[int]) -> sa.Select[Any]:
+    """How many of those who were attempted are alike in what matters here: columns _GROUP."""
     history = (
         sa.select(attempts.c.verdict)
         .where(attempts.c.recipient_id == recipients.c.id)
-        .order_by(attempts.c.id)
+        .order_by(attempts.c.id + 0)  # else PostgreSQL may walk the primary key for each of them
         .limit(1)
         .scalar_subquery()
     )
@@ -102,8 +98,8 @@ def _recipients(database: Database, campaign_ids: list[int]) -> sa.Select[Any]:
         bounces.c.kind == "hard",
         bounces.c.recipient_id.is_not(None),
     )
-    return sa.select(
-        recipients.c.campaign_id,
+    alike = sa.select(
+        recipients.c.campaign_id.label("campaign"),
         _domain(database).label("domain"),
         recipients.c.connection,
         recipients.c.status,
@@ -111,6 +107,8 @@ def _recipients(database: Database, campaign_ids: list[int]) -> sa.Select[Any]:
         recipients.c.id.in_(hard).label("bounced"),
         recipients.c.reassigned_from.is_not(None).label("moved"),
     ).where(recipients.c.campaign_id.in_(campaign_ids), recipients.c.attempts > 0)
+    rows = alike.subquery()
+    return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
 
 
 def _domain(database: Database) -> sa.ColumnElement[str]:
