@@ -8,6 +8,7 @@ other schedules a crashed run again, as Retry in the UI does; the run goes on wh
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 from prefect.automations import Automation
@@ -107,7 +108,15 @@ async def install(within: timedelta | None = None) -> list[str]:
     `within` is how long a run may be silent before it counts as crashed, by default `silence()`.
     One that an operator has switched off stays off.
     """
-    automations = [silent_is_crashed(within or silence()), crashed_goes_on()]
+    return await put([silent_is_crashed(within or silence()), crashed_goes_on()])
+
+
+async def put(automations: Iterable[Automation]) -> list[str]:
+    """Make these automations, or update those of their names, on or off as they are.
+
+    Returns their names.
+    """
+    names = []
     async with get_client() as client:
         for automation in automations:
             known = await client.read_automations_by_name(automation.name)
@@ -116,7 +125,8 @@ async def install(within: timedelta | None = None) -> list[str]:
                 await automation.aupdate()
             else:
                 await automation.acreate()
-    return [automation.name for automation in automations]
+            names.append(automation.name)
+    return names
 
 
 def main() -> None:

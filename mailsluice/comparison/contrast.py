@@ -37,8 +37,8 @@ class Contrast:
     """None where nothing happened, or to all."""
     homogeneity: float | None
     """p-value; None where there is too little to tell."""
-    opposed: bool
-    """Whether a stratum by itself shows the opposite."""
+    opposed: tuple[str, ...]
+    """Strata that by themselves show the opposite of all together."""
 
     @property
     def difference(self) -> float:
@@ -101,10 +101,9 @@ def _interval(
     )
 
 
-def _opposed(pair: Pair, confidence: float) -> bool:
-    """Whether a stratum's own test shows a difference the other way than all together."""
-    differences = np.diff(pair.events / pair.mail, axis=1)[:, 0]
-    overall = pair.rates[1] - pair.rates[0]
-    against = pair.tables[differences * overall < 0]
-    found = (mantel_haenszel.p_value(table[None]) for table in against)
-    return any(p is not None and p < 1 - confidence for p in found)
+def _opposed(pair: Pair, confidence: float) -> tuple[str, ...]:
+    overall = pair.rates[0] - pair.rates[1]
+    differences = -np.diff(pair.events / pair.mail, axis=1)[:, 0]
+    against = np.flatnonzero(differences * overall <= 0).tolist()
+    p_values = {i: mantel_haenszel.p_value(pair.tables[[i]]) for i in against}
+    return tuple(pair.names[i] for i, p in p_values.items() if p is not None and p < 1 - confidence)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -65,8 +64,9 @@ class Strata:
         """Two of the connections, where both have mail."""
         columns = [self.connections.index(first), self.connections.index(second)]
         mail, events = self.mail[:, columns], self.events[measure][:, columns]
-        shared = mail.all(axis=1)
-        return Pair(tuple(compress(self.names, shared)), mail[shared], events[shared])
+        shared = np.flatnonzero((mail > 0).all(axis=1))
+        names = tuple(self.names[i] for i in shared.tolist())
+        return Pair(names, mail[shared], events[shared])
 
 
 def stratify(counts: pd.DataFrame) -> Strata:

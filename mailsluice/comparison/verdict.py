@@ -15,6 +15,8 @@ _DONE = {
     Measure.BOUNCED: "bounced",
 }
 
+_MOST_NAMES = 5
+
 
 class Finding(StrEnum):
     """What a contrast comes to."""
@@ -120,10 +122,12 @@ def _alike(contrast: Contrast) -> str:
 
 
 def _depends(contrast: Contrast) -> str:
+    names = contrast.opposed
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return (
-        f"{_both(contrast)}: which one fares better depends on the campaign or the domain"
-        f" (homogeneity: {chance(contrast.homogeneity)}), so there is no verdict on the whole."
-        " Compare single campaigns, and look at the domains"
+        f"{_both(contrast)}: it depends on campaign and domain which one fares better"
+        f" (homogeneity: {chance(contrast.homogeneity)}); another one than on the whole in"
+        f" {', '.join(names[:_MOST_NAMES])}{more}"
     )
 
 
