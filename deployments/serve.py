@@ -29,6 +29,7 @@ from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.add_suppressions import add_suppressions
 from flows.cancel_campaign import cancel_campaign
 from flows.collect_bounces import collect_bounces
+from flows.compare_connections import compare_connections
 from flows.export_campaign import export_campaign
 from flows.export_suppressions import export_suppressions
 from flows.import_suppressions import import_suppressions
@@ -59,6 +60,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     export_suppressions,
     add_suppressions,
     remove_suppressions,
+    compare_connections,
 )
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 

@@ -1,0 +1,56 @@
+"""The flow that says whose mail fares better."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from mailsluice.comparison import Comparison, Question, compare
+from mailsluice.errors import MailsluiceError
+from mailsluice.ledger.deliveries import observe
+from mailsluice.outbox import Database
+from tasks.comparison import publish_comparison
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=100)]
+Connections = Annotated[list[Name], Field(max_length=20)]
+Confidence = Annotated[float, Field(ge=0.8, le=0.999)]
+Points = Annotated[float, Field(ge=0.05, le=20)]
+
+
+@flow(name="compare-connections", flow_run_name="compare {campaigns}", persist_result=False)
+async def compare_connections(
+    campaigns: Names,
+    connections: Connections = [],  # noqa: B006 # Prefect validates a copy of it
+    confidence: Confidence = 0.95,
+    smallest_difference_points: Points = 0.5,
+) -> State[Any]:
+    """Say whose mail is deferred, refused or bounced less, where the mail so far can tell.
+
+    Every two connections are compared within the same campaign and domain. Changes nothing, so it
+    may be run at any time; but decide beforehand when to look. Returns the `Comparison`.
+
+    Args:
+        campaigns: Names of one to a hundred campaigns; with the day, where {date} was in it.
+        connections: Compare these alone. Left empty: all of these campaigns.
+        confidence: Of intervals and of verdicts, all tests of the page together.
+        smallest_difference_points: The smallest difference that matters, in percentage points.
+    """
+    question = Question(confidence, smallest_difference_points / 100)
+    try:
+        comparison = await asyncio.to_thread(_compare, campaigns, connections, question)
+    except MailsluiceError as error:
+        return Failed(message=str(error), data=error)
+    await publish_comparison(comparison)
+    return Completed(message=comparison.summary(), data=comparison)
+
+
+def _compare(campaigns: list[str], connections: list[str], question: Question) -> Comparison:
+    with Database() as database:
+        observed = observe(database, campaigns, connections)
+    return compare(observed, question)
