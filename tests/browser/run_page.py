@@ -56,10 +56,11 @@ class RunPage:
         """Open the newest artifact of a key that the run has written."""
         if self._ui == "v1":
             self.page.get_by_text("Artifacts", exact=True).last.click()
-            self.page.locator("a[href*='/artifacts/artifact/']").filter(has_text=key).click()
+            name = self.page.get_by_text(key, exact=True)
+            self.page.locator("a[href*='/artifacts/artifact/']").filter(has=name).click()
         else:
             panel = self.open_tab("Artifacts")
-            panel.locator("a[href*='/artifacts/key/']").filter(has_text=key).first.click()
+            panel.locator(f"a[href$='/artifacts/key/{key}']").click()
             self.page.locator("a[href*='/artifacts/artifact/']").first.click()
 
     def shows_pictures(self, number: int) -> None:

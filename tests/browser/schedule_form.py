@@ -27,7 +27,9 @@ class ScheduleForm(CampaignForm):
     def cron(self, expression: str) -> None:
         """When it runs, as cron says it, in UTC."""
         label = self._dialog.locator("xpath=.//label[.='Value']")
-        label.locator("xpath=following::input[1]").fill(expression)
+        value = label.locator("xpath=following::input[1]")
+        value.fill(expression)
+        value.press("Tab")
 
     def save(self) -> str:
         """Save; the schedule's id."""

@@ -38,7 +38,7 @@ def test_from_an_empty_server_to_the_report(
         make_connection(page, served, ui, name, server.port)
         verify_connection(page, served, ui, name, picture)
         assert not server.received
-        run_id = schedule_campaign(page, served, ui, name, recipients, picture)
+        run_id, campaign = schedule_campaign(page, served, ui, name, recipients, picture)
 
         run = RunPage(page, served, run_id, ui)
         until(lambda: len(server.received), lambda seen: seen >= 40)
@@ -52,7 +52,7 @@ def test_from_an_empty_server_to_the_report(
         assert len(server.received) == len(server.recipients) == RECIPIENTS
 
         run = RunPage(page, served, run_id, ui)
-        run.open_artifact(f"campaign-{name}")
+        run.open_artifact(f"campaign-{campaign.replace(' ', '-')}")
         expect(page.get_by_text("400 of 400 sent").first).to_be_visible()
         run.shows_pictures(PLOTS)
 
@@ -91,8 +91,8 @@ def schedule_campaign(
     connection: str,
     recipients: Path,
     picture: Callable[..., None],
-) -> str:
-    """Fill the form of a schedule in; its run, once it has begun."""
+) -> tuple[str, str]:
+    """Fill the form of a schedule in; the id and the name of its run, once it has begun."""
     form = ScheduleForm(page, served, ui)
     form.fill(f"{connection} {{date}}", "Name")
     form.fill(str(recipients), "Recipients", "File")
@@ -101,14 +101,17 @@ def schedule_campaign(
     form.fill("<p>Hello {{ first_name }}</p>", "Message", "HTML")
     form.add_route(connection)
     form.fill("40", "Throttle", "Per second")
-    form.cron(once_soon())
+    when = once_soon()
+    form.cron(when)
     if ui == "v2":
         picture("schedule", width=1100, height=1000)
     schedule_id = form.save()
+    (kept,) = served.api.get(f"/deployments/{served.deployment_id}/schedules").json()
+    assert kept["schedule"]["cron"] == when
     run = until(lambda: begun(served, connection), bool)[0]
     path = f"/deployments/{served.deployment_id}/schedules/{schedule_id}"
     served.api.delete(path).raise_for_status()
-    return str(run["id"])
+    return str(run["id"]), str(run["name"])
 
 
 def once_soon() -> str:
