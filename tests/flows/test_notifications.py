@@ -18,6 +18,7 @@ from prefect import State, flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
+from prefect.events.worker import EventsWorker
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Failed, Running, Scheduled
@@ -80,7 +81,9 @@ async def api(tmp_path: Path) -> AsyncIterator[str]:
     api_url = f"http://127.0.0.1:{free_port()}/api"
     environment = {**QUICK, "PREFECT_HOME": str(tmp_path / "prefect")}
     with prefect_server(api_url, environment), temporary_settings({PREFECT_API_URL: api_url}):
+        await EventsWorker.drain_all()  # it stays with the server that it began with
         yield api_url
+        await EventsWorker.drain_all()
 
 
 async def save(webhook: Webhook) -> None:
