@@ -169,6 +169,18 @@ async def test_installing_again_makes_no_second_one_and_leaves_off_what_is_off(
     assert all(one.enabled for (one,) in others)
 
 
+def test_the_command_names_what_it_made_and_refuses_without_a_stack_trace(
+    prefect_server: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    asyncio.run(save(webhook))
+    monkeypatch.setattr("sys.argv", ["notifications", HOOK])
+    notifications.main()
+    assert capsys.readouterr().out.count("automation: Mailsluice tells: ") == 7
+    monkeypatch.setattr("sys.argv", ["notifications", "slack-webhook/nobody"])
+    with pytest.raises(SystemExit, match="there is no block"):
+        notifications.main()
+
+
 @pytest.mark.parametrize(
     ("block", "message"),
     [
