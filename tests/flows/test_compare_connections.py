@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 
 from flows.compare_connections import compare_connections
 from mailsluice.comparison import Comparison
+from mailsluice.markdown import cell
 from tests.flows.conftest import save_block
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.smtpd import Fault, SmtpServer, Stage
@@ -47,7 +48,7 @@ async def test_a_server_that_defers_more_is_found(
     assert result.campaigns == ["spring-sale"]
     assert {one.mail for one in result.rates} == {500}
     text = await page()
-    assert f"**{final.message}**" in text
+    assert f"**{cell(str(final.message))}**" in text
     assert "data:image/png;base64," in text
     assert "@" not in text
     assert "@d1.example.com" not in caplog.text
