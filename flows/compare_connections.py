@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -23,7 +24,12 @@ Confidence = Annotated[float, Field(ge=0.8, le=0.999)]
 Points = Annotated[float, Field(ge=0.05, le=20)]
 
 
-@flow(name="compare-connections", flow_run_name="compare {campaigns}", persist_result=False)
+def _run_name() -> str:
+    first, *others = flow_run.get_parameters().get("campaigns") or ["campaigns"]
+    return f"compare connections: {first}" + (f" and {len(others)} more" if others else "")
+
+
+@flow(name="compare-connections", flow_run_name=_run_name, persist_result=False)
 async def compare_connections(
     campaigns: Names,
     connections: Connections = [],  # noqa: B006 # Prefect validates a copy of it

@@ -38,7 +38,7 @@ class Contrast:
     homogeneity: float | None
     """p-value; None where there is too little to tell."""
     opposed: tuple[str, ...]
-    """Strata that by themselves show the opposite of all together."""
+    """Strata that by themselves show the opposite of all together, where ratios differ."""
 
     @property
     def difference(self) -> float:
@@ -53,6 +53,8 @@ def contrast(
     if not pair.names:
         return None
     sizes = _effective_sizes(pair)
+    homogeneity = mantel_haenszel.homogeneity(pair.tables)
+    varies = homogeneity is not None and homogeneity < 1 - confidence
     mail, events = pair.mail.sum(0), int(pair.events.sum())
     return Contrast(
         measure=measure,
@@ -66,8 +68,8 @@ def contrast(
         rate=(events + 2) / (int(mail.sum()) + 4),
         odds_ratio=mantel_haenszel.common_odds_ratio(pair.tables),
         p_value=mantel_haenszel.p_value(pair.tables),
-        homogeneity=mantel_haenszel.homogeneity(pair.tables),
-        opposed=_opposed(pair, confidence),
+        homogeneity=homogeneity,
+        opposed=_opposed(pair, confidence) if varies else (),
     )
 
 
@@ -104,6 +106,7 @@ def _interval(
 def _opposed(pair: Pair, confidence: float) -> tuple[str, ...]:
     overall = pair.rates[0] - pair.rates[1]
     differences = -np.diff(pair.events / pair.mail, axis=1)[:, 0]
+    level = (1 - confidence) / len(pair.names)  # Bonferroni
     against = np.flatnonzero(differences * overall <= 0).tolist()
     p_values = {i: mantel_haenszel.p_value(pair.tables[[i]]) for i in against}
-    return tuple(pair.names[i] for i, p in p_values.items() if p is not None and p < 1 - confidence)
+    return tuple(pair.names[i] for i, p in p_values.items() if p is not None and p < level)

@@ -11,7 +11,7 @@ from mailsluice.comparison.power import needed, smallest_shown
 
 _DONE = {
     Measure.DEFERRED: "deferred",
-    Measure.FAILED: "refused for good",
+    Measure.FAILED: "refused or given up",
     Measure.BOUNCED: "bounced",
 }
 
@@ -90,8 +90,7 @@ def _text(found: Finding, contrast: Contrast, adjusted_p: float | None, terms: T
 
 
 def _finding(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> Finding:
-    varies = contrast.homogeneity is not None and contrast.homogeneity < terms.alpha
-    if varies and contrast.opposed:
+    if contrast.opposed:
         return Finding.DEPENDS
     if adjusted_p is not None and adjusted_p < terms.alpha:
         return Finding.DIFFERENT

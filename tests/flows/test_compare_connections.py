@@ -45,6 +45,7 @@ async def test_a_server_that_defers_more_is_found(
     assert str(final.message).startswith("green's mail is deferred less than red's: 0.00% against")
     result = await final.result()
     assert isinstance(result, Comparison)
+    assert result.campaigns == ["spring-sale"]
     assert {one.mail for one in result.rates} == {500}
     text = await page()
     assert f"**{cell(str(final.message))}**" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from mailsluice.comparison.contrast import Contrast, contrast
 from mailsluice.comparison.mantel_haenszel import common_odds_ratio, homogeneity, p_value
 from mailsluice.comparison.power import needed, smallest_shown
 from mailsluice.comparison.strata import MOST_DOMAINS, stratify
-from mailsluice.comparison.verdict import Finding
+from mailsluice.comparison.verdict import Finding, rounded
 from mailsluice.comparison.wilson import wilson
 
 BERKELEY = np.array(  # UCBAdmissions of R: departments A to F; men, women; admitted, rejected
@@ -362,3 +363,17 @@ def test_the_page_says_what_was_left_out_and_what_to_mind() -> None:
     assert "| a | 500 | 100.00% (99.24% to 100.00%) | 1.80% (0.95% to 3.39%) |" in page
     assert "![95% intervals of each connection's rates](data:image/png;base64," in page
     assert "look once" in page
+
+
+@pytest.mark.parametrize(("heading", "tests"), [("Two connections", 3), ("Four connections", 18)])
+def test_the_sizes_in_the_documentation_are_true(heading: str, tests: int) -> None:
+    page = Path("docs/comparing-providers.md").read_text()
+    lines = page.partition(f"\n{heading}")[2].split("\n\n")[1].splitlines()
+    assert len(lines) == 2 + 5
+    for line in lines[2:]:
+        rate, *sizes = (one.strip() for one in line.strip("|").split("|"))
+        expected = [
+            f"{rounded(needed(float(rate.rstrip(' %')) / 100, points / 100, 0.05 / tests)):,}"
+            for points in (0.25, 0.5, 1, 2)
+        ]
+        assert sizes == expected
