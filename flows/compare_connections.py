@@ -18,10 +18,16 @@ from mailsluice.outbox import Database
 from tasks.comparison import publish_comparison
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Names = Annotated[list[Name], Field(min_length=1, max_length=100)]
-Connections = Annotated[list[Name], Field(max_length=20)]
-Confidence = Annotated[float, Field(ge=0.8, le=0.999)]
-Points = Annotated[float, Field(ge=0.05, le=20)]
+Campaigns = Annotated[
+    list[Name], Field(min_length=1, max_length=100, json_schema_extra={"title": "Campaigns"})
+]
+Connections = Annotated[
+    list[Name], Field(max_length=20, json_schema_extra={"title": "Connections"})
+]
+Confidence = Annotated[float, Field(ge=0.8, le=0.999, json_schema_extra={"title": "Confidence"})]
+Points = Annotated[
+    float, Field(ge=0.05, le=20, json_schema_extra={"title": "Smallest difference, in points"})
+]
 
 
 def _run_name() -> str:
@@ -31,7 +37,7 @@ def _run_name() -> str:
 
 @flow(name="compare-connections", flow_run_name=_run_name, persist_result=False)
 async def compare_connections(
-    campaigns: Names,
+    campaigns: Campaigns,
     connections: Connections = [],  # noqa: B006 # Prefect validates a copy of it
     confidence: Confidence = 0.95,
     smallest_difference_points: Points = 0.5,
