@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from pydantic import AwareDatetime, WithJsonSchema
+from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
 from blocks import CampaignForm
 from blocks.loading import load_connections
@@ -27,7 +27,13 @@ from mailsluice.smtp.connection import Connection
 from tasks.plan import publish_plan
 from tasks.resolve_recipients import resolve_recipients
 
-Moment = Annotated[AwareDatetime | None, WithJsonSchema({"type": "string", "format": "date-time"})]
+# Plain text in the form: with a date picker, one that leaves it empty is not accepted.
+Moment = Annotated[
+    AwareDatetime | None,
+    BeforeValidator(lambda value: value or None),
+    WithJsonSchema({"type": "string"}),
+]
+_NOW: Any = ""
 
 
 def _run_name() -> str:
@@ -37,7 +43,7 @@ def _run_name() -> str:
 
 
 @flow(name="plan-campaign", flow_run_name=_run_name, persist_result=False)
-async def plan_campaign(campaign: CampaignForm, starts_at: Moment = None) -> State[Any]:
+async def plan_campaign(campaign: CampaignForm, starts_at: Moment = _NOW) -> State[Any]:
     """Say what a campaign would do, without sending or storing anything.
 
     Who is accepted, how many go over which connection and what binds it, when it would be done,
@@ -47,7 +53,7 @@ async def plan_campaign(campaign: CampaignForm, starts_at: Moment = None) -> Sta
     Args:
         campaign: The campaign, as send-campaign takes it.
         starts_at: When it would start, which {date}, growing shares, warm-ups and the sending
-            window depend on. Left empty: now.
+            window depend on, as 2026-12-01T09:00+01:00. Left empty: now.
     """
     day = starts_at.astimezone(UTC).date() if starts_at else scheduled_day()
     document = campaign.model_copy(update={"name": dated(campaign.name, day)})

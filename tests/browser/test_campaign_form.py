@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -33,6 +35,23 @@ def test_the_form_of_a_plan_has_no_json_field_either(page: Page, served: Served,
     expect(form.field("Routes", "Grows from")).to_be_visible()
     expect(form.field("starts_at")).to_be_visible()
     expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_a_plan_of_now_is_made_by_leaving_its_time_empty(
+    page: Page, served: Served, save_connection: Callable[..., None], ui: str
+) -> None:
+    save_connection("planned", port=25)
+    page.goto(served.form_url(ui, served.deployment("plan-campaign")))
+    form = CampaignForm(page, ui)
+    form.fill("planned", "Name")
+    form.fill("examples/recipients.csv", "Recipients", "File")
+    form.fill("News <news@example.com>", "Message", "Sender")
+    form.fill("Hi {{ first_name }}", "Message", "Subject")
+    form.fill("<p>Hello</p>", "Message", "HTML")
+    form.add_route("planned")
+    state = served.run_when_final(form.submit())["state"]
+    assert state["message"].startswith("1,000 of 1,000 rows would be sent to")
 
 
 @pytest.mark.parametrize("ui", UIS)
