@@ -77,7 +77,8 @@ class Plan:
     def summary(self) -> str:
         """One line: how many, until when."""
         end = f"done about {moment_text(self.ends_at)}" if self.ends_at else "not done within years"
-        told = f"; {len(self.warnings)} warnings" if self.warnings else ""
+        number = len(self.warnings)
+        told = f"; {number} {'warning' if number == 1 else 'warnings'}" if number else ""
         return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{told}"
 
     def markdown(self) -> str:

@@ -180,7 +180,7 @@ def test_what_takes_years_is_named() -> None:
     found = planned(two(), [connection("a"), connection("b", per_day=1)])
     assert found.ends_at is None
     assert "b takes more than 3 years" in found.warnings[0]
-    assert found.summary().endswith("not done within years; 1 warnings")
+    assert found.summary().endswith("not done within years; 1 warning")
 
 
 def test_a_closed_window_is_named() -> None:
