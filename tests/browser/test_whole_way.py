@@ -115,8 +115,8 @@ def schedule_campaign(
 
 
 def once_soon() -> str:
-    """A minute that begins in 20 to 80 seconds, in the words of cron; it comes once a day."""
-    minute = datetime.now(UTC) + timedelta(seconds=80)
+    """A minute that begins in 40 to 100 seconds, in the words of cron; it comes once a day."""
+    minute = datetime.now(UTC) + timedelta(seconds=100)
     return f"{minute:%M %H} * * *"
 
 
