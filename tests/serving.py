@@ -87,6 +87,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",  # takes schedules up; else 60
         "MAILSLUICE_HOME": str(home / "mailsluice"),
         "MAILSLUICE_WAIT_SECONDS": "5",
     }
