@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_from_an_empty_server_to_the_report(
         until(lambda: len(server.received), lambda seen: seen >= 40)
         run.suspend()
         run.shows("Suspended")
+        until(lambda: owner(served, campaign), lambda found: found is None)  # its process has ended
         before = len(server.received)
         assert 40 <= before < RECIPIENTS
         run.resume()
@@ -112,6 +114,14 @@ def schedule_campaign(
     path = f"/deployments/{served.deployment_id}/schedules/{schedule_id}"
     served.api.delete(path).raise_for_status()
     return str(run["id"]), str(run["name"])
+
+
+def owner(served: Served, campaign: str) -> str | None:
+    """The run that sends the campaign."""
+    with sqlite3.connect(served.state) as connection:
+        query = "SELECT owner FROM campaigns WHERE name = ?"
+        found: str | None = connection.execute(query, (campaign,)).fetchone()[0]
+    return found
 
 
 def once_soon() -> str:
