@@ -7,18 +7,16 @@ from typing import Annotated, Self
 
 from prefect.blocks.core import Block
 from pydantic import (
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     SecretStr,
-    field_validator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from blocks.smtp_connection import Text, host_alone
-from mailsluice.forms import field_title, form_schema
+from blocks.fields import CONFIG, CaFile, Host, Text, Timeout
+from mailsluice.forms import form_schema
 from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Security
 
@@ -38,14 +36,9 @@ class Mailbox(Block):
         "```"
     )
 
-    model_config = ConfigDict(
-        extra="forbid",
-        validate_default=True,
-        field_title_generator=field_title,
-        hide_input_in_errors=True,  # the input holds the password
-    )
+    model_config = CONFIG
 
-    host: str = Field(min_length=1, max_length=253, description="The server's name or IP address.")
+    host: Host
     port: int = Field(993, ge=1, le=65_535, description="993 for TLS, 143 for STARTTLS or none.")
     security: Security = Field(
         Security.TLS,
@@ -59,36 +52,20 @@ class Mailbox(Block):
     allow_plain_password: bool = Field(
         False, description="Send the password although security is none."
     )
-    ca_file: Text | None = Field(
-        None,
-        title="CA file",
-        description="PEM file of the CA to trust instead of the system's, as the worker sees it.",
-    )
+    ca_file: CaFile = None
     folder: Folder = Field("INBOX", description="Where the mail comes in.")
     processed_folder: Folder = Field(
         "Processed",
         description="Where mail is moved to that is done with; made where there is none. The rest"
         " stays in the folder, flagged.",
     )
-    timeout_seconds: float = Field(
-        60, gt=0, le=3_600, description="The longest wait for a reply of the server."
-    )
+    timeout_seconds: Timeout = 60
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return form_schema(schema, handler)
-
-    @field_validator("host")
-    @classmethod
-    def _host_alone(cls, value: str) -> str:
-        return host_alone(value)
-
-    @field_validator("ca_file", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

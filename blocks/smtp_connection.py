@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Self
 
 from prefect.blocks.core import Block
 from pydantic import (
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     SecretStr,
-    field_validator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from mailsluice.forms import field_title, form_schema
+from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
+from mailsluice.forms import form_schema
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.warm_up import WarmUp
-
-Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
 class SMTPConnection(Block):
@@ -38,14 +34,9 @@ class SMTPConnection(Block):
         "```"
     )
 
-    model_config = ConfigDict(
-        extra="forbid",
-        validate_default=True,
-        field_title_generator=field_title,
-        hide_input_in_errors=True,  # the input holds the password
-    )
+    model_config = CONFIG
 
-    host: str = Field(min_length=1, max_length=253, description="The server's name or IP address.")
+    host: Host
     port: int = Field(
         587, ge=1, le=65_535, description="587 for STARTTLS, 465 for TLS, 25 for a relay."
     )
@@ -54,8 +45,12 @@ class SMTPConnection(Block):
         description="starttls: a greeting in clear, then encrypted or not used. tls: encrypted from"
         " the first byte. none: plain text, for a relay on a trusted network.",
     )
-    username: Text | None = Field(None, description="Left empty where the server asks for none.")
-    password: SecretStr | None = Field(None, description="Stored encrypted. Left empty with OAuth.")
+    username: Annotated[Text | None, OrNone] = Field(
+        None, description="Left empty where the server asks for none."
+    )
+    password: Annotated[SecretStr | None, OrNone] = Field(
+        None, description="Stored encrypted. Left empty with OAuth."
+    )
     oauth: OAuth = Field(
         OAuth(),
         title="OAuth",
@@ -65,12 +60,8 @@ class SMTPConnection(Block):
     allow_plain_password: bool = Field(
         False, description="Send the password, or the OAuth token, although security is none."
     )
-    ca_file: Text | None = Field(
-        None,
-        title="CA file",
-        description="PEM file of the CA to trust instead of the system's, as the worker sees it.",
-    )
-    local_hostname: Text | None = Field(
+    ca_file: CaFile = None
+    local_hostname: Annotated[Text | None, OrNone] = Field(
         None, description="What EHLO says; the worker's own name when left empty."
     )
     max_sessions: int = Field(
@@ -102,25 +93,13 @@ class SMTPConnection(Block):
     warm_up: WarmUp = Field(
         WarmUp(), title="Warm-up", description="A cap a day that grows, for a new IP address."
     )
-    timeout_seconds: float = Field(
-        60, gt=0, le=3_600, description="The longest wait for a reply of the server."
-    )
+    timeout_seconds: Timeout = 60
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return form_schema(schema, handler)
-
-    @field_validator("host")
-    @classmethod
-    def _host_alone(cls, value: str) -> str:
-        return host_alone(value)
-
-    @field_validator("username", "password", "ca_file", "local_hostname", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
 
     @model_validator(mode="after")
     def _login_fits(self) -> Self:
@@ -149,24 +128,3 @@ class SMTPConnection(Block):
         fields = {one: getattr(self, one) for one in type(self).model_fields}
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})
-
-
-def host_alone(value: str) -> str:
-    """A host's name or address without blanks around it. Raises ValueError where it is more."""
-    host = value.strip()
-    if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
-        raise ValueError(
-            f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
-            "and put the port in its own field"
-        )
-    return host
-
-
-def _has_port(host: str) -> bool:
-    if ":" not in host:
-        return False
-    try:
-        ip_address(host)
-    except ValueError:
-        return True
-    return False

@@ -20,13 +20,19 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from deployments.automations import MAX_STARTS, OF_SEND_CAMPAIGN, RUNS, put
+from deployments.automations import OF_SEND_CAMPAIGN, RUNS, put
 from flows.events import Milestone
 from mailsluice.errors import MailsluiceError
 
 _ONCE = timedelta(seconds=10)
 """Without a window the server now and then acts twice on one event."""
-_MOST_STARTS = 100
+_GOES_ON = (
+    *("Scheduled", "AwaitingRetry", "Late", "Pending", "Running", "Paused", "Suspended"),
+    *("Completed", "Failed", "TimedOut", "Cancelling", "Cancelled"),
+)
+"""All that a run may become after it has crashed."""
+CRASHED_FOR = timedelta(minutes=2)
+"""A crashed run that has not gone on for so long will not by itself, for whatever reason."""
 _RUN = "{{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
 _NOTIFY = "notify"
 """The capability of blocks that can send a message."""
@@ -36,23 +42,16 @@ class NotificationError(MailsluiceError):
     """No message can be sent through this block."""
 
 
-def notifications(block_id: UUID) -> list[Automation]:
+def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[Automation]:
     """What is told: how campaigns end, connections that are given up, bounces, complaints."""
-    too_often = [str(starts) for starts in range(MAX_STARTS, _MOST_STARTS)]
 
-    def of_run(what: str, subject: str, *states: str, **labels: list[str]) -> Automation:
-        expected = {f"prefect.flow-run.{state}" for state in states}
-        match = ResourceSpecification({**RUNS.root, **labels})
-        trigger = _trigger(expected, match, of_run=True)
+    def of_run(what: str, trigger: EventTrigger, subject: str) -> Automation:
         return _automation(what, trigger, block_id, f"{{{{ flow_run.name }}}}: {subject}", _RUN)
 
     def of_event(
         what: str, milestone: Milestone, subject: str, body: str, threshold: str | None = None
     ) -> Automation:
-        labels = {"mailsluice.threshold": threshold} if threshold else {}
-        match = ResourceSpecification({"prefect.resource.id": "mailsluice.*", **labels})
-        trigger = _trigger({str(milestone)}, match)
-        return _automation(what, trigger, block_id, subject, body)
+        return _automation(what, _told(milestone, threshold), block_id, subject, body)
 
     def too_many(kind: str, milestone: Milestone, threshold: str, advice: str) -> Automation:
         counted = "bounced" if milestone is Milestone.BOUNCES_HIGH else "complained"
@@ -66,13 +65,12 @@ def notifications(block_id: UUID) -> list[Automation]:
         )
 
     return [
-        of_run("a campaign is finished", "finished", "Completed"),
-        of_run("a campaign failed", "failed", "Failed", "TimedOut"),
+        of_run("a campaign is finished", _becomes("Completed"), "finished"),
+        of_run("a campaign failed", _becomes("Failed", "TimedOut"), "failed"),
         of_run(
-            "a campaign crashed too often",
-            f"crashed, and is not started again after {MAX_STARTS} starts",
-            "Crashed",
-            **{"prefect.run-count": too_often},
+            "a campaign crashed",
+            _stays_crashed(crashed_for),
+            "crashed, and does not go on by itself",
         ),
         of_event(
             "a connection is quarantined",
@@ -98,15 +96,41 @@ def notifications(block_id: UUID) -> list[Automation]:
     ]
 
 
-def _trigger(
-    expected: set[str], match: ResourceSpecification, *, of_run: bool = False
-) -> EventTrigger:
+def _becomes(*states: str) -> EventTrigger:
+    """A run of send-campaign gets into one of these states."""
     return EventTrigger(
         posture=Posture.Reactive,
-        expect=expected,
-        match=match,
-        match_related=OF_SEND_CAMPAIGN[:1] if of_run else {},
+        expect={f"prefect.flow-run.{state}" for state in states},
+        match=RUNS,
+        match_related=OF_SEND_CAMPAIGN[:1],
         for_each={"prefect.resource.id"},
+        threshold=1,
+        within=_ONCE,
+    )
+
+
+def _stays_crashed(within: timedelta) -> EventTrigger:
+    """A run of send-campaign crashed, and nothing came of it since."""
+    return EventTrigger(
+        posture=Posture.Proactive,
+        after={"prefect.flow-run.Crashed"},
+        expect={f"prefect.flow-run.{state}" for state in _GOES_ON},
+        match=RUNS,
+        match_related=OF_SEND_CAMPAIGN[:1],
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=within,
+    )
+
+
+def _told(milestone: Milestone, threshold: str | None) -> EventTrigger:
+    """A campaign tells this, of itself or of one of its connections."""
+    labels = {"mailsluice.threshold": threshold} if threshold else {}
+    return EventTrigger(
+        posture=Posture.Reactive,
+        expect={str(milestone)},
+        match=ResourceSpecification({"prefect.resource.id": "mailsluice.*", **labels}),
+        for_each={"prefect.resource.id", "mailsluice.campaign"},
         threshold=1,
         within=_ONCE,
     )
@@ -123,10 +147,11 @@ def _automation(
     )
 
 
-async def install(block: str) -> list[str]:
+async def install(block: str, crashed_for: timedelta = CRASHED_FOR) -> list[str]:
     """Make or update them, to send through a block, named `type-slug/name`. Returns their names.
 
-    Raises NotificationError where there is no such block, or none that can send messages.
+    `crashed_for` is how long a run is crashed before that is told, at least 10 seconds. Raises
+    NotificationError where there is no such block, or none that can send messages.
     """
     slug, _, name = block.partition("/")
     async with get_client() as client:
@@ -137,7 +162,7 @@ async def install(block: str) -> list[str]:
         if found is None or not _can_notify(found):
             documents = await client.read_block_documents(include_secrets=False)
             raise NotificationError(_refusal(block, found, documents))
-    return await put(notifications(found.id))
+    return await put(notifications(found.id, crashed_for))
 
 
 def _refusal(block: str, found: BlockDocument | None, documents: list[BlockDocument]) -> str:

@@ -1,4 +1,4 @@
-"""Keeping the refresh tokens that providers replace while a campaign runs."""
+"""Keeping the refresh tokens that providers replace when they are used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from blocks.loading import load_connection_block
 from flows.session_slots.notices import Logger
-from mailsluice.sending import CampaignRun
+from mailsluice.smtp.tokens import Tokens
 
 _CLOSE_SECONDS = 10.0
 
@@ -31,7 +31,7 @@ class _Keeper:
                 block = await load_connection_block(name)
                 if block.oauth.refresh_token in self._used[name]:
                     await block.keep_refresh_token(new)
-            except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
+            except Exception as error:  # noqa: BLE001 whatever it is, the run goes on
                 self._logger.warning(
                     "connection %s: its provider gave a new refresh token, which could not be saved"
                     " into its block (%s)",
@@ -41,7 +41,7 @@ class _Keeper:
 
 
 @asynccontextmanager
-async def keep_rotated_tokens(run: CampaignRun, logger: Logger) -> AsyncIterator[None]:
+async def keep_rotated_tokens(tokens: Tokens, logger: Logger) -> AsyncIterator[None]:
     """Save each new refresh token into its connection's block while the `with` block runs."""
     loop, keeper = asyncio.get_running_loop(), _Keeper(logger)
     saving: set[asyncio.Task[None]] = set()
@@ -50,9 +50,9 @@ async def keep_rotated_tokens(run: CampaignRun, logger: Logger) -> AsyncIterator
         saving.add(loop.create_task(keeper.keep(name, used, new)))
 
     def on_rotated(name: str, used: SecretStr, new: SecretStr) -> None:
-        loop.call_soon_threadsafe(save, name, used, new)  # it is told on the engine's loop
+        loop.call_soon_threadsafe(save, name, used, new)  # it may be told on the engine's loop
 
-    run.tokens.on_rotated = on_rotated
+    tokens.on_rotated = on_rotated
     try:
         yield
     finally:

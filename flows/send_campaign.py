@@ -99,7 +99,7 @@ async def _send(document: Campaign) -> State[Any]:
             connections |= await load_connections(one for one in names if one not in connections)
             logger = get_run_logger()
             async with (
-                keep_rotated_tokens(run, logger),
+                keep_rotated_tokens(run.tokens, logger),
                 session_slots(connections.values(), run, logger) as slots,
             ):
                 shared = Current(run, message, connections, slots, request, longest_wait)

@@ -18,6 +18,7 @@ from pydantic import Field
 from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.document import database_engines, dated, scheduled_day
+from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import SessionSlots
 from mailsluice.assignment import assign
 from mailsluice.audience import Audience
@@ -89,8 +90,10 @@ async def _send(document: Campaign, to: Sequence[str], recipient: str) -> Proof:
             now=partial(datetime.now, UTC),
         )
         rendered = {one.name: render(connection=one.name) for one in connections}
-        sending = (_deliver(one, rendered[one.name], database) for one in connections)
-        return Proof(document.name, await asyncio.gather(*sending))
+        tokens = Tokens()
+        sending = (_deliver(one, rendered[one.name], database, tokens) for one in connections)
+        async with keep_rotated_tokens(tokens, get_run_logger()):
+            return Proof(document.name, await asyncio.gather(*sending))
     finally:
         await asyncio.to_thread(database.close)
 
@@ -103,10 +106,10 @@ def _sample(document: Campaign, audience: Audience, recipient: str) -> Sample:
 
 
 async def _deliver(
-    connection: Connection, envelopes: Sequence[Envelope], database: Database
+    connection: Connection, envelopes: Sequence[Envelope], database: Database, tokens: Tokens
 ) -> Delivery:
     """Over sessions that hold a slot each, as a campaign's do."""
-    opening = partial(open_session, tokens=Tokens())
+    opening = partial(open_session, tokens=tokens)
     slots = SessionSlots(connection, get_run_logger(), opening)
     try:
         return await deliver(connection, envelopes, database, open_session=slots.open)

@@ -6,15 +6,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from blocks.form import ConnectionBlock
 from blocks.loading import load_connection
+from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots.spare import spare_slot
 from mailsluice.errors import MailsluiceError
 from mailsluice.inspection import Inspection, TrialMail, inspect
+from mailsluice.smtp.tokens import Tokens
 from tasks.inspection import publish_inspection
 
 _NO_MAIL = TrialMail()
@@ -44,6 +46,10 @@ async def verify_connection(
 
 async def _inspect(name: str, test_mail: TrialMail) -> Inspection:
     connection = await load_connection(name)
-    async with spare_slot(connection) as has_slot:
-        found = await inspect(connection, test_mail, datetime.now(UTC))
+    tokens = Tokens()
+    async with (
+        keep_rotated_tokens(tokens, get_run_logger()),
+        spare_slot(connection) as has_slot,
+    ):
+        found = await inspect(connection, test_mail, datetime.now(UTC), tokens)
     return replace(found, has_slot=has_slot)

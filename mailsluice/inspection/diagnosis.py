@@ -178,7 +178,7 @@ class Diagnosis(StrEnum):
     )
     TOO_BIG = (
         "mail too big",
-        "The server's limit is below even a small mail: have it raised there.",
+        "Make the mail smaller, or have the server's limit raised.",
     )
     ADDRESS_NOT_TAKEN = (
         "address not taken by this server",

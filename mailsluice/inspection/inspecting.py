@@ -17,17 +17,20 @@ from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import Opening
 from mailsluice.smtp.reaching import is_loopback, look_up, reach
 from mailsluice.smtp.session import SessionError, reply_text
+from mailsluice.smtp.tokens import Tokens
 
 
-async def inspect(connection: Connection, trial: TrialMail, now: datetime) -> Inspection:
+async def inspect(
+    connection: Connection, trial: TrialMail, now: datetime, tokens: Tokens | None = None
+) -> Inspection:
     """Open a session step by step, and say what each step found.
 
     Sends a mail where one is wanted, else not even MAIL. `now` is an aware time: certificates and
-    the mail's Date go by it. Raises MessageError where no mail can be from this sender; all else
-    that goes wrong is in what is given back.
+    the mail's Date go by it. `tokens` are for a login with OAuth. Raises MessageError where no mail
+    can be from this sender; all else that goes wrong is in what is given back.
     """
     mail = OneMail(trial.envelope(connection.name, now)) if trial.is_wanted else None
-    inspector = _Inspector(connection, mail, now)
+    inspector = _Inspector(connection, mail, now, tokens)
     with suppress(SessionError):  # it is in the record
         await inspector.run()
     if inspector.record.diagnosis in ABOUT_CERTIFICATES:
@@ -42,10 +45,13 @@ async def inspect(connection: Connection, trial: TrialMail, now: datetime) -> In
 
 
 class _Inspector:
-    def __init__(self, connection: Connection, mail: OneMail | None, now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, mail: OneMail | None, now: datetime, tokens: Tokens | None
+    ) -> None:
         self._connection = connection
         self._mail = mail
         self._now = now
+        self._tokens = tokens
         self.record = Record()
         self.consequences: list[str] = []
 
@@ -55,7 +61,9 @@ class _Inspector:
             places = await look_up(self._connection)
             found.note = ", ".join(dict.fromkeys(one.host for one in places))
         with self.record.step(Step.LINK) as found:
-            opening = Opening(self._connection)  # first: where it is refused nothing is open yet
+            opening = Opening(
+                self._connection, tokens=self._tokens
+            )  # first: where it is refused nothing is open yet
             sock = await reach(self._connection, places)
             found.note = f"connected to {sock.getpeername()[0]}, port {self._connection.port}"
         try:

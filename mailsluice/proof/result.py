@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mailsluice.inspection.diagnosing import diagnose
 from mailsluice.markdown import cell, table
 from mailsluice.masking import masked
-from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
-
-_SETUP = (Phase.CONNECT, Phase.TLS, Phase.LOGIN)
-_NEXT_STEPS = {
-    Verdict.ACCEPTED: "look at it in the mailbox; if it is not there, among the spam",
-    Verdict.DEFERRED: "put off for now: try again in some minutes, as a campaign does by itself",
-    Verdict.FAILED: "the server refuses this address or this message for good: its reply says why",
-    Verdict.UNCERTAIN: "the link broke before the reply: look whether it has come",
-    Verdict.UNTOUCHED: "the link broke: try again; if it stays so, check host, port and network",
-}
+from mailsluice.outcome import Attempt, Phase, Verdict, classify
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +107,7 @@ def _reply(attempt: Attempt | None) -> str:
 
 def _next_step(attempt: Attempt | None) -> str:
     if attempt is None:
-        return "its limits or sessions are used up, by a campaign perhaps: try again later"
-    outcome = classify(attempt)
-    if outcome.trouble is Trouble.THROTTLED:
-        return "the server asks for less mail: try again in some minutes; often: lower the limits"
-    if outcome.trouble is Trouble.DOWN and attempt.phase in _SETUP:
-        return "correct the connection's block, then test again"
-    if outcome.trouble is Trouble.DOWN:
-        return "the server takes no mail from this sender: have its domain set up at the provider"
-    return _NEXT_STEPS[outcome.verdict]
+        return "Its limits or sessions are used up, by a campaign perhaps: try again later."
+    if _verdict(attempt) is Verdict.ACCEPTED:
+        return "Look at it in the mailbox; if it is not there, among the spam."
+    return diagnose(attempt).next_step

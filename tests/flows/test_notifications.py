@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,19 +18,21 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Crashed, Failed
+from prefect.states import Completed, Crashed, Failed, Scheduled
 
 from blocks import SMTPConnection
 from deployments import notifications
 from deployments.server import free_port, prefect_server
 from flows.events import Milestone, tell
+from tests.flows.test_automations import QUICK
 
 BLOCK = "custom-webhook/ops"
 PATIENCE_SECONDS = 120
+CRASHED_FOR = timedelta(seconds=10)
 STATES = {
     "spring": Completed(message="1,000 of 1,000 sent"),
     "summer": Failed(message="280 of 400 sent, 120 pending; red is down: login: 535"),
-    "autumn": Crashed(message="its process is gone"),  # it goes on by itself: nothing is told
+    "autumn": Crashed(message="its process is gone"),
 }
 EXPECTED = [
     ("winter: complaints above 0.1 %", "2 of 1500 complained (0.13 %)"),
@@ -37,6 +40,7 @@ EXPECTED = [
     ("winter: bounces above 5 %", "60 of 1000 bounced (6.0 %)"),
     ("Connection red is quarantined", "Campaign winter: login: 535"),
     ("spring: finished", "1,000 of 1,000 sent"),
+    ("autumn: crashed, and does not go on by itself", "its process is gone"),
     ("summer: failed", "280 of 400 sent, 120 pending; red is down: login: 535"),
 ]
 
@@ -84,7 +88,7 @@ def webhook() -> Iterator[Webhook]:
 def api(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[str]:
     """A Prefect server of these tests' own, with the block that sends to the webhook."""
     api_url = f"http://127.0.0.1:{free_port()}/api"
-    environment = {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
+    environment = {**QUICK, "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
     with prefect_server(api_url, environment), temporary_settings({PREFECT_API_URL: api_url}):
         block = CustomWebhookNotificationBlock(
             name="ops",
@@ -106,11 +110,14 @@ async def ends_of_campaigns() -> None:
         for name, state in STATES.items():
             run = await client.create_flow_run(ends, name=name)
             await client.set_flow_run_state(run.id, state, force=True)
+        run = await client.create_flow_run(ends, name="goes on")  # nothing is told
+        for state in (Crashed(), Scheduled(name="AwaitingRetry")):
+            await client.set_flow_run_state(run.id, state, force=True)
 
 
 def events() -> None:
     tell(Milestone.CONNECTION_QUARANTINED, "winter", "red", reason="login: 535")
-    tell(Milestone.CONNECTION_RECOVERED, "winter", "red")
+    tell(Milestone.CONNECTION_RECOVERED, "winter", "red")  # nobody asked for it
     for threshold, bounced, share in (("2", 30, 3.0), ("5", 60, 6.0)):
         tell(
             Milestone.BOUNCES_HIGH,
@@ -131,8 +138,10 @@ async def told_of(webhook: Webhook, *subjects: str) -> None:
 
 
 async def test_what_an_operator_has_to_know_is_told_once(api: str, webhook: Webhook) -> None:
-    first = await notifications.install(BLOCK)
-    assert await notifications.install(BLOCK) == first  # updates them: each message comes once
+    first = await notifications.install(BLOCK, CRASHED_FOR)
+    assert (
+        await notifications.install(BLOCK, CRASHED_FOR) == first
+    )  # updates them: each message comes once
     async with get_client() as client:
         for name in first:
             assert len(await client.read_automations_by_name(name)) == 1

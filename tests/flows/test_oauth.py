@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from blocks import SMTPConnection
 from flows.send_campaign import send_campaign
+from flows.send_test import send_test
+from flows.verify_connection import verify_connection
 from tests.flows.conftest import save_block
 from tests.flows.test_send_campaign import document, write_csv
 from tests.smtpd import Settings, SmtpServer
@@ -82,6 +84,22 @@ async def test_a_new_refresh_token_is_kept_in_the_block_for_the_next_run(
     assert granting.handed_out == 2
     told = await logs()
     assert not any(secret in told for secret in ("refresh-", "access-", granting.client_secret))
+
+
+async def test_a_check_and_a_test_keep_a_new_refresh_token_as_well(
+    smtp: SmtpServer, granting: TokenServer, tmp_path: Path
+) -> None:
+    granting.rotates = True  # what is not kept is lost: the one before is void
+    checked = await verify_connection("gmail", return_state=True)
+    assert checked.is_completed(), checked.message
+    assert (await stored(include_secrets=True))["refresh_token"] == "refresh-1"
+    routes = [{"connection": "gmail"}]
+    csv = write_csv(tmp_path / "recipients.csv", 20)
+    campaign: Any = document(csv, strategy="single", routes=routes)
+    tested = await send_test(campaign, ["me@example.org"], return_state=True)
+    assert tested.is_completed(), tested.message
+    assert (await stored(include_secrets=True))["refresh_token"] == "refresh-2"
+    assert len(smtp.received) == 1
 
 
 async def test_a_token_that_somebody_put_into_the_block_meanwhile_stays(

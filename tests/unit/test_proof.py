@@ -10,6 +10,7 @@ import pytest
 
 from mailsluice.audience.sample import Sample
 from mailsluice.errors import CampaignError
+from mailsluice.inspection.diagnosis import Diagnosis
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.proof import Delivery, Proof, checked_addresses, copies
 from tests.unit.test_assignment import campaign
@@ -70,23 +71,29 @@ def test_addresses_are_brought_into_the_form_they_are_sent_to_and_each_goes_once
 @pytest.mark.parametrize(
     ("attempt", "result", "step"),
     [
-        (OK, "accepted", "look at it in the mailbox"),
-        (None, "not sent: no room", "its limits or sessions are used up"),
-        (Attempt(Phase.LOGIN, 535, "5.7.8 no"), "refused", "correct the connection's block"),
-        (Attempt(Phase.TLS, None, "no", True), "not sent", "correct the connection's block"),
-        (Attempt(Phase.CONNECT, None, "no route"), "not sent", "the link broke: try again"),
-        (Attempt(Phase.MAIL, 550, "5.7.1 no"), "refused", "the server takes no mail from this"),
-        (Attempt(Phase.MAIL, 450, "4.7.1 no"), "refused", "the server asks for less mail"),
-        (Attempt(Phase.RCPT, 450, "4.2.0 grey"), "refused", "put off for now"),
-        (Attempt(Phase.RCPT, 550, "5.1.1 no"), "refused", "the server refuses this address"),
-        (Attempt(Phase.BODY, 554, "5.6.0 spam"), "refused", "the server refuses this address"),
-        (Attempt(Phase.BODY, None, "broken"), "uncertain", "the link broke before the reply"),
+        (OK, "accepted", "Look at it in the mailbox; if it is not there, among the spam."),
+        (
+            None,
+            "not sent: no room",
+            "Its limits or sessions are used up, by a campaign perhaps: try again later.",
+        ),
+        (Attempt(Phase.LOGIN, 535, "5.7.8 no"), "refused", Diagnosis.LOGIN_REFUSED),
+        (Attempt(Phase.TLS, None, "no", True), "not sent", Diagnosis.TLS_FAILED),
+        (Attempt(Phase.CONNECT, None, "no route"), "not sent", Diagnosis.LINK_BROKE),
+        (Attempt(Phase.MAIL, 550, "5.7.1 no"), "refused", Diagnosis.SENDER_NOT_ALLOWED),
+        (Attempt(Phase.MAIL, 450, "4.7.1 no"), "refused", Diagnosis.TOO_MANY),
+        (Attempt(Phase.RCPT, 450, "4.2.0 grey"), "refused", Diagnosis.PUT_OFF),
+        (Attempt(Phase.RCPT, 550, "5.1.1 no"), "refused", Diagnosis.RECIPIENT_REFUSED),
+        (Attempt(Phase.BODY, 554, "5.6.0 spam"), "refused", Diagnosis.MESSAGE_REFUSED),
+        (Attempt(Phase.BODY, None, "broken"), "uncertain", Diagnosis.NOT_KNOWN),
     ],
 )
-def test_each_outcome_has_its_next_step(attempt: Attempt | None, result: str, step: str) -> None:
+def test_each_outcome_has_its_next_step(
+    attempt: Attempt | None, result: str, step: str | Diagnosis
+) -> None:
     ((found, _, advice),) = Delivery("a", [attempt, attempt]).rows()
     assert found == result
-    assert advice.startswith(step)
+    assert advice == (step.next_step if isinstance(step, Diagnosis) else step)
 
 
 def test_the_page_names_connection_reply_and_the_numbers_of_the_addresses() -> None:

@@ -1,0 +1,62 @@
+"""Fields that blocks share: how a server is reached, and what a form leaves empty."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from mailsluice.forms import field_title
+
+CONFIG = ConfigDict(
+    extra="forbid",
+    validate_default=True,
+    field_title_generator=field_title,
+    hide_input_in_errors=True,  # the input holds the password
+)
+
+
+def _host_alone(value: str) -> str:
+    """A host's name or address without blanks around it. Raises ValueError where it is more."""
+    host = value.strip()
+    if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
+        raise ValueError(
+            f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
+            "and put the port in its own field"
+        )
+    return host
+
+
+def _has_port(host: str) -> bool:
+    if ":" not in host:
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _empty_is_none(value: Any) -> Any:
+    return None if value == "" else value
+
+
+OrNone = BeforeValidator(_empty_is_none)
+Text = Annotated[str, Field(min_length=1, max_length=1_000)]
+Host = Annotated[
+    str,
+    Field(min_length=1, max_length=253, description="The server's name or IP address."),
+    AfterValidator(_host_alone),
+]
+CaFile = Annotated[
+    Text | None,
+    OrNone,
+    Field(
+        title="CA file",
+        description="PEM file of the CA to trust instead of the system's, as the worker sees it.",
+    ),
+]
+Timeout = Annotated[
+    float, Field(gt=0, le=3_600, description="The longest wait for a reply of the server.")
+]
