@@ -47,8 +47,10 @@ class Served:
         return f"{self.deployment_url(ui, deployment_id)}/run"
 
     def deployment(self, flow: str) -> str:
-        """The id of a flow's deployment."""
-        return str(_json(self.api.get(f"/deployments/name/{flow}/default"))["id"])
+        """The id of a flow's deployment, as soon as it is served."""
+        path = f"/deployments/name/{flow}/default"
+        found = until(lambda: self.api.get(path), lambda reply: reply.status_code == 200)
+        return str(found.json()["id"])
 
     def run_when_final(self, run_id: str) -> dict[str, Any]:
         """The flow run, as soon as its state is final."""

@@ -14,13 +14,11 @@ from tests.browser.run_page import RunPage
 from tests.browser.schema_form import JSON_EDITOR
 from tests.integration.dovecot import PASSWORD, USERNAME, dovecot
 from tests.integration.smtp_fixtures import Certificates
-from tests.serving import Served, until
+from tests.serving import Served
 
 
 def form_url(served: Served, ui: str) -> str:
-    path = "/deployments/name/collect-bounces/default"
-    found = until(lambda: served.api.get(path), lambda reply: reply.status_code == 200)
-    return served.form_url(ui, found.json()["id"])
+    return served.form_url(ui, served.deployment("collect-bounces"))
 
 
 @pytest.mark.parametrize("ui", ["v1", "v2"])

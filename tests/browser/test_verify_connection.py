@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.schema_form import JSON_EDITOR
-from tests.serving import Served, until
+from tests.serving import Served
 from tests.smtpd import SmtpServer
 
 
@@ -17,9 +17,7 @@ from tests.smtpd import SmtpServer
 def test_a_connection_is_verified_from_its_form(
     page: Page, served: Served, save_connection: Callable[..., None], ui: str
 ) -> None:
-    path = "/deployments/name/verify-connection/default"
-    found = until(lambda: served.api.get(path), lambda reply: reply.status_code == 200)
-    url = served.form_url(ui, found.json()["id"])
+    url = served.form_url(ui, served.deployment("verify-connection"))
     with SmtpServer() as server:
         save_connection("checked", port=server.port)
         for recipient in ("", "box@example.com"):

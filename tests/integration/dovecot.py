@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +17,11 @@ from imap_tools import MailBoxUnencrypted
 from deployments.server import free_port
 from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.smtp.connection import Security
+from tests.integration.daemons import running, wait_for
 from tests.integration.smtp_fixtures import Certificates
 
 DOVECOT = Path("/usr/sbin/dovecot")
 USERNAME, PASSWORD = "bounces@example.com", 'a secret with "quotes" and \\'
-_START_SECONDS = 20.0
-_STOP_SECONDS = 10.0
 
 _CONFIG = """
 base_dir = {folder}/run
@@ -141,29 +136,9 @@ def dovecot(certificates: Certificates) -> Iterator[Dovecot]:
         folder = Path(name)
         folder.chmod(0o755)  # most of it gives up root
         config = _configure(folder, certificates, ports)
-        with _running(config):
-            _wait_for(ports[Security.NONE], folder / "log")
+        with running([DOVECOT, "-F", "-c", config]):
+            wait_for(b"* OK", ports[Security.NONE], folder / "log")
             yield Dovecot(ports, certificates.ca_file, folder / "log")
-
-
-@contextmanager
-def _running(config: Path) -> Iterator[None]:
-    process = subprocess.Popen(
-        [str(DOVECOT), "-F", "-c", str(config)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def _configure(folder: Path, certificates: Certificates, ports: dict[Security, int]) -> Path:
@@ -185,18 +160,3 @@ def _configure(folder: Path, certificates: Certificates, ports: dict[Security, i
         )
     )
     return config
-
-
-def _wait_for(port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as link:
-                if link.recv(4) == b"* OK":
-                    return
-        except OSError:
-            pass
-        if time.monotonic() > deadline:
-            said = log.read_text() if log.exists() else "nothing"
-            raise RuntimeError(f"dovecot did not start; its log: {said}")
-        time.sleep(0.02)

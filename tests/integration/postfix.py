@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from deployments.server import free_port
+from tests.integration.daemons import running, wait_for
 from tests.integration.smtp_fixtures import Certificates
 
 POSTFIX = "/usr/sbin/postfix"
 MASTER = Path("/usr/lib/postfix/sbin/master")
-_START_SECONDS = 20.0
 
 _MAIN = """
 compatibility_level = 3.6
@@ -109,27 +106,11 @@ def postfix(
         folder = Path(name)
         folder.chmod(0o755)  # most of it gives up root
         config = _configure(folder, certificates, size_limit, ports, next_hop)
-        with _running(config):
+        subprocess.run([POSTFIX, "-c", config, "check"], check=True, capture_output=True)
+        with running([MASTER, "-c", config, "-d"]):
             for port in ports.values():
-                _wait_for(port, folder / "log")
+                wait_for(b"220", port, folder / "log")
             yield Postfix(folder, ports)
-
-
-@contextmanager
-def _running(config: Path) -> Iterator[None]:
-    subprocess.run([POSTFIX, "-c", str(config), "check"], check=True, capture_output=True)
-    process = subprocess.Popen(
-        [str(MASTER), "-c", str(config), "-d"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _configure(
@@ -163,18 +144,3 @@ def _configure(
     listeners = [_LISTENER.format(withheld=one, port=port) for one, port in ports.items()]
     (config / "master.cf").write_text("".join([*listeners, _SERVICES]))
     return config
-
-
-def _wait_for(port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as link:
-                if link.recv(3) == b"220":
-                    return
-        except OSError:
-            pass
-        if time.monotonic() > deadline:
-            said = log.read_text() if log.exists() else "nothing"
-            raise RuntimeError(f"postfix did not start; its log: {said}")
-        time.sleep(0.02)
