@@ -22,7 +22,7 @@ def link_warnings(markup: Markup) -> Iterator[str]:
     plain = [one for one in plain if one.lower().startswith("http://")]
     if plain:
         yield (
-            f"{len(plain)} links or images are plain http, to {_hosts(map(host, plain))}: use"
+            f"links or images are plain http ({len(plain)}), to {_hosts(map(host, plain))}: use"
             " https, or readers are warned, and images are not shown"
         )
     posing = [one for one in markup.links if is_posing(one)]

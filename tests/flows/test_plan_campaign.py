@@ -144,7 +144,7 @@ async def test_it_shows_the_message_and_what_is_wrong_with_it(
         "'first_name' is empty for 3 of 50 reci",
         "the sender is at gmail.com, for which ",
         "there is no way to unsubscribe, neithe",
-        "1 links or images are plain http, to e",
+        "links or images are plain http (1), to e",
     ]
     text = await page("plan-spring-sale")
     assert "## Preview" in text

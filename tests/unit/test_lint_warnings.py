@@ -73,12 +73,15 @@ def test_empty_subjects_and_texts_are_counted() -> None:
     [
         ("<a href='https://example.com'>x</a>", ""),
         ("<a href='mailto:help@example.com'>x</a>", ""),
-        ("<a href='http://a.example/x'>x</a>", "1 links or images are plain http, to a.example:"),
-        ("<a href='HTTP://a.example'>x</a>", "1 links or images are plain http, to a.example:"),
-        ("<img alt='' src='http://i.example/x.png'>", "1 links or images are plain http, to i.ex"),
+        ("<a href='http://a.example/x'>x</a>", "links or images are plain http (1), to a.example:"),
+        ("<a href='HTTP://a.example'>x</a>", "links or images are plain http (1), to a.example:"),
+        (
+            "<img alt='' src='http://i.example/x.png'>",
+            "links or images are plain http (1), to i.ex",
+        ),
         (
             "".join(f"<a href='http://{name}.example'>x</a>" for name in "aabcd"),
-            "5 links or images are plain http, to a.example, b.example, c.example and 1 more:",
+            "links or images are plain http (5), to a.example, b.example, c.example and 1 more:",
         ),
         ("<a href='https://u:secret@a.example'>x</a>", ""),
         ("<a href='https://a.example'>https://a.example/page</a>", ""),
