@@ -45,7 +45,9 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
 
         routes = [("red", 70), ("demanding", 30)]
         sending.start(
-            throttle={}, routes=[{"connection": name, "percent": part} for name, part in routes]
+            "late-sale",
+            throttle={},
+            routes=[{"connection": name, "percent": part} for name, part in routes],
         )
         run = RunPage(page, served, sending.id)
         run.shows("Failed")

@@ -16,8 +16,8 @@ from mailsluice.outbox.schema import suppressions
 from mailsluice.smtp.connection import Security
 from tests import returned_mail as mails
 from tests.flows.conftest import Servers
-from tests.flows.test_plan_campaign import page
 from tests.flows.test_send_campaign import document, run, write_csv
+from tests.flows.written import page
 from tests.integration.dovecot import PASSWORD, USERNAME, Dovecot, dovecot
 from tests.integration.smtp_fixtures import Certificates
 from tests.returned_mail import Sent

@@ -6,23 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
 
 from flows.compare_connections import compare_connections
 from mailsluice.comparison import Comparison
 from mailsluice.markdown import cell
 from tests.flows.conftest import save_block
 from tests.flows.test_send_campaign import document, run, write_csv
+from tests.flows.written import page
 from tests.smtpd import Fault, SmtpServer, Stage
 
 LATER = Fault(Stage.RCPT, b"450 4.2.0 try again later", times=1)
-
-
-async def page() -> str:
-    async with get_client() as client:
-        artifacts = await client.read_artifacts()
-    found = [one for one in artifacts if one.key == "comparison-spring-sale"]
-    return str(max(found, key=lambda one: str(one.created)).data)
 
 
 async def test_a_server_that_defers_more_is_found(
@@ -47,7 +40,7 @@ async def test_a_server_that_defers_more_is_found(
     assert isinstance(result, Comparison)
     assert result.campaigns == ["spring-sale"]
     assert {one.mail for one in result.rates} == {500}
-    text = await page()
+    text = await page("comparison-spring-sale")
     assert f"**{cell(str(final.message))}**" in text
     assert "data:image/png;base64," in text
     assert "@" not in text

@@ -10,24 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from flows.plan_campaign import plan_campaign
 from mailsluice.plan import Plan
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, received, run, write_csv
+from tests.flows.written import page
 
 
 async def planned(campaign: dict[str, Any], **fields: Any) -> State[Any]:
     return await plan_campaign(campaign, **fields, return_state=True)
-
-
-async def page(key: str) -> str:
-    async with get_client() as client:
-        artifacts = await client.read_artifacts()
-    found = [one for one in artifacts if one.key == key]
-    return str(max(found, key=lambda one: str(one.created)).data)
 
 
 def sha(state: Path) -> str:
@@ -144,7 +137,7 @@ async def test_it_shows_the_message_and_what_is_wrong_with_it(
         "'first_name' is empty for 3 of 50 reci",
         "the sender is at gmail.com, for which ",
         "there is no way to unsubscribe, neithe",
-        "links or images are plain http (1), to e",
+        "links or images are plain http (1), to",
     ]
     text = await page("plan-spring-sale")
     assert "## Preview" in text

@@ -11,24 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
 from sqlalchemy.exc import OperationalError
 
 from flows.report_campaign import report_campaign
 from mailsluice.report import Report
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, received, run, sent_to, start, write_csv
+from tests.flows.written import pages
 from tests.smtpd import Settings, SmtpServer
 
 ADDRESS = re.compile(r"\S@")  # a style sheet has an @ with nothing before it
-
-
-async def pages(name: str) -> list[str]:
-    """Of a campaign, the latest last."""
-    async with get_client() as client:
-        artifacts = await client.read_artifacts()
-    found = [one for one in artifacts if one.key == f"campaign-{name}"]
-    return [str(one.data) for one in sorted(found, key=lambda one: str(one.created))]
 
 
 def files(state: Path) -> list[Path]:
@@ -42,7 +34,7 @@ async def test_a_run_leaves_a_page_with_pictures_and_the_same_as_a_file(
     campaign = document(write_csv(tmp_path / "r.csv", 100), name=name, throttle={"per_second": 500})
     final = await run(campaign)
     assert final.is_completed()
-    (text,) = await pages("with-pictures-script")
+    (text,) = await pages("campaign-with-pictures-script")
     assert text.count("](data:image/png;base64,") == 3
     assert text.startswith("# with pictures \\<script\\>")
     assert "| d1.example.com | red |" in text
@@ -63,7 +55,7 @@ async def test_a_run_that_fails_says_what_to_do_next(
         save_block("red", demanding, username="u", password="wrong", allow_plain_password=True)
         final = await run(document(write_csv(tmp_path / "r.csv", 10), name="failing"))
     assert final.is_failed()
-    (text,) = await pages("failing")
+    (text,) = await pages("campaign-failing")
     assert "**red is down**" in text
     assert "**7 recipients still wait**" in text
     assert "`verify-connection/default`" in text
@@ -100,7 +92,7 @@ async def test_a_part_that_cannot_be_made_is_left_out_and_changes_nothing_else(
     assert final.is_completed()
     assert final.message == "10 of 10 sent"
     assert f"the report has to do without its {missing}" in caplog.text
-    (text,) = await pages(name.replace(" ", "-"))
+    (text,) = await pages("campaign-" + name.replace(" ", "-"))
     assert "| red | 7 | 70.00% | 7 |" in text
 
 
@@ -120,7 +112,7 @@ async def test_the_report_can_be_made_anew_with_what_came_in_since(
     assert final.is_completed()
     assert final.message == "10 of 10 sent"
     assert isinstance(await final.aresult(), Report)
-    before, after = await pages("anew")
+    before, after = await pages("campaign-anew")
     assert "## Bounces and complaints" not in before
     assert "| red | 1 | 0 | 0 | 14.29% |" in after
     assert "90,000 an hour (its own)" in after
@@ -147,7 +139,7 @@ async def test_it_can_be_made_while_the_campaign_is_sent(tmp_path: Path, servers
         process.wait()
     assert final.is_completed()
     assert " of 1,000 sent, " in str(final.message)
-    assert "recipients still wait**" in (await pages("meanwhile"))[0]
+    assert "recipients still wait**" in (await pages("campaign-meanwhile"))[0]
     assert set(sent_to(servers).values()) == {1}
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import State
 
 from flows.send_test import send_test
 from mailsluice.message import message_id
 from tests.flows.conftest import Servers, save_block
-from tests.flows.test_plan_campaign import page
 from tests.flows.test_send_campaign import document, received, write_csv
+from tests.flows.written import page
 from tests.smtpd import Fault, SmtpServer, Stage
 
 TO = ["me@one.example.org", "me@two.example.org"]
@@ -32,15 +33,13 @@ async def proof_of(campaign: dict[str, Any], to: list[str] = TO, **fields: Any) 
 
 
 async def shown(state: State[Any]) -> str:
-    """All that the run has put before people: state, logs and artifact."""
+    """What the run has put before people besides its log: its state and its page."""
+    run = state.state_details.flow_run_id
+    assert run is not None
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
     async with get_client() as client:
-        logs = await client.read_logs()
-        artifacts = await client.read_artifacts()
-    run = str(state.state_details.flow_run_id)
-    lines = [one.message for one in logs if str(one.flow_run_id) == run]
-    pages = [f"{one.data} {one.description}" for one in artifacts if str(one.flow_run_id) == run]
-    assert pages
-    return "\n".join([str(state.message), *lines, *pages])
+        (found,) = await client.read_artifacts(artifact_filter=mine)
+    return f"{state.message} {found.data} {found.description}"
 
 
 async def test_each_address_gets_one_copy_over_each_connection(

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.sorting import ArtifactSort
 from prefect.settings import PREFECT_API_URL
 
 from flows.add_suppressions import add_suppressions
@@ -24,16 +21,8 @@ from flows.remove_suppressions import remove_suppressions
 from mailsluice.outbox import Database
 from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, run, write_csv
+from tests.flows.written import page
 from tests.serving import until
-
-
-async def newest_page() -> str:
-    async with get_client() as client:
-        found = await client.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["suppressions"])),
-            sort=ArtifactSort.CREATED_DESC,
-        )
-    return str(found[0].data)
 
 
 def listed(state: Path) -> dict[str, str]:
@@ -50,15 +39,15 @@ async def test_a_list_is_imported_changed_by_hand_and_exported(
     final = await import_suppressions({"path": str(source)}, return_state=True)
     assert final.is_completed()
     assert final.message == "3 rows: 2 new, 0 on the list already, 1 bad"
-    page = await newest_page()
-    assert "| bounced | 1 |" in page
-    assert "| 3 | no address that mail could be sent to |" in page
+    before = await page("suppressions")
+    assert "| bounced | 1 |" in before
+    assert "| 3 | no address that mail could be sent to |" in before
 
     final = await add_suppressions(["carl@example.com"], return_state=True)
     assert final.message == "1 added"
     final = await remove_suppressions(["ann@example.com", "bob@example.com"], return_state=True)
     assert final.message == "1 removed, 1 stay: unsubscribed or complained"
-    assert "even\\_unsubscribed" in await newest_page()
+    assert "even\\_unsubscribed" in await page("suppressions")
     assert listed(state) == {"bob@example.com": "complained", "carl@example.com": "manual"}
 
     path = tmp_path / "list.csv"
@@ -66,7 +55,7 @@ async def test_a_list_is_imported_changed_by_hand_and_exported(
     assert final.message == f"1 addresses in {path}"
     assert "bob@example.com" in path.read_text()
 
-    assert "@example.com" not in caplog.text + page + await newest_page()
+    assert "@example.com" not in caplog.text + before + await page("suppressions")
 
 
 async def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flows.session_slots.limit import SlotLimit
 from flows.verify_connection import verify_connection
 from mailsluice.smtp.connection import Security
 from tests.flows.conftest import Servers, save_block
-from tests.flows.test_plan_campaign import page
+from tests.flows.written import page
 from tests.integration.smtp_fixtures import Certificates, secured
 from tests.smtpd import SmtpServer
 

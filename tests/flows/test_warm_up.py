@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
 
 from blocks.loading import load_connections
 from mailsluice.warm_up import OverCap, WarmUp
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, received, run, write_csv
+from tests.flows.written import page
 
 
 def ramp(**fields: Any) -> dict[str, Any]:
@@ -23,13 +23,6 @@ def ramp(**fields: Any) -> dict[str, Any]:
         "daily_caps": [10, 13, 13],  # as many tomorrow: midnight may pass
         **fields,
     }
-
-
-async def report() -> str:
-    async with get_client() as client:
-        artifacts = await client.read_artifacts()
-    found = [one for one in artifacts if one.key == "campaign-spring-sale"]
-    return str(max(found, key=lambda one: str(one.created)).data)
 
 
 async def test_a_block_keeps_its_warm_up(servers: Servers) -> None:
@@ -49,11 +42,11 @@ async def test_who_is_over_the_cap_goes_over_a_connection_that_is_no_route(
     assert received(servers) == {"red": 13, "green": 30, "blue": 57}
     assert "red warms up, at most 13 today" in caplog.text
     assert "57 of 70 go over blue" in caplog.text
-    page = await report()
-    assert "| red | 70 | 70.00% | 13 |" in page
-    assert "| blue | 0 | 0.00% | 57 |" in page
-    assert "| 13 | 13 |" in page
-    digest = page.partition("Assignment digest: `")[2][:64]
+    report = await page("campaign-spring-sale")
+    assert "| red | 70 | 70.00% | 13 |" in report
+    assert "| blue | 0 | 0.00% | 57 |" in report
+    assert "| 13 | 13 |" in report
+    digest = report.partition("Assignment digest: `")[2][:64]
     assert f"(digest {digest})" in caplog.text
 
 
