@@ -61,11 +61,11 @@ class Kept:
         people = sum(one.campaign.accepted for one in self.done)
         if self.is_plan:
             return (
-                f"a plan, nothing was changed: {self.due:,} campaigns with {people:,} recipients"
+                f"a plan, nothing was changed: {_campaigns(self.due)} with {people:,} recipients"
                 f" {old}; give archive_folder to archive them"
             )
         good = len(self.done) - len(self.troubled)
-        said = f"{good:,} of {self.due:,} campaigns archived, {self.rows:,} rows deleted"
+        said = f"{good:,} of {_campaigns(self.due)} archived, {self.rows:,} rows deleted"
         return said + (f"; {len(self.troubled):,} in trouble" if self.troubled else "")
 
     def markdown(self) -> str:
@@ -108,12 +108,16 @@ class Kept:
 
     def _notes(self) -> Iterator[str]:
         if self.archived:
-            yield f"Archived before: {self.archived:,} campaigns."
+            yield f"Archived before: {_campaigns(self.archived)}."
         if self.free_bytes:
             yield (
                 f"Unused in the SQLite file: {self.free_bytes / 1e6:,.0f} MB, which the next"
                 " campaigns take up; docs/housekeeping.md says how to give it back."
             )
+
+
+def _campaigns(number: int) -> str:
+    return f"{number:,} campaign{'' if number == 1 else 's'}"
 
 
 def _line(done: Done) -> str:

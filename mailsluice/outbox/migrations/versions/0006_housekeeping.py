@@ -36,4 +36,4 @@ def upgrade() -> None:
         postgresql_where=is_due,
     )
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("ALTER TABLE recipients SET (fillfactor = 70)")
+        op.execute("ALTER TABLE recipients SET (fillfactor = 50)")
