@@ -39,8 +39,8 @@ _LISTED = 1_000_000
 _EXTRA = (
     # A percent of those who wait is deferred, until tomorrow; a list of suppressions; some bounces.
     "UPDATE recipients SET status = 'deferred', attempts = 1, next_attempt_at ="
-    " extract(epoch from now()) + 86400 + id % 3600 WHERE campaign_id = {last} AND status = 'pending'"
-    " AND id % 100 = 0",
+    " extract(epoch from now()) + 86400 + id % 3600"
+    " WHERE campaign_id = {last} AND status = 'pending' AND id % 100 = 0",
     "INSERT INTO attempts (recipient_id, at, connection, phase, verdict, code, reply)"
     " SELECT i, extract(epoch from now()), 'smtp-a', 'rcpt', 'deferred', 450, '4.2.1 later'"
     " FROM generate_series(1, {all}, 100) AS i",
