@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ def _archive(database: Database, one: Ended, folder: Path, owner: str, goes_on: 
         return Done(one, trouble=str(error))
     try:
         return _archived(database, one, folder, lease, goes_on)
-    except HousekeepingError as error:
+    except (HousekeepingError, CampaignBusyError) as error:
         return Done(one, trouble=str(error))
     except OSError as error:
         reason = f"{error.strerror or error}"
@@ -84,8 +85,12 @@ def _archived(database: Database, one: Ended, folder: Path, lease: Lease, goes_o
     record = kept.find(one.id)
     if record is None:
         written, manifest, digest = write(database, one, folder, goes_on)
-        verify_written(database, written, manifest)
-        lease.confirm()  # nobody has written to the campaign since it was read
+        try:
+            verify_written(database, written, manifest)
+            lease.confirm()  # nobody has written to the campaign since it was read
+        except Exception:
+            shutil.rmtree(written, ignore_errors=True)  # nobody knows of it: else one more a night
+            raise
         kept.add(one.id, str(written), digest, manifest.counts)
     else:
         written = Path(record.folder)

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from mailsluice import launch, ledger
 from mailsluice.bounces import Bounce, BounceKind
-from mailsluice.errors import CampaignDiffersError
+from mailsluice.errors import CampaignBusyError, CampaignDiffersError
 from mailsluice.housekeeping import HousekeepingError, Kept, clearing, keep_house, reading, writing
 from mailsluice.housekeeping import housekeeping as steps
 from mailsluice.housekeeping.parts import PARTS
@@ -26,6 +26,7 @@ from mailsluice.outbox.archives import Archives
 from mailsluice.outbox.reports import stored_report
 from mailsluice.outbox.schema import attempts, bounces, campaigns, recipients, rejects
 from mailsluice.report import page
+from mailsluice.sending.lease import Lease
 from mailsluice.status import CampaignStatus, RecipientStatus
 from tests.integration.test_ledger import campaign, claim, execute, make_uncertain, settle, store
 
@@ -143,6 +144,17 @@ class TestArchive:
             (done,) = archive(database, folder).done
         assert "is being sent by run 'another'" in done.trouble
         assert everything(database) == before
+
+    def test_a_lease_that_is_lost_while_writing_deletes_nothing(
+        self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        monkeypatch.setattr(Lease, "confirm", failing(CampaignBusyError("spring", "another")))
+        (done,) = archive(database, folder).done
+        assert "'another'" in done.trouble
+        assert everything(database) == before
+        assert list(folder.iterdir()) == []
 
     def test_a_disk_that_is_full_keeps_the_campaign_whole(
         self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -357,6 +369,7 @@ class TestNotWhatWasWritten:
         (done,) = archive(database, folder).done
         assert "rows read back" in done.trouble
         assert everything(database) == before
+        assert list(folder.iterdir()) == []
 
     @pytest.mark.parametrize("name", ["recipients.parquet", "manifest.json"])
     @pytest.mark.parametrize("change", ["missing", "other"])
