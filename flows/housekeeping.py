@@ -22,7 +22,7 @@ from tasks.housekeeping import archive_campaigns, publish_kept
 
 @flow(name="housekeeping", flow_run_name="housekeeping", persist_result=False)
 async def housekeeping(
-    keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400, archive_folder: str | None = None
+    keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400, archive_folder: str = ""
 ) -> State[Any]:
     """Put campaigns that ended long ago into Parquet files, and delete their recipients.
 
@@ -37,7 +37,7 @@ async def housekeeping(
             own in it. Left empty: only a plan is made.
     """
     try:
-        kept = await _kept(keep_days, (archive_folder or "").strip())
+        kept = await _kept(keep_days, archive_folder.strip())
     except MailsluiceError as error:
         return Failed(message=str(error), data=error)
     except DBAPIError as error:
