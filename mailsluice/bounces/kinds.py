@@ -20,6 +20,7 @@ _HARD = re.compile(
 _SOFT = re.compile(r"2\.2|4\.\d+")  # mailbox full; not reached in time
 _VAGUE = re.compile(r"|[0-5]\.0|4\.1|5\.\d+")  # "other", or a status that is used for anything
 """4.1: Microsoft's "Recipient address rejected: Access denied" of unknown recipients."""
+_UNSAID = re.compile(r"[0-5]\.0")  # "other"; x.6 and x.7 are about the content and policy, whatever
 
 # Subject and detail of a failure that is not permanent. Neither about the sender (4.1.7 to 4.1.9),
 # nor the system's own trouble (4.3), nor too many recipients (4.5.3), nor policy (4.7).
@@ -78,7 +79,7 @@ def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
 
 
 def _for_now(code: int | None, detail: str, text: str) -> BounceKind | None:
-    if detail and not detail.endswith(".0"):
+    if detail and not _UNSAID.fullmatch(detail):
         return SOFT if _SOFT_FOR_NOW.fullmatch(detail) else None
     if _FULL.search(text):
         return SOFT
