@@ -32,6 +32,7 @@ from flows.collect_bounces import collect_bounces
 from flows.compare_connections import compare_connections
 from flows.export_campaign import export_campaign
 from flows.export_suppressions import export_suppressions
+from flows.housekeeping import housekeeping
 from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
@@ -61,6 +62,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     add_suppressions,
     remove_suppressions,
     compare_connections,
+    housekeeping,
 )
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from mailsluice.comparison import Observed
 from mailsluice.comparison.observed import KEYS
 from mailsluice.ledger.errors import LedgerError
+from mailsluice.ledger.stored import refuse_archived
 from mailsluice.outbox import CampaignRecord, Campaigns, Database
 from mailsluice.outbox.schema import attempts, bounces, recipients, warm_up_plans
 from mailsluice.outcome import Verdict
@@ -25,8 +26,11 @@ def observe(
 ) -> Observed:
     """Count the mail of these campaigns over these connections; over all, where none is named.
 
-    Raises OutboxError where there is no such campaign, LedgerError where it has no such connection.
+    Raises OutboxError where there is no such campaign, LedgerError where it has no such connection,
+    or is archived.
     """
+    for name in dict.fromkeys(campaigns):
+        refuse_archived(database, name)
     records = [Campaigns(database).get(name) for name in dict.fromkeys(campaigns)]
     names = {record.id: record.name for record in records}
     with database.read() as reader:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mailsluice.ledger.stored import stored_content
+from mailsluice.ledger.stored import refuse_archived, stored_content
 from mailsluice.message import ascii_domain, message_ids
 from mailsluice.outbox import Campaigns, Database
 from mailsluice.outbox.fates import REJECT_COLUMNS, Fates
@@ -61,11 +61,12 @@ def export(
     timestamps in Parquet, ISO 8601 in CSV. A few thousand rows are in memory at a time, and the
     file has its name only when it is complete.
 
-    Raises LedgerError where there is no such campaign, TableFileError where the file cannot be
-    written: see `check_path` and `write_tables`.
+    Raises LedgerError where there is no such campaign or it is archived, TableFileError where the
+    file cannot be written: see `check_path` and `write_tables`.
     """
     check_path(path, overwrite)
     content = stored_content(database, name)
+    refuse_archived(database, name)
     fates = Fates(database, Campaigns(database).get(name).id)
     if contents is Contents.REJECTS:
         return write_tables(path, _REJECTS, _rejects(fates))

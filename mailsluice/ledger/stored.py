@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from mailsluice.campaign import Campaign
 from mailsluice.ledger.errors import LedgerError
-from mailsluice.outbox import Database
+from mailsluice.outbox import Campaigns, Database
+from mailsluice.outbox.archives import Archives
 from mailsluice.outbox.schema import campaigns
 from mailsluice.sending import CampaignRun
 
@@ -33,6 +34,15 @@ def stored_content(database: Database, name: str) -> dict[str, Any]:
     return content
 
 
+def refuse_archived(database: Database, name: str) -> None:
+    """Raise LedgerError where the campaign's recipients are in files, and no more in the database.
+
+    Raises OutboxError where there is no such campaign.
+    """
+    if archive := Archives(database).find(Campaigns(database).get(name).id):
+        raise LedgerError(f"campaign {name!r} was {archive}, and no more in the database")
+
+
 @asynccontextmanager
 async def held(
     database: Database, name: str, *, owner: str, home: Path
@@ -40,13 +50,15 @@ async def held(
     """Hold a campaign as a run does, without sending: nobody else changes it meanwhile.
 
     What a dead run left in doubt is settled first, by its journal. Raises LedgerError where there
-    is no such campaign, CampaignBusyError where a run is sending it.
+    is no such campaign or it is archived, CampaignBusyError where a run is sending it.
     """
     content = await asyncio.to_thread(stored_content, database, name)
     run = await asyncio.to_thread(
         CampaignRun, database, _campaign(name, content), content, owner=owner, home=home
     )
     try:
+        # As its holder: from here on nobody archives it.
+        await asyncio.to_thread(refuse_archived, database, name)
         yield run
     finally:
         await run.close()

@@ -56,11 +56,15 @@ class Fates:
         )
         if statuses:
             query = query.where(recipients.c.status.in_([one.value for one in statuses]))
-        first, last = self._bounds()
-        for after in range(first - 1, last, chunk_rows):
-            rows = self._read(query.order_by(ids), after=after, last=after + chunk_rows)
+        for after, last in self.windows(chunk_rows):
+            rows = self._read(query.order_by(ids), after=after, last=last)
             if rows:
                 yield rows
+
+    def windows(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
+        """Ranges of ids, above the first and up to the second, that hold all recipients."""
+        first, last = self._bounds()
+        return ((after, after + chunk_rows) for after in range(first - 1, last, chunk_rows))
 
     def rejects(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[Sequence[sa.Row[Any]]]:
         """REJECT_COLUMNS of the rows that are not in the audience, by row number."""
@@ -84,7 +88,8 @@ class Fates:
 
     def _bounds(self) -> tuple[int, int]:
         """The lowest and the highest id; an empty range where there is nobody."""
-        query = sa.select(sa.func.min(recipients.c.id), sa.func.max(recipients.c.id)).where(
+        ids = recipients.c.id + 0  # else PostgreSQL walks the primary key up to the campaign
+        query = sa.select(sa.func.min(ids), sa.func.max(ids)).where(
             recipients.c.campaign_id == self._campaign_id
         )
         with self._database.read() as connection:

@@ -280,6 +280,7 @@ class Outbox:
             self._mine,
             recipients.c.connection == connection,
             recipients.c.status == RecipientStatus.DEFERRED,
+            recipients.c.next_attempt_at.is_not(None),  # the condition of the index
         )
         left = transaction.execute(query).scalar_one()
         return None if left is None else max(0.0, float(left))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mailsluice.outbox.archives import Archives
 from mailsluice.outbox.campaigns import Campaigns
+from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.outbox import Outbox
 from mailsluice.outbox.warm_ups import WarmUps
@@ -18,7 +20,8 @@ def stored_report(database: Database, name: str) -> Report:
     campaigns = Campaigns(database)
     record = campaigns.get(name)
     outbox = Outbox(database, record.id)
-    counts = outbox.counts()
+    archive = Archives(database).find(record.id)
+    counts = Counts(record.accepted, archive.counts) if archive else outbox.counts()
     return Report(
         campaign=record.name,
         read_rows=record.read_rows,
@@ -26,7 +29,9 @@ def stored_report(database: Database, name: str) -> Report:
         rejected=record.rejected,
         held_back=record.held_back,
         suppressed_since=(
-            outbox.suppressed_since() if counts.of(RecipientStatus.SUPPRESSED) else {}
+            outbox.suppressed_since()
+            if not archive and counts.of(RecipientStatus.SUPPRESSED)
+            else {}
         ),
         routes=[
             RouteReport(one.connection, one.assigned, counts.by_connection.get(one.connection, {}))
@@ -34,4 +39,5 @@ def stored_report(database: Database, name: str) -> Report:
         ],
         digest=record.assignment_digest,
         warm_ups=WarmUps(database).of_campaign(record.id),
+        archive=str(archive or ""),
     )

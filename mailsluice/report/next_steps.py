@@ -13,6 +13,9 @@ _COMPARABLE = 2  # connections
 
 def next_steps(report: Report) -> Iterator[str]:
     """Sentences in Markdown, the most urgent first."""
+    if report.archive:
+        yield f"**The campaign is over**, and was {plain(report.archive)}"
+        return
     for name in report.down:
         yield f"**{plain(name)} is down**, see below why: mend it, then `verify-connection/default`"
     if report.open:

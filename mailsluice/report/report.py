@@ -76,6 +76,8 @@ class Report:
     """What was planned for connections that warm up."""
     limits: Mapping[str, Sequence[Bound]] = field(default_factory=dict)
     """What each connection's messages fall under, as far as it is known."""
+    archive: str = ""
+    """Where its recipients are, once they are no more in the database; else empty."""
     statistics: Statistics | None = None
     """None where they were not counted."""
 

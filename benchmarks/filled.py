@@ -1,0 +1,93 @@
+"""A PostgreSQL state database filled by the server itself: many campaigns, in no time of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from mailsluice.outbox import Database
+
+CONNECTIONS = ("smtp-a", "smtp-b")
+"""They take turns."""
+_WORKERS = 2
+
+_CAMPAIGN = sa.text(
+    """
+    INSERT INTO campaigns (id, name, status, content, created_at, ended_at, accepted, read_rows)
+    VALUES (:id, :name, :status, '{"message": {"sender": "news@example.com"}}',
+            extract(epoch from now()), CASE WHEN :status = 'completed'
+            THEN extract(epoch from now()) END, :rows, :rows)
+    """
+)
+_RECIPIENTS = sa.text(
+    """
+    INSERT INTO recipients (id, campaign_id, email, connection, status, variables, attempts,
+                            first_attempt_at, settled_at, code, reply)
+    SELECT CAST(:first AS bigint) + i, :id, 'user' || i || '@d' || i % 200 || '.example.com',
+           (ARRAY['smtp-a', 'smtp-b'])[1 + i % 2],
+           CASE WHEN i <= :sent THEN 'sent' ELSE 'pending' END,
+           '{"first_name":"Name' || i % 5000 || '","city":"Lisbon"}',
+           CASE WHEN i <= :sent THEN 1 ELSE 0 END,
+           CASE WHEN i <= :sent THEN extract(epoch from now()) + i * 1e-4 END,
+           CASE WHEN i <= :sent THEN extract(epoch from now()) + i * 1e-4 END,
+           CASE WHEN i <= :sent THEN 250 END,
+           CASE WHEN i <= :sent THEN '2.0.0 Ok: queued as ' || md5(i::text) END
+    FROM generate_series(1, :rows) AS i
+    """
+)
+
+
+def add_campaign(database: Database, number: int, rows: int, sent: int) -> None:
+    """Campaign number so much, of which so many recipients got it. One transaction."""
+    status = "completed" if sent == rows else "sending"
+    values = {"id": number, "name": f"campaign {number}", "status": status, "rows": rows}
+    with database.write() as transaction:
+        transaction.execute(_CAMPAIGN, values)
+        # No trigger looks whether the campaign is there: it is.
+        transaction.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        first = (number - 1) * rows
+        transaction.execute(_RECIPIENTS, {**values, "first": first, "sent": sent})
+
+
+def add_campaigns(database: Database, number: int, rows: int) -> None:
+    """So many campaigns of so many recipients each: all sent, but for the last, half sent."""
+    with without_indexes(database), ThreadPoolExecutor(_WORKERS) as pool:
+        each = range(1, number + 1)
+        list(
+            pool.map(
+                lambda one: add_campaign(database, one, rows, rows if one < number else rows // 2),
+                each,
+            )
+        )
+    with database.write() as transaction:
+        for table, last in (("campaigns", number), ("recipients", number * rows)):
+            transaction.exec_driver_sql(
+                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})"
+            )
+
+
+@contextmanager
+def without_indexes(database: Database) -> Iterator[None]:
+    """Rows go in faster where the indexes are made afterwards."""
+    query = sa.text(
+        "SELECT indexname, indexdef FROM pg_indexes"
+        " WHERE tablename = 'recipients' AND indexname LIKE 'ix%'"
+    )
+    with database.write() as transaction:
+        indexes = transaction.execute(query).all()
+        for name, _ in indexes:
+            transaction.exec_driver_sql(f"DROP INDEX {name}")
+    yield
+    with database.write() as transaction:
+        transaction.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
+        for _, definition in indexes:
+            transaction.exec_driver_sql(definition)
+
+
+def maintain(database: Database, statement: str) -> None:
+    """VACUUM and the like, which no transaction may hold."""
+    with database.read() as connection:
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,135 @@
+"""What a message costs PostgreSQL: claim and outcome of every recipient, by index and fillfactor.
+
+The first index has `status` in its predicate, so that no update of it can be heap-only (HOT); the
+second has `next_attempt_at IS NOT NULL`, which a plain message never touches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks import results
+from benchmarks.databases import database
+from benchmarks.filled import CONNECTIONS, add_campaign, maintain
+from mailsluice.outbox import Database, Outbox, Settled
+from mailsluice.status import RecipientStatus
+
+PREDICATES = {"status": "status = 'deferred'", "next_attempt_at": "next_attempt_at IS NOT NULL"}
+FILLFACTORS = (100, 85, 70, 50)
+_BATCH_ROWS = 600
+"""What a bookkeeper's transaction claims, and settles of what it claimed before, at full speed."""
+
+
+def measure(predicate: str, fillfactor: int, rows: int) -> dict[str, Any]:
+    """Send one campaign's worth of claims and outcomes."""
+    with database("PostgreSQL") as url, Database(url) as opened:
+        _prepare(opened, predicate, fillfactor)
+        add_campaign(opened, 1, rows, 0)
+        maintain(opened, "VACUUM ANALYZE recipients")
+        maintain(opened, "CHECKPOINT")
+        before, begun = _state(opened), time.monotonic()
+        for _ in _batches(opened, Outbox(opened, 1)):
+            pass
+        seconds = time.monotonic() - begun
+        after = _state(opened)
+        return {
+            "predicate": predicate,
+            "fillfactor": fillfactor,
+            "rows": rows,
+            "per_second": rows / seconds,
+            "wal_bytes": (after["wal"] - before["wal"]) / rows,
+            "hot_percent": 100 * after["hot"] / after["updates"],
+            "table_before": before["table"] / rows,
+            "table_after": after["table"] / rows,
+            "indexes_before": before["indexes"] / rows,
+            "indexes_after": after["indexes"] / rows,
+        }
+
+
+def _prepare(opened: Database, predicate: str, fillfactor: int) -> None:
+    with opened.write() as transaction:
+        for statement in (
+            "DROP INDEX ix_recipients_due",
+            "CREATE INDEX ix_recipients_due ON recipients (campaign_id, connection,"
+            f" next_attempt_at) WHERE {PREDICATES[predicate]}",
+            f"ALTER TABLE recipients SET (fillfactor = {fillfactor})",
+        ):
+            transaction.exec_driver_sql(statement)
+
+
+def _batches(opened: Database, outbox: Outbox) -> Iterator[int]:
+    """As the bookkeeper does it: one transaction claims the next and settles the ones before."""
+    for name in CONNECTIONS:
+        settled: list[Settled] = []
+        after = 0
+        while True:
+            with opened.write() as transaction:
+                outbox.settle(transaction, settled)
+                rows = outbox.claim(transaction, name, _BATCH_ROWS, after)
+            if not rows:
+                break
+            after = rows[-1].id
+            settled = [
+                Settled(row.id, RecipientStatus.SENT, 1, 250, f"2.0.0 Ok: queued as {row.id:032x}")
+                for row in rows
+            ]
+            yield len(rows)
+
+
+def _state(opened: Database) -> dict[str, int]:
+    query = sa.text(
+        """
+        SELECT pg_current_wal_lsn() - '0/0' AS wal, pg_table_size('recipients') AS table,
+               pg_indexes_size('recipients') AS indexes,
+               (SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'recipients') AS updates,
+               (SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'recipients') AS hot,
+               pg_stat_force_next_flush()
+        """
+    )
+    with opened.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        row = connection.execute(query).mappings().one()
+        return {name: int(row[name]) for name in ("wal", "table", "indexes", "updates", "hot")}
+
+
+def tables(section: dict[str, Any]) -> str:
+    """A markdown table."""
+    head = ["predicate, fillfactor", "messages/s", "WAL bytes", "HOT", "table", "then"]
+    rows = [
+        [
+            f"{one['predicate']}, {one['fillfactor']}",
+            f"{one['per_second']:,.0f}",
+            f"{one['wal_bytes']:,.0f}",
+            f"{one['hot_percent']:.0f} %",
+            f"{one['table_before']:.0f} + {one['indexes_before']:.0f}",
+            f"{one['table_after']:.0f} + {one['indexes_after']:.0f}",
+        ]
+        for one in section["measured"]
+    ]
+    return results.table(head, rows)
+
+
+def run(*, rows: int, predicates: list[str], fillfactors: list[int]) -> None:
+    """Measure, print and save. Bytes are a message's: of its row, and of its index entries."""
+    before = results.machine()
+    measured = []
+    for predicate, fillfactor in product(predicates, fillfactors):
+        measured.append(measure(predicate, fillfactor, rows))
+        print(tables({"measured": measured[-1:]}).splitlines()[-1], flush=True)
+    print(f"\n{tables({'measured': measured})}\n", flush=True)
+    results.save("updates", before, measured=measured)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.updates", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--predicates", nargs="+", default=list(PREDICATES))
+    parser.add_argument("--fillfactors", type=int, nargs="+", default=list(FILLFACTORS))
+    arguments = parser.parse_args()
+    run(**vars(arguments))

@@ -1,0 +1,440 @@
+"""Old campaigns go into files: nothing is lost whatever happens on the way, on every database."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from pyarrow import parquet
+
+from mailsluice import launch, ledger
+from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.errors import CampaignBusyError, CampaignDiffersError
+from mailsluice.housekeeping import HousekeepingError, Kept, clearing, keep_house, reading, writing
+from mailsluice.housekeeping import housekeeping as steps
+from mailsluice.housekeeping.parts import PARTS
+from mailsluice.ledger import LedgerError
+from mailsluice.ledger.deliveries import observe
+from mailsluice.outbox import Bounces, Campaigns, Database, Outbox, Settled
+from mailsluice.outbox.archives import Archives
+from mailsluice.outbox.reports import stored_report
+from mailsluice.outbox.schema import attempts, bounces, campaigns, recipients, rejects
+from mailsluice.report import page
+from mailsluice.sending.lease import Lease
+from mailsluice.status import CampaignStatus, RecipientStatus
+from tests.integration.test_ledger import campaign, claim, execute, make_uncertain, settle, store
+
+DAY = 86_400.0
+PEOPLE = 11
+GROWING = (recipients, attempts, rejects)
+
+
+class KilledError(BaseException):
+    """What nothing catches."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "archive"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a campaign of a few recipients has several of each kind."""
+    monkeypatch.setattr(reading.rows_of, "__defaults__", (3,))
+    monkeypatch.setattr(clearing.clear, "__defaults__", (4,))
+
+
+def old_campaign(database: Database, name: str = "spring", number: int = PEOPLE) -> Outbox:
+    """Ended 500 days ago: two uncertain, one sent, the others cancelled."""
+    outbox = store(database, number, name)
+    make_uncertain(database, outbox, 2)
+    (taken,) = claim(database, outbox, 1)
+    settle(database, outbox, [Settled(taken.id, RecipientStatus.SENT, 1, 250, "2.0.0 ok")])
+    outbox.cancel()
+    Campaigns(database).set_status(outbox._campaign_id, CampaignStatus.COMPLETED)
+    of_this = campaigns.c.id == outbox._campaign_id
+    ended = {"ended_at": campaigns.c.ended_at - 500 * DAY}
+    execute(database, sa.update(campaigns).where(of_this).values(ended))
+    return outbox
+
+
+def archive(database: Database, folder: Path | None, **options: Any) -> Kept:
+    return keep_house(database, keep_days=400, folder=folder, owner="a run", **options)
+
+
+def rows(database: Database, table: sa.Table) -> list[tuple[Any, ...]]:
+    with database.read() as connection:
+        found = connection.execute(sa.select(table).order_by(*table.primary_key))
+        return [tuple(row) for row in found]
+
+
+def archived_rows(folder: str, table: sa.Table) -> list[tuple[Any, ...]]:
+    found = parquet.read_table(Path(folder) / f"{table.name}.parquet")
+    return sorted(tuple(row.values()) for row in found.to_pylist())
+
+
+def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    return {table.name: rows(database, table) for table in GROWING}
+
+
+class TestArchive:
+    def test_every_row_is_in_the_files_as_it_was_and_no_more_in_the_database(
+        self, database: Database, folder: Path
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        kept = archive(database, folder)
+        (done,) = kept.done
+        assert kept.summary() == "1 of 1 campaign archived, 15 rows deleted"
+        assert done.folder == str(folder / "1-spring")
+        assert {table.name: archived_rows(done.folder, table) for table in GROWING} == before
+        assert everything(database) == {"recipients": [], "attempts": [], "rejects": []}
+        names = {path.name for path in (folder / "1-spring").iterdir()}
+        assert names == {"manifest.json", *(part.file for part in PARTS)}
+        assert "return_key" not in parquet.read_schema(folder / "1-spring/campaigns.parquet").names
+
+    def test_without_a_folder_a_plan_is_made_and_nothing_is_changed(
+        self, database: Database
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        kept = archive(database, None)
+        assert kept.is_plan
+        assert [one.campaign.name for one in kept.done] == ["spring"]
+        assert everything(database) == before
+
+    def test_other_campaigns_stay_as_they_are(self, database: Database, folder: Path) -> None:
+        old_campaign(database)
+        store(database, 4, "not sent yet")
+        archive(database, folder)
+        assert len(rows(database, recipients)) == 4
+        assert len(rows(database, rejects)) == 2
+
+    def test_doing_it_again_finds_nothing_to_do(self, database: Database, folder: Path) -> None:
+        old_campaign(database)
+        archive(database, folder)
+        kept = archive(database, folder)
+        assert (kept.due, kept.archived) == (0, 1)
+        assert [one.name for one in folder.iterdir()] == ["1-spring"]
+
+    def test_a_folder_that_is_not_there_is_not_made(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        old_campaign(database)
+        with pytest.raises(HousekeepingError, match="mount its disk"):
+            archive(database, tmp_path / "nowhere")
+        assert not (tmp_path / "nowhere").exists()
+
+    def test_a_campaign_that_is_held_is_left_to_its_holder(
+        self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        monkeypatch.setattr("mailsluice.sending.lease._POLL_SECONDS", 0.01)
+        with holder(database):
+            (done,) = archive(database, folder).done
+        assert "is being sent by run 'another'" in done.trouble
+        assert everything(database) == before
+
+    def test_a_lease_that_is_lost_while_writing_deletes_nothing(
+        self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        monkeypatch.setattr(Lease, "confirm", failing(CampaignBusyError("spring", "another")))
+        (done,) = archive(database, folder).done
+        assert "'another'" in done.trouble
+        assert everything(database) == before
+        assert list(folder.iterdir()) == []
+
+    def test_a_disk_that_is_full_keeps_the_campaign_whole(
+        self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        monkeypatch.setattr(writing, "_table", failing(OSError(28, "No space left on device")))
+        (done,) = archive(database, folder).done
+        assert "No space left on device" in done.trouble
+        assert everything(database) == before
+        assert list(folder.iterdir()) == []
+
+
+@contextmanager
+def holder(database: Database) -> Iterator[None]:
+    """Another run whose lease is renewed whenever somebody looks at it."""
+    found = Campaigns(database)
+    found.acquire(1, "another")
+    left = Campaigns.lease_left
+
+    def look(self: Campaigns, campaign_id: int) -> tuple[str | None, float]:
+        self.renew(campaign_id, "another")
+        return left(self, campaign_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Campaigns, "lease_left", look)
+        yield
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+class TestAfterwards:
+    def test_the_same_name_is_still_the_same_campaign_and_is_completed(
+        self, database: Database, folder: Path
+    ) -> None:
+        old_campaign(database)
+        archive(database, folder)
+        record = launch.launched_before(database, campaign())
+        assert record
+        assert record.status is CampaignStatus.COMPLETED
+        with pytest.raises(CampaignDiffersError):
+            Campaigns(database).register("spring", {"other": "content"})
+
+    def test_the_report_has_its_numbers_and_says_where_the_archive_is(
+        self, database: Database, folder: Path
+    ) -> None:
+        old_campaign(database)
+        before = stored_report(database, "spring")
+        archive(database, folder)
+        report = stored_report(database, "spring")
+        assert report.summary() == before.summary()
+        assert str(folder) in report.archive
+        assert "recipients are in" in page(report)
+
+    @pytest.mark.parametrize("what", ["verify", "export", "compare"])
+    def test_what_needs_the_recipients_says_where_they_are(
+        self, database: Database, folder: Path, what: str
+    ) -> None:
+        old_campaign(database)
+        archive(database, folder)
+        asked: dict[str, Callable[[], object]] = {
+            "verify": lambda: ledger.tally(database, "spring"),
+            "export": lambda: ledger.export(database, "spring", folder / "x.csv"),
+            "compare": lambda: observe(database, ["spring"]),
+        }
+        with pytest.raises(LedgerError, match="its recipients are in"):
+            asked[what]()
+
+    async def test_nothing_of_it_can_be_changed_any_more(
+        self, database: Database, folder: Path, tmp_path: Path
+    ) -> None:
+        old_campaign(database)
+        archive(database, folder)
+        with pytest.raises(LedgerError, match="was archived on"):
+            await ledger.resolve_uncertain(
+                database, "spring", ledger.Action.RESEND, owner="x", home=tmp_path
+            )
+
+    def test_a_delivery_still_ends_a_row_of_soft_bounces(
+        self, database: Database, folder: Path
+    ) -> None:
+        """Four soft bounces, a message that was delivered, all archived; then one more bounce."""
+        outbox = old_campaign(database)
+        with database.read() as connection:
+            sent = recipients.c.status == RecipientStatus.SENT
+            query = sa.select(recipients.c.email, recipients.c.settled_at).where(sent)
+            email, delivered = connection.execute(query).one()
+        before = [bounce(i, email, delivered - 10 + i) for i in range(4)]
+        Bounces(database).record(before)
+        archive(database, folder)
+        assert Bounces(database).record([bounce(9, email, delivered + 1)]).suppressed == 0
+        assert [row.counts for row in all_bounces(database)] == [False] * 4 + [True]
+        assert outbox.counts().of() == 0
+
+    def test_soft_bounces_since_the_last_delivery_count_on(
+        self, database: Database, folder: Path
+    ) -> None:
+        old_campaign(database)
+        with database.read() as connection:
+            sent = recipients.c.status == RecipientStatus.SENT
+            query = sa.select(recipients.c.email, recipients.c.settled_at).where(sent)
+            email, delivered = connection.execute(query).one()
+        Bounces(database).record([bounce(i, email, delivered + 1 + i) for i in range(4)])
+        archive(database, folder)
+        assert Bounces(database).record([bounce(9, email, delivered + 9)]).suppressed == 1
+
+
+def bounce(number: int, email: str, at: float) -> Bounce:
+    return Bounce(
+        key=f"k{number}",
+        email=email,
+        kind=BounceKind.SOFT,
+        status="4.2.2",
+        detail="full",
+        source="mailbox",
+        at=at,
+        connection="a",
+        campaign_id=None,
+        recipient_id=None,
+    )
+
+
+def all_bounces(database: Database) -> list[sa.Row[Any]]:
+    with database.read() as connection:
+        return list(connection.execute(sa.select(bounces).order_by(bounces.c.at)))
+
+
+class TestKilled:
+    """At any step: every row is in the database or in an archive that is recorded and whole."""
+
+    def killed_at(self, step: int) -> Callable[[], None]:
+        left = iter(range(step))
+
+        def goes_on() -> None:
+            if next(left, None) is None:
+                raise KilledError
+
+        return goes_on
+
+    def check(self, database: Database, before: dict[str, list[tuple[Any, ...]]]) -> None:
+        record = Archives(database).find(1)
+        for table in GROWING:
+            found = set(rows(database, table))
+            if record:
+                found |= set(archived_rows(record.folder, table))
+            assert found == set(before[table.name])
+
+    def test_between_any_two_pieces_of_work(self, database: Database, folder: Path) -> None:
+        old_campaign(database)
+        before = everything(database)
+        for step in range(100):
+            try:
+                archive(database, folder, goes_on=self.killed_at(step))
+            except KilledError:
+                self.check(database, before)
+            else:
+                break
+        assert step > 5
+        self.check(database, before)
+        assert everything(database) == {"recipients": [], "attempts": [], "rejects": []}
+        assert archive(database, folder).due == 0
+
+    @pytest.mark.parametrize(
+        ("where", "step"),
+        [
+            (steps, "verify_written"),  # the folder has its name, nobody knows of it
+            (Archives, "add"),  # it was read back, nobody knows of it
+            (steps, "clear"),  # it is recorded, nothing is deleted
+            (Archives, "cleared"),  # all is deleted, nobody knows of it
+        ],
+    )
+    def test_before_a_step(self, database: Database, folder: Path, where: Any, step: str) -> None:
+        old_campaign(database)
+        before = everything(database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(where, step, failing(KilledError()))
+            with pytest.raises(KilledError):
+                archive(database, folder)
+        self.check(database, before)
+        assert not archive(database, folder).troubled
+        self.check(database, before)
+        assert everything(database) == {"recipients": [], "attempts": [], "rejects": []}
+
+    def test_while_writing_without_time_to_tidy_up(self, database: Database, folder: Path) -> None:
+        old_campaign(database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+            with pytest.raises(KilledError):
+                archive(database, folder, goes_on=self.killed_at(2))
+        assert [one.name for one in folder.iterdir()] == [".1-spring.unfinished"]
+        archive(database, folder)
+        assert [one.name for one in folder.iterdir()] == ["1-spring"]
+
+
+class TestNotWhatWasWritten:
+    def test_a_file_that_reads_back_otherwise_deletes_nothing(
+        self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old_campaign(database)
+        before = everything(database)
+        real = reading.rows_of
+
+        def less(*given: Any) -> Iterator[Any]:
+            yield from (chunk[:-1] for chunk in real(*given) if chunk[:-1])
+
+        monkeypatch.setattr(writing, "rows_of", less)
+        (done,) = archive(database, folder).done
+        assert "rows read back" in done.trouble
+        assert everything(database) == before
+        assert list(folder.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["recipients.parquet", "manifest.json"])
+    @pytest.mark.parametrize("change", ["missing", "other"])
+    def test_an_archive_that_has_changed_deletes_nothing_more(
+        self, database: Database, folder: Path, name: str, change: str
+    ) -> None:
+        old_campaign(database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(steps, "clear", failing(KilledError()))
+            with pytest.raises(KilledError):
+                archive(database, folder)
+        before = everything(database)
+        path = folder / "1-spring" / name
+        path.unlink() if change == "missing" else path.write_bytes(path.read_bytes() + b" ")
+        (done,) = archive(database, folder).done
+        assert "stay there" in done.trouble
+        assert everything(database) == before
+
+    def test_a_row_that_is_not_in_the_files_stays(self, database: Database, folder: Path) -> None:
+        """Whatever wrote it: only keys that are in the files are deleted."""
+        old_campaign(database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(steps, "clear", failing(KilledError()))
+            with pytest.raises(KilledError):
+                archive(database, folder)
+        late = {"email": "late@example.com", "connection": "a", "status": "sent", "variables": "{}"}
+        execute(database, sa.insert(recipients).values(campaign_id=1, **late))
+        archive(database, folder)
+        assert [row[2] for row in rows(database, recipients)] == ["late@example.com"]
+
+    def test_an_attempt_that_is_not_in_the_files_keeps_its_recipient(
+        self, database: Database, folder: Path
+    ) -> None:
+        old_campaign(database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(steps, "clear", failing(KilledError()))
+            with pytest.raises(KilledError):
+                archive(database, folder)
+        (first, *_) = rows(database, recipients)
+        late = {"phase": "rcpt", "verdict": "deferred", "reply": "", "connection": "a", "at": 1.0}
+        execute(database, sa.insert(attempts).values(recipient_id=first[0], **late))
+        (done,) = archive(database, folder).done
+        assert "were recorded after it was archived" in done.trouble
+        assert first in rows(database, recipients)
+
+
+def test_a_name_that_is_taken_in_the_folder_is_never_written_over(
+    database: Database, folder: Path
+) -> None:
+    """Another database's campaign of the same number and name, for example."""
+    (folder / "1-spring").mkdir()
+    old_campaign(database)
+    (done,) = archive(database, folder).done
+    assert done.folder == str(folder / "1-spring-2")
+    assert list((folder / "1-spring").iterdir()) == []
+
+
+def test_a_large_campaign_is_read_in_bounded_chunks(database: Database) -> None:
+    outbox = store(database, 20)
+    part = PARTS[0]
+    chunks = list(reading.rows_of(database, part, outbox._campaign_id, 6))
+    assert [len(one) for one in chunks] == [6, 6, 6, 2]
+    assert pd.Index([row.id for chunk in chunks for row in chunk]).is_monotonic_increasing
+
+
+def test_a_page_holds_no_address(database: Database, folder: Path) -> None:
+    old_campaign(database)
+    assert "@" not in archive(database, folder).markdown()

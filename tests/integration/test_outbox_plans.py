@@ -1,0 +1,53 @@
+"""The index of those who are due has a condition: the queries that need it must repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.outbox import Database, Outbox
+from tests.integration.test_ledger import store
+
+Ask = Callable[[Outbox, sa.Connection], object]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda outbox, transaction: outbox.claim(transaction, "a", 10),
+        lambda outbox, transaction: outbox.next_due_seconds(transaction, "a"),
+    ],
+    ids=["claim", "next due"],
+)
+def test_who_is_due_is_found_by_the_index(database: Database, ask: Ask) -> None:
+    outbox = store(database)
+    first: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if "next_attempt_at" in statement and "SELECT" in statement:
+            first.append((statement, parameters))
+
+    with database.write() as transaction:
+        sa.event.listen(database.engine, "before_cursor_execute", note)
+        ask(outbox, transaction)
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+    statement, parameters = first[0]
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.write() as transaction:
+        if not database.is_sqlite:  # a table of eight rows is read as a whole
+            transaction.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = transaction.exec_driver_sql(f"{explain} {statement}", parameters).all()
+    assert "ix_recipients_due" in str(plan)
+
+
+def test_an_update_of_the_status_changes_no_index(database: Database) -> None:
+    """PostgreSQL then writes no index entries for it (HOT): neither columns nor conditions."""
+    by_index = {
+        one["name"]: f"{one['column_names']} {one.get('dialect_options', {})}"
+        for one in sa.inspect(database.engine).get_indexes("recipients")
+    }
+    written = ("status", "settled_at", "attempts", "'code'", "reply", "claimed_by")
+    assert {name for name, what in by_index.items() if any(x in what for x in written)} == set()
