@@ -44,7 +44,7 @@ class RouteResult:
 
 
 class Run:
-    """Sends over connections of one campaign; what a campaign's run and its senders have in common."""
+    """Sends over connections of a campaign: what its run and its senders have in common."""
 
     def __init__(
         self,
