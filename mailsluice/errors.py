@@ -34,6 +34,16 @@ class CampaignBusyError(CampaignError):
         )
 
 
+class SenderLostError(MailsluiceError):
+    """A process that shares a connection's recipients was taken for dead."""
+
+    def __init__(self, sender_id: int) -> None:
+        super().__init__(
+            f"sender {sender_id} gave no sign of life in time, so others have taken over what it"
+            " had claimed: this process sends nothing more"
+        )
+
+
 class AudienceError(MailsluiceError):
     """The recipients cannot be read."""
 

@@ -59,7 +59,8 @@ class Journal:
     Raises JournalBusyError where a living process holds it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, journal_id: str = "") -> None:
+        """`journal_id` is 32 characters; by default new ones."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -69,7 +70,7 @@ class Journal:
             raise JournalBusyError(path) from None
         self.evidence = _read(os.pread(self._file, os.fstat(self._file).st_size, 0))
         """What the last run left; None where it cannot be believed."""
-        self.id = uuid4().hex
+        self.id = journal_id or uuid4().hex
         self._map: mmap.mmap | None = None
         self._slots: dict[int, int] = {}
         self._free: list[int] = []

@@ -5,6 +5,7 @@ from mailsluice.outbox.campaigns import CampaignRecord, Campaigns, RouteRecord, 
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database, default_url, home
 from mailsluice.outbox.outbox import Claimed, History, InDoubt, Outbox, Settled
+from mailsluice.outbox.senders import Ending, SenderRecord, Senders
 from mailsluice.outbox.suppressions import Suppressions
 from mailsluice.outbox.usages import Ask, Starts, Usages
 from mailsluice.outbox.warm_ups import WarmUps
@@ -17,11 +18,14 @@ __all__ = [
     "Claimed",
     "Counts",
     "Database",
+    "Ending",
     "History",
     "InDoubt",
     "Outbox",
     "Recorded",
     "RouteRecord",
+    "SenderRecord",
+    "Senders",
     "Settled",
     "Starts",
     "Suppressions",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,11 +72,15 @@ class Settled(NamedTuple):
 
 
 class Outbox:
-    """The `recipients` of one campaign."""
+    """The `recipients` of one campaign, as one of the processes that send it sees them.
 
-    def __init__(self, database: Database, campaign_id: int) -> None:
+    `sender_id` is that process in `senders`; None is the campaign's own run.
+    """
+
+    def __init__(self, database: Database, campaign_id: int, sender_id: int | None = None) -> None:
         self._database = database
         self._campaign_id = campaign_id
+        self._sender_id = sender_id
         self._mine = recipients.c.campaign_id == campaign_id
 
     def claim(
@@ -115,7 +120,12 @@ class Outbox:
                 found = fetch(transaction, self._database, query.limit(room))
                 suppressed = [row[0] for row in found if row[-1]]
                 taken = sorted(Claimed(*row[:-1]) for row in found if not row[-1])
-                self._mark(transaction, (row.id for row in taken), RecipientStatus.SENDING)
+                self._mark(
+                    transaction,
+                    (row.id for row in taken),
+                    RecipientStatus.SENDING,
+                    claimed_by=self._sender_id,
+                )
                 self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=_why())
                 claimed += taken
                 if len(found) < room:
@@ -243,14 +253,18 @@ class Outbox:
             )
             transaction.execute(statement, as_parameter(rows))
 
-    def in_doubt(self) -> dict[int, InDoubt]:
-        """The recipients that say `sending`, by id.
+    def in_doubt(self, transaction: sa.Connection | None = None) -> dict[int, InDoubt]:
+        """The recipients that this process has claimed and that say `sending`, by id.
 
-        Where no run is sending, nobody knows what became of them: see the journal.
+        Where it is not sending, nobody knows what became of them: see its journal.
         """
-        query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts)
-        with self._database.read() as connection:
-            rows = connection.execute(query.where(self._mine, recipients.c.status == _SENDING))
+        query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts).where(
+            self._mine,
+            recipients.c.status == _SENDING,
+            recipients.c.claimed_by.is_not_distinct_from(self._sender_id),
+        )
+        with nullcontext(transaction) if transaction else self._database.read() as connection:
+            rows = connection.execute(query)
             return {row.id: InDoubt(row.connection, row.attempts) for row in rows}
 
     def columns(self) -> list[str]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     text,
     true,
 )
@@ -78,6 +79,7 @@ recipients = Table(
     Column("email", Text, nullable=False),
     Column("connection", Text, nullable=False),
     Column("reassigned_from", Text),  # the connection it was assigned first, where that was down
+    Column("claimed_by", BigInteger),  # the sender that did so last; null: the run itself
     Column("status", Text, nullable=False),
     Column("variables", Text, nullable=False),  # JSON object: column name to text
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
@@ -128,6 +130,27 @@ attempts = Table(
     Column("reply", Text, nullable=False),
 )
 """History of what was not accepted at once."""
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # its flow run
+    Column("journal", Text, nullable=False),  # on its machine: what it knows about its claims
+    Column("started_at", Double, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("is_idle", Boolean, nullable=False, server_default=false()),  # nothing in hand or due
+    Column("standing", Text),  # JSON: what it has sent so far, and what it waits for
+    # How it ended.
+    Column("ended_at", Double),
+    Column("ending", Text),  # done, stopped, waiting, down, lost
+    Column("detail", Text),  # why it is down
+    Column("next_at", Double),  # when there is something to send, where it waits
+    Index("ix_senders_campaign_id", "campaign_id", "connection"),
+)
+"""The processes that send a campaign's recipients on its run's behalf, each over one connection."""
 
 usage = Table(
     "usage",

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -32,6 +32,21 @@ _COMMIT_SECONDS = 0.02
 _RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
 _HURRIED_RETRIES = 3
 _NOBODY_IS_PENDING = 2**62
+_PEER_SECONDS = 1.0
+"""How long to wait for what others on the connection may leave."""
+
+
+class Peers(Protocol):
+    """Other processes that send over the same connection of the same campaign."""
+
+    def claiming(self, transaction: sa.Connection) -> bool:
+        """Whether this process may claim in this transaction: it was not taken for dead."""
+
+    def idle(self, transaction: sa.Connection) -> None:
+        """It has nothing in hand, and found nothing to claim, now or later."""
+
+    def are_busy(self, transaction: sa.Connection) -> bool:
+        """Whether others may leave something to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +84,11 @@ class _Round:
     """Whether it got as far as a commit."""
     claimed: list[int] = field(default_factory=list)
     """What it claimed then."""
+    looks_back: bool = False
 
     def __bool__(self) -> bool:
         work = self.settled or self.released or self.claims or self.reservations
-        return bool(work or self.flushed)
+        return bool(work or self.flushed or self.looks_back)
 
 
 class Bookkeeper:
@@ -86,10 +102,15 @@ class Bookkeeper:
         database: Database,
         outbox: Outbox,
         journal: Journal,
+        peers: Peers | None = None,
     ) -> None:
+        """With `peers`, nobody is left to send to only when nothing can come back from them."""
         self._database = database
         self._outbox = outbox
         self._journal = journal
+        self._peers = peers
+        self._in_hand: set[int] = set()
+        """Who is claimed here; kept where there are peers."""
         self._usages = Usages(database)
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -140,6 +161,11 @@ class Bookkeeper:
         with self._lock:
             self._next.released.extend(ids)
 
+    def look_back(self) -> None:
+        """Recipients with lower ids may be pending again. May be called from any thread."""
+        with self._lock:
+            self._next.looks_back = True
+
     async def flush(self) -> None:
         """Wait until everything recorded so far is committed."""
         flushed: asyncio.Future[None] = self._loop.create_future()
@@ -176,6 +202,9 @@ class Bookkeeper:
         for claim, batch in zip(round_.claims, batches, strict=True):
             new = max((row.id for row in batch.rows if not row.attempts), default=0)
             self._cursors[claim.connection] = max(new, self._cursors.get(claim.connection, 0))
+        if self._peers:
+            self._in_hand -= _over(round_)
+            self._in_hand.update(row.id for batch in batches for row in batch.rows)
         self._loop.call_soon_threadsafe(self._committed, round_, batches, starts)
 
     def _transact(self, round_: _Round) -> tuple[list[Batch], list[Starts]]:
@@ -183,7 +212,7 @@ class Bookkeeper:
         it failed: then nothing of it is done twice, and its claims are taken back first.
         """
         settled = round_.settled
-        if round_.released:
+        if round_.released or round_.looks_back:
             self._cursors.clear()  # those put back have lower ids
         if round_.is_in_doubt:
             sending = self._outbox.in_doubt()
@@ -192,21 +221,28 @@ class Bookkeeper:
             self._outbox.release(transaction, round_.claimed)
             self._outbox.settle(transaction, settled)
             self._outbox.release(transaction, round_.released)
-            batches = [self._claim(transaction, one) for one in round_.claims]
+            batches = [self._claim(transaction, one, round_) for one in round_.claims]
             round_.is_in_doubt = True
             round_.claimed += [row.id for batch in batches for row in batch.rows]
             # Last: others may wait for the same limits' rows until the commit.
             starts = self._usages.reserve(transaction, [one.ask for one in round_.reservations])
         return batches, starts
 
-    def _claim(self, transaction: sa.Connection, claim: _Claim) -> Batch:
-        if claim.answer.cancelled():
+    def _claim(self, transaction: sa.Connection, claim: _Claim, round_: _Round) -> Batch:
+        if claim.answer.cancelled() or (self._peers and not self._peers.claiming(transaction)):
             return Batch((), None)
         after = self._cursors.get(claim.connection, 0)
         rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)
         due = None if rows else self._outbox.next_due_seconds(transaction, claim.connection)
+        if not rows and due is None and self._peers:
+            if self._in_hand <= _over(round_):
+                self._peers.idle(transaction)
+            if self._peers.are_busy(transaction):
+                return Batch((), _PEER_SECONDS)
         if not rows and due is None and after:  # before it is over: a look at all of them, once
             rows = self._outbox.claim(transaction, claim.connection, claim.limit)
+            if rows and self._peers:
+                self._peers.claiming(transaction)
         if not rows:
             self._cursors[claim.connection] = _NOBODY_IS_PENDING
         return Batch(rows, due)
@@ -264,6 +300,11 @@ class Bookkeeper:
                         future.set_exception(error)
 
         self._loop.call_soon_threadsafe(tell)
+
+
+def _over(round_: _Round) -> set[int]:
+    """Who is not in hand any more after it."""
+    return {*(one.id for one in round_.settled), *round_.released}
 
 
 def _is_transient(error: DBAPIError) -> bool:

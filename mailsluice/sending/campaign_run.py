@@ -2,72 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
-from mailsluice.message import CompiledMessage
 from mailsluice.outbox import (
     Bounces,
     CampaignRecord,
     Campaigns,
     Database,
     Outbox,
+    SenderRecord,
     WarmUps,
 )
 from mailsluice.outbox.reassignment import reassign
 from mailsluice.outbox.reports import stored_report
-from mailsluice.pacing import Rules
-from mailsluice.progress import Facts, Progress
 from mailsluice.report import Report, RouteReport
-from mailsluice.sending.bookkeeper import Bookkeeper
-from mailsluice.sending.courier import Courier, OpenSession, Settings
-from mailsluice.sending.engine import Engine
+from mailsluice.sending.crew import Crew
 from mailsluice.sending.holders import take_turn
 from mailsluice.sending.lease import Lease
-from mailsluice.sending.opening_hours import OpeningHours
-from mailsluice.sending.progress import Onlooker
 from mailsluice.sending.recovery import Recovery, recover
-from mailsluice.sending.rule_book import RuleBook
-from mailsluice.smtp.connection import Connection, differences
-from mailsluice.smtp.login import open_session
-from mailsluice.smtp.tokens import Tokens
+from mailsluice.sending.run import Run
 from mailsluice.status import CampaignStatus
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.5
-
-_Result = TypeVar("_Result")
 _PROCESS = ", process "
 """Tells one process's lease from another's, at the end of the owner's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteResult:
-    """How the sending of one connection ended."""
+class CampaignRun(Run):
+    """The only run of this campaign, from its making until `close`.
 
-    connection: str
-    seconds: float
-    sent: int
-    """Messages accepted in this run."""
-    down: str | None
-    """Why the connection was given up; None where it worked to the end."""
-
-
-class CampaignRun:
-    """The only run that sends this campaign, from its making until `close`.
+    It sends by itself, or has senders do it (`crew`).
 
     Making it registers the campaign, takes the lease, and settles what a dead run left in doubt.
     Raises CampaignDiffersError, CampaignBusyError or OutboxError. Blocking; `send` is not.
@@ -82,136 +56,44 @@ class CampaignRun:
         owner: str,
         home: Path,
     ) -> None:
-        self._campaign = campaign
         self.campaigns = Campaigns(database)
         record = self.campaigns.register(campaign.name, content)
-        self.id = record.id
-        self.outbox = Outbox(database, self.id)
-        self._database = database
         path = _journal_path(home, database, record)
-        self._journal = _open_journal(path, record)
+        journal = _open_journal(path, record)
         try:
-            process = self._journal.id[:8]
+            process = journal.id[:8]
             owner += _PROCESS + process  # a run may be tried again while it lives elsewhere
             holder = (record.owner or "").rpartition(_PROCESS)[2]
             is_dead = holder in take_turn(path.with_suffix(".holders"), process)
-            self._lease = Lease(self.campaigns, self.id, owner, record.owner if is_dead else None)
+            self._lease = Lease(self.campaigns, record.id, owner, record.owner if is_dead else None)
         except BaseException:
-            self._journal.close()
+            journal.close()
             raise
+        super().__init__(database, campaign, Outbox(database, record.id), journal, record.id)
+        self.crew = Crew(database, record.id, path.parent, campaign.uncertain)
+        """The processes that send on its behalf."""
         try:
             record = self.campaigns.get(campaign.name)
-            known = self._journal.evidence
+            known = journal.evidence
             believed = known if known and known.journal_id == record.journal else None
             self.recovered = recover(self.outbox.in_doubt(), believed, campaign.uncertain)
             self._write(self.recovered)
-            self._journal.start()
-            self.campaigns.set_journal(self.id, self._journal.id)
+            self.crew.take_over()
+            journal.start()
+            self.campaigns.set_journal(self.id, journal.id)
             if record.status is CampaignStatus.READY:
                 self.campaigns.set_status(self.id, CampaignStatus.SENDING)
             self.record = self.campaigns.get(campaign.name)
         except BaseException:
-            self._lease.close()
-            self._journal.close()
+            self._let_go()
             raise
-        self._engine: Engine | None = None
-        self._bookkeeper: Bookkeeper | None = None
-        self._couriers: dict[str, Courier] = {}
-        self._connections: dict[str, Connection] = {}
-        self._rules_of: dict[str, dict[str, Rules]] = {}
-        """Both as each courier has them."""
-        self._results: dict[str, RouteResult] = {}
-        self._onlooker = Onlooker(campaign.name)
-        self._stopping = False
-        self._hours = OpeningHours(campaign.sending_window)
-        self._rule_book = RuleBook(database, self.id, campaign.throttle)
-        self.tokens = Tokens()
-        self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
-        """Opens a session; those of one connection share an access token."""
-        self.on_hold = False
-        """Whether to send nothing for the time being; what is in flight is finished."""
         self._lease.on_lost(self.stop)
 
     def _write(self, recovery: Recovery) -> None:
-        if recovery.settled or recovery.released:
+        if recovery:
             with self._database.write() as transaction:
-                self.outbox.settle(transaction, recovery.settled)
-                self.outbox.release(transaction, recovery.released)
-            logger.info(
-                "left in the middle of sending: %d messages had not gone out, of %d the reply is"
-                " known, %d are uncertain",
-                len(recovery.released),
-                len(recovery.settled) - recovery.uncertain,
-                recovery.uncertain,
-            )
-
-    async def send(
-        self,
-        connection: Connection,
-        message: CompiledMessage,
-        *,
-        settings: Settings | None = None,
-        open_session: OpenSession | None = None,
-    ) -> RouteResult:
-        """Send to the recipients of one connection, until none is left or `stop` is called."""
-        rules = await asyncio.to_thread(self._rule_book.rules, connection)
-        opening = open_session or self.open_session
-        return await self.on_engine(self._send(connection, message, rules, settings, opening))
-
-    async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Do work on the loop that sends: what `open_session` shares with its caller."""
-        engine = self._engine = self._engine or Engine()
-        return await engine.run(work)
-
-    async def _send(
-        self,
-        connection: Connection,
-        message: CompiledMessage,
-        rules: dict[str, Rules],
-        settings: Settings | None,
-        open_session: OpenSession,
-    ) -> RouteResult:
-        if self._bookkeeper is None:
-            self._bookkeeper = Bookkeeper(self._database, self.outbox, self._journal)
-        courier = Courier(
-            connection,
-            message,
-            self._bookkeeper,
-            self._journal,
-            holder=f"{self._journal.id} {connection.name}",
-            open_session=open_session,
-            rules=rules,
-            opens_at=self._opens_at,
-            settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
-        )
-        self._couriers[connection.name] = courier
-        self._onlooker.watch(connection.name, courier)
-        self._connections[connection.name] = connection
-        self._rules_of[connection.name] = rules
-        started = time.monotonic()
-        if self._stopping:
-            courier.stop()
-        await courier.run()
-        seconds, sent = time.monotonic() - started, courier.sent
-        if before := self._results.get(connection.name):  # it got more to send
-            seconds, sent = seconds + before.seconds, sent + before.sent
-        result = RouteResult(connection.name, seconds, sent, courier.down)
-        self._results[connection.name] = result
-        return result
-
-    def _opens_at(self, now: float) -> float:
-        """When, from a moment of the monotonic clock on, mail may go at all."""
-        if self.on_hold or not self._lease.held():
-            return now + _POLL_SECONDS
-        return self._hours.opens_at(now)
-
-    async def next_in(self) -> float:
-        """In how many seconds a connection has something to do; infinity: never."""
-        return await self._engine.run(self._next_in()) if self._engine else 0.0
-
-    async def _next_in(self) -> float:
-        now = time.monotonic()
-        return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
+                recovery.write(self.outbox, transaction)
+            logger.info("left in the middle of sending: %s", recovery)
 
     def count(self) -> None:
         """Look where the recipients stand: `progress` counts on from there. Blocking.
@@ -222,52 +104,15 @@ class CampaignRun:
         assigned = {one.connection: one.assigned for one in self.campaigns.routes(self.id)}
         is_new = self.record.status is CampaignStatus.RESOLVING and not self._results
         self._onlooker.begin(assigned, None if is_new else self.outbox.counts(), down)
+        self.crew.begin()
 
-    async def progress(self) -> Progress:
-        """Where the campaign stands, and what each connection waits for; without the database."""
-        return await self.on_engine(self._progress())
-
-    async def _progress(self) -> Progress:
-        now = time.monotonic()
-
-        def complete(facts: Facts) -> Facts:
-            return replace(
-                facts,
-                is_on_hold=self.on_hold,
-                is_database_away=not self._lease.held() or self._is_away(),
-                opens_at=self._hours.opens_at(now),
-            )
-
-        return self._onlooker.look(complete, now, datetime.now(UTC))
-
-    def _is_away(self) -> bool:
-        return self._bookkeeper is not None and self._bookkeeper.away
-
-    async def update(self, connection: Connection) -> list[str]:
-        """Go on sending with what has changed in a connection, or in what day it is for a warm-up.
-
-        Limits hold from the next message on, all else from the next session on. Gives what has
-        changed, as it may be told; nothing where the connection does not send yet.
-        """
-        name = connection.name
-        if self._engine is None or name not in self._couriers:
-            return []
-        changed = differences(self._connections[name], connection)
-        if changed or connection.warm_up.start:
-            rules = await asyncio.to_thread(self._rule_book.rules, connection)
-            if changed or rules != self._rules_of[name]:
-                self._connections[name], self._rules_of[name] = connection, rules
-                self._engine.call(self._couriers[name].update, connection, rules)
-        return changed
-
-    def stop(self) -> None:
-        """Finish what is in flight, then end; may be called from any thread."""
-        self._stopping = True
-        if self._bookkeeper:
-            self._bookkeeper.hurried = True
-        if self._engine:
-            for courier in list(self._couriers.values()):
-                self._engine.call(courier.stop)
+    def hear(self) -> list[SenderRecord]:
+        """See how its senders get on: for `progress`, and for `report`. Blocking."""
+        self.crew.take_over()
+        records = self.crew.records()
+        self._onlooker.hear(self.crew.standings(records))
+        self._results.update(self.crew.results(records))
+        return records
 
     def reassign(self) -> set[str]:
         """Move who waits on a connection that is down to those that work, in proportion.
@@ -334,6 +179,7 @@ class CampaignRun:
         """
         orphans = self.outbox.in_doubt()
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
+        self.crew.take_over()
 
     def _with_this_run(self, route: RouteReport) -> RouteReport:
         result = self._results.get(route.connection)
@@ -341,15 +187,10 @@ class CampaignRun:
             return route
         return replace(route, seconds=result.seconds, sent_now=result.sent, down=result.down)
 
-    async def close(self) -> None:
-        """Commit what is left, end the engine, give back lease and journal."""
-        if self._engine and self._bookkeeper:
-            await self._engine.run(self._bookkeeper.close())
-        await asyncio.to_thread(self._close)
+    def _is_held(self) -> bool:
+        return self._lease.held()
 
-    def _close(self) -> None:
-        if self._engine:
-            self._engine.close()
+    def _let_go(self) -> None:
         self._lease.close()
         self._journal.close()
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
 
 from mailsluice.errors import CampaignBusyError
 from mailsluice.outbox import Campaigns
 from mailsluice.outbox.campaigns import LEASE_SECONDS
+from mailsluice.sending.renewal import Renewal
 
 logger = logging.getLogger(__name__)
 
@@ -33,22 +32,14 @@ class Lease:
         self._campaigns = campaigns
         self._campaign_id = campaign_id
         self._owner = owner
-        self._closed = threading.Event()
-        self._valid_until = 0.0
-        self.lost = False
-        """Whether another run has taken it over."""
-        self._act: Callable[[], None] = lambda: None
-        self._acquire(dead_owner)
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
-        self._thread.start()
-
-    def held(self) -> bool:
-        """Whether this run may send now. False as well while it cannot be renewed in time."""
-        return time.monotonic() < self._valid_until
-
-    def on_lost(self, act: Callable[[], None]) -> None:
-        """Call this, from the lease's thread, when another run has taken it over."""
-        self._act = act
+        self._renewal = Renewal(
+            self.confirm,
+            taken_at=self._acquire(dead_owner),
+            every_seconds=_RENEW_SECONDS,
+            name="lease",
+        )
+        self.held = self._renewal.held
+        self.on_lost = self._renewal.on_lost
 
     def confirm(self) -> None:
         """Make sure that it is ours, for the next LEASE_SECONDS. Raises CampaignBusyError."""
@@ -56,16 +47,16 @@ class Lease:
 
     def close(self) -> None:
         """Give it back."""
-        self._closed.set()
-        self._thread.join()
-        if self.lost:
+        self._renewal.close()
+        if self._renewal.lost:
             return
         try:
             self._campaigns.release(self._campaign_id, self._owner)
         except DBAPIError as error:
             logger.warning("the lease was not given back, it runs out by itself: %s", error.orig)
 
-    def _acquire(self, dead_owner: str | None) -> None:
+    def _acquire(self, dead_owner: str | None) -> float:
+        """Gives the moment of the monotonic clock from which it holds."""
         seen: tuple[str | None, float] | None = None
         while True:
             asked = time.monotonic()
@@ -80,19 +71,4 @@ class Lease:
                 seen = (holder, left)
                 time.sleep(_POLL_SECONDS)
             else:
-                self._valid_until = asked + LEASE_SECONDS
-                return
-
-    def _renew(self) -> None:
-        while not self._closed.wait(_RENEW_SECONDS):
-            asked = time.monotonic()
-            try:
-                self._campaigns.renew(self._campaign_id, self._owner)
-            except CampaignBusyError as error:
-                logger.error("%s; this run stops sending", error)
-                self.lost, self._valid_until = True, 0.0
-                self._act()
-                return
-            except DBAPIError:
-                continue  # the database is away: not valid any longer, unless it is back in time
-            self._valid_until = asked + LEASE_SECONDS
+                return asked

@@ -18,6 +18,7 @@ class Onlooker:
         self._before: dict[str, Tally] = {}
         self._down: dict[str, str] = {}
         self._couriers: dict[str, Courier] = {}
+        self._heard: dict[str, Standing] = {}
 
     def begin(
         self, assigned: Mapping[str, int], counts: Counts | None, down: Mapping[str, str]
@@ -32,10 +33,15 @@ class Onlooker:
         }
         self._down = dict(down)
         self._couriers.clear()  # what they did is in the database
+        self._heard = {}
 
     def watch(self, connection: str, courier: Courier) -> None:
         """This one sends from here on."""
         self._couriers[connection] = courier
+
+    def hear(self, standings: Mapping[str, Standing]) -> None:
+        """What is done elsewhere, by connection: since `begin`."""
+        self._heard = dict(standings)
 
     def look(
         self,
@@ -50,6 +56,9 @@ class Onlooker:
         standings = []
         for name, before in self._before.items():
             courier = self._couriers.get(name)
+            if heard := self._heard.get(name):
+                standings.append(Standing(name, before + heard.tally, heard.binding))
+                continue
             if courier is None:
                 standings.append(Standing(name, before, self._without_courier(name)))
                 continue

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
+
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.journal import Evidence
-from mailsluice.outbox import History, InDoubt, Settled
+from mailsluice.outbox import History, InDoubt, Outbox, Settled
 from mailsluice.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.sending.decision import AFTER_UNCERTAIN
 from mailsluice.status import RecipientStatus
@@ -26,10 +28,25 @@ class Recovery:
     released: list[int] = field(default_factory=list)
     """Recipients whose message cannot have reached a server: pending again."""
 
+    def __bool__(self) -> bool:
+        return bool(self.settled or self.released)
+
+    def __str__(self) -> str:
+        known = len(self.settled) - self.uncertain
+        return (
+            f"{len(self.released)} messages had not gone out, of {known} the reply is known,"
+            f" {self.uncertain} are uncertain"
+        )
+
     @property
     def uncertain(self) -> int:
         """How many stay in doubt."""
         return sum(one.status is RecipientStatus.UNCERTAIN for one in self.settled)
+
+    def write(self, outbox: Outbox, transaction: sa.Connection) -> None:
+        """Carry them out."""
+        outbox.settle(transaction, self.settled)
+        outbox.release(transaction, self.released)
 
 
 def recover(

@@ -40,8 +40,7 @@ def die(
         run._journal.dot(row.id)
         if code := (replies or {}).get(row.id - rows[0].id):
             run._journal.reply(row.id, code)
-    run._lease._closed.set()
-    run._lease._thread.join()
+    run._lease._renewal.close()
     run._journal.close()
 
 
@@ -162,7 +161,7 @@ async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_a
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "start", killed)
-        patch.setattr(Lease, "close", lambda lease: lease._closed.set())
+        patch.setattr(Lease, "close", lambda lease: lease._renewal.close())
         with pytest.raises(KeyboardInterrupt):
             sender.prepare(document)
     with SmtpServer() as server:

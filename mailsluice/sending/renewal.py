@@ -1,0 +1,62 @@
+"""A thread that says again and again that this process lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from mailsluice.errors import CampaignBusyError, SenderLostError
+from mailsluice.outbox.campaigns import LEASE_SECONDS
+
+logger = logging.getLogger(__name__)
+
+
+class Renewal:
+    """Renews a lease of LEASE_SECONDS that was taken at a moment of the monotonic clock.
+
+    `renew` raises CampaignBusyError or SenderLostError where another has taken it over.
+    """
+
+    def __init__(
+        self, renew: Callable[[], None], *, taken_at: float, every_seconds: float, name: str
+    ) -> None:
+        self._renew = renew
+        self._every_seconds = every_seconds
+        self._valid_until = taken_at + LEASE_SECONDS
+        self._closed = threading.Event()
+        self._act: Callable[[], None] = lambda: None
+        self.lost = False
+        """Whether another has taken it over."""
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def held(self) -> bool:
+        """Whether this process may send now. False as well while it cannot be renewed in time."""
+        return time.monotonic() < self._valid_until
+
+    def on_lost(self, act: Callable[[], None]) -> None:
+        """Call this, from the thread, when another has taken it over."""
+        self._act = act
+
+    def close(self) -> None:
+        """Renew no more."""
+        self._closed.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closed.wait(self._every_seconds):
+            asked = time.monotonic()
+            try:
+                self._renew()
+            except (CampaignBusyError, SenderLostError) as error:
+                logger.error("%s; this run stops sending", error)
+                self.lost, self._valid_until = True, 0.0
+                self._act()
+                return
+            except DBAPIError:
+                continue  # the database is away: not valid any longer, unless it is back in time
+            self._valid_until = asked + LEASE_SECONDS

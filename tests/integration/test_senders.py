@@ -1,0 +1,290 @@
+"""Several processes share one connection of a campaign: nobody twice, and the dead are taken over.
+
+Each sender is an object of its own here, with its own engine, journal and connections to the
+database, as in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mailsluice import launch
+from mailsluice.campaign import Campaign
+from mailsluice.errors import CampaignError, SenderLostError
+from mailsluice.outbox import Database, Ending, Senders
+from mailsluice.outbox.schema import recipients, senders
+from mailsluice.progress import Cause
+from mailsluice.report import Report
+from mailsluice.sending import CampaignRun, RouteResult, SenderRun
+from mailsluice.sending.courier import Settings as CourierSettings
+from mailsluice.smtp.connection import Connection
+from tests.integration.campaign_fixtures import (
+    BREAKER,
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    people,
+)
+from tests.smtpd import Settings, SmtpServer
+
+SLOW = Settings(delay_seconds=0.002)
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks for the dead, and for what others leave, are frequent."""
+    monkeypatch.setattr("mailsluice.sending.sender_run._RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("mailsluice.sending.bookkeeper._PEER_SECONDS", 0.02)
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    return Sender(database, tmp_path)
+
+
+@asynccontextmanager
+async def parent(sender: Sender, document: Campaign) -> AsyncIterator[CampaignRun]:
+    """The campaign's own run, which sends nothing itself."""
+    run = await asyncio.to_thread(sender.prepare, document)
+    try:
+        await asyncio.to_thread(run.count)
+        yield run
+    finally:
+        await run.close()
+
+
+@asynccontextmanager
+async def shard(
+    sender: Sender, document: Campaign, name: str = "red", home: str = "one"
+) -> AsyncIterator[SenderRun]:
+    """A sender; `home` is its machine."""
+    with Database(sender.database.engine.url.render_as_string(hide_password=False)) as database:
+        run = await asyncio.to_thread(
+            SenderRun, database, document, name, owner="a run", home=sender.home / home
+        )
+        try:
+            yield run
+        finally:
+            await run.close()
+
+
+async def send(run: SenderRun, document: Campaign, target: Connection) -> RouteResult:
+    """Until nobody is left, as the flow does it."""
+    message = launch.compiled(
+        document, await asyncio.to_thread(run.outbox.columns), run.record.return_key
+    )
+    settings = CourierSettings(document.retry, document.uncertain, BREAKER, 1.0)
+    result = await run.send(target, message, settings=settings)
+    await run.end(Ending.DOWN if result.down else Ending.DONE)
+    return result
+
+
+async def conclude(run: CampaignRun) -> Report:
+    await asyncio.to_thread(run.hear)
+    report = await asyncio.to_thread(run.report)
+    assert run.outbox.counts().is_conserved
+    return report
+
+
+async def test_two_share_the_recipients_of_a_connection(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(300))
+    with SmtpServer(SLOW) as server:
+        async with AsyncExitStack() as stack:
+            run = await stack.enter_async_context(parent(sender, document))
+            both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
+            target = connection("red", server)
+            results = await asyncio.gather(*(send(one, document, target) for one in both))
+            report = await conclude(run)
+    assert sum(one.sent for one in results) == 300
+    assert all(one.sent > 0 for one in results)
+    everybody_once(sender.ledger, {"red": server})
+    assert report.open == 0
+    (route,) = report.routes
+    assert route.sent_now == 300
+
+
+async def test_each_sends_over_its_connection_alone(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(40), ["red", "green"])
+    with SmtpServer() as red, SmtpServer() as green:
+        async with (
+            parent(sender, document) as run,
+            shard(sender, document, "red") as one,
+            shard(sender, document, "green") as other,
+        ):
+            await send(one, document, connection("red", red))
+            await send(other, document, connection("green", green))
+            assert (await conclude(run)).open == 0
+    everybody_once(sender.ledger, {"red": red, "green": green})
+
+
+@pytest.mark.parametrize("home", ["one", "another"])
+async def test_what_a_dead_one_had_claimed_is_taken_over(
+    sender: Sender, tmp_path: Path, home: str
+) -> None:
+    """Its journal tells who got the mail; on another machine whoever it had claimed may have."""
+    document = campaign(tmp_path, people(200))
+    with SmtpServer(SLOW) as server:
+        target = connection("red", server)
+        async with AsyncExitStack() as stack:
+            run = await stack.enter_async_context(parent(sender, document))
+            living = await stack.enter_async_context(shard(sender, document))
+            dead = SenderRun(
+                sender.database, document, "red", owner="dead", home=sender.home / home
+            )
+            with sender.database.write() as transaction:
+                claimed = dead.outbox.claim(transaction, "red", 20)
+            dead._journal.dot(claimed[0].id)
+            dead._journal.dot(claimed[1].id)
+            dead._journal.reply(claimed[1].id, 250)
+            dead._renewal.close()
+            dead._journal.close()
+            sending = asyncio.ensure_future(send(living, document, target))
+            if home == "another":
+                await until_sent(server, 180)
+                assert not sending.done()  # the dead one may still live
+                expire(sender.database, dead._sender_id)
+            await asyncio.wait_for(sending, 30)
+            report = await conclude(run)
+    if home == "one":
+        assert sender.ledger.states() == {"sent": 199, "uncertain": 1}
+        assert len(server.received) == 198
+    else:
+        assert sender.ledger.states() == {"sent": 180, "uncertain": 20}
+        assert len(server.received) == 180
+    assert set(server.recipients.values()) == {1}
+    assert report.open == 0
+
+
+async def test_the_campaigns_run_takes_over_where_nobody_else_is_left(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(10))
+    async with parent(sender, document) as run:
+        dead = SenderRun(sender.database, document, "red", owner="dead", home=sender.home)
+        with sender.database.write() as transaction:
+            dead.outbox.claim(transaction, "red", 10)
+        dead._renewal.close()
+        dead._journal.close()
+        (record,) = await asyncio.to_thread(run.hear)
+        assert record.ending is Ending.LOST
+    assert sender.ledger.states() == {"pending": 10}
+
+
+async def test_whoever_was_taken_over_claims_nothing_more(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(100))
+    with SmtpServer(SLOW) as server:
+        async with parent(sender, document), shard(sender, document, home="another") as slow:
+            sending = asyncio.ensure_future(send(slow, document, connection("red", server)))
+            await until_sent(server, 10)
+            with sender.database.write() as transaction:
+                assert Senders(sender.database, slow.id).lose(transaction, slow._sender_id)
+            with pytest.raises(SenderLostError):
+                await asyncio.wait_for(sending, 30)
+    assert 10 <= len(server.received) < 100
+    states = sender.ledger.states()
+    assert states["sent"] == len(server.received)
+    assert states["pending"] == 100 - states["sent"]
+
+
+async def test_a_deferred_recipient_is_waited_for_by_all_and_sent_once(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, ["later@example.com", *people(30)])
+    faults = {"later@example.com": 450}
+    server = SmtpServer(Settings(delay_seconds=0.001))
+    with server:
+        async with (
+            parent(sender, document) as run,
+            shard(sender, document) as one,
+            shard(sender, document) as other,
+        ):
+            with sender.database.write() as transaction:
+                transaction.execute(
+                    sa.update(recipients)
+                    .where(recipients.c.email.in_(list(faults)))
+                    .values(
+                        status="deferred",
+                        attempts=1,
+                        next_attempt_at=sender.database.now + 0.5,
+                    )
+                )
+            target = connection("red", server)
+            await asyncio.gather(*(send(each, document, target) for each in (one, other)))
+            assert (await conclude(run)).open == 0
+    everybody_once(sender.ledger, {"red": server})
+
+
+async def test_a_stop_gives_back_what_was_claimed(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(200))
+    with SmtpServer(SLOW) as server:
+        target = connection("red", server)
+        async with parent(sender, document):
+            async with shard(sender, document) as one:
+                sending = asyncio.ensure_future(send(one, document, target))
+                await until_sent(server, 10)
+                one.stop()
+                await asyncio.wait_for(sending, 30)
+            assert set(sender.ledger.states()) == {"sent", "pending"}
+            async with shard(sender, document) as other:
+                await send(other, document, target)
+    everybody_once(sender.ledger, {"red": server})
+
+
+async def test_progress_is_that_of_all_senders_together(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(60))
+    with SmtpServer() as server:
+        target = connection("red", server)
+        async with parent(sender, document) as run:
+            async with shard(sender, document) as one:
+                await send(one, document, target)
+            await asyncio.to_thread(run.hear)
+            (standing,) = (await run.progress()).standings
+    assert (standing.tally.sent, standing.tally.left) == (60, 0)
+    assert standing.binding.cause is Cause.DONE
+
+
+async def test_a_connection_that_is_down_is_known_to_the_campaigns_run(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(5))
+    with SmtpServer(Settings(users={"me": "right"})) as server:
+        async with parent(sender, document) as run, shard(sender, document) as one:
+            wrong = connection(
+                "red", server, username="me", password="wrong", allow_plain_password=True
+            )
+            result = await send(one, document, wrong)
+            assert result.down
+            report = await conclude(run)
+    assert report.down == {"red": result.down}
+    assert sender.ledger.states() == {"pending": 5}
+
+
+async def test_nothing_is_sent_for_a_campaign_that_has_ended(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(5))
+    with SmtpServer() as server:
+        await sender.send(document, [connection("red", server)])
+    with pytest.raises(CampaignError, match="completed: nothing is sent"):
+        SenderRun(sender.database, document, "red", owner="late", home=sender.home)
+    assert not list((sender.home / "journals").glob("sender-*"))
+
+
+async def until_sent(server: SmtpServer, number: int) -> None:
+    while len(server.received) < number:  # noqa: ASYNC110 another process brings it about
+        await asyncio.sleep(0.002)
+
+
+def expire(database: Database, sender_id: int) -> None:
+    """Its machine has been silent for too long."""
+    with database.write() as transaction:
+        transaction.execute(
+            sa.update(senders).where(senders.c.id == sender_id).values(lease_until=0.0)
+        )
