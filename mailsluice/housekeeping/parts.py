@@ -16,6 +16,7 @@ from mailsluice.outbox.schema import (
     recipients,
     rejects,
     routes,
+    senders,
     warm_up_plans,
 )
 
@@ -84,6 +85,7 @@ PARTS = (
     REJECTS,
     Part(campaigns, "id"),
     Part(routes, "position"),
+    Part(senders, "id"),
     Part(warm_up_plans, "day"),
     Part(bounces, "id"),
     Part(alerts, "at"),
