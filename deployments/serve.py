@@ -39,6 +39,7 @@ from flows.remove_suppressions import remove_suppressions
 from flows.report_campaign import report_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.send_campaign import send_campaign
+from flows.send_connection import send_connection
 from flows.send_test import send_test
 from flows.verify_campaign import verify_campaign
 from flows.verify_connection import verify_connection
@@ -48,6 +49,7 @@ HEARTBEAT_SECONDS = 30
 LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
+    send_connection,
     plan_campaign,
     send_test,
     verify_campaign,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flows.session_slots import SessionSlots
 from flows.stopping import StopRequest
 from mailsluice.message import CompiledMessage
-from mailsluice.sending import CampaignRun
+from mailsluice.sending import Run
 from mailsluice.smtp.connection import Connection
 
 
@@ -17,17 +17,23 @@ from mailsluice.smtp.connection import Connection
 class Current:
     """A campaign that this process is sending."""
 
-    run: CampaignRun
+    run: Run
     message: CompiledMessage
     connections: dict[str, Connection]
     slots: dict[str, SessionSlots]
     stop_request: StopRequest
     longest_wait_seconds: float
     """With longer to wait for the next mail, this run ends and comes back."""
+    shards: int = 1
+    """How many processes share each connection's sessions."""
     waiting: dict[str, int] = field(default_factory=dict)
     """How many recipients each connection has to send to."""
     begun: dict[str, asyncio.Event] = field(default_factory=dict)
     """Set by the subflow of each connection as soon as it runs."""
+
+    def fitted(self, connection: Connection) -> Connection:
+        """A connection with the sessions that are this process's part."""
+        return replace(connection, max_sessions=-(-connection.max_sessions // self.shards))
 
 
 current: ContextVar[Current] = ContextVar("current campaign")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -27,6 +27,7 @@ from flows.progress import Keeper, progress_shown
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.send_connection import send_connection
 from flows.session_slots import session_slots
+from flows.shards import Shards, deployment_of, shards_of
 from flows.stopping import (
     Reason,
     StopRequest,
@@ -38,7 +39,7 @@ from flows.stopping import (
 from flows.waiting import come_back, left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
-from mailsluice.campaign import Campaign, DownPolicy
+from mailsluice.campaign import Campaign, Dispatch, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
 from mailsluice.masking import masked
 from mailsluice.outbox import Campaigns, Database, RouteRecord, home, launched_shares
@@ -82,6 +83,7 @@ async def _send(document: Campaign) -> State[Any]:
     longest_wait = wait_seconds()
     connections = await load_connections(route.connection for route in document.routes)
     connect = await database_engines(document)
+    deployments = await _deployments(document, connections)
     database = await asyncio.to_thread(Database)
     flow_run_id = UUID(flow_run.get_id())
     try:
@@ -108,10 +110,10 @@ async def _send(document: Campaign) -> State[Any]:
                     watch_connections(shared, logger),
                     progress_shown(run, document.sending_window) as keeper,
                 ):
-                    await _send_all(document, names, shared)
+                    await _send_all(document, names, shared, run, deployments)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
-                    await look(flow_run_id, request)
+                    await look(request, flow_run_id)
             limits = _limits(document, routes, connections)
             return await _concluded(run, request, database, keeper, limits)
     finally:
@@ -162,16 +164,41 @@ async def _prepared(
             audience.close()
 
 
-async def _send_all(document: Campaign, connections: list[str], shared: Current) -> None:
+async def _deployments(document: Campaign, connections: Iterable[str]) -> dict[str, str]:
+    """By connection: whose workers send. Nothing where this process does."""
+    if document.dispatch is Dispatch.INLINE:
+        return {}
+    return {name: await deployment_of(name) for name in connections}
+
+
+async def _send_all(
+    document: Campaign,
+    connections: list[str],
+    shared: Current,
+    run: CampaignRun,
+    deployments: dict[str, str],
+) -> None:
     """Send over all connections at once; each fails alone."""
-    await _send_over(document, connections, shared)
+
+    async def send_over(names: list[str]) -> None:
+        if document.dispatch is Dispatch.INLINE:
+            await _send_over(document, names, shared)
+            return
+        parts = [
+            part
+            for name in names
+            for part in shards_of(shared.connections[name], document.sessions_per_worker)
+        ]
+        await Shards(run, shared.stop_request, deployments, get_run_logger()).send(parts)
+
+    await send_over(connections)
     if document.on_connection_down is DownPolicy.REASSIGN:
         while shared.stop_request.reason is None:
-            more = await asyncio.to_thread(shared.run.reassign)
+            more = await asyncio.to_thread(run.reassign)
             names = [name for name in connections if name in more]
             if not names:
                 return
-            await _send_over(document, names, shared)
+            await send_over(names)
 
 
 async def _send_over(document: Campaign, names: list[str], shared: Current) -> None:

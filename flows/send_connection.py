@@ -1,4 +1,4 @@
-"""The subflow that sends over one connection."""
+"""The flow that sends over one connection of a campaign."""
 
 from __future__ import annotations
 
@@ -9,24 +9,43 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
-from flows.current import current
+from flows.current import Current, current
+from flows.shard import send_shard, shard_name
 from flows.stopping import wait_for_server
 
 
 def _run_name() -> str:
     parameters = flow_run.get_parameters()
     campaign, connection = parameters["campaign"], parameters["connection"]
-    recipients = current.get().waiting.get(connection, 0)
+    shared = current.get(None)
+    if shared is None:
+        return shard_name(campaign, connection, parameters["shard"], parameters["shards"])
+    recipients = shared.waiting.get(connection, 0)
     return f"Send over {connection}: {recipients:,} recipients of {campaign}"
 
 
 @flow(name="send-connection", flow_run_name=_run_name, persist_result=False)
-async def send_connection(campaign: str, connection: str) -> State[Any]:  # noqa: ARG001 in its name
+async def send_connection(
+    campaign: str, connection: str, shard: int = 1, shards: int = 1
+) -> State[Any]:
     """Send to the recipients that a campaign assigned to one connection.
 
-    Called by send-campaign, which prepares what all its connections share.
+    Started by send-campaign: as a part of its own process, or, with the dispatch 'workers', as runs
+    of this deployment, which share the connection.
+
+    Args:
+        campaign: The campaign's name.
+        connection: The connection's name.
+        shard: Which one of the runs that share the connection this is, from 1.
+        shards: How many they are.
     """
-    shared = current.get()
+    shared = current.get(None)
+    if shared is None:
+        return await send_shard(campaign, connection, shard, shards)
+    return await _send(connection, shared)
+
+
+async def _send(connection: str, shared: Current) -> State[Any]:
     shared.stop_request.handle_signals()
     shared.begun[connection].set()
     result = await shared.run.send(

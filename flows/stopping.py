@@ -29,7 +29,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
-from mailsluice.sending import CampaignRun
+from mailsluice.sending import Run
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class StopRequest:
     """Whether this run is to stop, and why."""
 
     def __init__(self) -> None:
-        self._run: CampaignRun | None = None
+        self._run: Run | None = None
         self.reason: Reason | None = None
         self.state: State[Any] | None = None
         """For `suspended`: the state that the server has; for `waiting`: the one it is to have."""
@@ -69,7 +69,7 @@ class StopRequest:
             if self._run:
                 self._run.stop()
 
-    def attach(self, run: CampaignRun) -> None:
+    def attach(self, run: Run) -> None:
         """From here on this is what has to stop; at once, where that was asked for before."""
         self._run = run
         if self.reason:
@@ -93,11 +93,17 @@ class StopRequest:
 
 
 @asynccontextmanager
-async def stop_on_request(flow_run_id: UUID) -> AsyncIterator[StopRequest]:
-    """Watch for what the operator or the system wants, until the run has come to its conclusion."""
+async def stop_on_request(
+    flow_run_id: UUID, parent_id: UUID | None = None
+) -> AsyncIterator[StopRequest]:
+    """Watch for what the operator or the system wants, until the run has come to its conclusion.
+
+    Whatever stops the parent stops this run, too; a parent that crashed is started again, and finds
+    it at work.
+    """
     request = StopRequest()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    watching = asyncio.ensure_future(_watch(flow_run_id, request))
+    watching = asyncio.ensure_future(_watch(request, flow_run_id, parent_id))
     try:
         request.handle_signals()
         yield request
@@ -113,17 +119,22 @@ async def stop_on_request(flow_run_id: UUID) -> AsyncIterator[StopRequest]:
                 signal.signal(number, handler)
 
 
-async def look(flow_run_id: UUID, request: StopRequest) -> None:
+async def look(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None = None) -> None:
     """Ask the server once whether the run is to stop. Raises httpx.HTTPError where it is away."""
     async with get_client() as client:
         _apply((await client.read_flow_run(flow_run_id)).state, request)
+        if parent_id:
+            state = (await client.read_flow_run(parent_id)).state
+            _apply(state, request)
+            if state and (state.is_completed() or state.is_failed()):
+                request.make(Reason.TERMINATED)
 
 
-async def _watch(flow_run_id: UUID, request: StopRequest) -> None:
+async def _watch(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None) -> None:
     while True:
         await asyncio.sleep(_POLL_SECONDS)
         with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: sending goes on
-            await look(flow_run_id, request)
+            await look(request, flow_run_id, parent_id)
 
 
 def _apply(state: State[Any] | None, request: StopRequest) -> None:

@@ -17,7 +17,7 @@ from prefect.states import Scheduled
 
 from flows.stopping import Reason, StopRequest
 from mailsluice.errors import CampaignError
-from mailsluice.sending import CampaignRun
+from mailsluice.sending import Run
 
 _LOOK_SECONDS = 1.0
 _DEFAULT_WAIT_SECONDS = 300.0
@@ -39,7 +39,7 @@ def wait_seconds() -> float:
 
 @asynccontextmanager
 async def left_when_idle(
-    run: CampaignRun, request: StopRequest, longest_seconds: float
+    run: Run, request: StopRequest, longest_seconds: float
 ) -> AsyncIterator[None]:
     """Within, the run is stopped when no connection has anything to do for so long.
 
@@ -56,7 +56,7 @@ async def left_when_idle(
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(run: CampaignRun, request: StopRequest, longest_seconds: float) -> None:
+async def _watch(run: Run, request: StopRequest, longest_seconds: float) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         seconds = await run.next_in()

@@ -36,7 +36,7 @@ class Watch:
 
     async def _take_up(self, connection: Connection) -> None:
         self._current.connections[connection.name] = connection
-        changed = await self._current.run.update(connection)
+        changed = await self._current.run.update(self._current.fitted(connection))
         if changed:
             self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
         await self._current.run.on_engine(self._current.slots[connection.name].update(connection))

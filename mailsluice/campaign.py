@@ -59,6 +59,15 @@ class DownPolicy(StrEnum):
     """Those never attempted move to the healthy connections, in proportion; recorded per row."""
 
 
+class Dispatch(StrEnum):
+    """Where mail is sent from."""
+
+    INLINE = "inline"
+    """The process of the campaign's run."""
+    WORKERS = "workers"
+    """Runs of their own on Prefect's workers, several a connection where it has many sessions."""
+
+
 class RecipientSource(Document):
     """Where addresses come from: a CSV or Parquet file, or a query over a stored database."""
 
@@ -295,6 +304,18 @@ class Campaign(Document):
         description="What happens to its recipients.",
     )
 
+    dispatch: Dispatch = Field(
+        Dispatch.INLINE,
+        description="Where mail is sent from: this run's own process, or Prefect's workers.",
+    )
+    sessions_per_worker: int = Field(
+        20,
+        ge=1,
+        le=1_000,
+        description="With 'workers': a connection with more sessions than this is shared out to"
+        " several of them.",
+    )
+
     @field_validator("recipients")
     @classmethod
     def _recipients_given(cls, value: RecipientSource) -> RecipientSource:
@@ -361,10 +382,11 @@ class Campaign(Document):
     def content(self) -> dict[str, Any]:
         """What makes this campaign this campaign, as plain JSON values.
 
-        Throttles, windows, retries and policies are left out: an operator may change those and go
-        on.
+        Throttles, windows, retries, policies and from where it is sent are left out: an operator
+        may change those and go on.
         """
-        own = {"throttle", "sending_window", "retry", "uncertain", "on_connection_down"}
+        policies = {"retry", "uncertain", "on_connection_down"}
+        own = {"throttle", "sending_window", "dispatch", "sessions_per_worker", *policies}
         return self.model_dump(mode="json", exclude={"name", *own})
 
 

@@ -16,7 +16,7 @@ from flows.session_slots.keeper import SlotKeeper
 from flows.session_slots.limit import SlotLimit
 from flows.session_slots.notices import Logger, Notices
 from flows.session_slots.session import NoSession, SlottedSession
-from mailsluice.sending import CampaignRun
+from mailsluice.sending import Run
 from mailsluice.sending.courier import OpenSession
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
@@ -88,7 +88,7 @@ class SessionSlots:
 
 @asynccontextmanager
 async def session_slots(
-    connections: Iterable[Connection], run: CampaignRun, logger: Logger
+    connections: Iterable[Connection], run: Run, logger: Logger
 ) -> AsyncIterator[dict[str, SessionSlots]]:
     """The slots of a campaign's connections, by their names; given back in the end."""
     slots = {one.name: SessionSlots(one, logger, run.open_session) for one in connections}
