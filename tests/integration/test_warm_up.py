@@ -26,7 +26,7 @@ from mailsluice.outbox import (
     launched_shares,
 )
 from mailsluice.outbox.schema import recipients, warm_up_days, warm_up_plans
-from mailsluice.sending.campaign_run import RouteResult
+from mailsluice.sending import RouteResult
 from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection
 from mailsluice.status import CampaignStatus, RecipientStatus
