@@ -1,0 +1,161 @@
+"""What the members do together, and what happens when one of them is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from prefect.automations import Automation
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.concurrency.sync import concurrency
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+from deployments.cluster import Cluster
+from deployments.cluster.cluster import POOL, ROOT
+from tests.cluster.waiting import waiting
+from tests.serving import until
+
+pytestmark = pytest.mark.usefixtures("clients")
+
+
+@pytest.fixture
+def prefect() -> Iterator[SyncPrefectClient]:
+    """Prefect's client, through the proxy."""
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def start(prefect: SyncPrefectClient) -> Callable[..., UUID]:
+    """Start a run of a deployment, by the flow's name; returns its id."""
+
+    def create(flow: str, **parameters: Any) -> UUID:
+        deployment = prefect.read_deployment_by_name(f"{flow}/default")
+        run = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        return run.id
+
+    return create
+
+
+@pytest.fixture
+def waiting_run(prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path: Path) -> UUID:
+    """A run in a worker that goes on until `tmp_path / "end"` is there, and is running."""
+    prefect.create_deployment(
+        prefect.create_flow(waiting),
+        name="default",
+        work_pool_name=POOL,
+        entrypoint="tests.cluster.waiting.waiting",
+        pull_steps=[
+            {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+        ],
+    )
+    run_id = start("waiting", path=str(tmp_path / "end"))
+    until(lambda: prefect.read_flow_run(run_id), lambda run: run.state and run.state.is_running())
+    return run_id
+
+
+def assert_completes(prefect: SyncPrefectClient, run_id: UUID) -> None:
+    def look() -> FlowRun:
+        return prefect.read_flow_run(run_id)
+
+    run = until(look, lambda run: run.state and run.state.is_final())
+    assert run.state is not None
+    assert run.state.is_completed(), run.state
+
+
+def test_a_worker_does_a_run_under_the_role_of_campaigns(
+    prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path: Path
+) -> None:
+    assert_completes(prefect, start("export-suppressions", path=str(tmp_path / "list.csv")))
+    assert (tmp_path / "list.csv").read_text().startswith("email")
+
+
+def test_an_event_at_one_server_sets_off_an_automation_in_the_services(
+    cluster: Cluster,
+    prefect: SyncPrefectClient,
+    login: tuple[str, str],
+    tmp_path: Path,
+) -> None:
+    deployment = prefect.read_deployment_by_name("export-suppressions/default")
+    path = tmp_path / "list.csv"
+    automation = Automation(
+        name="export when told",
+        trigger=EventTrigger(
+            expect={"test.told"},
+            match=ResourceSpecification({"prefect.resource.id": "test.*"}),
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[RunDeployment(deployment_id=deployment.id, parameters={"path": str(path)})],
+    ).create(_sync=True)
+    try:
+        tell(cluster.api_server_url(0), login)
+        until(path.exists, bool)
+    finally:
+        automation.delete(_sync=True)
+
+
+def tell(api_url: str, login: tuple[str, str]) -> None:
+    """Send an event to one API server itself."""
+    event = {
+        "id": str(uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": "test.told",
+        "resource": {"prefect.resource.id": "test.one"},
+    }
+    with httpx.Client(base_url=api_url, auth=login) as api:
+        token = api.get("/csrf-token", params={"client": "test"}).json()["token"]
+        headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"}
+        api.post("/events", json=[event], headers=headers).raise_for_status()
+
+
+def test_a_slot_taken_at_one_server_is_known_to_the_other(
+    cluster: Cluster, prefect: SyncPrefectClient, login: tuple[str, str]
+) -> None:
+    prefect.create_global_concurrency_limit  # noqa: B018
+    with concurrency("one-at-a-time", strict=False):
+        pass
+
+
+def test_an_api_server_is_killed_and_the_others_answer(
+    cluster: Cluster, prefect: SyncPrefectClient, waiting_run: UUID, tmp_path: Path
+) -> None:
+    cluster.api[0].kill()
+    try:
+        for _ in range(10):
+            prefect.read_flow_run(waiting_run)
+            prefect.read_flow_runs(limit=1)  # by POST, with a token that the other server gave
+        (tmp_path / "end").touch()
+        assert_completes(prefect, waiting_run)
+    finally:
+        cluster.api[0].start()
+
+
+def test_postgresql_crashes_and_comes_back_and_runs_go_on(
+    cluster: Cluster,
+    api: httpx.Client,
+    prefect: SyncPrefectClient,
+    waiting_run: UUID,
+    tmp_path: Path,
+) -> None:
+    cluster.postgresql.kill()
+    assert api.get("/ready").status_code == 503
+    cluster.postgresql.start()
+    until(lambda: api.get("/ready").status_code, lambda code: code == 200)
+    (tmp_path / "end").touch()
+    assert_completes(prefect, waiting_run)
+
+
+def test_redis_is_restarted_and_runs_go_on(
+    cluster: Cluster, prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path: Path
+) -> None:
+    cluster.redis.restart()
+    assert_completes(prefect, start("export-suppressions", path=str(tmp_path / "list.csv")))
