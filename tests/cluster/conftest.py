@@ -80,4 +80,3 @@ def login(cluster: Cluster) -> tuple[str, str]:
     """User and password."""
     user, _, password = cluster.environment["PREFECT_API_AUTH_STRING"].partition(":")
     return user, password
-
