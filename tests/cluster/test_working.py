@@ -19,10 +19,12 @@ from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from blocks import SMTPConnection
 from deployments.cluster import Cluster
 from deployments.cluster.cluster import POOL, ROOT
 from tests.cluster.waiting import waiting
 from tests.serving import until
+from tests.smtpd import SmtpServer
 
 pytestmark = pytest.mark.usefixtures("clients")
 
@@ -101,6 +103,25 @@ def test_a_worker_does_a_run_under_the_role_of_campaigns(
 ) -> None:
     assert_completes(prefect, start("export-suppressions", path=str(tmp_path / "list.csv")))
     assert (tmp_path / "list.csv").read_text().startswith('"email"')
+
+
+def test_a_campaign_is_sent_by_a_worker(
+    prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path: Path
+) -> None:
+    people = [f"person{number}@example.com" for number in range(50)]
+    (tmp_path / "people.csv").write_text("\n".join(["email", *people]))
+    with SmtpServer() as smtp:
+        block = SMTPConnection(host="127.0.0.1", port=smtp.port, security="none")
+        block.save("cluster", overwrite=True, _sync=True)
+        campaign = {
+            "name": "by a worker",
+            "recipients": {"path": str(tmp_path / "people.csv")},
+            "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+            "strategy": "single",
+            "routes": [{"connection": "cluster"}],
+        }
+        assert_completes(prefect, start("send-campaign", campaign=campaign))
+        assert len(smtp.received) == len(people)
 
 
 @pytest.fixture
