@@ -67,7 +67,7 @@ def test_who_writes_rows_is_told_who_brings_an_old_schema_up_to_date(
 
 
 def test_a_migration_that_fails_ends_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MAILSLUICE_DATABASE_URL", "mysql://nobody@127.0.0.1/x")
     with pytest.raises(SystemExit, match="SQLite or PostgreSQL"):
