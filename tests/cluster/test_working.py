@@ -206,8 +206,10 @@ def test_postgresql_crashes_and_comes_back_and_runs_go_on(
     tmp_path: Path,
 ) -> None:
     cluster.postgresql.kill()
-    assert api.get("/ready").status_code == 503
-    cluster.postgresql.start()
+    try:
+        assert api.get("/ready").status_code in {502, 503}  # 502: no server is ready
+    finally:
+        cluster.postgresql.start()
     until(lambda: api.get("/ready").status_code, lambda code: code == 200)
     (tmp_path / "end").touch()
     assert_completes(prefect, waiting_run)
