@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test chaos bench serve check
+.PHONY: demo test chaos bench serve cluster check
 
 demo: $(READY) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
@@ -20,6 +20,9 @@ bench: $(READY) ## side by side with the peers; BENCH='--docs --large' for more
 
 serve: $(READY) ## a Prefect server, the blocks and the deployments
 	@$(BIN)/python -m deployments.serve
+
+cluster: $(READY) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
+	@$(BIN)/python -m deployments.cluster $(CLUSTER)
 
 check: $(READY) ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .

@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool
 from mailsluice.errors import OutboxError
 
 _MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
+_INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE, PostgreSQL appendix A
 _BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper asks again
 _CONNECT_TIMEOUT_SECONDS = 5
 _WAL_RETRY_SECONDS = 0.02
@@ -56,7 +57,7 @@ class Database:
             self.engine.dispose()
             raise OutboxError(
                 f"the state database {self.engine.url!r} cannot be used: "
-                f"{str(error.__cause__ or error).strip()}. Check MAILSLUICE_DATABASE_URL"
+                f"{str(error.__cause__ or error).strip()}. {_advice(error)}"
             ) from error
 
     def close(self) -> None:
@@ -134,6 +135,15 @@ class Database:
                 f"the state database {self.engine.url!r} has schema {current!r}, which this "
                 "version of Mailsluice does not know: install the newer version"
             )
+
+
+def _advice(error: SQLAlchemyError) -> str:
+    if getattr(error.__cause__, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
+        return (
+            "The schema is not this version's, and this role may not change it: run "
+            "`python -m mailsluice.outbox.migrate` with MAILSLUICE_DATABASE_URL set to the owner's"
+        )
+    return "Check MAILSLUICE_DATABASE_URL"
 
 
 def _engine(url: str) -> sa.Engine:

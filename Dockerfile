@@ -1,0 +1,37 @@
+# One image for all of Mailsluice's and Prefect's own processes; the command says which
+# (deployments/compose.yaml, deployments/kubernetes.yaml). It holds no secret: those come by the
+# environment.
+FROM python:3.12-slim AS build
+WORKDIR /srv/mailsluice
+RUN python -m venv /opt/venv
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+# In two steps: the dependencies stay as they are while only the code changes.
+RUN /opt/venv/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["cluster"], sep="\n")' > /tmp/requirements.txt \
+    && /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement /tmp/requirements.txt
+COPY mailsluice mailsluice
+COPY blocks blocks
+COPY tasks tasks
+COPY flows flows
+COPY deployments deployments
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --constraint constraints.txt --editable .
+
+FROM python:3.12-slim
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/mailsluice --shell /usr/sbin/nologin mailsluice
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /srv/mailsluice /srv/mailsluice
+# The code stays root's: a process cannot change what it runs. Runs start in the checkout, as
+# prefect.yaml says; the UI's pages and Prefect's home are the user's.
+WORKDIR /srv/mailsluice
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    MAILSLUICE_CHECKOUT=/srv/mailsluice \
+    MAILSLUICE_HOME=/var/lib/mailsluice/state \
+    PREFECT_HOME=/var/lib/mailsluice/prefect \
+    PREFECT_SERVER_UI_STATIC_DIRECTORY=/var/lib/mailsluice/ui
+USER 10001:10001
+# Whichever process it is: HEALTH_URL is where it answers (a worker's by default).
+ENV HEALTH_URL=http://127.0.0.1:8080/health
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(os.environ['HEALTH_URL'], timeout=4)"]
+CMD ["prefect", "worker", "start", "--pool", "mailsluice", "--with-healthcheck"]

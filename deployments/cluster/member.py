@@ -1,0 +1,131 @@
+"""One process of a cluster: started, watched, killed, started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mailsluice.errors import MailsluiceError
+
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+_LOOK_SECONDS = 0.05
+
+
+class ClusterError(MailsluiceError):
+    """A cluster cannot be started, or one of its processes is not what it should be."""
+
+
+@dataclass
+class Member:
+    """A process that leads a process group of its own; what it says is in a file.
+
+    `is_ready` is asked until it is true. `user` is whom root runs it as. `stop_signal` asks it to
+    end in good order; `kill_signal` is what a lost machine comes down to.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_ready: Callable[[], bool] = lambda: True
+    user: str | None = None
+    standard_input: str = ""
+    folder: Path | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    kill_signal: signal.Signals = signal.SIGKILL
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that leads the group. Raises ClusterError where none runs."""
+        if self.process is None:
+            raise ClusterError(f"{self.name} is not running: start it")
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it is ready. Raises ClusterError where it does not come up."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=dict(self.environment),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours: members are ended in their order
+                cwd=self.folder,
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
+            )
+        assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for
+        with suppress(BrokenPipeError), self.process.stdin as pipe:
+            pipe.write(self.standard_input.encode())
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+        """Wait for `is_ready`. Raises ClusterError where the process ends or time is up."""
+        deadline = time.monotonic() + seconds
+        while not self.is_ready():
+            if not self.is_running:
+                raise ClusterError(
+                    f"{self.name} ended: {self._last_words()} (all of it: {self.log})"
+                )
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{self.name} is not up after {seconds:.0f} s: see {self.log}")
+            time.sleep(_LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """Ask it to end, and kill what is left of it after STOP_SECONDS."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """End it, and all that it started, without a chance to put anything in order."""
+        self._end(self.kill_signal)
+
+    def restart(self) -> None:
+        """Stop it, start it, wait until it is ready."""
+        self.stop()
+        self.start()
+
+    def run(self) -> None:
+        """Run it to its end: a step. Raises ClusterError where it fails."""
+        self.start(wait=False)
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait for the end of a step. Raises ClusterError where it fails."""
+        if self.process is not None and self.process.wait(START_SECONDS):
+            raise ClusterError(f"{self.name} failed: {self._last_words()} (all of it: {self.log})")
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is None:
+            return
+        try:
+            if number == signal.SIGKILL:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+            self.process.wait(STOP_SECONDS)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _last_words(self) -> str:
+        words = self.log.read_text(errors="replace").strip().splitlines()[-3:]
+        return " / ".join(words) or "it said nothing"

@@ -1,0 +1,24 @@
+"""`python -m deployments.cluster.prefect_database`: the step before any Prefect server starts.
+
+The schema of Prefect's database, and the block types that a server knows by itself. Left to servers
+that start side by side on a new database, the second meets the first one's rows, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from prefect.server.database import provide_database_interface
+from prefect.server.models.block_registration import run_block_auto_registration
+
+
+async def prepare() -> None:
+    """What PREFECT_SERVER_DATABASE_CONNECTION_URL points to, brought up to date."""
+    database = provide_database_interface()
+    await database.create_db()
+    async with await database.session() as session:
+        await run_block_auto_registration(session=session)
+
+
+if __name__ == "__main__":
+    asyncio.run(prepare())

@@ -1,0 +1,57 @@
+"""`python -m deployments.register`: what a Prefect server has to know before campaigns can run.
+
+The work pool, the block types, the automations, a deployment of every flow (prefect.yaml). Run it
+again after an update; what operators have changed (schedules, limits, an automation switched off)
+stays as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.workers.process import ProcessWorker
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from blocks import Mailbox, SMTPConnection
+from deployments import automations
+
+POOL = "mailsluice"
+HEARTBEAT_SECONDS = 30
+"""As in prefect.yaml, for every run of the pool."""
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+async def register() -> None:
+    """All but the deployments, by the API."""
+    template = ProcessWorker.get_default_base_job_template()
+    pool = WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
+    async with get_client() as client:
+        with suppress(ObjectAlreadyExists):
+            await client.create_work_pool(pool)
+    for block_type in (SMTPConnection, Mailbox, SqlAlchemyConnector):
+        await block_type.aregister_type_and_schema()
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_SECONDS}):
+        await automations.install()
+
+
+def main() -> None:
+    """Register everything; ends with an error where a part fails."""
+    asyncio.run(register())
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command += ["--prefect-file", "deployments/prefect.yaml"]
+    checkout = {"MAILSLUICE_CHECKOUT": os.environ.get("MAILSLUICE_CHECKOUT") or str(_ROOT)}
+    done = subprocess.run(command, cwd=_ROOT, env=os.environ | checkout, check=False)
+    raise SystemExit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()

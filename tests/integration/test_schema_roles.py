@@ -1,0 +1,74 @@
+"""A role that may not change the schema, on PostgreSQL: what campaigns of a cluster run under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.errors import OutboxError
+from mailsluice.outbox import Database, migrate
+
+ROLES = """
+create role row_owner login; create role row_writer login;
+create database by_role owner row_owner;
+"""
+RIGHTS = """
+revoke all on schema public from public; grant usage on schema public to row_writer;
+grant all on schema public to row_owner;
+alter default privileges for role row_owner
+    grant select, insert, update, delete on tables to row_writer;
+alter default privileges for role row_owner grant usage on sequences to row_writer;
+"""
+
+
+@pytest.fixture
+def urls(postgres_server: str) -> Iterator[tuple[str, str]]:
+    """The URLs of one empty database for its owner and for who may write rows."""
+    base = sa.make_url(postgres_server).set(database="by_role")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        for statement in ROLES.strip().split(";")[:-1]:
+            connection.execute(statement)  # type: ignore[call-overload]
+        try:
+            with psycopg.connect(_text(base)) as inside:
+                inside.execute(RIGHTS)
+            yield _text(base.set(username="row_owner")), _text(base.set(username="row_writer"))
+        finally:
+            connection.execute("drop database by_role with (force)")
+            connection.execute("drop role row_owner, row_writer")
+
+
+def _text(url: sa.URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def test_who_writes_rows_opens_a_database_whose_schema_is_up_to_date(
+    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, writer = urls
+    monkeypatch.setenv("MAILSLUICE_DATABASE_URL", owner)
+    migrate.main()
+    Database(writer).close()
+
+
+def test_who_writes_rows_is_told_who_brings_an_old_schema_up_to_date(
+    urls: tuple[str, str],
+) -> None:
+    owner, writer = urls
+    with pytest.raises(OutboxError, match=r"mailsluice\.outbox\.migrate"):
+        Database(writer)
+    Database(owner).close()
+    with psycopg.connect(owner) as connection:
+        connection.execute("update alembic_version set version_num = '0004'")
+    with pytest.raises(OutboxError, match=r"mailsluice\.outbox\.migrate"):
+        Database(writer)
+
+
+def test_a_migration_that_fails_ends_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAILSLUICE_DATABASE_URL", "mysql://nobody@127.0.0.1/x")
+    with pytest.raises(SystemExit, match="SQLite or PostgreSQL"):
+        migrate.main()

@@ -1,0 +1,199 @@
+"""compose.yaml, the Kubernetes files, the Dockerfile: what must hold of them, without an engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployments.cluster.credentials import Addresses, CredentialsError, make_credentials
+from deployments.cluster.settings import PROXY_TEMPLATE, SERVER_ENV, read_settings
+
+DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOYMENTS / "compose.yaml").read_text())
+KUSTOMIZATION: dict[str, Any] = yaml.safe_load((DEPLOYMENTS / "kustomization.yaml").read_text())
+KUBERNETES: list[dict[str, Any]] = list(
+    yaml.safe_load_all((DEPLOYMENTS / "kubernetes.yaml").read_text())
+)
+DOCKERFILE = (DEPLOYMENTS.parent / "Dockerfile").read_text()
+SERVERS = ("api", "services")
+OURS = ("prefect-database", "migrate", "api", "services", "register", "worker")
+
+
+def pods() -> dict[str, Any]:
+    """The pod templates of kubernetes.yaml, by name."""
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]
+        for one in KUBERNETES
+        if "template" in one["spec"]
+    }
+
+
+def containers() -> list[dict[str, Any]]:
+    specs = [template["spec"] for template in pods().values()]
+    return [one for spec in specs for one in [*spec.get("initContainers", []), *spec["containers"]]]
+
+
+def of_kubernetes(name: str) -> dict[str, Any]:
+    return next(one for one in containers() if one["name"] == name)
+
+
+def secrets_in_kubernetes(name: str) -> list[str]:
+    given = of_kubernetes(name).get("envFrom", [])
+    return [one["secretRef"]["name"] for one in given if "secretRef" in one]
+
+
+def secrets_in_compose(name: str) -> list[str]:
+    files = COMPOSE["services"][name].get("env_file", [])
+    return [Path(file).stem for file in files if file.startswith("secrets/")]
+
+
+def test_every_server_takes_its_settings_from_the_one_file() -> None:
+    generated = {one["name"]: one for one in KUSTOMIZATION["configMapGenerator"]}
+    assert generated["prefect-server"]["envs"] == ["cluster/server.env"]
+    assert (DEPLOYMENTS / "cluster" / "server.env") == SERVER_ENV
+    for name in (*SERVERS, "prefect-database"):
+        assert COMPOSE["services"][name]["env_file"][0] == "cluster/server.env"
+        assert {"configMapRef": {"name": "prefect-server"}} in of_kubernetes(name)["envFrom"]
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", *OURS])
+def test_compose_and_kubernetes_run_the_same_command_with_the_same_secrets(name: str) -> None:
+    service, container = COMPOSE["services"][name], of_kubernetes(name)
+    in_kubernetes = container.get("command") or container["args"]
+    if name != "redis":  # a shell's line: each file writes $ in its own way
+        assert service["command"] == in_kubernetes
+    assert secrets_in_compose(name) == secrets_in_kubernetes(name)
+
+
+def test_no_process_is_given_a_secret_that_it_does_not_need() -> None:
+    assert {name: secrets_in_compose(name) for name in OURS} == {
+        "prefect-database": ["server"],
+        "migrate": ["owner"],
+        "api": ["server"],
+        "services": ["server"],
+        "register": ["worker"],
+        "worker": ["worker"],
+    }
+
+
+def test_no_file_holds_a_secret() -> None:
+    files = [
+        *DEPLOYMENTS.glob("*.yaml"),
+        *(DEPLOYMENTS / "cluster").iterdir(),
+        DEPLOYMENTS.parent / "Dockerfile",
+    ]
+    literal = re.compile(
+        r"(password|auth_string|encryption_key)['\"]?[=:] *['\"]?\w{8}", re.IGNORECASE
+    )
+    for file in (one for one in files if one.is_file() and one.suffix != ".py"):
+        assert not literal.search(file.read_text()), file
+        assert not re.search(r"://[^/\s$]*:[^/\s$]+@", file.read_text()), file
+    assert not any("PASSWORD" in name or "AUTH" in name for name in read_settings(SERVER_ENV))
+
+
+def test_the_image_and_every_pod_run_as_somebody_who_is_not_root() -> None:
+    assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE)[-1] == "10001:10001"
+    assert all(one["spec"]["securityContext"]["runAsNonRoot"] for one in pods().values())
+    for container in containers():
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"], container["name"]
+        assert context["capabilities"] == {"drop": ["ALL"]}, container["name"]
+        assert not context["allowPrivilegeEscalation"], container["name"]
+
+
+def test_whatever_answers_is_asked_whether_it_is_healthy() -> None:
+    assert "HEALTHCHECK" in DOCKERFILE
+    for name in ("postgres", "redis", "proxy"):
+        assert COMPOSE["services"][name]["healthcheck"]["test"]
+    assert "HEALTH_URL" in COMPOSE["services"]["api"]["environment"]
+    for container in containers():
+        if container["name"] not in {"prefect-database", "migrate", "register", "services"}:
+            assert "readinessProbe" in container or "livenessProbe" in container
+
+
+def test_only_the_proxy_can_be_reached_from_outside() -> None:
+    services = COMPOSE["services"]
+    assert [name for name, one in services.items() if "ports" in one] == ["proxy"]
+    assert services["postgres"]["networks"] == ["state"]
+    assert services["redis"]["networks"] == ["messages"]
+    assert "outside" not in services["api"]["networks"]
+    for name in ("state", "messages", "api"):
+        assert COMPOSE["networks"][name] == {"internal": True}
+    exposed = [one for one in KUBERNETES if one["kind"] == "Service" and "type" in one["spec"]]
+    assert not exposed
+
+
+def test_two_api_servers_run_no_services_and_one_process_runs_them() -> None:
+    api = COMPOSE["services"]["api"]
+    assert api["deploy"]["replicas"] == 2
+    assert "--no-services" in api["command"]
+    assert "deploy" not in COMPOSE["services"]["services"]
+    deployments = [one for one in KUBERNETES if one["kind"] == "Deployment"]
+    replicas = {one["metadata"]["name"]: one["spec"]["replicas"] for one in deployments}
+    assert (replicas["api"], replicas["services"]) == (2, 1)
+
+
+def test_servers_start_after_the_schema_and_workers_after_all() -> None:
+    finished = {"condition": "service_completed_successfully"}
+    services = COMPOSE["services"]
+    for name in SERVERS:
+        assert services[name]["depends_on"]["prefect-database"] == finished
+    assert services["worker"]["depends_on"] == {"migrate": finished, "register": finished}
+    steps = pods()["update"]["spec"]
+    order = [one["name"] for one in [*steps["initContainers"], *steps["containers"]]]
+    assert order == ["prefect-database", "migrate", "register"]
+
+
+def test_what_servers_share_is_in_redis_and_nothing_of_it_in_memory() -> None:
+    settings = read_settings(SERVER_ENV)
+    shared = {name for name, value in settings.items() if value.startswith("prefect_redis.")}
+    assert shared == {
+        "PREFECT_SERVER_EVENTS_MESSAGING_BROKER",
+        "PREFECT_SERVER_EVENTS_MESSAGING_CACHE",
+        "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
+        "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE",
+    }
+
+
+def test_the_proxys_variables_are_filled_in_everywhere() -> None:
+    wanted = set(re.findall(r"\$\{(\w+)\}", PROXY_TEMPLATE.read_text()))
+    assert set(COMPOSE["services"]["proxy"]["environment"]) == wanted
+    assert {one["name"] for one in of_kubernetes("proxy")["env"]} == wanted
+
+
+def test_the_images_context_is_closed_but_for_what_it_needs() -> None:
+    lines = (DEPLOYMENTS.parent / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    assert lines.index("deployments/secrets") > lines.index("!deployments")
+    assert "constraints.txt" in DOCKERFILE
+
+
+def test_credentials_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_credentials(folder, Addresses("https://mail.example.com/"))
+    server, worker = (read_settings(folder / f"{name}.env") for name in ("server", "worker"))
+    assert server["PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"] == "https://mail.example.com"
+    assert worker["PREFECT_API_AUTH_STRING"] == server["PREFECT_SERVER_API_AUTH_STRING"]
+    assert set(worker) == {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "MAILSLUICE_DATABASE_URL"}
+    assert {one.stat().st_mode & 0o077 for one in folder.iterdir() if one.name != "ca.crt"} == {0}
+    with pytest.raises(CredentialsError, match="there already"):
+        make_credentials(folder, Addresses("https://mail.example.com"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mail.example.com",  # the login would be read on the way
+        "mail.example.com",
+        "https://mail.example.com/prefect",  # an origin has no path
+    ],
+)
+def test_an_address_that_is_none_of_a_cluster_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(CredentialsError, match="no address of a cluster"):
+        make_credentials(tmp_path / "secrets", Addresses(url))
+    assert not (tmp_path / "secrets").exists()
