@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_SSL_CERT_FILE,
@@ -80,3 +83,22 @@ def login(cluster: Cluster) -> tuple[str, str]:
     """User and password."""
     user, _, password = cluster.environment["PREFECT_API_AUTH_STRING"].partition(":")
     return user, password
+
+
+@pytest.fixture
+def prefect() -> Iterator[SyncPrefectClient]:
+    """Prefect's client, through the proxy."""
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def start(prefect: SyncPrefectClient) -> Callable[..., UUID]:
+    """Start a run of a deployment, by the flow's name; returns its id."""
+
+    def create(flow: str, **parameters: Any) -> UUID:
+        deployment = prefect.read_deployment_by_name(f"{flow}/default")
+        run = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        return run.id
+
+    return create

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from prefect.automations import Automation
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.actions import RunDeployment
@@ -28,25 +28,6 @@ from tests.serving import until
 from tests.smtpd import SmtpServer
 
 pytestmark = pytest.mark.usefixtures("clients")
-
-
-@pytest.fixture
-def prefect() -> Iterator[SyncPrefectClient]:
-    """Prefect's client, through the proxy."""
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture
-def start(prefect: SyncPrefectClient) -> Callable[..., UUID]:
-    """Start a run of a deployment, by the flow's name; returns its id."""
-
-    def create(flow: str, **parameters: Any) -> UUID:
-        deployment = prefect.read_deployment_by_name(f"{flow}/default")
-        run = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters)
-        return run.id
-
-    return create
 
 
 @pytest.fixture

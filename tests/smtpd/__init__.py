@@ -6,8 +6,17 @@ fault: `450-at-rcpt-once.17@example.com`, `drop-at-dot.3@example.com`; see `faul
 """
 
 from tests.smtpd.faults import DROP, HANG, Fault, Stage
-from tests.smtpd.recording import Received
+from tests.smtpd.recording import Received, most_in_a_second
 from tests.smtpd.server import SmtpServer
 from tests.smtpd.settings import Settings
 
-__all__ = ["DROP", "HANG", "Fault", "Received", "Settings", "SmtpServer", "Stage"]
+__all__ = [
+    "DROP",
+    "HANG",
+    "Fault",
+    "Received",
+    "Settings",
+    "SmtpServer",
+    "Stage",
+    "most_in_a_second",
+]

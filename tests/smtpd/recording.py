@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,12 @@ class Received:
         """Tab-separated: recipient, time, session, Message-ID, subject as on the wire."""
         fields = (self.recipient, f"{self.time:.6f}", str(self.session))
         return "\t".join((*fields, self.message_id, self.subject)).encode() + b"\n"
+
+
+def most_in_a_second(messages: Iterable[Received]) -> int:
+    """The most messages in any trailing second."""
+    times = sorted(one.time for one in messages)
+    return max(i + 1 - bisect_right(times, at - 1.0) for i, at in enumerate(times))
 
 
 def file_recorder(path: Path) -> Callable[[Received], None]:

@@ -1,0 +1,170 @@
+"""A campaign on two workers, each a machine of its own as far as it knows, while others end.
+
+MAILSLUICE_CLUSTER_RECIPIENTS is how many it has: 200000 is a good number where there is time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+
+from blocks import SMTPConnection
+from deployments.cluster import Cluster
+from deployments.cluster.cluster import POOL
+from deployments.cluster.member import Member
+from mailsluice.outbox import Database
+from mailsluice.outbox.schema import campaigns, recipients, senders
+from tests.serving import until
+from tests.smtpd import SmtpServer, most_in_a_second
+
+pytestmark = [pytest.mark.usefixtures("clients"), pytest.mark.timeout(900)]
+
+RECIPIENTS = int(os.environ.get("MAILSLUICE_CLUSTER_RECIPIENTS", "6000"))
+PER_SECOND = max(100, RECIPIENTS // 60)
+"""Of each connection: so that it takes half a minute, and things can happen meanwhile."""
+
+
+@pytest.fixture
+def second_worker(cluster: Cluster) -> Iterator[Member]:
+    worker = cluster.workers[1] if len(cluster.workers) > 1 else cluster.add_worker(POOL)
+    if not worker.is_running:
+        worker.start()
+    yield worker
+    if not worker.is_running:
+        worker.start()
+
+
+@pytest.fixture
+def servers(prefect: SyncPrefectClient) -> Iterator[dict[str, SmtpServer]]:
+    """Red and green, with a limit a second and ten sessions each."""
+    with SmtpServer() as red, SmtpServer() as green:
+        for name, server in (("red", red), ("green", green)):
+            block = SMTPConnection(
+                host="127.0.0.1",
+                port=server.port,
+                security="none",
+                max_sessions=10,
+                per_second=PER_SECOND,
+            )
+            block.save(name, overwrite=True, _sync=True)
+        yield {"red": red, "green": green}
+
+
+@pytest.fixture
+def state(cluster: Cluster) -> Iterator[Database]:
+    """The state database, as campaigns use it."""
+    with Database(cluster.environment["MAILSLUICE_DATABASE_URL"]) as database:
+        yield database
+
+
+def document(folder: Path, name: str, **fields: Any) -> dict[str, Any]:
+    csv = folder / "recipients.csv"
+    rows = (f"user{i}@d{i % 7}.example.com" for i in range(RECIPIENTS))
+    csv.write_text("email\n" + "\n".join(rows) + "\n")
+    return {
+        "name": name,
+        "recipients": {"path": str(csv)},
+        "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+        "strategy": "round_robin",
+        "routes": [{"connection": "red"}, {"connection": "green"}],
+        "dispatch": "workers",
+        "sessions_per_worker": 5,
+        **fields,
+    }
+
+
+def total(servers: dict[str, SmtpServer]) -> int:
+    return sum(len(one.received) for one in servers.values())
+
+
+def statuses(state: Database, name: str) -> Counter[str]:
+    query = (
+        sa.select(recipients.c.status, sa.func.count())
+        .join(campaigns, campaigns.c.id == recipients.c.campaign_id)
+        .where(campaigns.c.name == name)
+        .group_by(recipients.c.status)
+    )
+    with state.read() as connection:
+        return Counter(dict(map(tuple, connection.execute(query))))
+
+
+def until_final(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
+    def look() -> FlowRun:
+        return prefect.read_flow_run(run_id)
+
+    found: FlowRun | None = None
+    for _ in range(5):  # each as long as `until` is patient
+        try:
+            found = until(look, lambda run: run.state and run.state.is_final())
+        except AssertionError:
+            continue
+        break
+    assert found, "it never ended"
+    return found
+
+
+def test_four_processes_on_one_connection_keep_its_limit(
+    prefect: SyncPrefectClient,
+    start: Callable[..., UUID],
+    servers: dict[str, SmtpServer],
+    second_worker: Member,
+    state: Database,
+    tmp_path: Path,
+) -> None:
+    campaign = document(tmp_path, "four on red", strategy="single", sessions_per_worker=3)
+    campaign["routes"] = [{"connection": "red"}]
+    run = until_final(prefect, start("send-campaign", campaign=campaign))
+    assert run.state is not None
+    assert run.state.is_completed(), run.state
+    with state.read() as connection:
+        query = sa.select(sa.func.count()).select_from(senders).join(campaigns)
+        number = connection.execute(query.where(campaigns.c.name == "four on red")).scalar_one()
+    assert number == 4
+    assert set(servers["red"].recipients.values()) == {1}
+    assert len(servers["red"].received) == RECIPIENTS
+    assert most_in_a_second(servers["red"].received) <= PER_SECOND
+
+
+def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
+    cluster: Cluster,
+    prefect: SyncPrefectClient,
+    start: Callable[..., UUID],
+    servers: dict[str, SmtpServer],
+    second_worker: Member,
+    state: Database,
+    tmp_path: Path,
+) -> None:
+    """A worker is lost with its machine, an API server is killed, PostgreSQL crashes."""
+    run_id = start("send-campaign", campaign=document(tmp_path, "whatever ends"))
+    until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 6)
+    second_worker.kill()
+    until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 3)
+    cluster.api[0].kill()
+    before = total(servers)
+    until(lambda: total(servers), lambda seen: seen > before)
+    cluster.postgresql.kill()
+    cluster.postgresql.start()
+    cluster.api[0].start()
+    second_worker.start()
+    run = until_final(prefect, run_id)
+    assert run.state is not None
+    assert run.state.is_completed(), run.state
+
+    received = sum((one.recipients for one in servers.values()), Counter[str]())
+    assert set(received.values()) == {1}
+    found = statuses(state, "whatever ends")
+    assert found["sent"] + found["uncertain"] == RECIPIENTS
+    assert found["sent"] <= len(received)
+    # What the lost machine had claimed: some quarters of a second's worth of its runs.
+    assert found["uncertain"] <= 4 * PER_SECOND
+    for server in servers.values():
+        assert most_in_a_second(server.received) <= PER_SECOND
