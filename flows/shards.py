@@ -27,6 +27,7 @@ from mailsluice.errors import CampaignError
 from mailsluice.outbox import Ending, SenderRecord
 from mailsluice.sending import CampaignRun
 from mailsluice.smtp.connection import Connection
+from mailsluice.status import OPEN
 
 _FLOW = "send-connection"
 _LOOK_SECONDS = 2.0
@@ -121,26 +122,26 @@ class Shards:
         for shard in shards:
             found = latest.get(shard)
             sender = senders.get(str(found.id)) if found else None
-            if found and not _is_final(found) and _has_died(found, sender):
-                state: State[Any] = Crashed(message="no sign of life from its process")
-                await client.set_flow_run_state(found.id, state, force=True)
+            if found and not _is_final(found):
                 over = False
-            elif found is None or self._is_to_begin_again(shard, found, sender):
-                await self._begin(shard, number[shard])
+                if _has_died(found, sender):
+                    state: State[Any] = Crashed(message="no sign of life from its process")
+                    await client.set_flow_run_state(found.id, state, force=True)
+            elif found is None or await self._goes_on(shard, found, sender):
                 over = False
-            else:
-                over = over and _is_final(found)
+                if found is None or _is_due(found):
+                    await self._begin(shard, number[shard])
         return over
 
-    def _is_to_begin_again(self, shard: Shard, found: FlowRun, sender: SenderRecord | None) -> bool:
+    async def _goes_on(self, shard: Shard, found: FlowRun, sender: SenderRecord | None) -> bool:
+        """Whether a part that has ended is to be begun again."""
         state = found.state
         if state is None or not (state.is_crashed() or state.is_failed()):
             return False
-        if sender and sender.ending is Ending.DOWN:
+        if (sender and sender.ending is Ending.DOWN) or self._starts[shard] >= _MOST_STARTS:
             return False
-        if self._starts[shard] >= _MOST_STARTS:
-            return False
-        return datetime.now(UTC) - state.timestamp > timedelta(seconds=_AGAIN_SECONDS)
+        counts = await asyncio.to_thread(self._run.outbox.counts)
+        return counts.of(*OPEN, connection=shard.connection) > 0
 
     async def _begin(self, shard: Shard, number: int) -> None:
         self._starts[shard] += 1
@@ -208,6 +209,12 @@ def _shard(run: FlowRun) -> Shard:
 
 def _is_final(run: FlowRun) -> bool:
     return run.state is not None and run.state.is_final()
+
+
+def _is_due(run: FlowRun) -> bool:
+    """Whether a part that died may be begun again now."""
+    ended = run.state.timestamp if run.state else None
+    return ended is None or datetime.now(UTC) - ended > timedelta(seconds=_AGAIN_SECONDS)
 
 
 def _has_died(run: FlowRun, sender: SenderRecord | None) -> bool:
