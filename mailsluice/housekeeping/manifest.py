@@ -10,7 +10,6 @@ from pathlib import Path
 import orjson
 
 NAME = "manifest.json"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +52,6 @@ class Manifest:
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file, read a block at a time."""
-    digest = hashlib.sha256()
+    """The digest of a file."""
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

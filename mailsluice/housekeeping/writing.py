@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import sqlalchemy as sa
 from pyarrow import parquet
 from slugify import slugify
 
@@ -91,10 +90,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def stored_rows(database: Database, part: Part, campaign_id: int) -> int:
-    """How many rows the database has."""
-    query: sa.Select[Any] = sa.select(sa.func.count()).select_from(part.table)
-    with database.read() as connection:
-        return int(connection.execute(query.where(part.of(campaign_id))).scalar_one())

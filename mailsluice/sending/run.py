@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,7 +44,7 @@ class RouteResult:
     """Why the connection was given up; None where it worked to the end."""
 
 
-class Run:
+class Run(ABC):
     """Sends over connections of a campaign: what its run and its senders have in common."""
 
     def __init__(
@@ -204,10 +205,10 @@ class Run:
             self._engine.close()
         self._let_go()
 
+    @abstractmethod
     def _is_held(self) -> bool:
         """Whether this process may send now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _let_go(self) -> None:
         """Give back what this process holds."""
-        raise NotImplementedError

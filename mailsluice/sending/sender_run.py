@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from uuid import uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError
@@ -20,6 +21,8 @@ from mailsluice.sending.run import Run
 from mailsluice.sending.standing import dumped
 from mailsluice.sending.take_over import journal_path, take_over
 from mailsluice.status import CampaignStatus
+
+logger = logging.getLogger(__name__)
 
 _RENEW_SECONDS = 5.0
 _ENGINE_SECONDS = 2.0
@@ -88,6 +91,12 @@ class SenderRun(Run):
 
     def _renew(self) -> None:
         self._senders.renew(self._sender_id, self._standing())
+        try:
+            self._take_over()
+        except (DBAPIError, OSError) as error:  # the next time: this process lives all the same
+            logger.warning("dead senders could not be looked for: %s", type(error).__name__)
+
+    def _take_over(self) -> None:
         policy = self._campaign.uncertain
         dead = take_over(self._database, self.id, self._folder, policy, self._sender_id)
         if dead and self._bookkeeper:
@@ -98,7 +107,7 @@ class SenderRun(Run):
             return None
         try:
             progress = self._engine.submit(self._progress()).result(_ENGINE_SECONDS)
-        except FutureTimeoutError:
+        except TimeoutError:
             return None
         return dumped(progress.standings[0])
 

@@ -47,21 +47,21 @@ def _taken_over(
     journal = _abandoned(path)
     if journal is None and not sender.is_expired:
         return False
+    outbox, recovery = Outbox(database, campaign_id, sender.id), None
     try:
-        outbox = Outbox(database, campaign_id, sender.id)
         with database.write() as transaction:
-            if not Senders(database, campaign_id).lose(transaction, sender.id):
-                return False
-            evidence = journal.evidence if journal else None
-            recovery = recover(outbox.in_doubt(transaction), evidence, policy)
-            recovery.write(outbox, transaction)
+            if Senders(database, campaign_id).lose(transaction, sender.id):
+                evidence = journal.evidence if journal else None
+                recovery = recover(outbox.in_doubt(transaction), evidence, policy)
+                recovery.write(outbox, transaction)
     finally:
         if journal:
             journal.close()
-    if journal:
+    if journal:  # nobody will ask it again, whoever was first
         path.unlink(missing_ok=True)
-    logger.warning("a sender over %s is dead: %s", sender.connection, recovery)
-    return True
+    if recovery is not None:
+        logger.warning("a sender over %s is dead: %s", sender.connection, recovery)
+    return recovery is not None
 
 
 def _abandoned(path: Path) -> Journal | None:

@@ -41,6 +41,12 @@ async def test_a_plan_first_then_the_archive_and_nobody_gets_the_mail_again(
     assert "1-spring-sale" in await page("campaign-spring-sale")
 
 
+def test_its_form_may_be_sent_as_it_is() -> None:
+    folder = housekeeping.parameters.properties["archive_folder"]
+    assert folder["type"] == "string"
+    assert folder["default"] == ""  # a null is refused by the server
+
+
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path, state: Path) -> None:
     final = await housekeeping(archive_folder=str(tmp_path / "nowhere"), return_state=True)
     assert final.is_failed()

@@ -155,6 +155,7 @@ async def test_what_a_dead_one_had_claimed_is_taken_over(
     if home == "one":
         assert sender.ledger.states() == {"sent": 199, "uncertain": 1}
         assert len(server.received) == 198
+        assert not list((sender.home / home / "journals").glob("sender-*"))
     else:
         assert sender.ledger.states() == {"sent": 180, "uncertain": 20}
         assert len(server.received) == 180
@@ -264,6 +265,28 @@ async def test_a_connection_that_is_down_is_known_to_the_campaigns_run(
             report = await conclude(run)
     assert report.down == {"red": result.down}
     assert sender.ledger.states() == {"pending": 5}
+
+
+async def test_one_that_cannot_look_for_the_dead_lives_and_sends(
+    sender: Sender,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def unreadable(*_: object) -> int:
+        raise PermissionError("journals")
+
+    document = campaign(tmp_path, people(100))
+    with SmtpServer(SLOW) as server:
+        async with parent(sender, document), shard(sender, document) as one:
+            monkeypatch.setattr("mailsluice.sending.sender_run.take_over", unreadable)
+            sending = asyncio.ensure_future(send(one, document, connection("red", server)))
+            while "dead senders could not be looked for" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+            await asyncio.wait_for(sending, 30)
+            assert one._renewal.held()
+            assert not one._renewal.lost
+    everybody_once(sender.ledger, {"red": server})
 
 
 async def test_nothing_is_sent_for_a_campaign_that_has_ended(

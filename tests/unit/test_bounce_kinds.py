@@ -67,6 +67,7 @@ def test_not_this_time(code: int | None, status: str, text: str) -> None:
         (554, "", "transaction failed"),
         (None, "", "550 rejected"),  # the reply to the message, without a telling word
         (450, "4.7.1", "greylisted"),
+        (None, "4.7.0", "user full"),  # policy, whatever its words
         (451, "", "greylisted, try again"),
         (450, "", "rate limit exceeded, slow down"),
         (452, "4.5.3", "too many recipients"),
