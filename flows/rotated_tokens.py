@@ -12,7 +12,7 @@ from blocks.loading import load_connection_block
 from flows.session_slots.notices import Logger
 from mailsluice.smtp.tokens import Tokens
 
-_CLOSE_SECONDS = 10.0
+_CLOSE_SECONDS = 30.0  # the client asks a busy server again for about so long
 
 
 class _Keeper:

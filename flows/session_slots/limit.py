@@ -145,9 +145,6 @@ class SlotLimit:
 
     async def _client(self) -> PrefectClient:
         if self._connected is None:
-            # Prefect's client waits for two seconds and more when its server is busy for
-            # milliseconds; the keeper asks again by itself.
-            self._clients.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
             client = get_client(httpx_settings={"timeout": _TIMEOUT_SECONDS})
             self._connected = await self._clients.enter_async_context(client)
         return self._connected
@@ -155,8 +152,13 @@ class SlotLimit:
 
 @contextmanager
 def _answering() -> Iterator[None]:
+    # Prefect's client waits for two seconds and more when its server is busy for milliseconds;
+    # the keeper asks again by itself. For these calls alone: whoever else has this context keeps
+    # the client's patience.
+    once = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0})
     try:
-        yield
+        with once:
+            yield
     except httpx.HTTPStatusError as error:
         reply = error.response
         raise SlotsUnavailableError(f"{reply.status_code} {reply.reason_phrase}") from error

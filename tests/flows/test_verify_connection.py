@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from blocks import SMTPConnection
+from blocks.loading import load_connection
 from flows.session_slots.limit import SlotLimit
+from flows.session_slots.spare import spare_slot
 from flows.verify_connection import verify_connection
 from mailsluice.smtp.connection import Security
 from tests.flows.conftest import Servers, save_block
@@ -108,3 +111,11 @@ def test_its_form_has_a_picker_and_a_box() -> None:
         "sender": "string",
         "recipient": "string",
     }
+
+
+async def test_who_has_a_slot_is_as_patient_with_the_server_as_before(servers: Servers) -> None:
+    patience = PREFECT_CLIENT_MAX_RETRIES.value()
+    assert patience  # a new refresh token that a busy server refuses once would be lost
+    async with spare_slot(await load_connection("red")) as has_slot:
+        assert has_slot
+        assert PREFECT_CLIENT_MAX_RETRIES.value() == patience
