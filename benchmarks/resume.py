@@ -10,6 +10,7 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,12 +31,12 @@ RECIPIENTS = 1_000_000
 _NAMES = ("smtp-a", "smtp-b")
 _SESSIONS = 10
 _SEND_SECONDS = 1.0
-_HALF_SENT = """
+_RECIPIENTS = """
 INSERT INTO recipients (campaign_id, email, connection, status, variables, attempts,
                         first_attempt_at, settled_at, code, reply)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
 SELECT :campaign, 'user' || i || '@example.com',
-       CASE WHEN i % 2 = 0 THEN 'smtp-a' ELSE 'smtp-b' END,
+       CASE WHEN i % 2 = 0 THEN :even ELSE :odd END,
        CASE WHEN i <= :sent THEN 'sent' ELSE 'pending' END,
        '{"first_name": "Zoe", "city": "Lisbon"}',
        CASE WHEN i <= :sent THEN 1 ELSE 0 END,
@@ -45,26 +46,29 @@ FROM n
 """
 
 
-def campaign() -> Campaign:
-    """The one that is resumed: its recipients are read from the database, not from its file."""
-    fields = document.campaign("resume", 40, 2_000, list(_NAMES))
+def campaign(names: Sequence[str] = _NAMES) -> Campaign:
+    """Its recipients are read from the database, not from its file."""
+    fields = document.campaign("resume", 40, 2_000, list(names))
     return Campaign(**fields)
 
 
-def prepare(url: str, recipients: int) -> None:
-    """Make a campaign that has got half-way."""
+def prepare(url: str, recipients: int, sent: int, names: Sequence[str] = _NAMES) -> None:
+    """Make a campaign over one or two connections that has got so far."""
     with Database(url) as opened:
         campaigns = Campaigns(opened)
-        record = campaigns.register("resume", launch.content(campaign()))
-        values = {"campaign": record.id, "rows": recipients, "sent": recipients // 2}
+        record = campaigns.register("resume", launch.content(campaign(names)))
+        values = {"campaign": record.id, "rows": recipients, "sent": sent}
         with opened.write() as connection:
-            connection.execute(sa.text(_HALF_SENT), values)
+            connection.execute(sa.text(_RECIPIENTS), {**values, "even": names[0], "odd": names[-1]})
         campaigns.resolved(
             record.id,
             read_rows=recipients,
             accepted=recipients,
             rejected={},
-            assigned=[RouteRecord(name, "50", recipients // 2) for name in _NAMES],
+            assigned=[
+                RouteRecord(name, str(100 // len(names)), recipients // len(names))
+                for name in names
+            ],
             digest="",
         )
 
@@ -136,7 +140,7 @@ def main() -> None:
     parser.add_argument("--ports", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.prepare:
-        prepare(arguments.prepare, arguments.messages)
+        prepare(arguments.prepare, arguments.messages, arguments.messages // 2)
         print("{}")
     elif arguments.resume:
         print(json.dumps(asyncio.run(resume(arguments.resume, arguments.ports))))

@@ -64,7 +64,7 @@ def measure(kind: str, mails: int) -> dict[str, Any]:
             "MAILSLUICE_DATABASE_URL": url,
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         }
-        with _database_cost(url) as cost:
+        with database_cost(url) as cost:
             told = run_json(
                 module("benchmarks.campaign", task.as_json(with_parts=False)), environment
             )
@@ -87,7 +87,7 @@ def measure(kind: str, mails: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _database_cost(url: str) -> Iterator[dict[str, float]]:
+def database_cost(url: str) -> Iterator[dict[str, float]]:
     """What the database does within the block; of SQLite the size of its file alone."""
     cost: dict[str, float] = {}
     if url.startswith("sqlite"):

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.bounce_shares import tell_bounce_shares
+from flows.console import outlive_console
 from flows.current import Current, current
 from flows.document import database_engines, dated, scheduled_day
 from flows.progress import Keeper, progress_shown
@@ -68,6 +69,7 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
     stands for the day this run was scheduled for (UTC); shares that grow are those of that day.
     Returns the `Report`, unless the campaign had ended before.
     """
+    outlive_console()
     try:
         name = dated(campaign.name, scheduled_day())
         return await _send(campaign.model_copy(update={"name": name}))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from blocks import CampaignForm
 from blocks.loading import load_connections
+from flows.console import outlive_console
 from flows.current import Current, current
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import session_slots
@@ -40,6 +41,7 @@ def shard_name(campaign: str, connection: str, shard: int, shards: int) -> str:
 
 async def send_shard(campaign: str, connection: str, shard: int, shards: int) -> State[Any]:
     """Send, as one of so many, until nobody is left on the connection."""
+    outlive_console()
     try:
         if not 1 <= shard <= shards:
             raise CampaignError(f"shard {shard} of {shards}: give a number from 1 to {shards}")

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from mailsluice.errors import MailsluiceError
 
 START_SECONDS = 120.0
@@ -113,19 +115,36 @@ class Member:
     def _end(self, number: signal.Signals) -> None:
         if self.process is None:
             return
+        started = _descendants(self.process.pid)  # runs of a worker are in groups of their own
+        if number == signal.SIGKILL:
+            self._kill(started)
+            return
         try:
-            if number == signal.SIGKILL:
-                os.killpg(self.process.pid, number)
-            else:
-                self.process.send_signal(number)
+            self.process.send_signal(number)
             self.process.wait(STOP_SECONDS)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             pass
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self._kill(started)
+
+    def _kill(self, started: Sequence[psutil.Process]) -> None:
+        assert self.process is not None  # noqa: S101 - who calls it has looked
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for one in started:
+            with suppress(psutil.NoSuchProcess):  # it knows others to whom its number was given
+                one.kill()
+        psutil.wait_procs(started, STOP_SECONDS)
+        self.process.wait()
 
     def _last_words(self) -> str:
         words = self.log.read_text(errors="replace").strip().splitlines()[-3:]
         return " / ".join(words) or "it said nothing"
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    """All that a process has started, as far as it still lives, and what these have."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

@@ -122,7 +122,7 @@ class Bookkeeper:
         self._cursors: dict[str, int] = {}
         """By connection: up to which id nobody is pending. It saves a look at those who were sent
         to already, hundreds of thousands of them."""
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         """Why nothing can be recorded any more; claims and flushes raise it."""
         self.away = False
         """Whether the database does not answer at the moment."""
@@ -191,7 +191,7 @@ class Bookkeeper:
             try:
                 if round_:
                     self._commit(round_)
-            except Exception as error:  # noqa: BLE001 whatever it is, the couriers must hear of it
+            except BaseException as error:  # noqa: BLE001 whatever it is, the couriers must hear of it
                 self._fail(round_, error)
                 return
             if self._closing and not round_:
@@ -286,7 +286,11 @@ class Bookkeeper:
                 return result
         raise AssertionError("unreachable")
 
-    def _fail(self, round_: _Round, error: BaseException) -> None:
+    def _fail(self, round_: _Round, reason: BaseException) -> None:
+        if isinstance(reason, Exception):
+            error = reason
+        else:  # raised in a task, it would end the loop silently
+            error = OutboxError(f"nothing can be recorded any more: {type(reason).__name__}")
         with self._lock:
             self.failure = error
             later, self._next = self._next, _Round()

@@ -6,6 +6,7 @@ MAILSLUICE_CLUSTER_RECIPIENTS is how many it has: 200000 is a good number where 
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,13 +35,18 @@ PER_SECOND = max(100, RECIPIENTS // 60)
 
 
 @pytest.fixture
-def second_worker(cluster: Cluster) -> Iterator[Member]:
-    worker = cluster.workers[1] if len(cluster.workers) > 1 else cluster.add_worker(POOL)
-    if not worker.is_running:
-        worker.start()
-    yield worker
-    if not worker.is_running:
-        worker.start()
+def workers(cluster: Cluster) -> Iterator[list[Member]]:
+    """Two that take three runs each: so both have some of a campaign's five."""
+    if len(cluster.workers) < 2:
+        cluster.add_worker(POOL)
+    both = cluster.workers[:2]
+    for one in both:
+        one.command = [*one.command, "--limit", "3"]
+        one.restart()
+    yield both
+    for one in both:
+        one.command = one.command[:-2]
+        one.restart()
 
 
 @pytest.fixture
@@ -112,11 +118,11 @@ def until_final(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
     return found
 
 
+@pytest.mark.usefixtures("workers")
 def test_four_processes_on_one_connection_keep_its_limit(
     prefect: SyncPrefectClient,
     start: Callable[..., UUID],
     servers: dict[str, SmtpServer],
-    second_worker: Member,
     state: Database,
     tmp_path: Path,
 ) -> None:
@@ -139,14 +145,18 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     prefect: SyncPrefectClient,
     start: Callable[..., UUID],
     servers: dict[str, SmtpServer],
-    second_worker: Member,
+    workers: list[Member],
     state: Database,
     tmp_path: Path,
 ) -> None:
-    """A worker is lost with its machine, an API server is killed, PostgreSQL crashes."""
+    """A worker is lost with its machine, of the other only its runs are left, an API server is
+    killed, PostgreSQL crashes.
+    """
+    lost, alone = workers
     run_id = start("send-campaign", campaign=document(tmp_path, "whatever ends"))
     until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 6)
-    second_worker.kill()
+    lost.kill()
+    os.kill(alone.pid, signal.SIGKILL)
     until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 3)
     cluster.api[0].kill()
     before = total(servers)
@@ -154,7 +164,8 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     cluster.postgresql.kill()
     cluster.postgresql.start()
     cluster.api[0].start()
-    second_worker.start()
+    lost.start()
+    alone.start()
     run = until_final(prefect, run_id)
     assert run.state is not None
     assert run.state.is_completed(), run.state

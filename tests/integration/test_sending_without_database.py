@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -265,4 +266,21 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
         disk.is_full = False
         assert sender.ledger.states()["sending"] > 0
         await sender.send(document, [target])
+        everybody_once(sender.ledger, {"red": server})
+
+
+async def test_a_thread_that_is_ended_from_within_ends_the_run(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some libraries end the thread they are called in; nobody is to wait for it then."""
+    document = campaign(tmp_path, people(400))
+    with SmtpServer(UNHURRIED) as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+        message = launch.compiled(document, run.outbox.columns())
+        with monkeypatch.context() as patch:
+            patch.setattr(Outbox, "settle", lambda *_: sys.exit(1))
+            with pytest.raises(OutboxError, match="SystemExit"):
+                await asyncio.wait_for(run.send(connection("red", server), message), 30)
+        await run.close()
+        await sender.send(document, [connection("red", server)])
         everybody_once(sender.ledger, {"red": server})
