@@ -37,6 +37,8 @@ _MOST_STARTS = 10
 _AGAIN_SECONDS = 10.0
 _SILENT_SECONDS = 120.0
 """A run that has begun, and has not come to send within that, has died."""
+_PENDING_SECONDS = 600.0
+"""So has one that a worker took, and that has not begun within that: an image may be pulled."""
 _STOP_SECONDS = 60.0
 _UNHEARD = (httpx.HTTPError, PrefectHTTPStatusError)
 
@@ -218,9 +220,10 @@ def _is_due(run: FlowRun) -> bool:
 
 
 def _has_died(run: FlowRun, sender: SenderRecord | None) -> bool:
-    """Whether a run that Prefect takes for running has no process."""
+    """Whether a run that Prefect takes for running, or about to run, has no process."""
     if sender:
         return sender.ending is Ending.LOST
-    since = run.start_time
-    silent = timedelta(seconds=_SILENT_SECONDS)
-    return bool(since and datetime.now(UTC) - since > silent)
+    since, seconds = run.start_time, _SILENT_SECONDS
+    if run.state and run.state.is_pending():
+        since, seconds = run.state.timestamp, _PENDING_SECONDS
+    return bool(since and datetime.now(UTC) - since > timedelta(seconds=seconds))
