@@ -144,7 +144,7 @@ def run(*, workers: list[int], round_trips: list[float], messages: int, repeat: 
     for _ in range(repeat):
         for milliseconds in round_trips:
             # A far server takes a session fewer mails a second: as long with fewer of them.
-            number = min(messages, 200_000) if milliseconds else messages
+            number = min(messages, 60_000) if milliseconds else messages
             measured += [measure(count, milliseconds / 1_000, number) for count in workers]
     print(f"{tables({'measured': measured})}\n", flush=True)
     results.save("workers", before, measured=measured)

@@ -306,12 +306,14 @@ class Campaign(Document):
 
     dispatch: Dispatch = Field(
         Dispatch.INLINE,
+        title="Sent from",
         description="Where mail is sent from: this run's own process, or Prefect's workers.",
     )
     sessions_per_worker: int = Field(
         20,
         ge=1,
         le=1_000,
+        title="Sessions per worker",
         description="With 'workers': a connection with more sessions than this is shared out to"
         " several of them.",
     )
