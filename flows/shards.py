@@ -223,7 +223,8 @@ def _has_died(run: FlowRun, sender: SenderRecord | None) -> bool:
     """Whether a run that Prefect takes for running, or about to run, has no process."""
     if sender:
         return sender.ending is Ending.LOST
-    since, seconds = run.start_time, _SILENT_SECONDS
+    since: datetime | None = run.start_time
+    seconds = _SILENT_SECONDS
     if run.state and run.state.is_pending():
         since, seconds = run.state.timestamp, _PENDING_SECONDS
     return bool(since and datetime.now(UTC) - since > timedelta(seconds=seconds))

@@ -53,16 +53,21 @@ def workers(cluster: Cluster) -> Iterator[list[Member]]:
 def servers(prefect: SyncPrefectClient) -> Iterator[dict[str, SmtpServer]]:
     """Red and green, with a limit a second and ten sessions each."""
     with SmtpServer() as red, SmtpServer() as green:
-        for name, server in (("red", red), ("green", green)):
-            block = SMTPConnection(
-                host="127.0.0.1",
-                port=server.port,
-                security="none",
-                max_sessions=10,
-                per_second=PER_SECOND,
-            )
-            block.save(name, overwrite=True, _sync=True)
-        yield {"red": red, "green": green}
+        found = {"red": red, "green": green}
+        for name, server in found.items():
+            save_block(name, server)
+        yield found
+
+
+def save_block(name: str, server: SmtpServer, per_second: int = PER_SECOND) -> None:
+    block = SMTPConnection(
+        host=server.host,
+        port=server.port,
+        security="none",
+        max_sessions=10,
+        per_second=per_second,
+    )
+    block.save(name, overwrite=True, _sync=True)
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ def until_final(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
         return prefect.read_flow_run(run_id)
 
     found: FlowRun | None = None
-    for _ in range(5):  # each as long as `until` is patient
+    for _ in range(12):  # each as long as `until` is patient: sessions of the lost take minutes
         try:
             found = until(look, lambda run: run.state and run.state.is_final())
         except AssertionError:
@@ -128,6 +133,7 @@ def test_four_processes_on_one_connection_keep_its_limit(
 ) -> None:
     campaign = document(tmp_path, "four on red", strategy="single", sessions_per_worker=3)
     campaign["routes"] = [{"connection": "red"}]
+    save_block("red", servers["red"], 2 * PER_SECOND)
     run = until_final(prefect, start("send-campaign", campaign=campaign))
     assert run.state is not None
     assert run.state.is_completed(), run.state
@@ -137,7 +143,7 @@ def test_four_processes_on_one_connection_keep_its_limit(
     assert number == 4
     assert set(servers["red"].recipients.values()) == {1}
     assert len(servers["red"].received) == RECIPIENTS
-    assert most_in_a_second(servers["red"].received) <= PER_SECOND
+    assert most_in_a_second(servers["red"].received) <= 2 * PER_SECOND
 
 
 def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
