@@ -113,7 +113,7 @@ def until_final(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
         return prefect.read_flow_run(run_id)
 
     found: FlowRun | None = None
-    for _ in range(12):  # each as long as `until` is patient: sessions of the lost take minutes
+    for _ in range(5):  # each as long as `until` is patient: sessions of the lost take minutes
         try:
             found = until(look, lambda run: run.state and run.state.is_final())
         except AssertionError:
