@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,18 +35,21 @@ LOST = replace(LIVING, ending=Ending.LOST)
 @pytest.mark.parametrize(
     ("state", "started_seconds_ago", "sender", "has_died"),
     [
-        (Running(), 30, None, False),  # it still loads
-        (Running(), 130, None, True),
-        (Running(), 130, LIVING, False),
-        (Running(), 1, LOST, True),
-        (Pending(), None, None, False),
+        (Running, 30, None, False),  # it still loads
+        (Running, 130, None, True),
+        (Running, 130, LIVING, False),
+        (Running, 1, LOST, True),
+        (Pending, None, None, False),
     ],
 )
 def test_a_run_without_a_process(
-    state: State[Any], started_seconds_ago: int | None, sender: SenderRecord | None, has_died: bool
+    state: Callable[[], State[Any]],
+    started_seconds_ago: int | None,
+    sender: SenderRecord | None,
+    has_died: bool,
 ) -> None:
     start = started_seconds_ago and datetime.now(UTC) - timedelta(seconds=started_seconds_ago)
-    run = FlowRun(flow_id=uuid4(), state=state, start_time=start)
+    run = FlowRun(flow_id=uuid4(), state=state(), start_time=start)
     assert _has_died(run, sender) is has_died
 
 
