@@ -1,8 +1,8 @@
 """One connection, sent over by one process and by several side by side, on PostgreSQL.
 
 Each process is what a worker runs: claims, journal, lease and outcomes of its own. They start
-together; rates are what the server counts between its first message and its last. By `--round-trip`
-the server is so far away: then sessions are what is short, not processors.
+together; rates are what the server counts between its first message and its last. With a round
+trip (`--round-trips`) sessions are what is short, not processors.
 """
 
 from __future__ import annotations

@@ -9,10 +9,12 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
@@ -123,6 +125,16 @@ def until_final(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
     return found
 
 
+def runs_of(worker: Member) -> list[psutil.Process]:
+    return psutil.Process(worker.pid).children(recursive=True)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 @pytest.mark.usefixtures("workers")
 def test_four_processes_on_one_connection_keep_its_limit(
     prefect: SyncPrefectClient,
@@ -161,8 +173,12 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     lost, alone = workers
     run_id = start("send-campaign", campaign=document(tmp_path, "whatever ends"))
     until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 6)
+    gone, left = runs_of(lost), runs_of(alone)
     lost.kill()
     os.kill(alone.pid, signal.SIGKILL)
+    assert gone
+    assert not any(map(is_alive, gone))
+    assert any(map(is_alive, left))
     until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 3)
     cluster.api[0].kill()
     before = total(servers)
