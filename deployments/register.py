@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
@@ -25,8 +26,10 @@ from blocks import Mailbox, SMTPConnection
 from deployments import automations
 
 POOL = "mailsluice"
+BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 HEARTBEAT_SECONDS = 30
-"""As in prefect.yaml, for every run of the pool."""
+"""How often a run says that it lives, here and in prefect.yaml; silent for three of these, it is
+started again."""
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -37,7 +40,7 @@ async def register() -> None:
     async with get_client() as client:
         with suppress(ObjectAlreadyExists):
             await client.create_work_pool(pool)
-    for block_type in (SMTPConnection, Mailbox, SqlAlchemyConnector):
+    for block_type in BLOCK_TYPES:
         await block_type.aregister_type_and_schema()
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_SECONDS}):
         await automations.install()

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prefect import Flow, serve
-from prefect.blocks.core import Block
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import (
     PREFECT_API_URL,
@@ -21,10 +20,9 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.types.entrypoint import EntrypointType
-from prefect_sqlalchemy import SqlAlchemyConnector
 
-from blocks import Mailbox, SMTPConnection
 from deployments import automations
+from deployments.register import BLOCK_TYPES, HEARTBEAT_SECONDS
 from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.add_suppressions import add_suppressions
 from flows.cancel_campaign import cancel_campaign
@@ -44,8 +42,6 @@ from flows.send_test import send_test
 from flows.verify_campaign import verify_campaign
 from flows.verify_connection import verify_connection
 
-HEARTBEAT_SECONDS = 30
-"""How often a run says that it lives; silent for three of these, it is started again."""
 LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
     send_campaign,
@@ -66,7 +62,6 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     compare_connections,
     housekeeping,
 )
-BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 
 
 def main() -> None:
