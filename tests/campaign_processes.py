@@ -57,7 +57,7 @@ class Prefect:
         return int(reply.json()["active_slots"])
 
     def expire_leases(self) -> None:
-        """As if their time had passed: two minutes are too long for a test."""
+        """As if their time had passed: a minute is too long for a test."""
         long_ago = "2020-01-01T00:00:00+00:00"
         folder = self.home / "concurrency_leases"
         index = folder / "expirations.json"

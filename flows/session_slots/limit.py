@@ -24,8 +24,9 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from flows.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.errors import MailsluiceError
 
-LEASE_SECONDS = 120.0
-"""A slot whose holder gives no sign of life is free again after so long, and the server's round."""
+LEASE_SECONDS = 60.0
+"""A slot whose holder gives no sign of life is free again after so long, and the server's round of
+15 seconds. Prefect takes no less."""
 _TIMEOUT_SECONDS = 10.0
 _LOCKED, _MORE_THAN_THE_LIMIT, _GONE = 423, 422, 410
 

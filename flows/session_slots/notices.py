@@ -45,7 +45,7 @@ class Notices:
         if found and found.limit and self._is_news("starving", True):
             self._warn(
                 "waits for a session: all %d of limit %s are taken by other runs, or by one that"
-                " was killed less than three minutes ago. Where neither is so: prefect gcl update"
+                " was killed less than two minutes ago. Where neither is so: prefect gcl update"
                 " %s --active-slots 0",
                 found.limit,
                 self._limit,
