@@ -1,4 +1,4 @@
-"""The sessions of one connection, and what their outcomes mean for recipients and connection.
+"""The sessions of one connection: opened, fed and closed.
 
 Everything here runs on one event loop, and nothing in it waits for the outbox.
 """
@@ -10,7 +10,6 @@ import contextlib
 import math
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,30 +18,24 @@ from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.envelope import Envelope
 from mailsluice.journal import Journal
 from mailsluice.message import CompiledMessage
-from mailsluice.outbox import Claimed
-from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
+from mailsluice.outcome import Attempt, Phase
 from mailsluice.pacing import Rules
 from mailsluice.progress import Facts, Tally
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.breaker import BreakerSettings
-from mailsluice.sending.decision import settle
+from mailsluice.sending.consequences import Consequences, SessionHistory
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
 from mailsluice.sending.rule_book import named
 from mailsluice.sending.starts import StartStock
 from mailsluice.sending.stock import Stock
-from mailsluice.sending.suspects import Suspects
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
-from mailsluice.status import RecipientStatus
 
 OpenSession = Callable[[Connection], Awaitable[Session]]
 
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
 _CANCEL_SECONDS = 0.05
-_POISON = 9  # what a recipient may cost before that counts as its own trouble: a session that had
-_FRESH, _PROVEN = 3, 1  # carried no mail before it counts for more than one that had
-_CLOSING = 421
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +49,17 @@ class Settings:
     """How long messages in flight may take when the run stops."""
 
 
-class _SessionFeed:
+class _SessionFeed(SessionHistory):
     """The courier, as one of its sessions sees it. Implements `Feed`."""
 
-    __slots__ = ("_settled", "blames", "carried", "dot", "is_over", "next", "next_nowait")
+    __slots__ = ("_settled", "dot", "next", "next_nowait")
 
     def __init__(self, courier: Courier) -> None:
+        super().__init__()
         self.next = courier.dispatch.next
         self.next_nowait = courier.dispatch.next_nowait
         self.dot = courier.dot
         self._settled = courier.settled
-        self.carried = False
-        """Whether the server has dealt with a recipient in this session."""
-        self.blames = False
-        """Whether it ended at a recipient that had cost a session before."""
-        self.is_over = False
-        """Whether it has ended at one recipient; others in flight are not to blame."""
 
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
         self._settled(envelope, attempt, self)
@@ -105,9 +93,9 @@ class Courier:
         self._settings = settings or Settings()
         self._clock = clock
         self._chance = chance
+        self._stopped = asyncio.Event()
         self._starts = StartStock(holder, bookkeeper, clock=clock, changed=self._on_change)
         self._health = Health(connection.name, self._settings.breaker, clock=clock, chance=chance)
-        self._suspects = Suspects()
         self._stock = Stock(
             connection.name,
             bookkeeper,
@@ -125,23 +113,32 @@ class Courier:
             opens_at=opens_at,
             clock=clock,
         )
+        self._consequences = Consequences(
+            connection.name,
+            bookkeeper,
+            self._stock,
+            self.dispatch,
+            self._health,
+            retry=self._settings.retry,
+            uncertain=self._settings.uncertain,
+            is_stopping=self._stopped.is_set,
+            chance=chance,
+        )
         self._workers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._sessions = 0
         self._logged_in = 0
-        self._stopped = asyncio.Event()
-        self._cost: Counter[int] = Counter()
-        self._behind_refusal: set[int] = set()
-        self.sent = 0
-        """Messages accepted so far."""
-        self._others: Counter[RecipientStatus] = Counter()
-        """What became of messages that were not."""
         self._follow(rules or {})
 
     @property
     def down(self) -> str | None:
         """Why the connection was given up in this run; None while it works."""
         return self._health.down
+
+    @property
+    def sent(self) -> int:
+        """Messages accepted so far."""
+        return self._consequences.accepted
 
     def next_at(self, now: float) -> float:
         """When this connection has something to do: now, later, or never (infinity)."""
@@ -154,12 +151,7 @@ class Courier:
 
     def tally(self) -> Tally:
         """What became of recipients here."""
-        return Tally(
-            sent=self.sent + self._others[RecipientStatus.SENT],
-            failed=self._others[RecipientStatus.FAILED] + self.dispatch.unrenderable,
-            uncertain=self._others[RecipientStatus.UNCERTAIN],
-            deferrals=self._others[RecipientStatus.DEFERRED],
-        )
+        return self._consequences.tally()
 
     def facts(self, now: float) -> Facts:
         """All that says what this connection waits for."""
@@ -197,15 +189,14 @@ class Courier:
             if self._workers:
                 await asyncio.wait(self._workers, timeout=self._settings.stop_seconds)
                 self._dismiss()
-            if self._suspects and not self._stopping:
-                self._give_up()
+            self._consequences.conclude()
         finally:
             self._stopped.set()
             stopped.cancel()
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
-            self._put_back_suspects()
+            self._consequences.put_back_suspects()
             await self._stock.close()
             await self._starts.close()
         await self._bookkeeper.flush()
@@ -301,96 +292,8 @@ class Courier:
             self._journal.forget((envelope.recipient_id,))  # not taken over, dot or no dot
         elif attempt.code is not None:
             self._journal.reply(envelope.recipient_id, attempt.code)
-        self._book(self.dispatch.landed(envelope), attempt, feed)
+        self._consequences.draw(self.dispatch.landed(envelope), attempt, feed)
         self.dispatch.serve()
-
-    def _book(self, row: Claimed, attempt: Attempt, feed: _SessionFeed) -> None:
-        outcome = classify(attempt)
-        verdict, trouble = outcome.verdict, outcome.trouble
-        if trouble is Trouble.DOWN:
-            self._suspect(row, attempt)
-        elif verdict is Verdict.UNTOUCHED:
-            self._put_back(row, attempt, trouble, feed)
-        else:
-            if trouble is Trouble.THROTTLED:
-                self._health.throttled()
-            if verdict is Verdict.UNCERTAIN:
-                feed.is_over = True
-            else:
-                feed.carried = True
-                self._health.breaker.succeeded()
-            self._record(row, attempt, verdict)
-            if self._suspects and verdict is Verdict.ACCEPTED:
-                for other, refusal in self._suspects.clear():
-                    self._record(other, refusal, Verdict.FAILED)
-
-    def _put_back(
-        self, row: Claimed, attempt: Attempt, trouble: Trouble, feed: _SessionFeed
-    ) -> None:
-        """The recipient's turn comes again; not for ever, where it may be to blame itself."""
-        if feed.is_over:
-            self._stock.put_back(row)
-            return
-        goes_on = attempt.code is not None and attempt.code != _CLOSING
-        feed.is_over = not goes_on
-        names_nobody = goes_on and attempt.phase is Phase.MAIL
-        is_known = (self._cost[row.id] or row.attempts) and not names_nobody
-        feed.blames = bool(is_known) and self._health.breaker.has_worked
-        if goes_on and self._was_behind_refusal(row):
-            trouble = Trouble.NONE  # that is known, and acted upon
-        if trouble is Trouble.THROTTLED and (goes_on or not feed.carried) and not is_known:
-            self._health.throttled()
-        if goes_on and not feed.blames and trouble is not Trouble.NONE:
-            self._health.refuses_everybody(trouble, SessionError(attempt))
-        if not (self._stopping or self.down or names_nobody):
-            self._cost[row.id] += _PROVEN if feed.carried else _FRESH
-        if self._cost[row.id] >= _POISON:
-            del self._cost[row.id]
-            self._record(row, attempt, Verdict.DEFERRED)
-        elif feed.carried:
-            self._stock.put_back(row)
-        else:
-            self._stock.put_last(row)
-
-    def _was_behind_refusal(self, row: Claimed) -> bool:
-        """Whether it was on its way already when the last one was refused: that is no news."""
-        if row.id in self._behind_refusal:
-            self._behind_refusal.discard(row.id)
-            return True
-        self._behind_refusal = self.dispatch.under_way()
-        return False
-
-    def _suspect(self, row: Claimed, attempt: Attempt) -> None:
-        self._suspects.add(row, attempt)
-        if self._suspects.connection_is_down:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        """Nothing was accepted after the suspects: it is not they, it is the connection."""
-        self._health.failed(Trouble.DOWN, SessionError(self._suspects.last))
-        self._put_back_suspects()
-
-    def _put_back_suspects(self) -> None:
-        for row, _ in self._suspects.clear():
-            self._stock.put_back(row)
-
-    def _record(self, row: Claimed, attempt: Attempt, verdict: Verdict) -> None:
-        settled = settle(
-            row,
-            attempt,
-            verdict,
-            connection=self._connection.name,
-            retries=self._settings.retry,
-            policy=self._settings.uncertain,
-            chance=self._chance,
-        )
-        self._bookkeeper.settle(settled)
-        if verdict is Verdict.ACCEPTED:
-            self.sent += 1
-        else:
-            self._others[settled.status] += 1
-        if settled.delay_seconds is not None:
-            self._stock.expect(settled.delay_seconds)
 
     @property
     def _stopping(self) -> bool:

@@ -1,0 +1,175 @@
+"""What a server's answers mean for recipients, connection and session."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from mailsluice.campaign import Retry, UncertainPolicy
+from mailsluice.outbox import Claimed
+from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
+from mailsluice.progress import Tally
+from mailsluice.sending.bookkeeper import Bookkeeper
+from mailsluice.sending.decision import settle
+from mailsluice.sending.dispatch import Dispatch
+from mailsluice.sending.health import Health
+from mailsluice.sending.stock import Stock
+from mailsluice.sending.suspects import Suspects
+from mailsluice.smtp.session import SessionError
+from mailsluice.status import RecipientStatus
+
+_POISON = 9  # what a recipient may cost before that counts as its own trouble: a session that had
+_FRESH, _PROVEN = 3, 1  # carried no mail before it counts for more than one that had
+_CLOSING = 421
+
+
+class SessionHistory:
+    """What one session has been through."""
+
+    __slots__ = ("blames", "carried", "is_over")
+
+    def __init__(self) -> None:
+        self.carried = False
+        """Whether the server has dealt with a recipient in it."""
+        self.blames = False
+        """Whether it ended at a recipient that had cost a session before."""
+        self.is_over = False
+        """Whether it has ended at one recipient; others in flight are not to blame."""
+
+
+class Consequences:
+    """Draws them, for one connection: books outcomes, puts recipients back, tells its health."""
+
+    def __init__(
+        self,
+        connection: str,
+        bookkeeper: Bookkeeper,
+        stock: Stock,
+        dispatch: Dispatch,
+        health: Health,
+        *,
+        retry: Retry,
+        uncertain: UncertainPolicy,
+        is_stopping: Callable[[], bool],
+        chance: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._bookkeeper = bookkeeper
+        self._stock = stock
+        self._dispatch = dispatch
+        self._health = health
+        self._retry = retry
+        self._uncertain = uncertain
+        self._is_stopping = is_stopping
+        self._chance = chance
+        self._suspects = Suspects()
+        self._cost: Counter[int] = Counter()
+        self._behind_refusal: set[int] = set()
+        self.accepted = 0
+        """Messages that the server took, so far."""
+        self._others: Counter[RecipientStatus] = Counter()
+        """What became of messages that were not accepted."""
+
+    def tally(self) -> Tally:
+        """What became of recipients here."""
+        return Tally(
+            sent=self.accepted + self._others[RecipientStatus.SENT],
+            failed=self._others[RecipientStatus.FAILED] + self._dispatch.unrenderable,
+            uncertain=self._others[RecipientStatus.UNCERTAIN],
+            deferrals=self._others[RecipientStatus.DEFERRED],
+        )
+
+    def draw(self, row: Claimed, attempt: Attempt, session: SessionHistory) -> None:
+        """This is what came of a message in a session."""
+        outcome = classify(attempt)
+        verdict, trouble = outcome.verdict, outcome.trouble
+        if trouble is Trouble.DOWN:
+            self._suspect(row, attempt)
+        elif verdict is Verdict.UNTOUCHED:
+            self._put_back(row, attempt, trouble, session)
+        else:
+            if trouble is Trouble.THROTTLED:
+                self._health.throttled()
+            if verdict is Verdict.UNCERTAIN:
+                session.is_over = True
+            else:
+                session.carried = True
+                self._health.breaker.succeeded()
+            self._record(row, attempt, verdict)
+            if self._suspects and verdict is Verdict.ACCEPTED:
+                for other, refusal in self._suspects.clear():
+                    self._record(other, refusal, Verdict.FAILED)
+
+    def conclude(self) -> None:
+        """There will be no more answers. Who is still suspect shows that it is the connection."""
+        if self._suspects and not self._is_stopping():
+            self._give_up()
+
+    def put_back_suspects(self) -> None:
+        """It is not they."""
+        for row, _ in self._suspects.clear():
+            self._stock.put_back(row)
+
+    def _put_back(
+        self, row: Claimed, attempt: Attempt, trouble: Trouble, session: SessionHistory
+    ) -> None:
+        """The recipient's turn comes again; not for ever, where it may be to blame itself."""
+        if session.is_over:
+            self._stock.put_back(row)
+            return
+        goes_on = attempt.code is not None and attempt.code != _CLOSING
+        session.is_over = not goes_on
+        names_nobody = goes_on and attempt.phase is Phase.MAIL
+        is_known = (self._cost[row.id] or row.attempts) and not names_nobody
+        session.blames = bool(is_known) and self._health.breaker.has_worked
+        if goes_on and self._was_behind_refusal(row):
+            trouble = Trouble.NONE  # that is known, and acted upon
+        if trouble is Trouble.THROTTLED and (goes_on or not session.carried) and not is_known:
+            self._health.throttled()
+        if goes_on and not session.blames and trouble is not Trouble.NONE:
+            self._health.refuses_everybody(trouble, SessionError(attempt))
+        if not (self._is_stopping() or self._health.down or names_nobody):
+            self._cost[row.id] += _PROVEN if session.carried else _FRESH
+        if self._cost[row.id] >= _POISON:
+            del self._cost[row.id]
+            self._record(row, attempt, Verdict.DEFERRED)
+        elif session.carried:
+            self._stock.put_back(row)
+        else:
+            self._stock.put_last(row)
+
+    def _was_behind_refusal(self, row: Claimed) -> bool:
+        """Whether it was on its way already when the last one was refused: that is no news."""
+        if row.id in self._behind_refusal:
+            self._behind_refusal.discard(row.id)
+            return True
+        self._behind_refusal = self._dispatch.under_way()
+        return False
+
+    def _suspect(self, row: Claimed, attempt: Attempt) -> None:
+        self._suspects.add(row, attempt)
+        if self._suspects.connection_is_down:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Nothing was accepted after the suspects: it is not they, it is the connection."""
+        self._health.failed(Trouble.DOWN, SessionError(self._suspects.last))
+        self.put_back_suspects()
+
+    def _record(self, row: Claimed, attempt: Attempt, verdict: Verdict) -> None:
+        settled = settle(
+            row,
+            attempt,
+            verdict,
+            connection=self._connection,
+            retries=self._retry,
+            policy=self._uncertain,
+            chance=self._chance,
+        )
+        self._bookkeeper.settle(settled)
+        if verdict is Verdict.ACCEPTED:
+            self.accepted += 1
+        else:
+            self._others[settled.status] += 1
+        if settled.delay_seconds is not None:
+            self._stock.expect(settled.delay_seconds)
