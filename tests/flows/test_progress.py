@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +21,7 @@ from flows.events import Milestone
 from mailsluice.markdown import cell
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
+from tests.serving import PATIENCE_SECONDS
 from tests.smtpd import Settings, SmtpServer
 from tests.smtpd.faults import Fault, Stage
 
@@ -53,9 +56,9 @@ async def test_a_short_campaign_ends_with_its_numbers_shown(
 
 async def told(names: set[str], campaign: str) -> list[Any]:
     """The events of these names, oldest first, as soon as all of them are there."""
-    named = EventNameFilter(name=sorted(names))
+    named, deadline = EventNameFilter(name=sorted(names)), time.monotonic() + PATIENCE_SECONDS
     async with get_client() as client:
-        for _ in range(200):
+        while time.monotonic() < deadline:
             wanted = EventFilter(event=named, order=EventOrder.ASC)  # those until now
             await asyncio.to_thread(EventsWorker.instance().wait_until_empty)
             found = (await client.read_events(wanted, limit=50)).events
@@ -122,7 +125,14 @@ async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
     assert held.payload["limit"] == "red per_hour 20"
     (state,) = [one.id for one in held.related if one.id.startswith("prefect.flow-run.")]
     run_id = UUID(state.removeprefix("prefect.flow-run."))
-    bars = await shown_by(run_id, "progress-held-for-long--green", "**done**")
+    bars = await shown_by(
+        run_id,
+        {
+            "progress-held-for-long--red": "**: 1 of 7 sent",
+            "progress-held-for-long--green": "**done**",
+            "progress-held-for-long": "4 of 10 sent",
+        },
+    )
     assert bars["progress-held-for-long--red"].data == 14.2  # 1 of 7
     assert bars["progress-held-for-long--green"].data == 100.0
     words = str(bars["progress-held-for-long"].description)
@@ -137,11 +147,12 @@ async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
     assert "6 suppressed or cancelled" in str(bars["progress-held-for-long--red"].description)
 
 
-async def shown_by(run_id: UUID, key: str, words: str) -> dict[str, Artifact]:
-    """The artifacts of a run, as soon as one of them says so."""
-    for _ in range(200):
+async def shown_by(run_id: UUID, words: Mapping[str, str]) -> dict[str, Artifact]:
+    """The artifacts of a run, as soon as each of these says so."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         found = await of_run(run_id)
-        if key in found and words in str(found[key].description):
+        if all(key in found and said in str(found[key].description) for key, said in words.items()):
             return found
         await asyncio.sleep(0.05)
     raise AssertionError(f"{words!r} is not in {found}")
