@@ -270,17 +270,21 @@ class Courier:
         """Wait until there is mail for one more session. False: there will be none."""
         while not self.dispatch.is_over:
             now = self._clock()
-            mail_at = self.dispatch.mail_at(now)
-            if len(self._stock):
-                mail_at -= _LOGIN_SECONDS
-            ready_at = max(mail_at, self._health.session_at(self._sessions))
-            most = min(len(self._stock), self._connection.max_sessions)
-            if ready_at <= now and self._sessions < most:
+            if (at := self._one_more_at(now)) <= now:
                 return True
-            timeout = ready_at - now if now < ready_at < math.inf else None
+            timeout = at - now if at < math.inf else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout)
         return False
+
+    def _one_more_at(self, now: float) -> float:
+        """When to look at whether to open one more session; now: open it. Infinity: at a change."""
+        in_stock = len(self._stock)
+        if in_stock and self._sessions >= min(in_stock, self._connection.max_sessions):
+            return math.inf
+        login = _LOGIN_SECONDS if in_stock else 0.0
+        at = max(self.dispatch.mail_at(now) - login, self._health.session_at(self._sessions))
+        return at if in_stock or at > now else math.inf
 
     # Outcomes
 

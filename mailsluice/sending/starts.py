@@ -120,10 +120,11 @@ class StartStock:
         return len(self._starts) + self._in_flight + len(self._replies)
 
     def _drop_stale(self, now: float) -> None:
-        if now >= self._lost_at:
-            self._starts.clear()
-        while self._starts and self._starts[0] < now - _STALE_SECONDS:
+        """Those not used in time. The next may be hours away: given back, it is had again now."""
+        oldest = math.inf if now >= self._lost_at else now - _STALE_SECONDS
+        while self._starts and self._starts[0] < oldest:
             self._starts.popleft()
+            self._ask_at = -math.inf
 
     def _exchange_soon(self, most: int) -> None:
         if not (self._asking or self.failure):

@@ -1,0 +1,73 @@
+"""The stock of starts: asked for ahead, used in time, or asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mailsluice.outbox import Ask, Starts
+from mailsluice.pacing import Limit, Rules, Usage, give_out
+from mailsluice.sending.starts import StartStock
+
+TWICE_AN_HOUR = {"red": Rules((Limit(2, 3_600.0),))}
+HALF_AN_HOUR = 1_800.0
+
+
+class Memory:
+    """The limits' common memory, on the test's clock. Implements `Reserves`."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.usage = Usage()
+
+    async def reserve(self, ask: Ask) -> Starts:
+        now, rules = self.now, ask.rules["red"]
+        self.usage.report(ask.holder, ask.open, now + 30, ask.replies, rules)
+        under = [(self.usage, rules)]
+        moments, next_at = give_out(under, now, now + ask.horizon_seconds, ask.most)
+        self.usage.report(ask.holder, ask.open + len(moments), now + 30, (), rules)
+        return Starts(moments, next_at, None, now, now + 30, (now, now))
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+async def stock(memory: Memory) -> StartStock:
+    found = StartStock("one", memory, clock=lambda: memory.now, changed=lambda: None)
+    found.follow(TWICE_AN_HOUR)
+    return found
+
+
+async def ready_at(stock: StartStock, memory: Memory) -> float:
+    """When the next message may go, from now; asked for until that is known."""
+    while (at := stock.ready_at(memory.now)) == float("inf"):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    return at - memory.now
+
+
+async def test_one_may_go_at_once_and_the_next_half_an_hour_later(
+    stock: StartStock, memory: Memory
+) -> None:
+    assert await ready_at(stock, memory) == pytest.approx(0, abs=0.01)
+    stock.started()
+    stock.finished()
+    assert await ready_at(stock, memory) == pytest.approx(HALF_AN_HOUR, rel=0.01)
+    await stock.close()
+
+
+@pytest.mark.parametrize("late_seconds", [0.6, 5.0])
+async def test_a_start_that_was_not_used_in_time_is_asked_for_again(
+    stock: StartStock, memory: Memory, late_seconds: float
+) -> None:
+    """A session may take seconds to open; the limit's next start may be hours away."""
+    await ready_at(stock, memory)
+    memory.now += late_seconds
+    assert await ready_at(stock, memory) == pytest.approx(0, abs=0.01)
+    stock.started()
+    stock.finished()
+    assert await ready_at(stock, memory) == pytest.approx(HALF_AN_HOUR, rel=0.01)
+    await stock.close()
