@@ -28,7 +28,7 @@ from tests.integration.campaign_fixtures import (
     everybody_once,
     people,
 )
-from tests.smtpd import SmtpServer, most_in_a_second
+from tests.smtpd import Settings, SmtpServer, most_in_a_second
 
 
 @pytest.fixture
@@ -93,6 +93,16 @@ async def test_what_a_connection_cannot_use_of_its_share_is_not_lent_to_others(
     assert kept(sender) == {"connection red"}
     assert most_in_a_second(red.received) <= 40
     assert most_in_a_second(green.received) <= 30
+
+
+async def test_a_session_that_opens_slowly_does_not_lose_its_turn(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Else the mail would go at the limit's next one, half an hour later."""
+    planned = document(tmp_path, 1, ["red"])
+    with SmtpServer(Settings(delay_seconds=0.4)) as red:  # greeting and EHLO take 0.8
+        await sender.send(planned, [connection("red", red, per_hour=2)])
+        everybody_once(sender.ledger, {"red": red})
 
 
 async def test_of_several_limits_the_lowest_binds(sender: Sender, tmp_path: Path) -> None:
