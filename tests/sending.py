@@ -16,7 +16,8 @@ from tests.serving import Served, until
 from tests.smtpd import SmtpServer
 
 RECIPIENTS = 400
-PER_SECOND = 80
+PER_SECOND = 50
+"""Eight seconds for all: whoever stops it in the middle may take some of them."""
 
 
 class Sending:
@@ -98,9 +99,8 @@ class Sending:
             ).fetchall()
         return Counter(dict(found))
 
-    def is_quiet_within(self, seconds: float) -> None:
-        """Until no run holds the campaign any more, in so many seconds; then nothing comes."""
-        asked = time.monotonic()
+    def goes_quiet(self) -> None:
+        """Until no run holds the campaign any more; then nothing comes."""
 
         def owner() -> object:
             with sqlite3.connect(self.served.state) as connection:
@@ -108,13 +108,11 @@ class Sending:
                 return connection.execute(query, (self.name,)).fetchone()[0]
 
         until(owner, lambda found: found is None)
-        took = time.monotonic() - asked
         seen = self.received.total()
         assert self.rows()["sending"] == 0
         assert self.rows()["sent"] == seen
         time.sleep(1)
         assert self.received.total() == seen
-        assert took < seconds
 
     def log(self) -> str:
         body = {"logs": {"flow_run_id": {"any_": [self.id]}}, "limit": 200}

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from flows.session_slots.limit import SlotLimit, SlotsUnavailableError
+from flows.session_slots.patience import Patience
 from mailsluice.smtp.connection import Connection
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
 async def spare_slot(connection: Connection) -> AsyncIterator[bool]:
     """Hold one of the connection's slots, if one is free; tells whether.
 
-    Neither waits for one nor renews it: who uses it takes less than a lease.
+    Neither waits for one nor renews it: who uses it takes less than a lease. A server that does not
+    answer is asked again for ten seconds.
     """
     limit = SlotLimit(connection.name)
     lease = None
     try:
         with suppress(SlotsUnavailableError):
-            await limit.standing(connection.max_sessions)  # makes it, where there is none
-            lease = await limit.acquire()
+            # Makes the limit, where there is none.
+            await _answered(lambda: limit.standing(connection.max_sessions))
+            lease = await _answered(limit.acquire)
         yield lease is not None
     finally:
-        with suppress(SlotsUnavailableError):
-            if lease is not None:
-                await limit.release(lease)
+        if lease is not None:
+            held = lease
+            with suppress(SlotsUnavailableError):
+                await _answered(lambda: limit.release(held))
         await limit.close()
+
+
+async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+    patience = Patience()
+    while True:
+        try:
+            return await call()
+        except SlotsUnavailableError:
+            delay = patience.failed(now := time.monotonic())
+            if patience.is_over(now):
+                raise
+            await asyncio.sleep(delay)

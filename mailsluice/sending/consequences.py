@@ -29,8 +29,8 @@ class SessionHistory:
     __slots__ = ("blames", "carried", "is_over")
 
     def __init__(self) -> None:
-        self.carried = False
-        """Whether the server has dealt with a recipient in it."""
+        self.carried = 0
+        """Recipients that the server has dealt with in it."""
         self.blames = False
         """Whether it ended at a recipient that had cost a session before."""
         self.is_over = False
@@ -63,6 +63,8 @@ class Consequences:
         self._is_stopping = is_stopping
         self._chance = chance
         self._suspects = Suspects()
+        self._longest = 0
+        """The most that a session has carried."""
         self._cost: Counter[int] = Counter()
         self._behind_refusal: set[int] = set()
         self.accepted = 0
@@ -93,7 +95,8 @@ class Consequences:
             if verdict is Verdict.UNCERTAIN:
                 session.is_over = True
             else:
-                session.carried = True
+                session.carried += 1
+                self._longest = max(self._longest, session.carried)
                 self._health.breaker.succeeded()
             self._record(row, attempt, verdict)
             if self._suspects and verdict is Verdict.ACCEPTED:
@@ -128,7 +131,9 @@ class Consequences:
             self._health.throttled()
         if goes_on and not session.blames and trouble is not Trouble.NONE:
             self._health.refuses_everybody(trouble, SessionError(attempt))
-        if not (self._is_stopping() or self._health.down or names_nobody):
+        # One that has carried as much as any ends because the server ends them after so much.
+        is_at_its_end = 0 < session.carried == self._longest
+        if not (self._is_stopping() or self._health.down or names_nobody or is_at_its_end):
             self._cost[row.id] += _PROVEN if session.carried else _FRESH
         if self._cost[row.id] >= _POISON:
             del self._cost[row.id]

@@ -246,7 +246,7 @@ class Courier:
                         self._logged_in -= 1
             except SessionError as error:
                 self._health.session_lost(
-                    error, self._sessions, carried=feed.carried, blames=feed.blames
+                    error, self._sessions, carried=feed.carried > 0, blames=feed.blames
                 )
             finally:
                 self._sessions -= 1
