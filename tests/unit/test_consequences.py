@@ -1,0 +1,107 @@
+"""What a session that ends says about the recipient it ended at."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from mailsluice.campaign import Retry, UncertainPolicy
+from mailsluice.outbox import Claimed, Settled
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.sending.breaker import BreakerSettings
+from mailsluice.sending.consequences import Consequences, SessionHistory
+from mailsluice.sending.health import Health
+from mailsluice.status import RecipientStatus
+
+TAKEN = Attempt(Phase.BODY, 250, "taken")
+CLOSED = Attempt(Phase.MAIL, None, "connection closed")
+
+
+class Around:
+    """Stock, dispatch and bookkeeper, as far as consequences need them."""
+
+    unrenderable = 0
+
+    def __init__(self) -> None:
+        self.waiting: deque[int] = deque()
+        self.settled: list[Settled] = []
+
+    def put_back(self, row: Claimed) -> None:
+        self.waiting.appendleft(row.id)
+
+    def put_last(self, row: Claimed) -> None:
+        self.waiting.append(row.id)
+
+    def expect(self, delay_seconds: float) -> None:
+        assert delay_seconds > 0
+
+    def under_way(self) -> set[int]:
+        return set()
+
+    def settle(self, settled: Settled) -> None:
+        self.settled.append(settled)
+
+
+@pytest.fixture
+def around() -> Around:
+    return Around()
+
+
+@pytest.fixture
+def consequences(around: Around) -> Consequences:
+    stub: Any = around
+    health = Health("red", BreakerSettings(), clock=lambda: 0.0, chance=lambda: 0.5)
+    return Consequences(
+        "red",
+        stub,
+        stub,
+        stub,
+        health,
+        retry=Retry(),
+        uncertain=UncertainPolicy.HOLD,
+        is_stopping=lambda: False,
+        chance=lambda: 0.5,
+    )
+
+
+def row(number: int) -> Claimed:
+    return Claimed(number, f"user{number}@example.com", "{}", 0, 0.0)
+
+
+def session_of(consequences: Consequences, carries: int) -> SessionHistory:
+    """One in which the server has taken so many messages."""
+    session = SessionHistory()
+    for number in range(carries):
+        consequences.draw(row(1_000 + number), TAKEN, session)
+    return session
+
+
+@pytest.mark.parametrize("carries", [1, 3])
+def test_a_server_that_ends_sessions_after_so_many_is_not_the_recipients_fault(
+    around: Around, consequences: Consequences, carries: int
+) -> None:
+    for _ in range(50):
+        consequences.draw(row(1), CLOSED, session_of(consequences, carries))
+        assert around.waiting.popleft() == 1
+    assert {one.status for one in around.settled} == {RecipientStatus.SENT}
+
+
+def test_a_recipient_at_whom_sessions_break_is_deferred(
+    around: Around, consequences: Consequences
+) -> None:
+    session_of(consequences, 5)
+    for _ in range(9):
+        consequences.draw(row(1), CLOSED, session_of(consequences, 2))
+    assert [(one.id, one.attempts) for one in around.settled if one.code is None] == [(1, 1)]
+    assert consequences.tally().deferrals == 1
+
+
+def test_a_session_that_breaks_at_its_first_recipient_says_more(
+    around: Around, consequences: Consequences
+) -> None:
+    for _ in range(3):
+        consequences.draw(row(1), CLOSED, SessionHistory())
+    assert [one.id for one in around.settled] == [1]
+    assert list(around.waiting) == [1, 1]
