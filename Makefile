@@ -9,7 +9,7 @@ demo: $(READY) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
 test: $(READY) ## all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest
 
 chaos: $(READY) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60
