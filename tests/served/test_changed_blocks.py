@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.campaign_processes import Prefect, Start, end_of
 from tests.serving import until
-from tests.smtpd import SmtpServer
+from tests.smtpd import Settings, SmtpServer
 
 
 def test_limits_changed_in_the_block_hold_for_a_running_campaign(
     prefect: Prefect, start: Start
 ) -> None:
-    with SmtpServer() as smtp:
+    with SmtpServer(Settings(delay_seconds=0.01)) as smtp:  # one session alone takes 20 s and more
         prefect.connect(smtp, max_sessions=1, per_second=10)
         process = start("slow", 2_000)
         until(lambda: len(smtp.received), lambda seen: seen >= 20)
