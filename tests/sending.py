@@ -99,8 +99,9 @@ class Sending:
             ).fetchall()
         return Counter(dict(found))
 
-    def goes_quiet(self) -> None:
-        """Until no run holds the campaign any more; then nothing comes."""
+    def is_quiet_within(self, seconds: float) -> None:
+        """Until no run holds the campaign any more, in so many seconds; then nothing comes."""
+        asked = time.monotonic()
 
         def owner() -> object:
             with sqlite3.connect(self.served.state) as connection:
@@ -108,11 +109,13 @@ class Sending:
                 return connection.execute(query, (self.name,)).fetchone()[0]
 
         until(owner, lambda found: found is None)
+        took = time.monotonic() - asked
         seen = self.received.total()
         assert self.rows()["sending"] == 0
         assert self.rows()["sent"] == seen
         time.sleep(1)
         assert self.received.total() == seen
+        assert took < seconds
 
     def log(self) -> str:
         body = {"logs": {"flow_run_id": {"any_": [self.id]}}, "limit": 200}

@@ -85,13 +85,13 @@ class SlotLimit:
             await client.create_global_concurrency_limit(limit)
         return await client.read_global_concurrency_limit_by_name(self.name)
 
-    async def acquire(self) -> UUID | None:
-        """Take one slot; gives its lease, None where none is free."""
+    async def acquire(self, seconds: float = LEASE_SECONDS) -> UUID | None:
+        """Take one slot for so long; gives its lease, None where none is free."""
         with _answering():
             client = await self._client()
             try:
                 reply = await client.increment_concurrency_slots_with_lease(
-                    [self.name], 1, "concurrency", LEASE_SECONDS
+                    [self.name], 1, "concurrency", seconds
                 )
             except httpx.HTTPStatusError as error:
                 if error.response.status_code in {_LOCKED, _MORE_THAN_THE_LIMIT}:

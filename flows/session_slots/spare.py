@@ -12,7 +12,8 @@ from flows.session_slots.limit import SlotLimit, SlotsUnavailableError
 from flows.session_slots.patience import Patience
 from mailsluice.smtp.connection import Connection
 
-T = TypeVar("T")
+_T = TypeVar("_T")
+_LEASE_SECONDS = 120.0  # it is not renewed, and a slow server takes its time at every step
 
 
 @asynccontextmanager
@@ -27,22 +28,21 @@ async def spare_slot(connection: Connection) -> AsyncIterator[bool]:
     try:
         with suppress(SlotsUnavailableError):
             # Makes the limit, where there is none.
-            await _answered(lambda: limit.standing(connection.max_sessions))
-            lease = await _answered(limit.acquire)
+            await _answered(limit.standing, connection.max_sessions)
+            lease = await _answered(limit.acquire, _LEASE_SECONDS)
         yield lease is not None
     finally:
-        if lease is not None:
-            held = lease
-            with suppress(SlotsUnavailableError):
-                await _answered(lambda: limit.release(held))
+        with suppress(SlotsUnavailableError):
+            if lease is not None:
+                await _answered(limit.release, lease)
         await limit.close()
 
 
-async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+async def _answered(call: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
     patience = Patience()
     while True:
         try:
-            return await call()
+            return await call(*arguments)
         except SlotsUnavailableError:
             delay = patience.failed(now := time.monotonic())
             if patience.is_over(now):

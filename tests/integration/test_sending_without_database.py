@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,10 +257,12 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
         await until(lambda: len(server.received) > 50)
         disk.is_full = True
         await until(lambda: is_away(run))
+        before = time.monotonic()
         run.stop()
         with pytest.raises(OutboxError, match="the state database is away"):
             await sending
         await run.close()
+        assert time.monotonic() - before < 8
         disk.is_full = False
         assert sender.ledger.states()["sending"] > 0
         await sender.send(document, [target])

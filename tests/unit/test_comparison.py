@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import contingency, fisher_exact
 from statsmodels.stats.multitest import multipletests
@@ -144,7 +144,6 @@ class TestAgainstOthers:
         expected = confint_proportions_2indep(a, first, b, second, method="newcomb")
         assert found.interval == pytest.approx(expected, abs=1e-9)
 
-    @settings(max_examples=20)  # each of them has statsmodels collect garbage
     @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
     def test_holm_is_that_of_statsmodels(self, p_values: list[float | None]) -> None:
         tested = [p for p in p_values if p is not None]
