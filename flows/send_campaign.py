@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +44,7 @@ from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, Dispatch, DownPolicy
 from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
 from mailsluice.masking import masked
-from mailsluice.outbox import Campaigns, Database, RouteRecord, home, launched_shares
+from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.pacing import Bound, bounds
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
@@ -116,7 +117,8 @@ async def _send(document: Campaign) -> State[Any]:
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
                 with suppress(httpx.HTTPError):
                     await look(request, flow_run_id)
-            limits = _limits(document, routes, connections)
+            shares = await asyncio.to_thread(run.campaigns.shares, run.id)
+            limits = _limits(document, shares, connections)
             return await _concluded(run, request, database, keeper, limits)
     finally:
         await asyncio.to_thread(database.close)
@@ -257,16 +259,10 @@ async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Tas
 
 
 def _limits(
-    document: Campaign, routes: Sequence[RouteRecord], connections: Mapping[str, Connection]
+    document: Campaign, shares: Mapping[str, Decimal], connections: Mapping[str, Connection]
 ) -> dict[str, list[Bound]]:
     """What each connection's messages fell under, for the report."""
-    shares = launched_shares(routes)
-    return {
-        one.connection: bounds(
-            connections[one.connection], document.throttle, shares, one.connection
-        )
-        for one in routes
-    }
+    return {name: bounds(connections[name], document.throttle, shares, name) for name in shares}
 
 
 async def _concluded(

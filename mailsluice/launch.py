@@ -140,6 +140,7 @@ def store_audience(
         assigned=_routes(placement),
         digest=placement.digest(audience.address_keys),
         held_back=audience.held_back(),
+        moved=placement.moved,
     )
     return placement
 

@@ -46,6 +46,8 @@ class Keeper:
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._bindings: dict[str, Binding] = {}
         """By connection, what bound it when it was looked at last."""
+        self._counted: dict[str, tuple[Tally, Tally]] = {}
+        """By connection that is done: what it seemed to have done, and what is stored."""
 
     async def begin(self, *, is_new: bool) -> None:
         """Before the first mail: where everybody stands, from the database."""
@@ -62,7 +64,7 @@ class Keeper:
         await _quietly(self._conclude(report, reason))
 
     async def _look(self) -> None:
-        progress, moment = await self._seen(), datetime.now(UTC)
+        progress, moment = await self._recounted(await self._seen()), datetime.now(UTC)
         await self._story.look(progress, moment)
         self._bindings = {one.connection: one.binding for one in progress.standings}
         rates = {name: pace.per_second for name, pace in self._paces.items()}
@@ -82,6 +84,26 @@ class Keeper:
         for one in progress.standings:
             self._paces[one.connection].see(self._clock(), one.tally.sent)
         return progress
+
+    async def _recounted(self, seen: Progress) -> Progress:
+        """With those counted anew who are done but seem to have somebody left.
+
+        The claims of a run leave out whoever was suppressed since the launch, without a word: the
+        state database knows, and is asked once about each connection.
+        """
+        odd = [one for one in seen.standings if one.binding.cause is Cause.DONE and one.tally.left]
+        if any(self._counted.get(one.connection, (None,))[0] != one.tally for one in odd):
+            counts = await asyncio.to_thread(self._run.outbox.counts)
+            for one in odd:
+                stored = Tally.of(counts.by_connection.get(one.connection, {}))
+                stored = replace(stored, deferrals=one.tally.deferrals)
+                self._counted[one.connection] = one.tally, stored
+
+        def recounted(one: Standing) -> Standing:
+            before, stored = self._counted.get(one.connection, (None, one.tally))
+            return replace(one, tally=stored) if one.tally == before else one
+
+        return replace(seen, standings=tuple(map(recounted, seen.standings)))
 
     def _final(self, seen: Progress, report: Report, reason: Reason | None) -> Progress:
         """By the numbers of the report. A run that comes back says what it waits for."""

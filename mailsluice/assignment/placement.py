@@ -9,7 +9,7 @@ own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,6 +21,7 @@ from mailsluice.assignment.assignment import Assignment, Keys
 from mailsluice.assignment.layout import Routes
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError
+from mailsluice.moves import Move, MoveReason, placed, shares_after
 from mailsluice.warm_up import Warming, WarmUpState, warming
 
 Moments = npt.NDArray[np.float64]
@@ -36,7 +37,7 @@ class Placement:
     percents: tuple[Decimal, ...] | None
     """The routes' shares on the day of the launch, in percentage mode."""
     shares: Mapping[str, Decimal]
-    """The same as fractions, in every mode; nothing for those that only take over."""
+    """Of the campaign's limits, as fractions: recipients that go elsewhere take theirs along."""
     warmings: tuple[Warming, ...] = ()
 
     @property
@@ -48,12 +49,12 @@ class Placement:
     @property
     def counts(self) -> dict[str, int]:
         """Recipients that are sent to over each connection."""
-        result = self.assigned
-        for one in self.warmings:
-            if one.warm_up.spill_to and one.spilled:
-                result[one.connection] -= one.spilled
-                result[one.warm_up.spill_to] += one.spilled
-        return result
+        return placed(self.assigned, self.moved)
+
+    @property
+    def moved(self) -> list[Move]:
+        """Recipients that go over another connection than they were given to."""
+        return _spills(self.warmings)
 
     def digest(self, address_keys: Keys) -> str:
         """SHA-256 (hex) of who gets the mail, over which connection, in which order, when.
@@ -109,10 +110,19 @@ def place(
             )
     spilled_to = [one.warm_up.spill_to for one in warmings if one.warm_up.spill_to and one.spilled]
     percents = campaign.percents(day)
+    shares = campaign.shares(day)
     return Placement(
         assignment,
         tuple(dict.fromkeys([*names, *spilled_to])),
         tuple(percents) if percents else None,
-        campaign.shares(day),
+        shares_after(shares, _spills(warmings)),
         tuple(warmings),
     )
+
+
+def _spills(warmings: Iterable[Warming]) -> list[Move]:
+    return [
+        Move(one.connection, one.warm_up.spill_to, MoveReason.WARM_UP, one.spilled, one.recipients)
+        for one in warmings
+        if one.warm_up.spill_to and one.spilled
+    ]

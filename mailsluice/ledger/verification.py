@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mailsluice.ledger.tallies import Tallies
+from mailsluice.markdown import table
 from mailsluice.status import OPEN, CampaignStatus, RecipientStatus
 
 _KNOWN = frozenset(one.value for one in RecipientStatus)
@@ -57,15 +58,20 @@ class Verification:
                 for one in self.findings
             ]
             lines.append("")
-        lines += ["| connection | assigned | now |", "| --- | ---: | ---: |"]
-        now = self.tallies.by_connection()
-        lines += [
-            f"| {_cell(name)} | {self.tallies.assigned.get(name, 0):,} | {now.get(name, 0):,} |"
-            for name in [*self.tallies.assigned, *(now.keys() - self.tallies.assigned.keys())]
-        ]
+        head = ["connection", "assigned", "moved away", "moved here", "now"]
+        lines += table(head, [[_cell(name), *numbers] for name, *numbers in self._connections()])
         if self.tallies.repeated is None:
-            lines += ["", "Repeated addresses were not looked for."]
+            lines += ["Repeated addresses were not looked for."]
         return "\n".join(lines) + "\n"
+
+    def _connections(self) -> Iterator[list[str]]:
+        """Of each connection: how many were assigned, went, came and are there now."""
+        now, moved = self.tallies.by_connection(), self.tallies.moved
+        for name in [*self.tallies.assigned, *sorted(now.keys() - self.tallies.assigned.keys())]:
+            away = sum(number for (before, _), number in moved.items() if before == name)
+            here = sum(number for (_, after), number in moved.items() if after == name)
+            numbers = (self.tallies.assigned.get(name, 0), away, here, now.get(name, 0))
+            yield [name, *(f"{number:,}" for number in numbers)]
 
 
 def verify(tallies: Tallies, *, at_end_of_run: bool = False) -> Verification:

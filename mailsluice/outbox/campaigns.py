@@ -14,9 +14,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from mailsluice.errors import CampaignBusyError, CampaignDiffersError, OutboxError
+from mailsluice.moves import Move, shares_after
 from mailsluice.outbox import bulk
 from mailsluice.outbox.database import Database
-from mailsluice.outbox.schema import campaigns, recipients, rejects, routes
+from mailsluice.outbox.moves import read_moves, record_moves
+from mailsluice.outbox.schema import campaigns, moves, recipients, rejects, routes
 from mailsluice.status import CampaignStatus, RecipientStatus
 
 LEASE_SECONDS = 45.0
@@ -216,7 +218,7 @@ class Campaigns:
 
     def _clear(self, campaign_id: int) -> None:
         with self._database.write() as connection:
-            for table in (recipients, rejects, routes):
+            for table in (recipients, rejects, routes, moves):
                 connection.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
 
     def resolved(
@@ -229,11 +231,13 @@ class Campaigns:
         assigned: Sequence[RouteRecord],
         digest: str,
         held_back: Mapping[str, int] | None = None,
+        moved: Sequence[Move] = (),
     ) -> None:
         """The audience is stored as a whole: from here on the campaign can be sent.
 
         `rejected` counts by reason: duplicate, suppressed, excluded, invalid; `held_back` those
-        suppressed by why they are. Raises OutboxError where the numbers do not add up.
+        suppressed by why they are; `moved` are those that `assigned` counts elsewhere than they are
+        stored. Raises OutboxError where the numbers do not add up.
         """
         if read_rows != accepted + sum(rejected.values()):
             raise OutboxError(
@@ -257,6 +261,7 @@ class Campaigns:
                         assigned=route.assigned,
                     )
                 )
+            record_moves(connection, campaign_id, moved)
             connection.execute(
                 sa.update(campaigns)
                 .where(campaigns.c.id == campaign_id)
@@ -282,6 +287,15 @@ class Campaigns:
                 .order_by(routes.c.position)
             )
             return [RouteRecord(*row) for row in rows]
+
+    def moves(self, campaign_id: int) -> list[Move]:
+        """Which recipients changed their connection, in the order in which they did."""
+        with self._database.read() as connection:
+            return read_moves(connection, campaign_id)
+
+    def shares(self, campaign_id: int) -> dict[str, Decimal]:
+        """Shares of the campaign's limits: as launched, and who moved took his along."""
+        return shares_after(launched_shares(self.routes(campaign_id)), self.moves(campaign_id))
 
     def set_status(self, campaign_id: int, status: CampaignStatus) -> None:
         """Record where the campaign stands; an ended one gets its end time."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 import sqlalchemy as sa
 
 from mailsluice.apportionment import quotas
 from mailsluice.assignment import lay_out
+from mailsluice.moves import Move, MoveReason
 from mailsluice.outbox.database import Database
+from mailsluice.outbox.moves import record_moves
 from mailsluice.outbox.schema import recipients
-from mailsluice.status import RecipientStatus
+from mailsluice.status import OPEN, RecipientStatus
 
 _CHUNK_ROWS = 50_000
 
@@ -49,4 +51,26 @@ def reassign(
             part = slice(start, start + _CHUNK_ROWS)
             pairs = zip(ids[part], layout[part], strict=True)
             transaction.execute(move, [{"p_id": one, "p_connection": to} for one, to in pairs])
-    return dict(zip(names, counts, strict=True))
+        moved = dict(zip(names, counts, strict=True))
+        record_moves(
+            transaction, campaign_id, _moves(down, moved, _open(transaction, campaign_id, down))
+        )
+    return moved
+
+
+def _open(transaction: sa.Connection, campaign_id: int, connection: str) -> int:
+    """How many still wait for their mail on a connection."""
+    query = sa.select(sa.func.count()).where(
+        recipients.c.campaign_id == campaign_id,
+        recipients.c.connection == connection,
+        recipients.c.status.in_([one.value for one in OPEN]),
+    )
+    return transaction.execute(query).scalar_one()
+
+
+def _moves(down: str, moved: Mapping[str, int], stay: int) -> Iterator[Move]:
+    """One connection after the other takes its part of what is left; `stay` do not move."""
+    left = stay + sum(moved.values())
+    for target, number in moved.items():
+        yield Move(down, target, MoveReason.DOWN, number, left)
+        left -= number

@@ -37,6 +37,7 @@ def stored_report(database: Database, name: str) -> Report:
             RouteReport(one.connection, one.assigned, counts.by_connection.get(one.connection, {}))
             for one in campaigns.routes(record.id)
         ],
+        moves=campaigns.moves(record.id),
         digest=record.assignment_digest,
         warm_ups=WarmUps(database).of_campaign(record.id),
         archive=str(archive or ""),

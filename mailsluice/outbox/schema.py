@@ -71,6 +71,24 @@ routes = Table(
     Column("assigned", BigInteger, nullable=False),
 )
 
+moves = Table(
+    "moves",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column(
+        "campaign_id",
+        ForeignKey("campaigns.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("origin", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("reason", Text, nullable=False),  # warm-up, down
+    Column("recipients", BigInteger, nullable=False),
+    Column("of", BigInteger, nullable=False),  # what the origin had to send before
+)
+"""How many recipients changed their connection, and why, in the order in which they did."""
+
 recipients = Table(
     "recipients",
     metadata,
@@ -78,7 +96,7 @@ recipients = Table(
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
     Column("email", Text, nullable=False),
     Column("connection", Text, nullable=False),
-    Column("reassigned_from", Text),  # the connection it was assigned first, where that was down
+    Column("reassigned_from", Text),  # the connection it was assigned first, where it moved
     Column("claimed_by", BigInteger),  # the sender that did so last; null: the run itself
     Column("status", Text, nullable=False),
     Column("variables", Text, nullable=False),  # JSON object: column name to text

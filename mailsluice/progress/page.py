@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailsluice.markdown import cell
+from mailsluice.moves import together
 from mailsluice.progress.binding import TROUBLES
 from mailsluice.progress.pace import end
 from mailsluice.progress.standing import Progress, Standing, Tally
@@ -36,7 +37,7 @@ class Page:
         return f"**{binds}**: {numbers}"
 
     def campaign(self) -> str:
-        """All numbers together, and a paragraph a connection.
+        """All numbers together, a paragraph a connection, and what moved between them.
 
         No table: the UI shows one in a description without any space between its columns.
         """
@@ -46,6 +47,7 @@ class Page:
         ends = [self._end(one) for one in standings if one.tally.left]
         lines = [self._numbers(self.progress.tally, rate, ends)]
         lines += [f"{cell(one.connection)}, {self.connection(one)}" for one in standings]
+        lines += [f"{cell(one.sentence())}." for one in together(self.progress.moves)]
         return "\n\n".join(lines)
 
     def _numbers(self, tally: Tally, rate: float | None, ends: list[datetime | None]) -> str:

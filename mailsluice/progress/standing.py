@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from mailsluice.moves import Move
 from mailsluice.progress.binding import Binding
 from mailsluice.status import RecipientStatus
 
@@ -18,6 +19,7 @@ class Tally:
     """Recipients, counted."""
 
     assigned: int = 0
+    """All that are on the connection now, in whatever state."""
     sent: int = 0
     failed: int = 0
     uncertain: int = 0
@@ -73,6 +75,8 @@ class Progress:
 
     campaign: str
     standings: tuple[Standing, ...]
+    moves: tuple[Move, ...] = ()
+    """Who goes over another connection than the one that was planned."""
 
     @property
     def tally(self) -> Tally:

@@ -37,6 +37,7 @@ def page(report: Report, pictures: Mapping[PictureOf, str] | None = None, file: 
         [f"- **{plain(name)}**: {plain(why)}" for name, why in report.down.items()],
     )
     lines += ["## Connections", "", *tables.connections(report)]
+    lines += section("Moved to another connection", tables.moves(report))
     lines += _pictures(shown, PictureOf.SHARES, PictureOf.OUTCOMES)
     if counted:
         lines += _counted(report, counted, shown)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailsluice.masking import masked
+from mailsluice.moves import Move, moved_away, moved_here
 from mailsluice.pacing import Bound
 from mailsluice.report.statistics import Statistics
 from mailsluice.status import OPEN, RecipientStatus
@@ -70,6 +71,8 @@ class Report:
     """How many of the suppressed rows for which reason."""
     suppressed_since: Mapping[str, int] = field(default_factory=dict)
     """Why recipients were suppressed after the launch."""
+    moves: Sequence[Move] = ()
+    """Who went over another connection than the one that was planned, and why."""
     digest: str | None = None
     """Of the assignment; `plan-campaign` shows the same."""
     warm_ups: Sequence[WarmUpDay] = ()
@@ -89,6 +92,16 @@ class Report:
     def shown(self) -> list[RecipientStatus]:
         """The states worth a column: the usual ones, and those somebody is in."""
         return [one for one in OUTCOMES if one in _ALWAYS or self.of(one)]
+
+    @property
+    def moved_away(self) -> Mapping[str, int]:
+        """How many recipients each connection gave to others."""
+        return moved_away(self.moves)
+
+    @property
+    def moved_here(self) -> Mapping[str, int]:
+        """How many recipients each connection took over."""
+        return moved_here(self.moves)
 
     @property
     def open(self) -> int:

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from mailsluice.markdown import cell, table
 from mailsluice.masking import masked
+from mailsluice.moves import together
 from mailsluice.report.replies import AlikeReplies, grouped
-from mailsluice.report.report import Report
+from mailsluice.report.report import Report, RouteReport
 from mailsluice.report.statistics import Pace, Statistics, span_text
 from mailsluice.status import RecipientStatus
 from mailsluice.suppression import held_back
@@ -20,27 +21,45 @@ _OTHERS = "all others"
 
 
 def connections(report: Report) -> list[str]:
-    """Planned and sent shares, and outcomes, by connection."""
+    """Planned and sent shares, who moved, and outcomes, by connection."""
     shown = report.shown
-    head = ["connection", "assigned", "share", *(one.value for one in shown), "sent share"]
+    moved = ["moved away", "moved here", "recipients"] if report.moves else []
+    head = ["connection", "assigned", "share", *moved, *(one.value for one in shown), "sent share"]
     rows = [
         [
             plain(route.connection),
             f"{route.planned:,}",
             f"{report.planned_share(route):.2%}" if report.accepted else "",
+            *_moved(report, [route]),
             *(f"{route.of(one):,}" for one in shown),
             _percent(report.sent_share(route)),
         ]
         for route in report.routes
     ]
     planned = sum(route.planned for route in report.routes)
-    rows.append(["**all**", f"{planned:,}", "", *(f"{report.of(one):,}" for one in shown), ""])
+    total = [f"{report.of(one):,}" for one in shown]
+    rows.append(["**all**", f"{planned:,}", "", *_moved(report, report.routes), *total, ""])
     if report.sent_now:  # else no run has just ended
         head.append("rate/s")
         rates = [one.per_second for one in report.routes]
         for row, rate in zip(rows, [*rates, None], strict=True):
             row.append(f"{rate:,.1f}" if rate else "")
     return table(head, rows)
+
+
+def _moved(report: Report, routes: Sequence[RouteReport]) -> list[str]:
+    """How many of these connections' recipients went, came and are there; nothing without moves."""
+    if not report.moves:
+        return []
+    names = [one.connection for one in routes]
+    away = sum(report.moved_away.get(one, 0) for one in names)
+    here = sum(report.moved_here.get(one, 0) for one in names)
+    return [f"{n:,}" for n in (away, here, sum(one.recipients for one in routes))]
+
+
+def moves(report: Report) -> list[str]:
+    """What went from where to where, and why."""
+    return [f"- {plain(one.sentence())}" for one in together(report.moves)]
 
 
 def _percent(share: float | None) -> str:
@@ -84,7 +103,7 @@ def domains(counted: Statistics) -> list[str]:
     for domain, keys in groupby(sorted(cells, key=place), key=lambda key: key[0]):
         name = _OTHERS if domain is None else plain(domain)
         rows += [[name, *_domain_row(key[1], cells[key])] for key in keys]
-    head = ["domain", "connection", "assigned", "sent", "deferred", "failed", "failed %", "other"]
+    head = ["domain", "connection", "recipients", "sent", "deferred", "failed", "failed %", "other"]
     return table(head, rows, words=2) if rows else []
 
 

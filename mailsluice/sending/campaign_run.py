@@ -13,6 +13,7 @@ from typing import Any
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal, JournalBusyError
+from mailsluice.moves import placed
 from mailsluice.outbox import (
     Bounces,
     CampaignRecord,
@@ -21,6 +22,7 @@ from mailsluice.outbox import (
     Outbox,
     SenderRecord,
     WarmUps,
+    launched_shares,
 )
 from mailsluice.outbox.reassignment import reassign
 from mailsluice.outbox.reports import stored_report
@@ -101,9 +103,11 @@ class CampaignRun(Run):
         Called when no connection is sending.
         """
         down = {name: one.down for name, one in self._results.items() if one.down}
+        moves = self.campaigns.moves(self.id)
         assigned = {one.connection: one.assigned for one in self.campaigns.routes(self.id)}
         is_new = self.record.status is CampaignStatus.RESOLVING and not self._results
-        self._onlooker.begin(assigned, None if is_new else self.outbox.counts(), down)
+        counts = None if is_new else self.outbox.counts()
+        self._onlooker.begin(placed(assigned, moves), counts, down, moves)
         self.crew.begin()
 
     def hear(self) -> list[SenderRecord]:
@@ -122,7 +126,7 @@ class CampaignRun(Run):
         send now.
         """
         down = [one.connection for one in self._results.values() if one.down]
-        shares = self._rule_book.shares()
+        shares = launched_shares(self.campaigns.routes(self.id))
         warm_ups = {one.connection for one in WarmUps(self._database).of_campaign(self.id)}
         healthy = {
             name: share

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from mailsluice.moves import Move
 from mailsluice.outbox import Counts
 from mailsluice.progress import Binding, Cause, Facts, Progress, Standing, Tally, binding
 from mailsluice.sending.courier import Courier
@@ -19,18 +20,25 @@ class Onlooker:
         self._down: dict[str, str] = {}
         self._couriers: dict[str, Courier] = {}
         self._heard: dict[str, Standing] = {}
+        self._moves: tuple[Move, ...] = ()
 
     def begin(
-        self, assigned: Mapping[str, int], counts: Counts | None, down: Mapping[str, str]
+        self,
+        recipients: Mapping[str, int],
+        counts: Counts | None,
+        down: Mapping[str, str],
+        moves: Sequence[Move] = (),
     ) -> None:
         """From here on couriers count; `counts` is None where nothing was sent yet.
 
-        `down` are connections given up before, and why.
+        `recipients` are those on each connection, after the `moves`; `down` are connections given
+        up before, and why.
         """
         self._before = {
             name: Tally.of(counts.by_connection.get(name, {})) if counts else Tally(number)
-            for name, number in assigned.items()
+            for name, number in recipients.items()
         }
+        self._moves = tuple(moves)
         self._down = dict(down)
         self._couriers.clear()  # what they did is in the database
         self._heard = {}
@@ -64,7 +72,7 @@ class Onlooker:
                 continue
             bound = binding(complete(courier.facts(now)), now, moment)
             standings.append(Standing(name, before + courier.tally(), bound))
-        return Progress(self._campaign, tuple(standings))
+        return Progress(self._campaign, tuple(standings), self._moves)
 
     def _without_courier(self, name: str) -> Binding:
         if name in self._down:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from mailsluice.campaign import Throttle
-from mailsluice.outbox import Campaigns, Database, Usages, WarmUps, launched_shares
+from mailsluice.outbox import Campaigns, Database, Usages, WarmUps
 from mailsluice.pacing import Cap, Hold, Rules, limits, shared
 from mailsluice.smtp.connection import Connection
 
@@ -49,8 +49,8 @@ class RuleBook:
             Usages(self._database).forget(transaction, keys)
 
     def shares(self) -> dict[str, Decimal]:
-        """As they were at the launch: those that grow have grown since."""
-        return launched_shares(Campaigns(self._database).routes(self._campaign_id))
+        """As they were at the launch, however they would have grown since; who moved took his."""
+        return Campaigns(self._database).shares(self._campaign_id)
 
     @property
     def _key(self) -> str:

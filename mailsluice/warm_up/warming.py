@@ -75,10 +75,15 @@ class Warming:
         """The day of the launch, where the connection is."""
         return self.days[0][0]
 
+    @property
+    def recipients(self) -> int:
+        """Who is assigned to the connection, on whichever day, those that are spilled included."""
+        return sum(number for _, number in self.days) + self.spilled
+
     def sentences(self) -> list[str]:
         """What to tell the operator."""
         (today, now), *later = self.days
-        total = now + sum(number for _, number in later) + self.spilled
+        total = self.recipients
         said = f"{self.connection} warms up, at most {self.caps[today]:,} today ({today})"
         if self.spilled:
             said += f": {self.spilled:,} of {total:,} go over {self.warm_up.spill_to}"

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.moves import Move, MoveReason
 from mailsluice.outbox import Campaigns, Database, Outbox, Settled
 from mailsluice.outbox.reassignment import reassign
 from mailsluice.outbox.schema import recipients
@@ -51,6 +52,8 @@ def test_who_was_attempted_stays_on_its_connection(database: Database, outbox: O
         outbox.settle(transaction, [Settled(first.id, deferred, 1, 450, "later", 60.0)])
         outbox.release(transaction, [second.id])  # claimed, but not attempted
     assert reassign(database, 1, "down", {"up": Decimal(1)}) == {"up": 8}
+    down = Move("down", "up", MoveReason.DOWN, 8, 10)  # the two that stay keep their share
+    assert Campaigns(database).moves(1) == [down]
     assert connections(database)["down", None] == 2  # the deferred one, and the one being sent
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mailsluice import launch, ledger
 from mailsluice.assignment import Placement
 from mailsluice.campaign import Campaign, Throttle
 from mailsluice.errors import CampaignError
+from mailsluice.moves import Move, MoveReason
 from mailsluice.outbox import (
     Campaigns,
     Database,
@@ -204,6 +206,9 @@ def test_who_is_over_the_cap_goes_over_another_connection(database: AtNoon, tmp_
     assert placement.warmings[0].sentences() == [
         "new warms up, at most 100 today (2026-01-05): 200 of 300 go over old"
     ]
+    assert Campaigns(database).moves(campaign_id) == [
+        Move("new", "old", MoveReason.WARM_UP, 200, 300)
+    ]
     assert ledger.verify(ledger.tally(database, "spring")).is_conserved
 
 
@@ -218,6 +223,11 @@ def test_they_may_go_over_a_connection_that_is_no_route(database: AtNoon, tmp_pa
     ]
     shares = launched_shares(routes)
     assert (shares["new"], shares["spare"]) == (shares["old"], 0)
+    half = Decimal("0.5")  # of the campaign's limits; 200 of the 300 took theirs along
+    now = Campaigns(database).shares(campaign_id)
+    assert now["old"] == half
+    assert now["spare"] == half * 200 / 300
+    assert now["new"] == half - now["spare"]
     assert ledger.verify(ledger.tally(database, "spring")).is_conserved
 
 

@@ -146,7 +146,9 @@ def test_a_launch_under_way_is_not_counted() -> None:
 def test_the_page_shows_what_is_wrong_and_every_connection() -> None:
     page = verify(replace(GOOD, repeated=2, assigned={"a": 7, "b": 3, "c|d": 0})).markdown()
     assert "| recipients repeat the address of another | 2 |" in page
-    assert "| a | 7 | 7 |" in page
-    assert "| c\\|d | 0 | 0 |" in page
+    assert "| a | 7 | 0 | 0 | 7 |" in page
+    assert "| c\\|d | 0 | 0 | 0 | 0 |" in page
+    moved = replace(GOOD, assigned={"a": 5, "b": 5}, moved={("b", "a"): 2})
+    assert "| a | 5 | 0 | 2 | 7 |\n| b | 5 | 2 | 0 | 3 |" in verify(moved).markdown()
     assert "not looked for" not in page
     assert "not looked for" in verify(replace(GOOD, repeated=None)).markdown()

@@ -228,7 +228,11 @@ def test_a_connection_that_takes_over_is_there() -> None:
         ("b", 3_000, 1_000),
         ("c", 0, 2_000),
     ]
-    assert found.connections[2].binding == "6,000 an hour (the campaign's)"
+    assert [one.binding for one in found.connections] == [
+        "4,200 an hour (its share of the campaign's)",
+        "600 an hour (its share of the campaign's)",
+        "1,200 an hour (its share of the campaign's)",
+    ]
 
 
 def test_an_audience_too_small_for_a_share_is_named() -> None:

@@ -17,6 +17,7 @@ from flows.progress.board import Bar, Board
 from flows.progress.keeper import Keeper
 from flows.progress.story import Story
 from flows.stopping import Reason
+from mailsluice.outbox import Counts
 from mailsluice.progress import Binding, Cause, Progress, Standing, Tally
 from mailsluice.report import Report, RouteReport
 from mailsluice.sending import CampaignRun
@@ -142,6 +143,13 @@ class Run:
 
     def __init__(self) -> None:
         self.seen = standing(FREE)
+        self.outbox = self
+        self.counted = 0
+
+    def counts(self) -> Counts:
+        self.counted += 1
+        stored = {RecipientStatus.SENT: 90, RecipientStatus.SUPPRESSED: 10}
+        return Counts(100, {"red": stored})
 
     def count(self) -> None:
         pass
@@ -192,6 +200,20 @@ async def test_what_is_seen_is_shown_with_its_pace(feed: Feed) -> None:
     words = shown.bars["red"].words
     assert words.startswith("**held by red per_hour 100 until ")
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
+
+
+async def test_a_connection_that_is_done_has_nobody_left(feed: Feed) -> None:
+    """Ten were put on the suppression list meanwhile; the database is asked once."""
+    run, shown = Run(), Shown()
+    made = await begun(run, shown, Clock())
+    for _ in range(3):
+        run.seen = standing(DONE, 90)
+        await made.look()
+        assert shown.bars["red"].words == "**done**: 90 of 100 sent, 10 suppressed or cancelled"
+    assert run.counted == 1
+    run.seen = standing(SHORT, 91)  # it goes on, with recipients of another one
+    await made.look()
+    assert ": 91 of 100 sent, 9 left" in shown.bars["red"].words
 
 
 @pytest.mark.parametrize("away", ["the board", "the engine", "the feed"])

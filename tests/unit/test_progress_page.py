@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailsluice.moves import Move, MoveReason
 from mailsluice.progress import Binding, Cause, Pace, Page, Progress, Standing, Tally
 from mailsluice.sending_window import SendingWindow
 from mailsluice.status import RecipientStatus
@@ -49,6 +50,14 @@ def test_the_campaign_has_a_paragraph_a_connection() -> None:
     assert lines[0].startswith("700 of 1,000 sent, 3 failed, 2 uncertain, 295 left")
     assert lines[0].endswith("done about 13:59 UTC at this pace")
     assert lines[1:] == [f"red, {shown.connection(RED)}", "green, **done**: 300 of 300 sent"]
+
+
+def test_what_moved_between_connections_is_told() -> None:
+    moves = (Move("blue", "red", MoveReason.WARM_UP, 200, 300),)
+    text = Page(Progress("spring", (RED,), moves), {}, MOMENT, SendingWindow()).campaign()
+    assert text.endswith(
+        "\n\n200 recipients went from blue to red: over the cap of blue's warm-up."
+    )
 
 
 def test_a_campaign_of_which_a_part_stands_still_has_no_end() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailsluice.moves import Move, MoveReason
 from mailsluice.pacing import Bound, Limit
 from mailsluice.report import (
     DomainOutcome,
@@ -71,6 +72,22 @@ def test_one_connection_is_its_row_and_the_sum() -> None:
     assert row(text, "**all**") == ["**all**", "10", "", "7", "0", "3", ""]
     assert "**7 of 10 sent, 3 failed**" in text
     assert "As of 2025-11-24 16:00:00 UTC." in text
+
+
+def test_what_moved_is_told_with_its_reason() -> None:
+    moves = [
+        Move("red", "green", MoveReason.WARM_UP, 6, 10),
+        Move("red", "green", MoveReason.DOWN, 1, 4),
+        Move("red", "green", MoveReason.DOWN, 1, 3),
+    ]
+    here, there = route(sent=2, planned=10), route("green", sent=18, planned=10)
+    text = page(report(here, there, moves=moves))
+    assert row(text, "red")[:6] == ["red", "10", "50.00%", "8", "0", "2"]
+    assert row(text, "green")[:6] == ["green", "10", "50.00%", "0", "8", "18"]
+    assert row(text, "**all**")[:7] == ["**all**", "20", "", "8", "8", "20", "20"]
+    assert "- 6 recipients went from red to green: over the cap of red's warm-up" in text
+    assert "- 2 recipients went from red to green: red was down" in text
+    assert "Moved" not in page(report(route(sent=2)))
 
 
 def test_where_nothing_was_sent_there_is_no_share_of_it() -> None:
