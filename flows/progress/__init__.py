@@ -1,4 +1,4 @@
-"""What is seen of a campaign while it is sent: a progress artifact a connection, events."""
+"""What is seen of a campaign while it is sent: progress artifacts, lines in the log, events."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.progress.board import Board
@@ -28,7 +29,8 @@ async def progress_shown(run: CampaignRun, window: SendingWindow) -> AsyncIterat
     Whoever is inside calls `Keeper.conclude` when the outcome is known.
     """
     name = run.record.name
-    keeper = Keeper(run, window, Board(UUID(flow_run.get_id()), name), Story(name))
+    board, log = Board(UUID(flow_run.get_id()), name), get_run_logger().info
+    keeper = Keeper(run, window, board, Story(name), log=log)
     await keeper.begin(is_new=run.record.status is CampaignStatus.RESOLVING)
     watching = asyncio.ensure_future(_watch(keeper))
     try:

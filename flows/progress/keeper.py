@@ -14,7 +14,16 @@ from typing import Any
 from flows.progress.board import Bar, Board
 from flows.progress.story import Story
 from flows.stopping import Reason
-from mailsluice.progress import Binding, Cause, Pace, Page, Progress, Standing, Tally
+from mailsluice.progress import (
+    LOG_SECONDS,
+    Binding,
+    Cause,
+    Pace,
+    Page,
+    Progress,
+    Standing,
+    Tally,
+)
 from mailsluice.report import Report
 from mailsluice.sending import CampaignRun
 from mailsluice.sending_window import SendingWindow
@@ -37,12 +46,18 @@ class Keeper:
         board: Board,
         story: Story,
         clock: Callable[[], float] = time.monotonic,
+        log: Callable[[str], None] = logger.info,
+        log_seconds: float = LOG_SECONDS,
     ) -> None:
         self._run = run
         self._window = window
         self._board = board
         self._story = story
         self._clock = clock
+        self._log = log
+        self._log_seconds = log_seconds
+        self._logged_at = clock()
+        self._logged = ""
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._bindings: dict[str, Binding] = {}
         """By connection, what bound it when it was looked at last."""
@@ -68,7 +83,18 @@ class Keeper:
         await self._story.look(progress, moment)
         self._bindings = {one.connection: one.binding for one in progress.standings}
         rates = {name: pace.per_second for name, pace in self._paces.items()}
-        await self._show(Page(progress, rates, moment, self._window))
+        page = Page(progress, rates, moment, self._window)
+        self._tell(page)
+        await self._show(page)
+
+    def _tell(self, page: Page) -> None:
+        """A line in the run's log now and then: every UI shows new ones by itself."""
+        if self._clock() - self._logged_at < self._log_seconds:
+            return
+        self._logged_at = self._clock()
+        if (line := page.line()) != self._logged:
+            self._logged = line
+            self._log(line)
 
     async def _conclude(self, report: Report, reason: Reason | None) -> None:
         seen, moment = await self._seen(), datetime.now(UTC)

@@ -2,10 +2,11 @@
 
 from mailsluice.progress.binding import TROUBLES, Binding, Cause, Facts, binding
 from mailsluice.progress.pace import Pace
-from mailsluice.progress.page import Page
+from mailsluice.progress.page import LOG_SECONDS, Page
 from mailsluice.progress.standing import Progress, Standing, Tally
 
 __all__ = [
+    "LOG_SECONDS",
     "TROUBLES",
     "Binding",
     "Cause",

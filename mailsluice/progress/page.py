@@ -13,6 +13,14 @@ from mailsluice.progress.standing import Progress, Standing, Tally
 from mailsluice.sending_window import SendingWindow
 from mailsluice.timezones import shown
 
+LOG_SECONDS = 30.0
+"""How often a run's log has a line of progress, where something has changed."""
+_MOST_IN_A_LINE = 6  # connections
+_NOT_FRESH = (
+    "In Prefect's default UI this page does not refresh by itself: reload it, or follow the run's"
+    f" logs, which get a line of progress every {LOG_SECONDS:.0f} seconds."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -41,14 +49,32 @@ class Page:
 
         No table: the UI shows one in a description without any space between its columns.
         """
+        lines = [self._total()]
+        standings = self.progress.standings
+        lines += [f"{cell(one.connection)}, {self.connection(one)}" for one in standings]
+        lines += [f"{cell(one.sentence())}." for one in together(self.progress.moves)]
+        lines += [] if self.is_over else [_NOT_FRESH]
+        return "\n\n".join(lines)
+
+    def line(self) -> str:
+        """The same as one line of plain text, for a log: all together, then the connections."""
+        standings = self.progress.standings
+        first, rest = standings[:_MOST_IN_A_LINE], standings[_MOST_IN_A_LINE:]
+        parts = [self._total(), *(self._brief(one) for one in first)]
+        parts += [f"{len(rest)} more connections"] if rest else []
+        return " ".join("; ".join(parts).split())
+
+    def _brief(self, standing: Standing) -> str:
+        tally = standing.tally
+        binds = standing.binding.sentence(self.moment, self.window.timezone or "UTC")
+        return f"{standing.connection} {tally.sent:,} of {tally.assigned:,}, {binds}"
+
+    def _total(self) -> str:
         standings = self.progress.standings
         known = [self.rates.get(one.connection) for one in standings]
         rate = None if None in known else sum(one or 0.0 for one in known)
         ends = [self._end(one) for one in standings if one.tally.left]
-        lines = [self._numbers(self.progress.tally, rate, ends)]
-        lines += [f"{cell(one.connection)}, {self.connection(one)}" for one in standings]
-        lines += [f"{cell(one.sentence())}." for one in together(self.progress.moves)]
-        return "\n\n".join(lines)
+        return self._numbers(self.progress.tally, rate, ends)
 
     def _numbers(self, tally: Tally, rate: float | None, ends: list[datetime | None]) -> str:
         others = {

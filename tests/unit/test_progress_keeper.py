@@ -202,6 +202,25 @@ async def test_what_is_seen_is_shown_with_its_pace(feed: Feed) -> None:
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
 
 
+async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(feed: Feed) -> None:
+    run, shown, clock = Run(), Shown(), Clock()
+    lines: list[str] = []
+    window, story_ = SendingWindow(), Story("spring")
+    made = Keeper(
+        cast("CampaignRun", run), window, cast("Board", shown), story_, clock, log=lines.append
+    )
+    await made.begin(is_new=True)
+    for second, sent in ((5, 10), (30, 40), (35, 50), (59, 50), (60, 50), (600, 50), (660, 50)):
+        clock.now, run.seen = float(second), standing(DOWN, sent)
+        await made.look()
+    assert [line.split(",")[0] for line in lines] == [
+        "40 of 100 sent",
+        "50 of 100 sent",
+        "50 of 100 sent",  # without a pace any more; then nothing is new
+    ]
+    assert lines[-1] == ("50 of 100 sent, 50 left; red 50 of 100, quarantined: login: 535 no")
+
+
 async def test_a_connection_that_is_done_has_nobody_left(feed: Feed) -> None:
     """Ten were put on the suppression list meanwhile; the database is asked once."""
     run, shown = Run(), Shown()
