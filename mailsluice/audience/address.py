@@ -1,7 +1,11 @@
-"""Addresses: the one form they are compared and sent in, or the reason why they are none."""
+"""Addresses: the form they are sent in, or the reason why they are none.
+
+They are compared in another form: see `mailsluice.folding`.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -10,19 +14,25 @@ import pyarrow.compute as pc
 from email_validator import EmailNotValidError, validate_email
 
 from mailsluice.audience.chunk import TEXT, as_array
+from mailsluice.audience.issued import allows_any_dots
+from mailsluice.folding import unquoted
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN = rf"^{_ATEXT}(?:\.{_ATEXT})*@[A-Za-z0-9.-]+$"
 _PLAIN_DOMAIN = r"^(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,63}$"
 _LONG_LABEL = r"[^.]{64}"
 _MAX_ADDRESS, _MAX_LOCAL = 254, 64  # octets: RFC 5321 section 4.5.3.1, erratum 1690 of RFC 3696
+_LIMITS = f"{_MAX_LOCAL} octets before the @, {_MAX_ADDRESS} in all"
+_TOO_LONG = f"too long for SMTP, which takes at most {_LIMITS}"
+_LONGEST_READ = 2_000  # characters, blanks around it included: a cell may hold a whole novel
 
 
 def normalise(raw: pd.Series[str]) -> pd.DataFrame:
-    """Check addresses (n,) and bring them into the form they are compared and sent in.
+    """Check addresses (n,) and bring them into the form they are sent in.
 
-    Blanks around them are removed, the domain becomes ASCII in lower case (UTS 46), the local part
-    stays as it is (NFC where it is not ASCII). The common form (dot-atom, RFC 5322 section 3.2.3,
+    Blanks around them are removed, also those without width; the domain becomes ASCII in lower case
+    (UTS 46); the local part stays as it is (NFC where it is not ASCII), in quotes where it needs
+    them and only there (RFC 5321 section 4.1.2). The common form (dot-atom, RFC 5322 section 3.2.3,
     at a host name with a dot) is decided for all at once, the rest by email-validator.
 
     Returns (n,) `email`, `domain` and `reason`: either a reason or the other two are empty.
@@ -67,6 +77,9 @@ def _plain(text: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
 
 def _check(address: str) -> tuple[str, str, str]:
     """Decide one address: (email, domain, reason)."""
+    if len(address) > _LONGEST_READ:
+        return "", "", _TOO_LONG
+    address = address.strip(_AROUND)
     local, at, domain = address.rpartition("@")
     if not address:
         return "", "", "no address"
@@ -74,18 +87,48 @@ def _check(address: str) -> tuple[str, str, str]:
         return "", "", "no @ sign"
     if local and domain and "." not in domain.translate(_DOTS):
         return "", "", "the domain has no dot"
+    domain, local = _relative(domain), unquoted(local)
+    has_odd_dots = _needs_quotes(local, domain.lower())
+    if has_odd_dots:
+        address = f"a@{domain}"  # the local part is known to be good in quotes
+    elif _DOT_ATOM.fullmatch(local):
+        address = f"{local}@{domain}"
     try:
         found: Any = validate_email(
             address, check_deliverability=False, strict=True, test_environment=True
         )
     except EmailNotValidError as error:
         return "", "", str(error)
-    email = f"{found.local_part}@{found.ascii_domain}"
-    if len(email.encode()) > _MAX_ADDRESS or len(found.local_part.encode()) > _MAX_LOCAL:
-        limits = f"{_MAX_LOCAL} octets before the @, {_MAX_ADDRESS} in all"
-        return "", "", f"too long for SMTP, which takes at most {limits}"
+    sent = f'"{local}"' if has_odd_dots else found.local_part
+    email = f"{sent}@{found.ascii_domain}"
+    if len(email.encode()) > _MAX_ADDRESS or len(sent.encode()) > _MAX_LOCAL:
+        return "", "", _TOO_LONG
     return email, found.ascii_domain, ""
 
+
+def _relative(domain: str) -> str:
+    """The domain without the dot of the DNS root, which SMTP does not write."""
+    return domain[:-1] if domain.endswith(".") and not domain.endswith("..") else domain
+
+
+def _needs_quotes(local: str, domain: str) -> bool:
+    """Whether its dots stand where only quotes allow them, at a domain that has issued such."""
+    is_odd = _ANY_DOTS.fullmatch(local) and not _DOT_ATOM.fullmatch(local)
+    return bool(is_odd) and allows_any_dots(domain)
+
+
+_DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_ANY_DOTS = re.compile(rf"\.*{_ATEXT}(?:\.+{_ATEXT})*\.*")
+_AROUND = "".join(
+    [
+        *"\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000",
+        *map(chr, range(0x2000, 0x200B)),
+        # Without width: copied from web pages, mails and spreadsheets, invisible in all of them.
+        *"\xad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff",
+        *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+    ]
+)
+"""Blanks (White_Space) and what cannot be seen."""
 
 _DOTS = {ord(dot): "." for dot in "\u3002\uff0e\uff61"}
 """What else separates labels (RFC 3490 section 3.1)."""

@@ -24,7 +24,7 @@ class Bounce:
     key: str
     """Of the report: the same one counts once."""
     email: str
-    """Normalised, as `mailsluice.audience.address.normalise` gives it."""
+    """As the mail was sent to it; the store folds it."""
     kind: BounceKind
     status: str
     """Enhanced status such as 5.1.1, or empty (RFC 3463)."""

@@ -14,7 +14,7 @@ from mailsluice.housekeeping.parts import ATTEMPTS, RECIPIENTS, REJECTS, Part
 from mailsluice.housekeeping.writing import GoesOn
 from mailsluice.outbox import Database
 from mailsluice.outbox.many import as_parameter, rows_in
-from mailsluice.outbox.schema import attempts, bounces, recipients
+from mailsluice.outbox.schema import attempts, bounces, compared, recipients
 from mailsluice.status import RecipientStatus
 
 CHUNK_ROWS = 2_000
@@ -83,14 +83,14 @@ def _forget_soft(campaign_id: int, ids: sa.Select[Any]) -> sa.Update:
         recipients.c.id.in_(ids),
         recipients.c.campaign_id == campaign_id,
         recipients.c.status == RecipientStatus.SENT,
-        recipients.c.email == bounces.c.email,
+        compared == bounces.c.email,
         recipients.c.settled_at > bounces.c.at,
         ~sa.exists().where(
-            came_back.c.email == recipients.c.email,
+            came_back.c.email == compared,
             came_back.c.campaign_id == recipients.c.campaign_id,
         ),
     )
-    mine: sa.Select[Any] = sa.select(recipients.c.email).where(recipients.c.id.in_(ids))
+    mine: sa.Select[Any] = sa.select(compared).where(recipients.c.id.in_(ids))
     return (
         sa.update(bounces)
         .where(bounces.c.email.in_(mine), bounces.c.kind == "soft", bounces.c.counts, delivered)

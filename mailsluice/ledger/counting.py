@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from mailsluice.folding import ANOTHER_SPELLING
 from mailsluice.ledger.stored import refuse_archived
 from mailsluice.ledger.tallies import StateTally, Tallies
 from mailsluice.outbox import Campaigns, Database
-from mailsluice.outbox.schema import attempts, campaigns, recipients, rejects
+from mailsluice.outbox.schema import attempts, campaigns, compared, recipients, rejects
 from mailsluice.status import RecipientStatus
 
 
@@ -103,10 +104,11 @@ def _unexplained_sent(
 
 
 def _repeated(database: Database, campaign_id: int) -> int:
+    is_left_out = sa.func.coalesce(recipients.c.reply, "") == ANOTHER_SPELLING
     groups = (
         sa.select(sa.func.count().label("number"))
-        .where(recipients.c.campaign_id == campaign_id)
-        .group_by(recipients.c.email)
+        .where(recipients.c.campaign_id == campaign_id, ~is_left_out)
+        .group_by(compared)
         .having(sa.func.count() > 1)
         .subquery()
     )

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from mailsluice.audience.address import normalise
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
+from mailsluice.folding import folded
 from mailsluice.ledger.errors import LedgerError
 from mailsluice.ledger.stored import held
 from mailsluice.outbox import Database
@@ -78,7 +79,7 @@ async def resolve_uncertain(
     LedgerError as well where the campaign does not exist, is not launched, or is cancelled and
     should be sent again.
     """
-    wanted = None if named is None else await asyncio.to_thread(_normalised, named)
+    wanted = None if named is None else await asyncio.to_thread(_folded, named)
     async with held(database, name, owner=owner, home=home) as run:
         if run.record.status is CampaignStatus.RESOLVING:
             raise LedgerError(f"campaign {name!r} has not been launched: nobody is uncertain")
@@ -105,32 +106,33 @@ def _refuse_cancelled(name: str) -> NoReturn:
     )
 
 
-def _normalised(named: Iterable[str]) -> set[str]:
+def _folded(named: Iterable[str]) -> set[str]:
     given = [one for one in named if one.strip()]
     if not given:
         return set()
     checked = normalise(pd.Series(given, dtype="str"))
     good = checked["reason"] == ""
     # What is no address stays as it was given: it is counted as not found.
-    return {*checked.loc[good, "email"], *pd.Series(given)[~good.to_numpy()]}
+    return {*map(folded, checked.loc[good, "email"]), *pd.Series(given)[~good.to_numpy()]}
 
 
 def _resolve(
     database: Database, run: CampaignRun, action: Action, wanted: set[str] | None
 ) -> Resolved:
-    changed = 0
+    changed, found = 0, set[str]()
     for rows in Fates(database, run.id).recipients([RecipientStatus.UNCERTAIN]):
-        chosen = [row for row in rows if wanted is None or row.email in wanted]
+        chosen = [row for row in rows if wanted is None or folded(row.email) in wanted]
         if chosen:
             with database.write() as transaction:
                 _record(database, transaction, chosen, action)
+            found.update(folded(row.email) for row in chosen)
         changed += len(chosen)
     run.report()  # where the campaign stands now: completed, or ready to be sent on
     counts = run.outbox.counts()
     return Resolved(
         changed=changed,
         left=counts.of(RecipientStatus.UNCERTAIN),
-        not_found=0 if wanted is None else len(wanted) - changed,
+        not_found=0 if wanted is None else len(wanted - found),
         open=counts.open,
     )
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.folding import folded
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.many import as_parameter, rows_in
-from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
+from mailsluice.outbox.schema import bounces, campaigns, compared, recipients, suppressions
 from mailsluice.outbox.suppressions import Suppressions
 from mailsluice.status import RecipientStatus
 from mailsluice.suppression import Reason, Suppression
@@ -61,7 +62,8 @@ class Bounces:
         )
         # In one order, so that two transactions do not wait for each other.
         ordered = sorted(reports, key=lambda one: one.key)
-        new = set(transaction.execute(insert, as_parameter(map(astuple, ordered))).scalars())
+        rows = (astuple(replace(one, email=folded(one.email))) for one in ordered)
+        new = set(transaction.execute(insert, as_parameter(rows)).scalars())
         final = [
             Suppression(one.email, _REASON[one.kind], one.source)
             for one in reports
@@ -75,7 +77,7 @@ class Bounces:
         Looks at what was sent since the first of the row, which may be a scan of these campaigns'
         recipients; so nothing is locked meanwhile. Returns how many are new on the list.
         """
-        rows = [(email,) for email in emails]
+        rows = [(email,) for email in {folded(email) for email in emails}]
         with self._database.read() as connection:
             long = connection.execute(self._long_rows(), as_parameter(rows)).all() if rows else []
             if not long:
@@ -136,22 +138,22 @@ class Bounces:
         """When a message was last accepted since, and did not come back: by address."""
         given = rows_in(self._database, {"email": sa.Text()})
         came_back = sa.exists().where(
-            bounces.c.email == recipients.c.email,
+            bounces.c.email == compared,
             bounces.c.campaign_id == recipients.c.campaign_id,
         )
         recent = sa.select(campaigns.c.id).where(
             sa.func.coalesce(campaigns.c.ended_at, since) >= since
         )
         return (
-            sa.select(recipients.c.email, sa.func.max(recipients.c.settled_at).label("at"))
+            sa.select(compared.label("email"), sa.func.max(recipients.c.settled_at).label("at"))
             .where(
                 recipients.c.campaign_id.in_(recent),
                 recipients.c.status == RecipientStatus.SENT,
                 recipients.c.settled_at > since,
-                recipients.c.email.in_(sa.select(given.c.email)),
+                compared.in_(sa.select(given.c.email)),
                 ~came_back,
             )
-            .group_by(recipients.c.email)
+            .group_by(compared)
         )
 
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from mailsluice.errors import CampaignBusyError, CampaignDiffersError, OutboxError
+from mailsluice.folding import fold
 from mailsluice.moves import Move, shares_after
 from mailsluice.outbox import bulk
 from mailsluice.outbox.database import Database
@@ -211,7 +214,8 @@ class Campaigns:
         for chunk in chunks:
             with self._database.write() as connection:
                 same = {} if "status" in chunk else {"status": _PENDING}
-                bulk.insert(connection, recipients, chunk, campaign_id=campaign_id, **same)
+                rows = _with_folded(chunk)
+                bulk.insert(connection, recipients, rows, campaign_id=campaign_id, **same)
         for chunk in rejected:
             with self._database.write() as connection:
                 bulk.insert(connection, rejects, chunk, campaign_id=campaign_id)
@@ -306,6 +310,19 @@ class Campaigns:
                 .where(campaigns.c.id == campaign_id)
                 .values(status=status, ended_at=self._database.now if ended else None)
             )
+
+
+def _with_folded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows and, where an address is not as it is compared, the column for that.
+
+    Most audiences are in lower case, and need none.
+    """
+    emails = pa.array(rows["email"], pa.large_string())
+    as_compared = fold(emails)
+    differs = pc.not_equal(as_compared, emails)
+    if not pc.any(differs).as_py():
+        return rows
+    return rows.assign(folded=pc.if_else(differs, as_compared, None).to_pandas().to_numpy(object))
 
 
 def _record(row: sa.Row[Any]) -> CampaignRecord:

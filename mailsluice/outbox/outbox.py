@@ -21,7 +21,7 @@ from mailsluice.outbox.bounces import Bounces
 from mailsluice.outbox.counts import Counts
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.many import as_parameter, fetch, rows_in
-from mailsluice.outbox.schema import attempts, campaigns, recipients, suppressions
+from mailsluice.outbox.schema import attempts, campaigns, compared, recipients, suppressions
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.status import RecipientStatus
 
@@ -135,7 +135,7 @@ class Outbox:
     def _claimable(self) -> sa.Select[Any]:
         """The fields of `Claimed`, and whether the address was suppressed since the launch."""
         now = self._database.now
-        suppressed = sa.exists().where(suppressions.c.email == recipients.c.email)
+        suppressed = sa.exists().where(suppressions.c.email == compared)
         query = sa.select(
             recipients.c.id,
             recipients.c.email,
@@ -329,7 +329,7 @@ class Outbox:
 def _why() -> sa.ScalarSelect[str]:
     """Why a recipient is on the list of suppressions, as `Suppression.why` has it."""
     said = suppressions.c.reason + ": " + suppressions.c.source
-    return sa.select(said).where(suppressions.c.email == recipients.c.email).scalar_subquery()
+    return sa.select(said).where(suppressions.c.email == compared).scalar_subquery()
 
 
 _SENDING = RecipientStatus.SENDING.value

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    func,
     text,
     true,
 )
@@ -94,7 +95,8 @@ recipients = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
-    Column("email", Text, nullable=False),
+    Column("email", Text, nullable=False),  # as it is sent to
+    Column("folded", Text),  # as it is compared, where that is not as it is sent to: `compared`
     Column("connection", Text, nullable=False),
     Column("reassigned_from", Text),  # the connection it was assigned first, where it moved
     Column("claimed_by", BigInteger),  # the sender that did so last; null: the run itself
@@ -119,6 +121,9 @@ recipients = Table(
         postgresql_where=text("next_attempt_at IS NOT NULL"),
     ),
 )
+
+compared = func.coalesce(recipients.c.folded, recipients.c.email)
+"""A recipient's address as it is compared: with `suppressions.email`, with `bounces.email`."""
 
 rejects = Table(
     "rejects",
@@ -205,7 +210,7 @@ warm_up_days = Table(
 suppressions = Table(
     "suppressions",
     metadata,
-    Column("email", Text, primary_key=True),  # normalised
+    Column("email", Text, primary_key=True),  # folded: see mailsluice.folding
     Column("reason", Text, nullable=False),  # unsubscribed, bounced, complained, manual, ...
     Column("source", Text, nullable=False),  # who or what says so
     Column("created_at", Double, nullable=False),
@@ -217,7 +222,7 @@ bounces = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("key", Text, nullable=False, unique=True),  # of the report: the same one counts once
-    Column("email", Text, nullable=False, index=True),  # normalised
+    Column("email", Text, nullable=False, index=True),  # folded
     Column("kind", Text, nullable=False),  # hard, soft, complaint
     Column("status", Text, nullable=False),  # enhanced status such as 5.1.1, or empty (RFC 3463)
     Column("detail", Text, nullable=False),  # what the server said

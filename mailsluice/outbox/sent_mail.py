@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from mailsluice.folding import folded
 from mailsluice.message.identity import ascii_domain
 from mailsluice.outbox.database import Database
-from mailsluice.outbox.schema import campaigns, recipients
+from mailsluice.outbox.schema import campaigns, compared, recipients
 from mailsluice.returned.matching import SentTo
 
 _COLUMNS = (
@@ -39,13 +40,14 @@ class SentMail:
     def by_address(self, emails: Collection[str], domains: Collection[str]) -> list[SentTo]:
         """Recipients with these addresses, of campaigns whose sender is in one of these domains.
 
-        Reads all recipients of these campaigns: addresses have no index of their own, which every
-        launch would have to pay for.
+        The addresses may be in any spelling. Reads all recipients of these campaigns: addresses
+        have no index of their own, which every launch would have to pay for.
         """
         of = [one for one, domain in self._sender_domains().items() if domain in domains]
         if not emails or not of:
             return []
-        return self._find(sa.and_(recipients.c.campaign_id.in_(of), recipients.c.email.in_(emails)))
+        is_named = compared.in_({folded(email) for email in emails})
+        return self._find(sa.and_(recipients.c.campaign_id.in_(of), is_named))
 
     def _find(self, condition: sa.ColumnElement[bool]) -> list[SentTo]:
         query: sa.Select[Any] = sa.select(*_COLUMNS).join(campaigns).where(condition)

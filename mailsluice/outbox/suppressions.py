@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from mailsluice.folding import folded
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.many import as_parameter, fetch, rows_in
 from mailsluice.outbox.schema import bounces, suppressions
@@ -24,13 +25,13 @@ class Removed(NamedTuple):
 
 
 class Suppressions:
-    """The `suppressions` table."""
+    """The `suppressions` table. It holds folded addresses, and takes any spelling."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, emails: Iterable[str], *, reason: str, source: str) -> int:
-        """Suppress normalised addresses for one reason; see `write`. Returns how many are new."""
+        """Suppress addresses for one reason; see `write`. Returns how many are new."""
         with self._database.write() as transaction:
             return self.write(transaction, [Suppression(one, reason, source) for one in emails])
 
@@ -44,7 +45,11 @@ class Suppressions:
         if not rows:
             return 0
         strongest = {
-            one.email: one for one in sorted(rows, key=lambda one: -_RANK.get(one.reason, _WEAKEST))
+            one.email: one
+            for one in sorted(
+                (one._replace(email=folded(one.email)) for one in rows),
+                key=lambda one: -_RANK.get(one.reason, _WEAKEST),
+            )
         }
         given = rows_in(self._database, _TYPES)
         at = sa.func.coalesce(given.c.created_at, self._database.now)
@@ -69,13 +74,13 @@ class Suppressions:
         return len(transaction.execute(statement, parameter).all())
 
     def remove(self, emails: Iterable[str], *, even_wishes: bool = False) -> Removed:
-        """Take normalised addresses from the list; soft bounces so far do not count any more.
+        """Take addresses from the list; soft bounces so far do not count any more.
 
         Whose owner unsubscribed or complained stays, unless `even_wishes`.
         """
         given = rows_in(self._database, {"email": sa.Text()})
         named = sa.select(given.c.email)
-        parameter = as_parameter((email,) for email in sorted(set(emails)))
+        parameter = as_parameter((email,) for email in sorted(map(folded, set(emails))))
         listed = suppressions.c.email.in_(named)
         is_wish = suppressions.c.reason.in_(sorted(WISHES))
         going = listed if even_wishes else sa.and_(listed, ~is_wish)
@@ -88,12 +93,12 @@ class Suppressions:
             return Removed(len(gone), transaction.execute(left, parameter).scalar_one())
 
     def find(self, emails: Sequence[str]) -> dict[int, Suppression]:
-        """Those of these normalised addresses that are on the list, by position."""
+        """Those of these addresses that are on the list, by position."""
         given = rows_in(self._database, {"position": sa.Integer(), "email": sa.Text()})
         query = sa.select(given.c.position, suppressions).join(
             suppressions, suppressions.c.email == given.c.email
         )
-        query = query.params(as_parameter(enumerate(emails)))
+        query = query.params(as_parameter(enumerate(map(folded, emails))))
         with self._database.read() as connection:
             rows = fetch(connection, self._database, query)
         return {position: Suppression(*row) for position, *row in rows}

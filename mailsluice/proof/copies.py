@@ -12,6 +12,7 @@ from mailsluice.audience.sample import Sample
 from mailsluice.campaign import Campaign, Header
 from mailsluice.envelope import Envelope
 from mailsluice.errors import CampaignError
+from mailsluice.folding import folded
 from mailsluice.message import compile_message
 
 MOST = 10
@@ -21,7 +22,7 @@ NOWHERE = "https://unsubscribe.invalid/test-copy"
 
 
 def checked_addresses(to: Sequence[str]) -> list[str]:
-    """The addresses as they are sent to, each once, in order.
+    """The addresses as they are sent to, each mailbox once, in order.
 
     Raises CampaignError, which names a wrong one by its number.
     """
@@ -33,7 +34,10 @@ def checked_addresses(to: Sequence[str]) -> list[str]:
             f"address {found.index('') + 1} of 'to' is none that mail can go to: write it as"
             " user@example.com"
         )
-    return [*dict.fromkeys(found)]
+    first: dict[str, str] = {}
+    for email in found:
+        first.setdefault(folded(email), email)
+    return [*first.values()]
 
 
 def copies(

@@ -13,7 +13,7 @@ class Suppression(NamedTuple):
     """An address that gets no mail."""
 
     email: str
-    """Normalised."""
+    """Folded, where it is read from the list."""
     reason: str
     """A Reason's value; what stands for another in a list of old is taken for `manual`."""
     source: str

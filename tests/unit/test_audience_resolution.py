@@ -86,7 +86,7 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) 
     audience = audience_of(
         "email,name\n"
         "ann@example.com,Ann\n"
-        " Ann@EXAMPLE.com,other local part\n"
+        " Ann@EXAMPLE.com,the first one in capital letters\n"
         "ann@Example.com,the first one again\n"
         "nobody,no address\n"
         "nobody,the same one is invalid again\n"
@@ -100,8 +100,9 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) 
         suppressed=("off@example.com", "both@example.com"),
     )
 
-    assert accepted(audience) == ["ann@example.com", "Ann@example.com", "bob@example.com"]
+    assert accepted(audience) == ["ann@example.com", "bob@example.com"]
     assert rejects(audience) == [
+        (2, " Ann@EXAMPLE.com", "duplicate"),
         (3, "ann@Example.com", "duplicate"),
         (4, "nobody", "invalid"),
         (5, "nobody", "invalid"),
@@ -113,12 +114,28 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) 
     ]
     assert audience.counts() == {
         RejectReason.INVALID: 3,
-        RejectReason.DUPLICATE: 2,
+        RejectReason.DUPLICATE: 3,
         RejectReason.EXCLUDED: 2,
         RejectReason.SUPPRESSED: 1,
     }
     assert audience.read == 11
     assert audience.held_back() == {"unsubscribed": 1}
+
+
+def test_spellings_of_one_mailbox_are_one_recipient_sent_as_the_first_is_written(
+    audience_of,
+) -> None:
+    audience = audience_of(
+        "email\nJohn.Doe@Example.com\njohn.doe@example.com\nJOHN.DOE@EXAMPLE.COM\n"
+        '"""john.doe""@example.com"\njohndoe@example.com\njohn.doe+x@example.com\nOUT@b.de\n',
+        exclude="email\nout@b.de\n",
+    )
+    assert accepted(audience) == [
+        "John.Doe@example.com",
+        "johndoe@example.com",  # dots are significant
+        "john.doe+x@example.com",  # and tags
+    ]
+    assert [row[2] for row in rejects(audience)] == [*["duplicate"] * 3, "excluded"]
 
 
 def test_who_is_held_back_is_told_with_the_reason(audience_of) -> None:
