@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import ResourceClosedError, SQLAlchemyError
 
 from mailsluice.audience.chunk import Chunk, find_layout
+from mailsluice.audience.read_only import answer, is_refused_write
 from mailsluice.audience.text import from_objects
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
@@ -18,18 +19,19 @@ from mailsluice.errors import AudienceError
 def read_query(
     source: RecipientSource, connect: Callable[[str], Engine], chunk_rows: int
 ) -> Iterator[Chunk]:
-    """Run the query on its database, `chunk_rows` rows in memory at a time.
+    """Run the query on its database, which lets it only read; `chunk_rows` rows in memory at a time.
 
     Raises AudienceError where the database refuses it, or where it has no e-mail column.
     """
-    database = source.database or ""
-    where = f"the query on the database {database!r}"
+    where = f"the query on the database {source.database!r}"
     try:
-        with connect(database).connect().execution_options(yield_per=chunk_rows) as connection:
-            result = connection.execute(text(_without_parameters(source.query or "")))
-            layout = find_layout(list(result.keys()), source.email_column, where)
+        with answer(connect(source.database or ""), source.query or "", chunk_rows) as (
+            names,
+            parts,
+        ):
+            layout = find_layout(names, source.email_column, where)
             start = 1
-            for rows in result.partitions():
+            for rows in parts:
                 numbers = np.arange(start, start + len(rows), dtype=np.int64)
                 start += len(rows)
                 columns = [from_objects(values) for values in zip(*rows, strict=True)]
@@ -37,11 +39,15 @@ def read_query(
     except ResourceClosedError:
         raise AudienceError(f"{where} returns no rows: write a SELECT") from None
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        reason = re.sub(r"\S+@\S+", "(address)", reason)  # no recipient's address in a log
-        raise AudienceError(f"{where} failed: {reason}. Try it in the database's shell") from None
+        raise _refused(where, error) from None
 
 
-def _without_parameters(query: str) -> str:
-    """Keep text() from taking a colon for a parameter: there is nothing to fill in."""
-    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\:", query)
+def _refused(where: str, error: SQLAlchemyError) -> AudienceError:
+    cause = getattr(error, "orig", None)
+    if is_refused_write(cause):
+        return AudienceError(
+            f"{where} does more than read, and the database refused that: write one SELECT"
+        )
+    reason = str(cause or error).splitlines()[0]
+    reason = re.sub(r"\S+@\S+", "(address)", reason)  # no recipient's address in a log
+    return AudienceError(f"{where} failed: {reason}. Try it in the database's shell")

@@ -1,0 +1,187 @@
+"""Running a query so that it can only read, whatever it says: the database sees to that.
+
+No words of the query are looked at. By dialect:
+
+- SQLite: the file is opened with `mode=ro`, and an authorizer lets a statement read, call functions
+  and nothing else: neither write nor ATTACH, PRAGMA, VACUUM or a transaction of its own.
+- PostgreSQL: a read-only transaction in which something was read before, so that it cannot be
+  lifted any more. The query goes to the server as a value and is opened there as a cursor, which
+  takes a single statement that returns rows, and none that ends the transaction.
+- MySQL and MariaDB: `START TRANSACTION READ ONLY`; their drivers take one statement at a time.
+- Any other: a transaction that is rolled back.
+
+The rights of the database's role bound all of them, and alone bound functions that act outside the
+transaction.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+
+class Answer(NamedTuple):
+    """What a query returns."""
+
+    names: list[str]
+    """Of its columns."""
+    parts: Iterator[Sequence[Sequence[Any]]]
+    """Its rows, so many at a time, never none."""
+
+
+def answer(engine: sa.Engine, query: str, part_rows: int) -> AbstractContextManager[Answer]:
+    """Run a query that can only read; the connection is open within the context.
+
+    Raises SQLAlchemyError: of the database where it refuses the query, ResourceClosedError where
+    the query returns no rows at all.
+    """
+    run = _BY_DIALECT.get(engine.dialect.name, _rolled_back)
+    return run(engine, query, part_rows)
+
+
+def is_refused_write(error: BaseException | None) -> bool:
+    """Whether a driver's error says that a statement would have written."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_REFUSALS
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return code == _READ_ONLY_TRANSACTION or getattr(error, "args", ())[:1] == (_MYSQL_READ_ONLY,)
+
+
+_SQLITE_REFUSALS = (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY)
+_READ_ONLY_TRANSACTION = "25006"  # SQLSTATE, PostgreSQL appendix A
+_MYSQL_READ_ONLY = 1792  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+
+
+@contextmanager
+def _sqlite(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
+    sa.event.listen(engine, "do_connect", _open_read_only)
+    try:
+        connection = engine.connect()
+    finally:
+        sa.event.remove(engine, "do_connect", _open_read_only)
+    with connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # where it was open already
+        driver: Any = connection.connection.driver_connection
+        driver.set_authorizer(_authorize)
+        try:
+            yield _answer(connection, query, part_rows)
+        finally:
+            driver.set_authorizer(None)
+            connection.exec_driver_sql("PRAGMA query_only = OFF")
+            connection.invalidate() if _is_file(engine.url) else None
+
+
+def _open_read_only(
+    dialect: sa.Dialect, _: object, arguments: list[Any], options: dict[str, Any]
+) -> None:
+    """Open a file as one that can be read only, and never make a new one."""
+    del dialect
+    if arguments and not options.get("uri") and arguments[0] not in ("", ":memory:"):
+        arguments[0] = f"file:{quote(str(Path(arguments[0]).absolute()))}?mode=ro"
+        options["uri"] = True
+
+
+def _is_file(url: sa.URL) -> bool:
+    return url.database not in (None, "", ":memory:") and "memory" not in url.query.get("mode", "")
+
+
+def _authorize(action: int, what: str | None, name: str | None, *_: str | None) -> int:
+    if action == sqlite3.SQLITE_FUNCTION and name in _ACT_OUTSIDE:
+        return sqlite3.SQLITE_DENY
+    may = action in _READING or (action, what) in _READING_VIRTUAL_TABLES
+    return sqlite3.SQLITE_OK if may else sqlite3.SQLITE_DENY
+
+
+_READING = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+)
+# A full-text table tells its columns, and asks for the version of its own data. No statement of a
+# query can update the schema's table: that takes a PRAGMA.
+_READING_VIRTUAL_TABLES = {
+    (sqlite3.SQLITE_UPDATE, "sqlite_master"),
+    (sqlite3.SQLITE_PRAGMA, "data_version"),
+}
+_ACT_OUTSIDE = {"load_extension", "writefile", "edit"}
+
+
+@contextmanager
+def _postgresql(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
+    options: Any = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with _closed_afterwards(engine) as opened:
+        connection = opened.execution_options(**options)
+        # Reads, and so ends the time in which the transaction could be made one that writes.
+        connection.execute(_KEEP_QUERY, {"query": query})
+        connection.exec_driver_sql(_OPEN_CURSOR)
+        result = connection.exec_driver_sql(f"FETCH {part_rows:d} FROM {_CURSOR}")
+        yield Answer(list(result.keys()), _fetched(connection, result, part_rows))
+
+
+_CURSOR = "mailsluice_query"
+_KEEP_QUERY = sa.text(f"SELECT set_config('{_CURSOR}.text', :query, true)")
+_OPEN_CURSOR = f"""
+DO $$
+DECLARE opened refcursor := '{_CURSOR}';
+BEGIN
+  OPEN opened NO SCROLL FOR EXECUTE current_setting('{_CURSOR}.text');
+END $$
+"""
+
+
+def _fetched(
+    connection: sa.Connection, result: sa.CursorResult[Any], part_rows: int
+) -> Iterator[Sequence[Sequence[Any]]]:
+    while rows := result.all():
+        yield rows
+        result = connection.exec_driver_sql(f"FETCH {part_rows:d} FROM {_CURSOR}")
+
+
+@contextmanager
+def _mysql(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
+    with _closed_afterwards(engine) as connection:
+        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+        yield _answer(connection, query, part_rows)
+
+
+@contextmanager
+def _rolled_back(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
+    with engine.connect() as connection:
+        yield _answer(connection, query, part_rows)
+
+
+@contextmanager
+def _closed_afterwards(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection of the query's own: what it does to the session ends with it."""
+    with engine.connect() as connection:
+        try:
+            yield connection
+        finally:
+            connection.invalidate()
+
+
+def _answer(connection: sa.Connection, query: str, part_rows: int) -> Answer:
+    options = {"yield_per": part_rows}
+    result = connection.execute(sa.text(_without_parameters(query)), execution_options=options)
+    return Answer(list(result.keys()), result.partitions())
+
+
+def _without_parameters(query: str) -> str:
+    """Keep text() from taking a colon for a parameter: there is nothing to fill in."""
+    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\:", query)
+
+
+_BY_DIALECT: dict[str, Callable[[sa.Engine, str, int], AbstractContextManager[Answer]]] = {
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "mysql": _mysql,
+    "mariadb": _mysql,
+}
