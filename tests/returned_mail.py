@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import dedent
@@ -250,6 +251,121 @@ Hello"""
     return _mail(head, body)
 
 
+def opensmtpd(sent: Sent) -> bytes:
+    """OpenSMTPD: words that no library knows, with the server's reply behind the address."""
+    head = f"""
+        Return-Path: <>
+        From: Mailer Daemon <MAILER-DAEMON@opensmtpd.example.net>
+        To: {sent.return_path}
+        Subject: Delivery status notification: error
+        Message-Id: <opensmtpd-1@opensmtpd.example.net>
+    """
+    body = f"""    Hi!
+
+    This is the MAILER-DAEMON, please DO NOT REPLY to this e-mail.
+
+    An error has occurred while attempting to deliver a message for
+    the following list of recipients:
+
+{sent.recipient}: 550 5.1.1 There is no such reader here
+
+    Below is a copy of the original message:
+
+{sent.header}
+Hello, 552 5.2.2 of you"""
+    return _mail(head, body)
+
+
+def notes(sent: Sent) -> bytes:
+    """Lotus Notes: words alone, in a character set of their own."""
+    head = f"""
+        Return-Path: <>
+        From: postmaster@notes.example.jp
+        To: {sent.return_path}
+        Subject: Undeliverable message
+        Message-Id: <notes-1@notes.example.jp>
+        MIME-Version: 1.0
+        Content-Type: text/plain; charset=ISO-2022-JP
+    """
+    said = "ディレクトリのリストにありません".encode("iso-2022-jp").decode("ascii")
+    body = f"""------- Failure Reasons  --------
+
+{said}
+{sent.recipient}
+
+------- Returned Message --------
+{sent.header}
+Hello"""
+    return _mail(head, body)
+
+
+def _notification(sent: Sent, found: dict[str, object], *, enveloped: bool) -> bytes:
+    """As Amazon SNS mails what SES tells it, with SES's line breaks."""
+    head = """
+        Return-Path: <0101-000000@us-west-2.amazonses.example>
+        From: Events <no-reply@sns.amazonaws.example>
+        To: complaints@example.com
+        Subject: AWS Notification Message
+        Message-ID: <ses-1@us-west-2.amazonses.example>
+        MIME-Version: 1.0
+        Content-Type: text/plain; charset=UTF-8
+        Content-Transfer-Encoding: 7bit
+    """
+    headers = [{"name": "Message-ID", "value": sent.message_id}, {"name": "To", "value": "Joe"}]
+    about = {"source": sent.return_path, "destination": [sent.recipient], "headers": headers}
+    said = json.dumps({**found, "mail": about}, separators=(",", ":"))
+    if enveloped:
+        said = json.dumps({"Type": "Notification", "MessageId": "1", "Message": said}, indent=2)
+    else:
+        said = "\n ".join(said[at : at + 70] for at in range(0, len(said), 70))
+    return _mail(head, f"{said}\n\n--\nTo stop these, visit https://sns.example/unsubscribe")
+
+
+def ses(
+    sent: Sent,
+    *,
+    lasts: str = "Permanent",
+    status: str = "5.1.1",
+    diagnostic: str = "smtp; 550 5.1.1 user unknown",
+    enveloped: bool = False,
+) -> bytes:
+    """Amazon SES's notification of a bounce."""
+    one = {"emailAddress": sent.recipient, "action": "failed", "status": status}
+    bounce = {"bounceType": lasts, "bouncedRecipients": [{**one, "diagnosticCode": diagnostic}]}
+    found: dict[str, object] = {"notificationType": "Bounce", "bounce": bounce}
+    return _notification(sent, found, enveloped=enveloped)
+
+
+def ses_complaint(sent: Sent, feedback: str = "abuse", *, enveloped: bool = False) -> bytes:
+    """Amazon SES's notification of a complaint, in the form of a configuration set."""
+    people = [{"emailAddress": sent.recipient}]
+    complained = {"complainedRecipients": people, "complaintFeedbackType": feedback}
+    found: dict[str, object] = {"eventType": "Complaint", "complaint": complained}
+    return _notification(sent, found, enveloped=enveloped)
+
+
+def outlook_complaint(sent: Sent) -> bytes:
+    """Outlook.com's Junk Mail Reporting Program: the mail is attached, nothing more."""
+    head = """
+        From: staff@hotmail.com
+        To: complaints@example.com
+        Subject:  complaint about message from 192.0.2.222
+        Message-ID: <jmrp-1@hotmail.example>
+        MIME-Version: 1.0
+        Content-Type: multipart/mixed; boundary="jmrp"
+    """
+    body = f"""--jmrp
+Content-Type: message/rfc822
+Content-Disposition: inline
+
+X-HmXmrOriginalRecipient: {sent.recipient}
+Return-Path: <{sent.return_path}>
+{sent.header}
+Hello
+--jmrp--"""
+    return _mail(head, body)
+
+
 def complaint(sent: Sent, kind: str = "abuse") -> bytes:
     """A provider's feedback loop (ARF, RFC 5965), which does not come to the return path."""
     head = """
@@ -316,8 +432,18 @@ FORMATS: dict[str, Callable[[Sent], bytes]] = {
     "exim": exim,
     "qmail": qmail,
     "yahoo": yahoo,
+    "opensmtpd": opensmtpd,
+    "notes": notes,
+    "ses": ses,
 }
 """All ways to say that mail cannot be delivered."""
+
+COMPLAINTS: dict[str, Callable[[Sent], bytes]] = {
+    "feedback report": complaint,
+    "outlook": outlook_complaint,
+    "ses": ses_complaint,
+}
+"""All ways to say that a reader calls mail spam."""
 
 FREE_FIELDS = ("Final-Recipient", "Diagnostic-Code", "Status", "Action", "Message-ID")
 """Fields of a `report` that strangers fill."""

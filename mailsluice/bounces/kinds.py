@@ -1,60 +1,109 @@
 """Whether a refusal is about its recipient, and for good. Pure.
 
-The enhanced status decides where it is definite (RFC 3463); else the words, as servers write them.
+What counts, in this order:
+
+1. The class: where the code or the status is of class 4, nothing is for good.
+2. Words that contradict: a block list's name, a full mailbox, a rate. No status makes these hard.
+3. The enhanced status where it is definite (RFC 3463). It decides alone; doubt makes it soft.
+4. Words, where the status is missing or is used for anything.
+5. The bare code, where it answers the recipient's address.
+
+A server's own reply comes before what somebody else reports about it: see
+`mailsluice.bounces.own_reply`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from mailsluice.bounces.bounce import BounceKind
+from mailsluice.bounces.own_reply import statuses
+from mailsluice.bounces.words import Topic, topics
 
 HARD, SOFT = BounceKind.HARD, BounceKind.SOFT
+_FULL, _LATER, _LISTED, _NOBODY = Topic.FULL, Topic.LATER, Topic.LISTED, Topic.NOBODY
+_POLICY, _RATE, _REJECTED, _SENDER = Topic.POLICY, Topic.RATE, Topic.REJECTED, Topic.SENDER
 
-# Subject and detail of a permanent failure.
-_HARD = re.compile(
-    r"1\.([12346]|10)"  # no such mailbox, no such domain, bad syntax, ambiguous, moved, null MX
+# Subject and detail of an enhanced status, as patterns.
+_ANY = r".*"
+_GONE = (
+    r"1\.([12346]|10"  # no such mailbox, no such domain, bad syntax, ambiguous, moved, null MX
+    r"|351)"  # Microsoft 365: unknown at the server behind it
     r"|2\.1"  # the mailbox is disabled
-    r"|4\.4"  # no route: the domain has no mail server
+    r"|4\.(4|310)"  # no route: the domain has no mail server, or does not exist (Microsoft 365)
 )
-_SOFT = re.compile(r"2\.2|4\.\d+")  # mailbox full; not reached in time
-_VAGUE = re.compile(r"|[0-5]\.0|4\.1|5\.\d+")  # "other", or a status that is used for anything
-"""4.1: Microsoft's "Recipient address rejected: Access denied" of unknown recipients."""
-_UNSAID = re.compile(r"[0-5]\.0")  # "other"; x.6 and x.7 are about the content and policy, whatever
+_MAILBOX = r"2\.(2|12\d)|4\.\d+"  # full, or gets too much (Microsoft 365); not reached in time
+_RECEIVES = r"2\.(1|12\d)"  # about what the mailbox gets
+_ADDRESS = r"1\.0"
+_VAGUE = r"|[0-5]\.0|4\.1|5\.\d+"
+""""Other", or used for anything. 4.1: Microsoft 365 says so of unknown recipients."""
+_REFUSED = r"7\.[01]"  # what many servers say whatever the reason
+_UNSAID = r"[0-5]\.0"
 
-# Subject and detail of a failure that is not permanent. Neither about the sender (4.1.7 to 4.1.9),
-# nor the system's own trouble (4.3), nor too many recipients (4.5.3), nor policy (4.7).
-_SOFT_FOR_NOW = re.compile(r"(1\.(?![789])|[24]\.)\d+")
 
-_NOBODY = re.compile(
-    r"(user|recipient|mailbox|address|account|addressee|alias|rcpt|adresse?)\b.{0,60}"
-    r"(unknown|not (be )?found|(does ?n.t|does not|not) exist|no longer|disabled|inactive|invalid"
-    r"|suspended|deactivated|expired|terminated|deleted|not (a )?valid|not listed|unavailable)"
-    r"|(no such|unknown|invalid|bad|inactive|non-?existent|disabled|undeliverable) "
-    r"(local )?(e-?mail )?(user|recipient|mailbox|address|account|addressee|destination)"
-    r"|no mailbox (here|by that name)|does(n.t| not) have an? .{0,40}account|not our customer"
-    r"|recipient address rejected"
-    r"|(domain|host).{0,40}(not found|does not exist|does not accept mail)",
-    re.IGNORECASE,
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the table; the first that matches decides."""
+
+    kind: BounceKind | None
+    status: str = _ANY
+    words: Collection[Topic] = ()
+    """All of these are spoken of,"""
+    without: Collection[Topic] = ()
+    """none of these,"""
+    is_doubted: bool = False
+    """and the reply contradicts its status: another status in its text, or its code."""
+
+    def matches(self, status: str, spoken: Collection[Topic], is_doubted: bool) -> bool:
+        return (
+            re.fullmatch(self.status, status) is not None
+            and all(one in spoken for one in self.words)
+            and not any(one in spoken for one in self.without)
+            and (is_doubted or not self.is_doubted)
+        )
+
+
+_REASONS = (_LISTED, _SENDER, _POLICY, _RATE)
+_FOR_GOOD = (
+    # Words that no status makes hard.
+    _Row(SOFT, _GONE, words=(_LISTED, _NOBODY)),
+    _Row(None, words=(_LISTED,)),
+    _Row(SOFT, _RECEIVES, words=(_RATE,)),
+    _Row(SOFT, rf"{_GONE}|{_MAILBOX}|{_VAGUE}|{_REFUSED}", words=(_FULL,)),
+    _Row(None, rf"{_GONE}|{_VAGUE}|{_REFUSED}", words=(_RATE,), without=(_NOBODY,)),
+    # A definite status.
+    _Row(SOFT, _GONE, words=(_LATER,)),
+    _Row(SOFT, _GONE, is_doubted=True),
+    _Row(SOFT, _GONE, words=(_SENDER,), without=(_NOBODY,)),
+    _Row(HARD, _GONE),
+    # A status that tells little, and words.
+    _Row(SOFT, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY, _LATER), without=_REASONS),
+    _Row(SOFT, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY,), without=_REASONS, is_doubted=True),
+    _Row(HARD, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY,), without=(*_REASONS, _LATER)),
+    _Row(SOFT, _VAGUE, words=(_REJECTED,), is_doubted=True),
+    _Row(HARD, r"4\.1", words=(_REJECTED,), without=(_LISTED, _SENDER, _RATE, _LATER)),
+    _Row(HARD, r"|[0-2]\.0|5\.\d+", words=(_REJECTED,), without=(*_REASONS, _LATER)),
+    _Row(SOFT, _MAILBOX, without=(_SENDER,)),
+    *(_Row(None, _VAGUE, words=(reason,)) for reason in _REASONS),
+    _Row(SOFT, rf"{_ADDRESS}|2\.0|4\.[01]"),
 )
-_FULL = re.compile(
-    r"(mailbox|inbox|account|user|recipient|quota|storage)\b.{0,60}(full|over ?quota|exceed)"
-    r"|(full|over ?quota|exceed\w*).{0,40}\b(mailbox|inbox|quota|storage)|over ?quota",
-    re.IGNORECASE,
+
+# Nothing about the sender (4.1.7 to 4.1.9), the system's own trouble (4.3), too many recipients
+# (4.5.3), or policy (4.7).
+_SOFT_FOR_NOW = r"(1\.(?![789])|[24]\.)\d+"
+_FOR_NOW = (
+    _Row(None, words=(_LISTED,)),
+    _Row(SOFT, rf"|{_UNSAID}", words=(_FULL,)),
+    *(_Row(None, rf"|{_UNSAID}", words=(reason,)) for reason in _REASONS),
+    _Row(SOFT, _SOFT_FOR_NOW),
 )
-_NOT_THE_RECIPIENT = re.compile(
-    r"spam|\bblock|black ?list|deny ?list|\brbl\b|dnsbl|reputation|polic(y|ies)|virus|malware"
-    r"|content|\bspf\b|dkim|dmarc|sender|relay|authenticat|\brate\b|too (many|much|large|big|long)"
-    r"|grey ?list|gray ?list|thrott|unsolicited|message size|size limit|\bhelo\b|reverse|\bptr\b"
-    r"|try again later from|banned|prohibited|not allowed|access denied|permission",
-    re.IGNORECASE,
-)
-_BLAMES_THE_SENDER = re.compile(
-    r"sender|relay(?! recipient)|spam|\bblock(ed|list)|black ?list|polic(y|ies)|reputation|banned"
-    r"|\bspf\b|dkim|dmarc|\brbl\b|virus|grey ?list",
-    re.IGNORECASE,
-)
-"""It names the recipient, but not as the reason: "Recipient address rejected: blocked by ..."."""
+
+_BARE_FOR_GOOD = {550: HARD, 551: HARD, 552: SOFT, 553: HARD, 556: HARD}
+_BARE_FOR_NOW = {450: SOFT, 452: SOFT}
+"""Codes without status and telling words: unavailable, not local, full, its name, no mail there
+(RFC 5321 section 4.2.3, RFC 7504)."""
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})")
 
 
@@ -69,42 +118,22 @@ def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
     the next message may well arrive.
     """
     match = _STATUS.fullmatch(status)
-    kind = int(match[1]) if match else (code or 500) // 100
+    classes = {one for one in (match and int(match[1]), code and code // 100) if one} or {5}
+    if not classes <= {4, 5}:
+        return None
+    is_for_now = 4 in classes
     detail = match[2] if match else ""
-    if kind == 4:
-        return _for_now(code, detail, text)
-    if kind == 5:
-        return _for_good(code, detail, text)
-    return None
-
-
-def _for_now(code: int | None, detail: str, text: str) -> BounceKind | None:
-    if detail and not _UNSAID.fullmatch(detail):
-        return SOFT if _SOFT_FOR_NOW.fullmatch(detail) else None
-    if _FULL.search(text):
-        return SOFT
-    if _NOT_THE_RECIPIENT.search(text):
-        return None
-    is_the_mailbox = code in (450, 452) if not detail else _SOFT_FOR_NOW.fullmatch(detail)
-    return SOFT if is_the_mailbox else None
-
-
-def _for_good(code: int | None, detail: str, text: str) -> BounceKind | None:
-    if _HARD.fullmatch(detail):
-        return HARD
-    if not _VAGUE.fullmatch(detail):
-        return SOFT if _SOFT.fullmatch(detail) else None
-    if _FULL.search(text):
-        return SOFT
-    if _NOBODY.search(text) and not _BLAMES_THE_SENDER.search(text):
-        return HARD
-    if _NOT_THE_RECIPIENT.search(text):
-        return None
+    spoken = topics(text)
+    is_doubted = (code == 552 and _NOBODY not in spoken) or _contradicts(status, text)
+    for row in _FOR_NOW if is_for_now else _FOR_GOOD:
+        if row.matches(detail, spoken, is_doubted):
+            return row.kind
     if detail:
-        return HARD if detail == "1.0" else SOFT if detail in ("2.0", "4.0", "4.1") else None
-    return _BARE.get(code or 0)
+        return None
+    kind = (_BARE_FOR_NOW if is_for_now else _BARE_FOR_GOOD).get(code or 0)
+    return SOFT if kind is HARD and (is_doubted or _LATER in spoken) else kind
 
 
-_BARE = {550: HARD, 551: HARD, 552: SOFT, 553: HARD, 556: HARD}
-"""Codes without status and telling words: unavailable, not local, full, its name, no mail there
-(RFC 5321 section 4.2.3, RFC 7504)."""
+def _contradicts(status: str, text: str) -> bool:
+    """Whether another status in the text blames something else, or is not for good."""
+    return any(one != status and re.match(r"4|5\.7|5\.2\.2$", one) for one in statuses(text))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mailsluice.bounces.bounce import BounceKind
 from mailsluice.bounces.kinds import kind_of
-from mailsluice.outcome import Attempt, Phase, enhanced_status
+from mailsluice.bounces.own_reply import own_reply
+from mailsluice.outcome import Attempt, Phase
 
 
 def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
@@ -15,8 +16,7 @@ def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
     """
     if attempt.phase not in (Phase.RCPT, Phase.DATA, Phase.BODY) or attempt.code is None:
         return None
-    detail = enhanced_status(attempt)
-    status = f"{attempt.code // 100}.{detail}" if detail else ""
+    status = own_reply(f"{attempt.code} {attempt.text}").status
     is_vague = not status and attempt.phase is not Phase.RCPT
     kind = kind_of(attempt.code, f"{attempt.code // 100}.0.0" if is_vague else status, attempt.text)
     return None if kind is None else (kind, status)

@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-import re
 from email.message import Message
 
+from mailsluice.bounces.own_reply import OwnReply, own_reply
 from mailsluice.returned.notice import MAX_TEXT, Reported
 from mailsluice.returned.parts import address, field, groups
+from mailsluice.returned.said import Said
 
 TYPES = ("message/delivery-status", "message/global-delivery-status")
 
-_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
-_CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
-_DIAGNOSTIC_CODE = re.compile(r"(?:[\w-]+;)?\W{0,3}([245]\d\d)\b")
-_ACTIONS = {"5": "failed", "4": "delayed"}
+
+def recipients(part: Message, said: Said) -> tuple[Reported, ...]:
+    """What a delivery status part says, recipient by recipient (RFC 3464 section 2.3).
+
+    `said` is what the mail says to people: it counts where the part gives no reason.
+    """
+    found = [one for one in groups(part) if "Final-Recipient" in one]
+    return tuple(_reported(one, said, is_alone=len(found) == 1) for one in found)
 
 
-def recipients(part: Message) -> tuple[Reported, ...]:
-    """What a delivery status part says, recipient by recipient (RFC 3464 section 2.3)."""
-    return tuple(_reported(one) for one in groups(part) if "Final-Recipient" in one)
-
-
-def status_in(said: str) -> str:
-    """The first enhanced status code in a text (RFC 3463 section 2), or nothing."""
-    match = _STATUS.search(said)
-    return match[0] if match else ""
-
-
-def code_in(said: str) -> int | None:
-    """The first thing in a text that looks like the code of an SMTP reply."""
-    match = _CODE.search(said)
-    return int(match[1]) if match else None
-
-
-def _reported(group: Message) -> Reported:
-    said = field(group, "Diagnostic-Code")
-    status = _status(status_in(field(group, "Status")), said)
-    action = field(group, "Action").partition(" ")[0].lower() or _ACTIONS.get(status[:1], "")
+def _reported(group: Message, said: Said, *, is_alone: bool) -> Reported:
     names = (address(field(group, name)) for name in ("Final-Recipient", "Original-Recipient"))
-    code = _DIAGNOSTIC_CODE.match(said)
+    addresses = tuple(filter(None, names))
+    diagnostic = field(group, "Diagnostic-Code")
+    reason = diagnostic.partition(";")[2].strip() or diagnostic
+    told = own_reply(field(group, "Status")).status
+    own = own_reply(reason)
+    action = field(group, "Action").partition(" ")[0].lower()
+    is_final = action == "failed" or (not action and (told or own.status).startswith("5"))
+    status = _status(told, own) if is_final else told or own.status
     return Reported(
-        addresses=tuple(filter(None, names)),
-        is_final=action == "failed",
+        addresses=addresses,
+        is_final=is_final,
         status=status,
-        code=int(code[1]) if code else None,
-        text=said.partition(";")[2].strip()[:MAX_TEXT] or said[:MAX_TEXT],
+        code=own.code,
+        text=reason[:MAX_TEXT] or said.about(addresses, is_alone=is_alone).text,
     )
 
 
-def _status(told: str, said: str) -> str:
-    """Where a sender knows no better than X.0.0, what the server itself said (same class)."""
-    own = status_in(said)
-    is_vague = not told or told.endswith(".0.0")
-    return own if own and is_vague and own[0] == (told or own)[0] else told
+def _status(told: str, own: OwnReply) -> str:
+    """The status: of the server that refused, else of the one that reports it.
+
+    Servers translate: sendmail reports each 550 as 5.1.1. So the reported one counts where the
+    reply has none, or one that tells nothing (X.0.0), and only if it is of the reply's class.
+    """
+    own_class = own.status[:1] or (str(own.code)[:1] if own.code else "")
+    is_vague = not own.status or own.status.endswith(".0.0")
+    is_alike = told[:1] == own_class or not own_class
+    return told if told and is_vague and is_alike else own.status

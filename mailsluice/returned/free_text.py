@@ -1,4 +1,7 @@
-"""Returned mail in its sender's own words, as flufl.bounce knows them. Pure."""
+"""Returned mail in its sender's own words. Pure.
+
+flufl.bounce knows many forms, and finds the addresses. Otherwise the words alone count.
+"""
 
 from __future__ import annotations
 
@@ -9,46 +12,65 @@ from email.utils import parseaddr
 
 from flufl.bounce import all_failures
 
-from mailsluice.returned.delivery_status import code_in, status_in
-from mailsluice.returned.notice import MAX_TEXT, Reported
-from mailsluice.returned.parts import address, parts, plain, text
+from mailsluice.bounces.own_reply import OwnReply
+from mailsluice.bounces.words import Topic, topics
+from mailsluice.returned.notice import Reported
+from mailsluice.returned.parts import address, field, parse
+from mailsluice.returned.said import Said
 
-_COPY = re.compile(r"(?im)^-{3,} ?(?:below|this is a copy|original|returned)")
-_SYSTEMS = re.compile(r"(?i)mailer-daemon|postmaster|mail[-_. ]?delivery|microsoftexchange")
+_SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
+_TELLING = frozenset((Topic.NOBODY, Topic.REJECTED, Topic.FULL))
+_MAX_LINES, _MAX_LINE = 300, 200
+"""What flufl.bounce gets: some of its patterns take time in proportion to a line's square."""
+_MAX_FIELD = 500
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log what strangers send
 
 
 def comes_from_a_system(message: Message) -> bool:
     """Whether a mail system has written it, rather than a person or a person's auto-responder."""
-    name, sender = parseaddr(str(message.get("From", "")))
-    is_named = _SYSTEMS.search(f"{name} {sender}") is not None
-    return is_named or "X-Failed-Recipients" in message
+    sender = field(message, "From")[:_MAX_FIELD]
+    is_named = _SYSTEMS.search(" ".join(parseaddr(sender))) is not None
+    return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
 
 
-def recipients(message: Message) -> tuple[Reported, ...]:
-    """What a mail system's own words say; nothing where they are not known."""
-    passing, failed = all_failures(message)
-    said = _said(message)
-    reply = _reply(said)
-    named = (
-        (is_final, address(one.decode("ascii", "replace")))
-        for is_final, addresses in ((True, failed), (False, passing))
-        for one in sorted(addresses)
+def recipients(message: Message, content: bytes, said: Said) -> tuple[Reported, ...]:
+    """What a mail system's own words say; nothing where they are not known.
+
+    Where no address can be found the words are about whomever the mail proves to be about.
+    """
+    failed, passing = _named(content)
+    found = tuple(
+        Reported((name,), is_final, own.status, own.code, text)
+        for is_final, names in ((True, failed), (False, passing))
+        for name in names
+        for own, text in [said.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
     )
-    return tuple(Reported((name,), is_final, *reply) for is_final, name in named if name)
+    return found or _nameless(message, said)
 
 
-def _said(message: Message) -> str:
-    """The words before the mail that is returned."""
-    words = (text(part) for part in parts(message) if part.get_content_type() == "text/plain")
-    return _COPY.split(b"\n".join(words).decode("ascii", "replace"), maxsplit=1)[0]
+def _named(content: bytes) -> tuple[list[str], list[str]]:
+    """The addresses that failed, and those whose mail is late."""
+    lines = content.split(b"\n")[:_MAX_LINES]
+    short = b"\n".join(line[:_MAX_LINE] for line in lines)
+    passing, failed = all_failures(parse(short))
+    return _readable(failed), _readable(passing)
 
 
-def _reply(said: str) -> tuple[str, int | None, str]:
-    """(status, code, text) of the server's reply, from the line that holds it."""
-    for line in said.splitlines():
-        status, code = status_in(line), code_in(line)
-        if status or (code and code >= 400):
-            return status, code, plain(line)[:MAX_TEXT]
-    return "", None, plain(said)[:MAX_TEXT]
+def _readable(addresses: frozenset[bytes]) -> list[str]:
+    names = (address(one.decode("ascii", "replace")) for one in sorted(addresses))
+    return [name for name in names if name]
+
+
+def _nameless(message: Message, said: Said) -> tuple[Reported, ...]:
+    own, text = said.reason()
+    subject = field(message, "Subject")[:_MAX_FIELD]
+    is_passing = said.is_passing or Said((subject,)).is_passing
+    if is_passing:
+        return (Reported((), False, own.status, own.code, text),)
+    is_telling = _is_lasting(own) or topics(text) & _TELLING
+    return (Reported((), True, own.status, own.code, text),) if is_telling else ()
+
+
+def _is_lasting(own: OwnReply) -> bool:
+    return own.status.startswith("5") or (own.code or 0) // 100 == 5

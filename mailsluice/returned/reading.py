@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email import message_from_bytes
 from email.message import Message
 from hashlib import blake2b
 
-from mailsluice.returned import complaint, delivery_status, free_text
+from mailsluice.returned import complaint, delivery_status, free_text, notifications
 from mailsluice.returned.notice import AUTO_REPLY, UNKNOWN, Notice, Sort
-from mailsluice.returned.parts import field, parts, text
+from mailsluice.returned.parts import field, parse, parts, text
+from mailsluice.returned.said import Said
 from mailsluice.returned.traces import Traces, traces
 
 _AUTO_REPLIES = ("X-Autoreply", "X-Autorespond", "X-Autoresponse")
@@ -38,8 +38,9 @@ def read(content: bytes) -> Returned:
 
 
 def _read(content: bytes) -> Returned:
-    message = message_from_bytes(content)
-    notice = _notice(message)
+    message = parse(content)
+    notification = notifications.notification(message)
+    notice = notifications.notice(notification) or _notice(message, content)
     named = tuple(one for reported in notice.reported for one in reported.addresses)
     encoded = (
         text(part)
@@ -48,19 +49,24 @@ def _read(content: bytes) -> Returned:
         and field(part, "Content-Transfer-Encoding").lower() in ("base64", "quoted-printable")
     )
     name = str(message.get("Message-ID", "")).encode("utf-8", "replace").strip()
-    return Returned(_id(name or content), notice, traces(b"\n".join([content, *encoded]), named))
+    searched = b"\n".join([content, *encoded, notification.encode("utf-8", "replace")])
+    return Returned(_id(name or content), notice, traces(searched, named))
 
 
-def _notice(message: Message) -> Notice:
+def _notice(message: Message, content: bytes) -> Notice:
+    if found := complaint.passed_on(message):
+        return found
+    said = Said.of(message)
     for part in parts(message):
         kind = part.get_content_type()
         if kind == complaint.TYPE:
             return complaint.complaint(part)
-        if kind in delivery_status.TYPES and (found := delivery_status.recipients(part)):
-            return Notice(Sort.RETURNED, found)
+        if kind in delivery_status.TYPES and (told := delivery_status.recipients(part, said)):
+            return Notice(Sort.RETURNED, told)
     if not free_text.comes_from_a_system(message):
         return AUTO_REPLY if _is_auto_reply(message) else UNKNOWN
-    return Notice(Sort.RETURNED, found) if (found := free_text.recipients(message)) else UNKNOWN
+    told = free_text.recipients(message, content, said)
+    return Notice(Sort.RETURNED, told) if told else UNKNOWN
 
 
 def _is_auto_reply(message: Message) -> bool:

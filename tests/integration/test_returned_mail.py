@@ -28,7 +28,7 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, pe
 from tests.integration.dovecot import Dovecot, dovecot
 from tests.integration.postfix import missing, postfix
 from tests.integration.smtp_fixtures import Certificates
-from tests.returned_mail import FORMATS, Sent
+from tests.returned_mail import COMPLAINTS, FORMATS, Sent
 from tests.smtpd import Fault, SmtpServer, Stage
 
 RETURN_PATH = "bounces@example.com"
@@ -127,35 +127,37 @@ def test_each_recipient_has_a_return_path_of_its_own(
 def test_what_came_back_is_recorded_and_put_away(
     server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
 ) -> None:
-    sent = list(launch(10).values())
+    sent = list(launch(len(FORMATS) + 6).values())
+    *complained, late, away, unasked = sent[len(FORMATS) :]
     server.put(
         *(write(one) for write, one in zip(FORMATS.values(), sent, strict=False)),
-        mails.complaint(sent[6]),
-        mails.delayed(sent[7]),
-        mails.out_of_office(sent[8]),
-        mails.spam(sent[9]),
+        *(write(one) for write, one in zip(COMPLAINTS.values(), complained, strict=True)),
+        mails.delayed(late),
+        mails.out_of_office(away),
+        mails.spam(unasked),
     )
     before = time.time()
     found = run(server, database)
     assert found.fates == {
-        Fate.HARD: 5,
+        Fate.HARD: len(FORMATS) - 1,
         Fate.SOFT: 1,
-        Fate.COMPLAINT: 1,
+        Fate.COMPLAINT: 3,
         Fate.PASSING: 1,
         Fate.AUTO_REPLY: 1,
         Fate.UNKNOWN: 1,
     }
-    soft = list(FORMATS).index("gmail")
-    expected = {one.recipient: "hard" for one in sent[:6]} | {sent[6].recipient: "complaint"}
-    assert state.kinds() == expected | {sent[soft].recipient: "soft"}
-    assert state.suppressed() == set(expected) - {sent[soft].recipient}
-    assert found.suppressed == 6
+    soft = sent[list(FORMATS).index("gmail")].recipient
+    expected = {one.recipient: "hard" for one in sent[: len(FORMATS)]} | {soft: "soft"}
+    expected |= {one.recipient: "complaint" for one in complained}
+    assert state.kinds() == expected
+    assert state.suppressed() == set(expected) - {soft}
+    assert found.suppressed == len(expected) - 1
     row = next(one for one in state.rows() if one.email == sent[0].recipient)
     assert (row.status, row.connection, row.source) == ("5.1.1", "red", "mailbox bounces")
     assert row.detail == "550 5.1.1 no such mailbox here"
     assert abs(row.at - before) < 60
     assert (server.count("INBOX"), server.count("INBOX", "FLAGGED")) == (1, 1)
-    assert server.count("Processed") == 9
+    assert server.count("Processed") == len(sent) - 1
     assert "@" not in found.markdown() + found.summary()
 
 
@@ -194,7 +196,7 @@ def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice
     assert (server.count(), server.count("Processed")) == (0, 5)
 
 
-@pytest.mark.parametrize("write", [*FORMATS.values(), mails.complaint])
+@pytest.mark.parametrize("write", [*FORMATS.values(), *COMPLAINTS.values()])
 def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
     write: Callable[[Sent], bytes],
     server: Dovecot,

@@ -38,6 +38,7 @@ def about(content: bytes) -> Reported:
         (mails.exim, "5.1.1", 550, BounceKind.HARD),
         (mails.qmail, "5.1.1", 550, BounceKind.HARD),
         (mails.yahoo, "", None, BounceKind.HARD),
+        (mails.ses, "5.1.1", 550, BounceKind.HARD),
     ],
 )
 def test_a_format_tells_who_failed_and_why(
@@ -49,7 +50,88 @@ def test_a_format_tells_who_failed_and_why(
     assert kind_of(found.code, found.status, found.text) is kind
 
 
-@pytest.mark.parametrize("write", [*FORMATS.values(), mails.complaint, mails.delayed])
+@pytest.mark.parametrize(
+    ("write", "status", "code", "kind"),
+    [
+        (mails.opensmtpd, "5.1.1", 550, BounceKind.HARD),
+        (mails.notes, "", None, BounceKind.HARD),
+    ],
+)
+def test_words_without_a_form_are_about_whomever_the_mail_proves(
+    write: Callable[[Sent], bytes], status: str, code: int | None, kind: BounceKind
+) -> None:
+    found = about(write(SENT))
+    assert (found.status, found.code, found.is_final) == (status, code, True)
+    assert kind_of(found.code, found.status, found.text) is kind
+
+
+def test_words_about_several_are_told_apart() -> None:
+    content = mails.qmail(SENT).replace(
+        b"\r\n--- Below this line",
+        b"\r\n<ann@example.org>:\r\nRemote host said: 552 5.2.2 over quota\r\n"
+        b"\r\n--- Below this line",
+    )
+    notice = read(content).notice
+    statuses = {name: said.status for said in notice.reported for name in said.addresses}
+    assert statuses == {SENT.recipient: "5.1.1", "ann@example.org": "5.2.2"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"Subject: Delivery delayed\r\n\r\n450 4.4.1 no answer",
+        b"Subject: Warning\r\n\r\nThe user is unknown for now. We will keep trying for 3 days.",
+        b"Subject: Undelivered\r\n\r\nThis is a warning: the mail is late.",
+    ],
+)
+def test_words_about_mail_that_is_late_are_not_final(words: bytes) -> None:
+    notice = read(b"From: MAILER-DAEMON@example.net\r\n" + words).notice
+    assert [one.is_final for one in notice.reported] == [False]
+
+
+@pytest.mark.parametrize("enveloped", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({}, BounceKind.HARD),
+        ({"diagnostic": "smtp; 550 5.7.1 blocked"}, None),
+        ({"diagnostic": "smtp; 552 5.2.2 over quota"}, BounceKind.SOFT),
+        ({"diagnostic": ""}, BounceKind.HARD),  # the reporter's status alone
+        ({"lasts": "Transient", "status": "5.2.2", "diagnostic": "full"}, BounceKind.SOFT),
+        # what SES calls transient is never for good
+        ({"lasts": "Transient"}, BounceKind.SOFT),
+    ],
+)
+def test_a_bounce_that_ses_notifies_of(
+    fields: dict[str, str], kind: BounceKind | None, enveloped: bool
+) -> None:
+    content = mails.ses(SENT, enveloped=enveloped, **fields)
+    found = about(content)
+    assert found.addresses == (SENT.recipient,)
+    assert kind_of(found.code, found.status, found.text) is kind
+    assert [one.recipient_id for one in read(content).traces.tokens] == [12]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"{",
+        b'{"notificationType":"Bounce"',
+        b'{"notificationType":"Bounce"}',
+        b'{"notificationType":"Bounce","bounce":7}',
+        b'{"notificationType":"Bounce","bounce":{"bouncedRecipients":[7,{"emailAddress":[]}]}}',
+        b'{"notificationType":"Delivery","delivery":{}}',
+        b'{"notificationType":["Bounce"]}',
+        b'{"Type":"Notification","Message":"no JSON"}',
+        b'{"notificationType":' + b"[" * 100_000,
+        b'{"notificationType":' + b"9" * 100_000,
+    ],
+)
+def test_no_notification_stops_the_reading(said: bytes) -> None:
+    storable(read(b"From: a@example.org\r\nContent-Type: text/plain\r\n\r\n" + said))
+
+
+@pytest.mark.parametrize("write", [*FORMATS.values(), *mails.COMPLAINTS.values(), mails.delayed])
 def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) -> None:
     found = read(write(SENT)).traces
     assert [(one.recipient_id, one.mac) for one in found.tokens] == [(12, "00112233aabb")]
@@ -70,14 +152,80 @@ def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) ->
         ({"action": "", "status": "4.2.2", "diagnostic": ""}, False, "4.2.2"),
         # with a comment, and in capitals
         ({"action": "FAILED", "status": "5.1.1 (bad mailbox)"}, True, "5.1.1"),
-        # of another class than the reply: the reporting server knows better
-        ({"status": "4.0.0", "diagnostic": "smtp; 550 5.1.1 no"}, True, "4.0.0"),
+        # the server that refused knows better than the one that reports it
+        ({"status": "4.0.0", "diagnostic": "smtp; 550 5.1.1 no"}, True, "5.1.1"),
+        ({"status": "5.1.1", "diagnostic": "smtp; 550 5.7.1 blocked"}, True, "5.7.1"),
+        ({"status": "5.1.1", "diagnostic": "smtp; 552 5.2.2 over quota"}, True, "5.2.2"),
+        ({"status": "5.1.1", "diagnostic": "smtp; 452 full"}, True, ""),
+        ({"status": "5.1.1", "diagnostic": "smtp; 550 no"}, True, "5.1.1"),
+        ({"status": "5.1.1", "diagnostic": "smtp; 550 5.0.0 no"}, True, "5.1.1"),
         ({"kind": "message/global-delivery-status"}, True, "5.1.1"),
     ],
 )
 def test_fields_of_a_report(fields: dict[str, str], is_final: bool, status: str) -> None:
     found = about(mails.report(SENT, **fields))
     assert (found.is_final, found.status) == (is_final, status)
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic", "kind"),
+    [
+        ("5.1.1", "smtp; 550 5.7.1 blocked", None),
+        ("5.1.1", "smtp; 552 5.2.2 over quota", BounceKind.SOFT),
+        ("5.1.1", "smtp; 452 4.2.2 over quota", BounceKind.SOFT),
+        ("5.1.1", "smtp; 550 blocked using zen.spamhaus.org", None),
+        ("5.1.1", "smtp; 550 rejected", BounceKind.HARD),  # sendmail says 5.1.1 of a bare 550
+        ("5.0.0", "smtp; 550 rejected", None),
+        ("5.0.0", "smtp; unknown user", BounceKind.HARD),
+        ("5.0.0", 'X-Postfix; unknown user: "joe"', BounceKind.HARD),
+        ("5.0.0", "smtp; 550 Unknown user joe@example.org", BounceKind.HARD),
+        ("4.4.7", "smtp; 550 5.1.1 no such user", BounceKind.HARD),
+        ("5.1.0", "smtp; 5.1.0 - Unknown address error 550-'5.7.1 Access denied'", None),  # SES
+        (
+            "5.1.351",
+            "smtp;550 5.1.351 Remote server returned unknown recipient or mailbox unavailable"
+            " -> 550 5.7.1 Service unavailable, client host is blocked",
+            None,
+        ),
+        (
+            "5.1.351",
+            "smtp;550 5.1.351 Remote server returned unknown recipient or mailbox unavailable"
+            " -> 550 <joe@example.org>: User unknown",
+            BounceKind.HARD,
+        ),
+        # postfix verified the address, and was told something else
+        (
+            "5.1.1",
+            "smtp; 550 5.1.1 <joe@example.org>: Recipient address rejected: undeliverable address:"
+            " host mx.example.org[192.0.2.1] said: 550 5.7.1 rejected due to poor reputation",
+            None,
+        ),
+    ],
+)
+def test_the_reply_of_the_server_that_refused_comes_first(
+    status: str, diagnostic: str, kind: BounceKind | None
+) -> None:
+    found = about(mails.report(SENT, status=status, diagnostic=diagnostic))
+    assert kind_of(found.code, found.status, found.text) is kind
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (b"unknown user: joe", BounceKind.HARD),
+        (b"Unrouteable address", BounceKind.HARD),
+        (b"** Address not found **", BounceKind.HARD),
+        (b"The mailbox of joe@example.org is full.", BounceKind.SOFT),
+        (b"Your mail was taken for spam.", None),
+        (b"It did not work.", None),
+    ],
+)
+def test_a_report_without_a_reason_has_it_in_its_words(
+    words: bytes, kind: BounceKind | None
+) -> None:
+    content = mails.report(SENT, status="5.0.0", diagnostic="")
+    found = about(content.replace(b"Your mail could not be brought to its reader.", words))
+    assert kind_of(found.code, found.status, found.text) is kind
 
 
 def test_a_report_about_several_recipients_is_read_recipient_by_recipient() -> None:
@@ -125,6 +273,22 @@ def test_a_feedback_report_is_a_complaint(kind: str) -> None:
     notice = read(mails.complaint(SENT, kind)).notice
     assert notice.sort is Sort.COMPLAINT
     assert notice.reported[0].addresses == (SENT.recipient,)
+
+
+@pytest.mark.parametrize("write", mails.COMPLAINTS.values())
+def test_a_complaint_names_whom_it_is_about(write: Callable[[Sent], bytes]) -> None:
+    notice = read(write(SENT)).notice
+    assert notice.sort is Sort.COMPLAINT
+    assert notice.reported[0].addresses == (SENT.recipient,)
+
+
+def test_not_spam_is_no_complaint_to_ses() -> None:
+    assert read(mails.ses_complaint(SENT, "not-spam")).notice == Notice(Sort.RETURNED)
+
+
+def test_a_mail_that_is_passed_on_by_somebody_else_is_no_complaint() -> None:
+    content = mails.outlook_complaint(SENT).replace(b"staff@hotmail.com", b"joe@example.org")
+    assert read(content.replace(b"complaint about", b"see the")).notice.sort is Sort.UNKNOWN
 
 
 @pytest.mark.parametrize("kind", ["not-spam", "auth-failure", ""])

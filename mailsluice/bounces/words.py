@@ -1,0 +1,158 @@
+"""What the words of a refusal speak of, as servers all over the world write them. Pure.
+
+Words refine a status, see `mailsluice.bounces.kinds`. Addresses, links and names of machines are
+no words: a mail server called spamfilter.example.org calls nobody's mail spam.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+
+from mailsluice.masking import masked
+
+MAX_WORDS = 2_000
+"""Characters of a text that are looked at."""
+
+
+class Topic(StrEnum):
+    """What a refusal speaks of."""
+
+    NOBODY = "nobody"
+    """There is no such user, mailbox or domain."""
+    REJECTED = "rejected"
+    """The recipient's address is refused, without a reason that could be another's fault."""
+    FULL = "full"
+    """The mailbox has no room."""
+    RATE = "rate"
+    """Too much mail in too little time."""
+    LISTED = "listed"
+    """The sending server is blocked, or the message is taken for spam."""
+    SENDER = "sender"
+    """The sender, its login or its right to relay."""
+    POLICY = "policy"
+    """Rules, content, size: nothing about the address."""
+    LATER = "later"
+    """Not for good."""
+
+
+_WHO = r"(?:user|recipient|mailbox|address|account|addressee|alias|rcpt|userid|e-?mail|destination)"
+_NOT_THERE = (
+    r"(?:unknown|not (?:be )?(?:exist|a valid|valid|listed|found|known)|could ?n.t be found"
+    r"|(?:does|did|do) ?(?:n.t|not) exist|no longer|inactive|invalid|disabled"
+    r"|deactivated|discontinued|terminated|deleted|expired|suspended|is unavailable)"
+)
+_PATTERNS = {
+    Topic.NOBODY: (
+        rf"\b{_WHO}s?\b.{{0,60}}{_NOT_THERE}",
+        r"\b(?:no such|unknown|invalid|inactive|non-?existent|disabled|undeliverable|no valid|bad"
+        r"|illegal)"
+        r" (?:or (?:illegal|disabled) )?(?:local |virtual |e-?mail |final delivery |mail )*"
+        rf"(?:{_WHO}s?|part|person|host|domain)\b",
+        r"no mailbox (?:here|by that name)|does(?:n.t| not) have an? .{0,40}account"
+        r"|not our customer|nobody (?:here )?(?:by|with|of) (?:that|this) name",
+        r"not (?:a )?(?:known|valid|local|active) (?:user|recipient|mailbox|address|account)",
+        r"\b(?:domain|host)\b.{0,40}(?:not found|does not exist|does not accept mail|unknown)"
+        r"|unrouteable (?:mail )?(?:address|domain)|no mx record|non-existent hosts"
+        r"|not listed in .{0,40}director|recipnotfound|recipientnotfound",
+        # de, fr, it, es, pt, nl, pl, sv, tr, da
+        r"(?:benutzer|empf.{1,2}nger|adresse|postfach)\b.{0,40}"
+        r"(?:unbekannt|nicht gefunden|existiert nicht|ung.ltig)|unbekannter? (?:benutzer|empf)",
+        r"(?:utilisateur|destinataire|adresse|bo.te|compte)\b.{0,60}"
+        r"(?:inconnue?\b|inexistante?|n.existe pas|introuvable|invalide)",
+        r"(?:utente|destinatario|indirizzo|casella)\b.{0,40}"
+        r"(?:sconosciut|inesistente|non esiste|non trovat)",
+        r"(?:usuario|destinatario|buz.n|direcci.n|cuenta)\b.{0,40}"
+        r"(?:desconocid|inexistente|no existe|no encontrad|no v.lid)|no existe (?:el|la|ese)\b",
+        r"(?:usu.rio|destinat.rio|endere.o|conta)\b.{0,40}(?:desconhecid|inexistente|n.o existe)",
+        r"(?:gebruiker|ontvanger|adres|postvak)\b.{0,30}(?:onbekend|bestaat niet|niet gevonden)"
+        r"|onbekende (?:gebruiker|ontvanger)",
+        r"nie istnieje|nie ma takiego|nieznany (?:u.ytkownik|adresat|odbiorca)",
+        r"(?:mottagaren|anv.ndaren|brugeren|kullan.c.|adresi)\b.{0,30}"
+        r"(?:ok.nd|finns inte|findes ikke|bulunamad)",
+        # ru, ja, zh, ko
+        r"пользовател.{0,40}(?:не найден|не существу|неизвест)|несуществующ|нет такого пользовател"
+        r"|такого пользователя нет|ящик.{0,20}не (?:существу|найден)",
+        r"(?:ユーザ|宛先|アドレス|ディレクトリ).{0,60}"
+        r"(?:見つかりません|存在しま|不明|ありません|存在しない|無効)",
+        r"(?:用户|收件人|地址|邮箱|使用者|帐号|账号|信箱).{0,10}不存在"
+        r"|不存在的(?:用户|收件人|地址|邮箱)|无此用户|用户未找到"
+        r"|(?:사용자|수신자|주소).{0,20}(?:찾을 수 없|존재하지 않|없는)",
+    ),
+    Topic.REJECTED: (
+        # not with a reason of its own behind it, save that of Microsoft 365
+        r"(?:recipient|rcpt|\baddress(?:es)?) (?:was |is |were )?(?:rejected|refused)"
+        r"(?! ?+: ?+(?!access denied))|mailbox unavailable|mailbox not available",
+    ),
+    Topic.FULL: (
+        rf"(?:\b(?:{_WHO}|in-?box|box|storage|maildrop)s?\b|quota).{{0,60}}"
+        r"(?:\bfull\b|over ?quota|exceed|over limit|no space|insufficient)",
+        r"(?:\bfull\b|over ?quota|exceed|out of|insufficient).{0,40}"
+        r"\b(?:mailbox|in-?box|quota|storage|disk|space)",
+        r"over ?quota|overquota|mailfolder is full",
+        r"postfach.{0,20}voll\b|bo.te.{0,30}pleine|casella.{0,20}piena|buz.n.{0,20}lleno"
+        r"|caixa.{0,20}cheia|postvak.{0,20}vol\b|переполнен|邮箱已?满|信箱已?滿"
+        r"|(?:容量|メールボックス).{0,30}(?:超|いっぱい|一杯)|용량.{0,10}초과",
+    ),
+    Topic.RATE: (
+        r"(?:receiv|send|sent|connect|deliver)\w{0,4}\b.{0,40}"
+        r"(?:\brate\b|too (?:quickly|fast|often|many)|limit)",
+        r"\brate\b.{0,20}(?:limit|exceed)|(?:limit|exceed).{0,20}\brate\b|thrott|slow down",
+        r"(?:daily|hourly|per hour|per day|relay|message|messages|submission|receiving)"
+        r".{0,20}(?:\blimit|quota)|too (?:quickly|fast|frequent)",
+        r"too (?:many|much) .{0,30}(?:connection|message|mail|recipient|session|request|error)"
+        r"|this (?:hour|day)\b",
+    ),
+    Topic.LISTED: (
+        r"spam|\bjunk\b|phish|virus|malware|unsolicited|\bbulk mail|reputation|\bbanned"
+        r"|(?:black|block|deny)[ -]?list|\brbls?\b|\bdnsbls?\b|\bsurbl|\buribl",
+        r"\bblock(?:ed|ing)?\b",
+        r"\b(?:ips?|ip address|network|your (?:server|host|system|mail ?server|isp))\b.{0,40}"
+        r"(?:block|list|reject|denied|refus|not allowed|forbidden|bad|poor)",
+    ),
+    Topic.SENDER: (
+        r"sender|relay(?! recipient)|authenticat|\bspf\b|dkim|dmarc|\bhelo\b|\behlo\b|\brdns\b"
+        r"|reverse|\bptr\b|\bfrom address|return.?path|mail from\b",
+    ),
+    Topic.POLICY: (
+        r"polic(?:y|ies)|content|too (?:large|big|long)|grey ?list|gray ?list|message size"
+        r"|size limit|try again later from|prohibited|not allowed|access denied|permission"
+        r"|forbidden|restrict|not authori[sz]ed|unauthori[sz]ed|not permitted|attachment|filter",
+    ),
+    Topic.LATER: (
+        r"temporar|try (?:again )?later|again later|later time|at this time|grey ?list|gray ?list"
+        r"|not found,? try again|unexpected name server|recipient preferences|not accepting mail"
+        r"|vor.bergehend|temporair|temporane|временно|暂时|一時的",
+    ),
+}
+_TOPICS = {
+    topic: re.compile("|".join(patterns), re.IGNORECASE) for topic, patterns in _PATTERNS.items()
+}
+_LISTS = re.compile(
+    r"spamhaus|spamcop|barracuda(?:central|networks)|\bsorbs\b|cloudmark|senderscore|senderbase"
+    r"|invaluement|uceprotect|backscatterer|abuseat|abusix|mailspike|spamrats|\bpsbl\b|dnswl"
+    r"|ipcheck\.proofpoint|sender\.office\.com|\bzen\.|\bcbl\."
+    # Microsoft; Yahoo; AOL; GoDaddy; Charter and others: codes for blocked servers
+    r"|\b(?:S31[45]0|S77719|S775\d\d|(?:OU|SC|DY|CS)-?0\d{1,2}|TSS?\d\d"
+    r"|(?:RLY|RTR|CON|HVU|DYN|DNS):[A-Z]+\d*|IB\d{3}|AUP#|E\d{4}\b.{0,20}listed)",
+    re.IGNORECASE,
+)
+"""Block lists by name, and the codes of large receivers: these stand in links as well."""
+_LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
+_MACHINE = re.compile(r"(?<![\w.-])(?:[\w-]++\.)++[\w-]++(?![\w-])|\[[^][\s]*+\]")
+
+
+def topics(text: str) -> frozenset[Topic]:
+    """What a refusal speaks of; of a long one, its beginning."""
+    return _topics(masked(text[:MAX_WORDS]))
+
+
+@lru_cache(maxsize=1024)  # servers say the same few things again and again, of other addresses
+def _topics(text: str) -> frozenset[Topic]:
+    line = " ".join(text.split())
+    words = _MACHINE.sub(" ", _LINK.sub(" ", line))
+    found = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
+    if _LISTS.search(line):
+        found.add(Topic.LISTED)
+    return frozenset(found)
