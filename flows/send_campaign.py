@@ -97,6 +97,7 @@ async def _send(document: Campaign) -> State[Any]:
             if run.record.status in _ENDED:
                 return _ENDED[run.record.status]()
             request.attach(run)
+            document = document.model_copy(update={"name": run.record.name})  # as it is stored
             columns = await asyncio.to_thread(run.outbox.columns)
             message = launch.compiled(document, columns, run.record.return_key)
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)

@@ -68,7 +68,8 @@ async def _document(parent_id: UUID, name: str) -> Campaign:
     """The campaign as its run has it."""
     async with get_client() as client:
         parent = await client.read_flow_run(parent_id)
-    return CampaignForm.model_validate({**parent.parameters["campaign"], "name": name})
+    document = CampaignForm.model_validate(parent.parameters["campaign"])
+    return document.model_copy(update={"name": name})
 
 
 async def _send(document: Campaign, connection: str, shards: int, parent_id: UUID) -> State[Any]:

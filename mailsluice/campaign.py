@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     StringConstraints,
     field_validator,
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from mailsluice.forms import Document
+from mailsluice.names import campaign_name
 from mailsluice.routes import Route, percents_on, refuse_overgrown
 from mailsluice.sending_window import SendingWindow
 
@@ -265,10 +267,9 @@ class Retry(Document):
 class Campaign(Document):
     """A campaign: recipients, message, connections and their shares, throttles."""
 
-    name: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[^\x00-\x1f]*$",
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=False), AfterValidator(campaign_name)
+    ] = Field(
         description="Its identity: the same name goes on where it stopped. {date} stands for the"
         " run's scheduled date, for a campaign a week.",
     )

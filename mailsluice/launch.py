@@ -111,6 +111,7 @@ def launched_before(database: Database, campaign: Campaign) -> CampaignRecord | 
     """
     campaigns, known = Campaigns(database), content(campaign)
     if campaigns.find(campaign.name) is None:
+        campaigns.refuse_alike(campaign.name)
         return None
     record = campaigns.register(campaign.name, known)  # it is there: nothing is written
     return None if record.status is CampaignStatus.RESOLVING else record

@@ -31,7 +31,8 @@ def observe(
     """
     for name in dict.fromkeys(campaigns):
         refuse_archived(database, name)
-    records = [Campaigns(database).get(name) for name in dict.fromkeys(campaigns)]
+    found = [Campaigns(database).get(name) for name in campaigns]
+    records = [*{record.id: record for record in found}.values()]
     names = {record.id: record.name for record in records}
     with database.read() as reader:
         groups = pd.DataFrame(reader.execute(_groups(database, list(names))), columns=_GROUP)

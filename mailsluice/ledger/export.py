@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from mailsluice.ledger.stored import refuse_archived, stored_content
-from mailsluice.message import ascii_domain, message_ids
+from mailsluice.ledger.stored import refuse_archived
+from mailsluice.message import message_ids
 from mailsluice.outbox import Campaigns, Database
 from mailsluice.outbox.fates import REJECT_COLUMNS, Fates
 from mailsluice.status import RecipientStatus
@@ -61,22 +61,17 @@ def export(
     timestamps in Parquet, ISO 8601 in CSV. A few thousand rows are in memory at a time, and the
     file has its name only when it is complete.
 
-    Raises LedgerError where there is no such campaign or it is archived, TableFileError where the
-    file cannot be written: see `check_path` and `write_tables`.
+    Raises OutboxError where there is no such campaign, LedgerError where it is archived,
+    TableFileError where the file cannot be written: see `check_path` and `write_tables`.
     """
     check_path(path, overwrite)
-    content = stored_content(database, name)
+    record = Campaigns(database).get(name)
     refuse_archived(database, name)
-    fates = Fates(database, Campaigns(database).get(name).id)
+    fates = Fates(database, record.id)
     if contents is Contents.REJECTS:
         return write_tables(path, _REJECTS, _rejects(fates))
-    identify = _identifier(name, content["message"]["sender"])
+    identify = message_ids(record.name, record.sender_domain or "")
     return write_tables(path, _FATES, _recipients(fates, statuses, identify))
-
-
-def _identifier(campaign: str, sender: str) -> Callable[[str], str]:
-    """Address to Message-ID, as `mailsluice.message` writes it."""
-    return message_ids(campaign, ascii_domain(sender))
 
 
 def _recipients(

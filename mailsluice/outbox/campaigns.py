@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from mailsluice.errors import CampaignBusyError, CampaignDiffersError, OutboxError
+from mailsluice.errors import (
+    CampaignBusyError,
+    CampaignDiffersError,
+    CampaignError,
+    OutboxError,
+)
 from mailsluice.folding import fold
+from mailsluice.message.identity import ascii_domain
 from mailsluice.moves import Move, shares_after
+from mailsluice.names import LONGEST, campaign_name, likeness, seen
 from mailsluice.outbox import bulk
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.moves import read_moves, record_moves
@@ -48,6 +56,8 @@ class CampaignRecord:
     assignment_digest: str | None
     return_key: str | None = field(repr=False)
     """The secret that makes its return paths; None: it is older than they are."""
+    sender_domain: str | None
+    """In ASCII: what its Message-IDs end with."""
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -60,6 +70,8 @@ class CampaignRecord:
         }
 
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no database holds in a text."""
 _PENDING = RecipientStatus.PENDING.value
 _COLUMNS = [campaigns.c[name] for name in CampaignRecord.__dataclass_fields__]
 
@@ -92,12 +104,14 @@ class Campaigns:
     def register(self, name: str, content: Mapping[str, Any]) -> CampaignRecord:
         """The campaign of this name, made where there is none.
 
-        Raises CampaignDiffersError where it exists with other content.
+        Raises CampaignDiffersError where it exists with other content, CampaignError for a name
+        that cannot be one, or that people would take for that of another campaign.
         """
         with self._database.write() as connection:
-            query: sa.Select[Any] = sa.select(*_COLUMNS, campaigns.c.content)
-            known = connection.execute(query.where(campaigns.c.name == name)).one_or_none()
-            found = known or self._insert(connection, name, content)
+            found = _stored(connection, name, campaigns.c.content)
+            if found is None:
+                _refuse_alike(connection, name)
+                found = self._insert(connection, name, content)
         differing = _differences(orjson.loads(found.content), orjson.loads(_json(content)))
         if differing:
             raise CampaignDiffersError(name, differing)
@@ -112,15 +126,23 @@ class Campaigns:
             content=_json(content),
             created_at=self._database.now,
             return_key=secrets.token_hex(16),
+            sender_domain=_sender_domain(content),
         )
         return connection.execute(statement.returning(*_COLUMNS, campaigns.c.content)).one()
 
     def find(self, name: str) -> CampaignRecord | None:
-        """The campaign of this name, if there is one."""
+        """The campaign of this name, if there is one; `record.name` is as it was stored.
+
+        Raises CampaignError for a name that cannot be one.
+        """
         with self._database.read() as connection:
-            query: sa.Select[Any] = sa.select(*_COLUMNS).where(campaigns.c.name == name)
-            found = connection.execute(query).one_or_none()
+            found = _stored(connection, name)
         return None if found is None else _record(found)
+
+    def refuse_alike(self, name: str) -> None:
+        """Raise CampaignError where a new campaign of this name could be taken for another one."""
+        with self._database.read() as connection:
+            _refuse_alike(connection, name)
 
     def get(self, name: str) -> CampaignRecord:
         """The campaign of this name. Raises OutboxError where there is none."""
@@ -323,6 +345,42 @@ def _with_folded(rows: pd.DataFrame) -> pd.DataFrame:
     if not pc.any(differs).as_py():
         return rows
     return rows.assign(folded=pc.if_else(differs, as_compared, None).to_pandas().to_numpy(object))
+
+
+def _stored(connection: sa.Connection, name: str, *more: sa.Column[Any]) -> sa.Row[Any] | None:
+    """The row of a campaign by its name, as it is spelt or as names are spelt now.
+
+    Campaigns of earlier versions may have names that are spelt otherwise: with characters that
+    nobody sees, or not composed. Of several that look the same the last one is meant.
+    """
+    query: sa.Select[Any] = sa.select(*_COLUMNS, *more)
+    if not _NO_TEXT.search(name):
+        exact = connection.execute(query.where(campaigns.c.name == name)).one_or_none()
+        if exact is not None:
+            return exact
+    try:
+        wanted = campaign_name(name)
+    except ValueError as error:
+        raise CampaignError(f"there is no campaign {name[:LONGEST]!r}: {error}") from None
+    names = connection.execute(sa.select(campaigns.c.id, campaigns.c.name).order_by(campaigns.c.id))
+    same = [row.id for row in names if seen(row.name) == wanted]
+    return connection.execute(query.where(campaigns.c.id == same[-1])).one() if same else None
+
+
+def _sender_domain(content: Mapping[str, Any]) -> str | None:
+    sender = content.get("message", {}).get("sender")
+    return ascii_domain(sender) if sender else None
+
+
+def _refuse_alike(connection: sa.Connection, name: str) -> None:
+    wanted = likeness(name)
+    for known in connection.execute(sa.select(campaigns.c.name)).scalars():
+        if likeness(known) == wanted:
+            raise CampaignError(
+                f"campaign {name!r} could be taken for campaign {known!r}, and everybody would get"
+                f" the mail twice: write {known!r} to go on with that one, or give the new one a"
+                " name that differs in more than case and style of letters"
+            )
 
 
 def _record(row: sa.Row[Any]) -> CampaignRecord:

@@ -60,6 +60,7 @@ campaigns = Table(
     Column("lease_until", Double),
     Column("journal", Text),  # the local journal that knows about the claims of the last run
     Column("return_key", Text),  # the secret that makes its return paths
+    Column("sender_domain", Text),  # in ASCII: what its Message-IDs end with
 )
 
 routes = Table(

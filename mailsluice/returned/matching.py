@@ -23,8 +23,8 @@ class SentTo:
     campaign_id: int
     campaign: str
     return_key: str | None = field(repr=False)
-    sender_domain: str = ""
-    """In ASCII; as far as it was asked for."""
+    sender_domain: str
+    """In ASCII."""
 
 
 def by_token(found: Traces, known: Mapping[int, SentTo]) -> SentTo | None:

@@ -46,20 +46,25 @@ class CampaignRun(Run):
     It sends by itself, or has senders do it (`crew`).
 
     Making it registers the campaign, takes the lease, and settles what a dead run left in doubt.
-    Raises CampaignDiffersError, CampaignBusyError or OutboxError. Blocking; `send` is not.
+    Without `content` it takes the stored campaign of this name as it is. Raises CampaignError,
+    CampaignDiffersError, CampaignBusyError or OutboxError. Blocking; `send` is not.
     """
 
     def __init__(
         self,
         database: Database,
         campaign: Campaign,
-        content: Mapping[str, Any],
+        content: Mapping[str, Any] | None,
         *,
         owner: str,
         home: Path,
     ) -> None:
         self.campaigns = Campaigns(database)
-        record = self.campaigns.register(campaign.name, content)
+        record = (
+            self.campaigns.get(campaign.name)
+            if content is None
+            else self.campaigns.register(campaign.name, content)
+        )
         path = _journal_path(home, database, record)
         journal = _open_journal(path, record)
         try:

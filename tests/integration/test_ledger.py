@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, RecipientSource
-from mailsluice.errors import AudienceError, CampaignBusyError
+from mailsluice.errors import AudienceError, CampaignBusyError, OutboxError
 from mailsluice.ledger import Action, Contents, LedgerError, Verification
 from mailsluice.outbox import (
     Campaigns,
@@ -540,5 +540,5 @@ class TestCancellation:
         assert verified(database).summary() == "conserved: 0 accepted = none"
 
     async def test_an_unknown_campaign_is_named(self, database: Database, tmp_path: Path) -> None:
-        with pytest.raises(LedgerError, match="there is no campaign 'autumn'"):
+        with pytest.raises(OutboxError, match="there is no campaign 'autumn'"):
             await ledger.cancel_campaign(database, "autumn", owner="operator", home=tmp_path)
