@@ -19,7 +19,7 @@ from mailsluice.errors import AudienceError
 def read_query(
     source: RecipientSource, connect: Callable[[str], Engine], chunk_rows: int
 ) -> Iterator[Chunk]:
-    """Run the query on its database, which lets it only read; `chunk_rows` rows in memory at a time.
+    """Run the query, which can only read; `chunk_rows` rows are in memory at a time.
 
     Raises AudienceError where the database refuses it, or where it has no e-mail column.
     """
