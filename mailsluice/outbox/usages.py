@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 import sqlalchemy as sa
 
 from mailsluice.outbox.database import Database
 from mailsluice.outbox.schema import usage
-from mailsluice.pacing import Hold, Rules, Usage, give_out, hold
+from mailsluice.pacing import (
+    HOLDER_SECONDS,
+    DatabaseClock,
+    Hold,
+    Rules,
+    Timekeeper,
+    Usage,
+    give_out,
+    hold,
+)
+from mailsluice.steady import steady, steady_name
 
-HOLDER_SECONDS = 30.0
-"""A holder that is not heard of for so long has lost the starts it was given."""
+logger = logging.getLogger(__name__)
+
+_TOLD_SECONDS = 1.0  # clocks that are set by less are no news
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class Ask:
     open: int
     """Starts it was given and has neither given back nor had a reply for."""
     replies: Sequence[float]
-    """When replies came since it last reported, by the database's clock."""
+    """When replies came since it last reported, by this process's steady clock."""
     most: int
     """Starts wanted."""
     horizon_seconds: float
@@ -36,7 +47,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """The answer. Times by the database's clock, in seconds since the epoch."""
+    """The answer. Moments of this process's steady clock."""
 
     moments: Sequence[float]
     """When a message may be started, each: then or later, but before `until`."""
@@ -44,17 +55,18 @@ class Starts:
     """When one more will be possible; infinity: not before somebody has a reply."""
     hold: Hold | None
     """The rule that this one more waits for."""
-    now: float
     until: float
-    seen_between: tuple[float, float]
-    """Moments of this process's monotonic clock before and after `now` was read."""
 
 
 class Usages:
-    """The table `usage`."""
+    """The table `usage`, as one process sees it: it remembers how the database's clock goes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = steady) -> None:
         self._database = database
+        self._clock = clock
+        self._database_clock = DatabaseClock()
+        self._timekeeper = Timekeeper(steady_name() if clock is steady else "")
+        self._told_seconds = 0.0
 
     def reserve(self, transaction: sa.Connection, asks: Sequence[Ask]) -> list[Starts]:
         """Report, and get starts that all the rules allow; the answers in the order of the asks.
@@ -70,18 +82,40 @@ class Usages:
         return answers
 
     def _reserve(self, transaction: sa.Connection, ask: Ask, stored: Mapping[str, Usage]) -> Starts:
-        before = time.monotonic()
+        clock, before = self._database_clock, self._clock()
         now = float(transaction.execute(sa.select(self._database.now)).scalar_one())
-        after = time.monotonic()
+        after = self._clock()
+        clock.seen(now, before, after)
         until = now + HOLDER_SECONDS
+        replies = [min(now, clock.to_database(one)) for one in ask.replies]
         for key, rules in ask.rules.items():
-            stored[key].report(ask.holder, ask.open, until, ask.replies, rules)
+            seconds = self._timekeeper.look(key, stored[key].timeline, now, before, after)
+            self._tell(seconds)
+            stored[key].report(ask.holder, ask.open, until, replies, rules)
             stored[key].expire(now, rules)
         under = {key: (stored[key], rules) for key, rules in ask.rules.items()}
         moments, next_at = give_out(list(under.values()), now, now + ask.horizon_seconds, ask.most)
         for key in ask.rules:
             stored[key].report(ask.holder, ask.open + len(moments), until, (), ask.rules[key])
-        return Starts(moments, next_at, hold(under, now), now, until, (before, after))
+        held = hold(under, now)
+        return Starts(
+            [clock.to_local(one) for one in moments],
+            clock.to_local(next_at),
+            replace(held, until=clock.to_local(held.until)) if held else None,
+            clock.until(until),
+        )
+
+    def _tell(self, seconds: float) -> None:
+        """Warn once that the database's clock was set, not for each limit that finds out."""
+        if abs(seconds) < _TOLD_SECONDS or abs(seconds - self._told_seconds) < _TOLD_SECONDS:
+            return
+        self._told_seconds = seconds
+        logger.warning(
+            "the state database's clock was set %s by %.0f s, or this machine stood still: limits"
+            " go on by the time that has really passed. Let NTP keep the clocks",
+            "forward" if seconds > 0 else "back",
+            abs(seconds),
+        )
 
     def forget(self, transaction: sa.Connection, keys: Sequence[str]) -> None:
         """Nobody will send under these keys any more."""

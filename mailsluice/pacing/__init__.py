@@ -3,16 +3,21 @@
 from mailsluice.pacing.clock import DatabaseClock
 from mailsluice.pacing.holding import Hold, hold
 from mailsluice.pacing.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
-from mailsluice.pacing.usage import Usage, give_out
+from mailsluice.pacing.timekeeping import Look, Timekeeper, Timeline
+from mailsluice.pacing.usage import HOLDER_SECONDS, Usage, give_out
 
 __all__ = [
+    "HOLDER_SECONDS",
     "Bound",
     "Cap",
     "DatabaseClock",
     "Hold",
     "Limit",
+    "Look",
     "Rates",
     "Rules",
+    "Timekeeper",
+    "Timeline",
     "Usage",
     "bounds",
     "give_out",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mailsluice.pacing.limits import Cap, Limit, Rules
-from mailsluice.pacing.usage import Usage, room_at
+from mailsluice.pacing.usage import Usage, room_at, spaced_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Hold:
     """Under which the rule was given."""
     rule: Limit | Cap
     until: float
-    """The moment of the next start, in seconds since the epoch; infinity: not before a reply."""
+    """The moment of the next start, by the clock of `now`; infinity: not before a reply."""
 
 
 def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
@@ -40,7 +40,7 @@ def _waits(key: str, usage: Usage, rules: Rules) -> list[Hold]:
     found = [Hold(key, one, float(room_at(usage, one, 1)[0])) for one in full]
     if rules.limits:
         slowest = min(rules.limits, key=lambda one: one.count / one.window_seconds)
-        found.append(Hold(key, slowest, usage.next_at))
+        found.append(Hold(key, slowest, spaced_at(usage)))
     return found
 
 

@@ -11,7 +11,9 @@ after `s - window`; and they were given out before it. So each of them was count
 Replies come with their times, so it is known ahead when they leave the window: starts are given out
 for moments to come, and giving them out early costs nothing of the limit.
 
-Within that bound starts are spaced evenly. The clock is an argument, in seconds.
+Within that bound starts are spaced evenly. The database's clock is an argument, in seconds; what is
+remembered is in steady time (see `mailsluice.pacing.timekeeping`), so setting that clock moves
+nothing.
 """
 
 from __future__ import annotations
@@ -26,17 +28,22 @@ import numpy as np
 import numpy.typing as npt
 
 from mailsluice.pacing.limits import Limit, Rules
+from mailsluice.pacing.timekeeping import Timeline
+
+HOLDER_SECONDS = 30.0
+"""A holder that is not heard of for so long has lost the starts it was given."""
 
 _STRETCH = 1.005  # spacing a little above window / count pays for the jitter of the network
 _CELLS = 250  # replies are counted in steps of window / _CELLS, so what is stored is bounded
 _CLOCK_DRIFT = 5e-4  # the server's clock may go this much slower than ours
 _RESOLUTION_SECONDS = 1e-6  # of floats that hold seconds since the epoch
 _CATCH_UP_SECONDS = 0.25  # who asks late gets what he missed at once, up to this far back
+_KEPT_CAPS = 8  # days whose counts are kept: the clock may be set back to them
 
 
 @dataclass(slots=True)
 class Usage:
-    """What was started under one key, as far as it still matters."""
+    """What was started under one key, as far as it still matters. In steady time, but for caps."""
 
     next_at: float = -math.inf
     """The even spacing's next start."""
@@ -47,11 +54,17 @@ class Usage:
     """By window length: {cell: replies}; a cell is a step of the time since the epoch."""
     capped: dict[float, int] = field(default_factory=dict)
     """By a cap's start: replies since."""
+    timeline: Timeline = field(default_factory=Timeline)
 
     @property
     def open_starts(self) -> int:
         """Of all holders."""
         return sum(number for number, _ in self.open.values())
+
+    @property
+    def set_by(self) -> float:
+        """What makes steady time the database's, by addition."""
+        return self.timeline.set_by
 
     def report(
         self, holder: str, open_: int, until: float, replies: Iterable[float], rules: Rules
@@ -64,12 +77,14 @@ class Usage:
         before, _ = self.open.pop(holder, (0, 0.0))
         self.next_at -= max(0, before - open_ - len(times)) * _gap(rules)
         if open_:
-            self.open[holder] = (open_, until)
-        self._count(times, rules)
+            self.open[holder] = (open_, until - self.set_by)
+        self._count([one - self.set_by for one in times], rules)
 
     def expire(self, now: float, rules: Rules) -> None:
-        """Who has not been heard of in time may have used what he had, up to the end of it."""
+        """A holder that has not been heard of in time may have used what it had, up to its end."""
+        now -= self.set_by
         for holder, (open_, until) in list(self.open.items()):
+            self.open[holder] = (open_, min(until, now + HOLDER_SECONDS))
             if until < now:
                 del self.open[holder]
                 self._count([until] * open_, rules)
@@ -79,8 +94,8 @@ class Usage:
             self.replied[window] = kept
             if not kept:
                 del self.replied[window]
-        ends = {cap.start for cap in rules.caps if cap.end > now}
-        self.capped = {start: n for start, n in self.capped.items() if start in ends}
+        for start in sorted(self.capped)[:-_KEPT_CAPS]:
+            del self.capped[start]
 
     def _count(self, times: Sequence[float], rules: Rules) -> None:
         if not times:
@@ -91,9 +106,10 @@ class Usage:
             cells = (moments // (window / _CELLS)).astype(np.int64)
             for cell, number in Counter(cells.tolist()).items():
                 table[cell] = table.get(cell, 0) + number
+        moments += self.set_by
         for cap in rules.caps:
-            within = int(np.count_nonzero((moments >= cap.start) & (moments < cap.end)))
-            self.capped[cap.start] = self.capped.get(cap.start, 0) + within
+            if within := int(np.count_nonzero((moments >= cap.start) & (moments < cap.end))):
+                self.capped[cap.start] = self.capped.get(cap.start, 0) + within
 
     def to_json(self) -> dict[str, Any]:
         """As values that JSON can hold."""
@@ -102,17 +118,30 @@ class Usage:
             "open": {holder: list(one) for holder, one in self.open.items()},
             "replied": [[window, list(cells.items())] for window, cells in self.replied.items()],
             "capped": list(self.capped.items()),
+            "timeline": self.timeline.to_json(),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """What `to_json` gave."""
+        replied = {window: dict(cells) for window, cells in value["replied"]}
         return cls(
             -math.inf if value["next_at"] is None else value["next_at"],
             {holder: (one[0], one[1]) for holder, one in value["open"].items()},
-            {window: dict(cells) for window, cells in value["replied"]},
+            replied,
             dict(value["capped"]),
+            Timeline.from_json(value["timeline"])
+            if "timeline" in value
+            else Timeline(confirmed_at=_latest(replied)),  # stored before there were any
         )
+
+
+def _latest(replied: Mapping[float, Mapping[int, int]]) -> float:
+    """The moment of the last reply that is known for sure."""
+    return max(
+        (cell * (window / _CELLS) for window, cells in replied.items() for cell in cells),
+        default=-math.inf,
+    )
 
 
 def give_out(
@@ -124,12 +153,12 @@ def give_out(
     The usages count them as spaced; the caller reports them as open.
     """
     for usage, rules in shared:
-        usage.next_at = _caught_up(usage, rules, now)
+        usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
         if gap := _gap(rules):  # more would be beyond the horizon
-            most = min(most, max(0, int((horizon - usage.next_at) / gap) + 1))
+            most = min(most, max(0, int((horizon - spaced_at(usage)) / gap) + 1))
     at = np.full(most + 1, now)
     for usage, rules in shared:
-        np.maximum(at, usage.next_at + np.arange(len(at)) * _gap(rules), out=at)
+        np.maximum(at, spaced_at(usage) + np.arange(len(at)) * _gap(rules), out=at)
         for limit in rules.limits:
             np.maximum(at, room_at(usage, limit, len(at)), out=at)
     _wait_for_caps(at, shared)
@@ -139,16 +168,23 @@ def give_out(
     return at[:number].tolist(), float(at[number])
 
 
-def _caught_up(usage: Usage, rules: Rules, now: float) -> float:
+def spaced_at(usage: Usage) -> float:
+    """The even spacing's next start, by the database's clock."""
+    return usage.next_at + usage.set_by
+
+
+def _caught_up(usage: Usage, rules: Rules, now: float, horizon: float) -> float:
     """The even spacing's next start, for somebody who may be late.
 
-    One gap late at least: who had to wait for another limit's spacing is not.
+    One gap late at least: who had to wait for another limit's spacing is not. Never further ahead
+    than one gap after the last start that can have been given out.
     """
     if usage.next_at == -math.inf:
         return now
     shortest = min((one.window_seconds for one in rules.limits), default=math.inf)
-    late = max(_gap(rules), min(_CATCH_UP_SECONDS, 0.02 * shortest))
-    return max(usage.next_at, now - late)
+    gap = _gap(rules)
+    late = max(gap, min(_CATCH_UP_SECONDS, 0.02 * shortest))
+    return min(max(spaced_at(usage), now - late), horizon + gap)
 
 
 def room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
@@ -159,6 +195,7 @@ def room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
     cells = sorted(usage.replied.get(limit.window_seconds, {}).items())
     cell, replies = np.array(cells, np.int64).reshape(-1, 2).T
     left_at = (cell + 1) * (limit.window_seconds / _CELLS) + _span(limit.window_seconds)
+    left_at += usage.set_by
     left = np.cumsum(replies)
     before = usage.open_starts + int(replies.sum())
     have_to_leave = before + np.arange(number) - (limit.count - 1)

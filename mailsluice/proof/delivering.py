@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from mailsluice.sending.rule_book import own_rules
 from mailsluice.sending.starts import StartStock
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
+from mailsluice.steady import steady
 
 PATIENCE_SECONDS = 600.0
 """How long copies wait for their turn under the connection's limits."""
@@ -35,7 +35,7 @@ async def deliver(
     *,
     open_session: OpenSession,
     patience_seconds: float = PATIENCE_SECONDS,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = steady,
 ) -> Delivery:
     """Send each envelope once, as soon as the connection's limits allow.
 
@@ -87,13 +87,14 @@ class _Reservations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._usages = Usages(database)
 
     async def reserve(self, ask: Ask) -> Starts:
         return await asyncio.to_thread(self._reserve, ask)
 
     def _reserve(self, ask: Ask) -> Starts:
         with self._database.write() as transaction:
-            return Usages(self._database).reserve(transaction, [ask])[0]
+            return self._usages.reserve(transaction, [ask])[0]
 
 
 class _Copies:

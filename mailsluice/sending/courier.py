@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import math
 import random
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +30,7 @@ from mailsluice.sending.starts import StartStock
 from mailsluice.sending.stock import Stock
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
+from mailsluice.steady import steady
 
 OpenSession = Callable[[Connection], Awaitable[Session]]
 
@@ -80,7 +80,7 @@ class Courier:
         rules: Mapping[str, Rules] | None = None,
         opens_at: Callable[[float], float] = lambda now: now,
         settings: Settings | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`rules` are the limits it falls under, by the key that others share with it; `holder`

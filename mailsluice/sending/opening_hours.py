@@ -16,7 +16,7 @@ def _wall() -> datetime:
 
 
 class OpeningHours:
-    """A sending window on the monotonic clock; looked up now and then, not for every message."""
+    """A sending window on the steady clock; looked up now and then, not for every message."""
 
     def __init__(self, window: SendingWindow, wall: Callable[[], datetime] = _wall) -> None:
         self._window = window

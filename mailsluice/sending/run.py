@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from mailsluice.sending.rule_book import RuleBook
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.tokens import Tokens
+from mailsluice.steady import steady
 
 _POLL_SECONDS = 0.5
 
@@ -123,11 +123,11 @@ class Run(ABC):
         self._onlooker.watch(connection.name, courier)
         self._connections[connection.name] = connection
         self._rules_of[connection.name] = rules
-        started = time.monotonic()
+        started = steady()
         if self._stopping:
             courier.stop()
         await courier.run()
-        seconds, sent = time.monotonic() - started, courier.sent
+        seconds, sent = steady() - started, courier.sent
         if before := self._results.get(connection.name):  # it got more to send
             seconds, sent = seconds + before.seconds, sent + before.sent
         result = RouteResult(connection.name, seconds, sent, courier.down)
@@ -135,7 +135,7 @@ class Run(ABC):
         return result
 
     def _opens_at(self, now: float) -> float:
-        """When, from a moment of the monotonic clock on, mail may go at all."""
+        """When, from a moment of the steady clock on, mail may go at all."""
         if self.on_hold or not self._is_held():
             return now + _POLL_SECONDS
         return self._hours.opens_at(now)
@@ -145,7 +145,7 @@ class Run(ABC):
         return await self._engine.run(self._next_in()) if self._engine else 0.0
 
     async def _next_in(self) -> float:
-        now = time.monotonic()
+        now = steady()
         return min((one.next_at(now) - now for one in self._couriers.values()), default=0.0)
 
     async def progress(self) -> Progress:
@@ -153,7 +153,7 @@ class Run(ABC):
         return await self.on_engine(self._progress())
 
     async def _progress(self) -> Progress:
-        now = time.monotonic()
+        now = steady()
 
         def complete(facts: Facts) -> Facts:
             return replace(

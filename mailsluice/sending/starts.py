@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from mailsluice.outbox import Ask, Starts
-from mailsluice.pacing import DatabaseClock, Hold, Rules
+from mailsluice.pacing import Hold, Rules
 
 _HORIZON_SECONDS = 0.25  # starts are asked for so far ahead
 _LOW_SECONDS = 0.12  # with less than that in stock it asks for more
@@ -44,7 +44,6 @@ class StartStock:
         self._bookkeeper = bookkeeper
         self._clock = clock
         self._changed = changed
-        self._database_clock = DatabaseClock()
         self._rules: Mapping[str, Rules] = {}
         self._starts: deque[float] = deque()
         self._in_flight = 0
@@ -131,14 +130,12 @@ class StartStock:
             self._asking = asyncio.ensure_future(self._exchange(most))
 
     async def _exchange(self, most: int) -> None:
-        replies: list[float] = []
-        if self._database_clock.is_known:
-            replies, self._replies = self._replies, []
+        replies, self._replies = self._replies, []
         ask = Ask(
             holder=self._holder,
             rules=self._rules,
             open=self._open,
-            replies=[self._database_clock.to_database(one) for one in replies],
+            replies=replies,
             most=most,
             horizon_seconds=_HORIZON_SECONDS,
         )
@@ -150,15 +147,13 @@ class StartStock:
         self._changed()
 
     def _take(self, ask: Ask, answer: Starts) -> None:
-        clock, now = self._database_clock, self._clock()
-        clock.seen(answer.now, *answer.seen_between)
+        now = self._clock()
         self._told, self._told_at = ask.open + len(answer.moments), now
-        self._lost_at = clock.until(answer.until)
+        self._lost_at = answer.until
         if ask.rules is self._rules and ask.most:
-            self._starts.extend(map(clock.to_local, answer.moments))
-            held = answer.hold
-            self._held = (held, clock.to_local(held.until)) if held else None
-            later = clock.to_local(answer.next_at - _HORIZON_SECONDS)
+            self._starts.extend(answer.moments)
+            self._held = (answer.hold, answer.hold.until) if answer.hold else None
+            later = answer.next_at - _HORIZON_SECONDS
             self._ask_at = now + _POLL_SECONDS if later == math.inf else later
         if self._tending is None:
             self._tend()

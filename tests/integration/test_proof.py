@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from mailsluice.pacing import Limit, Rules
 from mailsluice.proof import Delivery, deliver
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
+from mailsluice.steady import steady
 from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
 
 
@@ -95,7 +95,7 @@ async def test_a_limit_spaces_copies_and_the_next_test_as_well(database: Databas
 async def test_what_campaigns_have_used_up_is_not_there_for_a_test(database: Database) -> None:
     rules = {"connection red": Rules((Limit(2, 3_600.0),))}
     with database.write() as transaction:
-        now = time.time()
+        now = steady()
         used = Ask("a campaign", rules, open=0, replies=[now, now], most=0, horizon_seconds=0.1)
         Usages(database).reserve(transaction, [used])
     with SmtpServer() as server:
@@ -112,7 +112,7 @@ async def test_what_a_test_has_used_up_is_not_there_for_campaigns(database: Data
     with database.write() as transaction:
         (starts,) = Usages(database).reserve(transaction, [ask])
     assert starts.moments == []
-    assert starts.next_at - starts.now > 3_000
+    assert starts.next_at - steady() > 3_000
 
 
 async def test_without_limits_nothing_is_asked(database: Database) -> None:

@@ -27,7 +27,7 @@ class Memory:
         under = [(self.usage, rules)]
         moments, next_at = give_out(under, now, now + ask.horizon_seconds, ask.most)
         self.usage.report(ask.holder, ask.open + len(moments), now + 30, (), rules)
-        return Starts(moments, next_at, None, now, now + 30, (now, now))
+        return Starts(moments, next_at, None, now + 30)
 
 
 @pytest.fixture

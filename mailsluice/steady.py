@@ -1,0 +1,32 @@
+"""A clock that nobody can set: seconds since the machine's start, its sleep included.
+
+Everything that waits within a process goes by this clock. Moments that several processes share go
+by the state database's clock; `mailsluice.pacing.Timekeeper` reconciles the two.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIME_NAMESPACE = Path("/proc/self/ns/time")
+
+if hasattr(time, "CLOCK_BOOTTIME"):
+
+    def steady() -> float:
+        """The moment, in seconds; comparable with other processes of the same `steady_name`."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:  # its CLOCK_MONOTONIC counts sleep already, or nothing does
+    steady = time.monotonic
+
+
+def steady_name() -> str:
+    """What tells this clock from those of other machines, boots and containers; empty: unknown."""
+    with suppress(OSError):
+        boot = _BOOT_ID.read_text().strip()
+        namespace = _TIME_NAMESPACE.readlink().name if _TIME_NAMESPACE.is_symlink() else ""
+        return f"{boot} {namespace}".strip()
+    return ""

@@ -1,0 +1,242 @@
+"""Limits hold, and go on, whatever happens to the database's clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.pacing import (
+    HOLDER_SECONDS,
+    Cap,
+    DatabaseClock,
+    Limit,
+    Rules,
+    Timekeeper,
+    Timeline,
+    Usage,
+    give_out,
+)
+from tests.unit.test_pacing import most_in_a_window
+
+DAY = 86_400.0
+HORIZON = 0.25
+
+
+@dataclass
+class Database:
+    """What all processes share: a clock that may be set, and the memory of one limit."""
+
+    rules: Rules
+    true: float = 10_000.0
+    """The time that has really passed."""
+    ahead: float = 1.7e9
+    """By how much the database's clock is ahead of that."""
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def now(self) -> float:
+        return self.true + self.ahead
+
+
+@dataclass
+class Process:
+    """Asks for starts and uses them; each message takes no time at all."""
+
+    database: Database
+    name: str = "one"
+    paused: float = 0.0
+    """For how long its own clock has stood still."""
+    machine: str = ""
+    arrivals: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = DatabaseClock()
+        self.keeper = Timekeeper(self.machine)
+        self.starts: list[float] = []
+
+    @property
+    def local(self) -> float:
+        return self.database.true - self.paused
+
+    def send(self, most: int = 1_000) -> int:
+        """Ask once, and send all that may go before the horizon. Returns how many."""
+        database = self.database
+        usage = Usage.from_json(orjson.loads(orjson.dumps(database.usage.to_json())))
+        now, until = database.now, database.now + HOLDER_SECONDS
+        self.clock.seen(now, self.local, self.local)
+        self.keeper.look("red", usage.timeline, now, self.local, self.local)
+        used = [one for one in self.starts if one <= self.local]
+        self.starts = self.starts[len(used) :]
+        replies = [min(now, self.clock.to_database(one)) for one in used]
+        usage.report(self.name, len(self.starts), until, replies, database.rules)
+        usage.expire(now, database.rules)
+        moments, _ = give_out([(usage, database.rules)], now, now + HORIZON, most)
+        usage.report(self.name, len(self.starts) + len(moments), until, (), database.rules)
+        database.usage = usage
+        given = [self.clock.to_local(one) for one in moments]
+        self.starts += given
+        self.arrivals += [one + self.paused for one in given]
+        return len(given)
+
+    def go_on(self, seconds: float, every: float = HORIZON) -> int:
+        """Send for so long. Returns how many messages went."""
+        sent, end = 0, self.database.true + seconds
+        while self.database.true < end:
+            sent += self.send()
+            self.database.true += every
+        return sent
+
+
+jump = st.floats(-2 * DAY, 2 * DAY, allow_nan=False) | st.floats(-2.0, 2.0)
+limit = st.builds(Limit, st.integers(1, 40), st.sampled_from([1.0, 5.0, 60.0]))
+
+
+@given(
+    st.lists(limit, min_size=1, max_size=2),
+    st.lists(st.tuples(jump, st.integers(1, 30), st.floats(0.01, 3.0)), max_size=12),
+)
+def test_no_window_overflows_in_true_time_however_often_the_clock_is_set(
+    limits: list[Limit], jumps: Sequence[tuple[float, int, float]]
+) -> None:
+    process = Process(Database(Rules(tuple(limits))))
+    for seconds, asks, pause in [*jumps, (0.0, 30, 0.1)]:
+        process.database.ahead += seconds
+        for _ in range(asks):
+            process.send()
+            process.database.true += pause
+    for one in limits:
+        assert most_in_a_window(process.arrivals, one.window_seconds) <= one.count
+
+
+@given(limit, st.lists(jump, min_size=1, max_size=4), st.booleans())
+def test_after_a_jump_the_wait_is_one_window_at_most(
+    limit: Limit, jumps: list[float], is_restarted: bool
+) -> None:
+    process = Process(Database(Rules((limit,))))
+    every = limit.window_seconds / 20
+    process.go_on(2 * limit.window_seconds, every)
+    for seconds in jumps:
+        process.database.ahead += seconds
+        if is_restarted:
+            process = Process(process.database, f"after {seconds}")
+        process.send()
+    # One window, and the lease of what the process before it had open.
+    wait = limit.window_seconds + HOLDER_SECONDS * is_restarted
+    assert process.go_on(1.02 * wait + 1.0, every) > 0
+
+
+# What happens to the database's clock in the middle of an hour's limit of 1,500.
+@pytest.mark.parametrize("seconds", [-DAY, -7_200.0, -1.5, 0.0, 1.5, 7_200.0, DAY])
+def test_a_jump_changes_nothing_about_what_goes(seconds: float) -> None:
+    process = Process(Database(Rules((Limit(1_500, 3_600.0),))))
+    before = process.go_on(600.0, every=2.0)
+    process.database.ahead += seconds
+    after = process.go_on(600.0, every=2.0)
+    process.database.ahead -= seconds  # somebody sets it right
+    again = process.go_on(600.0, every=2.0)
+    assert before == pytest.approx(250, abs=3)
+    assert (after, again) == (pytest.approx(before, abs=3), pytest.approx(before, abs=3))
+
+
+def test_after_a_jump_forward_a_minute_does_not_get_another_hours_mail() -> None:
+    process = Process(Database(Rules((Limit(20, 3_600.0), Limit(20, 1.0)))))
+    assert process.go_on(3_600.0, every=5.0) == 20
+    process.database.ahead += 7_200.0
+    assert process.go_on(60.0, every=5.0) <= 1
+
+
+def test_another_process_measures_as_the_one_that_saw_the_jump() -> None:
+    database = Database(Rules((Limit(10, 60.0),)))
+    first, second = Process(database), Process(database, "two")
+    first.go_on(60.0)
+    second.send()
+    database.ahead += DAY
+    first.send()  # finds out, for both
+    assert first.go_on(10.0) + second.go_on(10.0) <= 4
+    together = [*first.arrivals, *second.arrivals]
+    assert most_in_a_window(together, 60.0) <= 10
+
+
+def test_a_process_that_begins_after_a_jump_forward_does_not_decide_for_the_others() -> None:
+    database = Database(Rules((Limit(10, 60.0),)))
+    first = Process(database)
+    first.go_on(60.0)
+    database.ahead += DAY
+    Process(database, "new").send(0)
+    assert first.go_on(1.0) <= 1
+
+
+def test_a_process_that_begins_on_the_same_machine_knows_of_the_jump() -> None:
+    database = Database(Rules((Limit(10, 60.0),)))
+    first = Process(database, machine="boot")
+    first.go_on(60.0)
+    first.send(0)
+    database.ahead += DAY
+    assert Process(database, "new", machine="boot").send() <= 1
+
+
+def test_a_process_that_was_paused_believes_those_that_were_not() -> None:
+    database = Database(Rules((Limit(10, 60.0),)))
+    paused, other = Process(database), Process(database, "two")
+    paused.go_on(10.0)
+    other.send()
+    paused.paused += 300.0
+    database.true += 300.0
+    other.send()
+    other.send()
+    set_by = database.usage.timeline.set_by
+    paused.send()
+    assert database.usage.timeline.set_by == set_by
+
+
+def test_steady_time_never_goes_back_behind_what_is_confirmed() -> None:
+    keeper, timeline = Timekeeper(), Timeline()
+    assert keeper.look("red", timeline, 1_000.0, 1.0, 1.0) == 0.0
+    assert timeline.confirmed_at == -math.inf  # a first look has no measure
+    keeper.look("red", timeline, 1_001.0, 2.0, 2.0)
+    assert keeper.look("red", timeline, 401.0, 3.0, 3.0) == -600.0
+    assert timeline.confirmed_at == 1_001.0
+    assert Timeline.from_json(orjson.loads(orjson.dumps(timeline.to_json()))) == timeline
+
+
+def test_a_small_correction_again_and_again_does_not_move_replies() -> None:
+    """Replies are kept in steps of a window; each correction must not round them up anew."""
+    database = Database(Rules((Limit(100, DAY),)))
+    process = Process(database)
+    process.send(1)
+    for _ in range(1_000):
+        database.true += 1.0
+        database.ahead += 0.01
+        process.send(0)
+    assert len(database.usage.replied[DAY]) == 1
+    left = min(database.usage.replied[DAY]) * DAY / 250 + database.usage.set_by
+    assert left == pytest.approx(10_000.0 + 1.7e9 + 10, abs=DAY / 200)
+
+
+def test_what_was_stored_before_there_was_steady_time_does_not_freeze_a_limit() -> None:
+    """Its replies lie a day ahead of a clock that was set back since."""
+    stored = {
+        "next_at": 1_000_000.0 + DAY,
+        "open": {"dead": [3, 1_000_030.0 + DAY]},
+        "replied": [[60.0, [[int((1_000_000.0 + DAY) / 0.24), 10]]]],
+        "capped": [],
+    }
+    database = Database(Rules((Limit(10, 60.0),)), true=1_000_000.0, ahead=0.0)
+    database.usage = Usage.from_json(stored)
+    assert Process(database).go_on(100.0) > 0
+
+
+def test_a_cap_that_is_used_up_stays_so_when_the_clock_comes_back_to_its_day() -> None:
+    today, tomorrow = Cap(0.0, DAY, 2), Cap(DAY, 2 * DAY, 2)
+    usage, rules = Usage(), Rules(caps=(today, tomorrow))
+    usage.report("a", 0, 100.0, [50.0, 60.0], rules)
+    usage.expire(DAY + 1.0, rules)
+    usage.expire(100.0, rules)  # somebody has set the clock right
+    starts, next_at = give_out([(usage, rules)], 100.0, 1_000.0, 9)
+    assert (starts, next_at) == ([], DAY)
