@@ -29,12 +29,10 @@ class Ahead:
             self._coming.add_done_callback(lambda _: self._wake())
         return self._come(self._coming) if self._coming.done() else None
 
-    async def wait(self) -> Envelope | None:
-        """The envelope that was asked for, if one was: nothing else is waited for any more."""
-        if self._coming is None:
-            return None
-        await asyncio.wait({self._coming})
-        return self._come(self._coming)
+    @property
+    def coming(self) -> asyncio.Future[Envelope | None] | None:
+        """The envelope that was asked for and has not been taken."""
+        return self._coming
 
     async def close(self) -> None:
         """Take no more. One that has come already is in flight, and settled with the session."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import NamedTuple
 
 from mailsluice.envelope import Envelope
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.ahead import Ahead
-from mailsluice.smtp.chunk_transaction import PHASES, conclusion, transaction
+from mailsluice.smtp.chunk_transaction import BODY, PHASES, Wording, conclusion, transaction
 from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.in_flight import InFlight
-from mailsluice.smtp.session import SessionError
+from mailsluice.smtp.session import OutOfStepError, SessionError
+from mailsluice.smtp.window import Window
 from mailsluice.smtp.windowed_link import PART_BYTES, WindowedLink
 from mailsluice.smtp.wire import DOT_TIMEOUT_FACTOR, WireSession
 
@@ -19,11 +21,16 @@ _MOST_BYTES = 4 * 1024 * 1024
 """Under way in one session: what waits for its reply is kept in memory."""
 
 
+class _UnderWay(NamedTuple):
+    envelope: Envelope
+    written_at: float
+
+
 class ChunkedSession(WireSession):
     """Writes whole transactions, each with its own RSET, without waiting for replies.
 
     The next one goes out as soon as the oldest has its four replies. Before a server has shown that
-    it understands RSET and BDAT, one goes at a time.
+    it understands BDAT and RSET, one goes at a time.
     """
 
     _link: WindowedLink
@@ -36,11 +43,14 @@ class ChunkedSession(WireSession):
         messages: int | None,
         messages_in_flight: int,
     ) -> None:
-        patience = [timeout_seconds] * (len(PHASES) - 1) + [DOT_TIMEOUT_FACTOR * timeout_seconds]
+        patience = [timeout_seconds] * len(PHASES)
+        patience[BODY] *= DOT_TIMEOUT_FACTOR
         super().__init__(WindowedLink(transport, patience), offer, timeout_seconds, messages)
-        self._window = messages_in_flight
+        self._loop = asyncio.get_running_loop()
+        self._window = Window(messages_in_flight)
+        self._wording: Wording | None = None
         self._is_proven = False
-        self._under_way: deque[Envelope] = deque()
+        self._under_way: deque[_UnderWay] = deque()
         self._bytes = 0
         self._over: Attempt | None = None
 
@@ -50,7 +60,7 @@ class ChunkedSession(WireSession):
         try:
             while current is not None:
                 await self._write(flight, current)
-                current = await self._next(flight, ahead)
+                current = await self._following(flight, ahead)
         finally:
             self._book(flight)  # what came before a cancellation counts
             await ahead.close()
@@ -58,11 +68,12 @@ class ChunkedSession(WireSession):
     async def _write(self, flight: InFlight, envelope: Envelope) -> None:
         """Write a transaction, a long one as fast as the server takes it.
 
-        The reply to BDAT is expected with the last part: one that comes before is out of turn.
+        The replies to BDAT and RSET are expected with the last part: one that comes before is out
+        of turn.
         """
-        self._under_way.append(envelope)
+        self._under_way.append(_UnderWay(envelope, self._loop.time()))
         self._bytes += len(envelope.content)
-        data, start, expected = transaction(envelope, self._offer), 0, len(PHASES) - 1
+        data, start, expected = transaction(envelope, self._offer), 0, BODY
         while len(data) - start > PART_BYTES and self._link.is_open:
             self._link.write(data[start : start + PART_BYTES], expected)
             start, expected = start + PART_BYTES, 0
@@ -70,7 +81,7 @@ class ChunkedSession(WireSession):
             await self._drain(flight)
         if self._link.is_open:
             flight.dot(envelope)
-            self._link.write(data[start:], expected + 1)
+            self._link.write(data[start:], expected + len(PHASES) - BODY)
 
     async def _drain(self, flight: InFlight) -> None:
         self._book(flight)
@@ -78,32 +89,60 @@ class ChunkedSession(WireSession):
             await self._link.change()
             self._book(flight)
 
-    async def _next(self, flight: InFlight, ahead: Ahead) -> Envelope | None:
+    async def _following(self, flight: InFlight, ahead: Ahead) -> Envelope | None:
         """Book replies until there is something to write; None: and nothing is under way."""
         while True:
             self._book(flight)
             if not self._under_way:
-                if self._over is not None:
-                    raise SessionError(self._over)
-                return await ahead.wait()
+                await self._make_certain(flight)
+                envelope = ahead.take()
+                if ahead.coming is not None:
+                    await self._watch(ahead.coming)
+                    envelope = ahead.take()
+                return envelope
             if self._has_room and (envelope := ahead.take()):
                 return envelope
             await self._link.change()
 
+    async def _make_certain(self, flight: InFlight) -> None:
+        """Nothing is under way any more: what is held has to be certain before the next goes."""
+        if self._link.fault.is_out_of_step:
+            raise OutOfStepError(Phase.MAIL, self._link.fault.text)
+        if self._held and self._link.is_open:
+            await self._greet_again(flight)
+        if self._over is not None:
+            raise SessionError(self._over)
+
     @property
     def _has_room(self) -> bool:
-        window = self._window if self._is_proven else 1
-        is_ending = self._over is not None or self._link.is_closing
-        has_window = len(self._under_way) < window and self._bytes < _MOST_BYTES
+        is_ending = self._over is not None or self._link.is_closing or bool(self._held)
+        has_window = len(self._under_way) < self._window.size and self._bytes < _MOST_BYTES
         return has_window and not (is_ending or self._link.is_full)
 
     def _book(self, flight: InFlight) -> None:
-        while self._under_way and self._link.has_news:
-            envelope = self._under_way.popleft()
-            self._bytes -= len(envelope.content)
-            replies = self._link.replies()
-            is_complete = flight.has_dot(envelope)
-            told = conclusion(replies, self._link.fault, is_complete=is_complete)
+        try:
+            while self._under_way and self._link.has_news:
+                self._book_one(flight, *self._under_way.popleft())
+        except OutOfStepError:
+            self._under_way.clear()
+            raise
+
+    def _book_one(self, flight: InFlight, envelope: Envelope, written_at: float) -> None:
+        self._bytes -= len(envelope.content)
+        replies = self._link.replies()
+        told = conclusion(
+            replies,
+            self._link.fault,
+            is_complete=flight.has_dot(envelope),
+            closing=self._link.closing,
+            wording=self._wording,
+        )
+        if told.is_certain:
             flight.settle(envelope, told.attempt)
-            self._over = self._over or told.end
-            self._is_proven |= told.end is None and told.attempt.phase is Phase.BODY
+        else:
+            self._hold(envelope, told.attempt)
+        self._over = self._over or told.end
+        if told.attempt.phase is Phase.BODY and told.end is None and told.is_certain:
+            if not self._is_proven and len(replies) == len(PHASES):
+                self._is_proven, self._wording = True, Wording.of(replies)
+            self._window.answered(self._loop.time() - written_at)

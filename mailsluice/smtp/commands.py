@@ -9,6 +9,7 @@ from typing import Self
 
 from mailsluice.envelope import Envelope
 from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.replies import Reply
 
 DATA = b"DATA\r\n"
 DOT = b".\r\n"
@@ -17,6 +18,28 @@ RSET = b"RSET\r\n"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LINE_DOT = re.compile(rb"\n\.")  # as a pattern: bytes.find takes thrice as long for two bytes
+
+
+_NO_SECOND_HELLO = frozenset((500, 502, 503))
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """EHLO as it opened the session; it may be said again, and then acts like RSET.
+
+    Its reply names the server, as the reply to no other command does (RFC 5321 section 4.1.1.1). So
+    it shows that replies and commands are in step.
+    """
+
+    command: bytes = b"EHLO localhost\r\n"
+    server: str = ""
+    """The first word of the reply; empty where it is not known."""
+
+    def is_answered_by(self, reply: Reply) -> bool:
+        """Whether a reply is the one to this command."""
+        if reply.code == 250:
+            return reply.text.split(None, 1)[:1] == [self.server] or not self.server
+        return reply.code in _NO_SECOND_HELLO
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +58,10 @@ class Offer:
     """RFC 1870."""
     size_limit: int | None = None
     """The largest message in bytes; None: not told."""
+    hello: Hello = Hello()
 
     @classmethod
-    def from_extensions(cls, extensions: Mapping[str, str]) -> Self:
+    def from_extensions(cls, extensions: Mapping[str, str], hello: Hello | None = None) -> Self:
         """Read {keyword in lower case: parameters}."""
         limit = extensions.get("size", "").strip()
         return cls(
@@ -47,6 +71,7 @@ class Offer:
             eight_bit="8bitmime" in extensions,
             size="size" in extensions,
             size_limit=int(limit) or None if limit.isascii() and limit.isdigit() else None,
+            hello=hello or Hello(),
         )
 
 

@@ -26,7 +26,9 @@ class InFlight:
         """The next envelope to open a transaction for; None when the session should end."""
         while self._left != 0:
             envelope = await self._feed.next()
-            if envelope is None or self._take(envelope):
+            if envelope is None:
+                self._left = 0
+            elif self._take(envelope):
                 return envelope
         return None
 

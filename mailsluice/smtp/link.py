@@ -11,7 +11,10 @@ from mailsluice.smtp.replies import Reply, ReplyParser
 SERVICE_CLOSING = 421
 _CHUNK = 65_536
 _QUIT_SECONDS = 5.0
+_CLOSING_SECONDS = 5.0
+"""How long a server that has said 421 may take to close the link, or to say more."""
 _TICKS_PER_TIMEOUT = 8
+_MOST_TICK_SECONDS = 1.0
 
 
 class Fault(NamedTuple):
@@ -20,6 +23,10 @@ class Fault(NamedTuple):
     text: str
     reply: Reply | None = None
     """The reply that ended it: a 421, or one that nobody had asked for."""
+    is_silence: bool = False
+    """Whether a reply did not come in time: it may have been lost, and others taken for it."""
+    is_out_of_step: bool = False
+    """Whether there were more replies than commands."""
 
 
 _NO_FAULT = Fault("")
@@ -33,7 +40,11 @@ class Link(asyncio.Protocol):
     cancelled exchange too: the caller books what came, and then calls `raise_if_cancelled`.
 
     A reply may take `timeout_seconds` (up to an eighth more), each one from the moment the one
-    before it came; one timer a link watches over it, none a message.
+    before it was complete: a server that sends a byte now and then gains no time by it. One timer a
+    link watches over it, none a message.
+
+    A 421 does not end the link by itself. A server that means it closes the link, which is waited
+    for; one that goes on shows that the 421 was not the reply it was taken for.
     """
 
     def __init__(self, transport: asyncio.Transport, timeout_seconds: float) -> None:
@@ -41,14 +52,21 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._timeout = timeout_seconds
+        self._tick_seconds = min(timeout_seconds / _TICKS_PER_TIMEOUT, _MOST_TICK_SECONDS)
         self._parser = ReplyParser()
         self._replies: list[Reply] = []
         self._expected = 0
+        self.closing: Reply | None = None
+        """The 421 that the server has said."""
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._cancelled: asyncio.CancelledError | None = None
-        self._timer = self._loop.call_later(timeout_seconds / _TICKS_PER_TIMEOUT, self._tick)
+        self.over: asyncio.Future[None] = self._loop.create_future()
+        """Done when the link is over: for a session that waits for something else."""
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        """Done when the server, or the network, has ended it."""
+        self._timer = self._loop.call_later(self._tick_seconds, self._tick)
         transport.set_protocol(self)
         if transport.is_closing():  # its end was told to the protocol before this one
             self._break(Fault("the server closed the link"))
@@ -88,6 +106,13 @@ class Link(asyncio.Protocol):
                 await self._wait(self._timeout)
         return content[start:]
 
+    async def is_closed_by_server(self) -> bool:
+        """Whether the server closes the link now: a refusal that nobody had asked for was its last
+        word then, rather than a reply out of step.
+        """
+        await asyncio.wait({self._ended}, timeout=min(self._timeout, _CLOSING_SECONDS))
+        return self._ended.done()
+
     async def quit(self) -> None:
         """Say good-bye and close. The mail is settled by now, so nothing here is worth an error."""
         await self.exchange(QUIT, 1, min(self._timeout, _QUIT_SECONDS))
@@ -97,7 +122,10 @@ class Link(asyncio.Protocol):
 
     def abort(self, text: str = "the link was dropped on our side") -> None:
         """Drop the link at once."""
-        self._break(Fault(text))
+        self._drop(Fault(text))
+
+    def _drop(self, fault: Fault) -> None:
+        self._break(fault)
         self._timer.cancel()
         self._transport.abort()
 
@@ -124,38 +152,55 @@ class Link(asyncio.Protocol):
     def _break(self, fault: Fault) -> None:
         if self.is_open:
             self.fault = fault
+            self.over.set_result(None)
         self._wake()
 
     def _tick(self) -> None:
         if self._waiter is not None and self._loop.time() > self._deadline:
-            self.abort(f"no answer in time (timeout_seconds is {self._timeout:g})")
+            text = f"no answer in time (timeout_seconds is {self._timeout:g})"
+            self._drop(Fault(text, self.closing, is_silence=True))
             return
-        self._timer = self._loop.call_later(self._timeout / _TICKS_PER_TIMEOUT, self._tick)
+        self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def data_received(self, data: bytes) -> None:
-        for reply in self._parser.feed(data):
-            if not self.is_open:
-                return
+        if not self.is_open:
+            return
+        replies = self._parser.feed(data)
+        for reply in replies:
             if len(self._replies) == self._expected:
-                self._break(Fault("a reply that nobody had asked for", reply))
+                self._break(self._surplus(reply))
                 return
             self._replies.append(reply)
             if reply.code == SERVICE_CLOSING:
-                self._break(Fault("the server ended the session", reply))
+                self.closing = reply
         if self._parser.malformed is not None:
-            self._break(Fault(self._parser.malformed))
-        elif self._expected:
-            if len(self._replies) == self._expected:
-                self._wake()
-            else:
-                self._deadline = self._loop.time() + self._timeout
+            self._break(Fault(self._parser.malformed, self.closing))
+        elif self._expected and len(self._replies) == self._expected:
+            self._wake()
+        elif replies:
+            seconds = _CLOSING_SECONDS if self.closing else self._timeout
+            self._deadline = self._loop.time() + min(seconds, self._timeout)
+
+    def _surplus(self, reply: Reply) -> Fault:
+        """A reply with no command open: the server's last word, or one too many."""
+        is_idle = not self._expected and 400 <= reply.code < 500
+        if is_idle or reply.code == SERVICE_CLOSING:
+            return Fault("the server ended the session", reply)
+        return Fault("a reply that nobody had asked for", reply, is_out_of_step=True)
 
     def eof_received(self) -> None:
-        self._break(Fault("the server closed the link"))
+        self._end(Fault("the server closed the link"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._break(Fault(f"the link broke: {exc}" if exc else "the server closed the link"))
+        self._end(Fault(f"the link broke: {exc}" if exc else "the server closed the link"))
         self._timer.cancel()
+
+    def _end(self, fault: Fault) -> None:
+        if self.closing is not None:
+            fault = Fault("the server ended the session", self.closing)
+        self._break(fault)
+        if not self._ended.done():
+            self._ended.set_result(None)
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -14,7 +14,7 @@ import aiosmtplib
 
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.chunked import ChunkedSession
-from mailsluice.smtp.commands import Offer
+from mailsluice.smtp.commands import Hello, Offer
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.link import Link
 from mailsluice.smtp.pipelined import PipelinedSession
@@ -224,8 +224,13 @@ def _phase(phase: Phase, connection: Connection) -> Iterator[None]:
         raise SessionError(attempt_from(error, phase, connection)) from error
 
 
+def _hello(smtp: aiosmtplib.SMTP) -> Hello:
+    reply = smtp.last_ehlo_response.message if smtp.last_ehlo_response else ""
+    return Hello(f"EHLO {smtp.local_hostname}\r\n".encode(), "".join(reply.split(None, 1)[:1]))
+
+
 def _take_over(smtp: aiosmtplib.SMTP, connection: Connection) -> Session:
-    offer = Offer.from_extensions(smtp.esmtp_extensions)
+    offer = Offer.from_extensions(smtp.esmtp_extensions, _hello(smtp))
     if smtp.transport is None:
         raise SessionError(Attempt(Phase.LOGIN, None, "the server closed the link after the login"))
     transport = cast("asyncio.Transport", smtp.transport)

@@ -8,29 +8,30 @@ from mailsluice.smtp.commands import DATA, DOT, RSET, mail, rcpt
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.link import SERVICE_CLOSING
 from mailsluice.smtp.replies import Reply
-from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.transaction import OPENING, opening
+from mailsluice.smtp.session import OutOfStepError
+from mailsluice.smtp.transaction import OPENING, Refusal, check_opening, opening
 from mailsluice.smtp.wire import WireSession
 
 
 class PipelinedSession(WireSession):
     """Writes a body, its final dot and the next MAIL, RCPT and DATA in one go.
 
-    The four replies [body, MAIL, RCPT, DATA] wake it once.
+    The four replies [body, MAIL, RCPT, DATA] wake it once. The body's counts when DATA's is 354:
+    then no reply is missing before it and none is too many. A body without a next transaction is
+    followed by RSET instead, which cannot be refused, while a body can.
     """
 
     async def _run(self, flight: InFlight, envelope: Envelope) -> None:
         current: Envelope | None = envelope
-        replies = await self._link.exchange(self._opening(envelope), len(OPENING))
+        replies = await self._exchange(self._opening(envelope), len(OPENING))
         while current is not None:
             refusal = opening(replies, self._link.fault)
             if refusal is None:
+                if self._held:
+                    self._confirm(flight)
                 current, replies = await self._body(flight, current)
-                continue
-            flight.settle(current, refusal.attempt)
-            if refusal.undo is None:
-                raise self._end(refusal.attempt.phase)
-            current, replies = await self._undo(flight, refusal.undo)
+            else:
+                current, replies = await self._refused(flight, current, refusal)
 
     async def _body(
         self, flight: InFlight, envelope: Envelope
@@ -39,34 +40,64 @@ class PipelinedSession(WireSession):
         rest = await self._stream(flight, envelope)
         ahead = flight.next_nowait()
         flight.dot(envelope)
-        reply, replies = await self._with_ahead(rest + DOT, ahead, self._dot_timeout)
-        end = self._settle_body(flight, envelope, reply)
-        if end is not None:
-            raise SessionError(end)
-        return ahead, replies
-
-    async def _undo(self, flight: InFlight, undo: bytes) -> tuple[Envelope | None, list[Reply]]:
-        """End a refused transaction and open the next; gives that one's envelope and replies."""
-        ahead = flight.next_nowait()
-        reply, replies = await self._with_ahead(undo, ahead)
-        if reply is None or not self._undone(undo, reply):
-            raise self._end(Phase.MAIL)
-        return ahead, replies
-
-    @staticmethod
-    def _undone(undo: bytes, reply: Reply) -> bool:
-        """RSET is always granted; an empty message for nobody may well be refused."""
-        return reply.code < 300 if undo == RSET else reply.code != SERVICE_CLOSING
-
-    async def _with_ahead(
-        self, head: bytes, ahead: Envelope | None, timeout_seconds: float | None = None
-    ) -> tuple[Reply | None, list[Reply]]:
+        head = rest + DOT
         if ahead is None:
-            replies = await self._link.exchange(head, 1, timeout_seconds)
+            replies = await self._exchange(head + RSET, 2, self._dot_timeout)
         else:
             data = head + self._opening(ahead)
-            replies = await self._link.exchange(data, 1 + len(OPENING), timeout_seconds)
-        return (replies[0], replies[1:]) if replies else (None, [])
+            replies = await self._exchange(data, 1 + len(OPENING), self._dot_timeout)
+        if self._link.fault.is_silence:
+            self._check_loss(replies, ahead)
+        self._take_body(flight, envelope, replies)
+        if replies[0].code == SERVICE_CLOSING:
+            raise self._end(Phase.BODY)
+        if ahead is None:
+            await self._finish(flight, replies)
+        return ahead, replies[1:]
+
+    def _check_loss(self, replies: list[Reply], ahead: Envelope | None) -> None:
+        """One reply is missing: the body's, if those that came can be the ones behind it."""
+        if ahead is None:
+            is_bodys = len(replies) == 1 and replies[0].code < 300
+        elif is_bodys := len(replies) == len(OPENING):
+            try:
+                check_opening(replies)
+            except OutOfStepError:
+                is_bodys = False
+        if is_bodys:
+            raise OutOfStepError(Phase.BODY, "a reply is missing")
+
+    async def _finish(self, flight: InFlight, replies: list[Reply]) -> None:
+        """Make certain of the reply to a body, by the one to the RSET behind it.
+
+        A refusal that came out of nothing would have the true reply in RSET's place.
+        """
+        if len(replies) == 1 or not self._check_reset(replies[1]):
+            raise self._end(Phase.MAIL)
+        if replies[0].code >= 400:
+            await self._greet_again(flight)
+        self._confirm(flight)
+
+    async def _refused(
+        self, flight: InFlight, envelope: Envelope, refusal: Refusal
+    ) -> tuple[Envelope | None, list[Reply]]:
+        """End a refused transaction and open the next; gives that one's envelope and replies."""
+        self._hold(envelope, refusal.attempt)
+        if refusal.undo is None:
+            raise self._end(refusal.attempt.phase)
+        ahead = flight.next_nowait()
+        if ahead is None:
+            replies = await self._exchange(refusal.undo, 1)
+        else:
+            replies = await self._exchange(refusal.undo + self._opening(ahead), 1 + len(OPENING))
+        if not replies or not self._undone(refusal.undo, replies[0]):
+            raise self._end(Phase.MAIL)
+        self._confirm(flight)
+        return ahead, replies[1:]
+
+    def _undone(self, undo: bytes, reply: Reply) -> bool:
+        """RSET is always granted; an empty message for nobody may well be refused."""
+        return self._check_reset(reply) if undo == RSET else reply.code != SERVICE_CLOSING
 
     def _opening(self, envelope: Envelope) -> bytes:
         return mail(envelope, self._offer) + rcpt(envelope) + DATA

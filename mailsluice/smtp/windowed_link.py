@@ -15,10 +15,9 @@ PART_BYTES = 65_536
 class WindowedLink(Link):
     """Writes without waiting; wakes its session once for any number of whole transactions.
 
-    A transaction begins with RSET, which is always granted (RFC 5321 section 4.1.1.5): any other
-    reply, or a 3xx anywhere, means that replies are out of step with commands. A 421 does not end
-    the link by itself: some servers say it and go on, and what was under way behind it gets its
-    replies as well. Where it is the last word before the link ends, it is the reason for that.
+    A 421 does not end the link by itself: some servers say it and read on, and what was under way
+    behind it gets its replies as well. It stands until the server grants another MAIL. Where the
+    link ends before that, however it does, nothing behind the 421 was taken.
 
     `patience` has the seconds that each reply of a transaction may take, from the moment the one
     before it came.
@@ -26,14 +25,13 @@ class WindowedLink(Link):
 
     def __init__(self, transport: asyncio.Transport, patience: Sequence[float]) -> None:
         self._patience = patience
-        self._last_reply: Reply | None = None
         self._unwritten = bytearray()
         super().__init__(transport, patience[0])
 
     @property
     def is_closing(self) -> bool:
         """Whether the server has said that it ends the session."""
-        return self._last_reply is not None and self._last_reply.code == SERVICE_CLOSING
+        return self.closing is not None
 
     @property
     def is_full(self) -> bool:
@@ -88,37 +86,22 @@ class WindowedLink(Link):
         self._deadline = self._loop.time() + self._patience[self._position]
 
     def data_received(self, data: bytes) -> None:
-        for reply in self._parser.feed(data):
-            if not self._take(reply):
+        replies = self._parser.feed(data) if self.is_open else []
+        for reply in replies:
+            if len(self._replies) == self._expected:
+                self._break(self._surplus(reply))
                 return
-        self._be_patient()
+            self._replies.append(reply)
+            if reply.code == SERVICE_CLOSING:
+                self.closing = reply
+            elif self.closing and reply.code < 300 and self._position == 1:
+                self.closing = None  # MAIL was granted
+        if replies:
+            self._be_patient()
         if self._parser.malformed is not None:
             self._break(Fault(self._parser.malformed))
-        elif self.has_news or len(self._replies) == self._expected:
+        elif replies and (self.has_news or len(self._replies) == self._expected):
             self._wake()
-
-    def _take(self, reply: Reply) -> bool:
-        refused = reply.code >= 400 and reply.code != SERVICE_CLOSING
-        if len(self._replies) == self._expected:
-            self._break(Fault("a reply that nobody had asked for", reply))
-        elif 300 <= reply.code < 400 or (refused and not self._position):
-            self._break(Fault("the server's replies are out of step with the commands", reply))
-        elif self.is_open:
-            self._replies.append(reply)
-            self._last_reply = reply
-        return self.is_open
-
-    def eof_received(self) -> None:
-        self._break_closing()
-        super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._break_closing()
-        super().connection_lost(exc)
-
-    def _break_closing(self) -> None:
-        if self.is_closing:
-            self._break(Fault("the server ended the session", self._last_reply))
 
     def pause_writing(self) -> None:
         self._be_patient()

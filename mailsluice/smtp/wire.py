@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
+from typing import Any
 
 from mailsluice.envelope import Envelope
 from mailsluice.outcome import Attempt, Phase
-from mailsluice.smtp.commands import Offer, stuffed
+from mailsluice.smtp.commands import RSET, Offer, stuffed
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.link import SERVICE_CLOSING, Link
 from mailsluice.smtp.replies import Reply
-from mailsluice.smtp.session import Feed, SessionError
+from mailsluice.smtp.session import Feed, IdleEndError, OutOfStepError, SessionError
 from mailsluice.smtp.transaction import lost
 
 DOT_TIMEOUT_FACTOR = 2
 """RFC 5321 section 4.5.3.2 has 5 minutes for MAIL and RCPT and 10 for the final dot."""
+_NO_RSET = frozenset((500, 502))
 
 
 class WireSession(ABC):
@@ -24,6 +27,9 @@ class WireSession(ABC):
     not tell when the final dot goes out, and it discards replies that nobody had asked for.
 
     A reply may take `timeout_seconds`, the one to the final dot `DOT_TIMEOUT_FACTOR` times that.
+
+    A reply is held until the session is certain that it answers the command it was taken for. Where
+    the replies turn out to be out of step, none that is held counts.
     """
 
     def __init__(
@@ -33,20 +39,26 @@ class WireSession(ABC):
         self._offer = offer
         self._dot_timeout = DOT_TIMEOUT_FACTOR * timeout_seconds
         self._messages = messages
+        self._held: list[tuple[Envelope, Attempt]] = []
 
     async def send(self, feed: Feed) -> None:
         """Send what the feed gives; see `Session.send`."""
         flight = InFlight(feed, self._offer, self._messages)
+        rest = "the session ended before the server answered"
         try:
-            while (envelope := await flight.next()) is not None:
+            while (envelope := await self._next(flight)) is not None:
                 await self._run(flight, envelope)
             await self._link.quit()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OutOfStepError):
+                self._held.clear()
+                rest = error.attempt.text
             self._link.abort()
             self._link.raise_if_cancelled()
             raise
         finally:
-            flight.settle_rest("the session ended before the server answered")
+            self._confirm(flight)
+            flight.settle_rest(rest)
 
     def abort(self) -> None:
         """Drop the link at once."""
@@ -56,31 +68,122 @@ class WireSession(ABC):
     async def _run(self, flight: InFlight, envelope: Envelope) -> None:
         """Send this envelope, and what else may go without a pause."""
 
+    async def _next(self, flight: InFlight) -> Envelope | None:
+        """The next envelope, as soon as it may go; None when the session should end."""
+        if envelope := flight.next_nowait():
+            return envelope
+        await self._ascertain(flight)
+        coming = asyncio.ensure_future(flight.next())
+        await self._watch(coming)
+        return coming.result()
+
+    async def _watch(self, coming: asyncio.Future[Envelope | None]) -> None:
+        """Wait for mail, and watch the link meanwhile.
+
+        Raises IdleEndError where the server ends the session first: no message was on its way.
+        """
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        try:
+            either: set[asyncio.Future[Any]] = {coming, self._link.over}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not coming.done():
+                coming.cancel()
+                await asyncio.wait({coming})
+        if coming.cancelled():
+            fault = self._link.fault
+            if fault.is_out_of_step:
+                raise OutOfStepError(Phase.MAIL, fault.text)
+            raise IdleEndError(lost(Phase.MAIL, fault), loop.time() - since)
+
+    async def _ascertain(self, flight: InFlight) -> None:
+        """Make certain what is held, all of it accepted, before the session waits for mail."""
+        if self._held:
+            replies = await self._exchange(RSET, 1)
+            if not replies or not self._check_reset(replies[0]):
+                raise self._end(Phase.MAIL)
+            self._confirm(flight)
+
+    async def _exchange(
+        self, data: bytes, expected: int, timeout_seconds: float | None = None
+    ) -> list[Reply]:
+        """See `Link.exchange`. Raises OutOfStepError where there are more replies than that."""
+        replies = await self._link.exchange(data, expected, timeout_seconds)
+        if self._link.fault.is_out_of_step:
+            raise OutOfStepError(Phase.MAIL, self._link.fault.text)
+        return replies
+
+    def _hold(self, envelope: Envelope, attempt: Attempt) -> None:
+        """This is how it ended, as far as the replies are in step."""
+        self._held.append((envelope, attempt))
+
+    def _confirm(self, flight: InFlight) -> None:
+        """The replies so far are in step."""
+        for envelope, attempt in self._held:
+            flight.settle(envelope, attempt)
+        self._held.clear()
+
+    async def _greet_again(self, flight: InFlight) -> None:
+        """Say EHLO: its reply is like no other, so it shows whether the others were in step."""
+        replies = await self._exchange(self._offer.hello.command, 1)
+        if not replies:
+            raise self._end(Phase.MAIL)
+        if not self._offer.hello.is_answered_by(replies[0]):
+            raise OutOfStepError(Phase.MAIL, f"{replies[0].code} cannot answer EHLO")
+        self._confirm(flight)
+
     async def _stream(self, flight: InFlight, envelope: Envelope) -> bytes:
         """Write all of a long content but its end, which is given: until then it may break."""
         content = envelope.content if envelope.is_dotless else stuffed(envelope.content)
         rest = await self._link.stream(content)
         if not self._link.is_open:
-            attempt = lost(Phase.DATA, self._link.fault)
-            flight.settle(envelope, attempt)
-            raise SessionError(attempt)
+            await self._cut_off(flight, envelope)
         return rest
 
-    def _settle_body(
-        self, flight: InFlight, envelope: Envelope, reply: Reply | None
-    ) -> Attempt | None:
-        """Book the reply to the final dot; gives it back where it ends the session."""
-        if reply is None:
-            attempt = lost(Phase.BODY, self._link.fault)
-        else:
-            attempt = Attempt(Phase.BODY, reply.code, reply.text)
+    async def _cut_off(self, flight: InFlight, envelope: Envelope) -> None:
+        """The link is over in the middle of a body: nothing was delivered.
+
+        A server may refuse a body before it has all of it, and then closes the link.
+        """
+        fault = self._link.fault
+        if fault.is_out_of_step and not await self._link.is_closed_by_server():
+            raise OutOfStepError(Phase.DATA, fault.text)
+        attempt = lost(Phase.DATA, fault)
         flight.settle(envelope, attempt)
-        over = reply is None or reply.code == SERVICE_CLOSING or 300 <= reply.code < 400
-        return attempt if over else None
+        raise SessionError(attempt)
+
+    def _take_body(self, flight: InFlight, envelope: Envelope, replies: list[Reply]) -> None:
+        """Hold the reply to the final dot, the first of these; raises where it ends the session."""
+        if not replies:
+            attempt = lost(Phase.BODY, self._link.fault)
+            flight.settle(envelope, attempt)
+            raise SessionError(attempt)
+        reply, *behind = replies
+        if 300 <= reply.code < 400:
+            raise OutOfStepError(Phase.BODY, f"{reply.code} cannot answer a message")
+        if reply.code == SERVICE_CLOSING and not self._is_last_word(behind):
+            raise OutOfStepError(Phase.BODY, f"{reply.code} was not the server's last word")
+        self._hold(envelope, Attempt(Phase.BODY, reply.code, reply.text))
+
+    def _is_last_word(self, behind: list[Reply]) -> bool:
+        """Whether a 421, with these replies behind it, was meant (RFC 5321 section 3.8)."""
+        if behind:
+            return all(reply.code >= 400 for reply in behind)
+        return not (self._link.is_open or self._link.fault.is_silence)
+
+    def _check_reset(self, reply: Reply) -> bool:
+        """Whether RSET was granted; raises OutOfStepError where the reply cannot answer it."""
+        if reply.code < 300:
+            return True
+        if reply.code == SERVICE_CLOSING or reply.code in _NO_RSET:
+            return False
+        raise OutOfStepError(Phase.MAIL, f"{reply.code} cannot answer {RSET.decode().strip()}")
 
     def _end(self, phase: Phase) -> SessionError:
         """The session cannot go on after a reply in this phase."""
+        if (closing := self._link.closing) is not None:
+            return SessionError(Attempt(phase, closing.code, closing.text))
         if self._link.is_open:
-            text = "the server's replies are out of step with the commands"
-            return SessionError(Attempt(phase, None, text))
+            return SessionError(Attempt(phase, None, "the server cannot be reset"))
         return SessionError(lost(phase, self._link.fault))

@@ -48,7 +48,8 @@ def stop_feed(
         assert isinstance(session, WireSession)
         link = session._link
         await until(lambda: ready(feed))
-        await until(lambda: bool(feed.attempts or link._replies))  # the first is answered
+        # the first is answered
+        await until(lambda: bool(feed.attempts or session._held or link._replies))
         stop(session, task)
         await asyncio.wait([task])
         return asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -111,14 +112,14 @@ def test_a_reply_that_came_before_the_stop_counts() -> None:
 @pytest.mark.parametrize("how", list(STOPS))
 def test_stopped_with_several_in_flight_those_without_a_reply_are_uncertain(how: str) -> None:
     stop, expected = STOPS[how]
-    names = ("a", "b", "hang-at-rcpt", "c", "d", "e")
+    names = ("a", "b", "hang-at-rcpt", "c", "d")
     with SmtpServer(Settings(keywords=KINDS["chunked"])) as server:
         feed, error = stop_at(server, names, stop, lambda feed: len(feed.attempts) == 2)
         assert isinstance(error, expected)
         assert feed.verdicts() == {
             "a": Verdict.ACCEPTED,
             "b": Verdict.ACCEPTED,
-            **dict.fromkeys(("hang-at-rcpt", "c", "d", "e"), Verdict.UNCERTAIN),
+            **dict.fromkeys(("hang-at-rcpt", "c", "d"), Verdict.UNCERTAIN),
         }
 
 

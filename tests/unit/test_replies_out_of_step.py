@@ -1,0 +1,104 @@
+"""One reply too many, too few, or out of order: nobody is recorded falsely.
+
+The server is honest; one of its replies is changed on the way, each in turn. Some changes make a
+dialogue that an honest server could have had as well, so that nobody can tell:
+
+- in flight with CHUNKING, a lost refusal of a message, where the server words its replies to RSET
+  and MAIL alike: the 250 that follow it look like an acceptance, until the last one is missing;
+- with PIPELINING, a refusal of a message that changes places with the 250 to the next MAIL, whose
+  recipient is refused: that looks like a message taken and a MAIL refused;
+- a stray 354 before a refusal of DATA: the body goes out, and is taken for commands. The recipient
+  is recorded as refused, which is true; the next MAIL has to bear the server's 500.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from mailsluice.outcome import Trouble, Verdict, classify
+from tests.unit.faulty_replies import (
+    ACCEPTED,
+    AT_DATA,
+    AT_DOT,
+    AT_RCPT,
+    Change,
+    Dialogue,
+)
+
+KINDS = ("sequential", "pipelined", "chunked")
+FATES = (ACCEPTED, AT_RCPT, AT_DATA, AT_DOT)
+INSERTED = (220, 250, 354, 421, 450, 550)
+REFUSED = (Verdict.FAILED, Verdict.DEFERRED)
+WINDOW = 3
+
+
+def changes(count: int) -> list[Change]:
+    """All of one reply among so many."""
+    found = [Change("insert", number, code) for number in range(count + 1) for code in INSERTED]
+    found += [Change(kind, n) for n in range(count) for kind in ("delete", "double", "swap")]
+    return found
+
+
+def is_undetectable(dialogue: Dialogue) -> bool:
+    """Whether a message that was refused may look as if it were accepted."""
+    change = dialogue.change or Change("none", -1)
+    is_lost = dialogue.kind == "chunked" and dialogue.is_terse and change.kind == "delete"
+    return is_lost or (dialogue.kind == "pipelined" and change.kind == "swap")
+
+
+def check(dialogue: Dialogue) -> None:
+    """What is recorded agrees with what the server did, or says that nobody knows."""
+    uncertain = 0
+    told = f"{dialogue}: {dialogue.attempts}"
+    for name, attempt in dialogue.attempts.items():
+        outcome = classify(attempt)
+        uncertain += outcome.verdict is Verdict.UNCERTAIN
+        is_stray = dialogue.change is not None and dialogue.change.code == 354
+        is_down = outcome.trouble is Trouble.DOWN
+        assert not is_down or is_stray or is_undetectable(dialogue), told
+        if name in dialogue.server.accepted:
+            assert outcome.verdict in (Verdict.ACCEPTED, Verdict.UNCERTAIN), told
+        else:
+            assert outcome.verdict is not Verdict.ACCEPTED or is_undetectable(dialogue), told
+        if outcome.verdict in REFUSED:
+            assert name in dialogue.server.refused, told
+    assert uncertain <= (WINDOW if dialogue.kind == "chunked" else 1), told
+
+
+async def judge(kind: str, fates: tuple[str, ...], change: Change | None, **how: bool) -> Dialogue:
+    names = [f"{fate}.{number}" for number, fate in enumerate(fates)]
+    dialogue = Dialogue(kind, names, change, **how)
+    await dialogue.run()
+    check(dialogue)
+    return dialogue
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("has_pauses", [False, True])
+@pytest.mark.parametrize("is_terse", [False, True])
+async def test_one_changed_reply_leads_to_no_false_record(
+    kind: str, has_pauses: bool, is_terse: bool
+) -> None:
+    for fates in itertools.product(FATES, repeat=2):
+        for is_slow in (False, True):
+            how = {"has_pauses": has_pauses, "is_terse": is_terse, "is_slow": is_slow}
+            honest = await judge(kind, (*fates, ACCEPTED), None, **how)
+            assert honest.error is None
+            for change in changes(honest.count):
+                await judge(kind, (*fates, ACCEPTED), change, **how)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_honest_dialogue_leaves_no_doubt(kind: str) -> None:
+    for fates in itertools.product(FATES, repeat=3):
+        for is_slow, has_pauses, is_terse in itertools.product((False, True), repeat=3):
+            how = {"has_pauses": has_pauses, "is_terse": is_terse, "is_slow": is_slow}
+            dialogue = await judge(kind, fates, None, **how)
+            assert dialogue.error is None
+            for name, attempt in dialogue.attempts.items():
+                is_accepted = name in dialogue.server.accepted
+                assert is_accepted == name.startswith(ACCEPTED)
+                verdict = classify(attempt).verdict
+                assert verdict in ([Verdict.ACCEPTED] if is_accepted else REFUSED)
