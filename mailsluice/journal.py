@@ -6,6 +6,9 @@ and right after its reply. It survives the process (the pages are the kernel's),
 after a reboot it is not believed. So after a `kill -9` only messages whose dot was out and whose
 reply was not read are uncertain.
 
+The file names itself (device and inode), so a copy that somebody has put in its place, say from a
+backup, is not believed either: it may be older.
+
 A slot holds one message on its way (id, state, check sum); it is free again when the outbox has
 committed the outcome, so the file stays as small as what is in flight.
 """
@@ -25,7 +28,7 @@ from uuid import uuid4
 from mailsluice.errors import MailsluiceError
 
 _MAGIC = b"MSLJ0001"
-_HEADER = struct.Struct("<8s32s36s")  # magic, journal id, boot id
+_HEADER = struct.Struct("<8s32s36sQQ")  # magic, journal id, boot id, device and inode
 _HEADER_BYTES = 128
 _SLOT = struct.Struct("<qiI")  # recipient id, state, check sum of both
 _BODY = struct.Struct("<qi")
@@ -33,6 +36,8 @@ _CHECK = struct.Struct("<I")
 _EMPTY = bytes(_SLOT.size)
 _DOT = -1
 _SLOTS = 4096
+_UNKNOWN = (0, 0)
+"""The file, in a journal of before it was noted."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -68,7 +73,10 @@ class Journal:
         except BlockingIOError:
             os.close(self._file)
             raise JournalBusyError(path) from None
-        self.evidence = _read(os.pread(self._file, os.fstat(self._file).st_size, 0))
+        data = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        self.is_own_file = _file(data) in (self._identity, _UNKNOWN)
+        """Whether the last run held this very file; else somebody has put another in its place."""
+        self.evidence = _read(data) if self.is_own_file else None
         """What the last run left; None where it cannot be believed."""
         self.id = journal_id or uuid4().hex
         self._map: mmap.mmap | None = None
@@ -79,7 +87,8 @@ class Journal:
         """Begin anew, for the claims of this run. What the last one left is gone from here on."""
         os.ftruncate(self._file, 0)
         self._grow()
-        self._data[: _HEADER.size] = _HEADER.pack(_MAGIC, self.id.encode(), _boot_id())
+        header = _HEADER.pack(_MAGIC, self.id.encode(), _boot_id(), *self._identity)
+        self._data[: _HEADER.size] = header
         os.fsync(self._file)
 
     def dot(self, recipient_id: int) -> None:
@@ -114,6 +123,17 @@ class Journal:
         os.close(self._file)
 
     @property
+    def file(self) -> str:
+        """What tells the file from all others, of the same name as well, while it is open."""
+        device, inode = self._identity
+        return f"{device}:{inode}"
+
+    @property
+    def _identity(self) -> tuple[int, int]:
+        found = os.fstat(self._file)
+        return found.st_dev, found.st_ino
+
+    @property
     def _data(self) -> mmap.mmap:
         if self._map is None:
             raise RuntimeError("the journal has not been started")
@@ -134,10 +154,18 @@ class Journal:
         self._free.extend(range(new - _SLOT.size, old - 1, -_SLOT.size))
 
 
+def _file(data: bytes) -> tuple[int, int] | None:
+    """The file that the last run held; None where nothing tells it."""
+    if len(data) < _HEADER_BYTES:
+        return None
+    _, _, _, device, inode = _HEADER.unpack_from(data)
+    return device, inode
+
+
 def _read(data: bytes) -> Evidence | None:
     if len(data) < _HEADER_BYTES:
         return None
-    magic, journal_id, boot_id = _HEADER.unpack_from(data)
+    magic, journal_id, boot_id, _, _ = _HEADER.unpack_from(data)
     if magic != _MAGIC or boot_id != _boot_id():
         return None
     replies: dict[int, int | None] = {}

@@ -35,6 +35,9 @@ from mailsluice.status import CampaignStatus, RecipientStatus
 LEASE_SECONDS = 45.0
 """A run that has not renewed its lease for so long is dead; it renews three times as often."""
 
+AGREE_SECONDS = 5.0
+"""Where the database's clock and this machine's differ by more, leases are not judged by them."""
+
 
 @dataclass(frozen=True, slots=True)
 class CampaignRecord:
@@ -95,6 +98,15 @@ def launched_shares(records: Sequence[RouteRecord]) -> dict[str, Decimal]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """The lease of a campaign, as it is seen. Moments by the database's clock."""
+
+    owner: str | None
+    until: float
+    now: float
+
+
 class Campaigns:
     """The `campaigns` table and what belongs to a campaign as a whole."""
 
@@ -151,17 +163,25 @@ class Campaigns:
             raise OutboxError(f"there is no campaign {name!r} in this database: check its name")
         return found
 
-    def acquire(self, campaign_id: int, owner: str, *, dead_owner: str | None = None) -> None:
+    def acquire(
+        self,
+        campaign_id: int,
+        owner: str,
+        *,
+        dead_owner: str | None = None,
+        when_run_out: bool = True,
+    ) -> None:
         """Make this run the campaign's only one, for LEASE_SECONDS.
 
-        `dead_owner` names an owner that is known to be gone, whatever its lease says. Raises
+        `dead_owner` names an owner that is known to be gone, whatever its lease says;
+        `when_run_out` is whether a lease is free that has run out by the database's clock. Raises
         CampaignBusyError where another run holds the lease.
         """
         now = self._database.now
         free = sa.or_(
             campaigns.c.owner.is_(None),
             campaigns.c.owner.in_([owner, *([dead_owner] if dead_owner else [])]),
-            campaigns.c.lease_until < now,
+            sa.and_(sa.literal(when_run_out), campaigns.c.lease_until < now),
         )
         with self._database.write() as connection:
             taken = connection.execute(
@@ -186,12 +206,7 @@ class Campaigns:
     def renew(self, campaign_id: int, owner: str) -> None:
         """Keep the lease. Raises CampaignBusyError where another run has taken it over."""
         with self._database.write() as connection:
-            renewed = connection.execute(
-                sa.update(campaigns)
-                .where(campaigns.c.id == campaign_id, campaigns.c.owner == owner)
-                .values(lease_until=self._database.now + LEASE_SECONDS)
-            )
-            if not renewed.rowcount:
+            if not self.keep(connection, campaign_id, owner):
                 row = connection.execute(
                     sa.select(campaigns.c.name, campaigns.c.owner).where(
                         campaigns.c.id == campaign_id
@@ -199,16 +214,29 @@ class Campaigns:
                 ).one()
                 raise CampaignBusyError(row.name, row.owner or "nobody")
 
-    def lease_left(self, campaign_id: int) -> tuple[str | None, float]:
-        """Who holds the lease, and for how many more seconds (0 or less: it has run out)."""
+    def keep(self, transaction: sa.Connection, campaign_id: int, owner: str) -> bool:
+        """Keep the lease, in this transaction: nobody can take it over until its end.
+
+        False where another run has.
+        """
+        kept = transaction.execute(
+            sa.update(campaigns)
+            .where(campaigns.c.id == campaign_id, campaigns.c.owner == owner)
+            .values(lease_until=self._database.now + LEASE_SECONDS)
+        )
+        return bool(kept.rowcount)
+
+    def lease(self, campaign_id: int) -> LeaseRecord:
+        """Who holds it, until when."""
+        query = sa.select(
+            campaigns.c.owner,
+            sa.func.coalesce(campaigns.c.lease_until, 0.0),
+            self._database.now,
+        )
         with self._database.read() as connection:
-            row = connection.execute(
-                sa.select(
-                    campaigns.c.owner,
-                    sa.func.coalesce(campaigns.c.lease_until, 0.0) - self._database.now,
-                ).where(campaigns.c.id == campaign_id)
-            ).one()
-        return row[0], float(row[1])
+            return LeaseRecord(
+                *connection.execute(query.where(campaigns.c.id == campaign_id)).one()
+            )
 
     def release(self, campaign_id: int, owner: str) -> None:
         """Give the lease back."""

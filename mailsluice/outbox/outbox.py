@@ -6,6 +6,8 @@ reply. Whatever happens in between, a row never claims more than what is known.
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -24,6 +26,10 @@ from mailsluice.outbox.many import as_parameter, fetch, rows_in
 from mailsluice.outbox.schema import attempts, campaigns, compared, recipients, suppressions
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.status import RecipientStatus
+
+logger = logging.getLogger(__name__)
+
+_CLOCKS_DIFFER_SECONDS = 60.0  # that a failover to another machine may bring about unnoticed
 
 
 class Claimed(NamedTuple):
@@ -74,11 +80,20 @@ class Settled(NamedTuple):
 class Outbox:
     """The `recipients` of one campaign, as one of the processes that send it sees them.
 
-    `sender_id` is that process in `senders`; None is the campaign's own run.
+    `sender_id` is that process in `senders`; None is the campaign's own run. Nobody is put off for
+    longer than `longest_delay_seconds` after an attempt.
     """
 
-    def __init__(self, database: Database, campaign_id: int, sender_id: int | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        campaign_id: int,
+        sender_id: int | None = None,
+        *,
+        longest_delay_seconds: float = math.inf,
+    ) -> None:
         self._database = database
+        self._longest_delay_seconds = longest_delay_seconds
         self._campaign_id = campaign_id
         self._sender_id = sender_id
         self._mine = recipients.c.campaign_id == campaign_id
@@ -275,7 +290,11 @@ class Outbox:
         return list(orjson.loads(variables)) if variables else []
 
     def next_due_seconds(self, transaction: sa.Connection, connection: str) -> float | None:
-        """How long until this connection's next deferred recipient is due; None: there is none."""
+        """How long until this connection's next deferred recipient is due; None: there is none.
+
+        One that is further off than the longest delay was put off while the database's clock was
+        wrong: all of those are due now.
+        """
         query = sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
             self._mine,
             recipients.c.connection == connection,
@@ -283,7 +302,32 @@ class Outbox:
             recipients.c.next_attempt_at.is_not(None),  # the condition of the index
         )
         left = transaction.execute(query).scalar_one()
+        if left is not None and left > self._longest_delay_seconds + _CLOCKS_DIFFER_SECONDS:
+            self._recall(transaction, connection)
+            left = transaction.execute(query).scalar_one()
         return None if left is None else max(0.0, float(left))
+
+    def _recall(self, transaction: sa.Connection, connection: str) -> None:
+        """Who waits for a warm-up's day was not attempted, and goes on waiting."""
+        now = self._database.now
+        recalled = transaction.execute(
+            sa.update(recipients)
+            .where(
+                self._mine,
+                recipients.c.connection == connection,
+                recipients.c.status == RecipientStatus.DEFERRED,
+                recipients.c.attempts > 0,
+                recipients.c.next_attempt_at > now + self._longest_delay_seconds,
+            )
+            .values(next_attempt_at=now)
+        )
+        if recalled.rowcount:
+            logger.warning(
+                "%d deferred recipients over %s were due later than they can have been put off, as"
+                " the state database's clock was set: they are due now",
+                recalled.rowcount,
+                connection,
+            )
 
     def cancel(self) -> int:
         """Give up all who wait for their mail. Returns how many."""

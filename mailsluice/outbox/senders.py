@@ -52,6 +52,8 @@ class SenderRecord:
     detail: str | None
     next_at: float | None
     """By the database's clock, in seconds since the epoch."""
+    lease_until: float = 0.0
+    """The same way."""
 
 
 class Senders:
@@ -150,6 +152,10 @@ class Senders:
         )
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(query)]
+
+    def moment(self) -> float:
+        """What the database's clock says, in seconds since the epoch."""
+        return self._database.moment().timestamp()
 
     def living(self) -> list[SenderRecord]:
         """Those that have not ended, as far as is known."""

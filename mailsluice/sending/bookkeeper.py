@@ -36,6 +36,10 @@ _PEER_SECONDS = 1.0
 """How long to wait for what others on the connection may leave."""
 
 
+Claiming = Callable[[sa.Connection], bool]
+"""Whether this process may claim in a transaction: nobody has taken it for dead."""
+
+
 class Peers(Protocol):
     """Other processes that send over the same connection of the same campaign."""
 
@@ -103,12 +107,17 @@ class Bookkeeper:
         outbox: Outbox,
         journal: Journal,
         peers: Peers | None = None,
+        claiming: Claiming | None = None,
     ) -> None:
-        """With `peers`, nobody is left to send to only when nothing can come back from them."""
+        """With `peers`, nobody is left to send to only when nothing can come back from them.
+
+        `claiming` is asked before each claim; where there are peers, it is theirs.
+        """
         self._database = database
         self._outbox = outbox
         self._journal = journal
         self._peers = peers
+        self._claiming = claiming or (peers.claiming if peers else None)
         self._in_hand: set[int] = set()
         """Who is claimed here; kept where there are peers."""
         self._usages = Usages(database)
@@ -229,7 +238,7 @@ class Bookkeeper:
         return batches, starts
 
     def _claim(self, transaction: sa.Connection, claim: _Claim, round_: _Round) -> Batch:
-        if claim.answer.cancelled() or (self._peers and not self._peers.claiming(transaction)):
+        if claim.answer.cancelled() or (self._claiming and not self._claiming(transaction)):
             return Batch((), None)
         after = self._cursors.get(claim.connection, 0)
         rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)

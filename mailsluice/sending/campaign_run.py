@@ -70,13 +70,23 @@ class CampaignRun(Run):
         try:
             process = journal.id[:8]
             owner += _PROCESS + process  # a run may be tried again while it lives elsewhere
-            holder = (record.owner or "").rpartition(_PROCESS)[2]
-            is_dead = holder in take_turn(path.with_suffix(".holders"), process)
-            self._lease = Lease(self.campaigns, record.id, owner, record.owner if is_dead else None)
+            before = take_turn(path.with_suffix(".holders"), process, journal)
+            holder = before.get((record.owner or "").rpartition(_PROCESS)[2])
+            lives = holder.lives(journal) if holder else None
+            self._lease = Lease(
+                self.campaigns,
+                record.id,
+                owner,
+                dead_owner=record.owner if lives is False else None,
+                living_owner=record.owner if lives else None,
+            )
         except BaseException:
             journal.close()
             raise
-        super().__init__(database, campaign, Outbox(database, record.id), journal, record.id)
+        longest = campaign.retry.max_delay_seconds
+        outbox = Outbox(database, record.id, longest_delay_seconds=longest)
+        claiming = self._lease.claiming
+        super().__init__(database, campaign, outbox, journal, record.id, claiming=claiming)
         self.crew = Crew(database, record.id, path.parent, campaign.uncertain)
         """The processes that send on its behalf."""
         try:

@@ -11,6 +11,7 @@ from mailsluice.campaign import UncertainPolicy
 from mailsluice.outbox import Database, Ending, SenderRecord, Senders
 from mailsluice.progress import Binding, Cause, Standing, Tally
 from mailsluice.sending.run import RouteResult
+from mailsluice.sending.silence import Silence
 from mailsluice.sending.standing import loaded
 from mailsluice.sending.take_over import take_over
 
@@ -26,6 +27,7 @@ class Crew:
         self._journals = journals
         self._policy = policy
         self._senders = Senders(database, campaign_id)
+        self._silence = Silence()
         self._after_id = 0
         self._before: dict[int, Tally] = {}
 
@@ -36,7 +38,13 @@ class Crew:
 
     def take_over(self) -> int:
         """Settle what dead ones had claimed. Returns how many were dead."""
-        return take_over(self._database, self._campaign_id, self._journals, self._policy)
+        return take_over(
+            self._database,
+            self._campaign_id,
+            self._journals,
+            self._policy,
+            silence=self._silence,
+        )
 
     def records(self) -> list[SenderRecord]:
         """Those that live, and those that have come since `begin`."""

@@ -1,20 +1,46 @@
-"""Which processes of this machine have held the journal of a campaign.
+"""Which processes have held the journal of a campaign in this home, and which of them are dead.
 
-The lock of a journal is free only when its last holder is dead, and so are all holders before it. A
-lease that carries the name of one of them need not be waited for.
+A lease that carries the name of a dead one need not be waited for. A process holds its journal's
+lock as long as it lives. So it is dead where this process has the lock of the very file that it
+held: a file of the same name may be another one, since somebody may have deleted the first. Where
+the file is another one, the process's number tells, if it is of this machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from mailsluice.journal import Journal
+from mailsluice.process import Process
 
-def take_turn(path: Path, process: str) -> frozenset[str]:
-    """Note that this process holds the journal now; gives those that held it before.
 
-    Called with the journal's lock held.
-    """
-    before = path.read_text().split() if path.exists() else []
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One that has held it."""
+
+    name: str
+    file: str
+    """The file that it locked, see `Journal.file`."""
+    process: Process
+
+    def lives(self, journal: Journal) -> bool | None:
+        """Whether it lives, seen by who holds this journal now; None where nobody can tell."""
+        lives = self.process.lives()
+        return False if lives is None and self.file == journal.file else lives
+
+
+def take_turn(path: Path, name: str, journal: Journal) -> dict[str, Holder]:
+    """Note that this process holds the journal now; gives those that held it before, by name."""
+    before = {one.name: one for one in _read(path)}
     with path.open("a") as file:
-        file.write(f"{process}\n")
-    return frozenset(before)
+        file.write(f"{name} {journal.file} {Process.own()}\n")
+    return before
+
+
+def _read(path: Path) -> Iterator[Holder]:
+    for line in path.read_text().splitlines() if path.exists() else ():
+        match line.split():
+            case [name, file, process]:
+                yield Holder(name, file, Process.parse(process))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import time
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mailsluice.errors import CampaignBusyError
 from mailsluice.outbox import Campaigns
-from mailsluice.outbox.campaigns import LEASE_SECONDS
+from mailsluice.outbox.campaigns import AGREE_SECONDS, LEASE_SECONDS
 from mailsluice.sending.renewal import Renewal
+from mailsluice.sending.silence import Silence
+from mailsluice.steady import steady
 
 logger = logging.getLogger(__name__)
 
@@ -22,19 +25,28 @@ class Lease:
     """A lease on a campaign, renewed by a thread until it is closed.
 
     Taking it waits for a dead holder's lease to run out; a holder that renews it lives, and
-    CampaignBusyError is raised. `dead_owner` is a holder known to be dead: its lease is taken over
-    at once.
+    CampaignBusyError is raised. The database's clock tells whether the lease has run out, if it
+    agrees with this machine's; else the holder has to be silent for as long as a lease holds.
     """
 
     def __init__(
-        self, campaigns: Campaigns, campaign_id: int, owner: str, dead_owner: str | None = None
+        self,
+        campaigns: Campaigns,
+        campaign_id: int,
+        owner: str,
+        dead_owner: str | None = None,
+        living_owner: str | None = None,
     ) -> None:
+        """`dead_owner` is a holder known to be dead: its lease is taken over at once.
+
+        `living_owner` is one whose process lives: it may only be late, whatever the clock says.
+        """
         self._campaigns = campaigns
         self._campaign_id = campaign_id
         self._owner = owner
         self._renewal = Renewal(
             self.confirm,
-            taken_at=self._acquire(dead_owner),
+            taken_at=self._acquire(dead_owner, living_owner),
             every_seconds=_RENEW_SECONDS,
             name="lease",
         )
@@ -44,6 +56,13 @@ class Lease:
     def confirm(self) -> None:
         """Make sure that it is ours, for the next LEASE_SECONDS. Raises CampaignBusyError."""
         self._campaigns.renew(self._campaign_id, self._owner)
+
+    def claiming(self, transaction: sa.Connection) -> bool:
+        """Whether this run may claim in this transaction: until its end nobody takes it over.
+
+        A machine that was asleep, or paused, does not know that it was.
+        """
+        return self._campaigns.keep(transaction, self._campaign_id, self._owner)
 
     def close(self) -> None:
         """Give it back."""
@@ -55,20 +74,35 @@ class Lease:
         except DBAPIError as error:
             logger.warning("the lease was not given back, it runs out by itself: %s", error.orig)
 
-    def _acquire(self, dead_owner: str | None) -> float:
-        """Gives the moment of the monotonic clock from which it holds."""
-        seen: tuple[str | None, float] | None = None
+    def _acquire(self, dead_owner: str | None, living_owner: str | None) -> float:
+        """Gives the moment of the steady clock from which it holds."""
+        silence, waits = Silence(), False
         while True:
-            asked = time.monotonic()
+            asked, lease = steady(), self._campaigns.lease(self._campaign_id)
+            differ = abs(lease.now - time.time())
+            silent = silence.seconds(lease.owner, lease.until, asked)
+            if silent is not None and silent > LEASE_SECONDS:
+                dead_owner = lease.owner
+            is_late = lease.owner is not None and lease.owner == living_owner
             try:
-                self._campaigns.acquire(self._campaign_id, self._owner, dead_owner=dead_owner)
+                self._campaigns.acquire(
+                    self._campaign_id,
+                    self._owner,
+                    dead_owner=dead_owner,
+                    when_run_out=differ < AGREE_SECONDS and not is_late,
+                )
             except CampaignBusyError:
-                holder, left = self._campaigns.lease_left(self._campaign_id)
-                if seen and (holder != seen[0] or left > seen[1]):
+                if waits and silent is None:
                     raise  # it has been renewed: the holder lives
-                if not seen:
+                if not waits:
                     logger.info("another run holds the campaign: waiting to see whether it lives")
-                seen = (holder, left)
+                if not waits and differ >= AGREE_SECONDS:
+                    logger.warning(
+                        "the state database's clock is %.0f s off this machine's: a lease is waited"
+                        " for rather than taken for run out. Let NTP keep the clocks",
+                        differ,
+                    )
+                waits = True
                 time.sleep(_POLL_SECONDS)
             else:
                 return asked

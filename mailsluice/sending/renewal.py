@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
 
 from mailsluice.errors import CampaignBusyError, SenderLostError
 from mailsluice.outbox.campaigns import LEASE_SECONDS
+from mailsluice.steady import steady
 
 logger = logging.getLogger(__name__)
 
 
 class Renewal:
-    """Renews a lease of LEASE_SECONDS that was taken at a moment of the monotonic clock.
+    """Renews a lease of LEASE_SECONDS that was taken at a moment of the steady clock.
 
     `renew` raises CampaignBusyError or SenderLostError where another has taken it over.
     """
@@ -36,7 +36,7 @@ class Renewal:
 
     def held(self) -> bool:
         """Whether this process may send now. False as well while it cannot be renewed in time."""
-        return time.monotonic() < self._valid_until
+        return steady() < self._valid_until
 
     def on_lost(self, act: Callable[[], None]) -> None:
         """Call this, from the thread, when another has taken it over."""
@@ -49,7 +49,7 @@ class Renewal:
 
     def _work(self) -> None:
         while not self._closed.wait(self._every_seconds):
-            asked = time.monotonic()
+            asked = steady()
             try:
                 self._renew()
             except (CampaignBusyError, SenderLostError) as error:

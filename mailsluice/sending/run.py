@@ -16,7 +16,7 @@ from mailsluice.message import CompiledMessage
 from mailsluice.outbox import Database, Outbox
 from mailsluice.pacing import Rules
 from mailsluice.progress import Facts, Progress
-from mailsluice.sending.bookkeeper import Bookkeeper, Peers
+from mailsluice.sending.bookkeeper import Bookkeeper, Claiming, Peers
 from mailsluice.sending.courier import Courier, OpenSession, Settings
 from mailsluice.sending.engine import Engine
 from mailsluice.sending.opening_hours import OpeningHours
@@ -55,6 +55,7 @@ class Run(ABC):
         journal: Journal,
         campaign_id: int,
         peers: Peers | None = None,
+        claiming: Claiming | None = None,
     ) -> None:
         self.id = campaign_id
         """The campaign's."""
@@ -63,6 +64,7 @@ class Run(ABC):
         self._campaign = campaign
         self._journal = journal
         self._peers = peers
+        self._claiming = claiming
         self._engine: Engine | None = None
         self._bookkeeper: Bookkeeper | None = None
         self._couriers: dict[str, Courier] = {}
@@ -107,7 +109,9 @@ class Run(ABC):
         open_session: OpenSession,
     ) -> RouteResult:
         if self._bookkeeper is None:
-            self._bookkeeper = Bookkeeper(self._database, self.outbox, self._journal, self._peers)
+            self._bookkeeper = Bookkeeper(
+                self._database, self.outbox, self._journal, self._peers, self._claiming
+            )
         courier = Courier(
             connection,
             message,

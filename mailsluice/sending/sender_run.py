@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,9 +17,11 @@ from mailsluice.outbox import Campaigns, Database, Ending, Outbox, Senders
 from mailsluice.sending.recovery import recover
 from mailsluice.sending.renewal import Renewal
 from mailsluice.sending.run import Run
+from mailsluice.sending.silence import Silence
 from mailsluice.sending.standing import dumped
 from mailsluice.sending.take_over import journal_path, take_over
 from mailsluice.status import CampaignStatus
+from mailsluice.steady import steady
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class SenderRun(Run):
         self._path = journal_path(self._folder, journal_id := uuid4().hex)
         journal = Journal(self._path, journal_id)
         self._senders = Senders(database, self.record.id)
-        taken_at = time.monotonic()
+        taken_at = steady()
         try:
             journal.start()
             self._sender_id = self._senders.begin(connection, owner, journal.id)
@@ -58,11 +59,13 @@ class SenderRun(Run):
             journal.close()
             self._path.unlink()
             raise
-        outbox = Outbox(database, self.record.id, self._sender_id)
+        longest = campaign.retry.max_delay_seconds
+        outbox = Outbox(database, self.record.id, self._sender_id, longest_delay_seconds=longest)
         peers = _Peers(self._senders, self._sender_id, connection)
         super().__init__(database, campaign, outbox, journal, self.record.id, peers)
         self._onlooker.begin({connection: 0}, None, {})
         self._has_ended = False
+        self._silence = Silence()
         self._renewal = Renewal(
             self._renew, taken_at=taken_at, every_seconds=_RENEW_SECONDS, name="sender"
         )
@@ -98,7 +101,9 @@ class SenderRun(Run):
 
     def _take_over(self) -> None:
         policy = self._campaign.uncertain
-        dead = take_over(self._database, self.id, self._folder, policy, self._sender_id)
+        dead = take_over(
+            self._database, self.id, self._folder, policy, self._sender_id, self._silence
+        )
         if dead and self._bookkeeper:
             self._bookkeeper.look_back()
 

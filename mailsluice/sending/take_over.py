@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.journal import Journal, JournalBusyError
 from mailsluice.outbox import Database, Outbox, SenderRecord, Senders
+from mailsluice.outbox.campaigns import AGREE_SECONDS, LEASE_SECONDS
 from mailsluice.sending.recovery import recover
+from mailsluice.sending.silence import Silence
+from mailsluice.steady import steady
 
 logger = logging.getLogger(__name__)
 
@@ -24,29 +28,41 @@ def take_over(
     folder: Path,
     policy: UncertainPolicy,
     sender_id: int | None = None,
+    silence: Silence | None = None,
 ) -> int:
     """Settle what the campaign's dead senders, this one left out, had claimed. Blocking.
 
     One of this machine is dead when nobody holds its journal, which then tells who may have got the
-    mail. One of another machine is dead when its lease has run out; whoever it had claimed may have
-    got the mail. Returns how many were dead.
+    mail. One of another machine is dead when its lease has run out, by a database's clock that
+    agrees with this machine's, or when it has been silent for as long as a lease holds; whoever it
+    had claimed may have got the mail. Returns how many were dead.
+
+    `silence` remembers, from call to call, who was heard of when.
     """
-    living = Senders(database, campaign_id).living()
-    others = [one for one in living if one.id != sender_id]
-    return sum(_taken_over(database, campaign_id, folder, policy, one) for one in others)
+    senders = Senders(database, campaign_id)
+    others = [one for one in senders.living() if one.id != sender_id]
+    if not others:
+        return 0
+    agree = abs(senders.moment() - time.time()) < AGREE_SECONDS
+    dead = 0
+    for one in others:
+        silent = (silence or Silence()).seconds(one.id, one.lease_until, steady())
+        is_silent = silent is not None and silent > LEASE_SECONDS
+        path = journal_path(folder, one.journal)
+        journal, is_locked = _abandoned(path)
+        if journal or is_silent or (one.is_expired and agree and not is_locked):
+            dead += _taken_over(database, campaign_id, path, policy, one, journal)
+    return dead
 
 
 def _taken_over(
     database: Database,
     campaign_id: int,
-    folder: Path,
+    path: Path,
     policy: UncertainPolicy,
     sender: SenderRecord,
+    journal: Journal | None,
 ) -> bool:
-    path = journal_path(folder, sender.journal)
-    journal = _abandoned(path)
-    if journal is None and not sender.is_expired:
-        return False
     outbox, recovery = Outbox(database, campaign_id, sender.id), None
     try:
         with database.write() as transaction:
@@ -64,11 +80,15 @@ def _taken_over(
     return recovery is not None
 
 
-def _abandoned(path: Path) -> Journal | None:
-    """The journal of a process of this machine that is gone."""
+def _abandoned(path: Path) -> tuple[Journal | None, bool]:
+    """The journal of a process of this machine that is gone; and whether a living one holds it."""
     if not path.exists():
-        return None
+        return None, False
     try:
-        return Journal(path)
+        journal = Journal(path)
     except JournalBusyError:
-        return None
+        return None, True
+    if journal.is_own_file:
+        return journal, False
+    journal.close()  # a copy of the one that it may still hold
+    return None, False

@@ -14,6 +14,7 @@ from flows.export_campaign import export_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.verify_campaign import verify_campaign
 from mailsluice.outbox import Campaigns, Database
+from mailsluice.outbox.campaigns import LeaseRecord
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, rows, run, sent_to
 from tests.smtpd import Settings, SmtpServer
@@ -98,13 +99,14 @@ async def test_a_campaign_that_a_run_is_sending_is_left_to_that_run(
     with Database() as database:
         store = Campaigns(database)
         store.acquire(store.get("spring-sale").id, "happy-otter (1234)")
-        renewed = iter(range(100))
+        lease, owner = Campaigns.lease, "happy-otter (1234)"
 
-        def renew(*_: object) -> tuple[str, float]:
-            return "happy-otter (1234)", 45.0 + next(renewed)
+        def renew(self: Campaigns, campaign_id: int) -> LeaseRecord:
+            self.renew(campaign_id, owner)
+            return lease(self, campaign_id)
 
-        with pytest.MonkeyPatch.context() as patch:  # the other run lives: its lease gets longer
-            patch.setattr(Campaigns, "lease_left", renew)
+        with pytest.MonkeyPatch.context() as patch:  # the other run lives
+            patch.setattr(Campaigns, "lease", renew)
             cancelled = await cancel_campaign("spring-sale", return_state=True)
             resolved = await resolve_uncertain("spring-sale", "sent", return_state=True)
     assert cancelled.is_failed()

@@ -10,8 +10,27 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.outbox import Ask, Database, Starts, Usages
+from mailsluice.campaign import UncertainPolicy
+from mailsluice.errors import CampaignBusyError
+from mailsluice.outbox import (
+    Ask,
+    Campaigns,
+    Database,
+    Ending,
+    Outbox,
+    Senders,
+    Settled,
+    Starts,
+    Usages,
+)
+from mailsluice.outbox.campaigns import LEASE_SECONDS
+from mailsluice.outbox.schema import recipients
+from mailsluice.outbox.schema import senders as senders_table
 from mailsluice.pacing import Limit, Rules
+from mailsluice.sending.lease import Lease
+from mailsluice.sending.silence import Silence
+from mailsluice.sending.take_over import take_over
+from mailsluice.status import RecipientStatus
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -124,3 +143,125 @@ def test_a_clock_that_goes_right_is_no_news(
             with database.write() as transaction:
                 usages.reserve(transaction, [ask])
     assert caplog.records == []
+
+
+class Waiting:
+    """Time passes only where somebody waits."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, set_clock: SetClock, renew: Callable[[], None]
+    ) -> None:
+        self.now = 1_000.0
+        self._set_clock = set_clock
+        self._renew = renew
+        self._renew_at = self.now + LEASE_SECONDS / 3
+        monkeypatch.setattr("mailsluice.sending.lease.steady", lambda: self.now)
+        monkeypatch.setattr("mailsluice.sending.lease.time.sleep", self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self._set_clock(seconds)
+        if self.now >= self._renew_at:
+            self._renew_at += LEASE_SECONDS / 3
+            self._renew()
+
+
+@pytest.mark.parametrize("seconds", [-DAY, -60.0, 0.0, DAY])
+def test_a_dead_runs_lease_is_waited_for_as_long_as_a_lease_holds(
+    database: Database, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    campaigns = Campaigns(database)
+    campaign_id = campaigns.register("spring", {}).id
+    campaigns.acquire(campaign_id, "dead")
+    set_clock(seconds)
+    waiting = Waiting(monkeypatch, set_clock, lambda: None)
+    Lease(campaigns, campaign_id, "heir").close()
+    assert waiting.now - 1_000.0 <= LEASE_SECONDS + 2
+
+
+@pytest.mark.parametrize("seconds", [-DAY, -60.0, 0.0, 60.0, DAY])
+def test_a_living_run_is_not_displaced_by_a_clock_that_was_set(
+    database: Database, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    campaigns = Campaigns(database)
+    campaign_id = campaigns.register("spring", {}).id
+    campaigns.acquire(campaign_id, "living")
+    set_clock(seconds)
+    Waiting(monkeypatch, set_clock, lambda: campaigns.renew(campaign_id, "living"))
+    with pytest.raises(CampaignBusyError, match="'living'"):
+        Lease(campaigns, campaign_id, "heir")
+    campaigns.renew(campaign_id, "living")
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(0.0, False), (DAY, True), (-DAY, True)])
+def test_a_sender_of_another_machine_is_dead_when_it_is_silent(
+    database: Database,
+    set_clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    seconds: float,
+    waits: bool,
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("mailsluice.sending.take_over.steady", lambda: now[0])
+    campaign_id = Campaigns(database).register("spring", {}).id
+    senders, silence = Senders(database, campaign_id), Silence()
+    one, other = (senders.begin("red", owner, owner) for owner in ("one", "other"))
+    with database.write() as transaction:
+        transaction.execute(
+            sa.update(senders_table)
+            .where(senders_table.c.id == one)
+            .values(lease_until=database.now - 1.0)
+        )
+    set_clock(seconds)
+
+    def dead() -> int:
+        return take_over(database, campaign_id, tmp_path, UncertainPolicy.HOLD, None, silence)
+
+    assert dead() == (not waits)
+    for _ in range(5):  # the other one renews its lease
+        now[0] += 10.0
+        set_clock(10.0)
+        senders.renew(other, None)
+        dead()
+    endings = {record.id: record.ending for record in senders.all()}
+    assert endings[other] is None
+    assert one not in endings or endings[one] is Ending.LOST
+
+
+async def test_who_was_put_off_while_the_clock_was_a_day_ahead_does_not_wait_a_day(
+    database: Database, set_clock: SetClock, tmp_path: Path
+) -> None:
+    sender = Sender(database, tmp_path)
+    document = campaign(tmp_path, people(2), retry={"first_delay_seconds": 60})
+    run = sender.prepare(document)
+    set_clock(DAY)
+    with database.write() as transaction:
+        (one, _) = run.outbox.claim(transaction, "red", 2)
+        put_off = Settled(one.id, RecipientStatus.DEFERRED, 1, 450, "later", 60.0)
+        run.outbox.settle(transaction, [put_off])
+        assert run.outbox.next_due_seconds(transaction, "red") == pytest.approx(60, abs=5)
+    set_clock(-DAY)
+    with database.write() as transaction:
+        assert run.outbox.next_due_seconds(transaction, "red") == pytest.approx(0, abs=5)
+        (again,) = run.outbox.claim(transaction, "red", 2)
+        assert again.id == one.id
+    await run.close()
+
+
+def test_who_waits_for_a_day_of_a_warm_up_goes_on_waiting(database: Database) -> None:
+    campaign_id = Campaigns(database).register("spring", {}).id
+    outbox = Outbox(database, campaign_id, longest_delay_seconds=60.0)
+    week = 7 * DAY
+    with database.write() as transaction:
+        transaction.execute(
+            sa.insert(recipients).values(
+                campaign_id=campaign_id,
+                email="a@example.com",
+                connection="red",
+                status="deferred",
+                variables="{}",
+                next_attempt_at=database.now + week,
+            )
+        )
+        assert outbox.next_due_seconds(transaction, "red") == pytest.approx(week, abs=5)

@@ -23,6 +23,7 @@ from mailsluice.ledger import LedgerError
 from mailsluice.ledger.deliveries import observe
 from mailsluice.outbox import Bounces, Campaigns, Database, Outbox, Settled
 from mailsluice.outbox.archives import Archives
+from mailsluice.outbox.campaigns import LeaseRecord
 from mailsluice.outbox.reports import stored_report
 from mailsluice.outbox.schema import attempts, bounces, campaigns, recipients, rejects
 from mailsluice.report import page
@@ -173,14 +174,14 @@ def holder(database: Database) -> Iterator[None]:
     """Another run whose lease is renewed whenever somebody looks at it."""
     found = Campaigns(database)
     found.acquire(1, "another")
-    left = Campaigns.lease_left
+    lease = Campaigns.lease
 
-    def look(self: Campaigns, campaign_id: int) -> tuple[str | None, float]:
+    def look(self: Campaigns, campaign_id: int) -> LeaseRecord:
         self.renew(campaign_id, "another")
-        return left(self, campaign_id)
+        return lease(self, campaign_id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Campaigns, "lease_left", look)
+        patch.setattr(Campaigns, "lease", look)
         yield
 
 

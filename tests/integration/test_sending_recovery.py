@@ -122,6 +122,7 @@ async def test_without_a_journal_to_believe_whoever_was_claimed_is_in_doubt(
     dead_run(sender, document, claimed=6, dots=1)
     (journal,) = (sender.home / "journals").glob("*.journal")
     damage(journal)  # type: ignore[operator]
+    sender.ledger.update(lease_until=0.0)  # without the file only the lease tells that it is dead
     with SmtpServer() as server:
         await sender.send(document, [connection("red", server)])
         assert len(server.received) == 4
@@ -168,6 +169,50 @@ async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_a
         await asyncio.wait_for(sender.send(document, [connection("red", server)]), 10)
         assert len(server.received) == 2
     assert sender.ledger.states() == {"sent": 2, "uncertain": 1}
+
+
+async def test_a_run_whose_journal_somebody_has_deleted_is_not_displaced(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = campaign(tmp_path, people(3))
+    first = await asyncio.to_thread(sender.prepare, document, "brave-fox")
+    for path in (sender.home / "journals").glob("*.journal"):
+        path.unlink()
+    monkeypatch.setattr("mailsluice.sending.lease.time.sleep", lambda _: first._lease.confirm())
+    try:
+        with pytest.raises(CampaignBusyError, match="brave-fox"):
+            await asyncio.to_thread(sender.prepare, document, "late-owl")
+        first._lease.confirm()
+    finally:
+        await first.close()
+
+
+async def test_a_copy_of_a_journal_is_not_believed(sender: Sender, tmp_path: Path) -> None:
+    """It may be older than the claims: then it knows nothing of their dots."""
+    document = campaign(tmp_path, people(4))
+    run = sender.prepare(document)
+    (journal,) = (sender.home / "journals").glob("*.journal")
+    copy = journal.read_bytes()
+    die(run, claimed=2, dots=2)
+    journal.rename(journal.with_suffix(".old"))
+    journal.write_bytes(copy)
+    sender.ledger.update(lease_until=0.0)
+    with SmtpServer() as server:
+        await sender.send(document, [connection("red", server)])
+        assert len(server.received) == 2
+    assert sender.ledger.states() == {"sent": 2, "uncertain": 2}
+
+
+def test_a_run_that_was_taken_over_claims_nothing_more(sender: Sender, tmp_path: Path) -> None:
+    """A machine that was paused does not know that its lease has run out meanwhile."""
+    document = campaign(tmp_path, people(3))
+    run = sender.prepare(document)
+    with sender.database.write() as transaction:
+        assert run._lease.claiming(transaction)
+    sender.ledger.update(owner="heir")
+    with sender.database.write() as transaction:
+        assert not run._lease.claiming(transaction)
+    asyncio.run(run.close())
 
 
 async def test_a_second_run_on_this_machine_is_refused_at_once_naming_the_first(
