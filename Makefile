@@ -18,8 +18,8 @@ chaos: $(READY) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 bench: $(READY) ## side by side with the peers; BENCH='--docs --large' for more
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-serve: $(READY) ## a Prefect server, the blocks and the deployments
-	@$(BIN)/python -m deployments.serve
+serve: $(READY) ## a Prefect server, the blocks and the deployments; SERVE='--login' asks who you are
+	@$(BIN)/python -m deployments.serve $(SERVE)
 
 cluster: $(READY) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
 	@$(BIN)/python -m deployments.cluster $(CLUSTER)

@@ -1,20 +1,24 @@
 """`make serve`: a Prefect server where none answers, the block types, the deployments served.
 
 Uses the API that Prefect is set up for (PREFECT_API_URL, or the active profile), else
-http://127.0.0.1:4200/api, where it starts a server and stops it at exit.
+http://127.0.0.1:4200/api, where it starts a server and stops it at exit. `--login` has that server
+ask for a login; `--host` has it listen beyond this machine, which takes a login.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import ipaddress
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from prefect import Flow, serve
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     temporary_settings,
@@ -22,6 +26,8 @@ from prefect.settings import (
 from prefect.types.entrypoint import EntrypointType
 
 from deployments import automations
+from deployments.prefect_server.login import server_login
+from deployments.prefect_server.same_origin import LOOPBACK
 from deployments.register import BLOCK_TYPES, HEARTBEAT_SECONDS
 from deployments.server import answers, exit_on_sigterm, prefect_server
 from flows.add_suppressions import add_suppressions
@@ -67,13 +73,20 @@ FLOWS: tuple[Flow[..., Any], ...] = (
 def main() -> None:
     """Serve until interrupted."""
     exit_on_sigterm()
-    api_url = PREFECT_API_URL.value() or LOCAL_API
+    given = _options()
+    api_url = _api_url(given.host)
+    heartbeat = int(os.environ.get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT_SECONDS))
+    settings = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: heartbeat}
     with ExitStack() as stack:
-        if not answers(api_url):
-            _refuse_unless_local(api_url)
-            stack.enter_context(prefect_server(api_url))
-        heartbeat = int(os.environ.get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT_SECONDS))
-        settings = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: heartbeat}
+        if answers(api_url):
+            _refuse_options(api_url, given)
+        else:
+            _refuse_unless_local(api_url, given)
+            environment = {}
+            if auth := server_login(api_url, wanted=given.login):
+                settings[PREFECT_API_AUTH_STRING] = auth
+                environment["PREFECT_SERVER_API_AUTH_STRING"] = auth
+            stack.enter_context(prefect_server(api_url, environment))
         stack.enter_context(temporary_settings(settings))
         for block_type in BLOCK_TYPES:
             block_type.register_type_and_schema()
@@ -82,14 +95,49 @@ def main() -> None:
         serve(*asyncio.run(_deployments()), pause_on_shutdown=False, print_starting_message=False)
 
 
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make serve", description="For example SERVE='--login'.")
+    parser.add_argument("--login", action="store_true", help="have the server ask for a login")
+    parser.add_argument(
+        "--host",
+        help="the name or address at which others open the UI: the server listens there instead of"
+        " on this machine alone, and asks for a login",
+    )
+    return parser.parse_args()
+
+
+def _api_url(host: str | None) -> str:
+    """Where the API is, or will be."""
+    api_url = PREFECT_API_URL.value() or LOCAL_API
+    if host is None:
+        return api_url
+    with suppress(ValueError):  # a name
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            raise SystemExit(
+                f"--host {host} stands for every address of this machine: name the one at which"
+                " others open the UI"
+            )
+        host = f"[{host}]" if address.version == 6 else host
+    return f"http://{host}:{urlsplit(api_url).port or 4200}/api"
+
+
 async def _deployments() -> list[RunnerDeployment]:
     # By module: by path a file would load a second time, under another name.
     by_module = EntrypointType.MODULE_PATH
     return [await flow.ato_deployment("default", entrypoint_type=by_module) for flow in FLOWS]
 
 
-def _refuse_unless_local(api_url: str) -> None:
-    if urlsplit(api_url).hostname not in {"127.0.0.1", "localhost", "::1"}:
+def _refuse_options(api_url: str, given: argparse.Namespace) -> None:
+    if given.login or given.host:
+        raise SystemExit(
+            f"a Prefect server answers at {api_url} already: end it to have one started with these"
+            " options, or leave them out to use that one"
+        )
+
+
+def _refuse_unless_local(api_url: str, given: argparse.Namespace) -> None:
+    if not given.host and urlsplit(api_url).hostname not in LOOPBACK:
         raise SystemExit(
             f"no Prefect server answers at {api_url}: start it there, or unset PREFECT_API_URL to "
             "have one started here"

@@ -17,6 +17,8 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from deployments.prefect_server.same_origin import known_hosts
+
 SETTINGS = {
     # In memory, the default, concurrency slots stay taken after the server's restart.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
@@ -24,6 +26,9 @@ SETTINGS = {
     ),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+    # The UI asks the host that it came from, whichever of its names that is.
+    "PREFECT_SERVER_UI_API_URL": "/api",
 }
 START_SECONDS = 90
 STOP_SECONDS = 10
@@ -55,17 +60,19 @@ def answers(api_url: str) -> bool:
 def prefect_server(
     api_url: str, environment: Mapping[str, str] | None = None, log: IO[bytes] | None = None
 ) -> Iterator[None]:
-    """Run a Prefect server at `api_url` (http, loopback) for the length of a `with` block.
+    """Run a Prefect server at `api_url` (http) for the length of a `with` block.
 
-    `environment` adds to the process's own; without a `log` file the server's output is dropped.
+    The server answers no page of another web site: see `deployments.prefect_server`. `environment`
+    adds to the process's own; without a `log` file the server's output is dropped.
     Raises RuntimeError where it does not come up within START_SECONDS.
     """
     address = urlsplit(api_url)
-    command = [sys.executable, "-m", "prefect", "server", "start"]
-    command += ["--host", address.hostname or "127.0.0.1", "--port", str(address.port or 80)]
+    host, port = address.hostname or "127.0.0.1", address.port or 80
+    command = [sys.executable, "-m", "deployments.prefect_server", "--host", host]
+    own = {"PREFECT_API_URL": api_url, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": _origins(host, port)}
     server = subprocess.Popen(
-        command,
-        env={**os.environ, **SETTINGS, "PREFECT_API_URL": api_url, **(environment or {})},
+        [*command, "--port", str(port)],
+        env={**os.environ, **SETTINGS, **own, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=log or subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
@@ -78,13 +85,19 @@ def prefect_server(
         stop(server)
 
 
+def _origins(host: str, port: int) -> str:
+    """The UI's own addresses, as browsers name them in the header Origin."""
+    names = sorted(f"[{name}]" if ":" in name else name for name in known_hosts(host))
+    return ",".join(f"http://{name}:{port}" for name in names)
+
+
 def _wait_until_up(server: subprocess.Popen[bytes], api_url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not answers(api_url):
         if server.poll() is not None:
             raise RuntimeError(
                 f"the Prefect server ended at once (exit code {server.returncode}): is the port of "
-                f"{api_url} taken? Run `prefect server start` to see what it says"
+                f"{api_url} taken? Run `python -m deployments.prefect_server` to see what it says"
             )
         if time.monotonic() > deadline:
             raise RuntimeError(f"the Prefect server at {api_url} is not up after {START_SECONDS} s")

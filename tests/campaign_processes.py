@@ -18,6 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, prefect_server
+from tests.serving import CsrfToken
 from tests.smtpd import SmtpServer
 
 RUN = """
@@ -39,7 +40,7 @@ class Prefect:
     def connect(self, smtp: SmtpServer, **fields: Any) -> None:
         """Make the connection red anew; no limit of its name is left."""
         self.save_block(smtp, **fields)
-        httpx.delete(f"{self.url}/v2/concurrency_limits/smtp-red")
+        httpx.delete(f"{self.url}/v2/concurrency_limits/smtp-red", auth=CsrfToken())
 
     def save_block(self, smtp: SmtpServer, **fields: Any) -> None:
         """Save the block red."""
@@ -49,8 +50,8 @@ class Prefect:
 
     def set(self, **fields: Any) -> None:
         """What an operator changes in the UI."""
-        reply = httpx.patch(f"{self.url}/v2/concurrency_limits/smtp-red", json=fields)
-        reply.raise_for_status()
+        address = f"{self.url}/v2/concurrency_limits/smtp-red"
+        httpx.patch(address, json=fields, auth=CsrfToken()).raise_for_status()
 
     def taken(self) -> int:
         reply = httpx.get(f"{self.url}/v2/concurrency_limits/smtp-red").raise_for_status()

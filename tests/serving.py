@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -68,12 +71,27 @@ def until(look: Callable[[], T], is_there: Callable[[T], Any]) -> T:
     return seen
 
 
-class _Patient(httpx.HTTPTransport):
-    """Asks again on a 503: the server's SQLite file was locked just then, nothing is changed."""
+class CsrfToken(httpx.Auth):
+    """Sends a token with each change, as Prefect's clients and its UI do; and a login, if any."""
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        ask = super().handle_request
-        return until(lambda: ask(request), lambda reply: reply.status_code != 503)
+    requires_response_body = True
+
+    def __init__(self, login: str | None = None) -> None:
+        self._client = uuid4().hex
+        self._login = {}
+        if login:
+            encoded = b64encode(login.encode()).decode()
+            self._login = {"Authorization": f"Basic {encoded}"}
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers.update(self._login)
+        if request.method not in {"GET", "HEAD", "OPTIONS"}:
+            path = f"/api/csrf-token?client={self._client}".encode()
+            address = request.url.copy_with(raw_path=path)
+            reply = yield httpx.Request("GET", address, headers=self._login)
+            request.headers["Prefect-Csrf-Token"] = reply.raise_for_status().json()["token"]
+            request.headers["Prefect-Csrf-Client"] = self._client
+        yield request
 
 
 def _json(reply: httpx.Response) -> Any:
@@ -85,17 +103,30 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`make serve` on a port and a home of its own, until the package's tests are done."""
     home = tmp_path_factory.mktemp("serve")
     url = f"http://127.0.0.1:{free_port()}"
+    with (
+        serving(home, {"PREFECT_API_URL": f"{url}/api"}) as process,
+        httpx.Client(base_url=f"{url}/api", auth=CsrfToken()) as api,
+    ):
+        deployment_id = _deployment_id(api, process, home / "serve.log")
+        yield Served(url, api, deployment_id, home / "mailsluice" / "mailsluice.db")
+
+
+@contextmanager
+def serving(
+    home: Path, environment: dict[str, str], *options: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `make serve` with these options; what it prints is in `serve.log` in its home."""
     environment = {
-        "PREFECT_API_URL": f"{url}/api",
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",  # takes schedules up; else 60
         "MAILSLUICE_HOME": str(home / "mailsluice"),
         "MAILSLUICE_WAIT_SECONDS": "5",
+        **environment,
     }
     with (home / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.serve"],
+            [sys.executable, "-m", "deployments.serve", *options],
             cwd=ROOT,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
@@ -104,9 +135,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             start_new_session=True,
         )
         try:
-            with httpx.Client(base_url=f"{url}/api", transport=_Patient()) as api:
-                deployment_id = _deployment_id(api, process, home / "serve.log")
-                yield Served(url, api, deployment_id, home / "mailsluice" / "mailsluice.db")
+            yield process
         finally:
             stop(process, seconds=60)  # it stops its server, and waits for that
 

@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, prefect_server
-from tests.serving import until
+from tests.serving import CsrfToken, until
 from tests.smtpd import SmtpServer
 
 RUN = """
@@ -62,7 +62,8 @@ def test_a_campaign_outlives_a_restart_of_the_prefect_server(tmp_path: Path) -> 
                 assert output.splitlines()[-1] == "COMPLETED 400 of 400 sent"
                 limit = httpx.get(f"{api}/v2/concurrency_limits/smtp-red").raise_for_status().json()
                 assert limit["active_slots"] == 0  # its leases outlived the restart
-                runs = httpx.post(f"{api}/flow_runs/filter", json={}).raise_for_status().json()
+                asked = httpx.post(f"{api}/flow_runs/filter", json={}, auth=CsrfToken())
+                runs = asked.raise_for_status().json()
         finally:
             process.kill()
             process.wait()

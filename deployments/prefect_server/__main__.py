@@ -1,0 +1,56 @@
+"""`python -m deployments.prefect_server --port 4200`: what `make serve` and `make demo` start.
+
+Does what `prefect server start` does, with two differences: requests are checked by `SameOrigin`,
+and transactions on SQLite wait for each other (`ImmediateTransactions`).
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import uvicorn
+from fastapi import FastAPI
+from prefect.server.api.server import create_app
+from prefect.server.database.dependencies import set_database_config
+from prefect.server.utilities.database import get_dialect
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_SERVER_API_KEEPALIVE_TIMEOUT,
+    PREFECT_SERVER_API_WEBSOCKET_PING_INTERVAL,
+    PREFECT_SERVER_API_WEBSOCKET_PING_TIMEOUT,
+    PREFECT_SERVER_LOGGING_LEVEL,
+)
+
+from deployments.prefect_server.same_origin import SameOrigin
+from deployments.prefect_server.sqlite import ImmediateTransactions
+
+
+def prefect_app(host: str) -> FastAPI:
+    """Build the application that answers at `host`, a name or an address."""
+    database_url = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    if get_dialect(database_url).name == "sqlite":
+        set_database_config(ImmediateTransactions(database_url))
+    app = create_app(final=True)
+    app.add_middleware(SameOrigin, host=host)
+    return app
+
+
+def main() -> None:
+    """Serve until a signal ends the process."""
+    parser = argparse.ArgumentParser(prog="python -m deployments.prefect_server")
+    parser.add_argument("--host", default="127.0.0.1", help="name or address to listen on")
+    parser.add_argument("--port", default=4200, type=int)
+    given = parser.parse_args()
+    uvicorn.run(
+        prefect_app(given.host),
+        host=given.host,
+        port=given.port,
+        timeout_keep_alive=PREFECT_SERVER_API_KEEPALIVE_TIMEOUT.value(),
+        ws_ping_interval=PREFECT_SERVER_API_WEBSOCKET_PING_INTERVAL.value(),
+        ws_ping_timeout=PREFECT_SERVER_API_WEBSOCKET_PING_TIMEOUT.value(),
+        log_level=PREFECT_SERVER_LOGGING_LEVEL.value().lower(),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""`make serve` asks for a login where it is told to, and wherever others can reach it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import httpx
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+from blocks import SMTPConnection
+from deployments.server import free_port
+from tests.serving import CsrfToken, serving, until
+from tests.smtpd import SmtpServer
+
+ADDRESS = "127.0.0.2"
+"""Of this machine, and none of the names of loopback: as one that others reach."""
+
+
+def printed_login(home: Path) -> str:
+    """What `make serve` has printed about a login, as soon as the UI's address is printed."""
+    log = until((home / "serve.log").read_text, lambda text: "Prefect UI: " in text)
+    (line,) = (line for line in log.splitlines() if line.startswith("Login: "))
+    return line.removeprefix("Login: ")
+
+
+def test_a_server_that_others_reach_asks_for_a_login_that_is_made_once(tmp_path: Path) -> None:
+    url = f"http://{ADDRESS}:{free_port()}"
+    environment = {"PREFECT_API_URL": f"{url}/api"}
+    file = tmp_path / "mailsluice" / "prefect-login"
+    with serving(tmp_path, environment, "--host", ADDRESS):
+        login = printed_login(tmp_path).split()[0]
+        assert file.read_text().strip() == login
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        path = f"{url}/api/deployments/name/send-campaign/default"
+        assert httpx.get(path).status_code == 401
+        assert httpx.get(path, auth=("mailsluice", "guessed")).status_code == 401
+        assert httpx.get(f"{url}/ui-settings").json()["auth"] == "BASIC"
+        assert httpx.get(path, headers={"Host": "localhost"}).status_code == 400
+        with httpx.Client(base_url=f"{url}/api", auth=CsrfToken(login)) as api:
+            assert sent_over(api, login, tmp_path) == ["user@example.com"]
+    with serving(tmp_path, environment, "--host", ADDRESS):
+        assert printed_login(tmp_path) == f"the one in {file}"
+        assert httpx.get(path, auth=tuple(login.split(":"))).status_code in {200, 404}
+
+
+def sent_over(api: httpx.Client, login: str, home: Path) -> list[str]:
+    """Send a campaign by the deployment, whose process has to have the login too."""
+    path = "/deployments/name/send-campaign/default"
+    deployment = until(lambda: api.get(path), lambda reply: reply.status_code == 200).json()
+    (home / "recipients.csv").write_text("email\nuser@example.com\n")
+    campaign = {
+        "name": "behind a login",
+        "recipients": {"path": str(home / "recipients.csv")},
+        "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+        "routes": [{"connection": "red"}],
+    }
+    settings = {PREFECT_API_URL: str(api.base_url), PREFECT_API_AUTH_STRING: login}
+    with SmtpServer() as smtp:
+        with temporary_settings(settings):
+            block = SMTPConnection(host=smtp.host, port=smtp.port, security="none")
+            block.save("red", _sync=True)  # type: ignore[call-arg]
+        run = api.post(
+            f"/deployments/{deployment['id']}/create_flow_run",
+            json={"parameters": {"campaign": campaign}},
+        ).raise_for_status()
+        look = f"/flow_runs/{run.json()['id']}"
+        until(lambda: api.get(look).json()["state_name"], lambda state: state == "Completed")
+        return list(smtp.recipients)
