@@ -43,7 +43,8 @@ def compiled(
 ) -> CompiledMessage:
     """Compile the campaign's message for an audience with these columns.
 
-    `return_key` is that of its record; without one nobody has a return path of his own.
+    `return_key` is that of its record, the secret behind return paths and Message-IDs; without one
+    nobody has a return path of his own.
     """
     return compile_message(
         campaign.message,

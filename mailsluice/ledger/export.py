@@ -70,7 +70,7 @@ def export(
     fates = Fates(database, record.id)
     if contents is Contents.REJECTS:
         return write_tables(path, _REJECTS, _rejects(fates))
-    identify = message_ids(record.name, record.sender_domain or "")
+    identify = message_ids(record.name, record.sender_domain or "", record.return_key)
     return write_tables(path, _FATES, _recipients(fates, statuses, identify))
 
 

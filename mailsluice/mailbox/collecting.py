@@ -13,7 +13,7 @@ from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.outbox import Bounces, Database
 from mailsluice.outbox.sent_mail import SentMail
 from mailsluice.returned.collected import Collected, Fate, Line
-from mailsluice.returned.matching import SentTo, by_message_id, by_token, candidates, message_ids
+from mailsluice.returned.matching import SentTo, by_message_id, by_token, candidates
 from mailsluice.returned.notice import Sort
 from mailsluice.returned.reading import Returned, read
 
@@ -90,7 +90,7 @@ class _Collecting:
         rest = [one.traces for one, to in zip(mails, found, strict=True) if to is None]
         emails = {email for one in rest for email in candidates(one)}
         domains = {domain for one in rest for domain in one.domains}
-        known = message_ids(self._sent.by_address(emails, domains))
+        known = self._sent.by_address(emails, domains)
         return [
             to or by_message_id(one.traces, known) for one, to in zip(mails, found, strict=True)
         ]

@@ -2,7 +2,7 @@
 
 from mailsluice.message.attachments import attachment_digests
 from mailsluice.message.compiled import CompiledMessage, compile_message
-from mailsluice.message.identity import ascii_domain, message_id, message_ids
+from mailsluice.message.identity import ascii_domain, message_id, message_ids, new_key
 
 __all__ = [
     "CompiledMessage",
@@ -11,4 +11,5 @@ __all__ = [
     "compile_message",
     "message_id",
     "message_ids",
+    "new_key",
 ]

@@ -38,7 +38,8 @@ def compile_message(
     Templates may use every column by its name or its slug ("First Name" as `first_name`) and
     `email`, the recipient's address; HTML and text also `unsubscribe_url`, where the message has
     one. `now` gives an aware time, for Date. Attachments are read here, once. With `return_key`,
-    the campaign's secret, a message that has a return path has one for each recipient.
+    the campaign's secret, Message-IDs are made with it, and a message that has a return path has
+    one for each recipient.
 
     Raises MessageError: a template that does not parse or uses what the audience does not have,
     HTML that no text can be made from, an attachment that cannot be read, a sender or reply address
@@ -50,9 +51,8 @@ def compile_message(
     marker = f"=_{blake2b(message.model_dump_json().encode(), digest_size=12).hexdigest()}"
     return CompiledMessage(
         content,
-        sender=sender,
         return_path=_return_path_of(message, sender, return_key),
-        campaign=campaign,
+        message_id=message_ids(campaign, sender.domain, return_key),
         fixed=fixed,
         skeleton=mime_skeleton(content.subtypes, read_attachments(message), marker),
         marker=marker.encode(),
@@ -67,9 +67,8 @@ class CompiledMessage:
         self,
         content: Content,
         *,
-        sender: Address,
         return_path: str | Callable[[int], str],
-        campaign: str,
+        message_id: Callable[[str], str],
         fixed: str,
         skeleton: tuple[bytes, ...],
         marker: bytes,
@@ -77,11 +76,12 @@ class CompiledMessage:
     ) -> None:
         """`fixed` are the header fields that all recipients share; see `compile_message`.
 
-        `return_path` is the envelope sender: everybody's, or by the recipient's id.
+        `return_path` is the envelope sender: everybody's, or by the recipient's id. `message_id`
+        gives the Message-ID by the recipient's address.
         """
         self._content = content
         self._return_path = return_path
-        self._message_id = message_ids(campaign, sender.domain)
+        self._message_id = message_id
         self._fixed = fixed
         self._smtputf8 = not fixed.isascii()
         self._skeleton = skeleton

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from mailsluice.errors import (
     OutboxError,
 )
 from mailsluice.folding import fold
-from mailsluice.message.identity import ascii_domain
+from mailsluice.message.identity import ascii_domain, new_key
 from mailsluice.moves import Move, shares_after
 from mailsluice.names import LONGEST, campaign_name, likeness, seen
 from mailsluice.outbox import bulk
@@ -58,7 +57,8 @@ class CampaignRecord:
     """How many of the suppressed ones for which reason."""
     assignment_digest: str | None
     return_key: str | None = field(repr=False)
-    """The secret that makes its return paths; None: it is older than they are."""
+    """The secret that makes its return paths and Message-IDs, see `mailsluice.message.identity`;
+    None: it is older than they are."""
     sender_domain: str | None
     """In ASCII: what its Message-IDs end with."""
 
@@ -137,8 +137,9 @@ class Campaigns:
             status=CampaignStatus.RESOLVING,
             content=_json(content),
             created_at=self._database.now,
-            return_key=secrets.token_hex(16),
+            return_key=new_key(),
             sender_domain=_sender_domain(content),
+            has_return_paths=_has_return_paths(content),
         )
         return connection.execute(statement.returning(*_COLUMNS, campaigns.c.content)).one()
 
@@ -398,6 +399,10 @@ def _stored(connection: sa.Connection, name: str, *more: sa.Column[Any]) -> sa.R
 def _sender_domain(content: Mapping[str, Any]) -> str | None:
     sender = content.get("message", {}).get("sender")
     return ascii_domain(sender) if sender else None
+
+
+def _has_return_paths(content: Mapping[str, Any]) -> bool:
+    return bool(content.get("message", {}).get("return_path"))
 
 
 def _refuse_alike(connection: sa.Connection, name: str) -> None:

@@ -59,8 +59,10 @@ campaigns = Table(
     Column("owner", Text),
     Column("lease_until", Double),
     Column("journal", Text),  # the local journal that knows about the claims of the last run
-    Column("return_key", Text),  # the secret that makes its return paths
+    Column("return_key", Text),  # the secret of its return paths and Message-IDs
     Column("sender_domain", Text),  # in ASCII: what its Message-IDs end with
+    # Whether each of its mails has a return path of its own, which reports have to name.
+    Column("has_return_paths", Boolean, nullable=False, server_default=false()),
 )
 
 routes = Table(

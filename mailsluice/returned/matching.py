@@ -1,14 +1,18 @@
 """Whose mail came back: decided by proofs alone. Pure.
 
-Either a token that only the campaign's secret can make, or the Message-ID that the campaign's mail
-to this very recipient had. Who is merely named in a mail is not matched: anybody can send one.
+Either a token that only the campaign's secret can make or, for campaigns without a return path, the
+Message-ID that the campaign's mail to this very recipient had. Nobody is matched by an address that
+is merely named: anybody can send a mail. A recipient knows the token and the Message-ID of the mail
+to her alone, so whatever she makes up is about herself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hmac import compare_digest
 
+from mailsluice.folding import folded
 from mailsluice.message.identity import message_id
 from mailsluice.returned.traces import Traces
 
@@ -36,20 +40,17 @@ def by_token(found: Traces, known: Mapping[int, SentTo]) -> SentTo | None:
     return None
 
 
-def by_message_id(found: Traces, known: Mapping[str, SentTo]) -> SentTo | None:
-    """Whose mail has had one of these Message-IDs; see `message_ids`."""
-    return next((known[one] for one in found.message_ids if one in known), None)
-
-
-def message_ids(known: Iterable[SentTo]) -> dict[str, SentTo]:
-    """The Message-ID that each one's mail has had."""
-    return {message_id(one.campaign, one.email, one.sender_domain): one for one in known}
+def by_message_id(found: Traces, known: Iterable[SentTo]) -> SentTo | None:
+    """Whose mail has had one of these Message-IDs."""
+    names = candidates(found)
+    for to in known:
+        if folded(to.email) in names:
+            own = message_id(to.campaign, to.email, to.sender_domain, to.return_key).encode()
+            if any(compare_digest(own, one.encode()) for one in found.message_ids):
+                return to
+    return None
 
 
 def candidates(found: Traces) -> set[str]:
-    """The addresses to look for: as they were told, and with the domain as it is stored."""
-    emails = set(found.addresses)
-    for one in found.addresses:
-        local, _, domain = one.rpartition("@")
-        emails |= {f"{local}@{domain.lower()}", one.lower()}
-    return emails
+    """The addresses to look for, folded: reports spell them in many ways."""
+    return {folded(one) for one in found.addresses}

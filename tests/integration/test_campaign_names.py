@@ -150,8 +150,9 @@ def test_campaigns_of_earlier_versions_get_their_sender_domain(
                 created_at=0.0,
             )
         )
-        writer.execute(sa.text("ALTER TABLE campaigns DROP COLUMN sender_domain"))
-        writer.execute(sa.text("UPDATE alembic_version SET version_num = '0007'"))
+        for column in ("sender_domain", "has_return_paths"):
+            writer.execute(sa.text(f"ALTER TABLE campaigns DROP COLUMN {column}"))
+        writer.execute(sa.text("UPDATE alembic_version SET version_num = '0009'"))
     with Database(database_url) as database:
         assert Campaigns(database).get("spring").sender_domain == domain
 

@@ -295,7 +295,8 @@ class TestExport:
         path = tmp_path / "fates.parquet"
         ledger.export(database, "spring", path)
         exported = parquet.read_table(path).to_pylist()[0]
-        message = launch.compiled(campaign(), [])
+        record = Campaigns(database).get("spring")
+        message = launch.compiled(campaign(), [], record.return_key)
         envelope = message.render(1, exported["email"], {})
         assert f"Message-ID: {exported['message_id']}\r\n".encode() in envelope.content
         assert exported["message_id"].isascii()

@@ -19,6 +19,7 @@ from mailsluice.errors import MailboxError
 from mailsluice.mailbox import collecting
 from mailsluice.mailbox.collecting import collect
 from mailsluice.mailbox.inbox import Inbox
+from mailsluice.message import message_id
 from mailsluice.outbox import Database
 from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
 from mailsluice.returned.collected import Collected, Fate
@@ -251,6 +252,105 @@ def test_who_is_merely_named_is_not_suppressed(
     assert state.rows() == []
     assert state.suppressed() == set()
     assert server.count("INBOX", "FLAGGED") == 5
+
+
+def test_a_message_id_alone_proves_nothing_where_mail_has_return_paths(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    victim = launch(3)["user1@example.org"]
+    told = Sent(RETURN_PATH, victim.recipient, victim.message_id)
+    server.put(mails.report(told), mails.complaint(told), mails.qmail(told))
+    assert run(server, database).fates == {Fate.NOT_OURS: 3}
+    assert state.suppressed() == set()
+
+
+def test_nobody_can_make_up_the_message_id_of_another(
+    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+) -> None:
+    mine, victim = launch(2, return_path=None).values()
+    computed = message_id("spring-sale", victim.recipient, "example.com")
+    server.put(
+        mails.report(Sent(RETURN_PATH, victim.recipient, computed)),
+        mails.report(Sent(RETURN_PATH, victim.recipient, mine.message_id), number=2),
+    )
+    assert run(server, database).fates == {Fate.NOT_OURS: 2}
+    assert state.suppressed() == set()
+    # a mail that names both is about the one whose Message-ID it has
+    server.put(
+        mails.report(mine, final_recipient=victim.recipient, number=3).replace(
+            b"Subject: Spring", b"Cc: " + victim.recipient.encode()
+        )
+    )
+    run(server, database)
+    assert state.suppressed() == {mine.recipient}
+
+
+@pytest.mark.parametrize("key", [None, "0123456789abcdef0123456789abcdef"])
+def test_a_half_sent_campaign_that_is_older_than_keyed_message_ids_goes_on_with_its_own(
+    key: str | None,
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+) -> None:
+    launch(3, return_path=None)
+    with database.write() as writer:
+        waiting = sa.update(recipients).where(recipients.c.email == "user1@example.org")
+        writer.execute(waiting.values(status="pending"))
+        writer.execute(sa.update(campaigns).values(status="ready", return_key=key))
+    (sent,) = launch(3, return_path=None).values()
+    assert sent.message_id == message_id("spring-sale", sent.recipient, "example.com")
+    server.put(mails.report(sent))
+    run(server, database)
+    assert state.suppressed() == {"user1@example.org"}
+
+
+@pytest.mark.parametrize(
+    ("return_path", "key", "has_paths"),
+    [
+        (RETURN_PATH, "0123456789abcdef0123456789abcdef", True),
+        (RETURN_PATH, None, False),  # older than return paths
+        (None, "0123456789abcdef0123456789abcdef", False),
+    ],
+)
+def test_campaigns_of_earlier_versions_are_known_to_have_return_paths(
+    return_path: str | None, key: str | None, has_paths: bool, database_url: str
+) -> None:
+    message = {"sender": "news@example.com", "text": "a\0b", "return_path": return_path}
+    content = orjson.dumps({"message": message}).decode()
+    with Database(database_url) as database, database.write() as writer:
+        values = {"name": "spring", "status": "ready", "content": content, "return_key": key}
+        writer.execute(sa.insert(campaigns).values(created_at=0.0, **values))
+        writer.execute(sa.text("ALTER TABLE campaigns DROP COLUMN has_return_paths"))
+        writer.execute(sa.text("UPDATE alembic_version SET version_num = '0010'"))
+    with Database(database_url) as database, database.read() as reader:
+        assert reader.execute(sa.select(campaigns.c.has_return_paths)).scalar_one() is has_paths
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"message": {"sender": "a@example.com", "text": "a\\u0000b"}}',
+        '{"message": {"sender": "no address"}}',
+        '{"message": null}',
+        "{}",
+    ],
+)
+def test_no_other_campaign_stops_the_matching(
+    content: str,
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+) -> None:
+    sent = launch(2, return_path=None)["user1@example.org"]
+    with database.write() as writer:
+        writer.execute(
+            sa.insert(campaigns).values(name="odd", status="ready", content=content, created_at=0)
+        )
+    server.put(mails.report(sent))
+    assert run(server, database).trouble is None
+    assert state.suppressed() == {sent.recipient}
 
 
 def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(

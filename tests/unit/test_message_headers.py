@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailsluice.campaign import parse_mailbox
 from mailsluice.errors import MessageError
-from mailsluice.message import message_id
+from mailsluice.message import message_id, new_key
 from mailsluice.message.headers import address_field, field, fold, mailbox, one_line, uri
 
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -201,3 +203,21 @@ def test_a_message_id_is_a_function_of_campaign_and_recipient() -> None:
         len({first, *(message_id(*one, "x") for one in (("spring", "b@x"), ("fall", "b@x")))}) == 3
     )
     assert "anna" not in first
+
+
+def test_a_message_id_cannot_be_computed_without_the_campaigns_secret() -> None:
+    arguments = ("spring", "anna@example.com", "example.com")
+    key, other = new_key(), new_key()
+    keyed = message_id(*arguments, key)
+    assert keyed == message_id(*arguments, key)
+    assert re.fullmatch("<[0-9a-f]{32}@example.com>", keyed)
+    assert len({keyed, message_id(*arguments), message_id(*arguments, other)}) == 3
+    assert keyed != message_id("spring", "bert@example.com", "example.com", key)
+
+
+@pytest.mark.parametrize("key", [None, "0123456789abcdef0123456789abcdef"])
+def test_campaigns_stored_before_keep_their_message_ids(key: str | None) -> None:
+    # as version 1 made it
+    name = hashlib.blake2b(b"spring\0anna@example.com", digest_size=16).hexdigest()
+    expected = f"<{name}@example.com>"
+    assert message_id("spring", "anna@example.com", "example.com", key) == expected
