@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,12 +30,15 @@ from mailsluice.sending.rule_book import named
 from mailsluice.sending.starts import StartStock
 from mailsluice.sending.stock import Stock
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.session import IdleEndError, OutOfStepError, Session, SessionError
 from mailsluice.steady import steady
 
 OpenSession = Callable[[Connection], Awaitable[Session]]
 
+logger = logging.getLogger(__name__)
+
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
+_LEAST_IDLE_SECONDS = 0.3  # a session that ends sooner was not ended for being idle
 _CANCEL_SECONDS = 0.05
 
 
@@ -240,17 +244,33 @@ class Courier:
             try:
                 if session := await self._open():
                     self._logged_in += 1
+                    self._wake_workers()
                     try:
                         await session.send(feed)
                     finally:
                         self._logged_in -= 1
             except SessionError as error:
-                self._health.session_lost(
-                    error, self._sessions, carried=feed.carried > 0, blames=feed.blames
-                )
+                self._lost(error, feed)
             finally:
                 self._sessions -= 1
                 self._on_change()
+
+    def _lost(self, error: SessionError, feed: _SessionFeed) -> None:
+        """A session has ended before its time."""
+        if isinstance(error, IdleEndError) and error.idle_seconds >= _LEAST_IDLE_SECONDS:
+            self.dispatch.ended_idle(error.idle_seconds)
+            return
+        if isinstance(error, OutOfStepError):
+            logger.warning(
+                "connection %s: a session with %s was ended, because its replies did not match the"
+                " commands. Recipients whose message was out are uncertain, no other is touched."
+                " Tell whoever runs that server (%s)",
+                self._connection.name,
+                self._connection.host,
+                error,
+            )
+        carried = feed.carried > 0
+        self._health.session_lost(error, self._sessions, carried=carried, blames=feed.blames)
 
     async def _open(self) -> Session | None:
         """A session; None where it is over meanwhile: there is no mail in it to wait for."""
@@ -280,11 +300,18 @@ class Courier:
     def _one_more_at(self, now: float) -> float:
         """When to look at whether to open one more session; now: open it. Infinity: at a change."""
         in_stock = len(self._stock)
-        if in_stock and self._sessions >= min(in_stock, self._connection.max_sessions):
+        if in_stock and not self._needs_one_more(in_stock):
             return math.inf
-        login = _LOGIN_SECONDS if in_stock else 0.0
+        login = min(_LOGIN_SECONDS, self.dispatch.idle_seconds / 2) if in_stock else 0.0
         at = max(self.dispatch.mail_at(now) - login, self._health.session_at(self._sessions))
         return at if in_stock or at > now else math.inf
+
+    def _needs_one_more(self, in_stock: int) -> bool:
+        """Whether mail would wait for a session, at the pace at which it may go."""
+        if self._sessions >= min(in_stock, self._connection.max_sessions):
+            return False
+        is_one_spare = self.dispatch.waiting > 0 or self._sessions > self._logged_in
+        return not is_one_spare or self._sessions < self.dispatch.sessions_at_work
 
     # Outcomes
 
@@ -296,7 +323,9 @@ class Courier:
             self._journal.forget((envelope.recipient_id,))  # not taken over, dot or no dot
         elif attempt.code is not None:
             self._journal.reply(envelope.recipient_id, attempt.code)
-        self._consequences.draw(self.dispatch.landed(envelope), attempt, feed)
+        is_unused = attempt.phase is Phase.MAIL and attempt.code is None
+        row = self.dispatch.landed(envelope, is_unused=is_unused)
+        self._consequences.draw(row, attempt, feed)
         self.dispatch.serve()
 
     @property
@@ -308,6 +337,9 @@ class Courier:
 
     def _on_change(self) -> None:
         self.dispatch.serve()
+        self._wake_workers()
+
+    def _wake_workers(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -6,8 +6,10 @@ Everything here runs on one event loop, and nothing in it waits for the outbox.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import orjson
 
@@ -22,6 +24,16 @@ from mailsluice.sending.stock import Stock
 from mailsluice.status import RecipientStatus
 
 _IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
+_FIRST_SECONDS = 1.0  # taken to be what a message takes, until that is known
+_OLDER = 0.9  # the weight of all messages before the latest in that
+_SHARE_OF_IDLE = 0.8  # of what the server was seen to bear
+
+
+class _Waiter(NamedTuple):
+    """A session that waits for mail."""
+
+    envelope: asyncio.Future[Envelope | None]
+    since: float
 
 
 class Dispatch:
@@ -29,6 +41,10 @@ class Dispatch:
 
     `has_ended` tells that nothing more is to be given out; `opens_at` when, from a moment on, mail
     may go at all.
+
+    The session that was used last is the first to get mail. So as many are used as the pace needs,
+    whatever the number of those that are open, and the others are closed when they have been idle
+    for a while, before the server does it.
     """
 
     def __init__(
@@ -51,10 +67,15 @@ class Dispatch:
         self._has_ended = has_ended
         self._opens_at = opens_at
         self._clock = clock
-        self._in_flight: dict[int, Claimed] = {}
+        self._in_flight: dict[int, tuple[Claimed, float]] = {}
+        """Whose message is on its way, and since when."""
+        self._took: float | None = None
+        """Seconds that messages take, lately."""
         self.unrenderable = 0
         """Recipients for whom there was no message."""
-        self._waiters: deque[asyncio.Future[Envelope | None]] = deque()
+        self._waiters: deque[_Waiter] = deque()
+        self._idle_seconds = math.inf
+        """The shortest time after which the server has ended an idle session."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -69,18 +90,42 @@ class Dispatch:
             return True
         return not self._in_flight and self._stock.is_exhausted
 
+    @property
+    def waiting(self) -> int:
+        """Sessions that wait for mail."""
+        return sum(not one.envelope.done() for one in self._waiters)
+
+    @property
+    def sessions_at_work(self) -> float:
+        """How many sessions have a message on its way at once, at the pace that limits and server
+        allow; infinity where nothing limits it.
+        """
+        slowed = self._slowdown.per_second(self._clock())
+        pace = min(self._starts.per_second, math.inf if slowed is None else slowed)
+        took = _FIRST_SECONDS if self._took is None else self._took
+        return math.inf if pace == math.inf else pace * took
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long a session may wait for mail."""
+        return min(_IDLE_SECONDS, _SHARE_OF_IDLE * self._idle_seconds)
+
+    def ended_idle(self, seconds: float) -> None:
+        """The server has ended a session that had waited for so long."""
+        self._idle_seconds = min(self._idle_seconds, seconds)
+
     async def next(self) -> Envelope | None:
         """The next message, as soon as it may go; None where a session should end."""
-        if not self._waiters and (envelope := self.next_nowait()):
+        if envelope := self.next_nowait():
             return envelope
         waiter: asyncio.Future[Envelope | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters.append(_Waiter(waiter, self._clock()))
         self.serve()
         try:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and (given := waiter.result()):
-                self._stock.put_back(self.landed(given))
+                self._stock.put_back(self.landed(given, is_unused=True))
             raise
 
     def next_nowait(self) -> Envelope | None:
@@ -101,14 +146,23 @@ class Dispatch:
                 continue
             self._starts.started()
             self._slowdown.started(now)
-            self._in_flight[row.id] = row
+            self._in_flight[row.id] = row, now
             return envelope
         return None
 
-    def landed(self, envelope: Envelope) -> Claimed:
-        """A message is not on its way any more; gives whose it was."""
-        self._starts.finished()
-        return self._in_flight.pop(envelope.recipient_id)
+    def landed(self, envelope: Envelope, *, is_unused: bool = False) -> Claimed:
+        """A message is not on its way any more; gives whose it was.
+
+        `is_unused`: the server did not answer even its MAIL, so it counts against no limit.
+        """
+        if is_unused:
+            self._starts.unused()
+        else:
+            self._starts.finished()
+        row, since = self._in_flight.pop(envelope.recipient_id)
+        seconds = self._clock() - since
+        self._took = _OLDER * (self._took or seconds) + (1 - _OLDER) * seconds
+        return row
 
     @property
     def in_flight(self) -> int:
@@ -129,13 +183,14 @@ class Dispatch:
     def serve(self) -> None:
         """Give waiting sessions their mail, or tell them to end."""
         while self._waiters:
-            if self._waiters[0].done():  # its session is gone
-                self._waiters.popleft()
+            if self._waiters[-1].envelope.done():  # its session is gone
+                self._waiters.pop()
                 continue
             envelope = self.next_nowait()
-            if envelope is None and not self._is_idle():
+            if envelope is None:
+                self._dismiss()
                 return
-            self._waiters.popleft().set_result(envelope)
+            self._waiters.pop().envelope.set_result(envelope)
 
     def _ready_at(self, now: float) -> float:
         opens_at = self._opens_at(now)
@@ -143,16 +198,18 @@ class Dispatch:
             return opens_at
         return max(self._slowdown.next_at, self._starts.ready_at(now))
 
-    def _is_idle(self) -> bool:
-        """Whether sessions should end rather than wait; else a timer serves them in time."""
-        if self.is_over:
-            return True
-        now = self._clock()
-        mail_at = self.mail_at(now)
-        if mail_at < float("inf"):
-            if mail_at - now > _IDLE_SECONDS:
-                return True
-            if self._timer:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(mail_at - now, self.serve)
-        return False
+    def _dismiss(self) -> None:
+        """Let those end that wait too long; a timer serves the others in time."""
+        now, mail_at = self._clock(), math.inf
+        if not self.is_over:
+            mail_at = self.mail_at(now)
+        is_far = self.is_over or self.idle_seconds < mail_at - now < math.inf
+        while self._waiters and (is_far or now >= self._waiters[0].since + self.idle_seconds):
+            waiter = self._waiters.popleft().envelope
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._timer:
+            self._timer.cancel()
+        if self._waiters:
+            at = min(mail_at, self._waiters[0].since + self.idle_seconds)
+            self._timer = asyncio.get_running_loop().call_later(at - now, self.serve)

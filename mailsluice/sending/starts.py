@@ -103,6 +103,13 @@ class StartStock:
             if not self._starts:
                 self._ask_at = -math.inf
 
+    def unused(self) -> None:
+        """A message that was started did not reach the server: its start is there for another."""
+        self._in_flight -= 1
+        if self._rules:
+            now = self._clock()
+            self._starts.appendleft(min(now, self._starts[0]) if self._starts else now)
+
     async def close(self) -> None:
         """Give back what was not used."""
         if self._tending:

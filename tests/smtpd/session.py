@@ -45,6 +45,7 @@ class SmtpSession(asyncio.Protocol):
         self._dialogue: Generator[bytes, bytes, bytes] | None = None
         self._transport: asyncio.Transport | None = None
         self._logged = False
+        self._idle: asyncio.TimerHandle | None = None
         self._encrypted = settings.tls_from_start
         self._in_handshake = False
         self._over = False
@@ -65,6 +66,7 @@ class SmtpSession(asyncio.Protocol):
         self._output = Output(self._transport, self._settings.delay_seconds, self._settings.piece)
         self._do(Stage.GREETING, b"220 mail.example ESMTP test")
         self._flush()
+        self._be_patient()
 
     def drop(self) -> None:
         """Cut the link."""
@@ -74,10 +76,23 @@ class SmtpSession(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._over:
             return
+        self._be_patient()
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
         if not self._in_handshake:
             self._proceed()
+
+    def _be_patient(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        if (seconds := self._settings.idle_seconds) is not None:
+            self._idle = asyncio.get_running_loop().call_later(seconds, self._end_idle)
+
+    def _end_idle(self) -> None:
+        if not self._over:
+            if self._settings.idle_reply:
+                self._say(self._settings.idle_reply)
+            self._close()
 
     def _proceed(self) -> None:
         while not self._over and (self._body() if self._body else self._next_line()):

@@ -31,6 +31,10 @@ class Settings:
     messages_per_session: int | None = None
     """After that many a session is closed: with 421 at the next MAIL, or silently."""
     closes_silently: bool = False
+    idle_seconds: float | None = None
+    """A session without a command for that long is ended ..."""
+    idle_reply: bytes = b""
+    """... with this reply, or without a word."""
     data_without_recipients: bool = False
     """Answer 354 to DATA although no recipient was accepted (RFC 2920 section 3.1)."""
     piece: int | None = None

@@ -1,0 +1,49 @@
+"""A server that ends idle sessions, and a pace at which sessions are idle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailsluice.outbox import Database
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    people,
+)
+from tests.smtpd import Settings, SmtpServer
+
+MAILS = 12
+SESSIONS = 4
+IDLE_SECONDS = 0.9
+ENDINGS = {
+    "421": b"421 4.4.2 mail.example Error: timeout exceeded",
+    "451": b"451 4.4.2 Timeout waiting for client input",
+    "silent": b"",
+}
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Iterator[Sender]:
+    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
+        yield Sender(database, tmp_path)
+
+
+@pytest.mark.parametrize("ending", list(ENDINGS))
+async def test_idle_sessions_that_the_server_ends_cost_nobody_an_attempt(
+    ending: str, sender: Sender, tmp_path: Path
+) -> None:
+    """One after the other, each of four sessions would wait longer than the server bears."""
+    settings = Settings(idle_seconds=IDLE_SECONDS, idle_reply=ENDINGS[ending])
+    with SmtpServer(settings) as server:
+        red = connection("red", server, max_sessions=SESSIONS)
+        document = campaign(tmp_path, people(MAILS), throttle={"per_second": 3})
+        report = await sender.send(document, [red])
+        everybody_once(sender.ledger, {"red": server})
+        assert server.sessions <= MAILS
+    assert report.down == {}
+    assert {row.attempts for row in sender.ledger.rows().values()} == {1}
