@@ -16,6 +16,7 @@ from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import Opening
 from mailsluice.smtp.reaching import is_loopback, look_up, reach
+from mailsluice.smtp.replies import bounded
 from mailsluice.smtp.session import SessionError, reply_text
 from mailsluice.smtp.tokens import Tokens
 
@@ -152,8 +153,10 @@ class _Inspector:
 def _tell_greeting(found: Note, opening: Opening) -> None:
     ehlo = opening.smtp.last_ehlo_response
     name = ehlo.message.partition("\n")[0] if ehlo else ""
-    found.note = f"{name} offers {_offered(opening)}; our EHLO is {opening.smtp.local_hostname}"
+    found.note = (
+        f"{bounded(name)} offers {_offered(opening)}; our EHLO is {opening.smtp.local_hostname}"
+    )
 
 
 def _offered(opening: Opening) -> str:
-    return keywords(opening.smtp.esmtp_extensions, opening.smtp.server_auth_methods)
+    return bounded(keywords(opening.smtp.esmtp_extensions, opening.smtp.server_auth_methods))

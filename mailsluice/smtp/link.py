@@ -11,7 +11,7 @@ from mailsluice.smtp.replies import Reply, ReplyParser
 SERVICE_CLOSING = 421
 _CHUNK = 65_536
 _QUIT_SECONDS = 5.0
-_CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 5.0
 """How long a server that has said 421 may take to close the link, or to say more."""
 _TICKS_PER_TIMEOUT = 8
 _MOST_TICK_SECONDS = 1.0
@@ -110,7 +110,7 @@ class Link(asyncio.Protocol):
         """Whether the server closes the link now: a refusal that nobody had asked for was its last
         word then, rather than a reply out of step.
         """
-        await asyncio.wait({self._ended}, timeout=min(self._timeout, _CLOSING_SECONDS))
+        await asyncio.wait({self._ended}, timeout=min(self._timeout, CLOSING_SECONDS))
         return self._ended.done()
 
     async def quit(self) -> None:
@@ -178,7 +178,7 @@ class Link(asyncio.Protocol):
         elif self._expected and len(self._replies) == self._expected:
             self._wake()
         elif replies:
-            seconds = _CLOSING_SECONDS if self.closing else self._timeout
+            seconds = CLOSING_SECONDS if self.closing else self._timeout
             self._deadline = self._loop.time() + min(seconds, self._timeout)
 
     def _surplus(self, reply: Reply) -> Fault:

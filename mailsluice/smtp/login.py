@@ -74,7 +74,7 @@ class Opening:
         Over a socket that is connected already, where one is given.
         """
         port = None if sock else self._connection.port
-        with _phase(Phase.CONNECT, self._connection):
+        with _phase(Phase.CONNECT, self._connection, has_greeted=False):
             await self.smtp.connect(sock=sock, port=port)
 
     async def greet(self) -> None:
@@ -216,12 +216,13 @@ def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
 
 
 @contextmanager
-def _phase(phase: Phase, connection: Connection) -> Iterator[None]:
+def _phase(phase: Phase, connection: Connection, *, has_greeted: bool = True) -> Iterator[None]:
     """Turn what goes wrong in here into a SessionError of this phase."""
     try:
         yield
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        raise SessionError(attempt_from(error, phase, connection)) from error
+        attempt = attempt_from(error, phase, connection, has_greeted=has_greeted)
+        raise SessionError(attempt) from error
 
 
 def _hello(smtp: aiosmtplib.SMTP) -> Hello:

@@ -12,6 +12,7 @@ from typing import Protocol
 from mailsluice.envelope import Envelope
 from mailsluice.errors import MailsluiceError
 from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.replies import bounded
 
 _ADDRESS = re.compile(r"(?<![^\s<>@])[^\s<>@]++@[^\s<>@]++")  # linear: looks at each byte once
 
@@ -25,10 +26,12 @@ class SessionError(MailsluiceError):
     """The session cannot be opened, or is over before its time.
 
     Every envelope it had taken from the feed has been settled before this is raised. Its message
-    may go into logs: addresses that a server put into its reply are taken out of it.
+    may go into logs: addresses that a server put into its reply are taken out of it, and it is cut
+    to what is kept of a reply, whoever has read it.
     """
 
     def __init__(self, attempt: Attempt) -> None:
+        attempt = attempt._replace(text=bounded(attempt.text))
         self.attempt = attempt
         super().__init__(f"{attempt.phase.value}: {reply_text(attempt)}")
 

@@ -19,8 +19,13 @@ def refused(phase: Phase, text: str) -> SessionError:
     return SessionError(Attempt(phase, None, text, refused_here=True))
 
 
-def attempt_from(error: Exception, phase: Phase, connection: Connection) -> Attempt:
-    """Tell an exception of aiosmtplib, ssl or socket as an attempt that ended in this phase."""
+def attempt_from(
+    error: Exception, phase: Phase, connection: Connection, *, has_greeted: bool = True
+) -> Attempt:
+    """Tell an exception of aiosmtplib, ssl or socket as an attempt that ended in this phase.
+
+    `has_greeted`: the server has said something already.
+    """
     if isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 200:
         return Attempt(phase, error.code, _reply(error, phase, connection))
     cause = error.__cause__ if isinstance(error, aiosmtplib.SMTPConnectError) else error
@@ -29,7 +34,7 @@ def attempt_from(error: Exception, phase: Phase, connection: Connection) -> Atte
         return Attempt(Phase.TLS, None, _tls(cause, connection), refused_here=permanent)
     if isinstance(cause, (ValueError, aiosmtplib.SMTPException)) and not _is_link(cause):
         return Attempt(phase, None, str(cause), refused_here=True)
-    return Attempt(phase, None, _link(error, cause, connection))
+    return Attempt(phase, None, _link(error, cause, connection, has_greeted))
 
 
 def _is_link(error: BaseException) -> bool:
@@ -62,17 +67,20 @@ def _tls(error: ssl.SSLError, connection: Connection) -> str:
     return f"no TLS with {where}: {error.reason or error}"
 
 
-def _link(error: Exception, cause: BaseException | None, connection: Connection) -> str:
+def _link(
+    error: Exception, cause: BaseException | None, connection: Connection, has_greeted: bool
+) -> str:
     where = f"{connection.host}:{connection.port}"
     if isinstance(cause, ConnectionRefusedError):
         return f"connection refused by {where}: is the server up, are host and port right?"
     if isinstance(cause, socket.gaierror):
         return f"host {connection.host!r} was not found: {cause.strerror}"
     if isinstance(error, aiosmtplib.SMTPTimeoutError):
+        text = f"no answer from {where} in {connection.timeout_seconds:g} s"
+        if has_greeted or connection.security is Security.TLS:
+            return text
         return (
-            f"no answer from {where} in {connection.timeout_seconds:g} s; a port that expects TLS "
-            "from the first byte stays silent too: then set security to tls"
-            if connection.security is not Security.TLS
-            else f"no answer from {where} in {connection.timeout_seconds:g} s"
+            f"{text}; a port that expects TLS from the first byte stays silent too: then set"
+            " security to tls"
         )
     return f"{where}: {cause or error}"

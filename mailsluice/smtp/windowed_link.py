@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from mailsluice.smtp.link import SERVICE_CLOSING, Fault, Link
+from mailsluice.smtp.link import CLOSING_SECONDS, SERVICE_CLOSING, Fault, Link
 from mailsluice.smtp.replies import Reply
 
 PART_BYTES = 65_536
@@ -83,7 +83,10 @@ class WindowedLink(Link):
         return len(self._replies) % len(self._patience)
 
     def _be_patient(self) -> None:
-        self._deadline = self._loop.time() + self._patience[self._position]
+        seconds = self._patience[self._position]
+        if self.closing is not None:
+            seconds = min(seconds, CLOSING_SECONDS)
+        self._deadline = self._loop.time() + seconds
 
     def data_received(self, data: bytes) -> None:
         replies = self._parser.feed(data) if self.is_open else []

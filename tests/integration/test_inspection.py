@@ -116,6 +116,7 @@ def _faults() -> Iterator[tuple[Stage, bytes, Step, Diagnosis]]:
     yield Stage.GREETING, HANG, greeting, Diagnosis.TLS_EXPECTED  # it looks the same
     yield Stage.EHLO, b"550 5.7.1 Helo command rejected", greeting, Diagnosis.EHLO_REFUSED
     yield Stage.EHLO, DROP, greeting, dropped
+    yield Stage.EHLO, HANG, greeting, Diagnosis.SILENT  # it has greeted: no TLS port
     yield Stage.STARTTLS, b"454 4.7.0 TLS not available", tls, Diagnosis.NO_TLS_FOR_NOW
     yield Stage.STARTTLS, DROP, tls, dropped
     yield Stage.STARTTLS, HANG, tls, Diagnosis.SILENT

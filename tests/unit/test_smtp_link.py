@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from mailsluice.smtp.link import Link
 from tests.unit.fake_transport import FakeTransport
 
@@ -45,14 +47,6 @@ async def test_a_reply_while_nothing_was_asked_ends_the_link() -> None:
     link.abort()
 
 
-async def test_a_421_is_not_waited_beyond() -> None:
-    link = Link(FakeTransport(), 60)
-    task = await exchanging(link, 4)
-    link.data_received(b"250 a\r\n421 b\r\n")
-    assert await task == [(250, b"a"), (421, b"b")]
-    link.abort()
-
-
 async def test_a_long_content_waits_while_the_transport_is_full() -> None:
     transport = FakeTransport()
     link = Link(transport, 60)
@@ -67,4 +61,47 @@ async def test_a_long_content_waits_while_the_transport_is_full() -> None:
     rest = await task
     assert rest  # the end is left to the caller
     assert b"".join(transport.written) + rest == content
+    link.abort()
+
+
+async def test_bytes_without_a_whole_reply_gain_no_time() -> None:
+    link = Link(FakeTransport(), 60)
+    task = await exchanging(link, 2)
+    link._deadline -= 1.0  # a second later
+    deadline = link._deadline
+    for byte in b"250-a\r\n250-b\r\n250 c":
+        link.data_received(bytes([byte]))
+        assert link._deadline == deadline
+    link.data_received(b"\r\n")
+    assert link._deadline > deadline
+    link.abort()
+    await task
+
+
+async def test_a_reply_behind_the_last_one_that_was_due_is_out_of_step() -> None:
+    link = Link(FakeTransport(), 60)
+    task = await exchanging(link, 1)
+    link.data_received(b"250 a\r\n550 b\r\n")
+    assert await task == [(250, b"a")]
+    assert link.fault.is_out_of_step
+    link.abort()
+
+
+@pytest.mark.parametrize("reply", [b"421 4.4.2 timeout\r\n", b"451 4.4.2 timeout\r\n"])
+async def test_a_server_that_ends_an_idle_session_is_in_step(reply: bytes) -> None:
+    link = Link(FakeTransport(), 60)
+    link.data_received(reply)
+    assert link.over.done()
+    assert not link.fault.is_out_of_step
+    link.abort()
+
+
+async def test_a_server_that_has_said_421_has_little_time_to_close() -> None:
+    link = Link(FakeTransport(), 60)
+    task = await exchanging(link, 4)
+    link.data_received(b"250 a\r\n421 b\r\n")
+    assert link._deadline < link._loop.time() + 10
+    link.eof_received()
+    assert await task == [(250, b"a"), (421, b"b")]
+    assert link.fault.reply == (421, b"b")
     link.abort()

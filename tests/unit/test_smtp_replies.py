@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.smtp.replies import MAX_REPLY_BYTES, Reply, ReplyParser
+from mailsluice.outcome import Attempt, Phase
+from mailsluice.smtp.replies import (
+    LINE_BYTES,
+    MAX_LINES,
+    MAX_REPLY_BYTES,
+    TEXT_BYTES,
+    Reply,
+    ReplyParser,
+    bounded,
+)
+from mailsluice.smtp.session import SessionError, reply_text
 
 TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Z"]), max_size=20)
 REPLIES = st.tuples(st.integers(200, 599), st.lists(TEXTS, min_size=1, max_size=4))
@@ -83,3 +95,61 @@ def test_a_reply_without_end_is_malformed(data: bytes) -> None:
 
 def test_its_text_is_one_that_every_database_takes() -> None:
     assert Reply(550, b"no\x00such \xff").text == "no\ufffdsuch \ufffd"
+
+
+def test_what_is_kept_of_a_reply_is_bounded() -> None:
+    lines = b"".join(b"250-%b\r\n" % (b"x" * 900) for _ in range(20))
+    (reply,) = ReplyParser().feed(lines + b"250 end\r\n")
+    assert len(reply.raw) <= TEXT_BYTES
+    assert max(map(len, reply.raw.split(b"\n"))) <= LINE_BYTES
+    (reply,) = ReplyParser().feed(b"550 " + b"x" * 60_000 + b"\r\n")
+    assert len(reply.raw) <= LINE_BYTES
+
+
+def test_a_reply_of_too_many_lines_is_malformed() -> None:
+    parser = ReplyParser()
+    for _ in range(MAX_LINES + 1):
+        assert parser.feed(b"250-\r\n") == []
+    assert parser.malformed is not None
+
+
+def test_a_text_that_somebody_else_has_read_is_cut_in_the_same_way() -> None:
+    text = bounded("\n".join("x" * 900 for _ in range(20)))
+    assert len(text) == TEXT_BYTES
+    assert max(map(len, text.split("\n"))) == LINE_BYTES
+    assert bounded("as it is\nwith two lines") == "as it is\nwith two lines"
+
+
+def test_the_message_of_an_error_is_bounded_too() -> None:
+    error = SessionError(Attempt(Phase.LOGIN, 535, "x" * 65_000))
+    assert len(error.attempt.text) <= TEXT_BYTES
+
+
+HOSTILE = ("x", "x@", "@", "<x@y ", "a.", "client host ", "the server offers ", "5.7.1 ", " \t")
+"""Pieces that make a pattern try again and again."""
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_time_grows_with_the_text(piece: str) -> None:
+    """Twice the text takes twice the time; a pattern that looks back takes four times that."""
+
+    def seconds(size: int) -> float:
+        attempt = Attempt(Phase.MAIL, None, (piece * size)[:size])
+        started = time.process_time()
+        for _ in range(20):
+            reply_text(attempt)
+        return time.process_time() - started
+
+    small = min(seconds(20_000) for _ in range(5))
+    assert min(seconds(40_000) for _ in range(5)) < 3 * small
+
+
+def test_a_reply_in_single_bytes_takes_no_longer_the_longer_it_is() -> None:
+    def seconds(size: int) -> float:
+        parser, started = ReplyParser(), time.process_time()
+        for _ in range(size):
+            parser.feed(b"x")
+        return time.process_time() - started
+
+    small = min(seconds(15_000) for _ in range(5))
+    assert min(seconds(30_000) for _ in range(5)) < 3 * small

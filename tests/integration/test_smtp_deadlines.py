@@ -1,0 +1,110 @@
+"""A server that sends a byte now and then, or takes none: each reply has its time, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mailsluice.outcome import Verdict
+from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.session import SessionError
+from tests.integration.smtp_fixtures import ListFeed, envelopes, run
+
+TIMEOUT_SECONDS = 0.4
+BYTE_SECONDS = 0.05
+REPLIES = {
+    "EHLO": b"250-mail.example\r\n250 PIPELINING\r\n",
+    "MAIL": b"250 ok\r\n",
+    "RCPT": b"250 ok\r\n",
+    "DATA": b"354 go ahead\r\n",
+}
+"""Until the stage at which the server becomes slow."""
+
+
+class SlowServer:
+    """Answers until a stage, and from then on a byte at a time, without end."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if self._stage != "greeting":
+                writer.write(b"220 mail.example\r\n")
+                await self._read_until_stage(reader, writer)
+            while True:
+                writer.write(b"2")
+                await asyncio.sleep(BYTE_SECONDS)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    async def _read_until_stage(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while line := await reader.readline():
+            verb = line[:4].strip().decode()
+            if verb == self._stage or (self._stage == "dot" and line == b".\r\n"):
+                return
+            writer.write(REPLIES.get(verb, b""))
+
+
+@pytest.mark.parametrize("stage", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
+def test_a_reply_that_comes_a_byte_at_a_time_does_not_hold_a_session(stage: str) -> None:
+    feed = ListFeed(envelopes("a"))
+
+    async def work() -> SessionError:
+        server = await asyncio.start_server(SlowServer(stage).serve, "127.0.0.1")
+        port = server.sockets[0].getsockname()[1]
+        connection = Connection(
+            "slow",
+            "127.0.0.1",
+            port,
+            Security.NONE,
+            local_hostname="client.example",
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+
+        async def deliver() -> None:
+            session = await open_session(connection)
+            await session.send(feed)
+
+        with pytest.raises(SessionError, match="no answer") as caught:
+            await deliver()
+        server.close()
+        return caught.value
+
+    run(work)
+    if stage == "dot":
+        assert feed.verdicts() == {"a": Verdict.UNCERTAIN}
+    else:
+        assert set(feed.verdicts().values()) <= {Verdict.UNTOUCHED}
+
+
+def test_a_server_that_takes_no_more_bytes_does_not_hold_a_session() -> None:
+    feed = ListFeed(envelopes("a", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 4_000_000))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        while line := await reader.readline():
+            writer.write(REPLIES.get(line[:4].strip().decode(), b""))
+            if line.startswith(b"DATA"):
+                reader._transport.pause_reading()  # type: ignore[attr-defined]
+                return
+
+    async def work() -> SessionError:
+        server = await asyncio.start_server(serve, "127.0.0.1")
+        port = server.sockets[0].getsockname()[1]
+        connection = Connection(
+            "deaf", "127.0.0.1", port, Security.NONE, timeout_seconds=TIMEOUT_SECONDS
+        )
+        session = await open_session(connection)
+        with pytest.raises(SessionError) as caught:
+            await session.send(feed)
+        server.close()
+        return caught.value
+
+    assert "no answer in time" in str(run(work))
+    assert feed.verdicts() == {"a": Verdict.UNTOUCHED}
