@@ -71,3 +71,16 @@ async def test_a_start_that_was_not_used_in_time_is_asked_for_again(
     stock.finished()
     assert await ready_at(stock, memory) == pytest.approx(HALF_AN_HOUR, rel=0.01)
     await stock.close()
+
+
+async def test_a_start_whose_message_did_not_reach_the_server_is_there_for_another(
+    stock: StartStock, memory: Memory
+) -> None:
+    await ready_at(stock, memory)
+    stock.started()
+    stock.unused()
+    assert await ready_at(stock, memory) == pytest.approx(0, abs=0.01)
+    stock.started()
+    stock.finished()
+    assert await ready_at(stock, memory) == pytest.approx(HALF_AN_HOUR, rel=0.01)
+    await stock.close()

@@ -1,0 +1,181 @@
+"""Which session gets the next message, and which ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from mailsluice.envelope import Envelope
+from mailsluice.outbox import Claimed
+from mailsluice.sending.dispatch import Dispatch
+
+PACE_SECONDS = 3.0
+MANY = 100
+
+
+@dataclass
+class World:
+    """A clock, mail at a pace, and what a dispatch asks of its neighbours."""
+
+    now: float = 0.0
+    next_at: float = 0.0
+    rows: deque[int] = field(default_factory=lambda: deque(range(MANY)))
+    unused: int = 0
+    due_at: float = float("inf")
+    failure: None = None
+    is_exhausted: bool = False
+    per_second: float = 1 / PACE_SECONDS
+
+    # the stock
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self) -> Claimed | None:
+        number = self.rows.popleft()
+        return cast("Claimed", _Row(number))
+
+    def put_back(self, row: Any) -> None:
+        self.rows.appendleft(row.id)
+
+    def refill(self) -> None:
+        """There is enough."""
+
+    # the starts
+
+    def ready_at(self, now: float) -> float:
+        return max(now, self.next_at)
+
+    def started(self, _: float | None = None) -> None:
+        self.next_at = self.now + PACE_SECONDS
+
+    def finished(self) -> None:
+        """Nothing is counted."""
+
+    def unused_start(self) -> None:
+        self.unused += 1
+
+
+@dataclass
+class _Row:
+    id: int
+    email: str = "a@example.com"
+    variables: str = "{}"
+    attempts: int = 0
+
+
+class _Message:
+    def render(self, number: int, email: str, _: object) -> Envelope:
+        return Envelope(number, "s@example.com", email, b"")
+
+
+class _Slowdown:
+    next_at = float("-inf")
+
+    def started(self, _: float) -> None:
+        """Nothing is slowed down."""
+
+    def per_second(self, _: float) -> None:
+        return None
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def dispatch(world: World) -> Dispatch:
+    starts = cast("Any", type("Starts", (), {}))()
+    for name in ("ready_at", "started", "finished"):
+        setattr(starts, name, getattr(world, name))
+    starts.unused, starts.failure, starts.per_second = world.unused_start, None, world.per_second
+    return Dispatch(
+        cast("Any", _Message()),
+        cast("Any", None),
+        cast("Any", world),
+        starts,
+        cast("Any", _Slowdown()),
+        has_ended=lambda: False,
+        opens_at=lambda now: now,
+        clock=lambda: world.now,
+    )
+
+
+class Sessions:
+    """Some that wait for mail, send it in no time, and wait again."""
+
+    def __init__(self, dispatch: Dispatch, number: int) -> None:
+        self._dispatch = dispatch
+        self.sent = [0] * number
+        self.ended: set[int] = set()
+        self._tasks = [asyncio.ensure_future(self._work(one)) for one in range(number)]
+
+    async def _work(self, number: int) -> None:
+        while (envelope := await self._dispatch.next()) is not None:
+            self.sent[number] += 1
+            self._dispatch.landed(envelope)
+        self.ended.add(number)
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def pass_time(self, world: World, seconds: float) -> None:
+        for _ in range(int(seconds * 2)):
+            world.now += 0.5
+            self._dispatch.serve()
+            await self.settle()
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+async def test_one_session_does_what_one_can(world: World, dispatch: Dispatch) -> None:
+    """In turns, each of four would be idle for twelve seconds."""
+    sessions = Sessions(dispatch, 4)
+    await sessions.settle()
+    await sessions.pass_time(world, 60)
+    assert len(sessions.ended) == 3
+    assert max(sessions.sent) >= 19
+    sessions.stop()
+
+
+async def test_sessions_are_closed_before_the_server_does_it(
+    world: World, dispatch: Dispatch
+) -> None:
+    sessions = Sessions(dispatch, 4)
+    await sessions.settle()
+    dispatch.ended_idle(10.0)
+    dispatch.ended_idle(60.0)
+    assert dispatch.idle_seconds == pytest.approx(8.0)
+    await sessions.pass_time(world, 7.5)
+    assert not sessions.ended
+    await sessions.pass_time(world, 3)
+    assert len(sessions.ended) == 3
+    sessions.stop()
+
+
+async def test_a_start_whose_message_did_not_go_is_given_back(
+    world: World, dispatch: Dispatch
+) -> None:
+    task = asyncio.ensure_future(dispatch.next())
+    await asyncio.sleep(0)
+    envelope = await task
+    assert envelope is not None
+    dispatch.landed(envelope, is_unused=True)
+    assert world.unused == 1
+
+
+async def test_as_many_sessions_work_as_the_pace_needs(world: World, dispatch: Dispatch) -> None:
+    assert dispatch.sessions_at_work == pytest.approx(1 / PACE_SECONDS)  # a second each, at first
+    envelope = await dispatch.next()
+    assert envelope is not None
+    world.now += 6.0
+    dispatch.landed(envelope)
+    assert dispatch.sessions_at_work == pytest.approx(2.0)
