@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
 from mailsluice.plan import Plan
+from tasks.form_links import form_links
 
 
 @task(
@@ -18,8 +19,11 @@ from mailsluice.plan import Plan
 )
 async def publish_plan(plan: Plan) -> None:
     """Write it as a markdown artifact, one key a campaign."""
+    links = await form_links(
+        {"send-test": "Send copies to yourself", "send-campaign": "Send this campaign"}
+    )
     await acreate_markdown_artifact(
         key=f"plan-{slugify(plan.campaign) or 'campaign'}",
-        markdown=plan.markdown(),
+        markdown=plan.markdown(links),
         description=plan.summary(),
     )

@@ -16,6 +16,7 @@ from slugify import slugify
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.outbox.statistics import statistics
 from mailsluice.report import PictureOf, Report, Statistics, page
+from tasks.form_links import form_links
 
 _Made = TypeVar("_Made")
 _LONGEST_SLUG = 80
@@ -37,11 +38,25 @@ async def publish_report(report: Report, database: Database) -> None:
     full = replace(report, statistics=counted)
     pictures = await _unless_it_fails("pictures", _drawn, full) or {}
     file = await _unless_it_fails("file of HTML", _written, full, pictures, database)
+    links = await form_links(_next(report), report.campaign)
     await acreate_markdown_artifact(
         key=f"campaign-{slugify(report.campaign) or 'report'}",
-        markdown=page(full, pictures, str(file or "")),
+        markdown=page(full, pictures, str(file or ""), links),
         description=report.summary(),
     )
+
+
+def _next(report: Report) -> dict[str, str]:
+    """The forms that lead on from a report; with another name, where its campaign is complete."""
+    if report.open:
+        send = "Go on with this campaign"
+    else:
+        send = "Send another one like it: change its name first"
+    return {
+        "send-campaign": send,
+        "plan-campaign": "Plan one like it",
+        "send-test": "Send copies of its message to yourself",
+    }
 
 
 async def _unless_it_fails(what: str, make: Callable[..., _Made], *given: Any) -> _Made | None:

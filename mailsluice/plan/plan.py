@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from mailsluice.form_links import FormLink, form_section
 from mailsluice.lint.preview import Preview
 from mailsluice.markdown import cell, section, table
 from mailsluice.plan.estimate import HORIZON
@@ -81,10 +82,11 @@ class Plan:
         told = f"; {number} {'warning' if number == 1 else 'warnings'}" if number else ""
         return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{told}"
 
-    def markdown(self) -> str:
-        """The page an operator reads: no addresses."""
+    def markdown(self, links: Sequence[FormLink] = ()) -> str:
+        """The page an operator reads, with links to the forms that come next: no addresses."""
         lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
         lines += section("Mind", [f"- {cell(one)}" for one in self.warnings])
+        lines += form_section(links)
         lines += table(
             ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
             [_row(one) for one in self.connections],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mailsluice.form_links import FormLink, form_section
 from mailsluice.inspection.diagnosing import diagnose
 from mailsluice.markdown import cell, table
 from mailsluice.masking import masked
@@ -56,8 +57,8 @@ class Proof:
                     told += f"; {one.connection}: {reply or result}"
         return told
 
-    def markdown(self) -> str:
-        """The page an operator reads."""
+    def markdown(self, links: Sequence[FormLink] = ()) -> str:
+        """The page an operator reads, with links to the forms that come next."""
         lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
         rows = [
             [
@@ -75,7 +76,9 @@ class Proof:
             "`to`: the number of the address in the form. Copies have the values of one recipient,"
             " a Message-ID of their own, no List-Unsubscribe, and an unsubscribe address that leads"
             " nowhere. They count under the connections' limits; the campaign knows nothing of"
-            " them."
+            " them.",
+            "",
+            *form_section(links),
         ]
         return "\n".join(lines) + "\n"
 

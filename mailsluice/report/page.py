@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from mailsluice.form_links import FormLink, form_section
 from mailsluice.markdown import section
 from mailsluice.report import tables
 from mailsluice.report.next_steps import next_steps
@@ -22,8 +23,16 @@ class PictureOf(StrEnum):
     PACE = "pace"
 
 
-def page(report: Report, pictures: Mapping[PictureOf, str] | None = None, file: str = "") -> str:
-    """All of it. `pictures` are in Markdown; `file` is where the page is as HTML."""
+def page(
+    report: Report,
+    pictures: Mapping[PictureOf, str] | None = None,
+    file: str = "",
+    links: Sequence[FormLink] = (),
+) -> str:
+    """All of it. `pictures` are in Markdown; `file` is where the page is as HTML.
+
+    `links` lead to the forms that come next, in the UI alone.
+    """
     shown = pictures or {}
     counted = report.statistics
     lines = [f"# {plain(report.campaign)}", "", f"**{report.summary()}**", ""]
@@ -32,6 +41,7 @@ def page(report: Report, pictures: Mapping[PictureOf, str] | None = None, file: 
     if file:
         lines += [f"The same as a file, on the worker's machine: `{file.replace('`', '')}`", ""]
     lines += section("What to do next", [f"- {one}" for one in next_steps(report)])
+    lines += form_section(links)
     lines += section(
         "Connections that are down",
         [f"- **{plain(name)}**: {plain(why)}" for name, why in report.down.items()],

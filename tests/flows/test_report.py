@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from prefect.client.orchestration import get_client
 from sqlalchemy.exc import OperationalError
 
+from flows.plan_campaign import plan_campaign
 from flows.report_campaign import report_campaign
 from mailsluice.report import Report
 from tests.flows.conftest import Servers, save_block
@@ -60,6 +64,27 @@ async def test_a_run_that_fails_says_what_to_do_next(
     assert "**7 recipients still wait**" in text
     assert "`verify-connection/default`" in text
     assert len(files(state)) == 1
+
+
+async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: Servers) -> None:
+    """Of flows that are deployed, on the report that is made anew as well."""
+    deployed = await (await plan_campaign.ato_deployment("default")).aapply()
+    given = document(write_csv(tmp_path / "r.csv", 10), name="linked")
+    assert (await run(given)).is_completed()
+    await report_campaign("linked", return_state=True)
+    async with get_client() as client:
+        block = await client.read_block_document_by_name("red", "smtp-connection")
+    texts = await pages("campaign-linked")
+    assert len(texts) == 2
+    for text in texts:
+        link = text.partition("- [Plan one like it](")[2].partition(")")[0]
+        address = urlsplit(link)
+        assert address.path == f"../../deployments/deployment/{deployed}/run"
+        filled = json.loads(parse_qs(address.query)["parameters"][0])["campaign"]
+        assert filled["name"] == "linked"
+        assert filled["recipients"]["path"] == given["recipients"]["path"]
+        assert filled["routes"][0]["connection"] == {"$ref": {"block_document_id": str(block.id)}}
+        assert not ADDRESS.search(text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Links from a page to the forms of the deployments that come next, filled in with its campaign."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilterName as RunName
+from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from blocks import SMTPConnection
+from mailsluice.form_links import FormLink
+
+logger = logging.getLogger(__name__)
+
+_SENDS = "send-campaign"
+
+
+async def form_links(labels: Mapping[str, str], campaign: str | None = None) -> list[FormLink]:
+    """Link the forms of these flows' deployments, `labels` by the flow's name.
+
+    They are filled in with the campaign of this run, or of the last run that sent the campaign of
+    this name. A flow without a deployment has no link; where the server does not answer, none has:
+    a page is worth more than its links.
+    """
+    try:
+        async with get_client() as client:
+            parameters = await _campaign(client, campaign)
+            found = []
+            for flow, label in labels.items():
+                if deployment := await _deployment(client, flow):
+                    found.append(FormLink(label, str(deployment), parameters))
+            return found
+    except Exception as error:  # noqa: BLE001 - whatever it is, the page is shown without links
+        logger.debug("the page has to do without links: %s", type(error).__name__)
+        return []
+
+
+async def _deployment(client: PrefectClient, flow: str) -> UUID | None:
+    """The deployment that was served or deployed last."""
+    mine = FlowFilter(name=FlowFilterName(any_=[flow]))
+    found = await client.read_deployments(
+        flow_filter=mine, sort=DeploymentSort.UPDATED_DESC, limit=1
+    )
+    return found[0].id if found else None
+
+
+async def _campaign(client: PrefectClient, name: str | None) -> dict[str, Any] | None:
+    """The parameter `campaign` as it was given; None where it is not known any more."""
+    run = await client.read_flow_run(UUID(flow_run.get_id()))
+    given = run.parameters.get("campaign")
+    if not isinstance(given, dict) and name is not None:
+        given = await _sent(client, name)
+    if not isinstance(given, dict):
+        return None
+    known = {**given, **({"name": name} if name is not None else {})}
+    return {"campaign": await _with_references(client, known)}
+
+
+async def _sent(client: PrefectClient, name: str) -> Any:
+    """What the last run of a campaign was given."""
+    runs = await client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[_SENDS])),
+        flow_run_filter=FlowRunFilter(name=RunName(any_=[name])),
+        sort=FlowRunSort.START_TIME_DESC,
+        limit=1,
+    )
+    return runs[0].parameters.get("campaign") if runs else None
+
+
+async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> dict[str, Any]:
+    """The campaign with references in place of blocks' names: the form picks by those alone."""
+    found = dict(campaign)
+    slug = SMTPConnection.get_block_type_slug()
+    found["routes"] = [
+        {**route, "connection": await _reference(client, route.get("connection"), slug)}
+        for route in campaign.get("routes") or []
+        if isinstance(route, dict)
+    ]
+    for name in ("recipients", "exclude"):
+        if isinstance(source := campaign.get(name), dict) and source.get("database"):
+            slug = SqlAlchemyConnector.get_block_type_slug()
+            found[name] = {**source, "database": await _reference(client, source["database"], slug)}
+    return found
+
+
+async def _reference(client: PrefectClient, name: Any, slug: str) -> Any:
+    if not isinstance(name, str):  # one already
+        return name
+    try:
+        block = await client.read_block_document_by_name(name, slug, include_secrets=False)
+    except ObjectNotFound:
+        return name
+    return {"$ref": {"block_document_id": str(block.id)}}

@@ -1,0 +1,57 @@
+"""Links to forms that are filled in: what they hold, how long they get."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.form_links import LONGEST, FormLink, form_section
+
+NAME = "11111111-2222-3333-4444-555555555555"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def link(**campaign: object) -> FormLink:
+    return FormLink("Send this campaign", NAME, {"campaign": campaign})
+
+
+@given(st.dictionaries(TEXTS, TEXTS, max_size=20))
+def test_what_the_form_gets_is_what_was_given(campaign: dict[str, str]) -> None:
+    """Whatever is in it: no character of it ends the link, or the address, or the Markdown."""
+    address = link(**campaign).address
+    assert not set(address) & set(" ()[]<>\"'`\\|\n&#")
+    assert len(address) <= LONGEST
+    query = parse_qs(urlsplit(address).query)
+    if query:
+        assert json.loads(query["parameters"][0]) == {"campaign": campaign}
+
+
+def test_the_link_stays_in_the_ui_it_is_read_in() -> None:
+    assert link(name="spring").markdown() == (
+        f"[Send this campaign](../../deployments/deployment/{NAME}/run"
+        "?parameters=%7B%22campaign%22%3A%7B%22name%22%3A%22spring%22%7D%7D)"
+    )
+
+
+def test_a_campaign_too_long_for_an_address_is_filled_in_by_hand() -> None:
+    base = len(link(html="").address)
+    longest = link(html="x" * (LONGEST - base))
+    assert len(longest.address) == LONGEST
+    too_long = link(html="x" * (LONGEST - base + 1))
+    assert too_long.address.endswith("/run")
+    assert too_long.markdown().endswith(
+        "/run) (the campaign is too long for a link: fill in the form by hand)"
+    )
+    assert link(html="é" * 3_000).address.endswith("/run")  # six octets each
+    assert link(html="x" * 50_000_000).address.endswith("/run")
+
+
+def test_where_the_campaign_is_not_known_the_form_is_empty() -> None:
+    empty = FormLink("Plan", NAME, None)
+    assert empty.markdown().endswith("/run) (its form is empty: fill it in)")
+    assert "nothing happens before" not in "\n".join(form_section([empty]))
+    assert "nothing happens before **Submit**" in "\n".join(form_section([empty, link()]))
+    assert form_section([]) == []
