@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from mailsluice.reply_words import (
+    ACCOUNT,
+    FOR_NOW_OF_THE_RECIPIENT,
+    GOES_AWAY,
+    LIMIT,
+    OF_THE_RECIPIENT,
+)
+
 _Decision = TypeVar("_Decision")
 
 
@@ -97,21 +105,15 @@ _ANY = frozenset(Phase)
 
 _SENDERS_STATUS = (
     r"1\.[78]"  # sender's mailbox or domain is wrong (RFC 3463 section 3.2)
+    r"|1\.90"  # Exchange: the sender's daily limit
     r"|7\.([89]|1[1-4])"  # credentials, mechanism, encryption, account, trust (RFC 4954, RFC 5248)
     r"|7\.2[0-7]"  # DKIM, SPF, reverse DNS, authentication, null MX of the sender (RFC 7372, 7505)
     r"|7\.(54|57|60|64)"  # relaying, anonymous client, send-as, tenant (Microsoft Exchange)
+    r"|7\.23[23]"  # Exchange: the tenant's limit of external recipients
+    r"|7\.(50[1-9]|51[1-4]|60[6-9]|6[1-4]\d)"  # Exchange: sender or its IP address banned
+    r"|7\.7(0[0-24-9]|[1-4]\d|50)"  # Exchange: tenant blocked; 703 is about the recipient
 )
-_SENDERS_WORDS = re.compile(
-    r"relay(ing)?( access)? denied|unable to relay"
-    # Postfix tells about sender and client at RCPT only (smtpd_delay_reject), all as 5.7.1
-    r"|sender address rejected|client host .*(rejected|blocked)|helo command rejected"
-    # SendGrid, Amazon SES, SparkPost: the sender's domain is not set up there
-    r"|verified sender identity|address is not verified|unconfigured sending domain"
-    # Gmail and Microsoft 365: the mailbox has sent all it may in a day
-    r"|(sending|submission) ?(limit|quota) ?exceeded",
-    re.IGNORECASE,
-)
-_STATUS = re.compile(r"\s*#?([245])\.(\d{1,3}\.\d{1,3})(?!\S)")
+_STATUS = re.compile(r"(?<![\w.])([245])\.(\d{1,3}\.\d{1,3})(?![\w-]|\.\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Rule(Generic[_Decision]):
     """Pattern of the enhanced status without its class, "" where there is none (RFC 3463)."""
     words: re.Pattern[str] | None = None
     """What the text has to contain."""
+    unless: re.Pattern[str] | None = None
+    """What it must not contain."""
 
     def matches(self, phase: Phase, code: str, status: str, text: str) -> bool:
         return (
@@ -133,6 +137,7 @@ class Rule(Generic[_Decision]):
             and re.fullmatch(self.code, code) is not None
             and re.fullmatch(self.status, status) is not None
             and (self.words is None or self.words.search(text) is not None)
+            and (self.unless is None or self.unless.search(text) is None)
         )
 
 
@@ -145,8 +150,10 @@ _TABLE = (
     Rule(_BODY, "2..", ACCEPTED),
     # 421 is about the service, whatever it answers. In answer to the final dot as well: a server
     # that took the message over says so first, with 250 (RFC 5321 sections 3.8 and 4.2.5), so the
-    # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long.
-    Rule(_ANY, "421", SESSION, status=r"[34]\..*"),
+    # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long;
+    # but Exchange says 4.3.2 and 4.4.2 of too many connections and messages, too.
+    Rule(_ANY, "421", THROTTLED, words=LIMIT, unless=GOES_AWAY),
+    Rule(_ANY, "421", SESSION, status=r"3\..*|4\.(?!5$).*"),
     Rule(_ANY, "421", THROTTLED),
     # Microsoft 365 answers a fourth session of a mailbox with 432 4.3.2.
     Rule(frozenset((Phase.LOGIN,)), "432", THROTTLED, status=r"3\..*"),
@@ -159,7 +166,9 @@ _TABLE = (
     # Not logged in, sender refused, not allowed to relay: the same for every recipient.
     Rule(_MESSAGE, "53[0458]", DOWN),
     Rule(_MESSAGE, "5..", DOWN, status=_SENDERS_STATUS),
-    Rule(_MESSAGE, "5..", DOWN, words=_SENDERS_WORDS),
+    Rule(_MESSAGE, "5..", DOWN, words=ACCOUNT),
+    # 552, x.1 and x.2 are about the recipient's mailbox.
+    Rule(_MESSAGE, "5(?!52)..", DOWN, "(?![12][.]).*", words=LIMIT, unless=OF_THE_RECIPIENT),
     # "Bad sequence": we and the server disagree about where we are.
     Rule(_BEFORE_DOT, "503", SESSION),
     # MAIL names the sender and the size, nothing of the recipient (RFC 1870 section 6.1, RFC 6531).
@@ -167,6 +176,12 @@ _TABLE = (
     Rule(_MAIL, "5..", FAILED, status=r"[23]\.[34]|6\.7"),
     Rule(_MAIL, "5..", DOWN),
     Rule(_MAIL, "4..", THROTTLED),
+    # About this recipient, who may be tried later; others need not wait.
+    Rule(_MESSAGE, "4..", DEFERRED, words=FOR_NOW_OF_THE_RECIPIENT),
+    Rule(_MESSAGE, "4..", DEFERRED, status=r"2\.2"),
+    # The sender has sent all it may, for now; 4.5 is congestion, 5.3 too many recipients.
+    Rule(_MESSAGE, "4..", THROTTLED, words=LIMIT, unless=OF_THE_RECIPIENT),
+    Rule(_MESSAGE, "4..", THROTTLED, status=r"4\.5|5\.3"),
     # Policy, or a system that is full or takes no mail for now: later, and less of it.
     Rule(_MESSAGE, "4..", DEFERRED_SLOWER, status=r"7\..*|3\.[12]"),
     Rule(_MESSAGE, "4..", DEFERRED),
@@ -188,6 +203,17 @@ def classify(attempt: Attempt) -> Outcome:
     return decide(_TABLE, attempt)
 
 
+def is_about_the_recipient(attempt: Attempt) -> bool:
+    """Whether a 4xx is about its recipient alone: a greylist, a rate, a full mailbox."""
+    words = FOR_NOW_OF_THE_RECIPIENT.search(attempt.text)
+    return words is not None or enhanced_status(attempt) == "2.2"
+
+
+def says_no_such_mailbox(attempt: Attempt) -> bool:
+    """Whether the enhanced status alone says so: no such mailbox or domain, or it is disabled."""
+    return enhanced_status(attempt) in ("1.1", "1.2", "1.3", "1.6", "1.10", "2.1")
+
+
 def decide(table: Iterable[Rule[_Decision]], attempt: Attempt) -> _Decision:
     """What the first rule says that matches; one of them has to."""
     code = "here" if attempt.refused_here else str(attempt.code or "none")
@@ -200,9 +226,8 @@ def decide(table: Iterable[Rule[_Decision]], attempt: Attempt) -> _Decision:
 def enhanced_status(attempt: Attempt) -> str:
     """The enhanced status code without its class, such as "7.1" of "550 5.7.1 ..." (RFC 3463).
 
-    Empty where there is none, or where it contradicts the reply's code.
+    It may be anywhere in the text: "553 sorry, ... rcpthosts (#5.7.1)". The first whose class is
+    that of the reply's code counts; empty where there is none.
     """
-    match = _STATUS.match(attempt.text)
-    if match is None or not str(attempt.code).startswith(match[1]):
-        return ""
-    return match[2]
+    kind = str(attempt.code)[0]
+    return next((one[2] for one in _STATUS.finditer(attempt.text) if one[1] == kind), "")

@@ -31,7 +31,7 @@ class Cause(StrEnum):
     """After a failure; soon."""
     RESTING = "rests{until}: {detail}"
     """After too many failures: then it is tried with one session."""
-    SLOWED = "its server asks for less: {detail}"
+    SLOWED = "its server asks for less{until}: {detail}"
     LIMIT = "held by {detail}{until}"
     CONNECTING = "waits for a session"
     FREE = "as fast as it can"
@@ -109,7 +109,8 @@ def binding(facts: Facts, now: float, moment: datetime) -> Binding:
         cause = Cause.RESTING if facts.is_resting else Cause.RETRYING
         return later(cause, facts.session_at, masked(facts.trouble))
     if facts.per_second is not None and facts.slowed_until > max(now, facts.limited_until):
-        return Binding(Cause.SLOWED, f"{facts.per_second:,.3g}/s")
+        pace = f"{facts.per_second:,.3g}/s"
+        return later(Cause.SLOWED, facts.slowed_until, pace, _BARE_SECONDS)
     if facts.limited_until > now and facts.limit:
         return later(Cause.LIMIT, facts.limited_until, facts.limit, _BARE_SECONDS)
     return Binding(Cause.FREE if facts.sessions else Cause.CONNECTING)

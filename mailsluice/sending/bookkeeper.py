@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from mailsluice.errors import OutboxError
 from mailsluice.journal import Journal
 from mailsluice.masking import masked
-from mailsluice.outbox import Ask, Claimed, Database, Outbox, Settled, Starts, Usages
+from mailsluice.outbox import Ask, Claimed, Counts, Database, Outbox, Settled, Starts, Usages
 
 _Result = TypeVar("_Result")
 
@@ -140,6 +140,11 @@ class Bookkeeper:
         )
         self._thread.start()
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether other processes send over the same connection of the campaign."""
+        return self._peers is not None
+
     async def claim(self, connection: str, limit: int) -> Batch:
         """Take up to `limit` recipients of a connection for sending."""
         answer: asyncio.Future[Batch] = self._loop.create_future()
@@ -184,6 +189,11 @@ class Bookkeeper:
             self._next.flushed.append(flushed)
         self._wake.set()
         await flushed
+
+    async def counts(self) -> Counts:
+        """How many recipients of the campaign are in which state: a scan of them all."""
+        await self.flush()
+        return await asyncio.to_thread(self._with_patience, self._outbox.counts)
 
     async def close(self) -> None:
         """Commit what is left, then end the thread. Gives up on a database that is away."""

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.outbox import Claimed
-from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, classify
+from mailsluice.outcome import (
+    Attempt,
+    Phase,
+    Trouble,
+    Verdict,
+    classify,
+    is_about_the_recipient,
+)
 from mailsluice.progress import Tally
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.decision import settle
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
+from mailsluice.sending.session_lengths import SessionLengths
 from mailsluice.sending.stock import Stock
-from mailsluice.sending.suspects import Suspects
+from mailsluice.sending.trial import Trial
 from mailsluice.smtp.session import SessionError
 from mailsluice.status import RecipientStatus
 
@@ -35,6 +44,9 @@ class SessionHistory:
         """Whether it ended at a recipient that had cost a session before."""
         self.is_over = False
         """Whether it has ended at one recipient; others in flight are not to blame."""
+
+    def spend(self) -> None:
+        """The server takes no more mail in this session: let it end."""
 
 
 class Consequences:
@@ -62,15 +74,32 @@ class Consequences:
         self._uncertain = uncertain
         self._is_stopping = is_stopping
         self._chance = chance
-        self._suspects = Suspects()
+        self._trial = Trial(
+            connection,
+            bookkeeper,
+            stock,
+            dispatch,
+            health,
+            record=self._record,
+            put_off=partial(self._record, verdict=Verdict.DEFERRED, uses_attempt=False),
+            accepted=lambda: self.accepted,
+        )
         self._longest = 0
         """The most that a session has carried."""
         self._cost: Counter[int] = Counter()
         self._behind_refusal: set[int] = set()
+        self._throttled: dict[int, int] = {}
+        """Recipients that the server throttled once, and how many it had accepted by then."""
+        self._lengths = SessionLengths()
         self.accepted = 0
         """Messages that the server took, so far."""
         self._others: Counter[RecipientStatus] = Counter()
         """What became of messages that were not accepted."""
+
+    @property
+    def messages_per_session(self) -> int | None:
+        """After how many messages the server takes no more in a session; None: not known to."""
+        return self._lengths.learnt
 
     def tally(self) -> Tally:
         """What became of recipients here."""
@@ -81,12 +110,14 @@ class Consequences:
             deferrals=self._others[RecipientStatus.DEFERRED],
         )
 
-    def draw(self, row: Claimed, attempt: Attempt, session: SessionHistory) -> None:
-        """This is what came of a message in a session."""
+    def draw(
+        self, row: Claimed, attempt: Attempt, session: SessionHistory, number: int = 0
+    ) -> None:
+        """This is what came of a message, the `number`th that was started, in a session."""
         outcome = classify(attempt)
         verdict, trouble = outcome.verdict, outcome.trouble
         if trouble is Trouble.DOWN:
-            self._suspect(row, attempt)
+            self._trial.refused(row, attempt, number, is_spoken=True)
         elif verdict is Verdict.UNTOUCHED:
             self._put_back(row, attempt, trouble, session)
         else:
@@ -98,20 +129,30 @@ class Consequences:
                 session.carried += 1
                 self._longest = max(self._longest, session.carried)
                 self._health.breaker.succeeded()
-            self._record(row, attempt, verdict)
-            if self._suspects and verdict is Verdict.ACCEPTED:
-                for other, refusal in self._suspects.clear():
-                    self._record(other, refusal, Verdict.FAILED)
+            self._conclude_from(row, attempt, verdict, number)
+        if self._trial.is_open:
+            self._trial.proceed()
 
-    def conclude(self) -> None:
-        """There will be no more answers. Who is still suspect shows that it is the connection."""
-        if self._suspects and not self._is_stopping():
-            self._give_up()
+    def _conclude_from(self, row: Claimed, attempt: Attempt, verdict: Verdict, number: int) -> None:
+        if verdict is Verdict.ACCEPTED:
+            self._record(row, attempt, verdict)
+            self._health.slowdown.accepted()
+            if self._trial.is_open:
+                self._trial.accepted(number)
+        elif verdict is Verdict.FAILED and not attempt.refused_here:
+            self._trial.refused(row, attempt, number, is_spoken=False)
+        elif verdict is Verdict.DEFERRED and not is_about_the_recipient(attempt):
+            self._trial.deferred(row, attempt, number)
+        else:
+            self._record(row, attempt, verdict)
+
+    async def conclude(self) -> None:
+        """Nobody is left to be tried after the suspects, for now."""
+        await self._trial.conclude(self._is_stopping)
 
     def put_back_suspects(self) -> None:
-        """It is not they."""
-        for row, _ in self._suspects.clear():
-            self._stock.put_back(row)
+        """Nothing will be decided about them any more."""
+        self._trial.put_back()
 
     def _put_back(
         self, row: Claimed, attempt: Attempt, trouble: Trouble, session: SessionHistory
@@ -122,18 +163,20 @@ class Consequences:
             return
         goes_on = attempt.code is not None and attempt.code != _CLOSING
         session.is_over = not goes_on
-        names_nobody = goes_on and attempt.phase is Phase.MAIL
-        is_known = (self._cost[row.id] or row.attempts) and not names_nobody
+        if goes_on and trouble is Trouble.THROTTLED:
+            self._throttle(row, attempt, session)
+            return
+        is_known = self._cost[row.id] or row.attempts
         session.blames = bool(is_known) and self._health.breaker.has_worked
         if goes_on and self._was_behind_refusal(row):
             trouble = Trouble.NONE  # that is known, and acted upon
-        if trouble is Trouble.THROTTLED and (goes_on or not session.carried) and not is_known:
+        if trouble is Trouble.THROTTLED and not session.carried and not is_known:
             self._health.throttled()
         if goes_on and not session.blames and trouble is not Trouble.NONE:
             self._health.refuses_everybody(trouble, SessionError(attempt))
         # One that has carried as much as any ends because the server ends them after so much.
         is_at_its_end = 0 < session.carried == self._longest
-        if not (self._is_stopping() or self._health.down or names_nobody or is_at_its_end):
+        if not (self._is_stopping() or self._health.down or is_at_its_end):
             self._cost[row.id] += _PROVEN if session.carried else _FRESH
         if self._cost[row.id] >= _POISON:
             del self._cost[row.id]
@@ -143,6 +186,30 @@ class Consequences:
         else:
             self._stock.put_last(row)
 
+    def _throttle(self, row: Claimed, attempt: Attempt, session: SessionHistory) -> None:
+        """The server asks for less mail: the recipient uses no attempt.
+
+        Its turn comes again at once; where it is throttled again, later, since others may be
+        accepted: then it was about this recipient.
+        """
+        if self._lengths.is_spent(attempt, session.carried, is_slow=self._is_slow):
+            session.is_over = True
+            session.spend()
+            self._stock.put_back(row)
+            return
+        before = self._throttled.get(row.id)
+        if before in (None, self.accepted) and not self._was_behind_refusal(row):
+            self._health.takes_nothing()
+        if attempt.phase is Phase.MAIL or before is None:
+            self._throttled[row.id] = self.accepted
+            self._stock.put_back(row)
+        else:
+            self._record(row, attempt, Verdict.DEFERRED, uses_attempt=False)
+
+    @property
+    def _is_slow(self) -> bool:
+        return self._health.slowdown.is_slow
+
     def _was_behind_refusal(self, row: Claimed) -> bool:
         """Whether it was on its way already when the last one was refused: that is no news."""
         if row.id in self._behind_refusal:
@@ -151,17 +218,9 @@ class Consequences:
         self._behind_refusal = self._dispatch.under_way()
         return False
 
-    def _suspect(self, row: Claimed, attempt: Attempt) -> None:
-        self._suspects.add(row, attempt)
-        if self._suspects.connection_is_down:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        """Nothing was accepted after the suspects: it is not they, it is the connection."""
-        self._health.failed(Trouble.DOWN, SessionError(self._suspects.last))
-        self.put_back_suspects()
-
-    def _record(self, row: Claimed, attempt: Attempt, verdict: Verdict) -> None:
+    def _record(
+        self, row: Claimed, attempt: Attempt, verdict: Verdict, *, uses_attempt: bool = True
+    ) -> None:
         settled = settle(
             row,
             attempt,
@@ -170,8 +229,11 @@ class Consequences:
             retries=self._retry,
             policy=self._uncertain,
             chance=self._chance,
+            uses_attempt=uses_attempt,
         )
         self._bookkeeper.settle(settled)
+        if self._throttled:
+            self._throttled.pop(row.id, None)
         if verdict is Verdict.ACCEPTED:
             self.accepted += 1
         else:

@@ -11,11 +11,12 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.envelope import Envelope
+from mailsluice.errors import OutboxError
 from mailsluice.journal import Journal
 from mailsluice.message import CompiledMessage
 from mailsluice.outcome import Attempt, Phase
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
 _LEAST_IDLE_SECONDS = 0.3  # a session that ends sooner was not ended for being idle
 _CANCEL_SECONDS = 0.05
+_REFUSED = 400
+_SOON_SECONDS = 20.0  # deferred recipients due sooner may show whether a connection works
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,17 @@ class _SessionFeed(SessionHistory):
 
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
         self._settled(envelope, attempt, self)
+
+    def spend(self) -> None:
+        self.next, self.next_nowait = _nothing, _nothing_now
+
+
+async def _nothing() -> None:
+    """No more mail for this session."""
+
+
+def _nothing_now() -> None:
+    """The same, for a session that looks ahead."""
 
 
 class Courier:
@@ -130,6 +144,7 @@ class Courier:
         )
         self._workers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._concluding: asyncio.Task[None] | None = None
         self._sessions = 0
         self._logged_in = 0
         self._follow(rules or {})
@@ -193,13 +208,14 @@ class Courier:
             if self._workers:
                 await asyncio.wait(self._workers, timeout=self._settings.stop_seconds)
                 self._dismiss()
-            self._consequences.conclude()
         finally:
             self._stopped.set()
             stopped.cancel()
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+            if self._concluding:
+                await self._concluding
             self._consequences.put_back_suspects()
             await self._stock.close()
             await self._starts.close()
@@ -244,6 +260,7 @@ class Courier:
             try:
                 if session := await self._open():
                     self._logged_in += 1
+                    self._health.session_opened(self._logged_in)
                     self._wake_workers()
                     try:
                         await session.send(feed)
@@ -274,7 +291,7 @@ class Courier:
 
     async def _open(self) -> Session | None:
         """A session; None where it is over meanwhile: there is no mail in it to wait for."""
-        opening = asyncio.ensure_future(self._open_session(self._connection))
+        opening = asyncio.ensure_future(self._open_session(self._as_learnt()))
         try:
             while not (opening.done() or self.dispatch.is_over):
                 changed = asyncio.ensure_future(self._changed.wait())
@@ -285,6 +302,13 @@ class Courier:
         finally:
             if not opening.done():
                 await _abandon(opening)
+
+    def _as_learnt(self) -> Connection:
+        """The connection, with sessions no longer than its server allows."""
+        learnt, given = self._consequences.messages_per_session, self._connection
+        if learnt is None or (given.messages_per_session or learnt) < learnt:
+            return given
+        return replace(given, messages_per_session=learnt)
 
     async def _is_worth_a_session(self) -> bool:
         """Wait until there is mail for one more session. False: there will be none."""
@@ -319,14 +343,35 @@ class Courier:
         self._journal.dot(envelope.recipient_id)
 
     def settled(self, envelope: Envelope, attempt: Attempt, feed: _SessionFeed) -> None:
-        if attempt.phase is not Phase.BODY:
-            self._journal.forget((envelope.recipient_id,))  # not taken over, dot or no dot
-        elif attempt.code is not None:
-            self._journal.reply(envelope.recipient_id, attempt.code)
-        is_unused = attempt.phase is Phase.MAIL and attempt.code is None
-        row = self.dispatch.landed(envelope, is_unused=is_unused)
-        self._consequences.draw(row, attempt, feed)
+        code = attempt.code
+        if attempt.phase is not Phase.BODY or (code is not None and code >= _REFUSED):
+            # Not taken over, dot or no dot. Whose fault a refusal is may be decided much later:
+            # after a crash before that the recipient is pending.
+            self._journal.forget((envelope.recipient_id,))
+        elif code is not None:
+            self._journal.reply(envelope.recipient_id, code)
+        is_unused = attempt.phase is Phase.MAIL and code is None
+        row, number = self.dispatch.landed(envelope, is_unused=is_unused)
+        self._consequences.draw(row, attempt, feed, number)
         self.dispatch.serve()
+        if self._stock.aside:
+            self._conclude_at_the_end()
+
+    def _conclude_at_the_end(self) -> None:
+        """Decide about suspects where, for now, nobody is left to be tried after them."""
+        if self._concluding or self._stopping or self.dispatch.in_flight:
+            return
+        later = self._stock.rests_until - self._clock()
+        if later > _SOON_SECONDS or (later > 0 and self._bookkeeper.has_peers):
+            self._concluding = asyncio.ensure_future(self._conclude())
+
+    async def _conclude(self) -> None:
+        try:
+            await self._consequences.conclude()
+        except OutboxError:  # `run` raises it as well; the suspects stay pending
+            self.stop()
+        self._concluding = None
+        self._on_change()
 
     @property
     def _stopping(self) -> bool:
@@ -337,6 +382,8 @@ class Courier:
 
     def _on_change(self) -> None:
         self.dispatch.serve()
+        if self._stock.aside:
+            self._conclude_at_the_end()
         self._wake_workers()
 
     def _wake_workers(self) -> None:

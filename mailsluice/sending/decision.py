@@ -26,22 +26,25 @@ def settle(
     retries: Retry,
     policy: UncertainPolicy,
     chance: Callable[[], float],
+    uses_attempt: bool = True,
 ) -> Settled:
     """The new state of a recipient after an attempt with this verdict.
 
-    `chance` gives numbers from [0, 1), for the jitter of the next attempt.
+    `chance` gives numbers from [0, 1), for the jitter of the next attempt. Without `uses_attempt`
+    the recipient's attempts stay as many as they are: only its age bounds it.
     """
+    attempts = row.attempts + uses_attempt
     status, delay = _SIMPLE.get(verdict), None
     if status is None and verdict is Verdict.UNCERTAIN:
         status = AFTER_UNCERTAIN[policy]
     if status is None or status is RecipientStatus.DEFERRED:
-        again = retry.decide(row.attempts + 1, row.age_seconds, retries, chance())
+        again = retry.decide(attempts, row.age_seconds, retries, chance())
         status = RecipientStatus.DEFERRED if again else RecipientStatus.FAILED
         delay = again.delay_seconds if again else None
     return Settled(
         row.id,
         status,
-        row.attempts + 1,
+        attempts,
         attempt.code,
         attempt.text,
         delay,

@@ -67,8 +67,10 @@ class Dispatch:
         self._has_ended = has_ended
         self._opens_at = opens_at
         self._clock = clock
-        self._in_flight: dict[int, tuple[Claimed, float]] = {}
-        """Whose message is on its way, and since when."""
+        self._in_flight: dict[int, tuple[Claimed, float, int]] = {}
+        """Whose message is on its way, since when, and its number; in the order of starting."""
+        self.started = 0
+        """How many messages have been started: the number of the next one."""
         self._took: float | None = None
         """Seconds that messages take, lately."""
         self.unrenderable = 0
@@ -125,7 +127,7 @@ class Dispatch:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and (given := waiter.result()):
-                self._stock.put_back(self.landed(given, is_unused=True))
+                self._stock.put_back(self.landed(given, is_unused=True)[0])
             raise
 
     def next_nowait(self) -> Envelope | None:
@@ -146,12 +148,13 @@ class Dispatch:
                 continue
             self._starts.started()
             self._slowdown.started(now)
-            self._in_flight[row.id] = row, now
+            self._in_flight[row.id] = row, now, self.started
+            self.started += 1
             return envelope
         return None
 
-    def landed(self, envelope: Envelope, *, is_unused: bool = False) -> Claimed:
-        """A message is not on its way any more; gives whose it was.
+    def landed(self, envelope: Envelope, *, is_unused: bool = False) -> tuple[Claimed, int]:
+        """A message is not on its way any more; gives whose it was, and its number.
 
         `is_unused`: the server did not answer even its MAIL, so it counts against no limit.
         """
@@ -159,15 +162,20 @@ class Dispatch:
             self._starts.unused()
         else:
             self._starts.finished()
-        row, since = self._in_flight.pop(envelope.recipient_id)
+        row, since, number = self._in_flight.pop(envelope.recipient_id)
         seconds = self._clock() - since
         self._took = _OLDER * (self._took or seconds) + (1 - _OLDER) * seconds
-        return row
+        return row, number
 
     @property
     def in_flight(self) -> int:
         """Messages on their way."""
         return len(self._in_flight)
+
+    @property
+    def oldest(self) -> int:
+        """The number of the message that is on its way the longest; the next one's if none is."""
+        return next((number for *_, number in self._in_flight.values()), self.started)
 
     def under_way(self) -> set[int]:
         """The ids of those whose message is on its way."""
@@ -196,6 +204,8 @@ class Dispatch:
         opens_at = self._opens_at(now)
         if opens_at > now:
             return opens_at
+        if self._in_flight and (self._slowdown.rests or self._stock.waits):
+            return math.inf  # the reply to it serves the next one
         return max(self._slowdown.next_at, self._starts.ready_at(now))
 
     def _dismiss(self) -> None:

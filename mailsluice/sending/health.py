@@ -31,6 +31,9 @@ class Health:
         self._connection = connection
         self._clock = clock
         self._chance = chance
+        self._first_rest_seconds = settings.first_delay_seconds
+        self._room = math.inf
+        """So many sessions the server is known to take beside each other."""
         self._crowded_until = -math.inf
         self.breaker = Breaker(settings)
         self.slowdown = Slowdown()
@@ -44,9 +47,15 @@ class Health:
         """When one more session may be opened beside these; infinity: not beside them."""
         if not sessions:
             return self.breaker.retry_at
-        if self.breaker.is_open:
+        if self.breaker.is_open or sessions > self._room:
             return math.inf
+        if sessions < self._room:
+            return self.breaker.retry_at
         return max(self.breaker.retry_at, self._crowded_until)
+
+    def session_opened(self, sessions: int) -> None:
+        """One of so many sessions is logged in."""
+        self._room = max(self._room, sessions)
 
     def session_lost(
         self, error: SessionError, sessions: int, *, carried: bool, blames: bool
@@ -63,16 +72,17 @@ class Health:
             return
         if outcome.trouble is Trouble.THROTTLED and error.phase in _SETUP:
             if sessions > 1:  # it wants fewer
+                self._room = max(1, min(self._room, sessions - 1))
                 self._crowded_until = self._clock() + _CROWDED_SECONDS
                 return
             self.throttled()
         if outcome.trouble is not Trouble.NONE:
             self.failed(outcome.trouble, error)
 
-    def failed(self, trouble: Trouble, error: SessionError) -> None:
-        """It did not work. `error` is told to the operator."""
+    def failed(self, trouble: Trouble, reason: SessionError | str) -> None:
+        """It did not work. `reason` is told to the operator."""
         was_down = self.down
-        self.breaker.failed(trouble, str(error), self._clock(), self._chance())
+        self.breaker.failed(trouble, str(reason), self._clock(), self._chance())
         if self.down and not was_down:
             logger.error("connection %s is down: %s", self._connection, self.down)
 
@@ -86,7 +96,12 @@ class Health:
                 pace,
             )
 
-    def refuses_everybody(self, trouble: Trouble, error: SessionError) -> None:
+    def takes_nothing(self) -> None:
         """The session goes on, but the server takes no mail for now: all sessions wait a while."""
+        self.throttled()
+        self.slowdown.rest(self._clock(), self._first_rest_seconds)
+
+    def refuses_everybody(self, trouble: Trouble, error: SessionError) -> None:
+        """The session goes on, but nothing comes of it: all sessions wait a while."""
         self.failed(trouble, error)
         self.slowdown.hold_until(self.breaker.retry_at)

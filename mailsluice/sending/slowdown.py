@@ -1,8 +1,10 @@
 """How much a connection holds back after its server has asked for less. Pure.
 
 A throttling reply halves the pace; from there it doubles in half a minute, until it is what it was
-before the first one. Without a server that asks, nothing here slows anything down, and limits stay
-what they are: this only ever adds to a wait. The clock is an argument, in seconds.
+before the first one. A server that takes nothing at all is left alone for a while and tried again,
+after waits that double up to a quarter of an hour: a limit an hour or a day ends by itself. Without
+a server that asks, nothing here slows anything down, and limits stay what they are: this only ever
+adds to a wait. The clock is an argument, in seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ _WINDOW_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
 _IDLE_SECONDS = 5.0
 _CATCH_UP_SECONDS = 0.05
+_LONGEST_REST_SECONDS = 900.0
 
 
 class Slowdown:
@@ -36,6 +39,9 @@ class Slowdown:
         self._stepped_at = -math.inf
         self._counted = 0
         self._heard = 0
+        self.rests = 0
+        """How often it has rested since the server took a message; then one goes at a time."""
+        self._rests_until = -math.inf
         self.next_at = -math.inf
         """The next message may not go before this moment."""
 
@@ -63,9 +69,31 @@ class Slowdown:
         self.hold_until(now + 1 / self._pace)
         return self._pace
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether the pace is held back."""
+        return self._normal is not None
+
     def per_second(self, now: float) -> float | None:
         """The pace; None where nothing is slowed down."""
         return None if self._normal is None else self._eased(now)
+
+    def rest(self, now: float, first_seconds: float) -> None:
+        """The server takes no mail for now: send nothing for a while, longer each time.
+
+        What it says during a rest is about what was on its way before.
+        """
+        if now < self._rests_until:
+            return
+        # 2 ** 20 times any first wait is beyond the longest: no overflow after months.
+        seconds = min(first_seconds * 2.0 ** min(self.rests, 20), _LONGEST_REST_SECONDS)
+        self.rests += 1
+        self._rests_until = now + seconds
+        self.hold_until(self._rests_until)
+
+    def accepted(self) -> None:
+        """The server takes mail: the next rest is a short one again."""
+        self.rests = 0
 
     def hold_until(self, moment: float) -> None:
         """Send nothing before this moment."""

@@ -39,6 +39,10 @@ class Stock:
         self._claimed_at = -math.inf
         self._claiming: asyncio.Task[None] | None = None
         self._closed = False
+        self.aside = 0
+        """Recipients that were taken and may come back, or be deferred: it is not decided yet."""
+        self.waits = False
+        """Whether those under way are to be answered before more go."""
         self.due_at = -math.inf
         """When the outbox may have something: minus infinity is now, infinity is never."""
         self.failure: BaseException | None = None
@@ -50,7 +54,12 @@ class Stock:
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing is here and nothing will come."""
-        return not self._rows and self._claiming is None and self.due_at == math.inf
+        return self.rests_until == math.inf and not self.aside
+
+    @property
+    def rests_until(self) -> float:
+        """Until when nothing is here and nothing comes; minus infinity where something may."""
+        return self.due_at if not (self._rows or self._claiming) else -math.inf
 
     def take(self) -> Claimed | None:
         """The next recipient, if one is here."""

@@ -1,45 +1,178 @@
-"""Whether a refusal that speaks of the connection is really about one recipient. Pure.
+"""Whether refusals are about their recipients, or the connection refuses everybody. Pure.
 
-"Relaying denied" or "sender rejected" in answer to RCPT should be the same for everybody, and then
-the connection is down. But some servers say it about a single address; that one must not take the
-connection down, nor stop it again at every retry. So such recipients wait aside: the next message
-that is accepted clears the connection, and they have failed; a few in a row, or nothing accepted
-after them, and it is the connection.
+"550 Invalid recipient" may mean one dead address, or an account over its daily limit: no list of
+words is complete, and one text serves both. What tells them apart is what happens to the others. So
+a refused recipient is a suspect first, untouched, while a sequential test runs (Page's CUSUM, 1954,
+with the likelihood ratio of Wald, 1945):
+
+- the connection works, and recipients are refused at its own rate so far, taken to be at least
+  30 % (`DEAD`): a very bad list;
+- the connection refuses everybody, but for one in a hundred (`REFUSES`).
+
+Each refusal multiplies the odds by up to 3.3, each acceptance divides them by 70; they never fall
+below even. At odds of a thousand million to one (`ODDS`) the connection is convicted: where it has
+refused up to 30 % so far, after 18 refusals in a row. Lorden (1971) bounds the false alarms of such
+a test: on average at most one in `ODDS` recipients, so one in a thousand campaigns of a million
+recipients of whom 30 % are dead; tests/unit/test_suspects_simulation.py tries it.
+
+A refusal whose words speak of the connection ("relay access denied") meets a single recipient of a
+working connection in less than one case of a thousand (`SPOKEN`): three in a row convict.
+
+A suspect is acquitted where the odds are even again and a message was accepted that had been
+started after the suspect was refused. Without the second condition the slow acceptances of messages
+that were under way when a limit was reached would clear the first ones it hit.
+
+Messages are judged in the order in which they were started, whatever the order of the replies:
+refusals come sooner than acceptances, so with many sessions the first replies always look bad.
+Where the replies so far would convict, no more messages go until those under way are answered.
 """
 
 from __future__ import annotations
 
-from mailsluice.outbox import Claimed
-from mailsluice.outcome import Attempt, Phase
+import heapq
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
 
-_IN_A_ROW = 3
-_NAMES_NO_RECIPIENT = frozenset((Phase.CONNECT, Phase.TLS, Phase.LOGIN, Phase.MAIL))
+Held = TypeVar("Held")
+
+REFUSES = 0.99
+DEAD = 0.30
+_WORST = 0.90
+SPOKEN = 0.0009
+ODDS = 1e9
+_PRIOR = 20
+_UNLIKELY = 1e-4
+_FEW = 3
+_OVERTAKEN = 2_000
+"""A message without a reply holds up the judgement of no more than so many."""
 
 
-class Suspects:
-    """Refused recipients of one connection, about whom it is not decided yet."""
+class Ruling(Enum):
+    """What is decided about the suspects."""
 
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Claimed, Attempt]] = []
+    OPEN = "open"
+    CONVICTED = "convicted"
+    """The connection refuses everybody."""
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
 
-    def add(self, row: Claimed, attempt: Attempt) -> None:
-        """Set a recipient aside."""
-        self._waiting.append((row, attempt))
+@dataclass(frozen=True, slots=True)
+class Suspect(Generic[Held]):
+    """A refused recipient about whom it is not decided yet."""
+
+    held: Held
+    number: int
+    """Of its message, in the order of starting."""
+    asked: int
+    """How many messages had been started when the refusal came."""
+    is_spoken: bool
+    """Whether the words of the refusal speak of the connection."""
+
+
+class Suspects(Generic[Held]):
+    """Refused recipients of one connection, and the evidence against it."""
+
+    def __init__(self, odds: float = ODDS) -> None:
+        self._enough = math.log(odds)
+        self._waiting: list[Suspect[Held]] = []
+        self._early: list[tuple[int, float]] = []
+        """Landed before others that were started earlier: number and weight."""
+        self._evidence = 0.0
+        self._judged = -1
+        """The highest number judged."""
+        self._accepted = -1
+        """The highest number accepted."""
+        self._rate = DEAD
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     @property
-    def connection_is_down(self) -> bool:
-        """Whether these are so many, or so plainly not about a recipient, that it is."""
-        return len(self._waiting) >= _IN_A_ROW or self.last.phase in _NAMES_NO_RECIPIENT
+    def last(self) -> Held:
+        """The latest suspect."""
+        return self._waiting[-1].held
+
+    def last_ones(self) -> list[Held]:
+        """Give those after whose refusal no message was started that was accepted."""
+        return [one.held for one in self._waiting if one.asked > self._accepted]
+
+    def may_be_chance(self, accepted: int, refused: int, *, are_plain: bool) -> bool:
+        """Whether the last ones may be refused by a connection that works: nobody comes after them.
+
+        `accepted` and `refused` are how many it did so far. Not where their words speak of the
+        connection, nor where so long a run of refusals has a probability of less than one in 10,000
+        at its own rate. Where it has accepted nobody at all, only a few may, and only with a status
+        that says that there is no such mailbox (`are_plain`).
+        """
+        last = [one for one in self._waiting if one.asked > self._accepted]
+        if any(one.is_spoken for one in last):
+            return False
+        if not accepted:
+            return are_plain and len(last) <= _FEW
+        rate = (refused + 1) / (accepted + refused + 2)  # Laplace's rule of succession
+        return rate ** len(last) >= _UNLIKELY
+
+    def refused(
+        self, held: Held, number: int, asked: int, rate: float, *, is_spoken: bool = False
+    ) -> None:
+        """Set a recipient aside. `rate` is how often the connection refuses one, so far."""
+        if not self._waiting:
+            self._begin(rate)
+        self._waiting.append(Suspect(held, number, asked, is_spoken))
+        chance = SPOKEN if is_spoken else self._rate
+        heapq.heappush(self._early, (number, math.log(REFUSES / chance)))
+
+    def accepted(self, number: int) -> None:
+        """The server took a message over."""
+        self._accepted = max(self._accepted, number)
+        heapq.heappush(self._early, (number, math.log((1 - REFUSES) / (1 - self._rate))))
 
     @property
-    def last(self) -> Attempt:
-        """The latest refusal."""
-        return self._waiting[-1][1]
+    def are_pressing(self) -> bool:
+        """Whether the replies so far would convict, if none of those under way were accepted."""
+        evidence = self._evidence
+        for _, weight in sorted(self._early) if self._waiting else ():
+            evidence = max(0.0, evidence + weight)
+            if evidence >= self._enough:
+                return True
+        return False
 
-    def clear(self) -> list[tuple[Claimed, Attempt]]:
-        """It is decided: gives all of them, and begins anew."""
+    def judge(self, oldest: int) -> Ruling:
+        """Weigh what was started before `oldest`, the first message of those under way."""
+        while self._early and (self._early[0][0] < oldest or len(self._early) > _OVERTAKEN):
+            number, weight = heapq.heappop(self._early)
+            self._judged = max(self._judged, number)
+            self._evidence = max(0.0, self._evidence + weight)
+            if self._evidence >= self._enough:
+                return Ruling.CONVICTED
+        return Ruling.OPEN
+
+    def acquitted(self) -> list[Held]:
+        """Give those that are cleared: their refusals were about themselves."""
+        if self._evidence:
+            return []
+        cleared = [
+            one
+            for one in self._waiting
+            if one.number <= self._judged and one.asked <= self._accepted
+        ]
+        if cleared:
+            gone = set(map(id, cleared))
+            self._waiting = [one for one in self._waiting if id(one) not in gone]
+        return [one.held for one in cleared]
+
+    def clear(self) -> list[Held]:
+        """Give all of them, and begin again."""
         waiting, self._waiting = self._waiting, []
-        return waiting
+        return [one.held for one in waiting]
+
+    def _begin(self, rate: float) -> None:
+        self._rate = min(max(rate, DEAD), _WORST)
+        self._early.clear()
+        self._evidence, self._judged, self._accepted = 0.0, -1, -1
+
+
+def own_rate(accepted: int, refused: int) -> float:
+    """How often a connection refuses a recipient; without experience (`_PRIOR`), `DEAD`."""
+    return (refused + _PRIOR * DEAD) / (accepted + refused + _PRIOR)

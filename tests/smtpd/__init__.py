@@ -5,7 +5,7 @@ In a process: `python -m tests.smtpd --out accepted.tsv`. In both an address can
 fault: `450-at-rcpt-once.17@example.com`, `drop-at-dot.3@example.com`; see `faults.fault_of`.
 """
 
-from tests.smtpd.faults import DROP, HANG, Fault, Stage
+from tests.smtpd.faults import DROP, HANG, Everybody, Fault, Stage
 from tests.smtpd.recording import Received, most_in_a_second
 from tests.smtpd.server import SmtpServer
 from tests.smtpd.settings import Settings
@@ -13,6 +13,7 @@ from tests.smtpd.settings import Settings
 __all__ = [
     "DROP",
     "HANG",
+    "Everybody",
     "Fault",
     "Received",
     "Settings",

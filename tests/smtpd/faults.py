@@ -68,15 +68,35 @@ def fault_of(local_part: str) -> Fault | None:
     return Fault(stage, reply, 1 if match["once"] else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Everybody:
+    """A fault that strikes everybody alike, once so many messages are accepted: a used-up limit."""
+
+    after: int
+    fault: Fault
+    """`times` counts all addresses together."""
+
+
 class Script:
     """Which fault is due: by local part, or under "*" for the stages without an address."""
 
-    def __init__(self, faults: Mapping[str, Fault]) -> None:
+    def __init__(self, faults: Mapping[str, Fault], everybody: Everybody | None = None) -> None:
         self._faults = faults
+        self._everybody = everybody
         self._used: Counter[str] = Counter()
+        self.accepted = 0
+        """Messages accepted in all sessions."""
+        self.struck = 0
+        """How often everybody's fault has struck."""
+        self.over_limit = 0
+        """How often MAIL came in a session that takes no more."""
+        self.open = 0
+        """Sessions that are open."""
 
     def due(self, stage: Stage, address: str = "*") -> bytes | None:
         """The action that this stage calls for, if any. Counts it as done."""
+        if (action := self._everybodys(stage)) is not None:
+            return action
         if not self._faults and "-at-" not in address:
             return None
         local_part = address.rpartition("@")[0] or address
@@ -87,3 +107,16 @@ class Script:
             return None
         self._used[address] += 1
         return fault.action
+
+    def opens(self, most: int | None) -> bool:
+        """Whether one more session may be opened."""
+        return most is None or self.open <= most
+
+    def _everybodys(self, stage: Stage) -> bytes | None:
+        everybody = self._everybody
+        if everybody is None or everybody.fault.stage is not stage:
+            return None
+        if self.accepted < everybody.after or self.struck == everybody.fault.times:
+            return None
+        self.struck += 1
+        return everybody.fault.action

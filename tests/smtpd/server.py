@@ -16,10 +16,13 @@ from tests.smtpd.settings import Settings
 
 
 def session_factory(
-    settings: Settings, record: Callable[[Received], None], logins: Counter[str]
+    settings: Settings,
+    record: Callable[[Received], None],
+    logins: Counter[str],
+    script: Script | None = None,
 ) -> Callable[[], SmtpSession]:
     """Makes the sessions of one server: they share the script and are numbered from 1."""
-    script = Script(settings.faults)
+    script = script or Script(settings.faults, settings.everybody)
     numbers = iter(range(1, 1 << 60))
 
     def logged_in(result: str) -> None:
@@ -39,6 +42,7 @@ class SmtpServer:
     ) -> None:
         self.settings = settings or Settings(faults=faults or {})
         self.received: list[Received] = []
+        self._script = Script(self.settings.faults, self.settings.everybody)
         self.logins: Counter[str] = Counter()
         """How many logins were "ok" and "refused"."""
         self.sessions = 0
@@ -51,6 +55,16 @@ class SmtpServer:
         self._loop = asyncio.new_event_loop()
         self._made: list[SmtpSession] = []
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    @property
+    def over_limit(self) -> int:
+        """How often MAIL came in a session that takes no more."""
+        return self._script.over_limit
+
+    @property
+    def struck(self) -> int:
+        """How often the fault that strikes everybody did."""
+        return self._script.struck
 
     @property
     def recipients(self) -> Counter[str]:
@@ -80,7 +94,7 @@ class SmtpServer:
         self._loop.close()
 
     async def _start(self) -> None:
-        make = session_factory(self.settings, self.received.append, self.logins)
+        make = session_factory(self.settings, self.received.append, self.logins, self._script)
 
         def counted() -> SmtpSession:
             session = make()
@@ -95,10 +109,12 @@ class SmtpServer:
     def _opened(self, session: SmtpSession) -> None:
         def closed(_: Exception | None) -> None:
             self.open -= 1
+            self._script.open -= 1
 
         session.connection_lost = closed  # type: ignore[method-assign, assignment]
         self.sessions += 1
         self.open += 1
+        self._script.open += 1
         self.most_open = max(self.most_open, self.open)
 
     async def _stop(self) -> None:

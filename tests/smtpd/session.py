@@ -17,6 +17,12 @@ from tests.smtpd.settings import Settings
 _ADDRESS = re.compile(rb"(?:FROM|TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE)
 
 
+_TOO_MANY = (
+    b"421 4.3.2 The maximum number of concurrent server connections has exceeded a limit,"
+    b" closing transmission channel"
+)
+
+
 class SmtpSession(asyncio.Protocol):
     """Takes commands as they come, pipelined or not, and writes its replies in one go."""
 
@@ -64,7 +70,11 @@ class SmtpSession(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._output = Output(self._transport, self._settings.delay_seconds, self._settings.piece)
-        self._do(Stage.GREETING, b"220 mail.example ESMTP test")
+        if self._script.opens(self._settings.most_sessions):
+            self._do(Stage.GREETING, b"220 mail.example ESMTP test")
+        else:
+            self._say(_TOO_MANY)
+            self._close()
         self._flush()
         self._be_patient()
 
@@ -205,7 +215,10 @@ class SmtpSession(asyncio.Protocol):
     def _on_mail(self, rest: bytes) -> None:
         match = _ADDRESS.match(rest)
         limit = self._settings.messages_per_session
-        if limit is not None and self._messages >= limit:
+        if limit is not None and self._messages >= limit and self._settings.stays_open:
+            self._say(self._settings.stays_open)
+            self._script.over_limit += 1
+        elif limit is not None and self._messages >= limit:
             self._say(b"421 4.7.0 Too many messages in this session")
             self._close()
         elif self._settings.demands_login and not self._logged:
@@ -310,6 +323,7 @@ class SmtpSession(asyncio.Protocol):
         now = time.monotonic()
         self._record(Received(sender or "", recipient, content, now, self._number, parameters))
         self._messages += 1
+        self._script.accepted += 1
         if self._do(Stage.ACCEPTED, b"250 2.0.0 Ok: queued", recipient):
             self._strikes(Stage.AFTER, recipient)
         limit = self._settings.messages_per_session

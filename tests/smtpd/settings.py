@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.smtpd.faults import Fault
+from tests.smtpd.faults import Everybody, Fault
 
 ALL_KEYWORDS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10485760", "ENHANCEDSTATUSCODES")
 
@@ -31,6 +31,11 @@ class Settings:
     messages_per_session: int | None = None
     """After that many a session is closed: with 421 at the next MAIL, or silently."""
     closes_silently: bool = False
+    stays_open: bytes = b""
+    """... or with this reply to each MAIL from then on, and the session is kept open."""
+    everybody: Everybody | None = None
+    most_sessions: int | None = None
+    """More at once are answered 421 instead of the greeting, and closed."""
     idle_seconds: float | None = None
     """A session without a command for that long is ended ..."""
     idle_reply: bytes = b""

@@ -89,7 +89,8 @@ CASES = [
     ("body", None, "malformed reply", UNCERTAIN),
     ("body", 354, "again?", UNCERTAIN),
     ("body", 451, "4.3.0 try later", DEFERRED),
-    ("body", 452, "4.7.1 too much mail", DEFERRED_SLOWER),
+    ("body", 452, "4.7.1 try later", DEFERRED_SLOWER),
+    ("body", 452, "4.7.1 too much mail", THROTTLED),
     ("body", 454, "Throttling failure: Daily message quota exceeded", THROTTLED),
     ("body", 421, "4.3.2 shutting down", SESSION),  # a 4yz reply: not accepted
     ("body", 421, "try later", THROTTLED),
@@ -105,6 +106,125 @@ CASES = [
 @pytest.mark.parametrize(("phase", "code", "text", "expected"), CASES)
 def test_a_reply_decides(phase: str, code: int | None, text: str, expected: Outcome) -> None:
     assert classify(Attempt(Phase(phase), code, text)) == expected
+
+
+# Replies as providers and servers write them; each is the same for everybody.
+ABOUT_THE_CONNECTION = [
+    (550, "Daily limit has been exceeded"),  # cPanel hosting
+    (550, "Daily limit has been exceeded for news@example.com"),
+    (550, "Stop, you are sending too fast!"),
+    (553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"),  # qmail
+    (550, "relay not permitted"),  # Exim
+    (550, "5.7.1 Unable to relay"),  # Exchange
+    (554, "5.2.2 mailbox full; STOREDRV.Submission.Exception:OverQuota"),
+    (550, "5.7.705 Access denied, tenant has exceeded threshold"),  # Microsoft 365
+    (550, "5.7.708 Access denied, traffic not accepted from this IP"),
+    (550, "5.7.750 Service unavailable. Client blocked from sending from unregistered domains"),
+    (
+        550,
+        "5.1.90 Your message can't be sent because you've reached your daily limit for recipients",
+    ),
+    (550, "5.7.233 Your message can't be sent because your tenant exceeded its daily limit"),
+    (554, "Transaction failed: Sending paused for this account. For more information"),  # SES
+    (550, "5.7.1 Daily SMTP relay limit exceeded for user"),  # Google Workspace
+    (550, "5.7.1 Daily SMTP relay sending limit exceeded"),
+    (550, "5.4.5 Daily user sending limit exceeded"),  # Gmail
+    (550, "Domain example.com has exceeded the max defers and failures per hour (5/5 (100%))"),
+    (550, "Domain example.com has exceeded the max emails per hour (100/100) allowed"),  # cPanel
+    (554, "5.7.1 <a@b.example>: Recipient address rejected: You have exceeded your quota"),
+    (550, "User news@example.com has exceeded its 24-hour sending limit"),  # GoDaddy
+    (554, "5.7.1 <DATA>: Data command rejected: only 10 messages per day"),
+    (554, "sorry, too many emails (#5.7.1)"),  # OVH
+    (553, "5.7.1 SASL login name rejected: You are sending too many emails too fast."),  # Mailu
+    (550, "Message count quota exceeded"),
+    (550, "5.4.6 Unusual sending activity detected. Please try after sometime."),  # Zoho
+    (550, "This account is not allowed to send"),
+    (550, "Your account has been suspended"),
+    (550, "authentication required"),  # Exim
+]
+
+
+@pytest.mark.parametrize(("code", "text"), ABOUT_THE_CONNECTION)
+def test_what_servers_say_about_the_connection_is_not_the_recipients(code: int, text: str) -> None:
+    for phase in (Phase.RCPT, Phase.DATA, Phase.BODY):
+        assert classify(Attempt(phase, code, text)) == DOWN
+
+
+ABOUT_THE_RECIPIENT = [
+    (550, "5.1.1 The email account that you tried to reach does not exist"),
+    (552, "5.2.2 The email account that you tried to reach is over quota"),
+    (552, "Quota exceeded"),  # the code's own meaning
+    (554, "5.2.2 user quota exceeded"),
+    (550, "Mailbox quota exceeded"),
+    (550, "Invalid recipient"),
+    (550, "5.2.1 This mailbox is disabled"),
+    (550, "5.1.1 account disabled"),
+    (550, "user suspended"),
+    (552, "5.3.4 Message size exceeds fixed limit"),
+    (554, "5.3.4 message header size exceeds limit"),
+    (550, "5.7.703 Your message can't be delivered, blocked by the Tenant Allow Block List"),
+    (550, "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents"),
+]
+
+
+@pytest.mark.parametrize(("code", "text"), ABOUT_THE_RECIPIENT)
+def test_what_servers_say_about_a_recipient_fails_that_recipient(code: int, text: str) -> None:
+    assert classify(Attempt(Phase.RCPT, code, text)) == FAILED
+
+
+LESS_MAIL = [
+    (450, "Too many requests"),
+    (450, "Mail send limit exceeded\nfor your account"),
+    (451, "You have exceeded your messaging limits"),
+    (451, '4.7.1 Ratelimit "user" exceeded'),  # Rspamd
+    (450, "too frequent connects from 192.0.2.1, please try again later."),
+    (451, "Authentication failed: Maximum credits exceeded"),  # SendGrid
+    (450, "4.2.1 Peak SMTP relay limit exceeded for customer"),  # Google Workspace
+    (452, "4.5.3 Too many recipients"),  # of the session: a message has one
+    (451, "4.4.5 Mail system congestion"),
+    (454, "4.7.0 Too many messages"),
+]
+
+
+@pytest.mark.parametrize(("code", "text"), LESS_MAIL)
+def test_a_rate_limit_is_the_connections_and_uses_no_attempt(code: int, text: str) -> None:
+    for phase in (Phase.MAIL, Phase.RCPT, Phase.BODY):
+        assert classify(Attempt(phase, code, text)) == THROTTLED
+
+
+LATER_FOR_THIS_ONE = [
+    (450, "4.2.1 The user you are trying to contact is receiving mail too quickly"),
+    (450, "4.2.1 The user you are trying to contact is receiving mail at a rate that prevents"),
+    (432, "4.3.2 STOREDRV.Deliver; recipient thread limit exceeded"),
+    (452, "4.2.2 The email account that you tried to reach is over quota"),
+    (450, "4.7.1 <a@b.example>: Recipient address rejected: Greylisted for 5 minutes"),
+    (451, "4.7.1 Greylisting in action, please come back later"),
+    (451, "greylisted, rate limited for new senders"),
+]
+
+
+@pytest.mark.parametrize(("code", "text"), LATER_FOR_THIS_ONE)
+def test_a_recipients_own_limit_or_greylist_slows_nobody_else(code: int, text: str) -> None:
+    assert classify(Attempt(Phase.RCPT, code, text)) == DEFERRED
+
+
+SERVICE_CLOSES = [
+    ("4.3.2 The maximum number of concurrent server connections has exceeded a limit", THROTTLED),
+    ("4.4.2 Message submission rate for this client has exceeded the configured limit", THROTTLED),
+    ("4.4.5 Server busy, try again later", THROTTLED),
+    ("4.4.5 Service unavailable, concurrency limit reached", THROTTLED),
+    ("4.7.0 Too many concurrent connections", THROTTLED),
+    ("4.4.2 Connection timed out", SESSION),
+    ("4.4.2 idle time limit exceeded", SESSION),
+    ("4.3.2 Service shutting down", SESSION),
+    ("4.3.0 the system goes down for maintenance", SESSION),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SERVICE_CLOSES)
+def test_a_421_tells_too_many_from_going_away(text: str, expected: Outcome) -> None:
+    assert classify(Attempt(Phase.CONNECT, 421, text)) == expected
+    assert classify(Attempt(Phase.MAIL, 421, text)) == expected
 
 
 @pytest.mark.parametrize("phase", [Phase.CONNECT, Phase.TLS, Phase.LOGIN])
@@ -150,13 +270,18 @@ def test_an_untouched_recipient_has_a_connection_in_trouble(attempt: Attempt) ->
     [
         (550, "5.1.1 no", "1.1"),
         (550, "5.1.1\n5.1.1 no", "1.1"),
-        (550, "no 5.1.1", ""),
+        (550, "no 5.1.1", "1.1"),
+        (553, "sorry, not in my list of allowed rcpthosts (#5.7.1)", "7.1"),
+        (550, "host 10.5.1.1 says no", ""),  # part of an IP address
+        (550, "5.1.1.7 says no", ""),
+        (550, "mx5.1.1 says no", ""),
+        (550, "4.2.1 first, 5.7.1 then", "7.1"),
         (550, "4.1.1 no", ""),  # contradicts the code
         (550, "5.1.1234 no", ""),
         (None, "5.1.1", ""),
     ],
 )
-def test_the_enhanced_status_is_read_from_the_start(
+def test_the_enhanced_status_is_read_wherever_it_is(
     code: int | None, text: str, expected: str
 ) -> None:
     assert enhanced_status(Attempt(Phase.RCPT, code, text)) == expected

@@ -63,7 +63,7 @@ def said(facts: Facts, timezone: str = "UTC") -> str:
         (replace(LIMITED, slowed_until=NOW + 1, per_second=1.0), said(LIMITED)),
         (
             replace(LIMITED, slowed_until=NOW + 901, per_second=0.1),
-            "its server asks for less: 0.1/s",
+            "its server asks for less until 14:05 UTC: 0.1/s",
         ),
         # a limit: where it is a pace, its next message is no news
         (LIMITED, "held by red per_hour 6,000 until 14:05 UTC"),

@@ -1,47 +1,160 @@
-"""Whether a refusal that speaks of the connection is really about one recipient."""
+"""Whether refusals are about their recipients, or the connection refuses everybody."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mailsluice.outbox import Claimed
-from mailsluice.outcome import Attempt, Phase
-from mailsluice.sending.suspects import Suspects
-
-DENIED = Attempt(Phase.RCPT, 550, "5.7.1 Relay access denied")
+from mailsluice.sending.suspects import DEAD, ODDS, Ruling, Suspects, own_rate
 
 
-def row(number: int) -> Claimed:
-    return Claimed(number, f"user{number}@example.com", "{}", 0, 0.0)
+class Connection:
+    """One session, one message after the other: R is refused, S in words about the connection."""
+
+    def __init__(self, rate: float = 0.0) -> None:
+        self.suspects: Suspects[int] = Suspects()
+        self.rate = rate
+        self.number = 0
+        self.failed: list[int] = []
+
+    def answers(self, text: str) -> Ruling:
+        """Land messages, one a letter, until the connection is convicted."""
+        ruling = Ruling.OPEN
+        for letter in text:
+            number, self.number = self.number, self.number + 1
+            if letter in "RS":
+                is_spoken = letter == "S"
+                self.suspects.refused(number, number, self.number, self.rate, is_spoken=is_spoken)
+            elif letter == "A" and self.suspects:
+                self.suspects.accepted(number)
+            ruling = self.suspects.judge(self.number)
+            if ruling is Ruling.CONVICTED:
+                break
+            self.failed += self.suspects.acquitted()
+        return ruling
 
 
-def test_one_or_two_in_a_row_wait_aside() -> None:
-    suspects = Suspects()
-    for number in (1, 2):
-        suspects.add(row(number), DENIED)
-        assert not suspects.connection_is_down
+@pytest.mark.parametrize(
+    ("text", "ruling"),
+    [
+        ("R" * 17, Ruling.OPEN),
+        ("R" * 18, Ruling.CONVICTED),
+        ("A" * 50 + "R" * 18, Ruling.CONVICTED),  # whatever was before
+        ("RRRA" * 50, Ruling.OPEN),  # many are dead, but it works
+        ("R" * 30 + "A", Ruling.CONVICTED),
+        (("R" * 12 + "A") * 8, Ruling.CONVICTED),  # a limit that lets one through now and then
+        ("SS", Ruling.OPEN),
+        ("SSS", Ruling.CONVICTED),
+        ("SAAAAAAA" * 50, Ruling.OPEN),  # some servers say it about an address
+        ("SA" * 20, Ruling.CONVICTED),  # but not about every other one
+        ("R" * 12 + "S", Ruling.CONVICTED),  # both kinds count
+        ("R" * 9 + "x" * 20 + "R" * 9, Ruling.CONVICTED),  # a lost session says nothing
+    ],
+)
+def test_refusals_with_nobody_accepted_between_convict(text: str, ruling: Ruling) -> None:
+    assert Connection().answers(text) is ruling
 
 
-def test_three_in_a_row_are_the_connections_trouble() -> None:
-    suspects = Suspects()
-    for number in (1, 2, 3):
-        suspects.add(row(number), DENIED)
-    assert suspects.connection_is_down
-    assert suspects.last == DENIED
+def test_where_more_were_refused_before_it_takes_more_to_convict() -> None:
+    assert Connection(0.6).answers("R" * 41) is Ruling.OPEN
+    assert Connection(0.6).answers("R" * 42) is Ruling.CONVICTED
+    assert Connection(1.0).answers("R" * 500) is Ruling.CONVICTED
 
 
-@pytest.mark.parametrize("phase", [Phase.LOGIN, Phase.MAIL])
-def test_a_refusal_that_names_no_recipient_is_the_connections_at_once(phase: Phase) -> None:
-    suspects = Suspects()
-    suspects.add(row(1), Attempt(phase, 550, "5.7.1 Sender address rejected"))
-    assert suspects.connection_is_down
+def test_a_suspect_is_acquitted_by_a_later_message_that_is_accepted() -> None:
+    connection = Connection()
+    connection.answers("ARRA")
+    assert connection.failed == [1, 2]
+    assert not connection.suspects
 
 
-def test_cleared_they_are_given_back_and_counting_begins_anew() -> None:
-    suspects = Suspects()
-    suspects.add(row(1), DENIED)
-    suspects.add(row(2), DENIED)
-    assert [one.id for one, _ in suspects.clear()] == [1, 2]
-    assert not suspects
-    suspects.add(row(3), DENIED)
-    assert not suspects.connection_is_down
+def test_after_many_refusals_one_acceptance_acquits_nobody_yet() -> None:
+    connection = Connection()
+    connection.answers("RRRRRRRA")
+    assert connection.failed == []
+    connection.answers("A")
+    assert connection.failed == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_what_was_under_way_when_a_limit_was_reached_acquits_nobody() -> None:
+    """Message 0 is accepted slowly, 1 was refused meanwhile."""
+    suspects: Suspects[str] = Suspects()
+    suspects.refused("limit", 1, asked=2, rate=0.0)
+    assert suspects.judge(oldest=0) is Ruling.OPEN
+    suspects.accepted(0)
+    suspects.judge(oldest=2)
+    assert suspects.acquitted() == []
+    suspects.accepted(2)
+    suspects.judge(oldest=3)
+    assert suspects.acquitted() == ["limit"]
+
+
+def test_refusals_that_come_sooner_than_acceptances_do_not_look_like_more() -> None:
+    """A hundred sessions: every third recipient is dead, the acceptances take longer."""
+    suspects: Suspects[int] = Suspects()
+    for number in range(3, 100, 3):
+        suspects.refused(number, number, asked=100, rate=0.0)
+        assert suspects.judge(oldest=0) is Ruling.OPEN
+    assert suspects.are_pressing  # no more are started until they are answered
+    for number in set(range(100)) - set(range(3, 100, 3)):
+        suspects.accepted(number)
+    assert suspects.judge(oldest=0) is Ruling.OPEN
+    assert not suspects.are_pressing
+
+
+def test_one_message_without_a_reply_does_not_hold_up_the_judgement_for_ever() -> None:
+    suspects: Suspects[int] = Suspects()
+    rulings = []
+    for number in range(1, 2_100):
+        suspects.refused(number, number, asked=number + 1, rate=0.0)
+        rulings.append(suspects.judge(oldest=0))
+    assert Ruling.CONVICTED in rulings
+
+
+# accepted and refused so far, how many at the end, plain words; whether that may be chance
+LAST = [
+    (100, 0, 1, False, True),
+    (1_000, 0, 1, False, True),
+    (1_000, 10, 2, False, True),
+    (1_000, 0, 2, False, False),  # one in a million
+    (70, 30, 7, False, True),
+    (70, 30, 8, False, False),
+    (1, 0, 1, False, True),
+    (0, 0, 1, False, False),  # it may be said to everybody
+    (0, 0, 3, True, True),
+    (0, 0, 4, True, False),
+]
+
+
+@pytest.mark.parametrize(("accepted", "refused", "last", "are_plain", "expected"), LAST)
+def test_at_the_end_few_are_chance(
+    accepted: int, refused: int, last: int, are_plain: bool, expected: bool
+) -> None:
+    connection = Connection()
+    connection.answers("R" * last)
+    assert connection.suspects.may_be_chance(accepted, refused, are_plain=are_plain) is expected
+
+
+def test_at_the_end_what_speaks_of_the_connection_is_no_chance() -> None:
+    connection = Connection()
+    connection.answers("S")
+    assert not connection.suspects.may_be_chance(1_000, 0, are_plain=True)
+
+
+@given(st.text("ARS", max_size=60))
+def test_everybody_is_in_one_place_and_in_order(text: str) -> None:
+    connection = Connection()
+    connection.answers(text)
+    left = connection.suspects.clear()
+    together = [*connection.failed, *left]
+    assert together == sorted(together)
+    seen = text[: connection.number]
+    assert together == [at for at, letter in enumerate(seen) if letter != "A"]
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_the_own_rate_starts_as_that_of_a_bad_list(accepted: int, refused: int) -> None:
+    assert own_rate(0, 0) == pytest.approx(DEAD)
+    assert 0 < own_rate(accepted, refused) < 1
+    assert ODDS >= 1e9

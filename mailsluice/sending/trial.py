@@ -1,0 +1,155 @@
+"""What becomes of refused recipients of one connection until it is clear whose trouble it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mailsluice.outbox import Claimed
+from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, says_no_such_mailbox
+from mailsluice.sending.bookkeeper import Bookkeeper
+from mailsluice.sending.dispatch import Dispatch
+from mailsluice.sending.health import Health
+from mailsluice.sending.stock import Stock
+from mailsluice.sending.suspects import Ruling, Suspects, own_rate
+from mailsluice.smtp.session import SessionError
+from mailsluice.status import RecipientStatus
+
+_NAMES_NO_RECIPIENT = frozenset((Phase.CONNECT, Phase.TLS, Phase.LOGIN, Phase.MAIL))
+
+Record = Callable[[Claimed, Attempt, Verdict], None]
+
+
+class Trial:
+    """Suspects of both kinds: refused for good (5xx), and put off (4xx).
+
+    Where the connection refuses everybody it is down, and its suspects are pending as before. Where
+    it puts everybody off, nothing goes for a while, and its suspects are tried later without having
+    used an attempt. Else each refusal means what it says.
+    """
+
+    def __init__(
+        self,
+        connection: str,
+        bookkeeper: Bookkeeper,
+        stock: Stock,
+        dispatch: Dispatch,
+        health: Health,
+        *,
+        record: Record,
+        put_off: Callable[[Claimed, Attempt], None],
+        accepted: Callable[[], int],
+    ) -> None:
+        """`record` settles a recipient; `put_off` has it tried later without using an attempt;
+        `accepted` tells how many messages the server took so far.
+        """
+        self._connection = connection
+        self._bookkeeper = bookkeeper
+        self._stock = stock
+        self._dispatch = dispatch
+        self._health = health
+        self._record = record
+        self._put_off = put_off
+        self._refused: Suspects[tuple[Claimed, Attempt]] = Suspects()
+        self._deferred: Suspects[tuple[Claimed, Attempt]] = Suspects()
+        self._all_are_put_off = False
+        self._accepted = accepted
+        self._meant = {Verdict.FAILED: 0, Verdict.DEFERRED: 0}
+        """How many suspects were to blame themselves."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is undecided."""
+        return bool(self._refused or self._deferred or self._all_are_put_off)
+
+    def refused(self, row: Claimed, attempt: Attempt, number: int, *, is_spoken: bool) -> None:
+        """A server refused a message for good; `is_spoken`: in words about the connection."""
+        rate = self._rate(Verdict.FAILED)
+        asked = self._dispatch.started
+        self._refused.refused((row, attempt), number, asked, rate, is_spoken=is_spoken)
+        self._tell_stock()
+        if attempt.phase in _NAMES_NO_RECIPIENT and is_spoken:
+            self._give_up()
+
+    def deferred(self, row: Claimed, attempt: Attempt, number: int) -> None:
+        """A server put a message off."""
+        if self._all_are_put_off:
+            self._health.takes_nothing()
+            self._put_off(row, attempt)
+            return
+        rate = self._rate(Verdict.DEFERRED)
+        self._deferred.refused((row, attempt), number, self._dispatch.started, rate)
+        self._tell_stock()
+
+    def accepted(self, number: int) -> None:
+        """A server took a message over while something was undecided."""
+        self._all_are_put_off = False
+        for suspects in (self._refused, self._deferred):
+            if suspects:
+                suspects.accepted(number)
+
+    def proceed(self) -> None:
+        """Decide what can be decided."""
+        oldest = self._dispatch.oldest
+        if self._deferred and self._deferred.judge(oldest) is Ruling.CONVICTED:
+            self._rest()
+        if self._refused and self._refused.judge(oldest) is Ruling.CONVICTED:
+            self._give_up()
+        self._mean_it(self._refused.acquitted(), Verdict.FAILED)
+        self._mean_it(self._deferred.acquitted(), Verdict.DEFERRED)
+
+    async def conclude(self, is_stopping: Callable[[], bool]) -> None:
+        """Nobody comes after the suspects: decide by how many they are.
+
+        Few are chance, and failed. More are not, nor is a vague refusal where the connection has
+        accepted nobody in this campaign: then it is down, and they wait.
+        """
+        accepted, failed = self._accepted(), self._meant[Verdict.FAILED]
+        if self._refused and not accepted:
+            accepted, failed = await self._before()
+        if is_stopping() or self._health.down:
+            return
+        are_plain = all(says_no_such_mailbox(one) for _, one in self._refused.last_ones())
+        if not self._refused.may_be_chance(accepted, failed, are_plain=are_plain):
+            self._give_up()
+        self._mean_it(self._refused.clear(), Verdict.FAILED)
+        self._mean_it(self._deferred.clear(), Verdict.DEFERRED)
+
+    def put_back(self) -> None:
+        """Nothing was decided about the suspects: they are pending as before."""
+        held = [*self._refused.clear(), *self._deferred.clear()]
+        self._tell_stock()
+        for row, _ in sorted(held, key=lambda one: one[0].id, reverse=True):
+            self._stock.put_back(row)
+
+    def _mean_it(self, cleared: Iterable[tuple[Claimed, Attempt]], verdict: Verdict) -> None:
+        for row, attempt in cleared:
+            self._meant[verdict] += 1
+            self._record(row, attempt, verdict)
+        self._tell_stock()
+
+    def _tell_stock(self) -> None:
+        """Recipients that are undecided may come back: the stock is not exhausted meanwhile."""
+        self._stock.aside = len(self._refused) + len(self._deferred)
+        self._stock.waits = self._refused.are_pressing or self._deferred.are_pressing
+
+    def _rest(self) -> None:
+        self._all_are_put_off = True
+        self._health.takes_nothing()
+        for row, attempt in self._deferred.clear():
+            self._put_off(row, attempt)
+        self._tell_stock()
+
+    def _give_up(self) -> None:
+        error, number = SessionError(self._refused.last[1]), len(self._refused)
+        reason = f"{error} (so it answered the last {number} recipients, who wait as before)"
+        self._health.failed(Trouble.DOWN, reason if number > 1 else error)
+        self.put_back()
+
+    def _rate(self, verdict: Verdict) -> float:
+        return own_rate(self._accepted(), self._meant[verdict])
+
+    async def _before(self) -> tuple[int, int]:
+        """How many recipients of the connection are sent and failed, in all runs."""
+        counts = await self._bookkeeper.counts()
+        sent = counts.of(RecipientStatus.SENT, connection=self._connection)
+        return sent, counts.of(RecipientStatus.FAILED, connection=self._connection)

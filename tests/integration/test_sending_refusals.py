@@ -1,0 +1,312 @@
+"""A server that refuses, or puts off, everybody from some message on: whose trouble that is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.campaign import Campaign, UncertainPolicy
+from mailsluice.outbox import Database
+from mailsluice.outbox.schema import recipients, suppressions
+from mailsluice.sending.recovery import recover
+from mailsluice.status import RecipientStatus
+from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
+from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
+from tests.smtpd.settings import ALL_KEYWORDS
+
+TOUCHED = 60
+"""At most so many of a connection's recipients may have been refused until it is down: 18, and
+those under way."""
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Iterator[Sender]:
+    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
+        yield Sender(database, tmp_path)
+
+
+def suppressed(sender: Sender) -> int:
+    with sender.database.read() as reader:
+        return len(reader.execute(sa.select(suppressions.c.email)).all())
+
+
+REFUSALS = [
+    # what, at which stage
+    (Stage.RCPT, b"550 Daily limit has been exceeded"),
+    (Stage.RCPT, b"550 Stop, you are sending too fast!"),
+    (Stage.RCPT, b"553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"),
+    (Stage.RCPT, b"550 relay not permitted"),
+    (Stage.DOT, b"554 5.2.2 mailbox full; STOREDRV.Submission.Exception:OverQuota"),
+    (Stage.DOT, b"550 5.7.705 Access denied, tenant has exceeded threshold"),
+    (Stage.DOT, b"554 Transaction failed: Sending paused for this account"),
+    (Stage.RCPT, b"550 5.7.1 Daily SMTP relay limit exceeded"),
+    (Stage.MAIL, b"550 5.7.1 not today"),
+    (Stage.MAIL, b"552 5.3.4 too big for us"),
+    # words that no table knows, or that look like a dead address
+    (Stage.RCPT, b"550 Invalid recipient"),
+    (Stage.RCPT, b"550 5.1.1 User unknown"),
+    (Stage.RCPT, b"554 nein"),
+    (Stage.DATA, b"554 nein"),
+    (Stage.DOT, b"550 5.1.1 User unknown"),
+]
+
+
+@pytest.mark.parametrize(("stage", "reply"), REFUSALS)
+@pytest.mark.parametrize("after", [0, 20])
+async def test_a_connection_that_refuses_everybody_is_down_and_its_recipients_wait(
+    stage: Stage, reply: bytes, after: int, sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(100))
+    settings = Settings(everybody=Everybody(after, Fault(stage, reply)))
+    with SmtpServer(settings) as server:
+        report = await sender.send(document, [connection("red", server)])
+        assert server.struck <= TOUCHED
+        sent = len(server.received)
+    assert after <= sent <= after + 2  # two sessions, each with one recipient accepted ahead
+    assert reply[4:].decode()[:20] in report.down["red"]
+    rows = Counter((row.status, row.attempts) for row in sender.ledger.rows().values())
+    assert rows == Counter({("pending", 0): 100 - sent, ("sent", 1): sent}) - Counter()
+    assert suppressed(sender) == 0
+    with SmtpServer() as server:  # on the next day it works again
+        await sender.send(document, [connection("red", server)])
+        assert len(server.received) == 100 - sent
+    assert sender.ledger.states() == {"sent": 100}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "fields"),
+    [
+        (("8BITMIME",), {}),  # command by command
+        (ALL_KEYWORDS, {"max_sessions": 8}),
+        ((*ALL_KEYWORDS, "CHUNKING"), {"messages_in_flight": 10, "max_sessions": 4}),
+    ],
+)
+async def test_however_many_are_under_way_nobody_fails(
+    keywords: tuple[str, ...], fields: dict[str, int], sender: Sender, tmp_path: Path
+) -> None:
+    refusal = Everybody(50, Fault(Stage.RCPT, b"550 Invalid recipient"))
+    settings = Settings(keywords=keywords, everybody=refusal, delay_seconds=0.01)
+    with SmtpServer(settings) as server:
+        report = await sender.send(
+            campaign(tmp_path, people(300)), [connection("red", server, **fields)]
+        )
+        sent = len(server.received)
+    assert "Invalid recipient" in report.down["red"]
+    assert sender.ledger.states() == {"sent": sent, "pending": 300 - sent}
+    assert suppressed(sender) == 0
+
+
+@pytest.mark.parametrize("percent", [1, 5, 30])
+async def test_dead_addresses_fail_and_are_suppressed(
+    percent: int, sender: Sender, tmp_path: Path
+) -> None:
+    emails = [
+        f"550-at-rcpt.{i}@example.com" if i % 100 < percent else f"user{i}@example.com"
+        for i in range(300)
+    ]
+    with SmtpServer() as server:
+        report = await sender.send(campaign(tmp_path, emails), [connection("red", server)])
+    assert report.down == {}
+    assert sender.ledger.states() == {"failed": 3 * percent, "sent": 300 - 3 * percent}
+    assert suppressed(sender) == 3 * percent
+
+
+@pytest.mark.parametrize(
+    ("number", "reply"),
+    [
+        (1, b"550 Invalid recipient"),  # vague: it may be said to everybody
+        (4, b"550 5.1.1 User unknown"),  # plain, but too often
+        (5, b"550 5.1.1 User unknown"),
+        (2, b"550 Daily limit has been exceeded"),
+    ],
+)
+async def test_a_tiny_list_of_which_nobody_is_accepted_waits_and_says_why(
+    number: int, reply: bytes, sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(number))
+    with SmtpServer(Settings(everybody=Everybody(0, Fault(Stage.RCPT, reply)))) as server:
+        report = await sender.send(document, [connection("red", server)])
+    assert reply.decode() in report.down["red"]
+    assert sender.ledger.states() == {"pending": number}
+    assert suppressed(sender) == 0
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_very_few_of_whom_the_status_says_that_they_are_dead_have_failed(
+    number: int, sender: Sender, tmp_path: Path
+) -> None:
+    refusal = Everybody(0, Fault(Stage.RCPT, b"550 5.1.1 User unknown"))
+    with SmtpServer(Settings(everybody=refusal)) as server:
+        report = await sender.send(campaign(tmp_path, people(number)), [connection("red", server)])
+    assert report.down == {}
+    assert sender.ledger.states() == {"failed": number}
+    assert suppressed(sender) == number
+
+
+async def test_the_last_of_a_list_may_be_dead(sender: Sender, tmp_path: Path) -> None:
+    """Nobody comes after them; two are not improbable for a connection that refuses one in ten."""
+    emails = [*people(40), *(f"550-at-rcpt.{i}@example.com" for i in range(4))]
+    with SmtpServer() as server:
+        await sender.send(campaign(tmp_path, emails), [connection("red", server)])
+    assert sender.ledger.states() == {"sent": 40, "failed": 4}
+
+
+async def test_a_dead_address_alone_in_a_later_run_fails(sender: Sender, tmp_path: Path) -> None:
+    """The earlier run of the campaign knows that the connection works."""
+    document = campaign(tmp_path, [*people(40), "late@example.com"], retry={})
+    later = {"late": Fault(Stage.RCPT, b"450 4.2.0 greylisted")}
+    with SmtpServer(faults=later) as server:
+        await stopped_when(sender, document, server, {"sent": 40, "deferred": 1})
+    with sender.database.write() as writer:
+        writer.execute(sa.update(recipients).values(next_attempt_at=0))
+    with SmtpServer(faults={"late": Fault(Stage.RCPT, b"550 5.1.1 User unknown")}) as server:
+        report = await sender.send(document, [connection("red", server)])
+    assert report.down == {}
+    assert sender.ledger.states() == {"sent": 40, "failed": 1}
+    assert suppressed(sender) == 1
+
+
+async def stopped_when(
+    sender: Sender, document: Campaign, server: SmtpServer, states: dict[str, int]
+) -> None:
+    """Send until the recipients are in these states, then stop."""
+    run = sender.prepare(document)
+    sending = asyncio.ensure_future(
+        sender.send_prepared(run, document, [connection("red", server)])
+    )
+    while sender.ledger.states() != states:  # noqa: ASYNC110 nothing tells the test
+        await asyncio.sleep(0.01)
+    run.stop()
+    await sending
+    await run.close()
+
+
+async def test_who_is_suspect_when_a_run_is_stopped_is_pending(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(100), throttle={"per_second": 5})
+    refusal = Everybody(10, Fault(Stage.DOT, b"550 Invalid recipient"))
+    with SmtpServer(Settings(everybody=refusal)) as server:
+        run = sender.prepare(document)
+        sending = asyncio.ensure_future(
+            sender.send_prepared(run, document, [connection("red", server)])
+        )
+        while server.struck < 3:  # noqa: ASYNC110 the server is in another thread
+            await asyncio.sleep(0.01)
+        run.stop()
+        await sending
+        await run.close()
+    assert sender.ledger.states() == {"sent": 10, "pending": 90}
+
+
+async def test_who_is_suspect_when_a_process_dies_is_pending(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Refused after the final dot, so the journal knew of them."""
+    document = campaign(tmp_path, people(100), throttle={"per_second": 5})
+    refusal = Everybody(10, Fault(Stage.DOT, b"550 5.1.1 User unknown"))
+    with SmtpServer(Settings(everybody=refusal)) as server:
+        run = sender.prepare(document)
+        sending = asyncio.ensure_future(
+            sender.send_prepared(run, document, [connection("red", server)])
+        )
+        while server.struck < 3:  # noqa: ASYNC110 the server is in another thread
+            await asyncio.sleep(0.01)
+        # What a new process would find now.
+        found = recover(run.outbox.in_doubt(), run._journal.so_far(), UncertainPolicy.HOLD)
+        run.stop()
+        await sending
+        await run.close()
+    assert not [one for one in found.settled if one.status is not RecipientStatus.SENT]
+
+
+# Where, how, how often: words that are known count at once, others after 18 in a row.
+PUT_OFF = [
+    (Stage.RCPT, b"450 Too many requests", 7),
+    (Stage.RCPT, b"450-4.7.1\r\n450 Mail send limit exceeded", 7),
+    (Stage.DOT, b"451 You have exceeded your messaging limits", 7),
+    (Stage.MAIL, b"451 4.3.0 try again", 7),
+    (Stage.RCPT, b"450 4.7.0 not now", 26),
+    (Stage.RCPT, b"451 4.3.0 try again", 26),
+    (Stage.DATA, b"450 jetzt nicht", 26),
+    (Stage.DOT, b"450 jetzt nicht", 26),
+]
+
+
+@pytest.mark.parametrize(("stage", "reply", "times"), PUT_OFF)
+async def test_a_server_that_puts_everybody_off_is_left_alone_a_while(
+    stage: Stage, reply: bytes, times: int, sender: Sender, tmp_path: Path
+) -> None:
+    """Nobody uses an attempt, however long it lasts; it is no reason to give up."""
+    everybody = Everybody(20, Fault(stage, reply, times))
+    with SmtpServer(Settings(everybody=everybody)) as server:
+        report = await sender.send(campaign(tmp_path, people(100)), [connection("red", server)])
+        everybody_once(sender.ledger, {"red": server})
+        assert server.sessions <= 6
+    assert report.down == {}
+    assert max(row.attempts for row in sender.ledger.rows().values()) == 1
+
+
+async def test_a_greylist_puts_everybody_off_once_and_slows_nothing(
+    sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    emails = people(200)
+    grey = Fault(Stage.RCPT, b"450 4.7.1 Greylisted for 5 minutes", times=1)
+    with SmtpServer(faults={one.partition("@")[0]: grey for one in emails}) as server:
+        await sender.send(campaign(tmp_path, emails), [connection("red", server)])
+        everybody_once(sender.ledger, {"red": server})
+    assert {row.attempts for row in sender.ledger.rows().values()} == {2}
+    assert "asks for less mail" not in caplog.text
+
+
+async def test_a_recipient_with_a_limit_of_its_own_holds_nobody_up(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Its words are those of a limit of the sender's, but others are accepted."""
+    faults = {"user7": Fault(Stage.RCPT, b"450 too many messages", times=7)}
+    with SmtpServer(faults=faults) as server:
+        await sender.send(campaign(tmp_path, people(100)), [connection("red", server)])
+        everybody_once(sender.ledger, {"red": server})
+        assert server.received[-1].recipient == "user7@example.com"
+    assert sender.ledger.rows()["user7@example.com"].attempts == 1
+
+
+@pytest.mark.parametrize("stays_open", [b"452 4.5.3 Too many mails", b"451 4.3.0 Try again"])
+@pytest.mark.parametrize(
+    "fields",
+    [{"max_sessions": 1}, {"max_sessions": 4}, {"messages_in_flight": 10, "max_sessions": 2}],
+)
+async def test_a_server_that_takes_so_many_in_a_session_gets_new_sessions_and_is_not_slowed_down(
+    stays_open: bytes,
+    fields: dict[str, int],
+    sender: Sender,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings(
+        keywords=(*ALL_KEYWORDS, "CHUNKING"), messages_per_session=40, stays_open=stays_open
+    )
+    with SmtpServer(settings) as server:
+        document = campaign(tmp_path, people(600))
+        await sender.send(document, [connection("red", server, **fields)])
+        everybody_once(sender.ledger, {"red": server})
+        assert 15 <= server.sessions <= 24
+        assert server.over_limit <= fields["max_sessions"] * fields.get("messages_in_flight", 2)
+    assert "asks for less mail" not in caplog.text
+    assert {row.attempts for row in sender.ledger.rows().values()} == {1}
+
+
+async def test_exchange_says_too_many_connections_and_gets_fewer_and_few_connects(
+    sender: Sender, tmp_path: Path
+) -> None:
+    with SmtpServer(Settings(delay_seconds=0.01, most_sessions=2)) as server:
+        await sender.send(
+            campaign(tmp_path, people(200)), [connection("red", server, max_sessions=8)]
+        )
+        everybody_once(sender.ledger, {"red": server})
+        assert server.sessions <= 10

@@ -1,0 +1,103 @@
+"""How often the test of `sending.suspects` is wrong, and how soon it is right: by simulation.
+
+Many sessions send to a list of which some addresses are dead: refusals come at once, acceptances
+late, as at real servers. Every number is that of a seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+
+import pytest
+
+from mailsluice.sending.suspects import Ruling, Suspects, own_rate
+
+MESSAGES = 100_000
+
+
+class Simulation:
+    """Sends over some sessions until the connection is convicted or the list is at its end."""
+
+    def __init__(self, seed: int, dead: float, sessions: int, odds: float = 1e9) -> None:
+        self.random = random.Random(seed)
+        self.dead = dead
+        self.sessions = sessions
+        self.suspects: Suspects[bool] = Suspects(odds)
+        self.accepted = self.failed = 0
+        self.wrongly_failed = 0
+
+    def run(self, messages: int, limit: int | None = None) -> int | None:
+        """Gives how many were started when it was convicted; None: it was not.
+
+        From message `limit` on everybody is refused.
+        """
+        started = 0
+        replies: list[tuple[float, int, bool, bool]] = []
+        under_way: dict[int, None] = {}
+        now = 0.0
+        while started < messages or replies:
+            while started < messages and len(replies) < self.sessions:
+                if replies and self.suspects.are_pressing:
+                    break
+                is_limit = limit is not None and started >= limit
+                is_refused = is_limit or self.random.random() < self.dead
+                seconds = self.random.uniform(0.01, 0.03)
+                if not is_refused:
+                    seconds += self.random.uniform(0.05, 0.5)
+                heapq.heappush(replies, (now + seconds, started, is_refused, is_limit))
+                under_way[started] = None
+                started += 1
+            now, number, is_refused, is_limit = heapq.heappop(replies)
+            del under_way[number]
+            if is_refused:
+                rate = own_rate(self.accepted, self.failed)
+                self.suspects.refused(is_limit, number, started, rate)
+            else:
+                self.accepted += 1
+                if self.suspects:
+                    self.suspects.accepted(number)
+            oldest = next(iter(under_way), started)
+            if self.suspects and self.suspects.judge(oldest) is Ruling.CONVICTED:
+                return started
+            for was_limit in self.suspects.acquitted():
+                self.failed += 1
+                self.wrongly_failed += was_limit
+        return None
+
+
+@pytest.mark.parametrize("dead", [0.01, 0.05, 0.30])
+@pytest.mark.parametrize("sessions", [1, 50])
+def test_a_list_with_dead_addresses_raises_no_false_alarm(dead: float, sessions: int) -> None:
+    simulation = Simulation(1, dead, sessions)
+    assert simulation.run(MESSAGES) is None
+    assert simulation.failed == pytest.approx(MESSAGES * dead, rel=0.1)
+    assert len(simulation.suspects) < 18  # of the last messages, after which nobody comes
+
+
+def test_the_bound_of_false_alarms_holds_where_it_can_be_seen() -> None:
+    """With odds of a thousand instead of a thousand million to one, on lists with 30 %."""
+    alarms = messages = 0
+    for seed in range(200):
+        simulation = Simulation(seed, 0.30, 10, odds=1_000)
+        # own_rate learns; the bound is for the rate as it is
+        found = simulation.run(2_000)
+        alarms += found is not None
+        messages += found or 2_000
+    assert 0 < alarms <= messages / 1_000
+
+
+@pytest.mark.parametrize("dead", [0.01, 0.05, 0.30])
+@pytest.mark.parametrize("sessions", [1, 20])
+def test_a_connection_that_refuses_everybody_is_seen_after_18_and_those_under_way(
+    dead: float, sessions: int
+) -> None:
+    touched = []
+    for seed in range(30):
+        simulation = Simulation(seed, dead, sessions)
+        found = simulation.run(5_000, limit=1_000)
+        assert found is not None
+        touched.append(found - 1_000)
+        assert simulation.wrongly_failed == 0
+    assert max(touched) <= 20 + 2 * sessions
+    assert min(touched) >= 10
