@@ -17,6 +17,7 @@ from mailsluice.outbox.schema import campaigns
 from mailsluice.outbox.sent_mail import SentMail
 from mailsluice.status import CampaignStatus
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.old_schema import old_schema
 from tests.smtpd import SmtpServer
 
 CAFE = "caf\u00e9"
@@ -141,7 +142,7 @@ def test_campaigns_of_earlier_versions_get_their_sender_domain(
     database_url: str, sender: str | None, domain: str | None
 ) -> None:
     content = {"message": {"sender": sender, "text": "nobody\0parses this"}} if sender else {}
-    with Database(database_url) as database, database.write() as writer:
+    with old_schema(database_url, "0009") as writer:
         writer.execute(
             sa.insert(campaigns).values(
                 name="spring",
@@ -150,9 +151,6 @@ def test_campaigns_of_earlier_versions_get_their_sender_domain(
                 created_at=0.0,
             )
         )
-        for column in ("sender_domain", "has_return_paths"):
-            writer.execute(sa.text(f"ALTER TABLE campaigns DROP COLUMN {column}"))
-        writer.execute(sa.text("UPDATE alembic_version SET version_num = '0009'"))
     with Database(database_url) as database:
         assert Campaigns(database).get("spring").sender_domain == domain
 

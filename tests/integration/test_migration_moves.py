@@ -32,7 +32,9 @@ def test_moves_of_campaigns_launched_before_are_known(database_url: str) -> None
             plan = {"connection": "new", "day": sa.func.current_date(), "planned": 2}
             transaction.execute(sa.insert(warm_up_plans).values(campaign_id=record.id, **plan))
             transaction.execute(sa.text("DROP TABLE moves"))
-            transaction.execute(sa.text("UPDATE alembic_version SET version_num = '0007'"))
+            for column in ("sender_domain", "has_return_paths"):
+                transaction.execute(sa.text(f"ALTER TABLE campaigns DROP COLUMN {column}"))
+            transaction.execute(sa.text("UPDATE alembic_version SET version_num = '0008'"))
     with Database(database_url) as database:
         assert Campaigns(database).moves(record.id) == [
             Move("down", "old", MoveReason.DOWN, 1, 2),

@@ -27,6 +27,7 @@ from mailsluice.smtp.connection import Security
 from tests import returned_mail as mails
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.integration.dovecot import Dovecot, dovecot
+from tests.integration.old_schema import old_schema
 from tests.integration.postfix import missing, postfix
 from tests.integration.smtp_fixtures import Certificates
 from tests.returned_mail import COMPLAINTS, FORMATS, Sent
@@ -318,11 +319,9 @@ def test_campaigns_of_earlier_versions_are_known_to_have_return_paths(
 ) -> None:
     message = {"sender": "news@example.com", "text": "a\0b", "return_path": return_path}
     content = orjson.dumps({"message": message}).decode()
-    with Database(database_url) as database, database.write() as writer:
-        values = {"name": "spring", "status": "ready", "content": content, "return_key": key}
+    values = {"name": "spring", "status": "ready", "content": content, "return_key": key}
+    with old_schema(database_url, "0010") as writer:
         writer.execute(sa.insert(campaigns).values(created_at=0.0, **values))
-        writer.execute(sa.text("ALTER TABLE campaigns DROP COLUMN has_return_paths"))
-        writer.execute(sa.text("UPDATE alembic_version SET version_num = '0010'"))
     with Database(database_url) as database, database.read() as reader:
         assert reader.execute(sa.select(campaigns.c.has_return_paths)).scalar_one() is has_paths
 

@@ -24,6 +24,7 @@ from mailsluice.status import RecipientStatus
 from mailsluice.suppression import Reason
 from mailsluice.suppression.by_hand import add, remove
 from mailsluice.suppression.lookup import Lookup
+from tests.integration.old_schema import old_schema
 from tests.integration.test_ledger import campaign
 
 SPELLINGS = ("Ann@example.com", "ANN@EXAMPLE.COM", "ann@example.com", '"ann"@example.com')
@@ -155,9 +156,7 @@ class TestOldDatabase:
         opened: list[Database] = []
 
         def old(*statements: str) -> Database:
-            with Database(database_url) as database, database.write() as transaction:
-                transaction.exec_driver_sql("ALTER TABLE recipients DROP COLUMN folded")
-                transaction.exec_driver_sql("UPDATE alembic_version SET version_num = '0007'")
+            with old_schema(database_url, "0007") as transaction:
                 for statement in statements:
                     transaction.execute(sa.text(statement))
             opened.append(Database(database_url))
