@@ -120,9 +120,8 @@ class WireSession(ABC):
 
     def _confirm(self, flight: InFlight) -> None:
         """The replies so far are in step."""
-        for envelope, attempt in self._held:
-            flight.settle(envelope, attempt)
-        self._held.clear()
+        while self._held:
+            flight.settle(*self._held.pop(0))
 
     async def _greet_again(self, flight: InFlight) -> None:
         """Say EHLO: its reply is like no other, so it shows whether the others were in step."""
@@ -147,7 +146,8 @@ class WireSession(ABC):
         A server may refuse a body before it has all of it, and then closes the link.
         """
         fault = self._link.fault
-        if fault.is_out_of_step and not await self._link.is_closed_by_server():
+        is_refusal = fault.reply is not None and fault.reply.code != SERVICE_CLOSING
+        if is_refusal and not await self._link.is_closed_by_server():
             raise OutOfStepError(Phase.DATA, fault.text)
         attempt = lost(Phase.DATA, fault)
         flight.settle(envelope, attempt)

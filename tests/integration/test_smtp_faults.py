@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from mailsluice.outcome import Phase, Trouble, Verdict, classify
+from mailsluice.smtp.session import OutOfStepError
 from tests.integration.smtp_fixtures import KINDS, ListFeed, connection_to, deliver, envelopes
 from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
 
@@ -148,6 +149,19 @@ def test_a_refusal_in_the_middle_of_a_large_body_is_the_messages(kind: str) -> N
         assert error is not None
         assert feed.attempt("552-at-body").phase in BEFORE_DOT | {Phase.BODY}
         assert feed.verdicts()["552-at-body"] in {Verdict.FAILED, Verdict.UNTOUCHED}
+
+
+@pytest.mark.parametrize("code", ["250", "450", "550"])
+@pytest.mark.parametrize("kind", ["pipelined", "sequential"])
+def test_a_stray_reply_in_the_middle_of_a_large_body_is_nobodys(kind: str, code: str) -> None:
+    """A server that refuses a body before its end closes the link; this one goes on."""
+    stray = Fault(Stage.BODY, f"{code} what a day".encode())
+    settings = Settings(keywords=KINDS[kind], faults={"a": stray}, goes_on_after_body_fault=True)
+    with SmtpServer(settings) as server:
+        mail = envelopes("a", "b", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 4_000_000)
+        feed, error = deliver(connection_to(server, timeout_seconds=0.5), mail)
+        assert isinstance(error, OutOfStepError)
+        assert feed.verdicts() == {"a": Verdict.UNTOUCHED}
 
 
 @pytest.mark.parametrize("kind", ["pipelined", "sequential"])

@@ -287,7 +287,10 @@ class SmtpSession(asyncio.Protocol):
         """Whether something goes wrong in the middle of the body."""
         if not self._strikes(Stage.BODY, self._recipient or "-"):
             return False
-        if not self._over:
+        if self._settings.goes_on_after_body_fault:
+            self._flush()
+            self._over = True
+        elif not self._over:
             self._close()
         return True
 

@@ -42,6 +42,8 @@ class Settings:
     """... with this reply, or without a word."""
     data_without_recipients: bool = False
     """Answer 354 to DATA although no recipient was accepted (RFC 2920 section 3.1)."""
+    goes_on_after_body_fault: bool = False
+    """A reply in the middle of a body does not close the link; the rest of the body is not read."""
     piece: int | None = None
     """Cut replies into pieces of that many bytes."""
     delay_seconds: float = 0.0
