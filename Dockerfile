@@ -17,6 +17,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --constraint constraints.
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home --home-dir /var/lib/mailsluice --shell /usr/sbin/nologin mailsluice
+RUN install --directory --owner 10001 --group 10001 /srv/lists /srv/exports
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/mailsluice /srv/mailsluice
 # The code stays root's: a process cannot change what it runs. Runs start in the checkout, as

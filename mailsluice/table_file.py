@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from mailsluice.errors import MailsluiceError
+from mailsluice.files import FileError, writable
 
 MOMENT = pa.timestamp("ms", tz="UTC")
 _WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter, ".pq": parquet.ParquetWriter}
@@ -29,14 +30,23 @@ class Exported:
     rows: int
 
 
-def check_path(path: Path, overwrite: bool) -> None:
-    """Raise TableFileError where the name says no format, or the file exists and is to be kept."""
+def check_path(path: Path, overwrite: bool) -> Path:
+    """Where the file is written, its folder's links followed.
+
+    Raises TableFileError where the name says no format, where nothing may be written there (see
+    `mailsluice.files`), or where the file exists and is to be kept.
+    """
     if path.suffix.lower() not in _WRITERS:
         raise TableFileError(
             f"{path}: the name has to end in .csv or .parquet, which says the format"
         )
-    if path.exists() and not overwrite:
+    try:
+        real = writable(path)
+    except FileError as error:
+        raise TableFileError(f"{path} cannot be written: {error}") from None
+    if real.exists() and not overwrite:
         raise TableFileError(f"{path} exists: choose another name, or allow to overwrite it")
+    return real
 
 
 def moments(seconds: Sequence[float | None]) -> pa.Array:
@@ -56,6 +66,7 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> E
     rows = 0
     try:
         try:
+            unfinished.unlink(missing_ok=True)  # what a dead process, or anybody else, has left
             with closing(_WRITERS[path.suffix.lower()](str(unfinished), shown)) as writer:
                 for table in tables:
                     writer.write_table(_as_text(table) if is_csv else table)

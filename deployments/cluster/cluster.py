@@ -57,6 +57,9 @@ class Cluster:
         self.url = f"https://127.0.0.1:{self.ports['proxy']}"
         self.api_url = f"{self.url}/api"
         self._secrets = self.folder / "secrets"
+        self.files = self.folder / "files"
+        """The folder that campaigns may name files in."""
+        self.files.mkdir(exist_ok=True)
 
     def __enter__(self) -> Self:
         try:
@@ -154,6 +157,7 @@ class Cluster:
     def _worker(self, number: int, pool: str) -> Member:
         name, port = f"worker-{number}", free_port()
         settings = self.environment | {
+            "MAILSLUICE_FILES": os.pathsep.join([str(self.files), str(ROOT / "examples")]),
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),
         }

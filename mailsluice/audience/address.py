@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from email_validator import EmailNotValidError, validate_email
 
+from mailsluice.audience.blanks import trimmed
 from mailsluice.audience.chunk import TEXT, as_array
 from mailsluice.audience.issued import allows_any_dots
 from mailsluice.folding import unquoted
@@ -79,7 +80,7 @@ def _check(address: str) -> tuple[str, str, str]:
     """Decide one address: (email, domain, reason)."""
     if len(address) > _LONGEST_READ:
         return "", "", _TOO_LONG
-    address = address.strip(_AROUND)
+    address = trimmed(address)
     local, at, domain = address.rpartition("@")
     if not address:
         return "", "", "no address"
@@ -119,16 +120,5 @@ def _needs_quotes(local: str, domain: str) -> bool:
 
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _ANY_DOTS = re.compile(rf"\.*{_ATEXT}(?:\.+{_ATEXT})*\.*")
-_AROUND = "".join(
-    [
-        *"\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000",
-        *map(chr, range(0x2000, 0x200B)),
-        # Without width: copied from web pages, mails and spreadsheets, invisible in all of them.
-        *"\xad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff",
-        *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
-    ]
-)
-"""Blanks (White_Space) and what cannot be seen."""
-
 _DOTS = {ord(dot): "." for dot in "\u3002\uff0e\uff61"}
 """What else separates labels (RFC 3490 section 3.1)."""

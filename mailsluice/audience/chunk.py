@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from mailsluice.audience.blanks import trimmed
 from mailsluice.errors import AudienceError
+
+MAX_COLUMNS = 2_000
+"""PostgreSQL and SQLite have about as many in a table."""
 
 TEXT = pa.large_string()
 """What pandas keeps `str` columns in, so that nothing is copied on the way there and back."""
@@ -58,29 +64,56 @@ class Layout:
         return Chunk(rows, frame[""], frame[frame.columns[1:]], malformed or {})
 
 
-def find_layout(names: Sequence[str], email_column: str, where: str) -> Layout:
-    """Find the e-mail column: by its exact name, else in upper or lower case.
+def find_layout(
+    names: Sequence[str], email_column: str, where: str, *, may_be_anything: bool = False
+) -> Layout:
+    """Find the e-mail column: by its exact name, else by that name in any spelling.
 
-    Raises AudienceError where it is missing or ambiguous, or where a name occurs twice; `where`
-    names the source in the message.
+    Raises AudienceError where it is missing or ambiguous, where a name occurs twice, or where there
+    are more than MAX_COLUMNS; `where` names the source in the message. What `may_be_anything`, as a
+    file may, is only quoted where it looks like a list of recipients.
     """
-    trimmed = [name.strip() for name in names]
-    twice = [name for name, count in Counter(trimmed).items() if count > 1 and name]
-    if twice:
+    if len(names) > MAX_COLUMNS:
         raise AudienceError(
-            f"{where} has columns of the same name: {_listed(twice)}. Rename all but one of each"
+            f"{where} has {len(names):,} columns, and at most {MAX_COLUMNS:,} are read: give the"
+            " address and what the message uses"
         )
-    found = [i for i, name in enumerate(trimmed) if name == email_column] or [
-        i for i, name in enumerate(trimmed) if name.casefold() == email_column.casefold()
+    known = [trimmed(name) for name in names]
+    is_quoted = not may_be_anything or any(map(_is_usual, known))
+    twice = [name for name, count in Counter(known).items() if count > 1 and name]
+    if twice:
+        listed = _listed(twice) if is_quoted else f"{len(twice)} of them"
+        raise AudienceError(
+            f"{where} has columns of the same name: {listed}. Rename all but one of each"
+        )
+    wanted = trimmed(email_column)
+    found = [i for i, name in enumerate(known) if name == wanted] or [
+        i for i, name in enumerate(known) if _alike(name) == _alike(wanted)
     ]
     if len(found) != 1:
         problem = "has several columns" if found else "has no column"
+        listed = f"its columns are {_listed(known)}" if is_quoted else f"it has {len(known)} others"
         raise AudienceError(
-            f"{where} {problem} {email_column!r}; its columns are {_listed(trimmed)}. "
+            f"{where} {problem} {email_column!r}; {listed}. "
             "Name the one with the addresses in 'email_column'"
         )
-    variables = {name: i for i, name in enumerate(trimmed) if name and i != found[0]}
+    variables = {name: i for i, name in enumerate(known) if name and i != found[0]}
     return Layout(found[0], variables)
+
+
+def _is_usual(name: str) -> bool:
+    """Whether columns of addresses are often called so, also before they are taken apart."""
+    return any(_USUAL.fullmatch(part.strip()) for part in re.split("[,;\t|]", name))
+
+
+_USUAL = re.compile(
+    "(subscriber|recipient|user|contact)?[ _-]?(e?[ _-]?mail)[ _-]?(address|adresse|addr)?",
+    re.IGNORECASE,
+)
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _listed(names: Sequence[str]) -> str:

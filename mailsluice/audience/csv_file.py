@@ -4,40 +4,131 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from io import StringIO
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from mailsluice.audience.chunk import TEXT, Chunk, Layout, find_layout
+from mailsluice.audience.chunk import MAX_COLUMNS, TEXT, Chunk, Layout, find_layout
+from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.files import open_named
 
 _BLOCK_BYTES = 1 << 21
+_MAX_SKIPPED = 1 << 26  # characters of rows that do not fit the header, with none that does between
+_SEPARATOR = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+"""A first line by which a spreadsheet tells what separates the columns."""
 
 
 def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
     """Read a CSV file, a few ten thousand rows at a time; blank lines are no rows.
 
-    Raises AudienceError where it cannot be decoded, has no header or no e-mail column, or where
-    quotes are left open. A row with too many or too few fields is reported as malformed.
+    A first line `sep=;` tells the delimiter. A row that ends in one delimiter more than the header,
+    or less, is read as if it did not. Any other row with too many or too few fields is reported as
+    malformed.
+
+    Raises AudienceError where the file cannot be decoded, has no header or no e-mail column, or
+    where a quote is left open; no message quotes what is in the file.
     """
-    delimiter = _delimiter(path, source)
+    encoding = _encoding(source.encoding)
+    with open_named(path) as file:
+        _refuse_utf16(path, file, encoding)
+        try:
+            text = pieces(file, encoding, _BLOCK_BYTES)
+            table = _begin(path, next(text, ""), _delimiter(path, source))
+            layout = find_layout(
+                table.header, source.email_column, f"the file {path}", may_be_anything=True
+            )
+            yield from _chunks(table, chain([table.beginning], text), layout)
+        except UnicodeError:
+            raise _undecodable(path, file, source.encoding) from None
+        except OpenQuoteError as error:
+            row, line = place_of(file, encoding, table.delimiter, table.start, error.offset)
+            raise AudienceError(
+                f"the file {path} has a quote that is never closed: it opens in row {row} (line"
+                f" {line}), and what follows would be part of its value. Close it, or"
+                " double it where it belongs to the value"
+            ) from None
+        except pa.ArrowInvalid:
+            raise AudienceError(
+                f"the file {path} cannot be read as CSV: a row is longer than"
+                f" {_BLOCK_BYTES >> 20} MB, or nearly all have more or fewer fields than the first."
+                f" Check that {table.delimiter!r} is what separates its columns, and that its lines"
+                " have ends"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the beginning of a file tells."""
+
+    delimiter: str
+    header: list[str]
+    """Names of columns."""
+    has_ends: bool
+    """Whether the first row ends in a delimiter more than the header: all do so, most likely."""
+    start: int
+    """Characters before the header."""
+    first: int
+    """Characters before the first row."""
+    beginning: str
+    """The first piece of the text, from the first row on."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns, as the parser is told them."""
+        return [str(number) for number in range(len(self.header) + self.has_ends)]
+
+    def fields(self, text: str) -> list[str] | None:
+        """The fields of a row that the parser has skipped; None where they do not fit the header.
+
+        A delimiter at its end may be missing, or one too many.
+        """
+        try:
+            found = next(csv.reader([text], delimiter=self.delimiter), [])
+        except csv.Error:
+            return None
+        width = len(self.header)
+        if len(found) == width + 1 and not found[-1].strip():
+            return found[:-1]
+        if len(found) == width - 1 and not self.header[-1].strip():
+            return [*found, ""]
+        return found if len(found) == width else None
+
+
+def _begin(path: Path, text: str, delimiter: str) -> _Table:
+    where, start = f"the file {path}", 0
+    if told := _SEPARATOR.match(text):
+        delimiter, start = told[1], told.end()
+    lines = StringIO(text[start:], newline="")
+    rows = (row for row in csv.reader(iter(lines.readline, ""), delimiter=delimiter) if row)
     try:
-        header = _header(path, source.encoding, delimiter)
-        layout = find_layout(header, source.email_column, f"the file {path}")
-        yield from _chunks(path, source.encoding, delimiter, header, layout)
-    except UnicodeDecodeError:
-        raise _undecodable(path, source.encoding) from None
-    except pa.ArrowInvalid:
+        header = next(rows, [])
+    except csv.Error as error:
+        raise AudienceError(f"the first line of {path} is no CSV header: {error}") from None
+    first, row = start + lines.tell(), list[str]()
+    if len(header) <= MAX_COLUMNS:
+        with suppress(csv.Error):  # what is wrong with rows is found in its time
+            row = next(rows, [])
+    if not header:
+        raise AudienceError(f"{where} is empty: give it a header line and a row a recipient")
+    if "\0" in "".join(header):
         raise AudienceError(
-            f"the file {path} cannot be read as CSV (a row is longer than "
-            f"{_BLOCK_BYTES >> 20} MB, or broken): look for a quote that is never closed, and "
-            f"check that {delimiter!r} is what separates its columns"
-        ) from None
+            f"{where} has zeros between its letters, as UTF-16 has: set 'encoding' to utf-16-le or"
+            " utf-16-be, or save it as UTF-8"
+        )
+    has_ends = len(row) == len(header) + 1 and not row[-1].strip()
+    return _Table(delimiter, header, has_ends, start, first, text[first:])
 
 
 def _delimiter(path: Path, source: RecipientSource) -> str:
@@ -46,84 +137,153 @@ def _delimiter(path: Path, source: RecipientSource) -> str:
 
 
 def _encoding(name: str) -> str:
-    """The encoding to open with: a byte order mark before UTF-8 is not part of the first name.
-
-    It also makes Arrow check UTF-8 before parsing, not after.
-    """
+    """The encoding to open with: a byte order mark before UTF-8 is not part of the first name."""
     return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
 
-def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
-    with path.open(encoding=_encoding(encoding), newline="") as file:
-        try:
-            for fields in csv.reader(file, delimiter=delimiter):
-                if fields:
-                    return fields
-        except csv.Error as error:
-            raise AudienceError(f"the first line of {path} is no CSV header: {error}") from None
-    raise AudienceError(f"the file {path} is empty: give it a header line and a row a recipient")
+def _refuse_utf16(path: Path, file: BinaryIO, encoding: str) -> None:
+    mark = file.read(2)
+    file.seek(0)
+    if encoding == "utf-8-sig" and mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise AudienceError(
+            f"the file {path} is in UTF-16, as spreadsheets write 'Unicode text': set 'encoding' to"
+            " utf-16, or save it as UTF-8"
+        )
 
 
-def _chunks(
-    path: Path, encoding: str, delimiter: str, header: list[str], layout: Layout
-) -> Iterator[Chunk]:
-    malformed: dict[int, str] = {}
+def _chunks(table: _Table, texts: Iterator[str], layout: Layout) -> Iterator[Chunk]:
+    skipped: dict[int, str] = {}
+    characters = 0  # of those rows
 
     def skip(row: Any) -> str:
-        malformed[row.number - 1] = row.text  # the header is row 1
-        return "skip"
+        nonlocal characters
+        skipped[row.number] = row.text
+        characters += len(row.text)
+        return "skip" if characters < _MAX_SKIPPED else "error"
 
+    stream = _Stream(checked(texts, table.delimiter, table.first, _BLOCK_BYTES))
     try:
-        reader = _open(path, encoding, delimiter, header, skip)
+        reader = _open(stream, table, skip)
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):  # a header and nothing after it
             return
         raise
     start = 1
     for batch in reader:
-        if batch.num_rows:
-            rows = _numbers(start, batch.num_rows, malformed)
-            start = int(rows[-1]) + 1
-            before = {row: malformed.pop(row) for row in list(malformed) if row < start}
-            yield layout.chunk(rows, batch.columns, before)
-    if malformed:
-        nothing = [pa.array([], TEXT)] * len(header)
-        yield layout.chunk(np.empty(0, np.int64), nothing, malformed)
+        rows = _numbers(start, batch.num_rows, skipped)
+        start = int(rows[-1]) + 1 if len(rows) else start
+        while start in skipped:
+            start += 1
+        before = {row: skipped.pop(row) for row in list(skipped) if row < start}
+        characters = sum(map(len, skipped.values()))
+        if len(rows) or before:
+            yield _chunk(table, layout, rows, batch.columns, before)
+    if skipped:
+        yield _chunk(table, layout, np.empty(0, np.int64), [], skipped)
 
 
-def _open(path: Path, encoding: str, delimiter: str, header: list[str], skip: Any) -> Any:
+def _chunk(
+    table: _Table,
+    layout: Layout,
+    rows: np.ndarray[Any, Any],
+    columns: list[pa.Array],
+    skipped: dict[int, str],
+) -> Chunk:
+    """The parser's rows, and those that it skipped: read all the same, or malformed."""
+    columns = columns or [pa.array([], TEXT)] * len(table.names)
+    malformed: dict[int, str] = {}
+    if table.has_ends:
+        rows, columns, malformed = _without_ends(table, rows, columns)
+    read = {row: fields for row, text in skipped.items() if (fields := table.fields(text))}
+    malformed |= {row: text for row, text in skipped.items() if row not in read}
+    if read:
+        added = [pa.array(values, TEXT) for values in zip(*read.values(), strict=True)]
+        rows = np.append(rows, list(read))
+        order = np.argsort(rows)
+        rows = rows[order]
+        columns = [
+            pa.concat_arrays(both).take(pa.array(order))
+            for both in zip(columns, added, strict=True)
+        ]
+    return layout.chunk(rows, columns, malformed)
+
+
+def _without_ends(
+    table: _Table, rows: np.ndarray[Any, Any], columns: list[pa.Array]
+) -> tuple[np.ndarray[Any, Any], list[pa.Array], dict[int, str]]:
+    """The rows without what is behind the last delimiter; those with something there apart."""
+    is_empty = pc.equal(pc.utf8_trim_whitespace(columns[-1]), "")
+    if pc.all(is_empty).as_py():
+        return rows, columns[:-1], {}
+    fits = is_empty.to_numpy(zero_copy_only=False)
+    others = zip(*(one.filter(pc.invert(is_empty)).to_pylist() for one in columns), strict=True)
+    texts = map(table.delimiter.join, others)
+    kept = [one.filter(is_empty) for one in columns[:-1]]
+    return rows[fits], kept, dict(zip(rows[~fits].tolist(), texts, strict=True))
+
+
+class _Stream:
+    """Text as the file of bytes that Arrow reads."""
+
+    closed = False
+
+    def __init__(self, texts: Iterator[str]) -> None:
+        self._texts = texts
+        self._waiting = b""
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer at the end only: a row that is cut in three is not read."""
+        parts, length = [self._waiting], len(self._waiting)
+        while length < size and (text := next(self._texts, None)) is not None:
+            parts.append(text.encode())
+            length += len(parts[-1])
+        whole = b"".join(parts)
+        self._waiting = whole[size:]
+        return whole[:size]
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """The file is closed by the one who opened it."""
+
+
+def _open(stream: _Stream, table: _Table, skip: Any) -> Any:
     return arrow_csv.open_csv(
-        path,
+        stream,
         read_options=arrow_csv.ReadOptions(
             use_threads=False,  # or malformed rows come without their number
             block_size=_BLOCK_BYTES,
-            encoding=_encoding(encoding),
+            column_names=table.names,
         ),
         parse_options=arrow_csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip
+            delimiter=table.delimiter, newlines_in_values=True, invalid_row_handler=skip
         ),
         convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False
+            column_types=dict.fromkeys(table.names, TEXT),
+            strings_can_be_null=False,
+            check_utf8=False,  # made of text
         ),
     )
 
 
-def _numbers(start: int, count: int, malformed: dict[int, str]) -> np.ndarray[Any, Any]:
-    """The next `count` row numbers from `start` that are not malformed."""
-    numbers = np.arange(start, start + count + len(malformed), dtype=np.int64)
-    return numbers[~np.isin(numbers, list(malformed))][:count]
+def _numbers(start: int, count: int, skipped: dict[int, str]) -> np.ndarray[Any, Any]:
+    """The next `count` row numbers from `start` that are not skipped."""
+    numbers = np.arange(start, start + count + len(skipped), dtype=np.int64)
+    return numbers[~np.isin(numbers, list(skipped))][:count]
 
 
-def _undecodable(path: Path, encoding: str) -> AudienceError:
+def _undecodable(path: Path, file: BinaryIO, encoding: str) -> AudienceError:
     decoder = codecs.getincrementaldecoder(encoding)()
-    what = "ends in the middle of a character"
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                decoder.decode(line)
-            except UnicodeDecodeError as error:
-                what = f"has the byte 0x{error.object[error.start]:02x} in line {number}"
-                break
+    what, line = "ends in the middle of a character", 1
+    file.seek(0)
+    for part in iter(lambda: file.readline(_BLOCK_BYTES), b""):
+        try:
+            decoder.decode(part)
+        except UnicodeDecodeError as error:
+            what = f"has the byte 0x{error.object[error.start]:02x} in line {line}"
+            break
+        line += part.endswith(b"\n")
     return AudienceError(
         f"the file {path} {what}, which is not {encoding}: save it as UTF-8, or name its encoding "
         "in 'encoding' (spreadsheets often write cp1252)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -13,25 +14,46 @@ from mailsluice.audience.chunk import Chunk, find_layout
 from mailsluice.audience.text import to_text
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.files import open_named
+
+_MAX_FOOTER_BYTES = 1 << 26
+"""About a million columns in all row groups together: it is read as a whole."""
 
 
 def read_parquet(path: Path, source: RecipientSource, chunk_rows: int) -> Iterator[Chunk]:
     """Read a Parquet file.
 
     Raises AudienceError where it is no Parquet file, has no e-mail column, or holds bytes that are
-    no text.
+    no text; no message quotes what is in the file.
     """
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            layout = find_layout(names, source.email_column, f"the file {path}")
-            start = 1
-            for batch in file.iter_batches(batch_size=chunk_rows, use_threads=False):
-                rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
-                start += batch.num_rows
-                yield layout.chunk(rows, [to_text(column) for column in batch.columns])
-    except (pa.ArrowException, OSError) as error:
+    with open_named(path) as opened:
+        _refuse_large_footer(path, opened)
+        try:
+            with parquet.ParquetFile(opened) as file:
+                names = file.schema_arrow.names
+                layout = find_layout(
+                    names, source.email_column, f"the file {path}", may_be_anything=True
+                )
+                start = 1
+                for batch in file.iter_batches(batch_size=chunk_rows, use_threads=False):
+                    rows = np.arange(start, start + batch.num_rows, dtype=np.int64)
+                    start += batch.num_rows
+                    yield layout.chunk(rows, [to_text(column) for column in batch.columns])
+        except (pa.ArrowException, OSError, UnicodeError):
+            raise AudienceError(
+                f"the file {path} cannot be read as Parquet: it is damaged, of another format, or"
+                " has bytes that are no text. Write it anew, or give a CSV file"
+            ) from None
+
+
+def _refuse_large_footer(path: Path, file: BinaryIO) -> None:
+    """Look at the length that the last eight bytes tell, before all of it is read."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    length, magic = file.read(4), file.read(4)
+    file.seek(0)
+    if magic == b"PAR1" and int.from_bytes(length, "little") > _MAX_FOOTER_BYTES:
         raise AudienceError(
-            f"the file {path} cannot be read as Parquet ({str(error).splitlines()[0]}): "
-            "write it anew, or give a CSV file"
-        ) from None
+            f"the file {path} has a description of its columns of more than"
+            f" {_MAX_FOOTER_BYTES >> 20} MB: write it with fewer columns, or in larger row groups"
+        )

@@ -81,10 +81,11 @@ def _sqlite(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
 def _open_read_only(
     dialect: sa.Dialect, _: object, arguments: list[Any], options: dict[str, Any]
 ) -> None:
-    """Open a file as one that can be read only, and never make a new one."""
+    """Open a file as one that can be read only; one that is not there is empty, and is not made."""
     del dialect
     if arguments and not options.get("uri") and arguments[0] not in ("", ":memory:"):
-        arguments[0] = f"file:{quote(str(Path(arguments[0]).absolute()))}?mode=ro"
+        path = Path(arguments[0]).absolute()
+        arguments[0] = f"file:{quote(str(path))}?mode=ro" if path.exists() else "file::memory:"
         options["uri"] = True
 
 

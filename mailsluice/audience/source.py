@@ -13,6 +13,7 @@ from mailsluice.audience.parquet_file import read_parquet
 from mailsluice.audience.query import read_query
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.files import FileError
 
 
 def read_chunks(
@@ -32,6 +33,8 @@ def read_chunks(
             read_parquet(path, source, chunk_rows) if source.is_parquet else read_csv(path, source)
         )
         yield from reader
+    except FileError as error:
+        raise AudienceError(f"the file {path} cannot be read: {error}") from None
     except OSError as error:
         raise AudienceError(
             f"the file {path} cannot be opened ({error.strerror}): give the path of a CSV or "

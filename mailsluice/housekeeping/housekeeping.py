@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mailsluice.errors import CampaignBusyError
+from mailsluice.files import FileError, writable
 from mailsluice.housekeeping.clearing import clear
 from mailsluice.housekeeping.errors import HousekeepingError
 from mailsluice.housekeeping.kept import Done, Kept
@@ -52,12 +53,16 @@ def keep_house(
     )
     if folder is None:
         return found(done=[Done(one) for one in todo.due], free_bytes=_free_bytes(database))
-    if not (folder := folder.expanduser()).is_dir():
+    try:
+        folder = writable(folder)
+    except FileError as error:
+        raise HousekeepingError(f"archives cannot be written under {folder}: {error}") from None
+    if not folder.is_dir():
         raise HousekeepingError(
             f"there is no folder {folder} where the worker runs: make it, or mount its disk; it is"
             " not made here, so that archives never go to the wrong disk"
         )
-    done = [_archive(database, one, folder.resolve(), owner, goes_on) for one in todo.due]
+    done = [_archive(database, one, folder, owner, goes_on) for one in todo.due]
     return found(done=done, free_bytes=_free_bytes(database))
 
 

@@ -64,7 +64,7 @@ def export(
     Raises OutboxError where there is no such campaign, LedgerError where it is archived,
     TableFileError where the file cannot be written: see `check_path` and `write_tables`.
     """
-    check_path(path, overwrite)
+    path = check_path(path, overwrite)
     record = Campaigns(database).get(name)
     refuse_archived(database, name)
     fates = Fates(database, record.id)

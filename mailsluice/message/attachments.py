@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mailsluice.campaign import Message
 from mailsluice.errors import MessageError
+from mailsluice.files import FileError, open_named
 from mailsluice.message.headers import one_line
 
 
@@ -58,15 +59,26 @@ def _attachment(path: str) -> Attachment:
     return Attachment(one_line(Path(path).name), maintype, subtype, _read(path))
 
 
+_MAX_BYTES = 50 << 20
+"""No mail server takes more."""
+
+
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        with open_named(path) as file:
+            data = file.read(_MAX_BYTES + 1)
+    except (OSError, FileError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MessageError(
             f"attachment {path!r} cannot be read: {reason}. The path must lead to a file on the "
             "machine that sends: correct it, or remove it from the message"
         ) from error
+    if len(data) > _MAX_BYTES:
+        raise MessageError(
+            f"attachment {path!r} has more than {_MAX_BYTES >> 20} MB, which no mail server takes:"
+            " put it on a web server and link to it"
+        )
+    return data
 
 
 def _content_type(path: str) -> tuple[str, str]:

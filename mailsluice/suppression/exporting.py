@@ -42,8 +42,7 @@ def export_suppressions(
     Columns: email, reason, source, date (UTC); `import_suppressions` reads them back. Raises
     TableFileError where the file cannot be written.
     """
-    path = path.expanduser()
-    check_path(path, overwrite)
+    path = check_path(path, overwrite)
     done = write_tables(path, _SCHEMA, _tables(Suppressions(database), reasons))
     return Exported(done.path, done.rows)
 

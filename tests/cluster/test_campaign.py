@@ -135,13 +135,13 @@ def is_alive(process: psutil.Process) -> bool:
 
 @pytest.mark.usefixtures("workers")
 def test_four_processes_on_one_connection_keep_its_limit(
+    cluster: Cluster,
     prefect: SyncPrefectClient,
     start: Callable[..., UUID],
     servers: dict[str, SmtpServer],
     state: Database,
-    tmp_path: Path,
 ) -> None:
-    campaign = document(tmp_path, "four on red", strategy="single", sessions_per_worker=3)
+    campaign = document(cluster.files, "four on red", strategy="single", sessions_per_worker=3)
     campaign["routes"] = [{"connection": "red"}]
     save_block("red", servers["red"], 2 * PER_SECOND)
     run = until_final(prefect, start("send-campaign", campaign=campaign))
@@ -163,13 +163,12 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     servers: dict[str, SmtpServer],
     workers: list[Member],
     state: Database,
-    tmp_path: Path,
 ) -> None:
     """A worker is lost with its machine, of the other only its runs are left, an API server is
     killed, PostgreSQL crashes.
     """
     lost, alone = workers
-    run_id = start("send-campaign", campaign=document(tmp_path, "whatever ends"))
+    run_id = start("send-campaign", campaign=document(cluster.files, "whatever ends"))
     until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 6)
     gone, left = runs_of(lost), runs_of(alone)
     lost.kill()

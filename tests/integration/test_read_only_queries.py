@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from prefect.logging import disable_run_logger
+from prefect_sqlalchemy import SqlAlchemyConnector
 
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
@@ -152,8 +154,9 @@ def test_a_refused_write_is_not_advised_to_be_tried_elsewhere(crm: sa.Engine) ->
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'typo.db'}")
-    with pytest.raises(AudienceError, match="unable to open"):
-        read(engine, "select 1 as email")
+    assert read(engine, "select 'a@b.de' as email") == ["a@b.de"]
+    with pytest.raises(AudienceError, match="no such table"):
+        read(engine, "select email from people")
     engine.dispose()
     assert list(tmp_path.iterdir()) == []
 
@@ -177,3 +180,18 @@ def test_a_database_in_memory_can_be_asked(tmp_path: Path) -> None:
         connection.exec_driver_sql("create table people as select 'a@b.de' as email, 1 as n")
     _refused(engine, "delete from people returning email", tmp_path)
     assert read(engine, "select email from people") == ["a@b.de"]
+
+
+def test_the_engine_of_a_database_block_is_held_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "crm.db"
+    setup = sa.create_engine(f"sqlite:///{path}")
+    with setup.begin() as connection:
+        connection.exec_driver_sql("create table people as select 'a@b.de' as email, 1 as n")
+    setup.dispose()
+    block = SqlAlchemyConnector(connection_info=f"sqlite+pysqlite:///{path}")
+    with disable_run_logger():
+        engine = block.get_engine()
+    with pytest.raises(AudienceError, match="write one SELECT"):
+        read(engine, "with x as (select 1) delete from people returning email")
+    assert read(engine, "select email from people") == ["a@b.de"]
+    engine.dispose()
