@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from prefect import flow
@@ -14,9 +14,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
-from blocks import CampaignForm
 from blocks.loading import load_connections
-from flows.document import database_engines, dated, scheduled_day
+from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from mailsluice import launch, lint
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
@@ -37,13 +36,11 @@ _NOW: Any = ""
 
 
 def _run_name() -> str:
-    campaign = flow_run.get_parameters().get("campaign")
-    name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
-    return f"plan {name or 'campaign'}"
+    return f"plan {named_in(flow_run.get_parameters().get('campaign'))}"
 
 
 @flow(name="plan-campaign", flow_run_name=_run_name, persist_result=False)
-async def plan_campaign(campaign: CampaignForm, starts_at: Moment = _NOW) -> State[Any]:
+async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -> State[Any]:
     """Say what a campaign would do, without sending or storing anything.
 
     Who is accepted, how many go over which connection and what binds it, when it would be done,
@@ -55,9 +52,8 @@ async def plan_campaign(campaign: CampaignForm, starts_at: Moment = _NOW) -> Sta
         starts_at: When it would start, which {date}, growing shares, warm-ups and the sending
             window depend on, as 2026-12-01T09:00+01:00. Left empty: now.
     """
-    day = starts_at.astimezone(UTC).date() if starts_at else scheduled_day()
-    document = campaign.model_copy(update={"name": dated(campaign.name, day)})
     try:
+        document, day = await for_its_day(campaign, starts_at)
         found = await _plan(document, day, starts_at)
     except MailsluiceError as error:
         return Failed(message=str(error), data=error)

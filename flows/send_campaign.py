@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,14 +20,14 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 from sqlalchemy.exc import DBAPIError
 
-from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.bounce_shares import tell_bounce_shares
 from flows.console import outlive_console
 from flows.current import Current, current
-from flows.document import database_engines, dated, scheduled_day
+from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.progress import Keeper, progress_shown
 from flows.rotated_tokens import keep_rotated_tokens
+from flows.run_day import day_of_run
 from flows.send_connection import send_connection
 from flows.session_slots import session_slots
 from flows.shards import Shards, deployment_of, shards_of
@@ -56,24 +57,22 @@ from tasks.resolve_recipients import resolve_recipients
 
 
 def _run_name() -> str:
-    """The campaign's name, as far as it can be told before the parameters are checked."""
+    """The campaign's name, as far as it can be told before the document is checked."""
     campaign = flow_run.get_parameters().get("campaign")
-    name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
-    return dated(str(name or "campaign"), scheduled_day())
+    return named_in(campaign, day_of_run(campaign).day)
 
 
 @flow(name="send-campaign", flow_run_name=_run_name, persist_result=False)
-async def send_campaign(campaign: CampaignForm) -> State[Any]:
+async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     """Send an e-mail campaign over one or more SMTP connections.
 
     The same name again goes on where it stopped: nobody gets the mail twice. `{date}` in the name
-    stands for the day this run was scheduled for (UTC); shares that grow are those of that day.
-    Returns the `Report`, unless the campaign had ended before.
+    stands for the day this run was scheduled for, in the time zone of its schedule; shares that
+    grow are those of that day. Returns the `Report`, unless the campaign had ended before.
     """
     outlive_console()
     try:
-        name = dated(campaign.name, scheduled_day())
-        return await _send(campaign.model_copy(update={"name": name}))
+        return await _send(*await for_its_day(campaign))
     except MailsluiceError as error:  # said in full by its message: no stack trace in the log
         return Failed(message=str(error), data=error)
     except DBAPIError as error:
@@ -82,7 +81,7 @@ async def send_campaign(campaign: CampaignForm) -> State[Any]:
         return Failed(message=message, data=OutboxError(message))
 
 
-async def _send(document: Campaign) -> State[Any]:
+async def _send(document: Campaign, day: date) -> State[Any]:
     longest_wait = wait_seconds()
     connections = await load_connections(route.connection for route in document.routes)
     connect = await database_engines(document)
@@ -92,7 +91,7 @@ async def _send(document: Campaign) -> State[Any]:
     try:
         async with (
             stop_on_request(flow_run_id) as request,
-            _prepared(document, database, connections, connect, request) as run,
+            _prepared(document, day, database, connections, connect, request) as run,
         ):
             if run.record.status in _ENDED:
                 return _ENDED[run.record.status]()
@@ -139,6 +138,7 @@ _WAIT_SECONDS = 5.0
 @asynccontextmanager
 async def _prepared(
     document: Campaign,
+    day: date,
     database: Database,
     connections: Mapping[str, Connection],
     connect: Callable[[str], sa.Engine],
@@ -159,7 +159,7 @@ async def _prepared(
                     )
                 moment = await asyncio.to_thread(database.moment)
                 warm_ups = {name: one.warm_up for name, one in connections.items()}
-                occasion = launch.Occasion(scheduled_day(), moment, warm_ups)
+                occasion = launch.Occasion(day, moment, warm_ups)
                 await assign_connections(database, run, document, audience, occasion)
             yield run
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Annotated, Any
 from uuid import uuid4
@@ -15,9 +15,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from blocks import CampaignForm
 from blocks.loading import load_connections
-from flows.document import database_engines, dated, scheduled_day
+from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import SessionSlots
 from mailsluice.assignment import assign
@@ -43,14 +42,12 @@ ChosenRecipient = Annotated[str, Field(title="Values of")]
 
 
 def _run_name() -> str:
-    campaign = flow_run.get_parameters().get("campaign")
-    name = campaign.get("name") if isinstance(campaign, dict) else getattr(campaign, "name", None)
-    return f"test {name or 'campaign'}"
+    return f"test {named_in(flow_run.get_parameters().get('campaign'))}"
 
 
 @flow(name="send-test", flow_run_name=_run_name, persist_result=False)
 async def send_test(
-    campaign: CampaignForm, to: Addresses, recipient: ChosenRecipient = ""
+    campaign: CampaignParameter, to: Addresses, recipient: ChosenRecipient = ""
 ) -> State[Any]:
     """Send what one recipient would get to your own addresses, over each connection.
 
@@ -63,9 +60,9 @@ async def send_test(
         recipient: The address of the recipient whose values are filled in. Left empty: the first
             in send order, whom plan-campaign shows.
     """
-    document = campaign.model_copy(update={"name": dated(campaign.name, scheduled_day())})
     try:
-        proof = await _send(document, checked_addresses(to), recipient)
+        document, day = await for_its_day(campaign)
+        proof = await _send(document, day, checked_addresses(to), recipient)
     except MailsluiceError as error:
         return Failed(message=str(error), data=error)
     await publish_proof(proof)
@@ -73,14 +70,14 @@ async def send_test(
     return ended(message=proof.summary(), data=proof)
 
 
-async def _send(document: Campaign, to: Sequence[str], recipient: str) -> Proof:
+async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str) -> Proof:
     loaded = await load_connections(route.connection for route in document.routes)
     connections = [loaded[route.connection] for route in document.routes]
     connect = await database_engines(document)
     database = await asyncio.to_thread(Database)
     try:
         with await resolve_recipients(document, database, connect) as audience:
-            sample = await asyncio.to_thread(_sample, document, audience, recipient)
+            sample = await asyncio.to_thread(_sample, document, day, audience, recipient)
         render = partial(
             copies,
             document,
@@ -98,10 +95,10 @@ async def _send(document: Campaign, to: Sequence[str], recipient: str) -> Proof:
         await asyncio.to_thread(database.close)
 
 
-def _sample(document: Campaign, audience: Audience, recipient: str) -> Sample:
+def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:
     if recipient:
         return find(audience, recipient)
-    order = assign(audience.address_keys, audience.domain_keys, document, scheduled_day()).order
+    order = assign(audience.address_keys, audience.domain_keys, document, day).order
     return first_in(audience, order, 1)[0]
 
 

@@ -16,10 +16,10 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 from sqlalchemy.exc import DBAPIError
 
-from blocks import CampaignForm
 from blocks.loading import load_connections
 from flows.console import outlive_console
 from flows.current import Current, current
+from flows.document import checked_parameter
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import session_slots
 from flows.stopping import Reason, StopRequest, look, stop_on_request, wait_for_server
@@ -68,7 +68,7 @@ async def _document(parent_id: UUID, name: str) -> Campaign:
     """The campaign as its run has it."""
     async with get_client() as client:
         parent = await client.read_flow_run(parent_id)
-    document = CampaignForm.model_validate(parent.parameters["campaign"])
+    document = await checked_parameter(parent.parameters["campaign"])
     return document.model_copy(update={"name": name})
 
 

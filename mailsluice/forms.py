@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import ErrorDetails, core_schema
 
 
 def field_title(name: str, _: FieldInfo | ComputedFieldInfo) -> str:
@@ -39,6 +39,38 @@ def _without_null(field: dict[str, Any]) -> dict[str, Any]:
         return rest
     del rest["anyOf"]
     return {**branches[0], **rest}
+
+
+_MOST_ERRORS = 10
+_WORDS = {
+    "missing": "this is missing: fill it in",
+    "extra_forbidden": "there is no such field: correct its name, or leave it out",
+    "string_type": "this must be text",
+    "string_unicode": "this holds half of a character, which is no text: write it anew",
+    "string_too_short": "this is empty: fill it in",
+    "model_type": "this must have fields of its own",
+    "model_attributes_type": "this must have fields of its own",
+    "tuple_type": "this must be a list",
+    "too_short": "this list is empty: add an item",
+}
+"""What pydantic says in words for programmers, by its types of errors."""
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a document, for the person who filled it in: each field and what to do.
+
+    Values are not repeated, but where our own message does so.
+    """
+    errors = error.errors(include_url=False, include_input=False)
+    said = [_in_words(one) for one in errors[:_MOST_ERRORS]]
+    more = len(errors) - len(said)
+    return "; ".join([*said, *([f"and {more} more"] if more else [])])
+
+
+def _in_words(error: ErrorDetails) -> str:
+    what = _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    path = [f"no. {one + 1}" if isinstance(one, int) else one for one in error["loc"]]
+    return f"{' > '.join(path)}: {what}" if path else what
 
 
 class Document(BaseModel):

@@ -12,16 +12,21 @@ from pydantic import AfterValidator
 _NEAR_SECONDS = 120.0
 
 
-def _known(name: str) -> str:
+def is_known(name: str) -> bool:
+    """Whether this is the name of a time zone."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; no relative path; a folder of the database
+        return False
+    return True
+
+
+def _known(name: str) -> str:
+    if not is_known(name):
         by_lower = {one.lower(): one for one in available_timezones()}
         close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
         hint = by_lower[close[0]] if close else "Europe/Berlin"
-        raise ValueError(
-            f"unknown time zone {name!r}: use an IANA name, such as {hint} or UTC"
-        ) from None
+        raise ValueError(f"unknown time zone {name!r}: use an IANA name, such as {hint} or UTC")
     return name
 
 

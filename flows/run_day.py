@@ -1,0 +1,132 @@
+"""The day that a run is for: what `{date}` stands for, and the day of shares that grow.
+
+Runs are counted by the clock on the wall that their schedule goes by: in another time zone two of
+them can fall on one day, and the second would be the campaign of the first, and send nothing. The
+day is kept in a label of the run, so Retry and Resume go on with the campaign that the run began,
+whatever becomes of the schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.types import KeyValueLabels
+
+from mailsluice.names import DAY
+from mailsluice.timezones import is_known
+
+_SENDING = "send-campaign/default"
+_LABEL = "mailsluice.day"
+_REASON = "mailsluice.day-reason"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDay:
+    """A day, and how it was found, in words."""
+
+    day: date
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{DAY} is {self.day.isoformat()}: {self.reason}"
+
+
+def day_of_run(campaign: object) -> RunDay:
+    """The day of this run, which sends, plans or tries a campaign: a document, or what may be one.
+
+    The same for every start of the run. Blocking: asks the Prefect server, for a run's first start.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None:
+        return day_at(campaign, flow_run.get_scheduled_start_time())
+    if kept := run.labels.get(_LABEL):
+        return RunDay(date.fromisoformat(str(kept)), str(run.labels.get(_REASON)))
+    moment = run.expected_start_time or flow_run.get_scheduled_start_time()
+    if run.run_count:
+        found = _in("UTC", moment, "as earlier versions took it, since this run began under one")
+    else:
+        found = day_at(campaign, moment, run)
+    labels: KeyValueLabels = {_LABEL: found.day.isoformat(), _REASON: found.reason}
+    run.labels.update(labels)
+    if run.deployment_id:  # others have no second start
+        with get_client(sync_client=True) as client:
+            client.update_flow_run_labels(run.id, labels)
+    return found
+
+
+def day_at(campaign: object, moment: datetime, run: FlowRun | None = None) -> RunDay:
+    """The day of an aware moment for a campaign, in the first time zone that there is.
+
+    That of its schedule (the run's own, or the one that sends a campaign of this name), that of its
+    sending window, UTC. Blocking.
+    """
+    if zone := _scheduled_zone(campaign, run):
+        return _in(zone, moment, f"the day in {zone}, the time zone of the schedule")
+    window = field_of(field_of(campaign, "sending_window"), "timezone")
+    if isinstance(window, str) and is_known(window):
+        return _in(window, moment, f"the day in {window}, the time zone of the sending window")
+    return _in("UTC", moment, "the day in UTC, since neither a schedule nor a window has a zone")
+
+
+def _in(zone: str, moment: datetime, reason: str) -> RunDay:
+    return RunDay(moment.astimezone(ZoneInfo(zone)).date(), reason)
+
+
+def _scheduled_zone(campaign: object, run: FlowRun | None) -> str | None:
+    deployment = _deployment(run)
+    if deployment is None:
+        return None
+    schedules = deployment.schedules
+    creator = run.created_by.id if run and run.created_by else None
+    name = field_of(campaign, "name")
+    chosen = [one for one in schedules if one.id == creator] or [
+        one
+        for one in schedules
+        if name and name == field_of(_parameters(deployment, one).get("campaign"), "name")
+    ]
+    return zone_of(chosen)
+
+
+def zone_of(schedules: Iterable[DeploymentSchedule]) -> str | None:
+    """The time zone that these schedules have in common; None: they have none, or several."""
+    zones = {getattr(one.schedule, "timezone", None) for one in schedules}
+    zone = zones.pop() if len(zones) == 1 else None
+    return zone if zone and is_known(zone) else None
+
+
+def _deployment(run: FlowRun | None) -> DeploymentResponse | None:
+    """Whose schedules count: those of the run's own deployment, or of the one that sends.
+
+    A campaign that is planned, tried, or sent by hand has the day that its schedule would give it.
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            if run and run.deployment_id:
+                own = client.read_deployment(run.deployment_id)
+                if own.schedules:
+                    return own
+            return client.read_deployment_by_name(_SENDING)
+        except ObjectNotFound:
+            return None
+
+
+def _parameters(deployment: DeploymentResponse, schedule: DeploymentSchedule) -> dict[str, Any]:
+    return {**deployment.parameters, **schedule.parameters}
+
+
+def field_of(document: object, name: str) -> object:
+    """A field of a document that may be a mapping, a model, or anything else."""
+    if isinstance(document, Mapping):
+        return document.get(name)
+    return getattr(document, name, None)
