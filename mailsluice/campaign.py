@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal
-from email.headerregistry import Address
-from email.utils import parseaddr
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Any, Self
@@ -25,6 +23,7 @@ from pydantic import (
 )
 
 from mailsluice.forms import Document
+from mailsluice.named_address import LONGEST_ADDRESS, LONGEST_LOCAL, parse_mailbox
 from mailsluice.names import campaign_name
 from mailsluice.routes import Route, percents_on, refuse_overgrown
 from mailsluice.sending_window import SendingWindow
@@ -158,20 +157,6 @@ _RETURN_PATH = re.compile(
 )
 
 
-def parse_mailbox(value: str) -> Address:
-    """Take `Name <user@example.com>` or a bare address apart.
-
-    Raises ValueError where it is neither (RFC 5322 section 3.4).
-    """
-    if re.search(r"[\r\n]", value):
-        raise ValueError("a mailbox is one line: take the line break out")
-    name, address = parseaddr(value)
-    local, at, domain = address.rpartition("@")
-    if not (local and at and domain) or re.search(r"[\s<>,;]", domain):
-        raise ValueError(f"{value!r} is no mailbox: write it as Name <user@example.com>")
-    return Address(display_name=name, username=local, domain=domain)
-
-
 class Message(Document):
     """What is sent. Subject, HTML, text and the unsubscribe address are Jinja2 templates."""
 
@@ -217,11 +202,15 @@ class Message(Document):
     @field_validator("return_path")
     @classmethod
     def _return_path(cls, value: str | None) -> str | None:
-        if value and not _RETURN_PATH.fullmatch(value):
+        longest = LONGEST_ADDRESS - LONGEST_LOCAL  # what the token's local part leaves, with the @
+        if value and not (
+            _RETURN_PATH.fullmatch(value) and len(value.rpartition("@")[2]) < longest
+        ):
             raise ValueError(
                 f"{value!r} is no return path: write a bare address in ASCII with at most"
                 f" {_RETURN_PATH_LOCAL} characters before the @ (the token of each recipient takes"
-                " the rest of 64, RFC 5321 section 4.5.3.1.1), as bounces@example.com"
+                f" the rest of 64, RFC 5321 section 4.5.3.1) and {longest - 1} after it, as"
+                " bounces@example.com"
             )
         return value or None
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import idna
 
-from mailsluice.campaign import Message, parse_mailbox
+from mailsluice.campaign import Message
 from mailsluice.envelope import Envelope
 from mailsluice.errors import MessageError
 from mailsluice.message.attachments import read_attachments
@@ -21,6 +21,7 @@ from mailsluice.message.identity import ascii_domain, message_ids
 from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
 from mailsluice.message.stencil import Stencil
+from mailsluice.named_address import addr_spec, parse_mailbox
 
 _SECOND = timedelta(seconds=1)
 
@@ -167,7 +168,7 @@ def _return_path_of(
     message: Message, sender: Address, key: str | None
 ) -> str | Callable[[int], str]:
     if message.return_path is None:
-        return f"{sender.username}@{sender.domain}"
+        return address_field(addr_spec(sender.username, sender.domain))
     _mailbox("return_path", message.return_path)
     return message.return_path if key is None else return_paths(message.return_path, key)
 

@@ -13,6 +13,7 @@ from email.utils import quote as escape_quoted
 from urllib.parse import quote as percent_encode
 
 from mailsluice.errors import MessageError
+from mailsluice.named_address import addr_spec
 
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 """Spaces, controls, and whatever some parser takes for the end of a line."""
@@ -71,14 +72,14 @@ def fold(name: str, value: str) -> str:
 
 def mailbox(address: Address) -> str:
     """`Name <user@example.com>`, the name quoted or encoded as it needs."""
-    addr_spec = address_field(f"{address.username}@{address.domain}")
+    shown = address_field(addr_spec(address.username, address.domain))
     name = one_line(address.display_name)
     if not name:
-        return addr_spec
+        return shown
     if not name.isascii() or not _fits("Reply-To", name):
-        return f"{_encoded_words(name, 10)} <{addr_spec}>"
+        return f"{_encoded_words(name, 10)} <{shown}>"
     phrase = name if _PHRASE.fullmatch(name) else f'"{escape_quoted(name)}"'
-    return f"{phrase} <{addr_spec}>"
+    return f"{phrase} <{shown}>"
 
 
 def address_field(email: str) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 
-from mailsluice.campaign import parse_mailbox
 from mailsluice.message.identity import ascii_domain
+from mailsluice.named_address import parse_mailbox
 
 _MAC_OCTETS = 6
 """48 bits: each guess costs a forger a mail."""

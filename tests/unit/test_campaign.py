@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mailsluice.campaign import Campaign, Strategy, parse_mailbox
+from mailsluice.campaign import Campaign, Strategy
+from mailsluice.named_address import parse_mailbox
 from mailsluice.routes import Route
 
 DAY = date(2026, 1, 5)

@@ -259,7 +259,7 @@ def test_digests_tell_the_content_of_attachments(tmp_path: Path) -> None:
         ({"text": "x", "attachments": ("/",)}, "attachment '/' cannot be read: Is a directory"),
         ({"text": "x", "attachments": ("a\0",)}, "cannot be read: embedded null"),
         ({"text": "x", "sender": "News <news@-.example>"}, "sender: no header can hold"),
-        ({"text": "x", "reply_to": "a@ex_ämple.com"}, "reply_to: no header can hold"),
+        ({"text": "x", "reply_to": "a@-.example"}, "reply_to: no header can hold"),
     ],
 )
 def test_trouble_with_the_message_is_found_before_the_first_mail(
