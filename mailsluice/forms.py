@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, field_validator
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
@@ -83,6 +83,19 @@ class Document(BaseModel):
         validate_default=True,
         field_title_generator=field_title,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        """U+0000 is no character of a text: PostgreSQL cannot store it, and no file has it in its
+        name."""
+        for number, text in enumerate(value if isinstance(value, list | tuple) else [value], 1):
+            if isinstance(text, str) and (at := text.find("\0")) >= 0:
+                item = f" of item {number}" if text is not value else ""
+                raise ValueError(
+                    f"character {at + 1}{item} is U+0000, which no text can hold: take it out"
+                )
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -34,8 +34,19 @@ def rows_in(database: Database, types: Types) -> sa.Subquery:
 
 
 def as_parameter(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
-    """The parameter for `rows_in`; values in the order of its columns."""
-    return {"rows": orjson.dumps(list(rows)).decode()}
+    """The parameter for `rows_in`; values in the order of its columns.
+
+    U+0000, which PostgreSQL has in no text, is replaced.
+    """
+    given = [*rows]
+    text = orjson.dumps(given).decode()
+    if r"\u0000" in text:
+        text = orjson.dumps([[*map(_without_nul, row)] for row in given]).decode()
+    return {"rows": text}
+
+
+def _without_nul(value: Any) -> Any:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def fetch(

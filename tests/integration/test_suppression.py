@@ -87,6 +87,12 @@ def test_an_import_takes_reason_source_and_date_over(database: Database, tmp_pat
     assert done.summary() == "7 rows: 5 new, 0 on the list already, 2 bad"
 
 
+def test_a_source_with_a_nul_is_stored_all_the_same(database: Database) -> None:
+    """PostgreSQL has U+0000 in no text; one row of an import must not stop all."""
+    Suppressions(database).add(["nul@example.com"], reason="bounced", source="a\0b\\u0000")
+    assert listed(database)["nul@example.com"][1] == "a\ufffdb\\u0000"
+
+
 def test_an_import_done_again_changes_nothing(database: Database, tmp_path: Path) -> None:
     text = f"EmailAddress,Reason,LastUpdateTime\n{ANN},COMPLAINT,2026-01-02T00:00:00Z\n"
     fields = {"email_column": "EmailAddress"}

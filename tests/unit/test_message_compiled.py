@@ -257,7 +257,6 @@ def test_digests_tell_the_content_of_attachments(tmp_path: Path) -> None:
             "attachment '/nowhere/a.pdf' cannot be",
         ),
         ({"text": "x", "attachments": ("/",)}, "attachment '/' cannot be read: Is a directory"),
-        ({"text": "x", "attachments": ("a\0",)}, "cannot be read: embedded null"),
         ({"text": "x", "sender": "News <news@-.example>"}, "sender: no header can hold"),
         ({"text": "x", "reply_to": "a@-.example"}, "reply_to: no header can hold"),
     ],
