@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import NamedTuple
 
 from mailsluice.envelope import Envelope
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.ahead import Ahead
 from mailsluice.smtp.chunk_transaction import BODY, PHASES, Wording, conclusion, transaction
-from mailsluice.smtp.commands import Offer
+from mailsluice.smtp.commands import RSET, Offer
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.session import OutOfStepError, SessionError
 from mailsluice.smtp.window import Window
@@ -21,9 +20,16 @@ _MOST_BYTES = 4 * 1024 * 1024
 """Under way in one session: what waits for its reply is kept in memory."""
 
 
-class _UnderWay(NamedTuple):
-    envelope: Envelope
-    written_at: float
+class _UnderWay:
+    """A message on its way."""
+
+    __slots__ = ("end", "envelope", "written_at")
+
+    def __init__(self, envelope: Envelope, written_at: float) -> None:
+        self.envelope = envelope
+        self.written_at = written_at
+        self.end = 0
+        """Bytes of the session up to the end of its content; 0 until that is written."""
 
 
 class ChunkedSession(WireSession):
@@ -71,7 +77,8 @@ class ChunkedSession(WireSession):
         The replies to BDAT and RSET are expected with the last part: one that comes before is out
         of turn.
         """
-        self._under_way.append(_UnderWay(envelope, self._loop.time()))
+        one = _UnderWay(envelope, self._loop.time())
+        self._under_way.append(one)
         self._bytes += len(envelope.content)
         data, start, expected = transaction(envelope, self._offer), 0, BODY
         while len(data) - start > PART_BYTES and self._link.is_open:
@@ -81,7 +88,8 @@ class ChunkedSession(WireSession):
             await self._drain(flight)
         if self._link.is_open:
             flight.dot(envelope)
-            self._link.write(data[start:], expected + len(PHASES) - BODY)
+            end = self._link.write(data[start:], expected + len(PHASES) - BODY)
+            one.end = end - len(RSET)
 
     async def _drain(self, flight: InFlight) -> None:
         self._book(flight)
@@ -106,8 +114,7 @@ class ChunkedSession(WireSession):
 
     async def _make_certain(self, flight: InFlight) -> None:
         """Nothing is under way any more: what is held has to be certain before the next goes."""
-        if self._link.fault.is_out_of_step:
-            raise OutOfStepError(Phase.MAIL, self._link.fault.text)
+        self._check_surplus()
         if self._held and self._link.is_open:
             await self._greet_again(flight)
         if self._over is not None:
@@ -122,18 +129,19 @@ class ChunkedSession(WireSession):
     def _book(self, flight: InFlight) -> None:
         try:
             while self._under_way and self._link.has_news:
-                self._book_one(flight, *self._under_way.popleft())
+                self._book_one(flight, self._under_way.popleft())
         except OutOfStepError:
             self._under_way.clear()
             raise
 
-    def _book_one(self, flight: InFlight, envelope: Envelope, written_at: float) -> None:
+    def _book_one(self, flight: InFlight, one: _UnderWay) -> None:
+        envelope = one.envelope
         self._bytes -= len(envelope.content)
         replies = self._link.replies()
         told = conclusion(
             replies,
             self._link.fault,
-            is_complete=flight.has_dot(envelope),
+            is_complete=one.end > 0 and self._link.may_have_arrived(one.end),
             closing=self._link.closing,
             wording=self._wording,
         )
@@ -145,4 +153,4 @@ class ChunkedSession(WireSession):
         if told.attempt.phase is Phase.BODY and told.end is None and told.is_certain:
             if not self._is_proven and len(replies) == len(PHASES):
                 self._is_proven, self._wording = True, Wording.of(replies)
-            self._window.answered(self._loop.time() - written_at)
+            self._window.answered(self._loop.time() - one.written_at)

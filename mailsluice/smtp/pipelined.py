@@ -42,11 +42,12 @@ class PipelinedSession(WireSession):
         flight.dot(envelope)
         head = rest + DOT
         if ahead is None:
-            replies = await self._exchange(head + RSET, 2, self._dot_timeout)
+            replies = await self._link.exchange(head + RSET, 2, self._dot_timeout)
         else:
             data = head + self._opening(ahead)
-            replies = await self._exchange(data, 1 + len(OPENING), self._dot_timeout)
-        if self._link.fault.is_silence:
+            replies = await self._link.exchange(data, 1 + len(OPENING), self._dot_timeout)
+        if not self._link.is_open:
+            self._check_surplus()
             self._check_loss(replies, ahead)
         self._take_body(flight, envelope, replies)
         if replies[0].code == SERVICE_CLOSING:
@@ -56,7 +57,9 @@ class PipelinedSession(WireSession):
         return ahead, replies[1:]
 
     def _check_loss(self, replies: list[Reply], ahead: Envelope | None) -> None:
-        """One reply is missing: the body's, if those that came can be the ones behind it."""
+        """One reply may be missing: the body's, if those that came can be the ones behind it."""
+        if not self._link.fault.is_silence:
+            return
         if ahead is None:
             is_bodys = len(replies) == 1 and replies[0].code < 300
         elif is_bodys := len(replies) == len(OPENING):

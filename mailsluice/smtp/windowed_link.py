@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mailsluice.smtp.link import CLOSING_SECONDS, SERVICE_CLOSING, Fault, Link
 from mailsluice.smtp.replies import Reply
+from mailsluice.smtp.send_queue import unacknowledged
 
 PART_BYTES = 65_536
 """What is written at once."""
@@ -26,6 +27,8 @@ class WindowedLink(Link):
     def __init__(self, transport: asyncio.Transport, patience: Sequence[float]) -> None:
         self._patience = patience
         self._unwritten = bytearray()
+        self._written = 0
+        self._unacknowledged = 0
         super().__init__(transport, patience[0])
 
     @property
@@ -43,14 +46,23 @@ class WindowedLink(Link):
         """Whether the oldest transaction has all its replies, or will never have them."""
         return len(self._replies) >= len(self._patience) or not self.is_open
 
-    def write(self, data: bytes, expected: int) -> None:
-        """Write, by the next `change` or `flush`, and expect so many replies more."""
+    def write(self, data: bytes, expected: int) -> int:
+        """Write, by the next `change` or `flush`, and expect so many replies more.
+
+        Gives the number of bytes so far, for `may_have_arrived`.
+        """
         if len(self._replies) == self._expected:
             self._be_patient()
         self._expected += expected
         self._unwritten += data
+        end = self._written + len(self._unwritten)
         if len(self._unwritten) >= PART_BYTES:
             self.flush()
+        return end
+
+    def may_have_arrived(self, end: int) -> bool:
+        """Whether so many bytes may have reached the server."""
+        return end <= self._written - self._unacknowledged
 
     def flush(self) -> None:
         """In one piece: a link that the server closes takes no second one, and with that fails
@@ -58,6 +70,7 @@ class WindowedLink(Link):
         """
         if self._unwritten and self.is_open:
             self._transport.write(bytes(self._unwritten))
+            self._written += len(self._unwritten)
         self._unwritten.clear()
 
     def replies(self) -> list[Reply]:
@@ -105,6 +118,11 @@ class WindowedLink(Link):
             self._break(Fault(self._parser.malformed))
         elif replies and (self.has_news or len(self._replies) == self._expected):
             self._wake()
+
+    def eof_received(self) -> None:
+        if self.is_open:
+            self._unacknowledged = unacknowledged(self._transport)
+        super().eof_received()
 
     def pause_writing(self) -> None:
         self._be_patient()

@@ -92,10 +92,8 @@ class WireSession(ABC):
                 coming.cancel()
                 await asyncio.wait({coming})
         if coming.cancelled():
-            fault = self._link.fault
-            if fault.is_out_of_step:
-                raise OutOfStepError(Phase.MAIL, fault.text)
-            raise IdleEndError(lost(Phase.MAIL, fault), loop.time() - since)
+            self._check_surplus()
+            raise IdleEndError(lost(Phase.MAIL, self._link.fault), loop.time() - since)
 
     async def _ascertain(self, flight: InFlight) -> None:
         """Make certain what is held, all of it accepted, before the session waits for mail."""
@@ -110,9 +108,12 @@ class WireSession(ABC):
     ) -> list[Reply]:
         """See `Link.exchange`. Raises OutOfStepError where there are more replies than that."""
         replies = await self._link.exchange(data, expected, timeout_seconds)
+        self._check_surplus()
+        return replies
+
+    def _check_surplus(self) -> None:
         if self._link.fault.is_out_of_step:
             raise OutOfStepError(Phase.MAIL, self._link.fault.text)
-        return replies
 
     def _hold(self, envelope: Envelope, attempt: Attempt) -> None:
         """This is how it ended, as far as the replies are in step."""
@@ -159,10 +160,10 @@ class WireSession(ABC):
             attempt = lost(Phase.BODY, self._link.fault)
             flight.settle(envelope, attempt)
             raise SessionError(attempt)
-        reply, *behind = replies
+        reply = replies[0]
         if 300 <= reply.code < 400:
             raise OutOfStepError(Phase.BODY, f"{reply.code} cannot answer a message")
-        if reply.code == SERVICE_CLOSING and not self._is_last_word(behind):
+        if reply.code == SERVICE_CLOSING and not self._is_last_word(replies[1:]):
             raise OutOfStepError(Phase.BODY, f"{reply.code} was not the server's last word")
         self._hold(envelope, Attempt(Phase.BODY, reply.code, reply.text))
 
