@@ -12,6 +12,7 @@ import pytest
 from mailsluice.envelope import Envelope
 from mailsluice.outbox import Claimed
 from mailsluice.sending.dispatch import Dispatch
+from mailsluice.sending.slowdown import Slowdown
 
 PACE_SECONDS = 3.0
 MANY = 100
@@ -28,6 +29,7 @@ class World:
     due_at: float = float("inf")
     failure: None = None
     is_exhausted: bool = False
+    waits: bool = False
     per_second: float = 1 / PACE_SECONDS
 
     # the stock
@@ -73,16 +75,6 @@ class _Message:
         return Envelope(number, "s@example.com", email, b"")
 
 
-class _Slowdown:
-    next_at = float("-inf")
-
-    def started(self, _: float) -> None:
-        """Nothing is slowed down."""
-
-    def per_second(self, _: float) -> None:
-        return None
-
-
 @pytest.fixture
 def world() -> World:
     return World()
@@ -99,7 +91,7 @@ def dispatch(world: World) -> Dispatch:
         cast("Any", None),
         cast("Any", world),
         starts,
-        cast("Any", _Slowdown()),
+        Slowdown(),
         has_ended=lambda: False,
         opens_at=lambda now: now,
         clock=lambda: world.now,
