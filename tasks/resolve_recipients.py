@@ -33,4 +33,6 @@ async def resolve_recipients(
     )
     if held := held_back(audience.held_back()):
         get_run_logger().info("suppressed %s", held)
+    for note in audience.notes():
+        get_run_logger().warning(note)
     return audience

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Engine
 
 from mailsluice.audience.address import normalise
@@ -51,7 +52,7 @@ def resolve(
     the suppression list, and why; `connect` turns a database block's name into
     an engine. Raises AudienceError where a source cannot be read, or has no rows.
     """
-    excluded = _excluded(exclude, connect)
+    excluded, bad_exclusions = _excluded(exclude, connect)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
         reading = _Reading(Spool(Path(directory.name, "rows"), SCHEMA), excluded, suppressed)
@@ -63,7 +64,7 @@ def resolve(
                 "the audience is empty: the source has its columns, but no rows; check the file "
                 "or the query"
             )
-        return _finish(reading, directory)
+        return _finish(reading, directory, bad_exclusions)
     except BaseException:
         directory.cleanup()
         raise
@@ -83,6 +84,7 @@ class _Reading:
     """Two uint64 by valid row."""
     domain_keys: bytearray = field(default_factory=bytearray)
     """uint64 by valid row."""
+    apostrophes: int = 0
 
     def add(self, chunk: Chunk) -> None:
         self.columns = tuple(chunk.variables.columns)
@@ -90,6 +92,7 @@ class _Reading:
         valid = (checked["reason"] == "").to_numpy(bool)
         emails = checked["email"][valid].reset_index(drop=True)
         keys = address_keys(as_array(emails))
+        self.apostrophes += pc.starts_with(as_array(emails), "'").true_count
         verdicts = np.full(len(valid), INVALID, np.uint8)
         verdicts[valid] = ACCEPTED
         at = np.flatnonzero(valid)
@@ -116,7 +119,7 @@ class _Reading:
         self.verdicts += verdicts.tobytes()
 
 
-def _finish(reading: _Reading, directory: TemporaryDirectory[str]) -> Audience:
+def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusions: int) -> Audience:
     pa.default_memory_pool().release_unused()  # or what the last chunk took stays taken
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
     keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
@@ -128,14 +131,24 @@ def _finish(reading: _Reading, directory: TemporaryDirectory[str]) -> Audience:
     if not accepted.all():
         keys, domains = keys[accepted], domains[accepted]
     return Audience(
-        reading.columns, len(verdicts), keys, domains, verdicts, reading.spool, directory
+        reading.columns,
+        len(verdicts),
+        keys,
+        domains,
+        reading.apostrophes,
+        bad_exclusions,
+        verdicts,
+        reading.spool,
+        directory,
     )
 
 
-def _excluded(source: RecipientSource, connect: Callable[[str], Engine]) -> KeySet:
-    keys = bytearray()
+def _excluded(source: RecipientSource, connect: Callable[[str], Engine]) -> tuple[KeySet, int]:
+    """Who is excluded, and how many rows exclude nobody, since they have no address."""
+    keys, bad = bytearray(), 0
     if source.given:
         for chunk in read_chunks(source, connect=connect):
             emails = normalise(chunk.email)["email"]
+            bad += int((emails == "").sum()) + len(chunk.malformed)
             keys += address_keys(as_array(emails[emails != ""])).tobytes()
-    return KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2))
+    return KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2)), bad

@@ -42,6 +42,10 @@ class Audience:
     """(len(self), 2), in the order of the source."""
     domain_keys: Keys
     """(len(self),), in the order of the source."""
+    apostrophes: int
+    """Rows whose address begins with one."""
+    bad_exclusions: int
+    """Rows of the exclusions without an address."""
     _verdicts: npt.NDArray[np.uint8] = field(repr=False)
     """(read,), by row of the spool."""
     _spool: Spool = field(repr=False)
@@ -61,6 +65,22 @@ class Audience:
         """How many of the suppressed rows for which reason; together as many as in `counts`."""
         found = np.bincount(self._verdicts, minlength=len(VERDICTS))
         return {reason.value: int(found[at]) for reason, at in HELD_BACK.items() if found[at]}
+
+    def notes(self) -> list[str]:
+        """What an operator should look at in the lists. No addresses."""
+        told = []
+        if self.apostrophes:
+            told.append(
+                f"{self.apostrophes:,} rows have an address that begins with an apostrophe. It is a"
+                " mailbox of its own, and next to never meant: spreadsheets put one before a text;"
+                " correct the list, or that mail goes past suppression and exclusion"
+            )
+        if self.bad_exclusions:
+            told.append(
+                f"{self.bad_exclusions:,} rows of the exclusions have no address that mail could be"
+                " sent to, so they exclude nobody: correct them"
+            )
+        return told
 
     def chunks(self, order: npt.NDArray[np.int64], rows: int = 50_000) -> Iterator[pd.DataFrame]:
         """Read accepted rows in another order, at most `rows` at a time.

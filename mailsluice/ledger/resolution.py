@@ -89,14 +89,21 @@ async def resolve_uncertain(
 
 
 def read_addresses(source: RecipientSource) -> list[str]:
-    """The e-mail column of a CSV or Parquet file. Raises AudienceError where it has none."""
+    """The e-mail column of a CSV or Parquet file, by row.
+
+    In the place of a row without the right number of fields there is a text that is no address.
+    Raises AudienceError where the file has no such column.
+    """
 
     def no_database(_: str) -> NoReturn:
         raise LedgerError("give a file, not a query")
 
-    return [
-        one for chunk in read_chunks(source, connect=no_database) for one in chunk.email.tolist()
-    ]
+    found: list[str] = []
+    for chunk in read_chunks(source, connect=no_database):
+        rows = dict(zip(chunk.rows.tolist(), chunk.email.tolist(), strict=True))
+        rows |= {row: f"malformed row {row}" for row in chunk.malformed}
+        found += [rows[row] for row in sorted(rows)]
+    return found
 
 
 def _refuse_cancelled(name: str) -> NoReturn:

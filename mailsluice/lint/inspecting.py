@@ -60,7 +60,7 @@ def inspect(
         empty_values=audience.empty_values(inserted_columns(campaign.message, audience.columns)),
     )
     seen = _shown(campaign, audience, shown, readings[0]) if shown else None
-    return Inspection([*warnings(facts)], seen)
+    return Inspection([*audience.notes(), *warnings(facts)], seen)
 
 
 def _read(content: Content, sample: Sample) -> Reading:

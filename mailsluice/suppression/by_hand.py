@@ -11,6 +11,7 @@ import pandas as pd
 from mailsluice.audience.address import normalise
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import MailsluiceError
+from mailsluice.folding import folded
 from mailsluice.ledger import read_addresses
 from mailsluice.outbox import Database, Suppressions
 from mailsluice.suppression.importing import NO_ADDRESS, SHOWN_BAD_ROWS
@@ -75,7 +76,7 @@ class TakenAway:
 
 def add(database: Database, given: Iterable[str], reason: Reason, source: str) -> Added:
     """Put addresses on the list. Raises SuppressionError where none of them is an address."""
-    emails, bad = _normalised(given)
+    emails, bad = _folded(given)
     if not emails:
         raise SuppressionError(
             "none of what was given is an address, so nothing was added: write name@example.com"
@@ -99,7 +100,7 @@ def remove(
     AudienceError where the file cannot be read.
     """
     listed = read_addresses(RecipientSource(path=path, email_column=email_column)) if path else []
-    emails, bad = _normalised([*given, *listed])
+    emails, bad = _folded([*given, *listed])
     if not emails:
         raise SuppressionError("no address was named: give addresses, or a file of them")
     done = Suppressions(database).remove(emails, even_wishes=even_wishes)
@@ -107,9 +108,9 @@ def remove(
     return TakenAway(done.removed, done.kept, missing, len(bad), bad[:SHOWN_BAD_ROWS])
 
 
-def _normalised(given: Iterable[str]) -> tuple[set[str], list[tuple[int, str]]]:
-    """The distinct addresses, and the rows that are none."""
+def _folded(given: Iterable[str]) -> tuple[set[str], list[tuple[int, str]]]:
+    """The distinct mailboxes, and the rows that are none."""
     checked = normalise(pd.Series(list(given), dtype="str"))
     good = (checked["reason"] == "").to_numpy(bool)
     bad = [(int(row) + 1, NO_ADDRESS) for row in np.flatnonzero(~good)]
-    return set(checked.loc[good, "email"]), bad
+    return {folded(email) for email in checked.loc[good, "email"]}, bad

@@ -44,6 +44,8 @@ class Imported:
     """Rows with a reason that is none of ours: taken with the one given for those without."""
     other_dates: int = 0
     """Rows with a date that is none: taken with today's."""
+    apostrophes: int = 0
+    """Rows whose address begins with one."""
 
     def summary(self) -> str:
         """One line: how many."""
@@ -57,6 +59,11 @@ class Imported:
         told = [
             (self.other_reasons, "rows have a reason that is not known, and got the form's"),
             (self.other_dates, "rows have a date that is none, and got today's"),
+            (
+                self.apostrophes,
+                "rows have an address that begins with an apostrophe, as spreadsheets put one"
+                " before a text: correct the list, or they keep nobody from getting mail",
+            ),
         ]
         return [f"{number:,} {text}" for number, text in told if number]
 
@@ -94,6 +101,7 @@ def _rows(chunk: Chunk, reason: Reason, where: str, done: Imported) -> list[Supp
     bad |= dict.fromkeys(chunk.malformed, _MALFORMED)
     done.bad += len(bad)
     done.bad_rows += sorted(bad.items())[: SHOWN_BAD_ROWS - len(done.bad_rows)]
+    done.apostrophes += int(checked["email"].str.startswith("'").sum())
     given = chunk.variables[good]
     sources = _column(given, _SOURCE)
     return [

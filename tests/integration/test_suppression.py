@@ -164,6 +164,26 @@ def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -
         remove(database, [])
 
 
+def test_a_row_that_cannot_be_read_is_told_with_its_number(
+    database: Database, tmp_path: Path
+) -> None:
+    Suppressions(database).add([ANN, "b@c.de"], reason="manual", source="x")
+    file = tmp_path / "x.csv"
+    file.write_text(f"email,n\n{ANN.upper()},1\n{ANN},1\nb@c.de\nnobody,1\n")
+    done = remove(database, [], path=str(file))
+    assert done.summary() == "1 removed, 2 bad"
+    assert [row for row, _ in done.bad_rows] == [3, 4]
+    assert set(listed(database)) == {"b@c.de"}
+
+
+def test_an_import_tells_of_apostrophes_before_addresses(
+    database: Database, tmp_path: Path
+) -> None:
+    done = imported(database, tmp_path / "x.csv", "email\n'ann@example.com\nbob@example.com\n")
+    (note,) = done.notes()
+    assert note.startswith("1 rows have an address that begins with an apostrophe")
+
+
 def test_what_came_back_before_a_removal_is_forgotten(database: Database) -> None:
     def soft(key: int) -> Bounce:
         return Bounce(str(key), ANN, BounceKind.SOFT, "", "", "x", float(key))

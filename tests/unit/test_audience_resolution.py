@@ -291,3 +291,19 @@ def test_the_assignment_is_the_same_for_shuffled_rows(audience_of) -> None:
         sent.append(list(zip(emails, plan.route.tolist(), strict=True)))
 
     assert sent[0] == sent[1]
+
+
+def test_an_apostrophe_before_an_address_and_a_bad_exclusion_are_told(audience_of) -> None:
+    audience = audience_of(
+        "email\n'ann@example.com\nbob@example.com\no'neil@example.com\n",
+        exclude="email,n\nnobody,1\none,field,too many\nbob@example.com,1\n",
+    )
+    assert accepted(audience) == ["'ann@example.com", "o'neil@example.com"]  # as it is written
+    first, second = audience.notes()
+    assert "1 rows have an address that begins with an apostrophe" in first
+    assert "2 rows of the exclusions have no address" in second
+    assert "example" not in first + second
+
+
+def test_nothing_is_told_of_good_lists(audience_of) -> None:
+    assert audience_of("email\nann@example.com\n", exclude="email\nb@c.de\n").notes() == []
