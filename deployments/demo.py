@@ -83,6 +83,7 @@ def report(campaign: Campaign, inboxes: Mapping[str, Inbox]) -> bool:
 
 def main() -> int:
     """Run the demo; 0 where everybody got exactly one message."""
+    os.umask(0o077)
     exit_on_sigterm()
     campaign = Campaign(**yaml.safe_load((ROOT / "examples/campaign.yaml").read_text("utf-8")))
     api_url = f"http://127.0.0.1:{free_port()}/api"

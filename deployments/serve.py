@@ -21,6 +21,7 @@ from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_HOME,
     temporary_settings,
 )
 from prefect.types.entrypoint import EntrypointType
@@ -47,6 +48,8 @@ from flows.send_connection import send_connection
 from flows.send_test import send_test
 from flows.verify_campaign import verify_campaign
 from flows.verify_connection import verify_connection
+from mailsluice.outbox import home
+from mailsluice.private import warn_of_open
 
 LOCAL_API = "http://127.0.0.1:4200/api"
 FLOWS: tuple[Flow[..., Any], ...] = (
@@ -72,6 +75,8 @@ FLOWS: tuple[Flow[..., Any], ...] = (
 
 def main() -> None:
     """Serve until interrupted."""
+    os.umask(0o077)  # what Prefect writes for its runs as well
+    warn_of_open([PREFECT_HOME.value(), home()])
     exit_on_sigterm()
     given = _options()
     api_url = _api_url(given.host)

@@ -77,6 +77,7 @@ def prefect_server(
         stdout=log or subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C is ours: the server outlives the runs that report to it
+        umask=0o077,  # its database holds the blocks, and the key that they are encrypted with
     )
     try:
         _wait_until_up(server, api_url)

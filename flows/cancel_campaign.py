@@ -10,9 +10,10 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows.failing import TROUBLE, failed
 from flows.verify_campaign import CampaignName
 from mailsluice import ledger
-from mailsluice.errors import CampaignBusyError, MailsluiceError
+from mailsluice.errors import CampaignBusyError
 from mailsluice.outbox import Database, home
 from mailsluice.status import CampaignStatus
 
@@ -34,8 +35,8 @@ async def cancel_campaign(campaign: CampaignName) -> State[Any]:
             " that run, which cancels the campaign",
             data=error,
         )
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
 
 
 async def _cancel(campaign: str) -> ledger.Cancelled:

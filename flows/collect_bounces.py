@@ -9,12 +9,11 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
-from sqlalchemy.exc import DBAPIError
 
 from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
 from flows.bounce_shares import tell_bounce_shares
-from mailsluice.errors import MailsluiceError, OutboxError
+from flows.failing import TROUBLE, failed
 from mailsluice.outbox import Database
 from mailsluice.returned.collected import Collected
 from tasks.collect_bounces import publish_collected, read_mailbox
@@ -36,11 +35,8 @@ async def collect_bounces(
     """
     try:
         found = await _collect(mailbox, limit)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
-    except DBAPIError as error:
-        message = f"the state database does not answer: {error.orig}. The next run goes on"
-        return Failed(message=message, data=OutboxError(message))
+    except TROUBLE as error:
+        return failed(error, "The next run goes on")
     if found.trouble:
         return Failed(message=f"{found.summary()}. Stopped early: {found.trouble}")
     return Completed(message=found.summary(), data=found)

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from pydantic import Field
 
+from flows.failing import TROUBLE, failed
 from mailsluice.comparison import Comparison, Question, compare
-from mailsluice.errors import MailsluiceError
 from mailsluice.ledger.deliveries import observe
 from mailsluice.outbox import Database
 from tasks.comparison import publish_comparison
@@ -56,8 +56,8 @@ async def compare_connections(
     question = Question(confidence, smallest_difference_points / 100)
     try:
         comparison = await asyncio.to_thread(_compare, campaigns, connections, question)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     await publish_comparison(comparison)
     return Completed(message=comparison.summary(), data=comparison)
 

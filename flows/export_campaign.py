@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from pydantic import Field
 
+from flows.failing import TROUBLE, failed
 from flows.verify_campaign import CampaignName
 from mailsluice import ledger
-from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database
 from mailsluice.status import RecipientStatus
 from mailsluice.table_file import Exported
@@ -43,8 +43,8 @@ async def export_campaign(
     """
     try:
         exported = await asyncio.to_thread(_export, campaign, path, contents, statuses, overwrite)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     return Completed(
         message=f"{exported.rows:,} {contents.value} in {exported.path}", data=exported.rows
     )

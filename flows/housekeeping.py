@@ -11,11 +11,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
-from sqlalchemy.exc import DBAPIError
 
-from mailsluice.errors import MailsluiceError, OutboxError
+from flows.failing import TROUBLE, failed
 from mailsluice.housekeeping import Kept
-from mailsluice.masking import masked
 from mailsluice.outbox import Database
 from tasks.housekeeping import archive_campaigns, publish_kept
 
@@ -38,12 +36,8 @@ async def housekeeping(
     """
     try:
         kept = await _kept(keep_days, archive_folder.strip())
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
-    except DBAPIError as error:
-        reason = masked(str(error.orig))
-        message = f"the state database does not answer: {reason}. The next run goes on"
-        return Failed(message=message, data=OutboxError(message))
+    except TROUBLE as error:
+        return failed(error, "The next run goes on")
     final = Failed if kept.troubled else Completed
     return final(message=kept.summary(), data=kept)
 

@@ -8,12 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from blocks.loading import load_database
+from flows.failing import TROUBLE, failed
 from flows.suppression_list import changed
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import MailsluiceError
 from mailsluice.suppression import Reason, importing
 
 
@@ -34,8 +33,8 @@ async def import_suppressions(
     """
     try:
         engines = await _engines(addresses)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     return await changed(
         partial(
             importing.import_suppressions,

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
 from blocks.loading import load_connections
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.failing import TROUBLE, failed
 from mailsluice import launch, lint
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
-from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database
 from mailsluice.plan import Plan, plan
 from mailsluice.smtp.connection import Connection
@@ -55,8 +55,8 @@ async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -
     try:
         document, day = await for_its_day(campaign, starts_at)
         found = await _plan(document, day, starts_at)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     await publish_plan(found)
     return Completed(message=found.summary(), data=found)
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from blocks.loading import load_connections
+from flows.failing import TROUBLE, failed
 from flows.verify_campaign import CampaignName
 from mailsluice.campaign import Throttle
-from mailsluice.errors import CampaignError, MailsluiceError
+from mailsluice.errors import CampaignError
 from mailsluice.outbox import Database
 from mailsluice.outbox.reports import stored_report
 from mailsluice.pacing import Bound, bounds
@@ -33,15 +34,15 @@ async def report_campaign(campaign: CampaignName) -> State[Any]:
     """
     try:
         database = await asyncio.to_thread(Database)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     try:
         report = await asyncio.to_thread(stored_report, database, campaign)
         limits = {one.connection: await _limits(one.connection) for one in report.routes}
         report = replace(report, limits=limits)
         await publish_report(report, database)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     finally:
         await asyncio.to_thread(database.close)
     return Completed(message=report.summary(), data=report)

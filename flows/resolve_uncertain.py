@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from pydantic import Field
 
+from flows.failing import TROUBLE, failed
 from flows.verify_campaign import CampaignName
 from mailsluice import ledger
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database, home
 
 
@@ -46,8 +46,8 @@ async def resolve_uncertain(
         listed = await asyncio.to_thread(_read, path, email_column) if path else []
         named = [*emails, *listed] if emails or path else None
         resolved = await _resolve(campaign, action, named)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     return Completed(message=_message(action, resolved), data=resolved)
 
 

@@ -18,13 +18,13 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
-from sqlalchemy.exc import DBAPIError
 
 from blocks.loading import load_connections
 from flows.bounce_shares import tell_bounce_shares
 from flows.console import outlive_console
 from flows.current import Current, current
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.failing import TROUBLE, failed
 from flows.progress import Keeper, progress_shown
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.run_day import day_of_run
@@ -43,8 +43,7 @@ from flows.waiting import come_back, left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
 from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, Dispatch, DownPolicy
-from mailsluice.errors import CampaignBusyError, CampaignError, MailsluiceError, OutboxError
-from mailsluice.masking import masked
+from mailsluice.errors import CampaignBusyError, CampaignError
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.pacing import Bound, bounds
 from mailsluice.report import Report
@@ -73,12 +72,8 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     outlive_console()
     try:
         return await _send(*await for_its_day(campaign))
-    except MailsluiceError as error:  # said in full by its message: no stack trace in the log
-        return Failed(message=str(error), data=error)
-    except DBAPIError as error:
-        reason = masked(str(error.orig))
-        message = f"the state database does not answer: {reason}. Retry this run to go on"
-        return Failed(message=message, data=OutboxError(message))
+    except TROUBLE as error:
+        return failed(error)
 
 
 async def _send(document: Campaign, day: date) -> State[Any]:

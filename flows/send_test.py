@@ -17,6 +17,7 @@ from pydantic import Field
 
 from blocks.loading import load_connections
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.failing import TROUBLE, failed
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import SessionSlots
 from mailsluice.assignment import assign
@@ -24,7 +25,6 @@ from mailsluice.audience import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign
 from mailsluice.envelope import Envelope
-from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database
 from mailsluice.proof import Delivery, Proof, checked_addresses, copies, deliver
 from mailsluice.proof.copies import MOST
@@ -63,8 +63,8 @@ async def send_test(
     try:
         document, day = await for_its_day(campaign)
         proof = await _send(document, day, checked_addresses(to), recipient)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     await publish_proof(proof)
     ended = Completed if proof.is_accepted else Failed
     return ended(message=proof.summary(), data=proof)

@@ -14,12 +14,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
-from sqlalchemy.exc import DBAPIError
 
 from blocks.loading import load_connections
 from flows.console import outlive_console
 from flows.current import Current, current
 from flows.document import checked_parameter
+from flows.failing import TROUBLE, failed
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import session_slots
 from flows.stopping import Reason, StopRequest, look, stop_on_request, wait_for_server
@@ -27,8 +27,7 @@ from flows.waiting import left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
 from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError, MailsluiceError, OutboxError
-from mailsluice.masking import masked
+from mailsluice.errors import CampaignError
 from mailsluice.outbox import Database, Ending, home
 from mailsluice.sending import RouteResult, SenderRun
 
@@ -48,11 +47,8 @@ async def send_shard(campaign: str, connection: str, shard: int, shards: int) ->
         parent_id = _parent_id()
         document = await _document(parent_id, campaign)
         return await _send(document, connection, shards, parent_id)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
-    except DBAPIError as error:
-        message = f"the state database does not answer: {masked(str(error.orig))}"
-        return Failed(message=message, data=OutboxError(message))
+    except TROUBLE as error:
+        return failed(error)
 
 
 def _parent_id() -> UUID:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
-from mailsluice.errors import MailsluiceError
+from flows.failing import TROUBLE, failed
 from mailsluice.outbox import Database
 from mailsluice.suppression.page import Change
 from tasks.suppressions import publish_suppressions
@@ -24,6 +24,6 @@ async def changed(change: Callable[[Database], Change]) -> State[Any]:
             await publish_suppressions(database, done)
         finally:
             await asyncio.to_thread(database.close)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     return Completed(message=done.summary(), data=done)

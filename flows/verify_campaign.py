@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from flows.failing import TROUBLE, failed
 from mailsluice import ledger
-from mailsluice.errors import MailsluiceError
 from mailsluice.outbox import Database
 from tasks.verification import publish_verification
 
@@ -31,8 +31,8 @@ async def verify_campaign(campaign: CampaignName) -> State[Any]:
     """
     try:
         verification = await asyncio.to_thread(_verify, campaign)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     await publish_verification(verification)
     final = Completed if verification.is_conserved else Failed
     return final(message=verification.summary(), data=verification)

@@ -12,9 +12,9 @@ from prefect.states import Completed, Failed
 
 from blocks.form import ConnectionBlock
 from blocks.loading import load_connection
+from flows.failing import TROUBLE, failed
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots.spare import spare_slot
-from mailsluice.errors import MailsluiceError
 from mailsluice.inspection import Inspection, TrialMail, inspect
 from mailsluice.smtp.tokens import Tokens
 from tasks.inspection import publish_inspection
@@ -37,8 +37,8 @@ async def verify_connection(
     """
     try:
         inspection = await _inspect(connection, test_mail)
-    except MailsluiceError as error:
-        return Failed(message=str(error), data=error)
+    except TROUBLE as error:
+        return failed(error)
     await publish_inspection(inspection)
     final = Completed if inspection.works else Failed
     return final(message=inspection.summary(), data=inspection)

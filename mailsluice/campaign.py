@@ -7,6 +7,7 @@ connection or a database is picked.
 
 from __future__ import annotations
 
+import codecs
 import re
 from datetime import date
 from decimal import Decimal
@@ -69,6 +70,12 @@ class Dispatch(StrEnum):
     """Runs of their own on Prefect's workers, several a connection where it has many sessions."""
 
 
+_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
+"""Codecs of text that no file is written in."""
+_NO_DELIMITERS = "\"'\\\r\n\0@.+-_"
+"""They are in addresses and quoted values, or end a line."""
+
+
 class RecipientSource(Document):
     """Where addresses come from: a CSV or Parquet file, or a query over a stored database."""
 
@@ -111,10 +118,22 @@ class RecipientSource(Document):
     def _known_encoding(cls, value: str) -> str:
         try:
             "".encode(value)
-        except LookupError:
+            is_known = codecs.lookup(value).name.replace("_", "-") not in _NO_CHARSETS
+        except (LookupError, ValueError):
+            is_known = False
+        if not is_known:
             raise ValueError(
                 f"unknown encoding {value!r}: use a Python codec name such as utf-8 or cp1252"
-            ) from None
+            )
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _separates(cls, value: str) -> str:
+        if not value.isascii() or value.isalnum() or value in _NO_DELIMITERS:
+            raise ValueError(
+                f"{value!r} cannot separate columns: use a comma, a semicolon, a tab or a bar (|)"
+            )
         return value
 
     @property

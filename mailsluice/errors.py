@@ -56,5 +56,9 @@ class OutboxError(MailsluiceError):
     """The state database cannot be used."""
 
 
+class JournalError(MailsluiceError):
+    """The local journal cannot be used."""
+
+
 class MailboxError(MailsluiceError):
     """The mailbox cannot be read, or not be kept in order."""

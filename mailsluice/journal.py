@@ -20,12 +20,14 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from mailsluice.errors import MailsluiceError
+from mailsluice.errors import JournalError
+from mailsluice.private import private_folder, private_opener
 
 _MAGIC = b"MSLJ0001"
 _HEADER = struct.Struct("<8s32s36sQQ")  # magic, journal id, boot id, device and inode
@@ -41,7 +43,7 @@ _UNKNOWN = (0, 0)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class JournalBusyError(MailsluiceError):
+class JournalBusyError(JournalError):
     """A living process on this machine holds the journal."""
 
     def __init__(self, path: Path) -> None:
@@ -61,13 +63,15 @@ class Evidence:
 class Journal:
     """The journal of one campaign on this machine, held by one process at a time.
 
-    Raises JournalBusyError where a living process holds it.
+    Raises JournalBusyError where a living process holds it, JournalError where nobody can write it.
     """
 
     def __init__(self, path: Path, journal_id: str = "") -> None:
         """`journal_id` is 32 characters; by default new ones."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._path = path
+        with self._writable():
+            private_folder(path.parent)
+            self._file = private_opener(str(path), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -85,7 +89,8 @@ class Journal:
 
     def start(self) -> None:
         """Begin anew, for the claims of this run. What the last one left is gone from here on."""
-        os.ftruncate(self._file, 0)
+        with self._writable():
+            os.ftruncate(self._file, 0)
         self._grow()
         header = _HEADER.pack(_MAGIC, self.id.encode(), _boot_id(), *self._identity)
         self._data[: _HEADER.size] = header
@@ -144,10 +149,22 @@ class Journal:
         # In one piece: a kill must not leave half a slot.
         self._data[offset : offset + _SLOT.size] = body + _CHECK.pack(zlib.crc32(body))
 
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalError(
+                f"the journal {self._path} cannot be written ({error.strerror}): nothing is sent"
+                " without it. Make room there or make the folder writable, or set MAILSLUICE_HOME"
+                " to a folder that is, then run it again"
+            ) from error
+
     def _grow(self) -> None:
         old = os.fstat(self._file).st_size or _HEADER_BYTES
         new = old + _SLOTS * _SLOT.size
-        os.posix_fallocate(self._file, 0, new)  # a full disk must not show as a SIGBUS later
+        with self._writable():
+            os.posix_fallocate(self._file, 0, new)  # a full disk must not show as a SIGBUS later
         if self._map is not None:
             self._map.close()
         self._map = mmap.mmap(self._file, new)

@@ -13,6 +13,7 @@ from pyarrow import csv, parquet
 
 from mailsluice.errors import MailsluiceError
 from mailsluice.files import FileError, writable
+from mailsluice.private import private_file
 
 MOMENT = pa.timestamp("ms", tz="UTC")
 _WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter, ".pq": parquet.ParquetWriter}
@@ -67,6 +68,7 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> E
     try:
         try:
             unfinished.unlink(missing_ok=True)  # what a dead process, or anybody else, has left
+            private_file(unfinished)
             with closing(_WRITERS[path.suffix.lower()](str(unfinished), shown)) as writer:
                 for table in tables:
                     writer.write_table(_as_text(table) if is_csv else table)

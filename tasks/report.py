@@ -15,6 +15,7 @@ from slugify import slugify
 
 from mailsluice.outbox import Campaigns, Database, home
 from mailsluice.outbox.statistics import statistics
+from mailsluice.private import private_file, private_folder
 from mailsluice.report import PictureOf, Report, Statistics, page
 from tasks.form_links import form_links
 
@@ -83,7 +84,8 @@ def _written(report: Report, pictures: Mapping[PictureOf, str], database: Databa
     number = Campaigns(database).get(report.campaign).id
     slug = slugify(report.campaign, max_length=_LONGEST_SLUG) or "campaign"
     path = home() / "reports" / f"{slug}-{number}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     unfinished = path.with_suffix(".unfinished")
+    private_file(unfinished)
     unfinished.write_text(html(report.campaign, page(report, pictures)), encoding="utf-8")
     return unfinished.replace(path)

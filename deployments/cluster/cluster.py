@@ -52,7 +52,7 @@ class Cluster:
         self._number_of_servers, self._number_of_workers = servers, workers
         self._given = dict(environment or {})
         self._stack = ExitStack()
-        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        (self.folder / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
         self.ports = self._kept_ports(port)
         self.url = f"https://127.0.0.1:{self.ports['proxy']}"
         self.api_url = f"{self.url}/api"
@@ -174,7 +174,7 @@ class Cluster:
             if not key.startswith(("PREFECT_", "MAILSLUICE_"))
         }
         home = self.folder / "home" / name
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         homes = {
             "PREFECT_HOME": str(home),
             "MAILSLUICE_HOME": str(home),

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from mailsluice.errors import MailsluiceError
+from mailsluice.private import private_opener
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -58,7 +59,7 @@ class Member:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it is ready. Raises ClusterError where it does not come up."""
-        with self.log.open("ab") as log:
+        with open(self.log, "ab", opener=private_opener) as log:
             self.process = subprocess.Popen(
                 self.command,
                 env=dict(self.environment),
@@ -67,6 +68,7 @@ class Member:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is ours: members are ended in their order
                 cwd=self.folder,
+                umask=0o077,
                 user=self.user,
                 group=self.user,
                 extra_groups=None if self.user is None else [],

@@ -115,7 +115,7 @@ def _make_roles(port: int, secrets: Mapping[str, str]) -> None:
 
 def redis(folder: Path, port: int, secrets: Mapping[str, str]) -> Member:
     """Redis in `folder/redis`, on loopback alone, that forgets nothing over a restart."""
-    (folder / "redis").mkdir(exist_ok=True)
+    (folder / "redis").mkdir(mode=0o700, exist_ok=True)
     configuration = f"""
 bind 127.0.0.1
 port {port}

@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from mailsluice.outbox import home
+from mailsluice.private import private_folder, private_opener
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +85,8 @@ def _folder() -> Path:
 
 
 def _locked(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    private_folder(path.parent)
+    file = private_opener(str(path), os.O_RDWR | os.O_CREAT)
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 

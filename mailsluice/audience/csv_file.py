@@ -283,6 +283,9 @@ def _undecodable(path: Path, file: BinaryIO, encoding: str) -> AudienceError:
         except UnicodeDecodeError as error:
             what = f"has the byte 0x{error.object[error.start]:02x} in line {line}"
             break
+        except UnicodeError:
+            what = "does not begin with a byte order mark"
+            break
         line += part.endswith(b"\n")
     return AudienceError(
         f"the file {path} {what}, which is not {encoding}: save it as UTF-8, or name its encoding "

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import orjson
 
+from mailsluice.private import private_file
+
 NAME = "manifest.json"
 
 
@@ -36,6 +38,7 @@ class Manifest:
     def write(self, folder: Path) -> str:
         """Write it; gives its own digest."""
         text = orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        private_file(folder / NAME)
         (folder / NAME).write_bytes(text)
         return hashlib.sha256(text).hexdigest()
 

@@ -17,6 +17,7 @@ from mailsluice.housekeeping.parts import PARTS, Part
 from mailsluice.housekeeping.reading import Rows, rows_of
 from mailsluice.housekeeping.retention import Ended
 from mailsluice.outbox import Database, Outbox
+from mailsluice.private import private_file
 
 _LONGEST_SLUG = 60
 _OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
@@ -36,7 +37,7 @@ def write(
     folder = _free(archives, campaign)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+    unfinished.mkdir(mode=0o700)
     try:
         files = {
             part.file: _write_part(database, part, campaign.id, unfinished, goes_on)
@@ -70,6 +71,7 @@ def _write_part(
     database: Database, part: Part, campaign_id: int, folder: Path, goes_on: GoesOn
 ) -> PartFile:
     path, rows = folder / part.file, 0
+    private_file(path)
     with parquet.ParquetWriter(path, part.schema, **_OPTIONS) as writer:
         for chunk in rows_of(database, part, campaign_id):
             goes_on()

@@ -18,13 +18,16 @@ import alembic.script
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from mailsluice.errors import OutboxError
+from mailsluice.masking import masked
+from mailsluice.outbox.trouble import told
+from mailsluice.private import private_file, private_folder, warn_of_open
 
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
-_INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE, PostgreSQL appendix A
 _BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper asks again
 _CONNECT_TIMEOUT_SECONDS = 5
 _WAL_RETRY_SECONDS = 0.02
@@ -52,13 +55,16 @@ class Database:
         self.engine = _engine(url or default_url())
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         try:
+            self._connect()
             self._migrate()
         except SQLAlchemyError as error:
             self.engine.dispose()
-            raise OutboxError(
-                f"the state database {self.engine.url!r} cannot be used: "
-                f"{str(error.__cause__ or error).strip()}. {_advice(error)}"
-            ) from error
+            name = f"the state database {_shown(self.engine.url)} cannot be used, it"
+            raise told(error, name=name) from error
+        if self.is_sqlite:
+            warn_of_open([home(), Path(str(self.engine.url.database))])
+        else:
+            warn_of_open([home()])
 
     def close(self) -> None:
         """Close all connections."""
@@ -116,6 +122,14 @@ class Database:
         with self.read() as connection:
             return datetime.fromtimestamp(connection.execute(sa.select(self.now)).scalar_one(), UTC)
 
+    def _connect(self) -> None:
+        """Raise OutboxError where the URL itself is wrong: its options, its driver."""
+        try:
+            self.engine.connect().close()
+        except (TypeError, ValueError, ProgrammingError) as error:
+            self.engine.dispose()
+            raise _wrong_options(self.engine.url, error) from error
+
     def _migrate(self) -> None:
         config = alembic.config.Config()
         config.set_main_option("script_location", "mailsluice.outbox:migrations")
@@ -132,38 +146,61 @@ class Database:
         current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
         if current is not None and current not in {one.revision for one in script.walk_revisions()}:
             raise OutboxError(
-                f"the state database {self.engine.url!r} has schema {current!r}, which this "
+                f"the state database {_shown(self.engine.url)} has schema {current!r}, which this "
                 "version of Mailsluice does not know: install the newer version"
             )
-
-
-def _advice(error: SQLAlchemyError) -> str:
-    if getattr(error.__cause__, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
-        return (
-            "The schema is not this version's, and this role may not change it: run "
-            "`python -m mailsluice.outbox.migrate` with MAILSLUICE_DATABASE_URL set to the owner's"
-        )
-    return "Check MAILSLUICE_DATABASE_URL"
 
 
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # what it says quotes the URL, with its password
         raise OutboxError(
-            f"MAILSLUICE_DATABASE_URL is no SQLAlchemy URL: {error}. Write it as "
-            "sqlite:////folder/mailsluice.db or postgresql://user:password@host/database"
+            "MAILSLUICE_DATABASE_URL is no SQLAlchemy URL. Write it as"
+            " sqlite:////folder/mailsluice.db or postgresql://user:password@host:5432/database; in"
+            " user and password write %40 for @, %3A for :, %2F for /"
         ) from error
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
-    if parsed.get_backend_name() == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        timeout = {"connect_timeout": _CONNECT_TIMEOUT_SECONDS}
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=timeout, **_POOL)
-    raise OutboxError(
-        f"the state database is kept in SQLite or PostgreSQL, not {parsed.get_backend_name()}: "
-        "set MAILSLUICE_DATABASE_URL"
+    kind, _, _ = parsed.drivername.partition("+")
+    if kind not in _DRIVERS:
+        raise OutboxError(
+            f"the state database is kept in SQLite or PostgreSQL, not {kind}: let"
+            " MAILSLUICE_DATABASE_URL begin with sqlite:// or postgresql://"
+        )
+    parsed = parsed.set(drivername=f"{kind}+{_DRIVERS[kind]}")
+    try:
+        return _sqlite(parsed) if kind == "sqlite" else _postgresql(parsed)
+    except (TypeError, ValueError) as error:
+        raise _wrong_options(parsed, error) from error
+    except ImportError as error:
+        raise OutboxError(
+            f"the driver for {kind} cannot be loaded ({error}): install {_DRIVERS[kind]} where this"
+            " runs"
+        ) from error
+    except OSError as error:
+        raise OutboxError(
+            f"the state database {parsed.database} cannot be made or written: {error.strerror}."
+            " Give MAILSLUICE_HOME, or MAILSLUICE_DATABASE_URL, a folder with room that can be"
+            " written"
+        ) from error
+
+
+def _wrong_options(url: sa.URL, error: Exception) -> OutboxError:
+    reason = masked(str(getattr(error, "orig", error)).partition("\n")[0])
+    return OutboxError(
+        f"the state database {_shown(url)} cannot be used: {reason}. Check the options at the end"
+        " of MAILSLUICE_DATABASE_URL"
     )
+
+
+def _shown(url: sa.URL) -> str:
+    """Without what may be secret: the password, and options, of which one may be a password."""
+    places = {name: value for name, value in url.query.items() if name in ("host", "port")}
+    return repr(url.set(query=places).render_as_string())
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    timeout = {"connect_timeout": _CONNECT_TIMEOUT_SECONDS}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=timeout, **_POOL)
 
 
 def _use_wal(connection: Any) -> None:
@@ -183,7 +220,10 @@ def _use_wal(connection: Any) -> None:
 def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise OutboxError("the state database must outlive the process: give SQLite a file")
-    Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    path = Path(url.database).expanduser()
+    private_folder(path.parent)
+    private_file(path)  # its write-ahead log gets the same mode
+    url = url.set(database=str(path))
     engine = sa.create_engine(
         url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **_POOL
     )

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from mailsluice.errors import OutboxError
 from mailsluice.journal import Journal
 from mailsluice.masking import masked
 from mailsluice.outbox import Ask, Claimed, Counts, Database, Outbox, Settled, Starts, Usages
+from mailsluice.outbox.trouble import is_passing
 
 _Result = TypeVar("_Result")
 
@@ -286,7 +287,7 @@ class Bookkeeper:
             try:
                 result = action()
             except DBAPIError as error:
-                if not _is_transient(error):
+                if not is_passing(error):
                     raise
                 if (self.hurried or self._closing) and failed >= _HURRIED_RETRIES:
                     raise OutboxError(
@@ -328,8 +329,3 @@ class Bookkeeper:
 def _over(round_: _Round) -> set[int]:
     """Who is not in hand any more after it."""
     return {*(one.id for one in round_.settled), *round_.released}
-
-
-def _is_transient(error: DBAPIError) -> bool:
-    """Whether the same statement may succeed later: the server restarts, a lock, a full disk."""
-    return error.connection_invalidated or isinstance(error, OperationalError)

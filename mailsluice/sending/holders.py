@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailsluice.journal import Journal
+from mailsluice.private import private_opener
 from mailsluice.process import Process
 
 
@@ -34,7 +35,7 @@ class Holder:
 def take_turn(path: Path, name: str, journal: Journal) -> dict[str, Holder]:
     """Note that this process holds the journal now; gives those that held it before, by name."""
     before = {one.name: one for one in _read(path)}
-    with path.open("a") as file:
+    with open(path, "a", opener=private_opener) as file:
         file.write(f"{name} {journal.file} {Process.own()}\n")
     return before
 

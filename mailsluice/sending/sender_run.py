@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError
+from mailsluice.errors import CampaignError, JournalError
 from mailsluice.journal import Journal
 from mailsluice.outbox import Campaigns, Database, Ending, Outbox, Senders
 from mailsluice.sending.recovery import recover
@@ -96,7 +96,11 @@ class SenderRun(Run):
         self._senders.renew(self._sender_id, self._standing())
         try:
             self._take_over()
-        except (DBAPIError, OSError) as error:  # the next time: this process lives all the same
+        except (
+            DBAPIError,
+            OSError,
+            JournalError,
+        ) as error:  # the next time: this process lives all the same
             logger.warning("dead senders could not be looked for: %s", type(error).__name__)
 
     def _take_over(self) -> None:

@@ -123,6 +123,8 @@ CSV_ERRORS = [
         {},
         "0xff in line 300002",
     ),  # in a later block
+    ("email,n\na@b.de,x\n".encode("utf-16-le"), {"encoding": "utf-16"}, "byte order mark"),
+    ("email,n\na@b.de,x\n".encode("utf-32-le"), {"encoding": "utf-32"}, "byte order mark"),
     (b"email,n\na@b.de,\x81\n", {"encoding": "cp1252"}, "0x81 in line 2, which is not cp1252"),
     ("email,n\na@b.de,Zo\u00eb".encode()[:-1], {}, "ends in the middle of a character"),
     ('email,n\n"a@b.de,x\n' + "a@b.de,x\n" * 500_000, {}, "a quote that is never closed"),

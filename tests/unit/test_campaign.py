@@ -140,6 +140,24 @@ def test_round_robin_shares_are_equal() -> None:
             "unknown encoding 'utf-9': use a Python codec name such as utf-8 or cp1252",
         ),
         ({"recipients": {"path": "a.csv", "delimiter": "||"}}, "at most 1 character"),
+        ({"recipients": {"path": "a.csv", "delimiter": "é"}}, "'é' cannot separate columns"),
+        ({"recipients": {"path": "a.csv", "delimiter": "@"}}, "'@' cannot separate columns"),
+        ({"recipients": {"path": "a.csv", "delimiter": '"'}}, "cannot separate columns"),
+        ({"recipients": {"path": "a.csv", "delimiter": "\n"}}, "cannot separate columns"),
+        ({"recipients": {"path": "a.csv", "delimiter": "1"}}, "'1' cannot separate columns"),
+        # Codecs that no file is written in.
+        *(
+            ({"recipients": {"path": "a.csv", "encoding": name}}, f"unknown encoding {name!r}")
+            for name in (
+                "unicode_escape",
+                "raw-unicode-escape",
+                "rot13",
+                "idna",
+                "punycode",
+                "undefined",
+                "base64",
+            )
+        ),
         ({"message": {**MESSAGE, "text": None}}, "the message is empty: give html, text, or both"),
         ({"message": {**MESSAGE, "sender": "News"}}, "no mailbox: write it as Name <"),
         ({"message": {**MESSAGE, "sender": "News <news@>"}}, "no mailbox"),

@@ -1,0 +1,36 @@
+"""What a flow ends with where something outside it fails: one line that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+from sqlalchemy.exc import SQLAlchemyError
+
+from mailsluice.errors import MailsluiceError
+from mailsluice.outbox.trouble import RETRY, told
+
+TROUBLE = (MailsluiceError, SQLAlchemyError, OSError)
+"""What `failed` has words for; all else is a fault, and shows where it happened."""
+
+
+def failed(error: Exception, then: str = RETRY) -> State[Any]:
+    """The state of a run that one of TROUBLE ended; `then` is how to go on where that helps."""
+    said = _in_words(error, then)
+    return Failed(message=str(said), data=said)
+
+
+def _in_words(error: Exception, then: str) -> MailsluiceError:
+    if isinstance(error, MailsluiceError):
+        return error
+    if isinstance(error, SQLAlchemyError):
+        return told(error, then=then)
+    if isinstance(error, OSError) and error.errno:
+        where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+        reason = error.strerror or type(error).__name__
+        return MailsluiceError(
+            f"{where} on the worker's machine: {reason}. Make room there, or give the folder to the"
+            f" worker's user. {then}"
+        )
+    raise error

@@ -1,0 +1,96 @@
+"""A flow that something outside it fails ends in one line, whichever flow it is."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from flows.failing import failed
+from mailsluice.errors import AudienceError, MailsluiceError
+from mailsluice.outbox import Database
+
+FLOWS = Path(__file__).parents[2] / "flows"
+LOST = OperationalError("SELECT", None, Exception("the link to the database broke"))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (AudienceError("the file a.csv is empty"), "the file a.csv is empty"),
+        (
+            LOST,
+            "the state database does not answer: the link to the database broke. If it stays so,"
+            " check MAILSLUICE_DATABASE_URL. Retry this run to go on",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/home/reports/a.html"),
+            "/home/reports/a.html cannot be used on the worker's machine: No space left on device."
+            " Make room there, or give the folder to the worker's user. Retry this run to go on",
+        ),
+    ],
+)
+def test_the_line_says_what_where_and_what_to_do(error: Exception, message: str) -> None:
+    state = failed(error)
+    assert state.is_failed()
+    assert state.message == message
+    assert isinstance(state.data, MailsluiceError)
+
+
+def test_a_fault_of_ours_shows_where_it_is() -> None:
+    with pytest.raises(TimeoutError):
+        failed(TimeoutError())  # an OSError to Python, but of no file
+
+
+class _Losing:
+    """A database whose link breaks at the first statement."""
+
+    def __init__(self) -> None:
+        self.is_sqlite = True
+
+    def __enter__(self) -> _Losing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        raise LOST
+
+
+@pytest.mark.parametrize(
+    ("flow", "arguments"),
+    [
+        ("verify_campaign", {"campaign": "spring"}),
+        ("cancel_campaign", {"campaign": "spring"}),
+        ("compare_connections", {"campaigns": ["spring"]}),
+        ("export_suppressions", {"path": "a.csv"}),
+        ("report_campaign", {"campaign": "spring"}),
+        ("resolve_uncertain", {"campaign": "spring", "action": "sent"}),
+    ],
+)
+async def test_a_flow_that_loses_its_database_says_so(
+    flow: str, arguments: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = importlib.import_module(f"flows.{flow}")
+    monkeypatch.chdir(tmp_path)
+    for place in (module, importlib.import_module("flows.suppression_list")):
+        if hasattr(place, "Database"):
+            monkeypatch.setattr(place, "Database", _Losing)
+    state = await getattr(module, flow).fn(**arguments)
+    assert state.is_failed()
+    assert "the state database does not answer: the link to the database broke" in state.message
+
+
+def test_no_flow_forgets_the_database() -> None:
+    for path in FLOWS.glob("*.py"):
+        if Database.__name__ in (text := path.read_text()):
+            assert "except MailsluiceError" not in text, path.name

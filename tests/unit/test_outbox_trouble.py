@@ -1,0 +1,99 @@
+"""What is wrong with the state database, in words that say what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from mailsluice.outbox.trouble import Trouble, is_passing, told, trouble_of
+
+
+def of_sqlite(code: int) -> DBAPIError:
+    cause = sqlite3.OperationalError("it failed")
+    cause.sqlite_errorcode = code  # type: ignore[misc]
+    return OperationalError("UPDATE", None, cause)
+
+
+def of_postgresql(state: str) -> DBAPIError:
+    cause = psycopg.errors.lookup(state)("it failed")
+    return DBAPIError.instance("UPDATE", None, cause, psycopg.Error)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble", "passes"),
+    [
+        (of_sqlite(sqlite3.SQLITE_BUSY), Trouble.LOCKED, True),
+        (of_sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), Trouble.LOCKED, True),  # an extended code
+        (of_sqlite(sqlite3.SQLITE_FULL), Trouble.FULL, True),
+        (of_sqlite(sqlite3.SQLITE_READONLY), Trouble.READ_ONLY, True),
+        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE), Trouble.AWAY, True),
+        (of_sqlite(sqlite3.SQLITE_CANTOPEN), Trouble.AWAY, True),
+        (of_sqlite(sqlite3.SQLITE_CORRUPT), Trouble.DAMAGED, False),
+        (of_sqlite(sqlite3.SQLITE_ERROR), Trouble.FAULT, False),  # no such table, a syntax error
+        (of_postgresql("57P01"), Trouble.AWAY, True),  # the server is shut down
+        (of_postgresql("40P01"), Trouble.AWAY, True),  # a deadlock
+        (of_postgresql("53300"), Trouble.AWAY, True),  # too many connections
+        (of_postgresql("53100"), Trouble.FULL, True),
+        (of_postgresql("25006"), Trouble.READ_ONLY, True),  # a standby, after a failover
+        (of_postgresql("55P03"), Trouble.LOCKED, True),
+        (of_postgresql("28P01"), Trouble.LOGIN, False),
+        (of_postgresql("42501"), Trouble.PRIVILEGE, False),
+        (of_postgresql("42P01"), Trouble.FAULT, False),  # no such table
+        (of_postgresql("42601"), Trouble.FAULT, False),  # a syntax error
+        (of_postgresql("23505"), Trouble.FAULT, False),
+        # Before there is a session libpq gives no code.
+        (
+            OperationalError("", None, psycopg.OperationalError("connection refused")),
+            Trouble.AWAY,
+            True,
+        ),
+        (
+            OperationalError(
+                "", None, psycopg.OperationalError("FATAL: password authentication failed for u")
+            ),
+            Trouble.LOGIN,
+            False,
+        ),
+        (ProgrammingError("", None, psycopg.ProgrammingError("odd")), Trouble.FAULT, False),
+        (PoolTimeoutError("no connection is free"), Trouble.AWAY, True),
+        (SQLAlchemyError("anything"), Trouble.FAULT, False),
+    ],
+)
+def test_its_kind(error: SQLAlchemyError, trouble: Trouble, passes: bool) -> None:
+    assert trouble_of(error) is trouble
+    assert is_passing(error) is passes
+
+
+def test_a_statement_that_is_wrong_is_a_fault_and_no_database_that_is_away(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+    for statement in ("SELECT * FROM missing", "SELEC 1", "SELECT missing_function()"):
+        with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+            connection.exec_driver_sql(statement)
+        said = str(told(caught.value))
+        assert "refuses a statement" in said
+        assert "please report this" in said
+        assert "does not answer" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (of_sqlite(sqlite3.SQLITE_BUSY), "is held by another process: it failed. Retry this run"),
+        (of_sqlite(sqlite3.SQLITE_FULL), "has no room left: it failed. Make room on its disk. Ret"),
+        (of_postgresql("25006"), "can only be read: it failed. Make its file and folder writable"),
+        (of_postgresql("42501"), "run `python -m mailsluice.outbox.migrate`"),
+    ],
+)
+def test_what_to_do(error: SQLAlchemyError, words: str) -> None:
+    assert words in str(told(error))
+
+
+def test_an_address_is_not_quoted() -> None:
+    error = OperationalError("", None, psycopg.OperationalError("ann@example.com is not here"))
+    assert "ann" not in str(told(error))
