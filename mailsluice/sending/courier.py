@@ -27,10 +27,12 @@ from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.consequences import Consequences, SessionHistory
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
+from mailsluice.sending.probing import Probing
 from mailsluice.sending.rule_book import named
 from mailsluice.sending.starts import StartStock
 from mailsluice.sending.stock import Stock
 from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.greeting import greets
 from mailsluice.smtp.session import IdleEndError, OutOfStepError, Session, SessionError
 from mailsluice.steady import steady
 
@@ -142,6 +144,15 @@ class Courier:
             is_stopping=self._stopped.is_set,
             chance=chance,
         )
+        self._probing = Probing(
+            connection.name,
+            self._health.breaker,
+            greets=lambda: greets(self._connection),
+            is_wanted=lambda: not self.dispatch.is_over,
+            found=self._on_change,
+            clock=clock,
+            chance=chance,
+        )
         self._workers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._concluding: asyncio.Task[None] | None = None
@@ -211,6 +222,7 @@ class Courier:
         finally:
             self._stopped.set()
             stopped.cancel()
+            await self._probing.close()
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
@@ -288,6 +300,7 @@ class Courier:
             )
         carried = feed.carried > 0
         self._health.session_lost(error, self._sessions, carried=carried, blames=feed.blames)
+        self._probing.heard(error)
 
     async def _open(self) -> Session | None:
         """A session; None where it is over meanwhile: there is no mail in it to wait for."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mailsluice import launch
 from mailsluice.outbox import Database, Suppressions
+from mailsluice.sending.breaker import BreakerSettings
+from mailsluice.sending.courier import Settings as CourierSettings
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.greeting import greets
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -18,7 +24,7 @@ from tests.integration.campaign_fixtures import (
     people,
 )
 from tests.integration.smtp_fixtures import Certificates
-from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
+from tests.smtpd import DROP, HANG, Fault, Settings, SmtpServer, Stage
 
 
 @pytest.fixture
@@ -174,3 +180,59 @@ async def test_a_recipient_who_is_suppressed_meanwhile_gets_nothing(
     finally:
         await run.close()
     assert sender.ledger.rows()["user3@example.com"].status == "suppressed"
+
+
+async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without looking for it the connection would rest for hours here, then be down."""
+    monkeypatch.setattr("mailsluice.sending.probing.LEAST_SECONDS", 0.02)
+    monkeypatch.setattr("mailsluice.sending.probing.MOST_SECONDS", 0.05)
+    rests = BreakerSettings(2, 0.01, 0.02, rest_seconds=10_000.0)
+    document = campaign(tmp_path, people(60))
+    run = await asyncio.to_thread(sender.prepare, document)
+    with SmtpServer(Settings(delay_seconds=0.002)) as server:
+        target, message = connection("red", server), launch.compiled(document, ["email"])
+        how = CourierSettings(document.retry, breaker=rests)
+        sending = asyncio.ensure_future(run.send(target, message, settings=how))
+        while len(server.received) < 10:  # noqa: ASYNC110 another thread brings it about
+            await asyncio.sleep(0.005)
+        await on_its_loop(server, server._stop())
+        breaker = run._couriers["red"]._health.breaker
+        while not breaker.is_open:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        await on_its_loop(server, server._start())
+        await sending
+        report = await asyncio.to_thread(run.report)
+        await run.close()
+        states = sender.ledger.states()
+        assert states["sent"] + states["uncertain"] == 60
+        assert states["uncertain"] <= 2  # whose message was out when the server went
+        assert set(server.recipients.values()) == {1}
+    assert not report.down
+    assert {row.attempts for row in sender.ledger.rows().values()} == {1}
+
+
+async def on_its_loop(server: SmtpServer, work: Coroutine[Any, Any, None]) -> None:
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, server._loop))
+
+
+@pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
+async def test_a_greeting_is_all_that_is_asked_of_a_server(
+    tmp_path: Path, security: Security
+) -> None:
+    certificates = Certificates.make(tmp_path)
+    is_tls = security is Security.TLS
+    settings = Settings(tls=certificates.context() if is_tls else None, tls_from_start=is_tls)
+    with SmtpServer(settings) as server:
+        target = connection("red", server, security=security, ca_file=certificates.ca_file)
+        assert await greets(target)
+        assert (server.sessions, server.logins.total()) == (1, 0)
+    assert not await greets(target)
+
+
+@pytest.mark.parametrize("reply", [b"421 4.3.2 busy", b"554 no", DROP, HANG])
+async def test_a_server_that_does_not_greet_is_not_back(reply: bytes) -> None:
+    faults = {"*": Fault(Stage.GREETING, reply)}
+    with SmtpServer(faults=faults) as server:
+        assert not await greets(connection("red", server, timeout_seconds=0.2))
