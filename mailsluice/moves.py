@@ -85,7 +85,8 @@ def shares_after(shares: Mapping[str, Decimal], moves: Iterable[Move]) -> dict[s
     found = dict(shares)
     for move in moves:
         before = found.get(move.origin, Decimal(0))
-        taken = before * move.recipients / move.of
+        leaves_none = move.recipients == move.of  # exactly, where digits are cut off
+        taken = before if leaves_none else before * move.recipients / move.of
         found[move.origin] = before - taken
         found[move.target] = found.get(move.target, Decimal(0)) + taken
     return found

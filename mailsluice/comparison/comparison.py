@@ -9,6 +9,7 @@ from itertools import combinations
 import pandas as pd
 
 from mailsluice.comparison.contrast import contrast
+from mailsluice.comparison.mix import mix_notes
 from mailsluice.comparison.notes import notes
 from mailsluice.comparison.observed import NUMBERS, Measure, Observed
 from mailsluice.comparison.page import page
@@ -85,12 +86,15 @@ def compare(observed: Observed, question: Question) -> Comparison:
     adjusted = _holm([one.p_value for one in contrasts])
     tests = max(sum(p is not None for p in adjusted), 1)
     terms = Terms(question.confidence, tests, question.smallest_difference)
+    rates = _rates(observed.counts, question.confidence)
+    of_all = {(one.connection, one.measure): one.events / one.mail for one in rates if one.mail}
+    mixes = mix_notes(contrasts, of_all, question.smallest_difference)
     return Comparison(
         campaigns=sorted(observed.counts["campaign"].unique()),
         terms=terms,
-        rates=_rates(observed.counts, question.confidence),
+        rates=rates,
         verdicts=[verdict(one, p, terms) for one, p in zip(contrasts, adjusted, strict=True)],
-        notes=notes(observed),
+        notes=[*notes(observed), *mixes],
     )
 
 

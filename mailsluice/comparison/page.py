@@ -27,7 +27,9 @@ def page(comparison: Comparison) -> str:
     lines += section("Verdicts", _verdicts(comparison.verdicts))
     lines += section("Mind", [f"- {cell(one)}" for one in comparison.notes])
     lines += ["## Connections", ""]
-    lines += table(["connection", "mail", *Measure], _rates(comparison))
+    lines += table(
+        ["connection", "mail", *(f"{one}, of all mail" for one in Measure)], _rates(comparison)
+    )
     if any(one.interval for one in comparison.rates):
         alt = f"{comparison.terms.percent} intervals of each connection's rates"
         lines += [picture(rates_plot(comparison.rates), alt), ""]
@@ -61,7 +63,8 @@ def _rate(rate: Rate) -> str:
 def _contrasts(verdicts: Sequence[Verdict]) -> list[str]:
     if not verdicts:
         return []
-    head = ["measure", "connections", "strata", "rates", "difference", "odds ratio"]
+    head = ["measure", "first, second", "strata", "rates over the same mix"]
+    head += ["first minus second, in percentage points", "odds ratio"]
     head += ["p", "p (Holm)", "homogeneity", "smallest shown"]
     return ["## Tests", "", *table(head, [_contrast(one) for one in verdicts], words=2)]
 

@@ -101,14 +101,13 @@ def _finding(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> Find
 
 def _different(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
     rates, names = contrast.rates, (contrast.first, contrast.second)
-    low, high = contrast.interval
     better, worse = (0, 1) if rates[0] < rates[1] else (1, 0)
-    if better == 0:
-        low, high = -high, -low
     return (
         f"{names[better]}'s mail is {_DONE[contrast.measure]} less than {names[worse]}'s:"
-        f" {rates[better]:.2%} against {rates[worse]:.2%}; {terms.percent} interval of the"
-        f" difference {points(low)} to {points(high)} points, {chance(adjusted_p)} after Holm"
+        f" {rates[better]:.2%} against {rates[worse]:.2%} over the same mix of campaigns and"
+        f" domains; {contrast.first} minus {contrast.second}: {points(contrast.difference)}"
+        f" percentage points, {terms.percent} interval {_interval(contrast)},"
+        f" {chance(adjusted_p)} after Holm"
     )
 
 
@@ -131,12 +130,11 @@ def _depends(contrast: Contrast) -> str:
 
 
 def _open(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
-    low, high = (points(one) for one in contrast.interval)
     alone = contrast.p_value is not None and contrast.p_value < terms.alpha
     among = f" ({chance(contrast.p_value)} alone, {chance(adjusted_p)} after Holm)" if alone else ""
     return (
-        f"{_both(contrast)}: not enough mail yet. The difference is likely between {low} and {high}"
-        f" points{among}; {_more(contrast, terms)}"
+        f"{_both(contrast)}: not enough mail yet. {contrast.first} minus {contrast.second} is"
+        f" likely {_interval(contrast)} percentage points{among}; {_more(contrast, terms)}"
     )
 
 
@@ -151,6 +149,12 @@ def _more(contrast: Contrast, terms: Terms) -> str:
         f"about {rounded(factor * sum(contrast.mail)):,} more of both together, shared as up to"
         f" now, would show {difference} in four of five cases"
     )
+
+
+def _interval(contrast: Contrast) -> str:
+    """Of the first less the second, in percentage points."""
+    low, high = contrast.interval
+    return f"{points(low)} to {points(high)}"
 
 
 def _both(contrast: Contrast) -> str:

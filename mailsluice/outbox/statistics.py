@@ -36,11 +36,13 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
     with database.sorting() as connection:
         counting = _Counting(database, connection, campaign_id)
         domains, first, last = counting.domains()
-        replies, other_replies = counting.replies()
+        largest = sorted({one.domain for one in domains if one.domain is not None})
+        replies, other_replies = counting.replies(largest)
         return Statistics(
             as_of=float(connection.execute(sa.select(database.now)).scalar_one()),
             domains=domains,
             pace=None if first is None or last is None else counting.pace(first, last),
+            put_off=counting.put_off(largest),
             replies=replies,
             other_replies=other_replies,
             bounces=counting.bounces(),
@@ -88,12 +90,9 @@ class _Counting:
         return found, first, max((row[5] for row in sent), default=None)
 
     def _by_domain(self) -> sa.CTE:
-        email = recipients.c.email  # normalised: one @
-        at = sa.func.instr(email, "@") if self._is_sqlite else sa.func.strpos(email, "@")
-        domain = sa.func.lower(sa.func.substr(email, at + 1))
         return (
             sa.select(
-                domain.label("domain"),
+                self._domain().label("domain"),
                 recipients.c.connection,
                 recipients.c.status,
                 sa.func.count().label("number"),
@@ -104,6 +103,27 @@ class _Counting:
             .group_by(sa.text("1"), recipients.c.connection, recipients.c.status)
             .cte("counted")
         )
+
+    def _domain(self) -> sa.ColumnElement[str]:
+        email = recipients.c.email  # normalised: one @
+        at = sa.func.instr(email, "@") if self._is_sqlite else sa.func.strpos(email, "@")
+        return sa.func.lower(sa.func.substr(email, at + 1))
+
+    def _large_domain(self, largest: Sequence[str]) -> sa.ColumnElement[str | None]:
+        """The recipient's domain, null where it is not among the largest."""
+        domain = self._domain()
+        return sa.case((domain.in_(largest), domain), else_=sa.null()).label("domain")
+
+    def put_off(self, largest: Sequence[str]) -> dict[tuple[str | None, str], int]:
+        """How often a server said "later", by domain (None: all others) and connection."""
+        query = (
+            sa.select(self._large_domain(largest), attempts.c.connection, sa.func.count())
+            .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
+            .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
+            .group_by(sa.text("1"), attempts.c.connection)
+        )
+        rows = self._connection.execute(query)
+        return {(domain, name): int(number) for domain, name, number in rows}
 
     def pace(self, first: float, last: float) -> Pace:
         """Messages accepted a bucket."""
@@ -125,37 +145,40 @@ class _Counting:
             sent.setdefault(name, {})[number] = messages
         return Pace(start, length, sent)
 
-    def replies(self) -> tuple[list[ReplyCount], int]:
+    def replies(self, largest: Sequence[str]) -> tuple[list[ReplyCount], int]:
         """The most frequent texts of failures and deferrals; how many had other texts."""
+        domain = self._large_domain(largest)
+        kept, tried = recipients.c, attempts.c
         failed, other_failed = self._texts(
-            sa.select(recipients.c.connection, recipients.c.code, _text(recipients.c.reply)).where(
-                self._mine, recipients.c.status.in_(_NO_FURTHER), recipients.c.reply.is_not(None)
+            sa.select(domain, kept.connection, kept.code, _text(kept.reply)).where(
+                self._mine, kept.status.in_(_NO_FURTHER), kept.reply.is_not(None)
             )
         )
         deferred, other_deferred = self._texts(
-            sa.select(attempts.c.connection, attempts.c.code, _text(attempts.c.reply))
+            sa.select(domain, tried.connection, tried.code, _text(tried.reply))
             .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
             .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
         )
-        found = [ReplyCount(one.connection, one.code, one.text, one.number, 0) for one in failed]
-        found += [ReplyCount(one.connection, one.code, one.text, 0, one.number) for one in deferred]
+        found = [ReplyCount(*_said(one), one.number, 0) for one in failed]
+        found += [ReplyCount(*_said(one), 0, one.number) for one in deferred]
         return found, other_failed + other_deferred
 
     def _texts(self, query: sa.Select[Any]) -> tuple[Sequence[Any], int]:
-        """Rows of connection, code, text and number; how many are not in them."""
+        """Rows of domain, connection, code, text and number; how many are not in them."""
         one = query.subquery().c
         number = sa.func.count().label("number")
         beginning = sa.func.substr(one.text, 1, _SAME_CHARACTERS)
         rows = self._connection.execute(
             sa.select(
+                one.domain,
                 one.connection,
                 one.code,
                 sa.func.min(one.text).label("text"),
                 number,
                 sa.func.sum(number).over().label("all"),
             )
-            .group_by(one.connection, one.code, beginning)
-            .order_by(number.desc(), beginning, one.connection)
+            .group_by(one.domain, one.connection, one.code, beginning)
+            .order_by(number.desc(), beginning, one.connection, one.domain)
             .limit(MOST_REPLIES)
         ).all()
         return rows, int(rows[0].all) - sum(row.number for row in rows) if rows else 0
@@ -171,6 +194,10 @@ class _Counting:
         for name, kind, number in self._connection.execute(query):
             found.setdefault(name, {})[kind] = number
         return found
+
+
+def _said(row: Any) -> tuple[str | None, str, int | None, str]:
+    return row.domain, row.connection, row.code, row.text
 
 
 def _text(reply: sa.Column[Any]) -> sa.ColumnElement[str]:

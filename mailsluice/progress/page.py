@@ -85,7 +85,7 @@ class Page:
         }
         parts = [f"{tally.sent:,} of {tally.assigned:,} sent"]
         parts += [f"{number:,} {name}" for name, number in others.items() if number]
-        parts += [f"{tally.deferrals:,} times told to come later"] if tally.deferrals else []
+        parts += [f"put off {tally.deferrals:,} times"] if tally.deferrals else []
         parts += [f"{rate:,.1f} a second"] if rate else []
         if tally.left and (last := _last(ends)):
             parts.append(f"done about {self._shown(last)} at this pace")

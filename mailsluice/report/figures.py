@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mailsluice.report.drawing import BLUE, GREY, WIDTH_INCHES, described, short_name
 from mailsluice.report.pace_figure import pace_figure
 from mailsluice.report.page import PictureOf
-from mailsluice.report.report import OUTCOMES, Report, RouteReport
+from mailsluice.report.report import OUTCOMES, Report, RouteReport, named
 from mailsluice.status import RecipientStatus
 
 _MOST_BARS = 20
@@ -68,7 +68,9 @@ def _outcomes(report: Report) -> str | None:
     left = np.zeros(len(routes))
     for status in report.shown:
         parts = np.array([100 * one.of(status) / one.recipients for one in routes])
-        axes.barh(np.arange(len(routes)), parts, 0.7, left, color=_COLOUR[status], label=status)
+        axes.barh(
+            np.arange(len(routes)), parts, 0.7, left, color=_COLOUR[status], label=named(status)
+        )
         left += parts
     axes.set_xlim(0, 100)
     axes.set_xlabel("recipients of the connection, %")

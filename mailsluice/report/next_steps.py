@@ -20,7 +20,7 @@ def next_steps(report: Report) -> Iterator[str]:
         yield f"**{plain(name)} is down**, see below why: mend it, then `verify-connection/default`"
     if report.open:
         yield (
-            f"**{report.open:,} recipients still wait**: retry this run to go on, or start"
+            f"**{report.open:,} recipients do not have it yet**: retry this run to go on, or start"
             " `send-campaign/default` with the same campaign; nobody gets the mail twice"
         )
     if uncertain := report.of(RecipientStatus.UNCERTAIN):

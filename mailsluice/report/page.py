@@ -64,6 +64,7 @@ def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, s
     return [
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
         *section("Recipient domains", tables.domains(counted)),
+        *section("What was said for each domain", tables.domain_replies(counted)),
         *section("Most frequent replies", tables.replies(counted)),
         *section("Bounces and complaints", tables.bounces(report, counted)),
     ]

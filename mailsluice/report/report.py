@@ -26,6 +26,11 @@ OUTCOMES = (
 _ALWAYS = OUTCOMES[:3]
 
 
+def named(status: RecipientStatus) -> str:
+    """A state in the words of a page: who is deferred waits, for another try or another day."""
+    return "still waiting" if status is RecipientStatus.DEFERRED else status.value
+
+
 @dataclass(frozen=True, slots=True)
 class RouteReport:
     """One connection's part."""
@@ -121,7 +126,7 @@ class Report:
     def summary(self) -> str:
         """One line: how many are in which state."""
         sent = f"{self.of(RecipientStatus.SENT):,} of {self.accepted:,} sent"
-        others = (f"{self.of(one):,} {one.value}" for one in OUTCOMES[1:] if self.of(one))
+        others = (f"{self.of(one):,} {named(one)}" for one in OUTCOMES[1:] if self.of(one))
         return ", ".join([sent, *others])
 
     def planned_share(self, route: RouteReport) -> float:

@@ -41,8 +41,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class ReplyCount:
-    """How often one text came over one connection."""
+    """How often one text came for one domain over one connection."""
 
+    domain: str | None
+    """None: all domains that are not among the largest."""
     connection: str
     code: int | None
     text: str
@@ -62,6 +64,8 @@ class Statistics:
     domains: Sequence[DomainOutcome]
     pace: Pace | None
     """None where nothing was sent."""
+    put_off: Mapping[tuple[str | None, str], int]
+    """How often a server said "later", by domain (None: all others) and connection."""
     replies: Sequence[ReplyCount]
     """The most frequent texts first."""
     other_replies: int

@@ -9,13 +9,17 @@ from mailsluice.markdown import cell, table
 from mailsluice.masking import masked
 from mailsluice.moves import together
 from mailsluice.report.replies import AlikeReplies, grouped
-from mailsluice.report.report import Report, RouteReport
-from mailsluice.report.statistics import Pace, Statistics, span_text
+from mailsluice.report.report import Report, RouteReport, named
+from mailsluice.report.statistics import DomainOutcome, Pace, ReplyCount, Statistics, span_text
 from mailsluice.status import RecipientStatus
 from mailsluice.suppression import held_back
 from mailsluice.warm_up import WarmUpDay
 
+WAITING = named(RecipientStatus.DEFERRED)
+PUT_OFF = "times put off"
+"""How often a server said "later": more than once to some."""
 _TOP_REPLIES = 10
+_TOP_DOMAIN_REPLIES = 3
 _BOUNCES = ("hard", "soft", "complaint")
 _OTHERS = "all others"
 
@@ -24,7 +28,7 @@ def connections(report: Report) -> list[str]:
     """Planned and sent shares, who moved, and outcomes, by connection."""
     shown = report.shown
     moved = ["moved away", "moved here", "recipients"] if report.moves else []
-    head = ["connection", "assigned", "share", *moved, *(one.value for one in shown), "sent share"]
+    head = ["connection", "assigned", "share", *moved, *map(named, shown), "sent share"]
     rows = [
         [
             plain(route.connection),
@@ -87,33 +91,43 @@ def _limits(report: Report, connection: str) -> str:
     return cell(", ".join(map(str, report.limits[connection]))) or "none"
 
 
-def domains(counted: Statistics) -> list[str]:
-    """Outcomes of each domain over each connection, the largest domain first."""
+def _by_size(counted: Statistics) -> list[DomainOutcome]:
+    """The outcomes of the largest domain first, those of all others last."""
     sizes: dict[str | None, int] = {}
     for one in counted.domains:
         sizes[one.domain] = sizes.get(one.domain, 0) + one.recipients
 
-    def place(key: tuple[str | None, str]) -> tuple[bool, int, str, str]:
-        return key[0] is None, -sizes[key[0]], key[0] or "", key[1]
+    def place(one: DomainOutcome) -> tuple[bool, int, str, str]:
+        return one.domain is None, -sizes[one.domain], one.domain or "", one.connection
 
+    return sorted(counted.domains, key=place)
+
+
+def domains(counted: Statistics) -> list[str]:
+    """Outcomes of each domain over each connection, the largest domain first."""
     cells: dict[tuple[str | None, str], dict[RecipientStatus, int]] = {}
-    for one in counted.domains:
+    for one in _by_size(counted):
         cells.setdefault((one.domain, one.connection), {})[one.status] = one.recipients
     rows = []
-    for domain, keys in groupby(sorted(cells, key=place), key=lambda key: key[0]):
+    for domain, keys in groupby(cells, key=lambda key: key[0]):
         name = _OTHERS if domain is None else plain(domain)
-        rows += [[name, *_domain_row(key[1], cells[key])] for key in keys]
-    head = ["domain", "connection", "recipients", "sent", "deferred", "failed", "failed %", "other"]
-    return table(head, rows, words=2) if rows else []
+        rows += [
+            [name, *_domain_row(key[1], cells[key], counted.put_off.get(key, 0))] for key in keys
+        ]
+    head = ["domain", "connection", "recipients", "sent", WAITING, "failed", "failed %", "other"]
+    return table([*head, PUT_OFF], rows, words=2) if rows else []
 
 
-def _domain_row(connection: str, by_status: Mapping[RecipientStatus, int]) -> list[str]:
-    named = (RecipientStatus.SENT, RecipientStatus.DEFERRED, RecipientStatus.FAILED)
-    numbers = [by_status.get(one, 0) for one in named]
+def _domain_row(
+    connection: str, by_status: Mapping[RecipientStatus, int], put_off: int
+) -> list[str]:
+    statuses = (RecipientStatus.SENT, RecipientStatus.DEFERRED, RecipientStatus.FAILED)
+    numbers = [by_status.get(one, 0) for one in statuses]
     total = sum(by_status.values())
     failed = f"{numbers[-1] / total:.1%}" if total else ""
     shown = [f"{one:,}" for one in (total, *numbers)]
-    return [plain(connection), *shown, failed, f"{total - sum(numbers):,}"]
+    other = f"{total - sum(numbers):,}"
+    return [plain(connection), *shown, failed, other, f"{put_off:,}"]
 
 
 def replies(counted: Statistics) -> list[str]:
@@ -123,9 +137,26 @@ def replies(counted: Statistics) -> list[str]:
         return []
     rows = [_reply_row(one) for one in found[:_TOP_REPLIES]]
     rest = counted.other_replies + sum(one.failed + one.deferred for one in found[_TOP_REPLIES:])
-    head = ["reply", "connections", "failed", "put off"]
+    head = ["reply", "connections", "failed", PUT_OFF]
     note = [f"{rest:,} more had rarer ones.", ""] if rest else []
     return [*table(head, rows, words=2), *note]
+
+
+def domain_replies(counted: Statistics) -> list[str]:
+    """What servers said for each of the largest domains: the most frequent replies alike."""
+    by_domain: dict[str, list[ReplyCount]] = {}
+    for one in counted.replies:
+        if one.domain is not None:
+            by_domain.setdefault(one.domain, []).append(one)
+    rows = []
+    for domain in dict.fromkeys(one.domain for one in _by_size(counted) if one.domain):
+        found = grouped(by_domain.get(domain, ()))
+        rows += [[plain(domain), *_reply_row(one)] for one in found[:_TOP_DOMAIN_REPLIES]]
+        if rest := found[_TOP_DOMAIN_REPLIES:]:
+            failed, put_off = sum(one.failed for one in rest), sum(one.deferred for one in rest)
+            rows.append([plain(domain), "rarer ones", "", f"{failed:,}", f"{put_off:,}"])
+    head = ["domain", "reply", "connections", "failed", PUT_OFF]
+    return table(head, rows, words=3) if rows else []
 
 
 def _reply_row(one: AlikeReplies) -> list[str]:

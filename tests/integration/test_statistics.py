@@ -28,7 +28,7 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
     A row has at least an email; `deferrals` are replies that came before.
     """
     campaigns = Campaigns(database)
-    found = campaigns.register(name, {"message": name}).id
+    found = campaigns.register(name, {"message": {"subject": name}}).id
     frame = pd.DataFrame(
         {
             "email": [row["email"] for row in rows],
@@ -137,12 +137,34 @@ def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) ->
     store(database, [{"email": "f@x.example", "reply": "elsewhere", **refused}], "another")
     counted = statistics(database, store(database, rows))
     assert {(one.text, one) for one in counted.replies} == {
-        ("no a@b here", ReplyCount("red", 550, "no a@b here", 2, 0)),
-        ("the link broke", ReplyCount("red", None, "the link broke", 1, 0)),
-        ("w", ReplyCount("red", 450, "w", 0, 2)),
-        ("w", ReplyCount("green", 450, "w", 0, 1)),
+        ("no a@b here", ReplyCount("x.example", "red", 550, "no a@b here", 2, 0)),
+        ("the link broke", ReplyCount("x.example", "red", None, "the link broke", 1, 0)),
+        ("w", ReplyCount("x.example", "red", 450, "w", 0, 2)),
+        ("w", ReplyCount("x.example", "green", 450, "w", 0, 1)),
     }
     assert counted.other_replies == 0
+    assert counted.put_off == {("x.example", "red"): 2, ("x.example", "green"): 1}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_replies_and_put_offs_are_those_of_their_domain(database: Database, seed: int) -> None:
+    rows = random_rows(seed)
+    counted = statistics(database, store(database, rows))
+    largest = {one.domain for one in counted.domains}
+    put_off: Counter[tuple[str | None, str]] = Counter()
+    failed: Counter[str | None] = Counter()
+    for row in rows:
+        domain = row["email"].partition("@")[2]
+        key = domain if domain in largest else None
+        put_off[key, row["connection"]] += len(row["deferrals"])
+        failed[key] += row["status"] in (Status.FAILED, Status.UNCERTAIN)
+    assert len(largest) == TOP_DOMAINS + 1
+    assert counted.put_off == {key: number for key, number in put_off.items() if number}
+    for domain in largest:
+        mine = [one for one in counted.replies if one.domain == domain]
+        assert sum(one.failed for one in mine) == failed[domain]
+        of_domain = sum(n for (name, _), n in put_off.items() if name == domain)
+        assert sum(one.deferred for one in mine) == of_domain
 
 
 def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -> None:

@@ -236,9 +236,38 @@ class TestVerdicts:
         finding, text = deferred(compared(row("a", 5_000, 170), row("b", 5_000, 105)))
         assert finding is Finding.DIFFERENT
         assert text.startswith(
-            "b's mail is deferred less than a's: 2.10% against 3.40%; 95% interval of the"
-            " difference 0.66 to 1.95 points, p < 0.0001 after Holm"
+            "b's mail is deferred less than a's: 2.10% against 3.40% over the same mix of campaigns"
+            " and domains; a minus b: 1.30 percentage points, 95% interval 0.66 to 1.95,"
+            " p < 0.0001 after Holm"
         )
+
+    def test_the_interval_has_the_direction_of_the_tests_table(self) -> None:
+        """First minus second, by name, whichever of the two is the better one."""
+        found = compared(row("a", 5_000, 105), row("b", 5_000, 170))
+        _, text = deferred(found)
+        assert "; a minus b: -1.30 percentage points, 95% interval -1.95 to -0.66," in text
+        assert "| deferred | a, b | 1 | 2.10%, 3.40% | -1.30 (-1.95 to -0.66) |" in found.markdown()
+        assert "| first minus second, in percentage points |" in found.markdown()
+        _, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))
+        assert "a minus b is likely -0." in text
+
+    def test_where_all_mail_says_other_than_like_with_like_the_page_says_so(self) -> None:
+        """Simpson: of all its mail a's is deferred more, in each domain less."""
+        rows = [
+            row("a", 900, 90, domain="hard.example"),
+            row("b", 100, 12, domain="hard.example"),
+            row("a", 100, 1, domain="easy.example"),
+            row("b", 900, 18, domain="easy.example"),
+        ]
+        found = compared(*rows)
+        (note,) = [one for one in found.notes if "of all their mail" in one]
+        assert note.startswith("a and b, deferred: 9.10% and 3.00% of all their mail, 5.50% and ")
+        assert note in found.markdown()
+        assert "| connection | mail | accepted, of all mail |" in found.markdown()
+
+    def test_where_both_agree_nothing_is_said(self) -> None:
+        alike = compared(row("a", 5_000, 105), row("b", 5_000, 170))
+        assert not [one for one in alike.notes if "of all their mail" in one]
 
     def test_too_little_mail_says_how_much_more(self) -> None:
         finding, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))

@@ -56,6 +56,12 @@ def test_recipients_take_their_share_along(moves: list[Move], shares: dict[str, 
     assert shares_after({"a": HALF, "b": HALF}, moves) == shares
 
 
+def test_a_connection_that_gives_all_away_has_no_share_left() -> None:
+    third = Decimal(1) / 3  # 28 digits: times 7 and by 7 again is not the same
+    shares = shares_after({"a": third, "b": third}, [Move("b", "a", MoveReason.DOWN, 7, 7)])
+    assert shares["b"] == 0
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[dict[str, int], list[Move]]:
     """Connections with recipients, and moves between them that are possible."""

@@ -41,6 +41,7 @@ def statistics(**fields: Any) -> Statistics:
         "as_of": 1_764_000_000.0,
         "domains": [],
         "pace": None,
+        "put_off": {},
         "replies": [],
         "other_replies": 0,
         "bounces": {},
@@ -153,23 +154,28 @@ def test_the_largest_domains_come_first_and_the_rest_last() -> None:
             DomainOutcome("large.example", "red", Status.SENT, 6),
             DomainOutcome("large.example", "red", Status.FAILED, 2),
             DomainOutcome("large.example", "green", Status.UNCERTAIN, 3),
-        ]
+        ],
+        put_off={("large.example", "red"): 12, (None, "red"): 4},
     )
     text = page(report(route(sent=96), route("green"), statistics=counted))
     places = [text.index(one) for one in ("| large", "| small", "| all others")]
     assert places == sorted(places)
     shown = row(text, "large.example | red")
-    assert shown == ["large.example", "red", "8", "6", "0", "2", "25.0%", "0"]
-    assert row(text, "large.example | green")[2:] == ["3", "0", "0", "0", "0.0%", "3"]
+    assert shown == ["large.example", "red", "8", "6", "0", "2", "25.0%", "0", "12"]
+    assert row(text, "large.example | green")[2:] == ["3", "0", "0", "0", "0.0%", "3", "0"]
 
 
 def test_alike_replies_are_one_row_and_name_nobody() -> None:
     counted = statistics(
         replies=[
-            ReplyCount("red", 550, "5.1.1 <ann@a.example>: unknown (id 4F3A21B)", 3, 0),
-            ReplyCount("green", 550, "5.1.1 <bob@b.example>: unknown (id 77C10E2)", 2, 0),
-            ReplyCount("red", 450, "4.2.0 Greylisted, try again in 299 seconds", 0, 9),
-            ReplyCount("red", None, "the link broke", 1, 0),
+            ReplyCount(
+                "gmail.com", "red", 550, "5.1.1 <ann@a.example>: unknown (id 4F3A21B)", 3, 0
+            ),
+            ReplyCount(
+                "gmail.com", "green", 550, "5.1.1 <bob@b.example>: unknown (id 77C10E2)", 2, 0
+            ),
+            ReplyCount("gmail.com", "red", 450, "4.2.0 Greylisted, try again in 299 seconds", 0, 9),
+            ReplyCount("gmail.com", "red", None, "the link broke", 1, 0),
         ],
         other_replies=4,
     )
@@ -181,9 +187,42 @@ def test_alike_replies_are_one_row_and_name_nobody() -> None:
     assert "@" not in text
 
 
+def test_what_was_said_for_each_domain() -> None:
+    """The largest domains, the most frequent replies of each; the others of it are a sum."""
+    words = ["rate limited", "greylisted for user@gmail.com", "try later", "busy", "full"]
+    counted = statistics(
+        domains=[
+            DomainOutcome("web.de", "red", Status.SENT, 5),
+            DomainOutcome("gmail.com", "red", Status.SENT, 60),
+            DomainOutcome(None, "red", Status.SENT, 900),
+        ],
+        replies=[
+            *(ReplyCount("gmail.com", "red", 450, one, 0, 9 - i) for i, one in enumerate(words)),
+            ReplyCount("gmail.com", "green", 450, "rate limited", 1, 2),
+            ReplyCount("web.de", "red", 550, "no such user", 3, 0),
+            ReplyCount(None, "red", 550, "somewhere else", 3, 0),
+        ],
+    )
+    text = page(report(route(sent=65), statistics=counted))
+    said = text.partition("## What was said for each domain")[2].partition("\n## ")[0]
+    assert [line for line in said.splitlines() if line.startswith("| ")][2:] == [
+        "| gmail.com | 450 rate limited | green, red | 1 | 11 |",
+        "| gmail.com | 450 greylisted for \\<address\\> | red | 0 | 8 |",
+        "| gmail.com | 450 try later | red | 0 | 7 |",
+        "| gmail.com | rarer ones |  | 0 | 11 |",
+        "| web.de | 550 no such user | red | 3 | 0 |",
+    ]
+
+
+def test_who_is_deferred_still_waits_in_words() -> None:
+    text = page(report(route(sent=7, states={Status.DEFERRED: 2, Status.PENDING: 1})))
+    assert "**7 of 10 sent, 2 still waiting, 1 pending**" in text
+    assert "deferred" not in text
+
+
 def test_ten_replies_are_shown_and_the_others_counted() -> None:
     words = [f"no {letter}" for letter in "abcdefghijkl"]
-    replies = [ReplyCount("red", 550, word, 20 - i, 0) for i, word in enumerate(words)]
+    replies = [ReplyCount("gmail.com", "red", 550, word, 20 - i, 0) for i, word in enumerate(words)]
     text = page(report(route(sent=1), statistics=statistics(replies=replies)))
     assert "| 550 no j |" in text
     assert "| 550 no k |" not in text
@@ -323,6 +362,7 @@ def test_long_replies_are_cut() -> None:
 
 _counts = st.builds(
     ReplyCount,
+    st.sampled_from(["gmail.com", None]),
     st.sampled_from(["red", "green"]),
     st.sampled_from([450, 550, None]),
     st.sampled_from(["no", "no <a@b.example>", "no <c@d.example>", "later"]),
