@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mailsluice.folding import folded
+
 MAX_TEXT = 500
 """Characters that are kept of what a server said."""
 
@@ -49,7 +51,7 @@ class Notice:
         The mail may have been passed on, so that others are named: then the first of them that
         failed, since each of our mails has one recipient.
         """
-        named = (one for one in self.reported if email.lower() in one.addresses)
+        named = (one for one in self.reported if folded(email) in map(folded, one.addresses))
         failed = (one for one in self.reported if one.is_final)
         return next(named, None) or next(failed, None) or next(iter(self.reported), None)
 
