@@ -25,6 +25,7 @@ from mailsluice.errors import AudienceError
 from mailsluice.files import open_named
 
 _BLOCK_BYTES = 1 << 21
+_PIECE_BYTES = 1 << 18  # decoded and checked at once, after the first
 _MAX_SKIPPED = 1 << 26  # characters of rows that do not fit the header, with none that does between
 _SEPARATOR = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
 """A first line by which a spreadsheet tells what separates the columns."""
@@ -44,11 +45,12 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
     with open_named(path) as file:
         _refuse_utf16(path, file, encoding)
         try:
-            text = pieces(file, encoding, _BLOCK_BYTES)
+            text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
             table = _begin(path, next(text, ""), _delimiter(path, source))
             layout = find_layout(
                 table.header, source.email_column, f"the file {path}", may_be_anything=True
             )
+            _refuse_endless_header(path, file, table)
             yield from _chunks(table, chain([table.beginning], text), layout)
         except UnicodeError:
             raise _undecodable(path, file, source.encoding) from None
@@ -83,6 +85,8 @@ class _Table:
     """Characters before the first row."""
     beginning: str
     """The first piece of the text, from the first row on."""
+    has_line_end: bool
+    """Whether the header has one."""
 
     @property
     def names(self) -> list[str]:
@@ -128,7 +132,8 @@ def _begin(path: Path, text: str, delimiter: str) -> _Table:
             " utf-16-be, or save it as UTF-8"
         )
     has_ends = len(row) == len(header) + 1 and not row[-1].strip()
-    return _Table(delimiter, header, has_ends, start, first, text[first:])
+    has_line_end = text[first - 1] in "\r\n"
+    return _Table(delimiter, header, has_ends, start, first, text[first:], has_line_end)
 
 
 def _delimiter(path: Path, source: RecipientSource) -> str:
@@ -148,6 +153,14 @@ def _refuse_utf16(path: Path, file: BinaryIO, encoding: str) -> None:
         raise AudienceError(
             f"the file {path} is in UTF-16, as spreadsheets write 'Unicode text': set 'encoding' to"
             " utf-16, or save it as UTF-8"
+        )
+
+
+def _refuse_endless_header(path: Path, file: BinaryIO, table: _Table) -> None:
+    if not table.beginning and not table.has_line_end and file.read(1):
+        raise AudienceError(
+            f"the file {path} has no end of line in its first {_BLOCK_BYTES >> 20} MB: check that"
+            " it is a CSV file"
         )
 
 

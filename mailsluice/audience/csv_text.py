@@ -27,11 +27,13 @@ class OpenQuoteError(Exception):
         self.offset = offset
 
 
-def pieces(file: BinaryIO, encoding: str, block_bytes: int) -> Iterator[str]:
+def pieces(file: BinaryIO, encoding: str, first_bytes: int, further_bytes: int) -> Iterator[str]:
     """Decode a file from its beginning; pieces may be empty. Raises UnicodeError."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    while block := file.read(block_bytes):
+    size = first_bytes
+    while block := file.read(size):
         yield decoder.decode(block)
+        size = further_bytes
     yield decoder.decode(b"", True)
 
 

@@ -105,7 +105,9 @@ def test_only_regular_files_are_read_and_nothing_is_waited_for(tmp_path: Path, r
 @pytest.mark.parametrize("read", READING)
 def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, read: Read) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for path in ("a\0b.csv", str(tmp_path / "loop"), "x" * 5_000, str(tmp_path / "gone.csv")):
+    with pytest.raises(FileError):
+        open_named("a\0b.csv")
+    for path in (str(tmp_path / "loop"), "x" * 5_000, str(tmp_path / "gone.csv")):
         with pytest.raises(MailsluiceError):
             read(path)
 
@@ -199,6 +201,12 @@ def test_too_many_columns_are_refused_before_a_row_is_read(tmp_path: Path) -> No
     with path.open("w") as file:
         file.write(",".join(["email", *(f"c{i}" for i in range(100_000))]) + "\n")
     with pytest.raises(AudienceError, match="100,001 columns, and at most 2,000"):
+        recipients(str(path))
+    path.write_text("email,n" + "x" * (3 << 20) + "\na@b.de,x\n")
+    with pytest.raises(AudienceError, match=r"no CSV header|no end of line"):
+        recipients(str(path))
+    path.write_text("email," + ",".join(f"{i:0130000}" for i in range(30)) + "\na@b.de,x\n")
+    with pytest.raises(AudienceError, match="no end of line in its first 2 MB"):
         recipients(str(path))
     names = ["email", *(f"c{i}" for i in range(2_100))]
     parquet.write_table(pa.table({name: ["x"] for name in names}), tmp_path / "wide.parquet")
