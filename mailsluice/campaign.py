@@ -188,10 +188,16 @@ class Message(Document):
         min_length=1, max_length=2_000, description="A template: Hi {{ first_name }}."
     )
     html: str | None = Field(
-        None, title="HTML", description="A template, with the columns of the audience as variables."
+        None,
+        title="HTML",
+        max_length=2_000_000,
+        description="A template, with the columns of the audience as variables.",
     )
     text: str | None = Field(
-        None, title="Plain text", description="A template; made from the HTML when left empty."
+        None,
+        title="Plain text",
+        max_length=2_000_000,
+        description="A template; made from the HTML when left empty.",
     )
     reply_to: str | None = Field(None, description="Where replies go, if not to the sender.")
     return_path: str | None = Field(

@@ -23,14 +23,16 @@ class Sample:
 
     email: str = field(repr=False)
     variables: dict[str, str] = field(repr=False)
+    row: int = field(default=0, compare=False)
+    """Its row in the source, counted from 1; 0: it has none."""
 
 
 def first_in(audience: Audience, order: npt.NDArray[np.int64], number: int) -> list[Sample]:
     """The first so many recipients of a send order, in that order. Goes through the audience."""
     rows: list[Any] = []
     for chunk in audience.chunks(order[:number]):
-        rows += zip(chunk["email"], chunk["variables"], strict=True)
-    return [Sample(email, orjson.loads(variables)) for email, variables in rows]
+        rows += zip(chunk["email"], chunk["variables"], chunk["row"].tolist(), strict=True)
+    return [Sample(email, orjson.loads(variables), row) for email, variables, row in rows]
 
 
 def find(audience: Audience, email: str) -> Sample:

@@ -49,7 +49,7 @@ def inspect(
         try:
             readings.append(_read(content, sample))
         except MessageError as error:
-            unrendered.append(str(error))
+            unrendered.append(f"row {sample.row}: {error}")
         else:
             shown = shown or sample
     facts = Facts(

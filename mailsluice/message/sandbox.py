@@ -1,40 +1,137 @@
 """The Jinja2 environments that a message's templates run in.
 
-The sandbox keeps a template from reaching into the process; a range is at most 100,000 long, `**`
-is not there, and `*` repeats nothing beyond a million. Nested empty loops are not bounded: the
-author of a campaign is trusted with the worker's time.
+The sandbox keeps a template from reaching into the process, and every operator, filter, call and
+turn of a loop within bounds (`mailsluice.message.bounds`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, nodes, pass_eval_context
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context
+from jinja2.runtime import Context, LoopContext, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
-_MAX_REPETITION = 1_000_000
+from mailsluice.message.bounds import Budget, TooMuchError, format_size, size
+
+BUDGET = Budget()
+_CONCAT, _COUNTED = " concat", " counted"
+"""Names of filters that no template can write."""
+_NOT_FOR_TEXTS = frozenset(("encode", "translate", "maketrans", "to_bytes", "from_bytes"))
+_MOST_BITS = 4_096
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset(("+", "*", "**", "%"))
+    concat = staticmethod(BUDGET.joined)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
             raise SecurityError("** is not available in a message")
-        for repeated, times in ((left, right), (right, left)):
-            if isinstance(repeated, Sequence) and len(repeated) * times > _MAX_REPETITION:
-                raise SecurityError(f"* repeats at most {_MAX_REPETITION} characters or items")
+        BUDGET.make(_made(operator, left, right))
         return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        target = getattr(obj, "__self__", None)
+        BUDGET.apply(getattr(obj, "__name__", ""), [target, *args, *kwargs.values()])
+        if isinstance(obj, LoopContext):  # `loop(...)` of a recursive loop
+            args = (BUDGET.counted(args[0]), *args[1:])
+        return super().call(context, obj, *args, **kwargs)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        return attr not in _NOT_FOR_TEXTS and super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None:
+            return None
+
+        def bounded(*args: Any, **kwargs: Any) -> str:
+            BUDGET.make(format_size(str(value.__self__), [*args, *kwargs.values()]))
+            return wrapped(*args, **kwargs)
+
+        return update_wrapper(bounded, wrapped)
+
+    def parse_bounded(self, source: str) -> nodes.Template:
+        """Parse a template so that its loops and `~` are counted. Raises TemplateSyntaxError."""
+        tree: nodes.Template = _Counted().visit(self.parse(source))
+        return tree.set_environment(self)  # type: ignore[return-value]
+
+
+def _made(operator: str, left: Any, right: Any) -> int:
+    """How much an operator is about to make."""
+    if operator == "%":
+        values = right.values() if isinstance(right, dict) else (right,)
+        flat = right if isinstance(right, tuple) else values
+        return format_size(left, flat) if isinstance(left, str) else 0
+    if operator == "*":
+        for repeated, times in ((left, right), (right, left)):
+            if isinstance(repeated, Sequence) and isinstance(times, int):
+                return size(repeated) * max(times, 0)
+        if isinstance(left, int) and isinstance(right, int):
+            if left.bit_length() + right.bit_length() > _MOST_BITS:
+                raise TooMuchError("a number has at most 1,000 digits")
+            return 0
+    return 0 if isinstance(left, int | float) else size(left) + size(right)
+
+
+class _Counted(NodeTransformer):
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 (the visitor's protocol)
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, _COUNTED, [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        first, *rest = node.nodes
+        return nodes.Filter(first, _CONCAT, rest, [], None, None, lineno=node.lineno)
+
+
+def _finalized(value: Any) -> Any:
+    """What is inserted: a list becomes a text only now, and escaping makes another text."""
+    BUDGET.make(size(value))
+    return value
+
+
+@pass_eval_context
+def _concat(eval_context: nodes.EvalContext, *parts: Any) -> str:
+    BUDGET.step()
+    BUDGET.make(sum(map(size, parts)))
+    return (markup_join if eval_context.autoescape else str_join)(parts)
+
+
+def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that counts what it is about to make."""
+    is_passed = hasattr(function, "jinja_pass_arg")
+
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        given = args[1:] if is_passed else args
+        if name == "join" and not hasattr(given[0], "__len__"):
+            items = list(BUDGET.counted(given[0]))
+            args = (*args[:is_passed], items, *given[1:])
+            given = (items, *given[1:])
+        BUDGET.apply(name, [*given, *kwargs.values()])
+        return function(*args, **kwargs)
+
+    return update_wrapper(bounded, function)
 
 
 def _environment(*, autoescape: bool) -> Sandbox:
     environment = Sandbox(
-        autoescape=autoescape, undefined=StrictUndefined, keep_trailing_newline=True
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        finalize=_finalized,
     )
     del environment.globals["lipsum"]  # any length of nonsense
+    environment.filters = {
+        name: _bounded(name, function) for name, function in environment.filters.items()
+    }
+    environment.filters |= {_CONCAT: _concat, _COUNTED: BUDGET.counted}
     return environment
 
 

@@ -10,6 +10,8 @@ from jinja2 import nodes
 from jinja2.filters import FILTERS, do_urlencode
 from markupsafe import escape
 
+from mailsluice.message.bounds import MOST_RENDERED, too_long
+
 _PERCENT_ENCODED = [quote(chr(code)) for code in range(128)]
 
 
@@ -56,6 +58,8 @@ class SimpleTemplate:
         self._holes = [
             (position, *part) for position, part in enumerate(outline) if not isinstance(part, str)
         ]
+        self._longest = MOST_RENDERED // max(len(self._holes), 1)
+        """What a value may be, so that all together are not too long."""
 
     @classmethod
     def of(
@@ -78,6 +82,8 @@ class SimpleTemplate:
         inserted = {}
         for position, name, change, escaped in self._holes:
             value = change(values[name])
+            if len(value) > self._longest:
+                raise too_long()
             inserted[position] = value
             pieces[position] = escape_value(value) if escaped else value
         return Rendered(pieces, inserted)
@@ -87,6 +93,8 @@ class SimpleTemplate:
         pieces = self._pieces.copy()
         for position, name, change, escaped in self._holes:
             value = change(values[name])
+            if len(value) > self._longest:
+                raise too_long()
             pieces[position] = escape_value(value) if escaped else value
         return "".join(pieces)
 

@@ -87,7 +87,7 @@ class Stencil:
         except (KeyError, UnicodeError):  # rendering says what is wrong
             return None
         together = "".join(values)
-        if not self._are_plain(values, together):
+        if len(together) > LONGEST_LINE or not self._are_plain(values, together):
             return None
         escaped = values
         if not together.isalnum() and _ESCAPED.search(together):

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from mailsluice.errors import MessageError
 from mailsluice.message import sandbox
+from mailsluice.message.bounds import MOST_RENDERED, TooMuchError, too_long
 from mailsluice.message.simple import Outline, Rendered, SimpleTemplate
 from mailsluice.message.variables import Unknown, unknown_variables
 
@@ -62,12 +63,13 @@ class Template:
         try:
             if self._simple:
                 return self._simple.fill(values)
+            sandbox.BUDGET.begin()
             context = self._template.new_context(dict(values))
             pieces = list(islice(self._template.root_render_func(context), _MAX_PIECES))
+            if len(pieces) == _MAX_PIECES or sum(map(len, pieces)) > MOST_RENDERED:
+                raise too_long()
         except Exception as error:  # noqa: BLE001 (a template can raise anything)
             raise MessageError(self._failure(error, values)) from None
-        if len(pieces) == _MAX_PIECES:
-            raise MessageError(f"{self._part}: more than {_MAX_PIECES} pieces: shorten its loops")
         return Rendered(pieces, _inserted(pieces))
 
     def render(self, values: Mapping[str, str]) -> str:
@@ -81,9 +83,11 @@ class Template:
 
     def _parsed(self, source: str) -> nodes.Template:
         try:
-            tree = self._environment.parse(source)
+            tree = self._environment.parse_bounded(source)
         except TemplateSyntaxError as error:
             raise MessageError(_syntax_message(self._part, error)) from None
+        except RecursionError:
+            raise MessageError(f"{self._part}: nested too deeply: simplify the template") from None
         for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             raise MessageError(
                 f"{self._part}, line {node.lineno}: a message stands alone: put what it includes,"
@@ -92,10 +96,13 @@ class Template:
         return tree
 
     def _compiled(self, tree: nodes.Template) -> jinja2.Template:
+        sandbox.BUDGET.begin()  # what has the same value for everybody is computed here
         try:
             code = self._environment.compile(tree)
         except TemplateSyntaxError as error:  # an unknown filter or test
             raise MessageError(_syntax_message(self._part, error)) from None
+        except (RecursionError, SyntaxError):
+            raise MessageError(f"{self._part}: nested too deeply: simplify the template") from None
         return jinja2.Template.from_code(self._environment, code, dict(self._environment.globals))
 
     def _failure(self, error: Exception, values: Mapping[str, str]) -> str:
@@ -106,6 +113,8 @@ class Template:
             if frame.f_globals.get("__jinja_template__") is self._template
         ]
         where = f"{self._part}, line {lines[-1]}" if lines else str(self._part)
+        if isinstance(error, TooMuchError):
+            return f"{where}: the template costs too much for this row: {error}"
         what = type(error).__name__
         if self._simple and isinstance(error, KeyError):
             what = f"{error} is undefined"

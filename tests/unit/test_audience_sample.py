@@ -66,6 +66,7 @@ def test_the_first_of_an_order_come_in_its_order(tmp_path: Path) -> None:
             Sample("C@x.example.com", {"name": "", "city": ""}),
             Sample("a@x.example.com", {"name": "Ann", "city": ""}),
         ]
+        assert [one.row for one in first_in(audience, np.array([2, 0, 1]), 3)] == [5, 1, 3]
 
 
 def test_a_recipient_is_found_however_the_address_is_written(tmp_path: Path) -> None:

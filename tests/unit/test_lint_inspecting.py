@@ -52,7 +52,9 @@ def test_the_preview_is_of_the_first_that_can_be_rendered(tmp_path: Path) -> Non
 def test_where_nobody_can_be_rendered_there_is_no_preview(tmp_path: Path) -> None:
     found = inspected(tmp_path, [1, 0, 2], looked_at=1)
     assert found.preview is None
-    assert found.warnings[0].startswith("1 of 1 looked at cannot be rendered")
+    assert found.warnings[0].startswith(
+        "1 of 1 looked at cannot be rendered, and will fail: row 2: "
+    )
 
 
 def test_an_audience_of_nobody_has_nothing_to_show(tmp_path: Path) -> None:

@@ -113,14 +113,14 @@ def test_the_shortcut_for_simple_templates_renders_as_jinja(
             "html, line 2: cannot be rendered with this row's values: Und",
         ),
         ("{{ city.__class__.__mro__ }}", "SecurityError"),
-        ("{{ 'a' * 99999999999 }}", "SecurityError"),
-        ("{{ 99999999999 * 'a' }}", "SecurityError"),
+        ("{{ 'a' * 99999999999 }}", "makes more than 10,000,000 characters"),
+        ("{{ 99999999999 * 'a' }}", "makes more than 10,000,000 characters"),
         ("{{ 9 ** 99999999 }}", "SecurityError"),
         ("{{ range(10000000) }}", "OverflowError"),
         ("{{ 1 / (amount|int - 12) }}", "ZeroDivisionError"),
         ("{{ {}[email] }}", "(address)"),
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError"),
-        ("{% for x in range(99999) %}{{ x }},{{ x }}{% endfor %}", "more than 100000 pieces"),
+        ("{% for x in range(99999) %}{{ x }},{{ x }}{% endfor %}", "more than 20,000 steps"),
     ],
 )
 def test_a_row_that_cannot_be_rendered_says_why_without_its_address(
