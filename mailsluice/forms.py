@@ -61,7 +61,10 @@ def in_words(error: ValidationError) -> str:
 
     Values are not repeated, but where our own message does so.
     """
-    errors = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
+    within = {one["loc"][:depth] for one in found for depth in range(len(one["loc"]))}
+    # A list whose items are all wrong is not empty.
+    errors = [one for one in found if one["type"] != "too_short" or one["loc"] not in within]
     said = [_in_words(one) for one in errors[:_MOST_ERRORS]]
     more = len(errors) - len(said)
     return "; ".join([*said, *([f"and {more} more"] if more else [])])
