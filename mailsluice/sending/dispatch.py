@@ -71,6 +71,8 @@ class Dispatch:
         """Whose message is on its way, since when, and its number; in the order of starting."""
         self.started = 0
         """How many messages have been started: the number of the next one."""
+        self.waits = False
+        """Whether messages under way have to be answered before more go."""
         self._took: float | None = None
         """Seconds that messages take, lately."""
         self.unrenderable = 0
@@ -204,7 +206,7 @@ class Dispatch:
         opens_at = self._opens_at(now)
         if opens_at > now:
             return opens_at
-        if self._in_flight and (self._slowdown.rests or self._stock.waits):
+        if self._in_flight and (self._slowdown.rests or self.waits):
             return math.inf  # the reply to it serves the next one
         return max(self._slowdown.next_at, self._starts.ready_at(now))
 

@@ -41,8 +41,6 @@ class Stock:
         self._closed = False
         self.aside = 0
         """Recipients that were taken and may come back, or be deferred: it is not decided yet."""
-        self.waits = False
-        """Whether those under way are to be answered before more go."""
         self.due_at = -math.inf
         """When the outbox may have something: minus infinity is now, infinity is never."""
         self.failure: BaseException | None = None

@@ -66,7 +66,7 @@ class Trial:
         rate = self._rate(Verdict.FAILED)
         asked = self._dispatch.started
         self._refused.refused((row, attempt), number, asked, rate, is_spoken=is_spoken)
-        self._tell_stock()
+        self._tell()
         if attempt.phase in _NAMES_NO_RECIPIENT and is_spoken:
             self._give_up()
 
@@ -78,7 +78,7 @@ class Trial:
             return
         rate = self._rate(Verdict.DEFERRED)
         self._deferred.refused((row, attempt), number, self._dispatch.started, rate)
-        self._tell_stock()
+        self._tell()
 
     def accepted(self, number: int) -> None:
         """A server took a message over while something was undecided."""
@@ -117,7 +117,7 @@ class Trial:
     def put_back(self) -> None:
         """Nothing was decided about the suspects: they are pending as before."""
         held = [*self._refused.clear(), *self._deferred.clear()]
-        self._tell_stock()
+        self._tell()
         for row, _ in sorted(held, key=lambda one: one[0].id, reverse=True):
             self._stock.put_back(row)
 
@@ -125,19 +125,19 @@ class Trial:
         for row, attempt in cleared:
             self._meant[verdict] += 1
             self._record(row, attempt, verdict)
-        self._tell_stock()
+        self._tell()
 
-    def _tell_stock(self) -> None:
-        """Recipients that are undecided may come back: the stock is not exhausted meanwhile."""
+    def _tell(self) -> None:
+        """Tell the stock who may come back, and the dispatch whether to wait for replies."""
         self._stock.aside = len(self._refused) + len(self._deferred)
-        self._stock.waits = self._refused.are_pressing or self._deferred.are_pressing
+        self._dispatch.waits = self._refused.are_pressing or self._deferred.are_pressing
 
     def _rest(self) -> None:
         self._all_are_put_off = True
         self._health.takes_nothing()
         for row, attempt in self._deferred.clear():
             self._put_off(row, attempt)
-        self._tell_stock()
+        self._tell()
 
     def _give_up(self) -> None:
         error, number = SessionError(self._refused.last[1]), len(self._refused)

@@ -296,7 +296,8 @@ async def test_a_server_that_takes_so_many_in_a_session_gets_new_sessions_and_is
         await sender.send(document, [connection("red", server, **fields)])
         everybody_once(sender.ledger, {"red": server})
         assert 15 <= server.sessions <= 24
-        assert server.over_limit <= fields["max_sessions"] * fields.get("messages_in_flight", 2)
+        # Two sessions of a length teach it; a refusal is known one message later.
+        assert server.over_limit <= 4 * fields["max_sessions"] * fields.get("messages_in_flight", 1)
     assert "asks for less mail" not in caplog.text
     assert {row.attempts for row in sender.ledger.rows().values()} == {1}
 
