@@ -264,17 +264,28 @@ class Throttle(Document):
 
 
 class Retry(Document):
-    """How often and how long a recipient that the server put off (4xx) is tried again."""
+    """How long and how often a recipient that the server put off (4xx) is tried again.
 
-    max_attempts: int = Field(5, ge=1, le=100, description="Attempts in all, the first included.")
+    Five days, with waits that grow to hours (RFC 5321 section 4.5.4.1).
+    """
+
+    max_attempts: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Attempts in all, the first included; left empty: as many as fit into the age.",
+    )
     max_age_hours: float = Field(
-        72, gt=0, le=24 * 30, description="Given up this long after the first attempt."
+        120, gt=0, le=24 * 30, description="Given up this long after the first attempt."
     )
     first_delay_seconds: float = Field(
-        60, gt=0, le=86_400, description="Before the second attempt; doubles with each further one."
+        600,
+        gt=0,
+        le=86_400,
+        description="The longest wait before the second attempt; doubles with each further one.",
     )
     max_delay_seconds: float = Field(
-        3_600, gt=0, le=86_400, description="The longest wait between two attempts."
+        14_400, gt=0, le=86_400, description="The longest wait between two attempts."
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from mailsluice.campaign import Retry
 
+_MOST_DOUBLINGS = 64
+"""More than any delay can take: attempts may be many."""
 _FLOOR = 0.1
 """The shortest wait, as a part of `first_delay_seconds`: full jitter alone may come out at 0."""
 
@@ -27,12 +29,14 @@ def decide(
     "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). What was put off together does
     not come back together.
 
-    `attempts` counts those made so far, the latest included. The last attempt may be early, so that
-    it falls within `max_age_hours` of the first.
+    `attempts` counts those made so far, the latest included; without `max_attempts` only the age
+    bounds them. The last attempt may be early: it falls within `max_age_hours` of the first.
     """
     floor = _FLOOR * min(retry.first_delay_seconds, retry.max_delay_seconds)
     remaining = retry.max_age_hours * 3_600 - first_attempt_age_seconds
-    if attempts >= retry.max_attempts or remaining < floor:
+    are_used_up = retry.max_attempts is not None and attempts >= retry.max_attempts
+    if are_used_up or remaining < floor:
         return None
-    ceiling = min(retry.max_delay_seconds, retry.first_delay_seconds * 2.0 ** (attempts - 1))
+    doublings = min(attempts - 1, _MOST_DOUBLINGS)
+    ceiling = min(retry.max_delay_seconds, retry.first_delay_seconds * 2.0**doublings)
     return RetryDecision(min(remaining, max(floor, ceiling * uniform)))

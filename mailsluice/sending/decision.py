@@ -37,6 +37,7 @@ def settle(
     status, delay = _SIMPLE.get(verdict), None
     if status is None and verdict is Verdict.UNCERTAIN:
         status = AFTER_UNCERTAIN[policy]
+        retries = _bounded(retries)
     if status is None or status is RecipientStatus.DEFERRED:
         again = retry.decide(attempts, row.age_seconds, retries, chance())
         status = RecipientStatus.DEFERRED if again else RecipientStatus.FAILED
@@ -52,4 +53,11 @@ def settle(
     )
 
 
+def _bounded(retries: Retry) -> Retry:
+    """Bound how often a message goes again that may have arrived each time."""
+    most = min(retries.max_attempts or _MOST_RESENT, _MOST_RESENT)
+    return retries.model_copy(update={"max_attempts": most})
+
+
+_MOST_RESENT = 5
 _SIMPLE = {Verdict.ACCEPTED: RecipientStatus.SENT, Verdict.FAILED: RecipientStatus.FAILED}

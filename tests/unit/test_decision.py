@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailsluice.campaign import Retry, UncertainPolicy
-from mailsluice.outbox import Claimed, History
+from mailsluice.outbox import Claimed, History, Settled
 from mailsluice.outcome import Attempt, Phase, Verdict
 from mailsluice.sending.decision import settle
 from mailsluice.status import RecipientStatus
@@ -55,3 +55,34 @@ def test_an_attempt_settles_its_row(
     assert (settled.code, settled.reply) == (451, "later")
     kept = None if verdict is Verdict.ACCEPTED else History("red", Phase.BODY, verdict)
     assert settled.history == kept
+
+
+def test_a_recipient_who_is_put_off_without_an_attempt_is_bounded_by_its_age_alone() -> None:
+    def put_off(age: float) -> Settled:
+        return settle(
+            Claimed(7, "ann@example.com", "{}", 2, age),
+            Attempt(Phase.RCPT, 450, "Too many requests"),
+            Verdict.DEFERRED,
+            connection="red",
+            retries=RETRY,
+            policy=HOLD,
+            chance=lambda: 0.5,
+            uses_attempt=False,
+        )
+
+    assert (put_off(0.0).status, put_off(0.0).attempts) == (DEFERRED, 2)
+    assert put_off(3_601.0).status is FAILED
+
+
+def test_who_may_have_got_the_mail_is_sent_it_five_times_at_most() -> None:
+    """Whatever the retries say: an age alone would allow dozens."""
+    settled = settle(
+        Claimed(7, "ann@example.com", "{}", 4, 0.0),
+        Attempt(Phase.BODY, None, "link lost"),
+        Verdict.UNCERTAIN,
+        connection="red",
+        retries=Retry(),
+        policy=RESEND,
+        chance=lambda: 0.5,
+    )
+    assert settled.status is FAILED
