@@ -32,7 +32,7 @@ from tests.integration.campaign_fixtures import (
     everybody_once,
     people,
 )
-from tests.smtpd import Settings, SmtpServer
+from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
 
 SLOW = Settings(delay_seconds=0.002)
 
@@ -311,3 +311,44 @@ def expire(database: Database, sender_id: int) -> None:
         transaction.execute(
             sa.update(senders).where(senders.c.id == sender_id).values(lease_until=0.0)
         )
+
+
+async def test_the_last_ones_may_be_refused_to_several_senders_and_all_end(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Each waits for what the other may leave, while both hold refused recipients aside."""
+    document = campaign(tmp_path, people(100))
+    refusal = Everybody(96, Fault(Stage.RCPT, b"550 5.1.1 User unknown"))
+    with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
+        async with AsyncExitStack() as stack:
+            run = await stack.enter_async_context(parent(sender, document))
+            both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
+            target = connection("red", server)
+            await asyncio.gather(*(send(one, document, target) for one in both))
+            report = await conclude(run)
+    assert len(server.received) >= 96
+    left = 100 - len(server.received)  # failed, or where one sender had all of them, held
+    assert sender.ledger.states() in ({"sent": 100 - left, "failed": left}, *_held(left))
+    assert (report.open > 0) == ("red" in report.down)
+
+
+def _held(left: int) -> list[dict[str, int]]:
+    held = [{"sent": 100 - left, "failed": left - one, "pending": one} for one in range(1, left)]
+    return [*held, {"sent": 100 - left, "pending": left}]
+
+
+async def test_a_connection_that_refuses_everybody_is_down_for_all_its_senders(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(200))
+    refusal = Everybody(40, Fault(Stage.RCPT, b"550 Invalid recipient"))
+    with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
+        async with AsyncExitStack() as stack:
+            run = await stack.enter_async_context(parent(sender, document))
+            both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
+            target = connection("red", server)
+            results = await asyncio.gather(*(send(one, document, target) for one in both))
+            await conclude(run)
+        sent = len(server.received)
+    assert all("Invalid recipient" in (one.down or "") for one in results)
+    assert sender.ledger.states() == {"sent": sent, "pending": 200 - sent}
