@@ -78,6 +78,8 @@ class Suspects(Generic[Held]):
         self._waiting: list[Suspect[Held]] = []
         self._early: list[tuple[int, float]] = []
         """Landed before others that were started earlier: number and weight."""
+        self._early_against = 0.0
+        """The weight of the refusals among them."""
         self._evidence = 0.0
         self._judged = -1
         """The highest number judged."""
@@ -95,7 +97,7 @@ class Suspects(Generic[Held]):
 
     def last_ones(self) -> list[Held]:
         """Give those after whose refusal no message was started that was accepted."""
-        return [one.held for one in self._waiting if one.asked > self._accepted]
+        return [one.held for one in self._last()]
 
     def may_be_chance(self, accepted: int, refused: int, *, are_plain: bool) -> bool:
         """Whether the last ones may be refused by a connection that works: nobody comes after them.
@@ -105,7 +107,7 @@ class Suspects(Generic[Held]):
         at its own rate. Where it has accepted nobody at all, only a few may, and only with a status
         that says that there is no such mailbox (`are_plain`).
         """
-        last = [one for one in self._waiting if one.asked > self._accepted]
+        last = self._last()
         if any(one.is_spoken for one in last):
             return False
         if not accepted:
@@ -118,10 +120,12 @@ class Suspects(Generic[Held]):
     ) -> None:
         """Set a recipient aside. `rate` is how often the connection refuses one, so far."""
         if not self._waiting:
-            self._begin(rate)
+            self._begin()
+        self._rate = min(max(rate, DEAD), _WORST)
         self._waiting.append(Suspect(held, number, asked, is_spoken))
-        chance = SPOKEN if is_spoken else self._rate
-        heapq.heappush(self._early, (number, math.log(REFUSES / chance)))
+        weight = math.log(REFUSES / (SPOKEN if is_spoken else self._rate))
+        heapq.heappush(self._early, (number, weight))
+        self._early_against += weight
 
     def accepted(self, number: int) -> None:
         """The server took a message over."""
@@ -132,7 +136,9 @@ class Suspects(Generic[Held]):
     def are_pressing(self) -> bool:
         """Whether the replies so far would convict, if none of those under way were accepted."""
         evidence = self._evidence
-        for _, weight in sorted(self._early) if self._waiting else ():
+        if not self._waiting or evidence + self._early_against < self._enough:
+            return False
+        for _, weight in sorted(self._early):
             evidence = max(0.0, evidence + weight)
             if evidence >= self._enough:
                 return True
@@ -143,6 +149,7 @@ class Suspects(Generic[Held]):
         while self._early and (self._early[0][0] < oldest or len(self._early) > _OVERTAKEN):
             number, weight = heapq.heappop(self._early)
             self._judged = max(self._judged, number)
+            self._early_against -= max(0.0, weight)
             self._evidence = max(0.0, self._evidence + weight)
             if self._evidence >= self._enough:
                 return Ruling.CONVICTED
@@ -167,10 +174,13 @@ class Suspects(Generic[Held]):
         waiting, self._waiting = self._waiting, []
         return [one.held for one in waiting]
 
-    def _begin(self, rate: float) -> None:
-        self._rate = min(max(rate, DEAD), _WORST)
+    def _last(self) -> list[Suspect[Held]]:
+        return [one for one in self._waiting if one.asked > self._accepted]
+
+    def _begin(self) -> None:
         self._early.clear()
-        self._evidence, self._judged, self._accepted = 0.0, -1, -1
+        self._early_against = self._evidence = 0.0
+        self._judged = self._accepted = -1
 
 
 def own_rate(accepted: int, refused: int) -> float:

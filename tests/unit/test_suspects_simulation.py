@@ -75,6 +75,13 @@ def test_a_list_with_dead_addresses_raises_no_false_alarm(dead: float, sessions:
     assert len(simulation.suspects) < 18  # of the last messages, after which nobody comes
 
 
+def test_a_list_of_which_most_are_dead_is_seen_to_be_one() -> None:
+    """The connection's own rate of refusals is learnt, although some suspects are always open."""
+    for seed in range(5):
+        simulation = Simulation(seed, 0.6, 10)
+        assert simulation.run(MESSAGES // 5) is None
+
+
 def test_the_bound_of_false_alarms_holds_where_it_can_be_seen() -> None:
     """With odds of a thousand instead of a thousand million to one, on lists with 30 %."""
     alarms = messages = 0
