@@ -62,3 +62,7 @@ class JournalError(MailsluiceError):
 
 class MailboxError(MailsluiceError):
     """The mailbox cannot be read, or not be kept in order."""
+
+
+class FetchRefusedError(MailboxError):
+    """The server refuses to give mails out, one of which it may be unable to read."""

@@ -149,7 +149,7 @@ def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
 def _weekdays(text: str) -> frozenset[int]:
     """The days (0 is Monday) of `Mon-Fri, Sun`. Raises ValueError where it is not of that form."""
     found: set[int] = set()
-    for part in filter(None, re.split(r"[,;\s]+", re.sub(r"\s*[-–]\s*", "-", text))):
+    for part in filter(None, re.split(r"[,;\s]+", re.sub(r"(?<!\s)\s*[-–]\s*", "-", text))):
         first, _, last = part.partition("-")
         start, end = _weekday(first), _weekday(last or first)
         found.update((start + i) % 7 for i in range((end - start) % 7 + 1))

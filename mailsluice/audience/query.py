@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,6 +13,7 @@ from mailsluice.audience.read_only import answer, is_refused_write
 from mailsluice.audience.text import from_objects
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
+from mailsluice.masking import masked
 
 
 def read_query(
@@ -49,5 +49,5 @@ def _refused(where: str, error: SQLAlchemyError) -> AudienceError:
             f"{where} does more than read, and the database refused that: write one SELECT"
         )
     reason = str(cause or error).splitlines()[0]
-    reason = re.sub(r"\S+@\S+", "(address)", reason)  # no recipient's address in a log
+    reason = masked(reason)  # no recipient's address in a log
     return AudienceError(f"{where} failed: {reason}. Try it in the database's shell")

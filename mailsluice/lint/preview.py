@@ -13,7 +13,6 @@ from mailsluice.masking import masked
 
 MOST_SHOWN = 4_096
 """Characters of the text, and of the HTML's source."""
-_QUOTED_ADDRESS = re.compile(r"[^\s\"'<>=&?/:;,()]+%40[^\s\"'<>&/;,()]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def without_addresses(text: str, email: str) -> str:
     forms = {email, str(escape(email)), quote(email), quote(email, safe=""), quote_plus(email)}
     for form in sorted(forms, key=len, reverse=True):
         text = re.sub(re.escape(form), "<address>", text, flags=re.IGNORECASE)
-    return masked(_QUOTED_ADDRESS.sub("<address>", text))
+    return masked(text)
 
 
 def _code(text: str, language: str = "text") -> list[str]:

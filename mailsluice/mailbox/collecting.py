@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from sqlalchemy.exc import DataError, IntegrityError
+
 from mailsluice.bounces import Bounce, BounceKind, kind_of
-from mailsluice.errors import MailboxError
+from mailsluice.errors import FetchRefusedError, MailboxError
 from mailsluice.mailbox.fetched import Fetched
 from mailsluice.mailbox.inbox import Inbox
 from mailsluice.mailbox.mailbox import Mailbox
@@ -19,6 +21,8 @@ from mailsluice.returned.reading import Returned, read
 
 BATCH = 100
 """Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
+_UNRECORDABLE = (DataError, IntegrityError, ValueError, TypeError, LookupError)
+"""What one mail may be the reason of. A database that is away is not among them."""
 _FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
 
 
@@ -62,25 +66,39 @@ class _Collecting:
         self._found = found
 
     def take(self, uids: Sequence[str]) -> None:
-        """Read these, record what they say, put them away."""
-        mails = self._inbox.fetch(uids)
+        """Read these, record what they say, put them away.
+
+        A mail that the server cannot give out, or that cannot be recorded, is left, flagged: it is
+        looked for one by one, and does not keep the others from being read.
+        """
+        try:
+            self._settle(self._inbox.fetch(uids))
+        except (FetchRefusedError, *_UNRECORDABLE):
+            if len(uids) > 1:
+                for uid in uids:
+                    self.take([uid])
+                return
+            self._inbox.flag(uids)
+            self._found.add(Fate.UNREADABLE)
+
+    def _settle(self, mails: Sequence[Fetched]) -> None:
         read_mails = [read(one.content) for one in mails]
         recipients = self._match(read_mails)
-        bounces: list[Bounce] = []
-        processed: list[str] = []
-        left: list[str] = []
-        for mail, returned, to in zip(mails, read_mails, recipients, strict=True):
-            fate = _fate(returned, to)
-            (left if fate.is_left else processed).append(mail.uid)
-            line = Line(to.campaign_id, to.campaign, to.connection) if to else None
-            self._found.add(fate, line)
-            if to and fate.is_recorded:
-                bounces.append(self._bounce(mail, returned, to, fate))
+        fates = [_fate(one, to) for one, to in zip(read_mails, recipients, strict=True)]
+        bounces = [
+            self._bounce(mail, returned, to, fate)
+            for mail, returned, to, fate in zip(mails, read_mails, recipients, fates, strict=True)
+            if to and fate.is_recorded
+        ]
         recorded = self._bounces.record(bounces)
         self._found.suppressed += recorded.suppressed
         self._found.known_before += len(bounces) - recorded.new
-        self._inbox.move_processed(processed)
-        self._inbox.flag(left)
+        for fate, to in zip(fates, recipients, strict=True):
+            line = Line(to.campaign_id, to.campaign, to.connection) if to else None
+            self._found.add(fate, line)
+        pairs = list(zip(mails, fates, strict=True))
+        self._inbox.move_processed([mail.uid for mail, fate in pairs if not fate.is_left])
+        self._inbox.flag([mail.uid for mail, fate in pairs if fate.is_left])
 
     def _match(self, mails: Sequence[Returned]) -> list[SentTo | None]:
         """Whose mail each is, by one or two queries for all."""

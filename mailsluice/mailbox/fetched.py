@@ -6,6 +6,7 @@ import imaplib
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 MAX_OCTETS = 128 * 1024
@@ -45,5 +46,7 @@ def fetched(data: Sequence[tuple[bytes, bytes] | bytes | None]) -> list[Fetched]
 
 
 def _moment(about: bytes) -> float:
-    received = imaplib.Internaldate2tuple(about)
-    return time.mktime(received) if received else time.time()
+    with suppress(KeyError, ValueError, OverflowError):  # no such month, no such year
+        if received := imaplib.Internaldate2tuple(about):
+            return time.mktime(received)
+    return time.time()

@@ -11,12 +11,15 @@ from typing import Self
 
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted, MailMessageFlags
 from imap_tools.errors import ImapToolsError, MailboxLoginError
+from imap_tools.imap_utf7 import utf7_decode
+from imap_tools.utils import encode_folder
 
-from mailsluice.errors import MailboxError
+from mailsluice.errors import FetchRefusedError, MailboxError
 from mailsluice.mailbox.fetched import FIELDS, Fetched, fetched
 from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.mailbox.trouble import trouble
 from mailsluice.smtp.connection import Security
+from mailsluice.smtp.replies import LINE_BYTES
 
 _WAITING = "UNFLAGGED UNDELETED"
 
@@ -62,11 +65,15 @@ class Inbox:
             return self._box.uids(_WAITING, charset=None)
 
     def fetch(self, uids: Sequence[str]) -> list[Fetched]:
-        """The beginnings of mails, which stay unread; of those that are still there."""
+        """The beginnings of mails, which stay unread; of those that are still there.
+
+        Raises FetchRefusedError where the server cannot read one of them itself.
+        """
         with self._told():
             status, data = self._box.client.uid("FETCH", ",".join(uids), FIELDS)
-            if status != "OK":
-                raise imaplib.IMAP4.error(f"FETCH: {data!r}")
+        if status != "OK":
+            said = imaplib.IMAP4.error(b" ".join(one for one in data if isinstance(one, bytes)))
+            raise FetchRefusedError(trouble(said, self._mailbox, self._folders))
         return fetched(data)
 
     def move_processed(self, uids: Sequence[str]) -> None:
@@ -100,7 +107,7 @@ class Inbox:
         self._box.client.capabilities = tuple(said[-1].decode("ascii", "replace").upper().split())
 
     def _open_folders(self) -> None:
-        if not self._box.folder.exists(self._mailbox.processed_folder):
+        if not self._list(encode_folder(self._mailbox.processed_folder)):
             self._box.folder.create(self._mailbox.processed_folder)
         self._box.folder.set(self._mailbox.folder)
 
@@ -113,8 +120,27 @@ class Inbox:
 
     def _folders(self) -> list[str]:
         with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
-            return [one.name for one in self._box.folder.list()]
+            return [_folder_name(one) for one in self._list(b"*")]
         return []
+
+    def _list(self, pattern: bytes) -> list[bytes | tuple[bytes, bytes]]:
+        """What the server lists. Not by the library, whose pattern takes the square of the time."""
+        status, data = self._box.client.list(b'""', pattern)  # type: ignore[arg-type]
+        if status != "OK":
+            raise imaplib.IMAP4.error("LIST was refused")
+        return [one for one in data if one]
+
+
+def _folder_name(listed: bytes | tuple[bytes, bytes]) -> str:
+    """The name in `(\\HasNoChildren) "/" "Old mail"` (RFC 3501 section 7.2.2)."""
+    if isinstance(listed, tuple):  # as a literal
+        name = listed[1][:LINE_BYTES]
+    else:
+        name = listed[:LINE_BYTES].partition(b") ")[2].partition(b" ")[2].strip(b'"')
+    try:
+        return utf7_decode(name)
+    except ValueError:
+        return name.decode("ascii", "replace")
 
 
 def _connect(mailbox: Mailbox) -> BaseMailBox:

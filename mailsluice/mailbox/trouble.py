@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -15,10 +14,12 @@ from imap_tools.errors import (
 )
 
 from mailsluice.mailbox.mailbox import Mailbox
+from mailsluice.masking import masked
 from mailsluice.smtp.connection import Security
+from mailsluice.smtp.replies import LINE_BYTES, bounded
 
-_ADDRESS = re.compile(r"[^\s<>\"'(]+@[^\s<>\"')]+")
 _SHOWN_FOLDERS = 20
+_SHOWN = 300
 
 
 def trouble(error: Exception, mailbox: Mailbox, folders: Callable[[], Sequence[str]]) -> str:
@@ -67,6 +68,7 @@ def _link(error: Exception, mailbox: Mailbox) -> str:
 def _said(error: Exception) -> str:
     said: object = error
     if isinstance(error, UnexpectedCommandStatusError):
-        data = error.command_result[1]
-        said = b" ".join(one for one in data if isinstance(one, bytes)).decode("utf-8", "replace")
-    return _ADDRESS.sub("<address>", str(said) or type(error).__name__)[:300].rstrip(".")
+        data = [one[:LINE_BYTES] for one in error.command_result[1] if isinstance(one, bytes)]
+        said = b" ".join(data[:_SHOWN_FOLDERS]).decode("utf-8", "replace")
+    text = bounded(str(said)) or type(error).__name__
+    return masked(text)[:_SHOWN].rstrip(".")

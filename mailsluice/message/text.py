@@ -22,10 +22,10 @@ Shape = tuple[str | int, ...]
 """A rendered HTML with the number of the value where one was inserted."""
 
 _MARK = re.compile("\ufdd0([0-9]+)\ufdd1")  # noncharacters: no text has them
-_NEEDLESS_ESCAPE = re.compile(r"^(\s*[0-9]*)\\([.+-])(?=\s)", re.MULTILINE)
+_NEEDLESS_ESCAPE = re.compile(r"^([ \t]*+[0-9]*+)\\([.+-])(?=\s)", re.MULTILINE)
 """html2text writes Markdown: "1\\. May" where the text said "1. May"."""
 
-_HARD_BREAK = re.compile(r"[ \t]+$", re.MULTILINE)
+_HARD_BREAK = re.compile(r"(?<![ \t])[ \t]++$", re.MULTILINE)
 _TABLE_TAGS = frozenset(("table", "tr", "td", "th"))
 
 

@@ -13,7 +13,8 @@ _STATUS = r"[245]\.\d{1,3}\.\d{1,3}"  # RFC 3463
 _VARIABLE = re.compile(
     rf"""
     (?<![\w.-]) (?!RFC|{_STATUS}(?![\w.-]))     # neither a standard nor an enhanced status
-    (?: (?=(?:[A-Za-z_.=-]*\d){{3}}) [\w.=-]{{6,}}  # id, moment, IP, machine: has three digits
+    # id, moment, IP, machine: has three digits
+    (?: (?=(?:[A-Za-z_.=-]{{0,40}}\d){{3}}) [\w.=-]{{6,}}
       | (?<!RFC\ ) \d{{2,}} | \d(?=\ (?:sec|min|hour|day)) )  # a number, how long to wait
     (?![\w-])
     """,

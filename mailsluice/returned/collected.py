@@ -21,12 +21,13 @@ class Fate(StrEnum):
     PASSING = "not final (delayed, passed on)"
     AUTO_REPLY = "auto-reply"
     UNKNOWN = "not understood"
+    UNREADABLE = "not readable"
     NOT_OURS = "not ours"
 
     @property
     def is_left(self) -> bool:
         """Whether the mail stays where it is, flagged."""
-        return self in (Fate.UNKNOWN, Fate.NOT_OURS)
+        return self in _LEFT
 
     @property
     def is_recorded(self) -> bool:
@@ -35,6 +36,7 @@ class Fate(StrEnum):
 
 
 _RECORDED = (Fate.HARD, Fate.SOFT, Fate.COMPLAINT)
+_LEFT = (Fate.UNKNOWN, Fate.UNREADABLE, Fate.NOT_OURS)
 
 
 class Line(NamedTuple):
@@ -89,7 +91,7 @@ class Collected:
             [cell(line.campaign), cell(line.connection), *_numbers(self.lines[line])]
             for line in sorted(self.lines)
         ]
-        left = self.fates[Fate.UNKNOWN] + self.fates[Fate.NOT_OURS]
+        left = sum(self.fates[one] for one in _LEFT)
         advice = [f"{left:,} left in the folder, flagged: look there."] if left else []
         head = ["Campaign", "Connection", *(str(one).capitalize() for one in _RECORDED)]
         return "\n".join(

@@ -6,20 +6,18 @@ one round trip a message (pipelining) and one that needs four look the same from
 
 from __future__ import annotations
 
-import re
 from typing import Protocol
 
 from mailsluice.envelope import Envelope
 from mailsluice.errors import MailsluiceError
+from mailsluice.masking import masked
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.replies import bounded
-
-_ADDRESS = re.compile(r"(?<![^\s<>@])[^\s<>@]++@[^\s<>@]++")  # linear: looks at each byte once
 
 
 def reply_text(attempt: Attempt) -> str:
     """The reply or what broke, for people to read: without the addresses in it."""
-    return f"{attempt.code or ''} {_ADDRESS.sub('(address)', attempt.text)}".strip()
+    return f"{attempt.code or ''} {masked(attempt.text)}".strip()
 
 
 class SessionError(MailsluiceError):

@@ -134,7 +134,7 @@ async def test_a_connection_that_is_given_up_says_why_and_the_other_goes_on(
             first = await seen.until_it_waits(Cause.QUARANTINED)
             await seen.sending
             _, second = (await seen.run.progress()).standings
-    assert first.binding.detail == "mail: 550 5.7.1 <(address)>: Sender address rejected"
+    assert first.binding.detail == "mail: 550 5.7.1 <address>: Sender address rejected"
     assert first.tally == Tally(20)
     assert second.binding.cause is Cause.DONE
     assert second.tally == Tally(20, 20)

@@ -8,7 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from imaplib import IMAP4
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import orjson
@@ -19,10 +21,12 @@ from mailsluice.errors import MailboxError
 from mailsluice.mailbox import collecting
 from mailsluice.mailbox.collecting import collect
 from mailsluice.mailbox.inbox import Inbox
+from mailsluice.mailbox.mailbox import Mailbox
 from mailsluice.message import message_id
-from mailsluice.outbox import Database
+from mailsluice.outbox import Bounces, Database
 from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
 from mailsluice.returned.collected import Collected, Fate
+from mailsluice.returned.reading import Returned, read
 from mailsluice.smtp.connection import Security
 from tests import returned_mail as mails
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
@@ -377,6 +381,113 @@ def test_one_bad_mail_does_not_stop_the_others(
     found = run(server, database)
     assert found.fates == {Fate.HARD: 4, Fate.UNKNOWN: 3}
     assert len(state.suppressed()) == 4
+
+
+@pytest.mark.parametrize("bad", ["\0", "\ud800"])
+def test_a_mail_that_cannot_be_recorded_is_left_and_the_others_are_recorded(
+    bad: str,
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if bad == "\0" and database.is_sqlite:
+        pytest.skip("SQLite stores it")
+    sent = list(launch(3).values())
+    server.put(*(mails.report(one) for one in sent))
+
+    def read_badly(content: bytes) -> Returned:
+        """As if a parser had let through what no database takes."""
+        found = read(content)
+        if sent[1].recipient.encode() not in content:
+            return found
+        reported = tuple(replace(one, text=bad) for one in found.notice.reported)
+        return replace(found, notice=replace(found.notice, reported=reported))
+
+    monkeypatch.setattr(collecting, "read", read_badly)
+    found = run(server, database)
+    assert found.trouble is None
+    assert found.fates == {Fate.HARD: 2, Fate.UNREADABLE: 1}
+    assert found.suppressed == 2
+    assert "1 not readable" in found.summary()
+    assert state.suppressed() == {sent[0].recipient, sent[2].recipient}
+    assert (server.count("INBOX", "FLAGGED"), server.count("Processed")) == (1, 2)
+    assert run(server, database).summary() == "nothing new in the mailbox"
+
+
+def test_a_mail_that_the_server_does_not_give_out_is_left_and_the_others_are_read(
+    server: Dovecot,
+    database: Database,
+    state: State,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = launch(5)
+    server.put(*(mails.report(one) for one in sent.values()))
+    with Inbox(server.mailbox()) as inbox:
+        torn = inbox.waiting()[2]
+    ask = IMAP4.uid
+
+    def refuses(self: IMAP4, command: str, *arguments: str) -> Any:
+        if command == "FETCH" and torn in arguments[0].split(","):
+            return "NO", [b"[SERVERBUG] Internal error occurred for joe@example.org"]
+        return ask(self, command, *arguments)
+
+    monkeypatch.setattr(IMAP4, "uid", refuses)
+    found = run(server, database)
+    assert (found.trouble, found.waiting) == (None, 0)
+    assert found.fates == {Fate.HARD: 4, Fate.UNREADABLE: 1}
+    assert len(state.suppressed()) == 4
+    assert run(server, database).summary() == "nothing new in the mailbox"
+
+
+def test_a_database_that_is_away_is_nobodys_fault(
+    server: Dovecot,
+    database: Database,
+    launch: Callable[..., dict[str, Sent]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.put(*(mails.report(one) for one in launch(2).values()))
+
+    def is_away(*_: object) -> None:
+        raise sa.exc.OperationalError("insert", {}, Exception("no connection"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bounces, "record", is_away)
+        with pytest.raises(sa.exc.OperationalError):
+            run(server, database)
+    assert (server.count(), server.count("INBOX", "FLAGGED")) == (2, 0)
+    assert run(server, database).fates == {Fate.HARD: 2}
+
+
+def _says_no(listener: socket.socket, said: bytes) -> None:
+    """An IMAP server that refuses each login, at length."""
+    with listener.accept()[0] as link, link.makefile("rwb") as file:
+        file.write(b"* OK ready\r\n")
+        file.flush()
+        for line in file:
+            tag, command, *_ = line.split()
+            if command == b"CAPABILITY":
+                file.write(b"* CAPABILITY IMAP4rev1\r\n" + tag + b" OK done\r\n")
+            elif command == b"LOGIN":
+                file.write(tag + b" NO " + said + b"\r\n")
+            else:
+                file.write(tag + b" OK done\r\n")
+            file.flush()
+
+
+def test_a_refusal_at_length_is_cut() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=_says_no, args=(listener, b"a@" * 200_000), daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        begun = time.process_time()
+        with pytest.raises(MailboxError, match="the login was refused") as raised:
+            Inbox(Mailbox("127.0.0.1", "joe", "secret", port, Security.NONE))
+        assert time.process_time() - begun < 10  # minutes, if it took the square of the length
+        assert len(str(raised.value)) < 1_000
+        assert "@" not in str(raised.value)
 
 
 def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(

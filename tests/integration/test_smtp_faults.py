@@ -211,7 +211,7 @@ def test_the_error_names_no_address() -> None:
     with SmtpServer(faults=faults) as server:
         feed, error = deliver(connection_to(server), envelopes("a"))
         assert "a@example.com" in feed.attempt("a").text
-        assert str(error) == "rcpt: 421 4.7.0 slow down for <(address)>"
+        assert str(error) == "rcpt: 421 4.7.0 slow down for <address>"
         assert error is not None
         assert classify(error.attempt).trouble is Trouble.THROTTLED
 

@@ -1,0 +1,174 @@
+"""No pattern takes more than its share of time, whatever a server or a stranger writes."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mailsluice
+from mailsluice.masking import masked
+from mailsluice.outcome import Rule
+
+_SHORT, _LONG = 2_000, 16_000
+_LIMIT = 2.5**3
+"""Times the work for eight times the text: 8 in proportion to its length, 64 to its square."""
+_NOTHING = 0.05
+"""Seconds. Squares of these lengths take longer on any machine."""
+
+UNITS = (
+    *(
+        "a@",
+        "a@a.",
+        "a@[",
+        "<a@b>",
+        "<",
+        "<a",
+        '"',
+        '"a"',
+        '"a"@',
+        "'",
+        "(",
+        "[",
+        "{",
+        "|",
+        "`",
+        "*",
+    ),
+    *(
+        ".",
+        "..",
+        "a.",
+        "-",
+        "--",
+        "---",
+        "a",
+        "a-",
+        "1",
+        "1.",
+        "5.",
+        "550",
+        "5.1.1",
+        "550-5.1.1",
+        "#",
+    ),
+    *("/", ":", "http://a", "https://", "www.", "%40", "a%40", "=", "=?", "=?utf-8?b?YQ?=", "+1="),
+    *("user", "recipient", "unknown", "mailbox", "limit", "rate", "sent", "block", "ip", "quota"),
+    *("exceed", "full", "relay", "host", "said:", "->", "{{", "{%", ";a=", ",", ",a", "_", "~"),
+    *(
+        "\ufdd0",
+        "é",
+        "\U0001f600",
+        "\0",
+        "\\",
+        "\\.",
+        "user unknow ",
+        "a b",
+        "> ",
+        "- ",
+        "1 ",
+        "a ",
+    ),
+    *(" ", "\n", "\r\n", "\t", " \n", "a\n", "..\n", "no such local ", "ip address "),
+)
+"""What texts are made of, over and over."""
+
+
+def _held(value: Any, name: str, depth: int = 4) -> Iterator[tuple[str, re.Pattern[Any]]]:
+    """Patterns in a module's tables."""
+    if isinstance(value, re.Pattern):
+        yield name, value
+    elif depth and isinstance(value, dict):
+        for key, one in value.items():
+            yield from _held(one, f"{name}[{key}]", depth - 1)
+    elif depth and isinstance(value, tuple | list):
+        for number, one in enumerate(value):
+            yield from _held(one, f"{name}[{number}]", depth - 1)
+    elif isinstance(value, Rule):
+        yield from _held(value.words, f"{name}.words", 0)
+
+
+def _written(source: str, name: str) -> Iterator[tuple[str, re.Pattern[Any], bool]]:
+    """Patterns that stand in calls such as re.sub("...", ...)."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="re"), attr=call),
+                args=[ast.Constant(value=str() | bytes() as pattern), *_],
+            ) if call != "compile":
+                yield f"{name}:{node.lineno}", re.compile(pattern), call in _ANCHORED
+
+
+def _patterns() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
+    """All patterns of the engine, and whether they are only tried at the beginning of a text."""
+    for module in pkgutil.walk_packages(mailsluice.__path__, "mailsluice."):
+        if "migrations" in module.name or module.name.endswith("__main__"):
+            continue
+        loaded = importlib.import_module(module.name)
+        source = Path(str(loaded.__file__)).read_text()
+        for name, value in vars(loaded).items():
+            uses = set(re.findall(rf"\b{name}\.(\w+)\(", source))
+            for where, pattern in _held(value, f"{module.name}.{name}"):
+                yield where, pattern, bool(uses) and uses <= _ANCHORED
+        yield from _written(source, module.name)
+
+
+_ANCHORED = {"match", "fullmatch"}
+PATTERNS = list(_patterns())
+
+
+def _seconds(work: Callable[[str], object], text: str) -> float:
+    """Of processor time, the least of three."""
+    spent = []
+    for _ in range(3):
+        begun = time.process_time()
+        work(text)
+        spent.append(time.process_time() - begun)
+    return min(spent)
+
+
+def grows_too_fast(work: Callable[[str], object]) -> list[str]:
+    """Which of the texts take more than in proportion to their length."""
+    found = []
+    for unit in UNITS:
+        short, long = ((unit * size)[:size] + "@!" for size in (_SHORT, _LONG))
+        begun = time.process_time()
+        work(long)
+        if (taken := time.process_time() - begun) > _NOTHING and taken > _LIMIT * _seconds(
+            work, short
+        ):
+            found.append(f"{unit!r}: {taken:.2f} s")
+    return found
+
+
+def test_the_patterns_are_found() -> None:
+    assert len(PATTERNS) > 80
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_anchored"), [one[1:] for one in PATTERNS], ids=[one[0] for one in PATTERNS]
+)
+def test_a_pattern_takes_time_in_proportion_to_the_text(
+    pattern: re.Pattern[Any], is_anchored: bool
+) -> None:
+    def work(text: str) -> None:
+        given = text.encode("utf-8", "replace") if isinstance(pattern.pattern, bytes) else text
+        for use in (pattern.match, pattern.fullmatch) if is_anchored else (pattern.findall,):
+            use(given)
+
+    assert not grows_too_fast(work)
+
+
+def test_masking_takes_time_in_proportion_to_the_text() -> None:
+    assert not grows_too_fast(masked)
+
+
+def test_a_square_would_be_seen() -> None:
+    assert grows_too_fast(re.compile(r"[^\s<>@]+@[a-z]+").findall)

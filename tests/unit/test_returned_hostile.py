@@ -1,0 +1,118 @@
+"""Mail that is made to cost time: reading it takes time in proportion to its length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from mailsluice.mailbox.fetched import MAX_OCTETS
+from mailsluice.returned.reading import read
+
+_SHORT = MAX_OCTETS // 8
+_LIMIT = 2.5**3
+"""Times the work for eight times the mail: 8 in proportion to its length, 64 to its square."""
+_NOTHING = 0.25
+"""Seconds of processor time. Squares of these lengths take much longer."""
+
+_FROM = b"From: MAILER-DAEMON@example.net\nSubject: undelivered\n"
+_PLAIN = _FROM + b"\n"
+_REPORT = (
+    b"Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n"
+)
+_BEGINNINGS = b"\n".join(  # each starts a search for addresses in flufl.bounce
+    (
+        b"here is your list of failed recipients",
+        b"the following addresses had",
+        b"this message was created automatically by mail delivery software",
+        b"failed addresses follow:",
+        b"A message that you sent could not be delivered",
+        b"Delivery to the following recipient failed",
+        b"Did not reach the following recipient",
+        b"Your message could not be delivered to",
+        b"Sorry, unable to deliver your message to",
+        b"A message could not be delivered to:",
+        b"Invalid final delivery userid:",
+        b"Your message",
+        b"Message not delivered to the following",
+        b"",
+    )
+)
+
+
+def _nested(size: int) -> bytes:
+    line = b'Content-Type: multipart/mixed; boundary="%d"\n\n--%d\n'
+    return b"".join(line % (depth, depth) for depth in range(size // 60))
+
+
+def _encoded(encoding: bytes, unit: bytes) -> Callable[[int], bytes]:
+    head = _FROM + b"Content-Type: text/plain\nContent-Transfer-Encoding: " + encoding + b"\n\n"
+    return lambda size: head + unit * (size // len(unit))
+
+
+def _text(unit: bytes, head: bytes = _PLAIN, tail: bytes = b"") -> Callable[[int], bytes]:
+    return lambda size: head + unit * (size // len(unit)) + tail
+
+
+MAILS: dict[str, Callable[[int], bytes]] = {
+    "a@": _text(b"a@", _PLAIN + _BEGINNINGS),
+    "lines of a@": _text(b"a@" * 99 + b"\n", _PLAIN + _BEGINNINGS),
+    "one word": _text(b"a", _PLAIN + _BEGINNINGS),
+    "long words": _text(b"a" * 500 + b"\n", _PLAIN + _BEGINNINGS),
+    "spaces": _text(b" ", _PLAIN + _BEGINNINGS),
+    "lines of spaces": _text(b" " * 500 + b"\n", _PLAIN + _BEGINNINGS),
+    "brackets": _text(b"<", _PLAIN + _BEGINNINGS),
+    "lines of brackets": _text(b"<" * 500 + b"\n", _PLAIN + _BEGINNINGS),
+    "hyphens": _text(b"-"),
+    "lines of hyphens": _text(b"---\n"),
+    "dots": _text(b"."),
+    "statuses": _text(b"5.1.1 "),
+    "codes": _text(b"550 -> said: "),
+    "empty lines": _text(b" \n"),
+    "tokens": _text(b"+1=00112233aabb@x "),
+    "half tokens": _text(b"+1234567890123456789"),
+    "Message-IDs": _text(b"<" + b"a" * 32 + b"@x> "),
+    "addresses": _text(b"a@.", _PLAIN + b"<" + b"a" * 32 + b"@x> "),
+    "nested": _nested,
+    "nested, and many lines": lambda size: _nested(5_000) + b"a\n" * (size // 2),
+    "nested mails": _text(b"Content-Type: message/rfc822\n\n", b""),
+    "parts": _text(b"--b\n\n", b"Content-Type: multipart/mixed; boundary=b\n\n"),
+    "half parts": _text(b"--bb\n", b"Content-Type: multipart/mixed; boundary=b\n\n"),
+    "a long boundary": _text(b"a", b"Content-Type: multipart/mixed; boundary=", b"\n\n--aa\n"),
+    "parameters": _text(b'; a="', b"Content-Type: text/plain", b"\n\nx"),
+    "parameters in pieces": _text(b";\n a*0=x", b"Content-Type: text/plain", b"\n\nx"),
+    "fields": _text(b"a:b\n", _FROM, b"\nx"),
+    "From in brackets": _text(b"(", b"From: ", b"\n\nx"),
+    "From in quotes": _text(b'"', b"From: ", b"\n\nx"),
+    "encoded words": _text(b"=?utf-8?b?YWFh?= ", b"From: MAILER-DAEMON\nSubject: ", b"\n\nx"),
+    "groups": _text(b"a: b\n\n", _REPORT),
+    "recipients": _text(b"Final-Recipient: rfc822;a@b\nAction: failed\nStatus: 5.0.0\n\n", _REPORT),
+    "a long reply": _text(b"550 -> said: ", _REPORT + b"Final-Recipient: a\nDiagnostic-Code: "),
+    "many words": _text(b"user@[ ", _REPORT + b"Final-Recipient: a\nDiagnostic-Code: "),
+    "base64": _encoded(b"base64", b"YUBhQGFA"),
+    "quoted-printable": _encoded(b"quoted-printable", b"=41@"),
+    "uuencode": _encoded(b"x-uuencode", b"M" * 61 + b"\n"),
+    "JSON in JSON": _text(b'\\"', _PLAIN + b'{"Type":1,"Message":"', b'"}'),
+    "JSON brackets": _text(b"[", _PLAIN + b'{"notificationType":'),
+    "JSON digits": _text(b"9", _PLAIN + b'{"notificationType":'),
+    **{
+        charset.decode(): _text(
+            b"a-+AGE-", _FROM + b"Content-Type: text/plain; charset=" + charset + b"\n\n"
+        )
+        for charset in (b"idna", b"punycode", b"utf-7", b"unicode_escape", b"zip", b"x" * 5_000)
+    },
+}
+
+
+def _seconds(content: bytes) -> float:
+    begun = time.process_time()
+    read(content)
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("write", MAILS.values(), ids=MAILS)
+def test_reading_takes_time_in_proportion_to_the_mail(write: Callable[[int], bytes]) -> None:
+    long = write(MAX_OCTETS)[:MAX_OCTETS]
+    if (taken := _seconds(long)) > _NOTHING:
+        assert taken < _LIMIT * min(_seconds(write(_SHORT)) for _ in range(3))
