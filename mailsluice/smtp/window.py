@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-_QUEUED = 2.0
+_QUEUED = 1.5
 """A reply that takes so many times what the quickest one took has waited behind others."""
+_FOR_ONE_MORE = 2
+"""So many answered make one more: the window grows by half in a round trip."""
 
 
 class Window:
@@ -19,10 +21,12 @@ class Window:
     def __init__(self, most: int) -> None:
         self._most = most
         self._quickest = math.inf
+        self._answered = 0
         self.size = 1
 
     def answered(self, seconds: float) -> None:
         """A message has been taken, so many seconds after it was written."""
         self._quickest = min(self._quickest, seconds)
         if self.size < self._most and seconds <= _QUEUED * self._quickest:
-            self.size += 1
+            self._answered += 1
+            self.size = 2 + (self._answered - 1) // _FOR_ONE_MORE

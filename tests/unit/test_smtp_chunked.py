@@ -85,6 +85,9 @@ async def test_one_goes_first_and_then_the_session_stays_full() -> None:
     assert wire.begun == ["a"]
     await wire.says(OK)
     assert wire.begun == ["a", "b", "c"]
+    wire.session._window.size = WINDOW
+    await wire.says(OK)
+    assert wire.begun == ["a", "b", "c", "d", "e"]
     await wire.says(OK * 2)
     assert wire.begun == ["a", "b", "c", "d", "e", "f"]
     await wire.says(OK * 2)
