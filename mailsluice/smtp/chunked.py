@@ -113,7 +113,7 @@ class ChunkedSession(WireSession):
             await self._link.change()
 
     async def _make_certain(self, flight: InFlight) -> None:
-        """Nothing is under way any more: what is held has to be certain before the next goes."""
+        """Make certain what is held, before the next message goes."""
         self._check_surplus()
         if self._held and self._link.is_open:
             await self._greet_again(flight)

@@ -14,9 +14,9 @@ MAX_REPLY_BYTES = 65_536
 MAX_LINES = 1_000
 """The same for lines: the longest real reply, to EHLO, has a few dozen."""
 LINE_BYTES = 512
-"""What is kept of a line: the most that RFC 5321 section 4.5.3.1.5 allows."""
+"""Bytes kept of a line: the most that RFC 5321 section 4.5.3.1.5 allows."""
 TEXT_BYTES = 2_048
-"""What is kept of a reply."""
+"""Bytes kept of a reply."""
 
 _CODES = {b"%d" % code: code for code in range(200, 600)}
 

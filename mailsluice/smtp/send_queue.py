@@ -1,4 +1,4 @@
-"""What the kernel still has of the bytes that were written to a socket."""
+"""The bytes written to a socket that the kernel still has."""
 
 from __future__ import annotations
 
