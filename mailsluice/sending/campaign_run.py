@@ -71,15 +71,12 @@ class CampaignRun(Run):
             process = journal.id[:8]
             owner += _PROCESS + process  # a run may be tried again while it lives elsewhere
             before = take_turn(path.with_suffix(".holders"), process, journal)
-            holder = before.get((record.owner or "").rpartition(_PROCESS)[2])
-            lives = holder.lives(journal) if holder else None
-            self._lease = Lease(
-                self.campaigns,
-                record.id,
-                owner,
-                dead_owner=record.owner if lives is False else None,
-                living_owner=record.owner if lives else None,
-            )
+
+            def lives(other: str) -> bool | None:
+                holder = before.get(other.rpartition(_PROCESS)[2])
+                return holder.lives(journal) if holder else None
+
+            self._lease = Lease(self.campaigns, record.id, owner, lives)
         except BaseException:
             journal.close()
             raise

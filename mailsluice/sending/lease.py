@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -34,19 +35,19 @@ class Lease:
         campaigns: Campaigns,
         campaign_id: int,
         owner: str,
-        dead_owner: str | None = None,
-        living_owner: str | None = None,
+        lives: Callable[[str], bool | None] = lambda _: None,
     ) -> None:
-        """`dead_owner` is a holder known to be dead: its lease is taken over at once.
+        """`lives` tells whether the process of an owner does, where that can be told.
 
-        `living_owner` is one whose process lives: it may only be late, whatever the clock says.
+        The lease of a dead one is taken over at once; a living one may only be late, whatever the
+        clock says.
         """
         self._campaigns = campaigns
         self._campaign_id = campaign_id
         self._owner = owner
         self._renewal = Renewal(
             self.confirm,
-            taken_at=self._acquire(dead_owner, living_owner),
+            taken_at=self._acquire(lives),
             every_seconds=_RENEW_SECONDS,
             name="lease",
         )
@@ -74,22 +75,21 @@ class Lease:
         except DBAPIError as error:
             logger.warning("the lease was not given back, it runs out by itself: %s", error.orig)
 
-    def _acquire(self, dead_owner: str | None, living_owner: str | None) -> float:
+    def _acquire(self, lives: Callable[[str], bool | None]) -> float:
         """Gives the moment of the steady clock from which it holds."""
         silence, waits = Silence(), False
         while True:
             asked, lease = steady(), self._campaigns.lease(self._campaign_id)
             differ = abs(lease.now - time.time())
             silent = silence.seconds(lease.owner, lease.until, asked)
-            if silent is not None and silent > LEASE_SECONDS:
-                dead_owner = lease.owner
-            is_late = lease.owner is not None and lease.owner == living_owner
+            is_alive = lives(lease.owner) if lease.owner else None
+            is_dead = is_alive is False or (silent is not None and silent > LEASE_SECONDS)
             try:
                 self._campaigns.acquire(
                     self._campaign_id,
                     self._owner,
-                    dead_owner=dead_owner,
-                    when_run_out=differ < AGREE_SECONDS and not is_late,
+                    dead_owner=lease.owner if is_dead else None,
+                    when_run_out=differ < AGREE_SECONDS and not is_alive,
                 )
             except CampaignBusyError:
                 if waits and silent is None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +20,7 @@ from mailsluice.errors import CampaignBusyError
 from mailsluice.journal import Journal
 from mailsluice.outbox import Database
 from mailsluice.outbox.schema import campaigns
-from mailsluice.sending import CampaignRun
+from mailsluice.sending import CampaignRun, lease
 from mailsluice.sending.lease import Lease
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import DROP, Fault, SmtpServer, Stage
@@ -185,6 +190,49 @@ async def test_a_run_whose_journal_somebody_has_deleted_is_not_displaced(
         first._lease.confirm()
     finally:
         await first.close()
+
+
+def hold(url: str, folder: Path) -> None:
+    """Hold the campaign until this process is killed, its lease renewed as often as can be."""
+    lease._RENEW_SECONDS = 0.05
+    with Database(url) as database:
+        run = Sender(database, folder / "here").prepare(campaign(folder, people(3)), "brave-fox")
+        with database.write() as transaction:
+            run.outbox.claim(transaction, "red", 2)
+        (folder / "ready").touch()
+        threading.Event().wait()
+
+
+def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Whatever the files and the clocks say: the process is there, or it is not."""
+    url = sender.database.engine.url.render_as_string()
+    holder = multiprocessing.get_context("spawn").Process(target=hold, args=(url, tmp_path))
+    holder.start()
+    try:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        (journal,) = (sender.home / "journals").glob("*.journal")
+        journal.unlink()
+        document = campaign(tmp_path, people(3))
+        with pytest.raises(CampaignBusyError, match="brave-fox"):
+            sender.prepare(document, "late-owl")
+        os.kill(holder.pid or 0, signal.SIGSTOP)  # it cannot renew
+        sender.ledger.update(lease_until=0.0)
+        heir = threading.Thread(target=lambda: runs.append(sender.prepare(document, "late-owl")))
+        runs: list[CampaignRun] = []
+        heir.start()
+        heir.join(0.5)
+        assert not runs  # it lives
+        os.kill(holder.pid or 0, signal.SIGKILL)
+        heir.join()
+        (run,) = runs
+        assert run.recovered.uncertain == 2  # without its journal nobody can know
+        asyncio.run(run.close())
+    finally:
+        holder.kill()
+        holder.join()
 
 
 async def test_a_copy_of_a_journal_is_not_believed(sender: Sender, tmp_path: Path) -> None:
