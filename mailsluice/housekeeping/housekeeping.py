@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.errors import CampaignBusyError
 from mailsluice.files import FileError, writable
@@ -18,10 +18,10 @@ from mailsluice.housekeeping.kept import Done, Kept
 from mailsluice.housekeeping.retention import Ended, due
 from mailsluice.housekeeping.verifying import verify_kept, verify_written
 from mailsluice.housekeeping.writing import GoesOn, write
-from mailsluice.masking import masked
 from mailsluice.outbox import Campaigns, Database
 from mailsluice.outbox.archives import Archives
 from mailsluice.outbox.schema import archives, campaigns
+from mailsluice.outbox.trouble import told
 from mailsluice.sending.lease import Lease
 from mailsluice.status import CampaignStatus
 
@@ -79,8 +79,8 @@ def _archive(database: Database, one: Ended, folder: Path, owner: str, goes_on: 
     except OSError as error:
         reason = f"{error.strerror or error}"
         return Done(one, trouble=f"its archive cannot be written under {folder}: {reason}")
-    except DBAPIError as error:
-        return Done(one, trouble=f"the state database does not answer: {masked(str(error.orig))}")
+    except SQLAlchemyError as error:
+        return Done(one, trouble=str(told(error, then="The next run goes on")))
     finally:
         lease.close()
 

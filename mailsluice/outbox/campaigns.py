@@ -207,7 +207,7 @@ class Campaigns:
     def renew(self, campaign_id: int, owner: str) -> None:
         """Keep the lease. Raises CampaignBusyError where another run has taken it over."""
         with self._database.write() as connection:
-            if not self.keep(connection, campaign_id, owner):
+            if not self._extend(connection, campaign_id, owner):
                 row = connection.execute(
                     sa.select(campaigns.c.name, campaigns.c.owner).where(
                         campaigns.c.id == campaign_id
@@ -216,10 +216,17 @@ class Campaigns:
                 raise CampaignBusyError(row.name, row.owner or "nobody")
 
     def keep(self, transaction: sa.Connection, campaign_id: int, owner: str) -> bool:
-        """Keep the lease, in this transaction: nobody can take it over until its end.
-
-        False where another run has.
+        """Whether the lease is this run's, in this transaction: nobody can take it over until its
+        end.
         """
+        if not self._database.is_sqlite:
+            return self._extend(transaction, campaign_id, owner)
+        # A transaction that writes keeps all others out. And the row, the message's text in it,
+        # would be written as a whole.
+        query = sa.select(campaigns.c.owner).where(campaigns.c.id == campaign_id)
+        return bool(transaction.execute(query).scalar_one_or_none() == owner)
+
+    def _extend(self, transaction: sa.Connection, campaign_id: int, owner: str) -> bool:
         kept = transaction.execute(
             sa.update(campaigns)
             .where(campaigns.c.id == campaign_id, campaigns.c.owner == owner)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.errors import OutboxError
 from mailsluice.journal import Journal
@@ -286,16 +286,16 @@ class Bookkeeper:
         for failed in itertools.count():
             try:
                 result = action()
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 if not is_passing(error):
                     raise
                 if (self.hurried or self._closing) and failed >= _HURRIED_RETRIES:
                     raise OutboxError(
                         "the state database is away; what is in the journal is recorded by the next"
-                        f" run on this machine: {masked(str(error.orig))}"
+                        f" run on this machine: {masked(str(getattr(error, 'orig', error)))}"
                     ) from error
                 if not self.away:
-                    reason = masked(str(error.orig))
+                    reason = masked(str(getattr(error, "orig", error)))
                     logger.warning("the state database is away, sending waits: %s", reason)
                 self.away = True
                 time.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])

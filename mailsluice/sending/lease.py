@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.errors import CampaignBusyError
 from mailsluice.outbox import Campaigns
 from mailsluice.outbox.campaigns import AGREE_SECONDS, LEASE_SECONDS
+from mailsluice.outbox.trouble import told
 from mailsluice.sending.renewal import Renewal
 from mailsluice.sending.silence import Silence
 from mailsluice.steady import steady
@@ -63,7 +64,10 @@ class Lease:
 
         A machine that was asleep, or paused, does not know that it was.
         """
-        return self._campaigns.keep(transaction, self._campaign_id, self._owner)
+        is_ours = self._campaigns.keep(transaction, self._campaign_id, self._owner)
+        if not is_ours:
+            self._renewal.lose("another run has taken the campaign over")
+        return is_ours
 
     def close(self) -> None:
         """Give it back."""
@@ -72,8 +76,8 @@ class Lease:
             return
         try:
             self._campaigns.release(self._campaign_id, self._owner)
-        except DBAPIError as error:
-            logger.warning("the lease was not given back, it runs out by itself: %s", error.orig)
+        except SQLAlchemyError as error:
+            logger.warning("the lease was not given back, it runs out by itself: %s", told(error))
 
     def _acquire(self, lives: Callable[[str], bool | None]) -> float:
         """Gives the moment of the steady clock from which it holds."""

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.errors import CampaignBusyError, SenderLostError
 from mailsluice.outbox.campaigns import LEASE_SECONDS
@@ -47,16 +47,22 @@ class Renewal:
         self._closed.set()
         self._thread.join()
 
+    def lose(self, reason: str) -> None:
+        """Another has taken it over: this process sends nothing more. From any thread."""
+        if not self.lost:
+            logger.error("%s; this run stops sending", reason)
+            self.lost, self._valid_until = True, 0.0
+            self._act()
+
     def _work(self) -> None:
         while not self._closed.wait(self._every_seconds):
             asked = steady()
             try:
                 self._renew()
             except (CampaignBusyError, SenderLostError) as error:
-                logger.error("%s; this run stops sending", error)
-                self.lost, self._valid_until = True, 0.0
-                self._act()
+                self.lose(str(error))
                 return
-            except DBAPIError:
+            except SQLAlchemyError:
                 continue  # the database is away: not valid any longer, unless it is back in time
-            self._valid_until = asked + LEASE_SECONDS
+            if not self.lost:
+                self._valid_until = asked + LEASE_SECONDS

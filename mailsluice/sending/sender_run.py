@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.campaign import Campaign
 from mailsluice.errors import CampaignError, JournalError
@@ -96,11 +96,8 @@ class SenderRun(Run):
         self._senders.renew(self._sender_id, self._standing())
         try:
             self._take_over()
-        except (
-            DBAPIError,
-            OSError,
-            JournalError,
-        ) as error:  # the next time: this process lives all the same
+        except (SQLAlchemyError, OSError, JournalError) as error:
+            # The next time: this process lives all the same.
             logger.warning("dead senders could not be looked for: %s", type(error).__name__)
 
     def _take_over(self) -> None:

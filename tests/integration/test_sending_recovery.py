@@ -260,6 +260,8 @@ def test_a_run_that_was_taken_over_claims_nothing_more(sender: Sender, tmp_path:
     sender.ledger.update(owner="heir")
     with sender.database.write() as transaction:
         assert not run._lease.claiming(transaction)
+    assert run._stopping  # and what it has in hand is not begun either
+    assert not run._is_held()
     asyncio.run(run.close())
 
 

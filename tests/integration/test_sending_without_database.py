@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailsluice import launch
 from mailsluice.campaign import Campaign
@@ -284,3 +284,19 @@ async def test_a_thread_that_is_ended_from_within_ends_the_run(
         await run.close()
         await sender.send(document, [connection("red", server)])
         everybody_once(sender.ledger, {"red": server})
+
+
+async def test_a_statement_that_is_wrong_ends_the_run_instead_of_waiting(
+    sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Waiting would not help: a table is missing."""
+    document = campaign(tmp_path, ["550-at-rcpt@example.com", *people(3)])
+    with SmtpServer() as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+        with sender.database.write() as transaction:
+            transaction.execute(sa.text("DROP TABLE attempts"))
+        message = launch.compiled(document, run.outbox.columns())
+        with pytest.raises(DBAPIError, match="attempts"):
+            await run.send(connection("red", server), message)
+        await run.close()
+    assert "is away" not in caplog.text
