@@ -1,8 +1,11 @@
-"""Text of servers and people with whatever looks like an e-mail address hidden. Pure."""
+"""E-mail addresses and secrets, hidden in the text of servers and people. Pure."""
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 _PART = r"""[^\s<>()\[\]{},;:"'|@]"""  # not what an address ends at, in the text of a reply
 _ADDRESS = re.compile(
@@ -31,3 +34,29 @@ def masked(text: str) -> str:
     if "%40" in text:
         text = _ENCODED.sub("<address>", text)
     return _ADDRESS.sub("<address>", text) if "@" in text else text
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """The text with `<secret>` for each of these, plain, as in a link, and in base64.
+
+    A server that refuses a login may repeat what it was told. In base64 a secret is found wherever
+    it begins, since logins pack the user name into the same text (RFC 4616).
+    """
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    if not forms:
+        return text
+    return re.sub("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), "<secret>", text)
+
+
+_LEAST_ENCODED = 4
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield from (secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1])
+    octets = secret.encode()
+    yield b64encode(octets).decode()
+    for before in range(3):  # of each group of three octets
+        whole = b64encode(bytes(before) + octets)
+        inner = whole[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6].decode()
+        if len(inner) >= _LEAST_ENCODED:
+            yield inner

@@ -14,6 +14,7 @@ from pyarrow import csv, parquet
 from mailsluice.errors import MailsluiceError
 from mailsluice.files import FileError, writable
 from mailsluice.private import private_file
+from mailsluice.spreadsheet import as_text
 
 MOMENT = pa.timestamp("ms", tz="UTC")
 _WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter, ".pq": parquet.ParquetWriter}
@@ -59,7 +60,8 @@ def moments(seconds: Sequence[float | None]) -> pa.Array:
 def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> Exported:
     """Write tables of this schema one after the other; the file has its name when it is complete.
 
-    Moments are ISO 8601 in CSV. Raises TableFileError where it cannot be written.
+    In CSV moments are ISO 8601, and an apostrophe is in front of each cell that a spreadsheet would
+    run (see `mailsluice.spreadsheet`). Raises TableFileError where it cannot be written.
     """
     is_csv = path.suffix.lower() == ".csv"
     shown = _as_text(schema.empty_table()).schema if is_csv else schema
@@ -86,9 +88,11 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> E
 
 
 def _as_text(table: pa.Table) -> pa.Table:
-    """The table with its moments in ISO 8601, for CSV."""
+    """The table for CSV: its moments in ISO 8601, and no cell that a spreadsheet would run."""
     for i, field in enumerate(table.schema):
         if field.type == MOMENT:
             text = pc.strftime(table.column(i), format="%Y-%m-%dT%H:%M:%SZ")
             table = table.set_column(i, field.name, text)
+        elif pa.types.is_string(field.type):
+            table = table.set_column(i, field.name, as_text(table.column(i)))
     return table

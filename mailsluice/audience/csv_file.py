@@ -23,6 +23,7 @@ from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
 from mailsluice.files import open_named
+from mailsluice.spreadsheet import from_text
 
 _BLOCK_BYTES = 1 << 21
 _PIECE_BYTES = 1 << 18  # decoded and checked at once, after the first
@@ -218,6 +219,7 @@ def _chunk(
             pa.concat_arrays(both).take(pa.array(order))
             for both in zip(columns, added, strict=True)
         ]
+    columns[layout.email] = from_text(columns[layout.email])
     return layout.chunk(rows, columns, malformed)
 
 

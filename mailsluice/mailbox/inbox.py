@@ -116,7 +116,8 @@ class Inbox:
         try:
             yield
         except (imaplib.IMAP4.error, ImapToolsError, OSError) as error:
-            raise MailboxError(trouble(error, self._mailbox, self._folders)) from error
+            # Without its cause: logs would show it, with addresses and what the login repeats.
+            raise MailboxError(trouble(error, self._mailbox, self._folders)) from None
 
     def _folders(self) -> list[str]:
         with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):

@@ -14,7 +14,7 @@ from imap_tools.errors import (
 )
 
 from mailsluice.mailbox.mailbox import Mailbox
-from mailsluice.masking import masked
+from mailsluice.masking import masked, without_secrets
 from mailsluice.smtp.connection import Security
 from mailsluice.smtp.replies import LINE_BYTES, bounded
 
@@ -23,7 +23,11 @@ _SHOWN = 300
 
 
 def trouble(error: Exception, mailbox: Mailbox, folders: Callable[[], Sequence[str]]) -> str:
-    """One or two sentences, without addresses; `folders` asks the server for their names."""
+    """One or two sentences, without addresses and the password; `folders` asks for their names."""
+    return without_secrets(_told(error, mailbox, folders), (mailbox.password,))
+
+
+def _told(error: Exception, mailbox: Mailbox, folders: Callable[[], Sequence[str]]) -> str:
     where = f"mailbox at {mailbox.host}:{mailbox.port}"
     if isinstance(error, MailboxLoginError):
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -32,6 +33,10 @@ class Part(StrEnum):
     UNSUBSCRIBE_URL = "unsubscribe_url"
 
 
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|\d[\d.]*+""")
+_KINDS = frozenset(("str", "Markup", "int", "float", "bool", "list", "tuple", "dict", "None"))
+
+
 class Template:
     """One part of the message, compiled. HTML escapes what it inserts, the others do not."""
 
@@ -42,6 +47,7 @@ class Template:
         variable that is not known; one guarded by `is defined` or `default` may be missing.
         """
         self._part = part
+        self._source = source
         self._environment = sandbox.HTML if part is Part.HTML else sandbox.TEXT
         tree = self._parsed(source)
         self._template = self._compiled(tree)
@@ -119,11 +125,21 @@ class Template:
         if self._simple and isinstance(error, KeyError):
             what = f"{error} is undefined"
         elif isinstance(error, jinja2.TemplateError):
-            what += f": {error}".replace(values["email"], "(address)")
+            what += f": {self._without_data(str(error), values['email'])}"
         return (
             f"{where}: cannot be rendered with this row's values: {what}. "
             "Correct the row, or give the template a default"
         )
+
+    def _without_data(self, text: str, email: str) -> str:
+        """Jinja's words, which quote what is not found: shown where the template has it as well."""
+
+        def shown(match: re.Match[str]) -> str:
+            quoted = match[0].strip("'\"")
+            is_ours = quoted in self._source or quoted.removesuffix(" object") in _KINDS
+            return match[0] if is_ours else "(address)" if quoted == email else "(value)"
+
+        return _QUOTED.sub(shown, text)
 
 
 def _inserted(pieces: Sequence[str]) -> dict[int, str]:

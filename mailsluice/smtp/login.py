@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import aiosmtplib
 
+from mailsluice.masking import without_secrets
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Hello, Offer
@@ -217,12 +218,18 @@ def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
 
 @contextmanager
 def _phase(phase: Phase, connection: Connection, *, has_greeted: bool = True) -> Iterator[None]:
-    """Turn what goes wrong in here into a SessionError of this phase."""
+    """Turn what goes wrong in here into a SessionError of this phase.
+
+    A server may repeat the password: neither the error nor its cause, which logs show, holds it.
+    """
     try:
         yield
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         attempt = attempt_from(error, phase, connection, has_greeted=has_greeted)
-        raise SessionError(attempt) from error
+        if phase is not Phase.LOGIN:
+            raise SessionError(attempt) from error
+        text = without_secrets(attempt.text, (connection.password or "",))
+        raise SessionError(attempt._replace(text=text)) from None
 
 
 def _hello(smtp: aiosmtplib.SMTP) -> Hello:

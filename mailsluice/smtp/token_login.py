@@ -6,6 +6,7 @@ import base64
 
 import aiosmtplib
 
+from mailsluice.masking import without_secrets
 from mailsluice.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
@@ -38,6 +39,15 @@ async def log_in_with_token(
 
 
 async def _log_in(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token: str) -> None:
+    """Raises SMTPAuthenticationError, whose message does not repeat the token."""
+    try:
+        await _say(smtp, method, connection, token)
+    except aiosmtplib.SMTPAuthenticationError as error:
+        said = without_secrets(str(error.message), (token,))
+        raise aiosmtplib.SMTPAuthenticationError(error.code, said) from None
+
+
+async def _say(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token: str) -> None:
     username = connection.username or ""
     if method == "xoauth2":
         await smtp.auth_xoauth2(username, token)

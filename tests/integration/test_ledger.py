@@ -288,6 +288,20 @@ class TestExport:
             "",
         )
 
+    def test_no_cell_of_a_csv_file_is_run_by_a_spreadsheet(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        store(database)
+        formula = '=HYPERLINK("http://x.example")'
+        with database.write() as writer:
+            writer.execute(sa.update(recipients).values(reply=formula))
+        ledger.export(database, "spring", tmp_path / "fates.csv")
+        with (tmp_path / "fates.csv").open(newline="") as file:
+            assert {row["reply"] for row in csv.DictReader(file)} == {f"'{formula}"}
+        ledger.export(database, "spring", tmp_path / "fates.parquet")
+        kept = parquet.read_table(tmp_path / "fates.parquet").column("reply").to_pylist()
+        assert set(kept) == {formula}
+
     def test_the_message_id_is_that_of_the_message(
         self, database: Database, tmp_path: Path
     ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -488,6 +490,21 @@ def test_a_refusal_at_length_is_cut() -> None:
         assert time.process_time() - begun < 10  # minutes, if it took the square of the length
         assert len(str(raised.value)) < 1_000
         assert "@" not in str(raised.value)
+
+
+def test_a_password_that_the_mailboxs_server_repeats_is_shown_nowhere() -> None:
+    password = "pa55word"
+    packed = base64.b64encode(b"\0joe\0pa55word")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        said = b"wrong: pa55word, " + packed + b" of joe@example.org"
+        Thread(target=_says_no, args=(listener, said), daemon=True).start()
+        port = listener.getsockname()[1]
+        with pytest.raises(MailboxError, match="the login was refused") as raised:
+            Inbox(Mailbox("127.0.0.1", "joe", password, port, Security.NONE))
+    shown = "".join(traceback.format_exception(raised.value))  # with its cause, as logs have it
+    for one in (password, packed.decode(), "joe@"):
+        assert one not in str(raised.value)
+        assert one not in shown
 
 
 def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(

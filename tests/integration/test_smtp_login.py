@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import socket
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,39 @@ def test_a_wrong_password_is_tried_once(certificates: Certificates) -> None:
         assert "wrong" not in str(error)
         assert classify(error.attempt).trouble is Trouble.DOWN
         assert server.logins == {"refused": 1}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"pa55word",
+        base64.b64encode(b"pa55word"),
+        base64.b64encode(b"\0user\0pa55word"),
+        b"AUTH PLAIN " + base64.b64encode(b"a longer name\0user\0pa55word"),
+    ],
+)
+def test_a_password_that_the_server_repeats_is_shown_nowhere(
+    told: bytes, certificates: Certificates
+) -> None:
+    fault = Fault(Stage.AUTH, b"535 5.7.8 what is this: " + told)
+    fields: dict[str, Any] = {"users": USERS, "faults": {"*": fault}}
+    with SmtpServer(secured(fields, Security.STARTTLS, certificates)) as server:
+        error = failure(
+            connection_to(
+                server,
+                security=Security.STARTTLS,
+                ca_file=certificates.ca_file,
+                username="user",
+                password="pa55word",
+            )
+        )
+    assert "what is this: " in error.attempt.text
+    shown = "".join(traceback.format_exception(error))  # with its cause, as logs have it
+    assert "<secret>" in shown
+    for one in (told.decode(), "pa55word"):
+        assert one not in error.attempt.text
+        assert one not in shown
+    assert error.attempt.code == 535
 
 
 def _setup_faults() -> Iterator[tuple[Stage, bytes, Phase, int | None, Trouble]]:

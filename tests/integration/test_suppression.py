@@ -10,6 +10,8 @@ from typing import NoReturn
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import as_array
@@ -18,7 +20,8 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
 from mailsluice.outbox import Bounces, Database, Suppressions
-from mailsluice.suppression import Reason
+from mailsluice.outbox.schema import suppressions
+from mailsluice.suppression import Reason, Suppression
 from mailsluice.suppression.by_hand import SuppressionError, add, remove
 from mailsluice.suppression.exporting import export_suppressions
 from mailsluice.suppression.importing import Imported, import_suppressions
@@ -126,6 +129,33 @@ def test_what_is_exported_can_be_imported(database: Database, tmp_path: Path, na
     source = RecipientSource(path=str(path))
     assert import_suppressions(database, source, Reason.IMPORTED, no_database).new == 2
     assert listed(database) == before
+
+
+_LOCAL = st.from_regex(r"['=+-]{0,3}[a-z]{1,5}", fullmatch=True)
+
+
+@given(st.sets(_LOCAL, min_size=1, max_size=5), st.sampled_from(["list.csv", "list.parquet"]))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_export_that_is_imported_gives_the_same_addresses(
+    database: Database, tmp_path: Path, locals_: set[str], name: str
+) -> None:
+    emails = {f"{one}@example.com" for one in locals_}
+    path = tmp_path / name
+    with database.write() as transaction:
+        transaction.execute(sa.delete(suppressions))
+        rows = [Suppression(one, Reason.MANUAL, "=by hand") for one in emails]
+        Suppressions(database).write(transaction, rows)
+    export_suppressions(database, path, overwrite=True)
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            assert not any(cell[:1] in "=+-@" for row in csv.reader(file) for cell in row if cell)
+    else:
+        assert set(pd.read_parquet(path)["email"]) == emails
+    with database.write() as transaction:
+        transaction.execute(sa.delete(suppressions))
+    source = RecipientSource(path=str(path))
+    import_suppressions(database, source, Reason.IMPORTED, no_database)
+    assert set(listed(database)) == emails
 
 
 def test_an_export_may_be_of_some_reasons(database: Database, tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.masking import masked
+from mailsluice.masking import masked, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,11 @@ from mailsluice.masking import masked
         ("bob@[192.0.2.1] unknown", "<address> unknown"),  # a domain literal
         ("a%b@x@relay.example refused", "<address> refused"),  # a route
         ("bob@ is no address", "<address> is no address"),  # cut off
+        ('bob"@example.com unknown', "<address> unknown"),  # a stray quote
+        (
+            "see http://x.example/?to=bob%40example.com&a=1",
+            "see http://x.example/?to=<address>&a=1",
+        ),
         ("nothing to hide @ all", "nothing to hide @ all"),
         ("5.7.1 Relaying denied", "5.7.1 Relaying denied"),
     ],
@@ -48,3 +54,26 @@ def test_what_is_hidden_once_stays_as_it_is(text: str) -> None:
 def test_long_texts_without_an_address_take_no_time() -> None:
     text = "a" * 300_000 + " @"
     assert masked(text) == text  # minutes, if it were tried from each letter on
+
+
+@given(st.text("abcXYZ09!+/ ", min_size=4, max_size=30), st.text("=&-. "), st.text("=&-. "))
+def test_no_secret_is_left_plain(secret: str, before: str, after: str) -> None:
+    assert secret not in without_secrets(f"{before}{secret}{after}", (secret,))
+
+
+@given(
+    st.binary(max_size=20), st.text("abcXYZ09!", min_size=6, max_size=30), st.binary(max_size=20)
+)
+def test_no_secret_is_left_in_base64(before: bytes, secret: str, after: bytes) -> None:
+    packed = base64.b64encode(before + secret.encode() + after).decode()
+    shown = without_secrets(f"535 5.7.8 you said {packed}", (secret,))
+    assert "<secret>" in shown
+
+
+def test_what_a_login_packs_is_hidden() -> None:
+    plain = base64.b64encode(b"\0joe\0pa55word").decode()
+    for told in ("pa55word", base64.b64encode(b"pa55word").decode(), plain):
+        shown = without_secrets(f"535 not {told}", ("pa55word", ""))
+        assert "<secret>" in shown
+        assert base64.b64encode(b"pa55word").decode()[:8] not in shown
+    assert without_secrets("535 no", ("",)) == "535 no"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from mailsluice.smtp.token_login import bearer_response
+import asyncio
+import base64
+from typing import Any, cast
+
+import aiosmtplib
+import pytest
+
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.token_login import bearer_response, log_in_with_token
+from mailsluice.smtp.tokens import Tokens
 
 
 def test_the_example_of_rfc_7628() -> None:
@@ -15,3 +24,26 @@ def test_the_example_of_rfc_7628() -> None:
 
 def test_a_comma_or_an_equals_sign_in_the_user_name_is_escaped() -> None:
     assert bearer_response("a,b=c", "h", 1, "t").startswith(b"n,a=a=2Cb=3Dc,\x01")
+
+
+class _Repeating:
+    """A server that refuses each login, and says what it was told."""
+
+    async def auth_xoauth2(self, username: str, token: str) -> None:
+        packed = base64.b64encode(f"user={username}\x01auth=Bearer {token}\x01\x01".encode())
+        raise aiosmtplib.SMTPAuthenticationError(535, f"no: {token} {packed.decode()}")
+
+
+class _Known(Tokens):
+    async def token(self, connection: Connection, refused: str | None = None) -> str:
+        return "ya29.secret-token"
+
+
+def test_a_token_that_the_server_repeats_is_in_no_error() -> None:
+    connection = Connection(name="a", host="localhost", port=587, username="joe")
+    work = log_in_with_token(cast("Any", _Repeating()), "xoauth2", connection, _Known())
+    with pytest.raises(aiosmtplib.SMTPAuthenticationError) as raised:
+        asyncio.run(work)
+    assert raised.value.code == 535
+    assert str(raised.value.message).startswith("no: <secret> ")
+    assert base64.b64encode(b"ya29.secret-token").decode()[:12] not in str(raised.value.message)

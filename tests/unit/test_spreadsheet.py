@@ -1,0 +1,44 @@
+"""Cells that no spreadsheet runs, and the way back."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.spreadsheet import as_text, from_text
+
+cells = st.lists(st.none() | st.text("='+-@\t\r\n a", max_size=6) | st.text())
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49", "'+49"),
+        ("-x", "'-x"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("'=1", "''=1"),  # as it is in the source
+        ("'o@example.com", "'o@example.com"),  # no formula behind it
+        ("o'neil@example.com", "o'neil@example.com"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_what_begins_a_formula_is_text(cell: str | None, shown: str | None) -> None:
+    assert as_text(pa.array([cell], pa.string())).to_pylist() == [shown]
+
+
+@given(cells)
+def test_the_way_back_gives_what_it_was(values: list[str | None]) -> None:
+    given_cells = pa.array(values, pa.string())
+    assert from_text(as_text(given_cells)).to_pylist() == values
+
+
+@given(cells)
+def test_no_cell_is_run(values: list[str | None]) -> None:
+    shown = as_text(pa.array(values, pa.string())).to_pylist()
+    assert not any(one and one[0] in "=+-@\t\r" for one in shown)
