@@ -24,7 +24,7 @@ from mailsluice.smtp.commands import RSET, Offer, chunk, mail, rcpt
 from mailsluice.smtp.link import SERVICE_CLOSING, Fault
 from mailsluice.smtp.replies import Reply
 from mailsluice.smtp.session import OutOfStepError
-from mailsluice.smtp.transaction import lost
+from mailsluice.smtp.transaction import lost, unanswered, was_idle_for_too_long
 
 PHASES = (Phase.MAIL, Phase.RCPT, Phase.BODY, Phase.MAIL)
 """What the replies to MAIL, RCPT, BDAT and RSET are about."""
@@ -77,6 +77,9 @@ def conclusion(
     replies cannot be the answers to these commands.
     """
     _check(replies)
+    if was_idle_for_too_long(replies):
+        attempt = unanswered(replies, fault)
+        return Conclusion(attempt, attempt)
     if len(replies) <= BODY:
         attempt = _refused(replies) or _unanswered(len(replies), fault, closing, is_complete)
         return Conclusion(attempt, attempt)

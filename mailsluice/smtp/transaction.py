@@ -41,7 +41,7 @@ def opening(replies: Sequence[Reply], fault: Fault) -> Refusal | None:
     if codes == _ALL_WELL:  # nearly always
         return None
     check_opening(replies)
-    if len(replies) < len(OPENING) and (fault.is_silence or _was_idle_for_too_long(replies)):
+    if len(replies) < len(OPENING) and (fault.is_silence or was_idle_for_too_long(replies)):
         return Refusal(unanswered(replies, fault), None)
     for phase, reply in zip(OPENING, replies, strict=False):
         if not is_positive(phase, reply):
@@ -76,7 +76,7 @@ def check_opening(replies: Sequence[Reply]) -> None:
         is_closing |= code == SERVICE_CLOSING
 
 
-def _was_idle_for_too_long(replies: Sequence[Reply]) -> bool:
+def was_idle_for_too_long(replies: Sequence[Reply]) -> bool:
     """Whether the server has ended the session before it read MAIL: it says so, and closes."""
     codes = [reply.code for reply in replies]
     return len(codes) == 1 and 400 <= codes[0] < 500 and codes[0] != SERVICE_CLOSING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,12 @@ from tests.integration.smtp_fixtures import ListFeed, envelopes, run
 TIMEOUT_SECONDS = 0.4
 BYTE_SECONDS = 0.05
 REPLIES = {
-    "EHLO": b"250-mail.example\r\n250 PIPELINING\r\n",
+    "EHLO": b"250-mail.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n",
     "MAIL": b"250 ok\r\n",
     "RCPT": b"250 ok\r\n",
     "DATA": b"354 go ahead\r\n",
+    ".": b"250 ok\r\n",
+    "RSET": b"250 ok\r\n",
 }
 """Until the stage at which the server becomes slow."""
 
@@ -46,23 +49,32 @@ class SlowServer:
     ) -> None:
         while line := await reader.readline():
             verb = line[:4].strip().decode()
-            if verb == self._stage or (self._stage == "dot" and line == b".\r\n"):
+            if verb == self._stage:
                 return
             writer.write(REPLIES.get(verb, b""))
 
 
-@pytest.mark.parametrize("stage", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
+FIELDS: dict[str, dict[str, Any]] = {
+    "STARTTLS": {"security": Security.STARTTLS},
+    "AUTH": {"username": "u", "password": "p", "allow_plain_password": True},
+}
+"""What a connection needs to come to that stage."""
+
+
+@pytest.mark.parametrize(
+    "stage", ["greeting", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", ".", "RSET", "QUIT"]
+)
 def test_a_reply_that_comes_a_byte_at_a_time_does_not_hold_a_session(stage: str) -> None:
     feed = ListFeed(envelopes("a"))
 
-    async def work() -> SessionError:
+    async def work() -> None:
         server = await asyncio.start_server(SlowServer(stage).serve, "127.0.0.1")
         port = server.sockets[0].getsockname()[1]
         connection = Connection(
             "slow",
             "127.0.0.1",
             port,
-            Security.NONE,
+            **{"security": Security.NONE, **FIELDS.get(stage, {})},
             local_hostname="client.example",
             timeout_seconds=TIMEOUT_SECONDS,
         )
@@ -71,14 +83,18 @@ def test_a_reply_that_comes_a_byte_at_a_time_does_not_hold_a_session(stage: str)
             session = await open_session(connection)
             await session.send(feed)
 
-        with pytest.raises(SessionError, match="no answer") as caught:
+        if stage == "QUIT":  # all is settled by then
             await deliver()
+        else:
+            with pytest.raises(SessionError, match="no answer|a reply is missing"):
+                await deliver()
         server.close()
-        return caught.value
 
     run(work)
-    if stage == "dot":
+    if stage in (".", "RSET"):  # where one of their replies is missing, it may be either
         assert feed.verdicts() == {"a": Verdict.UNCERTAIN}
+    elif stage == "QUIT":
+        assert feed.verdicts() == {"a": Verdict.ACCEPTED}
     else:
         assert set(feed.verdicts().values()) <= {Verdict.UNTOUCHED}
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
 from mailsluice.outcome import Phase, Trouble, Verdict, classify
-from mailsluice.smtp.session import OutOfStepError
-from tests.integration.smtp_fixtures import KINDS, ListFeed, connection_to, deliver, envelopes
+from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.session import OutOfStepError, SessionError
+from tests.integration.smtp_fixtures import (
+    KINDS,
+    ListFeed,
+    connection_to,
+    deliver,
+    envelopes,
+    run,
+)
 from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
 
 PIPELINING = KINDS["pipelined"]
@@ -232,3 +242,33 @@ def test_a_greeting_that_drops_is_the_connections() -> None:
         assert error is not None
         assert error.phase is Phase.CONNECT
         assert classify(error.attempt).trouble is Trouble.SESSION
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_server_that_was_ending_the_session_when_mail_came_puts_nobody_off(kind: str) -> None:
+    """What it says about its idle session comes in place of the reply to MAIL."""
+    feed = ListFeed(envelopes("a"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        await reader.readline()
+        lines = ["mail.example", *KINDS[kind]]
+        writer.write("".join(f"250-{one}\r\n" for one in lines).encode() + b"250 HELP\r\n")
+        await reader.read(1)
+        writer.write(b"451 4.4.2 Timeout waiting for client input\r\n")
+        writer.write_eof()
+
+    async def work() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1")
+        port = server.sockets[0].getsockname()[1]
+        connection = Connection("red", "127.0.0.1", port, Security.NONE, messages_in_flight=5)
+        session = await open_session(connection)
+        with pytest.raises(SessionError):
+            await session.send(feed)
+        server.close()
+
+    run(work)
+    attempt = feed.attempt("a")
+    assert (attempt.phase, attempt.code) == (Phase.MAIL, None)
+    assert "451 4.4.2 Timeout" in attempt.text
+    assert classify(attempt).trouble is Trouble.SESSION
