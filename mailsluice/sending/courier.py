@@ -41,7 +41,6 @@ OpenSession = Callable[[Connection], Awaitable[Session]]
 logger = logging.getLogger(__name__)
 
 _LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
-_LEAST_IDLE_SECONDS = 0.3  # a session that ends sooner was not ended for being idle
 _CANCEL_SECONDS = 0.05
 _REFUSED = 400
 _SOON_SECONDS = 20.0  # deferred recipients due sooner may show whether a connection works
@@ -286,7 +285,7 @@ class Courier:
 
     def _lost(self, error: SessionError, feed: _SessionFeed) -> None:
         """A session has ended before its time."""
-        if isinstance(error, IdleEndError) and error.idle_seconds >= _LEAST_IDLE_SECONDS:
+        if isinstance(error, IdleEndError) and error.is_for_idleness:
             self.dispatch.ended_idle(error.idle_seconds)
             return
         if isinstance(error, OutOfStepError):

@@ -11,8 +11,10 @@ from typing import Protocol
 from mailsluice.envelope import Envelope
 from mailsluice.errors import MailsluiceError
 from mailsluice.masking import masked
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.outcome import Attempt, Phase, enhanced_status
 from mailsluice.smtp.replies import bounded
+
+_LEAST_IDLE_SECONDS = 0.3
 
 
 def reply_text(attempt: Attempt) -> str:
@@ -57,6 +59,16 @@ class IdleEndError(SessionError):
         super().__init__(attempt)
         self.idle_seconds = idle_seconds
         """How long the session had been waiting."""
+
+    @property
+    def is_for_idleness(self) -> bool:
+        """Whether the server ended it for having waited, rather than for another reason.
+
+        Other reasons are that it shuts down (421 4.3.2, RFC 3463 section 3.4), and whatever makes
+        it end a session that has hardly begun to wait.
+        """
+        is_shutting_down = enhanced_status(self.attempt).startswith("3.")
+        return self.idle_seconds >= _LEAST_IDLE_SECONDS and not is_shutting_down
 
 
 class Feed(Protocol):

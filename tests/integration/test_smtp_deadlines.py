@@ -86,7 +86,7 @@ def test_a_reply_that_comes_a_byte_at_a_time_does_not_hold_a_session(stage: str)
         if stage == "QUIT":  # all is settled by then
             await deliver()
         else:
-            with pytest.raises(SessionError, match="no answer|a reply is missing"):
+            with pytest.raises(SessionError, match=r"no answer|a reply is missing"):
                 await deliver()
         server.close()
 
