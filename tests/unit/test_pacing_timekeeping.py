@@ -114,6 +114,27 @@ def test_no_window_overflows_in_true_time_however_often_the_clock_is_set(
         assert most_in_a_window(process.arrivals, one.window_seconds) <= one.count
 
 
+@given(
+    limit,
+    st.lists(st.tuples(jump, st.lists(st.booleans(), max_size=20), st.floats(0.01, 1.0))),
+)
+def test_nor_where_several_processes_share_it(
+    limit: Limit, jumps: Sequence[tuple[float, list[bool], float]]
+) -> None:
+    """Whichever of them looks first after a jump."""
+    database = Database(Rules((limit,)))
+    processes = [Process(database, "one"), Process(database, "two")]
+    for process in processes:
+        process.send(0)
+    for seconds, turns, pause in [*jumps, (0.0, [True, False] * 15, 0.1)]:
+        database.ahead += seconds
+        for turn in turns:
+            processes[turn].send()
+            database.true += pause
+    together = [*processes[0].arrivals, *processes[1].arrivals]
+    assert most_in_a_window(together, limit.window_seconds) <= limit.count
+
+
 @given(limit, st.lists(jump, min_size=1, max_size=4), st.booleans())
 def test_after_a_jump_the_wait_is_one_window_at_most(
     limit: Limit, jumps: list[float], is_restarted: bool
