@@ -220,10 +220,11 @@ def _use_wal(connection: Any) -> None:
 def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise OutboxError("the state database must outlive the process: give SQLite a file")
-    path = Path(url.database).expanduser()
-    private_folder(path.parent)
-    private_file(path)  # its write-ahead log gets the same mode
-    url = url.set(database=str(path))
+    if not url.database.startswith("file:"):  # a URI of SQLite's own
+        path = Path(url.database).expanduser()
+        private_folder(path.parent)
+        private_file(path)  # its write-ahead log gets the same mode
+        url = url.set(database=str(path))
     engine = sa.create_engine(
         url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **_POOL
     )

@@ -76,7 +76,7 @@ class Run(ABC):
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
         self._rule_book = RuleBook(database, campaign_id, campaign.throttle)
-        self.tokens = Tokens()
+        self.tokens = Tokens(clock=steady)
         self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
         """Opens a session; those of one connection share an access token."""
         self.on_hold = False
