@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
@@ -28,8 +27,6 @@ class Current:
     """How many processes share each connection's sessions."""
     waiting: dict[str, int] = field(default_factory=dict)
     """How many recipients each connection has to send to."""
-    begun: dict[str, asyncio.Event] = field(default_factory=dict)
-    """Set by the subflow of each connection as soon as it runs."""
 
     def fitted(self, connection: Connection) -> Connection:
         """A connection with the sessions that are this process's part."""

@@ -204,7 +204,12 @@ async def _send_all(
 async def _send_over(document: Campaign, names: list[str], shared: Current) -> None:
     standings = (await shared.run.progress()).standings
     shared.waiting.update({one.connection: one.tally.left for one in standings})
-    sending = [await _begun(document.name, name, shared) for name in names]
+    # All at once. Prefect numbers subflows in the order of their calls, and a run that is started
+    # again finds them by these numbers: tasks begin in the order in which they are made.
+    sending = [
+        asyncio.ensure_future(send_connection(document.name, name, return_state=True))
+        for name in names
+    ]
     async with left_when_idle(shared.run, shared.stop_request, shared.longest_wait_seconds):
         ends = await asyncio.gather(*sending, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
@@ -236,22 +241,6 @@ async def _only_run(
                 raise
             get_run_logger().info("this run still sends in another process: waiting for its end")
             await asyncio.sleep(_WAIT_SECONDS)
-
-
-async def _begun(campaign: str, connection: str, shared: Current) -> asyncio.Task[State[Any]]:
-    """Start a subflow, its slots taken, and wait until it runs.
-
-    Started all at once they wait for each other: a server on SQLite answers 503 to all but one, and
-    its client tries again after two seconds. So slots are taken while no subflow starts or ends.
-    """
-    await shared.run.on_engine(shared.slots[connection].prepare())
-    begun = shared.begun[connection] = asyncio.Event()
-    sending = asyncio.ensure_future(send_connection(campaign, connection, return_state=True))
-    waiting = asyncio.ensure_future(begun.wait())
-    either: set[asyncio.Future[Any]] = {sending, waiting}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    return sending
 
 
 def _limits(

@@ -47,7 +47,6 @@ async def send_connection(
 
 async def _send(connection: str, shared: Current) -> State[Any]:
     shared.stop_request.handle_signals()
-    shared.begun[connection].set()
     result = await shared.run.send(
         shared.connections[connection],
         shared.message,

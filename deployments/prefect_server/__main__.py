@@ -1,7 +1,7 @@
 """`python -m deployments.prefect_server --port 4200`: what `make serve` and `make demo` start.
 
 Does what `prefect server start` does, with two differences: requests are checked by `SameOrigin`,
-and transactions on SQLite wait for each other (`ImmediateTransactions`).
+and writes to SQLite wait for each other (`WriteQueue`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from prefect.settings import (
 )
 
 from deployments.prefect_server.same_origin import SameOrigin
-from deployments.prefect_server.sqlite import ImmediateTransactions
+from deployments.prefect_server.sqlite import WriteQueue
 
 
 def prefect_app(host: str) -> FastAPI:
     """Build the application that answers at `host`, a name or an address."""
     database_url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(database_url).name == "sqlite":
-        set_database_config(ImmediateTransactions(database_url))
+        set_database_config(WriteQueue(database_url))
     app = create_app(final=True)
     app.add_middleware(SameOrigin, host=host)
     return app

@@ -1,23 +1,38 @@
-"""Prefect's SQLite database without lost requests."""
+"""Prefect's SQLite database, with writes that wait for each other instead of failing."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import sqlalchemy as sa
 from prefect.server.database.configurations import AioSqliteConfiguration
-from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, AsyncSessionTransaction
+from sqlalchemy.util import await_only
+
+_PATIENCE_SECONDS = 60.0
+_TURN = "has its turn to write"
 
 
-class ImmediateTransactions(AioSqliteConfiguration):
-    """Have every transaction take the write lock when it begins.
+class WriteQueue(AioSqliteConfiguration):
+    """Have one connection write at a time, the others in a queue.
 
     Prefect begins most transactions deferred. Such a transaction reads first, and where another one
-    commits before its first write, SQLite refuses that write at once (SQLITE_BUSY_SNAPSHOT),
-    whatever the busy timeout: the server answers 503, and a run submitted in the UI is lost. A
-    transaction that begins with the lock waits for the others, up to the busy timeout of a minute.
-    Requests that only read use no transaction of this kind, and do not wait.
+    has the write lock by the time of its first write, SQLite refuses that write at once
+    (SQLITE_BUSY), whatever the busy timeout: the server answers 503, and a run submitted in the UI
+    is lost. Here transactions begin with the write lock (BEGIN IMMEDIATE).
+
+    They wait for it in the event loop, first come, first served, and not in SQLite, where each
+    would keep a thread and a connection of the pool waiting. A connection has its turn from its
+    first write to its commit or rollback. Reads wait for nobody.
     """
+
+    def __init__(self, connection_url: str) -> None:
+        super().__init__(connection_url)
+        self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def begin_transaction(
@@ -25,6 +40,46 @@ class ImmediateTransactions(AioSqliteConfiguration):
         session: AsyncSession,
         with_for_update: bool = False,  # noqa: ARG002 - always
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
-        """Begin a transaction with `BEGIN IMMEDIATE`."""
+        """Begin a transaction with the write lock."""
         async with super().begin_transaction(session, with_for_update=True) as transaction:
             yield transaction
+
+    async def engine(self) -> AsyncEngine:
+        """Give the engine, with its writes in a queue."""
+        engine = await super().engine()
+        target = engine.sync_engine
+        if not event.contains(target, "before_cursor_execute", self._before_statement):
+            event.listen(target, "before_cursor_execute", self._before_statement)
+            event.listen(target, "commit", self._ended)
+            event.listen(target, "rollback", self._ended)
+            for end in ("checkin", "invalidate", "close"):
+                event.listen(target.pool, end, self._left)
+        return engine
+
+    def _before_statement(self, connection: sa.Connection, *statement: Any) -> None:
+        """Wait for the connection's turn, where it is to write and has none."""
+        _, text, _, context, _ = statement
+        is_write = text.startswith("BEGIN IMMEDIATE") or (
+            context and (context.isinsert or context.isupdate or context.isdelete)
+        )
+        if is_write and _TURN not in connection.info and await_only(self._acquire()):
+            connection.info[_TURN] = True
+
+    async def _acquire(self) -> bool:
+        """Wait for the lock. False after a minute: then SQLite has to say who writes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await self._lock.acquire()
+        return False
+
+    def _ended(self, connection: sa.Connection) -> None:
+        if not connection.invalidated:
+            self._pass_on(connection.info)
+
+    def _left(self, _: Any, record: Any, *__: Any) -> None:
+        """Also where it was neither committed nor rolled back: its request was given up."""
+        self._pass_on(record.info)
+
+    def _pass_on(self, info: dict[Any, Any]) -> None:
+        if info.pop(_TURN, False):
+            self._lock.release()

@@ -37,7 +37,6 @@ class Board:
     async def show(self, bars: Mapping[str | None, Bar]) -> None:
         """Show these, by connection; None is the campaign.
 
-        One after the other: Prefect's server refuses writes that meet where it is on SQLite.
         Raises whatever Prefect's client does where the server is away.
         """
         changed = {

@@ -23,7 +23,6 @@ from mailsluice.smtp.session import Session, SessionError
 
 __all__ = ["SessionSlots", "session_slots"]
 
-_PREPARE_SECONDS = 2.0
 _CLOSE_SECONDS = 10.0
 
 
@@ -40,13 +39,6 @@ class SessionSlots:
         self._context = copy_context()  # has Prefect's settings, which the engine's thread has not
         self._keeper: SlotKeeper | None = None
         self._keeping: asyncio.Task[None] | None = None
-
-    async def prepare(self) -> None:
-        """Take slots for the sessions to come: those that are free, without waiting for others."""
-        keeper = self._started()
-        prepared = asyncio.ensure_future(keeper.is_prepared.wait())
-        await asyncio.wait({prepared}, timeout=_PREPARE_SECONDS)
-        prepared.cancel()
 
     async def open(self, connection: Connection) -> Session:
         """Wait for a slot, then open a session. An `OpenSession`."""

@@ -1,8 +1,7 @@
 """Keeps the slots of one connection on the server: takes, renews and gives them back.
 
-The one that asks, however many sessions wait; one call after the other, for a server on SQLite
-refuses writes that meet. While the server is away sessions keep their slots, and new ones are
-opened without after a while.
+The one that asks for its connection, however many sessions wait, one call after the other. While
+the server is away sessions keep their slots, and new ones are opened without after a while.
 """
 
 from __future__ import annotations
@@ -62,8 +61,6 @@ class SlotKeeper:
         self._patience = Patience()
         self._looked_at = -math.inf
         self._closing = False
-        self.is_prepared = asyncio.Event()
-        """Set when what is free was taken ahead."""
 
     def resize(self, max_sessions: int) -> None:
         """The block has another limit now."""
@@ -72,13 +69,8 @@ class SlotKeeper:
             self._changed.set()
 
     async def run(self) -> None:
-        """Keep the slots until `close`; then give all back.
-
-        First takes ahead what is free, for the sessions to come.
-        """
+        """Keep the slots until `close`; then give all back."""
         try:
-            await self.step(ahead=True)
-            self.is_prepared.set()
             while not self._closing:
                 self._changed.clear()
                 delay = await self.step()
@@ -97,30 +89,27 @@ class SlotKeeper:
         self._closing = True
         self._changed.set()
 
-    async def step(self, *, ahead: bool = False) -> float | None:
-        """Do what is due; gives the seconds until something is due again, None for never.
-
-        `ahead` takes what is free before anybody waits for it.
-        """
+    async def step(self) -> float | None:
+        """Do what is due; gives the seconds until something is due again, None for never."""
         if self._clock() >= self._patience.retry_at:
             try:
-                await self._ask(ahead)
+                await self._ask()
             except SlotsUnavailableError as error:
                 self._unanswered(error)
         self._tell_of_starving()
         due_at = self._due_at()
         return max(0.0, due_at - self._clock()) if due_at < math.inf else None
 
-    async def _ask(self, ahead: bool) -> None:
+    async def _ask(self) -> None:
         for slot in self.slots.all:
             if slot.ends_at <= self._clock():
                 slot.is_recalled = True  # nobody gets it while it is given back
                 await self._uncount(slot)
                 self.slots.remove(slot)
-        if ahead or self.slots.all or self.slots.waiting:
+        if self.slots.all or self.slots.waiting:
             await self._look()
             await self._renew()
-            await self._fill(ahead)
+            await self._fill()
 
     async def _look(self) -> None:
         """Read where the limit stands."""
@@ -151,15 +140,14 @@ class SlotKeeper:
                 else:
                     slot.lease = None
 
-    async def _fill(self, ahead: bool) -> None:
+    async def _fill(self) -> None:
         """Count the sessions that are not, then those that wait."""
         if not self._share.is_counted:
             self._grant_uncounted()
             return
         while self._share.may_take and not self._closing:
             uncounted = [slot for slot in self.slots.staying if not slot.lease]
-            wanted = uncounted or self._share.has_room or (ahead and self._share.may_have_more)
-            if not wanted:
+            if not (uncounted or self._share.has_room):
                 return
             lease = await self._limit.acquire()
             if lease is None:  # somebody was faster

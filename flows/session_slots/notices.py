@@ -41,8 +41,8 @@ class Notices:
             )
 
     def starving(self, found: Standing | None) -> None:
-        """No session is open, and none can be."""
-        if found and found.limit and self._is_news("starving", True):
+        """No session is open, and none can be: others hold all slots."""
+        if found and found.limit and found.is_full and self._is_news("starving", True):
             self._warn(
                 "waits for a session: all %d of limit %s are taken by other runs, or by one that"
                 " was killed less than two minutes ago. Where neither is so: prefect gcl update"

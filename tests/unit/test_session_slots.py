@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.session_slots.keeper import LOOK_SECONDS, RENEW_SECONDS, SlotKeeper
+from flows.session_slots.limit import Standing
 from flows.session_slots.notices import Notices
 from flows.session_slots.patience import ALONE_SECONDS
 from flows.session_slots.sharing import PASS_SECONDS, TURN_SECONDS, surplus
@@ -146,18 +147,6 @@ async def test_an_idle_slot_is_given_back(
     await process.after(LINGER_SECONDS)
     assert server.taken == 0
     assert await process.settle() is None  # nothing held, nothing to ask for
-
-
-async def test_slots_taken_ahead_are_there_when_sessions_come(
-    server: SlotServer, process: Process
-) -> None:
-    await process.keeper.step(ahead=True)
-    assert server.taken == 4
-    before = list(server.calls)
-    await process.want(4)
-    await asyncio.sleep(0)
-    assert len(process.open) == 4
-    assert server.calls == before
 
 
 async def test_a_lowered_limit_ends_sessions_and_a_raised_one_opens_them(
@@ -406,6 +395,16 @@ async def test_a_server_that_was_not_asked_is_not_taken_to_be_back(
     assert "API answers again" not in caplog.text
 
 
+@pytest.mark.parametrize(("taken", "is_told"), [(0, False), (3, False), (4, True), (5, True)])
+def test_others_are_said_to_hold_all_slots_only_where_they_do(
+    caplog: pytest.LogCaptureFixture, taken: int, is_told: bool
+) -> None:
+    """A server that is slow to give a slot has not given it to others."""
+    notices = Notices("red", logging.getLogger("slots"))
+    notices.starving(Standing(SlotServer().id, limit=4, taken=taken))
+    assert ("taken by other runs" in caplog.text) == is_told
+
+
 async def test_slots_of_the_dead_are_released_before_waiting_for_them(
     server: SlotServer, process: Process
 ) -> None:
@@ -419,7 +418,8 @@ async def test_slots_of_the_dead_are_released_before_waiting_for_them(
 async def test_the_end_gives_everything_back(server: SlotServer, process: Process) -> None:
     await process.want(6)
     running = asyncio.create_task(process.keeper.run())
-    await asyncio.wait_for(process.keeper.is_prepared.wait(), 10)
+    await asyncio.wait(process.waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert server.taken > 0
     process.keeper.close()
     await asyncio.wait_for(running, 10)
     assert (server.taken, server.leases) == (0, set())
@@ -439,7 +439,7 @@ async def test_a_slot_is_not_lost_with_an_opening_that_is_given_up(
 async def test_a_keeper_that_breaks_lets_nobody_wait(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(ahead: bool) -> None:
+    async def broken() -> None:
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr(process.keeper, "_ask", broken)

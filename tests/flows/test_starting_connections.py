@@ -1,0 +1,72 @@
+"""The connections of a campaign start together, in a stable order."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from prefect.states import Completed
+
+from flows import send_campaign as campaigns
+from tests.flows.conftest import save_block
+from tests.flows.test_send_campaign import document, run, subflows, write_csv
+from tests.smtpd import SmtpServer
+
+NAMES = [f"connection-{letter}" for letter in "abcdefgh"]
+
+
+async def test_no_connection_waits_for_the_start_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+    all_started = asyncio.Event()
+
+    async def send_connection(_: str, connection: str, **__: Any) -> Any:
+        started.append(connection)
+        if len(started) == len(NAMES):
+            all_started.set()
+        await all_started.wait()
+        return Completed()
+
+    async def progress() -> Any:
+        return SimpleNamespace(standings=())
+
+    monkeypatch.setattr(campaigns, "send_connection", send_connection)
+    shared = SimpleNamespace(
+        run=SimpleNamespace(progress=progress),
+        waiting={},
+        stop_request=None,
+        longest_wait_seconds=300,
+    )
+    async with asyncio.timeout(60):
+        await campaigns._send_over(SimpleNamespace(name="many"), NAMES, shared)  # type: ignore[arg-type]
+    assert started == NAMES
+
+
+async def test_subflows_are_numbered_in_the_order_of_the_connections(tmp_path: Path) -> None:
+    """A run that is started again finds them by these numbers."""
+    with SmtpServer() as smtp:
+        for name in NAMES:
+            await asyncio.to_thread(save_block, name, smtp)
+        routes = [{"connection": name} for name in NAMES]
+        csv = write_csv(tmp_path / "recipients.csv", 80)
+        state = await run(document(csv, strategy="round_robin", batch_size=10, routes=routes))
+        assert state.is_completed()
+        assert len(smtp.recipients) == 80
+    children = await subflows(state)
+    async with get_client() as client:
+        parents = await client.read_task_runs(
+            task_run_filter=TaskRunFilter(
+                flow_run_id=TaskRunFilterFlowRunId(any_=[state.state_details.flow_run_id])
+            )
+        )
+    numbers = {parent.id: parent.dynamic_key for parent in parents}
+    connections = {
+        int(numbers[child.parent_task_run_id]): child.parameters["connection"] for child in children
+    }
+    assert [connections[number] for number in sorted(connections)] == NAMES

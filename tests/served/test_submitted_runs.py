@@ -1,0 +1,46 @@
+"""Runs that are submitted while campaigns run: none is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import httpx
+
+from tests.sending import Sending
+from tests.serving import CsrfToken, Served
+
+SUBMITS, AT_ONCE = 40, 5
+LATER = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
+"""What is submitted is not to run: it is the submitting that is watched."""
+
+
+def test_no_run_is_lost_that_is_submitted_while_campaigns_run(sending: Sending) -> None:
+    slow = {"throttle": {"per_second": 20}}
+    sending.start(f"first of {sending.home.name}", **slow)
+    first = sending.id
+    sending.start(f"second of {sending.home.name}", **slow)
+    sending.wait_for(40)
+    replies = asyncio.run(submitted(sending.served))
+    try:
+        assert Counter(reply.status_code for reply in replies) == {201: SUBMITS}
+        ids = {reply.json()["id"] for reply in replies}
+        assert len(ids) == SUBMITS
+        for run_id in ids:
+            sending.served.api.delete(f"/flow_runs/{run_id}").raise_for_status()
+    finally:
+        for run_id in (first, sending.id):
+            sending.set_state("CANCELLING", "Cancelling", of=run_id)
+            sending.served.run_when_final(run_id)
+
+
+async def submitted(served: Served) -> list[httpx.Response]:
+    """As the UI does it: each is tried once, and some come together."""
+    path = f"/deployments/{served.deployment_id}/create_flow_run"
+    async with httpx.AsyncClient(base_url=served.api.base_url, timeout=120) as api:
+        replies: list[httpx.Response] = []
+        while len(replies) < SUBMITS:
+            replies += await asyncio.gather(
+                *(api.post(path, json={"state": LATER}, auth=CsrfToken()) for _ in range(AT_ONCE))
+            )
+        return replies
