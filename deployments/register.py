@@ -24,6 +24,8 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import Mailbox, SMTPConnection
 from deployments import automations
+from deployments.catalogue import catalogue
+from deployments.renaming import replace_old
 
 POOL = "mailsluice"
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
@@ -53,6 +55,9 @@ def main() -> None:
     command += ["--prefect-file", "deployments/prefect.yaml"]
     checkout = {"MAILSLUICE_CHECKOUT": os.environ.get("MAILSLUICE_CHECKOUT") or str(_ROOT)}
     done = subprocess.run(command, cwd=_ROOT, env=os.environ | checkout, check=False)
+    if done.returncode == 0:
+        for name in asyncio.run(replace_old(catalogue())):
+            print(f"{name} is replaced by a deployment with a name of its own")
     raise SystemExit(done.returncode)
 
 

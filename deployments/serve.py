@@ -12,10 +12,9 @@ import asyncio
 import ipaddress
 import os
 from contextlib import ExitStack, suppress
-from typing import Any
 from urllib.parse import urlsplit
 
-from prefect import Flow, serve
+from prefect import serve
 from prefect.deployments.runner import RunnerDeployment
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -27,50 +26,16 @@ from prefect.settings import (
 from prefect.types.entrypoint import EntrypointType
 
 from deployments import automations
+from deployments.catalogue import Deployed, catalogue
 from deployments.prefect_server.login import server_login
 from deployments.prefect_server.same_origin import LOOPBACK
 from deployments.register import BLOCK_TYPES, HEARTBEAT_SECONDS
+from deployments.renaming import outdated, replace_old
 from deployments.server import answers, exit_on_sigterm, prefect_server
-from flows.add_suppressions import add_suppressions
-from flows.cancel_campaign import cancel_campaign
-from flows.collect_bounces import collect_bounces
-from flows.compare_connections import compare_connections
-from flows.export_campaign import export_campaign
-from flows.export_suppressions import export_suppressions
-from flows.housekeeping import housekeeping
-from flows.import_suppressions import import_suppressions
-from flows.plan_campaign import plan_campaign
-from flows.remove_suppressions import remove_suppressions
-from flows.report_campaign import report_campaign
-from flows.resolve_uncertain import resolve_uncertain
-from flows.send_campaign import send_campaign
-from flows.send_connection import send_connection
-from flows.send_test import send_test
-from flows.verify_campaign import verify_campaign
-from flows.verify_connection import verify_connection
 from mailsluice.outbox import home
 from mailsluice.private import warn_of_open
 
 LOCAL_API = "http://127.0.0.1:4200/api"
-FLOWS: tuple[Flow[..., Any], ...] = (
-    send_campaign,
-    send_connection,
-    plan_campaign,
-    send_test,
-    verify_campaign,
-    verify_connection,
-    export_campaign,
-    report_campaign,
-    resolve_uncertain,
-    cancel_campaign,
-    collect_bounces,
-    import_suppressions,
-    export_suppressions,
-    add_suppressions,
-    remove_suppressions,
-    compare_connections,
-    housekeeping,
-)
 
 
 def main() -> None:
@@ -95,7 +60,9 @@ def main() -> None:
         stack.enter_context(temporary_settings(settings))
         for block_type in BLOCK_TYPES:
             block_type.register_type_and_schema()
-        print(f"Prefect UI: {api_url.removesuffix('/api')}  (Ctrl-C ends it)", flush=True)
+        ui_url = api_url.removesuffix("/api")
+        print(f"Prefect UI: {ui_url}  (Ctrl-C ends it)", flush=True)
+        print(f"Plans, progress and reports: {ui_url}/artifacts", flush=True)
         asyncio.run(automations.install())
         serve(*asyncio.run(_deployments()), pause_on_shutdown=False, print_starting_message=False)
 
@@ -128,9 +95,23 @@ def _api_url(host: str | None) -> str:
 
 
 async def _deployments() -> list[RunnerDeployment]:
-    # By module: by path a file would load a second time, under another name.
-    by_module = EntrypointType.MODULE_PATH
-    return [await flow.ato_deployment("default", entrypoint_type=by_module) for flow in FLOWS]
+    deployed = catalogue()
+    made = {one.full_name: await _deployment(one) for one in deployed}
+    if old := await outdated(deployed):
+        for one in old:
+            await made[one.full_name].aapply()  # it has to be there before the old one goes
+        await replace_old(old)
+    return [*made.values()]
+
+
+async def _deployment(one: Deployed) -> RunnerDeployment:
+    return await one.flow.ato_deployment(
+        one.name,
+        description=one.description,
+        tags=[*one.tags],
+        # By module: by path a file would load a second time, under another name.
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
 
 
 def _refuse_options(api_url: str, given: argparse.Namespace) -> None:

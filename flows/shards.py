@@ -54,17 +54,17 @@ class Shard:
 
 
 async def deployment_of(connection: str) -> str:
-    """The deployment whose workers send over a connection: the one of its name, or the default.
+    """The deployment whose workers send over a connection: the one of its name, or the general one.
 
     Raises CampaignError where there is neither.
     """
     async with get_client() as client:
-        for name in (connection, "default"):
+        for name in (connection, _FLOW, "default"):  # the last one as it was called before
             with suppress(ObjectNotFound):
                 await client.read_deployment_by_name(f"{_FLOW}/{name}")
                 return f"{_FLOW}/{name}"
     raise CampaignError(
-        f"the dispatch is 'workers', but there is no deployment {_FLOW}/default: deploy it to a"
+        f"the dispatch is 'workers', but there is no deployment {_FLOW}/{_FLOW}: deploy it to a"
         " work pool (deployments/prefect.yaml), or choose the dispatch 'inline'"
     )
 

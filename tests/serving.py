@@ -51,7 +51,8 @@ class Served:
 
     def deployment(self, flow: str) -> str:
         """The id of a flow's deployment, as soon as it is served."""
-        path = f"/deployments/name/{flow}/default"
+        name = "default" if flow == "send-campaign" else flow
+        path = f"/deployments/name/{flow}/{name}"
         found = until(lambda: self.api.get(path), lambda reply: reply.status_code == 200)
         return str(found.json()["id"])
 

@@ -97,7 +97,8 @@ def start(prefect: SyncPrefectClient) -> Callable[..., UUID]:
     """Start a run of a deployment, by the flow's name; returns its id."""
 
     def create(flow: str, **parameters: Any) -> UUID:
-        deployment = prefect.read_deployment_by_name(f"{flow}/default")
+        name = "default" if flow == "send-campaign" else flow
+        deployment = prefect.read_deployment_by_name(f"{flow}/{name}")
         run = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters)
         return run.id
 

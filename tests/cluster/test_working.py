@@ -35,7 +35,7 @@ def waiting_run(prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path
     """A run in a worker that goes on until `tmp_path / "end"` is there, and is running."""
     prefect.create_deployment(
         prefect.create_flow(waiting),
-        name="default",
+        name="waiting",
         work_pool_name=POOL,
         entrypoint="tests.cluster.waiting.waiting",
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
@@ -122,7 +122,7 @@ def test_a_campaign_is_sent_by_a_worker(
 @pytest.fixture
 def exported(prefect: SyncPrefectClient, tmp_path: Path) -> Iterator[Path]:
     """A file that is there once an automation has been set off by the event `told()`."""
-    deployment = prefect.read_deployment_by_name("export-suppressions/default")
+    deployment = prefect.read_deployment_by_name("export-suppressions/export-suppressions")
     path = tmp_path / "list.csv"
     automation = Automation(
         name=f"export when told: {path}",

@@ -62,7 +62,7 @@ async def test_a_run_that_fails_says_what_to_do_next(
     (text,) = await pages("campaign-failing")
     assert "**red is down**" in text
     assert "**7 recipients do not have it yet**" in text
-    assert "`verify-connection/default`" in text
+    assert "`verify-connection`" in text
     assert len(files(state)) == 1
 
 

@@ -263,10 +263,10 @@ EVERYTHING_DONE = [
     (Status.CANCELLED, ()),
 ]
 TO_DO = [
-    (Status.PENDING, ("send-campaign/default", "retry this run")),
-    (Status.DEFERRED, ("send-campaign/default", "retry this run")),
-    (Status.UNCERTAIN, ("resolve-uncertain/default", "export-campaign/default")),
-    (Status.FAILED, ("export-campaign/default",)),
+    (Status.PENDING, ("send-campaign", "retry this run")),
+    (Status.DEFERRED, ("send-campaign", "retry this run")),
+    (Status.UNCERTAIN, ("resolve-uncertain", "export-campaign")),
+    (Status.FAILED, ("export-campaign",)),
 ]
 
 
@@ -280,14 +280,14 @@ def test_what_is_left_names_what_does_it(status: Status, named: tuple[str, ...])
 def test_a_connection_that_is_down_is_to_be_verified_and_its_reason_names_nobody() -> None:
     text = page(report(route(states={Status.PENDING: 3}, down="login: 535 no ann@a.example")))
     assert "**red is down**" in text
-    assert "`verify-connection/default`" in text
+    assert "`verify-connection`" in text
     assert r"- **red**: login: 535 no \<address\>" in text
 
 
 def test_bounces_and_the_comparison_are_named_where_there_is_something_to_do() -> None:
     text = page(report(route(sent=1), route("green", sent=1)))
-    assert "`collect-bounces/default`" in text
-    assert "`compare-connections/default`" in text
+    assert "`collect-bounces`" in text
+    assert "`compare-connections`" in text
     assert "compare-connections" not in page(report(route(sent=1)))
 
 
