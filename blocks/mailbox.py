@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, Text, Timeout
+from blocks.logo import ServedLogo
 from mailsluice.forms import form_schema
 from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Security
@@ -23,7 +24,7 @@ from mailsluice.smtp.connection import Security
 Folder = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f*%]+$")]
 
 
-class Mailbox(Block):
+class Mailbox(ServedLogo, Block):
     """An IMAP mailbox that undeliverable mail and complaints come back to."""
 
     _block_type_name = "Mailbox"

@@ -15,13 +15,14 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
+from blocks.logo import ServedLogo
 from mailsluice.forms import form_schema
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.warm_up import WarmUp
 
 
-class SMTPConnection(Block):
+class SMTPConnection(ServedLogo, Block):
     """One SMTP server with its login and its limits, picked by a campaign's routes."""
 
     _block_type_name = "SMTP Connection"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import prefect
 import pytest
 from prefect import flow
+from prefect.blocks.core import Block
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from prefect.utilities.schema_tools.validation import ValidationError as SchemaError
 from prefect.utilities.schema_tools.validation import validate
 from prefect_sqlalchemy import SqlAlchemyConnector
@@ -280,3 +283,14 @@ def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
     properties = Mailbox.model_json_schema()["properties"]
     assert not [name for name, one in properties.items() if "anyOf" in one]
     assert all(one.get("description") for name, one in properties.items() if name != "security")
+
+
+@pytest.mark.parametrize("block_type", [SMTPConnection, Mailbox])
+def test_a_block_type_has_a_logo_of_the_server_itself(block_type: type[Block]) -> None:
+    """No `data:` address, which Prefect refuses, and none that takes the internet."""
+    with temporary_settings({PREFECT_UI_URL: "http://127.0.0.1:4200/"}):
+        logo = str(block_type._to_block_type().logo_url)
+    assert logo == "http://127.0.0.1:4200/ico/android-chrome-192x192.png"
+    assert (prefect.__ui_static_path__ / "ico" / "android-chrome-192x192.png").exists()
+    with temporary_settings({PREFECT_UI_URL: None, PREFECT_API_URL: None}):
+        assert block_type._to_block_type().logo_url is None
