@@ -27,14 +27,14 @@ _OTHERS = "all others"
 def connections(report: Report) -> list[str]:
     """Planned and sent shares, who moved, and outcomes, by connection."""
     shown = report.shown
-    moved = ["moved away", "moved here", "recipients"] if report.moves else []
-    head = ["connection", "assigned", "share", *moved, *map(named, shown), "sent share"]
+    now = ["recipients"] if report.moves else []  # else those that were assigned
+    head = ["connection", "assigned", "share", *now, *map(named, shown), "sent share"]
     rows = [
         [
             plain(route.connection),
             f"{route.planned:,}",
             f"{report.planned_share(route):.2%}" if report.accepted else "",
-            *_moved(report, [route]),
+            *(f"{route.recipients:,}" for _ in now),
             *(f"{route.of(one):,}" for one in shown),
             _percent(report.sent_share(route)),
         ]
@@ -42,7 +42,8 @@ def connections(report: Report) -> list[str]:
     ]
     planned = sum(route.planned for route in report.routes)
     total = [f"{report.of(one):,}" for one in shown]
-    rows.append(["**all**", f"{planned:,}", "", *_moved(report, report.routes), *total, ""])
+    there = sum(route.recipients for route in report.routes)
+    rows.append(["**all**", f"{planned:,}", "", *(f"{there:,}" for _ in now), *total, ""])
     if report.sent_now:  # else no run has just ended
         head.append("rate/s")
         rates = [one.per_second for one in report.routes]
@@ -51,19 +52,25 @@ def connections(report: Report) -> list[str]:
     return table(head, rows)
 
 
-def _moved(report: Report, routes: Sequence[RouteReport]) -> list[str]:
-    """How many of these connections' recipients went, came and are there; nothing without moves."""
+def moves(report: Report) -> list[str]:
+    """What went from where to where, and why; of each connection, how many went and came."""
     if not report.moves:
         return []
-    names = [one.connection for one in routes]
-    away = sum(report.moved_away.get(one, 0) for one in names)
-    here = sum(report.moved_here.get(one, 0) for one in names)
-    return [f"{n:,}" for n in (away, here, sum(one.recipients for one in routes))]
+    away, here = report.moved_away, report.moved_here
+    rows = [
+        [plain(one.connection), *(f"{n:,}" for n in (one.planned, *_moved(one, away, here)))]
+        for one in report.routes
+    ]
+    head = ["connection", "assigned", "moved away", "moved here", "recipients"]
+    said = [f"- {plain(one.sentence())}" for one in together(report.moves)]
+    return [*said, "", *table(head, rows)]
 
 
-def moves(report: Report) -> list[str]:
-    """What went from where to where, and why."""
-    return [f"- {plain(one.sentence())}" for one in together(report.moves)]
+def _moved(
+    route: RouteReport, away: Mapping[str, int], here: Mapping[str, int]
+) -> tuple[int, int, int]:
+    name = route.connection
+    return away.get(name, 0), here.get(name, 0), route.recipients
 
 
 def _percent(share: float | None) -> str:

@@ -164,9 +164,15 @@ class Life:
         for row in rows:
             statuses = sum(number(row[named(one)]) for one in report.shown)
             here = number(row.get("recipients", row["assigned"]))
-            away = number(row.get("moved away", "0")), number(row.get("moved here", "0"))
-            assert number(row["assigned"]) - away[0] + away[1] == here == statuses
+            assert here == statuses
             assert number(row["sent"]) <= here
+        moved = "Moved to another connection"
+        for row in table(text, moved) if f"## {moved}" in text else ():
+            away, came = number(row["moved away"]), number(row["moved here"])
+            assert number(row["assigned"]) - away + came == number(row["recipients"])
+            assert [row["assigned"], row["recipients"]] in [
+                [one["assigned"], one["recipients"]] for one in rows
+            ]
         for name in set(total) - {"connection", "share", "sent share"}:
             assert number(total[name]) == sum(number(row[name]) for row in rows), name
         assert number(total["assigned"]) == report.accepted
