@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -42,6 +43,10 @@ def read_query(
         raise _refused(where, error) from None
 
 
+_VALUE = re.compile(r"(with text |invalid input (?:syntax|value) for [^:]*: ).*")
+"""What SQLite and PostgreSQL say of a value that they cannot read."""
+
+
 def _refused(where: str, error: SQLAlchemyError) -> AudienceError:
     cause = getattr(error, "orig", None)
     if is_refused_write(cause):
@@ -49,5 +54,5 @@ def _refused(where: str, error: SQLAlchemyError) -> AudienceError:
             f"{where} does more than read, and the database refused that: write one SELECT"
         )
     reason = str(cause or error).splitlines()[0]
-    reason = masked(reason)  # no recipient's address in a log
+    reason = _VALUE.sub(r"\1(its value)", masked(reason))  # nothing of anybody's in a log
     return AudienceError(f"{where} failed: {reason}. Try it in the database's shell")

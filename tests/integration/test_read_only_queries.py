@@ -195,3 +195,13 @@ def test_the_engine_of_a_database_block_is_held_to_it(tmp_path: Path) -> None:
         read(engine, "with x as (select 1) delete from people returning email")
     assert read(engine, "select email from people") == ["a@b.de"]
     engine.dispose()
+
+
+def test_an_error_quotes_no_value(crm: sa.Engine) -> None:
+    with crm.begin() as connection:
+        odd = "cast(x'736563726574ff' as text)" if crm.dialect.name == "sqlite" else "'secret'"
+        connection.exec_driver_sql(f"create table odd as select {odd} as email")
+    sql = "select email from odd" if crm.dialect.name == "sqlite" else "select email::int from odd"
+    with pytest.raises(AudienceError, match="its value") as caught:
+        read(crm, sql)
+    assert "secret" not in str(caught.value)
