@@ -28,8 +28,8 @@ from mailsluice.spreadsheet import from_text
 _BLOCK_BYTES = 1 << 21
 _PIECE_BYTES = 1 << 18  # decoded and checked at once, after the first
 _MAX_SKIPPED = 1 << 26  # characters of rows that do not fit the header, with none that does between
-_SEPARATOR = re.compile(r'"?sep=([^\r\n"])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
-"""A first line by which a spreadsheet tells what separates the columns."""
+_BEFORE_HEADER = re.compile(r'\ufeff*(?:"?sep=([,;:|\t])"?[ \t]*(?:\r\n|\r|\n))?', re.IGNORECASE)
+"""Byte order marks, and a first line by which a spreadsheet tells what separates the columns."""
 
 
 def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
@@ -113,8 +113,8 @@ class _Table:
 
 def _begin(path: Path, text: str, delimiter: str) -> _Table:
     where, start = f"the file {path}", 0
-    if told := _SEPARATOR.match(text):
-        delimiter, start = told[1], told.end()
+    if before := _BEFORE_HEADER.match(text):
+        delimiter, start = before[1] or delimiter, before.end()
     lines = StringIO(text[start:], newline="")
     rows = (row for row in csv.reader(iter(lines.readline, ""), delimiter=delimiter) if row)
     try:

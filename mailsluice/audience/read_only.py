@@ -75,14 +75,14 @@ def _sqlite(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
         finally:
             driver.set_authorizer(None)
             connection.exec_driver_sql("PRAGMA query_only = OFF")
-            connection.invalidate() if _is_file(engine.url) else None
+            if _is_file(engine.url):  # one in memory would be gone
+                connection.invalidate()
 
 
 def _open_read_only(
-    dialect: sa.Dialect, _: object, arguments: list[Any], options: dict[str, Any]
+    _: sa.Dialect, __: object, arguments: list[Any], options: dict[str, Any]
 ) -> None:
     """Open a file as one that can be read only; one that is not there is empty, and is not made."""
-    del dialect
     if arguments and not options.get("uri") and arguments[0] not in ("", ":memory:"):
         path = Path(arguments[0]).absolute()
         arguments[0] = f"file:{quote(str(path))}?mode=ro" if path.exists() else "file::memory:"

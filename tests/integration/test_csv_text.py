@@ -75,6 +75,7 @@ READ = [
     ("SEP=,\r\nemail,n\r\na@b.de,x\r\n", ["x"]),
     ('"sep=\t"\nemail\tn\na@b.de\tx\n', ["x"]),
     ("\ufeffsep=;\nemail;n\na@b.de;x\n", ["x"]),  # behind a byte order mark
+    ('\ufeff\ufeff"email","n"\na@b.de,x\n', ["x"]),  # two of them, before a quote
     ("email,n\na@b.de,x,\nc@d.de,y,\n", ["x", "y"]),  # one delimiter more than the header
     ("email,n\na@b.de,x,\nc@d.de,y\n", ["x", "y"]),  # in some rows
     ("email,n\na@b.de,x\nc@d.de,y,\ne@f.de,z\n", ["x", "y", "z"]),
@@ -113,6 +114,12 @@ def test_a_row_that_has_really_a_field_too_many_is_malformed(tmp_path: Path) -> 
     )
     assert [row["row"] for row in rows] == [1]
     assert sorted(malformed) == [2, 3, 4]
+
+
+def test_a_first_line_that_tells_no_delimiter_is_a_header(tmp_path: Path) -> None:
+    for told in ("sep=x", "sep=\u00e9", "sep=", "separate=;"):
+        with pytest.raises(AudienceError, match="no column 'email'"):
+            read(written(tmp_path, f"{told}\nemail;n\na@b.de;x\n"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
