@@ -239,15 +239,21 @@ class TestAfterwards:
                 database, "spring", ledger.Action.RESEND, owner="x", home=tmp_path
             )
 
+    @pytest.mark.parametrize("is_same_spelling", [True, False])
     def test_a_delivery_still_ends_a_row_of_soft_bounces(
-        self, database: Database, folder: Path
+        self, database: Database, folder: Path, is_same_spelling: bool
     ) -> None:
         """Four soft bounces, a message that was delivered, all archived; then one more bounce."""
         outbox = old_campaign(database)
+        if not is_same_spelling:
+            address = recipients.c.email
+            other = {"email": sa.func.upper(address), "folded": address}
+            execute(database, sa.update(recipients).values(other))
         with database.read() as connection:
             sent = recipients.c.status == RecipientStatus.SENT
             query = sa.select(recipients.c.email, recipients.c.settled_at).where(sent)
             email, delivered = connection.execute(query).one()
+        email = email.lower()
         before = [bounce(i, email, delivered - 10 + i) for i in range(4)]
         Bounces(database).record(before)
         archive(database, folder)
