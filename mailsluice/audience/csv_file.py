@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
         try:
             text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
             table = _begin(path, next(text, ""), _delimiter(path, source))
+            heading = checked(iter([table.heading]), table.delimiter, table.start, _BLOCK_BYTES)
+            deque(heading, maxlen=0)
             layout = find_layout(
                 table.header, source.email_column, f"the file {path}", may_be_anything=True
             )
@@ -56,12 +59,8 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
         except UnicodeError:
             raise _undecodable(path, file, source.encoding) from None
         except OpenQuoteError as error:
-            row, line = place_of(file, encoding, table.delimiter, table.start, error.offset)
-            raise AudienceError(
-                f"the file {path} has a quote that is never closed: it opens in row {row} (line"
-                f" {line}), and what follows would be part of its value. Close it, or"
-                " double it where it belongs to the value"
-            ) from None
+            place = place_of(file, encoding, table.delimiter, table.start, error.offset)
+            raise _left_open(path, *place) from None
         except pa.ArrowInvalid:
             raise AudienceError(
                 f"the file {path} cannot be read as CSV: a row is longer than"
@@ -69,6 +68,15 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
                 f" Check that {table.delimiter!r} is what separates its columns, and that its lines"
                 " have ends"
             ) from None
+
+
+def _left_open(path: Path, row: int, line: int) -> AudienceError:
+    there = f"row {row}" if row else "the header"
+    return AudienceError(
+        f"the file {path} has a quote that is never closed: it opens in {there} (line {line}), and"
+        " what follows would be part of its value. Close it, or double it where it belongs to the"
+        " value"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ class _Table:
     """Whether the first row ends in a delimiter more than the header: all do so, most likely."""
     start: int
     """Characters before the header."""
+    heading: str
+    """The header's text."""
     first: int
     """Characters before the first row."""
     beginning: str
@@ -134,7 +144,8 @@ def _begin(path: Path, text: str, delimiter: str) -> _Table:
         )
     has_ends = len(row) == len(header) + 1 and not row[-1].strip()
     has_line_end = text[first - 1] in "\r\n"
-    return _Table(delimiter, header, has_ends, start, first, text[first:], has_line_end)
+    heading, rest = text[start:first], text[first:]
+    return _Table(delimiter, header, has_ends, start, heading, first, rest, has_line_end)
 
 
 def _delimiter(path: Path, source: RecipientSource) -> str:

@@ -58,6 +58,12 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_row(
             read(written(tmp_path, f"email,n\n{text}"))
 
 
+@pytest.mark.parametrize("header", ['"email,n\n', 'email,"n\n', 'email,"n'])
+def test_a_quote_that_is_left_open_in_the_header_is_told(tmp_path: Path, header: str) -> None:
+    with pytest.raises(AudienceError, match=r"opens in the header \(line 1\)"):
+        read(written(tmp_path, f"{header}{ROWS if header.endswith(chr(10)) else ''}"))
+
+
 def test_the_row_is_told_in_a_large_file_of_another_encoding(tmp_path: Path) -> None:
     text = (
         "sep=,\r\nemail,n\r\n"

@@ -124,6 +124,8 @@ def test_postgresql_lets_no_query_lift_the_transaction(
         "select email from people order by n",
         "with x as (select email, n from people) select email from x order by n;",
         "-- people\nselect email from people order by n",
+        "select email from people where email like '%_.de' and ' :a%s' <> '' order by n",
+        "select cast(email as text) as email from people order by n -- the end",
         "values ('a@b.de'), ('c@d.de')",
         "with recursive x(n) as (select 1 union all select n + 1 from x where n < 2)"
         " select email from people join x on x.n = people.n order by x.n",
