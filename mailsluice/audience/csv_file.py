@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import re
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from io import StringIO
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from mailsluice.audience.chunk import MAX_COLUMNS, TEXT, Chunk, Layout, find_layout
+from mailsluice.audience.chunk import TEXT, Chunk, Layout, find_layout
+from mailsluice.audience.csv_beginning import (
+    Table,
+    begin,
+    delimiter_of,
+    encoding_of,
+    refuse_endless_header,
+    refuse_utf16,
+)
 from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
 from mailsluice.campaign import RecipientSource
 from mailsluice.errors import AudienceError
@@ -29,8 +32,6 @@ from mailsluice.spreadsheet import from_text
 _BLOCK_BYTES = 1 << 21
 _PIECE_BYTES = 1 << 18  # decoded and checked at once, after the first
 _MAX_SKIPPED = 1 << 26  # characters of rows that do not fit the header, with none that does between
-_BEFORE_HEADER = re.compile(r'\ufeff*(?:"?sep=([,;:|\t])"?[ \t]*(?:\r\n|\r|\n))?', re.IGNORECASE)
-"""Byte order marks, and a first line by which a spreadsheet tells what separates the columns."""
 
 
 def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
@@ -43,18 +44,18 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
     Raises AudienceError where the file cannot be decoded, has no header or no e-mail column, or
     where a quote is left open; no message quotes what is in the file.
     """
-    encoding = _encoding(source.encoding)
+    encoding = encoding_of(source.encoding)
     with open_named(path) as file:
-        _refuse_utf16(path, file, encoding)
+        refuse_utf16(path, file, encoding)
         try:
             text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
-            table = _begin(path, next(text, ""), _delimiter(path, source))
+            table = begin(path, next(text, ""), delimiter_of(path, source))
             heading = checked(iter([table.heading]), table.delimiter, table.start, _BLOCK_BYTES)
             deque(heading, maxlen=0)
             layout = find_layout(
                 table.header, source.email_column, f"the file {path}", may_be_anything=True
             )
-            _refuse_endless_header(path, file, table)
+            refuse_endless_header(path, file, table, _BLOCK_BYTES)
             yield from _chunks(table, chain([table.beginning], text), layout)
         except UnicodeError:
             raise _undecodable(path, file, source.encoding) from None
@@ -79,104 +80,7 @@ def _left_open(path: Path, row: int, line: int) -> AudienceError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """What the beginning of a file tells."""
-
-    delimiter: str
-    header: list[str]
-    """Names of columns."""
-    has_ends: bool
-    """Whether the first row ends in a delimiter more than the header: all do so, most likely."""
-    start: int
-    """Characters before the header."""
-    heading: str
-    """The header's text."""
-    first: int
-    """Characters before the first row."""
-    beginning: str
-    """The first piece of the text, from the first row on."""
-    has_line_end: bool
-    """Whether the header has one."""
-
-    @property
-    def names(self) -> list[str]:
-        """Of the columns, as the parser is told them."""
-        return [str(number) for number in range(len(self.header) + self.has_ends)]
-
-    def fields(self, text: str) -> list[str] | None:
-        """The fields of a row that the parser has skipped; None where they do not fit the header.
-
-        A delimiter at its end may be missing, or one too many.
-        """
-        try:
-            found = next(csv.reader([text], delimiter=self.delimiter), [])
-        except csv.Error:
-            return None
-        width = len(self.header)
-        if len(found) == width + 1 and not found[-1].strip():
-            return found[:-1]
-        if len(found) == width - 1 and not self.header[-1].strip():
-            return [*found, ""]
-        return found if len(found) == width else None
-
-
-def _begin(path: Path, text: str, delimiter: str) -> _Table:
-    where, start = f"the file {path}", 0
-    if before := _BEFORE_HEADER.match(text):
-        delimiter, start = before[1] or delimiter, before.end()
-    lines = StringIO(text[start:], newline="")
-    rows = (row for row in csv.reader(iter(lines.readline, ""), delimiter=delimiter) if row)
-    try:
-        header = next(rows, [])
-    except csv.Error as error:
-        raise AudienceError(f"the first line of {path} is no CSV header: {error}") from None
-    first, row = start + lines.tell(), list[str]()
-    if len(header) <= MAX_COLUMNS:
-        with suppress(csv.Error):  # what is wrong with rows is found in its time
-            row = next(rows, [])
-    if not header:
-        raise AudienceError(f"{where} is empty: give it a header line and a row a recipient")
-    if "\0" in "".join(header):
-        raise AudienceError(
-            f"{where} has zeros between its letters, as UTF-16 has: set 'encoding' to utf-16-le or"
-            " utf-16-be, or save it as UTF-8"
-        )
-    has_ends = len(row) == len(header) + 1 and not row[-1].strip()
-    has_line_end = text[first - 1] in "\r\n"
-    heading, rest = text[start:first], text[first:]
-    return _Table(delimiter, header, has_ends, start, heading, first, rest, has_line_end)
-
-
-def _delimiter(path: Path, source: RecipientSource) -> str:
-    given = "delimiter" in source.model_fields_set
-    return "\t" if path.suffix.lower() == ".tsv" and not given else source.delimiter
-
-
-def _encoding(name: str) -> str:
-    """The encoding to open with: a byte order mark before UTF-8 is not part of the first name."""
-    return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
-
-
-def _refuse_utf16(path: Path, file: BinaryIO, encoding: str) -> None:
-    mark = file.read(2)
-    file.seek(0)
-    if encoding == "utf-8-sig" and mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise AudienceError(
-            f"the file {path} is in UTF-16, as spreadsheets write 'Unicode text': set 'encoding' to"
-            " utf-16, or save it as UTF-8"
-        )
-
-
-def _refuse_endless_header(path: Path, file: BinaryIO, table: _Table) -> None:
-    if not table.beginning and not table.has_line_end and file.read(1):
-        raise AudienceError(
-            f"the file {path} has no end of line in its first {_BLOCK_BYTES >> 20} MB: check that"
-            " it is a CSV file"
-        )
-
-
-def _chunks(table: _Table, texts: Iterator[str], layout: Layout) -> Iterator[Chunk]:
+def _chunks(table: Table, texts: Iterator[str], layout: Layout) -> Iterator[Chunk]:
     skipped: dict[int, str] = {}
     characters = 0  # of those rows
 
@@ -208,7 +112,7 @@ def _chunks(table: _Table, texts: Iterator[str], layout: Layout) -> Iterator[Chu
 
 
 def _chunk(
-    table: _Table,
+    table: Table,
     layout: Layout,
     rows: np.ndarray[Any, Any],
     columns: list[pa.Array],
@@ -235,7 +139,7 @@ def _chunk(
 
 
 def _without_ends(
-    table: _Table, rows: np.ndarray[Any, Any], columns: list[pa.Array]
+    table: Table, rows: np.ndarray[Any, Any], columns: list[pa.Array]
 ) -> tuple[np.ndarray[Any, Any], list[pa.Array], dict[int, str]]:
     """The rows without what is behind the last delimiter; those with something there apart."""
     is_empty = pc.equal(pc.utf8_trim_whitespace(columns[-1]), "")
@@ -274,7 +178,7 @@ class _Stream:
         """The file is closed by the one who opened it."""
 
 
-def _open(stream: _Stream, table: _Table, skip: Any) -> Any:
+def _open(stream: _Stream, table: Table, skip: Any) -> Any:
     return arrow_csv.open_csv(
         stream,
         read_options=arrow_csv.ReadOptions(
