@@ -54,7 +54,8 @@ class _Row:
     without: Collection[Topic] = ()
     """none of these,"""
     is_doubted: bool = False
-    """and the reply contradicts its status: another status in its text, or its code."""
+    """and the reply contradicts its status: by another status in its text, by its code, or by the
+    address of a machine where nothing says that there is no such recipient."""
 
     def matches(self, status: str, spoken: Collection[Topic], is_doubted: bool) -> bool:
         return (
@@ -76,7 +77,7 @@ _FOR_GOOD = (
     # A definite status.
     _Row(SOFT, _GONE, words=(_LATER,)),
     _Row(SOFT, _GONE, is_doubted=True),
-    _Row(SOFT, _GONE, words=(_SENDER,), without=(_NOBODY,)),
+    _Row(SOFT, _GONE, words=(_SENDER,)),
     _Row(HARD, _GONE),
     # A status that tells little, and words.
     _Row(SOFT, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY, _LATER), without=_REASONS),
@@ -104,6 +105,7 @@ _BARE_FOR_GOOD = {550: HARD, 551: HARD, 552: SOFT, 553: HARD, 556: HARD}
 _BARE_FOR_NOW = {450: SOFT, 452: SOFT}
 """Codes without status and telling words: unavailable, not local, full, its name, no mail there
 (RFC 5321 section 4.2.3, RFC 7504)."""
+_MACHINE = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})")
 
 
@@ -124,7 +126,8 @@ def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
     is_for_now = 4 in classes
     detail = match[2] if match else ""
     spoken = topics(text)
-    is_doubted = (code == 552 and _NOBODY not in spoken) or _contradicts(status, text)
+    is_elsewhere = code == 552 or _MACHINE.search(text) is not None
+    is_doubted = (is_elsewhere and _NOBODY not in spoken) or _contradicts(status, text)
     for row in _FOR_NOW if is_for_now else _FOR_GOOD:
         if row.matches(detail, spoken, is_doubted):
             return row.kind

@@ -87,10 +87,10 @@ _PATTERNS = {
     ),
     Topic.FULL: (
         rf"(?:\b(?:{_WHO}|in-?box|box|storage|maildrop)s?\b|quota).{{0,60}}"
-        r"(?:\bfull\b|over ?quota|exceed|over limit|no space|insufficient)",
+        r"(?:\bfull\b|over ?quota|exceed|over (?:the |its |his )?limit|no space|insufficient)",
         r"(?:\bfull\b|over ?quota|exceed|out of|insufficient).{0,40}"
         r"\b(?:mailbox|in-?box|quota|storage|disk|space)",
-        r"over ?quota|overquota|mailfolder is full",
+        r"over ?quota|mailfolder is full|not enough (?:disk )?space",
         r"postfach.{0,20}voll\b|bo.te.{0,30}pleine|casella.{0,20}piena|buz.n.{0,20}lleno"
         r"|caixa.{0,20}cheia|postvak.{0,20}vol\b|переполнен|邮箱已?满|信箱已?滿"
         r"|(?:容量|メールボックス).{0,30}(?:超|いっぱい|一杯)|용량.{0,10}초과",
@@ -113,7 +113,8 @@ _PATTERNS = {
     ),
     Topic.SENDER: (
         r"sender|relay(?! recipient)|authenticat|\bspf\b|dkim|dmarc|\bhelo\b|\behlo\b|\brdns\b"
-        r"|reverse|\bptr\b|\bfrom address|return.?path|mail from\b",
+        r"|reverse|\bptr\b|\bfrom address|return.?path|mail from\b"
+        r"|\b(?:your|client|sending|source|from) ips?\b|dynamic|exploit|mail server at",
     ),
     Topic.POLICY: (
         r"polic(?:y|ies)|content|too (?:large|big|long)|grey ?list|gray ?list|message size"
