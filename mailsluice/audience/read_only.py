@@ -2,8 +2,8 @@
 
 No words of the query are looked at. By dialect:
 
-- SQLite: the file is opened with `mode=ro`, and an authorizer lets a statement read, call functions
-  and nothing else: neither write nor ATTACH, PRAGMA, VACUUM or a transaction of its own.
+- SQLite: the file is opened with `mode=ro`, `query_only` is on, and an authorizer refuses whatever
+  else a statement could do: ATTACH, PRAGMA, VACUUM, tables of any kind, a transaction of its own.
 - PostgreSQL: a read-only transaction in which something was read before, so that it cannot be
   lifted any more. The query goes to the server as a value and is opened there as a cursor, which
   takes a single statement that returns rows, and none that ends the transaction.
@@ -96,22 +96,21 @@ def _is_file(url: sa.URL) -> bool:
 def _authorize(action: int, what: str | None, name: str | None, *_: str | None) -> int:
     if action == sqlite3.SQLITE_FUNCTION and name in _ACT_OUTSIDE:
         return sqlite3.SQLITE_DENY
-    may = action in _READING or (action, what) in _READING_VIRTUAL_TABLES
+    may = action in _HARMLESS or (action == sqlite3.SQLITE_PRAGMA and what == "data_version")
     return sqlite3.SQLITE_OK if may else sqlite3.SQLITE_DENY
 
 
-_READING = (
+_HARMLESS = (
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
     sqlite3.SQLITE_FUNCTION,
     sqlite3.SQLITE_RECURSIVE,
+    # Virtual tables, for full text and for ranges, prepare such statements where they are only
+    # read. Running one fails, since `query_only` is on and no PRAGMA can switch it off.
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+    sqlite3.SQLITE_DELETE,
 )
-# A full-text table tells its columns, and asks for the version of its own data. No statement of a
-# query can update the schema's table: that takes a PRAGMA.
-_READING_VIRTUAL_TABLES = {
-    (sqlite3.SQLITE_UPDATE, "sqlite_master"),
-    (sqlite3.SQLITE_PRAGMA, "data_version"),
-}
 _ACT_OUTSIDE = {"load_extension", "writefile", "edit"}
 
 

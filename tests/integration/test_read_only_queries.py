@@ -169,9 +169,15 @@ def test_the_bytes_of_a_sqlite_file_stay_as_they_are(tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("create virtual table people using fts5(email)")
         connection.exec_driver_sql("insert into people values ('ann')")
+        connection.exec_driver_sql("create virtual table spans using rtree(id, a, b)")
+        connection.exec_driver_sql("insert into spans values (7, 1, 2)")
     engine.dispose()
     before = hashlib.sha256(path.read_bytes()).digest()
     assert read(engine, "select email from people where people match 'ann'") == ["ann"]
+    assert read(engine, "select id as email from spans where a < 5") == ["7"]
+    for sql in ("delete from spans", "insert into people values ('bob')"):
+        with pytest.raises(AudienceError, match="write one SELECT"):
+            read(engine, sql)
     engine.dispose()
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
