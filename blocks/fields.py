@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from mailsluice.forms import field_title
 
@@ -17,15 +18,25 @@ CONFIG = ConfigDict(
 )
 
 
-def _host_alone(value: str) -> str:
+def _host_alone(value: Any) -> Any:
     """A host's name or address without blanks around it. Raises ValueError where it is more."""
-    host = value.strip()
-    if not host or any(one in host for one in "/@ \t\r\n") or _has_port(host):
+    if not isinstance(value, str | None):
+        return value
+    host = (value or "").strip()
+    if not host:
+        raise ValueError("there is no host: write the server's name, as smtp.example.com")
+    if any(one in host for one in "/@ ") or not host.isprintable() or _has_port(host):
+        alone = _HOST_IN_URL.fullmatch(host)  # the rest may hold a password
         raise ValueError(
-            f"{value!r} is no host: write the name or IP address alone, as smtp.example.com, "
-            "and put the port in its own field"
+            "this is no host: write the name or IP address alone, as"
+            f" {alone[1] if alone else 'smtp.example.com'}, and put the port in its own field"
         )
     return host
+
+
+_HOST_IN_URL = re.compile(
+    r"(?:[a-z]+://)?(?:[^@/\s]*@)?([A-Za-z0-9.-]+)(?::[0-9]+)?/?", re.IGNORECASE
+)
 
 
 def _has_port(host: str) -> bool:
@@ -46,8 +57,8 @@ OrNone = BeforeValidator(_empty_is_none)
 Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 Host = Annotated[
     str,
-    Field(min_length=1, max_length=253, description="The server's name or IP address."),
-    AfterValidator(_host_alone),
+    Field(max_length=253, description="The server's name or IP address."),
+    BeforeValidator(_host_alone),
 ]
 CaFile = Annotated[
     Text | None,

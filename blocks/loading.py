@@ -8,10 +8,12 @@ from typing import TypeVar
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect_sqlalchemy import SqlAlchemyConnector
+from pydantic import ValidationError
 
 from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.errors import CampaignError
+from mailsluice.forms import in_words
 from mailsluice.smtp.connection import Connection
 
 _Block = TypeVar("_Block", bound=Block)
@@ -55,6 +57,11 @@ async def load_mailbox(name: str) -> Mailbox:
 async def _load(kind: type[_Block], name: str) -> _Block:
     try:
         return await kind.aload(name)
+    except ValidationError as error:
+        raise CampaignError(
+            f"the {kind.get_block_type_name()} block {name!r} cannot be used: {in_words(error)}."
+            " Correct it in the Prefect UI under Blocks"
+        ) from None
     except ValueError as error:
         what = kind.get_block_type_name()
         known = ", ".join(await _names(kind)) or "none"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Annotated, Self
 
 from prefect.blocks.core import Block
 from pydantic import (
+    AfterValidator,
     Field,
     GetJsonSchemaHandler,
     SecretStr,
@@ -21,7 +23,16 @@ from mailsluice.forms import form_schema
 from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Security
 
-Folder = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f*%]+$")]
+
+def _is_a_folder(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f*%]", value):
+        raise ValueError(
+            f"{value!r} is no folder: its name has no *, no % and no control characters"
+        )
+    return value
+
+
+Folder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_a_folder)]
 
 
 class Mailbox(ServedLogo, Block):

@@ -10,10 +10,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
+from flows.labels import labelled
 from flows.suppression_list import changed
 from mailsluice.suppression import Reason, by_hand
 
 
+@labelled
 @flow(name="add-suppressions", flow_run_name="add suppressions", persist_result=False)
 async def add_suppressions(
     addresses: Annotated[Sequence[str], Field(min_length=1, max_length=1_000)],

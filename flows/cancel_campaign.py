@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice import ledger
 from mailsluice.errors import CampaignBusyError
@@ -18,6 +19,7 @@ from mailsluice.outbox import Database, home
 from mailsluice.status import CampaignStatus
 
 
+@labelled
 @flow(name="cancel-campaign", flow_run_name="cancel {campaign}", persist_result=False)
 async def cancel_campaign(campaign: CampaignName) -> State[Any]:
     """Cancel a campaign that no run is sending: who has not got it will not get it.

@@ -14,11 +14,13 @@ from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
 from flows.bounce_shares import tell_bounce_shares
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from mailsluice.outbox import Database
 from mailsluice.returned.collected import Collected
 from tasks.collect_bounces import publish_collected, read_mailbox
 
 
+@labelled
 @flow(name="collect-bounces", flow_run_name="collect bounces", persist_result=False)
 async def collect_bounces(
     mailbox: MailboxBlock, limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000

@@ -12,6 +12,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from mailsluice.comparison import Comparison, Question, compare
 from mailsluice.ledger.deliveries import observe
 from mailsluice.outbox import Database
@@ -35,6 +36,7 @@ def _run_name() -> str:
     return f"compare connections: {first}" + (f" and {len(others)} more" if others else "")
 
 
+@labelled
 @flow(name="compare-connections", flow_run_name=_run_name, persist_result=False)
 async def compare_connections(
     campaigns: Campaigns,

@@ -13,6 +13,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice import ledger
 from mailsluice.outbox import Database
@@ -20,6 +21,7 @@ from mailsluice.status import RecipientStatus
 from mailsluice.table_file import Exported
 
 
+@labelled
 @flow(name="export-campaign", flow_run_name="export {campaign}", persist_result=False)
 async def export_campaign(
     campaign: CampaignName,

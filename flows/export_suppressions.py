@@ -11,10 +11,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
+from flows.labels import labelled
 from flows.suppression_list import changed
 from mailsluice.suppression import Reason, exporting
 
 
+@labelled
 @flow(name="export-suppressions", flow_run_name="export suppressions", persist_result=False)
 async def export_suppressions(
     path: Annotated[str, Field(min_length=1)],

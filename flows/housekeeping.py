@@ -13,11 +13,13 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from mailsluice.housekeeping import Kept
 from mailsluice.outbox import Database
 from tasks.housekeeping import archive_campaigns, publish_kept
 
 
+@labelled
 @flow(name="housekeeping", flow_run_name="housekeeping", persist_result=False)
 async def housekeeping(
     keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400, archive_folder: str = ""

@@ -11,11 +11,13 @@ from prefect.client.schemas.objects import State
 
 from blocks.loading import load_database
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.suppression_list import changed
 from mailsluice.campaign import RecipientSource
 from mailsluice.suppression import Reason, importing
 
 
+@labelled
 @flow(name="import-suppressions", flow_run_name="import suppressions", persist_result=False)
 async def import_suppressions(
     addresses: RecipientSource, reason: Reason = Reason.IMPORTED

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 from blocks.loading import load_connections
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from mailsluice import launch, lint
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
@@ -39,6 +40,7 @@ def _run_name() -> str:
     return f"plan {named_in(flow_run.get_parameters().get('campaign'))}"
 
 
+@labelled
 @flow(name="plan-campaign", flow_run_name=_run_name, persist_result=False)
 async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -> State[Any]:
     """Say what a campaign would do, without sending or storing anything.

@@ -10,10 +10,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
+from flows.labels import labelled
 from flows.suppression_list import changed
 from mailsluice.suppression import by_hand
 
 
+@labelled
 @flow(name="remove-suppressions", flow_run_name="remove suppressions", persist_result=False)
 async def remove_suppressions(
     addresses: Annotated[Sequence[str], Field(max_length=1_000)] = (),

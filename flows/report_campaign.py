@@ -13,6 +13,7 @@ from prefect.states import Completed
 
 from blocks.loading import load_connections
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice.campaign import Throttle
 from mailsluice.errors import CampaignError
@@ -22,6 +23,7 @@ from mailsluice.pacing import Bound, bounds
 from tasks.report import publish_report
 
 
+@labelled
 @flow(name="report-campaign", flow_run_name="report {campaign}", persist_result=False)
 async def report_campaign(campaign: CampaignName) -> State[Any]:
     """Make the report of a campaign anew, with what has become of it since: bounces, for example.

@@ -13,12 +13,14 @@ from prefect.states import Completed
 from pydantic import Field
 
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice import ledger
 from mailsluice.campaign import RecipientSource
 from mailsluice.outbox import Database, home
 
 
+@labelled
 @flow(name="resolve-uncertain", flow_run_name="resolve {campaign}", persist_result=False)
 async def resolve_uncertain(
     campaign: CampaignName,

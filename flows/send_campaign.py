@@ -25,6 +25,7 @@ from flows.console import outlive_console
 from flows.current import Current, current
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.progress import Keeper, progress_shown
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.run_day import day_of_run
@@ -61,6 +62,7 @@ def _run_name() -> str:
     return named_in(campaign, day_of_run(campaign).day)
 
 
+@labelled
 @flow(name="send-campaign", flow_run_name=_run_name, persist_result=False)
 async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     """Send an e-mail campaign over one or more SMTP connections.

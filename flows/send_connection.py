@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.current import Current, current
+from flows.labels import labelled
 from flows.shard import send_shard, shard_name
 from flows.stopping import wait_for_server
 
@@ -24,6 +25,7 @@ def _run_name() -> str:
     return f"Send over {connection}: {recipients:,} recipients of {campaign}"
 
 
+@labelled
 @flow(name="send-connection", flow_run_name=_run_name, persist_result=False)
 async def send_connection(
     campaign: str, connection: str, shard: int = 1, shards: int = 1

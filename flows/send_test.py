@@ -18,6 +18,7 @@ from pydantic import Field
 from blocks.loading import load_connections
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import SessionSlots
 from mailsluice.assignment import assign
@@ -38,13 +39,14 @@ from tasks.resolve_recipients import resolve_recipients
 Addresses = Annotated[
     list[str], Field(json_schema_extra={"minItems": 1, "maxItems": MOST, "title": "To"})
 ]
-ChosenRecipient = Annotated[str, Field(title="Values of")]
+ChosenRecipient = Annotated[str, Field(json_schema_extra={"title": "Values of recipient"})]
 
 
 def _run_name() -> str:
     return f"test {named_in(flow_run.get_parameters().get('campaign'))}"
 
 
+@labelled
 @flow(name="send-test", flow_run_name=_run_name, persist_result=False)
 async def send_test(
     campaign: CampaignParameter, to: Addresses, recipient: ChosenRecipient = ""

@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from mailsluice import ledger
 from mailsluice.outbox import Database
 from tasks.verification import publish_verification
@@ -18,6 +19,7 @@ from tasks.verification import publish_verification
 CampaignName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+@labelled
 @flow(name="verify-campaign", flow_run_name="verify {campaign}", persist_result=False)
 async def verify_campaign(campaign: CampaignName) -> State[Any]:
     """Check that nobody of a campaign is lost and nobody is there twice.

@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 from blocks.form import ConnectionBlock
 from blocks.loading import load_connection
 from flows.failing import TROUBLE, failed
+from flows.labels import labelled
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots.spare import spare_slot
 from mailsluice.inspection import Inspection, TrialMail, inspect
@@ -22,6 +23,7 @@ from tasks.inspection import publish_inspection
 _NO_MAIL = TrialMail()
 
 
+@labelled
 @flow(name="verify-connection", flow_run_name="verify {connection}", persist_result=False)
 async def verify_connection(
     connection: ConnectionBlock, test_mail: TrialMail = _NO_MAIL

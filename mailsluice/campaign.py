@@ -150,12 +150,25 @@ class RecipientSource(Document):
 class Header(Document):
     """One extra header field, the same for every recipient."""
 
-    name: str = Field(
-        pattern=r"^[!-9;-~]{1,76}$", description="The field's name, for example X-Campaign."
-    )
-    value: str = Field(
-        max_length=900, pattern=r"^[^\r\n\x00]*$", description="The field's value, one line."
-    )
+    name: str = Field(max_length=76, description="The field's name, for example X-Campaign.")
+    value: str = Field(max_length=900, description="The field's value, one line.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not re.fullmatch("[!-9;-~]+", value):
+            raise ValueError(
+                f"{value!r} is no name of a header field: write letters, digits and hyphens, as"
+                " X-Campaign"
+            )
+        return value
+
+    @field_validator("value")
+    @classmethod
+    def _is_one_line(cls, value: str) -> str:
+        if re.search("[\r\n]", value):
+            raise ValueError("a header field has one line: take the line break out")
+        return value
 
 
 _OWN_HEADERS = frozenset(

@@ -10,9 +10,14 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 
-def field_title(name: str, _: FieldInfo | ComputedFieldInfo) -> str:
-    """Label a field as people write: `batch_size` is "Batch size"."""
+def title_of(name: str) -> str:
+    """A name as people write it: `batch_size` is "Batch size"."""
     return name.replace("_", " ").capitalize()
+
+
+def field_title(name: str, _: FieldInfo | ComputedFieldInfo) -> str:
+    """Label a field of a model."""
+    return title_of(name)
 
 
 def form_schema(schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mailsluice.forms import Document
 from mailsluice.timezones import Timezone
@@ -19,7 +19,13 @@ _HORIZON = timedelta(days=22)  # a weekly window that a clock change skips opens
 _STEP = timedelta(hours=6)  # no zone changes its clocks twice within
 
 
-ClockTime = Annotated[str, Field(pattern=r"^(([01]?\d|2[0-3]):[0-5]\d|24:00)$")]
+def _time_of_day(value: str) -> str:
+    if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d|24:00", value, re.ASCII):
+        raise ValueError(f"{value!r} is no time of day: write it as 09:00, from 00:00 to 24:00")
+    return value
+
+
+ClockTime = Annotated[str, AfterValidator(_time_of_day)]
 
 
 class SendingWindow(Document):

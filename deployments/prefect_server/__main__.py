@@ -1,7 +1,8 @@
 """`python -m deployments.prefect_server --port 4200`: what `make serve` and `make demo` start.
 
-Does what `prefect server start` does, with two differences: requests are checked by `SameOrigin`,
-and writes to SQLite wait for each other (`WriteQueue`).
+Does what `prefect server start` does, with three differences: requests are checked by `SameOrigin`,
+blocks of ours before they are stored (`check_blocks`), and writes to SQLite wait for each other
+(`WriteQueue`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from prefect.settings import (
     PREFECT_SERVER_LOGGING_LEVEL,
 )
 
+from deployments.prefect_server.blocks import check_blocks
 from deployments.prefect_server.same_origin import SameOrigin
 from deployments.prefect_server.sqlite import WriteQueue
 
@@ -30,6 +32,7 @@ def prefect_app(host: str) -> FastAPI:
     database_url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(database_url).name == "sqlite":
         set_database_config(WriteQueue(database_url))
+    check_blocks()
     app = create_app(final=True)
     app.add_middleware(SameOrigin, host=host)
     return app

@@ -33,7 +33,7 @@ def test_the_form_of_a_plan_has_no_json_field_either(page: Page, served: Served,
     expect(form.field("Sending window", "Time zone")).to_be_visible()
     form.field("Routes").get_by_role("button", name="Add item").click()
     expect(form.field("Routes", "Grows from")).to_be_visible()
-    expect(form.field("starts_at")).to_be_visible()
+    expect(form.field("Starts at")).to_be_visible()
     expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
 
 

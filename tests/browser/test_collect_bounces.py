@@ -24,7 +24,7 @@ def form_url(served: Served, ui: str) -> str:
 @pytest.mark.parametrize("ui", ["v1", "v2"])
 def test_the_form_has_no_json_field(page: Page, served: Served, ui: str) -> None:
     page.goto(form_url(served, ui))
-    expect(CampaignForm(page, ui).field("limit")).to_be_visible()
+    expect(CampaignForm(page, ui).field("Limit")).to_be_visible()
     expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
 
 

@@ -26,8 +26,8 @@ def test_a_connection_is_verified_from_its_form(
             form.choose("checked", "connection")
             expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
             if recipient:
-                form.fill("News <news@example.com>", "test_mail", "Sender")
-                form.fill(recipient, "test_mail", "Recipient")
+                form.fill("News <news@example.com>", "Test mail", "Sender")
+                form.fill(recipient, "Test mail", "Recipient")
             run = served.run_when_final(form.submit())
             assert run["state_type"] == "COMPLETED", run["state"]["message"]
             assert run["name"] == "verify checked"

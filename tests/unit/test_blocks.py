@@ -268,8 +268,8 @@ def test_a_mailbox_block_becomes_the_mailbox() -> None:
         ({"security": "none"}, "set allow_plain_password on a network that you trust"),
         ({"processed_folder": "INBOX"}, "give it another name"),
         ({"host": "imap.example.com:993"}, "put the port in its own field"),
-        ({"folder": "a\r\nb"}, "pattern"),
-        ({"folder": "*"}, "pattern"),  # a wildcard of LIST
+        ({"folder": "a\r\nb"}, "is no folder: its name has no"),
+        ({"folder": "*"}, "is no folder: its name has no"),  # a wildcard of LIST
     ],
 )
 def test_a_mailbox_that_cannot_work_is_refused_with_advice(

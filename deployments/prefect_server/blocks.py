@@ -1,0 +1,74 @@
+"""Blocks of ours are checked before they are stored.
+
+The UI saves whatever is filled in, and Prefect's server stores it: that a connection has no host
+would be found by the campaign that needs it. So the server asks the block itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.server import models, schemas
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from blocks import Mailbox, SMTPConnection
+from mailsluice.forms import in_words
+
+_CHECKED = (SMTPConnection, Mailbox)
+
+
+def refuse_wrong(block_type: type[Block], data: Mapping[str, Any]) -> None:
+    """Raise ValueError, in words for the person at the form, where this cannot be such a block.
+
+    Data with a variable of Prefect's in it (`{{ prefect.variables.host }}`) is not known yet.
+    """
+    if "{{" in str(data):
+        return
+    try:
+        block_type.model_validate(dict(data))
+    except ValidationError as error:
+        name = block_type.get_block_type_name()
+        raise ValueError(f"this {name} is not saved: {in_words(error)}") from None
+
+
+def check_blocks() -> None:
+    """Have this process's Prefect server refuse blocks that are wrong, with status 400."""
+    documents: Any = models.block_documents
+    store, change = documents.create_block_document, documents.update_block_document
+
+    async def create(
+        session: AsyncSession, block_document: schemas.actions.BlockDocumentCreate
+    ) -> Any:
+        if checked := await _checked_type(session, block_document.block_type_id):
+            refuse_wrong(checked, block_document.data)
+        return await store(session=session, block_document=block_document)
+
+    async def update(
+        session: AsyncSession,
+        block_document_id: UUID,
+        block_document: schemas.actions.BlockDocumentUpdate,
+    ) -> bool:
+        known = await documents.read_block_document_by_id(
+            session=session, block_document_id=block_document_id, include_secrets=True
+        )
+        if known and (checked := await _checked_type(session, known.block_type_id)):
+            before = known.data if block_document.merge_existing_data else {}
+            refuse_wrong(checked, {**before, **(block_document.data or {})})
+        is_there: bool = await change(
+            session=session, block_document_id=block_document_id, block_document=block_document
+        )
+        return is_there
+
+    documents.create_block_document = create
+    documents.update_block_document = update
+
+
+async def _checked_type(session: AsyncSession, block_type_id: UUID) -> type[Block] | None:
+    block_types: Any = models.block_types
+    found = await block_types.read_block_type(session=session, block_type_id=block_type_id)
+    slugs = {one.get_block_type_slug(): one for one in _CHECKED}
+    return slugs.get(found.slug) if found else None

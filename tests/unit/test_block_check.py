@@ -1,0 +1,60 @@
+"""Blocks as the UI sends them: refused in words before they are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from blocks import Mailbox, SMTPConnection
+from deployments.prefect_server.blocks import refuse_wrong
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, "host: this is missing: fill it in"),
+        ({"host": ""}, "host: there is no host: write the server's name"),
+        ({"host": None}, "host: there is no host"),
+        ({"host": " \t"}, "host: there is no host"),
+        (
+            {"host": "smtp://smtp.acme.example"},
+            "address alone, as smtp.acme.example, and put the port",
+        ),
+        (
+            {"host": "smtp.acme.example:587"},
+            "address alone, as smtp.acme.example, and put the port",
+        ),
+        (
+            {"host": "https://me:secret@acme.example:25/"},
+            "alone, as acme.example, and put the port",
+        ),
+        ({"host": "smtp acme"}, "this is no host"),
+        ({"host": "smtp\u200b.example"}, "this is no host"),
+        ({"host": "a.example", "username": "me"}, "add the password"),
+        ({"host": "a.example", "port": 0}, "port: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_connection_that_cannot_work_is_not_saved(data: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=r"^this SMTP Connection is not saved: ") as caught:
+        refuse_wrong(SMTPConnection, data)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"host": "smtp.example.com"},
+        {"host": " 192.0.2.1 "},
+        {"host": "2001:db8::1"},
+        {"host": "{{ prefect.variables.smtp_host }}"},
+    ],
+)
+def test_others_are(data: dict[str, Any]) -> None:
+    refuse_wrong(SMTPConnection, data)
+
+
+def test_a_mailbox_is_checked_too() -> None:
+    with pytest.raises(ValueError, match="this Mailbox is not saved: host: this is missing"):
+        refuse_wrong(Mailbox, {})

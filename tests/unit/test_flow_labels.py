@@ -1,0 +1,68 @@
+"""What people read of the flows in the UI."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect import Flow
+
+import flows
+from blocks import Mailbox, SMTPConnection
+from flows.send_test import send_test
+
+
+def all_flows() -> list[Flow[Any, Any]]:
+    """Every flow of the package."""
+    modules = [
+        importlib.import_module(f"flows.{one.name}") for one in pkgutil.iter_modules(flows.__path__)
+    ]
+    return [
+        one
+        for module in modules
+        for one in vars(module).values()
+        if isinstance(one, Flow) and one.fn.__module__ == module.__name__
+    ]
+
+
+def parts(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping within a schema."""
+    if isinstance(schema, dict):
+        yield schema
+        for one in schema.values():
+            yield from parts(one)
+    elif isinstance(schema, list):
+        for one in schema:
+            yield from parts(one)
+
+
+@pytest.mark.parametrize("flow", all_flows(), ids=lambda flow: flow.name)
+def test_labels_read_as_sentences(flow: Flow[Any, Any]) -> None:
+    for name, field in flow.parameters.properties.items():
+        assert field["title"][0].isupper(), name
+        assert "_" not in field["title"], name
+        assert "\n" not in field.get("description", ""), name
+    assert flow.description
+    assert "Args:" not in flow.description
+
+
+@pytest.mark.parametrize("flow", all_flows(), ids=lambda flow: flow.name)
+def test_no_form_shows_a_regular_expression_or_a_choice_with_null(flow: Flow[Any, Any]) -> None:
+    for part in parts(flow.parameters.model_dump()):
+        assert not isinstance(part.get("pattern"), str), part
+        assert {"type": "null"} not in part.get("anyOf", []), part
+
+
+@pytest.mark.parametrize("block", [SMTPConnection, Mailbox])
+def test_no_form_of_a_block_does_either(block: type[Any]) -> None:
+    for part in parts(json.loads(json.dumps(block.model_json_schema()))):
+        assert not isinstance(part.get("pattern"), str), part
+        assert {"type": "null"} not in part.get("anyOf", []), part
+
+
+def test_the_recipient_of_a_test_is_whose_values_are_shown() -> None:
+    assert send_test.parameters.properties["recipient"]["title"] == "Values of recipient"
