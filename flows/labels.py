@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import inspect
+from typing import Annotated, Any, TypeVar
 
 from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+from pydantic import Field
 
 from mailsluice.forms import title_of
 
@@ -14,13 +17,23 @@ _Flow = TypeVar("_Flow", bound=Flow[Any, Any])
 def labelled(flow: _Flow) -> _Flow:
     """Label the form of a flow as people write: `starts_at` is "Starts at".
 
-    Prefect labels a field with its parameter's name, unless its JSON schema has a title, and shows
-    the docstring with its section about arguments, which the form has beside its fields.
+    Prefect labels a field with its parameter's name, unless the JSON schema of its type has a
+    title; deployments make their form of the flow's signature. The description goes without its
+    section about arguments, which the form has beside its fields.
     """
-    for name, field in flow.parameters.properties.items():
-        if field.get("title") == name:
-            field["title"] = title_of(name)
-        if "description" in field:
-            field["description"] = " ".join(field["description"].split())
+    signature = inspect.signature(flow.fn, eval_str=True)
+    unlabelled = [n for n, field in flow.parameters.properties.items() if field.get("title") == n]
+    parameters = [
+        one.replace(annotation=_titled(one)) if one.name in unlabelled else one
+        for one in signature.parameters.values()
+    ]
+    labelled_signature = signature.replace(parameters=parameters)
+    flow.__signature__ = labelled_signature  # type: ignore[attr-defined]  # inspect looks for it
+    flow.parameters = parameter_schema(flow)
     flow.description = (flow.description or "").partition("\n\nArgs:")[0]
     return flow
+
+
+def _titled(parameter: inspect.Parameter) -> Any:
+    title = Field(json_schema_extra={"title": title_of(parameter.name)})
+    return Annotated[parameter.annotation, title]

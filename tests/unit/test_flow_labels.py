@@ -42,10 +42,15 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("flow", all_flows(), ids=lambda flow: flow.name)
 def test_labels_read_as_sentences(flow: Flow[Any, Any]) -> None:
-    for name, field in flow.parameters.properties.items():
-        assert field["title"][0].isupper(), name
-        assert "_" not in field["title"], name
-        assert "\n" not in field.get("description", ""), name
+    """In the form of a deployment, which is made of the flow."""
+    deployment = flow.to_deployment("default")
+    assert deployment.description == flow.description  # type: ignore[union-attr]
+    schema = deployment._parameter_openapi_schema  # type: ignore[union-attr]
+    for name, field in schema.properties.items():
+        definition = schema.definitions.get(field.get("$ref", "").rpartition("/")[2], {})
+        title = field.get("title") or definition["title"]  # left out where they are the same
+        assert title[0].isupper(), name
+        assert "_" not in title, name
     assert flow.description
     assert "Args:" not in flow.description
 
