@@ -57,10 +57,12 @@ async def load_mailbox(name: str) -> Mailbox:
 async def _load(kind: type[_Block], name: str) -> _Block:
     try:
         return await kind.aload(name)
-    except ValidationError as error:
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
         raise CampaignError(
-            f"the {kind.get_block_type_name()} block {name!r} cannot be used: {in_words(error)}."
-            " Correct it in the Prefect UI under Blocks"
+            f"the {kind.get_block_type_name()} block {name!r} cannot be used:"
+            f" {in_words(error.__cause__)}. Correct it in the Prefect UI under Blocks"
         ) from None
     except ValueError as error:
         what = kind.get_block_type_name()

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import Flow
+from prefect.client.orchestration import get_client
 
+from flows.plan_campaign import plan_campaign
 from flows.send_campaign import send_campaign
+from flows.send_test import send_test
 from mailsluice.errors import CampaignError
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
@@ -70,6 +74,54 @@ async def test_bad_input_is_refused_before_anything_is_written(
     if state.exists():
         with sqlite3.connect(state) as connection:
             assert connection.execute("SELECT count(*) FROM campaigns").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("flow", [send_campaign, plan_campaign, send_test])
+async def test_a_document_with_a_fault_ends_its_run_under_its_name_in_words(
+    flow: Flow[Any, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prefect's own check comes before the run has its name, and logs the parameters."""
+    routes = [{"connection": "red", "percent": 70}, {"connection": "green", "percent": 40}]
+    to = {"to": ["me@example.com"]} if flow is send_test else {}
+    final = await flow(campaign(tmp_path, routes=routes), **to, return_state=True)
+    assert final.is_failed()
+    assert final.message == (
+        "the campaign cannot be sent as it is: percentages add up to 110, not 100: lower one of"
+        " them by 10"
+    )
+    assert final.state_details.flow_run_id is not None
+    async with get_client() as client:
+        run = await client.read_flow_run(final.state_details.flow_run_id)
+    words = {send_campaign: "", plan_campaign: "plan ", send_test: "test "}
+    assert run.name == f"{words[flow]}spring-sale"
+    assert "user0@" not in caplog.text
+    assert "me@example.com" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "given", ["text", 7, None, [], {}, {"name": 5}, {"name": "x" * 9_999}, {"name": "a\u200bb"}]
+)
+async def test_whatever_is_given_for_a_campaign_is_refused_in_words(given: Any) -> None:
+    final = await send_campaign(given, return_state=True)
+    assert final.is_failed()
+    assert (final.message or "").startswith("the campaign cannot be sent as it is: ")
+
+
+async def test_a_block_that_cannot_work_is_named_with_what_is_wrong(
+    tmp_path: Path, servers: Servers
+) -> None:
+    """The UI of another Prefect server saves a block without a host."""
+    async with get_client() as client:
+        block = await client.read_block_document_by_name("red", "smtp-connection")
+        await client._client.patch(
+            f"/block_documents/{block.id}",
+            json={"data": {"port": 25}, "merge_existing_data": False},
+        )
+    final = await run(campaign(tmp_path))
+    assert final.message == (
+        "the SMTP Connection block 'red' cannot be used: host: this is missing: fill it in."
+        " Correct it in the Prefect UI under Blocks"
+    )
 
 
 async def test_an_empty_list_is_refused(tmp_path: Path, servers: Servers) -> None:
