@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.blocks.core import Block
+from prefect.logging import get_logger
 from prefect.server import models, schemas
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from blocks import Mailbox, SMTPConnection
 from mailsluice.forms import in_words
 
+_logger = get_logger("server.blocks")
 _CHECKED = (SMTPConnection, Mailbox)
 
 
@@ -31,8 +33,9 @@ def refuse_wrong(block_type: type[Block], data: Mapping[str, Any]) -> None:
     try:
         block_type.model_validate(dict(data))
     except ValidationError as error:
-        name = block_type.get_block_type_name()
-        raise ValueError(f"this {name} is not saved: {in_words(error)}") from None
+        words = f"this {block_type.get_block_type_name()} is not saved: {in_words(error)}"
+        _logger.warning("%s", words)  # the newer UI does not show the reply
+        raise ValueError(words) from None
 
 
 def check_blocks() -> None:

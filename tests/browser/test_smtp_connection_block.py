@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.block_form import BlockForm
@@ -70,6 +71,47 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         run.shows("Completed")
         assert len(demanding.received) == 120
     sending.everybody_got_it_once()
+
+
+@pytest.mark.parametrize(
+    ("ui", "said"), [("v1", "Host is required"), ("v2", "error while creating block")]
+)
+def test_a_connection_without_a_host_is_not_saved(
+    page: Page, served: Served, ui: str, said: str
+) -> None:
+    """The newer UI asks the server, which refuses, and does not show its words."""
+    form = BlockForm(page, served, ui=ui)
+    form.name(f"nowhere-{ui}")
+    page.get_by_role("button", name={"v1": "Create"}.get(ui, "Save")).click()
+    expect(page.get_by_text(said)).to_be_visible()
+    place = f"/block_types/slug/smtp-connection/block_documents/name/nowhere-{ui}"
+    assert served.api.get(place).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({}, "this SMTP Connection is not saved: host: this is missing: fill it in"),
+        ({"host": "smtp.example.com:25"}, "as smtp.example.com, and put the port in its own field"),
+    ],
+)
+def test_the_server_says_why_it_does_not_store_a_connection(
+    served: Served, save_connection: Callable[..., None], data: dict[str, Any], said: str
+) -> None:
+    save_connection("stored")
+    place = "/block_types/slug/smtp-connection/block_documents/name/stored"
+    known = served.api.get(place).raise_for_status().json()
+    kind = {one: known[one] for one in ("block_schema_id", "block_type_id")}
+    new = served.api.post("/block_documents/", json={**kind, "name": "new-one", "data": data})
+    assert new.status_code == 400
+    assert said in new.json()["detail"]
+    changes = {"data": data, "merge_existing_data": False}
+    changed = served.api.patch(f"/block_documents/{known['id']}", json=changes)
+    assert changed.status_code == 400
+    assert served.api.get(place).json()["data"] == known["data"]
+    merged = {"data": {"port": 26}, "merge_existing_data": True}
+    served.api.patch(f"/block_documents/{known['id']}", json=merged).raise_for_status()
+    assert served.api.get(place).json()["data"]["port"] == 26
 
 
 def test_secrets_in_the_oauth_box_stay_when_something_else_is_changed(
