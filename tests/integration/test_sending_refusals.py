@@ -247,7 +247,7 @@ async def test_a_server_that_puts_everybody_off_is_left_alone_a_while(
     with SmtpServer(Settings(everybody=everybody)) as server:
         report = await sender.send(campaign(tmp_path, people(100)), [connection("red", server)])
         everybody_once(sender.ledger, {"red": server})
-        assert server.sessions <= 6
+        assert server.sessions <= 2 + times  # at MAIL, a new session may be worth a try
     assert report.down == {}
     assert max(row.attempts for row in sender.ledger.rows().values()) == 1
 
