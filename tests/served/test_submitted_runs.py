@@ -11,16 +11,26 @@ from tests.sending import Sending
 from tests.serving import CsrfToken, Served
 
 SUBMITS, AT_ONCE = 40, 5
-LATER = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
-"""What is submitted is not to run: it is the submitting that is watched."""
+SUBMITTED = {
+    "parameters": {
+        "campaign": {
+            "name": "submitted",
+            "recipients": {"path": "recipients.csv"},
+            "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
+            "routes": [{"connection": "red"}],
+        }
+    },
+    "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}},
+}
+"""A run that does not begin: it is the submitting that is watched."""
 
 
 def test_no_run_is_lost_that_is_submitted_while_campaigns_run(sending: Sending) -> None:
-    slow = {"throttle": {"per_second": 20}}
+    slow = {"throttle": {"per_second": 2}}  # minutes: they are cancelled at the end
     sending.start(f"first of {sending.home.name}", **slow)
     first = sending.id
     sending.start(f"second of {sending.home.name}", **slow)
-    sending.wait_for(40)
+    sending.wait_for(6)
     replies = asyncio.run(submitted(sending.served))
     try:
         assert Counter(reply.status_code for reply in replies) == {201: SUBMITS}
@@ -41,6 +51,6 @@ async def submitted(served: Served) -> list[httpx.Response]:
         replies: list[httpx.Response] = []
         while len(replies) < SUBMITS:
             replies += await asyncio.gather(
-                *(api.post(path, json={"state": LATER}, auth=CsrfToken()) for _ in range(AT_ONCE))
+                *(api.post(path, json=SUBMITTED, auth=CsrfToken()) for _ in range(AT_ONCE))
             )
         return replies
