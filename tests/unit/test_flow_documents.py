@@ -1,0 +1,50 @@
+"""The campaign of another run, as the Prefect server has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.blocks.core import Block
+
+from blocks import SMTPConnection
+from flows.document import checked_parameter, named_in
+from mailsluice.errors import CampaignError
+from tests.unit.test_forms import SMALL
+
+PICKED = {**SMALL, "routes": [{"connection": {"$ref": {"block_document_id": "some-id"}}}]}
+
+
+async def test_a_block_that_was_picked_in_the_form_is_known_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run on a worker reads its campaign's parameters, in which a block is a reference."""
+    block = SMTPConnection(host="smtp.example.com")
+    block._block_document_name = "red"
+    monkeypatch.setattr(Block, "load_from_ref", lambda *_, **__: block)
+    assert (await checked_parameter(PICKED)).routes[0].connection == "red"
+
+
+async def test_a_block_that_is_gone_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> Block:
+        raise ValueError("no such block")
+
+    monkeypatch.setattr(Block, "load_from_ref", gone)
+    with pytest.raises(CampaignError, match="is not there any more: pick another one"):
+        await checked_parameter(PICKED)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "name"),
+    [
+        (SMALL, "spring-sale"),
+        ({"name": "a\u200bb"}, "ab"),
+        ({"name": "x" * 9_999}, "x" * 200),
+        ({"name": 5}, "5"),
+        ({}, "campaign"),
+        (None, "campaign"),
+        ("text", "campaign"),
+    ],
+)
+def test_a_run_has_a_name_whatever_its_document_is(campaign: object, name: str) -> None:
+    assert named_in(campaign) == name
