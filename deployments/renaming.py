@@ -32,7 +32,7 @@ _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 async def outdated(deployed: Iterable[Deployed]) -> list[Deployed]:
-    """Those whose old deployment is still there."""
+    """List the deployments whose old one is still there."""
     async with get_client() as client:
         return [one for one in deployed if await _find(client, one.old_name)]
 

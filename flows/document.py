@@ -1,4 +1,4 @@
-"""What a campaign document needs of Prefect: its check, its day, the databases of its queries.
+"""A campaign document in a flow: its check, its day, the databases of its queries.
 
 Prefect checks a flow's parameters before it names the run, and says what is wrong with them in
 words for programmers, together with the parameters. So flows take a campaign as it is given, under
@@ -32,7 +32,7 @@ CampaignParameter = Annotated[CampaignForm, WrapValidator(lambda value, _: value
 
 
 def named_in(campaign: object, day: date | None = None) -> str:
-    """What a run of this campaign is called, whatever is wrong with the document."""
+    """Name a run of this campaign, whatever is wrong with the document."""
     name = seen(str(field_of(campaign, "name") or "campaign")[:LONGEST])
     return name if day is None else name.replace(DAY, day.isoformat())
 

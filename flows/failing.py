@@ -1,4 +1,4 @@
-"""What a flow ends with where something outside it fails: one line that says what to do."""
+"""The state that a flow ends in where something outside it fails: one line that says what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mailsluice.errors import MailsluiceError
 from mailsluice.outbox.trouble import RETRY, told
 
 TROUBLE = (MailsluiceError, SQLAlchemyError, OSError)
-"""What `failed` has words for; all else is a fault, and shows where it happened."""
+"""Errors that `failed` has words for. Any other is a fault, and shows where it happened."""
 
 
 def failed(error: Exception, then: str = RETRY) -> State[Any]:

@@ -1,4 +1,4 @@
-"""What people read of a flow in the UI: the labels of its form, its description."""
+"""The texts of a flow that people read in the UI: labels of its form, its description."""
 
 from __future__ import annotations
 

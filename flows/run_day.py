@@ -1,9 +1,9 @@
 """The day that a run is for: what `{date}` stands for, and the day of shares that grow.
 
-Runs are counted by the clock on the wall that their schedule goes by: in another time zone two of
-them can fall on one day, and the second would be the campaign of the first, and send nothing. The
-day is kept in a label of the run, so Retry and Resume go on with the campaign that the run began,
-whatever becomes of the schedule.
+A schedule goes by the clock of one time zone. In another one, two of its runs can fall on one
+day; the second would then have the name of the first one's campaign, and send nothing. The day is
+kept in a label of the run, so Retry and Resume go on with the campaign that the run began, even
+where the schedule is changed meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REASON = "mailsluice.day-reason"
 
 @dataclass(frozen=True, slots=True)
 class RunDay:
-    """A day, and how it was found, in words."""
+    """A day, and in words how it was found."""
 
     day: date
     reason: str
@@ -42,9 +42,10 @@ class RunDay:
 
 
 def day_of_run(campaign: object) -> RunDay:
-    """The day of this run, which sends, plans or tries a campaign: a document, or what may be one.
+    """Find the day of the current run, which sends, plans or tests this campaign.
 
-    The same for every start of the run. Blocking: asks the Prefect server, for a run's first start.
+    `campaign` may not have been checked yet. Every start of a run has the same day; the first one
+    asks the Prefect server. Blocking.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
@@ -53,30 +54,38 @@ def day_of_run(campaign: object) -> RunDay:
     if kept := run.labels.get(_LABEL):
         return RunDay(date.fromisoformat(str(kept)), str(run.labels.get(_REASON)))
     moment = run.expected_start_time or flow_run.get_scheduled_start_time()
-    if run.run_count:
-        found = _in("UTC", moment, "as earlier versions took it, since this run began under one")
+    if _was_started_before(run):
+        found = _in("UTC", moment, "the day in UTC, as an earlier version began this run")
     else:
         found = day_at(campaign, moment, run)
     labels: KeyValueLabels = {_LABEL: found.day.isoformat(), _REASON: found.reason}
     run.labels.update(labels)
-    if run.deployment_id:  # others have no second start
-        with get_client(sync_client=True) as client:
-            client.update_flow_run_labels(run.id, labels)
+    # Stored for every run: Prefect reads the run anew once it has its name.
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(run.id, labels)
     return found
 
 
 def day_at(campaign: object, moment: datetime, run: FlowRun | None = None) -> RunDay:
-    """The day of an aware moment for a campaign, in the first time zone that there is.
+    """Find the day of an aware moment for a campaign, in the first of these time zones.
 
-    That of its schedule (the run's own, or the one that sends a campaign of this name), that of its
-    sending window, UTC. Blocking.
+    The schedule's (the run's own schedule, or the one that sends a campaign of this name), the
+    sending window's, UTC. Blocking.
     """
     if zone := _scheduled_zone(campaign, run):
         return _in(zone, moment, f"the day in {zone}, the time zone of the schedule")
     window = field_of(field_of(campaign, "sending_window"), "timezone")
     if isinstance(window, str) and is_known(window):
         return _in(window, moment, f"the day in {window}, the time zone of the sending window")
-    return _in("UTC", moment, "the day in UTC, since neither a schedule nor a window has a zone")
+    return _in(
+        "UTC", moment, "the day in UTC, as no schedule and no sending window gives a time zone"
+    )
+
+
+def _was_started_before(run: FlowRun) -> bool:
+    """Whether this is a later start. A start counts itself as soon as the run is Running."""
+    is_counted = run.state is not None and run.state.is_running()
+    return run.run_count > is_counted
 
 
 def _in(zone: str, moment: datetime, reason: str) -> RunDay:
@@ -106,7 +115,7 @@ def zone_of(schedules: Iterable[DeploymentSchedule]) -> str | None:
 
 
 def _deployment(run: FlowRun | None) -> DeploymentResponse | None:
-    """Whose schedules count: those of the run's own deployment, or of the one that sends.
+    """Read the deployment whose schedules count: the run's own, or the one that sends.
 
     A campaign that is planned, tried, or sent by hand has the day that its schedule would give it.
     """

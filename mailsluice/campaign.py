@@ -73,7 +73,7 @@ class Dispatch(StrEnum):
 _NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
 """Codecs of text that no file is written in."""
 _NO_DELIMITERS = "\"'\\\r\n\0@.+-_"
-"""They are in addresses and quoted values, or end a line."""
+"""Characters that are in addresses and quoted values, or end a line."""
 
 
 class RecipientSource(Document):

@@ -25,7 +25,7 @@ class FormLink:
     label: str
     deployment_id: str
     parameters: Mapping[str, Any] | None
-    """What it is filled in with, as JSON values; blocks are references. None: it is left empty."""
+    """Values of the form's fields, as JSON; blocks are references. None: the form is empty."""
 
     @property
     def address(self) -> str:

@@ -58,11 +58,11 @@ _WORDS = {
     "tuple_type": "this must be a list",
     "too_short": "this list is empty: add an item",
 }
-"""What pydantic says in words for programmers, by its types of errors."""
+"""Words for operators, by pydantic's types of errors."""
 
 
 def in_words(error: ValidationError) -> str:
-    """What is wrong with a document, for the person who filled it in: each field and what to do.
+    """Say what is wrong with a document to the person who filled it in: each field, what to do.
 
     Values are not repeated, but where our own message does so.
     """

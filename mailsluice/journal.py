@@ -129,7 +129,7 @@ class Journal:
 
     @property
     def file(self) -> str:
-        """What tells the file from all others, of the same name as well, while it is open."""
+        """The identity of the open file: another file of the same name has another one."""
         device, inode = self._identity
         return f"{device}:{inode}"
 

@@ -13,7 +13,7 @@ class MoveReason(StrEnum):
     """Why recipients change their connection, as stored."""
 
     WARM_UP = "warm-up"
-    """They were over the day's cap of a connection that warms up."""
+    """The recipients were over the day's cap of a connection that warms up."""
     DOWN = "down"
     """Their connection was down, and the campaign lets the others take over."""
 
@@ -36,7 +36,7 @@ class Move:
     """The recipients that `origin` still had to send to before they went."""
 
     def sentence(self) -> str:
-        """What went where, and why."""
+        """Say in a sentence who went where, and why."""
         why = _WORDS[self.reason].format(origin=self.origin)
         return f"{self.recipients:,} recipients went from {self.origin} to {self.target}: {why}"
 

@@ -66,7 +66,7 @@ def addr_spec(local: str, domain: str) -> str:
 
 
 def _taken(text: str) -> Address | None:
-    """What there is one way to read; None: there is none, or several."""
+    """Give the address if there is exactly one way to read the text, else None."""
     if not _MAILBOX.fullmatch(_QUOTED.sub('""', text)):
         return None
     header = _read(text)
@@ -111,7 +111,7 @@ def _refuse_unseen(text: str) -> None:
 
 
 def _advice(text: str) -> str:
-    """What is wrong with it, and how to write what is most likely meant."""
+    """Say what is wrong with a mailbox, and how to write what is most likely meant."""
     header = _read(text)
     addresses = header.addresses if header else ()
     number = sum(bool(one.username and one.domain) for one in addresses)

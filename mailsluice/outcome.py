@@ -127,9 +127,9 @@ class Rule(Generic[_Decision]):
     status: str = ".*"
     """Pattern of the enhanced status without its class, "" where there is none (RFC 3463)."""
     words: re.Pattern[str] | None = None
-    """What the text has to contain."""
+    """Words that the text has to contain."""
     unless: re.Pattern[str] | None = None
-    """What it must not contain."""
+    """Words that the text must not contain."""
 
     def matches(self, phase: Phase, code: str, status: str, text: str) -> bool:
         return (

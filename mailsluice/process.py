@@ -30,7 +30,7 @@ class Process:
 
     @classmethod
     def parse(cls, text: str) -> Process:
-        """What `str` gave. Raises ValueError."""
+        """Rebuild a process from the result of `str`. Raises ValueError."""
         pid, started, place = text.split(",")
         return cls(int(pid), int(started), place)
 

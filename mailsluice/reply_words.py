@@ -1,4 +1,4 @@
-"""What servers write when a reply is about the connection, not about its recipient. Pure.
+"""Words of servers in replies that are about the connection, not about its recipient. Pure.
 
 Collected from the documentation of providers and public reports. No such list is complete: what it
 misses, `sending.suspects` sees by what happens to the other recipients.

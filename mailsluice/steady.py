@@ -24,7 +24,7 @@ else:  # its CLOCK_MONOTONIC counts sleep already, or nothing does
 
 
 def steady_name() -> str:
-    """What tells this clock from those of other machines, boots and containers; empty: unknown."""
+    """Name this clock apart from those of other machines, boots and containers; empty: unknown."""
     with suppress(OSError):
         boot = _BOOT_ID.read_text().strip()
         namespace = _TIME_NAMESPACE.readlink().name if _TIME_NAMESPACE.is_symlink() else ""

@@ -65,7 +65,7 @@ async def _campaign(client: PrefectClient, name: str | None) -> dict[str, Any] |
 
 
 async def _sent(client: PrefectClient, name: str) -> Any:
-    """What the last run of a campaign was given."""
+    """Read the parameters of the last run of a campaign."""
     runs = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[_SENDS])),
         flow_run_filter=FlowRunFilter(name=RunName(any_=[name])),

@@ -1,4 +1,4 @@
-"""What is seen of a campaign while it is sent: progress artifacts, lines in the log, events."""
+"""Progress of a campaign as people see it: artifacts, lines in the log, events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around a name or an address without belonging to it. Pure."""
+"""Blanks around a name or an address, which do not belong to it. Pure."""
 
 from __future__ import annotations
 

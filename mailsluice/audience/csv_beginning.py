@@ -1,4 +1,4 @@
-"""What the beginning of a CSV file tells: encoding, delimiter, header, how its rows end."""
+"""The beginning of a CSV file: encoding, delimiter, header, how its rows end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEFORE_HEADER = re.compile(r'\ufeff*(?:"?sep=([,;:|\t])"?[ \t]*(?:\r\n|\r|\n))?
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What the beginning of a file tells."""
+    """A CSV file, as its beginning describes it."""
 
     delimiter: str
     header: list[str]
@@ -93,7 +93,7 @@ def begin(path: Path, text: str, delimiter: str) -> Table:
 
 
 def delimiter_of(path: Path, source: RecipientSource) -> str:
-    """What the source says that separates columns: by default a tab in a .tsv file."""
+    """Give the delimiter of the source: by default a tab in a .tsv file."""
     given = "delimiter" in source.model_fields_set
     return "\t" if path.suffix.lower() == ".tsv" and not given else source.delimiter
 

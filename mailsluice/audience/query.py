@@ -44,7 +44,7 @@ def read_query(
 
 
 _VALUE = re.compile(r"(with text |invalid input (?:syntax|value) for [^:]*: ).*")
-"""What SQLite and PostgreSQL say of a value that they cannot read."""
+"""Matches how SQLite and PostgreSQL name a value that they cannot read."""
 
 
 def _refused(where: str, error: SQLAlchemyError) -> AudienceError:

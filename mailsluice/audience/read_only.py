@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 
 class Answer(NamedTuple):
-    """What a query returns."""
+    """The result of a query."""
 
     names: list[str]
     """Of its columns."""

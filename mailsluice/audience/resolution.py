@@ -144,7 +144,7 @@ def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusion
 
 
 def _excluded(source: RecipientSource, connect: Callable[[str], Engine]) -> tuple[KeySet, int]:
-    """Who is excluded, and how many rows exclude nobody, since they have no address."""
+    """Read the excluded addresses; count the rows that have none, and so exclude nobody."""
     keys, bad = bytearray(), 0
     if source.given:
         for chunk in read_chunks(source, connect=connect):

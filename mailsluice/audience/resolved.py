@@ -67,7 +67,7 @@ class Audience:
         return {reason.value: int(found[at]) for reason, at in HELD_BACK.items() if found[at]}
 
     def notes(self) -> list[str]:
-        """What an operator should look at in the lists. No addresses."""
+        """Warn the operator of what is odd in the lists, without addresses."""
         told = []
         if self.apostrophes:
             told.append(

@@ -13,7 +13,7 @@ _PASSED_ON = re.compile(r"->|\bsaid:|\bresponded:")
 
 
 class OwnReply(NamedTuple):
-    """What a server answered."""
+    """A server's answer."""
 
     code: int | None
     """The reply's code (RFC 5321 section 4.2), None where there is none."""

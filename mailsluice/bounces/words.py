@@ -1,4 +1,4 @@
-"""What the words of a refusal speak of, as servers all over the world write them. Pure.
+"""The topics of a refusal's words, as servers all over the world write them. Pure.
 
 Words refine a status, see `mailsluice.bounces.kinds`. Addresses, links and names of machines are
 no words: a mail server called spamfilter.example.org calls nobody's mail spam.
@@ -17,7 +17,7 @@ MAX_WORDS = 2_000
 
 
 class Topic(StrEnum):
-    """What a refusal speaks of."""
+    """A topic of a refusal's words."""
 
     NOBODY = "nobody"
     """There is no such user, mailbox or domain."""
@@ -145,7 +145,7 @@ _MACHINE = re.compile(r"(?<![\w.-])(?:[\w-]++\.)++[\w-]++(?![\w-])|\[[^][\s]*+\]
 
 
 def topics(text: str) -> frozenset[Topic]:
-    """What a refusal speaks of; of a long one, its beginning."""
+    """Find the topics of a refusal; of a long one, those of its beginning."""
     return _topics(masked(text[:MAX_WORDS]))
 
 

@@ -22,7 +22,7 @@ from mailsluice.returned.reading import Returned, read
 BATCH = 100
 """Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
 _UNRECORDABLE = (DataError, IntegrityError, ValueError, TypeError, LookupError)
-"""What one mail may be the reason of. A database that is away is not among them."""
+"""Errors that one mail may cause. A database that is away is not among them."""
 _FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
 
 

@@ -125,7 +125,7 @@ class Inbox:
         return []
 
     def _list(self, pattern: bytes) -> list[bytes | tuple[bytes, bytes]]:
-        """What the server lists. Not by the library, whose pattern takes the square of the time."""
+        """List the server's folders. The library's pattern would take quadratic time."""
         status, data = self._box.client.list(b'""', pattern)  # type: ignore[arg-type]
         if status != "OK":
             raise imaplib.IMAP4.error("LIST was refused")

@@ -1,4 +1,4 @@
-"""What a template may cost: how much text it makes, in how many steps. Pure.
+"""The cost that a template may have: how much text it makes, in how many steps. Pure.
 
 A template can double a text in a loop, pad it to a hundred million characters, or count to a
 trillion. A limit of time would fail good messages on a slow machine, and no thread can be stopped
@@ -26,7 +26,7 @@ _WIDEST = 100_000
 _MOST_PLACES = 100
 _LONGEST_SLOW = 10_000
 _SLOW = frozenset(("urlize", "wordwrap", "striptags", "pprint", "xmlattr"))
-"""What takes a time that grows faster than the text."""
+"""Filters whose time grows faster than the text."""
 _NUMBER = re.compile("[0-9]+")
 _SPECIFICATIONS = re.compile(
     r"%(?:\([^()]*\))?([-#0 +]*[0-9*]*(?:\.[0-9*]*)?)|\{[^{}]*:([^{}]*)(\{?)"
@@ -39,12 +39,12 @@ class TooMuchError(SecurityError):
 
 
 def too_long() -> TooMuchError:
-    """What is raised for a rendered text that is too long."""
+    """The error for a rendered text that is too long."""
     return TooMuchError(f"it would be more than {MOST_RENDERED:,} characters long: shorten it")
 
 
 class Budget(threading.local):
-    """What is left for the template that this thread renders."""
+    """The cost that is left for the template that this thread renders."""
 
     characters = _MOST_MADE
     steps = _MOST_STEPS
@@ -189,4 +189,4 @@ _GROWTH: Mapping[str, Callable[[Sequence[Any]], int]] = {
     "format_map": lambda given: format_size(str(given[0]), given[1:]),
     **dict.fromkeys(("escape", "e", "forceescape", "urlencode"), lambda given: 8 * size(given[0])),
 }
-"""What is made besides the values themselves."""
+"""How much text a filter makes besides the values themselves."""

@@ -92,7 +92,7 @@ class _Counted(NodeTransformer):
 
 
 def _finalized(value: Any) -> Any:
-    """What is inserted: a list becomes a text only now, and escaping makes another text."""
+    """Count an inserted value: a list becomes a text only now, and escaping makes another text."""
     BUDGET.make(size(value))
     return value
 

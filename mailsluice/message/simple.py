@@ -59,7 +59,7 @@ class SimpleTemplate:
             (position, *part) for position, part in enumerate(outline) if not isinstance(part, str)
         ]
         self._longest = MOST_RENDERED // max(len(self._holes), 1)
-        """What a value may be, so that all together are not too long."""
+        """The longest that each value may be, so that all of them together are not too long."""
 
     @classmethod
     def of(

@@ -74,7 +74,7 @@ class CampaignRecord:
 
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
-"""What no database holds in a text."""
+"""Characters that no database holds in a text."""
 _PENDING = RecipientStatus.PENDING.value
 _COLUMNS = [campaigns.c[name] for name in CampaignRecord.__dataclass_fields__]
 
@@ -235,7 +235,7 @@ class Campaigns:
         return bool(kept.rowcount)
 
     def lease(self, campaign_id: int) -> LeaseRecord:
-        """Who holds it, until when."""
+        """Read the lease: its owner, and until when."""
         query = sa.select(
             campaigns.c.owner,
             sa.func.coalesce(campaigns.c.lease_until, 0.0),

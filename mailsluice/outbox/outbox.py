@@ -308,7 +308,7 @@ class Outbox:
         return None if left is None else max(0.0, float(left))
 
     def _recall(self, transaction: sa.Connection, connection: str) -> None:
-        """Who waits for a warm-up's day was not attempted, and goes on waiting."""
+        """Make deferred recipients due again, but not those that wait for a warm-up's day."""
         now = self._database.now
         recalled = transaction.execute(
             sa.update(recipients)

@@ -154,7 +154,7 @@ class Senders:
             return [_record(row) for row in connection.execute(query)]
 
     def moment(self) -> float:
-        """What the database's clock says, in seconds since the epoch."""
+        """Give the time of the database's clock, in seconds since the epoch."""
         return self._database.moment().timestamp()
 
     def living(self) -> list[SenderRecord]:

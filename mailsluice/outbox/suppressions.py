@@ -93,7 +93,7 @@ class Suppressions:
             return Removed(len(gone), transaction.execute(left, parameter).scalar_one())
 
     def find(self, emails: Sequence[str]) -> dict[int, Suppression]:
-        """Those of these addresses that are on the list, by position."""
+        """Find these addresses on the list, by position."""
         given = rows_in(self._database, {"position": sa.Integer(), "email": sa.Text()})
         query = sa.select(given.c.position, suppressions).join(
             suppressions, suppressions.c.email == given.c.email

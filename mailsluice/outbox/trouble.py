@@ -1,4 +1,4 @@
-"""What is wrong with the state database, said so that somebody can act on it. Pure."""
+"""Troubles of the state database, in words that an operator can act on. Pure."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def is_passing(error: SQLAlchemyError) -> bool:
 def told(
     error: SQLAlchemyError, *, name: str = "the state database", then: str = RETRY
 ) -> OutboxError:
-    """What to raise, or to say, in its place; `then` is how to go on once it works again."""
+    """Translate a database error; `then` says how to go on once the database works again."""
     trouble = trouble_of(error)
     cause = getattr(error, "orig", None) or error.__cause__ or error
     reason = masked(str(cause).strip().partition("\n")[0])

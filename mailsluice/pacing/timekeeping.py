@@ -1,4 +1,4 @@
-"""What time it is for a limit, whatever happens to the database's clock. Pure.
+"""The time that limits go by, whatever happens to the database's clock. Pure.
 
 Windows are measured in steady time: the database's clock, less how far it has been set since. A
 process knows by its own clock, which nobody can set, how much time has passed. So it sees that the
@@ -27,7 +27,7 @@ from mailsluice.pacing.clock import DatabaseClock
 
 
 class Look(NamedTuple):
-    """What steady time it was between two moments of a machine's clock."""
+    """A steady time, read between two moments of a machine's clock."""
 
     clock: str
     """Its name; empty where it has none."""
@@ -56,7 +56,7 @@ class Timeline:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """What `to_json` gave."""
+        """Rebuild the value from the result of `to_json`."""
         confirmed, look = value["confirmed_at"], value["look"]
         return cls(
             value["set_by"],
@@ -66,7 +66,7 @@ class Timeline:
 
 
 class Timekeeper:
-    """What one process knows about the steady time of the limits it sends under."""
+    """The knowledge of one process about the steady time of the limits that it sends under."""
 
     def __init__(self, clock: str = "") -> None:
         """`clock` names the one that its looks are between, over all processes that use it."""

@@ -43,7 +43,7 @@ _KEPT_CAPS = 8  # days whose counts are kept: the clock may be set back to them
 
 @dataclass(slots=True)
 class Usage:
-    """What was started under one key, as far as it still matters. In steady time, but for caps."""
+    """The starts under one key, as far as they still matter. In steady time, but for caps."""
 
     next_at: float = -math.inf
     """The even spacing's next start."""
@@ -63,7 +63,7 @@ class Usage:
 
     @property
     def set_by(self) -> float:
-        """What makes steady time the database's, by addition."""
+        """Seconds to add to steady time for the time of the database."""
         return self.timeline.set_by
 
     def report(
@@ -123,7 +123,7 @@ class Usage:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """What `to_json` gave."""
+        """Rebuild the value from the result of `to_json`."""
         replied = {window: dict(cells) for window, cells in value["replied"]}
         return cls(
             -math.inf if value["next_at"] is None else value["next_at"],

@@ -76,7 +76,7 @@ class Progress:
     campaign: str
     standings: tuple[Standing, ...]
     moves: tuple[Move, ...] = ()
-    """Who goes over another connection than the one that was planned."""
+    """Moves of recipients to another connection than the one that was planned."""
 
     @property
     def tally(self) -> Tally:

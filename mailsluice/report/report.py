@@ -77,7 +77,7 @@ class Report:
     suppressed_since: Mapping[str, int] = field(default_factory=dict)
     """Why recipients were suppressed after the launch."""
     moves: Sequence[Move] = ()
-    """Who went over another connection than the one that was planned, and why."""
+    """Moves of recipients to another connection than the one that was planned, and why."""
     digest: str | None = None
     """Of the assignment; `plan-campaign` shows the same."""
     warm_ups: Sequence[WarmUpDay] = ()

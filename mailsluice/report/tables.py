@@ -53,7 +53,7 @@ def connections(report: Report) -> list[str]:
 
 
 def moves(report: Report) -> list[str]:
-    """What went from where to where, and why; of each connection, how many went and came."""
+    """Tables of moves: how many, from where to where, why; what each connection lost and got."""
     if not report.moves:
         return []
     away, here = report.moved_away, report.moved_here
@@ -150,7 +150,7 @@ def replies(counted: Statistics) -> list[str]:
 
 
 def domain_replies(counted: Statistics) -> list[str]:
-    """What servers said for each of the largest domains: the most frequent replies alike."""
+    """Table of the most frequent replies for each of the largest domains."""
     by_domain: dict[str, list[ReplyCount]] = {}
     for one in counted.replies:
         if one.domain is not None:

@@ -13,7 +13,7 @@ TYPES = ("message/delivery-status", "message/global-delivery-status")
 
 
 def recipients(part: Message, said: Said) -> tuple[Reported, ...]:
-    """What a delivery status part says, recipient by recipient (RFC 3464 section 2.3).
+    """Read a delivery status part, recipient by recipient (RFC 3464 section 2.3).
 
     `said` is what the mail says to people: it counts where the part gives no reason.
     """

@@ -21,7 +21,7 @@ from mailsluice.returned.said import Said
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
 _TELLING = frozenset((Topic.NOBODY, Topic.REJECTED, Topic.FULL))
 _MAX_LINES, _MAX_LINE = 300, 200
-"""What flufl.bounce gets: some of its patterns take time in proportion to a line's square."""
+"""Bounds of the text for flufl.bounce, some of whose patterns take quadratic time."""
 _MAX_FIELD = 500
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log what strangers send
@@ -35,7 +35,7 @@ def comes_from_a_system(message: Message) -> bool:
 
 
 def recipients(message: Message, content: bytes, said: Said) -> tuple[Reported, ...]:
-    """What a mail system's own words say; nothing where they are not known.
+    """Read a mail system's own words; gives an empty tuple where they are not known.
 
     Where no address can be found the words are about whomever the mail proves to be about.
     """

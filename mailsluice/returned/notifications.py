@@ -31,7 +31,7 @@ def notification(message: Message) -> str:
 
 
 def notice(said: str) -> Notice | None:
-    """What a notification says; None where it is none about a bounce or a complaint."""
+    """Read a notification about a bounce or a complaint; None for any other text."""
     found = _object(said)
     if isinstance(inner := found.get("Message"), str) and "Type" in found:
         found = _object(inner)

@@ -1,4 +1,4 @@
-"""What a report says to people, in whatever language. Pure."""
+"""The part of a report that is written for people, in whatever language. Pure."""
 
 from __future__ import annotations
 

@@ -147,11 +147,11 @@ class Consequences:
             self._record(row, attempt, verdict)
 
     async def conclude(self) -> None:
-        """Nobody is left to be tried after the suspects, for now."""
+        """Decide about the suspects when no other recipient is left to be tried, for now."""
         await self._trial.conclude(self._is_stopping)
 
     def put_back_suspects(self) -> None:
-        """Nothing will be decided about them any more."""
+        """Put the suspects back as pending: no decision about them will come."""
         self._trial.put_back()
 
     def _put_back(

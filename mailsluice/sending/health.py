@@ -80,7 +80,7 @@ class Health:
             self.failed(outcome.trouble, error)
 
     def failed(self, trouble: Trouble, reason: SessionError | str) -> None:
-        """It did not work. `reason` is told to the operator."""
+        """Note a failure; `reason` is told to the operator."""
         was_down = self.down
         self.breaker.failed(trouble, str(reason), self._clock(), self._chance())
         if self.down and not was_down:

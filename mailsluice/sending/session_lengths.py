@@ -13,7 +13,7 @@ _SESSION_STATUS = ("5.3", "4.5")
 
 
 class SessionLengths:
-    """What the sessions of one connection teach about it."""
+    """The lengths of one connection's sessions, and what follows from them."""
 
     def __init__(self) -> None:
         self.learnt: int | None = None

@@ -50,7 +50,7 @@ _OVERTAKEN = 2_000
 
 
 class Ruling(Enum):
-    """What is decided about the suspects."""
+    """A decision about the suspects."""
 
     OPEN = "open"
     CONVICTED = "convicted"

@@ -1,4 +1,4 @@
-"""What becomes of refused recipients of one connection until it is clear whose trouble it is."""
+"""Refused recipients of one connection, held until it is clear whose trouble it is."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Trial:
         self._mean_it(self._deferred.acquitted(), Verdict.DEFERRED)
 
     async def conclude(self, is_stopping: Callable[[], bool]) -> None:
-        """Nobody comes after the suspects: decide by how many they are.
+        """Decide about suspects after which no recipient comes, by how many they are.
 
         Few are chance, and failed. More are not, nor is a vague refusal where the connection has
         accepted nobody in this campaign: then it is down, and they wait.
@@ -115,7 +115,7 @@ class Trial:
         self._mean_it(self._deferred.clear(), Verdict.DEFERRED)
 
     def put_back(self) -> None:
-        """Nothing was decided about the suspects: they are pending as before."""
+        """Make the suspects pending again, as no decision was made about them."""
         held = [*self._refused.clear(), *self._deferred.clear()]
         self._tell()
         for row, _ in sorted(held, key=lambda one: one[0].id, reverse=True):

@@ -27,7 +27,7 @@ from mailsluice.smtp.session import OutOfStepError
 from mailsluice.smtp.transaction import lost, unanswered, was_idle_for_too_long
 
 PHASES = (Phase.MAIL, Phase.RCPT, Phase.BODY, Phase.MAIL)
-"""What the replies to MAIL, RCPT, BDAT and RSET are about."""
+"""Phases of the replies to MAIL, RCPT, BDAT and RSET."""
 BODY = PHASES.index(Phase.BODY)
 _NOT_UNDERSTOOD = range(500, 505)
 

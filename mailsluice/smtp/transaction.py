@@ -1,4 +1,4 @@
-"""What the replies to MAIL, RCPT and DATA say about a transaction (RFC 5321 section 3.3).
+"""Outcome of a transaction by the replies to MAIL, RCPT and DATA (RFC 5321 section 3.3).
 
 The replies of a batch are judged as a whole, because nothing but their order says which command
 each answers. Only DATA is answered with 354, so one at its place, and at no other, shows that all

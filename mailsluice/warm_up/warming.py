@@ -77,7 +77,7 @@ class Warming:
 
     @property
     def recipients(self) -> int:
-        """Who is assigned to the connection, on whichever day, those that are spilled included."""
+        """How many are assigned to the connection, on whichever day, spilled ones included."""
         return sum(number for _, number in self.days) + self.spilled
 
     def sentences(self) -> list[str]:

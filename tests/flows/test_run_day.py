@@ -188,6 +188,34 @@ async def test_a_plan_has_the_day_that_the_schedule_will_have(
     assert plan.campaign == "daily 2026-10-04"
 
 
+async def test_a_run_without_a_deployment_is_no_run_of_an_earlier_version(
+    weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prefect reads the run anew between its name and its work; its first start is counted then."""
+    await send_campaign(weekly, return_state=True)  # type: ignore[call-overload]
+    said = [one for one in caplog.messages if one.startswith("{date} is ")]
+    assert len(said) == 1
+    assert said[0].endswith(
+        ": the day in UTC, as no schedule and no sending window gives a time zone"
+    )
+
+
+@pytest.mark.parametrize("flow", [plan_campaign, send_campaign])
+async def test_a_first_start_goes_by_the_sending_window(
+    weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture, flow: Any
+) -> None:
+    """Of a flow that takes the day for its name, and of one that asks for it in its work alone."""
+    weekly["sending_window"] = {"days": "Mon-Sun", "timezone": SYDNEY}
+    at = Scheduled(scheduled_time=datetime(2026, 10, 3, 23, 30, tzinfo=UTC))
+    async with get_client() as client:
+        run = await client.create_flow_run(flow, parameters={"campaign": weekly}, state=at)
+    await run_flow(flow, flow_run=run, return_type="state")
+    said = [one for one in caplog.messages if one.startswith("{date} is ")]
+    assert said == [
+        f"{{date}} is 2026-10-04: the day in {SYDNEY}, the time zone of the sending window"
+    ]
+
+
 async def test_shares_that_grow_have_the_same_day_as_the_name(
     weekly: dict[str, Any], servers: Servers, state: Path
 ) -> None:

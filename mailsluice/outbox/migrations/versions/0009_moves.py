@@ -46,7 +46,7 @@ def upgrade() -> None:
 
 
 def _known() -> list[dict[str, object]]:
-    """What the recipients' rows say about campaigns that were launched before this table."""
+    """Reconstruct the moves of campaigns that were launched before this table."""
     left: dict[tuple[int, str], int] = {}
     found: list[dict[str, object]] = []
     for campaign_id, origin, target, number, assigned, warms_up in op.get_bind().execute(
