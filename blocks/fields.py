@@ -28,7 +28,7 @@ def _host_alone(value: Any) -> Any:
     if any(one in host for one in "/@ ") or not host.isprintable() or _has_port(host):
         alone = _HOST_IN_URL.fullmatch(host)  # the rest may hold a password
         raise ValueError(
-            "this is no host: write the name or IP address alone, as"
+            "this is not a host: write the name or IP address alone, as"
             f" {alone[1] if alone else 'smtp.example.com'}, and put the port in its own field"
         )
     return host

@@ -27,7 +27,7 @@ from mailsluice.smtp.connection import Security
 def _is_a_folder(value: str) -> str:
     if re.search(r"[\x00-\x1f\x7f*%]", value):
         raise ValueError(
-            f"{value!r} is no folder: its name has no *, no % and no control characters"
+            f"{value!r} is not a folder: write its name without *, % and control characters"
         )
     return value
 

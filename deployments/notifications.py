@@ -77,7 +77,7 @@ def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[
             Milestone.CONNECTION_QUARANTINED,
             "Connection {{ event.resource.name }} is quarantined",
             "Campaign {{ event.payload.campaign }}: {{ event.payload.reason }}\n"
-            "Its recipients wait. Check it with verify-connection, mend it, then retry the run.",
+            "Its recipients wait. Check it with verify-connection, fix it, then retry the run.",
         ),
         too_many("bounces", Milestone.BOUNCES_HIGH, "2", "Look at the list: how old is it?"),
         too_many(

@@ -58,7 +58,7 @@ async def checked_parameter(campaign: object) -> CampaignForm:
         loaded = await asyncio.to_thread(visit_collection, campaign, block, return_data=True)
     except (ValueError, RuntimeError):
         raise CampaignError(
-            "a block that the campaign was given is not there any more: pick another one"
+            "a block that the campaign names does not exist any more: pick another one"
         ) from None
     return checked(loaded)
 

@@ -158,8 +158,8 @@ class Header(Document):
     def _is_a_name(cls, value: str) -> str:
         if not re.fullmatch("[!-9;-~]+", value):
             raise ValueError(
-                f"{value!r} is no name of a header field: write letters, digits and hyphens, as"
-                " X-Campaign"
+                f"{value!r} is not the name of a header field: write letters, digits and hyphens,"
+                " as X-Campaign"
             )
         return value
 

@@ -92,8 +92,8 @@ def _check_regular(real: Path, status: os.stat_result) -> None:
     made_up = any(real.is_relative_to(one) for one in _KERNEL) or status.st_dev in _made_up()
     if made_up or not stat.S_ISREG(status.st_mode):
         raise FileError(
-            "it is no regular file, but a folder, a device, a pipe or the like: give the path of a"
-            " file"
+            "it is not a regular file but a folder, a device, a pipe or the like: give the path of"
+            " a file"
         )
 
 

@@ -51,10 +51,10 @@ _WORDS = {
     "missing": "this is missing: fill it in",
     "extra_forbidden": "there is no such field: correct its name, or leave it out",
     "string_type": "this must be text",
-    "string_unicode": "this holds half of a character, which is no text: write it anew",
+    "string_unicode": "this contains half of a character, which is no text: type it again",
     "string_too_short": "this is empty: fill it in",
-    "model_type": "this must have fields of its own",
-    "model_attributes_type": "this must have fields of its own",
+    "model_type": "this must be a group of fields",
+    "model_attributes_type": "this must be a group of fields",
     "tuple_type": "this must be a list",
     "too_short": "this list is empty: add an item",
 }

@@ -48,7 +48,9 @@ def parse_mailbox(value: str) -> Address:
     """
     text = value.strip()
     if len(text) > _LONGEST_TEXT:
-        raise ValueError(f"this has {len(text)} characters, {_LONGEST_TEXT} are read: {_HOW}")
+        raise ValueError(
+            f"this has {len(text)} characters, and at most {_LONGEST_TEXT} are allowed: {_HOW}"
+        )
     _refuse_unseen(text)
     address = _taken(text)
     if address is None:
@@ -122,8 +124,10 @@ def _advice(text: str) -> str:
         return f"{text!r} holds {number} addresses: give one of them; {_HOW}"
     for meant in _meant(text, named):
         if _taken(meant):
-            return f"{text!r} is not clear: if it is meant as it stands, write it as {meant}"
-    return f"{text!r} is no mailbox: {_HOW}"
+            return (
+                f"{text!r} can be read in more than one way: to use it as it stands, write {meant}"
+            )
+    return f"{text!r} is not an e-mail address: {_HOW}"
 
 
 def _meant(text: str, named: re.Match[str] | None) -> Iterator[str]:
@@ -146,4 +150,4 @@ def _ascii(domain: str) -> str:
     try:
         return idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
-        raise ValueError(f"the domain {domain!r} is none that mail can go to: correct it") from None
+        raise ValueError(f"the domain {domain!r} cannot receive mail: correct it") from None

@@ -1,4 +1,4 @@
-"""Which process is it, and does it live? As far as that can be told from where this one runs."""
+"""Processes, and whether they live, as far as that can be told from where this one runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Process:
 
     @classmethod
     def own(cls) -> Process:
-        """This one."""
+        """This process."""
         pid = os.getpid()
         return cls(pid, _started(pid) or 0, _place())
 

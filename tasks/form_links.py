@@ -39,7 +39,7 @@ async def form_links(labels: Mapping[str, str], campaign: str | None = None) -> 
                     found.append(FormLink(label, str(deployment), parameters))
             return found
     except Exception as error:  # noqa: BLE001 - whatever it is, the page is shown without links
-        logger.debug("the page has to do without links: %s", type(error).__name__)
+        logger.debug("the page is shown without links: %s", type(error).__name__)
         return []
 
 

@@ -50,7 +50,9 @@ def login(path: Path) -> tuple[str, bool]:
         return _made(path), True
     user, _, password = found.partition(":")
     if not (user and password):  # cut short: an empty login would let everybody in
-        raise ValueError(f"{path} holds no login user:password: delete it to have one made")
+        raise ValueError(
+            f"{path} holds no login of the form user:password: delete it, and a new one is made"
+        )
     return found, False
 
 

@@ -66,7 +66,7 @@ class WriteQueue(AioSqliteConfiguration):
             connection.info[_TURN] = True
 
     async def _acquire(self) -> bool:
-        """Wait for the lock. False after a minute: then SQLite has to say who writes."""
+        """Wait for the lock; False after a minute: then SQLite reports the writer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._lock.acquire()

@@ -74,7 +74,7 @@ def begin(path: Path, text: str, delimiter: str) -> Table:
     try:
         header = next(rows, [])
     except csv.Error as error:
-        raise AudienceError(f"the first line of {path} is no CSV header: {error}") from None
+        raise AudienceError(f"the first line of {path} is not a CSV header: {error}") from None
     first, row = start + lines.tell(), list[str]()
     if len(header) <= MAX_COLUMNS:
         with suppress(csv.Error):  # what is wrong with rows is found in its time

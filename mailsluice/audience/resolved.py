@@ -71,9 +71,9 @@ class Audience:
         told = []
         if self.apostrophes:
             told.append(
-                f"{self.apostrophes:,} rows have an address that begins with an apostrophe. It is a"
-                " mailbox of its own, and next to never meant: spreadsheets put one before a text;"
-                " correct the list, or that mail goes past suppression and exclusion"
+                f"{self.apostrophes:,} rows have an address that begins with an apostrophe. Such"
+                " an address is another mailbox, and hardly ever meant: spreadsheets put one before"
+                " a text. Correct the list, or suppression and exclusion miss these rows"
             )
         if self.bad_exclusions:
             told.append(

@@ -68,7 +68,7 @@ class TrialMail(Document):
             )
         except (ValueError, MessageError):
             raise MessageError(
-                "sender is no mailbox: write it as Name <user@example.com>"
+                "sender is not an e-mail address: write it as Name <user@example.com>"
             ) from None  # what it was raised from has the address
 
 

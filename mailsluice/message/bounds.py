@@ -85,7 +85,7 @@ class Budget(threading.local):
         self.step()
         longest = size(given[0]) if given else 0
         if name in _SLOW and longest > _LONGEST_SLOW:
-            raise TooMuchError(f"{name} takes up to {_LONGEST_SLOW:,} characters")
+            raise TooMuchError(f"{name} takes at most {_LONGEST_SLOW:,} characters")
         self.make(sum(map(size, given)))
         if growth := _GROWTH.get(name):
             self.make(growth(given))
@@ -165,13 +165,13 @@ def _replaced(given: Sequence[Any]) -> int:
 
 def _added(given: Sequence[Any]) -> int:
     if any(not isinstance(one, int | float) for one in given[2:] if one is not None):
-        raise TooMuchError("sum adds numbers")
+        raise TooMuchError("sum adds numbers only")
     return 0
 
 
 def _rounded(given: Sequence[Any]) -> int:
     if any(isinstance(one, int) and abs(one) > _MOST_PLACES for one in given[1:]):
-        raise TooMuchError(f"round takes up to {_MOST_PLACES} places")
+        raise TooMuchError(f"round takes at most {_MOST_PLACES} places")
     return 0
 
 

@@ -356,7 +356,7 @@ class Campaigns:
             return read_moves(connection, campaign_id)
 
     def shares(self, campaign_id: int) -> dict[str, Decimal]:
-        """Shares of the campaign's limits: as launched, and who moved took his along."""
+        """Shares of the campaign's limits: as launched, moved along with recipients that moved."""
         return shares_after(launched_shares(self.routes(campaign_id)), self.moves(campaign_id))
 
     def set_status(self, campaign_id: int, status: CampaignStatus) -> None:

@@ -156,7 +156,7 @@ def _engine(url: str) -> sa.Engine:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError) as error:  # what it says quotes the URL, with its password
         raise OutboxError(
-            "MAILSLUICE_DATABASE_URL is no SQLAlchemy URL. Write it as"
+            "MAILSLUICE_DATABASE_URL is not a SQLAlchemy URL. Write it as"
             " sqlite:////folder/mailsluice.db or postgresql://user:password@host:5432/database; in"
             " user and password write %40 for @, %3A for :, %2F for /"
         ) from error

@@ -323,7 +323,7 @@ class Outbox:
         )
         if recalled.rowcount:
             logger.warning(
-                "%d deferred recipients over %s were due later than they can have been put off, as"
+                "%d deferred recipients of connection %s were due later than any retry can be, as"
                 " the state database's clock was set: they are due now",
                 recalled.rowcount,
                 connection,

@@ -17,7 +17,7 @@ def next_steps(report: Report) -> Iterator[str]:
         yield f"**The campaign is over**, and was {plain(report.archive)}"
         return
     for name in report.down:
-        yield f"**{plain(name)} is down**, see below why: mend it, then `verify-connection`"
+        yield f"**{plain(name)} is down**, see below why: fix it, then `verify-connection`"
     if report.open:
         yield (
             f"**{report.open:,} recipients do not have it yet**: retry this run to go on, or start"

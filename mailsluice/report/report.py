@@ -27,7 +27,7 @@ _ALWAYS = OUTCOMES[:3]
 
 
 def named(status: RecipientStatus) -> str:
-    """A state in the words of a page: who is deferred waits, for another try or another day."""
+    """Name a state as pages do: a deferred recipient waits for another try, or another day."""
     return "still waiting" if status is RecipientStatus.DEFERRED else status.value
 
 

@@ -291,8 +291,8 @@ class Courier:
         if isinstance(error, OutOfStepError):
             logger.warning(
                 "connection %s: a session with %s was ended, because its replies did not match the"
-                " commands. Recipients whose message was out are uncertain, no other is touched."
-                " Tell whoever runs that server (%s)",
+                " commands. Recipients whose message was out are uncertain, the others are"
+                " untouched. Tell whoever runs that server (%s)",
                 self._connection.name,
                 self._connection.host,
                 error,

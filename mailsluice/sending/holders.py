@@ -19,7 +19,7 @@ from mailsluice.process import Process
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One that has held it."""
+    """A process that has held the journal."""
 
     name: str
     file: str
@@ -27,7 +27,7 @@ class Holder:
     process: Process
 
     def lives(self, journal: Journal) -> bool | None:
-        """Whether it lives, seen by who holds this journal now; None where nobody can tell."""
+        """Whether it lives, as seen by the present holder of the journal; None: unknown."""
         lives = self.process.lives()
         return False if lives is None and self.file == journal.file else lives
 

@@ -56,7 +56,7 @@ class Lease:
         self.on_lost = self._renewal.on_lost
 
     def confirm(self) -> None:
-        """Make sure that it is ours, for the next LEASE_SECONDS. Raises CampaignBusyError."""
+        """Renew the lease for LEASE_SECONDS. Raises CampaignBusyError where another run has it."""
         self._campaigns.renew(self._campaign_id, self._owner)
 
     def claiming(self, transaction: sa.Connection) -> bool:
@@ -70,17 +70,19 @@ class Lease:
         return is_ours
 
     def close(self) -> None:
-        """Give it back."""
+        """Give the lease back."""
         self._renewal.close()
         if self._renewal.lost:
             return
         try:
             self._campaigns.release(self._campaign_id, self._owner)
         except SQLAlchemyError as error:
-            logger.warning("the lease was not given back, it runs out by itself: %s", told(error))
+            logger.warning(
+                "the lease could not be given back; it runs out by itself: %s", told(error)
+            )
 
     def _acquire(self, lives: Callable[[str], bool | None]) -> float:
-        """Gives the moment of the steady clock from which it holds."""
+        """Acquire the lease; gives the moment of the steady clock from which it holds."""
         silence, waits = Silence(), False
         while True:
             asked, lease = steady(), self._campaigns.lease(self._campaign_id)
@@ -99,11 +101,13 @@ class Lease:
                 if waits and silent is None:
                     raise  # it has been renewed: the holder lives
                 if not waits:
-                    logger.info("another run holds the campaign: waiting to see whether it lives")
+                    logger.info(
+                        "another run holds the campaign: waiting to see whether it is still alive"
+                    )
                 if not waits and differ >= AGREE_SECONDS:
                     logger.warning(
-                        "the state database's clock is %.0f s off this machine's: a lease is waited"
-                        " for rather than taken for run out. Let NTP keep the clocks",
+                        "the state database's clock is %.0f s off this machine's: waiting for the"
+                        " lease, even if it seems to have run out. Let NTP keep the clocks",
                         differ,
                     )
                 waits = True

@@ -80,8 +80,8 @@ class Probing:
         if not self._is_told:
             self._is_told = True
             logger.info(
-                "connection %s: its server cannot be reached; from here on it is asked for its"
-                " greeting every few seconds, and sending goes on when it answers",
+                "connection %s: its server cannot be reached. It is asked for its greeting every"
+                " few seconds, and sending goes on as soon as it answers",
                 self._connection,
             )
         number = 0

@@ -49,7 +49,7 @@ class RuleBook:
             Usages(self._database).forget(transaction, keys)
 
     def shares(self) -> dict[str, Decimal]:
-        """As they were at the launch, however they would have grown since; who moved took his."""
+        """Shares as they were at the launch, moved along with recipients that moved."""
         return Campaigns(self._database).shares(self._campaign_id)
 
     @property

@@ -186,7 +186,7 @@ class Link(asyncio.Protocol):
         is_idle = not self._expected and 400 <= reply.code < 500
         if is_idle or reply.code == SERVICE_CLOSING:
             return Fault("the server ended the session", reply)
-        return Fault("a reply that nobody had asked for", reply, is_out_of_step=True)
+        return Fault("a reply that answers no command", reply, is_out_of_step=True)
 
     def eof_received(self) -> None:
         self._end(Fault("the server closed the link"))

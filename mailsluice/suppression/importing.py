@@ -62,7 +62,7 @@ class Imported:
             (
                 self.apostrophes,
                 "rows have an address that begins with an apostrophe, as spreadsheets put one"
-                " before a text: correct the list, or they keep nobody from getting mail",
+                " before a text: correct the list, or these rows suppress nobody",
             ),
         ]
         return [f"{number:,} {text}" for number, text in told if number]

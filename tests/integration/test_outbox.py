@@ -411,7 +411,7 @@ class TestSchema:
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("nonsense", "no SQLAlchemy URL"),
+        ("nonsense", "not a SQLAlchemy URL"),
         ("mysql://localhost/x", "SQLite or PostgreSQL, not mysql"),
         ("sqlite://", "give SQLite a file"),
         ("postgresql://u:secret@127.0.0.1:1/x", "cannot be used"),  # nobody listens there

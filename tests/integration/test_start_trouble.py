@@ -19,7 +19,7 @@ from mailsluice.outbox import Database
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("postgresql://u:secret@host:port/x", "no SQLAlchemy URL.*write %40 for @"),
+        ("postgresql://u:secret@host:port/x", "not a SQLAlchemy URL.*write %40 for @"),
         ("postgresql://u:sec:ret@:/@host/x/y:5", "MAILSLUICE_DATABASE_URL|cannot be used"),
         ("postgres://u:secret@host/x", "begin with sqlite:// or postgresql://"),
         ("oracle+cx_oracle://u:secret@host/x", "SQLite or PostgreSQL, not oracle"),

@@ -81,9 +81,9 @@ def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
 @pytest.mark.parametrize(
     ("fields", "advice"),
     [
-        ({"host": "smtp.example.com:587"}, "no host: write the name or IP address alone"),
-        ({"host": "smtp://smtp.example.com"}, "no host"),
-        ({"host": "  "}, "no host"),
+        ({"host": "smtp.example.com:587"}, "not a host: write the name or IP address alone"),
+        ({"host": "smtp://smtp.example.com"}, "not a host"),
+        ({"host": "  "}, "not a host"),
         ({"port": 0}, "greater than or equal to 1"),
         ({"port": 65_536}, "less than or equal to 65535"),
         ({"security": "ssl"}, "'none', 'starttls' or 'tls'"),
@@ -268,8 +268,8 @@ def test_a_mailbox_block_becomes_the_mailbox() -> None:
         ({"security": "none"}, "set allow_plain_password on a network that you trust"),
         ({"processed_folder": "INBOX"}, "give it another name"),
         ({"host": "imap.example.com:993"}, "put the port in its own field"),
-        ({"folder": "a\r\nb"}, "is no folder: its name has no"),
-        ({"folder": "*"}, "is no folder: its name has no"),  # a wildcard of LIST
+        ({"folder": "a\r\nb"}, "is not a folder: write its name without"),
+        ({"folder": "*"}, "is not a folder: write its name without"),  # a wildcard of LIST
     ],
 )
 def test_a_mailbox_that_cannot_work_is_refused_with_advice(

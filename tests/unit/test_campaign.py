@@ -159,14 +159,17 @@ def test_round_robin_shares_are_equal() -> None:
             )
         ),
         ({"message": {**MESSAGE, "text": None}}, "the message is empty: give html, text, or both"),
-        ({"message": {**MESSAGE, "sender": "News"}}, "no mailbox: write it as Name <"),
-        ({"message": {**MESSAGE, "sender": "News <news@>"}}, "no mailbox"),
+        ({"message": {**MESSAGE, "sender": "News"}}, "not an e-mail address: write it as Name <"),
+        ({"message": {**MESSAGE, "sender": "News <news@>"}}, "not an e-mail address"),
         ({"message": {**MESSAGE, "reply_to": "a@b\r\nBcc: c@d"}}, "take the line break out"),
         (
             {"message": {**MESSAGE, "headers": [{"name": "Subject", "value": "x"}]}},
             "header Subject is set by Mailsluice itself: leave it out",
         ),
-        ({"message": {**MESSAGE, "headers": [{"name": "X Y", "value": "x"}]}}, "is no name of a"),
+        (
+            {"message": {**MESSAGE, "headers": [{"name": "X Y", "value": "x"}]}},
+            "is not the name of a",
+        ),
         ({"message": {**MESSAGE, "headers": [{"name": "X", "value": "a\nb"}]}}, "one line"),
         ({"name": ""}, "the name is empty"),
         ({"name": "two\nlines"}, "U+000A (a control character) as its character 4"),

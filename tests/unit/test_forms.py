@@ -76,7 +76,7 @@ def test_u0000_is_refused_in_a_query_and_in_a_list() -> None:
 
 
 def test_half_of_a_character_is_refused_too() -> None:
-    assert "message > subject: this holds half of a character" in said(
+    assert "message > subject: this contains half of a character" in said(
         changed(("message", "subject"), "a\ud800")
     )
 
@@ -87,7 +87,7 @@ def test_half_of_a_character_is_refused_too() -> None:
         ({**SMALL, "routes": []}, "routes: this list is empty: add an item"),
         ({**SMALL, "colour": 1}, "colour: there is no such field: correct its name, or leave it"),
         ({**SMALL, "name": 5}, "name: this must be text"),
-        ({**SMALL, "message": "hello"}, "message: this must have fields of its own"),
+        ({**SMALL, "message": "hello"}, "message: this must be a group of fields"),
         ({**SMALL, "message": {"subject": "Hi"}}, "message > sender: this is missing: fill it in"),
         (
             changed(("routes", 0, "percent"), 101),

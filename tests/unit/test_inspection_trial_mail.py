@@ -38,7 +38,7 @@ def test_it_is_a_proper_message() -> None:
     [
         ({"sender": "jane@example.com"}, "add the recipient"),
         ({"recipient": "jane@example.com"}, "add the sender"),
-        ({"sender": "jane", "recipient": "jane@example.com"}, "sender is no mailbox"),
+        ({"sender": "jane", "recipient": "jane@example.com"}, "sender is not an e-mail address"),
         ({"sender": "jane@example.com", "recipient": "jane@"}, "recipient is no e-mail address"),
         ({"sender": "jane@example.com", "recipient": "a@b.example, jane@example.com"}, "recipient"),
     ],
@@ -53,6 +53,6 @@ def test_half_a_mail_is_refused_without_repeating_an_address(
 
 def test_a_sender_that_no_header_can_hold_is_refused_without_repeating_it() -> None:
     trial = TrialMail(sender="jane@under_score..example", recipient="box@example.com")
-    with pytest.raises(MessageError, match="sender is no mailbox") as caught:
+    with pytest.raises(MessageError, match="sender is not an e-mail address") as caught:
         trial.envelope("x", NOW)
     assert "jane" not in str(caught.value)
