@@ -124,9 +124,7 @@ def _advice(text: str) -> str:
         return f"{text!r} holds {number} addresses: give one of them; {_HOW}"
     for meant in _meant(text, named):
         if _taken(meant):
-            return (
-                f"{text!r} can be read in more than one way: to use it as it stands, write {meant}"
-            )
+            return f"{text!r} is not clear: if it is meant as it stands, write it as {meant}"
     return f"{text!r} is not an e-mail address: {_HOW}"
 
 

@@ -83,7 +83,7 @@ def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
     [
         ({"host": "smtp.example.com:587"}, "not a host: write the name or IP address alone"),
         ({"host": "smtp://smtp.example.com"}, "not a host"),
-        ({"host": "  "}, "not a host"),
+        ({"host": "  "}, "no host"),
         ({"port": 0}, "greater than or equal to 1"),
         ({"port": 65_536}, "less than or equal to 65535"),
         ({"security": "ssl"}, "'none', 'starttls' or 'tls'"),
