@@ -112,7 +112,7 @@ class Usages:
         self._told_seconds = seconds
         logger.warning(
             "the state database's clock was set %s by %.0f s, or this machine stood still: limits"
-            " go on by the time that has really passed. Let NTP keep the clocks",
+            " go on by the time that has really passed. Let NTP set the clocks",
             "forward" if seconds > 0 else "back",
             abs(seconds),
         )

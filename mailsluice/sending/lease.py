@@ -107,7 +107,7 @@ class Lease:
                 if not waits and differ >= AGREE_SECONDS:
                     logger.warning(
                         "the state database's clock is %.0f s off this machine's: waiting for the"
-                        " lease, even if it seems to have run out. Let NTP keep the clocks",
+                        " lease, even if it seems to have run out. Let NTP set the clocks",
                         differ,
                     )
                 waits = True

@@ -115,7 +115,7 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, read: Read) -> 
 def test_a_link_that_is_changed_behind_the_check_does_not_lead_out(
     inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts is the file that was opened, not what its name led to before."""
+    """The file that was opened counts, not the one that its name led to before."""
     (inside / "link.csv").write_text("email\n")
     opening = os.open
 

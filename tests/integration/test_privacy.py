@@ -1,4 +1,4 @@
-"""What is on disk can be read by its owner alone, whatever the umask of the process is."""
+"""Files on disk can be read by their owner alone, whatever the umask of the process is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """What others can read or enter in a folder, itself included, and its mode."""
+    """List what others can read or enter in a folder, the folder included, with modes."""
     found = [folder, *folder.rglob("*")]
     modes = {str(one): stat.S_IMODE(one.stat().st_mode) for one in found}
     return {name: oct(mode) for name, mode in modes.items() if mode & 0o077}

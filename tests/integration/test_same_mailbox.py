@@ -148,7 +148,7 @@ def test_copies_go_to_a_mailbox_once() -> None:
 
 
 class TestOldDatabase:
-    """What was stored when spellings counted as distinct."""
+    """A list that was stored when spellings counted as distinct."""
 
     @pytest.fixture
     def old(self, database_url: str) -> Any:

@@ -236,7 +236,7 @@ def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
 
 
 async def test_a_copy_of_a_journal_is_not_believed(sender: Sender, tmp_path: Path) -> None:
-    """It may be older than the claims: then it knows nothing of their dots."""
+    """A copy may be older than the claims: then it has none of their dots."""
     document = campaign(tmp_path, people(4))
     run = sender.prepare(document)
     (journal,) = (sender.home / "journals").glob("*.journal")

@@ -149,7 +149,7 @@ async def test_very_few_of_whom_the_status_says_that_they_are_dead_have_failed(
 
 
 async def test_the_last_of_a_list_may_be_dead(sender: Sender, tmp_path: Path) -> None:
-    """Nobody comes after them; two are not improbable for a connection that refuses one in ten."""
+    """Two at the end of a list are not improbable for a connection that refuses one in ten."""
     emails = [*people(40), *(f"550-at-rcpt.{i}@example.com" for i in range(4))]
     with SmtpServer() as server:
         await sender.send(campaign(tmp_path, emails), [connection("red", server)])
@@ -242,7 +242,7 @@ PUT_OFF = [
 async def test_a_server_that_puts_everybody_off_is_left_alone_a_while(
     stage: Stage, reply: bytes, times: int, sender: Sender, tmp_path: Path
 ) -> None:
-    """Nobody uses an attempt, however long it lasts; it is no reason to give up."""
+    """However long that lasts, no recipient uses an attempt, and the connection is not given up."""
     everybody = Everybody(20, Fault(stage, reply, times))
     with SmtpServer(Settings(everybody=everybody)) as server:
         report = await sender.send(campaign(tmp_path, people(100)), [connection("red", server)])

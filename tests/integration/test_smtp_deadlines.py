@@ -58,7 +58,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "STARTTLS": {"security": Security.STARTTLS},
     "AUTH": {"username": "u", "password": "p", "allow_plain_password": True},
 }
-"""What a connection needs to come to that stage."""
+"""Settings with which a connection comes to that stage."""
 
 
 @pytest.mark.parametrize(

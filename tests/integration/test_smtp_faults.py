@@ -246,7 +246,7 @@ def test_a_greeting_that_drops_is_the_connections() -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_server_that_was_ending_the_session_when_mail_came_puts_nobody_off(kind: str) -> None:
-    """What it says about its idle session comes in place of the reply to MAIL."""
+    """The server's words about the idle session come in place of the reply to MAIL."""
     feed = ListFeed(envelopes("a"))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

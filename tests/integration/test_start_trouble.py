@@ -1,4 +1,4 @@
-"""What goes wrong when the state database or the journal is opened, in one line each."""
+"""Faults when the state database or the journal is opened: one line each."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ADDRESS = "127.0.0.2"
 
 
 def printed_login(home: Path) -> str:
-    """What `make serve` has printed about a login, as soon as the UI's address is printed."""
+    """Give what `make serve` has printed about a login, once it has printed the UI's address."""
     log = until((home / "serve.log").read_text, lambda text: "Prefect UI: " in text)
     (line,) = (line for line in log.splitlines() if line.startswith("Login: "))
     return line.removeprefix("Login: ")

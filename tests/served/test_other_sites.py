@@ -1,4 +1,4 @@
-"""What `make serve` starts answers its own UI and programs, and no page of another web site."""
+"""The server of `make serve` answers its own UI and programs, and no page of another web site."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _MOST_STEPS = 400
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to the reply with this number, counted from 0 behind the login."""
+    """Change the reply with this number, counted from 0 behind the login."""
 
     kind: str
     """insert, delete, double or swap (with the one that follows)."""
@@ -45,7 +45,7 @@ class Server:
     """Answers commands in order; what becomes of each recipient is in its local part."""
 
     is_terse: bool = False
-    """It says "250 ok" to everything but EHLO."""
+    """The server says "250 ok" to everything but EHLO."""
     accepted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _buffer: bytes = b""
@@ -54,7 +54,7 @@ class Server:
     _chunk: int | None = None
 
     def replies(self, data: bytes) -> list[bytes]:
-        """What it says to these bytes, one reply each."""
+        """Give the replies to these bytes, one each."""
         self._buffer += data
         said: list[bytes] = []
         while (reply := self._step()) is not None:

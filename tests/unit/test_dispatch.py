@@ -56,7 +56,7 @@ class World:
         self.next_at = self.now + PACE_SECONDS
 
     def finished(self) -> None:
-        """Nothing is counted."""
+        """Count nothing."""
 
     def unused_start(self) -> None:
         self.unused += 1

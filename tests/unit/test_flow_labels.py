@@ -1,4 +1,4 @@
-"""What people read of the flows in the UI."""
+"""The texts of the flows that people read in the UI."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
 
 
 def said(document: dict[str, Any]) -> str:
-    """What the person who filled it in reads."""
+    """Give the message that the person who filled it in reads."""
     with pytest.raises(ValidationError) as caught:
         Campaign.model_validate(document)
     return in_words(caught.value)

@@ -78,7 +78,7 @@ UNITS = (
     ),
     *(" ", "\n", "\r\n", "\t", " \n", "a\n", "..\n", "no such local ", "ip address "),
 )
-"""What texts are made of, over and over."""
+"""Pieces of which texts are made, over and over."""
 
 
 def _held(value: Any, name: str, depth: int = 4) -> Iterator[tuple[str, re.Pattern[Any]]]:

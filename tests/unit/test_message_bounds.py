@@ -1,4 +1,4 @@
-"""What a template may cost: every way to make text or take steps without end is refused."""
+"""The cost of templates: every way to make text or take steps without end is refused."""
 
 from __future__ import annotations
 

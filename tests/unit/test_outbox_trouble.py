@@ -1,4 +1,4 @@
-"""What is wrong with the state database, in words that say what to do."""
+"""Troubles of the state database, in words that say what to do."""
 
 from __future__ import annotations
 

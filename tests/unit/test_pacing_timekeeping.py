@@ -30,7 +30,7 @@ HORIZON = 0.25
 
 @dataclass
 class Database:
-    """What all processes share: a clock that may be set, and the memory of one limit."""
+    """The things that all processes share: a clock that may be set, the memory of one limit."""
 
     rules: Rules
     true: float = 10_000.0

@@ -49,7 +49,7 @@ def is_undetectable(dialogue: Dialogue) -> bool:
 
 
 def check(dialogue: Dialogue) -> None:
-    """What is recorded agrees with what the server did, or says that nobody knows."""
+    """Records agree with what the server did, or say that nobody knows."""
     uncertain = 0
     told = f"{dialogue}: {dialogue.attempts}"
     for name, attempt in dialogue.attempts.items():

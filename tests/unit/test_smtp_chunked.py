@@ -151,7 +151,7 @@ async def test_a_server_that_says_421_and_goes_on_is_believed() -> None:
 
 
 EXIM = b"421 too many messages\r\n503 no sender\r\n503 no recipient\r\n"
-"""It goes on refusing, and ends the session at a second RSET."""
+"""The server goes on refusing, and ends the session at a second RSET."""
 
 
 @pytest.mark.parametrize(
