@@ -112,7 +112,7 @@ def _is_certain(replies: Sequence[Reply], wording: Wording | None, closing: Repl
     if reset.code >= 300 and closing is None:
         raise OutOfStepError(Phase.MAIL, f"{reset.code} cannot answer RSET")
     if wording is not None and reset.raw == wording.mail:
-        raise OutOfStepError(Phase.MAIL, "the reply to RSET is one to MAIL")
+        raise OutOfStepError(Phase.MAIL, "RSET was answered as if it were MAIL")
     if body.code < 300 and recipient.code < 300:
         return True
     is_refused_twice = body.code >= 400 and (recipient.code >= 400 or replies[0].code >= 400)

@@ -164,7 +164,7 @@ class WireSession(ABC):
         if 300 <= reply.code < 400:
             raise OutOfStepError(Phase.BODY, f"{reply.code} cannot answer a message")
         if reply.code == SERVICE_CLOSING and not self._is_last_word(replies[1:]):
-            raise OutOfStepError(Phase.BODY, f"{reply.code} was not the server's last word")
+            raise OutOfStepError(Phase.BODY, f"the server went on after {reply.code}")
         self._hold(envelope, Attempt(Phase.BODY, reply.code, reply.text))
 
     def _is_last_word(self, behind: list[Reply]) -> bool:
@@ -186,5 +186,5 @@ class WireSession(ABC):
         if (closing := self._link.closing) is not None:
             return SessionError(Attempt(phase, closing.code, closing.text))
         if self._link.is_open:
-            return SessionError(Attempt(phase, None, "the server cannot be reset"))
+            return SessionError(Attempt(phase, None, "the server did not accept RSET"))
         return SessionError(lost(phase, self._link.fault))

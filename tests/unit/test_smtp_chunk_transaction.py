@@ -122,7 +122,7 @@ def test_the_words_of_the_reply_to_reset_show_which_one_it_is() -> None:
     wording = Wording.of([MAIL_OK, RCPT_OK, QUEUED, RESET])
     told = conclusion([MAIL_OK, RCPT_OK, REFUSED, RESET], LOST, is_complete=True, wording=wording)
     assert told.is_certain
-    with pytest.raises(OutOfStepError, match="is one to MAIL"):  # the reply to BDAT is missing
+    with pytest.raises(OutOfStepError, match="as if it were MAIL"):  # the reply to BDAT is missing
         conclusion([MAIL_OK, RCPT_OK, RESET, MAIL_OK], LOST, is_complete=True, wording=wording)
 
 
