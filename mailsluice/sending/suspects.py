@@ -18,6 +18,8 @@ recipients of whom 30 % are dead; tests/unit/test_suspects_simulation.py tries i
 A refusal whose words speak of the connection ("relay access denied") meets a single recipient of a
 working connection in less than one case of a thousand (`SPOKEN`): three in a row convict.
 
+Recipients that were put off before are no sample of the list: see `rate_after`.
+
 A suspect is acquitted where the odds are even again and a message was accepted that had been
 started after the suspect was refused. Without the second condition the slow acceptances of messages
 that were under way when a limit was reached would clear the first ones it hit.
@@ -68,6 +70,8 @@ class Suspect(Generic[Held]):
     """How many messages had been started when the refusal came."""
     is_spoken: bool
     """Whether the words of the refusal speak of the connection."""
+    least: float
+    """How often recipients like this one are refused, at least, by a connection that works."""
 
 
 class Suspects(Generic[Held]):
@@ -113,17 +117,28 @@ class Suspects(Generic[Held]):
         if not accepted:
             return are_plain and len(last) <= _FEW
         rate = (refused + 1) / (accepted + refused + 2)  # Laplace's rule of succession
-        return rate ** len(last) >= _UNLIKELY
+        return math.prod(max(rate, one.least) for one in last) >= _UNLIKELY
 
     def refused(
-        self, held: Held, number: int, asked: int, rate: float, *, is_spoken: bool = False
+        self,
+        held: Held,
+        number: int,
+        asked: int,
+        rate: float,
+        *,
+        is_spoken: bool = False,
+        least: float = 0.0,
     ) -> None:
-        """Set a recipient aside. `rate` is how often the connection refuses one, so far."""
+        """Set a recipient aside.
+
+        `rate` is how often the connection refuses one, so far; `least` is more than that where the
+        recipient is not one of many: see `rate_after`.
+        """
         if not self._waiting:
             self._begin()
         self._rate = min(max(rate, DEAD), _WORST)
-        self._waiting.append(Suspect(held, number, asked, is_spoken))
-        weight = math.log(REFUSES / (SPOKEN if is_spoken else self._rate))
+        self._waiting.append(Suspect(held, number, asked, is_spoken, least))
+        weight = math.log(REFUSES / (SPOKEN if is_spoken else max(self._rate, least)))
         heapq.heappush(self._early, (number, weight))
         self._early_against += weight
 
@@ -186,3 +201,15 @@ class Suspects(Generic[Held]):
 def own_rate(accepted: int, refused: int) -> float:
     """How often a connection refuses a recipient; without experience (`_PRIOR`), `DEAD`."""
     return (refused + _PRIOR * DEAD) / (accepted + refused + _PRIOR)
+
+
+def rate_after(attempts: int, *, is_plain: bool) -> float:
+    """How often recipients are refused at least that were put off so many times before.
+
+    Whoever is left when all others have their mail is no sample of the list: a greylist is asked
+    before the mailbox, so dead addresses behind one come back together, and nobody comes after
+    them. `is_plain`: the status says that there is no such mailbox.
+    """
+    if not attempts:
+        return 0.0
+    return _WORST if is_plain else DEAD

@@ -10,7 +10,7 @@ from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
 from mailsluice.sending.stock import Stock
-from mailsluice.sending.suspects import Ruling, Suspects, own_rate
+from mailsluice.sending.suspects import Ruling, Suspects, own_rate, rate_after
 from mailsluice.smtp.session import SessionError
 from mailsluice.status import RecipientStatus
 
@@ -65,7 +65,8 @@ class Trial:
         """A server refused a message for good; `is_spoken`: in words about the connection."""
         rate = self._rate(Verdict.FAILED)
         asked = self._dispatch.started
-        self._refused.refused((row, attempt), number, asked, rate, is_spoken=is_spoken)
+        least = rate_after(row.attempts, is_plain=says_no_such_mailbox(attempt))
+        self._refused.refused((row, attempt), number, asked, rate, is_spoken=is_spoken, least=least)
         self._tell()
         if attempt.phase in _NAMES_NO_RECIPIENT and is_spoken:
             self._give_up()

@@ -171,6 +171,33 @@ async def test_a_dead_address_alone_in_a_later_run_fails(sender: Sender, tmp_pat
     assert suppressed(sender) == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "reply"),
+    [(2, b"550 5.7.1 not wanted"), (7, b"550 no such user"), (40, b"550 5.1.1 User unknown")],
+)
+async def test_dead_addresses_behind_a_greylist_come_last_and_fail(
+    number: int, reply: bytes, sender: Sender, tmp_path: Path
+) -> None:
+    """They come back when all others have their mail, so nobody can be accepted after them."""
+    dead = [f"dead{i}@gone.example" for i in range(number)]
+    asked: set[str] = set()
+
+    def answer(stage: Stage, address: str = "*") -> bytes | None:
+        if stage is not Stage.RCPT or address not in dead:
+            return None
+        if address in asked:
+            return reply
+        asked.add(address)
+        return b"450 4.2.0 Greylisted"
+
+    with SmtpServer() as server:
+        server.script.due = answer  # type: ignore[method-assign]
+        document = campaign(tmp_path, [*people(100), *dead])
+        report = await sender.send(document, [connection("red", server)])
+    assert report.down == {}
+    assert sender.ledger.states() == {"sent": 100, "failed": number}
+
+
 async def stopped_when(
     sender: Sender, document: Campaign, server: SmtpServer, states: dict[str, int]
 ) -> None:

@@ -42,7 +42,7 @@ class SmtpServer:
     ) -> None:
         self.settings = settings or Settings(faults=faults or {})
         self.received: list[Received] = []
-        self._script = Script(self.settings.faults, self.settings.everybody)
+        self.script = Script(self.settings.faults, self.settings.everybody)
         self.logins: Counter[str] = Counter()
         """How many logins were "ok" and "refused"."""
         self.sessions = 0
@@ -59,12 +59,12 @@ class SmtpServer:
     @property
     def over_limit(self) -> int:
         """How often MAIL came in a session that takes no more."""
-        return self._script.over_limit
+        return self.script.over_limit
 
     @property
     def struck(self) -> int:
         """How often the fault that strikes everybody did."""
-        return self._script.struck
+        return self.script.struck
 
     @property
     def recipients(self) -> Counter[str]:
@@ -94,7 +94,7 @@ class SmtpServer:
         self._loop.close()
 
     async def _start(self) -> None:
-        make = session_factory(self.settings, self.received.append, self.logins, self._script)
+        make = session_factory(self.settings, self.received.append, self.logins, self.script)
 
         def counted() -> SmtpSession:
             session = make()
@@ -109,12 +109,12 @@ class SmtpServer:
     def _opened(self, session: SmtpSession) -> None:
         def closed(_: Exception | None) -> None:
             self.open -= 1
-            self._script.open -= 1
+            self.script.open -= 1
 
         session.connection_lost = closed  # type: ignore[method-assign, assignment]
         self.sessions += 1
         self.open += 1
-        self._script.open += 1
+        self.script.open += 1
         self.most_open = max(self.most_open, self.open)
 
     async def _stop(self) -> None:

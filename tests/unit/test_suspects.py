@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.sending.suspects import DEAD, ODDS, Ruling, Suspects, own_rate
+from mailsluice.sending.suspects import DEAD, ODDS, Ruling, Suspects, own_rate, rate_after
 
 
 class Connection:
@@ -134,6 +134,28 @@ def test_at_the_end_few_are_chance(
     connection = Connection()
     connection.answers("R" * last)
     assert connection.suspects.may_be_chance(accepted, refused, are_plain=are_plain) is expected
+
+
+# how many at the end that were put off before, plain words; whether that may be chance
+RETRIED = [
+    (2, False, True),
+    (7, False, True),
+    (8, False, False),  # vague words: an account over a limit as well
+    (80, True, True),
+    (90, True, False),
+]
+
+
+@pytest.mark.parametrize(("last", "is_plain", "expected"), RETRIED)
+def test_who_was_put_off_before_is_refused_more_often(
+    last: int, is_plain: bool, expected: bool
+) -> None:
+    suspects: Suspects[int] = Suspects()
+    for number in range(last):
+        least = rate_after(1, is_plain=is_plain)
+        suspects.refused(number, number, number + 1, 0.0, least=least)
+        assert suspects.judge(number + 1) is Ruling.OPEN
+    assert suspects.may_be_chance(10_000, 0, are_plain=is_plain) is expected
 
 
 def test_at_the_end_what_speaks_of_the_connection_is_no_chance() -> None:
