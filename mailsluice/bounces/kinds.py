@@ -6,7 +6,8 @@ What counts, in this order:
 2. Words that contradict: a block list's name, a full mailbox, a rate. No status makes these hard.
 3. The enhanced status where it is definite (RFC 3463). It decides alone; doubt makes it soft.
 4. Words, where the status is missing or is used for anything.
-5. The bare code, where it answers the recipient's address.
+5. The bare code, where it answers the recipient's address. 550 and 553 are said of anything, in
+   any language, so alone they are in doubt.
 
 A server's own reply comes before what somebody else reports about it: see
 `mailsluice.bounces.own_reply`.
@@ -101,7 +102,7 @@ _FOR_NOW = (
     _Row(SOFT, _SOFT_FOR_NOW),
 )
 
-_BARE_FOR_GOOD = {550: HARD, 551: HARD, 552: SOFT, 553: HARD, 556: HARD}
+_BARE_FOR_GOOD = {550: SOFT, 551: HARD, 552: SOFT, 553: SOFT, 556: HARD}
 _BARE_FOR_NOW = {450: SOFT, 452: SOFT}
 """Codes without status and telling words: unavailable, not local, full, its name, no mail there
 (RFC 5321 section 4.2.3, RFC 7504)."""

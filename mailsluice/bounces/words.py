@@ -51,7 +51,7 @@ _PATTERNS = {
         r" (?:or (?:illegal|disabled) )?(?:local |virtual |e-?mail |final delivery |mail )*"
         rf"(?:{_WHO}s?|part|person|host|domain)\b",
         r"no mailbox (?:here|by that name)|does(?:n.t| not) have an? .{0,40}account"
-        r"|not our customer|nobody (?:here )?(?:by|with|of) (?:that|this) name",
+        r"|\b(?:account|mailbox) (?:is |was |has been )?closed\b|not our customer|nobody (?:here )?(?:by|with|of) (?:that|this) name",
         r"not (?:a )?(?:known|valid|local|active) (?:user|recipient|mailbox|address|account)",
         r"\b(?:domain|host)\b.{0,40}(?:not found|does not exist|does not accept mail|unknown)"
         r"|unrouteable (?:mail )?(?:address|domain)|no mx record|non-existent hosts"
@@ -100,30 +100,36 @@ _PATTERNS = {
         r"(?:\brate\b|too (?:quickly|fast|often|many)|limit)",
         r"\brate\b.{0,20}(?:limit|exceed)|(?:limit|exceed).{0,20}\brate\b|thrott|slow down",
         r"(?:daily|hourly|per hour|per day|relay|message|messages|submission|receiving)"
-        r".{0,20}(?:\blimit|quota)|too (?:quickly|fast|frequent)",
+        r".{0,20}(?:\blimit|quota)|too (?:quickly|fast|frequent)|\bfrequency\b",
         r"too (?:many|much) .{0,30}(?:connection|message|mail|recipient|session|request|error)"
         r"|this (?:hour|day)\b",
     ),
     Topic.LISTED: (
         r"spam|\bjunk\b|phish|virus|malware|unsolicited|\bbulk mail|reputation|\bbanned"
         r"|(?:black|block|deny)[ -]?list|\brbls?\b|\bdnsbls?\b|\bsurbl|\buribl",
-        r"\bblock(?:ed|ing)?\b",
+        r"\bblock(?:ed|ing)?\b|\battacks?\b"
+        r"|too many (?:bad|invalid|unknown|wrong|non-?existent) ",  # of ours, before this one
         r"\b(?:ips?|ip address|network|your (?:server|host|system|mail ?server|isp))\b.{0,40}"
         r"(?:block|list|reject|denied|refus|not allowed|forbidden|bad|poor)",
     ),
     Topic.SENDER: (
         r"sender|relay(?! recipient)|authenticat|\bspf\b|dkim|dmarc|\bhelo\b|\behlo\b|\brdns\b"
         r"|reverse|\bptr\b|\bfrom address|return.?path|mail from\b"
-        r"|\b(?:your|client|sending|source|from) ips?\b|dynamic|exploit|mail server at",
+        r"|\b(?:your|client|sending|source|from) ips?\b|dynamic|exploit|mail server at"
+        r"|\byour domain\b|return address|call-?(?:out|back)\b|\bverification failed",
     ),
     Topic.POLICY: (
         r"polic(?:y|ies)|content|too (?:large|big|long)|grey ?list|gray ?list|message size"
-        r"|size limit|try again later from|prohibited|not allowed|access denied|permission"
-        r"|forbidden|restrict|not authori[sz]ed|unauthori[sz]ed|not permitted|attachment|filter",
+        r"|size limit|try again later from|prohibit|not allowed|access denied|permission"
+        r"|forbidden|restrict|not authori[sz]ed|unauthori[sz]ed|not permitted|attachment|filter"
+        r"|\bheaders?\b|message scored|(?:mail|routing) loop|too many hops",
     ),
     Topic.LATER: (
         r"temporar|try (?:again )?later|again later|later time|at this time|grey ?list|gray ?list"
         r"|not found,? try again|unexpected name server|recipient preferences|not accepting mail"
+        # the server that knows its users does not answer, or does not let this one in just now
+        r"|servfail|timed? ?-?out\b|look-?up fail|verification (?:is )?unavailable|(?:database|ldap"
+        r"|internal|system) (?:error|failure)|\bbusy\b|\block(?:ed)?\b|\bfrozen\b|\bon vacation\b"
         r"|vor.bergehend|temporair|temporane|временно|暂时|一時的",
     ),
 }

@@ -21,7 +21,8 @@ from mailsluice.bounces import BounceKind, kind_of
         (550, "5.5.0", "Requested action not taken: mailbox unavailable"),  # Hotmail
         (554, "", "delivery error: dd This user doesn't have a yahoo.com account"),
         (550, "", "No such user here"),
-        (550, "", "rejected"),  # a bare 550 to an address
+        (551, "", "rejected"),  # not local
+        (550, "", "The account is closed"),
         (None, "5.1.1", ""),  # from a delivery report
         (None, "", "550 the email account that you tried to reach does not exist"),
         (556, "", "no mail service here"),
@@ -44,6 +45,20 @@ def test_there_is_no_such_mailbox(code: int | None, status: str, text: str) -> N
         (550, "", "The recipient's inbox is full"),
         (451, "", "user has exceeded his quota"),
         (552, "", "exceeded storage allocation"),
+        (550, "", "rejected"),  # of an address, but nobody says why
+        (550, "", ""),
+        (553, "", "nein"),
+        (550, "", "Zu viele Nachrichten"),
+        (550, "", "Votre serveur est bloqué"),
+        (550, "", "发送频率超过限制"),
+        (550, "", "Database error, user lookup failed"),
+        (550, "5.1.1", "LDAP lookup failure, user unknown"),
+        (550, "5.1.1", "Recipient verification unavailable"),
+        (550, "5.1.2", "Host or domain name not found: SERVFAIL"),
+        (550, "5.4.4", "DNS timeout"),
+        (550, "5.2.1", "The mailbox is locked"),
+        (550, "5.1.1", "Too many unknown recipients from your host"),  # of others before it
+        (550, "5.1.1", "too many invalid recipients"),
     ],
 )
 def test_not_this_time(code: int | None, status: str, text: str) -> None:
@@ -54,6 +69,12 @@ def test_not_this_time(code: int | None, status: str, text: str) -> None:
     ("code", "status", "text"),
     [
         (550, "5.7.1", "message rejected"),  # policy
+        (550, "", "Your domain does not exist"),
+        (550, "", "Verification failed for the return address"),
+        (550, "", "Suspected bounce attacks"),
+        (550, "", "Ip frequency limited"),
+        (550, "", "This message scored 12 points"),
+        (550, "", "Administrative prohibition"),
         (550, "5.7.26", "unauthenticated mail from this domain is not accepted"),
         (554, "5.6.0", "bad content"),
         (552, "5.3.4", "message too big"),
