@@ -94,23 +94,25 @@ def assert_completes(prefect: SyncPrefectClient, run_id: UUID) -> None:
 
 
 def test_a_worker_does_a_run_under_the_role_of_campaigns(
-    prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path: Path
+    cluster: Cluster, prefect: SyncPrefectClient, start: Callable[..., UUID]
 ) -> None:
-    assert_completes(prefect, start("export-suppressions", path=str(tmp_path / "list.csv")))
-    assert (tmp_path / "list.csv").read_text().startswith('"email"')
+    path = cluster.files / "list.csv"
+    assert_completes(prefect, start("export-suppressions", path=str(path)))
+    assert path.read_text().startswith('"email"')
 
 
 def test_a_campaign_is_sent_by_a_worker(
-    prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path: Path
+    cluster: Cluster, prefect: SyncPrefectClient, start: Callable[..., UUID]
 ) -> None:
     people = [f"person{number}@example.com" for number in range(50)]
-    (tmp_path / "people.csv").write_text("\n".join(["email", *people]))
+    path = cluster.files / "people.csv"
+    path.write_text("\n".join(["email", *people]))
     with SmtpServer() as smtp:
         block = SMTPConnection(host="127.0.0.1", port=smtp.port, security="none")
         block.save("cluster", overwrite=True, _sync=True)
         campaign = {
             "name": "by a worker",
-            "recipients": {"path": str(tmp_path / "people.csv")},
+            "recipients": {"path": str(path)},
             "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello"},
             "strategy": "single",
             "routes": [{"connection": "cluster"}],
@@ -120,10 +122,10 @@ def test_a_campaign_is_sent_by_a_worker(
 
 
 @pytest.fixture
-def exported(prefect: SyncPrefectClient, tmp_path: Path) -> Iterator[Path]:
+def exported(cluster: Cluster, prefect: SyncPrefectClient) -> Iterator[Path]:
     """A file that is there once an automation has been set off by the event `told()`."""
     deployment = prefect.read_deployment_by_name("export-suppressions/export-suppressions")
-    path = tmp_path / "list.csv"
+    path = cluster.files / f"{uuid4()}.csv"
     automation = Automation(
         name=f"export when told: {path}",
         trigger=EventTrigger(
