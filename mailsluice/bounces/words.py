@@ -51,7 +51,8 @@ _PATTERNS = {
         r" (?:or (?:illegal|disabled) )?(?:local |virtual |e-?mail |final delivery |mail )*"
         rf"(?:{_WHO}s?|part|person|host|domain)\b",
         r"no mailbox (?:here|by that name)|does(?:n.t| not) have an? .{0,40}account"
-        r"|\b(?:account|mailbox) (?:is |was |has been )?closed\b|not our customer|nobody (?:here )?(?:by|with|of) (?:that|this) name",
+        r"|\b(?:account|mailbox) (?:is |was |has been )?closed\b|not our customer"
+        r"|nobody (?:here )?(?:by|with|of) (?:that|this) name",
         r"not (?:a )?(?:known|valid|local|active) (?:user|recipient|mailbox|address|account)",
         r"\b(?:domain|host)\b.{0,40}(?:not found|does not exist|does not accept mail|unknown)"
         r"|unrouteable (?:mail )?(?:address|domain)|no mx record|non-existent hosts"
