@@ -209,6 +209,12 @@ def is_about_the_recipient(attempt: Attempt) -> bool:
     return words is not None or enhanced_status(attempt) == "2.2"
 
 
+def is_about_a_limit(attempt: Attempt) -> bool:
+    """Whether a refusal for good says that the sender has sent all it may, for now."""
+    is_ours = LIMIT.search(attempt.text) and not OF_THE_RECIPIENT.search(attempt.text)
+    return bool(is_ours) and classify(attempt).trouble is Trouble.DOWN
+
+
 def says_no_such_mailbox(attempt: Attempt) -> bool:
     """Whether the enhanced status alone says so: no such mailbox or domain, or it is disabled."""
     return enhanced_status(attempt) in ("1.1", "1.2", "1.3", "1.6", "1.10", "2.1")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from mailsluice.outbox import Claimed
-from mailsluice.outcome import Attempt, Phase, Trouble, Verdict, says_no_such_mailbox
+from mailsluice.outcome import (
+    Attempt,
+    Phase,
+    Trouble,
+    Verdict,
+    is_about_a_limit,
+    says_no_such_mailbox,
+)
 from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
@@ -24,7 +31,9 @@ class Trial:
 
     Where the connection refuses everybody it is down, and its suspects are pending as before. Where
     it puts everybody off, nothing goes for a while, and its suspects are tried later without having
-    used an attempt. Else each refusal means what it says.
+    used an attempt. Else each refusal means what it says, except one that speaks of a limit while
+    others are accepted: the server takes some of the mail only, so the pace is slowed down, and the
+    recipient is tried later.
     """
 
     def __init__(
@@ -95,7 +104,12 @@ class Trial:
             self._rest()
         if self._refused and self._refused.judge(oldest) is Ruling.CONVICTED:
             self._give_up()
-        self._mean_it(self._refused.acquitted(), Verdict.FAILED)
+        for one in self._refused.acquitted():
+            if is_about_a_limit(one[1]):
+                self._health.throttled()
+                self._mean_it([one], Verdict.DEFERRED)
+            else:
+                self._mean_it([one], Verdict.FAILED)
         self._mean_it(self._deferred.acquitted(), Verdict.DEFERRED)
 
     async def conclude(self, is_stopping: Callable[[], bool]) -> None:

@@ -116,6 +116,18 @@ async def test_dead_addresses_fail_and_are_suppressed(
     assert suppressed(sender) == 3 * percent
 
 
+async def test_who_meets_a_limit_that_lets_others_through_is_tried_later(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """A server that takes so many a second, and refuses for good what is beyond that."""
+    limit = Fault(Stage.RCPT, b"550 5.7.0 You are sending too fast", times=1)
+    with SmtpServer(faults={f"user{i}": limit for i in range(0, 200, 8)}) as server:
+        report = await sender.send(campaign(tmp_path, people(200)), [connection("red", server)])
+        everybody_once(sender.ledger, {"red": server})
+    assert report.down == {}
+    assert suppressed(sender) == 0
+
+
 @pytest.mark.parametrize(
     ("number", "reply"),
     [
