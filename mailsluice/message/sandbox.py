@@ -19,10 +19,13 @@ from jinja2.visitor import NodeTransformer
 from mailsluice.message.bounds import Budget, TooMuchError, format_size, size
 
 BUDGET = Budget()
-_CONCAT, _COUNTED = " concat", " counted"
+_CONCAT, _COUNTED, _WEIGHED = " concat", " counted", " weighed"
 """Names of filters that no template can write."""
 _NOT_FOR_TEXTS = frozenset(("encode", "translate", "maketrans", "to_bytes", "from_bytes"))
 _MOST_BITS = 4_096
+_SIGNS = ("==", "!=", "<", "<=", ">", ">=", "eq", "ne", "lt", "le", "gt", "ge", "in")
+_COMPARING = (*_SIGNS, "equalto", "lessthan", "greaterthan")
+"""Tests that go through what they are given, which may be a list."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -90,6 +93,41 @@ class _Counted(NodeTransformer):
         first, *rest = node.nodes
         return nodes.Filter(first, _CONCAT, rest, [], None, None, lineno=node.lineno)
 
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _weighed_node(node.expr)
+        return node
+
+    def visit_Operand(self, node: nodes.Operand) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _weighed_node(node.expr)
+        return node
+
+    def visit_Pair(self, node: nodes.Pair) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.key = _weighed_node(node.key)  # a tuple of tuples of tuples is hashed to the bottom
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            node.node = _weighed_node(node.node)
+        else:
+            node.arg = _weighed_node(node.arg)
+        return node
+
+
+def _weighed_node(node: nodes.Expr) -> nodes.Expr:
+    if isinstance(node, nodes.Const):
+        return node
+    return nodes.Filter(node, _WEIGHED, [], [], None, None, lineno=node.lineno)
+
+
+def _weighed(value: Any) -> Any:
+    """Count what is compared, hashed or copied: each takes as long as it is large."""
+    BUDGET.make(size(value))
+    return value
+
 
 def _finalized(value: Any) -> Any:
     """Count an inserted value: a list becomes a text only now, and escaping makes another text."""
@@ -120,6 +158,16 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return update_wrapper(bounded, function)
 
 
+def _bounded_test(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A test that counts what it goes through; filters such as `select` use it as well."""
+
+    def bounded(*given: Any) -> Any:
+        BUDGET.make(sum(map(size, given)))
+        return function(*given)
+
+    return bounded
+
+
 def _environment(*, autoescape: bool) -> Sandbox:
     environment = Sandbox(
         autoescape=autoescape,
@@ -131,7 +179,9 @@ def _environment(*, autoescape: bool) -> Sandbox:
     environment.filters = {
         name: _bounded(name, function) for name, function in environment.filters.items()
     }
-    environment.filters |= {_CONCAT: _concat, _COUNTED: BUDGET.counted}
+    environment.filters |= {_CONCAT: _concat, _COUNTED: BUDGET.counted, _WEIGHED: _weighed}
+    tests: dict[str, Any] = environment.tests
+    environment.tests |= {name: _bounded_test(tests[name]) for name in _COMPARING}
     return environment
 
 

@@ -21,6 +21,10 @@ def doubled(how: str) -> str:
     return GROWING.replace("n.x = ", f"n.x = {how} ") + "{{ n.x }}"
 
 
+MANY = "{% set a = ('x ' * 400000).split() %}{% set b = ('x ' * 400000).split() %}"
+NESTED = (
+    "{% set n = namespace(x=(1,)) %}{% for i in range(60) %}{% set n.x = (n.x, n.x) %}{% endfor %}"
+)
 COSTLY = [
     # a number says how long
     "{{ 'a'|center(100000000) }}",
@@ -111,6 +115,16 @@ COSTLY = [
     "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
     "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
     "{% block b %}{{ self.b() }}{% endblock %}",
+    # what is compared, copied or hashed
+    MANY + "{% for i in range(19000) %}{{ 1 if 'y' in a }}{% endfor %}",
+    MANY + "{% for i in range(19000) %}{{ 1 if a == b }}{% endfor %}",
+    MANY + "{% for i in range(19000) %}{{ 1 if 'y' is in a }}{% endfor %}",
+    MANY + "{% for i in range(19000) %}{{ 1 if a is eq(b) }}{% endfor %}",
+    MANY + "{{ range(19000)|select('in', a)|list }}",
+    MANY + "{% for i in range(19000) %}{% set b = a[::-1] %}{% endfor %}",
+    "{% for i in range(19000) %}{% set b = long[::-1] %}{% endfor %}",
+    NESTED + "{{ {n.x: 1} }}",
+    NESTED + "{{ {}[n.x] }}",
     # numbers
     "{{ 10 ** 100000000 }}",
     "{% set n = namespace(x=9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}{% endfor %}"
