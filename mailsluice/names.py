@@ -30,8 +30,14 @@ _FILLERS = frozenset(
     "\ufe00\ufe01\ufe02\ufe03\ufe04\ufe05\ufe06\ufe07\ufe08\ufe09\ufe0a\ufe0b\ufe0c\ufe0d"
 )
 """Letters, marks and symbols that nobody sees."""
+_UNASSIGNED = "\u2065\ufff0\ufff1\ufff2\ufff3\ufff4\ufff5\ufff6\ufff7\ufff8"
+"""Nobody will ever see these either (Unicode's Default_Ignorable_Code_Point)."""
 _EMOJI_STYLES = str.maketrans("", "", "\ufe0e\ufe0f")
 """Keyboards add these to symbols by themselves, so names may have them; they make no difference."""
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_APOSTROPHES = "\u2018\u2019\u02bc\u2032`\u00b4"
+_TYPED = str.maketrans({**dict.fromkeys(_DASHES, "-"), **dict.fromkeys(_APOSTROPHES, "'")})
+"""Word processors and telephones put these in for what is typed."""
 
 
 def campaign_name(text: str) -> str:
@@ -65,9 +71,10 @@ def seen(text: str) -> str:
 def likeness(text: str) -> str:
     """The same for names that people take for the same: case and compatibility forms are left out.
 
-    `Spring` and `spring`, `ﬁne` and `fine`.
+    `Spring` and `spring`, `ﬁne` and `fine`; so are kinds of dashes and of apostrophes.
     """
-    folded = unicodedata.normalize("NFKC", seen(text).translate(_EMOJI_STYLES)).casefold()
+    shown = seen(text).translate(_EMOJI_STYLES).translate(_TYPED)
+    folded = unicodedata.normalize("NFKC", shown).casefold()
     return _composed(unicodedata.normalize("NFKC", folded))
 
 
@@ -79,7 +86,12 @@ def _unseen(character: str) -> str | None:
     """Why a name cannot have this character; None: it can."""
     if character == " " or (character.isalnum() and character not in _FILLERS):
         return None
-    if character in _FILLERS or 0xE0100 <= ord(character) <= 0xE01EF or _is_no_character(character):
+    if (
+        character in _FILLERS
+        or character in _UNASSIGNED
+        or 0xE0100 <= ord(character) <= 0xE01EF
+        or _is_no_character(character)
+    ):
         return _UNSEEN["Cf"]
     return _UNSEEN.get(unicodedata.category(character))
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from email_validator import EmailNotValidError, validate_email
 
-from mailsluice.audience.blanks import trimmed
+from mailsluice.audience.blanks import has_unseen, trimmed
 from mailsluice.audience.chunk import TEXT, as_array
 from mailsluice.audience.issued import allows_any_dots
 from mailsluice.folding import unquoted
@@ -88,6 +88,8 @@ def _check(address: str) -> tuple[str, str, str]:
         return "", "", "no @ sign"
     if local and domain and "." not in domain.translate(_DOTS):
         return "", "", "the domain has no dot"
+    if has_unseen(local):
+        return "", "", "the part before the @ has a character that nobody sees"
     domain, local = _relative(domain), unquoted(local)
     has_odd_dots = _needs_quotes(local, domain.lower())
     if has_odd_dots:

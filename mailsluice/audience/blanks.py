@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
@@ -11,8 +13,16 @@ _UNSEEN = (
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 _BLANKS = _SPACES + _UNSEEN
+_FILLER = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def trimmed(text: str) -> str:
     """Take spaces of all kinds, byte order marks and what else cannot be seen off both ends."""
     return text.strip(_BLANKS)
+
+
+def has_unseen(text: str) -> bool:
+    """Whether it has a letter or mark that nobody sees, which no check of addresses knows."""
+    return _FILLER.search(text) is not None

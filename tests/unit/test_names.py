@@ -95,6 +95,9 @@ def test_a_stored_name_is_found_by_what_people_see_of_it(text: str) -> None:
         ("\uff33\uff41\uff4c\uff45", "Sale"),  # full-width letters
         ("\u2744\ufe0f sale", "\u2744 sale"),
         ("spring\u200b", "spring"),
+        ("spring\u2011sale", "spring-sale"),  # a no-break hyphen, of a word processor
+        ("spring \u2013 sale", "spring - sale"),
+        ("ann\u2019s sale", "ann's sale"),
     ],
 )
 def test_names_that_people_take_for_each_other_are_alike(one: str, other: str) -> None:
