@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 
 import uvicorn
-from fastapi import FastAPI
 from prefect.server.api.server import create_app
 from prefect.server.database.dependencies import set_database_config
 from prefect.server.utilities.database import get_dialect
@@ -21,21 +20,24 @@ from prefect.settings import (
     PREFECT_SERVER_API_WEBSOCKET_PING_TIMEOUT,
     PREFECT_SERVER_LOGGING_LEVEL,
 )
+from starlette.types import ASGIApp
 
 from deployments.prefect_server.blocks import check_blocks
 from deployments.prefect_server.same_origin import SameOrigin
 from deployments.prefect_server.sqlite import WriteQueue
 
 
-def prefect_app(host: str) -> FastAPI:
-    """Build the application that answers at `host`, a name or an address."""
+def prefect_app(host: str) -> ASGIApp:
+    """Build the application that answers at `host`, a name or an address.
+
+    Requests of Prefect's own services and automations go to the application inside: they name no
+    host that anybody could check.
+    """
     database_url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(database_url).name == "sqlite":
         set_database_config(WriteQueue(database_url))
     check_blocks()
-    app = create_app(final=True)
-    app.add_middleware(SameOrigin, host=host)
-    return app
+    return SameOrigin(create_app(final=True), host=host)
 
 
 def main() -> None:
