@@ -45,7 +45,7 @@ def test_a_mailbox_made_in_the_ui_is_read(page: Page, served: Served, tmp_path: 
 
         page.goto(form_url(served, "v2"))
         form = CampaignForm(page)
-        form.choose("bounces", "mailbox")
+        form.choose("bounces", "Mailbox")
         run_id = form.submit()
         run = served.run_when_final(run_id)
         assert run["state"]["message"] == "1 read: 1 not ours; 0 newly suppressed"

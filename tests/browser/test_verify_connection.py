@@ -23,7 +23,7 @@ def test_a_connection_is_verified_from_its_form(
         for recipient in ("", "box@example.com"):
             page.goto(url)
             form = CampaignForm(page, ui)
-            form.choose("checked", "connection")
+            form.choose("checked", "Connection")
             expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
             if recipient:
                 form.fill("News <news@example.com>", "Test mail", "Sender")

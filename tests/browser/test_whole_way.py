@@ -67,7 +67,7 @@ def verify_connection(
 ) -> None:
     page.goto(served.form_url(ui, served.deployment("verify-connection")))
     form = CampaignForm(page, ui)
-    form.choose(name, "connection")
+    form.choose(name, "Connection")
     run_id = form.submit()
     assert served.run_when_final(run_id)["state"]["type"] == "COMPLETED"
     run = RunPage(page, served, run_id, ui)
