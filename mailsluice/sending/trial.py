@@ -17,7 +17,7 @@ from mailsluice.sending.bookkeeper import Bookkeeper
 from mailsluice.sending.dispatch import Dispatch
 from mailsluice.sending.health import Health
 from mailsluice.sending.stock import Stock
-from mailsluice.sending.suspects import Ruling, Suspects, own_rate, rate_after
+from mailsluice.sending.suspects import Experience, Ruling, Suspects, rate_after
 from mailsluice.smtp.session import SessionError
 from mailsluice.status import RecipientStatus
 
@@ -72,10 +72,15 @@ class Trial:
 
     def refused(self, row: Claimed, attempt: Attempt, number: int, *, is_spoken: bool) -> None:
         """A server refused a message for good; `is_spoken`: in words about the connection."""
-        rate = self._rate(Verdict.FAILED)
-        asked = self._dispatch.started
-        least = rate_after(row.attempts, is_plain=says_no_such_mailbox(attempt))
-        self._refused.refused((row, attempt), number, asked, rate, is_spoken=is_spoken, least=least)
+        self._refused.refused(
+            (row, attempt),
+            number,
+            self._dispatch.started,
+            self._experience(Verdict.FAILED),
+            is_final=not is_about_a_limit(attempt),
+            is_spoken=is_spoken,
+            least=rate_after(row.attempts, is_plain=says_no_such_mailbox(attempt)),
+        )
         self._tell()
         if attempt.phase in _NAMES_NO_RECIPIENT and is_spoken:
             self._give_up()
@@ -86,8 +91,9 @@ class Trial:
             self._health.takes_nothing()
             self._put_off(row, attempt)
             return
-        rate = self._rate(Verdict.DEFERRED)
-        self._deferred.refused((row, attempt), number, self._dispatch.started, rate)
+        so_far = self._experience(Verdict.DEFERRED)
+        asked = self._dispatch.started
+        self._deferred.refused((row, attempt), number, asked, so_far, is_final=False)
         self._tell()
 
     def accepted(self, number: int) -> None:
@@ -155,13 +161,15 @@ class Trial:
         self._tell()
 
     def _give_up(self) -> None:
-        error, number = SessionError(self._refused.last[1]), len(self._refused)
-        reason = f"{error} (so it answered the last {number} recipients, who wait as before)"
+        error = SessionError(self._refused.last[1])
+        number, among = len(self._refused), self._refused.among
+        last = f"the last {number}" if number == among else f"{number} of the last {among}"
+        reason = f"{error} (so it answered {last} recipients, who wait as before)"
         self._health.failed(Trouble.DOWN, reason if number > 1 else error)
         self.put_back()
 
-    def _rate(self, verdict: Verdict) -> float:
-        return own_rate(self._accepted(), self._meant[verdict])
+    def _experience(self, verdict: Verdict) -> Experience:
+        return Experience(self._accepted(), self._meant[verdict])
 
     async def _before(self) -> tuple[int, int]:
         """How many recipients of the connection are sent and failed, in all runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,32 @@ async def test_a_connection_that_refuses_everybody_is_down_and_its_recipients_wa
     assert sender.ledger.states() == {"sent": 100}
 
 
+@pytest.mark.parametrize("accepts", [2, 3])  # every second, or one of three
+@pytest.mark.parametrize("stage", [Stage.RCPT, Stage.DOT])
+async def test_a_connection_that_begins_to_refuse_many_is_down_and_they_wait(
+    accepts: int, stage: Stage, sender: Sender, tmp_path: Path
+) -> None:
+    asked = 0
+
+    def answer(at: Stage, address: str = "*") -> bytes | None:
+        nonlocal asked
+        asked += at is stage
+        if at is not stage or asked <= 100 or asked % accepts == 0:
+            return None
+        return b"550 Invalid recipient"
+
+    with SmtpServer() as server:
+        server.script.due = answer  # type: ignore[method-assign]
+        document = campaign(tmp_path, people(300))
+        report = await sender.send(document, [connection("red", server)])
+        sent = len(server.received)
+    assert "550 Invalid recipient" in report.down["red"]
+    assert re.search(r"answered \d+ of the last \d+ recipients", report.down["red"])
+    assert sent <= 160
+    assert sender.ledger.states() == {"sent": sent, "pending": 300 - sent}
+    assert suppressed(sender) == 0
+
+
 @pytest.mark.parametrize(
     ("keywords", "fields"),
     [
@@ -101,12 +128,12 @@ async def test_however_many_are_under_way_nobody_fails(
     assert suppressed(sender) == 0
 
 
-@pytest.mark.parametrize("percent", [1, 5, 30])
+@pytest.mark.parametrize("percent", [1, 5, 10, 20, 30, 40, 60])
 async def test_dead_addresses_fail_and_are_suppressed(
     percent: int, sender: Sender, tmp_path: Path
 ) -> None:
     emails = [
-        f"550-at-rcpt.{i}@example.com" if i % 100 < percent else f"user{i}@example.com"
+        f"550-at-rcpt.{i}@example.com" if i * 37 % 100 < percent else f"user{i}@example.com"
         for i in range(300)
     ]
     with SmtpServer() as server:

@@ -6,15 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.sending.suspects import DEAD, ODDS, Ruling, Suspects, own_rate, rate_after
+from mailsluice.sending.evidence import at_most
+from mailsluice.sending.suspects import (
+    DEAD,
+    ODDS,
+    Experience,
+    Ruling,
+    Suspects,
+    own_rate,
+    rate_after,
+)
+
+NONE = Experience()
 
 
 class Connection:
     """One session, one message after the other: R is refused, S in words about the connection."""
 
-    def __init__(self, rate: float = 0.0) -> None:
+    def __init__(self, before: Experience = NONE) -> None:
         self.suspects: Suspects[int] = Suspects()
-        self.rate = rate
+        self.before = before
         self.number = 0
         self.failed: list[int] = []
 
@@ -25,7 +36,7 @@ class Connection:
             number, self.number = self.number, self.number + 1
             if letter in "RS":
                 is_spoken = letter == "S"
-                self.suspects.refused(number, number, self.number, self.rate, is_spoken=is_spoken)
+                self.suspects.refused(number, number, self.number, self.before, is_spoken=is_spoken)
             elif letter == "A" and self.suspects:
                 self.suspects.accepted(number)
             ruling = self.suspects.judge(self.number)
@@ -57,9 +68,71 @@ def test_refusals_with_nobody_accepted_between_convict(text: str, ruling: Ruling
 
 
 def test_where_more_were_refused_before_it_takes_more_to_convict() -> None:
-    assert Connection(0.6).answers("R" * 41) is Ruling.OPEN
-    assert Connection(0.6).answers("R" * 42) is Ruling.CONVICTED
-    assert Connection(1.0).answers("R" * 500) is Ruling.CONVICTED
+    assert Connection(Experience(40_000, 60_000)).answers("R" * 41) is Ruling.OPEN
+    assert Connection(Experience(40_000, 60_000)).answers("R" * 42) is Ruling.CONVICTED
+    assert Connection(Experience(0, 100_000)).answers("R" * 500) is Ruling.CONVICTED
+
+
+# before, replies; how many are seen until it is convicted, or None
+MANY = [
+    (Experience(100, 0), "RA" * 40, 29),
+    (Experience(1_000, 20), "RA" * 40, 25),
+    (Experience(1_000, 20), "RRA" * 40, 16),
+    (Experience(1_000, 20), "R" * 40, 9),
+    (Experience(100, 0), "RAAA" * 40, None),  # more than before, but rather that than one half
+    (Experience(900, 100), "RAAAA" * 40, None),
+    (Experience(20, 0), "RA" * 40, None),  # it would take 200
+    (Experience(19, 0), "RA" * 400, None),  # too little experience
+    (Experience(60, 40), "RA" * 400, None),  # hardly more than before
+]
+
+
+@pytest.mark.parametrize(("before", "text", "seen"), MANY)
+def test_a_connection_that_refuses_far_more_than_before_is_convicted(
+    before: Experience, text: str, seen: int | None
+) -> None:
+    connection = Connection(before)
+    ruling = connection.answers(text)
+    assert ruling is (Ruling.OPEN if seen is None else Ruling.CONVICTED)
+    if seen is not None:
+        assert connection.number == seen
+        assert connection.failed == []
+        assert connection.suspects.among == seen
+
+
+def test_what_is_refused_in_the_doubt_is_no_experience() -> None:
+    """Else the connection would get used to it, slowly enough."""
+    connection = Connection(Experience(300, 3))
+    assert connection.answers("RAAR" + "RAA" * 100) is Ruling.CONVICTED
+
+
+def test_a_list_that_ends_in_such_a_doubt_leaves_its_suspects_open() -> None:
+    connection = Connection(Experience(100, 0))
+    connection.answers("RA" * 5)
+    assert connection.suspects.may_be_chance(105, 0, are_plain=True)
+    connection.answers("RA" * 5)
+    assert not connection.suspects.may_be_chance(110, 0, are_plain=True)
+
+
+@pytest.mark.parametrize("fields", [{"is_final": False}, {"least": DEAD}])
+def test_who_is_tried_later_or_was_put_off_before_does_not_count_among_many(
+    fields: dict[str, float],
+) -> None:
+    suspects: Suspects[int] = Suspects()
+    for number in range(0, 400, 2):
+        suspects.refused(number, number, number + 1, Experience(1_000, 0), **fields)  # type: ignore[arg-type]
+        suspects.accepted(number + 1)
+        assert suspects.judge(number + 2) is Ruling.OPEN
+
+
+@given(st.integers(0, 2_000), st.integers(1, 2_000))
+def test_the_upper_bound_of_a_rate_is_above_what_was_seen(times: int, among: int) -> None:
+    times = min(times, among)
+    bound = at_most(times, among)
+    assert times / among <= bound <= 1
+    if not times:  # exact
+        assert (1 - bound) ** among == pytest.approx(0.001, rel=0.01, abs=0.0005) or bound > 0.99
+    assert at_most(times, 2 * among) <= bound
 
 
 def test_a_suspect_is_acquitted_by_a_later_message_that_is_accepted() -> None:
@@ -80,7 +153,7 @@ def test_after_many_refusals_one_acceptance_acquits_nobody_yet() -> None:
 def test_what_was_under_way_when_a_limit_was_reached_acquits_nobody() -> None:
     """Message 0 is accepted slowly, 1 was refused meanwhile."""
     suspects: Suspects[str] = Suspects()
-    suspects.refused("limit", 1, asked=2, rate=0.0)
+    suspects.refused("limit", 1, asked=2, before=NONE)
     assert suspects.judge(oldest=0) is Ruling.OPEN
     suspects.accepted(0)
     suspects.judge(oldest=2)
@@ -94,7 +167,7 @@ def test_refusals_that_come_sooner_than_acceptances_do_not_look_like_more() -> N
     """A hundred sessions: every third recipient is dead, the acceptances take longer."""
     suspects: Suspects[int] = Suspects()
     for number in range(3, 100, 3):
-        suspects.refused(number, number, asked=100, rate=0.0)
+        suspects.refused(number, number, asked=100, before=NONE)
         assert suspects.judge(oldest=0) is Ruling.OPEN
     assert suspects.are_pressing  # no more are started until they are answered
     for number in set(range(100)) - set(range(3, 100, 3)):
@@ -107,7 +180,7 @@ def test_one_message_without_a_reply_does_not_hold_up_the_judgement_for_ever() -
     suspects: Suspects[int] = Suspects()
     rulings = []
     for number in range(1, 2_100):
-        suspects.refused(number, number, asked=number + 1, rate=0.0)
+        suspects.refused(number, number, asked=number + 1, before=NONE)
         rulings.append(suspects.judge(oldest=0))
     assert Ruling.CONVICTED in rulings
 
@@ -153,7 +226,7 @@ def test_who_was_put_off_before_is_refused_more_often(
     suspects: Suspects[int] = Suspects()
     for number in range(last):
         least = rate_after(1, is_plain=is_plain)
-        suspects.refused(number, number, number + 1, 0.0, least=least)
+        suspects.refused(number, number, number + 1, NONE, least=least)
         assert suspects.judge(number + 1) is Ruling.OPEN
     assert suspects.may_be_chance(10_000, 0, are_plain=is_plain) is expected
 
