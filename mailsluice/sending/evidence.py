@@ -45,7 +45,7 @@ def at_most(times: int, among: int) -> float:
         return 1.0
     seen = times / among
     low, high = seen, 1.0
-    while high - low > 0.001:
+    while high - low > 1e-6:
         rate = (low + high) / 2
         low, high = (low, rate) if among * _divergence(seen, rate) >= _DOUBT else (rate, high)
     return high
