@@ -114,5 +114,7 @@ def _seconds(content: bytes) -> float:
 @pytest.mark.parametrize("write", MAILS.values(), ids=MAILS)
 def test_reading_takes_time_in_proportion_to_the_mail(write: Callable[[int], bytes]) -> None:
     long = write(MAX_OCTETS)[:MAX_OCTETS]
-    if (taken := _seconds(long)) > _NOTHING:
-        assert taken < _LIMIT * min(_seconds(write(_SHORT)) for _ in range(3))
+    if _seconds(long) > _NOTHING:
+        bound = _LIMIT * min(_seconds(write(_SHORT)) for _ in range(3))
+        # What else the machine does makes some readings slow, and none fast.
+        assert any(_seconds(long) < bound for _ in range(5))

@@ -1,0 +1,52 @@
+"""The application of our Prefect server: who is checked, who is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.server import models
+from prefect.server.api.clients import OrchestrationClient
+from prefect.server.database import dependencies
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED,
+    temporary_settings,
+)
+
+from deployments.prefect_server.__main__ import prefect_app
+
+
+@pytest.fixture(autouse=True)
+def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database of the test's own; what the application changes in Prefect is put back."""
+    documents = models.block_documents
+    for name in ("create_block_document", "update_block_document"):
+        monkeypatch.setattr(documents, name, getattr(documents, name))
+    monkeypatch.setitem(
+        dependencies.MODELS_DEPENDENCIES,
+        "database_config",
+        dependencies.MODELS_DEPENDENCIES.get("database_config"),
+    )
+    url = f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
+    with temporary_settings(
+        {
+            PREFECT_API_DATABASE_CONNECTION_URL: url,
+            PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED: True,
+        }
+    ):
+        yield
+
+
+async def test_the_servers_own_services_are_not_refused_as_a_foreign_host() -> None:
+    """Else no action of an automation is carried out: no crashed run goes on."""
+    app = prefect_app("127.0.0.1")
+    async with OrchestrationClient() as services:
+        inside = await services._http_client.get("/health")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport) as network:
+        named = await network.get("http://127.0.0.1:4200/api/health")
+        pretended = await network.get("http://prefect-in-memory/api/health")
+    assert (inside.status_code, named.status_code, pretended.status_code) == (200, 200, 400)
