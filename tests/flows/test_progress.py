@@ -98,7 +98,7 @@ async def test_a_connection_that_is_given_up_and_mended_is_told_twice(
         "progress-given-up-and-mended--red": 0.0,
         "progress-given-up-and-mended--green": 100.0,
     }
-    why = "mail: 550 5.7.1 <(address)>: Sender address rejected"
+    why = "mail: 550 5.7.1 <address>: Sender address rejected"
     red = str(bars["progress-given-up-and-mended--red"].description)
     assert f"**quarantined: {cell(why)}**: 0 of 14 sent, 14 left" == red
     (quarantined,) = await told({Milestone.CONNECTION_QUARANTINED}, name)
