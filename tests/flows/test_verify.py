@@ -21,7 +21,7 @@ async def test_a_sent_campaign_is_conserved(
     final = await verify_campaign("spring-sale", return_state=True)
     assert final.is_completed()
     assert final.message == "conserved: 10 accepted = 10 sent"
-    assert "| red | 7 | 7 |" in await page("verification-spring-sale")
+    assert "| red | 7 | 0 | 0 | 7 |" in await page("verification-spring-sale")
     assert "@" not in await page("verification-spring-sale")
     assert "@d1.example.com" not in caplog.text
 
