@@ -164,6 +164,6 @@ def _unknown_message(part: Part, unknown: Sequence[Unknown], known: Collection[s
     more = f" (and {others})" if others else ""
     return (
         f"{part}, line {first.line}: there is no variable {first.name!r}{more}; {suggestion}"
-        f"The audience has: {', '.join(sorted(known))}. Correct the template, add the column, or "
+        f"the audience has: {', '.join(sorted(known))}. Correct the template, add the column, or "
         f"write {{{{ {first.name}|default('') }}}}"
     )
