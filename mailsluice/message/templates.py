@@ -159,11 +159,11 @@ def _syntax_message(part: Part, error: TemplateSyntaxError) -> str:
 def _unknown_message(part: Part, unknown: Sequence[Unknown], known: Collection[str]) -> str:
     first = unknown[0]
     near = get_close_matches(first.name, known, n=1)
-    suggestion = f"did you mean {near[0]!r}? " if near else ""
+    suggestion = f"Did you mean {near[0]!r}? " if near else ""
     others = ", ".join(repr(one.name) for one in unknown[1:])
     more = f" (and {others})" if others else ""
     return (
-        f"{part}, line {first.line}: there is no variable {first.name!r}{more}; {suggestion}"
-        f"the audience has: {', '.join(sorted(known))}. Correct the template, add the column, or "
+        f"{part}, line {first.line}: there is no variable {first.name!r}{more}. {suggestion}"
+        f"The audience has: {', '.join(sorted(known))}. Correct the template, add the column, or "
         f"write {{{{ {first.name}|default('') }}}}"
     )

@@ -256,7 +256,7 @@ def test_digests_tell_the_content_of_attachments(tmp_path: Path) -> None:
             {"text": "x", "attachments": ("/nowhere/a.pdf",)},
             "attachment '/nowhere/a.pdf' cannot be",
         ),
-        ({"text": "x", "attachments": ("/",)}, "attachment '/' cannot be read: it is not a regular"),
+        ({"text": "x", "attachments": ("/",)}, "attachment '/' cannot be read: it is not a"),
         ({"text": "x", "sender": "News <news@-.example>"}, "sender: no header can hold"),
         ({"text": "x", "reply_to": "a@-.example"}, "reply_to: no header can hold"),
     ],

@@ -31,8 +31,8 @@ def test_a_column_has_its_own_name_and_its_slug() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("Hi {{ frist_name }}", "html, line 1: there is no variable 'frist_name'; did you mean 'f"),
-        ("a\n\n{{ qqqq }}", "html, line 3: there is no variable 'qqqq'; The audience has: First N"),
+        ("Hi {{ frist_name }}", "html, line 1: there is no variable 'frist_name'. Did you mean 'f"),
+        ("a\n\n{{ qqqq }}", "html, line 3: there is no variable 'qqqq'. The audience has: First N"),
         ("{{ zip }}{{ age }}", "'age' (and 'zip')"),
         ("{{ nick }}{{ nick|default('') }}", "'nick'"),  # unguarded once
         ("{% if nick is undefined %}{{ nick }}{% endif %}", "'nick'"),  # surely reached
