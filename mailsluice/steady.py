@@ -7,20 +7,21 @@ by the state database's clock; `mailsluice.pacing.Timekeeper` reconciles the two
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_NAMESPACE = Path("/proc/self/ns/time")
 
-if hasattr(time, "CLOCK_BOOTTIME"):
-
-    def steady() -> float:
-        """The moment, in seconds; comparable with other processes of the same `steady_name`."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-else:  # its CLOCK_MONOTONIC counts sleep already, or nothing does
-    steady = time.monotonic
+# The moment, in seconds; comparable with other processes of the same `steady_name`. Where there is
+# no CLOCK_BOOTTIME, CLOCK_MONOTONIC counts sleep already, or nothing does.
+steady: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
+)
 
 
 def steady_name() -> str:

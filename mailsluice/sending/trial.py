@@ -61,14 +61,11 @@ class Trial:
         self._refused: Suspects[tuple[Claimed, Attempt]] = Suspects()
         self._deferred: Suspects[tuple[Claimed, Attempt]] = Suspects()
         self._all_are_put_off = False
+        self.is_open = False
+        """Whether anything is undecided; asked for every message, so kept rather than found out."""
         self._accepted = accepted
         self._meant = {Verdict.FAILED: 0, Verdict.DEFERRED: 0}
         """How many suspects were to blame themselves."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether anything is undecided."""
-        return bool(self._refused or self._deferred or self._all_are_put_off)
 
     def refused(self, row: Claimed, attempt: Attempt, number: int, *, is_spoken: bool) -> None:
         """A server refused a message for good; `is_spoken`: in words about the connection."""
@@ -102,6 +99,7 @@ class Trial:
         for suspects in (self._refused, self._deferred):
             if suspects:
                 suspects.accepted(number)
+        self._tell()
 
     def proceed(self) -> None:
         """Decide what can be decided."""
@@ -150,7 +148,8 @@ class Trial:
 
     def _tell(self) -> None:
         """Tell the stock who may come back, and the dispatch whether to wait for replies."""
-        self._stock.aside = len(self._refused) + len(self._deferred)
+        self._stock.aside = aside = len(self._refused) + len(self._deferred)
+        self.is_open = self._all_are_put_off or aside > 0
         self._dispatch.waits = self._refused.are_pressing or self._deferred.are_pressing
 
     def _rest(self) -> None:
@@ -158,6 +157,7 @@ class Trial:
         self._health.takes_nothing()
         for row, attempt in self._deferred.clear():
             self._put_off(row, attempt)
+        self._tell()
         self._tell()
 
     def _give_up(self) -> None:
