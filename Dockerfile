@@ -4,16 +4,17 @@
 FROM python:3.12-slim AS build
 WORKDIR /srv/mailsluice
 RUN python -m venv /opt/venv
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY requirements requirements
 # In two steps: the dependencies stay as they are while only the code changes.
-RUN /opt/venv/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["cluster"], sep="\n")' > /tmp/requirements.txt \
-    && /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement /tmp/requirements.txt
+RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements/uv.txt \
+    && /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python --require-hashes --requirement requirements/runtime.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY mailsluice mailsluice
 COPY blocks blocks
 COPY tasks tasks
 COPY flows flows
 COPY deployments deployments
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --constraint constraints.txt --editable .
+RUN sh requirements/install.sh runtime /opt/venv
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --create-home --home-dir /var/lib/mailsluice --shell /usr/sbin/nologin mailsluice

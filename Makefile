@@ -1,41 +1,58 @@
 # Every target makes or refreshes .venv by itself. Another interpreter: make test PYTHON=python3.13
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
 
-.PHONY: demo test chaos bench serve cluster check
+.PHONY: demo test chaos bench serve cluster check lock
 
-demo: $(READY) ## a real campaign through two local SMTP servers, 70/30
+demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
-test: $(READY) ## all tests
+test: $(DEVELOPMENT) ## all tests
 	@$(BIN)/python -m pytest
 
-chaos: $(READY) ## a campaign killed 60 times, on SQLite and on PostgreSQL
+chaos: $(DEVELOPMENT) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60 --database postgresql
 
-bench: $(READY) ## side by side with the peers; BENCH='--docs --large' for more
+bench: $(DEVELOPMENT) ## side by side with the peers; BENCH='--docs --large' for more
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-serve: $(READY) ## a Prefect server, the blocks and the deployments; SERVE='--login' asks who you are
+serve: $(RUNTIME) ## a Prefect server, the blocks and the deployments; SERVE='--login' asks who you are
 	@$(BIN)/python -m deployments.serve $(SERVE)
 
-cluster: $(READY) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
+cluster: $(RUNTIME) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
 	@$(BIN)/python -m deployments.cluster $(CLUSTER)
 
-check: $(READY) ## format, lint, types, import rules
+check: $(DEVELOPMENT) ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-$(READY): pyproject.toml constraints.txt
+lock: | $(BIN)/pip ## the newest versions that pyproject.toml allows, with hashes, into requirements/
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
+	@echo 'setuptools>=77' | $(COMPILE) pyproject.toml - --upgrade --all-extras --output-file $(LISTS)/development.txt
+	@echo 'setuptools>=77' | $(COMPILE) pyproject.toml - --extra demo --extra cluster --constraint $(LISTS)/development.txt --output-file $(LISTS)/runtime.txt
+	@echo uv | $(COMPILE) - --constraint $(LISTS)/development.txt --output-file $(LISTS)/uv.txt
+
+LISTS := requirements
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+$(RUNTIME): pyproject.toml $(LISTS)/runtime.txt $(LISTS)/uv.txt $(LISTS)/install.sh | $(BIN)/pip
+	@echo "Setting up .venv (only when the pinned versions change)"
+	@sh $(LISTS)/install.sh runtime .venv
+	@touch $@
+
+$(DEVELOPMENT): $(LISTS)/development.txt $(RUNTIME)
+	@echo "Adding the packages for tests and checks to .venv (only when the pinned versions change)"
+	@sh $(LISTS)/install.sh development .venv
+	@touch $@
+
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "Mailsluice needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is none of them:" \
 	    "name one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
-	@echo "Setting up .venv (a minute or two, only when the pinned versions change)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+	@$(PYTHON) -m venv --clear .venv

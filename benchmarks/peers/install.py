@@ -70,9 +70,18 @@ def prefect_email() -> str:
         FOLDER.mkdir(exist_ok=True)
         _run(sys.executable, "-m", "venv", "--clear", str(folder), cwd=FOLDER)
         install = (str(python), "-m", "pip", "install", "--quiet", "prefect-email")
-        _run(*install, "--constraint", str(ROOT / "constraints.txt"), cwd=FOLDER)
+        _run(*install, "--constraint", _pins(folder), cwd=FOLDER)
         (folder / ".ready").touch()
     return str(python)
+
+
+def _pins(folder: Path) -> str:
+    """A file of the runtime's versions without hashes: pip would want one for every package."""
+    locked = (ROOT / "requirements/runtime.txt").read_text().splitlines()
+    versions = [line.rstrip(" \\") for line in locked if not line.startswith(" ")]
+    pins = folder / "pins.txt"
+    pins.write_text("\n".join(versions))
+    return str(pins)
 
 
 def _installed(name: str) -> str | None:

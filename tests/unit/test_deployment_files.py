@@ -170,7 +170,7 @@ def test_the_images_context_is_closed_but_for_what_it_needs() -> None:
     lines = (DEPLOYMENTS.parent / ".dockerignore").read_text().splitlines()
     assert "*" in lines
     assert lines.index("deployments/secrets") > lines.index("!deployments")
-    assert "constraints.txt" in DOCKERFILE
+    assert "--require-hashes --requirement requirements/runtime.txt" in DOCKERFILE
 
 
 def test_credentials_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
