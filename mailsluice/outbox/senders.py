@@ -141,7 +141,7 @@ class Senders:
 
     def all(self, after_id: int = 0) -> list[SenderRecord]:
         """Those with a higher id, and all that have not ended; in the order of their ids."""
-        fields = [
+        fields: list[sa.Column[Any]] = [
             senders.c[name] for name in SenderRecord.__dataclass_fields__ if name in senders.c
         ]
         expired = (senders.c.lease_until < self._database.now).label("is_expired")
@@ -180,7 +180,7 @@ class Senders:
         return bool(done.rowcount)
 
 
-def _record(row: sa.Row[Any]) -> SenderRecord:
+def _record(row: sa.Row[*tuple[Any, ...]]) -> SenderRecord:
     values = {name: getattr(row, name) for name in SenderRecord.__dataclass_fields__}
     ending = Ending(row.ending) if row.ending else None
     return SenderRecord(**{**values, "ending": ending, "is_expired": bool(row.is_expired)})
