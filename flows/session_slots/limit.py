@@ -18,6 +18,7 @@ from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitUpdate,
 )
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
+from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -65,11 +66,12 @@ class SlotLimit:
         self.name = limit_name(connection)
         self._clients = AsyncExitStack()
         self._connected: PrefectClient | None = None
+        self._asking_once: SettingsContext | None = None
         self._file = LeaseFile()
 
     async def standing(self, max_sessions: int) -> Standing:
         """Read the limit; where there is none, create it with so many slots."""
-        with _answering():
+        with self._answering():
             client = await self._client()
             try:
                 found = await client.read_global_concurrency_limit_by_name(self.name)
@@ -87,7 +89,7 @@ class SlotLimit:
 
     async def acquire(self, seconds: float = LEASE_SECONDS) -> UUID | None:
         """Take one slot for so long; gives its lease, None where none is free."""
-        with _answering():
+        with self._answering():
             client = await self._client()
             try:
                 reply = await client.increment_concurrency_slots_with_lease(
@@ -106,7 +108,7 @@ class SlotLimit:
 
     async def renew(self, lease: UUID) -> bool:
         """Hold a slot for another LEASE_SECONDS; False where the lease is lost."""
-        with _answering():
+        with self._answering():
             try:
                 await (await self._client()).renew_concurrency_lease(lease, LEASE_SECONDS)
             except httpx.HTTPStatusError as error:
@@ -117,7 +119,7 @@ class SlotLimit:
 
     async def release(self, lease: UUID) -> None:
         """Give a slot back. Releasing one that is lost, or twice, changes nothing."""
-        with _answering():
+        with self._answering():
             await (await self._client()).release_concurrency_slots_with_lease(lease)
         self._file.remove(lease)
 
@@ -127,13 +129,13 @@ class SlotLimit:
         While it is deactivated Prefect counts no release: activated again, its slots would stay
         taken for ever.
         """
-        with _answering():
+        with self._answering():
             nothing = GlobalConcurrencyLimitUpdate(active_slots=0)
             await (await self._client()).update_global_concurrency_limit(self.name, nothing)
 
     async def release_of_the_dead(self) -> None:
         """Release what killed processes of this machine held, of any connection."""
-        with _answering():
+        with self._answering():
             client = await self._client()
             for leases in take_over(str(client.api_url)):
                 for lease in leases:
@@ -150,19 +152,27 @@ class SlotLimit:
             self._connected = await self._clients.enter_async_context(client)
         return self._connected
 
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        if self._asking_once is None:
+            self._asking_once = _settings_to_ask_once()
+        try:
+            with self._asking_once.model_copy():
+                yield
+        except httpx.HTTPStatusError as error:
+            reply = error.response
+            raise SlotsUnavailableError(f"{reply.status_code} {reply.reason_phrase}") from error
+        except Exception as error:
+            # Whatever else its client raises: a campaign does not end for that.
+            raise SlotsUnavailableError(str(error) or type(error).__name__) from error
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    # Prefect's client waits for two seconds and more when its server is busy for milliseconds;
-    # the keeper asks again by itself. For these calls alone: whoever else has this context keeps
-    # the client's patience.
-    once = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0})
-    try:
-        with once:
-            yield
-    except httpx.HTTPStatusError as error:
-        reply = error.response
-        raise SlotsUnavailableError(f"{reply.status_code} {reply.reason_phrase}") from error
-    except Exception as error:
-        # Whatever else its client raises: a campaign does not end for that.
-        raise SlotsUnavailableError(str(error) or type(error).__name__) from error
+
+def _settings_to_ask_once() -> SettingsContext:
+    """Settings with which Prefect's client does not try a request again.
+
+    The client waits for two seconds and more when its server is busy for milliseconds; the keeper
+    asks again by itself. The settings hold for the slots' calls alone: others in the same context
+    keep the client's patience. Prefect takes some 20 ms to make them, so a limit keeps its own.
+    """
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        return get_settings_context()
