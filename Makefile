@@ -1,6 +1,8 @@
 # Every target makes or refreshes .venv by itself. Another interpreter: make test PYTHON=python3.13
 PYTHON ?= python3
 BIN := .venv/bin
+# Many tests wait for servers: two processes a core.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
@@ -9,8 +11,8 @@ DEVELOPMENT := .venv/.development
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
-test: $(DEVELOPMENT) ## all tests
-	@$(BIN)/python -m pytest
+test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
 
 chaos: $(DEVELOPMENT) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60

@@ -8,6 +8,7 @@ as FLAKY, and the next change fixes them. A failed unit or integration test alwa
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ MAY_RUN_AGAIN = (
 )
 AT_MOST = 2
 LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
+_GROUP = re.compile(r"@[\w-]+$")
+"""What pytest-xdist adds to the name of a test that belongs to a group."""
 
 
 def refusal(failed: Sequence[str]) -> str | None:
@@ -38,7 +41,8 @@ def refusal(failed: Sequence[str]) -> str | None:
 
 def main() -> int:
     """Run them again; the exit status says whether the run passes."""
-    failed = sorted(json.loads(LAST_FAILED.read_text())) if LAST_FAILED.exists() else []
+    noted = json.loads(LAST_FAILED.read_text()) if LAST_FAILED.exists() else {}
+    failed = sorted(_GROUP.sub("", test) for test in noted)
     if reason := refusal(failed):
         print(reason)
         return 1

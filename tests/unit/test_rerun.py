@@ -32,7 +32,7 @@ def test_one_flaky_test_is_named_where_it_passes_alone(
     test.write_text(f"def test_it():\n    assert {passes}\n")
     cache = tmp_path / rerun.LAST_FAILED
     cache.parent.mkdir(parents=True)
-    cache.write_text(json.dumps({"tests/served/test_it.py::test_it": True}))
+    cache.write_text(json.dumps({"tests/served/test_it.py::test_it@served-1": True}))
     monkeypatch.chdir(tmp_path)
 
     assert rerun.main() == status
