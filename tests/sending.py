@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.serving import Served, until
+from tests.eventually import eventually
+from tests.serving import Served
 from tests.smtpd import SmtpServer
 
 RECIPIENTS = 400
@@ -60,14 +61,14 @@ class Sending:
         return self.received.total()
 
     def wait_for(self, number: int) -> None:
-        until(self.total, lambda seen: seen >= number)
+        eventually(self.total, lambda seen: seen >= number)
 
     def state(self) -> dict[str, Any]:
         run = self.served.api.get(f"/flow_runs/{self.id}").raise_for_status().json()
         return dict(run["state"])
 
     def until_state(self, *names: str) -> dict[str, Any]:
-        return until(self.state, lambda state: state["name"] in names)
+        return eventually(self.state, lambda state: state["name"] in names)
 
     def set_state(self, kind: str, name: str, of: str | None = None, **details: Any) -> None:
         state = {"type": kind, "name": name, "state_details": details}
@@ -108,7 +109,7 @@ class Sending:
                 query = "SELECT owner FROM campaigns WHERE name = ?"
                 return connection.execute(query, (self.name,)).fetchone()[0]
 
-        until(owner, lambda found: found is None)
+        eventually(owner, lambda found: found is None)
         took = time.monotonic() - asked
         seen = self.received.total()
         assert self.rows()["sending"] == 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -20,10 +19,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, stop
+from tests.eventually import eventually
 
-T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -53,23 +51,14 @@ class Served:
         """The id of a flow's deployment, as soon as it is served."""
         name = "default" if flow == "send-campaign" else flow
         path = f"/deployments/name/{flow}/{name}"
-        found = until(lambda: self.api.get(path), lambda reply: reply.status_code == 200)
+        found = eventually(lambda: self.api.get(path), lambda reply: reply.status_code == 200)
         return str(found.json()["id"])
 
     def run_when_final(self, run_id: str) -> dict[str, Any]:
         """The flow run, as soon as its state is final."""
         path = f"/flow_runs/{run_id}"
         final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-        return until(lambda: _json(self.api.get(path)), lambda run: run["state_type"] in final)
-
-
-def until(look: Callable[[], T], is_there: Callable[[T], Any]) -> T:
-    """Look again and again until what is seen will do; fails with what was seen last."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_there(seen := look()):
-        assert time.monotonic() < deadline, f"after {PATIENCE_SECONDS} s still {seen}"
-        time.sleep(0.2)
-    return seen
+        return eventually(lambda: _json(self.api.get(path)), lambda run: run["state_type"] in final)
 
 
 class CsrfToken(httpx.Auth):
@@ -149,7 +138,7 @@ def _deployment_id(api: httpx.Client, process: subprocess.Popen[bytes], log: Pat
         except httpx.TransportError:
             return None
 
-    found = until(look, lambda reply: reply is not None and reply.status_code == 200)
+    found = eventually(look, lambda reply: reply is not None and reply.status_code == 200)
     return str(_json(found)["id"])  # type: ignore[arg-type]
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.run_page import RunPage
+from tests.eventually import eventually
 from tests.sending import Sending
-from tests.serving import Served, until
+from tests.serving import Served
 
 
 def keys(served: Served) -> set[str]:
@@ -22,7 +23,7 @@ def test_a_running_campaign_shows_how_far_it_is_and_what_holds_it(
     page: Page, served: Served, sending: Sending, picture: Callable[..., None]
 ) -> None:
     sending.start("winter-sale", throttle={"per_minute": 60})
-    until(lambda: keys(served), lambda found: "progress-winter-sale" in found)
+    eventually(lambda: keys(served), lambda found: "progress-winter-sale" in found)
     RunPage(page, served, sending.id).open_artifact("progress-winter-sale")
     shown = page.locator("main")
     expect(shown.get_by_test_id("progress-display")).to_contain_text("Progress: ")

@@ -13,7 +13,8 @@ from tests.browser.block_form import BlockForm
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.run_page import RunPage
 from tests.browser.schedule_form import ScheduleForm
-from tests.serving import Served, until
+from tests.eventually import eventually
+from tests.serving import Served
 from tests.smtpd import Settings, SmtpServer
 
 RECIPIENTS = 1_000
@@ -33,10 +34,12 @@ def test_from_an_empty_server_to_the_report(
         run_id, campaign = schedule_campaign(page, served, ui, name, picture)
 
         run = RunPage(page, served, run_id, ui)
-        until(lambda: len(server.received), lambda seen: seen >= 40)
+        eventually(lambda: len(server.received), lambda seen: seen >= 40)
         run.suspend()
         run.shows("Suspended")
-        until(lambda: owner(served, campaign), lambda found: found is None)  # its process has ended
+        eventually(
+            lambda: owner(served, campaign), lambda found: found is None
+        )  # its process has ended
         before = len(server.received)
         assert 40 <= before < RECIPIENTS
         run.resume()
@@ -101,7 +104,7 @@ def schedule_campaign(
     schedule_id = form.save()
     (kept,) = served.api.get(f"/deployments/{served.deployment_id}/schedules").json()
     assert kept["schedule"]["cron"] == when
-    run = until(lambda: begun(served, connection), bool)[0]
+    run = eventually(lambda: begun(served, connection), bool)[0]
     path = f"/deployments/{served.deployment_id}/schedules/{schedule_id}"
     served.api.delete(path).raise_for_status()
     return str(run["id"]), str(run["name"])

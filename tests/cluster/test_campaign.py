@@ -26,7 +26,7 @@ from deployments.cluster.cluster import POOL
 from deployments.cluster.member import Member
 from mailsluice.outbox import Database
 from mailsluice.outbox.schema import campaigns, recipients, senders
-from tests.serving import until
+from tests.eventually import eventually
 from tests.smtpd import SmtpServer, most_in_a_second
 
 pytestmark = [pytest.mark.usefixtures("clients"), pytest.mark.timeout(900)]
@@ -117,9 +117,9 @@ def until_final(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
         return prefect.read_flow_run(run_id)
 
     final = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
-    for _ in range(5):  # each as long as `until` is patient: sessions of the lost take minutes
+    for _ in range(5):  # each as long as `eventually` is patient: sessions of the lost take minutes
         with suppress(AssertionError):
-            return until(look, lambda run: run.state_type in final)
+            return eventually(look, lambda run: run.state_type in final)
     raise AssertionError(f"it never ended: {look().state}")
 
 
@@ -169,17 +169,17 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     """
     lost, alone = workers
     run_id = start("send-campaign", campaign=document(cluster.files, "whatever ends"))
-    until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 6)
+    eventually(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 6)
     gone, left = runs_of(lost), runs_of(alone)
     lost.kill()
     os.kill(alone.pid, signal.SIGKILL)
     assert gone
     assert not any(map(is_alive, gone))
     assert any(map(is_alive, left))
-    until(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 3)
+    eventually(lambda: total(servers), lambda seen: seen >= RECIPIENTS // 3)
     cluster.api[0].kill()
     before = total(servers)
-    until(lambda: total(servers), lambda seen: seen > before)
+    eventually(lambda: total(servers), lambda seen: seen > before)
     cluster.postgresql.kill()
     cluster.postgresql.start()
     cluster.api[0].start()

@@ -24,7 +24,7 @@ from blocks import SMTPConnection
 from deployments.cluster import Cluster
 from deployments.cluster.cluster import POOL, ROOT
 from tests.cluster.waiting import waiting
-from tests.serving import until
+from tests.eventually import eventually
 from tests.smtpd import SmtpServer
 
 pytestmark = pytest.mark.usefixtures("clients")
@@ -41,7 +41,9 @@ def waiting_run(prefect: SyncPrefectClient, start: Callable[..., UUID], tmp_path
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
     )
     run_id = start("waiting", path=str(tmp_path / "end"))
-    until(lambda: prefect.read_flow_run(run_id), lambda run: run.state and run.state.is_running())
+    eventually(
+        lambda: prefect.read_flow_run(run_id), lambda run: run.state and run.state.is_running()
+    )
     return run_id
 
 
@@ -81,14 +83,14 @@ def set_off(api: httpx.Client, path: Path) -> None:
             time.sleep(0.1)
         return path.exists()
 
-    until(tell_and_look, bool)
+    eventually(tell_and_look, bool)
 
 
 def assert_completes(prefect: SyncPrefectClient, run_id: UUID) -> None:
     def look() -> FlowRun:
         return prefect.read_flow_run(run_id)
 
-    run = until(look, lambda run: run.state and run.state.is_final())
+    run = eventually(look, lambda run: run.state and run.state.is_final())
     assert run.state is not None
     assert run.state.is_completed(), run.state
 
@@ -193,7 +195,7 @@ def test_postgresql_crashes_and_comes_back_and_runs_go_on(
         assert api.get("/ready").status_code in {502, 503}  # 502: no server is ready
     finally:
         cluster.postgresql.start()
-    until(lambda: api.get("/ready").status_code, lambda code: code == 200)
+    eventually(lambda: api.get("/ready").status_code, lambda code: code == 200)
     (tmp_path / "end").touch()
     assert_completes(prefect, waiting_run)
 
@@ -204,7 +206,7 @@ def test_redis_is_killed_and_automations_go_on(
     cluster.redis.kill()
     cluster.redis.start()
     # Those that were connected to it say 500 to whoever finds that out.
-    until(lambda: server(1).post("/events", json=[told()]), lambda reply: reply.is_success)
+    eventually(lambda: server(1).post("/events", json=[told()]), lambda reply: reply.is_success)
     set_off(server(1), exported)
 
 
@@ -214,4 +216,4 @@ def test_the_services_take_up_what_happened_while_they_were_away(
     cluster.services.kill()
     server(0).post("/events", json=[told()]).raise_for_status()
     cluster.services.start()
-    until(exported.exists, bool)
+    eventually(exported.exists, bool)

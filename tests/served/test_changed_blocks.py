@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.campaign_processes import Prefect, Start, end_of
-from tests.serving import until
+from tests.eventually import eventually
 from tests.smtpd import Settings, SmtpServer
 
 
@@ -13,7 +13,7 @@ def test_limits_changed_in_the_block_hold_for_a_running_campaign(
     with SmtpServer(Settings(delay_seconds=0.01)) as smtp:  # one session alone takes 20 s and more
         prefect.connect(smtp, max_sessions=1, per_second=10)
         process = start("slow", 2_000)
-        until(lambda: len(smtp.received), lambda seen: seen >= 20)
+        eventually(lambda: len(smtp.received), lambda seen: seen >= 20)
         prefect.set(limit=3)
         prefect.save_block(smtp, max_sessions=3)
         state, log = end_of(process)

@@ -10,7 +10,8 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from blocks import SMTPConnection
 from deployments.server import free_port
-from tests.serving import CsrfToken, serving, until
+from tests.eventually import eventually
+from tests.serving import CsrfToken, serving
 from tests.smtpd import SmtpServer
 
 ADDRESS = "127.0.0.2"
@@ -19,7 +20,7 @@ ADDRESS = "127.0.0.2"
 
 def printed_login(home: Path) -> str:
     """Give what `make serve` has printed about a login, once it has printed the UI's address."""
-    log = until((home / "serve.log").read_text, lambda text: "Prefect UI: " in text)
+    log = eventually((home / "serve.log").read_text, lambda text: "Prefect UI: " in text)
     (line,) = (line for line in log.splitlines() if line.startswith("Login: "))
     return line.removeprefix("Login: ")
 
@@ -47,7 +48,7 @@ def test_a_server_that_others_reach_asks_for_a_login_that_is_made_once(tmp_path:
 def sent_over(api: httpx.Client, login: str, home: Path) -> list[str]:
     """Send a campaign by the deployment, whose process has to have the login too."""
     path = "/deployments/name/send-campaign/default"
-    deployment = until(lambda: api.get(path), lambda reply: reply.status_code == 200).json()
+    deployment = eventually(lambda: api.get(path), lambda reply: reply.status_code == 200).json()
     (home / "recipients.csv").write_text("email\nuser@example.com\n")
     campaign = {
         "name": "behind a login",
@@ -65,5 +66,5 @@ def sent_over(api: httpx.Client, login: str, home: Path) -> list[str]:
             json={"parameters": {"campaign": campaign}},
         ).raise_for_status()
         look = f"/flow_runs/{run.json()['id']}"
-        until(lambda: api.get(look).json()["state_name"], lambda state: state == "Completed")
+        eventually(lambda: api.get(look).json()["state_name"], lambda state: state == "Completed")
         return list(smtp.recipients)

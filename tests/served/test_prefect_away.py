@@ -13,7 +13,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, prefect_server
-from tests.serving import CsrfToken, until
+from tests.eventually import eventually
+from tests.serving import CsrfToken
 from tests.smtpd import SmtpServer
 
 RUN = """
@@ -52,11 +53,13 @@ def test_a_campaign_outlives_a_restart_of_the_prefect_server(tmp_path: Path) -> 
                 stderr=subprocess.DEVNULL,
                 text=True,
             )
-            until(lambda: len(smtp.received), lambda seen: seen >= 100 or process.poll())
+            eventually(lambda: len(smtp.received), lambda seen: seen >= 100 or process.poll())
         try:
             at_restart = len(smtp.received)
             assert at_restart < 300
-            until(lambda: len(smtp.received), lambda seen: seen >= at_restart + 50)  # it goes on
+            eventually(
+                lambda: len(smtp.received), lambda seen: seen >= at_restart + 50
+            )  # it goes on
             with prefect_server(api, environment):
                 output, _ = process.communicate(timeout=120)
                 assert output.splitlines()[-1] == "COMPLETED 400 of 400 sent"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from tests.campaign_processes import Prefect, Start, end_of
-from tests.serving import until
+from tests.eventually import eventually
 from tests.smtpd import SmtpServer
 
 
@@ -29,15 +29,15 @@ def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
     with SmtpServer() as smtp:
         prefect.connect(smtp, max_sessions=4)
         process = start("long", 10_000, throttle={"per_second": 60})
-        until(lambda: smtp.open, lambda seen: seen == 4)
+        eventually(lambda: smtp.open, lambda seen: seen == 4)
         for limit in (1, 3, 0, 2):
             prefect.set(limit=limit)
-            until(lambda: smtp.open, lambda seen, limit=limit: seen == limit)
+            eventually(lambda: smtp.open, lambda seen, limit=limit: seen == limit)
         prefect.set(active=False)
-        until(lambda: smtp.open, lambda seen: seen == 4)
+        eventually(lambda: smtp.open, lambda seen: seen == 4)
         prefect.set(active=True)
-        until(lambda: smtp.open, lambda seen: seen == 2)
-        until(prefect.taken, lambda taken: taken == 2)
+        eventually(lambda: smtp.open, lambda seen: seen == 2)
+        eventually(prefect.taken, lambda taken: taken == 2)
         process.send_signal(signal.SIGTERM)
         state, log = end_of(process)
         assert state.startswith("CRASHED stopped by SIGTERM")
@@ -53,8 +53,8 @@ def kill_a_campaign_with_two_sessions(prefect: Prefect, start: Start, smtp: Smtp
     """Which are all that its connection may have."""
     prefect.connect(smtp, max_sessions=2)
     killed = start("killed", 10_000, throttle={"per_second": 60})
-    until(lambda: smtp.open, lambda seen: seen == 2)
-    until(prefect.taken, lambda taken: taken == 2)
+    eventually(lambda: smtp.open, lambda seen: seen == 2)
+    eventually(prefect.taken, lambda taken: taken == 2)
     killed.kill()
     killed.wait()
 
@@ -63,7 +63,7 @@ def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> 
     with SmtpServer() as smtp:
         kill_a_campaign_with_two_sessions(prefect, start, smtp)
         elsewhere = start("elsewhere", 50, machine="two")
-        until(elsewhere.stdout.readline, lambda line: "waits for a session" in line)
+        eventually(elsewhere.stdout.readline, lambda line: "waits for a session" in line)
         assert prefect.taken() == 2
         prefect.expire_leases()
         assert end_of(elsewhere)[0] == "COMPLETED 50 of 50 sent"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+from tests.eventually import eventually
 from tests.sending import Sending
-from tests.serving import until
 
 _UNTIL_IT_BEGAN = timedelta(seconds=45)  # later it would wait for the opening where it is
 
@@ -17,14 +17,14 @@ def test_outside_its_window_a_run_ends_and_comes_back_when_it_opens(sending: Sen
     hours = {"start": f"{opens:%H:%M}", "end": f"{opens + timedelta(hours=2):%H:%M}"}
     sending.start(sending_window={"days": "Mon-Sun", **hours}, throttle={})
 
-    state = until(sending.state, lambda seen: "waits until" in (seen["message"] or ""))
+    state = eventually(sending.state, lambda seen: "waits until" in (seen["message"] or ""))
     when = datetime.fromisoformat(state["state_details"]["scheduled_time"])
     assert state["name"] == "Scheduled"
     assert abs(when - opens) < timedelta(seconds=3)
     assert sending.total() == 0
     assert sending.rows() == {"pending": 400}
 
-    until(lambda: datetime.now(UTC), lambda now: now >= opens)
+    eventually(lambda: datetime.now(UTC), lambda now: now >= opens)
     sending.until_state("Completed")
     sending.everybody_got_it_once()
     first = min(one.time for server in sending.servers.values() for one in server.received)

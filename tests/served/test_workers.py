@@ -7,8 +7,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+from tests.eventually import eventually
 from tests.sending import RECIPIENTS, Sending
-from tests.serving import until
 
 WORKERS = {"dispatch": "workers", "sessions_per_worker": 3}
 """Two runs a connection of five sessions."""
@@ -86,7 +86,7 @@ def test_a_killed_campaign_finds_them_at_work(sending: Sending) -> None:
 
 def senders(sending: Sending) -> list[int]:
     """The processes that send on behalf of a campaign's run."""
-    return until(lambda: list(_holders(sending, "sender-")), bool)
+    return eventually(lambda: list(_holders(sending, "sender-")), bool)
 
 
 def campaign_process(sending: Sending) -> int:

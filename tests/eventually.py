@@ -1,0 +1,104 @@
+"""Wait for what another thread, process or server brings about: the one way in all tests.
+
+    eventually(lambda: len(server.received), lambda number: number >= 20)
+    await eventually_async(lambda: run.progress(), lambda progress: progress.sent == 5)
+
+An event that the test can wait for is better. Where there is none, the test looks again and again:
+at once, then after pauses that grow with the time waited, so that a wait takes a tenth longer than
+what it waits for and a slow machine is not kept busy by looks. The bound only ends a test that
+would hang; no test passes or fails by it on a slow machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast, overload
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 120.0
+_SHORTEST_PAUSE_SECONDS = 0.001
+_LONGEST_PAUSE_SECONDS = 0.25
+
+
+@overload
+def eventually(look: Callable[[], T | None], *, seconds: float = ..., what: str = ...) -> T: ...
+@overload
+def eventually(
+    look: Callable[[], T], holds: Callable[[T], object], *, seconds: float = ..., what: str = ...
+) -> T: ...
+def eventually(
+    look: Callable[[], T],
+    holds: Callable[[T], object] = bool,
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    what: str = "",
+) -> T:
+    """Look until what is seen holds, and return it.
+
+    Args:
+        look: Gives what there is to see now. An error that it raises ends the wait at once.
+        holds: Whether that will do; without it, whatever is true.
+        seconds: The bound, generous: a wait that ends by it is a failure.
+        what: The words for what was waited for, in the failure's message.
+
+    Raises:
+        AssertionError: Where the bound has passed; the message tells what was seen last.
+    """
+    patience = _Patience(seconds, what)
+    while not holds(seen := look()):
+        time.sleep(patience.pause(seen))
+    return seen
+
+
+@overload
+async def eventually_async(
+    look: Callable[[], Awaitable[T | None]], *, seconds: float = ..., what: str = ...
+) -> T: ...
+@overload
+async def eventually_async(
+    look: Callable[[], Awaitable[T]],
+    holds: Callable[[T], object],
+    *,
+    seconds: float = ...,
+    what: str = ...,
+) -> T: ...
+@overload
+async def eventually_async(
+    look: Callable[[], T | None], *, seconds: float = ..., what: str = ...
+) -> T: ...
+@overload
+async def eventually_async(
+    look: Callable[[], T], holds: Callable[[T], object], *, seconds: float = ..., what: str = ...
+) -> T: ...
+async def eventually_async(
+    look: Callable[[], object],
+    holds: Callable[[T], object] = bool,
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    what: str = "",
+) -> T:
+    """Do as `eventually` in a coroutine, whose loop runs on; `look` may be a coroutine too."""
+    patience = _Patience(seconds, what)
+    while True:
+        found = look()
+        seen = cast("T", await found if inspect.isawaitable(found) else found)
+        if holds(seen):
+            return seen
+        await asyncio.sleep(patience.pause(seen))
+
+
+class _Patience:
+    def __init__(self, seconds: float, what: str) -> None:
+        self._seconds = seconds
+        self._what = f"{what}: " if what else ""
+        self._began = time.monotonic()
+
+    def pause(self, seen: object) -> float:
+        """Give the seconds until the next look; fail where the bound has passed."""
+        waited = time.monotonic() - self._began
+        if waited > self._seconds:
+            raise AssertionError(f"{self._what}after {self._seconds:g} s still {seen!r}")
+        return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, waited / 10))
