@@ -5,14 +5,18 @@ BIN := .venv/bin
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
+OLDEST := .venv-oldest
 
-.PHONY: demo test chaos bench serve cluster check lock
+.PHONY: demo test test-oldest chaos bench serve cluster check lock
 
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
 test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+
+test-oldest: $(OLDEST)/.installed ## unit, flow and served tests on the oldest versions that pyproject.toml allows
+	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/flows tests/served
 
 chaos: $(DEVELOPMENT) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60
@@ -33,15 +37,18 @@ check: $(DEVELOPMENT) ## format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-lock: | $(BIN)/pip ## the newest versions that pyproject.toml allows, with hashes, into requirements/
+lock: | $(BIN)/pip ## the newest versions that pyproject.toml allows, and the oldest, with hashes, into requirements/
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
 	@echo 'setuptools>=77' | $(COMPILE) pyproject.toml - --upgrade --all-extras --output-file $(LISTS)/development.txt
 	@echo 'setuptools>=77' | $(COMPILE) pyproject.toml - --extra demo --extra cluster --constraint $(LISTS)/development.txt --output-file $(LISTS)/runtime.txt
+	@printf '%s\n' 'setuptools>=77' $(OLD) | $(COMPILE) pyproject.toml - --upgrade --resolution lowest-direct --all-extras --output-file $(LISTS)/oldest.txt
 	@echo uv | $(COMPILE) - --constraint $(LISTS)/development.txt --output-file $(LISTS)/uv.txt
 
 LISTS := requirements
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-header --no-annotate
+# Prefect brings them: the oldest that it takes.
+OLD := 'fastapi>=0.1' 'starlette>=0.1'
 
 $(RUNTIME): pyproject.toml $(LISTS)/runtime.txt $(LISTS)/uv.txt $(LISTS)/install.sh | $(BIN)/pip
 	@echo "Setting up .venv (only when the pinned versions change)"
@@ -51,6 +58,12 @@ $(RUNTIME): pyproject.toml $(LISTS)/runtime.txt $(LISTS)/uv.txt $(LISTS)/install
 $(DEVELOPMENT): $(LISTS)/development.txt $(RUNTIME)
 	@echo "Adding the packages for tests and checks to .venv (only when the pinned versions change)"
 	@sh $(LISTS)/install.sh development .venv
+	@touch $@
+
+$(OLDEST)/.installed: $(LISTS)/oldest.txt $(LISTS)/install.sh | $(BIN)/pip
+	@echo "Setting up $(OLDEST) (only when the oldest versions change)"
+	@$(BIN)/python -m venv --clear $(OLDEST)
+	@sh $(LISTS)/install.sh oldest $(OLDEST)
 	@touch $@
 
 $(BIN)/pip:

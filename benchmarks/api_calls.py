@@ -1,9 +1,9 @@
 """How often a campaign asks the Prefect API: that must not depend on its recipients.
 
 Counted on the wire, by a proxy in front of the server. What depends on time is told apart: the
-run's state is polled once a second, the limit of its sessions every three, progress is shown every
-five, and leases are renewed; log lines are sent in batches. The others depend on connections and
-sessions.
+run's state is read when an event tells that it changed, and every 30 seconds, the limit of its
+sessions every three, progress is shown every five, and leases are renewed; log lines are sent in
+batches. The others depend on connections and sessions.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ SETTINGS = {
     # The UI asks the host that it came from, whichever of its names that is.
     "PREFECT_SERVER_UI_API_URL": "/api",
 }
-START_SECONDS = 90
+START_SECONDS = 300  # a server that has died is noticed at once
 STOP_SECONDS = 10
 
 

@@ -112,8 +112,7 @@ async def _send(document: Campaign, day: date) -> State[Any]:
                 ):
                     await _send_all(document, names, shared, run, deployments)
             if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
-                with suppress(httpx.HTTPError):
-                    await look(request, flow_run_id)
+                await _look(request)
             shares = await asyncio.to_thread(run.campaigns.shares, run.id)
             limits = _limits(document, shares, connections)
             return await _concluded(run, request, database, keeper, limits)
@@ -215,12 +214,19 @@ async def _send_over(document: Campaign, names: list[str], shared: Current) -> N
     async with left_when_idle(shared.run, shared.stop_request, shared.longest_wait_seconds):
         ends = await asyncio.gather(*sending, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
-        if isinstance(end, Pause):  # Prefect has seen the Suspend as well
+        if isinstance(end, Pause):  # Prefect's engine has seen the Suspend first
+            await _look(shared.stop_request)
             continue
         if isinstance(end, BaseException):
             raise end
         if end.is_failed() or end.is_crashed():
             get_run_logger().error("%s: %s", name, end.message)
+
+
+async def _look(request: StopRequest) -> None:
+    """Ask the server at once whether the run is to stop, where the server answers."""
+    with suppress(httpx.HTTPError):
+        await look(request, UUID(flow_run.get_id()))
 
 
 async def _only_run(

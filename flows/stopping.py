@@ -2,8 +2,10 @@
 
 Prefect tells a running process of none of them in a way that lets it finish what is in flight: a
 Suspend only changes the run's state on the server, a Cancel ends in a SIGTERM whose handler raises
-wherever the main thread happens to be. So the state is polled, and the signals are handled here
-while mail is sent.
+wherever the main thread happens to be. Prefect's engine observes the Suspend of a deployment's run,
+and raises `Pause` at the next call of Prefect that the flow makes: between two tasks, but not while
+mail is sent. So the state is read here whenever it may have changed, and the signals are handled
+here, while mail is sent.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
+from flows.state_changes import state_changes
 from mailsluice.sending import Run
 
 logger = logging.getLogger(__name__)
@@ -119,27 +122,34 @@ async def stop_on_request(
                 signal.signal(number, handler)
 
 
-async def look(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None = None) -> None:
-    """Ask the server once whether the run is to stop. Raises httpx.HTTPError where it is away."""
+async def look(
+    request: StopRequest, flow_run_id: UUID, parent_id: UUID | None = None
+) -> dict[UUID, State[Any]]:
+    """Ask the server once whether the run is to stop.
+
+    Returns the states that were read, by run. Raises httpx.HTTPError where the server is away.
+    """
+    states: dict[UUID, State[Any]] = {}
     async with get_client() as client:
-        _apply((await client.read_flow_run(flow_run_id)).state, request)
-        if parent_id:
-            state = (await client.read_flow_run(parent_id)).state
-            _apply(state, request)
-            if state and (state.is_completed() or state.is_failed()):
-                request.make(Reason.TERMINATED)
+        for run_id in (flow_run_id, parent_id):
+            if run_id and (state := (await client.read_flow_run(run_id)).state):
+                states[run_id] = state
+                _apply(state, request)
+                if run_id == parent_id and (state.is_completed() or state.is_failed()):
+                    request.make(Reason.TERMINATED)
+    return states
 
 
 async def _watch(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None) -> None:
-    while True:
-        await asyncio.sleep(_POLL_SECONDS)
-        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: sending goes on
-            await look(request, flow_run_id, parent_id)
+    run_ids = [flow_run_id, parent_id] if parent_id else [flow_run_id]
+    async with state_changes(run_ids) as changes:
+        while True:
+            await changes.next()
+            with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: sending goes on
+                changes.see(await look(request, flow_run_id, parent_id))
 
 
-def _apply(state: State[Any] | None, request: StopRequest) -> None:
-    if state is None:
-        return
+def _apply(state: State[Any], request: StopRequest) -> None:
     paused = state.is_paused()
     if paused and state.state_details.pause_reschedule:
         request.make(Reason.SUSPENDED, state)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
+from prefect.client.orchestration import get_client
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
+from deployments import server
 from tests.smtpd import SmtpServer
 
 Servers = dict[str, SmtpServer]
+_SETTINGS = {
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",  # triggers; by default five seconds
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests together in one process: a Prefect server costs as much as ten of them."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("flows"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prefect_server() -> Iterator[None]:
-    """One Prefect server for all flow tests."""
-    with prefect_test_harness(server_startup_timeout=60):
-        yield
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API's address of the one Prefect server that all flow tests of a process share."""
+    api_url = f"http://127.0.0.1:{server.free_port()}/api"
+    settings = {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), **_SETTINGS}
+    with (
+        server.prefect_server(api_url, settings),
+        temporary_settings({PREFECT_API_URL: api_url}),
+    ):
+        yield api_url
+        EventsWorker.drain_all(timeout=server.STOP_SECONDS)
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +52,34 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+async def own_automations() -> AsyncIterator[None]:
+    """Delete the automations of a test, which would act on the runs of the next one."""
+    yield
+    async with get_client() as client:
+        for automation in await client.read_automations():
+            await client.delete_automation(automation.id)
+
+
+@pytest.fixture
+async def own_deployments() -> AsyncIterator[None]:
+    """Delete the deployments of a test, whose schedules and runs would be those of the next one."""
+    yield
+    async with get_client() as client:
+        for deployment in await client.read_deployments():
+            await client.delete_deployment(deployment.id)
+
+
+@pytest.fixture
 def servers() -> Iterator[dict[str, SmtpServer]]:
     """Three SMTP servers, each with the connection block of its name: red, green, blue."""
     with SmtpServer() as red, SmtpServer() as green, SmtpServer() as blue:
         found = {"red": red, "green": green, "blue": blue}
-        for name, server in found.items():
-            save_block(name, server)
+        for name, smtp_server in found.items():
+            save_block(name, smtp_server)
         yield found
 
 
-def save_block(name: str, server: SmtpServer, **fields: object) -> None:
+def save_block(name: str, smtp_server: SmtpServer, **fields: object) -> None:
     """Save a connection block that reaches a test server."""
-    values = {"host": server.host, "port": server.port, "security": "none", **fields}
+    values = {"host": smtp_server.host, "port": smtp_server.port, "security": "none", **fields}
     SMTPConnection(**values).save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]

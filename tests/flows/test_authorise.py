@@ -14,7 +14,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from blocks import SMTPConnection
-from deployments.authorise import AuthorisationError, authorisation_page, authorise
+from deployments.authorise import AuthorisationError, authorisation_page, authorise, main
 from mailsluice.errors import MailsluiceError
 from tests.token_server import TokenServer
 
@@ -101,10 +101,11 @@ def test_the_command_shows_nothing_secret(granting: TokenServer) -> None:
     assert not any(one in shown for one in (granting.client_secret, "refresh-1", "code-"))
 
 
-def test_the_command_says_what_is_wrong_without_a_stack() -> None:
-    with command("nobody") as process:
-        said, _ = process.communicate()
-    assert process.returncode == 1
+def test_the_command_says_what_is_wrong_without_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["authorise", "nobody"])
+    with pytest.raises(SystemExit) as end:  # with a text for standard error
+        main()
+    said = str(end.value)
     assert said.startswith("there is no SMTP Connection block 'nobody'")
     assert len(said.splitlines()) == 1
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,18 +13,14 @@ import pytest
 from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
-from prefect.events.worker import EventsWorker
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Failed, Scheduled
 
 from blocks import SMTPConnection
 from deployments import notifications
-from deployments.server import free_port, prefect_server
 from flows.events import Milestone, tell
-from tests.flows.test_automations import QUICK
+from tests.eventually import eventually_async
 
 BLOCK = "custom-webhook/ops"
-PATIENCE_SECONDS = 120
 CRASHED_FOR = timedelta(seconds=10)
 STATES = {
     "spring": Completed(message="1,000 of 1,000 sent"),
@@ -77,27 +70,19 @@ class Webhook:
         self._server.server_close()
 
 
-@pytest.fixture(scope="module")
-def webhook() -> Iterator[Webhook]:
+@pytest.fixture
+def webhook(own_automations: None) -> Iterator[Webhook]:
+    """A webhook, and the block that sends to it."""
     hook = Webhook()
+    block = CustomWebhookNotificationBlock(
+        name="ops",
+        url=hook.url,
+        json_data={"subject": "{{subject}}", "body": "{{body}}"},
+        allow_private_urls=True,
+    )
+    block.save("ops", overwrite=True, _sync=True)  # type: ignore[call-arg]
     yield hook
     hook.close()
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[str]:
-    """A Prefect server of these tests' own, with the block that sends to the webhook."""
-    api_url = f"http://127.0.0.1:{free_port()}/api"
-    environment = {**QUICK, "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
-    with prefect_server(api_url, environment), temporary_settings({PREFECT_API_URL: api_url}):
-        block = CustomWebhookNotificationBlock(
-            name="ops",
-            url=webhook.url,
-            json_data={"subject": "{{subject}}", "body": "{{body}}"},
-            allow_private_urls=True,
-        )
-        block.save("ops", overwrite=True, _sync=True)  # type: ignore[call-arg]
-        yield api_url
 
 
 async def ends_of_campaigns() -> None:
@@ -132,12 +117,12 @@ def events() -> None:
 
 async def told_of(webhook: Webhook, *subjects: str) -> None:
     """Wait until these have come."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not {one["subject"] for one in webhook.messages} >= {*subjects}:  # noqa: ASYNC110
-            await asyncio.sleep(0.2)  # another process tells
+    await eventually_async(
+        lambda: {one["subject"] for one in webhook.messages}, lambda told: told >= {*subjects}
+    )
 
 
-async def test_what_an_operator_has_to_know_is_told_once(api: str, webhook: Webhook) -> None:
+async def test_what_an_operator_has_to_know_is_told_once(webhook: Webhook) -> None:
     first = await notifications.install(BLOCK, CRASHED_FOR)
     assert (
         await notifications.install(BLOCK, CRASHED_FOR) == first
@@ -145,14 +130,12 @@ async def test_what_an_operator_has_to_know_is_told_once(api: str, webhook: Webh
     async with get_client() as client:
         for name in first:
             assert len(await client.read_automations_by_name(name)) == 1
-    await EventsWorker.drain_all()  # a worker stays with the server that it began with
     await ends_of_campaigns()
     events()
     await told_of(webhook, *(subject for subject, _ in EXPECTED))
     tell(Milestone.CONNECTION_QUARANTINED, "winter", "last", reason="")
     await told_of(webhook, LAST)  # what comes twice has come by now
     told = sorted((one["subject"], one["body"]) for one in webhook.messages)
-    await EventsWorker.drain_all()
     told = [one for one in told if one[0] != LAST]
     assert [subject for subject, _ in told] == sorted(subject for subject, _ in EXPECTED)
     for subject, words in EXPECTED:
@@ -161,7 +144,7 @@ async def test_what_an_operator_has_to_know_is_told_once(api: str, webhook: Webh
     assert "/runs/flow-run/" in next(body for subject, body in told if "finished" in subject)
 
 
-async def test_one_that_is_switched_off_stays_off(api: str) -> None:
+async def test_one_that_is_switched_off_stays_off(webhook: Webhook) -> None:
     name = (await notifications.install(BLOCK))[0]
     async with get_client() as client:
         (automation,) = await client.read_automations_by_name(name)
@@ -181,7 +164,7 @@ async def test_one_that_is_switched_off_stays_off(api: str) -> None:
     ],
 )
 async def test_another_block_is_refused_with_those_there_are(
-    api: str, block: str, reason: str
+    webhook: Webhook, block: str, reason: str
 ) -> None:
     await SMTPConnection(host="127.0.0.1", security="none").save("mail", overwrite=True)
     with pytest.raises(notifications.NotificationError) as refusal:
@@ -190,12 +173,11 @@ async def test_another_block_is_refused_with_those_there_are(
     assert BLOCK in str(refusal.value)
 
 
-async def test_the_command_says_what_it_has_made(api: str) -> None:
-    environment = {**os.environ, "PREFECT_API_URL": api}
-    command = [sys.executable, "-m", "deployments.notifications", BLOCK]
-    done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, check=True, env=environment
-    )
-    lines = done.stdout.splitlines()
+def test_the_command_says_what_it_has_made(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["notifications", BLOCK])
+    notifications.main()
+    lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(notifications.notifications(notifications.UUID(int=0)))
     assert all(line.startswith("automation: Mailsluice tells: ") for line in lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, State
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
-from prefect.events.worker import EventsWorker
 from prefect.states import Cancelling
 
 from flows.events import Milestone
 from mailsluice.markdown import cell
+from tests.eventually import eventually_async
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
-from tests.serving import PATIENCE_SECONDS
 from tests.smtpd import Settings, SmtpServer
 from tests.smtpd.faults import Fault, Stage
 
@@ -55,18 +53,20 @@ async def test_a_short_campaign_ends_with_its_numbers_shown(
 
 
 async def told(names: set[str], campaign: str) -> list[Any]:
-    """The events of these names, oldest first, as soon as all of them are there."""
-    named, deadline = EventNameFilter(name=sorted(names)), time.monotonic() + PATIENCE_SECONDS
-    async with get_client() as client:
-        while time.monotonic() < deadline:
-            wanted = EventFilter(event=named, order=EventOrder.ASC)  # those until now
-            await asyncio.to_thread(EventsWorker.instance().wait_until_empty)
+    """The events of these names, oldest first, as soon as the server has all of them.
+
+    Prefect sends events in a thread of its own. The server alone is asked: a wait for the queue of
+    that thread (`EventsWorker.wait_until_empty`) has no end where its connection is lost.
+    """
+    named = EventNameFilter(name=sorted(names))
+
+    async def look() -> list[Any]:
+        wanted = EventFilter(event=named, order=EventOrder.ASC)  # those until now
+        async with get_client() as client:
             found = (await client.read_events(wanted, limit=50)).events
-            mine = [one for one in found if one.payload["campaign"] == campaign]
-            if {one.event for one in mine} == names:
-                return mine
-            await asyncio.sleep(0.05)
-    raise AssertionError(f"of {names} only {[one.event for one in mine]}")
+        return [one for one in found if one.payload["campaign"] == campaign]
+
+    return await eventually_async(look, lambda mine: {one.event for one in mine} == names)
 
 
 async def test_start_and_end_are_events_of_the_run(tmp_path: Path, servers: Servers) -> None:
@@ -149,10 +149,10 @@ async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
 
 async def shown_by(run_id: UUID, words: Mapping[str, str]) -> dict[str, Artifact]:
     """The artifacts of a run, as soon as each of these says so."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        found = await of_run(run_id)
-        if all(key in found and said in str(found[key].description) for key, said in words.items()):
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{words!r} is not in {found}")
+
+    def say_so(found: Mapping[str, Artifact]) -> bool:
+        return all(
+            key in found and said in str(found[key].description) for key, said in words.items()
+        )
+
+    return await eventually_async(lambda: of_run(run_id), say_so, what=str(words))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,13 +75,7 @@ def stored(state: Path) -> list[str]:
         return [name for (name,) in connection.execute("SELECT name FROM campaigns ORDER BY id")]
 
 
-@pytest.fixture(autouse=True)
-async def no_deployments() -> AsyncIterator[None]:
-    """Whose schedules and runs would be those of the next test."""
-    yield
-    async with get_client() as client:
-        for one in await client.read_deployments():
-            await client.delete_deployment(one.id)
+pytestmark = pytest.mark.usefixtures("own_deployments")
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+"""Suspend, Cancel and Pause of a run as Prefect's event stream tells them, on a real server."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelling, Completed, Paused, Running, Suspended
+
+from flows import state_changes
+from flows.stopping import Reason, stop_on_request
+from tests.eventually import eventually_async
+
+
+@pytest.fixture(autouse=True)
+def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the event stream tells: a look that comes by itself would prove nothing."""
+    monkeypatch.setattr(state_changes, "_UNHEARD_SECONDS", None)
+    monkeypatch.setattr(state_changes, "_HEARD_SECONDS", None)
+
+
+async def new_run() -> UUID:
+    @flow(name="send-campaign")
+    def idle() -> None: ...
+
+    async with get_client() as client:
+        return (await client.create_flow_run(idle, state=Running())).id
+
+
+@pytest.fixture
+async def run_id() -> UUID:
+    return await new_run()
+
+
+async def set_state(run_id: UUID, state: State) -> None:
+    async with get_client() as client:
+        await client.set_flow_run_state(run_id, state, force=True)
+
+
+class Held:
+    """A campaign that takes note of what it is told."""
+
+    is_stopped = False
+    on_hold = False
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (Suspended(), Reason.SUSPENDED),
+        (Cancelling(), Reason.CANCELLED),
+    ],
+)
+async def test_the_event_of_a_stop_stops_the_run(
+    run_id: UUID, state: State, reason: Reason
+) -> None:
+    held = Held()
+    async with stop_on_request(run_id) as request:
+        request.attach(held)  # type: ignore[arg-type]
+        await set_state(run_id, state)
+        await eventually_async(lambda: request.reason, lambda found: found is reason)
+    assert held.is_stopped
+
+
+async def test_the_event_of_a_pause_holds_the_run_until_it_goes_on(run_id: UUID) -> None:
+    held = Held()
+    async with stop_on_request(run_id) as request:
+        request.attach(held)  # type: ignore[arg-type]
+        await set_state(run_id, Paused())
+        await eventually_async(lambda: held.on_hold)
+        await set_state(run_id, Running())
+        await eventually_async(lambda: not held.on_hold)
+    assert request.reason is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (Suspended(), Reason.SUSPENDED),
+        (Completed(), Reason.TERMINATED),
+    ],
+)
+async def test_the_event_of_the_parents_end_stops_the_run(
+    run_id: UUID, state: State, reason: Reason
+) -> None:
+    parent_id = await new_run()
+    async with stop_on_request(run_id, parent_id) as request:
+        await set_state(parent_id, state)
+        await eventually_async(lambda: request.reason, lambda found: found is reason)
