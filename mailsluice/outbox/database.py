@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,24 +132,39 @@ class Database:
             raise _wrong_options(self.engine.url, error) from error
 
     def _migrate(self) -> None:
-        config = alembic.config.Config()
-        config.set_main_option("script_location", "mailsluice.outbox:migrations")
-        config.attributes["quiet"] = True
         with self.write() as connection:
             if not self.is_sqlite:  # several processes may start at once: one migrates
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            self._refuse_newer(connection, config)
+            context = alembic.migration.MigrationContext.configure(connection)
+            revision = context.get_current_revision()
+            if revision == _scripts().get_current_head():
+                return
+            self._refuse_newer(revision)
+            config = _alembic()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
-    def _refuse_newer(self, connection: sa.Connection, config: alembic.config.Config) -> None:
-        script = alembic.script.ScriptDirectory.from_config(config)
-        current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in {one.revision for one in script.walk_revisions()}:
+    def _refuse_newer(self, revision: str | None) -> None:
+        if revision is not None and revision not in {
+            script.revision for script in _scripts().walk_revisions()
+        }:
             raise OutboxError(
-                f"the state database {_shown(self.engine.url)} has schema {current!r}, which this "
+                f"the state database {_shown(self.engine.url)} has schema {revision!r}, which this "
                 "version of Mailsluice does not know: install the newer version"
             )
+
+
+def _alembic() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "mailsluice.outbox:migrations")
+    config.attributes["quiet"] = True
+    return config
+
+
+@cache
+def _scripts() -> alembic.script.ScriptDirectory:
+    """The schema's steps, read once a process: most databases that it opens need none of them."""
+    return alembic.script.ScriptDirectory.from_config(_alembic())
 
 
 def _engine(url: str) -> sa.Engine:
