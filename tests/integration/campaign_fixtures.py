@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,19 @@ BREAKER = BreakerSettings(
 )
 
 
+def processes() -> ForkServerContext:
+    """Starts processes that have nothing of the test's own in memory, and all imports ready."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
 def connection(name: str, server: SmtpServer, **fields: Any) -> Connection:
     """The connection that reaches a test server."""
     defaults: dict[str, Any] = {
         "security": Security.NONE,
         "local_hostname": "client.example",
-        "timeout_seconds": 2.0,
+        "timeout_seconds": 30.0,
         "max_sessions": 2,
     }
     return Connection(name, server.host, server.port, **{**defaults, **fields})

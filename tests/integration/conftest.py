@@ -1,18 +1,37 @@
-"""Real state databases: SQLite and PostgreSQL, one and the same suite on both."""
+"""Real servers, and real state databases: SQLite and PostgreSQL, one suite on both.
+
+The migrations make the schema once a session, in a template of either kind; tests get copies of it.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
+import sqlalchemy as sa
 
 from mailsluice.outbox import Database
+from tests.integration.real_servers import RealServer, postfix_server
+from tests.integration.smtp_fixtures import Certificates
 from tests.postgresql import postgresql
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority of this test session's own."""
+    return Certificates.make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def postfix(certificates: Certificates) -> Iterator[RealServer]:
+    """A postfix for all tests of the group "postfix", which run in one process."""
+    with postfix_server(certificates) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -22,20 +41,102 @@ def postgres_server() -> Iterator[str]:
         yield server.get_uri()
 
 
+class _PostgresDatabases:
+    """Makes and drops databases of one server."""
+
+    def __init__(self, server: sa.Engine) -> None:
+        self._server = server
+
+    def make(self, template: str = "template1") -> str:
+        """The URL of a new database: a copy of this one, which nobody is connected to."""
+        name = f"outbox_{next(_numbers)}"
+        with self._server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self._server.url.set(drivername="postgresql", database=name).render_as_string(
+            hide_password=False
+        )
+
+    def drop(self, url: str) -> None:
+        """Delete it, even while a test that failed is still connected."""
+        with self._server.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: str) -> Iterator[_PostgresDatabases]:
+    url = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
+    server = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    yield _PostgresDatabases(server)
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_databases: _PostgresDatabases) -> str:
+    """The name of a database with the schema and without rows."""
+    url = postgres_databases.make()
+    Database(url).close()
+    return str(sa.make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the schema and without rows."""
+    path = tmp_path_factory.mktemp("template") / "state.db"
+    Database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def new_sqlite(sqlite_template: Path) -> Callable[[Path], str]:
+    """Makes a migrated database of this path; gives its URL."""
+
+    def make(path: Path) -> str:
+        shutil.copy(sqlite_template, path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, of either kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'outbox.db'}"
-    uri: str = request.getfixturevalue("postgres_server")
-    name = f"outbox_{next(_numbers)}"
-    with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    return uri.replace("/postgres?", f"/{name}?")
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of state database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_database_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database without a schema, of either kind: for what migrations do."""
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'outbox.db'}"
+        return
+    databases: _PostgresDatabases = request.getfixturevalue("postgres_databases")
+    url = databases.make()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def database_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated database, of either kind."""
+    if kind == "sqlite":
+        new_sqlite: Callable[[Path], str] = request.getfixturevalue("new_sqlite")
+        yield new_sqlite(tmp_path / "outbox.db")
+        return
+    databases: _PostgresDatabases = request.getfixturevalue("postgres_databases")
+    url = databases.make(request.getfixturevalue("postgres_template"))
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An open, migrated database."""
+    """An open, migrated database, of either kind."""
     with Database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, new_sqlite: Callable[[Path], str]) -> Iterator[Database]:
+    """An open, migrated SQLite database: for what is the same on both kinds."""
+    with Database(new_sqlite(tmp_path / "state.db")) as opened:
         yield opened

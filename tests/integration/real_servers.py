@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deployments.server import free_port
+from tests.eventually import eventually
 from tests.integration.postfix import missing, postfix
 from tests.integration.smtp_fixtures import Certificates
 
 SIZE_LIMIT = 200_000
-_ARRIVAL_SECONDS = 60.0
 _MESSAGE_ID = re.compile(rb"^Message-ID: <(.+)>\r?$", re.MULTILINE)
 
 
@@ -36,9 +35,7 @@ class RealServer:
 
     def bodies(self, message_ids: Collection[str]) -> dict[str, list[bytes]]:
         """What arrived of these, each as often as it did."""
-        deadline = time.monotonic() + _ARRIVAL_SECONDS
-        while not self.is_idle() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        eventually(self.is_idle, what="all mail is delivered")
         found: dict[str, list[bytes]] = {}
         for content in self.mail():
             header, _, body = content.replace(b"\r\n", b"\n").partition(b"\n\n")

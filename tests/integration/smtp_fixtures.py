@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,13 @@ from mailsluice.outcome import Attempt, Verdict, classify
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import SessionError
+from tests.integration.hurried_loop import HurriedLoop
 from tests.smtpd import Settings, SmtpServer
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": HurriedLoop,
+    "uvloop": uvloop.new_event_loop,
+}
 SENDER = "news@example.com"
 KINDS = {"sequential": (), "pipelined": ("PIPELINING",), "chunked": ("PIPELINING", "CHUNKING")}
 """What a server offers, by the kind of session that follows."""
@@ -51,7 +55,7 @@ def connection_to(server: SmtpServer, **fields: Any) -> Connection:
     defaults: dict[str, Any] = {
         "security": Security.NONE,
         "local_hostname": "client.example",
-        "timeout_seconds": 5.0,
+        "timeout_seconds": 60.0,
         "messages_in_flight": 5,  # where the server offers CHUNKING
     }
     return Connection("test", server.host, server.port, **{**defaults, **fields})
@@ -119,14 +123,18 @@ class ListFeed:
         assert settled == sorted(one.recipient.partition("@")[0] for one in self.taken)
 
 
-def run(work: Callable[[], Awaitable[Any]], loop: str = "asyncio") -> Any:
-    """Run on a loop of its own."""
-
-    async def main() -> Any:
-        return await asyncio.wait_for(work(), 20)
-
+def run(
+    work: Callable[[], Coroutine[Any, Any, Any]],
+    loop: str = "asyncio",
+    hanging: SmtpServer | None = None,
+) -> Any:
+    """Run on a loop of its own; once the server `hanging` hangs, time-outs take no time."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        return runner.run(main())
+        if hanging is not None:
+            hurried = runner.get_loop()
+            assert isinstance(hurried, HurriedLoop)
+            hanging.script.on_hang = hurried.hurry
+        return runner.run(work())
 
 
 def deliver(
@@ -134,8 +142,12 @@ def deliver(
     mail: Iterable[Envelope],
     loop: str = "asyncio",
     pauses: Iterable[str] = (),
+    hanging: SmtpServer | None = None,
 ) -> tuple[ListFeed, SessionError | None]:
-    """Open one session and send; gives the feed and how the session ended."""
+    """Open one session and send; gives the feed and how the session ended.
+
+    Where the server may hang, it is `hanging`: its silence is not waited for.
+    """
     feed = ListFeed(list(mail), frozenset(f"{name}@example.com" for name in pauses))
 
     async def work() -> SessionError | None:
@@ -146,6 +158,6 @@ def deliver(
             return error
         return None
 
-    error = run(work, loop)
+    error = run(work, loop, hanging)
     feed.check()
     return feed, error

@@ -1,9 +1,14 @@
-"""Fault x phase x security mode through a whole campaign: what the server has, what is told."""
+"""Every fault in every phase through a whole campaign: what the server has, what is told.
+
+Faults that end the link, which look otherwise where it is encrypted, come in every security mode.
+What a server replies is the same text in all of them; that it is read alike in all of them is what
+`test_smtp_sessions` shows.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,20 +64,24 @@ FATES: dict[str, tuple[str, int | None, int, int]] = {
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.make(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sender]:
+def sender(
+    tmp_path_factory: pytest.TempPathFactory, new_sqlite: Callable[[Path], str]
+) -> Iterator[Sender]:
     """One state database for all cases; each is a campaign of its own."""
     home = tmp_path_factory.mktemp("home")
-    with Database(f"sqlite:///{home / 'state.db'}") as database:
+    with Database(new_sqlite(home / "state.db")) as database:
         yield Sender(database, home)
 
 
-@pytest.mark.parametrize("security", list(Security))
-@pytest.mark.parametrize("fault", list(FATES))
+CASES = [
+    (fault, security)
+    for fault in FATES
+    for security in Security
+    if security is Security.NONE or fault.startswith(("drop", "hang", "421"))
+]
+
+
+@pytest.mark.parametrize(("fault", "security"), CASES)
 async def test_a_fault_is_its_own_recipients_alone(
     fault: str, security: Security, sender: Sender, certificates: Certificates, tmp_path: Path
 ) -> None:
@@ -82,7 +91,8 @@ async def test_a_fault_is_its_own_recipients_alone(
     emails = [*good[:4], bad, *good[4:]]
     with SmtpServer(secured({}, security, certificates)) as server:
         ca_file = None if security is Security.NONE else certificates.ca_file
-        red = connection("red", server, security=security, ca_file=ca_file, timeout_seconds=0.3)
+        seconds = 2.0 if "hang" in fault else 60.0
+        red = connection("red", server, security=security, ca_file=ca_file, timeout_seconds=seconds)
         report = await sender.send(campaign(tmp_path, emails, name=domain), [red])
     rows = {email: row for email, row in sender.ledger.rows().items() if email.endswith(domain)}
     assert report.down == {}

@@ -139,10 +139,10 @@ def test_campaigns_whose_names_were_alike_before_go_on(database: Database) -> No
     ],
 )
 def test_campaigns_of_earlier_versions_get_their_sender_domain(
-    database_url: str, sender: str | None, domain: str | None
+    empty_database_url: str, sender: str | None, domain: str | None
 ) -> None:
     content = {"message": {"sender": sender, "text": "nobody\0parses this"}} if sender else {}
-    with old_schema(database_url, "0009") as writer:
+    with old_schema(empty_database_url, "0009") as writer:
         writer.execute(
             sa.insert(campaigns).values(
                 name="spring",
@@ -151,7 +151,7 @@ def test_campaigns_of_earlier_versions_get_their_sender_domain(
                 created_at=0.0,
             )
         )
-    with Database(database_url) as database:
+    with Database(empty_database_url) as database:
         assert Campaigns(database).get("spring").sender_domain == domain
 
 

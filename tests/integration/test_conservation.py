@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -264,9 +264,11 @@ def _no_database(name: str) -> sa.Engine:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Path]]:
+def kept(
+    tmp_path_factory: pytest.TempPathFactory, new_sqlite: Callable[[Path], str]
+) -> Iterator[tuple[Database, Path]]:
     folder = tmp_path_factory.mktemp("conservation")
-    with Database(f"sqlite:///{folder}/state.db") as database:
+    with Database(new_sqlite(folder / "state.db")) as database:
         yield database, folder
 
 
@@ -301,17 +303,19 @@ steps = st.lists(
 )
 
 
+@pytest.mark.parametrize("strategy", ["percentage", "round_robin"])
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink one takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(size=st.integers(1, 60), shares=percents | st.none(), ramp=ramps, steps=steps)
+@given(size=st.integers(1, 60), shares=percents, ramp=ramps, steps=steps)
 def test_the_numbers_of_all_pages_add_up(
     kept: tuple[Database, Path],
+    strategy: str,
     size: int,
-    shares: Sequence[int] | None,
+    shares: Sequence[int],
     ramp: Mapping[str, Any],
     steps: Sequence[tuple[Any, ...]],
 ) -> None:
@@ -319,8 +323,8 @@ def test_the_numbers_of_all_pages_add_up(
     mine = next(numbers)  # addresses of its own: others are on the list
     emails = [f"user{mine}-{i}@{DOMAINS[i % 3]}" for i in range(size)]
     routes = [
-        {"connection": name, **({"percent": shares[i]} if shares else {})}
-        for i, name in enumerate(NAMES)
+        {"connection": name, **({"percent": share} if strategy == "percentage" else {})}
+        for name, share in zip(NAMES, shares, strict=True)
     ]
     document = campaign(
         folder,
@@ -328,7 +332,7 @@ def test_the_numbers_of_all_pages_add_up(
         NAMES,
         name=f"campaign {mine}",
         routes=routes,
-        strategy="percentage" if shares else "round_robin",
+        strategy=strategy,
         throttle={"per_hour": 6_000},
     )
     start = datetime.now(UTC).date() - timedelta(days=1)

@@ -15,7 +15,7 @@ import pytest
 
 from mailsluice.inspection import Diagnosis, Inspection, Result, Step, TrialMail, inspect
 from mailsluice.smtp.connection import Connection, Security
-from tests.integration.real_servers import RealServer, postfix_server
+from tests.integration.real_servers import RealServer
 from tests.integration.smtp_fixtures import Certificates, connection_to, run, secured
 from tests.smtpd import DROP, HANG, Fault, Settings, SmtpServer, Stage
 
@@ -27,16 +27,13 @@ SOON = 0.2
 """Seconds to wait for a server that stays silent."""
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.make(tmp_path_factory.mktemp("ca"))
-
-
-def inspected(connection: Connection, trial: TrialMail = NO_MAIL) -> Inspection:
+def inspected(
+    connection: Connection, trial: TrialMail = NO_MAIL, hanging: SmtpServer | None = None
+) -> Inspection:
     async def work() -> Inspection:
         return await inspect(connection, trial, datetime.now(UTC))
 
-    found: Inspection = run(work)
+    found: Inspection = run(work, hanging=hanging)
     assert [one.step for one in found.findings if one.result is Result.FAILED] == (
         [] if found.works else [failed_step(found)]
     )
@@ -138,10 +135,10 @@ def test_what_goes_wrong_before_the_first_mail_has_a_name(
                 server,
                 security=Security.STARTTLS,
                 ca_file=certificates.ca_file,
-                timeout_seconds=SOON if action == HANG else 5.0,
                 **LOGIN,
             ),
             MAIL,
+            server,
         )
         assert (failed_step(found), found.diagnosis) == (step, diagnosis)
         assert result(found, Step.MAIL) is Result.NOT_REACHED
@@ -385,12 +382,7 @@ async def test_a_server_that_leaves_after_its_greeting_is_told() -> None:
     assert sorted(one.step for one in found.findings) == sorted(Step)
 
 
-@pytest.fixture(scope="module", name="postfix")
-def _postfix(certificates: Certificates) -> Iterator[RealServer]:
-    with postfix_server(certificates) as server:
-        yield server
-
-
+@pytest.mark.xdist_group("postfix")
 def test_a_real_postfix_with_a_test_mail(postfix: RealServer, certificates: Certificates) -> None:
     connection = Connection(
         "postfix",
@@ -407,6 +399,7 @@ def test_a_real_postfix_with_a_test_mail(postfix: RealServer, certificates: Cert
     assert "queued as" in note(found, Step.MAIL)
 
 
+@pytest.mark.xdist_group("postfix")
 def test_a_recipient_that_a_real_postfix_refuses(
     postfix: RealServer, certificates: Certificates
 ) -> None:

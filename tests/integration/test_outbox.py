@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from mailsluice.outbox.database import _engine
 from mailsluice.outbox.schema import attempts, bounces, metadata, recipients, rejects
 from mailsluice.outcome import Phase
 from mailsluice.status import CampaignStatus, RecipientStatus
+from tests.integration.campaign_fixtures import processes
 
 Store = Callable[..., Outbox]
 
@@ -378,13 +379,17 @@ class TestSuppressions:
         assert suppressions.add(["a@example.com"], reason="manual", source="y") == 0
 
 
-def open_and_close(url: str) -> None:
+def open_at_once(together: Barrier, url: str) -> None:
+    together.wait()
     Database(url).close()
 
 
 class TestSchema:
-    def test_the_migrations_make_the_tables_of_the_schema(self, database: Database) -> None:
-        inspector = sa.inspect(database.engine)
+    def test_the_migrations_make_the_tables_of_the_schema(self, empty_database_url: str) -> None:
+        with Database(empty_database_url) as database:
+            self._has_the_tables(sa.inspect(database.engine))
+
+    def _has_the_tables(self, inspector: sa.Inspector) -> None:
         for table in metadata.tables.values():
             found = {one["name"]: one for one in inspector.get_columns(table.name)}
             assert set(found) == set(table.columns.keys())
@@ -394,11 +399,16 @@ class TestSchema:
                 index.name for index in table.indexes
             }
 
-    def test_several_processes_may_start_at_once(self, database_url: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(4) as pool:
-            pool.map(open_and_close, [database_url] * 4)
-        with Database(database_url) as database:
+    def test_several_processes_may_start_at_once(self, empty_database_url: str) -> None:
+        context = processes()
+        arguments = (context.Barrier(4), empty_database_url)
+        started = [context.Process(target=open_at_once, args=arguments) for _ in range(4)]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        assert [process.exitcode for process in started] == [0] * 4
+        with Database(empty_database_url) as database:
             assert sa.inspect(database.engine).has_table("recipients")
 
     def test_a_newer_schema_is_refused(self, database_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.courier import Settings as Sending
 from mailsluice.smtp.connection import Connection
 from mailsluice.warm_up import WarmUp
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, lock, people
 from tests.smtpd import Settings, SmtpServer
 from tests.smtpd.faults import Fault, Stage
@@ -37,10 +39,7 @@ class Watched:
 
     async def until(self, condition: Callable[[Progress], bool]) -> Progress:
         """Look until it is so."""
-        async with asyncio.timeout(30):
-            while not condition(progress := await self.run.progress()):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        return progress
+        return await eventually_async(self.run.progress, condition)
 
     async def until_it_waits(self, cause: Cause) -> Standing:
         """Look until this is what binds its (first) connection."""
@@ -69,7 +68,9 @@ async def test_numbers_go_on_from_those_of_the_runs_before(sender: Sender, tmp_p
     document = campaign(tmp_path, [*emails, "450-at-rcpt-once.1@example.com"], ["red", "green"])
     with SmtpServer() as red, SmtpServer() as green:
         connections = [connection("red", red), connection("green", green)]
-        async with watched(sender, document, connections) as first:
+        today = WarmUp(start=datetime.now(UTC).date() - timedelta(days=1), daily_caps=(5, 5, 5))
+        capped = [replace(one, warm_up=today) for one in connections]  # so the rest is left over
+        async with watched(sender, document, capped) as first:
             assert (await first.until(lambda seen: seen.tally.sent > 5)).tally.sent < 43
         async with watched(sender, document, connections) as second:
             before = await second.run.progress()
@@ -210,12 +211,12 @@ async def test_deferred_recipients_paused_runs_and_stopped_ones(
 
 
 async def test_a_database_that_is_away_is_what_binds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, new_sqlite: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mailsluice.outbox.database._BUSY_TIMEOUT_SECONDS", 0)
     path = tmp_path / "state.db"
-    with Database(f"sqlite:///{path}") as database, SmtpServer(Settings(delay_seconds=0.01)) as red:
-        document = campaign(tmp_path, people(300))
+    with Database(new_sqlite(path)) as database, SmtpServer(Settings(delay_seconds=0.01)) as red:
+        document = campaign(tmp_path, people(3_000))
         async with watched(Sender(database, tmp_path), document, [connection("red", red)]) as seen:
             await seen.until(lambda progress: progress.tally.sent > 5)
             holder = lock(str(path))

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from prefect.logging import disable_run_logger
-from prefect_sqlalchemy import SqlAlchemyConnector
 
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
@@ -18,9 +16,9 @@ from mailsluice.errors import AudienceError
 
 
 @pytest.fixture
-def crm(database_url: str) -> Iterator[sa.Engine]:
+def crm(empty_database_url: str) -> Iterator[sa.Engine]:
     """A database of customers, of either kind."""
-    url = sa.make_url(database_url)
+    url = sa.make_url(empty_database_url)
     if url.get_backend_name() == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url)
@@ -105,13 +103,13 @@ def test_what_would_write_is_refused(crm: sa.Engine, tmp_path: Path, sql: str) -
 
 
 @pytest.mark.parametrize("sql", SQLITE)
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_sqlite_lets_a_query_do_nothing_but_read(crm: sa.Engine, tmp_path: Path, sql: str) -> None:
     _refused(crm, sql, tmp_path)
 
 
 @pytest.mark.parametrize("sql", POSTGRESQL)
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_postgresql_lets_no_query_lift_the_transaction(
     crm: sa.Engine, tmp_path: Path, sql: str
 ) -> None:
@@ -191,6 +189,10 @@ def test_a_database_in_memory_can_be_asked(tmp_path: Path) -> None:
 
 
 def test_the_engine_of_a_database_block_is_held_to_it(tmp_path: Path) -> None:
+    # Imported here, as Prefect is slow to import and no other test of this folder needs it.
+    from prefect.logging import disable_run_logger
+    from prefect_sqlalchemy import SqlAlchemyConnector
+
     path = tmp_path / "crm.db"
     setup = sa.create_engine(f"sqlite:///{path}")
     with setup.begin() as connection:

@@ -151,15 +151,15 @@ class TestOldDatabase:
     """A list that was stored when spellings counted as distinct."""
 
     @pytest.fixture
-    def old(self, database_url: str) -> Any:
+    def old(self, empty_database_url: str) -> Any:
         """Runs statements on a database of the schema before; opens it with this version's."""
         opened: list[Database] = []
 
         def old(*statements: str) -> Database:
-            with old_schema(database_url, "0007") as transaction:
+            with old_schema(empty_database_url, "0007") as transaction:
                 for statement in statements:
                     transaction.execute(sa.text(statement))
-            opened.append(Database(database_url))
+            opened.append(Database(empty_database_url))
             return opened[0]
 
         yield old

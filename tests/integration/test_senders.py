@@ -24,6 +24,7 @@ from mailsluice.report import Report
 from mailsluice.sending import CampaignRun, RouteResult, SenderRun
 from mailsluice.sending.courier import Settings as CourierSettings
 from mailsluice.smtp.connection import Connection
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     BREAKER,
     Sender,
@@ -35,6 +36,8 @@ from tests.integration.campaign_fixtures import (
 from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
 
 SLOW = Settings(delay_seconds=0.002)
+MANY = 5_000
+"""So many take seconds at a slow server: whoever looks at ten is early, on a slow machine too."""
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +153,7 @@ async def test_what_a_dead_one_had_claimed_is_taken_over(
                 await until_sent(server, 180)
                 assert not sending.done()  # the dead one may still live
                 expire(sender.database, dead._sender_id)
-            await asyncio.wait_for(sending, 30)
+            await sending
             report = await conclude(run)
     if home == "one":
         assert sender.ledger.states() == {"sent": 199, "uncertain": 1}
@@ -179,7 +182,7 @@ async def test_the_campaigns_run_takes_over_where_nobody_else_is_left(
 
 
 async def test_whoever_was_taken_over_claims_nothing_more(sender: Sender, tmp_path: Path) -> None:
-    document = campaign(tmp_path, people(100))
+    document = campaign(tmp_path, people(MANY))
     with SmtpServer(SLOW) as server:
         async with parent(sender, document), shard(sender, document, home="another") as slow:
             sending = asyncio.ensure_future(send(slow, document, connection("red", server)))
@@ -187,11 +190,11 @@ async def test_whoever_was_taken_over_claims_nothing_more(sender: Sender, tmp_pa
             with sender.database.write() as transaction:
                 assert Senders(sender.database, slow.id).lose(transaction, slow._sender_id)
             with pytest.raises(SenderLostError):
-                await asyncio.wait_for(sending, 30)
-    assert 10 <= len(server.received) < 100
+                await sending
+    assert 10 <= len(server.received) < MANY
     states = sender.ledger.states()
     assert states["sent"] == len(server.received)
-    assert states["pending"] == 100 - states["sent"]
+    assert states["pending"] == MANY - states["sent"]
 
 
 async def test_a_deferred_recipient_is_waited_for_by_all_and_sent_once(
@@ -223,7 +226,7 @@ async def test_a_deferred_recipient_is_waited_for_by_all_and_sent_once(
 
 
 async def test_a_stop_gives_back_what_was_claimed(sender: Sender, tmp_path: Path) -> None:
-    document = campaign(tmp_path, people(200))
+    document = campaign(tmp_path, people(1_000))
     with SmtpServer(SLOW) as server:
         target = connection("red", server)
         async with parent(sender, document):
@@ -231,10 +234,10 @@ async def test_a_stop_gives_back_what_was_claimed(sender: Sender, tmp_path: Path
                 sending = asyncio.ensure_future(send(one, document, target))
                 await until_sent(server, 10)
                 one.stop()
-                await asyncio.wait_for(sending, 30)
+                await sending
             assert set(sender.ledger.states()) == {"sent", "pending"}
             async with shard(sender, document) as other:
-                await send(other, document, target)
+                await send(other, document, connection("red", server, max_sessions=16))
     everybody_once(sender.ledger, {"red": server})
 
 
@@ -281,9 +284,8 @@ async def test_one_that_cannot_look_for_the_dead_lives_and_sends(
         async with parent(sender, document), shard(sender, document) as one:
             monkeypatch.setattr("mailsluice.sending.sender_run.take_over", unreadable)
             sending = asyncio.ensure_future(send(one, document, connection("red", server)))
-            while "dead senders could not be looked for" not in caplog.text:  # noqa: ASYNC110
-                await asyncio.sleep(0.002)
-            await asyncio.wait_for(sending, 30)
+            await eventually_async(lambda: "dead senders could not be looked for" in caplog.text)
+            await sending
             assert one._renewal.held()
             assert not one._renewal.lost
     everybody_once(sender.ledger, {"red": server})
@@ -301,8 +303,7 @@ async def test_nothing_is_sent_for_a_campaign_that_has_ended(
 
 
 async def until_sent(server: SmtpServer, number: int) -> None:
-    while len(server.received) < number:  # noqa: ASYNC110 another process brings it about
-        await asyncio.sleep(0.002)
+    await eventually_async(lambda: len(server.received) >= number)
 
 
 def expire(database: Database, sender_id: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,8 @@ ODD = "odd@example.com"
 
 
 @pytest.fixture
-def sender(tmp_path: Path) -> Iterator[Sender]:
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
-        yield Sender(database, tmp_path)
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

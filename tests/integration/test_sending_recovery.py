@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +19,14 @@ from mailsluice.outbox import Database
 from mailsluice.outbox.schema import campaigns
 from mailsluice.sending import CampaignRun, lease
 from mailsluice.sending.lease import Lease
-from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.eventually import eventually, eventually_async
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
 from tests.smtpd import DROP, Fault, SmtpServer, Stage
 
 
 @pytest.fixture
-def sender(tmp_path: Path) -> Iterator[Sender]:
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
-        yield Sender(database, tmp_path / "here")
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path / "here")
 
 
 def die(
@@ -146,16 +143,28 @@ async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_ru
     assert sender.ledger.states() == {"sent": 4, "uncertain": 6}
 
 
+@pytest.fixture
+def no_lease_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease holds for most of a minute: whoever waits for its end fails."""
+
+    def waited(_: float) -> None:
+        raise AssertionError("it waits for the lease of the dead run")
+
+    monkeypatch.setattr("mailsluice.sending.lease.time.sleep", waited)
+
+
+@pytest.mark.usefixtures("no_lease_is_waited_for")
 async def test_on_the_same_machine_a_dead_run_is_taken_over_at_once(
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(3))
-    dead_run(sender, document, claimed=2)  # its lease would hold for most of a minute
+    dead_run(sender, document, claimed=2)
     with SmtpServer() as server:
-        await asyncio.wait_for(sender.send(document, [connection("red", server)]), 10)
+        await sender.send(document, [connection("red", server)])
         assert len(server.received) == 3
 
 
+@pytest.mark.usefixtures("no_lease_is_waited_for")
 async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_at_once(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +180,7 @@ async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_a
         with pytest.raises(KeyboardInterrupt):
             sender.prepare(document)
     with SmtpServer() as server:
-        await asyncio.wait_for(sender.send(document, [connection("red", server)]), 10)
+        await sender.send(document, [connection("red", server)])
         assert len(server.received) == 2
     assert sender.ledger.states() == {"sent": 2, "uncertain": 1}
 
@@ -208,11 +217,10 @@ def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
 ) -> None:
     """Whatever the files and the clocks say: the process is there, or it is not."""
     url = sender.database.engine.url.render_as_string()
-    holder = multiprocessing.get_context("spawn").Process(target=hold, args=(url, tmp_path))
+    holder = processes().Process(target=hold, args=(url, tmp_path))
     holder.start()
     try:
-        while not (tmp_path / "ready").exists():
-            time.sleep(0.01)
+        eventually((tmp_path / "ready").exists)
         (journal,) = (sender.home / "journals").glob("*.journal")
         journal.unlink()
         document = campaign(tmp_path, people(3))
@@ -323,16 +331,15 @@ async def test_a_run_that_loses_its_lease_while_it_sends_ends(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mailsluice.sending.lease._RENEW_SECONDS", 0.05)
-    document = campaign(tmp_path, people(50), throttle={"per_minute": 6})
+    document = campaign(tmp_path, people(50), throttle={"per_hour": 6})
     run = await asyncio.to_thread(sender.prepare, document, "sleeper")
     try:
         message = launch.compiled(document, run.outbox.columns())
         with SmtpServer() as server:
             sending = asyncio.ensure_future(run.send(connection("red", server), message))
-            while not server.received:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await eventually_async(lambda: len(server.received))
             sender.ledger.update(owner="heir")
-            await asyncio.wait_for(sending, 10)
+            await sending
             assert len(server.received) < 5
     finally:
         await run.close()
@@ -348,8 +355,9 @@ async def test_a_deferred_recipient_keeps_its_time_over_a_restart(
         run = await asyncio.to_thread(sender.prepare, document)
         message = launch.compiled(document, run.outbox.columns())
         sending = asyncio.ensure_future(run.send(connection("red", server), message))
-        while sender.ledger.states() != {"deferred": 1, "sent": 2}:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually_async(
+            sender.ledger.states, lambda seen: seen == {"deferred": 1, "sent": 2}
+        )
         run.stop()
         await sending
         run.report()
@@ -371,6 +379,6 @@ async def test_waiting_for_a_deferred_recipient_outlives_idle_sessions(
     document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(3)], retry=later)
     with SmtpServer() as server:
         target = connection("red", server, max_sessions=1)
-        await asyncio.wait_for(sender.send(document, [target]), 10)
+        await sender.send(document, [target])
         assert server.sessions == 2
     assert sender.ledger.states() == {"sent": 4}

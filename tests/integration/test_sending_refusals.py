@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,12 @@ import sqlalchemy as sa
 from mailsluice.campaign import Campaign, UncertainPolicy
 from mailsluice.outbox import Database
 from mailsluice.outbox.schema import recipients, suppressions
+from mailsluice.sending import CampaignRun
 from mailsluice.sending.recovery import recover
+from mailsluice.smtp.connection import Connection
 from mailsluice.status import RecipientStatus
+from mailsluice.warm_up import WarmUp
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
 from tests.smtpd.settings import ALL_KEYWORDS
@@ -25,10 +31,15 @@ TOUCHED = 60
 those under way."""
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pace that was slowed down is soon what it was, rather than after minutes."""
+    monkeypatch.setattr("mailsluice.sending.slowdown._DOUBLES_IN_SECONDS", 0.1)
+
+
 @pytest.fixture
-def sender(tmp_path: Path) -> Iterator[Sender]:
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
-        yield Sender(database, tmp_path)
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path)
 
 
 def suppressed(sender: Sender) -> int:
@@ -37,31 +48,38 @@ def suppressed(sender: Sender) -> int:
 
 
 REFUSALS = [
-    # what, at which stage
-    (Stage.RCPT, b"550 Daily limit has been exceeded"),
-    (Stage.RCPT, b"550 Stop, you are sending too fast!"),
-    (Stage.RCPT, b"553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"),
-    (Stage.RCPT, b"550 relay not permitted"),
-    (Stage.DOT, b"554 5.2.2 mailbox full; STOREDRV.Submission.Exception:OverQuota"),
-    (Stage.DOT, b"550 5.7.705 Access denied, tenant has exceeded threshold"),
-    (Stage.DOT, b"554 Transaction failed: Sending paused for this account"),
-    (Stage.RCPT, b"550 5.7.1 Daily SMTP relay limit exceeded"),
-    (Stage.MAIL, b"550 5.7.1 not today"),
-    (Stage.MAIL, b"552 5.3.4 too big for us"),
+    # after how many, at which stage, what
+    (0, Stage.RCPT, b"550 Daily limit has been exceeded"),
+    (20, Stage.RCPT, b"550 Stop, you are sending too fast!"),
+    (0, Stage.RCPT, b"553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"),
+    (20, Stage.RCPT, b"550 relay not permitted"),
+    (0, Stage.DOT, b"554 5.2.2 mailbox full; STOREDRV.Submission.Exception:OverQuota"),
+    (20, Stage.DOT, b"550 5.7.705 Access denied, tenant has exceeded threshold"),
+    (20, Stage.DOT, b"554 Transaction failed: Sending paused for this account"),
+    (20, Stage.RCPT, b"550 5.7.1 Daily SMTP relay limit exceeded"),
+    (0, Stage.MAIL, b"550 5.7.1 not today"),
+    (20, Stage.MAIL, b"552 5.3.4 too big for us"),
     # words that no table knows, or that look like a dead address
-    (Stage.RCPT, b"550 Invalid recipient"),
-    (Stage.RCPT, b"550 5.1.1 User unknown"),
-    (Stage.RCPT, b"554 nein"),
-    (Stage.DATA, b"554 nein"),
-    (Stage.DOT, b"550 5.1.1 User unknown"),
+    (0, Stage.RCPT, b"550 Invalid recipient"),
+    (20, Stage.RCPT, b"550 Invalid recipient"),
+    (0, Stage.RCPT, b"550 5.1.1 User unknown"),
+    (20, Stage.RCPT, b"550 5.1.1 User unknown"),
+    (20, Stage.RCPT, b"554 nein"),
+    (0, Stage.DATA, b"554 nein"),
+    (20, Stage.DATA, b"554 nein"),
+    (0, Stage.DOT, b"550 5.1.1 User unknown"),
+    (20, Stage.DOT, b"550 5.1.1 User unknown"),
 ]
 
 
-@pytest.mark.parametrize(("stage", "reply"), REFUSALS)
-@pytest.mark.parametrize("after", [0, 20])
+@pytest.mark.parametrize(("after", "stage", "reply"), REFUSALS)
 async def test_a_connection_that_refuses_everybody_is_down_and_its_recipients_wait(
-    stage: Stage, reply: bytes, after: int, sender: Sender, tmp_path: Path
+    after: int, stage: Stage, reply: bytes, sender: Sender, tmp_path: Path
 ) -> None:
+    """Each stage from the first message on, and after good ones.
+
+    Words that a table knows are judged alike at both moments, so each stands once.
+    """
     document = campaign(tmp_path, people(100))
     settings = Settings(everybody=Everybody(after, Fault(stage, reply)))
     with SmtpServer(settings) as server:
@@ -200,7 +218,12 @@ async def test_a_dead_address_alone_in_a_later_run_fails(sender: Sender, tmp_pat
     document = campaign(tmp_path, [*people(40), "late@example.com"], retry={})
     later = {"late": Fault(Stage.RCPT, b"450 4.2.0 greylisted")}
     with SmtpServer(faults=later) as server:
-        await stopped_when(sender, document, server, {"sent": 40, "deferred": 1})
+        deferred = {"sent": 40, "deferred": 1}
+        target = connection("red", server)
+        async with stopped_when(
+            sender, document, target, lambda _: sender.ledger.states() == deferred
+        ):
+            pass
     with sender.database.write() as writer:
         writer.execute(sa.update(recipients).values(next_attempt_at=0))
     with SmtpServer(faults={"late": Fault(Stage.RCPT, b"550 5.1.1 User unknown")}) as server:
@@ -237,36 +260,46 @@ async def test_dead_addresses_behind_a_greylist_come_last_and_fail(
     assert sender.ledger.states() == {"sent": 100, "failed": number}
 
 
+@asynccontextmanager
 async def stopped_when(
-    sender: Sender, document: Campaign, server: SmtpServer, states: dict[str, int]
-) -> None:
-    """Send until the recipients are in these states, then stop."""
-    run = sender.prepare(document)
-    sending = asyncio.ensure_future(
-        sender.send_prepared(run, document, [connection("red", server)])
-    )
-    while sender.ledger.states() != states:  # noqa: ASYNC110 nothing tells the test
-        await asyncio.sleep(0.01)
-    run.stop()
-    await sending
-    await run.close()
+    sender: Sender, document: Campaign, target: Connection, ready: Callable[[CampaignRun], bool]
+) -> AsyncIterator[CampaignRun]:
+    """Send until it is ready; the run is looked at, then stopped."""
+    run = await asyncio.to_thread(sender.prepare, document)
+    try:
+        sending = asyncio.ensure_future(sender.send_prepared(run, document, [target]))
+        await eventually_async(lambda: ready(run))
+        yield run
+        run.stop()
+        await sending
+    finally:
+        await run.close()
+
+
+@asynccontextmanager
+async def three_suspects(sender: Sender, folder: Path) -> AsyncIterator[CampaignRun]:
+    """A run of 100, of whom ten are accepted and three refused after the final dot; then stopped.
+
+    A cap lets no more start, so that nothing is under way while the run is looked at.
+    """
+    refusal = Everybody(10, Fault(Stage.DOT, b"550 5.1.1 User unknown"))
+    today = WarmUp(start=datetime.now(UTC).date() - timedelta(days=1), daily_caps=(13, 13, 13))
+    with SmtpServer(Settings(everybody=refusal)) as server:
+
+        def all_are_answered(run: CampaignRun) -> bool:
+            return server.struck == 3 and not run._couriers["red"].dispatch._in_flight
+
+        target = connection("red", server, warm_up=today)
+        document = campaign(folder, people(100))
+        async with stopped_when(sender, document, target, all_are_answered) as run:
+            yield run
 
 
 async def test_who_is_suspect_when_a_run_is_stopped_is_pending(
     sender: Sender, tmp_path: Path
 ) -> None:
-    document = campaign(tmp_path, people(100), throttle={"per_second": 5})
-    refusal = Everybody(10, Fault(Stage.DOT, b"550 Invalid recipient"))
-    with SmtpServer(Settings(everybody=refusal)) as server:
-        run = sender.prepare(document)
-        sending = asyncio.ensure_future(
-            sender.send_prepared(run, document, [connection("red", server)])
-        )
-        while server.struck < 3:  # noqa: ASYNC110 the server is in another thread
-            await asyncio.sleep(0.01)
-        run.stop()
-        await sending
-        await run.close()
+    async with three_suspects(sender, tmp_path):
+        pass
     assert sender.ledger.states() == {"sent": 10, "pending": 90}
 
 
@@ -274,20 +307,9 @@ async def test_who_is_suspect_when_a_process_dies_is_pending(
     sender: Sender, tmp_path: Path
 ) -> None:
     """Refused after the final dot, so the journal knew of them."""
-    document = campaign(tmp_path, people(100), throttle={"per_second": 5})
-    refusal = Everybody(10, Fault(Stage.DOT, b"550 5.1.1 User unknown"))
-    with SmtpServer(Settings(everybody=refusal)) as server:
-        run = sender.prepare(document)
-        sending = asyncio.ensure_future(
-            sender.send_prepared(run, document, [connection("red", server)])
-        )
-        while server.struck < 3:  # noqa: ASYNC110 the server is in another thread
-            await asyncio.sleep(0.01)
+    async with three_suspects(sender, tmp_path) as run:
         # What a new process would find now.
         found = recover(run.outbox.in_doubt(), run._journal.so_far(), UncertainPolicy.HOLD)
-        run.stop()
-        await sending
-        await run.close()
     assert not [one for one in found.settled if one.status is not RecipientStatus.SENT]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,19 @@ from mailsluice.smtp.link import Link
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session
 from mailsluice.status import CampaignStatus
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import HANG, Fault, Settings, SmtpServer, Stage
 
-LATER = Retry(max_attempts=3, first_delay_seconds=600, max_delay_seconds=600)
-SLOW_BREAKER = BreakerSettings(first_delay_seconds=60, max_delay_seconds=60)
+HOUR = 3_600.0
+"""Whatever keeps a run waiting: one that does not stop sooner does not end in the test's time."""
+LATER = Retry(max_attempts=3, first_delay_seconds=HOUR, max_delay_seconds=HOUR)
+SLOW_BREAKER = BreakerSettings(first_delay_seconds=HOUR, max_delay_seconds=HOUR)
 
 
 @pytest.fixture
-def sender(tmp_path: Path) -> Iterator[Sender]:
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
-        yield Sender(database, tmp_path)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread brings about."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path)
 
 
 class Opened:
@@ -62,8 +57,8 @@ async def stop_when(
     target: Connection,
     ready: Callable[[Opened], bool],
     settings: CourierSettings,
-) -> tuple[Report, float]:
-    """Send, stop as soon as it is ready; gives the report, and how long stopping took."""
+) -> Report:
+    """Send, stop as soon as it is ready; gives the report."""
     run: CampaignRun = await asyncio.to_thread(sender.prepare, document)
     opened = Opened(run)
     try:
@@ -71,18 +66,16 @@ async def stop_when(
         sending: Awaitable[Any] = asyncio.ensure_future(
             run.send(target, message, settings=settings, open_session=opened)
         )
-        await until(lambda: ready(opened))
-        before = time.monotonic()
+        await eventually_async(lambda: ready(opened))
         run.stop()
         await sending
-        seconds = time.monotonic() - before
-        return run.report(), seconds
+        return run.report()
     finally:
         await run.close()
 
 
 def settings(**fields: Any) -> CourierSettings:
-    return CourierSettings(**{"retry": LATER, "stop_seconds": 0.5, **fields})
+    return CourierSettings(**{"retry": LATER, "stop_seconds": HOUR, **fields})
 
 
 async def test_while_it_waits_for_its_throttle(
@@ -96,16 +89,15 @@ async def test_while_it_waits_for_its_throttle(
         await quit_link(link)
 
     monkeypatch.setattr(Link, "quit", quit_and_tell)
-    document = campaign(tmp_path, people(20), throttle={"per_minute": 2})
+    document = campaign(tmp_path, people(20), throttle={"per_hour": 2})
     with SmtpServer() as server:
-        report, seconds = await stop_when(
+        report = await stop_when(
             sender,
             document,
             connection("red", server),
             lambda _: len(server.received) == 1,
             settings(),
         )
-    assert seconds < 3
     assert sender.ledger.states() == {"sent": 1, "pending": 19}
     assert report.open == 19
     assert len(goodbyes) == server.sessions
@@ -114,28 +106,26 @@ async def test_while_it_waits_for_its_throttle(
 async def test_while_it_waits_after_a_failure(sender: Sender, tmp_path: Path) -> None:
     with SmtpServer() as gone:
         target = connection("red", gone)
-    _, seconds = await stop_when(
+    await stop_when(
         sender,
         campaign(tmp_path, people(5)),
         target,
         lambda opened: opened.asked > 0,
         settings(breaker=SLOW_BREAKER),
     )
-    assert seconds < 3
     assert {row.attempts for row in sender.ledger.rows().values()} == {0}
     assert sender.ledger.states() == {"pending": 5}
 
 
 async def test_while_it_waits_for_a_deferred_recipient(sender: Sender, tmp_path: Path) -> None:
     with SmtpServer() as server:
-        _, seconds = await stop_when(
+        await stop_when(
             sender,
             campaign(tmp_path, ["450-at-rcpt@example.com", *people(3)]),
             connection("red", server),
             lambda _: sender.ledger.states() == {"sent": 3, "deferred": 1},
             settings(),
         )
-    assert seconds < 3
     row = sender.ledger.rows()["450-at-rcpt@example.com"]
     assert row.next_attempt_at is not None
     assert row.attempts == 1
@@ -146,14 +136,13 @@ async def test_while_a_session_is_being_opened(
     stage: Stage, sender: Sender, tmp_path: Path
 ) -> None:
     with SmtpServer(faults={"*": Fault(stage, HANG)}) as server:
-        _, seconds = await stop_when(
+        await stop_when(
             sender,
             campaign(tmp_path, people(5)),
-            connection("red", server, timeout_seconds=60),
+            connection("red", server, timeout_seconds=HOUR),
             lambda opened: opened.asked > 0 and server.sessions > 0,
-            settings(stop_seconds=60),
+            settings(),
         )
-    assert seconds < 3
     assert sender.ledger.states() == {"pending": 5}
 
 
@@ -167,14 +156,13 @@ async def test_while_a_server_does_not_answer_a_message(sender: Sender, tmp_path
     """After the bounded wait what has its dot out is uncertain, the others are pending."""
     hanging = {"user0": Fault(Stage.DOT, HANG), "user1": Fault(Stage.RCPT, HANG)}
     with SmtpServer(faults=hanging) as server:
-        _, seconds = await stop_when(
+        await stop_when(
             sender,
             campaign(tmp_path, people(2)),
-            connection("red", server, timeout_seconds=60),
+            connection("red", server, timeout_seconds=HOUR),
             both_on_their_way,  # over one session or two
-            settings(),
+            settings(stop_seconds=0.5),
         )
-    assert seconds < 3.5
     rows = sender.ledger.rows()
     assert rows["user1@example.com"].status == "pending"
     assert rows["user0@example.com"].status == "uncertain"
@@ -187,14 +175,14 @@ async def test_with_a_slow_server_what_is_in_flight_is_finished(
     with SmtpServer(Settings(delay_seconds=0.2)) as server:
         await stop_when(
             sender,
-            campaign(tmp_path, people(50)),
+            campaign(tmp_path, people(1_000)),
             connection("red", server),
             lambda _: len(server.received) >= 2,
-            settings(stop_seconds=30),
+            settings(),
         )
         states = sender.ledger.states()
-        assert states["sent"] == len(server.received) < 50
-        assert states == {"sent": len(server.received), "pending": 50 - len(server.received)}
+        assert states["sent"] == len(server.received) < 1_000
+        assert states == {"sent": len(server.received), "pending": 1_000 - len(server.received)}
 
 
 async def test_a_stopped_campaign_goes_on_where_it_stopped(sender: Sender, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mailsluice.sending.breaker import BreakerSettings
 from mailsluice.sending.courier import Settings as CourierSettings
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.greeting import greets
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -28,9 +29,8 @@ from tests.smtpd import DROP, HANG, Fault, Settings, SmtpServer, Stage
 
 
 @pytest.fixture
-def sender(tmp_path: Path) -> Iterator[Sender]:
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
-        yield Sender(database, tmp_path)
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path)
 
 
 def refused_login(server: SmtpServer, _: Path) -> Connection:
@@ -195,12 +195,10 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
         target, message = connection("red", server), launch.compiled(document, ["email"])
         how = CourierSettings(document.retry, breaker=rests)
         sending = asyncio.ensure_future(run.send(target, message, settings=how))
-        while len(server.received) < 10:  # noqa: ASYNC110 another thread brings it about
-            await asyncio.sleep(0.005)
+        await eventually_async(lambda: len(server.received) >= 10)
         await on_its_loop(server, server._stop())
         breaker = run._couriers["red"]._health.breaker
-        while not breaker.is_open:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await eventually_async(lambda: breaker.is_open)
         await on_its_loop(server, server._start())
         await sending
         report = await asyncio.to_thread(run.report)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +11,14 @@ import pytest
 
 from mailsluice.outbox import Database
 from mailsluice.warm_up import WarmUp
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import SmtpServer
 
 
 @pytest.fixture
-def sender(tmp_path: Path) -> Iterator[Sender]:
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
-        yield Sender(database, tmp_path)
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path)
 
 
 @pytest.mark.parametrize("limit", [{"per_day": 20}, {"per_second": 20}])
@@ -34,13 +33,12 @@ async def test_limits_that_are_lifted_let_the_rest_go(
         try:
             assert await run.update(after) == []  # it does not send yet
             sending = asyncio.create_task(sender.send_prepared(run, document, [before]))
-            while not server.received:  # noqa: ASYNC110 in another thread
-                await asyncio.sleep(0.005)
+            await eventually_async(lambda: len(server.received))
             (name,) = limit
             changed = ["max_sessions 1 -> 3", f"{name} 20 -> none"]
             assert await run.update(after) == changed
             assert await run.update(after) == []
-            report = await asyncio.wait_for(sending, 60)
+            report = await sending
         finally:
             await run.close()
         assert report.sent_now == 200
@@ -59,8 +57,7 @@ async def test_a_day_that_turns_has_its_own_cap(
         run = await asyncio.to_thread(sender.prepare, document)
         try:
             sending = asyncio.create_task(sender.send_prepared(run, document, [warm]))
-            while len(server.received) < 5:  # noqa: ASYNC110 in another thread
-                await asyncio.sleep(0.005)
+            await eventually_async(lambda: len(server.received) >= 5)
             assert await run.update(warm) == []
             assert "red" in run._rules_of
             today = run._rules_of["red"]

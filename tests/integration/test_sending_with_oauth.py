@@ -79,13 +79,10 @@ class Setting:
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
+def setting(sqlite_database: Database, tmp_path: Path) -> Iterator[Setting]:
     clock = Clock()
-    with (
-        Database(f"sqlite:///{tmp_path / 'state.db'}") as database,
-        TokenServer(clock=clock, lifetime_seconds=_LIFETIME_SECONDS) as granting,
-    ):
-        made = Setting(Sender(database, tmp_path), tmp_path, clock, granting)
+    with TokenServer(clock=clock, lifetime_seconds=_LIFETIME_SECONDS) as granting:
+        made = Setting(Sender(sqlite_database, tmp_path), tmp_path, clock, granting)
         with made.smtp:
             yield made
 

@@ -22,6 +22,7 @@ from mailsluice.errors import OutboxError
 from mailsluice.outbox import Database, Outbox
 from mailsluice.sending import CampaignRun
 from mailsluice.smtp.connection import Connection
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -67,12 +68,6 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return found
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread brings about."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-
-
 async def send(
     sender: Sender,
     run: CampaignRun,
@@ -84,7 +79,7 @@ async def send(
     sending = asyncio.ensure_future(sender.send_prepared(run, document, [target]))
     try:
         await trouble()
-        await asyncio.wait_for(sending, 30)
+        await sending
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
@@ -98,13 +93,13 @@ def is_away(run: CampaignRun) -> bool:
 async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:
     """What had been claimed is sent, and then it waits."""
     courier = run._couriers["red"]
-    await until(lambda: not courier._stock and not courier.dispatch._in_flight)
+    await eventually_async(lambda: not courier._stock and not courier.dispatch._in_flight)
     before = len(server.received)
     await asyncio.sleep(0.2)
     assert len(server.received) == before < everybody
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_sqlite_locked_for_a_while(
     sender: Sender, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,9 +113,9 @@ async def test_sqlite_locked_for_a_while(
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def trouble() -> None:
-            await until(lambda: len(server.received) > 100)
+            await eventually_async(lambda: len(server.received) > 100)
             holder = lock(database_url.removeprefix("sqlite:///"))
-            await until(lambda: is_away(run))
+            await eventually_async(lambda: is_away(run))
             await nothing_new_goes_out(run, server, 3_000)
             holder.close()
 
@@ -130,7 +125,7 @@ async def test_sqlite_locked_for_a_while(
     assert "the state database is back" in caplog.text
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 async def test_postgresql_drops_its_connections_again_and_again(
     sender: Sender, database_url: str, tmp_path: Path
 ) -> None:
@@ -140,7 +135,7 @@ async def test_postgresql_drops_its_connections_again_and_again(
 
         async def trouble() -> None:
             for number in range(1, 8):
-                await until(lambda: len(server.received) > 300 * number)  # noqa: B023
+                await eventually_async(lambda: len(server.received) > 300 * number)  # noqa: B023
                 await asyncio.to_thread(terminate, database_url)
 
         await send(sender, run, document, connection("red", server), trouble)
@@ -192,11 +187,11 @@ async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
     document = campaign(tmp_path, emails)
     with SmtpServer(UNHURRIED) as server:
         run = await asyncio.to_thread(sender.prepare, document)
-        failing = Failing(sender.database.engine, 8, made=made)
+        failing = Failing(sender.database.engine, 4, made=made)
 
         async def trouble() -> None:
             with failing:
-                await until(lambda: not failing.left)
+                await eventually_async(lambda: not failing.left)
 
         await send(sender, run, document, connection("red", server), trouble)
         everybody_once(sender.ledger, {"red": server})
@@ -216,9 +211,9 @@ async def test_postgresql_restarts(tmp_path: Path) -> None:
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def restart() -> None:
-            await until(lambda: len(smtp.received) > 50)
+            await eventually_async(lambda: len(smtp.received) > 50)
             await asyncio.to_thread(server.stop)
-            await until(lambda: is_away(run))
+            await eventually_async(lambda: is_away(run))
             await nothing_new_goes_out(run, smtp, 4_000)
             await asyncio.to_thread(server.start)
 
@@ -234,9 +229,9 @@ async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(
         run = await asyncio.to_thread(sender.prepare, document)
 
         async def trouble() -> None:
-            await until(lambda: len(server.received) > 50)
+            await eventually_async(lambda: len(server.received) > 50)
             disk.is_full = True
-            await until(lambda: is_away(run))
+            await eventually_async(lambda: is_away(run))
             await nothing_new_goes_out(run, server, 4_000)
             disk.is_full = False
 
@@ -254,9 +249,9 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
         run = await asyncio.to_thread(sender.prepare, document)
         message = launch.compiled(document, run.outbox.columns())
         sending = asyncio.ensure_future(run.send(target, message))
-        await until(lambda: len(server.received) > 50)
+        await eventually_async(lambda: len(server.received) > 50)
         disk.is_full = True
-        await until(lambda: is_away(run))
+        await eventually_async(lambda: is_away(run))
         before = time.monotonic()
         run.stop()
         with pytest.raises(OutboxError, match="the state database is away"):
@@ -280,7 +275,7 @@ async def test_a_thread_that_is_ended_from_within_ends_the_run(
         with monkeypatch.context() as patch:
             patch.setattr(Outbox, "settle", lambda *_: sys.exit(1))
             with pytest.raises(OutboxError, match="SystemExit"):
-                await asyncio.wait_for(run.send(connection("red", server), message), 30)
+                await run.send(connection("red", server), message)
         await run.close()
         await sender.send(document, [connection("red", server)])
         everybody_once(sender.ledger, {"red": server})

@@ -11,10 +11,11 @@ from mailsluice.outcome import Verdict
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import SessionError
+from tests.integration.hurried_loop import HurriedLoop
 from tests.integration.smtp_fixtures import ListFeed, envelopes, run
 
-TIMEOUT_SECONDS = 0.4
-BYTE_SECONDS = 0.05
+TIMEOUT_SECONDS = 60.0
+BYTE_SECONDS = 0.5
 REPLIES = {
     "EHLO": b"250-mail.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n",
     "MAIL": b"250 ok\r\n",
@@ -24,6 +25,13 @@ REPLIES = {
     "RSET": b"250 ok\r\n",
 }
 """Until the stage at which the server becomes slow."""
+
+
+def _hurry() -> None:
+    """From here on server and client only wait."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, HurriedLoop)
+    loop.hurry()
 
 
 class SlowServer:
@@ -37,6 +45,7 @@ class SlowServer:
             if self._stage != "greeting":
                 writer.write(b"220 mail.example\r\n")
                 await self._read_until_stage(reader, writer)
+            _hurry()
             while True:
                 writer.write(b"2")
                 await asyncio.sleep(BYTE_SECONDS)
@@ -48,7 +57,7 @@ class SlowServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while line := await reader.readline():
-            verb = line[:4].strip().decode()
+            verb = b"".join(line.split()[:1]).decode()
             if verb == self._stage:
                 return
             writer.write(REPLIES.get(verb, b""))
@@ -108,6 +117,7 @@ def test_a_server_that_takes_no_more_bytes_does_not_hold_a_session() -> None:
             writer.write(REPLIES.get(line[:4].strip().decode(), b""))
             if line.startswith(b"DATA"):
                 reader._transport.pause_reading()  # type: ignore[attr-defined]
+                _hurry()
                 return
 
     async def work() -> SessionError:

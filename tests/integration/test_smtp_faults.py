@@ -94,8 +94,7 @@ def send(case: Case, server: SmtpServer) -> tuple[ListFeed, bool]:
     sender = f"{case.name}@example.com" if "-at-mail" in case.name else "news@example.com"
     before, faulty, *after = envelopes("before", case.name, *LATER)
     (faulty,) = envelopes(case.name, sender=sender)
-    connection = connection_to(server, timeout_seconds=0.2 if "hang" in case.name else 5.0)
-    feed, error = deliver(connection, [before, faulty, *after])
+    feed, error = deliver(connection_to(server), [before, faulty, *after], hanging=server)
     assert (error is None) == case.goes_on
     return feed, case.goes_on
 

@@ -27,13 +27,8 @@ USERS = {"jane": "s3cret"}
 LOGIN = {"username": "jane", "password": "s3cret"}
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.make(tmp_path_factory.mktemp("ca"))
-
-
-def failure(connection: Connection) -> SessionError:
-    _, error = deliver(connection, envelopes("a"))
+def failure(connection: Connection, hanging: SmtpServer | None = None) -> SessionError:
+    _, error = deliver(connection, envelopes("a"), hanging=hanging)
     assert error is not None
     return error
 
@@ -158,9 +153,9 @@ def test_trouble_before_the_first_mail_is_the_connections(
                 server,
                 security=Security.STARTTLS,
                 ca_file=certificates.ca_file,
-                timeout_seconds=0.2 if action == HANG else 5.0,
                 **LOGIN,
-            )
+            ),
+            hanging=server,
         )
         assert (error.phase, error.attempt.code) == (phase, code)
         assert classify(error.attempt).trouble is trouble

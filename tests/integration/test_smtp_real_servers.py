@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from tests.integration.real_servers import (
     SIZE_LIMIT,
     RealServer,
     aiosmtpd_server,
-    postfix_server,
 )
 from tests.integration.smtp_fixtures import SENDER, Certificates, deliver, run
 
@@ -29,24 +27,13 @@ SESSIONS = {
     "pipelined": PipelinedSession,
     "chunked": ChunkedSession,
 }
+TOGETHER = pytest.mark.xdist_group("postfix")
 PAIRS = (
-    *(("postfix", kind) for kind in SESSIONS),
+    *(pytest.param(("postfix", kind), marks=TOGETHER) for kind in SESSIONS),
     ("aiosmtpd", "sequential"),
     ("aiosmtpd", "pipelined"),
 )
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    folder: Path = tmp_path_factory.mktemp("ca")
-    return Certificates.make(folder)
-
-
-@pytest.fixture(scope="module", name="postfix")
-def _postfix(certificates: Certificates) -> Iterator[RealServer]:
-    with postfix_server(certificates) as server:
-        yield server
 
 
 @pytest.fixture(scope="module", name="aiosmtpd")
@@ -155,6 +142,7 @@ def test_a_message_too_large_fails_alone(pair: tuple[RealServer, str]) -> None:
     assert len(arrived(server, [before, after])) == 2
 
 
+@TOGETHER
 @pytest.mark.parametrize("messages_in_flight", [1, 10])
 def test_a_message_too_large_for_a_server_that_did_not_say_so_fails_alone(
     postfix: RealServer, messages_in_flight: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mailsluice.envelope import Envelope
@@ -27,12 +25,6 @@ from tests.integration.smtp_fixtures import (
 from tests.smtpd import Settings, SmtpServer
 
 ACCEPTED = Verdict.ACCEPTED
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    folder: Path = tmp_path_factory.mktemp("ca")
-    return Certificates.make(folder)
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

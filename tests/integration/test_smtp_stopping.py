@@ -12,6 +12,7 @@ from mailsluice.outcome import Phase, Verdict
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session, SessionError
 from mailsluice.smtp.wire import WireSession
+from tests.eventually import eventually_async
 from tests.integration.smtp_fixtures import KINDS, ListFeed, connection_to, envelopes, run
 from tests.smtpd import Settings, SmtpServer
 
@@ -21,12 +22,6 @@ Stop = Callable[[Session, "asyncio.Task[None]"], object]
 @pytest.fixture(params=list(KINDS))
 def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return KINDS[request.param]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that a thread of the server brings about."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
 
 
 def stop_at(
@@ -47,9 +42,9 @@ def stop_feed(
         task = asyncio.create_task(session.send(feed))
         assert isinstance(session, WireSession)
         link = session._link
-        await until(lambda: ready(feed))
+        await eventually_async(lambda: ready(feed))
         # the first is answered
-        await until(lambda: bool(feed.attempts or session._held or link._replies))
+        await eventually_async(lambda: bool(feed.attempts or session._held or link._replies))
         stop(session, task)
         await asyncio.wait([task])
         return asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -100,7 +95,7 @@ def test_a_reply_that_came_before_the_stop_counts() -> None:
             task = asyncio.create_task(session.send(feed))
             assert isinstance(session, WireSession)
             link = session._link
-            await until(lambda: bool(server.received and link._replies))
+            await eventually_async(lambda: bool(server.received and link._replies))
             assert not feed.attempts  # the session has not been woken
             task.cancel()
             await asyncio.wait([task])

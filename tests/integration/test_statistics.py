@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -46,26 +47,37 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
         assigned=[RouteRecord(one, None, int(assigned.get(one, 0))) for one in ("red", "green")],
         digest="d",
     )
+    told = [
+        {"address": row["email"], "status": Status.PENDING, **dict.fromkeys(_STORED[1:]), **row}
+        for row in rows
+    ]
+    values: dict[str, sa.BindParameter[Any]] = {key: sa.bindparam(key) for key in _STORED}
+    mine = recipients.c.campaign_id == found
+    of_one = sa.update(recipients).where(mine, recipients.c.email == sa.bindparam("address"))
     with database.write() as transaction:
-        for row in rows:
-            mine = recipients.c.campaign_id == found, recipients.c.email == row["email"]
-            told = {key: row[key] for key in _STORED if key in row}
-            if told:
-                transaction.execute(sa.update(recipients).where(*mine).values(told))
-            number = transaction.execute(sa.select(recipients.c.id).where(*mine)).scalar_one()
-            for reply in row.get("deferrals", ()):
-                transaction.execute(
-                    sa.insert(attempts).values(
-                        recipient_id=number,
-                        at=NOON,
-                        connection=row.get("connection", "red"),
-                        phase="rcpt",
-                        verdict="deferred",
-                        code=450,
-                        reply=reply,
-                    )
-                )
+        transaction.execute(of_one.values(values), [_only(values, row) for row in told])
+        ids = sa.select(recipients.c.email, recipients.c.id).where(mine)
+        numbers = {row.email: row.id for row in transaction.execute(ids)}
+        deferred = [
+            {
+                "recipient_id": numbers[row["email"]],
+                "at": NOON,
+                "connection": row.get("connection", "red"),
+                "phase": "rcpt",
+                "verdict": "deferred",
+                "code": 450,
+                "reply": reply,
+            }
+            for row in rows
+            for reply in row.get("deferrals", ())
+        ]
+        if deferred:
+            transaction.execute(sa.insert(attempts), deferred)
     return found
+
+
+def _only(values: Mapping[str, object], row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in (*values, "address")}
 
 
 def random_rows(seed: int, number: int = 400) -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import multiprocessing.process
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -21,12 +21,14 @@ from mailsluice.outbox import Database
 from mailsluice.outbox.schema import usage
 from mailsluice.smtp.connection import Connection
 from mailsluice.warm_up import WarmUp
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
     connection,
     everybody_once,
     people,
+    processes,
 )
 from tests.smtpd import Settings, SmtpServer, most_in_a_second
 
@@ -34,12 +36,6 @@ from tests.smtpd import Settings, SmtpServer, most_in_a_second
 @pytest.fixture
 def sender(database: Database, tmp_path: Path) -> Sender:
     return Sender(database, tmp_path)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread or process brings about."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
 
 
 def kept(sender: Sender) -> set[str]:
@@ -124,18 +120,19 @@ async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_no
     database_url: str, tmp_path: Path
 ) -> None:
     with Database(database_url), SmtpServer() as red:
-        spawn = multiprocessing.get_context("spawn")
         target = connection("red", red, per_second=60, max_sessions=4)
 
         def start(name: str) -> multiprocessing.process.BaseProcess:
             arguments = (database_url, tmp_path, name, 120, target)
-            process = spawn.Process(target=_send_in_a_process, args=arguments)
+            process = processes().Process(target=_send_in_a_process, args=arguments)
             process.start()
             return process
 
         first, second = start("first"), start("second")
         try:
-            await until(lambda: len({one.recipient.partition("@")[2] for one in red.received}) == 2)
+            await eventually_async(
+                lambda: len({one.recipient.partition("@")[2] for one in red.received}) == 2
+            )
             assert first.pid is not None
             os.kill(first.pid, signal.SIGKILL)
             await asyncio.to_thread(first.join)
@@ -162,7 +159,7 @@ async def test_a_limit_that_is_used_up_stays_used_up_over_a_restart(
         for owner in ("first run", "second run"):
             run = await asyncio.to_thread(sender.prepare, planned, owner)
             sending = asyncio.ensure_future(sender.send_prepared(run, planned, [target]))
-            await until(partial(_is_waiting, run))
+            await eventually_async(partial(_is_waiting, run))
             run.stop()
             await sending
             await run.close()
@@ -178,8 +175,7 @@ def _is_waiting(run: Any) -> bool:
 async def waits(run: Any, sending: asyncio.Future[Any]) -> float:
     """Until it has nothing to do for long; gives for how long, and stops it."""
     try:
-        while (seconds := await run.next_in()) < 60:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        seconds: float = await eventually_async(run.next_in, lambda seconds: seconds >= 60)
         run.stop()
         await sending
         return seconds

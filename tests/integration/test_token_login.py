@@ -28,11 +28,6 @@ from tests.token_server import Reply, TokenServer, error
 USER = "jane,=@example.com"
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates.make(tmp_path_factory.mktemp("ca"))
-
-
 @pytest.fixture
 def granting() -> Iterator[TokenServer]:
     with TokenServer() as server:

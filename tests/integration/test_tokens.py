@@ -14,6 +14,7 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.smtp.session import SessionError
 from mailsluice.smtp.tokens import Tokens, fresh_seconds
+from tests.eventually import eventually_async
 from tests.token_server import TokenServer, error
 
 
@@ -66,8 +67,7 @@ async def test_a_token_is_counted_from_when_it_was_asked_for(granting: TokenServ
     tokens = Tokens(clock=clock)
     granting.may_answer.clear()
     asking = asyncio.ensure_future(tokens.token(target(granting)))
-    while not granting.asked:  # noqa: ASYNC110 in another thread
-        await asyncio.sleep(0.005)
+    await eventually_async(lambda: granting.asked)
     clock.now = 3_300  # the reply was an hour on its way
     granting.may_answer.set()
     assert await asking == "access-1"
@@ -78,8 +78,7 @@ async def test_who_waits_for_a_token_shares_what_comes(granting: TokenServer) ->
     tokens, red = Tokens(), target(granting)
     granting.may_answer.clear()
     asking = [asyncio.ensure_future(tokens.token(red)) for _ in range(5)]
-    while not granting.asked:  # noqa: ASYNC110 in another thread
-        await asyncio.sleep(0.005)
+    await eventually_async(lambda: granting.asked)
     asking[0].cancel()  # who asked goes, the others get theirs all the same
     granting.may_answer.set()
     assert set(await asyncio.gather(*asking[1:])) == {"access-2"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -27,8 +27,8 @@ ROUTES = [
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[AtNoon]:
-    with AtNoon(f"sqlite:///{tmp_path / 'outbox.db'}") as opened:
+def database(tmp_path: Path, new_sqlite: Callable[[Path], str]) -> Iterator[AtNoon]:
+    with AtNoon(new_sqlite(tmp_path / "outbox.db")) as opened:
         yield opened
 
 

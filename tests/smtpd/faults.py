@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,6 +92,8 @@ class Script:
         """How often MAIL came in a session that takes no more."""
         self.open = 0
         """Sessions that are open."""
+        self.on_hang: Callable[[], None] = lambda: None
+        """Called, in the server's thread, when a session has written its last reply."""
 
     def due(self, stage: Stage, address: str = "*") -> bytes | None:
         """The action that this stage calls for, if any. Counts it as done."""

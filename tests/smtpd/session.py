@@ -154,6 +154,7 @@ class SmtpSession(asyncio.Protocol):
         elif action == HANG:
             self._flush()
             self._over = True
+            self._script.on_hang()
         else:
             self._say(action)
             if action.startswith(b"421"):
