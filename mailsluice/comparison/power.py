@@ -1,11 +1,11 @@
-"""How much mail shows which difference of two rates: by the arcsine (Cohen, 1988, chapter 6)."""
+"""How much mail shows which difference of two rates: by the arcsine (Cohen, 1988, chapter 6).
+
+SciPy and statsmodels are imported where they are used, see `mantel_haenszel`.
+"""
 
 from __future__ import annotations
 
 import math
-
-from scipy.stats import norm
-from statsmodels.stats.proportion import proportion_effectsize
 
 POWER = 0.8
 """How often a difference of the size that is asked for is found."""
@@ -16,6 +16,8 @@ def needed(rate: float, difference: float, alpha: float) -> float:
 
     Two-sided at the level `alpha`, with POWER.
     """
+    from statsmodels.stats.proportion import proportion_effectsize
+
     effect = proportion_effectsize(min(rate + difference, 1), rate)
     return float(2 * (_standard_errors(alpha) / effect) ** 2)
 
@@ -29,4 +31,6 @@ def smallest_shown(rate: float, first: float, second: float, alpha: float) -> fl
 
 def _standard_errors(alpha: float) -> float:
     """How many of them away from 0 the effect has to be."""
+    from scipy.stats import norm
+
     return float(norm.isf(alpha / 2) + norm.ppf(POWER))
