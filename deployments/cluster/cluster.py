@@ -27,9 +27,9 @@ POOL = "mailsluice"
 class Cluster:
     """A context manager; its folder keeps databases, passwords and logs for the next start.
 
-    `environment` is added to what servers, steps and workers are started with, `port` is the
-    proxy's (a free one by default, kept in the folder). Raises ClusterError where a program is
-    missing or a member does not come up.
+    `environment` is added to what servers, steps and workers are started with, `runs_per_worker`
+    is how many runs a worker takes at once, `port` is the proxy's (a free one by default, kept in
+    the folder). Raises ClusterError where a program is missing or a member does not come up.
     """
 
     postgresql: Member
@@ -43,6 +43,7 @@ class Cluster:
         *,
         servers: int = 2,
         workers: int = 2,
+        runs_per_worker: int | None = None,
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -50,6 +51,7 @@ class Cluster:
         self.api: list[Member] = []
         self.workers: list[Member] = []
         self._number_of_servers, self._number_of_workers = servers, workers
+        self._runs_per_worker = runs_per_worker
         self._given = dict(environment or {})
         self._stack = ExitStack()
         (self.folder / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,13 +90,6 @@ class Cluster:
         stores = [self.postgresql, self.redis]
         return [*stores, *self.api, self.services, self.proxy, *self.workers]
 
-    def add_worker(self, pool: str = POOL) -> Member:
-        """One more worker of a pool, ready."""
-        worker = self._worker(len(self.workers) + 1, pool)
-        self.workers.append(worker)
-        self._begin(worker)
-        return worker
-
     def api_server_url(self, number: int) -> str:
         """One API server's own address, past the proxy."""
         return f"http://127.0.0.1:{self.ports[f'api-{number + 1}']}/api"
@@ -119,8 +114,7 @@ class Cluster:
         self.services = self._server("services", "server", "services", "start")
         self._begin(*self.api, self.services)
         self._step("register", self.environment, "-m", "deployments.register").run()
-        workers = range(1, self._number_of_workers + 1)
-        self.workers = [self._worker(number, POOL) for number in workers]
+        self.workers = [self._worker(number + 1) for number in range(self._number_of_workers)]
         self._begin(*self.workers)
 
     def _begin(self, *members: Member) -> None:
@@ -154,14 +148,16 @@ class Cluster:
         member.is_ready = lambda: _is_ready(f"http://127.0.0.1:{port}/api/ready")
         return member
 
-    def _worker(self, number: int, pool: str) -> Member:
+    def _worker(self, number: int) -> Member:
         name, port = f"worker-{number}", free_port()
         settings = self.environment | {
             "MAILSLUICE_FILES": os.pathsep.join([str(self.files), str(ROOT / "examples")]),
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),
         }
-        command = ["worker", "start", "--pool", pool, "--name", name, "--with-healthcheck"]
+        command = ["worker", "start", "--pool", POOL, "--name", name, "--with-healthcheck"]
+        if self._runs_per_worker:
+            command += ["--limit", str(self._runs_per_worker)]
         member = self._step(name, settings, "-m", "prefect", *command)
         member.is_ready = lambda: _is_ready(f"http://127.0.0.1:{port}/health")
         return member

@@ -16,7 +16,8 @@ import psutil
 from mailsluice.errors import MailsluiceError
 from mailsluice.private import private_opener
 
-START_SECONDS = 120.0
+START_SECONDS = 600.0
+"""Only a process that hangs takes so long: on a busy machine a start was seen to take 200 s."""
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 
