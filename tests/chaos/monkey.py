@@ -16,7 +16,7 @@ from tests.chaos.worker import UNFINISHED, work
 
 _BLIND = 0.25  # of the kills: after a random time, wherever the process is then
 _BLIND_SECONDS = 0.6
-_POLL_SECONDS = 0.001
+_POLL_SECONDS = 0.005
 
 
 def run(plan: Plan) -> Verdict:
