@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest chaos bench serve cluster check lock
+.PHONY: demo test test-oldest simulations chaos bench serve cluster check lock
 
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
@@ -17,6 +17,9 @@ test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other
 
 test-oldest: $(OLDEST)/.installed ## unit, flow and served tests on the oldest versions that pyproject.toml allows
 	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/flows tests/served
+
+simulations: $(DEVELOPMENT) ## the statistical bounds of the unit tests, with ten times the trials
+	@SIMULATED_TIMES=10 $(BIN)/python -m pytest tests/unit -k simulation
 
 chaos: $(DEVELOPMENT) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60

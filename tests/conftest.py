@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,3 +15,9 @@ sys.dont_write_bytecode = False
 
 settings.register_profile("mailsluice", deadline=None)  # no test fails on a clock
 settings.load_profile("mailsluice")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collection: modules of a million objects never die."""
+    gc.collect()
+    gc.freeze()

@@ -97,20 +97,28 @@ def size(value: Any) -> int:
         return len(value)
     if isinstance(value, int):
         return 1 + value.bit_length() // 3
-    total, waiting = 0, [value]
-    while waiting and total <= _MOST_MADE:
-        one = waiting.pop()
-        total += 1
-        if isinstance(one, str):
-            total += len(one)
-        elif isinstance(one, Mapping):
-            waiting += chain(one.keys(), one.values())
-        elif isinstance(one, list | tuple | set | frozenset):
-            waiting += one
-        elif isinstance(one, range):
-            total += len(one)
-        elif isinstance(one, int):
-            total += one.bit_length() // 3
+    return _size(value, {})
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """The same, of any value. `known`: lists by identity, so that a list in many places is
+    walked once.
+    """
+    if isinstance(value, str | range):
+        return 1 + len(value)
+    if isinstance(value, int):
+        return 1 + value.bit_length() // 3
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return 1
+    if (total := known.get(id(value))) is None:
+        known[id(value)] = _MOST_MADE + 1  # a list within itself has no end
+        total = 1
+        is_mapping = isinstance(value, Mapping)
+        for item in chain(value.keys(), value.values()) if is_mapping else value:
+            total += _size(item, known)
+            if total > _MOST_MADE:
+                break
+        known[id(value)] = total
     return total
 
 

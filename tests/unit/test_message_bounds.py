@@ -125,6 +125,7 @@ COSTLY = [
     "{% for i in range(19000) %}{% set b = long[::-1] %}{% endfor %}",
     NESTED + "{{ {n.x: 1} }}",
     NESTED + "{{ {}[n.x] }}",
+    NESTED.replace("(n.x, n.x)", "(n.x,)").replace("60", "4000") + "{{ {n.x: 1} }}",
     # numbers
     "{{ 10 ** 100000000 }}",
     "{% set n = namespace(x=9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}{% endfor %}"

@@ -72,7 +72,7 @@ class TestEstimate:
         evening = NOON + 8 * HOUR
         assert Load(evening, [(evening, 10)], [HOURLY], OFFICE).binding() == "sending window"
 
-    @given(st.integers(1, 5_000), st.integers(1, 5_000), st.integers(0, 100))
+    @given(st.integers(1, 800), st.integers(1, 800), st.integers(0, 100))
     def test_more_mail_or_a_lower_limit_never_end_earlier(
         self, count: int, per_hour: int, more: int
     ) -> None:

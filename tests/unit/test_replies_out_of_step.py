@@ -51,20 +51,25 @@ def is_undetectable(dialogue: Dialogue) -> bool:
 def check(dialogue: Dialogue) -> None:
     """Records agree with what the server did, or say that nobody knows."""
     uncertain = 0
-    told = f"{dialogue}: {dialogue.attempts}"
     for name, attempt in dialogue.attempts.items():
         outcome = classify(attempt)
         uncertain += outcome.verdict is Verdict.UNCERTAIN
         is_stray = dialogue.change is not None and dialogue.change.code == 354
         is_down = outcome.trouble is Trouble.DOWN
-        assert not is_down or is_stray or is_undetectable(dialogue), told
+        assert not is_down or is_stray or is_undetectable(dialogue), told(dialogue)
         if name in dialogue.server.accepted:
-            assert outcome.verdict in (Verdict.ACCEPTED, Verdict.UNCERTAIN), told
+            assert outcome.verdict in (Verdict.ACCEPTED, Verdict.UNCERTAIN), told(dialogue)
         else:
-            assert outcome.verdict is not Verdict.ACCEPTED or is_undetectable(dialogue), told
+            is_wrong = outcome.verdict is Verdict.ACCEPTED and not is_undetectable(dialogue)
+            assert not is_wrong, told(dialogue)
         if outcome.verdict in REFUSED:
-            assert name in dialogue.server.refused, told
-    assert uncertain <= (WINDOW if dialogue.kind == "chunked" else 1), told
+            assert name in dialogue.server.refused, told(dialogue)
+    assert uncertain <= (WINDOW if dialogue.kind == "chunked" else 1), told(dialogue)
+
+
+def told(dialogue: Dialogue) -> str:
+    """The dialogue, for a failure."""
+    return f"{dialogue}: {dialogue.attempts}"
 
 
 async def judge(kind: str, fates: tuple[str, ...], change: Change | None, **how: bool) -> Dialogue:

@@ -34,6 +34,7 @@ def test_one_flaky_test_is_named_where_it_passes_alone(
     cache.parent.mkdir(parents=True)
     cache.write_text(json.dumps({"tests/served/test_it.py::test_it@served-1": True}))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # plugins take seconds to load
 
     assert rerun.main() == status
     assert ("FLAKY tests/served/test_it.py::test_it" in capsys.readouterr().out) is passes

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 
 from mailsluice.mailbox.fetched import MAX_OCTETS
 from mailsluice.returned.reading import read
+from tests.unit.growth import TIMES, is_in_proportion
 
-_SHORT = MAX_OCTETS // 8
-_LIMIT = 2.5**3
-"""Times the work for eight times the mail: 8 in proportion to its length, 64 to its square."""
 _NOTHING = 0.25
 """Seconds of processor time. Squares of these lengths take much longer."""
 
@@ -105,16 +102,7 @@ MAILS: dict[str, Callable[[int], bytes]] = {
 }
 
 
-def _seconds(content: bytes) -> float:
-    begun = time.process_time()
-    read(content)
-    return time.process_time() - begun
-
-
 @pytest.mark.parametrize("write", MAILS.values(), ids=MAILS)
 def test_reading_takes_time_in_proportion_to_the_mail(write: Callable[[int], bytes]) -> None:
-    long = write(MAX_OCTETS)[:MAX_OCTETS]
-    if _seconds(long) > _NOTHING:
-        bound = _LIMIT * min(_seconds(write(_SHORT)) for _ in range(3))
-        # What else the machine does makes some readings slow, and none fast.
-        assert any(_seconds(long) < bound for _ in range(5))
+    long, short = write(MAX_OCTETS)[:MAX_OCTETS], write(MAX_OCTETS // TIMES)
+    assert is_in_proportion(read, short, long, _NOTHING)
