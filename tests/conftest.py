@@ -8,6 +8,10 @@ import sys
 
 from hypothesis import settings
 
+from tests.groups import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
+
 # Tests start dozens of processes. uv installs packages without bytecode, and each process would
 # compile Prefect anew where bytecode is not written: that doubles the processor time of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
