@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, prefect_server
+from tests.eventually import PATIENCE_SECONDS
+from tests.prefect_database import give_database
 from tests.serving import CsrfToken
 from tests.smtpd import SmtpServer
 
@@ -27,20 +28,46 @@ from flows.send_campaign import send_campaign
 state = asyncio.run(send_campaign(json.loads(sys.argv[1]), return_state=True))
 print(state.type.value, state.message)
 """
+_LIMIT = "/v2/concurrency_limits/smtp-red"
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-@dataclass
+PATIENT = {"timeout_seconds": 600}
+"""A connection's field: for servers that hold their replies back for as long as a test likes."""
+
+
 class Prefect:
     """A Prefect server whose leases are files."""
 
-    url: str
-    home: Path
+    def __init__(self, home: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}/api"
+        self.home = home
+        self._api = httpx.Client(base_url=self.url, auth=CsrfToken(), timeout=PATIENCE_SECONDS)
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        environment = {
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
+        }
+        self._running.enter_context(prefect_server(self.url, environment))
+
+    def stop(self) -> None:
+        self._running.close()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop the server for the length of a `with` block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def connect(self, smtp: SmtpServer, **fields: Any) -> None:
         """Make the connection red anew; no limit of its name is left."""
         self.save_block(smtp, **fields)
-        httpx.delete(f"{self.url}/v2/concurrency_limits/smtp-red", auth=CsrfToken())
+        self._api.delete(_LIMIT)
 
     def save_block(self, smtp: SmtpServer, **fields: Any) -> None:
         """Save the block red."""
@@ -50,12 +77,14 @@ class Prefect:
 
     def set(self, **fields: Any) -> None:
         """What an operator changes in the UI."""
-        address = f"{self.url}/v2/concurrency_limits/smtp-red"
-        httpx.patch(address, json=fields, auth=CsrfToken()).raise_for_status()
+        self._api.patch(_LIMIT, json=fields).raise_for_status()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The flow runs so far, subflows as well."""
+        return list(self._api.post("/flow_runs/filter", json={}).raise_for_status().json())
 
     def taken(self) -> int:
-        reply = httpx.get(f"{self.url}/v2/concurrency_limits/smtp-red").raise_for_status()
-        return int(reply.json()["active_slots"])
+        return int(self._api.get(_LIMIT).raise_for_status().json()["active_slots"])
 
     def expire_leases(self) -> None:
         """As if their time had passed: a minute is too long for a test."""
@@ -69,16 +98,13 @@ class Prefect:
         index.write_text(json.dumps(dict.fromkeys(expirations, long_ago)))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
-    home = tmp_path_factory.mktemp("prefect")
-    url = f"http://127.0.0.1:{free_port()}/api"
-    environment = {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
-    }
-    with prefect_server(url, environment):
-        yield Prefect(url, home)
+    server = Prefect(tmp_path_factory.mktemp("prefect"))
+    give_database(server.home)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -118,5 +144,5 @@ def start(prefect: Prefect, tmp_path: Path) -> Iterator[Start]:
 
 def end_of(process: subprocess.Popen[str]) -> tuple[str, str]:
     """The run's state with its message, and its log."""
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return output.splitlines()[-1], output

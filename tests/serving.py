@@ -19,8 +19,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments.server import free_port, stop
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
+from tests.prefect_database import give_database
 
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -57,8 +59,7 @@ class Served:
     def run_when_final(self, run_id: str) -> dict[str, Any]:
         """The flow run, as soon as its state is final."""
         path = f"/flow_runs/{run_id}"
-        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-        return eventually(lambda: _json(self.api.get(path)), lambda run: run["state_type"] in final)
+        return eventually(lambda: _json(self.api.get(path)), lambda run: run["state_type"] in FINAL)
 
 
 class CsrfToken(httpx.Auth):
@@ -92,10 +93,11 @@ def _json(reply: httpx.Response) -> Any:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`make serve` on a port and a home of its own, until the package's tests are done."""
     home = tmp_path_factory.mktemp("serve")
+    give_database(home / "prefect")
     url = f"http://127.0.0.1:{free_port()}"
     with (
         serving(home, {"PREFECT_API_URL": f"{url}/api"}) as process,
-        httpx.Client(base_url=f"{url}/api", auth=CsrfToken()) as api,
+        httpx.Client(base_url=f"{url}/api", auth=CsrfToken(), timeout=PATIENCE_SECONDS) as api,
     ):
         deployment_id = _deployment_id(api, process, home / "serve.log")
         yield Served(url, api, deployment_id, home / "mailsluice" / "mailsluice.db")
@@ -148,7 +150,8 @@ def save_connection(served: Served) -> Iterator[Callable[..., None]]:
 
     def save(name: str, **fields: Any) -> None:
         block = SMTPConnection(**{"host": "127.0.0.1", "security": "none", **fields})
-        block.save(name, overwrite=True, _sync=True)  # Playwright keeps a loop running here
+        # Playwright keeps a loop running here.
+        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
     with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
         yield save

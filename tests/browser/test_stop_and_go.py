@@ -21,7 +21,7 @@ def test_pause_stops_the_mail_and_resume_sends_the_rest_to_everybody_once(
     run = RunPage(page, served, sending.id)
     sending.wait_for(60)
     run.suspend()
-    sending.is_quiet_within(10)
+    sending.until_quiet()
     assert 60 <= sending.total() < RECIPIENTS
     run.shows("Suspended")
     run.shows_subflows(sending.name, sending.servers, "Suspended")
@@ -39,7 +39,7 @@ def test_cancel_ends_the_campaign(page: Page, served: Served, sending: Sending) 
     run = RunPage(page, served, sending.id)
     sending.wait_for(60)
     run.cancel()
-    sending.is_quiet_within(10)
+    sending.until_quiet()
     run.shows("Cancelled")
     rows = sending.rows()
     assert rows == {"sent": sending.total(), "cancelled": RECIPIENTS - sending.total()}

@@ -19,10 +19,10 @@ from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
 from mailsluice.outbox import Database
+from tests.eventually import eventually
 from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.flows.written import page
-from tests.serving import until
 
 
 def listed(state: Path) -> dict[str, str]:
@@ -86,7 +86,7 @@ async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
         f"spring-sale: 4 hard bounces of 62 (6.45 %): more than {threshold} %"
         for threshold in (2, 5)
     ]
-    thresholds = await asyncio.to_thread(until, emitted, lambda found: len(found) == 2)
+    thresholds = await asyncio.to_thread(eventually, emitted, lambda found: len(found) == 2)
     assert thresholds == {"2", "5"}
     with Database() as database:
         await tell_bounce_shares(database, [1], logging.getLogger("again"))

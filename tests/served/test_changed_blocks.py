@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from tests.campaign_processes import Prefect, Start, end_of
+from tests.campaign_processes import PATIENT, Prefect, Start, end_of
 from tests.eventually import eventually
-from tests.smtpd import Settings, SmtpServer
+from tests.smtpd import SmtpServer
 
 
 def test_limits_changed_in_the_block_hold_for_a_running_campaign(
     prefect: Prefect, start: Start
 ) -> None:
-    with SmtpServer(Settings(delay_seconds=0.01)) as smtp:  # one session alone takes 20 s and more
-        prefect.connect(smtp, max_sessions=1, per_second=10)
-        process = start("slow", 2_000)
-        eventually(lambda: len(smtp.received), lambda seen: seen >= 20)
+    with SmtpServer() as smtp:
+        smtp.hold(after=5)
+        prefect.connect(smtp, max_sessions=1, per_second=10, **PATIENT)
+        process = start("slow", 200)
+        eventually(lambda: smtp.held == 1, what="the one session is in the middle of a message")
         prefect.set(limit=3)
-        prefect.save_block(smtp, max_sessions=3)
+        prefect.save_block(smtp, max_sessions=3, **PATIENT)
+        eventually(lambda: smtp.held == 3, what="three sessions are")
+        smtp.release()
         state, log = end_of(process)
-        assert state == "COMPLETED 2,000 of 2,000 sent", log
+        assert state == "COMPLETED 200 of 200 sent", log
         assert smtp.most_open == 3
         assert set(smtp.recipients.values()) == {1}
     assert "connection red: max_sessions 1 -> 3, per_second 10 -> none" in log

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from tests.eventually import PATIENCE_SECONDS
 from tests.serving import CsrfToken, Served
 
 SECRETS = {"include_secrets": True}
@@ -60,7 +61,7 @@ def test_another_sites_page_starts_no_run(served: Served, headers: dict[str, str
 def test_a_name_that_was_made_to_point_here_is_not_answered(served: Served, host: str) -> None:
     headers = {"Host": f"{host}:{urlsplit(served.url).port}"}
     for path in ("/api/health", "/api/block_documents/", "/v2/", "/ui-settings"):
-        assert httpx.get(f"{served.url}{path}", headers=headers).status_code == 400
+        assert served.api.get(f"{served.url}{path}", headers=headers).status_code == 400
     as_its_own_page = headers | {"Origin": f"http://{headers['Host']}"}
     reply = served.api.post("/block_documents/filter", json=SECRETS, headers=as_its_own_page)
     assert reply.status_code == 400
@@ -76,12 +77,12 @@ def test_the_uis_own_pages_are_answered_by_either_name(served: Served, name: str
     asks = headers | {"Access-Control-Request-Method": "POST"}
     preflight = served.api.options("/block_documents/filter", headers=asks)
     assert preflight.headers["access-control-allow-origin"] == origin
-    settings = httpx.get(f"{origin}/ui-settings").json()
+    settings = served.api.get(f"{origin}/ui-settings").json()
     assert (settings["api_url"], settings["csrf_enabled"]) == ("/api", True)
 
 
 def test_a_change_takes_a_token(served: Served) -> None:
-    body: dict[str, Any] = {"json": {}}
+    body: dict[str, Any] = {"json": {}, "timeout": PATIENCE_SECONDS}
     assert httpx.post(f"{served.url}/api/flows/filter", **body).status_code == 403
     with_token = httpx.post(f"{served.url}/api/flows/filter", **body, auth=CsrfToken())
     assert with_token.status_code == 200
@@ -98,7 +99,7 @@ def test_another_sites_page_hears_and_tells_no_events(served: Served, path: str)
     link = socket.create_connection((address.hostname, address.port))
     with link, pytest.raises(InvalidStatus, match="400"):
         connect(f"{rebound}{path}", sock=link, origin=Origin(rebound.replace("ws", "http")))
-    own = {"origin": Origin(served.url), "subprotocols": [Subprotocol("prefect")]}
-    with connect(url, **own) as events:
+    own, spoken = Origin(served.url), [Subprotocol("prefect")]
+    with connect(url, origin=own, subprotocols=spoken) as events:
         events.send('{"type": "auth", "token": null}')
         assert '"auth_success"' in str(events.recv())

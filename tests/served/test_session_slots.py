@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 
-from tests.campaign_processes import Prefect, Start, end_of
+from tests.campaign_processes import PATIENT, Prefect, Start, end_of
 from tests.eventually import eventually
 from tests.smtpd import SmtpServer
 
@@ -13,10 +14,13 @@ def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
     prefect: Prefect, start: Start
 ) -> None:
     with SmtpServer() as smtp:
-        prefect.connect(smtp, max_sessions=2, messages_per_session=20)
-        throttle = {"per_second": 100}
-        one = start("one", 300, throttle=throttle)
-        other = start("other", 300, machine="two", throttle=throttle)
+        smtp.hold()
+        prefect.connect(smtp, max_sessions=2, messages_per_session=20, **PATIENT)
+        one = start("one", 300)
+        eventually(lambda: smtp.held == 2, what="one campaign has both sessions")
+        other = start("other", 300, machine="two")
+        until_it_waits(other)
+        smtp.release()
         assert end_of(one)[0] == end_of(other)[0] == "COMPLETED 300 of 300 sent"
         assert smtp.most_open == 2
         assert set(smtp.recipients.values()) == {2}
@@ -28,15 +32,15 @@ def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
 ) -> None:
     with SmtpServer() as smtp:
         prefect.connect(smtp, max_sessions=4)
-        process = start("long", 10_000, throttle={"per_second": 60})
-        eventually(lambda: smtp.open, lambda seen: seen == 4)
+        process = start("long", 50_000, throttle={"per_second": 60})
+        until_open(smtp, 4)
         for limit in (1, 3, 0, 2):
             prefect.set(limit=limit)
-            eventually(lambda: smtp.open, lambda seen, limit=limit: seen == limit)
+            until_open(smtp, limit)
         prefect.set(active=False)
-        eventually(lambda: smtp.open, lambda seen: seen == 4)
+        until_open(smtp, 4)
         prefect.set(active=True)
-        eventually(lambda: smtp.open, lambda seen: seen == 2)
+        until_open(smtp, 2)
         eventually(prefect.taken, lambda taken: taken == 2)
         process.send_signal(signal.SIGTERM)
         state, log = end_of(process)
@@ -53,7 +57,7 @@ def kill_a_campaign_with_two_sessions(prefect: Prefect, start: Start, smtp: Smtp
     """Which are all that its connection may have."""
     prefect.connect(smtp, max_sessions=2)
     killed = start("killed", 10_000, throttle={"per_second": 60})
-    eventually(lambda: smtp.open, lambda seen: seen == 2)
+    until_open(smtp, 2)
     eventually(prefect.taken, lambda taken: taken == 2)
     killed.kill()
     killed.wait()
@@ -63,7 +67,7 @@ def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> 
     with SmtpServer() as smtp:
         kill_a_campaign_with_two_sessions(prefect, start, smtp)
         elsewhere = start("elsewhere", 50, machine="two")
-        eventually(elsewhere.stdout.readline, lambda line: "waits for a session" in line)
+        until_it_waits(elsewhere)
         assert prefect.taken() == 2
         prefect.expire_leases()
         assert end_of(elsewhere)[0] == "COMPLETED 50 of 50 sent"
@@ -80,3 +84,14 @@ def test_slots_of_a_killed_process_come_back_at_once_on_its_machine(
         assert state == "COMPLETED 50 of 50 sent"
         assert "waits for a session" not in log
     assert prefect.taken() == 0
+
+
+def until_open(smtp: SmtpServer, sessions: int) -> None:
+    """Wait until so many sessions are open."""
+    eventually(lambda: smtp.open == sessions, what=f"{sessions} sessions are open")
+
+
+def until_it_waits(process: subprocess.Popen[str]) -> None:
+    """Wait until a campaign says that it has to wait for others' sessions."""
+    assert process.stdout
+    eventually(process.stdout.readline, lambda line: "waits for a session" in line)

@@ -7,7 +7,9 @@ from collections import Counter
 
 import httpx
 
-from tests.sending import Sending
+from tests.eventually import eventually
+from tests.sending import SLOW, Sending
+from tests.served.processes import journal_holders
 from tests.serving import CsrfToken, Served
 
 SUBMITS, AT_ONCE = 40, 5
@@ -26,22 +28,16 @@ SUBMITTED = {
 
 
 def test_no_run_is_lost_that_is_submitted_while_campaigns_run(sending: Sending) -> None:
-    slow = {"throttle": {"per_second": 2}}  # minutes: they are cancelled at the end
-    sending.start(f"first of {sending.home.name}", **slow)
-    first = sending.id
-    sending.start(f"second of {sending.home.name}", **slow)
-    sending.wait_for(6)
+    sending.connect(**SLOW)  # they are cancelled at the end
+    sending.start(f"first of {sending.home.name}")
+    sending.start(f"second of {sending.home.name}")
+    eventually(lambda: len(journal_holders(sending.served)) == 2, what="both campaigns run")
     replies = asyncio.run(submitted(sending.served))
-    try:
-        assert Counter(reply.status_code for reply in replies) == {201: SUBMITS}
-        ids = {reply.json()["id"] for reply in replies}
-        assert len(ids) == SUBMITS
-        for run_id in ids:
-            sending.served.api.delete(f"/flow_runs/{run_id}").raise_for_status()
-    finally:
-        for run_id in (first, sending.id):
-            sending.set_state("CANCELLING", "Cancelling", of=run_id)
-            sending.served.run_when_final(run_id)
+    assert Counter(reply.status_code for reply in replies) == {201: SUBMITS}
+    ids = {reply.json()["id"] for reply in replies}
+    assert len(ids) == SUBMITS
+    for run_id in ids:
+        sending.served.api.delete(f"/flow_runs/{run_id}").raise_for_status()
 
 
 async def submitted(served: Served) -> list[httpx.Response]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -94,6 +95,8 @@ class Script:
         """Sessions that are open."""
         self.on_hang: Callable[[], None] = lambda: None
         """Called, in the server's thread, when a session has written its last reply."""
+        self.answered = math.inf
+        """So many messages get their replies; those to further ones are held back."""
 
     def due(self, stage: Stage, address: str = "*") -> bytes | None:
         """The action that this stage calls for, if any. Counts it as done."""
@@ -113,6 +116,11 @@ class Script:
     def opens(self, most: int | None) -> bool:
         """Whether one more session may be opened."""
         return most is None or self.open <= most
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the reply to the message accepted last is held back."""
+        return self.accepted > self.answered
 
     def _everybodys(self, stage: Stage) -> bytes | None:
         everybody = self._everybody

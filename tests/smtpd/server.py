@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -71,6 +72,28 @@ class SmtpServer:
         """How often each recipient's message was accepted."""
         return Counter(one.recipient for one in self.received)
 
+    @property
+    def held(self) -> int:
+        """How many sessions wait for the reply to a message."""
+        return sum(session.is_held for session in self._made)
+
+    def hold(self, after: int = 0) -> None:
+        """Hold back the replies to messages beyond so many, until `release`.
+
+        Each session is then in the middle of a message: the client knows nothing of what became
+        of it, although it is in `received`.
+        """
+        self.script.answered = after
+
+    def release(self, until: float = math.inf) -> None:
+        """Give the replies that were held back; hold back those to messages beyond so many."""
+        self.script.answered = until
+        self._loop.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
+        for session in self._made:
+            session.let_go()
+
     def __enter__(self) -> Self:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
@@ -108,6 +131,7 @@ class SmtpServer:
 
     def _opened(self, session: SmtpSession) -> None:
         def closed(_: Exception | None) -> None:
+            session.is_held = False
             self.open -= 1
             self.script.open -= 1
 

@@ -56,6 +56,8 @@ class SmtpSession(asyncio.Protocol):
         self._in_handshake = False
         self._over = False
         self._messages = 0
+        self.is_held = False
+        """Whether replies wait here until the server lets them go."""
         self._body: Callable[[], bool] | None = None
         self._reset()
 
@@ -82,6 +84,11 @@ class SmtpSession(asyncio.Protocol):
         """Cut the link."""
         if self._transport is not None:
             self._transport.abort()
+
+    def let_go(self) -> None:
+        """Write the replies that were held back."""
+        self.is_held = False
+        self._flush()
 
     def data_received(self, data: bytes) -> None:
         if self._over:
@@ -130,6 +137,8 @@ class SmtpSession(asyncio.Protocol):
         self._replies.append(reply + b"\r\n")
 
     def _flush(self) -> None:
+        if self.is_held:
+            return
         self._output.write(b"".join(self._replies))
         self._replies.clear()
 
@@ -328,6 +337,7 @@ class SmtpSession(asyncio.Protocol):
         self._record(Received(sender or "", recipient, content, now, self._number, parameters))
         self._messages += 1
         self._script.accepted += 1
+        self.is_held = self._script.holds_back
         if self._do(Stage.ACCEPTED, b"250 2.0.0 Ok: queued", recipient):
             self._strikes(Stage.AFTER, recipient)
         limit = self._settings.messages_per_session

@@ -61,12 +61,12 @@ def test_where_others_reach_the_server_it_always_asks_for_a_login(
     assert (home / "prefect-login").exists() == asked_for
 
 
-def test_the_login_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_login_is_printed_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = server_login(OUT, wanted=False)
     assert made
     assert made in capsys.readouterr().out
     assert server_login(OUT, wanted=False) == made
-    assert made not in capsys.readouterr().out
+    assert capsys.readouterr().out == f"Login: the one in {home / 'prefect-login'}\n"
 
 
 def test_the_login_that_prefect_is_set_up_with_comes_first(home: Path) -> None:
