@@ -8,11 +8,14 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.states import Completed, Crashed, Failed, Scheduled
 
 from blocks import SMTPConnection
@@ -22,7 +25,7 @@ from tests.eventually import eventually_async
 
 BLOCK = "custom-webhook/ops"
 CRASHED_FOR = timedelta(seconds=10)
-STATES = {
+STATES: dict[str, State[Any]] = {
     "spring": Completed(message="1,000 of 1,000 sent"),
     "summer": Failed(message="280 of 400 sent, 120 pending; red is down: login: 535"),
     "autumn": Crashed(message="its process is gone"),
@@ -179,5 +182,5 @@ def test_the_command_says_what_it_has_made(
     monkeypatch.setattr(sys, "argv", ["notifications", BLOCK])
     notifications.main()
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(notifications.notifications(notifications.UUID(int=0)))
+    assert len(lines) == len(notifications.notifications(UUID(int=0)))
     assert all(line.startswith("automation: Mailsluice tells: ") for line in lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -52,13 +52,13 @@ async def test_a_short_campaign_ends_with_its_numbers_shown(
     assert "1,000 of 1,000 sent" in str(found["progress-spring-sale"].description)
 
 
-async def told(names: set[str], campaign: str) -> list[Any]:
+async def told(names: Collection[Milestone], campaign: str) -> list[Any]:
     """The events of these names, oldest first, as soon as the server has all of them.
 
     Prefect sends events in a thread of its own. The server alone is asked: a wait for the queue of
     that thread (`EventsWorker.wait_until_empty`) has no end where its connection is lost.
     """
-    named = EventNameFilter(name=sorted(names))
+    named = EventNameFilter(name=[str(one) for one in names])
 
     async def look() -> list[Any]:
         wanted = EventFilter(event=named, order=EventOrder.ASC)  # those until now
@@ -66,7 +66,7 @@ async def told(names: set[str], campaign: str) -> list[Any]:
             found = (await client.read_events(wanted, limit=50)).events
         return [one for one in found if one.payload["campaign"] == campaign]
 
-    return await eventually_async(look, lambda mine: {one.event for one in mine} == names)
+    return await eventually_async(look, lambda mine: {one.event for one in mine} == set(names))
 
 
 async def test_start_and_end_are_events_of_the_run(tmp_path: Path, servers: Servers) -> None:
