@@ -96,15 +96,22 @@ async def conclude(run: CampaignRun) -> Report:
     return report
 
 
+async def shared_by_two(
+    sender: Sender, document: Campaign, server: SmtpServer
+) -> tuple[list[RouteResult], Report]:
+    """Two senders of one connection at once, until nobody is left; how each ended, and all."""
+    async with AsyncExitStack() as stack:
+        run = await stack.enter_async_context(parent(sender, document))
+        both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
+        target = connection("red", server)
+        results = await asyncio.gather(*(send(one, document, target) for one in both))
+        return results, await conclude(run)
+
+
 async def test_two_share_the_recipients_of_a_connection(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(300))
     with SmtpServer(SLOW) as server:
-        async with AsyncExitStack() as stack:
-            run = await stack.enter_async_context(parent(sender, document))
-            both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
-            target = connection("red", server)
-            results = await asyncio.gather(*(send(one, document, target) for one in both))
-            report = await conclude(run)
+        results, report = await shared_by_two(sender, document, server)
     assert sum(one.sent for one in results) == 300
     assert all(one.sent > 0 for one in results)
     everybody_once(sender.ledger, {"red": server})
@@ -321,12 +328,7 @@ async def test_the_last_ones_may_be_refused_to_several_senders_and_all_end(
     document = campaign(tmp_path, people(100))
     refusal = Everybody(96, Fault(Stage.RCPT, b"550 5.1.1 User unknown"))
     with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
-        async with AsyncExitStack() as stack:
-            run = await stack.enter_async_context(parent(sender, document))
-            both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
-            target = connection("red", server)
-            await asyncio.gather(*(send(one, document, target) for one in both))
-            report = await conclude(run)
+        _, report = await shared_by_two(sender, document, server)
     assert len(server.received) >= 96
     left = 100 - len(server.received)  # failed, or where one sender had all of them, held
     assert sender.ledger.states() in ({"sent": 100 - left, "failed": left}, *_held(left))
@@ -344,12 +346,7 @@ async def test_a_connection_that_refuses_everybody_is_down_for_all_its_senders(
     document = campaign(tmp_path, people(200))
     refusal = Everybody(40, Fault(Stage.RCPT, b"550 Invalid recipient"))
     with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
-        async with AsyncExitStack() as stack:
-            run = await stack.enter_async_context(parent(sender, document))
-            both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
-            target = connection("red", server)
-            results = await asyncio.gather(*(send(one, document, target) for one in both))
-            await conclude(run)
+        results, _ = await shared_by_two(sender, document, server)
         sent = len(server.received)
     assert all("Invalid recipient" in (one.down or "") for one in results)
     assert sender.ledger.states() == {"sent": sent, "pending": 200 - sent}
