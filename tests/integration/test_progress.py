@@ -161,8 +161,9 @@ async def test_who_was_moved_from_a_connection_that_is_down_counts_where_he_is_n
 
 
 async def test_a_server_that_is_away_is_tried_again(sender: Sender, tmp_path: Path) -> None:
-    sender.settings = Sending(breaker=BreakerSettings(failures=3, first_delay_seconds=0.5))
-    document = campaign(tmp_path, people(200))
+    trouble = BreakerSettings(failures=3, first_delay_seconds=0.5, rest_seconds=1_000)
+    sender.settings = Sending(breaker=trouble)
+    document = campaign(tmp_path, people(5_000))
     with SmtpServer(Settings(delay_seconds=0.001)) as server:
         reached = connection("red", server, max_sessions=1)
         async with watched(sender, document, [reached]) as seen:

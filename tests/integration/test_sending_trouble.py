@@ -189,9 +189,9 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
     monkeypatch.setattr("mailsluice.sending.probing.LEAST_SECONDS", 0.02)
     monkeypatch.setattr("mailsluice.sending.probing.MOST_SECONDS", 0.05)
     rests = BreakerSettings(2, 0.01, 0.02, rest_seconds=10_000.0)
-    document = campaign(tmp_path, people(60))
+    document = campaign(tmp_path, people(400))
     run = await asyncio.to_thread(sender.prepare, document)
-    with SmtpServer(Settings(delay_seconds=0.002)) as server:
+    with SmtpServer(Settings(delay_seconds=0.01)) as server:
         target, message = connection("red", server), launch.compiled(document, ["email"])
         how = CourierSettings(document.retry, breaker=rests)
         sending = asyncio.ensure_future(run.send(target, message, settings=how))
@@ -204,7 +204,7 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
         report = await asyncio.to_thread(run.report)
         await run.close()
         states = sender.ledger.states()
-        assert states["sent"] + states["uncertain"] == 60
+        assert states["sent"] + states["uncertain"] == 400
         assert states["uncertain"] <= 2  # whose message was out when the server went
         assert set(server.recipients.values()) == {1}
     assert not report.down
