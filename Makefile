@@ -7,13 +7,19 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest simulations chaos bench serve cluster check lock
+.PHONY: demo test test-oldest coverage simulations chaos bench serve cluster check links lock
 
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
 test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+
+coverage: $(DEVELOPMENT) ## all tests with their branch coverage, subprocesses included; TESTS=tests/unit for some
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 test-oldest: $(OLDEST)/.installed ## unit, flow and served tests on the oldest versions that pyproject.toml allows
 	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/flows tests/served
@@ -34,11 +40,15 @@ serve: $(RUNTIME) ## a Prefect server, the blocks and the deployments; SERVE='--
 cluster: $(RUNTIME) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
 	@$(BIN)/python -m deployments.cluster $(CLUSTER)
 
-check: $(DEVELOPMENT) ## format, lint, types, import rules
+check: $(DEVELOPMENT) links ## format, lint, spelling, links, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
+	@$(BIN)/codespell
 	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+links: $(DEVELOPMENT) ## links between the documents and to their headings; asks no other machine
+	@$(BIN)/lychee -qq --offline --include-fragments '**/*.md'
 
 lock: | $(BIN)/pip ## the newest versions that pyproject.toml allows, and the oldest, with hashes, into requirements/
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv

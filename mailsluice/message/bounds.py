@@ -101,9 +101,7 @@ def size(value: Any) -> int:
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """The same, of any value. `known`: lists by identity, so that a list in many places is
-    walked once.
-    """
+    """The same; `known` has lists and mappings by identity, so that each is walked once."""
     if isinstance(value, str | range):
         return 1 + len(value)
     if isinstance(value, int):
@@ -113,8 +111,8 @@ def _size(value: Any, known: dict[int, int]) -> int:
     if (total := known.get(id(value))) is None:
         known[id(value)] = _MOST_MADE + 1  # a list within itself has no end
         total = 1
-        is_mapping = isinstance(value, Mapping)
-        for item in chain(value.keys(), value.values()) if is_mapping else value:
+        items = chain(value.keys(), value.values()) if isinstance(value, Mapping) else value
+        for item in items:
             total += _size(item, known)
             if total > _MOST_MADE:
                 break

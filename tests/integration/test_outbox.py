@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,11 @@ class TestAudience:
         self, database: Database, campaigns: Campaigns
     ) -> None:
         record = campaigns.register("spring", {})
-        more = {"next_attempt_at": [1.5, np.nan], "reassigned_from": ["b", None], "code": [451, 0]}
+        more: dict[str, Any] = {
+            "next_attempt_at": [1.5, np.nan],
+            "reassigned_from": ["b", None],
+            "code": [451, 0],
+        }
         campaigns.store_audience(record.id, [audience(2).assign(**more)], [])
 
         columns = [recipients.c[name] for name in more]

@@ -30,7 +30,7 @@ def urls(postgres_server: str) -> Iterator[tuple[str, str]]:
     base = sa.make_url(postgres_server).set(database="by_role")
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         for statement in ROLES.strip().split(";")[:-1]:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
         try:
             with psycopg.connect(_text(base)) as inside:
                 inside.execute(RIGHTS)

@@ -101,7 +101,7 @@ def test_percentages_are_taken_exactly_when_their_sum_is_100(millionths: list[in
 @given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=9))
 def test_the_last_percentage_can_always_complete_the_sum(millionths: list[int]) -> None:
     percents = [Decimal(one) / 1_000_000 for one in millionths]
-    percents.append(100 - sum(percents))
+    percents.append(100 - sum(percents, Decimal(0)))
     assert campaign(strategy="percentage", routes=routes(percents))
 
 
@@ -189,9 +189,9 @@ def test_what_cannot_be_run_is_refused_with_advice(changes: dict[str, Any], advi
 
 def test_a_campaign_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        campaign().name = "other"
+        campaign().name = "other"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
-        campaign().routes[0].connection = "other"
+        campaign().routes[0].connection = "other"  # type: ignore[misc]
 
 
 def test_names_are_stripped_and_a_tab_stays_a_delimiter() -> None:

@@ -14,7 +14,7 @@ from mailsluice.markdown import cell, section, table
 
 def rendered(markdown: str) -> str:
     """By a renderer that would let HTML through."""
-    return MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(markdown)
+    return str(MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(markdown))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def parsed(encoded: bytes) -> EmailMessage:
 
 
 def read(message: EmailMessage) -> str:
-    return message.get_content().replace("\r\n", "\n")
+    return str(message.get_content()).replace("\r\n", "\n")
 
 
 @settings(deadline=None)

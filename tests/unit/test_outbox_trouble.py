@@ -16,7 +16,7 @@ from mailsluice.outbox.trouble import Trouble, is_passing, told, trouble_of
 
 def of_sqlite(code: int) -> DBAPIError:
     cause = sqlite3.OperationalError("it failed")
-    cause.sqlite_errorcode = code  # type: ignore[misc]
+    cause.sqlite_errorcode = code
     return OperationalError("UPDATE", None, cause)
 
 

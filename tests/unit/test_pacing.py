@@ -361,6 +361,6 @@ def test_shares_of_a_slow_limit_lose_nothing_by_waiting_for_each_other(
         starts[i] += moments
         known[i] = gone
         ask_at[i] = max(next_at - HORIZON, now + 0.01)
-    for one, count_ in zip(starts, counts, strict=True):
-        assert (len(one) - 1) * window / count_ / (one[-1] - one[0]) >= 0.98
-        assert most_in_a_window(one, window) <= count_
+    for begun, count_ in zip(starts, counts, strict=True):
+        assert (len(begun) - 1) * window / count_ / (begun[-1] - begun[0]) >= 0.98
+        assert most_in_a_window(begun, window) <= count_

@@ -6,6 +6,7 @@ import base64
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 import pytest
@@ -162,7 +163,7 @@ def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) ->
         ({"kind": "message/global-delivery-status"}, True, "5.1.1"),
     ],
 )
-def test_fields_of_a_report(fields: dict[str, str], is_final: bool, status: str) -> None:
+def test_fields_of_a_report(fields: dict[str, Any], is_final: bool, status: str) -> None:
     found = about(mails.report(SENT, **fields))
     assert (found.is_final, found.status) == (is_final, status)
 
