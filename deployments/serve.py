@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import ipaddress
 import os
+import sys
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
@@ -56,7 +57,8 @@ def main() -> None:
             if auth := server_login(api_url, wanted=given.login):
                 settings[PREFECT_API_AUTH_STRING] = auth
                 environment["PREFECT_SERVER_API_AUTH_STRING"] = auth
-            stack.enter_context(prefect_server(api_url, environment))
+            # Its warnings are for whoever started it: the newer UI does not show why it refused.
+            stack.enter_context(prefect_server(api_url, environment, log=sys.stderr.buffer))
         stack.enter_context(temporary_settings(settings))
         for block_type in BLOCK_TYPES:
             block_type.register_type_and_schema()

@@ -45,7 +45,8 @@ class OAuth(Document):
         None,
         title="Token URL",
         description="Google: https://oauth2.googleapis.com/token. Microsoft:"
-        " https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token.",
+        " https://login.microsoftonline.com/TENANT/oauth2/v2.0/token, with your tenant's ID"
+        " for TENANT.",
     )
     scope: _Text | None = Field(
         None,
