@@ -1,4 +1,7 @@
-"""What the browser tests stand on: `make serve` for real, and a headless chromium."""
+"""`make serve` for real and a headless chromium, one of each for the folder.
+
+All tests of the folder are one group: with pytest-xdist, one process runs them all.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    FloatRect,
+    Locator,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from blocks import SMTPConnection
 from tests.sending import sending
-from tests.serving import save_connection, served
+from tests.serving import Served, save_connection, served
 
 __all__ = ["save_connection", "sending", "served"]
 
@@ -28,8 +41,21 @@ CHROMIUM_FLAGS = [
     "EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
 DRAWING_MS = 3_000
+HUNG_SECONDS = 1_200
+"""A test that walks a long way takes its time on a slow, busy machine."""
 MARGIN = 8
+PATIENCE_MS = 240_000
+"""The bound of each wait for the page: it only ends a test that would hang."""
 VIEWPORT: ViewportSize = {"width": 1_100, "height": 2_400}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One group, so that one process of pytest-xdist starts a server and a browser."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.timeout(HUNG_SECONDS))
 
 
 @pytest.fixture(scope="package")
@@ -38,18 +64,40 @@ def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None and not os.environ.get("CI"):
         pytest.skip("no chromium on the PATH: install it to run the browser tests")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         yield chromium
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page, without cookies, tall enough for the whole form."""
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One tab for all tests: the UI's scripts are in the cache from the first of them on.
+
+    Tall enough for the whole form.
+    """
     with browser.new_context(viewport=VIEWPORT) as context:
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(PATIENCE_MS)
         yield context.new_page()
+
+
+@pytest.fixture
+def page(tab: Page, served: Served) -> Iterator[Page]:
+    """The tab, with a UI that remembers nothing: no draft of a form, no setting."""
+    tab.goto(f"{served.url}/api/health")
+    tab.evaluate("localStorage.clear(); sessionStorage.clear()")
+    yield tab
+    tab.unroute_all()
+    tab.goto("about:blank")  # nothing that a page would still ask for or draw
+
+
+@pytest.fixture(scope="package")
+def connections(served: Served) -> None:
+    """Two connections to pick, sendgrid and sparkpost, which nothing is sent over."""
+    with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
+        for name in ("sendgrid", "sparkpost"):
+            SMTPConnection(host="smtp.example.com").save(name, _sync=True)  # type: ignore[call-arg]
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.pressing import press
 from tests.serving import Served
 
-IS_LOADED = "image => image.complete && image.naturalWidth > 0"
-
 
 class RunPage:
     """The open page of a run: its state, its buttons, what it wrote."""
@@ -25,7 +23,7 @@ class RunPage:
     def shows(self, state: str) -> None:
         """Wait until the page shows the run in this state."""
         main = self.page.locator("main" if self._ui == "v2" else ".page-heading")
-        expect(main.get_by_text(state, exact=True).first).to_be_visible(timeout=60_000)
+        expect(main.get_by_text(state, exact=True).first).to_be_visible()
 
     def suspend(self) -> None:
         """Called Pause in the newer UI: the process ends."""
@@ -50,26 +48,16 @@ class RunPage:
         panel = self.open_tab("Subflow Runs")
         for name in names:
             expect(panel.get_by_role("link", name=name)).to_be_visible()
-        expect(panel.get_by_text(state, exact=True)).to_have_count(len(names), timeout=60_000)
+        expect(panel.get_by_text(state, exact=True)).to_have_count(len(names))
 
     def open_artifact(self, key: str) -> None:
         """Open the newest artifact of a key that the run has written."""
         if self._ui == "v1":
             self.page.get_by_text("Artifacts", exact=True).last.click()
-            name = self.page.get_by_text(key, exact=True)
-            self.page.locator("a[href*='/artifacts/artifact/']").filter(has=name).click()
         else:
-            panel = self.open_tab("Artifacts")
-            panel.locator(f"a[href$='/artifacts/key/{key}']").click()
-            self.page.locator("a[href*='/artifacts/artifact/']").first.click()
-
-    def shows_pictures(self, number: int) -> None:
-        """Wait until the page shows so many pictures, each of them loaded."""
-        pictures = self.page.locator("img[src^='data:image/']")
-        expect(pictures).to_have_count(number)
-        for picture in pictures.all():
-            picture.scroll_into_view_if_needed()
-            assert picture.evaluate(IS_LOADED), picture.get_attribute("alt")
+            self.open_tab("Artifacts")
+        name = self.page.get_by_text(key, exact=True)
+        self.page.locator("a[href*='/artifacts/artifact/']").filter(has=name).click()
 
     def open_tab(self, name: str) -> Locator:
         """Open one of the page's tabs; its contents."""
@@ -87,3 +75,10 @@ class RunPage:
             dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
             button = dialog.get_by_role("button", name=confirmation, exact=True)
         press(self.page, button, f"{self._run_id}/{path}")
+
+
+def open_artifact(page: Page, served: Served, ui: str, key: str) -> None:
+    """Open the page of the only artifact of a key."""
+    asked = {"artifacts": {"key": {"any_": [key]}}}
+    (artifact,) = served.api.post("/artifacts/filter", json=asked).raise_for_status().json()
+    page.goto(f"{served.ui_url(ui)}/artifacts/artifact/{artifact['id']}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from playwright.sync_api import Page
 
 from tests.browser.campaign_form import CampaignForm
@@ -31,8 +33,8 @@ class ScheduleForm(CampaignForm):
         value.fill(expression)
         value.press("Tab")
 
-    def save(self) -> str:
-        """Save; the schedule's id."""
+    def save(self) -> dict[str, Any]:
+        """Save; the schedule as the server keeps it."""
         button = self._dialog.get_by_role("button", name="Save")
-        reply = press(self.page, button, "/schedules")
-        return str(reply.json()[0]["id"])
+        (kept,) = press(self.page, button, "/schedules").json()
+        return dict(kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 JSON_EDITOR = {"v1": ".p-code-input", "v2": ".cm-editor"}
 """What a raw JSON field is made of."""
@@ -48,6 +48,16 @@ class SchemaForm:
         else:
             field.locator("button[aria-haspopup=listbox]").click()
             self.page.get_by_role("option", name=option, exact=True).click()
+
+    def add_item(self, value: str, *labels: str) -> None:
+        """Add an item to a list of texts."""
+        field = self.field(*labels)
+        field.get_by_role("button", name="Add item").click()
+        field.get_by_role("textbox").last.fill(value)
+
+    def has_no_json_field(self) -> None:
+        """Check that everything is filled in by plain fields; once the form is there."""
+        expect(self.page.locator(JSON_EDITOR[self._ui])).to_have_count(0)
 
     def _labelled(self, inside: Locator, label: str) -> Locator:
         match = f"[.='{label}' or .='{label} (Optional)']]"

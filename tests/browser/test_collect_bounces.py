@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests import returned_mail as mails
 from tests.browser.block_form import BlockForm
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.run_page import RunPage
-from tests.browser.schema_form import JSON_EDITOR
 from tests.integration.dovecot import PASSWORD, USERNAME, dovecot
 from tests.integration.smtp_fixtures import Certificates
 from tests.serving import Served
-
-
-def form_url(served: Served, ui: str) -> str:
-    return served.form_url(ui, served.deployment("collect-bounces"))
-
-
-@pytest.mark.parametrize("ui", ["v1", "v2"])
-def test_the_form_has_no_json_field(page: Page, served: Served, ui: str) -> None:
-    page.goto(form_url(served, ui))
-    expect(CampaignForm(page, ui).field("Limit")).to_be_visible()
-    expect(page.locator(JSON_EDITOR[ui])).to_have_count(0)
 
 
 def test_a_mailbox_made_in_the_ui_is_read(page: Page, served: Served, tmp_path: Path) -> None:
@@ -34,7 +21,7 @@ def test_a_mailbox_made_in_the_ui_is_read(page: Page, served: Served, tmp_path: 
         mailbox = server.mailbox()
         block = BlockForm(page, served, kind="mailbox")
         expect(block.field("Processed folder")).to_be_visible()
-        expect(page.locator(JSON_EDITOR["v2"])).to_have_count(0)
+        block.has_no_json_field()
         block.name("bounces")
         block.fill(mailbox.host, "Host")
         block.fill(str(mailbox.port), "Port")
@@ -43,9 +30,10 @@ def test_a_mailbox_made_in_the_ui_is_read(page: Page, served: Served, tmp_path: 
         block.fill(server.ca_file, "CA file")
         block.save()
 
-        page.goto(form_url(served, "v2"))
-        form = CampaignForm(page)
+        form = CampaignForm.of(page, served, flow="collect-bounces")
         form.choose("bounces", "Mailbox")
+        expect(form.field("Limit")).to_be_visible()
+        form.has_no_json_field()
         run_id = form.submit()
         run = served.run_when_final(run_id)
         assert run["state"]["message"] == "1 read: 1 not ours; 0 newly suppressed"

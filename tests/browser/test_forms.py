@@ -1,0 +1,135 @@
+"""The forms that operators fill in, in both UIs, whose code builds them apart from each other.
+
+Each form is submitted with a start in many years: what is filled in comes to the server as the
+flow wants it, and the server takes it. What the flows do with that is tested by calling them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.campaign_form import CampaignForm
+from tests.browser.schema_form import JSON_EDITOR
+from tests.serving import Served
+
+UIS = ["v2", "v1"]
+HTML = "<p>Hello</p>\n<p>{{ first_name }}</p>"
+PICTURES = {
+    "v1": [("campaign-form-v1", "Strategy", "Throttle")],
+    "v2": [
+        ("campaign-form-recipients", "Name", "Recipients"),
+        ("campaign-form-message", "Message", "Message"),
+        ("campaign-form", "Strategy", "Throttle"),
+    ],
+}
+
+
+pytestmark = pytest.mark.usefixtures("connections")
+
+
+def is_as_filled_in(campaign: dict[str, Any], name: str) -> None:
+    assert campaign["name"] == name
+    assert campaign["recipients"]["path"] == "examples/recipients.csv"
+    message = campaign["message"]
+    assert (message["sender"], message["subject"]) == (
+        "News <news@example.com>",
+        "Hi {{ first_name }}",
+    )
+    assert message["html"] == HTML
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_a_campaign_over_two_connections(
+    page: Page, served: Served, picture: Callable[..., None], ui: str
+) -> None:
+    form = CampaignForm.of(page, served, ui)
+    expect(form.field("When a connection is down")).to_be_visible()
+    form.fill_in("spring-sale", HTML)
+    form.choose("percentage", "Strategy")
+    form.add_route("sendgrid", "70")
+    form.add_route("sparkpost", "30")
+    form.fill("30000", "Throttle", "Per minute")
+    form.has_no_json_field()
+    for name, first, last in PICTURES[ui]:
+        picture(name, first=form.field(first), last=form.field(last))
+    campaign = form.submit_for_later()["campaign"]
+    is_as_filled_in(campaign, "spring-sale")
+    assert campaign["strategy"] == "percentage"
+    assert [route["percent"] for route in campaign["routes"]] == [70, 30]
+    assert [set(route["connection"]) for route in campaign["routes"]] == [{"$ref"}] * 2
+    assert campaign["throttle"] == {"per_minute": 30_000}
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str) -> None:
+    form = CampaignForm.of(page, served, ui, "plan-campaign")
+    expect(form.field("Sending window", "Time zone")).to_be_visible()
+    expect(form.field("Starts at")).to_be_visible()
+    form.fill_in("planned", HTML)
+    form.add_route("sendgrid")
+    expect(form.field("Routes", "Grows from")).to_be_visible()
+    form.has_no_json_field()
+    parameters = form.submit_for_later()
+    assert not parameters.get("starts_at")
+    is_as_filled_in(parameters["campaign"], "planned")
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui: str) -> None:
+    form = CampaignForm.of(page, served, ui, "send-test")
+    form.fill_in("tried", HTML)
+    form.add_route("sendgrid")
+    form.add_item("me@example.org", "To")
+    form.add_item("me@example.net", "To")
+    form.has_no_json_field()
+    parameters = form.submit_for_later()
+    assert parameters["to"] == ["me@example.org", "me@example.net"]
+    is_as_filled_in(parameters["campaign"], "tried")
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, ui: str) -> None:
+    form = CampaignForm.of(page, served, ui, "verify-connection")
+    form.choose("sendgrid", "Connection")
+    form.fill("News <news@example.com>", "Test mail", "Sender")
+    form.fill("box@example.com", "Test mail", "Recipient")
+    form.has_no_json_field()
+    parameters = form.submit_for_later()
+    assert set(parameters["connection"]) == {"$ref"}
+    mail = {"sender": "News <news@example.com>", "recipient": "box@example.com"}
+    assert parameters["test_mail"] == mail
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, ui: str) -> None:
+    form = CampaignForm.of(page, served, ui, "compare-connections")
+    for label in ("Connections", "Confidence", "Smallest difference, in points"):
+        expect(form.field(label)).to_be_visible()
+    form.add_item("spring-sale", "Campaigns")
+    form.has_no_json_field()
+    assert form.submit_for_later()["campaigns"] == ["spring-sale"]
+
+
+def test_a_mailbox_to_read_is_picked_in_the_older_ui(page: Page, served: Served) -> None:
+    """In the newer one as well, where the mailbox is read: `test_collect_bounces`."""
+    form = CampaignForm.of(page, served, "v1", "collect-bounces")
+    expect(form.field("Mailbox")).to_be_visible()
+    expect(form.field("Limit")).to_be_visible()
+    form.has_no_json_field()
+
+
+@pytest.mark.parametrize("ui", UIS)
+def test_a_json_field_would_be_seen(page: Page, served: Served, ui: str) -> None:
+    """The tests above could not fail if the editors looked otherwise than they think."""
+    flow = served.api.post("/flows/", json={"name": "open-object"}).json()
+    schema = {"type": "object", "properties": {"anything": {"type": "object", "title": "It"}}}
+    deployment = served.api.post(
+        "/deployments/",
+        json={"name": "default", "flow_id": flow["id"], "parameter_openapi_schema": schema},
+    ).json()
+    page.goto(served.form_url(ui, deployment["id"]))
+    expect(page.locator(JSON_EDITOR[ui])).to_have_count(1)
