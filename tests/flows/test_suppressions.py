@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 from pathlib import Path
 
-import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL
+from prefect.client.orchestration import get_client
+from prefect.events.filters import EventFilter, EventNameFilter
 
 from flows.add_suppressions import add_suppressions
 from flows.bounce_shares import tell_bounce_shares
@@ -19,7 +18,7 @@ from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
 from mailsluice.outbox import Database
-from tests.eventually import eventually
+from tests.eventually import eventually_async
 from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.flows.written import page
@@ -79,14 +78,14 @@ async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
 ) -> None:
     csv = write_csv(tmp_path / "r.csv", 58)
     csv.write_text(csv.read_text() + "".join(f"550-at-rcpt.{i}@x.de,No\n" for i in range(4)))
-    final = await run(document(csv))
+    name = "too much comes back"
+    final = await run(document(csv, name=name))
     assert final.is_completed()
     told = [line for line in caplog.messages if "hard bounces of 62" in line]
     assert told == [
-        f"spring-sale: 4 hard bounces of 62 (6.45 %): more than {threshold} %"
-        for threshold in (2, 5)
+        f"{name}: 4 hard bounces of 62 (6.45 %): more than {threshold} %" for threshold in (2, 5)
     ]
-    thresholds = await asyncio.to_thread(eventually, emitted, lambda found: len(found) == 2)
+    thresholds = await eventually_async(lambda: emitted(name), lambda found: len(found) == 2)
     assert thresholds == {"2", "5"}
     with Database() as database:
         await tell_bounce_shares(database, [1], logging.getLogger("again"))
@@ -96,9 +95,10 @@ async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
     assert (await planned.aresult()).held_back == {"bounced": 4}
 
 
-def emitted() -> set[str]:
-    """The thresholds of the events that Prefect's server has."""
-    wanted = {"event": {"name": [str(Milestone.BOUNCES_HIGH)]}}
-    with httpx.Client(base_url=PREFECT_API_URL.value()) as client:
-        found = client.post("/events/filter", json={"filter": wanted}).raise_for_status().json()
-    return {one["resource"]["mailsluice.threshold"] for one in found["events"]}
+async def emitted(campaign: str) -> set[str]:
+    """The thresholds in a campaign's events that Prefect's server has."""
+    wanted = EventFilter(event=EventNameFilter(name=[str(Milestone.BOUNCES_HIGH)]))
+    async with get_client() as client:
+        found = (await client.read_events(wanted, limit=50)).events
+    mine = [one for one in found if one.payload["campaign"] == campaign]
+    return {one.resource["mailsluice.threshold"] for one in mine}
