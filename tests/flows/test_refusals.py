@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from prefect import Flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import BlockDocument
 
 from flows.plan_campaign import plan_campaign
 from flows.send_campaign import send_campaign
@@ -108,15 +109,16 @@ async def test_whatever_is_given_for_a_campaign_is_refused_in_words(given: Any) 
 
 
 async def test_a_block_that_cannot_work_is_named_with_what_is_wrong(
-    tmp_path: Path, servers: Servers
+    tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The UI of another Prefect server saves a block without a host."""
-    async with get_client() as client:
-        block = await client.read_block_document_by_name("red", "smtp-connection")
-        await client._client.patch(
-            f"/block_documents/{block.id}",
-            json={"data": {"port": 25}, "merge_existing_data": False},
-        )
+    """The UI of another Prefect server saves a block without a host; ours refuses to store it."""
+    read = PrefectClient.read_block_document_by_name
+
+    async def without_host(self: PrefectClient, *args: Any, **kwargs: Any) -> BlockDocument:
+        document = await read(self, *args, **kwargs)
+        return document.model_copy(update={"data": {"port": 25}})
+
+    monkeypatch.setattr(PrefectClient, "read_block_document_by_name", without_host)
     final = await run(campaign(tmp_path))
     assert final.message == (
         "the SMTP Connection block 'red' cannot be used: host: this is missing: fill it in."
