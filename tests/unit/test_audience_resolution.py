@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -41,12 +42,15 @@ def suppressing(*addresses: str) -> Callable[[pd.Series[str], Keys], dict[int, S
     return suppressed
 
 
-def no_database(name: str) -> object:
+def no_database(name: str) -> NoReturn:
     raise AssertionError(f"nobody asked for {name}")
 
 
+AudienceOf = Callable[..., Audience]
+
+
 @pytest.fixture
-def audience_of(tmp_path: Path):
+def audience_of(tmp_path: Path) -> Iterator[AudienceOf]:
     """Resolve a CSV text; close what was resolved."""
     opened: list[Audience] = []
 
@@ -82,7 +86,7 @@ def accepted(audience: Audience, order: list[int] | None = None) -> list[str]:
     return [email for frame in audience.chunks(wanted) for email in frame["email"]]
 
 
-def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) -> None:
+def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of: AudienceOf) -> None:
     audience = audience_of(
         "email,name\n"
         "ann@example.com,Ann\n"
@@ -123,7 +127,7 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of) 
 
 
 def test_spellings_of_one_mailbox_are_one_recipient_sent_as_the_first_is_written(
-    audience_of,
+    audience_of: AudienceOf,
 ) -> None:
     audience = audience_of(
         "email\nJohn.Doe@Example.com\njohn.doe@example.com\nJOHN.DOE@EXAMPLE.COM\n"
@@ -138,7 +142,7 @@ def test_spellings_of_one_mailbox_are_one_recipient_sent_as_the_first_is_written
     assert [row[2] for row in rejects(audience)] == [*["duplicate"] * 3, "excluded"]
 
 
-def test_who_is_held_back_is_told_with_the_reason(audience_of) -> None:
+def test_who_is_held_back_is_told_with_the_reason(audience_of: AudienceOf) -> None:
     text = "email\nout@b.de\nann@b.de\noff@b.de\nodd@b.de\noff@b.de\n"
     audience = audience_of(
         text, exclude="email\nout@b.de\n", suppressed=("odd@b.de", "off@b.de", "out@b.de")
@@ -153,7 +157,7 @@ def test_who_is_held_back_is_told_with_the_reason(audience_of) -> None:
     assert audience.held_back() == {"bounced": 1, "unsubscribed": 1}
 
 
-def test_an_invalid_row_says_why(audience_of) -> None:
+def test_an_invalid_row_says_why(audience_of: AudienceOf) -> None:
     frames = audience_of("email,name\na,b,c\nnobody,N\n").rejects()
 
     assert pd.concat(frames)["detail"].tolist() == [
@@ -162,7 +166,7 @@ def test_an_invalid_row_says_why(audience_of) -> None:
     ]
 
 
-def test_rows_come_back_in_send_order_with_their_variables(audience_of) -> None:
+def test_rows_come_back_in_send_order_with_their_variables(audience_of: AudienceOf) -> None:
     audience = audience_of('Name,E-Mail,email\n"Ann ""A""",x,ann@A.de\nBob,007,bob@b.de\n')
 
     (frame,) = audience.chunks(np.array([1, 0]))
@@ -178,7 +182,7 @@ def test_rows_come_back_in_send_order_with_their_variables(audience_of) -> None:
     ]
 
 
-def test_some_of_the_rows_can_be_read_and_in_small_frames(audience_of) -> None:
+def test_some_of_the_rows_can_be_read_and_in_small_frames(audience_of: AudienceOf) -> None:
     audience = audience_of("email\n" + "".join(f"u{i}@example.com\n" for i in range(7)))
 
     frames = list(audience.chunks(np.array([6, 2, 4]), rows=2))
@@ -190,7 +194,7 @@ def test_some_of_the_rows_can_be_read_and_in_small_frames(audience_of) -> None:
     assert accepted(audience, []) == []
 
 
-def test_an_audience_without_a_good_row_has_length_zero(audience_of) -> None:
+def test_an_audience_without_a_good_row_has_length_zero(audience_of: AudienceOf) -> None:
     audience = audience_of("email\nnobody\n")
 
     assert len(audience) == 0
@@ -198,7 +202,7 @@ def test_an_audience_without_a_good_row_has_length_zero(audience_of) -> None:
     assert rejects(audience) == [(1, "nobody", "invalid")]
 
 
-def test_a_source_of_malformed_rows_alone_is_read(audience_of) -> None:
+def test_a_source_of_malformed_rows_alone_is_read(audience_of: AudienceOf) -> None:
     audience = audience_of("email,name\na\nb\n")
 
     assert (audience.read, len(audience)) == (2, 0)
@@ -206,16 +210,16 @@ def test_a_source_of_malformed_rows_alone_is_read(audience_of) -> None:
 
 
 @pytest.mark.parametrize("text", ["email\n", "email", "email,name\n\n\n"])
-def test_a_source_without_rows_is_refused(audience_of, text: str) -> None:
+def test_a_source_without_rows_is_refused(audience_of: AudienceOf, text: str) -> None:
     with pytest.raises(AudienceError, match="the audience is empty"):
         audience_of(text)
 
 
-def test_an_exclude_source_without_rows_excludes_nobody(audience_of) -> None:
+def test_an_exclude_source_without_rows_excludes_nobody(audience_of: AudienceOf) -> None:
     assert accepted(audience_of("email\na@b.de\n", exclude="email\n")) == ["a@b.de"]
 
 
-def test_text_of_a_rejected_row_can_be_stored_anywhere(audience_of) -> None:
+def test_text_of_a_rejected_row_can_be_stored_anywhere(audience_of: AudienceOf) -> None:
     """PostgreSQL stores no NUL, and a broken row may be a megabyte long."""
     (frame,) = audience_of(f"email\na\0b\n{'x' * 2_000}\n").rejects()
 
@@ -223,13 +227,19 @@ def test_text_of_a_rejected_row_can_be_stored_anywhere(audience_of) -> None:
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_nothing_is_left_behind(tmp_path: Path, monkeypatch, failing: bool) -> None:
+def test_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
     spooled = tmp_path / "spooled"
     spooled.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(spooled))
     source = tmp_path / "recipients.csv"
     source.write_bytes(b"email\na@b.de\n" + (b"\xff\n" if failing else b""))
-    options = {"exclude": NOBODY, "suppressed": suppressing(), "connect": no_database}
+    options: dict[str, Any] = {
+        "exclude": NOBODY,
+        "suppressed": suppressing(),
+        "connect": no_database,
+    }
 
     if failing:
         with pytest.raises(AudienceError):
@@ -253,7 +263,7 @@ fields = st.sampled_from(["a@b.de", "A@b.de", "a@B.de", "c@d.de", "e@f.de", "g@h
     st.sets(st.sampled_from(["a@b.de", "c@d.de"])),
 )
 def test_every_row_is_accounted_for(
-    audience_of, rows: list[tuple[str, int]], exclude: list[str], suppressed: set[str]
+    audience_of: AudienceOf, rows: list[tuple[str, int]], exclude: list[str], suppressed: set[str]
 ) -> None:
     text = "email,name\n" + "".join(f'"{email}"{",x" * extra}\n' for email, extra in rows)
     exclusions = "email\n" + "".join(f'"{email}"\n' for email in exclude)
@@ -272,7 +282,7 @@ def test_every_row_is_accounted_for(
     assert not {email.replace("B", "b") for email in exclude} & set(emails)
 
 
-def test_the_assignment_is_the_same_for_shuffled_rows(audience_of) -> None:
+def test_the_assignment_is_the_same_for_shuffled_rows(audience_of: AudienceOf) -> None:
     rows = [f"user{i}@{'large' if i % 3 else f's{i}'}.example.com\n" for i in range(500)]
     campaign = Campaign.model_validate(
         {
@@ -293,7 +303,9 @@ def test_the_assignment_is_the_same_for_shuffled_rows(audience_of) -> None:
     assert sent[0] == sent[1]
 
 
-def test_an_apostrophe_before_an_address_and_a_bad_exclusion_are_told(audience_of) -> None:
+def test_an_apostrophe_before_an_address_and_a_bad_exclusion_are_told(
+    audience_of: AudienceOf,
+) -> None:
     audience = audience_of(
         "email\n'ann@example.com\nbob@example.com\no'neil@example.com\n",
         exclude="email,n\nnobody,1\none,field,too many\nbob@example.com,1\n",
@@ -305,5 +317,5 @@ def test_an_apostrophe_before_an_address_and_a_bad_exclusion_are_told(audience_o
     assert "example" not in first + second
 
 
-def test_nothing_is_told_of_good_lists(audience_of) -> None:
+def test_nothing_is_told_of_good_lists(audience_of: AudienceOf) -> None:
     assert audience_of("email\nann@example.com\n", exclude="email\nb@c.de\n").notes() == []

@@ -6,6 +6,7 @@ import csv
 import io
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ NOBODY = RecipientSource.model_validate({})
 _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
 
 
-def no_database(name: str) -> object:
+def no_database(name: str) -> NoReturn:
     raise AssertionError(f"nobody asked for {name}")
 
 

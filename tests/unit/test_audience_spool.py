@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -19,7 +20,9 @@ SCHEMA = pa.schema({"number": pa.int64(), "text": pa.large_string()})
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=6), st.randoms(), st.integers(1, 8))
-def test_any_rows_come_back_in_any_order(sizes: list[int], random, bucket_rows: int) -> None:
+def test_any_rows_come_back_in_any_order(
+    sizes: list[int], random: Random, bucket_rows: int
+) -> None:
     count = sum(sizes)
     order = random.sample(range(count), random.randint(0, count))
     place = np.full(count, -1, np.int32)
@@ -42,7 +45,9 @@ def test_any_rows_come_back_in_any_order(sizes: list[int], random, bucket_rows: 
     assert all(batch.num_rows <= bucket_rows for batch in batches)
 
 
-def test_however_many_rows_there_are_few_files_are_open(tmp_path: Path, monkeypatch) -> None:
+def test_however_many_rows_there_are_few_files_are_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_BUCKET_ROWS", 2)
     monkeypatch.setattr(module, "_MAX_BUCKETS", 3)
     spool = Spool(tmp_path / "rows", SCHEMA)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mailsluice.lint import inspect
+from mailsluice.lint.inspecting import Inspection
 from tests.unit.test_assignment import campaign
 from tests.unit.test_audience_sample import resolved
 
@@ -24,7 +25,7 @@ MESSAGE = {
 }
 
 
-def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000):
+def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> Inspection:
     document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
     with resolved(tmp_path, ROWS) as audience:
         return inspect(document, audience, np.array(order), looked_at)

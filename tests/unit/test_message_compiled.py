@@ -50,7 +50,7 @@ def parsed(content: bytes) -> EmailMessage:
 def body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
     assert part is not None
-    return part.get_content().replace("\r\n", "\n")
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 def assert_legal(content: bytes) -> None:
@@ -207,7 +207,7 @@ def test_a_local_part_outside_ascii_needs_smtputf8(sender: str, email: str, smtp
 
 
 @pytest.mark.parametrize("bodies", [{"html": HTML}, {"text": "x"}, {"html": HTML, "text": "x"}])
-def test_attachments_arrive_whole(tmp_path: Path, bodies: dict[str, str]) -> None:
+def test_attachments_arrive_whole(tmp_path: Path, bodies: dict[str, Any]) -> None:
     files = {
         "report.pdf": bytes(range(256)) * 40,
         "Übersicht – 2026, “neu”.csv": "a;ü\r\n".encode(),

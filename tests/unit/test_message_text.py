@@ -57,10 +57,13 @@ def test_html_that_is_inserted_as_html_is_converted() -> None:
 
 
 def test_the_html_is_converted_once_for_each_structure(monkeypatch: pytest.MonkeyPatch) -> None:
-    converted = []
-    monkeypatch.setattr(
-        text_module, "html_to_text", lambda source: converted.append(source) or source
-    )
+    converted: list[str] = []
+
+    def convert(source: str) -> str:
+        converted.append(source)
+        return source
+
+    monkeypatch.setattr(text_module, "html_to_text", convert)
     template = Template(Part.HTML, "{% if city %}{{ city }}:{% endif %}{{ name }}", NAMES)
     made = TextFromHtml()
     texts = [

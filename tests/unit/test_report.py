@@ -260,12 +260,12 @@ def test_warm_ups_are_shown() -> None:
     assert row(text, "red | 2026-01-05") == ["red", "2026-01-05", "50", "60", "2 days"]
 
 
-EVERYTHING_DONE = [
+EVERYTHING_DONE: list[tuple[Status, tuple[str, ...]]] = [
     (Status.SENT, ()),
     (Status.SUPPRESSED, ()),
     (Status.CANCELLED, ()),
 ]
-TO_DO = [
+TO_DO: list[tuple[Status, tuple[str, ...]]] = [
     (Status.PENDING, ("send-campaign", "retry this run")),
     (Status.DEFERRED, ("send-campaign", "retry this run")),
     (Status.UNCERTAIN, ("resolve-uncertain", "export-campaign")),

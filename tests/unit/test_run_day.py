@@ -103,7 +103,8 @@ def test_a_checked_document_has_the_day_of_an_unchecked_one(in_schedule: Any) ->
     document: Campaign = campaign(sending_window=window)
     moment = datetime(2026, 10, 3, 23, 30, tzinfo=UTC)
     assert day_at(document, moment) == day_at({"sending_window": window}, moment)
-    for broken in (None, "text", 7, [], {"sending_window": "text"}):
+    undated: list[Any] = [None, "text", 7, [], {"sending_window": "text"}]
+    for broken in undated:
         assert day_at(broken, moment).day == date(2026, 10, 3)
 
 
