@@ -19,7 +19,6 @@ from tests.smtpd import SmtpServer
 Servers = dict[str, SmtpServer]
 _SETTINGS = {
     "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",  # triggers; by default five seconds
-    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
 }
 
 
