@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 
 from deployments.cluster import Cluster
 from mailsluice.outbox.database import Database
+from tests.cluster.conftest import PATIENCE_SECONDS
 
 FILTER = "/flows/filter"
 
@@ -56,7 +57,10 @@ def test_a_page_of_another_site_may_not_ask(cluster: Cluster, api: httpx.Client)
 def test_events_are_not_told_to_who_has_no_login(cluster: Cluster) -> None:
     trusted = ssl.create_default_context(cafile=cluster.environment["PREFECT_API_SSL_CERT_FILE"])
     address = cluster.api_url.replace("https://", "wss://") + "/events/out"
-    with connect(address, ssl=trusted, subprotocols=[Subprotocol("prefect")]) as events:
+    opened = connect(
+        address, ssl=trusted, subprotocols=[Subprotocol("prefect")], open_timeout=PATIENCE_SECONDS
+    )
+    with opened as events:
         events.send('{"type": "auth", "token": "guessed"}')
         with pytest.raises(ConnectionClosedError, match="1008"):  # policy violation
             events.recv()
