@@ -65,10 +65,11 @@ class _Grammar:
 
     def __init__(self, delimiter: str) -> None:
         ends = f"[{re.escape(delimiter)}\r\n]"
-        value = '"[^"]*+(?:""[^"]*+)*+"'
+        # No possessive groups: on Python 3.11.2, Debian 12's, their matches end a character early.
+        value = '"[^"]*+(?:""[^"]*+)*"(?!")'
         self._begins = re.compile(f'(?<={ends})"')
         self._value = re.compile(value)
-        self._good = re.compile(f'(?:[^"]++|(?<={ends}){value}(?={ends}))*+')
+        self._good = re.compile(f'(?:[^"]++|(?<={ends}){value}(?={ends}))*')
         self._line_end = re.compile("[\r\n]")
 
     def passable(self, before: str, text: str, start: int) -> int:
