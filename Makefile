@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest coverage simulations chaos bench serve cluster check links lock
+.PHONY: demo test test-oldest coverage simulations chaos bench serve cluster image check links lock
 
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
@@ -39,6 +39,10 @@ serve: $(RUNTIME) ## a Prefect server, the blocks and the deployments; SERVE='--
 
 cluster: $(RUNTIME) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
 	@$(BIN)/python -m deployments.cluster $(CLUSTER)
+
+image: $(DEVELOPMENT) ## the image, built by buildah, and a campaign sent by its processes; IMAGE=--debian where no images can be had
+	@$(BIN)/python -m deployments.image $(IMAGE)
+	@$(BIN)/python -m tests.image
 
 check: $(DEVELOPMENT) links ## format, lint, spelling, links, types, import rules
 	@$(BIN)/ruff format --check .
