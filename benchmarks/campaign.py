@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from benchmarks import document
 from benchmarks.processes import peak_mb
-from mailsluice.report import Report
+from mailsluice.reports.campaign import Report
 
 _SAMPLE_SECONDS = 0.1
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from mailsluice.assignment import assign
 from mailsluice.campaign import Campaign
-from mailsluice.comparison import Comparison, Observed, Question, compare
-from mailsluice.comparison.verdict import Finding
+from mailsluice.reports.comparison import Comparison, Observed, Question, compare
+from mailsluice.reports.comparison.verdict import Conclusion
 
 DOMAIN_RATES = (0.01, 0.02, 0.04, 0.3, 0.005)
 """How often the large domains defer at once; the many small ones have one of these each."""
@@ -51,7 +51,7 @@ def shown(comparisons: Sequence[Comparison], measure: str | None = None) -> floa
         np.mean(
             [
                 any(
-                    verdict.finding is Finding.DIFFERENT
+                    verdict.finding is Conclusion.DIFFERENT
                     and measure in (None, verdict.contrast.measure)
                     for verdict in page.verdicts
                 )

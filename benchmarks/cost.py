@@ -25,19 +25,19 @@ from benchmarks.databases import KINDS, NO_QUERIES, database
 from benchmarks.send import LOOPBACK, a_prefect_server, measure
 from benchmarks.senders import MAILSLUICE, SENDERS
 from benchmarks.sinks import default_kind, sinks
-from mailsluice import launch
 from mailsluice.campaign import Campaign, Retry, UncertainPolicy
-from mailsluice.envelope import Envelope
-from mailsluice.journal import Journal
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase, classify
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.decision import settle
+from mailsluice.delivery.journal import Journal
 from mailsluice.message import CompiledMessage
-from mailsluice.outbox import Campaigns, Claimed, Database, Outbox, Settled
-from mailsluice.outcome import Attempt, Phase, classify
-from mailsluice.sending.decision import settle
+from mailsluice.operations import launch
 from mailsluice.smtp.commands import DATA, DOT, Offer, mail, rcpt, stuffed
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.replies import ReplyParser
-from mailsluice.status import RecipientStatus
+from mailsluice.store import Campaigns, Claimed, Database, Outbox, Settled
 
 _REPLIES = (
     b"250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"

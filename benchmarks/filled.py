@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from mailsluice.outbox import Database
+from mailsluice.store import Database
 
 CONNECTIONS = ("smtp-a", "smtp-b")
 """They take turns."""

@@ -20,18 +20,26 @@ import sqlalchemy as sa
 
 from benchmarks import results
 from benchmarks.filled import CONNECTIONS, add_campaigns, maintain
-from mailsluice import ledger
-from mailsluice.housekeeping.parts import ATTEMPTS, RECIPIENTS
-from mailsluice.housekeeping.reading import rows_of
-from mailsluice.ledger.deliveries import observe
-from mailsluice.outbox import Ask, Bounces, Database, Outbox, Settled, Suppressions, Usages
-from mailsluice.outbox.alerts import Alerts
-from mailsluice.outbox.fates import Fates
-from mailsluice.outbox.schema import recipients
-from mailsluice.outbox.sent_mail import SentMail
-from mailsluice.outbox.statistics import statistics
-from mailsluice.pacing import Rules
-from mailsluice.status import RecipientStatus
+from mailsluice.core.status import RecipientStatus
+from mailsluice.limits import Rules
+from mailsluice.operations import accounts
+from mailsluice.operations.accounts.deliveries import observe
+from mailsluice.operations.housekeeping.parts import ATTEMPTS, RECIPIENTS
+from mailsluice.operations.housekeeping.reading import rows_of
+from mailsluice.reports.campaign.queries import statistics
+from mailsluice.store import (
+    Ask,
+    Bounces,
+    Database,
+    Outbox,
+    Settled,
+    Suppressions,
+    Usages,
+)
+from mailsluice.store.alerts import Alerts
+from mailsluice.store.fates import Fates
+from mailsluice.store.schema import recipients
+from mailsluice.store.sent_mail import SentMail
 
 _CAMPAIGNS = 100
 _BATCH_ROWS = 600
@@ -129,7 +137,7 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
         "suppressed since (a run's end)": lambda _: outbox.suppressed_since(),
         "soft bounces (a run's end)": lambda _: Bounces(opened).soft_of(last),
         "alerts (a run's end)": lambda _: Alerts(opened).due(1),
-        "books (a run's end)": lambda _: ledger.tally(opened, name, addresses=False),
+        "books (a run's end)": lambda _: accounts.tally(opened, name, addresses=False),
         "statistics (the report)": lambda _: statistics(opened, last),
         "suppression look-up of 600": lambda _: Suppressions(opened).find(
             [f"gone{one}@example.com" for one in range(600)]

@@ -21,9 +21,9 @@ LARGE_COUNT = 10_000_000
 
 def measure(recipients: int, url: str) -> dict[str, float]:
     """Resolve, assign and store once, in this process."""
-    from mailsluice import launch
     from mailsluice.campaign import Campaign
-    from mailsluice.outbox import Campaigns, Database
+    from mailsluice.operations import launch
+    from mailsluice.store import Campaigns, Database
 
     campaign = Campaign(**document.campaign("resolve", recipients, 2_000, ["smtp-a", "smtp-b"]))
     with Database(url) as opened:

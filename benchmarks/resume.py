@@ -21,11 +21,11 @@ from benchmarks import document, results
 from benchmarks.databases import KINDS, database
 from benchmarks.processes import BenchmarkError, module, run_json
 from benchmarks.sinks import default_kind, sinks
-from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Campaigns, Database, RouteRecord
-from mailsluice.sending import CampaignRun
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.store import Campaigns, Database, RouteRecord
 
 RECIPIENTS = 1_000_000
 _NAMES = ("smtp-a", "smtp-b")

@@ -26,7 +26,7 @@ from benchmarks.processes import BenchmarkError, module, run_json
 from benchmarks.send import a_prefect_server
 from benchmarks.senders import Task
 from benchmarks.sinks import default_kind, sinks
-from mailsluice.outbox import Database
+from mailsluice.store import Database
 
 COUNTS = (10_000, 100_000, 1_000_000)
 _SESSIONS = 20

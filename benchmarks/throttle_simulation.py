@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from benchmarks.throttle_points import Point
 from mailsluice.campaign import Throttle
-from mailsluice.pacing import Rates, Rules, Usage, give_out, limits, shared
+from mailsluice.limits import Rates, Rules, Usage, give_out, limits, shared
 
 _HORIZON_SECONDS = 0.25
 _LOW_SECONDS = 0.12

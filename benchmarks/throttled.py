@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from benchmarks import document
 from benchmarks.campaign import ThreadTimes
 from benchmarks.databases import NO_QUERIES
-from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Ask, Database, Starts, Usages
-from mailsluice.sending import CampaignRun
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection, Security
-from mailsluice.status import CampaignStatus
+from mailsluice.store import Ask, Database, Starts, Usages
 
 RESERVE = "Usages.reserve"
 _THREADS = ("mailsluice-engine", "mailsluice-bookkeeper")

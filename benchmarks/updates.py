@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from benchmarks import results
 from benchmarks.databases import database
 from benchmarks.filled import CONNECTIONS, add_campaign, maintain
-from mailsluice.outbox import Database, Outbox, Settled
-from mailsluice.status import RecipientStatus
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store import Database, Outbox, Settled
 
 PREDICATES = {"status": "status = 'deferred'", "next_attempt_at": "next_attempt_at IS NOT NULL"}
 FILLFACTORS = (100, 85, 70, 50)

@@ -29,10 +29,10 @@ from benchmarks.processes import BenchmarkError, module, run_json
 from benchmarks.resume import campaign, prepare
 from benchmarks.scale import database_cost
 from benchmarks.sinks import default_kind, rate, sinks, wait_for
-from mailsluice import launch
-from mailsluice.outbox import Database, Ending
-from mailsluice.sending import SenderRun
+from mailsluice.delivery import SenderRun
+from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.store import Database, Ending
 
 _NAME = "smtp-a"
 _SESSIONS = 20

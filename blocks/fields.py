@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from mailsluice.forms import field_title
+from mailsluice.core.forms import field_title
 
 CONFIG = ConfigDict(
     extra="forbid",

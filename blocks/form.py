@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.campaign import Campaign, RecipientSource
-from mailsluice.routes import Route
+from mailsluice.campaign.routes import Route
 
 
 def _name_of(block_type: type[Block]) -> BeforeValidator:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
-from mailsluice.errors import CampaignError
-from mailsluice.forms import in_words
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.forms import in_words
 from mailsluice.smtp.connection import Connection
 
 _Block = TypeVar("_Block", bound=Block)

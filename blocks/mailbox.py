@@ -19,8 +19,8 @@ from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, Text, Timeout
 from blocks.logo import ServedLogo
-from mailsluice.forms import form_schema
-from mailsluice.mailbox import mailbox as engine
+from mailsluice.bounces import mailbox as engine
+from mailsluice.core.forms import form_schema
 from mailsluice.smtp.connection import Security
 
 
@@ -93,8 +93,8 @@ class Mailbox(ServedLogo, Block):
             )
         return self
 
-    def to_mailbox(self) -> engine.Mailbox:
+    def to_mailbox(self) -> engine.MailboxAccount:
         """Hand the engine its mailbox."""
-        names = (one.name for one in fields(engine.Mailbox))
+        names = (one.name for one in fields(engine.MailboxAccount))
         values = {one: getattr(self, one) for one in names}
-        return engine.Mailbox(**{**values, "password": self.password.get_secret_value()})
+        return engine.MailboxAccount(**{**values, "password": self.password.get_secret_value()})

@@ -16,10 +16,10 @@ from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
 from blocks.logo import ServedLogo
-from mailsluice.forms import form_schema
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.forms import form_schema
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.oauth import OAuth
-from mailsluice.warm_up import WarmUp
 
 
 class SMTPConnection(ServedLogo, Block):

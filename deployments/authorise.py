@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from blocks import SMTPConnection
 from blocks.loading import load_connection_block
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.token_request import oauth_client
 from mailsluice.smtp.token_trouble import named
 

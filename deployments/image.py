@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = "mailsluice"

@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.automations import OF_SEND_CAMPAIGN, RUNS, put
 from flows.events import Milestone
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 
 _ONCE = timedelta(seconds=10)
 """Without a window the server now and then acts twice on one event."""
@@ -130,7 +130,7 @@ def _told(milestone: Milestone, threshold: str | None) -> EventTrigger:
         posture=Posture.Reactive,
         expect={str(milestone)},
         match=ResourceSpecification({"prefect.resource.id": "mailsluice.*", **labels}),
-        for_each={"prefect.resource.id", "mailsluice.campaign"},
+        for_each={"prefect.resource.id", "mailsluice.campaign.document"},
         threshold=1,
         within=_ONCE,
     )

@@ -33,8 +33,8 @@ from deployments.prefect_server.same_origin import LOOPBACK
 from deployments.register import BLOCK_TYPES, HEARTBEAT_SECONDS
 from deployments.renaming import outdated, replace_old
 from deployments.server import answers, exit_on_sigterm, prefect_server
-from mailsluice.outbox import home
-from mailsluice.private import warn_of_open
+from mailsluice.core.private import warn_of_open
+from mailsluice.store import home
 
 LOCAL_API = "http://127.0.0.1:4200/api"
 

@@ -12,14 +12,15 @@ from pydantic import Field
 
 from flows.labels import labelled
 from flows.suppression_list import changed
-from mailsluice.suppression import Reason, by_hand
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.operations.suppression import by_hand
 
 
 @labelled
 @flow(name="add-suppressions", flow_run_name="add suppressions", persist_result=False)
 async def add_suppressions(
     addresses: Annotated[Sequence[str], Field(min_length=1, max_length=1_000)],
-    reason: Reason = Reason.MANUAL,
+    reason: SuppressionReason = SuppressionReason.MANUAL,
 ) -> State[Any]:
     """Put addresses on the list: they get no mail any more, whatever the campaign.
 

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Collection
 
 from flows.events import Milestone, tell
-from mailsluice.outbox import Database
-from mailsluice.outbox.alerts import Alerts
+from mailsluice.store import Database
+from mailsluice.store.alerts import Alerts
 
 
 async def tell_bounce_shares(

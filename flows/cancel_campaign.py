@@ -13,10 +13,10 @@ from prefect.states import Completed, Failed
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.verify_campaign import CampaignName
-from mailsluice import ledger
-from mailsluice.errors import CampaignBusyError
-from mailsluice.outbox import Database, home
-from mailsluice.status import CampaignStatus
+from mailsluice.core.errors import CampaignBusyError
+from mailsluice.core.status import CampaignStatus
+from mailsluice.operations import accounts
+from mailsluice.store import Database, home
 
 
 @labelled
@@ -41,16 +41,16 @@ async def cancel_campaign(campaign: CampaignName) -> State[Any]:
         return failed(error)
 
 
-async def _cancel(campaign: str) -> ledger.Cancelled:
+async def _cancel(campaign: str) -> accounts.Cancelled:
     database = await asyncio.to_thread(Database)
     try:
         owner = f"{flow_run.get_name()} ({flow_run.get_id()})"
-        return await ledger.cancel_campaign(database, campaign, owner=owner, home=home())
+        return await accounts.cancel_campaign(database, campaign, owner=owner, home=home())
     finally:
         await asyncio.to_thread(database.close)
 
 
-def _final(campaign: str, done: ledger.Cancelled) -> State[Any]:
+def _final(campaign: str, done: accounts.Cancelled) -> State[Any]:
     if done.before is CampaignStatus.COMPLETED:
         return Completed(message=f"nothing to cancel: {campaign!r} was completed before", data=done)
     return Completed(

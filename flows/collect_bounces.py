@@ -15,8 +15,8 @@ from blocks.loading import load_mailbox
 from flows.bounce_shares import tell_bounce_shares
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
-from mailsluice.outbox import Database
-from mailsluice.returned.collected import Collected
+from mailsluice.bounces.collected import Collected
+from mailsluice.store import Database
 from tasks.collect_bounces import publish_collected, read_mailbox
 
 

@@ -13,9 +13,9 @@ from pydantic import Field
 
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
-from mailsluice.comparison import Comparison, Question, compare
-from mailsluice.ledger.deliveries import observe
-from mailsluice.outbox import Database
+from mailsluice.operations.accounts.deliveries import observe
+from mailsluice.reports.comparison import Comparison, Question, compare
+from mailsluice.store import Database
 from tasks.comparison import publish_comparison
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from flows.session_slots import SessionSlots
 from flows.stopping import StopRequest
+from mailsluice.delivery import Run
 from mailsluice.message import CompiledMessage
-from mailsluice.sending import Run
 from mailsluice.smtp.connection import Connection
 
 

@@ -23,9 +23,9 @@ from blocks import CampaignForm
 from blocks.loading import load_database
 from flows.run_day import RunDay, day_at, day_of_run, field_of
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError
-from mailsluice.forms import in_words
-from mailsluice.names import DAY, LONGEST, campaign_name, seen
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.forms import in_words
+from mailsluice.core.names import DAY, LONGEST, campaign_name, seen
 
 CampaignParameter = Annotated[CampaignForm, WrapValidator(lambda value, _: value)]
 """A campaign that nobody has checked yet; in the form, all of its fields."""

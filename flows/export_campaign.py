@@ -15,10 +15,10 @@ from pydantic import Field
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.verify_campaign import CampaignName
-from mailsluice import ledger
-from mailsluice.outbox import Database
-from mailsluice.status import RecipientStatus
-from mailsluice.table_file import Exported
+from mailsluice.core.status import RecipientStatus
+from mailsluice.core.table_file import WrittenTable
+from mailsluice.operations import accounts
+from mailsluice.store import Database
 
 
 @labelled
@@ -26,7 +26,7 @@ from mailsluice.table_file import Exported
 async def export_campaign(
     campaign: CampaignName,
     path: Annotated[str, Field(min_length=1)],
-    contents: ledger.Contents = ledger.Contents.RECIPIENTS,
+    contents: accounts.Contents = accounts.Contents.RECIPIENTS,
     statuses: Sequence[RecipientStatus] = (),
     overwrite: bool = False,
 ) -> State[Any]:
@@ -55,12 +55,12 @@ async def export_campaign(
 def _export(
     campaign: str,
     path: str,
-    contents: ledger.Contents,
+    contents: accounts.Contents,
     statuses: Sequence[RecipientStatus],
     overwrite: bool,
-) -> Exported:
+) -> WrittenTable:
     with Database() as database:
-        return ledger.export(
+        return accounts.export(
             database,
             campaign,
             Path(path).expanduser(),

@@ -13,14 +13,15 @@ from pydantic import Field
 
 from flows.labels import labelled
 from flows.suppression_list import changed
-from mailsluice.suppression import Reason, exporting
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.operations.suppression import exporting
 
 
 @labelled
 @flow(name="export-suppressions", flow_run_name="export suppressions", persist_result=False)
 async def export_suppressions(
     path: Annotated[str, Field(min_length=1)],
-    reasons: Sequence[Reason] = (),
+    reasons: Sequence[SuppressionReason] = (),
     overwrite: bool = False,
 ) -> State[Any]:
     """Write the addresses that get no mail into a CSV or Parquet file: email, reason, source, date.

@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 from sqlalchemy.exc import SQLAlchemyError
 
-from mailsluice.errors import MailsluiceError
-from mailsluice.outbox.trouble import RETRY, told
+from mailsluice.core.errors import MailsluiceError
+from mailsluice.store.trouble import RETRY, told
 
 TROUBLE = (MailsluiceError, SQLAlchemyError, OSError)
 """Errors that `failed` has words for. Any other is a fault, and shows where it happened."""

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
-from mailsluice.housekeeping import Kept
-from mailsluice.outbox import Database
+from mailsluice.operations.housekeeping import Kept
+from mailsluice.store import Database
 from tasks.housekeeping import archive_campaigns, publish_kept
 
 

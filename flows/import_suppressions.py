@@ -14,13 +14,14 @@ from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.suppression_list import changed
 from mailsluice.campaign import RecipientSource
-from mailsluice.suppression import Reason, importing
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.operations.suppression import importing
 
 
 @labelled
 @flow(name="import-suppressions", flow_run_name="import suppressions", persist_result=False)
 async def import_suppressions(
-    addresses: RecipientSource, reason: Reason = Reason.IMPORTED
+    addresses: RecipientSource, reason: SuppressionReason = SuppressionReason.IMPORTED
 ) -> State[Any]:
     """Put the addresses of a file or a query on the list of those that get no mail.
 

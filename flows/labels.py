@@ -9,7 +9,7 @@ from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 from pydantic import Field
 
-from mailsluice.forms import title_of
+from mailsluice.core.forms import title_of
 
 _Flow = TypeVar("_Flow", bound=Flow[Any, Any])
 

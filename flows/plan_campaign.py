@@ -18,12 +18,13 @@ from blocks.loading import load_connections
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
-from mailsluice import launch, lint
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Database
-from mailsluice.plan import Plan, plan
+from mailsluice.operations import launch
+from mailsluice.operations.plan import Plan, plan
+from mailsluice.operations.plan.inspecting import check_message
 from mailsluice.smtp.connection import Connection
+from mailsluice.store import Database
 from tasks.plan import publish_plan
 from tasks.resolve_recipients import resolve_recipients
 
@@ -98,7 +99,7 @@ def _decided(
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
     )
-    seen = lint.inspect(document, audience, placement.assignment.order)
+    seen = check_message(document, audience, placement.assignment.order)
     found = replace(found, warnings=[*found.warnings, *seen.warnings], preview=seen.preview)
     if record is None:
         return found

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from flows.labels import labelled
 from flows.suppression_list import changed
-from mailsluice.suppression import by_hand
+from mailsluice.operations.suppression import by_hand
 
 
 @labelled

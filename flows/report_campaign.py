@@ -16,10 +16,10 @@ from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice.campaign import Throttle
-from mailsluice.errors import CampaignError
-from mailsluice.outbox import Database
-from mailsluice.outbox.reports import stored_report
-from mailsluice.pacing import Bound, bounds
+from mailsluice.core.errors import CampaignError
+from mailsluice.limits import Bound, bounds
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.store import Database
 from tasks.report import publish_report
 
 

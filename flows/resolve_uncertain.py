@@ -15,16 +15,16 @@ from pydantic import Field
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.verify_campaign import CampaignName
-from mailsluice import ledger
 from mailsluice.campaign import RecipientSource
-from mailsluice.outbox import Database, home
+from mailsluice.operations import accounts
+from mailsluice.store import Database, home
 
 
 @labelled
 @flow(name="resolve-uncertain", flow_run_name="resolve {campaign}", persist_result=False)
 async def resolve_uncertain(
     campaign: CampaignName,
-    action: ledger.Action,
+    action: accounts.Action,
     emails: Sequence[str] = (),
     path: str = "",
     email_column: Annotated[str, Field(min_length=1)] = "email",
@@ -54,15 +54,15 @@ async def resolve_uncertain(
 
 
 def _read(path: str, email_column: str) -> list[str]:
-    return ledger.read_addresses(RecipientSource(path=path, email_column=email_column))
+    return accounts.read_addresses(RecipientSource(path=path, email_column=email_column))
 
 
 async def _resolve(
-    campaign: str, action: ledger.Action, named: list[str] | None
-) -> ledger.Resolved:
+    campaign: str, action: accounts.Action, named: list[str] | None
+) -> accounts.Resolved:
     database = await asyncio.to_thread(Database)
     try:
-        return await ledger.resolve_uncertain(
+        return await accounts.resolve_uncertain(
             database,
             campaign,
             action,
@@ -74,7 +74,7 @@ async def _resolve(
         await asyncio.to_thread(database.close)
 
 
-def _message(action: ledger.Action, resolved: ledger.Resolved) -> str:
+def _message(action: accounts.Action, resolved: accounts.Resolved) -> str:
     parts = [f"{resolved.changed:,} recipients resolved as {action.value}"]
     if resolved.not_found:
         parts.append(f"{resolved.not_found:,} of the addresses are not uncertain recipients")

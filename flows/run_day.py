@@ -22,8 +22,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.types import KeyValueLabels
 
-from mailsluice.names import DAY
-from mailsluice.timezones import is_known
+from mailsluice.core.names import DAY
+from mailsluice.core.timezones import is_known
 
 _SENDING = "send-campaign/default"
 _LABEL = "mailsluice.day"

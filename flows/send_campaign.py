@@ -33,7 +33,7 @@ from flows.send_connection import send_connection
 from flows.session_slots import session_slots
 from flows.shards import Shards, deployment_of, shards_of
 from flows.stopping import (
-    Reason,
+    StopReason,
     StopRequest,
     look,
     show_subflows,
@@ -42,15 +42,15 @@ from flows.stopping import (
 )
 from flows.waiting import come_back, left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
-from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, Dispatch, DownPolicy
-from mailsluice.errors import CampaignBusyError, CampaignError
-from mailsluice.outbox import Campaigns, Database, home
-from mailsluice.pacing import Bound, bounds
-from mailsluice.report import Report
-from mailsluice.sending import CampaignRun
+from mailsluice.core.errors import CampaignBusyError, CampaignError
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.limits import Bound, bounds
+from mailsluice.operations import accounts, launch
+from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection
-from mailsluice.status import CampaignStatus
+from mailsluice.store import Campaigns, Database, home
 from tasks.assign_connections import assign_connections
 from tasks.report import publish_report
 from tasks.resolve_recipients import resolve_recipients
@@ -111,7 +111,7 @@ async def _send(document: Campaign, day: date) -> State[Any]:
                     progress_shown(run, document.sending_window) as keeper,
                 ):
                     await _send_all(document, names, shared, run, deployments)
-            if request.reason is Reason.TERMINATED:  # by a Cancel, perhaps
+            if request.reason is StopReason.TERMINATED:  # by a Cancel, perhaps
                 await _look(request)
             shares = await asyncio.to_thread(run.campaigns.shares, run.id)
             limits = _limits(document, shares, connections)
@@ -266,26 +266,26 @@ async def _concluded(
     limits: Mapping[str, Sequence[Bound]],
 ) -> State[Any]:
     """The state this run ends in, after its report."""
-    if request.reason is Reason.CANCELLED:
+    if request.reason is StopReason.CANCELLED:
         await asyncio.to_thread(run.cancel)
     report = await asyncio.to_thread(run.report)
     verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
     await keeper.conclude(report, request.reason)
     await tell_bounce_shares(database, [run.id], get_run_logger())
-    if request.reason is Reason.SUSPENDED:
+    if request.reason is StopReason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(UUID(flow_run.get_id()), request.reason)
         raise Pause(state=request.state)
-    if request.reason is Reason.WAITING and request.state and report.open:
+    if request.reason is StopReason.WAITING and request.state and report.open:
         raise Pause(state=await come_back(request.state, report.summary()))
     await publish_report(replace(report, limits=limits), database)
-    if request.reason is Reason.CANCELLED:
+    if request.reason is StopReason.CANCELLED:
         await show_subflows(UUID(flow_run.get_id()), request.reason)
         return Cancelled(message=report.summary())
-    if request.reason is Reason.INTERRUPTED:
+    if request.reason is StopReason.INTERRUPTED:
         raise KeyboardInterrupt
-    if request.reason is Reason.TERMINATED:
+    if request.reason is StopReason.TERMINATED:
         return Crashed(message=f"stopped by SIGTERM: {report.summary()}. Retry this run to go on")
     summary = f"{report.summary()}{_why(report)}"
     if not verified.is_conserved:
@@ -295,10 +295,10 @@ async def _concluded(
     return Completed(message=summary, data=report)
 
 
-def _verified(database: Database, campaign: str) -> ledger.Verification:
+def _verified(database: Database, campaign: str) -> accounts.Verification:
     # Addresses cannot become duplicates after the launch: no need to compare them again.
-    tally = ledger.tally(database, campaign, addresses=False)
-    return ledger.verify(tally, at_end_of_run=True)
+    tally = accounts.tally(database, campaign, addresses=False)
+    return accounts.verify(tally, at_end_of_run=True)
 
 
 def _why(report: Report) -> str:

@@ -25,13 +25,13 @@ from mailsluice.assignment import assign
 from mailsluice.audience import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign
-from mailsluice.envelope import Envelope
-from mailsluice.outbox import Database
-from mailsluice.proof import Delivery, Proof, checked_addresses, copies, deliver
-from mailsluice.proof.copies import MOST
+from mailsluice.core.envelope import Envelope
+from mailsluice.operations.send_test import Delivery, Proof, checked_addresses, copies, deliver
+from mailsluice.operations.send_test.copies import MOST
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.tokens import Tokens
+from mailsluice.store import Database
 from tasks.proof import publish_proof
 from tasks.resolve_recipients import resolve_recipients
 

@@ -22,14 +22,14 @@ from flows.document import checked_parameter
 from flows.failing import TROUBLE, failed
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots import session_slots
-from flows.stopping import Reason, StopRequest, look, stop_on_request, wait_for_server
+from flows.stopping import StopReason, StopRequest, look, stop_on_request, wait_for_server
 from flows.waiting import left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
-from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError
-from mailsluice.outbox import Database, Ending, home
-from mailsluice.sending import RouteResult, SenderRun
+from mailsluice.core.errors import CampaignError
+from mailsluice.delivery import RouteResult, SenderRun
+from mailsluice.operations import launch
+from mailsluice.store import Database, Ending, home
 
 
 def shard_name(campaign: str, connection: str, shard: int, shards: int) -> str:
@@ -120,7 +120,7 @@ async def _sent(
 def _ending(result: RouteResult, request: StopRequest) -> tuple[Ending, float | None]:
     if result.down:
         return Ending.DOWN, None
-    if request.reason is Reason.WAITING and request.state:
+    if request.reason is StopReason.WAITING and request.state:
         when = request.state.state_details.scheduled_time
         assert when  # noqa: S101 a Scheduled state has one
         return Ending.WAITING, max(0.0, when.timestamp() - time.time())
@@ -134,9 +134,9 @@ def _final(connection: str, request: StopRequest, result: RouteResult) -> State[
     match request.reason:
         case None:
             return Completed(message=sent)
-        case Reason.WAITING:
+        case StopReason.WAITING:
             return Completed(message=f"{sent}; nothing can be sent for long: its campaign waits")
-        case Reason.TERMINATED | Reason.INTERRUPTED:
+        case StopReason.TERMINATED | StopReason.INTERRUPTED:
             return Crashed(message=f"{request.reason.value}, {sent}")
         case reason:
             return Cancelled(name="Stopped", message=f"{reason.value}, {sent}")

@@ -22,12 +22,12 @@ from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
 
 from flows.session_slots.notices import Logger
 from flows.shard import shard_name
-from flows.stopping import Reason, StopRequest
-from mailsluice.errors import CampaignError
-from mailsluice.outbox import Ending, SenderRecord
-from mailsluice.sending import CampaignRun
+from flows.stopping import StopReason, StopRequest
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.status import OPEN
+from mailsluice.delivery import CampaignRun
 from mailsluice.smtp.connection import Connection
-from mailsluice.status import OPEN
+from mailsluice.store import Ending, SenderRecord
 
 _FLOW = "send-connection"
 _LOOK_SECONDS = 2.0
@@ -166,7 +166,7 @@ class Shards:
 
     async def _stop(self, client: PrefectClient, runs: Iterable[FlowRun]) -> bool:
         """Those at work see by themselves that the campaign is to stop. Whether all have ended."""
-        if self._request.reason is Reason.TERMINATED:
+        if self._request.reason is StopReason.TERMINATED:
             return True  # they go on: the next process of this run finds them
         now = asyncio.get_running_loop().time()
         self._stop_at = self._stop_at or now + _STOP_SECONDS
@@ -174,7 +174,7 @@ class Shards:
         for one in left:
             if one.state and (one.state.is_scheduled() or one.state.is_pending()):
                 await client.set_flow_run_state(one.id, Cancelled(), force=True)
-            elif self._request.reason is Reason.INTERRUPTED:
+            elif self._request.reason is StopReason.INTERRUPTED:
                 await client.set_flow_run_state(one.id, Cancelling(), force=True)
         if left and now > self._stop_at:
             self._logger.warning("%d runs on workers have not stopped in time", len(left))
@@ -185,7 +185,7 @@ class Shards:
         moments = [one.next_at for one in records if one.ending is Ending.WAITING and one.next_at]
         if moments and self._request.reason is None:
             when = datetime.fromtimestamp(min(moments), UTC)
-            self._request.make(Reason.WAITING, Scheduled(scheduled_time=when))
+            self._request.make(StopReason.WAITING, Scheduled(scheduled_time=when))
 
     async def _runs(self, client: PrefectClient) -> AsyncIterator[FlowRun]:
         """All that were begun for this campaign's run, the oldest first."""

@@ -32,7 +32,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.state_changes import state_changes
-from mailsluice.sending import Run
+from mailsluice.delivery import Run
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _POLL_SECONDS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Reason(StrEnum):
+class StopReason(StrEnum):
     """Why a run is to stop. Where several come together, the last of these counts."""
 
     WAITING = "waiting"
@@ -53,7 +53,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
 
 
-_RANK = {reason: rank for rank, reason in enumerate(Reason)}
+_RANK = {reason: rank for rank, reason in enumerate(StopReason)}
 
 
 class StopRequest:
@@ -61,11 +61,11 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._run: Run | None = None
-        self.reason: Reason | None = None
+        self.reason: StopReason | None = None
         self.state: State[Any] | None = None
         """For `suspended`: the state that the server has; for `waiting`: the one it is to have."""
 
-    def make(self, reason: Reason, state: State[Any] | None = None) -> None:
+    def make(self, reason: StopReason, state: State[Any] | None = None) -> None:
         """Ask for the stop. A Cancel says more than the signal that goes with it."""
         if self.reason is None or _RANK[reason] > _RANK[self.reason]:
             self.reason, self.state = reason, state
@@ -90,9 +90,9 @@ class StopRequest:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if number == signal.SIGINT and self.reason is Reason.INTERRUPTED:
+        if number == signal.SIGINT and self.reason is StopReason.INTERRUPTED:
             raise KeyboardInterrupt  # asked twice
-        self.make(Reason.TERMINATED if number == signal.SIGTERM else Reason.INTERRUPTED)
+        self.make(StopReason.TERMINATED if number == signal.SIGTERM else StopReason.INTERRUPTED)
 
 
 @asynccontextmanager
@@ -113,7 +113,7 @@ async def stop_on_request(
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-        if request.reason is Reason.CANCELLED:
+        if request.reason is StopReason.CANCELLED:
             # Its SIGTERM may still come. Handled by Prefect it would turn this run into a crashed
             # one, to be started again; Prefect puts the first handler back when the run is over.
             before.pop(signal.SIGTERM)
@@ -136,7 +136,7 @@ async def look(
                 states[run_id] = state
                 _apply(state, request)
                 if run_id == parent_id and (state.is_completed() or state.is_failed()):
-                    request.make(Reason.TERMINATED)
+                    request.make(StopReason.TERMINATED)
     return states
 
 
@@ -152,14 +152,14 @@ async def _watch(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None
 def _apply(state: State[Any], request: StopRequest) -> None:
     paused = state.is_paused()
     if paused and state.state_details.pause_reschedule:
-        request.make(Reason.SUSPENDED, state)
+        request.make(StopReason.SUSPENDED, state)
         return
     request.hold(paused)  # else this process is to wait
     if state.is_cancelling() or state.is_cancelled():
-        request.make(Reason.CANCELLED, state)
+        request.make(StopReason.CANCELLED, state)
 
 
-async def show_subflows(parent_id: UUID, reason: Reason) -> None:
+async def show_subflows(parent_id: UUID, reason: StopReason) -> None:
     """Show the subflows of a suspended or cancelled run as what they are.
 
     Prefect leaves those of a suspended one Running; paused ones are what the resumed run takes up
@@ -177,8 +177,8 @@ async def show_subflows(parent_id: UUID, reason: Reason) -> None:
 
 
 _SUBFLOWS = {
-    Reason.SUSPENDED: (StateType.PAUSED, "Suspended", StateType.RUNNING),
-    Reason.CANCELLED: (StateType.CANCELLED, "Cancelled", StateType.CANCELLING),
+    StopReason.SUSPENDED: (StateType.PAUSED, "Suspended", StateType.RUNNING),
+    StopReason.CANCELLED: (StateType.CANCELLED, "Cancelled", StateType.CANCELLING),
 }
 
 

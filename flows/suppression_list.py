@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.failing import TROUBLE, failed
-from mailsluice.outbox import Database
-from mailsluice.suppression.page import Change
+from mailsluice.operations.suppression.page import Change
+from mailsluice.store import Database
 from tasks.suppressions import publish_suppressions
 
 

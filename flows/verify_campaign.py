@@ -12,8 +12,8 @@ from pydantic import Field
 
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
-from mailsluice import ledger
-from mailsluice.outbox import Database
+from mailsluice.operations import accounts
+from mailsluice.store import Database
 from tasks.verification import publish_verification
 
 CampaignName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -40,6 +40,6 @@ async def verify_campaign(campaign: CampaignName) -> State[Any]:
     return final(message=verification.summary(), data=verification)
 
 
-def _verify(campaign: str) -> ledger.Verification:
+def _verify(campaign: str) -> accounts.Verification:
     with Database() as database:
-        return ledger.verify(ledger.tally(database, campaign))
+        return accounts.verify(accounts.tally(database, campaign))

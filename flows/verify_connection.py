@@ -16,7 +16,7 @@ from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.rotated_tokens import keep_rotated_tokens
 from flows.session_slots.spare import spare_slot
-from mailsluice.inspection import Inspection, TrialMail, inspect
+from mailsluice.operations.verify_connection import ConnectionCheck, TrialMail, inspect
 from mailsluice.smtp.tokens import Tokens
 from tasks.inspection import publish_inspection
 
@@ -46,7 +46,7 @@ async def verify_connection(
     return final(message=inspection.summary(), data=inspection)
 
 
-async def _inspect(name: str, test_mail: TrialMail) -> Inspection:
+async def _inspect(name: str, test_mail: TrialMail) -> ConnectionCheck:
     connection = await load_connection(name)
     tokens = Tokens()
     async with (

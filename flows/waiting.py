@@ -1,4 +1,9 @@
-"""A run that has nothing to send for long leaves its worker, and comes back when it has."""
+"""A run without work leaves its worker, and is scheduled for when it has work again.
+
+No connection has work while the sending window is closed, its limits are used up, or its deferred
+recipients are not due. After five minutes of this the run ends and sets its own state to Scheduled
+for the next moment with work.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +20,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
 from prefect.states import Scheduled
 
-from flows.stopping import Reason, StopRequest
-from mailsluice.errors import CampaignError
-from mailsluice.sending import Run
+from flows.stopping import StopReason, StopRequest
+from mailsluice.core.errors import CampaignError
+from mailsluice.delivery import Run
 
 _LOOK_SECONDS = 1.0
 _DEFAULT_WAIT_SECONDS = 300.0
@@ -62,7 +67,7 @@ async def _watch(run: Run, request: StopRequest, longest_seconds: float) -> None
         seconds = await run.next_in()
         if longest_seconds < seconds < math.inf:
             when = datetime.now(UTC) + timedelta(seconds=seconds)
-            request.make(Reason.WAITING, Scheduled(scheduled_time=when))
+            request.make(StopReason.WAITING, Scheduled(scheduled_time=when))
             return
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from blocks.loading import load_connections
 from flows.current import Current
 from flows.session_slots.notices import Logger
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.connection import Connection
 
 _LOOK_SECONDS = 10.0

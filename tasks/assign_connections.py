@@ -7,11 +7,11 @@ import asyncio
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from mailsluice import launch
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Database
-from mailsluice.sending import CampaignRun
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
+from mailsluice.store import Database
 
 
 @task(
@@ -27,7 +27,7 @@ async def assign_connections(
     audience: Audience,
     occasion: launch.Occasion,
 ) -> None:
-    """Assign and store an audience; see `mailsluice.launch.store_audience`."""
+    """Assign and store an audience; see `mailsluice.operations.launch.store_audience`."""
     placement = await asyncio.to_thread(
         launch.store_audience, database, run.id, campaign, audience, occasion
     )

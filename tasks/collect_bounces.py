@@ -10,14 +10,16 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.mailbox.collecting import collect
-from mailsluice.mailbox.mailbox import Mailbox
-from mailsluice.outbox import Database
-from mailsluice.returned.collected import Collected
+from mailsluice.bounces.collected import Collected
+from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.operations.collect_bounces import collect
+from mailsluice.store import Database
 
 
 @task(name="read-mailbox", cache_policy=NO_CACHE, persist_result=False)
-async def read_mailbox(mailbox: Mailbox, database: Database, limit: int, name: str) -> Collected:
+async def read_mailbox(
+    mailbox: MailboxAccount, database: Database, limit: int, name: str
+) -> Collected:
     """Read up to so many mails, and record what they say; `name` is the mailbox block's."""
     stopped = Event()
     try:

@@ -7,7 +7,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.comparison import Comparison
+from mailsluice.reports.comparison import Comparison
 
 
 @task(name="publish-comparison", cache_policy=NO_CACHE, persist_result=False)

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import SMTPConnection
-from mailsluice.form_links import FormLink
+from mailsluice.core.form_links import FormLink
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from mailsluice.housekeeping import Kept, keep_house
-from mailsluice.outbox import Database
+from mailsluice.operations.housekeeping import Kept, keep_house
+from mailsluice.store import Database
 
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -44,7 +44,7 @@ class _Unhurried:
 async def archive_campaigns(
     database: Database, keep_days: int, folder: Path | None, owner: str
 ) -> Kept:
-    """Archive what is old enough; see `mailsluice.housekeeping.keep_house`."""
+    """Archive what is old enough; see `mailsluice.operations.housekeeping.keep_house`."""
     stopped = Event()
     try:
         return await asyncio.to_thread(

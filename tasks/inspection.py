@@ -8,11 +8,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from slugify import slugify
 
-from mailsluice.inspection import Inspection
+from mailsluice.operations.verify_connection import ConnectionCheck
 
 
 @task(name="publish-inspection", cache_policy=NO_CACHE, persist_result=False)
-async def publish_inspection(inspection: Inspection) -> None:
+async def publish_inspection(inspection: ConnectionCheck) -> None:
     """Log it, and write it as a markdown artifact, one key a connection."""
     for line in inspection.lines():
         get_run_logger().info("%s", line)

@@ -7,7 +7,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.plan import Plan
+from mailsluice.operations.plan import Plan
 from tasks.form_links import form_links
 
 

@@ -13,10 +13,10 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.outbox import Campaigns, Database, home
-from mailsluice.outbox.statistics import statistics
-from mailsluice.private import private_file, private_folder
-from mailsluice.report import PictureOf, Report, Statistics, page
+from mailsluice.core.private import private_file, private_folder
+from mailsluice.reports.campaign import PictureOf, Report, Statistics, page
+from mailsluice.reports.campaign.queries import statistics
+from mailsluice.store import Campaigns, Database, home
 from tasks.form_links import form_links
 
 _Made = TypeVar("_Made")
@@ -73,13 +73,13 @@ def _counted(report: Report, database: Database) -> Statistics:
 
 
 def _drawn(report: Report) -> dict[PictureOf, str]:
-    from mailsluice.report.figures import pictures
+    from mailsluice.reports.campaign.figures import pictures
 
     return pictures(report)
 
 
 def _written(report: Report, pictures: Mapping[PictureOf, str], database: Database) -> Path:
-    from mailsluice.report.html import html
+    from mailsluice.reports.campaign.html import html
 
     number = Campaigns(database).get(report.campaign).id
     slug = slugify(report.campaign, max_length=_LONGEST_SLUG) or "campaign"

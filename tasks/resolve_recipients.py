@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from mailsluice import launch
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Database
-from mailsluice.suppression import held_back
+from mailsluice.core.suppression import held_back
+from mailsluice.operations import launch
+from mailsluice.store import Database
 
 
 @task(
@@ -25,7 +25,7 @@ from mailsluice.suppression import held_back
 async def resolve_recipients(
     campaign: Campaign, database: Database, connect: Callable[[str], sa.Engine]
 ) -> Audience:
-    """Read the audience of a campaign; see `mailsluice.launch.resolve_audience`."""
+    """Read the audience of a campaign; see `mailsluice.operations.launch.resolve_audience`."""
     audience = await asyncio.to_thread(launch.resolve_audience, campaign, database, connect)
     rejected = ", ".join(f"{number:,} {why}" for why, number in audience.counts().items())
     get_run_logger().info(

@@ -8,8 +8,8 @@ from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from mailsluice.outbox import Database, Suppressions
-from mailsluice.suppression.page import Change, page
+from mailsluice.operations.suppression.page import Change, page
+from mailsluice.store import Database, Suppressions
 
 
 @task(name="publish-suppressions", cache_policy=NO_CACHE, persist_result=False)

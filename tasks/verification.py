@@ -7,7 +7,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.ledger import Verification
+from mailsluice.operations.accounts import Verification
 
 
 @task(

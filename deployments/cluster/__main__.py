@@ -9,8 +9,8 @@ from pathlib import Path
 
 from deployments.cluster.cluster import Cluster
 from deployments.server import exit_on_sigterm
-from mailsluice.errors import MailsluiceError
-from mailsluice.outbox.database import home
+from mailsluice.core.errors import MailsluiceError
+from mailsluice.store.database import home
 
 PORT = 8443
 _LOOK_SECONDS = 2.0

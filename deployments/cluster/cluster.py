@@ -130,7 +130,7 @@ class Cluster:
         prefect = self._step(
             "prefect-database", settings, "-m", "deployments.cluster.prefect_database"
         )
-        own = self._step("migrate", self.secrets("owner"), "-m", "mailsluice.outbox.migrate")
+        own = self._step("migrate", self.secrets("owner"), "-m", "mailsluice.store.migrate")
         for step in (prefect, own):
             self._stack.callback(step.stop)
             step.start(wait=False)

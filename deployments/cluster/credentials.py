@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from deployments.cluster.certificates import issue
 from deployments.cluster.settings import write_secret, write_settings
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 
 
 class CredentialsError(MailsluiceError):

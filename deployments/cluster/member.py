@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from mailsluice.errors import MailsluiceError
-from mailsluice.private import private_opener
+from mailsluice.core.errors import MailsluiceError
+from mailsluice.core.private import private_opener
 
 START_SECONDS = 600.0
 """Only a process that hangs takes so long: on a busy machine a start was seen to take 200 s."""

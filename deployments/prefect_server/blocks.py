@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from blocks import Mailbox, SMTPConnection
-from mailsluice.forms import in_words
+from mailsluice.core.forms import in_words
 
 _logger = get_logger("server.blocks")
 _CHECKED = (SMTPConnection, Mailbox)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 
 from deployments.prefect_server.same_origin import LOOPBACK
-from mailsluice.outbox import home
+from mailsluice.store import home
 
 USER = "mailsluice"
 

@@ -1,4 +1,10 @@
-"""Prefect's SQLite database, with writes that wait for each other instead of failing."""
+"""Prefect's SQLite database, with writes that wait for each other instead of failing.
+
+Prefect's transactions begin deferred, so one that has read and then writes is refused at once (503)
+where another transaction writes. Here a transaction begins with the write lock, and waits for the
+lock in the event loop, in order. Waiting inside SQLite, in threads, stopped the server for the busy
+timeout of a minute.
+"""
 
 from __future__ import annotations
 

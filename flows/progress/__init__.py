@@ -12,10 +12,10 @@ from prefect.runtime import flow_run
 
 from flows.progress.board import Board
 from flows.progress.keeper import Keeper
-from flows.progress.story import Story
-from mailsluice.sending import CampaignRun
-from mailsluice.sending_window import SendingWindow
-from mailsluice.status import CampaignStatus
+from flows.progress.story import EventEmitter
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
 
 __all__ = ["Keeper", "progress_shown"]
 
@@ -30,7 +30,7 @@ async def progress_shown(run: CampaignRun, window: SendingWindow) -> AsyncIterat
     """
     name = run.record.name
     board, log = Board(UUID(flow_run.get_id()), name), get_run_logger().info
-    keeper = Keeper(run, window, board, Story(name), log=log)
+    keeper = Keeper(run, window, board, EventEmitter(name), log=log)
     await keeper.begin(is_new=run.record.status is CampaignStatus.RESOLVING)
     watching = asyncio.ensure_future(_watch(keeper))
     try:

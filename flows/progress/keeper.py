@@ -12,21 +12,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.progress.board import Bar, Board
-from flows.progress.story import Story
-from flows.stopping import Reason
-from mailsluice.progress import (
+from flows.progress.story import EventEmitter
+from flows.stopping import StopReason
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.delivery import CampaignRun
+from mailsluice.reports.campaign import Report
+from mailsluice.reports.progress import (
     LOG_SECONDS,
     Binding,
     Cause,
-    Pace,
     Page,
     Progress,
+    RecentPace,
     Standing,
     Tally,
 )
-from mailsluice.report import Report
-from mailsluice.sending import CampaignRun
-from mailsluice.sending_window import SendingWindow
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Keeper:
         run: CampaignRun,
         window: SendingWindow,
         board: Board,
-        story: Story,
+        story: EventEmitter,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] = logger.info,
         log_seconds: float = LOG_SECONDS,
@@ -58,7 +58,7 @@ class Keeper:
         self._log_seconds = log_seconds
         self._logged_at = clock()
         self._logged = ""
-        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
         self._bindings: dict[str, Binding] = {}
         """By connection, what bound it when it was looked at last."""
         self._counted: dict[str, tuple[Tally, Tally]] = {}
@@ -74,7 +74,7 @@ class Keeper:
         """Once: show what has changed, tell what is new."""
         await _quietly(self._look())
 
-    async def conclude(self, report: Report, reason: Reason | None) -> None:
+    async def conclude(self, report: Report, reason: StopReason | None) -> None:
         """Show how the run ended; `reason` is why it was stopped, if it was."""
         await _quietly(self._conclude(report, reason))
 
@@ -96,10 +96,10 @@ class Keeper:
             self._logged = line
             self._log(line)
 
-    async def _conclude(self, report: Report, reason: Reason | None) -> None:
+    async def _conclude(self, report: Report, reason: StopReason | None) -> None:
         seen, moment = await self._seen(), datetime.now(UTC)
         await self._story.look(seen, moment)
-        if not report.open and reason is not Reason.CANCELLED:
+        if not report.open and reason is not StopReason.CANCELLED:
             self._story.completed(report)
         rates = {one.connection: one.per_second for one in report.routes}
         progress = self._final(seen, report, reason)
@@ -131,13 +131,13 @@ class Keeper:
 
         return replace(seen, standings=tuple(map(recounted, seen.standings)))
 
-    def _final(self, seen: Progress, report: Report, reason: Reason | None) -> Progress:
+    def _final(self, seen: Progress, report: Report, reason: StopReason | None) -> Progress:
         """By the numbers of the report. A run that comes back says what it waits for."""
         counts = {one.connection: Tally.of(one.by_status) for one in report.routes}
 
         def final(one: Standing) -> Standing:
             bound = one.binding
-            if bound.cause is Cause.STOPPED and reason is Reason.WAITING:
+            if bound.cause is Cause.STOPPED and reason is StopReason.WAITING:
                 bound = self._bindings.get(one.connection, bound)
             tally = replace(counts[one.connection], deferrals=one.tally.deferrals)
             return replace(one, tally=tally, binding=bound)

@@ -13,9 +13,9 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFi
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.events import Milestone, tell
-from mailsluice.progress import TROUBLES, Cause, Progress, Standing
-from mailsluice.report import Report
-from mailsluice.status import RecipientStatus
+from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.campaign import Report
+from mailsluice.reports.progress import TROUBLES, Cause, Progress, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _LONG = timedelta(seconds=60)
 _SICK = (Milestone.CONNECTION_QUARANTINED, Milestone.CONNECTION_RECOVERED)
 
 
-class Story:
+class EventEmitter:
     """Tells each event once. Whether a connection recovers is known by the last word about it."""
 
     def __init__(self, campaign: str) -> None:

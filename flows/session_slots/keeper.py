@@ -1,7 +1,11 @@
-"""Keeps the slots of one connection on the server: takes, renews and gives them back.
+"""Acquire, renew and release the slots of one connection on the Prefect server.
 
-The one that asks for its connection, however many sessions wait, one call after the other. While
-the server is away sessions keep their slots, and new ones are opened without after a while.
+One keeper asks for its connection, however many sessions wait, one request after the other. Leases
+last a minute and are renewed every 20 seconds. A lease holds a single slot, since a lease can only
+be released as a whole; a slot passes from one session to the next without a request. No process
+holds every slot of a full limit: one that holds several releases one for a moment each minute.
+While the server is away, sessions keep their slots, and after ten seconds new sessions open without
+one: a server that is away costs exactness rather than the campaign.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
-from flows.session_slots.limit import LEASE_SECONDS, SlotsUnavailableError, Standing
+from flows.session_slots.limit import LEASE_SECONDS, LimitState, SlotsUnavailableError
 from flows.session_slots.notices import Notices
 from flows.session_slots.patience import Patience
 from flows.session_slots.sharing import Share
@@ -28,10 +32,10 @@ _STARVING_SECONDS = 5.0  # then the operator is told
 _GIVE_BACK_SECONDS = 5.0  # so long the end of a campaign waits for the server
 
 
-class Limit(Protocol):
+class SlotClient(Protocol):
     """What the keeper asks of `SlotLimit`; each call may raise SlotsUnavailableError."""
 
-    async def standing(self, max_sessions: int) -> Standing: ...
+    async def standing(self, max_sessions: int) -> LimitState: ...
     async def acquire(self) -> UUID | None: ...
     async def renew(self, lease: UUID) -> bool: ...
     async def release(self, lease: UUID) -> None: ...
@@ -45,7 +49,7 @@ class SlotKeeper:
 
     def __init__(
         self,
-        limit: Limit,
+        limit: SlotClient,
         max_sessions: int,
         notices: Notices,
         *,

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from mailsluice.outbox import home
-from mailsluice.private import private_folder, private_opener
+from mailsluice.core.private import private_folder, private_opener
+from mailsluice.store import home
 
 logger = logging.getLogger(__name__)
 

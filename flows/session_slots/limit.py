@@ -23,7 +23,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.session_slots.lease_file import LeaseFile, take_over
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 
 LEASE_SECONDS = 60.0
 """A slot whose holder gives no sign of life is free again after so long, and the server's round of
@@ -42,7 +42,7 @@ class SlotsUnavailableError(MailsluiceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitState:
     """Where a limit stands, over all processes."""
 
     id: UUID
@@ -69,7 +69,7 @@ class SlotLimit:
         self._asking_once: SettingsContext | None = None
         self._file = LeaseFile()
 
-    async def standing(self, max_sessions: int) -> Standing:
+    async def standing(self, max_sessions: int) -> LimitState:
         """Read the limit; where there is none, create it with so many slots."""
         with self._answering():
             client = await self._client()
@@ -77,7 +77,7 @@ class SlotLimit:
                 found = await client.read_global_concurrency_limit_by_name(self.name)
             except ObjectNotFound:
                 found = await self._created(client, max_sessions)
-            return Standing(found.id, found.limit, found.active_slots, found.active)
+            return LimitState(found.id, found.limit, found.active_slots, found.active)
 
     async def _created(
         self, client: PrefectClient, max_sessions: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flows.session_slots.limit import Standing, limit_name
+from flows.session_slots.limit import LimitState, limit_name
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -19,7 +19,7 @@ class Notices:
         self._logger = logger
         self._told: dict[str, object] = {}
 
-    def standing(self, found: Standing, max_sessions: int) -> None:
+    def standing(self, found: LimitState, max_sessions: int) -> None:
         """Which of limit and block binds, where it is not the block as usual."""
         binding = found.limit if found.is_active else None
         if binding is not None and binding >= max_sessions:
@@ -40,7 +40,7 @@ class Notices:
                 max_sessions,
             )
 
-    def starving(self, found: Standing | None) -> None:
+    def starving(self, found: LimitState | None) -> None:
         """No session is open, and none can be: others hold all slots."""
         if found and found.limit and found.is_full and self._is_news("starving", True):
             self._warn(

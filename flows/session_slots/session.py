@@ -6,8 +6,8 @@ import asyncio
 from contextlib import suppress
 
 from flows.session_slots.slots import Slot, Slots
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.session import Feed, Session
 
 _STOPPED = Attempt(Phase.DATA, None, "the session was stopped before this message")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from flows.session_slots.limit import Standing
+from flows.session_slots.limit import LimitState
 from flows.session_slots.slots import Slot, Slots
 
 TURN_SECONDS = 60.0  # who holds several of a full limit leaves one to others so often
@@ -40,7 +40,7 @@ class Share:
         self._chance = chance
         self._turn_since = clock()
         self.max_sessions = max_sessions
-        self.standing: Standing | None = None
+        self.standing: LimitState | None = None
         """As last seen; None where it never was."""
         self.pass_until = -math.inf
         """Until then others may take what was left to them."""
@@ -50,7 +50,7 @@ class Share:
         self.max_sessions = max_sessions
         self._shed()
 
-    def see(self, standing: Standing) -> None:
+    def see(self, standing: LimitState) -> None:
         """This is where the limit stands; sessions above it are to end."""
         self.standing = standing
         self._shed()

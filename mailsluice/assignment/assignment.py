@@ -13,10 +13,10 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from mailsluice.apportionment import quotas, round_robin_quotas
 from mailsluice.assignment.layout import Routes, lay_out
 from mailsluice.campaign import Campaign, Strategy
-from mailsluice.pieces import pieces
+from mailsluice.core.pieces import pieces
+from mailsluice.limits.apportionment import quotas, round_robin_quotas
 
 Keys = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]

@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from mailsluice.assignment.assignment import Assignment, Keys
 from mailsluice.assignment.layout import Routes
+from mailsluice.assignment.warming import Warming, WarmUpState, warming
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError
-from mailsluice.moves import Move, MoveReason, placed, shares_after
-from mailsluice.warm_up import Warming, WarmUpState, warming
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.moves import Move, MoveReason, placed, shares_after
 
 Moments = npt.NDArray[np.float64]
 

@@ -4,4 +4,8 @@ from mailsluice.audience.resolution import resolve
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.stored import RejectReason
 
-__all__ = ["Audience", "RejectReason", "resolve"]
+__all__ = [
+    "Audience",
+    "RejectReason",
+    "resolve",
+]

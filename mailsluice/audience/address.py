@@ -1,6 +1,6 @@
 """Addresses: the form they are sent in, or the reason why they are none.
 
-They are compared in another form: see `mailsluice.folding`.
+They are compared in another form: see `mailsluice.core.folding`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from email_validator import EmailNotValidError, validate_email
 from mailsluice.audience.blanks import has_unseen, trimmed
 from mailsluice.audience.chunk import TEXT, as_array
 from mailsluice.audience.issued import allows_any_dots
-from mailsluice.folding import unquoted
+from mailsluice.core.folding import unquoted
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN = rf"^{_ATEXT}(?:\.{_ATEXT})*@[A-Za-z0-9.-]+$"

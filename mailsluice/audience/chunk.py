@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mailsluice.audience.blanks import trimmed
-from mailsluice.errors import AudienceError
+from mailsluice.core.errors import AudienceError
 
 MAX_COLUMNS = 2_000
 """PostgreSQL and SQLite have about as many in a table."""

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from mailsluice.audience.chunk import MAX_COLUMNS
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
+from mailsluice.core.errors import AudienceError
 
 _BEFORE_HEADER = re.compile(r'\ufeff*(?:"?sep=([,;:|\t])"?[ \t]*(?:\r\n|\r|\n))?', re.IGNORECASE)
 """Byte order marks, and a first line by which a spreadsheet tells what separates the columns."""

@@ -25,9 +25,9 @@ from mailsluice.audience.csv_beginning import (
 )
 from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.files import open_named
-from mailsluice.spreadsheet import from_text
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.files import open_named
+from mailsluice.core.spreadsheet import from_text
 
 _BLOCK_BYTES = 1 << 21
 _PIECE_BYTES = 1 << 18  # decoded and checked at once, after the first

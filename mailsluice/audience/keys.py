@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from mailsluice.folding import fold
-from mailsluice.pieces import pieces
+from mailsluice.core.folding import fold
+from mailsluice.core.pieces import pieces
 
 Keys = npt.NDArray[np.uint64]
 
@@ -25,7 +25,7 @@ _FIRST, _SECOND, _DOMAIN = "mailsluice-key-1", "mailsluice-key-2", "mailsluice-k
 def address_keys(emails: pa.Array) -> Keys:
     """(n, 2): 128 bits of each mailbox; two among 10,000,000 agree once in 10^24 audiences.
 
-    Spellings of one mailbox have the same key: see `mailsluice.folding`.
+    Spellings of one mailbox have the same key: see `mailsluice.core.folding`.
     """
     values = fold(emails).to_numpy(zero_copy_only=False)
     return np.column_stack([_hashes(values, key) for key in (_FIRST, _SECOND)])

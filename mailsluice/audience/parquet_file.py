@@ -13,8 +13,8 @@ from pyarrow import parquet
 from mailsluice.audience.chunk import Chunk, find_layout
 from mailsluice.audience.text import to_text
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.files import open_named
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.files import open_named
 
 _MAX_FOOTER_BYTES = 1 << 26
 """About a million columns in all row groups together: it is read as a whole."""

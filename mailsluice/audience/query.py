@@ -13,8 +13,8 @@ from mailsluice.audience.chunk import Chunk, find_layout
 from mailsluice.audience.read_only import answer, is_refused_write
 from mailsluice.audience.text import from_objects
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.masking import masked
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.masking import masked
 
 
 def read_query(

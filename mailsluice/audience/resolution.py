@@ -31,8 +31,8 @@ from mailsluice.audience.stored import (
     stored_malformed,
 )
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.suppression import Suppression
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.suppression import Suppression
 
 Suppressed = Callable[["pd.Series[str]", Keys], Mapping[int, Suppression]]
 """Tells which addresses (n,), normalised, with keys (n, 2), are on the suppression list: by

@@ -14,7 +14,7 @@ from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import as_array
 from mailsluice.audience.keys import address_keys
 from mailsluice.audience.resolved import Audience
-from mailsluice.errors import AudienceError
+from mailsluice.core.errors import AudienceError
 
 
 @dataclass(frozen=True, slots=True)

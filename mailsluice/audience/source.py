@@ -12,8 +12,8 @@ from mailsluice.audience.csv_file import read_csv
 from mailsluice.audience.parquet_file import read_parquet
 from mailsluice.audience.query import read_query
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.files import FileError
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.files import FileError
 
 
 def read_chunks(

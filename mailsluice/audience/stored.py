@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from mailsluice.audience.chunk import TEXT, Chunk, as_array
 from mailsluice.audience.variables import to_json
-from mailsluice.suppression import Reason
+from mailsluice.core.suppression_reason import SuppressionReason
 
 
 class RejectReason(StrEnum):
@@ -29,9 +29,11 @@ class RejectReason(StrEnum):
 
 
 ACCEPTED, INVALID, DUPLICATE, EXCLUDED, SUPPRESSED = range(len(RejectReason) + 1)
-"""What became of a row, in a byte; SUPPRESSED is the first of one for each `Reason`."""
-HELD_BACK: dict[Reason, int] = {one: SUPPRESSED + rank for rank, one in enumerate(Reason)}
-VERDICTS = ("accepted", *RejectReason, *[RejectReason.SUPPRESSED] * (len(Reason) - 1))
+"""What became of a row, in a byte; SUPPRESSED is the first of one for each `SuppressionReason`."""
+HELD_BACK: dict[SuppressionReason, int] = {
+    one: SUPPRESSED + rank for rank, one in enumerate(SuppressionReason)
+}
+VERDICTS = ("accepted", *RejectReason, *[RejectReason.SUPPRESSED] * (len(SuppressionReason) - 1))
 
 SCHEMA = pa.schema(
     {

@@ -3,4 +3,8 @@
 from mailsluice.bounces.bounce import Bounce, BounceKind
 from mailsluice.bounces.kinds import kind_of
 
-__all__ = ["Bounce", "BounceKind", "kind_of"]
+__all__ = [
+    "Bounce",
+    "BounceKind",
+    "kind_of",
+]

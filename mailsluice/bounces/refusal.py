@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailsluice.bounces.bounce import BounceKind
 from mailsluice.bounces.kinds import kind_of
 from mailsluice.bounces.own_reply import own_reply
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 
 
 def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:

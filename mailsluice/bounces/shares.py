@@ -13,7 +13,7 @@ _MIN_SENT = 1_000  # below that a single complaint would be above the threshold
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ReturnedCounts:
     """A campaign's mail, in numbers; all are numbers of recipients."""
 
     attempted: int
@@ -51,7 +51,7 @@ class Exceeded:
         )
 
 
-def exceeded(returned: Returned) -> Iterator[Exceeded]:
+def exceeded(returned: ReturnedCounts) -> Iterator[Exceeded]:
     """The thresholds that were passed.
 
     Hard bounces: more than 2 % and 5 % of the attempted, once there are 50. Complaints: more than

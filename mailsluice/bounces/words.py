@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
-from mailsluice.masking import masked
+from mailsluice.core.masking import masked
 
 MAX_WORDS = 2_000
 """Characters of a text that are looked at."""

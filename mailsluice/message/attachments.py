@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from mailsluice.campaign import Message
-from mailsluice.errors import MessageError
-from mailsluice.files import FileError, open_named
+from mailsluice.core.errors import MessageError
+from mailsluice.core.files import FileError, open_named
 from mailsluice.message.headers import one_line
 
 

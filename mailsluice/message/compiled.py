@@ -11,8 +11,9 @@ from hashlib import blake2b
 import idna
 
 from mailsluice.campaign import Message
-from mailsluice.envelope import Envelope
-from mailsluice.errors import MessageError
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.errors import MessageError
+from mailsluice.core.named_address import addr_spec, parse_mailbox
 from mailsluice.message.attachments import read_attachments
 from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content
@@ -21,7 +22,6 @@ from mailsluice.message.identity import ascii_domain, message_ids
 from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
 from mailsluice.message.stencil import Stencil
-from mailsluice.named_address import addr_spec, parse_mailbox
 
 _SECOND = timedelta(seconds=1)
 

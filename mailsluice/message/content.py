@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 
 from mailsluice.campaign import Message
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
 from mailsluice.message.headers import uri
 from mailsluice.message.simple import Outline
-from mailsluice.message.templates import Part, Template
+from mailsluice.message.templates import Template, TemplateField
 from mailsluice.message.text import TextFromHtml
 from mailsluice.message.variables import column_names
 
@@ -24,11 +24,11 @@ class Content:
         names = column_names([*columns, "email"])
         readable = {*names, "unsubscribe_url"} if message.unsubscribe_url else {*names}
         _check_scheme(message.unsubscribe_url)
-        self._subject = Template(Part.SUBJECT, message.subject, names)
-        self._html = Template(Part.HTML, message.html, readable) if message.html else None
-        self._text = Template(Part.TEXT, message.text, readable) if message.text else None
+        self._subject = Template(TemplateField.SUBJECT, message.subject, names)
+        self._html = Template(TemplateField.HTML, message.html, readable) if message.html else None
+        self._text = Template(TemplateField.TEXT, message.text, readable) if message.text else None
         self._unsubscribe_url = (
-            Template(Part.UNSUBSCRIBE_URL, message.unsubscribe_url, names)
+            Template(TemplateField.UNSUBSCRIBE_URL, message.unsubscribe_url, names)
             if message.unsubscribe_url
             else None
         )

@@ -12,8 +12,8 @@ from email.headerregistry import Address
 from email.utils import quote as escape_quoted
 from urllib.parse import quote as percent_encode
 
-from mailsluice.errors import MessageError
-from mailsluice.named_address import addr_spec
+from mailsluice.core.errors import MessageError
+from mailsluice.core.named_address import addr_spec
 
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 """Spaces, controls, and whatever some parser takes for the end of a line."""

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 import idna
 
-from mailsluice.named_address import parse_mailbox
+from mailsluice.core.named_address import parse_mailbox
 
 _OCTETS = 16
 _KEYED = "2-"

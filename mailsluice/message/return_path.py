@@ -1,7 +1,11 @@
-"""Where mail comes back to: an address of each recipient's own, which nobody else can make up.
+"""Return paths: an address of its own for each recipient, which nobody else can make up. Pure.
 
-Variable envelope return paths: `bounces+<recipient>=<mac>@example.com`. Whatever a server returns,
-and in whatever words, it goes to the address that names whom it was sent to. Pure.
+Variable envelope return paths have the form `bounces+<row>=<mac>@example.com`, with a MAC that is
+keyed with the campaign's secret (`campaigns.return_key`). The row alone leads to its campaign, so
+the token is short. The token proves itself wherever it stands, so it is looked for in the whole
+mail, and broken reports are matched as well. The words of a report decide what happened, never to
+which recipient. The same secret keys the Message-ID, which proves the recipient where there is no
+return path.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 
+from mailsluice.core.named_address import parse_mailbox
 from mailsluice.message.identity import ascii_domain
-from mailsluice.named_address import parse_mailbox
 
 _MAC_OCTETS = 6
 """48 bits: each guess costs a forger a mail."""

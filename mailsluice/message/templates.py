@@ -15,7 +15,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 from markupsafe import Markup
 
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
 from mailsluice.message import sandbox
 from mailsluice.message.bounds import MOST_RENDERED, TooMuchError, too_long
 from mailsluice.message.simple import Outline, Rendered, SimpleTemplate
@@ -24,7 +24,7 @@ from mailsluice.message.variables import Unknown, unknown_variables
 _MAX_PIECES = 100_000
 
 
-class Part(StrEnum):
+class TemplateField(StrEnum):
     """The templates of a message, by their field names."""
 
     SUBJECT = "subject"
@@ -40,7 +40,7 @@ _KINDS = frozenset(("str", "Markup", "int", "float", "bool", "list", "tuple", "d
 class Template:
     """One part of the message, compiled. HTML escapes what it inserts, the others do not."""
 
-    def __init__(self, part: Part, source: str, known: Collection[str]) -> None:
+    def __init__(self, part: TemplateField, source: str, known: Collection[str]) -> None:
         """Compile `source`, which may use the variables `known`.
 
         Raises MessageError, naming part and line, for a syntax error, for an include, and for a
@@ -48,11 +48,11 @@ class Template:
         """
         self._part = part
         self._source = source
-        self._environment = sandbox.HTML if part is Part.HTML else sandbox.TEXT
+        self._environment = sandbox.HTML if part is TemplateField.HTML else sandbox.TEXT
         tree = self._parsed(source)
         self._template = self._compiled(tree)
         self.uses = frozenset(find_undeclared_variables(tree)) & frozenset(known)
-        self._simple = SimpleTemplate.of(tree, self.uses, escaped=part is Part.HTML)
+        self._simple = SimpleTemplate.of(tree, self.uses, escaped=part is TemplateField.HTML)
         if unknown := unknown_variables(self._environment, self._parsed(source), known):
             raise MessageError(_unknown_message(part, unknown, known))
 
@@ -151,12 +151,14 @@ def _inserted(pieces: Sequence[str]) -> dict[int, str]:
     }
 
 
-def _syntax_message(part: Part, error: TemplateSyntaxError) -> str:
+def _syntax_message(part: TemplateField, error: TemplateSyntaxError) -> str:
     what = (error.message or "it does not parse").rstrip(".")
     return f"{part}, line {error.lineno}: {what}. Correct the template"
 
 
-def _unknown_message(part: Part, unknown: Sequence[Unknown], known: Collection[str]) -> str:
+def _unknown_message(
+    part: TemplateField, unknown: Sequence[Unknown], known: Collection[str]
+) -> str:
     first = unknown[0]
     near = get_close_matches(first.name, known, n=1)
     suggestion = f"Did you mean {near[0]!r}? " if near else ""

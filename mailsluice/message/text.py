@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from html2text import HTML2Text
 
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
 from mailsluice.message.simple import Insertion, Outline, Rendered
 
 _Value = TypeVar("_Value")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from mailsluice.envelope import Envelope
+from mailsluice.core.envelope import Envelope
 from mailsluice.smtp.in_flight import InFlight
 
 

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.commands import RSET, Offer, chunk, mail, rcpt
 from mailsluice.smtp.link import SERVICE_CLOSING, Fault
 from mailsluice.smtp.replies import Reply

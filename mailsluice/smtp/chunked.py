@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.ahead import Ahead
 from mailsluice.smtp.chunk_transaction import BODY, PHASES, Wording, conclusion, transaction
 from mailsluice.smtp.commands import RSET, Offer

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.replies import Reply
 
 DATA = b"DATA\r\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.smtp.oauth import OAuth
-from mailsluice.warm_up import WarmUp
 
 
 class Security(StrEnum):

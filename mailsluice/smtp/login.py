@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import aiosmtplib
 
-from mailsluice.masking import without_secrets
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.masking import without_secrets
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Hello, Offer
 from mailsluice.smtp.connection import Connection, Security

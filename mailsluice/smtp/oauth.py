@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from mailsluice.forms import Document
+from mailsluice.core.forms import Document
 
 _VISIBLE = re.compile(r"[!-~]+")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]

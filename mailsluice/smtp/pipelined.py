@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Phase
 from mailsluice.smtp.commands import DATA, DOT, RSET, mail, rcpt
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.link import SERVICE_CLOSING

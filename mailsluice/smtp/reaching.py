@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
 from mailsluice.smtp.trouble import attempt_from

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mailsluice.envelope import Envelope
-from mailsluice.errors import MailsluiceError
-from mailsluice.masking import masked
-from mailsluice.outcome import Attempt, Phase, enhanced_status
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.errors import MailsluiceError
+from mailsluice.core.masking import masked
+from mailsluice.core.outcome import Attempt, Phase, enhanced_status
 from mailsluice.smtp.replies import bounded
 
 _LEAST_IDLE_SECONDS = 0.3

@@ -6,8 +6,8 @@ import base64
 
 import aiosmtplib
 
-from mailsluice.masking import without_secrets
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.masking import without_secrets
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
 from mailsluice.smtp.tokens import Tokens

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailsluice.outcome import Phase
+from mailsluice.core.outcome import Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.smtp.token_trouble import TOO_MANY, authorise, named

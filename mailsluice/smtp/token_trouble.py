@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.smtp.session import SessionError

@@ -1,4 +1,9 @@
-"""The access tokens of a run: one a connection, shared by its sessions."""
+"""The access tokens of a run: one for each connection, shared by its sessions.
+
+One session asks the token server; the others wait for the same answer, a failure included. A
+refresh token that appears in the block is used when the next access token is due, not at once:
+otherwise two processes that save each other's new tokens would chase each other.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.commands import DOT, RSET
 from mailsluice.smtp.link import SERVICE_CLOSING, Fault
 from mailsluice.smtp.replies import Reply

@@ -7,7 +7,7 @@ import ssl
 
 import aiosmtplib
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.session import SessionError
 

@@ -1,4 +1,14 @@
-"""What the kinds of session have in common."""
+"""What sequential, pipelined and chunked sessions have in common.
+
+Nothing but their order says which command a reply answers, so one reply too many would make every
+later one wrong. Some replies are anchors: 354 answers only DATA, RSET cannot be refused while a
+body can, and the reply to EHLO names the server as no other reply does. An outcome is therefore
+held until the next anchor. With PIPELINING the anchor is in the same batch: the 354 of the next
+message, or the reply to an RSET behind the last one. It costs no round trip. An EHLO is sent only
+after a refusal that nothing else can confirm. `tests/unit/test_replies_out_of_step.py` changes one
+reply of a dialogue after the other, in each kind of session, and lists the changes that nobody can
+notice.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +16,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Any
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.commands import RSET, Offer, stuffed
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.link import SERVICE_CLOSING, Link

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
-from mailsluice.status import CampaignStatus
+from mailsluice.core.status import CampaignStatus
+from mailsluice.store import Database
+from mailsluice.store.schema import bounces, campaigns, recipients, suppressions
 from tests.chaos.plan import CONNECTIONS, Plan
 from tests.chaos.servers import received
 

@@ -9,10 +9,10 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from mailsluice import launch
-from mailsluice.outbox import Database
-from mailsluice.sending import CampaignRun
-from mailsluice.status import CampaignStatus
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
+from mailsluice.store import Database
 from tests.chaos.plan import Plan
 
 UNFINISHED = 3

@@ -26,8 +26,8 @@ from prefect.states import Crashed
 from blocks import SMTPConnection
 from deployments.cluster import Cluster
 from deployments.cluster.member import Member
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import campaigns, recipients, senders
+from mailsluice.store import Database
+from mailsluice.store.schema import campaigns, recipients, senders
 from tests.cluster.conftest import PATIENCE_SECONDS, RUNS_PER_WORKER
 from tests.eventually import eventually as eventually_within
 from tests.smtpd import SmtpServer, most_in_a_second

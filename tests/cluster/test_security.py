@@ -11,7 +11,7 @@ from websockets import ConnectionClosedError, Subprotocol
 from websockets.sync.client import connect
 
 from deployments.cluster import Cluster
-from mailsluice.outbox.database import Database
+from mailsluice.store.database import Database
 from tests.cluster.conftest import PATIENCE_SECONDS
 
 FILTER = "/flows/filter"

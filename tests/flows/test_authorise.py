@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL
 
 from blocks import SMTPConnection
 from deployments.authorise import AuthorisationError, authorisation_page, authorise, main
-from mailsluice.errors import MailsluiceError
+from mailsluice.core.errors import MailsluiceError
 from tests.token_server import TokenServer
 
 

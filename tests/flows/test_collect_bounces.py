@@ -11,9 +11,9 @@ from prefect.client.schemas.objects import State
 
 from blocks import Mailbox
 from flows.collect_bounces import collect_bounces
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import suppressions
 from mailsluice.smtp.connection import Security
+from mailsluice.store import Database
+from mailsluice.store.schema import suppressions
 from tests import returned_mail as mails
 from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, run, write_csv

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flows.compare_connections import compare_connections
-from mailsluice.comparison import Comparison
-from mailsluice.markdown import cell
+from mailsluice.core.markdown import cell
+from mailsluice.reports.comparison import Comparison
 from tests.flows.conftest import save_block
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.flows.written import page

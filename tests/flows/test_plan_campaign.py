@@ -13,7 +13,7 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from flows.plan_campaign import plan_campaign
-from mailsluice.plan import Plan
+from mailsluice.operations.plan import Plan
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, received, run, write_csv
 from tests.flows.written import page

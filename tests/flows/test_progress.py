@@ -16,7 +16,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
 from prefect.states import Cancelling
 
 from flows.events import Milestone
-from mailsluice.markdown import cell
+from mailsluice.core.markdown import cell
 from tests.eventually import eventually_async
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
@@ -78,7 +78,7 @@ async def test_start_and_end_are_events_of_the_run(tmp_path: Path, servers: Serv
     assert completed.payload == {"campaign": name, "accepted": 10, "sent": 10}
     run_id = f"prefect.flow-run.{final.state_details.flow_run_id}"
     for event in events:
-        assert event.resource.id == f"mailsluice.campaign.{name}"
+        assert event.resource.id == f"mailsluice.campaign.document.{name}"
         assert run_id in {one.id for one in event.related}
 
 

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import BlockDocument
 from flows.plan_campaign import plan_campaign
 from flows.send_campaign import send_campaign
 from flows.send_test import send_test
-from mailsluice.errors import CampaignError
+from mailsluice.core.errors import CampaignError
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.integration.smtp_fixtures import Certificates

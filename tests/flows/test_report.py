@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from flows.plan_campaign import plan_campaign
 from flows.report_campaign import report_campaign
-from mailsluice.report import Report
+from mailsluice.reports.campaign import Report
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, received, run, sent_to, start, write_csv
 from tests.flows.written import pages
@@ -95,8 +95,8 @@ async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: 
             OperationalError("SELECT", {}, Exception("gone")),
             "statistics",
         ),
-        ("mailsluice.report.figures.pictures", ValueError("no such font"), "pictures"),
-        ("mailsluice.report.html.html", OSError("disk full"), "file of HTML"),
+        ("mailsluice.reports.campaign.figures.pictures", ValueError("no such font"), "pictures"),
+        ("mailsluice.reports.campaign.html.html", OSError("disk full"), "file of HTML"),
     ],
 )
 async def test_a_part_that_cannot_be_made_is_left_out_and_changes_nothing_else(

@@ -13,8 +13,8 @@ from flows.cancel_campaign import cancel_campaign
 from flows.export_campaign import export_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.verify_campaign import verify_campaign
-from mailsluice.outbox import Campaigns, Database
-from mailsluice.outbox.campaigns import LeaseRecord
+from mailsluice.store import Campaigns, Database
+from mailsluice.store.campaigns import LeaseRecord
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, rows, run, sent_to
 from tests.smtpd import Settings, SmtpServer

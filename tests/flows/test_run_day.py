@@ -23,8 +23,8 @@ from prefect.states import Scheduled
 
 from flows.plan_campaign import plan_campaign
 from flows.send_campaign import send_campaign
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import campaigns
+from mailsluice.store import Database
+from mailsluice.store.schema import campaigns
 from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, write_csv
 

@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import PREFECT_API_URL
 
 from flows.send_campaign import send_campaign
-from mailsluice.report import Report
+from mailsluice.reports.campaign import Report
 from tests.flows.conftest import Servers, save_block
 from tests.flows.written import page
 from tests.smtpd import Settings, SmtpServer

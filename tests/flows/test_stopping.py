@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelling, Completed, Paused, Running, Suspended
 
 from flows import state_changes
-from flows.stopping import Reason, stop_on_request
+from flows.stopping import StopReason, stop_on_request
 from tests.eventually import eventually_async
 
 
@@ -53,12 +53,12 @@ class Held:
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        (Suspended(), Reason.SUSPENDED),
-        (Cancelling(), Reason.CANCELLED),
+        (Suspended(), StopReason.SUSPENDED),
+        (Cancelling(), StopReason.CANCELLED),
     ],
 )
 async def test_the_event_of_a_stop_stops_the_run(
-    run_id: UUID, state: State, reason: Reason
+    run_id: UUID, state: State, reason: StopReason
 ) -> None:
     held = Held()
     async with stop_on_request(run_id) as request:
@@ -82,12 +82,12 @@ async def test_the_event_of_a_pause_holds_the_run_until_it_goes_on(run_id: UUID)
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        (Suspended(), Reason.SUSPENDED),
-        (Completed(), Reason.TERMINATED),
+        (Suspended(), StopReason.SUSPENDED),
+        (Completed(), StopReason.TERMINATED),
     ],
 )
 async def test_the_event_of_the_parents_end_stops_the_run(
-    run_id: UUID, state: State, reason: Reason
+    run_id: UUID, state: State, reason: StopReason
 ) -> None:
     parent_id = await new_run()
     async with stop_on_request(run_id, parent_id) as request:

@@ -17,7 +17,7 @@ from flows.export_suppressions import export_suppressions
 from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
-from mailsluice.outbox import Database
+from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, run, write_csv

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from blocks.loading import load_connections
-from mailsluice.warm_up import OverCap, WarmUp
+from mailsluice.campaign.warm_up import OverCap, WarmUp
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, received, run, write_csv
 from tests.flows.written import page

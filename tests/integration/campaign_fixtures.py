@@ -16,17 +16,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mailsluice import launch
 from mailsluice.campaign import Campaign, Retry
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import attempts, campaigns, recipients
-from mailsluice.report import Report
-from mailsluice.sending import CampaignRun
-from mailsluice.sending.breaker import BreakerSettings
-from mailsluice.sending.courier import Settings
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_sender import Settings
+from mailsluice.operations import launch
+from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection, Security
-from mailsluice.status import CampaignStatus
-from mailsluice.warm_up import WarmUp
+from mailsluice.store import Database
+from mailsluice.store.schema import attempts, campaigns, recipients
 from tests.smtpd import SmtpServer
 
 QUICK = Retry(max_attempts=3, first_delay_seconds=0.2, max_delay_seconds=0.2)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.outbox import Database
+from mailsluice.store import Database
 from tests.integration.real_servers import RealServer, postfix_server
 from tests.integration.smtp_fixtures import Certificates
 from tests.postgresql import postgresql

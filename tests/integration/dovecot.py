@@ -15,7 +15,7 @@ import pytest
 from imap_tools import MailBoxUnencrypted
 
 from deployments.server import free_port
-from mailsluice.mailbox.mailbox import Mailbox
+from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.smtp.connection import Security
 from tests.integration.daemons import running, wait_for
 from tests.integration.smtp_fixtures import Certificates
@@ -79,12 +79,12 @@ class Dovecot:
     ca_file: str
     log: Path
 
-    def mailbox(self, **fields: Any) -> Mailbox:
+    def mailbox(self, **fields: Any) -> MailboxAccount:
         """The settings that reach it."""
         security = fields.pop("security", Security.TLS)
         defaults = {"ca_file": self.ca_file, "timeout_seconds": 10.0}
         given = {"username": USERNAME, "password": PASSWORD, **defaults, **fields}
-        return Mailbox("127.0.0.1", port=self.ports[security], security=security, **given)
+        return MailboxAccount("127.0.0.1", port=self.ports[security], security=security, **given)
 
     @contextmanager
     def box(self, folder: str = "INBOX") -> Iterator[MailBoxUnencrypted]:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import alembic.command
 import sqlalchemy as sa
 
-from mailsluice.outbox import Database
+from mailsluice.store import Database
 
 
 @contextmanager

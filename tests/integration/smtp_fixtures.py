@@ -12,8 +12,8 @@ from typing import Any
 import trustme
 import uvloop
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Verdict, classify
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Verdict, classify
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import SessionError

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from mailsluice.audience import csv_file
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
+from mailsluice.core.errors import AudienceError
 
 
 def no_database(name: str) -> sqlalchemy.Engine:

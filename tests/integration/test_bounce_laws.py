@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.bounces import Bounce, BounceKind
-from mailsluice.outbox import Bounces, Campaigns, Database, Suppressions
-from mailsluice.outbox.bounces import SOFT_IN_A_ROW
-from mailsluice.outbox.schema import recipients
-from mailsluice.status import RecipientStatus
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store import Bounces, Campaigns, Database, Suppressions
+from mailsluice.store.bounces import SOFT_IN_A_ROW
+from mailsluice.store.schema import recipients
 
 WEEKS = 9
 laws = settings(

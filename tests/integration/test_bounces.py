@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.bounces import Bounce, BounceKind
-from mailsluice.outbox import Bounces, Campaigns, Database, Recorded
-from mailsluice.outbox.schema import bounces, recipients, suppressions
-from mailsluice.status import RecipientStatus
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store import Bounces, Campaigns, Database, Recorded
+from mailsluice.store.schema import bounces, recipients, suppressions
 
 HARD, SOFT, COMPLAINT = BounceKind
 ANN = "ann@example.com"

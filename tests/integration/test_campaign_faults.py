@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mailsluice.outbox import Database
 from mailsluice.smtp.connection import Security
+from mailsluice.store import Database
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.integration.smtp_fixtures import Certificates, secured
 from tests.smtpd import SmtpServer

@@ -10,12 +10,12 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from mailsluice import launch, ledger
-from mailsluice.errors import CampaignError, OutboxError
-from mailsluice.outbox import Campaigns, Database
-from mailsluice.outbox.schema import campaigns
-from mailsluice.outbox.sent_mail import SentMail
-from mailsluice.status import CampaignStatus
+from mailsluice.core.errors import CampaignError, OutboxError
+from mailsluice.core.status import CampaignStatus
+from mailsluice.operations import accounts, launch
+from mailsluice.store import Campaigns, Database
+from mailsluice.store.schema import campaigns
+from mailsluice.store.sent_mail import SentMail
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.integration.old_schema import old_schema
 from tests.smtpd import SmtpServer
@@ -69,7 +69,7 @@ async def test_a_campaign_with_an_unseen_character_is_found_by_either_spelling(
     record = Campaigns(database).register("spring sale", {})
     Campaigns(database).set_status(record.id, CampaignStatus.READY)
     spell(database, "spring sale", UNSEEN)
-    done = await ledger.cancel_campaign(database, name, owner="operator", home=tmp_path)
+    done = await accounts.cancel_campaign(database, name, owner="operator", home=tmp_path)
     assert done.before is CampaignStatus.SENDING
 
 

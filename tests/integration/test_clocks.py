@@ -11,8 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.campaign import UncertainPolicy
-from mailsluice.errors import CampaignBusyError
-from mailsluice.outbox import (
+from mailsluice.core.errors import CampaignBusyError
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.lease import Lease
+from mailsluice.delivery.silence import Silence
+from mailsluice.delivery.take_over import take_over
+from mailsluice.limits import Limit, Rules
+from mailsluice.store import (
     Ask,
     Campaigns,
     Database,
@@ -23,14 +28,9 @@ from mailsluice.outbox import (
     Starts,
     Usages,
 )
-from mailsluice.outbox.campaigns import LEASE_SECONDS
-from mailsluice.outbox.schema import recipients
-from mailsluice.outbox.schema import senders as senders_table
-from mailsluice.pacing import Limit, Rules
-from mailsluice.sending.lease import Lease
-from mailsluice.sending.silence import Silence
-from mailsluice.sending.take_over import take_over
-from mailsluice.status import RecipientStatus
+from mailsluice.store.campaigns import LEASE_SECONDS
+from mailsluice.store.schema import recipients
+from mailsluice.store.schema import senders as senders_table
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -155,8 +155,8 @@ class Waiting:
         self._set_clock = set_clock
         self._renew = renew
         self._renew_at = self.now + LEASE_SECONDS / 3
-        monkeypatch.setattr("mailsluice.sending.lease.steady", lambda: self.now)
-        monkeypatch.setattr("mailsluice.sending.lease.time.sleep", self._sleep)
+        monkeypatch.setattr("mailsluice.delivery.lease.steady", lambda: self.now)
+        monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -203,7 +203,7 @@ def test_a_sender_of_another_machine_is_dead_when_it_is_silent(
     waits: bool,
 ) -> None:
     now = [1_000.0]
-    monkeypatch.setattr("mailsluice.sending.take_over.steady", lambda: now[0])
+    monkeypatch.setattr("mailsluice.delivery.take_over.steady", lambda: now[0])
     campaign_id = Campaigns(database).register("spring", {}).id
     senders, silence = Senders(database, campaign_id), Silence()
     one, other = (senders.begin("red", owner, owner) for owner in ("one", "other"))

@@ -16,27 +16,27 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign
-from mailsluice.comparison import Question, compare
-from mailsluice.errors import CampaignError
-from mailsluice.ledger.deliveries import observe
-from mailsluice.ledger.errors import LedgerError
-from mailsluice.moves import placed
-from mailsluice.outbox import Database, History, Settled, Suppressions
-from mailsluice.outbox.reports import stored_report
-from mailsluice.outbox.schema import recipients
-from mailsluice.outbox.statistics import statistics
-from mailsluice.pacing import limits
-from mailsluice.plan import plan
-from mailsluice.progress import Binding, Cause, Page, Standing, Tally
-from mailsluice.report import page
-from mailsluice.report.report import named
-from mailsluice.sending import CampaignRun, RouteResult
-from mailsluice.sending_window import SendingWindow
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.moves import placed
+from mailsluice.core.status import OPEN, RecipientStatus
+from mailsluice.delivery import CampaignRun, RouteResult
+from mailsluice.limits import limits
+from mailsluice.operations import accounts, launch
+from mailsluice.operations.accounts.deliveries import observe
+from mailsluice.operations.accounts.errors import LedgerError
+from mailsluice.operations.plan import plan
+from mailsluice.reports.campaign import page
+from mailsluice.reports.campaign.queries import statistics
+from mailsluice.reports.campaign.report import named
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.reports.comparison import Question, compare
+from mailsluice.reports.progress import Binding, Cause, Page, Standing, Tally
 from mailsluice.smtp.connection import Connection
-from mailsluice.status import OPEN, RecipientStatus
-from mailsluice.warm_up import WarmUp
+from mailsluice.store import Database, History, Settled, Suppressions
+from mailsluice.store.schema import recipients
 from tests.integration.campaign_fixtures import Sender, campaign
 
 NAMES = ("a", "b", "c")
@@ -117,7 +117,7 @@ class Life:
         heard = {
             name: Standing(name, tally, Binding(Cause.FREE)) for name, tally in self.since.items()
         }
-        self.run._onlooker.hear(heard)  # as of senders in other processes
+        self.run._tracker.hear(heard)  # as of senders in other processes
 
     def suppress(self, number: int) -> None:
         """Put the first recipients who wait on the list."""
@@ -187,8 +187,8 @@ class Life:
                 assert parts == number(row["recipients"])
 
     def _look_at_the_books(self) -> None:
-        tallies = ledger.tally(self.database, self.document.name)
-        found = ledger.verify(tallies)
+        tallies = accounts.tally(self.database, self.document.name)
+        found = accounts.verify(tallies)
         assert found.is_conserved, found.summary()
         rows = table(found.markdown(), "")
         for row in rows:

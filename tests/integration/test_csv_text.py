@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.audience import csv_file
-from mailsluice.errors import AudienceError
+from mailsluice.core.errors import AudienceError
 from tests.integration.test_audience_sources import read
 
 

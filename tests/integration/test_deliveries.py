@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.errors import OutboxError
-from mailsluice.ledger import LedgerError
-from mailsluice.ledger.deliveries import observe
-from mailsluice.outbox import Campaigns, Database
-from mailsluice.outbox.schema import attempts, bounces, campaigns, recipients, warm_up_plans
+from mailsluice.core.errors import OutboxError
+from mailsluice.operations.accounts import LedgerError
+from mailsluice.operations.accounts.deliveries import observe
+from mailsluice.store import Campaigns, Database
+from mailsluice.store.schema import attempts, bounces, campaigns, recipients, warm_up_plans
 
 EVERYBODY = [
     # id, connection, status, attempts, code, history of verdicts, fields

@@ -13,22 +13,29 @@ import pytest
 import sqlalchemy as sa
 from pyarrow import parquet
 
-from mailsluice import launch, ledger
 from mailsluice.bounces import Bounce, BounceKind
-from mailsluice.errors import CampaignBusyError, CampaignDiffersError
-from mailsluice.housekeeping import HousekeepingError, Kept, clearing, keep_house, reading, writing
-from mailsluice.housekeeping import housekeeping as steps
-from mailsluice.housekeeping.parts import PARTS
-from mailsluice.ledger import LedgerError
-from mailsluice.ledger.deliveries import observe
-from mailsluice.outbox import Bounces, Campaigns, Database, Outbox, Settled
-from mailsluice.outbox.archives import Archives
-from mailsluice.outbox.campaigns import LeaseRecord
-from mailsluice.outbox.reports import stored_report
-from mailsluice.outbox.schema import attempts, bounces, campaigns, recipients, rejects
-from mailsluice.report import page
-from mailsluice.sending.lease import Lease
-from mailsluice.status import CampaignStatus, RecipientStatus
+from mailsluice.core.errors import CampaignBusyError, CampaignDiffersError
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.delivery.lease import Lease
+from mailsluice.operations import accounts, launch
+from mailsluice.operations.accounts import LedgerError
+from mailsluice.operations.accounts.deliveries import observe
+from mailsluice.operations.housekeeping import (
+    HousekeepingError,
+    Kept,
+    clearing,
+    keep_house,
+    reading,
+    writing,
+)
+from mailsluice.operations.housekeeping import housekeeping as steps
+from mailsluice.operations.housekeeping.parts import PARTS
+from mailsluice.reports.campaign import page
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.store import Bounces, Campaigns, Database, Outbox, Settled
+from mailsluice.store.archives import Archives
+from mailsluice.store.campaigns import LeaseRecord
+from mailsluice.store.schema import attempts, bounces, campaigns, recipients, rejects
 from tests.integration.test_ledger import campaign, claim, execute, make_uncertain, settle, store
 
 DAY = 86_400.0
@@ -140,7 +147,7 @@ class TestArchive:
     ) -> None:
         old_campaign(database)
         before = everything(database)
-        monkeypatch.setattr("mailsluice.sending.lease._POLL_SECONDS", 0.01)
+        monkeypatch.setattr("mailsluice.delivery.lease._POLL_SECONDS", 0.01)
         with holder(database):
             (done,) = archive(database, folder).done
         assert "is being sent by run 'another'" in done.trouble
@@ -222,8 +229,8 @@ class TestAfterwards:
         old_campaign(database)
         archive(database, folder)
         asked: dict[str, Callable[[], object]] = {
-            "verify": lambda: ledger.tally(database, "spring"),
-            "export": lambda: ledger.export(database, "spring", folder / "x.csv"),
+            "verify": lambda: accounts.tally(database, "spring"),
+            "export": lambda: accounts.export(database, "spring", folder / "x.csv"),
             "compare": lambda: observe(database, ["spring"]),
         }
         with pytest.raises(LedgerError, match="its recipients are in"):
@@ -235,8 +242,8 @@ class TestAfterwards:
         old_campaign(database)
         archive(database, folder)
         with pytest.raises(LedgerError, match="was archived on"):
-            await ledger.resolve_uncertain(
-                database, "spring", ledger.Action.RESEND, owner="x", home=tmp_path
+            await accounts.resolve_uncertain(
+                database, "spring", accounts.Action.RESEND, owner="x", home=tmp_path
             )
 
     @pytest.mark.parametrize("is_same_spelling", [True, False])

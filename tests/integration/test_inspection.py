@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from mailsluice.inspection import Diagnosis, Inspection, Result, Step, TrialMail, inspect
+from mailsluice.operations.verify_connection import (
+    ConnectionCheck,
+    Diagnosis,
+    Result,
+    Step,
+    TrialMail,
+    inspect,
+)
 from mailsluice.smtp.connection import Connection, Security
 from tests.integration.real_servers import RealServer
 from tests.integration.smtp_fixtures import Certificates, connection_to, run, secured
@@ -29,11 +36,11 @@ SOON = 0.2
 
 def inspected(
     connection: Connection, trial: TrialMail = NO_MAIL, hanging: SmtpServer | None = None
-) -> Inspection:
-    async def work() -> Inspection:
+) -> ConnectionCheck:
+    async def work() -> ConnectionCheck:
         return await inspect(connection, trial, datetime.now(UTC))
 
-    found: Inspection = run(work, hanging=hanging)
+    found: ConnectionCheck = run(work, hanging=hanging)
     assert [one.step for one in found.findings if one.result is Result.FAILED] == (
         [] if found.works else [failed_step(found)]
     )
@@ -41,16 +48,16 @@ def inspected(
     return found
 
 
-def failed_step(found: Inspection) -> Step:
+def failed_step(found: ConnectionCheck) -> Step:
     (failed,) = (one for one in found.findings if one.result is Result.FAILED)
     return failed.step
 
 
-def result(found: Inspection, step: Step) -> Result:
+def result(found: ConnectionCheck, step: Step) -> Result:
     return next(one.result for one in found.findings if one.step is step)
 
 
-def note(found: Inspection, step: Step) -> str:
+def note(found: ConnectionCheck, step: Step) -> str:
     return next(one.note for one in found.findings if one.step is step)
 
 

@@ -15,11 +15,14 @@ import pytest
 import sqlalchemy as sa
 from pyarrow import parquet
 
-from mailsluice import launch, ledger
 from mailsluice.campaign import Campaign, RecipientSource
-from mailsluice.errors import AudienceError, CampaignBusyError, OutboxError
-from mailsluice.ledger import Action, Contents, LedgerError, Verification
-from mailsluice.outbox import (
+from mailsluice.core.errors import AudienceError, CampaignBusyError, OutboxError
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.core.table_file import TableFileError
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import accounts, launch
+from mailsluice.operations.accounts import Action, Contents, LedgerError, Verification
+from mailsluice.store import (
     Campaigns,
     Claimed,
     Database,
@@ -28,11 +31,8 @@ from mailsluice.outbox import (
     RouteRecord,
     Settled,
 )
-from mailsluice.outbox.fates import Fates
-from mailsluice.outbox.schema import attempts, campaigns, recipients
-from mailsluice.sending import CampaignRun
-from mailsluice.status import CampaignStatus, RecipientStatus
-from mailsluice.table_file import TableFileError
+from mailsluice.store.fates import Fates
+from mailsluice.store.schema import attempts, campaigns, recipients
 
 
 def campaign(name: str = "spring") -> Campaign:
@@ -123,7 +123,7 @@ def execute(database: Database, statement: sa.Executable) -> None:
 
 
 def verified(database: Database, name: str = "spring") -> Verification:
-    return ledger.verify(ledger.tally(database, name))
+    return accounts.verify(accounts.tally(database, name))
 
 
 class TestVerification:
@@ -171,7 +171,7 @@ class TestVerification:
         )
         (finding,) = verified(database).findings
         assert finding.number == 2
-        tallies = ledger.tally(database, "spring", addresses=False)
+        tallies = accounts.tally(database, "spring", addresses=False)
         assert tallies.repeated is None
 
     def test_sent_without_a_code_is_right_only_where_history_says_why(
@@ -188,7 +188,7 @@ class TestVerification:
                 Settled(second.id, RecipientStatus.SENT, 1),
             ],
         )
-        tallies = ledger.tally(database, "spring")
+        tallies = accounts.tally(database, "spring")
         assert tallies.unexplained_sent == 1
 
     def test_recorded_moves_explain_who_is_on_another_connection(self, database: Database) -> None:
@@ -207,11 +207,11 @@ class TestVerification:
         with closing(sqlite3.connect(database.engine.url.database or "")) as by_hand:
             by_hand.execute("DELETE FROM recipients WHERE id = 1")
             by_hand.commit()
-        assert ledger.tally(database, "spring").stray_attempts == 1
+        assert accounts.tally(database, "spring").stray_attempts == 1
 
     def test_an_unknown_campaign_is_named(self, database: Database) -> None:
         with pytest.raises(Exception, match="there is no campaign 'autumn'"):
-            ledger.tally(database, "autumn")
+            accounts.tally(database, "autumn")
 
 
 class TestFates:
@@ -267,7 +267,7 @@ class TestExport:
             ],
         )
         path = tmp_path / "fates.csv"
-        assert ledger.export(database, "spring", path).rows == 8
+        assert accounts.export(database, "spring", path).rows == 8
         with path.open(encoding="utf-8", newline="") as file:
             rows = {row["email"]: row for row in csv.DictReader(file)}
         assert len(rows) == 8
@@ -295,10 +295,10 @@ class TestExport:
         formula = '=HYPERLINK("http://x.example")'
         with database.write() as writer:
             writer.execute(sa.update(recipients).values(reply=formula))
-        ledger.export(database, "spring", tmp_path / "fates.csv")
+        accounts.export(database, "spring", tmp_path / "fates.csv")
         with (tmp_path / "fates.csv").open(newline="") as file:
             assert {row["reply"] for row in csv.DictReader(file)} == {f"'{formula}"}
-        ledger.export(database, "spring", tmp_path / "fates.parquet")
+        accounts.export(database, "spring", tmp_path / "fates.parquet")
         kept = parquet.read_table(tmp_path / "fates.parquet").column("reply").to_pylist()
         assert set(kept) == {formula}
 
@@ -307,7 +307,7 @@ class TestExport:
     ) -> None:
         store(database)
         path = tmp_path / "fates.parquet"
-        ledger.export(database, "spring", path)
+        accounts.export(database, "spring", path)
         exported = parquet.read_table(path).to_pylist()[0]
         record = Campaigns(database).get("spring")
         message = launch.compiled(campaign(), [], record.return_key)
@@ -322,7 +322,7 @@ class TestExport:
         make_uncertain(database, outbox, 2)
         path = tmp_path / "doubt.parquet"
         statuses = [RecipientStatus.UNCERTAIN]
-        assert ledger.export(database, "spring", path, statuses=statuses).rows == 2
+        assert accounts.export(database, "spring", path, statuses=statuses).rows == 2
         (first, _) = parquet.read_table(path).to_pylist()
         assert first["status"] == "uncertain"
         assert first["settled_at"].utcoffset().total_seconds() == 0
@@ -334,7 +334,7 @@ class TestExport:
     ) -> None:
         store(database)
         path = tmp_path / name
-        assert ledger.export(database, "spring", path, contents=Contents.REJECTS).rows == 2
+        assert accounts.export(database, "spring", path, contents=Contents.REJECTS).rows == 2
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
         assert frame["row"].tolist() == [3, 5]
         assert frame["reason"].tolist() == ["invalid", "duplicate"]
@@ -342,7 +342,9 @@ class TestExport:
     def test_nobody_is_a_file_with_a_header(self, database: Database, tmp_path: Path) -> None:
         store(database)
         path = tmp_path / "failed.csv"
-        assert ledger.export(database, "spring", path, statuses=[RecipientStatus.FAILED]).rows == 0
+        assert (
+            accounts.export(database, "spring", path, statuses=[RecipientStatus.FAILED]).rows == 0
+        )
         assert path.read_text().startswith('"email","connection"')
 
     def test_a_file_is_overwritten_only_when_asked(
@@ -352,9 +354,9 @@ class TestExport:
         path = tmp_path / "r.csv"
         path.write_text("precious")
         with pytest.raises(TableFileError, match="exists"):
-            ledger.export(database, "spring", path)
+            accounts.export(database, "spring", path)
         assert path.read_text() == "precious"
-        ledger.export(database, "spring", path, overwrite=True)
+        accounts.export(database, "spring", path, overwrite=True)
         assert path.read_text() != "precious"
 
     def test_a_broken_export_leaves_nothing(
@@ -367,7 +369,7 @@ class TestExport:
 
         monkeypatch.setattr(Fates, "recipients", full)
         with pytest.raises(TableFileError, match="No space left on device"):
-            ledger.export(database, "spring", tmp_path / "r.csv")
+            accounts.export(database, "spring", tmp_path / "r.csv")
         assert list(tmp_path.glob("*r.csv*")) == []
 
     @pytest.mark.parametrize(
@@ -379,13 +381,13 @@ class TestExport:
     ) -> None:
         store(database)
         with pytest.raises(TableFileError, match=complaint):
-            ledger.export(database, "spring", tmp_path / path)
+            accounts.export(database, "spring", tmp_path / path)
 
 
 async def resolve(
     database: Database, home: Path, action: Action, named: list[str] | None = None
-) -> ledger.Resolved:
-    return await ledger.resolve_uncertain(
+) -> accounts.Resolved:
+    return await accounts.resolve_uncertain(
         database, "spring", action, named, owner="an operator", home=home
     )
 
@@ -478,7 +480,7 @@ class TestResolution:
         self, database: Database, tmp_path: Path
     ) -> None:
         make_uncertain(database, store(database), 1)
-        await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        await accounts.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
         with pytest.raises(LedgerError, match="cancelled is final"):
             await resolve(database, tmp_path, Action.RESEND)
         assert (await resolve(database, tmp_path, Action.SENT)).changed == 1
@@ -496,7 +498,7 @@ class TestResolution:
             with pytest.raises(CampaignBusyError, match="a run"):
                 await resolve(database, tmp_path, Action.SENT)
             with pytest.raises(CampaignBusyError, match="a run"):
-                await ledger.cancel_campaign(database, "spring", owner="me", home=tmp_path)
+                await accounts.cancel_campaign(database, "spring", owner="me", home=tmp_path)
         finally:
             await run.close()
         assert states(database)["user0"] == "uncertain"
@@ -505,9 +507,9 @@ class TestResolution:
         path = tmp_path / "export.csv"
         path.write_text("Mail,x\na@example.com,1\nb@example.com,2\n")
         source = RecipientSource(path=str(path), email_column="Mail")
-        assert ledger.read_addresses(source) == ["a@example.com", "b@example.com"]
+        assert accounts.read_addresses(source) == ["a@example.com", "b@example.com"]
         with pytest.raises(AudienceError):
-            ledger.read_addresses(RecipientSource(path=str(path)))
+            accounts.read_addresses(RecipientSource(path=str(path)))
 
 
 class TestCancellation:
@@ -525,7 +527,7 @@ class TestCancellation:
                 Settled(third.id, RecipientStatus.UNCERTAIN, 1, history=History("a", "body", "u")),
             ],
         )
-        done = await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        done = await accounts.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
         # The fourth says sending, and no journal tells more: nobody can know.
         assert (done.accepted, done.sent, done.cancelled) == (8, 1, 5)
         assert Campaigns(database).get("spring").status is CampaignStatus.CANCELLED
@@ -540,7 +542,7 @@ class TestCancellation:
         row = claim(database, outbox)[0]
         settle(database, outbox, [Settled(row.id, RecipientStatus.SENT, 1, 250, "ok")])
         Campaigns(database).set_status(1, CampaignStatus.COMPLETED)
-        done = await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        done = await accounts.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
         assert done.before is CampaignStatus.COMPLETED
         assert Campaigns(database).get("spring").status is CampaignStatus.COMPLETED
 
@@ -550,10 +552,10 @@ class TestCancellation:
         store(database)
         execute(database, sa.update(campaigns).values(status="resolving", accepted=0, read_rows=0))
         execute(database, sa.update(campaigns).values(invalid=0, duplicates=0))
-        done = await ledger.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
+        done = await accounts.cancel_campaign(database, "spring", owner="operator", home=tmp_path)
         assert (done.accepted, done.cancelled) == (0, 0)
         assert verified(database).summary() == "conserved: 0 accepted = none"
 
     async def test_an_unknown_campaign_is_named(self, database: Database, tmp_path: Path) -> None:
         with pytest.raises(OutboxError, match="there is no campaign 'autumn'"):
-            await ledger.cancel_campaign(database, "autumn", owner="operator", home=tmp_path)
+            await accounts.cancel_campaign(database, "autumn", owner="operator", home=tmp_path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import sqlalchemy as sa
 
-from mailsluice.moves import Move, MoveReason
-from mailsluice.outbox import Campaigns, Database, RouteRecord
-from mailsluice.outbox.schema import warm_up_plans
+from mailsluice.core.moves import Move, MoveReason
+from mailsluice.store import Campaigns, Database, RouteRecord
+from mailsluice.store.schema import warm_up_plans
 
 
 def test_moves_of_campaigns_launched_before_are_known(database_url: str) -> None:

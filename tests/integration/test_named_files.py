@@ -11,15 +11,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mailsluice import ledger
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import Message, RecipientSource
-from mailsluice.errors import AudienceError, MailsluiceError, MessageError
-from mailsluice.files import FileError, open_named, writable
-from mailsluice.housekeeping import keep_house
+from mailsluice.core.errors import AudienceError, MailsluiceError, MessageError
+from mailsluice.core.files import FileError, open_named, writable
 from mailsluice.message import attachment_digests
-from mailsluice.outbox import Database
-from mailsluice.suppression.exporting import export_suppressions
+from mailsluice.operations import accounts
+from mailsluice.operations.housekeeping import keep_house
+from mailsluice.operations.suppression.exporting import export_suppressions
+from mailsluice.store import Database
 from tests.integration.test_ledger import store
 
 SECRET = "s3cr3t-line"
@@ -46,7 +46,7 @@ def recipients(path: str) -> object:
 
 
 def named(path: str) -> object:
-    return ledger.read_addresses(RecipientSource(path=path))
+    return accounts.read_addresses(RecipientSource(path=path))
 
 
 def attachment(path: str) -> object:
@@ -159,14 +159,14 @@ def test_nothing_is_written_outside(inside: Path, database: Database) -> None:
         inside / "link.csv",
     ):
         with pytest.raises(MailsluiceError, match="outside the folders"):
-            ledger.export(database, "spring", path, overwrite=True)
+            accounts.export(database, "spring", path, overwrite=True)
         with pytest.raises(MailsluiceError, match="outside the folders"):
             export_suppressions(database, path, overwrite=True)
     for folder in (inside.parent, inside / "folder"):
         with pytest.raises(MailsluiceError, match="outside the folders"):
             keep_house(database, keep_days=1, folder=folder, owner="x")
     assert sorted(inside.parent.iterdir()) == there
-    assert ledger.export(database, "spring", inside / "written.csv").rows == 8
+    assert accounts.export(database, "spring", inside / "written.csv").rows == 8
 
 
 SECRETS = [

@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.errors import CampaignBusyError, CampaignDiffersError, OutboxError
-from mailsluice.outbox import (
+from mailsluice.core.errors import CampaignBusyError, CampaignDiffersError, OutboxError
+from mailsluice.core.outcome import Phase
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.store import (
     Campaigns,
     Claimed,
     Database,
@@ -25,10 +27,8 @@ from mailsluice.outbox import (
     Settled,
     Suppressions,
 )
-from mailsluice.outbox.database import _engine
-from mailsluice.outbox.schema import attempts, bounces, metadata, recipients, rejects
-from mailsluice.outcome import Phase
-from mailsluice.status import CampaignStatus, RecipientStatus
+from mailsluice.store.database import _engine
+from mailsluice.store.schema import attempts, bounces, metadata, recipients, rejects
 from tests.integration.campaign_fixtures import processes
 
 Store = Callable[..., Outbox]

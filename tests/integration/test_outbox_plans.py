@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.outbox import Database, Outbox
+from mailsluice.store import Database, Outbox
 from tests.integration.test_ledger import store
 
 Ask = Callable[[Outbox, sa.Connection], object]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mailsluice import private
-from mailsluice.outbox import Database
-from mailsluice.private import warn_of_open
-from mailsluice.table_file import write_tables
+from mailsluice.core import private
+from mailsluice.core.private import warn_of_open
+from mailsluice.core.table_file import write_tables
+from mailsluice.store import Database
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import SmtpServer
 

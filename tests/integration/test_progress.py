@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Database
-from mailsluice.progress import Binding, Cause, Progress, Standing, Tally
-from mailsluice.sending import CampaignRun
-from mailsluice.sending.breaker import BreakerSettings
-from mailsluice.sending.courier import Settings as Sending
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.delivery import CampaignRun
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_sender import Settings as Sending
+from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tally
 from mailsluice.smtp.connection import Connection
-from mailsluice.warm_up import WarmUp
+from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, lock, people
 from tests.smtpd import Settings, SmtpServer
@@ -214,7 +214,7 @@ async def test_deferred_recipients_paused_runs_and_stopped_ones(
 async def test_a_database_that_is_away_is_what_binds(
     tmp_path: Path, new_sqlite: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailsluice.outbox.database._BUSY_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr("mailsluice.store.database._BUSY_TIMEOUT_SECONDS", 0)
     path = tmp_path / "state.db"
     with Database(new_sqlite(path)) as database, SmtpServer(Settings(delay_seconds=0.01)) as red:
         document = campaign(tmp_path, people(3_000))

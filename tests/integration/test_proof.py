@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mailsluice.envelope import Envelope
-from mailsluice.outbox import Ask, Database, Usages
-from mailsluice.outcome import Phase
-from mailsluice.pacing import Limit, Rules
-from mailsluice.proof import Delivery, deliver
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Phase
+from mailsluice.core.steady import steady
+from mailsluice.limits import Limit, Rules
+from mailsluice.operations.send_test import Delivery, deliver
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
-from mailsluice.steady import steady
+from mailsluice.store import Ask, Database, Usages
 from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
+from mailsluice.core.errors import AudienceError
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.moves import Move, MoveReason
-from mailsluice.outbox import Campaigns, Database, Outbox, Settled
-from mailsluice.outbox.reassignment import reassign
-from mailsluice.outbox.schema import recipients
-from mailsluice.status import RecipientStatus
+from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store import Campaigns, Database, Outbox, Settled
+from mailsluice.store.reassignment import reassign
+from mailsluice.store.schema import recipients
 from tests.integration.campaign_fixtures import Sender, campaign, people
 
 

@@ -19,17 +19,17 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.errors import MailboxError
-from mailsluice.mailbox import collecting
-from mailsluice.mailbox.collecting import collect
-from mailsluice.mailbox.inbox import Inbox
-from mailsluice.mailbox.mailbox import Mailbox
+from mailsluice.bounces.collected import Collected, Fate
+from mailsluice.bounces.inbox import Inbox
+from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.bounces.reading import ReturnedMail, read
+from mailsluice.core.errors import MailboxError
 from mailsluice.message import message_id
-from mailsluice.outbox import Bounces, Database
-from mailsluice.outbox.schema import bounces, campaigns, recipients, suppressions
-from mailsluice.returned.collected import Collected, Fate
-from mailsluice.returned.reading import Returned, read
+from mailsluice.operations import collect_bounces
+from mailsluice.operations.collect_bounces import collect
 from mailsluice.smtp.connection import Security
+from mailsluice.store import Bounces, Database
+from mailsluice.store.schema import bounces, campaigns, recipients, suppressions
 from tests import returned_mail as mails
 from tests.eventually import eventually
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
@@ -376,10 +376,10 @@ def test_one_bad_mail_does_not_stop_the_others(
     assert len(state.suppressed()) == 4
 
 
-def _reading_badly(sent: Sent, text: str) -> Callable[[bytes], Returned]:
+def _reading_badly(sent: Sent, text: str) -> Callable[[bytes], ReturnedMail]:
     """Read mail as if a parser let this text through in the report about one recipient."""
 
-    def read_badly(content: bytes) -> Returned:
+    def read_badly(content: bytes) -> ReturnedMail:
         found = read(content)
         if sent.recipient.encode() not in content:
             return found
@@ -399,7 +399,7 @@ def test_a_text_with_a_nul_is_recorded_without_it(
     """PostgreSQL takes no U+0000 in a text."""
     sent = list(launch(2).values())
     server.put(*(mails.report(one) for one in sent))
-    monkeypatch.setattr(collecting, "read", _reading_badly(sent[1], "no\0 mailbox"))
+    monkeypatch.setattr(collect_bounces, "read", _reading_badly(sent[1], "no\0 mailbox"))
     found = run(server, database)
     assert found.fates == {Fate.HARD: 2}
     assert state.suppressed() == {one.recipient for one in sent}
@@ -415,7 +415,7 @@ def test_a_mail_that_cannot_be_recorded_is_left_and_the_others_are_recorded(
     sent = list(launch(3).values())
     server.put(*(mails.report(one) for one in sent))
 
-    monkeypatch.setattr(collecting, "read", _reading_badly(sent[1], "\ud800"))
+    monkeypatch.setattr(collect_bounces, "read", _reading_badly(sent[1], "\ud800"))
     found = run(server, database)
     assert found.trouble is None
     assert found.fates == {Fate.HARD: 2, Fate.UNREADABLE: 1}
@@ -494,7 +494,7 @@ def test_a_refusal_at_length_is_cut() -> None:
         port = listener.getsockname()[1]
         begun = time.process_time()
         with pytest.raises(MailboxError, match="the login was refused") as raised:
-            Inbox(Mailbox("127.0.0.1", "joe", "secret", port, Security.NONE))
+            Inbox(MailboxAccount("127.0.0.1", "joe", "secret", port, Security.NONE))
         assert time.process_time() - begun < 10  # minutes, if it took the square of the length
         assert len(str(raised.value)) < 1_000
         assert "@" not in str(raised.value)
@@ -508,7 +508,7 @@ def test_a_password_that_the_mailboxs_server_repeats_is_shown_nowhere() -> None:
         Thread(target=_says_no, args=(listener, said), daemon=True).start()
         port = listener.getsockname()[1]
         with pytest.raises(MailboxError, match="the login was refused") as raised:
-            Inbox(Mailbox("127.0.0.1", "joe", password, port, Security.NONE))
+            Inbox(MailboxAccount("127.0.0.1", "joe", password, port, Security.NONE))
     shown = "".join(traceback.format_exception(raised.value))  # with its cause, as logs have it
     for one in (password, packed.decode(), "joe@"):
         assert one not in str(raised.value)
@@ -522,7 +522,7 @@ def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
     launch: Callable[..., dict[str, Sent]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collecting, "BATCH", 4)
+    monkeypatch.setattr(collect_bounces, "BATCH", 4)
     sent = launch(20)
     server.put(*(mails.report(one) for one in sent.values()))
     first = run(server, database, limit=10)
@@ -539,7 +539,7 @@ def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
     launch: Callable[..., dict[str, Sent]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collecting, "BATCH", 4)
+    monkeypatch.setattr(collect_bounces, "BATCH", 4)
     sent = launch(10)
     server.put(*(mails.report(one) for one in sent.values()))
     fetch = Inbox.fetch
@@ -565,7 +565,7 @@ def test_a_run_that_is_told_to_stop_ends_after_its_batch(
     launch: Callable[..., dict[str, Sent]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collecting, "BATCH", 4)
+    monkeypatch.setattr(collect_bounces, "BATCH", 4)
     server.put(*(mails.report(one) for one in launch(10).values()))
     answers = iter([True, False])
     found = collect(
@@ -595,7 +595,7 @@ def test_what_a_person_takes_out_meanwhile_is_no_trouble(
     launch: Callable[..., dict[str, Sent]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collecting, "BATCH", 1)
+    monkeypatch.setattr(collect_bounces, "BATCH", 1)
     server.put(*(mails.report(one) for one in launch(3).values()))
     fetch = Inbox.fetch
 

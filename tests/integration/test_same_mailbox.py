@@ -9,21 +9,28 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from mailsluice import launch, ledger
 from mailsluice.audience import resolve
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import RecipientSource
-from mailsluice.folding import ANOTHER_SPELLING
-from mailsluice.ledger import Action
+from mailsluice.core.folding import ANOTHER_SPELLING
+from mailsluice.core.status import RecipientStatus
+from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.message.identity import message_id
-from mailsluice.outbox import Bounces, Campaigns, Database, Outbox, RouteRecord, Suppressions
-from mailsluice.outbox.schema import bounces, recipients
-from mailsluice.outbox.sent_mail import SentMail
-from mailsluice.proof.copies import checked_addresses
-from mailsluice.status import RecipientStatus
-from mailsluice.suppression import Reason
-from mailsluice.suppression.by_hand import add, remove
-from mailsluice.suppression.lookup import Lookup
+from mailsluice.operations import accounts, launch
+from mailsluice.operations.accounts import Action
+from mailsluice.operations.send_test.copies import checked_addresses
+from mailsluice.operations.suppression.by_hand import add, remove
+from mailsluice.operations.suppression.lookup import Lookup
+from mailsluice.store import (
+    Bounces,
+    Campaigns,
+    Database,
+    Outbox,
+    RouteRecord,
+    Suppressions,
+)
+from mailsluice.store.schema import bounces, recipients
+from mailsluice.store.sent_mail import SentMail
 from tests.integration.old_schema import old_schema
 from tests.integration.test_ledger import campaign
 
@@ -64,7 +71,7 @@ def statuses(database: Database) -> dict[str, tuple[str, str | None]]:
 def test_no_spelling_of_a_suppressed_mailbox_is_in_an_audience(
     database: Database, tmp_path: Path, on_the_list: str
 ) -> None:
-    add(database, [on_the_list], Reason.UNSUBSCRIBED, "x")
+    add(database, [on_the_list], SuppressionReason.UNSUBSCRIBED, "x")
     quoted = '"""ann""@example.com"'
     path = tmp_path / "x.csv"
     path.write_text(f"email\nann@example.com\nANN@example.com\n{quoted}\nbob@example.com\n")
@@ -92,7 +99,7 @@ def test_a_claim_looks_for_every_spelling_and_sends_as_written(
 def test_the_list_has_a_mailbox_once_and_gives_up_any_spelling(
     database: Database, named: str
 ) -> None:
-    assert add(database, SPELLINGS, Reason.MANUAL, "x").new == 1
+    assert add(database, SPELLINGS, SuppressionReason.MANUAL, "x").new == 1
     assert remove(database, [named]).removed == 1
     assert Suppressions(database).count() == 0
 
@@ -136,7 +143,7 @@ async def test_an_uncertain_recipient_is_named_in_any_spelling(
     with database.write() as transaction:
         uncertain = {"status": RecipientStatus.UNCERTAIN.value, "attempts": 1}
         transaction.execute(sa.update(recipients).values(uncertain))
-    done = await ledger.resolve_uncertain(
+    done = await accounts.resolve_uncertain(
         database, "spring", Action.SENT, ["ann@example.com", "carl@b.de"], owner="me", home=tmp_path
     )
     assert (done.changed, done.left, done.not_found) == (1, 1, 1)
@@ -233,5 +240,5 @@ class TestOldDatabase:
         Suppressions(database).add(["DORA@b.de"], reason="unsubscribed", source="x")
         assert claimed(database, outbox) == ["bob@b.de"]
         assert outbox.suppressed_since() == {"duplicate": 4, "unsubscribed": 1}
-        assert ledger.tally(database, "one").repeated == 0
-        assert ledger.tally(database, "three").repeated == 1
+        assert accounts.tally(database, "one").repeated == 0
+        assert accounts.tally(database, "three").repeated == 1

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.errors import OutboxError
-from mailsluice.outbox import Database, migrate
+from mailsluice.core.errors import OutboxError
+from mailsluice.store import Database, migrate
 
 ROLES = """
 create role row_owner login; create role row_writer login;

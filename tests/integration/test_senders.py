@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.errors import CampaignError, SenderLostError
-from mailsluice.outbox import Database, Ending, Senders
-from mailsluice.outbox.schema import recipients, senders
-from mailsluice.progress import Cause
-from mailsluice.report import Report
-from mailsluice.sending import CampaignRun, RouteResult, SenderRun
-from mailsluice.sending.courier import Settings as CourierSettings
+from mailsluice.core.errors import CampaignError, SenderLostError
+from mailsluice.delivery import CampaignRun, RouteResult, SenderRun
+from mailsluice.delivery.connection_sender import Settings as CourierSettings
+from mailsluice.operations import launch
+from mailsluice.reports.campaign import Report
+from mailsluice.reports.progress import Cause
 from mailsluice.smtp.connection import Connection
+from mailsluice.store import Database, Ending, Senders
+from mailsluice.store.schema import recipients, senders
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     BREAKER,
@@ -43,8 +43,8 @@ MANY = 5_000
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks for the dead, and for what others leave, are frequent."""
-    monkeypatch.setattr("mailsluice.sending.sender_run._RENEW_SECONDS", 0.05)
-    monkeypatch.setattr("mailsluice.sending.bookkeeper._PEER_SECONDS", 0.02)
+    monkeypatch.setattr("mailsluice.delivery.sender_run._RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("mailsluice.delivery.bookkeeper._PEER_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ async def test_one_that_cannot_look_for_the_dead_lives_and_sends(
     document = campaign(tmp_path, people(100))
     with SmtpServer(SLOW) as server:
         async with parent(sender, document), shard(sender, document) as one:
-            monkeypatch.setattr("mailsluice.sending.sender_run.take_over", unreadable)
+            monkeypatch.setattr("mailsluice.delivery.sender_run.take_over", unreadable)
             sending = asyncio.ensure_future(send(one, document, connection("red", server)))
             await eventually_async(lambda: "dead senders could not be looked for" in caplog.text)
             await sending

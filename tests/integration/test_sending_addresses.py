@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.folding import folded
-from mailsluice.outbox import Database, Suppressions
-from mailsluice.outbox.schema import rejects
+from mailsluice.core.folding import folded
+from mailsluice.store import Database, Suppressions
+from mailsluice.store.schema import rejects
 from tests.integration.campaign_fixtures import Sender, campaign, connection
 from tests.smtpd import Fault, Settings, SmtpServer, Stage
 

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.bounces import Bounce, BounceKind
-from mailsluice.outbox import Bounces, Database, Suppressions
-from mailsluice.outbox.alerts import Alerts
-from mailsluice.outbox.schema import bounces, rejects
-from mailsluice.report import page
+from mailsluice.reports.campaign import page
+from mailsluice.store import Bounces, Database, Suppressions
+from mailsluice.store.alerts import Alerts
+from mailsluice.store.schema import bounces, rejects
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.integration.test_sending_recovery import dead_run
 from tests.smtpd import Fault, SmtpServer, Stage

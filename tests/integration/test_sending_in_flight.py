@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from mailsluice.campaign import Campaign
-from mailsluice.envelope import Envelope
-from mailsluice.journal import Evidence
-from mailsluice.outbox import Database
-from mailsluice.outcome import Attempt, Phase
-from mailsluice.report import Report
-from mailsluice.sending import CampaignRun, courier
-from mailsluice.sending.breaker import BreakerSettings
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.delivery import CampaignRun, connection_sender
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.journal import JournalContents
+from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.session import Feed, Session
+from mailsluice.store import Database
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -135,7 +135,7 @@ async def test_a_whole_window_that_is_put_off_slowly_counts_as_one_failure(
     breaker = BreakerSettings(
         failures=2, first_delay_seconds=0.01, max_delay_seconds=0.05, rest_seconds=0.05, probes=1
     )
-    sender.settings = courier.Settings(breaker=breaker)
+    sender.settings = connection_sender.Settings(breaker=breaker)
     report = await sent_by(session, sender, campaign(tmp_path, people(30)))
     assert len(session.refused) > 3  # more than the breaker bears
     assert report.down == {}
@@ -148,7 +148,7 @@ async def test_a_refusal_takes_back_what_the_journal_said_about_the_dot(
 ) -> None:
     """A kill would leave nobody in doubt who is only waiting for another turn."""
     session = PutOff(seconds=0)
-    known: list[Evidence | None] = []
+    known: list[JournalContents | None] = []
     document = campaign(tmp_path, people(5))
     await sent_by(
         session,

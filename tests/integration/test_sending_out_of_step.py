@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailsluice.outbox import Database
+from mailsluice.store import Database
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.integration.smtp_fixtures import KINDS
 from tests.smtpd import Fault, Settings, SmtpServer, Stage

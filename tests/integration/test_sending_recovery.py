@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice import launch
 from mailsluice.campaign import Campaign, UncertainPolicy
-from mailsluice.errors import CampaignBusyError
-from mailsluice.journal import Journal
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import campaigns
-from mailsluice.sending import CampaignRun, lease
-from mailsluice.sending.lease import Lease
+from mailsluice.core.errors import CampaignBusyError
+from mailsluice.delivery import CampaignRun, lease
+from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.lease import Lease
+from mailsluice.operations import launch
+from mailsluice.store import Database
+from mailsluice.store.schema import campaigns
 from tests.eventually import eventually, eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
 from tests.smtpd import DROP, Fault, SmtpServer, Stage
@@ -150,7 +150,7 @@ def no_lease_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def waited(_: float) -> None:
         raise AssertionError("it waits for the lease of the dead run")
 
-    monkeypatch.setattr("mailsluice.sending.lease.time.sleep", waited)
+    monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", waited)
 
 
 @pytest.mark.usefixtures("no_lease_is_waited_for")
@@ -192,7 +192,7 @@ async def test_a_run_whose_journal_somebody_has_deleted_is_not_displaced(
     first = await asyncio.to_thread(sender.prepare, document, "brave-fox")
     for path in (sender.home / "journals").glob("*.journal"):
         path.unlink()
-    monkeypatch.setattr("mailsluice.sending.lease.time.sleep", lambda _: first._lease.confirm())
+    monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", lambda _: first._lease.confirm())
     try:
         with pytest.raises(CampaignBusyError, match="brave-fox"):
             await asyncio.to_thread(sender.prepare, document, "late-owl")
@@ -297,7 +297,7 @@ async def test_the_same_run_tried_again_elsewhere_does_not_rob_the_living_one(
     def renew(_: float) -> None:
         first._lease.confirm()  # what its thread does every few seconds
 
-    monkeypatch.setattr("mailsluice.sending.lease.time.sleep", renew)
+    monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", renew)
     try:
         with pytest.raises(CampaignBusyError, match="brave-fox"):
             await asyncio.to_thread(sender.prepare, document, "brave-fox")
@@ -330,7 +330,7 @@ async def test_a_run_that_has_lost_its_lease_touches_nothing_of_the_new_one(
 async def test_a_run_that_loses_its_lease_while_it_sends_ends(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailsluice.sending.lease._RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("mailsluice.delivery.lease._RENEW_SECONDS", 0.05)
     document = campaign(tmp_path, people(50), throttle={"per_hour": 6})
     run = await asyncio.to_thread(sender.prepare, document, "sleeper")
     try:
@@ -374,7 +374,7 @@ async def test_waiting_for_a_deferred_recipient_outlives_idle_sessions(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sessions end meanwhile; a new one is opened when its time has come."""
-    monkeypatch.setattr("mailsluice.sending.dispatch._IDLE_SECONDS", 0.001)
+    monkeypatch.setattr("mailsluice.delivery.envelope_queue._IDLE_SECONDS", 0.001)
     later = {"first_delay_seconds": 1, "max_delay_seconds": 1}
     document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(3)], retry=later)
     with SmtpServer() as server:

@@ -14,13 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.campaign import Campaign, UncertainPolicy
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import recipients, suppressions
-from mailsluice.sending import CampaignRun
-from mailsluice.sending.recovery import recover
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.delivery.recovery import recover
 from mailsluice.smtp.connection import Connection
-from mailsluice.status import RecipientStatus
-from mailsluice.warm_up import WarmUp
+from mailsluice.store import Database
+from mailsluice.store.schema import recipients, suppressions
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
@@ -34,7 +34,7 @@ those under way."""
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pace that was slowed down is soon what it was, rather than after minutes."""
-    monkeypatch.setattr("mailsluice.sending.slowdown._DOUBLES_IN_SECONDS", 0.1)
+    monkeypatch.setattr("mailsluice.delivery.slowdown._DOUBLES_IN_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ async def three_suspects(sender: Sender, folder: Path) -> AsyncIterator[Campaign
     with SmtpServer(Settings(everybody=refusal)) as server:
 
         def all_are_answered(run: CampaignRun) -> bool:
-            return server.struck == 3 and not run._couriers["red"].dispatch._in_flight
+            return server.struck == 3 and not run._connection_senders["red"].queue._in_flight
 
         target = connection("red", server, warm_up=today)
         document = campaign(folder, people(100))

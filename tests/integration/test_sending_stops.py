@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from mailsluice import launch
 from mailsluice.campaign import Campaign, Retry
-from mailsluice.outbox import Database
-from mailsluice.report import Report
-from mailsluice.sending import CampaignRun
-from mailsluice.sending.breaker import BreakerSettings
-from mailsluice.sending.courier import Settings as CourierSettings
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_sender import Settings as CourierSettings
+from mailsluice.operations import launch
+from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.link import Link
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session
-from mailsluice.status import CampaignStatus
+from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
 from tests.smtpd import HANG, Fault, Settings, SmtpServer, Stage
@@ -148,8 +148,8 @@ async def test_while_a_session_is_being_opened(
 
 def both_on_their_way(opened: Opened) -> bool:
     """And the dot of one is out."""
-    courier, known = opened.run._couriers.get("red"), opened.run._journal.so_far()
-    return bool(courier and len(courier.dispatch._in_flight) == 2 and known and known.replies)
+    courier, known = opened.run._connection_senders.get("red"), opened.run._journal.so_far()
+    return bool(courier and len(courier.queue._in_flight) == 2 and known and known.replies)
 
 
 async def test_while_a_server_does_not_answer_a_message(sender: Sender, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mailsluice import launch
-from mailsluice.outbox import Database, Suppressions
-from mailsluice.sending.breaker import BreakerSettings
-from mailsluice.sending.courier import Settings as CourierSettings
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_sender import Settings as CourierSettings
+from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.greeting import greets
+from mailsluice.store import Database, Suppressions
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -186,8 +186,8 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without looking for it the connection would rest for hours here, then be down."""
-    monkeypatch.setattr("mailsluice.sending.probing.LEAST_SECONDS", 0.02)
-    monkeypatch.setattr("mailsluice.sending.probing.MOST_SECONDS", 0.05)
+    monkeypatch.setattr("mailsluice.delivery.probing.LEAST_SECONDS", 0.02)
+    monkeypatch.setattr("mailsluice.delivery.probing.MOST_SECONDS", 0.05)
     rests = BreakerSettings(2, 0.01, 0.02, rest_seconds=10_000.0)
     document = campaign(tmp_path, people(400))
     run = await asyncio.to_thread(sender.prepare, document)
@@ -197,7 +197,7 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
         sending = asyncio.ensure_future(run.send(target, message, settings=how))
         await eventually_async(lambda: len(server.received) >= 10)
         await on_its_loop(server, server._stop())
-        breaker = run._couriers["red"]._health.breaker
+        breaker = run._connection_senders["red"]._health.breaker
         await eventually_async(lambda: breaker.is_open)
         await on_its_loop(server, server._start())
         await sending

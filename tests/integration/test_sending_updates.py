@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mailsluice.outbox import Database
-from mailsluice.warm_up import WarmUp
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import SmtpServer

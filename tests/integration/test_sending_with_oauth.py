@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from mailsluice.outbox import Database
-from mailsluice.report import Report
+from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.smtp.tokens import Tokens
+from mailsluice.store import Database
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import Settings, SmtpServer
 from tests.token_server import TokenServer, error

@@ -16,12 +16,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from mailsluice import launch
 from mailsluice.campaign import Campaign
-from mailsluice.errors import OutboxError
-from mailsluice.outbox import Database, Outbox
-from mailsluice.sending import CampaignRun
+from mailsluice.core.errors import OutboxError
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection
+from mailsluice.store import Database, Outbox
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -41,7 +41,7 @@ UNHURRIED = Settings(delay_seconds=0.005)
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is asked again soon."""
-    monkeypatch.setattr("mailsluice.sending.bookkeeper._RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("mailsluice.delivery.bookkeeper._RETRY_SECONDS", (0.02,))
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def is_away(run: CampaignRun) -> bool:
 
 async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:
     """What had been claimed is sent, and then it waits."""
-    courier = run._couriers["red"]
-    await eventually_async(lambda: not courier._stock and not courier.dispatch._in_flight)
+    courier = run._connection_senders["red"]
+    await eventually_async(lambda: not courier._stock and not courier.queue._in_flight)
     before = len(server.received)
     await asyncio.sleep(0.2)
     assert len(server.received) == before < everybody

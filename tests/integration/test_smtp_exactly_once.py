@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsluice.outcome import Verdict
+from mailsluice.core.outcome import Verdict
 from tests.integration.smtp_fixtures import KINDS, connection_to, deliver, envelopes
 from tests.smtpd import Settings, SmtpServer
 

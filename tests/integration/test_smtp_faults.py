@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from mailsluice.outcome import Phase, Trouble, Verdict, classify
+from mailsluice.core.outcome import Phase, Trouble, Verdict, classify
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import OutOfStepError, SessionError

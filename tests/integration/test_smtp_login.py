@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mailsluice.outcome import Phase, Trouble, classify
+from mailsluice.core.outcome import Phase, Trouble, classify
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.session import SessionError
 from tests.integration.smtp_fixtures import (

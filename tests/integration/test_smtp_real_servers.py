@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Phase, Verdict
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Phase, Verdict
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session

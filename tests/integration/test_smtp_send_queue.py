@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mailsluice.outcome import Verdict
+from mailsluice.core.outcome import Verdict
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import SessionError

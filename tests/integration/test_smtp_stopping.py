@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Phase, Verdict
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Phase, Verdict
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import Session, SessionError
 from mailsluice.smtp.wire import WireSession

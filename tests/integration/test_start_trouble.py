@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mailsluice.errors import JournalError, OutboxError
-from mailsluice.journal import Journal
-from mailsluice.outbox import Database
+from mailsluice.core.errors import JournalError, OutboxError
+from mailsluice.delivery.journal import Journal
+from mailsluice.store import Database
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_a_disk_that_is_full_or_read_only(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr("mailsluice.private.os.open", refuse)
+        patch.setattr("mailsluice.core.private.os.open", refuse)
         with pytest.raises(OutboxError, match=os.strerror(number)):
             Database(f"sqlite:///{tmp_path / 'a.db'}")
         with pytest.raises(JournalError, match=os.strerror(number)):
             Journal(tmp_path / "one.journal")
     journal = Journal(tmp_path / "one.journal")
-    monkeypatch.setattr("mailsluice.journal.os.posix_fallocate", refuse)
+    monkeypatch.setattr("mailsluice.delivery.journal.os.posix_fallocate", refuse)
     with pytest.raises(JournalError, match="nothing is sent without it"):
         journal.start()
     journal.close()
@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_or_read_only(
 def test_a_database_that_another_process_has_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailsluice.outbox.database._BUSY_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr("mailsluice.store.database._BUSY_TIMEOUT_SECONDS", 0)
     path = tmp_path / "a.db"
     Database(f"sqlite:///{path}").close()
     with sqlite3.connect(path, isolation_level=None) as other:

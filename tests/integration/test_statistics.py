@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.errors import OutboxError
-from mailsluice.outbox import Campaigns, Database, RouteRecord
-from mailsluice.outbox.reports import stored_report
-from mailsluice.outbox.schema import attempts, bounces, recipients
-from mailsluice.outbox.statistics import TOP_DOMAINS, statistics
-from mailsluice.report import ReplyCount, page
-from mailsluice.status import RecipientStatus as Status
+from mailsluice.core.errors import OutboxError
+from mailsluice.core.status import RecipientStatus as Status
+from mailsluice.reports.campaign import ReplyCount, page
+from mailsluice.reports.campaign.queries import TOP_DOMAINS, statistics
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.store import Campaigns, Database, RouteRecord
+from mailsluice.store.schema import attempts, bounces, recipients
 
 NOON = 1_764_000_000.0
 _STORED = ("status", "code", "reply", "settled_at")
@@ -192,7 +192,7 @@ def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -
 def test_rare_replies_are_counted_though_not_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailsluice.outbox.statistics.MOST_REPLIES", 2)
+    monkeypatch.setattr("mailsluice.reports.campaign.queries.MOST_REPLIES", 2)
     texts = ["often"] * 3 + ["now and then"] * 2 + ["once", "once more"]
     rows = [
         {"email": f"u{i}@x.example", "status": Status.FAILED, "reply": text}

@@ -18,15 +18,16 @@ from mailsluice.audience.chunk import as_array
 from mailsluice.audience.keys import address_keys
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.outbox import Bounces, Database, Suppressions
-from mailsluice.outbox.schema import suppressions
-from mailsluice.suppression import Reason, Suppression
-from mailsluice.suppression.by_hand import SuppressionError, add, remove
-from mailsluice.suppression.exporting import export_suppressions
-from mailsluice.suppression.importing import Imported, import_suppressions
-from mailsluice.suppression.lookup import Lookup
-from mailsluice.table_file import TableFileError
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.suppression import Suppression
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.core.table_file import TableFileError
+from mailsluice.operations.suppression.by_hand import SuppressionError, add, remove
+from mailsluice.operations.suppression.exporting import export_suppressions
+from mailsluice.operations.suppression.importing import Imported, import_suppressions
+from mailsluice.operations.suppression.lookup import Lookup
+from mailsluice.store import Bounces, Database, Suppressions
+from mailsluice.store.schema import suppressions
 
 ANN = "ann@example.com"
 
@@ -42,12 +43,14 @@ def listed(database: Database) -> dict[str, tuple[str, str, float | None]]:
 def imported(database: Database, path: Path, text: str, **fields: str) -> Imported:
     path.write_text(text)
     source = RecipientSource(path=str(path), **fields)
-    return import_suppressions(database, source, Reason.IMPORTED, no_database)
+    return import_suppressions(database, source, SuppressionReason.IMPORTED, no_database)
 
 
-@pytest.mark.parametrize("order", list(permutations([Reason.BOUNCED, *Reason][:3])))
+@pytest.mark.parametrize(
+    "order", list(permutations([SuppressionReason.BOUNCED, *SuppressionReason][:3]))
+)
 def test_the_strongest_reason_counts_in_whatever_order(
-    database: Database, order: tuple[Reason, ...]
+    database: Database, order: tuple[SuppressionReason, ...]
 ) -> None:
     new = [Suppressions(database).add([ANN], reason=one, source=one.value) for one in order]
     assert new == [1, 0, 0]
@@ -107,13 +110,13 @@ def test_an_import_done_again_changes_nothing(database: Database, tmp_path: Path
 
 def test_an_import_of_nothing_is_refused(database: Database) -> None:
     with pytest.raises(AudienceError, match="give a file"):
-        import_suppressions(database, RecipientSource(), Reason.MANUAL, no_database)
+        import_suppressions(database, RecipientSource(), SuppressionReason.MANUAL, no_database)
 
 
 def test_a_query_may_be_imported(database: Database, tmp_path: Path) -> None:
     crm = sa.create_engine(f"sqlite:///{tmp_path / 'crm.db'}")
     source = RecipientSource(query="select 'a@b.de' as email, 'optout' as type", database="crm")
-    done = import_suppressions(database, source, Reason.MANUAL, lambda _: crm)
+    done = import_suppressions(database, source, SuppressionReason.MANUAL, lambda _: crm)
     crm.dispose()
     assert done.new == 1
     assert listed(database)["a@b.de"][:2] == ("unsubscribed", "import from crm")
@@ -127,7 +130,7 @@ def test_what_is_exported_can_be_imported(database: Database, tmp_path: Path, na
     assert export_suppressions(database, path).rows == 2
     Suppressions(database).remove(before, even_wishes=True)
     source = RecipientSource(path=str(path))
-    assert import_suppressions(database, source, Reason.IMPORTED, no_database).new == 2
+    assert import_suppressions(database, source, SuppressionReason.IMPORTED, no_database).new == 2
     assert listed(database) == before
 
 
@@ -143,7 +146,7 @@ def test_an_export_that_is_imported_gives_the_same_addresses(
     path = tmp_path / name
     with database.write() as transaction:
         transaction.execute(sa.delete(suppressions))
-        rows = [Suppression(one, Reason.MANUAL, "=by hand") for one in emails]
+        rows = [Suppression(one, SuppressionReason.MANUAL, "=by hand") for one in emails]
         Suppressions(database).write(transaction, rows)
     export_suppressions(database, path, overwrite=True)
     if path.suffix == ".csv":
@@ -154,7 +157,7 @@ def test_an_export_that_is_imported_gives_the_same_addresses(
     with database.write() as transaction:
         transaction.execute(sa.delete(suppressions))
     source = RecipientSource(path=str(path))
-    import_suppressions(database, source, Reason.IMPORTED, no_database)
+    import_suppressions(database, source, SuppressionReason.IMPORTED, no_database)
     assert set(listed(database)) == emails
 
 
@@ -162,7 +165,7 @@ def test_an_export_may_be_of_some_reasons(database: Database, tmp_path: Path) ->
     Suppressions(database).add(["a@b.de"], reason="bounced", source="x")
     Suppressions(database).add(["c@d.de"], reason="manual", source="x")
     path = tmp_path / "list.csv"
-    export_suppressions(database, path, reasons=[Reason.MANUAL])
+    export_suppressions(database, path, reasons=[SuppressionReason.MANUAL])
     with path.open(newline="") as file:
         assert [row["email"] for row in csv.DictReader(file)] == ["c@d.de"]
     with pytest.raises(TableFileError, match="exists"):
@@ -170,21 +173,24 @@ def test_an_export_may_be_of_some_reasons(database: Database, tmp_path: Path) ->
 
 
 def test_addresses_are_added_once_and_normalised(database: Database) -> None:
-    done = add(database, [" a@B.de", "a@b.de", "nobody"], Reason.MANUAL, "an operator")
+    done = add(database, [" a@B.de", "a@b.de", "nobody"], SuppressionReason.MANUAL, "an operator")
     assert (done.new, done.known, done.bad_rows[0][0]) == (1, 0, 3)
     assert done.summary() == "1 added, 1 bad"
     assert (
-        add(database, ["a@b.de"], Reason.BOUNCED, "x").summary() == "0 added, 1 on the list already"
+        add(database, ["a@b.de"], SuppressionReason.BOUNCED, "x").summary()
+        == "0 added, 1 on the list already"
     )
     with pytest.raises(SuppressionError, match="nothing was added"):
-        add(database, ["nobody"], Reason.MANUAL, "x")
+        add(database, ["nobody"], SuppressionReason.MANUAL, "x")
 
 
 def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -> None:
-    for reason in Reason:
+    for reason in SuppressionReason:
         Suppressions(database).add([f"{reason}@b.de"], reason=reason, source="x")
     file = tmp_path / "x.csv"
-    file.write_text("email\n" + "".join(f"{one}@b.de\n" for one in Reason) + "other@b.de\n")
+    file.write_text(
+        "email\n" + "".join(f"{one}@b.de\n" for one in SuppressionReason) + "other@b.de\n"
+    )
     done = remove(database, [], path=str(file))
     assert done.summary() == "3 removed, 1 not on the list, 2 stay: unsubscribed or complained"
     assert set(listed(database)) == {"complained@b.de", "unsubscribed@b.de"}

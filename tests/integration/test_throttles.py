@@ -17,10 +17,10 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.campaign import Campaign
-from mailsluice.outbox import Database
-from mailsluice.outbox.schema import usage
+from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.smtp.connection import Connection
-from mailsluice.warm_up import WarmUp
+from mailsluice.store import Database
+from mailsluice.store.schema import usage
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -168,7 +168,7 @@ async def test_a_limit_that_is_used_up_stays_used_up_over_a_restart(
 
 def _is_waiting(run: Any) -> bool:
     """Whether it has asked for a start, and knows that there is none for long."""
-    courier = run._couriers.get("red")
+    courier = run._connection_senders.get("red")
     return courier is not None and 3_000 < courier._starts._ask_at - courier._clock() < 4_000
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mailsluice.outcome import Phase, Trouble, classify
+from mailsluice.core.outcome import Phase, Trouble, classify
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.oauth import OAuth

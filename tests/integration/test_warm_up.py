@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mailsluice import launch, ledger
 from mailsluice.assignment import Placement
 from mailsluice.campaign import Campaign, Throttle
-from mailsluice.errors import CampaignError
-from mailsluice.moves import Move, MoveReason
-from mailsluice.outbox import (
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.delivery import RouteResult
+from mailsluice.delivery.rule_book import RuleBook
+from mailsluice.operations import accounts, launch
+from mailsluice.smtp.connection import Connection
+from mailsluice.store import (
     Campaigns,
     Database,
     History,
@@ -27,12 +32,7 @@ from mailsluice.outbox import (
     WarmUps,
     launched_shares,
 )
-from mailsluice.outbox.schema import recipients, warm_up_days, warm_up_plans
-from mailsluice.sending import RouteResult
-from mailsluice.sending.rule_book import RuleBook
-from mailsluice.smtp.connection import Connection
-from mailsluice.status import CampaignStatus, RecipientStatus
-from mailsluice.warm_up import WarmUp
+from mailsluice.store.schema import recipients, warm_up_days, warm_up_plans
 from tests.integration.campaign_fixtures import Sender, campaign, people
 
 MONDAY = date(2026, 1, 5)
@@ -209,7 +209,7 @@ def test_who_is_over_the_cap_goes_over_another_connection(database: AtNoon, tmp_
     assert Campaigns(database).moves(campaign_id) == [
         Move("new", "old", MoveReason.WARM_UP, 200, 300)
     ]
-    assert ledger.verify(ledger.tally(database, "spring")).is_conserved
+    assert accounts.verify(accounts.tally(database, "spring")).is_conserved
 
 
 def test_they_may_go_over_a_connection_that_is_no_route(database: AtNoon, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_they_may_go_over_a_connection_that_is_no_route(database: AtNoon, tmp_pa
     assert now["old"] == half
     assert now["spare"] == half * 200 / 300
     assert now["new"] == half - now["spare"]
-    assert ledger.verify(ledger.tally(database, "spring")).is_conserved
+    assert accounts.verify(accounts.tally(database, "spring")).is_conserved
 
 
 @pytest.mark.parametrize("target", ["other", "new"])

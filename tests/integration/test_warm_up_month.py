@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice import ledger
-from mailsluice.outbox import Campaigns, Outbox
-from mailsluice.outbox.schema import recipients
-from mailsluice.warm_up import WarmUp
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.operations import accounts
+from mailsluice.store import Campaigns, Outbox
+from mailsluice.store.schema import recipients
 from tests.integration.test_warm_up import DAY, MONDAY, AtNoon, Launches
 
 AUDIENCE = 4_000
@@ -62,8 +62,8 @@ def test_four_weekly_campaigns_over_a_month(database: AtNoon, tmp_path: Path) ->
     _caps_hold_and_are_used(ramp, sent)
     _shares_are_exact(database, campaigns)
     for week in range(4):
-        assert ledger.verify(
-            ledger.tally(database, f"weekly {MONDAY + 7 * week * DAY}")
+        assert accounts.verify(
+            accounts.tally(database, f"weekly {MONDAY + 7 * week * DAY}")
         ).is_conserved
         assert not Outbox(database, campaigns[week]).counts().open
 

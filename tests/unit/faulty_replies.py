@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mailsluice.outcome import Attempt
+from mailsluice.core.outcome import Attempt
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Hello, Offer
 from mailsluice.smtp.link import Link

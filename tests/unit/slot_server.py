@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from flows.session_slots.limit import SlotsUnavailableError, Standing
+from flows.session_slots.limit import LimitState, SlotsUnavailableError
 
 
 class Clock:
@@ -57,11 +57,11 @@ class FakeLimit:
         self._server.calls.append(name)
         return self._server
 
-    async def standing(self, max_sessions: int) -> Standing:
+    async def standing(self, max_sessions: int) -> LimitState:
         server = await self._call("standing")
         if server.limit is None:
             server.limit = max_sessions
-        return Standing(server.id, server.limit, server.taken, server.is_active)
+        return LimitState(server.id, server.limit, server.taken, server.is_active)
 
     async def acquire(self) -> UUID | None:
         server = await self._call("acquire")

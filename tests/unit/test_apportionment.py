@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsluice.apportionment import quotas, round_robin_quotas
+from mailsluice.limits.apportionment import quotas, round_robin_quotas
 
 CASES = [
     (1_000, ["70", "30"], [700, 300]),  # divides exactly

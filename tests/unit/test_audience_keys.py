@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsluice import pieces
 from mailsluice.audience.keys import KeySet, address_keys, domain_keys, repeated
+from mailsluice.core import pieces
 
 # Few values, so that halves agree, wholes agree, and only one half agrees.
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40)

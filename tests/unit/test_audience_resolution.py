@@ -19,16 +19,17 @@ from mailsluice.assignment import assign
 from mailsluice.audience import Audience, RejectReason, resolve
 from mailsluice.audience.keys import Keys
 from mailsluice.campaign import Campaign, RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.suppression import Reason, Suppression
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.suppression import Suppression
+from mailsluice.core.suppression_reason import SuppressionReason
 
 NOBODY = RecipientSource.model_validate({})
 
 
 def suppressing(*addresses: str) -> Callable[[pd.Series[str], Keys], dict[int, Suppression]]:
     """All of them bounced, but for the first, who unsubscribed."""
-    reasons = dict.fromkeys(addresses, Reason.BOUNCED) | dict.fromkeys(
-        addresses[:1], Reason.UNSUBSCRIBED
+    reasons = dict.fromkeys(addresses, SuppressionReason.BOUNCED) | dict.fromkeys(
+        addresses[:1], SuppressionReason.UNSUBSCRIBED
     )
 
     def suppressed(emails: pd.Series[str], keys: Keys) -> dict[int, Suppression]:

@@ -18,8 +18,9 @@ from mailsluice.audience import Audience, resolve
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import RecipientSource
-from mailsluice.errors import AudienceError
-from mailsluice.suppression import Reason, Suppression
+from mailsluice.core.errors import AudienceError
+from mailsluice.core.suppression import Suppression
+from mailsluice.core.suppression_reason import SuppressionReason
 
 NOBODY = RecipientSource.model_validate({})
 _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
@@ -31,7 +32,7 @@ def no_database(name: str) -> NoReturn:
 
 def gone(emails: pd.Series[str], _: Keys) -> dict[int, Suppression]:
     return {
-        at: Suppression(email, Reason.MANUAL, "here", 0.0)
+        at: Suppression(email, SuppressionReason.MANUAL, "here", 0.0)
         for at, email in enumerate(emails)
         if email.startswith("gone")
     }

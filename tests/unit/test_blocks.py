@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from blocks import CampaignForm, Mailbox, SMTPConnection
+from mailsluice.bounces import mailbox as engine
 from mailsluice.campaign import Campaign
-from mailsluice.mailbox import mailbox as engine
 from mailsluice.smtp.connection import Connection, Security
 
 DOCUMENT: dict[str, Any] = {
@@ -258,7 +258,7 @@ def test_blocks_are_picked_in_the_form() -> None:
 
 def test_a_mailbox_block_becomes_the_mailbox() -> None:
     block = Mailbox(host=" imap.example.com", username="me", password="secret", ca_file="")
-    assert block.to_mailbox() == engine.Mailbox("imap.example.com", "me", "secret")
+    assert block.to_mailbox() == engine.MailboxAccount("imap.example.com", "me", "secret")
     assert "secret" not in repr(block) + repr(block.to_mailbox())
 
 

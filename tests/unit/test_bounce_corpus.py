@@ -10,7 +10,7 @@ from mailsluice.bounces import BounceKind, kind_of
 from mailsluice.bounces.own_reply import OwnReply, own_reply
 from mailsluice.bounces.refusal import refused
 from mailsluice.bounces.words import topics
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 
 HARD, SOFT, NOTHING = BounceKind.HARD, BounceKind.SOFT, None
 

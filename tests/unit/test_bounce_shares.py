@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from mailsluice.bounces.shares import Returned, exceeded
+from mailsluice.bounces.shares import ReturnedCounts, exceeded
 
 
 @pytest.mark.parametrize(
     ("returned", "passed"),
     [
-        (Returned(attempted=100, sent=98, hard=2, complained=0), []),  # 2 % is not more than 2 %
-        (Returned(attempted=100, sent=97, hard=3, complained=0), ["2"]),
-        (Returned(attempted=100, sent=94, hard=6, complained=0), ["2", "5"]),
-        (Returned(attempted=49, sent=0, hard=49, complained=0), []),  # too few to tell
-        (Returned(attempted=50, sent=48, hard=2, complained=0), ["2"]),
-        (Returned(attempted=999, sent=999, hard=0, complained=99), []),
-        (Returned(attempted=1_000, sent=1_000, hard=0, complained=1), []),
-        (Returned(attempted=1_000, sent=1_000, hard=0, complained=2), ["0.1"]),
-        (Returned(attempted=0, sent=0, hard=0, complained=0), []),
+        (
+            ReturnedCounts(attempted=100, sent=98, hard=2, complained=0),
+            [],
+        ),  # 2 % is not more than 2 %
+        (ReturnedCounts(attempted=100, sent=97, hard=3, complained=0), ["2"]),
+        (ReturnedCounts(attempted=100, sent=94, hard=6, complained=0), ["2", "5"]),
+        (ReturnedCounts(attempted=49, sent=0, hard=49, complained=0), []),  # too few to tell
+        (ReturnedCounts(attempted=50, sent=48, hard=2, complained=0), ["2"]),
+        (ReturnedCounts(attempted=999, sent=999, hard=0, complained=99), []),
+        (ReturnedCounts(attempted=1_000, sent=1_000, hard=0, complained=1), []),
+        (ReturnedCounts(attempted=1_000, sent=1_000, hard=0, complained=2), ["0.1"]),
+        (ReturnedCounts(attempted=0, sent=0, hard=0, complained=0), []),
     ],
 )
 def test_a_threshold_is_passed_by_more_than_it_where_there_are_enough(
-    returned: Returned, passed: list[str]
+    returned: ReturnedCounts, passed: list[str]
 ) -> None:
     assert [one.threshold for one in exceeded(returned)] == passed
 
 
 def test_it_says_what_and_how_much() -> None:
-    (one,) = exceeded(Returned(attempted=1_000, sent=970, hard=30, complained=0))
+    (one,) = exceeded(ReturnedCounts(attempted=1_000, sent=970, hard=30, complained=0))
     assert str(one) == "30 hard bounces of 1,000 (3.00 %): more than 2 %"

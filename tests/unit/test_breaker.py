@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailsluice.outcome import Trouble
-from mailsluice.sending.breaker import Breaker, BreakerSettings
+from mailsluice.core.outcome import Trouble
+from mailsluice.delivery.breaker import Breaker, BreakerSettings
 
 SETTINGS = BreakerSettings(failures=3, first_delay_seconds=1, max_delay_seconds=8, probes=2)
 

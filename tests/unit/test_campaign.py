@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mailsluice.campaign import Campaign, Strategy
-from mailsluice.named_address import parse_mailbox
-from mailsluice.routes import Route
+from mailsluice.campaign.routes import Route
+from mailsluice.core.named_address import parse_mailbox
 
 DAY = date(2026, 1, 5)
 MESSAGE = {"sender": "News <news@example.com>", "subject": "Hi", "text": "Hello"}

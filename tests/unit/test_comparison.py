@@ -16,14 +16,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_effectsize
 
-from mailsluice.comparison import Comparison, Measure, Observed, Question, compare
-from mailsluice.comparison.comparison import _holm
-from mailsluice.comparison.contrast import Contrast, contrast
-from mailsluice.comparison.mantel_haenszel import common_odds_ratio, homogeneity, p_value
-from mailsluice.comparison.power import needed, smallest_shown
-from mailsluice.comparison.strata import MOST_DOMAINS, stratify
-from mailsluice.comparison.verdict import Finding, rounded
-from mailsluice.comparison.wilson import wilson
+from mailsluice.reports.comparison import Comparison, Measure, Observed, Question, compare
+from mailsluice.reports.comparison.comparison import _holm
+from mailsluice.reports.comparison.contrast import Contrast, contrast
+from mailsluice.reports.comparison.mantel_haenszel import common_odds_ratio, homogeneity, p_value
+from mailsluice.reports.comparison.power import needed, smallest_shown
+from mailsluice.reports.comparison.strata import MOST_DOMAINS, stratify
+from mailsluice.reports.comparison.verdict import Conclusion, rounded
+from mailsluice.reports.comparison.wilson import wilson
 
 BERKELEY = np.array(  # UCBAdmissions of R: departments A to F; men, women; admitted, rejected
     [
@@ -70,7 +70,7 @@ def compared(*rows: dict[str, Any], **question: float) -> Comparison:
     return found
 
 
-def deferred(comparison: Comparison) -> tuple[Finding, str]:
+def deferred(comparison: Comparison) -> tuple[Conclusion, str]:
     (one,) = [one for one in comparison.verdicts if one.contrast.measure is Measure.DEFERRED]
     return one.finding, one.text
 
@@ -234,7 +234,7 @@ class TestStrata:
 class TestVerdicts:
     def test_a_difference_names_the_better_one_with_rates_and_interval(self) -> None:
         finding, text = deferred(compared(row("a", 5_000, 170), row("b", 5_000, 105)))
-        assert finding is Finding.DIFFERENT
+        assert finding is Conclusion.DIFFERENT
         assert text.startswith(
             "b's mail is deferred less than a's: 2.10% against 3.40% over the same mix of campaigns"
             " and domains; a minus b: 1.30 percentage points, 95% interval 0.66 to 1.95,"
@@ -271,7 +271,7 @@ class TestVerdicts:
 
     def test_too_little_mail_says_how_much_more(self) -> None:
         finding, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))
-        assert finding is Finding.OPEN
+        assert finding is Conclusion.OPEN
         more = 2 * needed(30 / 1_004, 0.005, 0.05) - 1_000
         assert f"about {float(f'{more:.1e}'):,.0f} more of both together" in text
         assert "a difference of 0.50 points in four of five cases" in text
@@ -280,16 +280,16 @@ class TestVerdicts:
         finding, text = deferred(
             compared(row("a", 5_000, 170), row("b", 5_000, 139), smallest_difference=0.015)
         )
-        assert finding is Finding.ALIKE
+        assert finding is Conclusion.ALIKE
         finding, text = deferred(
             compared(row("a", 5_000, 174), row("b", 5_000, 140), smallest_difference=0.012)
         )
-        assert finding is Finding.OPEN
+        assert finding is Conclusion.OPEN
         assert "speaks neither for nor against one" in text
 
     def test_a_narrow_interval_says_that_no_difference_is_likely(self) -> None:
         finding, text = deferred(compared(row("a", 50_000, 1_000), row("b", 50_000, 1_010)))
-        assert finding is Finding.ALIKE
+        assert finding is Conclusion.ALIKE
         assert "no difference larger than 0.19 points is likely" in text
 
     def test_domains_that_disagree_get_no_verdict_on_the_whole(self) -> None:
@@ -300,7 +300,7 @@ class TestVerdicts:
             row("b", 5_000, 300, domain="slow.example"),
         )
         finding, text = deferred(found)
-        assert finding is Finding.DEPENDS
+        assert finding is Conclusion.DEPENDS
         assert "another one than on the whole in slow.example in spring" in text
 
     def test_domains_that_cancel_out_exactly_are_not_alike(self) -> None:
@@ -310,7 +310,7 @@ class TestVerdicts:
             row("a", 50_000, 1_100, domain="slow.example"),
             row("b", 50_000, 600, domain="slow.example"),
         )
-        assert deferred(found)[0] is Finding.DEPENDS
+        assert deferred(found)[0] is Conclusion.DEPENDS
 
     def test_domains_that_agree_in_direction_get_a_verdict_although_the_ratios_differ(self) -> None:
         found = compared(
@@ -322,14 +322,14 @@ class TestVerdicts:
         (one,) = [one for one in found.verdicts if one.contrast.measure is Measure.DEFERRED]
         assert one.contrast.homogeneity is not None
         assert one.contrast.homogeneity < 0.001
-        assert one.finding is Finding.DIFFERENT
+        assert one.finding is Conclusion.DIFFERENT
 
     def test_what_alone_would_be_a_difference_is_none_among_many(self) -> None:
         rows = [row("a", 5_000, 160), row("b", 5_000, 125)]
-        assert deferred(compared(*rows))[0] is Finding.DIFFERENT
+        assert deferred(compared(*rows))[0] is Conclusion.DIFFERENT
         others = [row(name, 5_000, 140) for name in "cdef"]
         found = compared(*rows, *others)
-        assert all(one.finding is not Finding.DIFFERENT for one in found.verdicts)
+        assert all(one.finding is not Conclusion.DIFFERENT for one in found.verdicts)
         (one, *_) = [one for one in found.verdicts if one.contrast.p_value is not None]
         assert "after Holm" in one.text
 
@@ -343,7 +343,7 @@ class TestVerdicts:
     def test_a_single_event_where_little_mail_went_is_no_difference(
         self, first: tuple[int, int], second: tuple[int, int]
     ) -> None:
-        assert deferred(compared(row("a", *first), row("b", *second)))[0] is Finding.OPEN
+        assert deferred(compared(row("a", *first), row("b", *second)))[0] is Conclusion.OPEN
 
 
 class TestDegenerate:
@@ -359,16 +359,16 @@ class TestDegenerate:
 
     def test_all_accepted_everywhere_is_no_certainty(self) -> None:
         few = compared(row("a", 100), row("b", 100))
-        assert deferred(few)[0] is Finding.OPEN
+        assert deferred(few)[0] is Conclusion.OPEN
         many = compared(row("a", 50_000), row("b", 50_000))
-        assert deferred(many)[0] is Finding.ALIKE
+        assert deferred(many)[0] is Conclusion.ALIKE
         assert "(0.00% and 0.00%)" in deferred(many)[1]
 
     def test_all_deferred_everywhere(self) -> None:
-        assert deferred(compared(row("a", 100, 100), row("b", 100, 100)))[0] is Finding.OPEN
+        assert deferred(compared(row("a", 100, 100), row("b", 100, 100)))[0] is Conclusion.OPEN
 
     def test_one_recipient_each(self) -> None:
-        assert deferred(compared(row("a", 1, 1), row("b", 1)))[0] is Finding.OPEN
+        assert deferred(compared(row("a", 1, 1), row("b", 1)))[0] is Conclusion.OPEN
 
     def test_bounces_nobody_reads_are_not_compared(self) -> None:
         found = compared(row("a", 50_000), row("b", 50_000))

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks.comparison import Setting, shown, simulated
-from mailsluice.comparison import Measure
+from mailsluice.reports.comparison import Measure
 from tests.unit.simulated import TIMES
 
 CAMPAIGNS = 60 * TIMES

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from mailsluice.campaign import Retry, UncertainPolicy
-from mailsluice.outbox import Claimed, Settled
-from mailsluice.outcome import Attempt, Phase
-from mailsluice.sending.breaker import BreakerSettings
-from mailsluice.sending.consequences import Consequences, SessionHistory
-from mailsluice.sending.health import Health
-from mailsluice.status import RecipientStatus
+from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.health import ConnectionHealth
+from mailsluice.delivery.outcome_handler import OutcomeHandler, SessionHistory
+from mailsluice.store import Claimed, Settled
 
 TAKEN = Attempt(Phase.BODY, 250, "taken")
 CLOSED = Attempt(Phase.MAIL, None, "connection closed")
@@ -50,10 +50,10 @@ def around() -> Around:
 
 
 @pytest.fixture
-def consequences(around: Around) -> Consequences:
+def consequences(around: Around) -> OutcomeHandler:
     stub: Any = around
-    health = Health("red", BreakerSettings(), clock=lambda: 0.0, chance=lambda: 0.5)
-    return Consequences(
+    health = ConnectionHealth("red", BreakerSettings(), clock=lambda: 0.0, chance=lambda: 0.5)
+    return OutcomeHandler(
         "red",
         stub,
         stub,
@@ -70,7 +70,7 @@ def row(number: int) -> Claimed:
     return Claimed(number, f"user{number}@example.com", "{}", 0, 0.0)
 
 
-def session_of(consequences: Consequences, carries: int) -> SessionHistory:
+def session_of(consequences: OutcomeHandler, carries: int) -> SessionHistory:
     """One in which the server has taken so many messages."""
     session = SessionHistory()
     for number in range(carries):
@@ -80,7 +80,7 @@ def session_of(consequences: Consequences, carries: int) -> SessionHistory:
 
 @pytest.mark.parametrize("carries", [1, 3])
 def test_a_server_that_ends_sessions_after_so_many_is_not_the_recipients_fault(
-    around: Around, consequences: Consequences, carries: int
+    around: Around, consequences: OutcomeHandler, carries: int
 ) -> None:
     for _ in range(50):
         consequences.draw(row(1), CLOSED, session_of(consequences, carries))
@@ -89,7 +89,7 @@ def test_a_server_that_ends_sessions_after_so_many_is_not_the_recipients_fault(
 
 
 def test_a_recipient_at_whom_sessions_break_is_deferred(
-    around: Around, consequences: Consequences
+    around: Around, consequences: OutcomeHandler
 ) -> None:
     session_of(consequences, 5)
     for _ in range(9):
@@ -99,7 +99,7 @@ def test_a_recipient_at_whom_sessions_break_is_deferred(
 
 
 def test_a_session_that_breaks_at_its_first_recipient_says_more(
-    around: Around, consequences: Consequences
+    around: Around, consequences: OutcomeHandler
 ) -> None:
     for _ in range(3):
         consequences.draw(row(1), CLOSED, SessionHistory())

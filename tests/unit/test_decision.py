@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mailsluice.campaign import Retry, UncertainPolicy
-from mailsluice.outbox import Claimed, History, Settled
-from mailsluice.outcome import Attempt, Phase, Verdict
-from mailsluice.sending.decision import settle
-from mailsluice.status import RecipientStatus
+from mailsluice.core.outcome import Attempt, Phase, Verdict
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.decision import settle
+from mailsluice.store import Claimed, History, Settled
 
 RETRY = Retry(max_attempts=3, max_age_hours=1, first_delay_seconds=60, max_delay_seconds=600)
 SENT, DEFERRED = RecipientStatus.SENT, RecipientStatus.DEFERRED

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from mailsluice.envelope import Envelope
-from mailsluice.outbox import Claimed
-from mailsluice.sending.dispatch import Dispatch
-from mailsluice.sending.slowdown import Slowdown
+from mailsluice.core.envelope import Envelope
+from mailsluice.delivery.envelope_queue import EnvelopeQueue
+from mailsluice.delivery.slowdown import Slowdown
+from mailsluice.store import Claimed
 
 PACE_SECONDS = 3.0
 MANY = 100
@@ -81,12 +81,12 @@ def world() -> World:
 
 
 @pytest.fixture
-def dispatch(world: World) -> Dispatch:
+def dispatch(world: World) -> EnvelopeQueue:
     starts = cast("Any", type("Starts", (), {}))()
     for name in ("ready_at", "started", "finished"):
         setattr(starts, name, getattr(world, name))
     starts.unused, starts.failure, starts.per_second = world.unused_start, None, world.per_second
-    return Dispatch(
+    return EnvelopeQueue(
         cast("Any", _Message()),
         cast("Any", None),
         cast("Any", world),
@@ -101,7 +101,7 @@ def dispatch(world: World) -> Dispatch:
 class Sessions:
     """Some that wait for mail, send it in no time, and wait again."""
 
-    def __init__(self, dispatch: Dispatch, number: int) -> None:
+    def __init__(self, dispatch: EnvelopeQueue, number: int) -> None:
         self._dispatch = dispatch
         self.sent = [0] * number
         self.ended: set[int] = set()
@@ -128,7 +128,7 @@ class Sessions:
             task.cancel()
 
 
-async def test_one_session_does_what_one_can(world: World, dispatch: Dispatch) -> None:
+async def test_one_session_does_what_one_can(world: World, dispatch: EnvelopeQueue) -> None:
     """In turns, each of four would be idle for twelve seconds."""
     sessions = Sessions(dispatch, 4)
     await sessions.settle()
@@ -139,7 +139,7 @@ async def test_one_session_does_what_one_can(world: World, dispatch: Dispatch) -
 
 
 async def test_sessions_are_closed_before_the_server_does_it(
-    world: World, dispatch: Dispatch
+    world: World, dispatch: EnvelopeQueue
 ) -> None:
     sessions = Sessions(dispatch, 4)
     await sessions.settle()
@@ -154,7 +154,7 @@ async def test_sessions_are_closed_before_the_server_does_it(
 
 
 async def test_a_start_whose_message_did_not_go_is_given_back(
-    world: World, dispatch: Dispatch
+    world: World, dispatch: EnvelopeQueue
 ) -> None:
     task = asyncio.ensure_future(dispatch.next())
     await asyncio.sleep(0)
@@ -164,7 +164,9 @@ async def test_a_start_whose_message_did_not_go_is_given_back(
     assert world.unused == 1
 
 
-async def test_as_many_sessions_work_as_the_pace_needs(world: World, dispatch: Dispatch) -> None:
+async def test_as_many_sessions_work_as_the_pace_needs(
+    world: World, dispatch: EnvelopeQueue
+) -> None:
     assert dispatch.sessions_at_work == pytest.approx(1 / PACE_SECONDS)  # a second each, at first
     envelope = await dispatch.next()
     assert envelope is not None

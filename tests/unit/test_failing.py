@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from flows.failing import failed
-from mailsluice.errors import AudienceError, MailsluiceError
-from mailsluice.outbox import Database
+from mailsluice.core.errors import AudienceError, MailsluiceError
+from mailsluice.store import Database
 
 FLOWS = Path(__file__).parents[2] / "flows"
 LOST = OperationalError("SELECT", None, Exception("the link to the database broke"))

@@ -9,7 +9,7 @@ from prefect.blocks.core import Block
 
 from blocks import SMTPConnection
 from flows.document import checked_parameter, named_in
-from mailsluice.errors import CampaignError
+from mailsluice.core.errors import CampaignError
 from tests.unit.test_forms import SMALL
 
 PICKED = {**SMALL, "routes": [{"connection": {"$ref": {"block_document_id": "some-id"}}}]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.keys import address_keys
-from mailsluice.folding import fold, folded
+from mailsluice.core.folding import fold, folded
 
 SAME = [
     ("ann@example.com", "ANN@Example.COM"),  # capital letters

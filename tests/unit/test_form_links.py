@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.form_links import LONGEST, FormLink, form_section
+from mailsluice.core.form_links import LONGEST, FormLink, form_section
 
 NAME = "11111111-2222-3333-4444-555555555555"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mailsluice.campaign import Campaign
-from mailsluice.forms import in_words
+from mailsluice.core.forms import in_words
 
 SMALL: dict[str, Any] = {
     "name": "spring-sale",

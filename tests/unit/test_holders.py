@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mailsluice.journal import Journal
-from mailsluice.process import Process
-from mailsluice.sending.holders import Holder, take_turn
+from mailsluice.core.process import Process
+from mailsluice.delivery.holders import Holder, take_turn
+from mailsluice.delivery.journal import Journal
 
 ELSEWHERE = Process(1, 1, "another container")
 

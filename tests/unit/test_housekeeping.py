@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.housekeeping import Done, Ended, Kept, due
-from mailsluice.housekeeping.retention import DAY_SECONDS
-from mailsluice.status import CampaignStatus
+from mailsluice.core.status import CampaignStatus
+from mailsluice.operations.housekeeping import Done, Ended, Kept, due
+from mailsluice.operations.housekeeping.retention import DAY_SECONDS
 
 NOW = 1_000 * DAY_SECONDS
 

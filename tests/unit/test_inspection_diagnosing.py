@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.inspection import Diagnosis
-from mailsluice.inspection.diagnosing import diagnose
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.operations.verify_connection import Diagnosis
+from mailsluice.operations.verify_connection.diagnosing import diagnose
 
 CASES = [
     # Before the login.

@@ -8,9 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from mailsluice.inspection import Diagnosis, Finding, Inspection, Result, Step
-from mailsluice.inspection.certificate import Certificate
-from mailsluice.inspection.offered import consequences, keywords
+from mailsluice.operations.verify_connection import (
+    ConnectionCheck,
+    Diagnosis,
+    Result,
+    Step,
+    StepFinding,
+)
+from mailsluice.operations.verify_connection.certificate import Certificate
+from mailsluice.operations.verify_connection.offered import consequences, keywords
 from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.connection import Connection
 
@@ -89,14 +95,14 @@ def test_what_a_session_makes_of_it(offer: Offer, in_flight: int, words: str) ->
 
 
 FINDINGS = (
-    Finding(Step.NAME, Result.OK, "192.0.2.1", 0.0124),
-    Finding(Step.TLS, Result.WARNING, "TLSv1.3", 1.26, ("it ends soon",), "TLSv1.3"),
-    Finding(Step.MAIL, Result.LEFT_OUT, "none sent"),
+    StepFinding(Step.NAME, Result.OK, "192.0.2.1", 0.0124),
+    StepFinding(Step.TLS, Result.WARNING, "TLSv1.3", 1.26, ("it ends soon",), "TLSv1.3"),
+    StepFinding(Step.MAIL, Result.LEFT_OUT, "none sent"),
 )
 
 
 def test_a_connection_that_works_is_told_in_a_sentence() -> None:
-    found = Inspection("sendgrid", "smtp:587, security starttls", FINDINGS)
+    found = ConnectionCheck("sendgrid", "smtp:587, security starttls", FINDINGS)
     assert found.summary() == "sendgrid works: TLSv1.3, 1 warning"
     assert found.lines() == [
         "host name: ok (12 ms): 192.0.2.1",
@@ -109,8 +115,8 @@ def test_a_connection_that_works_is_told_in_a_sentence() -> None:
 
 
 def test_a_connection_that_does_not_work_is_told_with_the_next_step() -> None:
-    failed = Finding(Step.LOGIN, Result.FAILED, "535 5.7.8 no | really", 0.1)
-    found = Inspection(
+    failed = StepFinding(Step.LOGIN, Result.FAILED, "535 5.7.8 no | really", 0.1)
+    found = ConnectionCheck(
         "sendgrid", "smtp:587, security tls", [failed], diagnosis=Diagnosis.LOGIN_REFUSED
     )
     assert found.summary() == (
@@ -124,6 +130,6 @@ def test_a_connection_that_does_not_work_is_told_with_the_next_step() -> None:
 
 
 def test_a_session_beside_a_full_limit_is_told() -> None:
-    found = Inspection("sendgrid", "smtp:587", FINDINGS, has_slot=False)
+    found = ConnectionCheck("sendgrid", "smtp:587", FINDINGS, has_slot=False)
     assert "opened beside the campaigns' own" in found.markdown()
     assert "opened beside the campaigns' own" in found.lines()[-1]

@@ -7,8 +7,8 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from mailsluice.errors import MessageError
-from mailsluice.inspection import TrialMail
+from mailsluice.core.errors import MessageError
+from mailsluice.operations.verify_connection import TrialMail
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mailsluice import journal as module
-from mailsluice.journal import Journal, JournalBusyError
+from mailsluice.delivery import journal as module
+from mailsluice.delivery.journal import Journal, JournalBusyError
 
 
 @pytest.fixture

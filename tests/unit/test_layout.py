@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailsluice import pieces
 from mailsluice.assignment import lay_out
+from mailsluice.core import pieces
 
 counts = st.one_of(
     st.lists(st.integers(0, 300), min_size=1, max_size=12),  # of any size

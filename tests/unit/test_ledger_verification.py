@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mailsluice.ledger import Tallies, verify
-from mailsluice.ledger.tallies import StateTally
-from mailsluice.status import CampaignStatus
+from mailsluice.core.status import CampaignStatus
+from mailsluice.operations.accounts import Tallies, verify
+from mailsluice.operations.accounts.tallies import StateTally
 
 
 def state(connection: str, status: str, number: int, **fields: int) -> StateTally:

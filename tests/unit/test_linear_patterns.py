@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import mailsluice
-from mailsluice.masking import masked
-from mailsluice.outcome import Rule
+from mailsluice.core.masking import masked
+from mailsluice.core.outcome import Rule
 from tests.unit.growth import TIMES, is_in_proportion
 
 _SHORT = 1_000
@@ -120,8 +120,8 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
 
 _ANCHORED = {"match", "fullmatch"}
 _CUT = {  # texts that are refused before, where they are longer
-    "mailsluice.named_address._MAILBOX": 2_000,
-    "mailsluice.named_address._NAMED": 2_000,
+    "mailsluice.core.named_address._MAILBOX": 2_000,
+    "mailsluice.core.named_address._NAMED": 2_000,
 }
 PATTERNS = list(_patterns())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailsluice.campaign import Message
-from mailsluice.lint.insertions import inserted_columns
+from mailsluice.operations.plan.insertions import inserted_columns
 
 
 @pytest.mark.parametrize(

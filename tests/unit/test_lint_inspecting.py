@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mailsluice.lint import inspect
-from mailsluice.lint.inspecting import Inspection
+from mailsluice.operations.plan.inspecting import MessageCheck, check_message
 from tests.unit.test_assignment import campaign
 from tests.unit.test_audience_sample import resolved
 
@@ -25,10 +24,10 @@ MESSAGE = {
 }
 
 
-def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> Inspection:
+def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> MessageCheck:
     document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
     with resolved(tmp_path, ROWS) as audience:
-        return inspect(document, audience, np.array(order), looked_at)
+        return check_message(document, audience, np.array(order), looked_at)
 
 
 def test_what_is_counted_over_those_looked_at_and_over_all(tmp_path: Path) -> None:
@@ -61,6 +60,6 @@ def test_where_nobody_can_be_rendered_there_is_no_preview(tmp_path: Path) -> Non
 def test_an_audience_of_nobody_has_nothing_to_show(tmp_path: Path) -> None:
     document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
     with resolved(tmp_path, [ROWS[0], ["gone@x.example.com", "", ""]]) as audience:
-        found = inspect(document, audience, np.array([], np.int64))
+        found = check_message(document, audience, np.array([], np.int64))
     assert found.preview is None
     assert found.warnings == []

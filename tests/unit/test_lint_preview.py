@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.lint.preview import MOST_SHOWN, preview, without_addresses
+from mailsluice.operations.plan.preview import MOST_SHOWN, preview, without_addresses
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailsluice.lint.warnings import Facts, Reading, warnings
+from mailsluice.operations.plan.warnings import MessageFacts, Reading, warnings
 
 WORDS = "This letter has words enough to be read by somebody who loads no images at all. " * 2
 GOOD = Reading(
@@ -16,7 +16,7 @@ GOOD = Reading(
     unsubscribe_url="https://example.com/u",
     html_bytes=10_000,
 )
-FACTS = Facts(
+FACTS = MessageFacts(
     sender_domain="example.com", accepted=100, readings=[GOOD], unrendered=[], empty_values={}
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailsluice.mailbox.fetched import Fetched, fetched
+from mailsluice.bounces.fetched import Fetched, fetched
 
 NOON = 1_767_614_400.0
 DATE = b'INTERNALDATE "05-Jan-2026 12:00:00 +0000"'

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mailsluice.markdown import cell, section, table
+from mailsluice.core.markdown import cell, section, table
 
 
 def rendered(markdown: str) -> str:

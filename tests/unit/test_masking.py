@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.masking import masked, without_secrets
+from mailsluice.core.masking import masked, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import resource
 
 import pytest
 
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
 from mailsluice.message.bounds import MOST_RENDERED
-from mailsluice.message.templates import Part, Template
+from mailsluice.message.templates import Template, TemplateField
 
 ROW = {"email": "anna@example.com", "name": "Anna", "big": "x " * 100_000, "long": "y" * 1_000_000}
 GROWING = (
@@ -136,9 +136,9 @@ COSTLY = [
 ]
 
 
-@pytest.mark.parametrize("part", [Part.HTML, Part.TEXT])
+@pytest.mark.parametrize("part", [TemplateField.HTML, TemplateField.TEXT])
 @pytest.mark.parametrize("source", COSTLY)
-def test_a_template_that_costs_too_much_is_refused(source: str, part: Part) -> None:
+def test_a_template_that_costs_too_much_is_refused(source: str, part: TemplateField) -> None:
     """Before it is done: little memory is used, and no value of the row is repeated."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(MessageError) as caught:
@@ -186,19 +186,19 @@ def test_a_template_that_costs_too_much_is_refused(source: str, part: Part) -> N
     ],
 )  # fmt: skip
 def test_what_messages_do_is_done_as_before(source: str, text: str) -> None:
-    assert Template(Part.TEXT, source, ROW).render(ROW) == text
+    assert Template(TemplateField.TEXT, source, ROW).render(ROW) == text
 
 
 def test_a_rendered_text_is_as_long_as_its_limit_at_most() -> None:
     source = "{% if name %}{{ long }}{{ long }}{% endif %}"
-    assert len(Template(Part.TEXT, source, ROW).render(ROW)) == MOST_RENDERED
+    assert len(Template(TemplateField.TEXT, source, ROW).render(ROW)) == MOST_RENDERED
     with pytest.raises(MessageError, match=r"would be more than 2,000,000 characters"):
-        Template(Part.TEXT, source + "!", ROW).render(ROW)
+        Template(TemplateField.TEXT, source + "!", ROW).render(ROW)
 
 
 @pytest.mark.parametrize("source", ["{{ long }}" * 3, "{{ long|upper }}" * 3])
-@pytest.mark.parametrize("part", Part)
-def test_plain_insertions_have_the_limit_too(source: str, part: Part) -> None:
+@pytest.mark.parametrize("part", TemplateField)
+def test_plain_insertions_have_the_limit_too(source: str, part: TemplateField) -> None:
     """These have a faster way through."""
     template = Template(part, source, ROW)
     with pytest.raises(MessageError, match=f"^{part}.*would be more than 2,000,000 characters"):
@@ -213,9 +213,11 @@ def test_plain_insertions_have_the_limit_too(source: str, part: Part) -> None:
 )
 def test_a_template_that_is_nested_too_deeply_is_refused(source: str) -> None:
     with pytest.raises(MessageError, match=r"^text: nested too deeply"):
-        Template(Part.TEXT, source, ROW)
+        Template(TemplateField.TEXT, source, ROW)
 
 
 def test_each_rendering_has_a_budget_of_its_own() -> None:
-    template = Template(Part.TEXT, "{% for i in range(15000) %}{% endfor %}{{ name }}", ROW)
+    template = Template(
+        TemplateField.TEXT, "{% for i in range(15000) %}{% endfor %}{{ name }}", ROW
+    )
     assert [template.render(ROW) for _ in range(3)] == ["Anna"] * 3

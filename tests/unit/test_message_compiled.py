@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from mailsluice.campaign import Header, Message
-from mailsluice.envelope import Envelope
-from mailsluice.errors import MessageError
-from mailsluice.message import CompiledMessage, attachment_digests, compile_message, message_id
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.errors import MessageError
+from mailsluice.message import (
+    CompiledMessage,
+    attachment_digests,
+    compile_message,
+    message_id,
+)
 from mailsluice.message.headers import one_line
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)

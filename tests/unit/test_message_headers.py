@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
+from mailsluice.core.named_address import parse_mailbox
 from mailsluice.message import message_id, new_key
 from mailsluice.message.headers import address_field, field, fold, mailbox, one_line, uri
-from mailsluice.named_address import parse_mailbox
 
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]))
 NASTY = " \t\r\n\x00\x0b\x0c\x1c\x85\u2028é😀א=?_-:;,<>\"'\\()[]@aB."

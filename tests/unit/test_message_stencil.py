@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.campaign import Message
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
 from mailsluice.message import CompiledMessage, compile_message
 from mailsluice.smtp.commands import stuffed
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from mailsluice.errors import MessageError
-from mailsluice.message.templates import Part, Template
+from mailsluice.core.errors import MessageError
+from mailsluice.message.templates import Template, TemplateField
 from mailsluice.message.variables import column_names
 
 KNOWN = column_names(["First Name", "city", "amount", "email"])
 ROW = {"first_name": "Anna", "city": "Rome", "amount": "12", "email": "anna@example.com"}
 
 
-def template(source: str, part: Part = Part.HTML) -> Template:
+def template(source: str, part: TemplateField = TemplateField.HTML) -> Template:
     return Template(part, source, KNOWN)
 
 
@@ -83,25 +83,27 @@ def test_what_a_template_may_do(source: str, expected: str) -> None:
 def test_html_escapes_and_text_does_not() -> None:
     row = {**ROW, "city": "<b>&'\"{{ email }}"}
     assert template("{{ city }}").render(row) == "&lt;b&gt;&amp;&#39;&#34;{{ email }}"
-    assert template("{{ city }}", Part.TEXT).render(row) == row["city"]
+    assert template("{{ city }}", TemplateField.TEXT).render(row) == row["city"]
     # the same through Jinja's own rendering, not the shortcut for simple templates
     assert template("{% if 1 %}{{ city }}{% endif %}").render(row) == (
         "&lt;b&gt;&amp;&#39;&#34;{{ email }}"
     )
-    assert template("{% if 1 %}{{ city }}{% endif %}", Part.TEXT).render(row) == row["city"]
+    assert (
+        template("{% if 1 %}{{ city }}{% endif %}", TemplateField.TEXT).render(row) == row["city"]
+    )
 
 
-@pytest.mark.parametrize("part", [Part.HTML, Part.TEXT])
+@pytest.mark.parametrize("part", [TemplateField.HTML, TemplateField.TEXT])
 @pytest.mark.parametrize("name", ["urlencode", "upper", "lower", "title", "trim"])
 @pytest.mark.parametrize("value", [" <São Tomé> & 'co' ", "".join(map(chr, range(128)))])
 def test_the_shortcut_for_simple_templates_renders_as_jinja(
-    value: str, name: str, part: Part
+    value: str, name: str, part: TemplateField
 ) -> None:
     row = {**ROW, "city": value}
     simple = template(f"a{{{{ city|{name} }}}}b", part).fill(row)
     full = template(f"a{{{{ city|{name} }}}}b{{% if 0 %}}{{% endif %}}", part).fill(row)
     assert "".join(simple.pieces) == "".join(full.pieces)
-    if part is Part.HTML:
+    if part is TemplateField.HTML:
         assert [*simple.inserted.values()] == [*full.inserted.values()]
 
 

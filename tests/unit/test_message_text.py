@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailsluice.campaign import Message
-from mailsluice.errors import MessageError
+from mailsluice.core.errors import MessageError
 from mailsluice.message import compile_message
 from mailsluice.message import text as text_module
-from mailsluice.message.templates import Part, Template
+from mailsluice.message.templates import Template, TemplateField
 from mailsluice.message.text import TextFromHtml, html_to_text
 
 NAMES = {"name", "city", "url", "items", "email"}
@@ -40,19 +40,19 @@ def test_the_text_is_what_the_rendered_html_would_convert_to(
         "url": f"https://x.example/?a={name}&b=1",
         "email": "a@example.com",
     }
-    rendered = Template(Part.HTML, PAGE, NAMES).fill(row)
+    rendered = Template(TemplateField.HTML, PAGE, NAMES).fill(row)
     assert TextFromHtml().render(rendered) == html_to_text("".join(rendered.pieces))
 
 
 def test_values_go_in_as_they_are() -> None:
     row = {"name": "<b>&amp; *x* \\ 2. "}
-    rendered = Template(Part.HTML, "<p>1. {{ name }}</p>", NAMES).fill(row)
+    rendered = Template(TemplateField.HTML, "<p>1. {{ name }}</p>", NAMES).fill(row)
     assert TextFromHtml().render(rendered) == "1. <b>&amp; *x* \\ 2. \n"
 
 
 def test_html_that_is_inserted_as_html_is_converted() -> None:
     row = {"name": "a<br>b<p>c &amp;"}
-    rendered = Template(Part.HTML, "<p>{{ name|safe }}</p>", NAMES).fill(row)
+    rendered = Template(TemplateField.HTML, "<p>{{ name|safe }}</p>", NAMES).fill(row)
     assert TextFromHtml().render(rendered) == "a\nb\n\nc &\n"
 
 
@@ -64,7 +64,7 @@ def test_the_html_is_converted_once_for_each_structure(monkeypatch: pytest.Monke
         return source
 
     monkeypatch.setattr(text_module, "html_to_text", convert)
-    template = Template(Part.HTML, "{% if city %}{{ city }}:{% endif %}{{ name }}", NAMES)
+    template = Template(TemplateField.HTML, "{% if city %}{{ city }}:{% endif %}{{ name }}", NAMES)
     made = TextFromHtml()
     texts = [
         made.render(template.fill({"name": name, "city": city}))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.moves import (
+from mailsluice.core.moves import (
     Move,
     MoveReason,
     moved_away,

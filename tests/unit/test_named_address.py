@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mailsluice.campaign import Message
-from mailsluice.envelope import Envelope
-from mailsluice.errors import MessageError
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.errors import MessageError
+from mailsluice.core.named_address import parse_mailbox
 from mailsluice.message import compile_message
-from mailsluice.named_address import parse_mailbox
 
 
 @pytest.mark.parametrize(

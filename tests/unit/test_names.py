@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.names import campaign_name, likeness, seen
+from mailsluice.core.names import campaign_name, likeness, seen
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from mailsluice.sending.opening_hours import OpeningHours
-from mailsluice.sending_window import SendingWindow
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.delivery.opening_hours import OpeningHours
 
 MONDAY = datetime(2026, 11, 23, 17, 59, 30, tzinfo=UTC)
 WORKDAYS = SendingWindow(days="Mon-Fri", start="09:00", end="18:00")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from mailsluice.outbox.trouble import Trouble, is_passing, told, trouble_of
+from mailsluice.store.trouble import DatabaseTrouble, is_passing, told, trouble_of
 
 
 def of_sqlite(code: int) -> DBAPIError:
@@ -28,44 +28,48 @@ def of_postgresql(state: str) -> DBAPIError:
 @pytest.mark.parametrize(
     ("error", "trouble", "passes"),
     [
-        (of_sqlite(sqlite3.SQLITE_BUSY), Trouble.LOCKED, True),
-        (of_sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), Trouble.LOCKED, True),  # an extended code
-        (of_sqlite(sqlite3.SQLITE_FULL), Trouble.FULL, True),
-        (of_sqlite(sqlite3.SQLITE_READONLY), Trouble.READ_ONLY, True),
-        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE), Trouble.AWAY, True),
-        (of_sqlite(sqlite3.SQLITE_CANTOPEN), Trouble.AWAY, True),
-        (of_sqlite(sqlite3.SQLITE_CORRUPT), Trouble.DAMAGED, False),
-        (of_sqlite(sqlite3.SQLITE_ERROR), Trouble.FAULT, False),  # no such table, a syntax error
-        (of_postgresql("57P01"), Trouble.AWAY, True),  # the server is shut down
-        (of_postgresql("40P01"), Trouble.AWAY, True),  # a deadlock
-        (of_postgresql("53300"), Trouble.AWAY, True),  # too many connections
-        (of_postgresql("53100"), Trouble.FULL, True),
-        (of_postgresql("25006"), Trouble.READ_ONLY, True),  # a standby, after a failover
-        (of_postgresql("55P03"), Trouble.LOCKED, True),
-        (of_postgresql("28P01"), Trouble.LOGIN, False),
-        (of_postgresql("42501"), Trouble.PRIVILEGE, False),
-        (of_postgresql("42P01"), Trouble.FAULT, False),  # no such table
-        (of_postgresql("42601"), Trouble.FAULT, False),  # a syntax error
-        (of_postgresql("23505"), Trouble.FAULT, False),
+        (of_sqlite(sqlite3.SQLITE_BUSY), DatabaseTrouble.LOCKED, True),
+        (of_sqlite(sqlite3.SQLITE_BUSY_SNAPSHOT), DatabaseTrouble.LOCKED, True),  # an extended code
+        (of_sqlite(sqlite3.SQLITE_FULL), DatabaseTrouble.FULL, True),
+        (of_sqlite(sqlite3.SQLITE_READONLY), DatabaseTrouble.READ_ONLY, True),
+        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE), DatabaseTrouble.AWAY, True),
+        (of_sqlite(sqlite3.SQLITE_CANTOPEN), DatabaseTrouble.AWAY, True),
+        (of_sqlite(sqlite3.SQLITE_CORRUPT), DatabaseTrouble.DAMAGED, False),
+        (
+            of_sqlite(sqlite3.SQLITE_ERROR),
+            DatabaseTrouble.FAULT,
+            False,
+        ),  # no such table, a syntax error
+        (of_postgresql("57P01"), DatabaseTrouble.AWAY, True),  # the server is shut down
+        (of_postgresql("40P01"), DatabaseTrouble.AWAY, True),  # a deadlock
+        (of_postgresql("53300"), DatabaseTrouble.AWAY, True),  # too many connections
+        (of_postgresql("53100"), DatabaseTrouble.FULL, True),
+        (of_postgresql("25006"), DatabaseTrouble.READ_ONLY, True),  # a standby, after a failover
+        (of_postgresql("55P03"), DatabaseTrouble.LOCKED, True),
+        (of_postgresql("28P01"), DatabaseTrouble.LOGIN, False),
+        (of_postgresql("42501"), DatabaseTrouble.PRIVILEGE, False),
+        (of_postgresql("42P01"), DatabaseTrouble.FAULT, False),  # no such table
+        (of_postgresql("42601"), DatabaseTrouble.FAULT, False),  # a syntax error
+        (of_postgresql("23505"), DatabaseTrouble.FAULT, False),
         # Before there is a session libpq gives no code.
         (
             OperationalError("", None, psycopg.OperationalError("connection refused")),
-            Trouble.AWAY,
+            DatabaseTrouble.AWAY,
             True,
         ),
         (
             OperationalError(
                 "", None, psycopg.OperationalError("FATAL: password authentication failed for u")
             ),
-            Trouble.LOGIN,
+            DatabaseTrouble.LOGIN,
             False,
         ),
-        (ProgrammingError("", None, psycopg.ProgrammingError("odd")), Trouble.FAULT, False),
-        (PoolTimeoutError("no connection is free"), Trouble.AWAY, True),
-        (SQLAlchemyError("anything"), Trouble.FAULT, False),
+        (ProgrammingError("", None, psycopg.ProgrammingError("odd")), DatabaseTrouble.FAULT, False),
+        (PoolTimeoutError("no connection is free"), DatabaseTrouble.AWAY, True),
+        (SQLAlchemyError("anything"), DatabaseTrouble.FAULT, False),
     ],
 )
-def test_its_kind(error: SQLAlchemyError, trouble: Trouble, passes: bool) -> None:
+def test_its_kind(error: SQLAlchemyError, trouble: DatabaseTrouble, passes: bool) -> None:
     assert trouble_of(error) is trouble
     assert is_passing(error) is passes
 
@@ -87,7 +91,7 @@ def test_a_statement_that_is_wrong_is_a_fault_and_no_database_that_is_away(tmp_p
         (of_sqlite(sqlite3.SQLITE_BUSY), "is held by another process: it failed. Retry this run"),
         (of_sqlite(sqlite3.SQLITE_FULL), "has no room left: it failed. Make room on its disk. Ret"),
         (of_postgresql("25006"), "can only be read: it failed. Make its file and folder writable"),
-        (of_postgresql("42501"), "run `python -m mailsluice.outbox.migrate`"),
+        (of_postgresql("42501"), "run `python -m mailsluice.store.migrate`"),
     ],
 )
 def test_what_to_do(error: SQLAlchemyError, words: str) -> None:

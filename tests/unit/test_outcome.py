@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.outcome import (
+from mailsluice.core.outcome import (
     ACCEPTED,
     DEFERRED,
     DEFERRED_SLOWER,

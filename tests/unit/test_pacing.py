@@ -14,7 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.pacing import Cap, DatabaseClock, Limit, Rules, Usage, give_out, limits, shared
+from mailsluice.limits import (
+    Cap,
+    DatabaseClock,
+    Limit,
+    Rules,
+    Usage,
+    give_out,
+    limits,
+    shared,
+)
 
 LEASE = 30.0
 HORIZON = 0.25

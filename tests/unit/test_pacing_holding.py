@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.pacing import Cap, Hold, Limit, Rules, Usage, give_out, hold
+from mailsluice.limits import Cap, Hold, Limit, Rules, Usage, give_out, hold
 
 HOUR, MINUTE = Limit(3_600, 3_600.0), Limit(10, 60.0)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.pacing import (
+from mailsluice.limits import (
     HOLDER_SECONDS,
     Cap,
     DatabaseClock,

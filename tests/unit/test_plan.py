@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.assignment import assign, place
+from mailsluice.assignment.warming import DayOutcome, WarmUpState
 from mailsluice.campaign import Campaign
-from mailsluice.pacing import Bound, Limit
-from mailsluice.plan import Plan, plan
-from mailsluice.plan.estimate import HORIZON, Load
-from mailsluice.sending_window import SendingWindow
+from mailsluice.campaign.estimate import HORIZON, Load
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.limits import Bound, Limit
+from mailsluice.operations.plan import Plan, plan
 from mailsluice.smtp.connection import Connection
-from mailsluice.warm_up import DayOutcome, WarmUp, WarmUpState
 from tests.unit.test_assignment import audience, campaign
 
 MONDAY = date(2026, 1, 5)

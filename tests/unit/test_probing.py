@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.outcome import Attempt, Phase, Trouble
-from mailsluice.sending.breaker import Breaker, BreakerSettings
-from mailsluice.sending.probing import Probing, delay_seconds, is_unreachable
+from mailsluice.core.outcome import Attempt, Phase, Trouble
+from mailsluice.delivery.breaker import Breaker, BreakerSettings
+from mailsluice.delivery.probing import Probing, delay_seconds, is_unreachable
 from mailsluice.smtp.session import SessionError
 
 REFUSED = Attempt(Phase.CONNECT, None, "connection refused")

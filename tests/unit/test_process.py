@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailsluice.process import Process, _place, _started
+from mailsluice.core.process import Process, _place, _started
 
 pytestmark = pytest.mark.skipif(not _place(), reason="there is no /proc here: nobody can tell")
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mailsluice.progress import Binding, Cause, Facts, binding
+from mailsluice.reports.progress import Binding, Cause, ConnectionFacts, binding
 
 NOW = 1_000.0
 MOMENT = datetime(2026, 11, 24, 13, 50, tzinfo=UTC)  # a Tuesday
-LIMITED = Facts(limited_until=NOW + 900, limit="red per_hour 6,000")
+LIMITED = ConnectionFacts(limited_until=NOW + 900, limit="red per_hour 6,000")
 
 
-def said(facts: Facts, timezone: str = "UTC") -> str:
+def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
     return binding(facts, NOW, MOMENT).sentence(MOMENT, timezone)
 
 
@@ -23,14 +23,14 @@ def said(facts: Facts, timezone: str = "UTC") -> str:
     ("facts", "sentence"),
     [
         # nothing slows it down
-        (Facts(), "as fast as it can"),
-        (Facts(limited_until=NOW - 1, limit="red per_hour 6,000"), "as fast as it can"),
-        (Facts(slowed_until=NOW - 1, per_second=50.0), "as fast as it can"),
+        (ConnectionFacts(), "as fast as it can"),
+        (ConnectionFacts(limited_until=NOW - 1, limit="red per_hour 6,000"), "as fast as it can"),
+        (ConnectionFacts(slowed_until=NOW - 1, per_second=50.0), "as fast as it can"),
         # the end of it
-        (Facts(is_over=True), "done"),
-        (Facts(is_over=True, is_stopping=True), "done"),
-        (Facts(is_stopping=True), "stopped"),
-        (Facts(is_stopping=True, down="login: 535 no"), "quarantined: login: 535 no"),
+        (ConnectionFacts(is_over=True), "done"),
+        (ConnectionFacts(is_over=True, is_stopping=True), "done"),
+        (ConnectionFacts(is_stopping=True), "stopped"),
+        (ConnectionFacts(is_stopping=True, down="login: 535 no"), "quarantined: login: 535 no"),
         # whatever else: it may not send
         (replace(LIMITED, is_on_hold=True), "paused: waits for Resume"),
         (replace(LIMITED, is_database_away=True), "the state database is away"),
@@ -40,26 +40,36 @@ def said(facts: Facts, timezone: str = "UTC") -> str:
             replace(LIMITED, in_stock=0, due_at=NOW + 1_800),
             "waits for deferred recipients until 14:20 UTC",
         ),
-        (Facts(in_stock=0, due_at=math.inf, in_flight=3), "waits for the last replies"),
-        (Facts(in_stock=0, due_at=-math.inf), "as fast as it can"),  # a claim is under way
+        (ConnectionFacts(in_stock=0, due_at=math.inf, in_flight=3), "waits for the last replies"),
+        (
+            ConnectionFacts(in_stock=0, due_at=-math.inf),
+            "as fast as it can",
+        ),  # a claim is under way
         # sessions cannot be opened
         (
-            Facts(sessions=0, session_at=NOW + 5, trouble="connect: refused"),
+            ConnectionFacts(sessions=0, session_at=NOW + 5, trouble="connect: refused"),
             "connects again until 13:50:05 UTC: connect: refused",
         ),
         (
-            Facts(sessions=0, session_at=NOW + 300, is_resting=True, trouble="connect: refused"),
+            ConnectionFacts(
+                sessions=0, session_at=NOW + 300, is_resting=True, trouble="connect: refused"
+            ),
             "rests until 13:55 UTC: connect: refused",
         ),
-        (Facts(sessions=2, session_at=NOW + 5), "as fast as it can"),  # the others go on
+        (ConnectionFacts(sessions=2, session_at=NOW + 5), "as fast as it can"),  # the others go on
         (
             # the server refuses everybody: its sessions wait as well
-            Facts(sessions=2, session_at=NOW + 5, slowed_until=NOW + 5, trouble="mail: 450 no"),
+            ConnectionFacts(
+                sessions=2, session_at=NOW + 5, slowed_until=NOW + 5, trouble="mail: 450 no"
+            ),
             "connects again until 13:50:05 UTC: mail: 450 no",
         ),
-        (Facts(sessions=0), "waits for a session"),
+        (ConnectionFacts(sessions=0), "waits for a session"),
         # of the server's wish and the limits the later one
-        (Facts(slowed_until=NOW + 0.1, per_second=12.34), "its server asks for less: 12.3/s"),
+        (
+            ConnectionFacts(slowed_until=NOW + 0.1, per_second=12.34),
+            "its server asks for less: 12.3/s",
+        ),
         (replace(LIMITED, slowed_until=NOW + 1, per_second=1.0), said(LIMITED)),
         (
             replace(LIMITED, slowed_until=NOW + 901, per_second=0.1),
@@ -72,7 +82,7 @@ def said(facts: Facts, timezone: str = "UTC") -> str:
         (replace(LIMITED, sessions=0), "held by red per_hour 6,000 until 14:05 UTC"),
     ],
 )
-def test_one_thing_binds(facts: Facts, sentence: str) -> None:
+def test_one_thing_binds(facts: ConnectionFacts, sentence: str) -> None:
     assert said(facts) == sentence
 
 
@@ -92,11 +102,14 @@ def test_times_are_those_of_the_windows_zone(until: timedelta, shown: str) -> No
 
 
 def test_braces_in_a_servers_reply_are_left_alone() -> None:
-    assert said(Facts(down="login: 535 {until}")) == "quarantined: login: 535 {until}"
+    assert said(ConnectionFacts(down="login: 535 {until}")) == "quarantined: login: 535 {until}"
 
 
 def test_addresses_in_a_servers_reply_are_hidden() -> None:
     reply = "mail: 550 <ann@example.com> is blocked"
-    for facts in (Facts(down=reply), Facts(sessions=0, session_at=NOW + 5, trouble=reply)):
+    for facts in (
+        ConnectionFacts(down=reply),
+        ConnectionFacts(sessions=0, session_at=NOW + 5, trouble=reply),
+    ):
         assert "<address> is blocked" in said(facts)
         assert "ann@" not in said(facts)

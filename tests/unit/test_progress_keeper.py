@@ -15,14 +15,14 @@ from flows.events import Milestone
 from flows.progress import board, keeper, story
 from flows.progress.board import Bar, Board
 from flows.progress.keeper import Keeper
-from flows.progress.story import Story
-from flows.stopping import Reason
-from mailsluice.outbox import Counts
-from mailsluice.progress import Binding, Cause, Progress, Standing, Tally
-from mailsluice.report import Report, RouteReport
-from mailsluice.sending import CampaignRun
-from mailsluice.sending_window import SendingWindow
-from mailsluice.status import RecipientStatus
+from flows.progress.story import EventEmitter
+from flows.stopping import StopReason
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.reports.campaign import Report, RouteReport
+from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tally
+from mailsluice.store import Counts
 
 NOW = datetime.now(UTC)
 FREE, DONE = Binding(Cause.FREE), Binding(Cause.DONE)
@@ -71,7 +71,7 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
 
 async def told_of(feed: Feed, *looks: Progress) -> list[str]:
     """The events of a run that finds its connection like this, one look after the other."""
-    teller = Story("spring")
+    teller = EventEmitter("spring")
     teller.begin(standing(FREE), is_new=False)
     for look in looks:
         await teller.look(look, NOW)
@@ -79,8 +79,8 @@ async def told_of(feed: Feed, *looks: Progress) -> list[str]:
 
 
 async def test_a_campaign_starts_once(feed: Feed) -> None:
-    Story("spring").begin(standing(FREE), is_new=True)
-    Story("spring").begin(standing(FREE), is_new=False)
+    EventEmitter("spring").begin(standing(FREE), is_new=True)
+    EventEmitter("spring").begin(standing(FREE), is_new=False)
     payload = {"accepted": 100, "connections": "red 100"}
     assert feed.told == [(Milestone.CAMPAIGN_STARTED, None, payload)]
 
@@ -130,7 +130,7 @@ async def test_a_limit_is_told_once_an_episode(
 
 async def test_a_feed_that_is_away_is_asked_again(feed: Feed) -> None:
     feed.given_up, feed.is_away = {"red"}, True
-    teller = Story("spring")
+    teller = EventEmitter("spring")
     teller.begin(standing(FREE), is_new=True)
     await teller.look(standing(DOWN), NOW)
     feed.is_away = False
@@ -180,7 +180,9 @@ class Clock:
 
 async def begun(run: Run, shown: Shown, clock: Clock) -> Keeper:
     window = SendingWindow()
-    made = Keeper(cast("CampaignRun", run), window, cast("Board", shown), Story("spring"), clock)
+    made = Keeper(
+        cast("CampaignRun", run), window, cast("Board", shown), EventEmitter("spring"), clock
+    )
     await made.begin(is_new=True)
     return made
 
@@ -205,7 +207,7 @@ async def test_what_is_seen_is_shown_with_its_pace(feed: Feed) -> None:
 async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(feed: Feed) -> None:
     run, shown, clock = Run(), Shown(), Clock()
     lines: list[str] = []
-    window, story_ = SendingWindow(), Story("spring")
+    window, story_ = SendingWindow(), EventEmitter("spring")
     made = Keeper(
         cast("CampaignRun", run), window, cast("Board", shown), story_, clock, log=lines.append
     )
@@ -268,12 +270,12 @@ async def test_a_server_that_does_not_answer_is_not_waited_for(
     ("reason", "left", "words"),
     [
         (None, 0, "stopped"),
-        (Reason.SUSPENDED, 40, "stopped"),
-        (Reason.WAITING, 40, "held by red per_hour 100 until "),  # so it says what it waits for
+        (StopReason.SUSPENDED, 40, "stopped"),
+        (StopReason.WAITING, 40, "held by red per_hour 100 until "),  # so it says what it waits for
     ],
 )
 async def test_the_end_is_by_the_report(
-    feed: Feed, reason: Reason | None, left: int, words: str
+    feed: Feed, reason: StopReason | None, left: int, words: str
 ) -> None:
     run, shown = Run(), Shown()
     made = await begun(run, shown, Clock())
@@ -288,10 +290,10 @@ async def test_the_end_is_by_the_report(
 
 @pytest.mark.parametrize(
     ("reason", "left", "is_told"),
-    [(None, 0, True), (None, 3, False), (Reason.CANCELLED, 0, False)],
+    [(None, 0, True), (None, 3, False), (StopReason.CANCELLED, 0, False)],
 )
 async def test_only_a_campaign_that_is_through_is_completed(
-    feed: Feed, reason: Reason | None, left: int, is_told: bool
+    feed: Feed, reason: StopReason | None, left: int, is_told: bool
 ) -> None:
     made = await begun(Run(), Shown(), Clock())
     await made.conclude(report(100 - left, left), reason)

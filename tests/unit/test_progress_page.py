@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.moves import Move, MoveReason
-from mailsluice.progress import Binding, Cause, Pace, Page, Progress, Standing, Tally
-from mailsluice.sending_window import SendingWindow
-from mailsluice.status import RecipientStatus
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.progress import Binding, Cause, Page, Progress, RecentPace, Standing, Tally
 
 MOMENT = datetime(2026, 11, 24, 13, 50, tzinfo=UTC)
 RED = Standing(
@@ -98,7 +98,7 @@ def test_who_is_left_is_who_waits_in_the_database(counts: dict[RecipientStatus, 
 
 
 def test_the_pace_is_that_of_the_last_minute() -> None:
-    pace = Pace()
+    pace = RecentPace()
     assert pace.per_second is None
     for second in range(0, 121, 5):  # 10 a second, and none for the last half minute
         pace.see(second, min(second, 90) * 10)
@@ -106,7 +106,7 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
 
 
 def test_a_pace_needs_a_moment() -> None:
-    pace = Pace()
+    pace = RecentPace()
     pace.see(10.0, 0)
     pace.see(10.1, 500)
     assert pace.per_second is None

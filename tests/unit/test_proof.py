@@ -9,10 +9,10 @@ from email.policy import default
 import pytest
 
 from mailsluice.audience.sample import Sample
-from mailsluice.errors import CampaignError
-from mailsluice.inspection.diagnosis import Diagnosis
-from mailsluice.outcome import Attempt, Phase
-from mailsluice.proof import Delivery, Proof, checked_addresses, copies
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.operations.send_test import Delivery, Proof, checked_addresses, copies
+from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 from tests.unit.test_assignment import campaign
 
 ANN = Sample("ann@example.com", {"name": "Ann", "Unsubscribe URL": "https://example.com/real"})

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.campaign import UncertainPolicy
-from mailsluice.journal import Evidence
-from mailsluice.outbox import InDoubt
-from mailsluice.sending.recovery import recover
-from mailsluice.status import RecipientStatus
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.journal import JournalContents
+from mailsluice.delivery.recovery import recover
+from mailsluice.store import InDoubt
 
 SENT, DEFERRED = RecipientStatus.SENT, RecipientStatus.DEFERRED
 FAILED, UNCERTAIN = RecipientStatus.FAILED, RecipientStatus.UNCERTAIN
@@ -47,7 +47,7 @@ CASES = [
 def test_the_journal_decides_and_in_doubt_the_policy(
     known: dict[int, int | None] | None, policy: UncertainPolicy, status: RecipientStatus | None
 ) -> None:
-    evidence = None if known is None else Evidence("j", known)
+    evidence = None if known is None else JournalContents("j", known)
     recovery = recover({7: InDoubt("red", 1)}, evidence, policy)
     if status is None:
         assert (recovery.released, recovery.settled) == ([7], [])
@@ -61,7 +61,9 @@ def test_the_journal_decides_and_in_doubt_the_policy(
 
 def test_what_was_not_accepted_is_kept_in_the_history() -> None:
     recovery = recover(
-        dict.fromkeys((1, 2, 3), InDoubt("red", 0)), Evidence("j", {1: 250, 2: 450, 3: None}), HOLD
+        dict.fromkeys((1, 2, 3), InDoubt("red", 0)),
+        JournalContents("j", {1: 250, 2: 450, 3: None}),
+        HOLD,
     )
     kept = {one.id: one.history and one.history.verdict for one in recovery.settled}
     assert kept == {1: None, 2: "deferred", 3: "uncertain"}
@@ -78,7 +80,7 @@ CODES = st.none() | st.integers(200, 599)
 def test_everybody_is_decided_about_once_and_held_where_the_mail_may_have_arrived(
     in_doubt: dict[int, InDoubt], replies: dict[int, int | None] | None
 ) -> None:
-    evidence = None if replies is None else Evidence("j", replies)
+    evidence = None if replies is None else JournalContents("j", replies)
     recovery = recover(in_doubt, evidence, HOLD)
     decided = [*recovery.released, *(one.id for one in recovery.settled)]
     assert sorted(decided) == sorted(in_doubt)

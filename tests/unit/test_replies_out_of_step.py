@@ -17,7 +17,7 @@ import itertools
 
 import pytest
 
-from mailsluice.outcome import Trouble, Verdict, classify
+from mailsluice.core.outcome import Trouble, Verdict, classify
 from tests.unit.faulty_replies import (
     ACCEPTED,
     AT_DATA,

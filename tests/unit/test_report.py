@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.moves import Move, MoveReason
-from mailsluice.pacing import Bound, Limit
-from mailsluice.report import (
+from mailsluice.assignment.warming import WarmUpDay
+from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.status import RecipientStatus as Status
+from mailsluice.limits import Bound, Limit
+from mailsluice.reports.campaign import (
+    AcceptedOverTime,
     DomainOutcome,
-    Pace,
     PictureOf,
     ReplyCount,
     Report,
@@ -21,10 +23,8 @@ from mailsluice.report import (
     Statistics,
     page,
 )
-from mailsluice.report.replies import alike, grouped
-from mailsluice.report.statistics import bucket_seconds, span_text
-from mailsluice.status import RecipientStatus as Status
-from mailsluice.warm_up import WarmUpDay
+from mailsluice.reports.campaign.replies import alike, grouped
+from mailsluice.reports.campaign.statistics import bucket_seconds, span_text
 
 HOURLY = Bound(Limit(6_000, 3_600.0), "its own")
 
@@ -126,7 +126,9 @@ def test_a_page_without_statistics_has_the_tables_that_are_there() -> None:
 
 def test_pictures_and_the_file_are_on_the_page() -> None:
     text = page(
-        report(route(sent=7), statistics=statistics(pace=Pace(0.0, 60, {"red": {0: 7}}))),
+        report(
+            route(sent=7), statistics=statistics(pace=AcceptedOverTime(0.0, 60, {"red": {0: 7}}))
+        ),
         {PictureOf.PACE: "![pace](data:,)", PictureOf.SHARES: "![shares](data:,)"},
         "/home/me/reports/spring-1.html",
     )
@@ -143,7 +145,7 @@ def test_pictures_and_the_file_are_on_the_page() -> None:
     ],
 )
 def test_limits_stand_beside_the_busiest_bucket(limits: dict[str, list[Bound]], shown: str) -> None:
-    counted = statistics(pace=Pace(0.0, 300, {"red": {0: 70, 3: 90}}))
+    counted = statistics(pace=AcceptedOverTime(0.0, 300, {"red": {0: 70, 3: 90}}))
     text = page(report(route(sent=160), limits=limits, statistics=counted))
     assert row(text, "red | " + shown) == ["red", shown, "90"]
     assert "| most in 5 minutes |" in text

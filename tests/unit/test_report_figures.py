@@ -9,10 +9,10 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from mailsluice.pacing import Bound, Limit
-from mailsluice.report import Pace, PictureOf, Report, page
-from mailsluice.report.figures import pictures
-from mailsluice.status import RecipientStatus as Status
+from mailsluice.core.status import RecipientStatus as Status
+from mailsluice.limits import Bound, Limit
+from mailsluice.reports.campaign import AcceptedOverTime, PictureOf, Report, page
+from mailsluice.reports.campaign.figures import pictures
 from tests.unit.test_report import report, route, statistics
 
 MOST_BYTES = 60_000
@@ -43,7 +43,7 @@ def campaign(connections: int, buckets: int, seconds: int) -> Report:
     return report(
         *(route(name, totals[name], states={Status.FAILED: totals[name] // 20}) for name in names),
         limits=dict.fromkeys(names, LIMITS),
-        statistics=statistics(pace=Pace(1_764_000_000.0, seconds, sent)),
+        statistics=statistics(pace=AcceptedOverTime(1_764_000_000.0, seconds, sent)),
     )
 
 
@@ -84,7 +84,9 @@ def test_one_connection_has_no_shares_to_compare() -> None:
 
 
 def test_the_text_says_what_is_to_be_seen() -> None:
-    counted = statistics(pace=Pace(0.0, 300, {"red": {0: 40, 1: 500}, "green": {0: 60}}))
+    counted = statistics(
+        pace=AcceptedOverTime(0.0, 300, {"red": {0: 40, 1: 500}, "green": {0: 60}})
+    )
     drawn = pictures(
         report(
             route("red", 540, states={Status.FAILED: 60}, planned=500),
@@ -99,7 +101,7 @@ def test_the_text_says_what_is_to_be_seen() -> None:
 
 def test_names_are_no_formulas_no_markdown_and_no_addresses() -> None:
     name = "$x_{$ [a](b) ann@a.example"
-    counted = statistics(pace=Pace(0.0, 60, {name: {0: 5}}))
+    counted = statistics(pace=AcceptedOverTime(0.0, 60, {name: {0: 5}}))
     drawn = pictures(report(route(name, 5), route("$", 1), statistics=counted))
     for one in drawn.values():
         assert "@" not in one

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from mailsluice.report import page
-from mailsluice.report.figures import pictures
-from mailsluice.report.html import html
+from mailsluice.reports.campaign import page
+from mailsluice.reports.campaign.figures import pictures
+from mailsluice.reports.campaign.html import html
 from tests.unit.test_report import report, route
 from tests.unit.test_report_figures import campaign
 

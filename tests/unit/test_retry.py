@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.campaign import Retry
-from mailsluice.retry import RetryDecision, decide
+from mailsluice.campaign.retry import RetryDecision, decide
 
 RETRY = Retry(max_attempts=5, max_age_hours=1, first_delay_seconds=60, max_delay_seconds=200)
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mailsluice.campaign import Retry
-from mailsluice.retry import decide
+from mailsluice.campaign.retry import decide
 
 RECIPIENTS = 2_000
 HOUR = 3_600.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailsluice.returned.collected import Collected, Fate, Line
+from mailsluice.bounces.collected import Collected, Fate, Line
 
 SPRING = Line(1, "spring|sale", "red")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mailsluice.mailbox.fetched import MAX_OCTETS
-from mailsluice.returned.reading import read
+from mailsluice.bounces.fetched import MAX_OCTETS
+from mailsluice.bounces.reading import read
 from tests.unit.growth import TIMES, is_in_proportion
 
 _NOTHING = 0.25

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.bounces import BounceKind, kind_of
-from mailsluice.returned.notice import Notice, Reported, Sort
-from mailsluice.returned.reading import Returned, read
+from mailsluice.bounces.notice import Notice, Reported, Sort
+from mailsluice.bounces.reading import ReturnedMail, read
 from tests import returned_mail as mails
 from tests.returned_mail import FORMATS, Sent
 
@@ -322,7 +322,7 @@ def test_the_same_mail_has_the_same_id_and_another_one_another() -> None:
     assert read(b"Subject: a\r\n\r\n").id != read(b"Subject: b\r\n\r\n").id
 
 
-def storable(found: Returned) -> None:
+def storable(found: ReturnedMail) -> None:
     """PostgreSQL takes neither NUL nor half a character."""
     assert b"\\u0000" not in orjson.dumps(asdict(found))
 

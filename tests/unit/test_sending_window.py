@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mailsluice.sending_window import SendingWindow
+from mailsluice.campaign.sending_window import SendingWindow
 from tests.unit.test_campaign import campaign
 
 OFFICE = SendingWindow(days="Mon-Fri", start="09:00", end="18:00", timezone="Europe/Berlin")

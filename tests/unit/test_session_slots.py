@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.session_slots.keeper import LOOK_SECONDS, RENEW_SECONDS, SlotKeeper
-from flows.session_slots.limit import Standing
+from flows.session_slots.limit import LimitState
 from flows.session_slots.notices import Notices
 from flows.session_slots.patience import ALONE_SECONDS
 from flows.session_slots.sharing import PASS_SECONDS, TURN_SECONDS, surplus
@@ -401,7 +401,7 @@ def test_others_are_said_to_hold_all_slots_only_where_they_do(
 ) -> None:
     """A server that is slow to give a slot has not given it to others."""
     notices = Notices("red", logging.getLogger("slots"))
-    notices.starving(Standing(SlotServer().id, limit=4, taken=taken))
+    notices.starving(LimitState(SlotServer().id, limit=4, taken=taken))
     assert ("taken by other runs" in caplog.text) == is_told
 
 

@@ -13,8 +13,8 @@ import pytest
 from flows.session_slots import SessionSlots
 from flows.session_slots.session import NoSession, SlottedSession
 from flows.session_slots.slots import Slot, Slots
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Feed, Session, SessionError
 

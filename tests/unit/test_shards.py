@@ -13,8 +13,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Pending, Running
 
 from flows.shards import _has_died, shards_of
-from mailsluice.outbox import Ending, SenderRecord
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.store import Ending, SenderRecord
 
 LIVING = SenderRecord(
     id=1,

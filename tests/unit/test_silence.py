@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailsluice.sending.silence import Silence
+from mailsluice.delivery.silence import Silence
 
 
 def test_it_is_counted_from_when_its_lease_was_last_seen_to_change() -> None:

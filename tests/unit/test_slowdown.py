@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.sending.slowdown import Slowdown
+from mailsluice.delivery.slowdown import Slowdown
 
 
 def send(slowdown: Slowdown, start: float, end: float, per_second: float = 100) -> int:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Phase, Verdict, classify
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Phase, Verdict, classify
 from mailsluice.smtp.chunk_transaction import Wording, conclusion, transaction
 from mailsluice.smtp.commands import Offer
 from mailsluice.smtp.link import Fault

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mailsluice.envelope import Envelope
-from mailsluice.outcome import Verdict
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Verdict
 from mailsluice.smtp import chunked
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Offer

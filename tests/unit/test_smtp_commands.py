@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.envelope import Envelope
+from mailsluice.core.envelope import Envelope
 from mailsluice.smtp.commands import Offer, mail, rcpt, refusal, stuffed
 
 PLAIN = Envelope(1, "s@example.com", "r@example.com", b"Subject: x\r\n\r\nhi\r\n")

@@ -7,9 +7,9 @@ from datetime import date
 
 from pydantic import SecretStr
 
+from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.oauth import OAuth
-from mailsluice.warm_up import WarmUp
 
 BEFORE = Connection(
     "red", "smtp.example.com", 587, username="me", password="secret", per_minute=100

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.replies import (
     LINE_BYTES,
     MAX_LINES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailsluice.outcome import Attempt, Phase
+from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.session import IdleEndError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.outcome import Phase
+from mailsluice.core.outcome import Phase
 from mailsluice.smtp.commands import DOT, RSET
 from mailsluice.smtp.link import Fault
 from mailsluice.smtp.replies import Reply

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.spreadsheet import as_text, from_text
+from mailsluice.core.spreadsheet import as_text, from_text
 
 cells = st.lists(st.none() | st.text("='+-@\t\r\n a", max_size=6) | st.text())
 

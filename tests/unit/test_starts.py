@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from mailsluice.outbox import Ask, Starts
-from mailsluice.pacing import Limit, Rules, Usage, give_out
-from mailsluice.sending.starts import StartStock
+from mailsluice.delivery.starts import StartStock
+from mailsluice.limits import Limit, Rules, Usage, give_out
+from mailsluice.store import Ask, Starts
 
 TWICE_AN_HOUR = {"red": Rules((Limit(2, 3_600.0),))}
 HALF_AN_HOUR = 1_800.0

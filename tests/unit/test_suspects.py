@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.sending.evidence import at_most
-from mailsluice.sending.suspects import (
+from mailsluice.delivery.evidence import at_most
+from mailsluice.delivery.suspects import (
     DEAD,
     ODDS,
     Experience,

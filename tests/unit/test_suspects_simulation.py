@@ -12,7 +12,7 @@ import statistics
 
 import pytest
 
-from mailsluice.sending.suspects import Experience, Ruling, Suspects
+from mailsluice.delivery.suspects import Experience, Ruling, Suspects
 from tests.unit.simulated import TIMES
 
 MESSAGES = 20_000 * TIMES

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mailsluice.assignment import Placement, assign, place
-from mailsluice.pacing import Cap
-from mailsluice.warm_up import DayOutcome, WarmUp, WarmUpState, held_back_days, warming
+from mailsluice.assignment.warming import DayOutcome, WarmUpState, held_back_days, warming
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.limits import Cap
 from tests.unit.test_assignment import audience, split
 
 MONDAY = date(2026, 1, 5)

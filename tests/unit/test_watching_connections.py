@@ -12,7 +12,7 @@ import pytest
 from flows import watching_connections
 from flows.current import Current
 from flows.watching_connections import Watch
-from mailsluice.errors import CampaignError
+from mailsluice.core.errors import CampaignError
 from mailsluice.smtp.connection import Connection
 
 RED = Connection("red", "smtp.example.com", 587, per_minute=100)

@@ -1,0 +1,55 @@
+"""Complaints: feedback reports of mailbox providers (ARF, RFC 5965), and Outlook.com's. Pure."""
+
+from __future__ import annotations
+
+from email.message import Message
+from email.utils import parseaddr
+
+from mailsluice.bounces.notice import Notice, Reported, Sort
+from mailsluice.bounces.report_parts import address, field, groups, parts
+
+TYPE = "message/feedback-report"
+
+_MAX_FIELD = 500
+_COMPLAINTS = ("abuse", "fraud", "virus", "other", "opt-out")
+"""RFC 5965 section 7.3. A reader's "not spam" (RFC 6430) and reports about authentication
+(RFC 6591) are none."""
+
+
+_OUTLOOK = "staff@hotmail.com"
+_OUTLOOK_SUBJECT = "complaint about message from"
+_OUTLOOK_RECIPIENT = "X-HmXmrOriginalRecipient"
+"""Outlook.com's Junk Mail Reporting Program: the mail is attached, and nothing says what it is."""
+
+
+def complaint(part: Message) -> Notice:
+    """What a feedback report says; nothing about anybody where it is no complaint."""
+    for group in groups(part):
+        kind = field(group, "Feedback-Type").lower()
+        if kind in _COMPLAINTS:
+            named = [
+                *group.get_all("Original-Rcpt-To", []),
+                *group.get_all("Removal-Recipient", []),
+            ]
+            addresses = tuple(address(str(one)) for one in named)
+            said = f"{kind}, reported by {field(group, 'User-Agent') or 'somebody unnamed'}"
+            return Notice(Sort.COMPLAINT, (Reported(addresses, True, "", None, said[:200]),))
+    return Notice(Sort.RETURNED)
+
+
+def passed_on(message: Message) -> Notice | None:
+    """The complaint that a mail of Outlook.com is; None where it is none."""
+    sender = parseaddr(field(message, "From")[:_MAX_FIELD])[1].lower()
+    subject = field(message, "Subject").lower()
+    if sender != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
+        return None
+    for part in parts(message):
+        if part.get_content_type() != "message/rfc822":
+            continue
+        inner = part.get_payload()
+        first = inner[0] if isinstance(inner, list) and inner else part
+        original = first if isinstance(first, Message) else part
+        name = address(field(original, _OUTLOOK_RECIPIENT) or field(original, "To"))
+        said = "abuse, reported by Outlook.com"
+        return Notice(Sort.COMPLAINT, (Reported((name,), True, "", None, said),))
+    return None

@@ -1,0 +1,76 @@
+"""Returned mail in its sender's own words. Pure.
+
+flufl.bounce knows many forms, and finds the addresses. Otherwise the words alone count.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from email.message import Message
+from email.utils import parseaddr
+
+from flufl.bounce import all_failures
+
+from mailsluice.bounces.notice import Reported
+from mailsluice.bounces.own_reply import OwnReply
+from mailsluice.bounces.report_parts import address, field, parse
+from mailsluice.bounces.stated_reason import Said
+from mailsluice.bounces.words import Topic, topics
+
+_SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
+_TELLING = frozenset((Topic.NOBODY, Topic.REJECTED, Topic.FULL))
+_MAX_LINES, _MAX_LINE = 300, 200
+"""Bounds of the text for flufl.bounce, some of whose patterns take quadratic time."""
+_MAX_FIELD = 500
+
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log what strangers send
+
+
+def comes_from_a_system(message: Message) -> bool:
+    """Whether a mail system has written it, rather than a person or a person's auto-responder."""
+    sender = field(message, "From")[:_MAX_FIELD]
+    is_named = _SYSTEMS.search(" ".join(parseaddr(sender))) is not None
+    return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
+
+
+def recipients(message: Message, content: bytes, said: Said) -> tuple[Reported, ...]:
+    """Read a mail system's own words; gives an empty tuple where they are not known.
+
+    Where no address can be found the words are about whomever the mail proves to be about.
+    """
+    failed, passing = _named(content)
+    found = tuple(
+        Reported((name,), is_final, own.status, own.code, text)
+        for is_final, names in ((True, failed), (False, passing))
+        for name in names
+        for own, text in [said.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
+    )
+    return found or _nameless(message, said)
+
+
+def _named(content: bytes) -> tuple[list[str], list[str]]:
+    """The addresses that failed, and those whose mail is late."""
+    lines = content.split(b"\n")[:_MAX_LINES]
+    short = b"\n".join(line[:_MAX_LINE] for line in lines)
+    passing, failed = all_failures(parse(short))
+    return _readable(failed), _readable(passing)
+
+
+def _readable(addresses: frozenset[bytes]) -> list[str]:
+    names = (address(one.decode("ascii", "replace")) for one in sorted(addresses))
+    return [name for name in names if name]
+
+
+def _nameless(message: Message, said: Said) -> tuple[Reported, ...]:
+    own, text = said.reason()
+    subject = field(message, "Subject")[:_MAX_FIELD]
+    is_passing = said.is_passing or Said((subject,)).is_passing
+    if is_passing:
+        return (Reported((), False, own.status, own.code, text),)
+    is_telling = _is_lasting(own) or topics(text) & _TELLING
+    return (Reported((), True, own.status, own.code, text),) if is_telling else ()
+
+
+def _is_lasting(own: OwnReply) -> bool:
+    return own.status.startswith("5") or (own.code or 0) // 100 == 5

@@ -1,0 +1,78 @@
+"""What went wrong with a mailbox, said so that somebody can act on it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+
+from imap_tools.errors import (
+    MailboxFolderCreateError,
+    MailboxFolderSelectError,
+    MailboxLoginError,
+    UnexpectedCommandStatusError,
+)
+
+from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.core.masking import masked, without_secrets
+from mailsluice.smtp.connection import Security
+from mailsluice.smtp.replies import LINE_BYTES, bounded
+
+_SHOWN_FOLDERS = 20
+_SHOWN = 300
+
+
+def trouble(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
+    """One or two sentences, without addresses and the password; `folders` asks for their names."""
+    return without_secrets(_told(error, mailbox, folders), (mailbox.password,))
+
+
+def _told(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
+    where = f"mailbox at {mailbox.host}:{mailbox.port}"
+    if isinstance(error, MailboxLoginError):
+        return (
+            f"{where}: the login was refused ({_said(error)}): check user name and password in the"
+            " block; many providers want a password made for this program alone"
+        )
+    if isinstance(error, MailboxFolderSelectError):
+        known = ", ".join(folders()[:_SHOWN_FOLDERS]) or "none that it tells"
+        return (
+            f"{where}: folder {mailbox.folder!r} cannot be opened ({_said(error)}); there is:"
+            f" {known}. Correct the folder in the block"
+        )
+    if isinstance(error, MailboxFolderCreateError):
+        known = ", ".join(folders()[:_SHOWN_FOLDERS]) or "none that it tells"
+        return (
+            f"{where}: folder {mailbox.processed_folder!r} cannot be made ({_said(error)}); there"
+            f" is: {known}. Make it there, or name another one in the block"
+        )
+    return f"{where}: {_link(error, mailbox)}"
+
+
+def _link(error: Exception, mailbox: MailboxAccount) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate does not verify: {error.verify_message.rstrip('.')}. Is host the name"
+            " in the certificate? For a CA of your own set ca_file"
+        )
+    if isinstance(error, ssl.SSLError) and mailbox.security is Security.TLS:
+        return f"no TLS: {error.reason or error}. If this port starts in plain, use starttls"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: is the server up, are host and port right?"
+    if isinstance(error, socket.gaierror):
+        return f"the host was not found: {error.strerror}"
+    if isinstance(error, TimeoutError):
+        return (
+            f"no answer in {mailbox.timeout_seconds:g} s. Are port and security right? A port that"
+            " expects TLS from the first byte stays silent: then set security to tls"
+        )
+    return f"{_said(error)}. The next run goes on"
+
+
+def _said(error: Exception) -> str:
+    said: object = error
+    if isinstance(error, UnexpectedCommandStatusError):
+        data = [one[:LINE_BYTES] for one in error.command_result[1] if isinstance(one, bytes)]
+        said = b" ".join(data[:_SHOWN_FOLDERS]).decode("utf-8", "replace")
+    text = bounded(str(said)) or type(error).__name__
+    return masked(text)[:_SHOWN].rstrip(".")

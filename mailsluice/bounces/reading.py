@@ -1,0 +1,84 @@
+"""From the bytes of a mail to what it says and whose mail it is about. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.message import Message
+from hashlib import blake2b
+
+from mailsluice.bounces import complaint, delivery_status, free_text, notifications
+from mailsluice.bounces.notice import AUTO_REPLY, UNKNOWN, Notice, Sort
+from mailsluice.bounces.report_parts import field, parse, parts, text
+from mailsluice.bounces.stated_reason import Said
+from mailsluice.bounces.traces import Traces, traces
+
+_AUTO_REPLIES = ("X-Autoreply", "X-Autorespond", "X-Autoresponse")
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedMail:
+    """A mail of the mailbox."""
+
+    id: str
+    """Of its Message-ID, or of its content: the same mail has the same one."""
+    notice: Notice
+    traces: Traces
+
+
+def read(content: bytes) -> ReturnedMail:
+    """Read a mail, which may be cut off at any place.
+
+    What cannot be read is UNKNOWN: strangers decide what comes here, and nothing that they send may
+    stop the others' mail from being read.
+    """
+    try:
+        return _read(content)
+    except Exception:  # noqa: BLE001 - see above; parsers fail in many ways
+        return ReturnedMail(_id(content), UNKNOWN, traces(content))
+
+
+def _read(content: bytes) -> ReturnedMail:
+    message = parse(content)
+    notification = notifications.notification(message)
+    notice = notifications.notice(notification) or _notice(message, content)
+    named = tuple(one for reported in notice.reported for one in reported.addresses)
+    encoded = (
+        text(part)
+        for part in parts(message)
+        if part.get_content_maintype() == "text"
+        and field(part, "Content-Transfer-Encoding").lower() in ("base64", "quoted-printable")
+    )
+    name = str(message.get("Message-ID", "")).encode("utf-8", "replace").strip()
+    searched = b"\n".join([content, *encoded, notification.encode("utf-8", "replace")])
+    return ReturnedMail(_id(name or content), notice, traces(searched, named))
+
+
+def _notice(message: Message, content: bytes) -> Notice:
+    if found := complaint.passed_on(message):
+        return found
+    said = Said.of(message)
+    for part in parts(message):
+        kind = part.get_content_type()
+        if kind == complaint.TYPE:
+            return complaint.complaint(part)
+        if kind in delivery_status.TYPES and (told := delivery_status.recipients(part, said)):
+            return Notice(Sort.RETURNED, told)
+    if not free_text.comes_from_a_system(message):
+        return AUTO_REPLY if _is_auto_reply(message) else UNKNOWN
+    told = free_text.recipients(message, content, said)
+    return Notice(Sort.RETURNED, told) if told else UNKNOWN
+
+
+def _is_auto_reply(message: Message) -> bool:
+    """RFC 3834 section 5, and what was in use before it."""
+    submitted = field(message, "Auto-Submitted").lower()
+    precedence = field(message, "Precedence").lower()
+    return (
+        submitted not in ("", "no")
+        or precedence == "auto_reply"
+        or any(name in message for name in _AUTO_REPLIES)
+    )
+
+
+def _id(value: bytes) -> str:
+    return blake2b(value, digest_size=16).hexdigest()

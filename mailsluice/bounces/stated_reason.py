@@ -1,0 +1,91 @@
+"""The part of a report that is written for people, in whatever language. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from email.message import Message
+from itertools import takewhile
+from typing import Self
+
+from mailsluice.bounces.notice import MAX_TEXT
+from mailsluice.bounces.own_reply import OwnReply, own_reply
+from mailsluice.bounces.report_parts import plain, texts, words
+from mailsluice.bounces.words import MAX_WORDS
+
+_MAX_LINES = 200
+_LEAST_FAILURE, _LEAST_LASTING = 400, 500
+_COPY = re.compile(
+    r"(?im)^[ \t]*+(?:[-=|*]{3,}+ ?+)?+(?:below (?:this|the next) line|this is a copy"
+    r"|original message|returned m|below is a copy|unsent message|message text follows"
+    r"|(?:start of )?returned message|message header|----+ *+ message)"
+)
+"""Behind this stands the mail that is returned."""
+_PASSING = re.compile(
+    r"\bdelay|\bwarning\b|will (?:continue|keep|be|try)\b.{0,40}\b(?:try|tri|retr)|still trying"
+    r"|not yet (?:been )?deliver|no action is required|do not (?:need to )?resend"
+    r"|verz.gert|en retard|retrasad|ritardat",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Lines, up to the mail that is returned."""
+
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """The lines of the parts in plain text."""
+        found = "\n".join(words(part, 4 * MAX_WORDS) for part in texts(message))
+        before = _COPY.split(found, maxsplit=1)[0]
+        return cls(tuple(plain(line[:MAX_WORDS]) for line in before.splitlines()[:_MAX_LINES]))
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the mail is only late."""
+        return any(_PASSING.search(line) for line in self.lines)
+
+    def about(self, addresses: Collection[str], *, is_alone: bool) -> Said:
+        """Words about these addresses: from the line that names one of them up to the next address.
+
+        Where nobody else is named all words are about them.
+        """
+        if is_alone:
+            return self
+        first = next((i for i, line in enumerate(self.lines) if _names(line, addresses)), None)
+        if first is None:
+            return Said(())
+        others = (
+            i
+            for i, line in enumerate(self.lines)
+            if i > first and "@" in line and not _names(line, addresses)
+        )
+        return Said(self.lines[first : next(others, None)])
+
+    def reason(self) -> tuple[OwnReply, str]:
+        """The server's reply, and the paragraph from it on; all words where there is no reply.
+
+        A code without a status counts where it answers the recipient's address.
+        """
+        for number, line in enumerate(self.lines):
+            own = own_reply(line)
+            if own.status or (own.code or 0) >= _LEAST_FAILURE:
+                text = " ".join(takewhile(bool, self.lines[number:]))
+                is_bare = not own.status and own.code is not None and own.code >= _LEAST_LASTING
+                if is_bare and not any("RCPT TO" in one for one in self.lines):
+                    own = OwnReply(None, "")
+                return own, text[:MAX_TEXT]
+        return OwnReply(None, ""), self.text
+
+    @property
+    def text(self) -> str:
+        """All words, on one line."""
+        return " ".join(filter(None, self.lines))[:MAX_TEXT]
+
+
+def _names(line: str, addresses: Collection[str]) -> bool:
+    lowered = line.lower()
+    return any(one in lowered for one in addresses)

@@ -1,0 +1,128 @@
+"""The connections of a campaign, and their shares on a day. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import Field, WithJsonSchema, model_validator
+
+from mailsluice.core.forms import Document
+from mailsluice.limits.apportionment import quotas
+
+_MILLION = 1_000_000
+_WHOLE = 100 * _MILLION
+
+ConnectionName = Annotated[
+    str, Field(min_length=1, max_length=200, description="The SMTP connection block.")
+]
+Percent = Annotated[
+    Decimal,
+    Field(ge=0, le=100, max_digits=9, decimal_places=6),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100}),  # not "number or string"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A share that grows in equal steps a day; in millionths of a percent, which are rounded down.
+
+    Days are ordinals (`date.toordinal`).
+    """
+
+    start: int
+    end: int
+    first_day: int
+    days: int
+
+    def on(self, day: int) -> int:
+        """The share on a day."""
+        steps = min(max(day - self.first_day, 0), self.days)
+        return self.start + (self.end - self.start) * steps // self.days
+
+
+class Route(Document):
+    """One connection of the campaign, with its share in percentage mode, which may grow."""
+
+    connection: ConnectionName
+    percent: Percent | None = Field(
+        None,
+        description="Share of the recipients, for the strategy 'percentage': 70, or 33.3.",
+    )
+    grows_to: Percent | None = Field(
+        None,
+        title="Grows to percent",
+        description="The share that it grows to, in equal steps a day; the other routes make room"
+        " in proportion. Each campaign has the shares of the day its run was scheduled for.",
+    )
+    grows_from: date | None = Field(
+        None, title="Grows from", description="The day up to which it has the percent above."
+    )
+    grows_over_days: int | None = Field(
+        None, ge=1, le=3_650, description="It has grown this many days later."
+    )
+
+    @model_validator(mode="after")
+    def _growth_is_whole(self) -> Self:
+        growth = ("grows_to", "grows_from", "grows_over_days")
+        given = [name for name in growth if getattr(self, name) is not None]
+        missing = [name for name in ("percent", *growth) if getattr(self, name) is None]
+        if given and missing:
+            raise ValueError(
+                f"a share that grows has percent, {', '.join(growth)}: add {', '.join(missing)}"
+            )
+        if self.growth and self.growth.end < self.growth.start:
+            raise ValueError(
+                f"the share would shrink from {self.percent} to {self.grows_to}: let the share of"
+                " the others grow instead"
+            )
+        return self
+
+    @property
+    def growth(self) -> Growth | None:
+        """How the share grows, if it does."""
+        if self.percent is None or self.grows_to is None:
+            return None
+        if self.grows_from is None or self.grows_over_days is None:
+            return None
+        start, end = (int(one * _MILLION) for one in (self.percent, self.grows_to))
+        return Growth(start, end, self.grows_from.toordinal(), self.grows_over_days)
+
+
+def percents_on(routes: Sequence[Route], day: date) -> list[Decimal]:
+    """Each route's percentage on a day, to the millionth; together exactly 100.
+
+    A growing one is rounded down. The others share what is left in proportion to their
+    percentages, by largest remainder. The routes are those of a checked campaign.
+    """
+    grown = {i: one.growth.on(day.toordinal()) for i, one in enumerate(routes) if one.growth}
+    rest = {i: one.percent or Decimal(0) for i, one in enumerate(routes) if i not in grown}
+    if sum(rest.values()) > 0:
+        left = quotas(_WHOLE - sum(grown.values()), list(rest.values()))
+        grown |= zip(rest, left, strict=True)
+    return [Decimal(grown.get(i, 0)) / _MILLION for i in range(len(routes))]
+
+
+def refuse_overgrown(routes: Sequence[Route]) -> None:
+    """Raise ValueError where growing shares exceed 100 together, naming the first such day.
+
+    The percentages themselves add up to 100.
+    """
+    growing = [one.growth for one in routes if one.growth]
+    first = min((one.first_day for one in growing), default=0)
+    last = max((one.first_day + one.days for one in growing), default=-1)
+    days = range(first, last + 1)
+
+    def total(day: int) -> int:
+        return sum(one.on(day) for one in growing)
+
+    over = bisect_right(days, _WHOLE, key=total)  # shares only grow, so their sum does
+    if over < len(days):
+        raise ValueError(
+            f"on {date.fromordinal(days[over])} the growing percentages add up to "
+            f"{Decimal(total(days[over])) / _MILLION}, not 100: lower what one of them grows to"
+        )

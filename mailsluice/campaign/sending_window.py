@@ -1,0 +1,174 @@
+"""When mail may go out: days and hours in a time zone. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from mailsluice.core.forms import Document
+from mailsluice.core.timezones import Timezone
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DAY_MINUTES = 24 * 60
+_HORIZON = timedelta(days=22)  # a weekly window that a clock change skips opens two weeks on
+_STEP = timedelta(hours=6)  # no zone changes its clocks twice within
+
+
+def _time_of_day(value: str) -> str:
+    if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d|24:00", value, re.ASCII):
+        raise ValueError(f"{value!r} is no time of day: write it as 09:00, from 00:00 to 24:00")
+    return value
+
+
+ClockTime = Annotated[str, AfterValidator(_time_of_day)]
+
+
+class SendingWindow(Document):
+    """The days and hours in which mail is sent. Left empty as a whole: at any time."""
+
+    days: str | None = Field(
+        None, description="The days: Mon-Fri, or Mon, Wed, Sat. Left empty with the rest: always."
+    )
+    start: ClockTime | None = Field(
+        None, description="From when, as 09:00; from midnight when left empty."
+    )
+    end: ClockTime | None = Field(
+        None,
+        description="Until when, as 18:00; until midnight when left empty. Where it is not after"
+        " the start, it is on the next day.",
+    )
+    timezone: Timezone | None = Field(
+        None,
+        title="Time zone",
+        description="The time zone of days and hours, as Europe/Berlin; UTC when left empty.",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: object) -> object:
+        # YAML 1.1 reads 18:00 without quotes as a number to the base 60: minutes since midnight.
+        return f"{value // 60:02}:{value % 60:02}" if type(value) is int else value
+
+    @field_validator("days")
+    @classmethod
+    def _some_day(cls, value: str | None) -> str | None:
+        if value is not None and not _weekdays(value):
+            raise ValueError("the sending window has no day, so it never opens: write Mon-Fri")
+        return value
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        if self.days is None and (self.start or self.end or self.timezone):
+            raise ValueError(
+                "the sending window has no day, so it never opens: give its days, such as Mon-Fri,"
+                " or leave all of it empty to send at any time"
+            )
+        return self
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether mail may go out at an aware moment: what a clock on the wall there says.
+
+        An hour that the clock skips is never in a window; one that it shows twice is twice.
+        """
+        if self.days is None:
+            return True
+        local = moment.astimezone(self._zone)
+        since_midnight = local.replace(tzinfo=None) - datetime.combine(local.date(), time())
+        days = _weekdays(self.days)
+        start, length = timedelta(minutes=self._start), timedelta(minutes=self._length)
+        return (local.weekday() in days and start <= since_midnight < start + length) or (
+            (local.weekday() - 1) % 7 in days
+            and since_midnight + timedelta(days=1) < start + length
+        )
+
+    def opens_at(self, moment: datetime) -> datetime:
+        """The first open moment (UTC) at or after an aware moment."""
+        if self.is_open(moment):
+            return moment.astimezone(UTC)
+        return min(one for one in self._turns(moment, self._start) if self.is_open(one))
+
+    def closes_at(self, moment: datetime) -> datetime | None:
+        """The first closed moment (UTC) at or after an aware moment; None: it never closes."""
+        if not self.is_open(moment):
+            return moment.astimezone(UTC)
+        turns = self._turns(moment, self._start + self._length)
+        return min((one for one in turns if not self.is_open(one)), default=None)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone or "UTC")
+
+    @property
+    def _start(self) -> int:
+        """Minutes after midnight."""
+        return _minutes(self.start or "00:00")
+
+    @property
+    def _length(self) -> int:
+        """Minutes by the clock on the wall; over midnight where the end is not after the start."""
+        return (_minutes(self.end or "24:00") - self._start - 1) % _DAY_MINUTES + 1
+
+    def _turns(self, after: datetime, minutes: int) -> Iterator[datetime]:
+        """The moments (UTC) at which a window can open or close.
+
+        Those at which the clock shows `minutes` after a midnight, and those at which it is changed.
+        """
+        first = after.astimezone(self._zone).date() - timedelta(days=2)
+        for day in range(_HORIZON.days):
+            wall = datetime.combine(first, time()) + timedelta(days=day, minutes=minutes)
+            for fold in (0, 1):
+                turn = wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
+                if turn > after:
+                    yield turn
+        yield from _clock_changes(self._zone, after.astimezone(UTC))
+
+
+def _clock_changes(zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """The moments (UTC) at which a zone's offset changes, within the horizon."""
+    low = after.replace(microsecond=0)
+    while low < after + _HORIZON:
+        high = low + _STEP
+        if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+            yield _change(zone, low, high)
+        low = high
+
+
+def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    before = low.astimezone(zone).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+        is_before = middle.astimezone(zone).utcoffset() == before
+        low, high = (middle, high) if is_before else (low, middle)
+    return high
+
+
+def _weekdays(text: str) -> frozenset[int]:
+    """The days (0 is Monday) of `Mon-Fri, Sun`. Raises ValueError where it is not of that form."""
+    found: set[int] = set()
+    for part in filter(None, re.split(r"[,;\s]+", re.sub(r"(?<!\s)\s*[-–]\s*", "-", text))):
+        first, _, last = part.partition("-")
+        start, end = _weekday(first), _weekday(last or first)
+        found.update((start + i) % 7 for i in range((end - start) % 7 + 1))
+    return frozenset(found)
+
+
+def _weekday(name: str) -> int:
+    for number, day in enumerate(_DAYS):
+        if len(name) >= 3 and day.startswith(name.lower()):
+            return number
+    raise ValueError(f"{name!r} is no day: write Mon, Tue, Wed, Thu, Fri, Sat, Sun, or Mon-Fri")
+
+
+def _minutes(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)

@@ -1,0 +1,1 @@
+"""What every other part uses: values, errors, text and files."""

@@ -1,0 +1,12 @@
+"""The send loop: joins the outbox, the message and the wire."""
+
+from mailsluice.delivery.campaign_run import CampaignRun
+from mailsluice.delivery.run import RouteResult, Run
+from mailsluice.delivery.sender_run import SenderRun
+
+__all__ = [
+    "CampaignRun",
+    "RouteResult",
+    "Run",
+    "SenderRun",
+]

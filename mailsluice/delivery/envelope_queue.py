@@ -1,0 +1,230 @@
+"""Which recipient is next, and when: hand rendered messages to the sessions that wait for them.
+
+Everything here runs on one event loop, and nothing waits for the store. The sessions that wait are
+a stack: the session that was used last is used next. At a pace that one session can carry, taking
+turns would keep all sessions idle for longer than servers tolerate. Sessions at the bottom of the
+stack are closed after a while, and another one is opened only where a message would wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.errors import MessageError
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.bookkeeper import Bookkeeper
+from mailsluice.delivery.claimed_recipients import ClaimedRecipients
+from mailsluice.delivery.slowdown import Slowdown
+from mailsluice.delivery.starts import StartStock
+from mailsluice.message import CompiledMessage
+from mailsluice.store import Claimed, Settled
+
+_IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
+_FIRST_SECONDS = 1.0  # taken to be what a message takes, until that is known
+_OLDER = 0.9  # the weight of all messages before the latest in that
+_SHARE_OF_IDLE = 0.8  # of what the server was seen to bear
+
+
+class _Waiter(NamedTuple):
+    """A session that waits for mail."""
+
+    envelope: asyncio.Future[Envelope | None]
+    since: float
+
+
+class EnvelopeQueue:
+    """The next messages of one connection, one at a time.
+
+    `has_ended` tells that nothing more is to be given out; `opens_at` when, from a moment on, mail
+    may go at all.
+
+    The session that was used last is the first to get mail. So as many are used as the pace needs,
+    whatever the number of those that are open, and the others are closed when they have been idle
+    for a while, before the server does it.
+    """
+
+    def __init__(
+        self,
+        message: CompiledMessage,
+        bookkeeper: Bookkeeper,
+        stock: ClaimedRecipients,
+        starts: StartStock,
+        slowdown: Slowdown,
+        *,
+        has_ended: Callable[[], bool],
+        opens_at: Callable[[float], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._message = message
+        self._bookkeeper = bookkeeper
+        self._stock = stock
+        self._starts = starts
+        self._slowdown = slowdown
+        self._has_ended = has_ended
+        self._opens_at = opens_at
+        self._clock = clock
+        self._in_flight: dict[int, tuple[Claimed, float, int]] = {}
+        """Whose message is on its way, since when, and its number; in the order of starting."""
+        self.started = 0
+        """How many messages have been started: the number of the next one."""
+        self.waits = False
+        """Whether messages under way have to be answered before more go."""
+        self._took: float | None = None
+        """Seconds that messages take, lately."""
+        self.unrenderable = 0
+        """Recipients for whom there was no message."""
+        self._waiters: deque[_Waiter] = deque()
+        self._idle_seconds = math.inf
+        """The shortest time after which the server has ended an idle session."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why nothing more can be given out."""
+        return self._stock.failure or self._starts.failure
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will never be another message."""
+        if self._has_ended() or self.failure:
+            return True
+        return not self._in_flight and self._stock.is_exhausted
+
+    @property
+    def waiting(self) -> int:
+        """Sessions that wait for mail."""
+        return sum(not one.envelope.done() for one in self._waiters)
+
+    @property
+    def sessions_at_work(self) -> float:
+        """How many sessions have a message on its way at once, at the pace that limits and server
+        allow; infinity where nothing limits it.
+        """
+        slowed = self._slowdown.per_second(self._clock())
+        pace = min(self._starts.per_second, math.inf if slowed is None else slowed)
+        took = _FIRST_SECONDS if self._took is None else self._took
+        return math.inf if pace == math.inf else pace * took
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long a session may wait for mail."""
+        return min(_IDLE_SECONDS, _SHARE_OF_IDLE * self._idle_seconds)
+
+    def ended_idle(self, seconds: float) -> None:
+        """The server has ended a session that had waited for so long."""
+        self._idle_seconds = min(self._idle_seconds, seconds)
+
+    async def next(self) -> Envelope | None:
+        """The next message, as soon as it may go; None where a session should end."""
+        if envelope := self.next_nowait():
+            return envelope
+        waiter: asyncio.Future[Envelope | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(_Waiter(waiter, self._clock()))
+        self.serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and (given := waiter.result()):
+                self._stock.put_back(self.landed(given, is_unused=True)[0])
+            raise
+
+    def next_nowait(self) -> Envelope | None:
+        """The next message, if it may go this instant."""
+        while not self._has_ended():
+            now = self._clock()
+            if self._ready_at(now) > now:
+                return None
+            row = self._stock.take()
+            if row is None:
+                return None
+            try:
+                envelope = self._message.render(row.id, row.email, orjson.loads(row.variables))
+            except MessageError as error:
+                failed = RecipientStatus.FAILED
+                self._bookkeeper.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
+                self.unrenderable += 1
+                continue
+            self._starts.started()
+            self._slowdown.started(now)
+            self._in_flight[row.id] = row, now, self.started
+            self.started += 1
+            return envelope
+        return None
+
+    def landed(self, envelope: Envelope, *, is_unused: bool = False) -> tuple[Claimed, int]:
+        """A message is not on its way any more; gives whose it was, and its number.
+
+        `is_unused`: the server did not answer even its MAIL, so it counts against no limit.
+        """
+        if is_unused:
+            self._starts.unused()
+        else:
+            self._starts.finished()
+        row, since, number = self._in_flight.pop(envelope.recipient_id)
+        seconds = self._clock() - since
+        self._took = _OLDER * (self._took or seconds) + (1 - _OLDER) * seconds
+        return row, number
+
+    @property
+    def in_flight(self) -> int:
+        """Messages on their way."""
+        return len(self._in_flight)
+
+    @property
+    def oldest(self) -> int:
+        """The number of the message that is on its way the longest; the next one's if none is."""
+        return next((number for *_, number in self._in_flight.values()), self.started)
+
+    def under_way(self) -> set[int]:
+        """The ids of those whose message is on its way."""
+        return set(self._in_flight)
+
+    def mail_at(self, now: float) -> float:
+        """When the next message may go, as far as that is known."""
+        if len(self._stock):
+            return self._ready_at(now)
+        self._stock.refill()
+        return max(now, self._stock.due_at)
+
+    def serve(self) -> None:
+        """Give waiting sessions their mail, or tell them to end."""
+        while self._waiters:
+            if self._waiters[-1].envelope.done():  # its session is gone
+                self._waiters.pop()
+                continue
+            envelope = self.next_nowait()
+            if envelope is None:
+                self._dismiss()
+                return
+            self._waiters.pop().envelope.set_result(envelope)
+
+    def _ready_at(self, now: float) -> float:
+        opens_at = self._opens_at(now)
+        if opens_at > now:
+            return opens_at
+        if self._in_flight and (self._slowdown.rests or self.waits):
+            return math.inf  # the reply to it serves the next one
+        return max(self._slowdown.next_at, self._starts.ready_at(now))
+
+    def _dismiss(self) -> None:
+        """Let those end that wait too long; a timer serves the others in time."""
+        now, mail_at = self._clock(), math.inf
+        if not self.is_over:
+            mail_at = self.mail_at(now)
+        is_far = self.is_over or self.idle_seconds < mail_at - now < math.inf
+        while self._waiters and (is_far or now >= self._waiters[0].since + self.idle_seconds):
+            waiter = self._waiters.popleft().envelope
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._timer:
+            self._timer.cancel()
+        if self._waiters:
+            at = min(mail_at, self._waiters[0].since + self.idle_seconds)
+            self._timer = asyncio.get_running_loop().call_later(at - now, self.serve)

@@ -1,0 +1,107 @@
+"""The health of one connection: what its server's troubles mean for its sessions and its pace."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+from mailsluice.core.outcome import Phase, Trouble, Verdict, classify
+from mailsluice.delivery.breaker import Breaker, BreakerSettings
+from mailsluice.delivery.slowdown import Slowdown
+from mailsluice.smtp.session import SessionError
+
+logger = logging.getLogger(__name__)
+
+_CROWDED_SECONDS = 60.0
+_SETUP = (Phase.CONNECT, Phase.TLS, Phase.LOGIN)
+
+
+class ConnectionHealth:
+    """Joins the breaker, which says whether, and the slowdown, which says how fast."""
+
+    def __init__(
+        self,
+        connection: str,
+        settings: BreakerSettings,
+        *,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._chance = chance
+        self._first_rest_seconds = settings.first_delay_seconds
+        self._room = math.inf
+        """So many sessions the server is known to take beside each other."""
+        self._crowded_until = -math.inf
+        self.breaker = Breaker(settings)
+        self.slowdown = Slowdown()
+
+    @property
+    def down(self) -> str | None:
+        """Why the connection was given up in this run; None while it works."""
+        return self.breaker.down
+
+    def session_at(self, sessions: int) -> float:
+        """When one more session may be opened beside these; infinity: not beside them."""
+        if not sessions:
+            return self.breaker.retry_at
+        if self.breaker.is_open or sessions > self._room:
+            return math.inf
+        if sessions < self._room:
+            return self.breaker.retry_at
+        return max(self.breaker.retry_at, self._crowded_until)
+
+    def session_opened(self, sessions: int) -> None:
+        """One of so many sessions is logged in."""
+        self._room = max(self._room, sessions)
+
+    def session_lost(
+        self, error: SessionError, sessions: int, *, carried: bool, blames: bool
+    ) -> None:
+        """A session, one of so many, could not be opened or ended before its time.
+
+        That is no failure of the connection where the server had dealt with a recipient in it
+        (`carried`: servers end sessions after so many messages, and idle ones), nor where it broke
+        at a recipient that had cost a session before (`blames`).
+        """
+        outcome = classify(error.attempt)
+        untouched = outcome.verdict is Verdict.UNTOUCHED and outcome.trouble is not Trouble.DOWN
+        if untouched and (carried or blames):
+            return
+        if outcome.trouble is Trouble.THROTTLED and error.phase in _SETUP:
+            if sessions > 1:  # it wants fewer
+                self._room = max(1, min(self._room, sessions - 1))
+                self._crowded_until = self._clock() + _CROWDED_SECONDS
+                return
+            self.throttled()
+        if outcome.trouble is not Trouble.NONE:
+            self.failed(outcome.trouble, error)
+
+    def failed(self, trouble: Trouble, reason: SessionError | str) -> None:
+        """Note a failure; `reason` is told to the operator."""
+        was_down = self.down
+        self.breaker.failed(trouble, str(reason), self._clock(), self._chance())
+        if self.down and not was_down:
+            logger.error("connection %s is down: %s", self._connection, self.down)
+
+    def throttled(self) -> None:
+        """The server asks for less mail."""
+        pace = self.slowdown.throttled(self._clock())
+        if pace is not None:
+            logger.warning(
+                "connection %s: its server asks for less mail; now %.3g messages per second",
+                self._connection,
+                pace,
+            )
+
+    def takes_nothing(self) -> None:
+        """The session goes on, but the server takes no mail for now: all sessions wait a while."""
+        self.throttled()
+        self.slowdown.rest(self._clock(), self._first_rest_seconds)
+
+    def refuses_everybody(self, trouble: Trouble, error: SessionError) -> None:
+        """The session goes on, but nothing comes of it: all sessions wait a while."""
+        self.failed(trouble, error)
+        self.slowdown.hold_until(self.breaker.retry_at)

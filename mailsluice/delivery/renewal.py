@@ -1,0 +1,68 @@
+"""A thread that says again and again that this process lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from mailsluice.core.errors import CampaignBusyError, SenderLostError
+from mailsluice.core.steady import steady
+from mailsluice.store.campaigns import LEASE_SECONDS
+
+logger = logging.getLogger(__name__)
+
+
+class Renewal:
+    """Renews a lease of LEASE_SECONDS that was taken at a moment of the steady clock.
+
+    `renew` raises CampaignBusyError or SenderLostError where another has taken it over.
+    """
+
+    def __init__(
+        self, renew: Callable[[], None], *, taken_at: float, every_seconds: float, name: str
+    ) -> None:
+        self._renew = renew
+        self._every_seconds = every_seconds
+        self._valid_until = taken_at + LEASE_SECONDS
+        self._closed = threading.Event()
+        self._act: Callable[[], None] = lambda: None
+        self.lost = False
+        """Whether another has taken it over."""
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def held(self) -> bool:
+        """Whether this process may send now. False as well while it cannot be renewed in time."""
+        return steady() < self._valid_until
+
+    def on_lost(self, act: Callable[[], None]) -> None:
+        """Call this, from the thread, when another has taken it over."""
+        self._act = act
+
+    def close(self) -> None:
+        """Renew no more."""
+        self._closed.set()
+        self._thread.join()
+
+    def lose(self, reason: str) -> None:
+        """Another has taken it over: this process sends nothing more. From any thread."""
+        if not self.lost:
+            logger.error("%s; this run stops sending", reason)
+            self.lost, self._valid_until = True, 0.0
+            self._act()
+
+    def _work(self) -> None:
+        while not self._closed.wait(self._every_seconds):
+            asked = steady()
+            try:
+                self._renew()
+            except (CampaignBusyError, SenderLostError) as error:
+                self.lose(str(error))
+                return
+            except SQLAlchemyError:
+                continue  # the database is away: not valid any longer, unless it is back in time
+            if not self.lost:
+                self._valid_until = asked + LEASE_SECONDS

@@ -1,0 +1,220 @@
+"""Send over connections of a campaign, in one process: one engine, bookkeeper and journal."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from mailsluice.campaign import Campaign
+from mailsluice.core.steady import steady
+from mailsluice.delivery.bookkeeper import Bookkeeper, Claiming, Peers
+from mailsluice.delivery.connection_sender import ConnectionSender, OpenSession, Settings
+from mailsluice.delivery.engine import Engine
+from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.opening_hours import OpeningHours
+from mailsluice.delivery.progress_tracker import ProgressTracker
+from mailsluice.delivery.rule_book import RuleBook
+from mailsluice.limits import Rules
+from mailsluice.message import CompiledMessage
+from mailsluice.reports.progress import ConnectionFacts, Progress
+from mailsluice.smtp.connection import Connection, differences
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.tokens import Tokens
+from mailsluice.store import Database, Outbox
+
+_POLL_SECONDS = 0.5
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteResult:
+    """How the sending of one connection ended."""
+
+    connection: str
+    seconds: float
+    sent: int
+    """Messages accepted in this run."""
+    down: str | None
+    """Why the connection was given up; None where it worked to the end."""
+
+
+class Run(ABC):
+    """Sends over connections of a campaign: what its run and its senders have in common."""
+
+    def __init__(
+        self,
+        database: Database,
+        campaign: Campaign,
+        outbox: Outbox,
+        journal: Journal,
+        campaign_id: int,
+        peers: Peers | None = None,
+        claiming: Claiming | None = None,
+    ) -> None:
+        self.id = campaign_id
+        """The campaign's."""
+        self.outbox = outbox
+        self._database = database
+        self._campaign = campaign
+        self._journal = journal
+        self._peers = peers
+        self._claiming = claiming
+        self._engine: Engine | None = None
+        self._bookkeeper: Bookkeeper | None = None
+        self._connection_senders: dict[str, ConnectionSender] = {}
+        self._connections: dict[str, Connection] = {}
+        self._rules_of: dict[str, dict[str, Rules]] = {}
+        """Both as each connection sender has them."""
+        self._results: dict[str, RouteResult] = {}
+        self._tracker = ProgressTracker(campaign.name)
+        self._stopping = False
+        self._hours = OpeningHours(campaign.sending_window)
+        self._rule_book = RuleBook(database, campaign_id, campaign.throttle)
+        self.tokens = Tokens(clock=steady)
+        self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
+        """Opens a session; those of one connection share an access token."""
+        self.on_hold = False
+        """Whether to send nothing for the time being; what is in flight is finished."""
+
+    async def send(
+        self,
+        connection: Connection,
+        message: CompiledMessage,
+        *,
+        settings: Settings | None = None,
+        open_session: OpenSession | None = None,
+    ) -> RouteResult:
+        """Send to the recipients of one connection, until none is left or `stop` is called."""
+        rules = await asyncio.to_thread(self._rule_book.rules, connection)
+        opening = open_session or self.open_session
+        return await self.on_engine(self._send(connection, message, rules, settings, opening))
+
+    async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Do work on the loop that sends: what `open_session` shares with its caller."""
+        engine = self._engine = self._engine or Engine()
+        return await engine.run(work)
+
+    async def _send(
+        self,
+        connection: Connection,
+        message: CompiledMessage,
+        rules: dict[str, Rules],
+        settings: Settings | None,
+        open_session: OpenSession,
+    ) -> RouteResult:
+        if self._bookkeeper is None:
+            self._bookkeeper = Bookkeeper(
+                self._database, self.outbox, self._journal, self._peers, self._claiming
+            )
+        sender = ConnectionSender(
+            connection,
+            message,
+            self._bookkeeper,
+            self._journal,
+            holder=f"{self._journal.id} {connection.name}",
+            open_session=open_session,
+            rules=rules,
+            opens_at=self._opens_at,
+            settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
+        )
+        self._connection_senders[connection.name] = sender
+        self._tracker.watch(connection.name, sender)
+        self._connections[connection.name] = connection
+        self._rules_of[connection.name] = rules
+        started = steady()
+        if self._stopping:
+            sender.stop()
+        await sender.run()
+        seconds, sent = steady() - started, sender.sent
+        if before := self._results.get(connection.name):  # it got more to send
+            seconds, sent = seconds + before.seconds, sent + before.sent
+        result = RouteResult(connection.name, seconds, sent, sender.down)
+        self._results[connection.name] = result
+        return result
+
+    def _opens_at(self, now: float) -> float:
+        """When, from a moment of the steady clock on, mail may go at all."""
+        if self.on_hold or not self._is_held():
+            return now + _POLL_SECONDS
+        return self._hours.opens_at(now)
+
+    async def next_in(self) -> float:
+        """In how many seconds a connection has something to do; infinity: never."""
+        return await self._engine.run(self._next_in()) if self._engine else 0.0
+
+    async def _next_in(self) -> float:
+        now = steady()
+        return min(
+            (one.next_at(now) - now for one in self._connection_senders.values()), default=0.0
+        )
+
+    async def progress(self) -> Progress:
+        """Where the campaign stands, and what each connection waits for; without the database."""
+        return await self.on_engine(self._progress())
+
+    async def _progress(self) -> Progress:
+        now = steady()
+
+        def complete(facts: ConnectionFacts) -> ConnectionFacts:
+            return replace(
+                facts,
+                is_on_hold=self.on_hold,
+                is_database_away=not self._is_held() or self._is_away(),
+                opens_at=self._hours.opens_at(now),
+            )
+
+        return self._tracker.look(complete, now, datetime.now(UTC))
+
+    def _is_away(self) -> bool:
+        return self._bookkeeper is not None and self._bookkeeper.away
+
+    async def update(self, connection: Connection) -> list[str]:
+        """Go on sending with what has changed in a connection, or in what day it is for a warm-up.
+
+        Limits hold from the next message on, all else from the next session on. Gives what has
+        changed, as it may be told; nothing where the connection does not send yet.
+        """
+        name = connection.name
+        if self._engine is None or name not in self._connection_senders:
+            return []
+        changed = differences(self._connections[name], connection)
+        if changed or connection.warm_up.start:
+            rules = await asyncio.to_thread(self._rule_book.rules, connection)
+            if changed or rules != self._rules_of[name]:
+                self._connections[name], self._rules_of[name] = connection, rules
+                self._engine.call(self._connection_senders[name].update, connection, rules)
+        return changed
+
+    def stop(self) -> None:
+        """Finish what is in flight, then end; may be called from any thread."""
+        self._stopping = True
+        if self._bookkeeper:
+            self._bookkeeper.hurried = True
+        if self._engine:
+            for sender in list(self._connection_senders.values()):
+                self._engine.call(sender.stop)
+
+    async def close(self) -> None:
+        """Commit what is left, end the engine; then `_let_go`."""
+        if self._engine and self._bookkeeper:
+            await self._engine.run(self._bookkeeper.close())
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._engine:
+            self._engine.close()
+        self._let_go()
+
+    @abstractmethod
+    def _is_held(self) -> bool:
+        """Whether this process may send now."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Give back what this process holds."""

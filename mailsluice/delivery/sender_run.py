@@ -1,0 +1,156 @@
+"""One of the processes that share the recipients of one connection of a campaign.
+
+Nothing is distributed to these senders. Each one claims what it can send in a quarter of a second
+(with SKIP LOCKED on PostgreSQL), under its own row in `senders`, and writes the row's number into
+`recipients.claimed_by`. A claim updates that row and a take-over marks it, so the two exclude each
+other: a sender that was taken for dead can claim nothing more. A sender is done when it finds no
+recipient and no other sender holds one, since the recipients of a dying sender return to those that
+are left. Senders learn about each other by their rows alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from mailsluice.campaign import Campaign
+from mailsluice.core.errors import CampaignError, JournalError
+from mailsluice.core.status import CampaignStatus
+from mailsluice.core.steady import steady
+from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.recovery import recover
+from mailsluice.delivery.renewal import Renewal
+from mailsluice.delivery.run import Run
+from mailsluice.delivery.silence import Silence
+from mailsluice.delivery.standing import dumped
+from mailsluice.delivery.take_over import journal_path, take_over
+from mailsluice.store import Campaigns, Database, Ending, Outbox, Senders
+
+logger = logging.getLogger(__name__)
+
+_RENEW_SECONDS = 5.0
+_ENGINE_SECONDS = 2.0
+_SENT = (CampaignStatus.READY, CampaignStatus.SENDING)
+
+
+class SenderRun(Run):
+    """Sends over one connection of a campaign that its run has made ready, from here until `close`.
+
+    Any number of them may do so at once, on any machine: each claims its recipients for itself, and
+    takes over those of one that died. Raises CampaignError where the campaign is not to be sent, or
+    OutboxError. Blocking; `send` is not.
+    """
+
+    def __init__(
+        self, database: Database, campaign: Campaign, connection: str, *, owner: str, home: Path
+    ) -> None:
+        self.record = Campaigns(database).get(campaign.name)
+        if self.record.status not in _SENT:
+            raise CampaignError(
+                f"campaign {campaign.name!r} is {self.record.status.value}: nothing is sent"
+            )
+        self._connection = connection
+        self._folder = home / "journals"
+        self._path = journal_path(self._folder, journal_id := uuid4().hex)
+        journal = Journal(self._path, journal_id)
+        self._senders = Senders(database, self.record.id)
+        taken_at = steady()
+        try:
+            journal.start()
+            self._sender_id = self._senders.begin(connection, owner, journal.id)
+        except BaseException:
+            journal.close()
+            self._path.unlink()
+            raise
+        longest = campaign.retry.max_delay_seconds
+        outbox = Outbox(database, self.record.id, self._sender_id, longest_delay_seconds=longest)
+        peers = _Peers(self._senders, self._sender_id, connection)
+        super().__init__(database, campaign, outbox, journal, self.record.id, peers)
+        self._tracker.begin({connection: 0}, None, {})
+        self._has_ended = False
+        self._silence = Silence()
+        self._renewal = Renewal(
+            self._renew, taken_at=taken_at, every_seconds=_RENEW_SECONDS, name="sender"
+        )
+        self._renewal.on_lost(self.stop)
+
+    async def end(self, ending: Ending, next_in_seconds: float | None = None) -> None:
+        """Record how it ended: nothing is sent any more. Raises SenderLostError."""
+        standing = dumped((await self.progress()).standings[0])
+        await asyncio.to_thread(self._end, ending, standing, next_in_seconds)
+
+    def _end(self, ending: Ending, standing: str, next_in_seconds: float | None) -> None:
+        self._renewal.close()
+        # Whose claim was in a commit that a broken link did not confirm.
+        orphans = recover(self.outbox.in_doubt(), self._journal.so_far(), self._campaign.uncertain)
+        with self._database.write() as transaction:
+            orphans.write(self.outbox, transaction)
+        result = self._results.get(self._connection)
+        self._senders.end(
+            self._sender_id,
+            ending,
+            standing=standing,
+            detail=result.down if result else None,
+            next_in_seconds=next_in_seconds,
+        )
+        self._has_ended = True
+
+    def _renew(self) -> None:
+        self._senders.renew(self._sender_id, self._standing())
+        try:
+            self._take_over()
+        except (SQLAlchemyError, OSError, JournalError) as error:
+            # The next time: this process lives all the same.
+            logger.warning("dead senders could not be looked for: %s", type(error).__name__)
+
+    def _take_over(self) -> None:
+        policy = self._campaign.uncertain
+        dead = take_over(
+            self._database, self.id, self._folder, policy, self._sender_id, self._silence
+        )
+        if dead and self._bookkeeper:
+            self._bookkeeper.look_back()
+
+    def _standing(self) -> str | None:
+        if self._engine is None:
+            return None
+        try:
+            progress = self._engine.submit(self._progress()).result(_ENGINE_SECONDS)
+        except TimeoutError:
+            return None
+        return dumped(progress.standings[0])
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._renewal.close)  # it asks the engine
+        await super().close()
+
+    def _is_held(self) -> bool:
+        return self._renewal.held()
+
+    def _let_go(self) -> None:
+        self._journal.close()
+        if self._has_ended:  # else others read in it what became of its messages
+            self._path.unlink(missing_ok=True)
+
+
+class _Peers:
+    """The other senders of the same connection. Implements `Peers`."""
+
+    def __init__(self, senders: Senders, sender_id: int, connection: str) -> None:
+        self._senders = senders
+        self._sender_id = sender_id
+        self._connection = connection
+
+    def claiming(self, transaction: sa.Connection) -> bool:
+        return self._senders.claiming(transaction, self._sender_id)
+
+    def idle(self, transaction: sa.Connection) -> None:
+        self._senders.idle(transaction, self._sender_id)
+
+    def are_busy(self, transaction: sa.Connection) -> bool:
+        return self._senders.others_are_busy(transaction, self._sender_id, self._connection)

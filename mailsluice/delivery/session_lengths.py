@@ -1,0 +1,41 @@
+"""After how many messages a server takes no more in a session. Pure.
+
+Some servers (OpenSMTPD, Stalwart) then answer MAIL with 452 or another 4xx, and keep the session
+open. That is no request for less mail: a new session goes on at once.
+"""
+
+from __future__ import annotations
+
+from mailsluice.core.outcome import Attempt, Phase, enhanced_status
+
+_SESSION_STATUS = ("5.3", "4.5")
+"""Too many recipients, congestion: of a session, where a message has one recipient."""
+
+
+class SessionLengths:
+    """The lengths of one connection's sessions, and what follows from them."""
+
+    def __init__(self) -> None:
+        self.learnt: int | None = None
+        """After so many messages a session is not worth going on with; None: not known."""
+        self._last: int | None = None
+
+    def is_spent(self, attempt: Attempt, carried: int, *, is_slow: bool) -> bool:
+        """Whether a 4xx in a session that has carried so many messages means its end.
+
+        Where the connection is slowed down already, only a session as long as others were; else a
+        server that limits the rate would get new sessions instead of less mail. Two sessions that
+        ended at the same length teach it to all that are opened from then on.
+        """
+        if not carried or not _may_mean_the_session(attempt):
+            return False
+        if is_slow and carried != self._last:
+            return False
+        if carried == self._last:
+            self.learnt = carried if self.learnt is None else min(self.learnt, carried)
+        self._last = carried
+        return True
+
+
+def _may_mean_the_session(attempt: Attempt) -> bool:
+    return attempt.phase is Phase.MAIL or enhanced_status(attempt) in _SESSION_STATUS

@@ -1,0 +1,27 @@
+"""How fast at most: limits, and who may start the next message under them when."""
+
+from mailsluice.limits.clock import DatabaseClock
+from mailsluice.limits.holding import Hold, hold
+from mailsluice.limits.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
+from mailsluice.limits.timekeeping import Look, Timekeeper, Timeline
+from mailsluice.limits.usage import HOLDER_SECONDS, Usage, give_out
+
+__all__ = [
+    "HOLDER_SECONDS",
+    "Bound",
+    "Cap",
+    "DatabaseClock",
+    "Hold",
+    "Limit",
+    "Look",
+    "Rates",
+    "Rules",
+    "Timekeeper",
+    "Timeline",
+    "Usage",
+    "bounds",
+    "give_out",
+    "hold",
+    "limits",
+    "shared",
+]

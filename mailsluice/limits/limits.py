@@ -1,0 +1,124 @@
+"""The most messages in any trailing window, and how a campaign's limits are shared out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from mailsluice.limits.apportionment import quotas
+
+_WINDOWS = {"per_second": 1.0, "per_minute": 60.0, "per_hour": 3600.0, "per_day": 86400.0}
+_NAMES = {window: name for name, window in _WINDOWS.items()}
+_UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
+
+
+class Rates(Protocol):
+    """What has limits: a connection, a campaign's throttle."""
+
+    @property
+    def per_second(self) -> int | None: ...
+    @property
+    def per_minute(self) -> int | None: ...
+    @property
+    def per_hour(self) -> int | None: ...
+    @property
+    def per_day(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` messages in any trailing window of this length."""
+
+    count: int
+    window_seconds: float
+
+    def __str__(self) -> str:
+        """As in the form; a share of less than one message a window has a longer one."""
+        name = _NAMES.get(self.window_seconds)
+        window = timedelta(seconds=round(self.window_seconds))
+        return f"{name} {self.count:,}" if name else f"limit, {self.count:,} in {window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit that messages are spaced by."""
+
+    limit: Limit
+    whose: str
+
+    @property
+    def per_second(self) -> float:
+        """The pace that it allows."""
+        return self.limit.count / self.limit.window_seconds
+
+    def __str__(self) -> str:
+        seconds = self.limit.window_seconds
+        per = _UNITS.get(seconds) or f"in {timedelta(seconds=round(seconds))}"
+        return f"{self.limit.count:,} {per} ({self.whose})"
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most `count` messages from `start` until `end`, in seconds since the epoch."""
+
+    start: float
+    end: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all who send under the same key, together."""
+
+    limits: tuple[Limit, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    """In order of time, not overlapping."""
+
+    def __bool__(self) -> bool:
+        return bool(self.limits or self.caps)
+
+    @property
+    def per_second(self) -> float:
+        """The pace that its limits allow for long; infinity without limits."""
+        return min((one.count / one.window_seconds for one in self.limits), default=math.inf)
+
+
+def limits(rates: Rates) -> tuple[Limit, ...]:
+    """The limits that are set."""
+    found = ((getattr(rates, name), window) for name, window in _WINDOWS.items())
+    return tuple(Limit(count, window) for count, window in found if count is not None)
+
+
+def shared(rates: Rates, shares: Mapping[str, Decimal]) -> dict[str, tuple[Limit, ...]]:
+    """A campaign's limits shared out by share, by largest remainder: 6,000 an hour at 70/30 is
+    4,200 and 1,800.
+
+    Where a share comes to less than one message a window, it is one message in a longer window.
+    """
+    out: dict[str, list[Limit]] = {name: [] for name in shares}
+    used = {name: share for name, share in shares.items() if share > 0}
+    for limit in limits(rates):
+        counts = quotas(limit.count, list(used.values()))
+        for (name, share), count in zip(used.items(), counts, strict=True):
+            if limit.count * share < 1:
+                window = limit.window_seconds / float(limit.count * share)
+                out[name].append(Limit(1, window))
+            else:
+                out[name].append(Limit(count, limit.window_seconds))
+    return {name: tuple(found) for name, found in out.items()}
+
+
+def bounds(own: Rates, throttle: Rates, shares: Mapping[str, Decimal], name: str) -> list[Bound]:
+    """All limits that a connection's messages fall under, by name: its own, and the campaign's.
+
+    One without a share, which only takes over, falls under the campaign's as a whole.
+    """
+    if shares.get(name):
+        part, whose = shared(throttle, shares)[name], "its share of the campaign's"
+    else:
+        part, whose = limits(throttle), "the campaign's"
+    return [*(Bound(one, "its own") for one in limits(own)), *(Bound(one, whose) for one in part)]

@@ -1,0 +1,31 @@
+"""Accounts of a campaign: are all recipients accounted for, who got it, what a person decides."""
+
+from mailsluice.operations.accounts.cancellation import Cancelled, cancel_campaign
+from mailsluice.operations.accounts.counting import tally
+from mailsluice.operations.accounts.errors import LedgerError
+from mailsluice.operations.accounts.export import Contents, export
+from mailsluice.operations.accounts.resolution import (
+    Action,
+    Resolved,
+    read_addresses,
+    resolve_uncertain,
+)
+from mailsluice.operations.accounts.tallies import Tallies
+from mailsluice.operations.accounts.verification import Discrepancy, Verification, verify
+
+__all__ = [
+    "Action",
+    "Cancelled",
+    "Contents",
+    "Discrepancy",
+    "LedgerError",
+    "Resolved",
+    "Tallies",
+    "Verification",
+    "cancel_campaign",
+    "export",
+    "read_addresses",
+    "resolve_uncertain",
+    "tally",
+    "verify",
+]

@@ -1,0 +1,153 @@
+"""From the mailbox to the table of bounces: read, match, record, put away, some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from sqlalchemy.exc import DataError, IntegrityError
+
+from mailsluice.bounces import Bounce, BounceKind, kind_of
+from mailsluice.bounces.collected import Collected, Fate, Line
+from mailsluice.bounces.fetched import Fetched
+from mailsluice.bounces.inbox import Inbox
+from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.bounces.matching import SentTo, by_message_id, by_token, candidates
+from mailsluice.bounces.notice import Sort
+from mailsluice.bounces.reading import ReturnedMail, read
+from mailsluice.core.errors import FetchRefusedError, MailboxError
+from mailsluice.store import Bounces, Database
+from mailsluice.store.sent_mail import SentMail
+
+BATCH = 100
+"""Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
+_UNRECORDABLE = (DataError, IntegrityError, ValueError, TypeError, LookupError)
+"""Errors that one mail may cause. A database that is away is not among them."""
+_FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
+
+
+def collect(
+    mailbox: MailboxAccount,
+    database: Database,
+    *,
+    limit: int,
+    source: str,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Collected:
+    """Read up to so many mails that wait in the mailbox, the oldest first.
+
+    Each is recorded before it is put away, under a key of its own: a run that ends anywhere is gone
+    on with by the next one, and nothing counts twice. `source` is what the records name as theirs;
+    `goes_on` is asked before each batch.
+
+    Raises MailboxError where the mailbox cannot be opened; what breaks later is in `trouble`.
+    """
+    found = Collected()
+    with Inbox(mailbox) as inbox:
+        collecting = _Collecting(inbox, database, source, found)
+        try:
+            waiting = inbox.waiting()
+            found.waiting = len(waiting)
+            uids = islice(waiting, limit)
+            while goes_on() and (batch := list(islice(uids, BATCH))):
+                collecting.take(batch)
+                found.waiting -= len(batch)
+        except MailboxError as error:
+            found.trouble = str(error)
+    return found
+
+
+class _Collecting:
+    def __init__(self, inbox: Inbox, database: Database, source: str, found: Collected) -> None:
+        self._inbox = inbox
+        self._sent = SentMail(database)
+        self._bounces = Bounces(database)
+        self._source = source
+        self._found = found
+
+    def take(self, uids: Sequence[str]) -> None:
+        """Read these, record what they say, put them away.
+
+        A mail that the server cannot give out, or that cannot be recorded, is left, flagged: it is
+        looked for one by one, and does not keep the others from being read.
+        """
+        try:
+            self._settle(self._inbox.fetch(uids))
+        except (FetchRefusedError, *_UNRECORDABLE):
+            if len(uids) > 1:
+                for uid in uids:
+                    self.take([uid])
+                return
+            self._inbox.flag(uids)
+            self._found.add(Fate.UNREADABLE)
+
+    def _settle(self, mails: Sequence[Fetched]) -> None:
+        read_mails = [read(one.content) for one in mails]
+        recipients = self._match(read_mails)
+        fates = [_fate(one, to) for one, to in zip(read_mails, recipients, strict=True)]
+        bounces = [
+            self._bounce(mail, returned, to, fate)
+            for mail, returned, to, fate in zip(mails, read_mails, recipients, fates, strict=True)
+            if to and fate.is_recorded
+        ]
+        recorded = self._bounces.record(bounces)
+        self._found.suppressed += recorded.suppressed
+        self._found.known_before += len(bounces) - recorded.new
+        for fate, to in zip(fates, recipients, strict=True):
+            line = Line(to.campaign_id, to.campaign, to.connection) if to else None
+            self._found.add(fate, line)
+        pairs = list(zip(mails, fates, strict=True))
+        self._inbox.move_processed([mail.uid for mail, fate in pairs if not fate.is_left])
+        self._inbox.flag([mail.uid for mail, fate in pairs if fate.is_left])
+
+    def _match(self, mails: Sequence[ReturnedMail]) -> list[SentTo | None]:
+        """Whose mail each is, by one or two queries for all."""
+        ids = {token.recipient_id for one in mails for token in one.traces.tokens}
+        by_id = {one.recipient_id: one for one in self._sent.by_id(ids)}
+        found = [by_token(one.traces, by_id) for one in mails]
+        rest = [one.traces for one, to in zip(mails, found, strict=True) if to is None]
+        emails = {email for one in rest for email in candidates(one)}
+        domains = {domain for one in rest for domain in one.domains}
+        known = self._sent.by_address(emails, domains)
+        return [
+            to or by_message_id(one.traces, known) for one, to in zip(mails, found, strict=True)
+        ]
+
+    def _bounce(self, mail: Fetched, returned: ReturnedMail, to: SentTo, fate: Fate) -> Bounce:
+        said = returned.notice.about(to.email)
+        return Bounce(
+            key=f"mail {returned.id} {to.recipient_id}",
+            email=to.email,
+            kind=_KINDS[fate],
+            status=said.status if said else "",
+            detail=said.text if said else "",
+            source=self._source,
+            at=mail.at,
+            connection=to.connection,
+            campaign_id=to.campaign_id,
+            recipient_id=to.recipient_id,
+        )
+
+
+_KINDS = {
+    Fate.HARD: BounceKind.HARD,
+    Fate.SOFT: BounceKind.SOFT,
+    Fate.COMPLAINT: BounceKind.COMPLAINT,
+}
+
+
+def _fate(mail: ReturnedMail, to: SentTo | None) -> Fate:
+    """What becomes of a mail that is about the mail to this recipient, if to any."""
+    sort = mail.notice.sort
+    if sort is Sort.AUTO_REPLY:
+        return Fate.AUTO_REPLY
+    if sort is Sort.UNKNOWN:
+        return Fate.UNKNOWN
+    if to is None:
+        return Fate.NOT_OURS
+    if sort is Sort.COMPLAINT:
+        return Fate.COMPLAINT
+    said = mail.notice.about(to.email)
+    if said is None or not said.is_final:
+        return Fate.PASSING
+    return _FATES[kind_of(said.code, said.status, said.text)]

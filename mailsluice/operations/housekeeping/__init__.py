@@ -1,0 +1,16 @@
+"""Old campaigns go from the state database into files; nothing is deleted that is not in them."""
+
+from mailsluice.operations.housekeeping.errors import HousekeepingError
+from mailsluice.operations.housekeeping.housekeeping import keep_house
+from mailsluice.operations.housekeeping.kept import Done, Kept
+from mailsluice.operations.housekeeping.retention import Ended, Retention, due
+
+__all__ = [
+    "Done",
+    "Ended",
+    "HousekeepingError",
+    "Kept",
+    "Retention",
+    "due",
+    "keep_house",
+]

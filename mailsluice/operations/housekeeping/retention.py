@@ -1,0 +1,65 @@
+"""Which campaigns are old enough to be archived. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mailsluice.core.status import CampaignStatus
+
+DAY_SECONDS = 86_400.0
+_ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A campaign, ended or not, as far as its age goes. Times in seconds since the epoch."""
+
+    id: int
+    name: str
+    status: CampaignStatus
+    accepted: int
+    """Recipients at the launch."""
+    created_at: float
+    ended_at: float | None
+    is_archived: bool
+    """Its files are complete, and say what is to be deleted."""
+    is_cleared: bool
+    """Its rows are deleted as well: nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is to be done, oldest first."""
+
+    due: tuple[Ended, ...]
+    """Campaigns to be archived, and those archived whose rows were not all deleted yet."""
+    stale: tuple[Ended, ...]
+    """Campaigns as old that never ended: a person has to finish or cancel them."""
+    archived: int
+    """Campaigns that were archived before."""
+
+
+def due(campaigns: Sequence[Ended], now: float, keep_days: int) -> Retention:
+    """Those that ended more than `keep_days` before `now`."""
+    before = now - keep_days * DAY_SECONDS
+    left = [one for one in campaigns if not one.is_cleared]
+    return Retention(
+        due=_by_age(one for one in left if one.is_archived or _has_ended(one, before)),
+        stale=_by_age(
+            one
+            for one in left
+            if not one.is_archived and one.status not in _ENDED and one.created_at < before
+        ),
+        archived=sum(one.is_cleared for one in campaigns),
+    )
+
+
+def _has_ended(campaign: Ended, before: float) -> bool:
+    return (
+        campaign.status in _ENDED and campaign.ended_at is not None and campaign.ended_at < before
+    )
+
+
+def _by_age(campaigns: Iterable[Ended]) -> tuple[Ended, ...]:
+    return tuple(sorted(campaigns, key=lambda one: (one.ended_at or one.created_at, one.id)))

@@ -1,0 +1,87 @@
+"""An archive read back, before and while rows are deleted that are in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pyarrow import parquet
+
+from mailsluice.operations.housekeeping.errors import HousekeepingError
+from mailsluice.operations.housekeeping.manifest import Manifest, sha256
+from mailsluice.operations.housekeeping.parts import PARTS, RECIPIENTS, ArchivePart
+from mailsluice.store import Database
+
+_BATCH_ROWS = 50_000
+
+
+def verify_written(database: Database, folder: Path, manifest: Manifest) -> None:
+    """Read all of it back, and compare it with the manifest and with what the database has now.
+
+    Raises HousekeepingError where they differ: then nothing may be deleted. Nobody writes to the
+    campaign meanwhile.
+    """
+    for part in PARTS:
+        read = _rows(folder / part.file)
+        stored = _stored(database, part, manifest.campaign_id)
+        if not read == stored == manifest.files[part.file].rows:
+            raise _differs(manifest, f"{part.name}: {read:,} rows read back of {stored:,} stored")
+    if (found := _counts(folder)) != manifest.counts:
+        raise _differs(manifest, f"recipients by connection and status: {found} read back")
+
+
+def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
+    """The manifest of an archive that was verified before: nothing of it has changed since.
+
+    Raises HousekeepingError where a file is missing or another.
+    """
+    try:
+        manifest, found = Manifest.read(folder)
+        same = found == digest and manifest.campaign_id == campaign_id
+        changed = [
+            name for name, one in manifest.files.items() if sha256(folder / name) != one.sha256
+        ]
+    except (OSError, ValueError) as error:
+        raise HousekeepingError(
+            f"the archive in {folder} cannot be read ({error}): the rows that are still in the"
+            " database stay there. Run this where the folder is, or put it back"
+        ) from error
+    if not same or changed:
+        raise HousekeepingError(
+            f"the archive in {folder} is not what was written"
+            f" ({', '.join(changed) or 'manifest.json'}): the rows that are still in the database"
+            " stay there. Put the files back from a copy"
+        )
+    return manifest
+
+
+def _stored(database: Database, part: ArchivePart, campaign_id: int) -> int:
+    query: sa.Select[Any] = sa.select(sa.func.count()).select_from(part.table)
+    with database.read() as connection:
+        return int(connection.execute(query.where(part.of(campaign_id))).scalar_one())
+
+
+def _rows(path: Path) -> int:
+    """All values are decoded, which finds what a disk has made of them."""
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        return sum(batch.num_rows for batch in file.iter_batches(_BATCH_ROWS))
+
+
+def _counts(folder: Path) -> dict[str, dict[str, int]]:
+    counter: Counter[tuple[str, str]] = Counter()
+    with parquet.ParquetFile(folder / RECIPIENTS.file) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=["connection", "status"]):
+            counter.update(zip(*(one.to_pylist() for one in batch.columns), strict=True))
+    found: dict[str, dict[str, int]] = {}
+    for (connection, status), number in counter.items():
+        found.setdefault(connection, {})[status] = number
+    return found
+
+
+def _differs(manifest: Manifest, what: str) -> HousekeepingError:
+    return HousekeepingError(
+        f"the archive of campaign {manifest.campaign!r} is not what is stored ({what}): nothing was"
+        " deleted. Look at the disk, and run this again: it is written anew"
+    )

@@ -1,0 +1,94 @@
+"""Writing an archive: all of it under another name first, on the disk before it has its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+from slugify import slugify
+
+from mailsluice.core.private import private_file
+from mailsluice.operations.housekeeping.manifest import Manifest, PartFile, sha256
+from mailsluice.operations.housekeeping.parts import PARTS, ArchivePart
+from mailsluice.operations.housekeeping.reading import Rows, rows_of
+from mailsluice.operations.housekeeping.retention import Ended
+from mailsluice.store import Database, Outbox
+
+_LONGEST_SLUG = 60
+_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+
+GoesOn = Callable[[], None]
+"""Called between two pieces of work; raises where the work is to stop."""
+
+
+def write(
+    database: Database, campaign: Ended, archives: Path, goes_on: GoesOn
+) -> tuple[Path, Manifest, str]:
+    """Write a campaign's rows into a folder of its own under `archives`.
+
+    Gives the folder, its manifest and the manifest's digest. A few thousand rows are in memory at a
+    time. What a run that was killed has left is written anew. Raises OSError.
+    """
+    folder = _free(archives, campaign)
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    try:
+        files = {
+            part.file: _write_part(database, part, campaign.id, unfinished, goes_on)
+            for part in PARTS
+        }
+        counts = {
+            name: {status.value: number for status, number in by_status.items()}
+            for name, by_status in Outbox(database, campaign.id).counts().by_connection.items()
+        }
+        manifest = Manifest(campaign.id, campaign.name, campaign.created_at, counts, files)
+        digest = manifest.write(unfinished)
+        for path in (*unfinished.iterdir(), unfinished):
+            _sync(path)
+        unfinished.rename(folder)
+        _sync(archives)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder, manifest, digest
+
+
+def _free(archives: Path, campaign: Ended) -> Path:
+    """A name that is not taken: by the archive of another database, or of a run that was killed."""
+    slug = slugify(campaign.name, max_length=_LONGEST_SLUG) or "campaign"
+    number = 1
+    while (found := archives / f"{campaign.id}-{slug}{f'-{number}' * (number > 1)}").exists():
+        number += 1
+    return found
+
+
+def _write_part(
+    database: Database, part: ArchivePart, campaign_id: int, folder: Path, goes_on: GoesOn
+) -> PartFile:
+    path, rows = folder / part.file, 0
+    private_file(path)
+    with parquet.ParquetWriter(path, part.schema, **_OPTIONS) as writer:
+        for chunk in rows_of(database, part, campaign_id):
+            goes_on()
+            writer.write_table(_table(part, chunk))
+            rows += len(chunk)
+    return PartFile(rows, sha256(path))
+
+
+def _table(part: ArchivePart, rows: Rows) -> pa.Table:
+    columns = dict(zip(part.schema.names, zip(*rows, strict=True), strict=True))
+    return pa.table(columns, schema=part.schema)
+
+
+def _sync(path: Path) -> None:
+    """Let what was written outlive the machine: the rows are deleted next."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

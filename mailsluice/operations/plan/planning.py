@@ -1,0 +1,104 @@
+"""From a placement to a plan: what binds each connection, and until when it sends. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from mailsluice.assignment import Placement
+from mailsluice.campaign import Campaign
+from mailsluice.campaign.estimate import Load
+from mailsluice.limits import Bound, Limit, bounds
+from mailsluice.operations.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan, moment_text
+from mailsluice.smtp.connection import Connection
+
+_LONG = timedelta(days=1)
+
+
+def plan(
+    campaign: Campaign,
+    placement: Placement,
+    connections: Mapping[str, Connection],
+    *,
+    read_rows: int,
+    rejected: Mapping[str, int],
+    held_back: Mapping[str, int],
+    digest: str,
+    starts_at: datetime,
+) -> Plan:
+    """Say what a placement means: counts, what binds each connection, when it is done."""
+    parts = [
+        _connection_plan(campaign, placement, connections[name], starts_at)
+        for name in placement.connections
+    ]
+    return Plan(
+        campaign=campaign.name,
+        read_rows=read_rows,
+        accepted=len(placement.assignment.order),
+        rejected=rejected,
+        held_back=held_back,
+        digest=digest,
+        connections=parts,
+        warm_ups=[said for one in placement.warmings for said in one.sentences()],
+        warnings=list(_warnings(campaign, placement, parts, starts_at)),
+    )
+
+
+def _connection_plan(
+    campaign: Campaign, placement: Placement, connection: Connection, starts_at: datetime
+) -> ConnectionPlan:
+    name = connection.name
+    count = placement.counts[name]
+    load = Load(
+        starts_at,
+        _releases(placement, name, count, starts_at),
+        _bounds(campaign, placement, connection),
+        campaign.sending_window,
+    )
+    percents = dict(zip(placement.connections, placement.percents or (), strict=False))
+    return ConnectionPlan(
+        name,
+        percents.get(name),
+        placement.assigned[name],
+        count,
+        load.binding() if count else "",
+        starts_at,
+        load.ends_at(),
+    )
+
+
+def _releases(
+    placement: Placement, name: str, count: int, starts_at: datetime
+) -> list[tuple[datetime, int]]:
+    for one in placement.warmings:
+        if one.connection == name:
+            (_, now), *later = one.days
+            begins = one.warm_up.begins
+            waiting = [(datetime.fromtimestamp(begins(day), UTC), number) for day, number in later]
+            return [(starts_at, now), *waiting]
+    return [(starts_at, count)]
+
+
+def _bounds(campaign: Campaign, placement: Placement, connection: Connection) -> list[Bound]:
+    speed = Limit(ASSUMED_PER_SESSION * connection.max_sessions, 1.0)
+    found = bounds(connection, campaign.throttle, placement.shares, connection.name)
+    return found or [Bound(speed, "assumed")]
+
+
+def _warnings(
+    campaign: Campaign, placement: Placement, parts: Sequence[ConnectionPlan], starts_at: datetime
+) -> Iterator[str]:
+    window = campaign.sending_window
+    if not window.is_open(starts_at):
+        yield f"the sending window is closed: it opens at {moment_text(window.opens_at(starts_at))}"
+    for one in parts:
+        if one.ends_at is None or one.ends_at - starts_at >= _LONG:
+            yield (
+                f"{one.connection} takes {one.lasts} for its {one.count:,} recipients:"
+                f" it is bound by {one.binding}"
+            )
+        if not one.count and one.percent != 0:
+            yield f"{one.connection} gets nobody: the audience is too small for its share"
+    for warming in placement.warmings:
+        if warming.trouble:
+            yield warming.sentences()[-1]

@@ -1,0 +1,13 @@
+"""Proofs: copies of a campaign's message to the operator's own addresses, before it is sent."""
+
+from mailsluice.operations.send_test.copies import checked_addresses, copies
+from mailsluice.operations.send_test.delivering import deliver
+from mailsluice.operations.send_test.result import Delivery, Proof
+
+__all__ = [
+    "Delivery",
+    "Proof",
+    "checked_addresses",
+    "copies",
+    "deliver",
+]

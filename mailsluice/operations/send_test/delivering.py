@@ -1,0 +1,163 @@
+"""Sending copies over one connection: by the sessions and under the limits of a campaign."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from uuid import uuid4
+
+from mailsluice.core.envelope import Envelope
+from mailsluice.core.outcome import Attempt
+from mailsluice.core.steady import steady
+from mailsluice.delivery.connection_sender import OpenSession
+from mailsluice.delivery.rule_book import own_rules
+from mailsluice.delivery.starts import StartStock
+from mailsluice.limits import Rules
+from mailsluice.operations.send_test.result import Delivery
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.session import SessionError
+from mailsluice.store import Ask, Database, Starts, Usages
+
+PATIENCE_SECONDS = 600.0
+"""How long copies wait for their turn under the connection's limits."""
+_SESSION_SECONDS = 90.0  # campaigns that hold all sessions leave one to others each minute
+_IDLE_SECONDS = 20.0  # a session whose next copy is further away is closed rather than held
+_PAUSE_SECONDS = 0.2  # before another session, where one was recalled
+
+
+async def deliver(
+    connection: Connection,
+    envelopes: Sequence[Envelope],
+    database: Database,
+    *,
+    open_session: OpenSession,
+    patience_seconds: float = PATIENCE_SECONDS,
+    clock: Callable[[], float] = steady,
+) -> Delivery:
+    """Send each envelope once, as soon as the connection's limits allow.
+
+    Starts are given out by the limits' common memory, so copies count as campaigns' mail does, and
+    those see them. The envelopes' recipient ids are the numbers from 1. Raises what the database
+    raises where the memory cannot be used.
+    """
+    changed = asyncio.Event()
+    starts = StartStock(
+        f"test {uuid4()}", _Reservations(database), clock=clock, changed=changed.set
+    )
+    rules: Mapping[str, Rules] = await asyncio.to_thread(own_rules, database, connection)
+    starts.follow(rules)
+    feed = _Copies(envelopes, starts, changed, clock() + patience_seconds, clock)
+    try:
+        trouble = await _send(connection, feed, open_session)
+    finally:
+        await starts.close()
+    if starts.failure:
+        raise starts.failure
+    attempts = [feed.attempts.get(one.recipient_id, trouble) for one in envelopes]
+    return Delivery(connection.name, attempts)
+
+
+async def _send(connection: Connection, feed: _Copies, open_session: OpenSession) -> Attempt | None:
+    """One session after the other until nothing waits; gives why no more can be had.
+
+    After one that broke at a copy the others have another: they are not to blame.
+    """
+    while await feed.has_turn():
+        settled = len(feed.attempts)
+        try:
+            async with asyncio.timeout(_SESSION_SECONDS + connection.timeout_seconds):
+                session = await open_session(connection)
+            await session.send(feed)
+        except SessionError as error:
+            if len(feed.attempts) == settled:
+                return error.attempt
+        except TimeoutError:  # none of its sessions was free
+            return None
+        else:
+            if len(feed.attempts) == settled:
+                await asyncio.sleep(_PAUSE_SECONDS)
+    return None
+
+
+class _Reservations:
+    """The limits' common memory, in a transaction of its own each time. Implements `Reserves`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._usages = Usages(database)
+
+    async def reserve(self, ask: Ask) -> Starts:
+        return await asyncio.to_thread(self._reserve, ask)
+
+    def _reserve(self, ask: Ask) -> Starts:
+        with self._database.write() as transaction:
+            return self._usages.reserve(transaction, [ask])[0]
+
+
+class _Copies:
+    """What a session sends from and reports to. Implements `Feed`."""
+
+    def __init__(
+        self,
+        envelopes: Sequence[Envelope],
+        starts: StartStock,
+        changed: asyncio.Event,
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._waiting = deque(envelopes)
+        self._starts = starts
+        self._changed = changed
+        self._deadline = deadline
+        self._clock = clock
+        self.attempts: dict[int, Attempt] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits any more, or not any longer."""
+        return bool(not self._waiting or self._starts.failure or self._clock() >= self._deadline)
+
+    async def has_turn(self) -> bool:
+        """Wait until a copy may go. False: none will."""
+        while not self.is_over:
+            now = self._clock()
+            if (ready_at := self._starts.ready_at(now)) <= now:
+                return True
+            if self._deadline < ready_at < math.inf:  # it is known that there will be no room
+                self._deadline = now
+            await self._changed_until(ready_at)
+        return False
+
+    async def next(self) -> Envelope | None:
+        while not self.is_over:
+            now = self._clock()
+            if (ready_at := self._starts.ready_at(now)) <= now:
+                return self._take()
+            if _IDLE_SECONDS < ready_at - now < math.inf:
+                return None
+            await self._changed_until(ready_at)
+        return None
+
+    def next_nowait(self) -> Envelope | None:
+        now = self._clock()
+        return None if self.is_over or self._starts.ready_at(now) > now else self._take()
+
+    def dot(self, envelope: Envelope) -> None:
+        """Nobody keeps a journal of copies."""
+
+    def settled(self, envelope: Envelope, attempt: Attempt) -> None:
+        self._starts.finished()
+        self.attempts[envelope.recipient_id] = attempt
+
+    async def _changed_until(self, moment: float) -> None:
+        self._changed.clear()
+        with suppress(TimeoutError):
+            timeout = min(moment, self._deadline) - self._clock()
+            await asyncio.wait_for(self._changed.wait(), timeout)
+
+    def _take(self) -> Envelope:
+        self._starts.started()
+        return self._waiting.popleft()

@@ -1,0 +1,116 @@
+"""What became of the copies, as numbers and as a page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailsluice.core.form_links import FormLink, form_section
+from mailsluice.core.markdown import cell, table
+from mailsluice.core.masking import masked
+from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
+from mailsluice.operations.verify_connection.diagnosing import diagnose
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the copies over one connection."""
+
+    connection: str
+    attempts: Sequence[Attempt | None]
+    """By address; None: it was not tried, there was no room under the connection's limits."""
+
+    @property
+    def accepted(self) -> int:
+        """Copies that the server took over."""
+        return sum(_verdict(one) is Verdict.ACCEPTED for one in self.attempts)
+
+    def rows(self) -> dict[tuple[str, str, str], list[int]]:
+        """The numbers of the addresses by (result, reply, next step)."""
+        found: dict[tuple[str, str, str], list[int]] = {}
+        for number, attempt in enumerate(self.attempts, 1):
+            key = (_result(attempt), _reply(attempt), _next_step(attempt))
+            found.setdefault(key, []).append(number)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A test of a campaign. No addresses: they go by their number in the form."""
+
+    campaign: str
+    deliveries: Sequence[Delivery]
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether all copies were, over all connections."""
+        return all(one.accepted == len(one.attempts) for one in self.deliveries)
+
+    def summary(self) -> str:
+        """One line: how many, and what was wrong with which connection."""
+        total = sum(len(one.attempts) for one in self.deliveries)
+        accepted = sum(one.accepted for one in self.deliveries)
+        told = f"{accepted} of {total} copies accepted"
+        for one in self.deliveries:
+            for result, reply, _ in one.rows():
+                if result != _ACCEPTED:
+                    told += f"; {one.connection}: {reply or result}"
+        return told
+
+    def markdown(self, links: Sequence[FormLink] = ()) -> str:
+        """The page an operator reads, with links to the forms that come next."""
+        lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
+        rows = [
+            [
+                cell(one.connection),
+                result,
+                ", ".join(map(str, numbers)),
+                cell(reply),
+                cell(next_step),
+            ]
+            for one in self.deliveries
+            for (result, reply, next_step), numbers in one.rows().items()
+        ]
+        lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
+        lines += [
+            "`to`: the number of the address in the form. Copies have the values of one recipient,"
+            " a Message-ID of their own, no List-Unsubscribe, and an unsubscribe address that leads"
+            " nowhere. They count under the connections' limits; the campaign knows nothing of"
+            " them.",
+            "",
+            *form_section(links),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+_ACCEPTED = "accepted"
+
+
+def _verdict(attempt: Attempt | None) -> Verdict | None:
+    return classify(attempt).verdict if attempt else None
+
+
+def _result(attempt: Attempt | None) -> str:
+    verdict = _verdict(attempt)
+    if verdict is None:
+        return "not sent: no room"
+    if verdict is Verdict.ACCEPTED:
+        return _ACCEPTED
+    if verdict is Verdict.UNCERTAIN:
+        return "uncertain"
+    return "refused" if attempt and attempt.code else "not sent"
+
+
+def _reply(attempt: Attempt | None) -> str:
+    if attempt is None:
+        return ""
+    reply = f"{attempt.code or ''} {masked(attempt.text)}".strip()
+    return reply if attempt.phase is Phase.BODY else f"{attempt.phase.value}: {reply}"
+
+
+def _next_step(attempt: Attempt | None) -> str:
+    if attempt is None:
+        return "Its limits or sessions are used up, by a campaign perhaps: try again later."
+    if _verdict(attempt) is Verdict.ACCEPTED:
+        return "Look at it in the mailbox; if it is not there, among the spam."
+    return diagnose(attempt).next_step

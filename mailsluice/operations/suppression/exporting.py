@@ -1,0 +1,59 @@
+"""The list of suppressions as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.core.table_file import MOMENT, check_path, moments, write_tables
+from mailsluice.store import Database, Suppressions
+
+_SCHEMA = pa.schema(
+    {"email": pa.string(), "reason": pa.string(), "source": pa.string(), "date": MOMENT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSuppressions:
+    """A file that was written."""
+
+    path: Path
+    rows: int
+    bad_rows: Sequence[tuple[int, str]] = ()
+
+    def summary(self) -> str:
+        """One line: how many, where."""
+        return f"{self.rows:,} addresses in {self.path}"
+
+    def notes(self) -> list[str]:
+        """Nothing besides."""
+        return []
+
+
+def export_suppressions(
+    database: Database,
+    path: Path,
+    *,
+    reasons: Collection[SuppressionReason] = (),
+    overwrite: bool = False,
+) -> ExportedSuppressions:
+    """Write the list, or what is on it for these reasons, into a CSV or Parquet file.
+
+    Columns: email, reason, source, date (UTC); `import_suppressions` reads them back. Raises
+    TableFileError where the file cannot be written.
+    """
+    path = check_path(path, overwrite)
+    done = write_tables(path, _SCHEMA, _tables(Suppressions(database), reasons))
+    return ExportedSuppressions(done.path, done.rows)
+
+
+def _tables(
+    suppressions: Suppressions, reasons: Collection[SuppressionReason]
+) -> Iterator[pa.Table]:
+    for rows in suppressions.rows(reasons):
+        *texts, at = zip(*rows, strict=True)
+        yield pa.table(dict(zip(_SCHEMA.names, [*texts, moments(at)], strict=True)), schema=_SCHEMA)

@@ -1,0 +1,21 @@
+"""What happened to a campaign, as numbers, as a page and in pictures."""
+
+from mailsluice.reports.campaign.page import PictureOf, page
+from mailsluice.reports.campaign.report import Report, RouteReport
+from mailsluice.reports.campaign.statistics import (
+    AcceptedOverTime,
+    DomainOutcome,
+    ReplyCount,
+    Statistics,
+)
+
+__all__ = [
+    "AcceptedOverTime",
+    "DomainOutcome",
+    "PictureOf",
+    "ReplyCount",
+    "Report",
+    "RouteReport",
+    "Statistics",
+    "page",
+]

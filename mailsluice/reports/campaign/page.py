@@ -1,0 +1,74 @@
+"""A report as a page in Markdown: tables and pictures, no addresses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from mailsluice.core.form_links import FormLink, form_section
+from mailsluice.core.markdown import section
+from mailsluice.reports.campaign import tables
+from mailsluice.reports.campaign.next_steps import next_steps
+from mailsluice.reports.campaign.report import Report
+from mailsluice.reports.campaign.statistics import Statistics
+from mailsluice.reports.campaign.tables import plain
+
+
+class PictureOf(StrEnum):
+    """What there is a picture of."""
+
+    SHARES = "shares"
+    OUTCOMES = "outcomes"
+    PACE = "pace"
+
+
+def page(
+    report: Report,
+    pictures: Mapping[PictureOf, str] | None = None,
+    file: str = "",
+    links: Sequence[FormLink] = (),
+) -> str:
+    """All of it. `pictures` are in Markdown; `file` is where the page is as HTML.
+
+    `links` lead to the forms that come next, in the UI alone.
+    """
+    shown = pictures or {}
+    counted = report.statistics
+    lines = [f"# {plain(report.campaign)}", "", f"**{report.summary()}**", ""]
+    if counted:
+        lines += [f"As of {datetime.fromtimestamp(counted.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC.", ""]
+    if file:
+        lines += [f"The same as a file, on the worker's machine: `{file.replace('`', '')}`", ""]
+    lines += section("What to do next", [f"- {one}" for one in next_steps(report)])
+    lines += form_section(links)
+    lines += section(
+        "Connections that are down",
+        [f"- **{plain(name)}**: {plain(why)}" for name, why in report.down.items()],
+    )
+    lines += ["## Connections", "", *tables.connections(report)]
+    lines += section("Moved to another connection", tables.moves(report))
+    lines += _pictures(shown, PictureOf.SHARES, PictureOf.OUTCOMES)
+    if counted:
+        lines += _counted(report, counted, shown)
+    lines += ["## Audience", "", *tables.audience(report)]
+    lines += section("Warm-up", tables.warm_ups(report.warm_ups))
+    if report.digest:
+        lines += [f"Assignment digest: `{report.digest}`", ""]
+    return "\n".join(lines)
+
+
+def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, str]) -> list[str]:
+    """The parts that are made of statistics."""
+    pace = tables.pace(report, counted.pace) if counted.pace else []
+    return [
+        *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
+        *section("Recipient domains", tables.domains(counted)),
+        *section("What was said for each domain", tables.domain_replies(counted)),
+        *section("Most frequent replies", tables.replies(counted)),
+        *section("Bounces and complaints", tables.bounces(report, counted)),
+    ]
+
+
+def _pictures(pictures: Mapping[PictureOf, str], *wanted: PictureOf) -> list[str]:
+    return [line for one in wanted if one in pictures for line in (pictures[one], "")]

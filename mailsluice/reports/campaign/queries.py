@@ -1,0 +1,206 @@
+"""Counting what a report shows, where the rows are: one pass over a campaign a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice.core.outcome import Verdict
+from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.campaign.statistics import (
+    AcceptedOverTime,
+    DomainOutcome,
+    ReplyCount,
+    Statistics,
+    bucket_seconds,
+)
+from mailsluice.store.database import Database
+from mailsluice.store.schema import attempts, bounces, recipients
+
+TOP_DOMAINS = 10
+MOST_REPLIES = 5_000
+"""Texts that are looked at; what is rarer is counted only."""
+_SHOWN_CHARACTERS = 400
+_SAME_CHARACTERS = 100
+"""Texts that begin with the same ones count as one: ids mostly stand at the end."""
+_NO_FURTHER = (RecipientStatus.FAILED.value, RecipientStatus.UNCERTAIN.value)
+
+
+def statistics(database: Database, campaign_id: int) -> Statistics:
+    """Count; a few statements, whatever the number of recipients. Blocking, takes no lock.
+
+    At a million recipients it takes a few seconds.
+    """
+    with database.sorting() as connection:
+        counting = _Counting(database, connection, campaign_id)
+        domains, first, last = counting.domains()
+        largest = sorted({one.domain for one in domains if one.domain is not None})
+        replies, other_replies = counting.replies(largest)
+        return Statistics(
+            as_of=float(connection.execute(sa.select(database.now)).scalar_one()),
+            domains=domains,
+            pace=None if first is None or last is None else counting.pace(first, last),
+            put_off=counting.put_off(largest),
+            replies=replies,
+            other_replies=other_replies,
+            bounces=counting.bounces(),
+        )
+
+
+class _Counting:
+    """One campaign's statements, over one connection."""
+
+    def __init__(self, database: Database, connection: sa.Connection, campaign_id: int) -> None:
+        self._is_sqlite = database.is_sqlite
+        self._connection = connection
+        self._campaign_id = campaign_id
+        self._mine = recipients.c.campaign_id == campaign_id
+
+    def domains(self) -> tuple[list[DomainOutcome], float | None, float | None]:
+        """Outcomes of the largest domains and of the rest; when first and last was sent."""
+        counted = self._by_domain()
+        largest = (
+            sa.select(counted.c.domain)
+            .group_by(counted.c.domain)
+            .order_by(sa.func.sum(counted.c.number).desc(), counted.c.domain)
+            .limit(TOP_DOMAINS)
+            .cte("largest")
+        )
+        query = (
+            sa.select(
+                largest.c.domain,
+                counted.c.connection,
+                counted.c.status,
+                sa.func.sum(counted.c.number).label("number"),
+                sa.func.min(counted.c.first),
+                sa.func.max(counted.c.last),
+            )
+            .outerjoin_from(counted, largest, counted.c.domain == largest.c.domain)
+            .group_by(largest.c.domain, counted.c.connection, counted.c.status)
+        )
+        rows = self._connection.execute(query).all()
+        found = [
+            DomainOutcome(domain, name, RecipientStatus(status), int(number))
+            for domain, name, status, number, *_ in rows
+        ]
+        sent = [row for row in rows if row.status == RecipientStatus.SENT and row[4] is not None]
+        first = min((row[4] for row in sent), default=None)
+        return found, first, max((row[5] for row in sent), default=None)
+
+    def _by_domain(self) -> sa.CTE:
+        return (
+            sa.select(
+                self._domain().label("domain"),
+                recipients.c.connection,
+                recipients.c.status,
+                sa.func.count().label("number"),
+                sa.func.min(recipients.c.settled_at).label("first"),
+                sa.func.max(recipients.c.settled_at).label("last"),
+            )
+            .where(self._mine)
+            .group_by(sa.text("1"), recipients.c.connection, recipients.c.status)
+            .cte("counted")
+        )
+
+    def _domain(self) -> sa.ColumnElement[str]:
+        email = recipients.c.email  # normalised: one @
+        at = sa.func.instr(email, "@") if self._is_sqlite else sa.func.strpos(email, "@")
+        return sa.func.lower(sa.func.substr(email, at + 1))
+
+    def _large_domain(self, largest: Sequence[str]) -> sa.ColumnElement[str | None]:
+        """The recipient's domain, null where it is not among the largest."""
+        domain = self._domain()
+        return sa.case((domain.in_(largest), domain), else_=sa.null()).label("domain")
+
+    def put_off(self, largest: Sequence[str]) -> dict[tuple[str | None, str], int]:
+        """How often a server said "later", by domain (None: all others) and connection."""
+        query = (
+            sa.select(self._large_domain(largest), attempts.c.connection, sa.func.count())
+            .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
+            .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
+            .group_by(sa.text("1"), attempts.c.connection)
+        )
+        rows = self._connection.execute(query)
+        return {(domain, name): int(number) for domain, name, number in rows}
+
+    def pace(self, first: float, last: float) -> AcceptedOverTime:
+        """Messages accepted a bucket."""
+        length = bucket_seconds(last - first)
+        start = first - first % length
+        exact = (recipients.c.settled_at - start) / float(length)  # a cast rounds or cuts
+        bucket = sa.cast(exact if self._is_sqlite else sa.func.floor(exact), sa.Integer)
+        query = (
+            sa.select(recipients.c.connection, bucket, sa.func.count())
+            .where(
+                self._mine,
+                recipients.c.status == RecipientStatus.SENT,
+                recipients.c.settled_at.between(first, last),
+            )
+            .group_by(recipients.c.connection, sa.text("2"))
+        )
+        sent: dict[str, dict[int, int]] = {}
+        for name, number, messages in self._connection.execute(query):
+            sent.setdefault(name, {})[number] = messages
+        return AcceptedOverTime(start, length, sent)
+
+    def replies(self, largest: Sequence[str]) -> tuple[list[ReplyCount], int]:
+        """The most frequent texts of failures and deferrals; how many had other texts."""
+        domain = self._large_domain(largest)
+        kept, tried = recipients.c, attempts.c
+        failed, other_failed = self._texts(
+            sa.select(domain, kept.connection, kept.code, _text(kept.reply)).where(
+                self._mine, kept.status.in_(_NO_FURTHER), kept.reply.is_not(None)
+            )
+        )
+        deferred, other_deferred = self._texts(
+            sa.select(domain, tried.connection, tried.code, _text(tried.reply))
+            .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
+            .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
+        )
+        found = [ReplyCount(*_said(one), one.number, 0) for one in failed]
+        found += [ReplyCount(*_said(one), 0, one.number) for one in deferred]
+        return found, other_failed + other_deferred
+
+    def _texts(self, query: sa.Select[Any]) -> tuple[Sequence[Any], int]:
+        """Rows of domain, connection, code, text and number; how many are not in them."""
+        one = query.subquery().c
+        number = sa.func.count().label("number")
+        beginning = sa.func.substr(one.text, 1, _SAME_CHARACTERS)
+        rows = self._connection.execute(
+            sa.select(
+                one.domain,
+                one.connection,
+                one.code,
+                sa.func.min(one.text).label("text"),
+                number,
+                sa.func.sum(number).over().label("all"),
+            )
+            .group_by(one.domain, one.connection, one.code, beginning)
+            .order_by(number.desc(), beginning, one.connection, one.domain)
+            .limit(MOST_REPLIES)
+        ).all()
+        return rows, int(rows[0].all) - sum(row.number for row in rows) if rows else 0
+
+    def bounces(self) -> Mapping[str, Mapping[str, int]]:
+        """Mail that came back, by connection and kind."""
+        query = (
+            sa.select(sa.func.coalesce(bounces.c.connection, ""), bounces.c.kind, sa.func.count())
+            .where(bounces.c.campaign_id == self._campaign_id)
+            .group_by(bounces.c.connection, bounces.c.kind)
+        )
+        found: dict[str, dict[str, int]] = {}
+        for name, kind, number in self._connection.execute(query):
+            found.setdefault(name, {})[kind] = number
+        return found
+
+
+def _said(row: Any) -> tuple[str | None, str, int | None, str]:
+    return row.domain, row.connection, row.code, row.text
+
+
+def _text(reply: sa.Column[Any]) -> sa.ColumnElement[str]:
+    """The reply without the recipient's own address, so that fewer of them differ."""
+    plain = sa.func.replace(reply, recipients.c.email, "a@b")
+    return sa.func.substr(plain, 1, _SHOWN_CHARACTERS).label("text")

@@ -1,0 +1,44 @@
+"""A campaign's report from what is stored, at any time."""
+
+from __future__ import annotations
+
+from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.campaign.report import Report, RouteReport
+from mailsluice.store.archives import Archives
+from mailsluice.store.campaigns import Campaigns
+from mailsluice.store.counts import Counts
+from mailsluice.store.database import Database
+from mailsluice.store.outbox import Outbox
+from mailsluice.store.warm_ups import WarmUps
+
+
+def stored_report(database: Database, name: str) -> Report:
+    """Where a campaign stands; what only a run knows (rates, who is down) is left out.
+
+    Raises OutboxError where there is no such campaign.
+    """
+    campaigns = Campaigns(database)
+    record = campaigns.get(name)
+    outbox = Outbox(database, record.id)
+    archive = Archives(database).find(record.id)
+    counts = Counts(record.accepted, archive.counts) if archive else outbox.counts()
+    return Report(
+        campaign=record.name,
+        read_rows=record.read_rows,
+        accepted=record.accepted,
+        rejected=record.rejected,
+        held_back=record.held_back,
+        suppressed_since=(
+            outbox.suppressed_since()
+            if not archive and counts.of(RecipientStatus.SUPPRESSED)
+            else {}
+        ),
+        routes=[
+            RouteReport(one.connection, one.assigned, counts.by_connection.get(one.connection, {}))
+            for one in campaigns.routes(record.id)
+        ],
+        moves=campaigns.moves(record.id),
+        digest=record.assignment_digest,
+        warm_ups=WarmUps(database).of_campaign(record.id),
+        archive=str(archive or ""),
+    )

@@ -1,0 +1,40 @@
+"""Rates and their intervals, a line a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mailsluice.reports.comparison.observed import Measure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mailsluice.reports.comparison.comparison import Rate
+
+
+def rates_plot(rates: Sequence[Rate]) -> Figure:
+    """A panel a measure; connections without mail are left out."""
+    from matplotlib.figure import Figure
+
+    shown = [one for one in rates if one.interval]
+    names = sorted({one.connection for one in shown})
+    figure = Figure(figsize=(11, 1.2 + 0.35 * len(names)), layout="constrained")
+    panels = figure.subplots(1, len(Measure), sharey=True)
+    for measure, axes in zip(Measure, panels, strict=True):
+        _panel(axes, names, [one for one in shown if one.measure is measure])
+        axes.set_title(measure.value)
+    panels[0].set_yticks(range(len(names)), names, parse_math=False)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure
+
+
+def _panel(axes: Axes, names: list[str], rates: list[Rate]) -> None:
+    for one in rates:
+        low, high = one.interval or (0.0, 1.0)
+        line = names.index(one.connection)
+        axes.plot([100 * low, 100 * high], [line, line], color="0.45", linewidth=2)
+        axes.plot([100 * one.events / one.mail], [line], "o", color="tab:blue")
+    axes.set_xlabel("%")
+    axes.grid(axis="x", alpha=0.3)

@@ -1,0 +1,88 @@
+"""Like is compared with like: the mail of a campaign to a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mailsluice.reports.comparison.observed import NUMBERS, Measure
+
+SMALL = 100
+"""A domain with less mail in a campaign than this is among its others ..."""
+MOST_DOMAINS = 20
+"""... and so is one that is not among this many largest."""
+OTHERS = "others"  # no domain: it has no dot
+
+Counts = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two connections in the k strata where both have mail."""
+
+    names: tuple[str, ...]
+    mail: Counts
+    """(k, 2)"""
+    events: Counts
+    """(k, 2): to how much of it something happened."""
+
+    @property
+    def weights(self) -> Numbers:
+        """(k,) of Mantel and Haenszel (1959), together 1: n1 n2 / (n1 + n2) of each stratum."""
+        weights = self.mail.prod(1) / self.mail.sum(1)
+        return np.asarray(weights / weights.sum(), np.float64)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Of the first and the second, both over the same mix of strata."""
+        first, second = self.weights @ (self.events / self.mail)
+        return float(first), float(second)
+
+    @property
+    def tables(self) -> Counts:
+        """(k, 2, 2): a row a connection, events and the rest."""
+        return np.stack([self.events, self.mail - self.events], axis=2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strata:
+    """All mail of c connections in k strata."""
+
+    names: tuple[str, ...]
+    connections: tuple[str, ...]
+    mail: Counts
+    """(k, c)"""
+    events: Mapping[Measure, Counts]
+    """(k, c) each."""
+
+    def pair(self, measure: Measure, first: str, second: str) -> Pair:
+        """Two of the connections, where both have mail."""
+        columns = [self.connections.index(first), self.connections.index(second)]
+        mail, events = self.mail[:, columns], self.events[measure][:, columns]
+        shared = np.flatnonzero((mail > 0).all(axis=1))
+        names = tuple(self.names[i] for i in shared.tolist())
+        return Pair(names, mail[shared], events[shared])
+
+
+def stratify(counts: pd.DataFrame) -> Strata:
+    """Strata of `Observed.counts`: a campaign's large domains, and its others together.
+
+    They depend on how much mail there is, not on what became of it.
+    """
+    sizes = counts.groupby(["campaign", "domain"])["mail"].transform("sum")
+    ranks = sizes.groupby(counts["campaign"]).rank(method="dense", ascending=False)
+    large = (sizes >= SMALL) & (ranks <= MOST_DOMAINS)
+    table = counts.assign(domain=counts["domain"].where(large, OTHERS)).pivot_table(
+        NUMBERS, ["campaign", "domain"], "connection", aggfunc="sum", fill_value=0
+    )
+    return Strata(
+        names=tuple(f"{domain} in {campaign}" for campaign, domain in table.index),
+        connections=tuple(table["mail"].columns),
+        mail=table["mail"].to_numpy(np.int64),
+        events={one: table[one.value].to_numpy(np.int64) for one in Measure},
+    )

@@ -1,0 +1,180 @@
+"""What may be said of two connections, in a sentence; nothing where it is not warranted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mailsluice.reports.comparison.contrast import Contrast
+from mailsluice.reports.comparison.observed import Measure
+from mailsluice.reports.comparison.power import needed, smallest_shown
+
+_DONE = {
+    Measure.DEFERRED: "deferred",
+    Measure.FAILED: "refused or given up",
+    Measure.BOUNCED: "bounced",
+}
+
+_MOST_NAMES = 5
+
+
+class Conclusion(StrEnum):
+    """What a contrast comes to."""
+
+    DIFFERENT = "different"
+    """One of the two fares better."""
+    ALIKE = "alike"
+    """They differ by less than matters."""
+    DEPENDS = "depends"
+    """Which one fares better is not the same everywhere."""
+    OPEN = "open"
+    """The mail so far cannot tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """By what a verdict is given."""
+
+    confidence: float
+    tests: int
+    """Contrasts that are tested together."""
+    smallest_difference: float
+    """What matters, as a fraction."""
+
+    @property
+    def alpha(self) -> float:
+        """The risk that is taken, over all tests together, of a difference that is none."""
+        return 1 - self.confidence
+
+    @property
+    def percent(self) -> str:
+        """The confidence, as text."""
+        return f"{self.confidence * 100:g}%"
+
+    @property
+    def planned_alpha(self) -> float:
+        """The level at which the strictest of the tests is done (Bonferroni)."""
+        return self.alpha / self.tests
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastResult:
+    """A contrast and what it comes to."""
+
+    contrast: Contrast
+    adjusted_p: float | None
+    """After Holm (1979), over all contrasts that are tested."""
+    finding: Conclusion
+    smallest_shown: float
+    """The difference that this much mail finds in four of five cases."""
+    text: str
+
+
+def verdict(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> ContrastResult:
+    """Say what a contrast comes to, by these terms."""
+    found = _finding(contrast, adjusted_p, terms)
+    smallest = smallest_shown(contrast.rate, *contrast.sizes, terms.planned_alpha)
+    return ContrastResult(
+        contrast, adjusted_p, found, smallest, _text(found, contrast, adjusted_p, terms)
+    )
+
+
+def _text(found: Conclusion, contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
+    match found:
+        case Conclusion.DIFFERENT:
+            return _different(contrast, adjusted_p, terms)
+        case Conclusion.ALIKE:
+            return _alike(contrast)
+        case Conclusion.DEPENDS:
+            return _depends(contrast)
+        case Conclusion.OPEN:
+            return _open(contrast, adjusted_p, terms)
+
+
+def _finding(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> Conclusion:
+    if contrast.opposed:
+        return Conclusion.DEPENDS
+    if adjusted_p is not None and adjusted_p < terms.alpha:
+        return Conclusion.DIFFERENT
+    if max(map(abs, contrast.interval)) <= terms.smallest_difference:
+        return Conclusion.ALIKE
+    return Conclusion.OPEN
+
+
+def _different(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
+    rates, names = contrast.rates, (contrast.first, contrast.second)
+    better, worse = (0, 1) if rates[0] < rates[1] else (1, 0)
+    return (
+        f"{names[better]}'s mail is {_DONE[contrast.measure]} less than {names[worse]}'s:"
+        f" {rates[better]:.2%} against {rates[worse]:.2%} over the same mix of campaigns and"
+        f" domains; {contrast.first} minus {contrast.second}: {points(contrast.difference)}"
+        f" percentage points, {terms.percent} interval {_interval(contrast)},"
+        f" {chance(adjusted_p)} after Holm"
+    )
+
+
+def _alike(contrast: Contrast) -> str:
+    most = max(map(abs, contrast.interval))
+    return (
+        f"{_both(contrast)}: no difference larger than {points(most)} points is likely"
+        f" ({contrast.rates[0]:.2%} and {contrast.rates[1]:.2%})"
+    )
+
+
+def _depends(contrast: Contrast) -> str:
+    names = contrast.opposed
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return (
+        f"{_both(contrast)}: it depends on campaign and domain which one fares better"
+        f" (homogeneity: {chance(contrast.homogeneity)}); another one than on the whole in"
+        f" {', '.join(names[:_MOST_NAMES])}{more}"
+    )
+
+
+def _open(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
+    alone = contrast.p_value is not None and contrast.p_value < terms.alpha
+    among = f" ({chance(contrast.p_value)} alone, {chance(adjusted_p)} after Holm)" if alone else ""
+    return (
+        f"{_both(contrast)}: not enough mail yet. {contrast.first} minus {contrast.second} is"
+        f" likely {_interval(contrast)} percentage points{among}; {_more(contrast, terms)}"
+    )
+
+
+def _more(contrast: Contrast, terms: Terms) -> str:
+    wanted = 2 * needed(contrast.rate, terms.smallest_difference, terms.planned_alpha)
+    first, second = contrast.sizes
+    factor = wanted / 4 * (1 / first + 1 / second) - 1
+    difference = f"a difference of {points(terms.smallest_difference)} points"
+    if factor <= 0:
+        return f"it is enough for {difference}, and speaks neither for nor against one"
+    return (
+        f"about {rounded(factor * sum(contrast.mail)):,} more of both together, shared as up to"
+        f" now, would show {difference} in four of five cases"
+    )
+
+
+def _interval(contrast: Contrast) -> str:
+    """Of the first less the second, in percentage points."""
+    low, high = contrast.interval
+    return f"{points(low)} to {points(high)}"
+
+
+def _both(contrast: Contrast) -> str:
+    return f"{contrast.first} and {contrast.second}, {_DONE[contrast.measure]}"
+
+
+def points(fraction: float) -> str:
+    """Percentage points."""
+    return f"{fraction * 100:.2f}"
+
+
+def chance(p_value: float | None) -> str:
+    """A p-value, as text."""
+    if p_value is None:
+        return ""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
+
+
+def rounded(number: float) -> int:
+    """Two digits are all that an estimate of this kind has."""
+    return int(float(f"{number:.1e}")) if number >= 100 else max(round(number), 1)

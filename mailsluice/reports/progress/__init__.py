@@ -1,0 +1,20 @@
+"""How a campaign gets on while it is sent: numbers, what holds it up, and both in words."""
+
+from mailsluice.reports.progress.binding import TROUBLES, Binding, Cause, ConnectionFacts, binding
+from mailsluice.reports.progress.pace import RecentPace
+from mailsluice.reports.progress.page import LOG_SECONDS, Page
+from mailsluice.reports.progress.standing import Progress, Standing, Tally
+
+__all__ = [
+    "LOG_SECONDS",
+    "TROUBLES",
+    "Binding",
+    "Cause",
+    "ConnectionFacts",
+    "Page",
+    "Progress",
+    "RecentPace",
+    "Standing",
+    "Tally",
+    "binding",
+]

@@ -1,0 +1,130 @@
+"""What a connection waits for now: the one thing without which it would send. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from mailsluice.core.masking import masked
+from mailsluice.core.timezones import shown
+
+_BARE_SECONDS = 10.0
+"""A limit that lets the next message go sooner than that is a pace, not a wait."""
+
+
+class Cause(StrEnum):
+    """What binds, and the sentence that says so."""
+
+    STARTING = "starts"
+    DONE = "done"
+    STOPPED = "stopped"
+    QUARANTINED = "quarantined: {detail}"
+    """Given up for this run."""
+    PAUSED = "paused: waits for Resume"
+    DATABASE_AWAY = "the state database is away"
+    WINDOW = "waits for its sending window{until}"
+    DEFERRED = "waits for deferred recipients{until}"
+    LAST_REPLIES = "waits for the last replies"
+    RETRYING = "connects again{until}: {detail}"
+    """After a failure; soon."""
+    RESTING = "rests{until}: {detail}"
+    """After too many failures: then it is tried with one session."""
+    SLOWED = "its server asks for less{until}: {detail}"
+    LIMIT = "held by {detail}{until}"
+    CONNECTING = "waits for a session"
+    FREE = "as fast as it can"
+
+
+TROUBLES = (Cause.QUARANTINED, Cause.RESTING, Cause.RETRYING)
+"""Those whose detail is what the server said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What binds a connection, as it may be told: without addresses."""
+
+    cause: Cause
+    detail: str = ""
+    until: datetime | None = None
+    """None: nobody knows, or at once."""
+
+    def sentence(self, moment: datetime, timezone: str = "UTC") -> str:
+        """In words, at an aware moment, with times of a time zone."""
+        until = f" until {shown(self.until, moment, timezone)}" if self.until else ""
+        return self.cause.value.format(detail=self.detail, until=until)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What a courier knows at one moment; moments in seconds of its clock, infinity is never."""
+
+    is_stopping: bool = False
+    is_over: bool = False
+    """Nobody waits for mail, nothing is on its way."""
+    down: str | None = None
+    is_on_hold: bool = False
+    is_database_away: bool = False
+    opens_at: float = -math.inf
+    """The sending window."""
+    in_stock: int = 1
+    """Recipients at hand."""
+    due_at: float = -math.inf
+    """When the outbox may have more."""
+    in_flight: int = 0
+    sessions: int = 1
+    """Those that are logged in."""
+    session_at: float = -math.inf
+    """When one may be opened, after failures."""
+    is_resting: bool = False
+    trouble: str = ""
+    """The last failure."""
+    slowed_until: float = -math.inf
+    """The next message's turn where the server asked for less; `per_second` is the pace."""
+    per_second: float | None = None
+    limited_until: float = -math.inf
+    """The next message's turn under the limits; `limit` is the one that decides."""
+    limit: str = ""
+
+
+def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
+    """Decide what binds; `moment` is `now` by the clock on the wall."""
+
+    def later(cause: Cause, at: float, detail: str = "", least: float = 0.0) -> Binding:
+        is_told = least < at - now < math.inf
+        return Binding(cause, detail, moment + timedelta(seconds=at - now) if is_told else None)
+
+    if found := _ended(facts) or _not_allowed(facts):
+        return Binding(found, masked(facts.down or ""))
+    if facts.opens_at > now:
+        return later(Cause.WINDOW, facts.opens_at)
+    if not facts.in_stock and facts.due_at > now:
+        if facts.due_at == math.inf:
+            return Binding(Cause.LAST_REPLIES if facts.in_flight else Cause.FREE)
+        return later(Cause.DEFERRED, facts.due_at)
+    if facts.session_at > now and not (
+        facts.sessions and facts.slowed_until < facts.session_at
+    ):  # where all sessions wait for it, or there is none
+        cause = Cause.RESTING if facts.is_resting else Cause.RETRYING
+        return later(cause, facts.session_at, masked(facts.trouble))
+    if facts.per_second is not None and facts.slowed_until > max(now, facts.limited_until):
+        pace = f"{facts.per_second:,.3g}/s"
+        return later(Cause.SLOWED, facts.slowed_until, pace, _BARE_SECONDS)
+    if facts.limited_until > now and facts.limit:
+        return later(Cause.LIMIT, facts.limited_until, facts.limit, _BARE_SECONDS)
+    return Binding(Cause.FREE if facts.sessions else Cause.CONNECTING)
+
+
+def _ended(facts: ConnectionFacts) -> Cause | None:
+    if facts.down:
+        return Cause.QUARANTINED
+    if facts.is_over:
+        return Cause.DONE
+    return Cause.STOPPED if facts.is_stopping else None
+
+
+def _not_allowed(facts: ConnectionFacts) -> Cause | None:
+    if facts.is_on_hold:
+        return Cause.PAUSED
+    return Cause.DATABASE_AWAY if facts.is_database_away else None

@@ -1,0 +1,42 @@
+"""How fast it has been lately, and until when it will take like that. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+
+from mailsluice.campaign.estimate import Load
+from mailsluice.campaign.sending_window import SendingWindow
+
+_WINDOW_SECONDS = 60.0
+_LEAST_SECONDS = 1.0
+
+
+class RecentPace:
+    """Messages a second over the last minute. The clock is an argument, in seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def see(self, now: float, sent: int) -> None:
+        """At this moment so many had been sent in all."""
+        self._seen.append((now, sent))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= _WINDOW_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def per_second(self) -> float | None:
+        """None where it was not watched long enough."""
+        if not self._seen:
+            return None
+        (since, before), (now, sent) = self._seen[0], self._seen[-1]
+        return max(0, sent - before) / (now - since) if now - since >= _LEAST_SECONDS else None
+
+
+def end(
+    left: int, per_second: float | None, moment: datetime, window: SendingWindow
+) -> datetime | None:
+    """When the last of those left is sent at this pace, within its window; None: nobody knows."""
+    if not per_second or not left:
+        return None
+    return Load(moment, [(moment, left)], (), window).ends_at(per_second)

@@ -1,0 +1,105 @@
+"""The words beside a progress bar. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.markdown import cell
+from mailsluice.core.moves import together
+from mailsluice.core.timezones import shown
+from mailsluice.reports.progress.binding import TROUBLES
+from mailsluice.reports.progress.pace import end
+from mailsluice.reports.progress.standing import Progress, Standing, Tally
+
+LOG_SECONDS = 30.0
+"""How often a run's log has a line of progress, where something has changed."""
+_MOST_IN_A_LINE = 6  # connections
+_NOT_FRESH = (
+    "In Prefect's default UI this page does not refresh by itself: reload it, or follow the run's"
+    f" logs, which get a line of progress every {LOG_SECONDS:.0f} seconds."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is shown at one (aware) moment."""
+
+    progress: Progress
+    rates: dict[str, float | None]
+    """Messages a second lately, by connection; None where it is not known."""
+    moment: datetime
+    window: SendingWindow
+    is_over: bool = False
+    """Whether the run has ended: then there is no end to wait for."""
+
+    def connection(self, standing: Standing) -> str:
+        """What one connection waits for, and its numbers."""
+        rate = self.rates.get(standing.connection)
+        numbers = self._numbers(standing.tally, rate, [self._end(standing)])
+        binding = standing.binding
+        if binding.cause in TROUBLES:
+            binding = replace(binding, detail=cell(binding.detail))
+        binds = binding.sentence(self.moment, self.window.timezone or "UTC")
+        return f"**{binds}**: {numbers}"
+
+    def campaign(self) -> str:
+        """All numbers together, a paragraph a connection, and what moved between them.
+
+        No table: the UI shows one in a description without any space between its columns.
+        """
+        lines = [self._total()]
+        standings = self.progress.standings
+        lines += [f"{cell(one.connection)}, {self.connection(one)}" for one in standings]
+        lines += [f"{cell(one.sentence())}." for one in together(self.progress.moves)]
+        lines += [] if self.is_over else [_NOT_FRESH]
+        return "\n\n".join(lines)
+
+    def line(self) -> str:
+        """The same as one line of plain text, for a log: all together, then the connections."""
+        standings = self.progress.standings
+        first, rest = standings[:_MOST_IN_A_LINE], standings[_MOST_IN_A_LINE:]
+        parts = [self._total(), *(self._brief(one) for one in first)]
+        parts += [f"{len(rest)} more connections"] if rest else []
+        return " ".join("; ".join(parts).split())
+
+    def _brief(self, standing: Standing) -> str:
+        tally = standing.tally
+        binds = standing.binding.sentence(self.moment, self.window.timezone or "UTC")
+        return f"{standing.connection} {tally.sent:,} of {tally.assigned:,}, {binds}"
+
+    def _total(self) -> str:
+        standings = self.progress.standings
+        known = [self.rates.get(one.connection) for one in standings]
+        rate = None if None in known else sum(one or 0.0 for one in known)
+        ends = [self._end(one) for one in standings if one.tally.left]
+        return self._numbers(self.progress.tally, rate, ends)
+
+    def _numbers(self, tally: Tally, rate: float | None, ends: list[datetime | None]) -> str:
+        others = {
+            "failed": tally.failed,
+            "uncertain": tally.uncertain,
+            "suppressed or cancelled": tally.ended,
+            "left": tally.left,
+        }
+        parts = [f"{tally.sent:,} of {tally.assigned:,} sent"]
+        parts += [f"{number:,} {name}" for name, number in others.items() if number]
+        parts += [f"put off {tally.deferrals:,} times"] if tally.deferrals else []
+        parts += [f"{rate:,.1f} a second"] if rate else []
+        if tally.left and (last := _last(ends)):
+            parts.append(f"done about {self._shown(last)} at this pace")
+        return ", ".join(parts)
+
+    def _end(self, standing: Standing) -> datetime | None:
+        rate = None if self.is_over else self.rates.get(standing.connection)
+        return end(standing.tally.left, rate, self.moment, self.window)
+
+    def _shown(self, moment: datetime) -> str:
+        return shown(moment, self.moment, self.window.timezone or "UTC")
+
+
+def _last(ends: list[datetime | None]) -> datetime | None:
+    """None where one of them is not known."""
+    known = [one for one in ends if one]
+    return max(known) if known and len(known) == len(ends) else None

@@ -1,1 +1,0 @@
-"""Mail that came back: what it says, and whose mail it was. Decisions alone."""

@@ -1,0 +1,37 @@
+"""The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
+
+from mailsluice.store.bounces import Bounces, Recorded
+from mailsluice.store.campaigns import CampaignRecord, Campaigns, RouteRecord, launched_shares
+from mailsluice.store.counts import Counts
+from mailsluice.store.database import Database, default_url, home
+from mailsluice.store.outbox import Claimed, History, InDoubt, Outbox, Settled
+from mailsluice.store.senders import Ending, SenderRecord, Senders
+from mailsluice.store.suppressions import Suppressions
+from mailsluice.store.usages import Ask, Starts, Usages
+from mailsluice.store.warm_ups import WarmUps
+
+__all__ = [
+    "Ask",
+    "Bounces",
+    "CampaignRecord",
+    "Campaigns",
+    "Claimed",
+    "Counts",
+    "Database",
+    "Ending",
+    "History",
+    "InDoubt",
+    "Outbox",
+    "Recorded",
+    "RouteRecord",
+    "SenderRecord",
+    "Senders",
+    "Settled",
+    "Starts",
+    "Suppressions",
+    "Usages",
+    "WarmUps",
+    "default_url",
+    "home",
+    "launched_shares",
+]

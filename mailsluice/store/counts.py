@@ -1,0 +1,37 @@
+"""How many recipients are in which state, per connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailsluice.core.status import OPEN, RecipientStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Recipients by connection and status, with what the campaign accepted."""
+
+    accepted: int
+    by_connection: Mapping[str, Mapping[RecipientStatus, int]]
+
+    def of(self, *statuses: RecipientStatus, connection: str | None = None) -> int:
+        """How many are in one of these states (all states where none is named)."""
+        rows = self.by_connection
+        chosen = rows.values() if connection is None else [rows.get(connection, {})]
+        return sum(
+            number
+            for row in chosen
+            for status, number in row.items()
+            if not statuses or status in statuses
+        )
+
+    @property
+    def open(self) -> int:
+        """Recipients that still wait for their mail."""
+        return self.of(*OPEN)
+
+    @property
+    def is_conserved(self) -> bool:
+        """Whether every accepted recipient is in exactly one state."""
+        return self.of() == self.accepted

@@ -1,0 +1,266 @@
+"""The engine to the state database, with its schema up to date."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from mailsluice.core.errors import OutboxError
+from mailsluice.core.masking import masked
+from mailsluice.core.private import private_file, private_folder, warn_of_open
+from mailsluice.store.trouble import told
+
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
+_BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper asks again
+_CONNECT_TIMEOUT_SECONDS = 5
+_WAL_RETRY_SECONDS = 0.02
+_POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
+
+
+def home() -> Path:
+    """The folder for local state: MAILSLUICE_HOME, by default ~/.mailsluice."""
+    return Path(os.environ.get("MAILSLUICE_HOME") or "~/.mailsluice").expanduser()
+
+
+def default_url() -> str:
+    """MAILSLUICE_DATABASE_URL, or the SQLite file `mailsluice.db` in the home folder."""
+    given = os.environ.get("MAILSLUICE_DATABASE_URL")
+    return given or f"sqlite:///{home() / 'mailsluice.db'}"
+
+
+class Database:
+    """An open state database: SQLite or PostgreSQL, migrated to this version's schema.
+
+    Raises OutboxError where it cannot be reached, is of another kind, or has a newer schema.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.engine = _engine(url or default_url())
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        try:
+            self._connect()
+            self._migrate()
+        except SQLAlchemyError as error:
+            self.engine.dispose()
+            name = f"the state database {_shown(self.engine.url)} cannot be used, it"
+            raise told(error, name=name) from error
+        if self.is_sqlite:
+            warn_of_open([home(), Path(str(self.engine.url.database))])
+        else:
+            warn_of_open([home()])
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that writes; on SQLite it takes the write lock at its start."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Statements that only read."""
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def sorting(self) -> Iterator[sa.Connection]:
+        """Statements that only read, but sort much: SQLite does it in a temporary file.
+
+        In memory, the addresses of a large campaign would fill it.
+        """
+        with self.read() as connection:
+            if not self.is_sqlite:
+                yield connection
+                return
+            connection.exec_driver_sql("PRAGMA temp_store = FILE")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+
+    @property
+    def now(self) -> sa.ColumnElement[float]:
+        """The database's clock, in seconds since the epoch."""
+        if self.is_sqlite:
+            return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double())
+        return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double())
+
+    def insert_ignoring(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """An insert that leaves rows alone whose key is there already."""
+        if self.is_sqlite:
+            return sqlite.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table).on_conflict_do_nothing()
+
+    def moment(self) -> datetime:
+        """What the database's clock says (UTC)."""
+        with self.read() as connection:
+            return datetime.fromtimestamp(connection.execute(sa.select(self.now)).scalar_one(), UTC)
+
+    def _connect(self) -> None:
+        """Raise OutboxError where the URL itself is wrong: its options, its driver."""
+        try:
+            self.engine.connect().close()
+        except (TypeError, ValueError, ProgrammingError) as error:
+            self.engine.dispose()
+            raise _wrong_options(self.engine.url, error) from error
+
+    def _migrate(self) -> None:
+        with self.write() as connection:
+            if not self.is_sqlite:  # several processes may start at once: one migrates
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            context = alembic.migration.MigrationContext.configure(connection)
+            revision = context.get_current_revision()
+            if revision == _scripts().get_current_head():
+                return
+            self._refuse_newer(revision)
+            config = _alembic()
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    def _refuse_newer(self, revision: str | None) -> None:
+        if revision is not None and revision not in {
+            script.revision for script in _scripts().walk_revisions()
+        }:
+            raise OutboxError(
+                f"the state database {_shown(self.engine.url)} has schema {revision!r}, which this "
+                "version of Mailsluice does not know: install the newer version"
+            )
+
+
+def _alembic() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "mailsluice.store:migrations")
+    config.attributes["quiet"] = True
+    return config
+
+
+@cache
+def _scripts() -> alembic.script.ScriptDirectory:
+    """The schema's steps, read once a process: most databases that it opens need none of them."""
+    return alembic.script.ScriptDirectory.from_config(_alembic())
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError) as error:  # what it says quotes the URL, with its password
+        raise OutboxError(
+            "MAILSLUICE_DATABASE_URL is not a SQLAlchemy URL. Write it as"
+            " sqlite:////folder/mailsluice.db or postgresql://user:password@host:5432/database; in"
+            " user and password write %40 for @, %3A for :, %2F for /"
+        ) from error
+    kind, _, _ = parsed.drivername.partition("+")
+    if kind not in _DRIVERS:
+        raise OutboxError(
+            f"the state database is kept in SQLite or PostgreSQL, not {kind}: let"
+            " MAILSLUICE_DATABASE_URL begin with sqlite:// or postgresql://"
+        )
+    parsed = parsed.set(drivername=f"{kind}+{_DRIVERS[kind]}")
+    try:
+        return _sqlite(parsed) if kind == "sqlite" else _postgresql(parsed)
+    except (TypeError, ValueError) as error:
+        raise _wrong_options(parsed, error) from error
+    except ImportError as error:
+        raise OutboxError(
+            f"the driver for {kind} cannot be loaded ({error}): install {_DRIVERS[kind]} where this"
+            " runs"
+        ) from error
+    except OSError as error:
+        raise OutboxError(
+            f"the state database {parsed.database} cannot be made or written: {error.strerror}."
+            " Give MAILSLUICE_HOME, or MAILSLUICE_DATABASE_URL, a folder with room that can be"
+            " written"
+        ) from error
+
+
+def _wrong_options(url: sa.URL, error: Exception) -> OutboxError:
+    reason = masked(str(getattr(error, "orig", error)).partition("\n")[0])
+    return OutboxError(
+        f"the state database {_shown(url)} cannot be used: {reason}. Check the options at the end"
+        " of MAILSLUICE_DATABASE_URL"
+    )
+
+
+def _shown(url: sa.URL) -> str:
+    """Without what may be secret: the password, and options, of which one may be a password."""
+    places = {name: value for name, value in url.query.items() if name in ("host", "port")}
+    return repr(url.set(query=places).render_as_string())
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    timeout = {"connect_timeout": _CONNECT_TIMEOUT_SECONDS}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=timeout, **_POOL)
+
+
+def _use_wal(connection: Any) -> None:
+    """Wait for whoever makes the same new file: the busy time-out does not count for this one."""
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_RETRY_SECONDS)
+        else:
+            return
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise OutboxError("the state database must outlive the process: give SQLite a file")
+    if not url.database.startswith("file:"):  # a URI of SQLite's own
+        path = Path(url.database).expanduser()
+        private_folder(path.parent)
+        private_file(path)  # its write-ahead log gets the same mode
+        url = url.set(database=str(path))
+    engine = sa.create_engine(
+        url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **_POOL
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions are ours, see `begin`
+        for pragma in (
+            f"busy_timeout = {_BUSY_TIMEOUT_SECONDS * 1000}",
+            "synchronous = FULL",  # a claim must survive the machine before the mail goes out
+            "foreign_keys = ON",
+            "cache_size = -16384",  # KiB, a connection: all goes on where it left off
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        _use_wal(connection)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,97 @@
+"""What became of each recipient, read a few thousand rows at a time, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store.database import Database
+from mailsluice.store.schema import recipients, rejects
+
+CHUNK_ROWS = 20_000
+
+FATE_COLUMNS = (
+    "id",
+    "email",
+    "connection",
+    "reassigned_from",
+    "status",
+    "attempts",
+    "code",
+    "reply",
+    "settled_at",
+    "next_attempt_at",
+)
+REJECT_COLUMNS = ("row", "email", "reason", "detail")
+
+
+class Fates:
+    """The recipients and the rejects of one campaign, in order.
+
+    Each chunk is a statement of its own: where a run is sending meanwhile, each row is as it stood
+    when its chunk was read, and none is read twice or left out.
+    """
+
+    def __init__(self, database: Database, campaign_id: int) -> None:
+        self._database = database
+        self._campaign_id = campaign_id
+
+    def recipients(
+        self, statuses: Collection[RecipientStatus] = (), chunk_rows: int = CHUNK_ROWS
+    ) -> Iterator[Sequence[sa.Row[Any]]]:
+        """FATE_COLUMNS of the recipients in these states (in all, where none is named), by id.
+
+        At most `chunk_rows` at a time, never none.
+        """
+        ids = recipients.c.id
+        query: sa.Select[Any] = sa.select(*(recipients.c[name] for name in FATE_COLUMNS)).where(
+            # The sum keeps planners from the index on the campaign, and so from sorting all of the
+            # campaign for every chunk: a window of ids is a range of the primary key.
+            recipients.c.campaign_id + 0 == self._campaign_id,
+            ids > sa.bindparam("after"),
+            ids <= sa.bindparam("last"),
+        )
+        if statuses:
+            query = query.where(recipients.c.status.in_([one.value for one in statuses]))
+        for after, last in self.windows(chunk_rows):
+            rows = self._read(query.order_by(ids), after=after, last=last)
+            if rows:
+                yield rows
+
+    def windows(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
+        """Ranges of ids, above the first and up to the second, that hold all recipients."""
+        first, last = self._bounds()
+        return ((after, after + chunk_rows) for after in range(first - 1, last, chunk_rows))
+
+    def rejects(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[Sequence[sa.Row[Any]]]:
+        """REJECT_COLUMNS of the rows that are not in the audience, by row number."""
+        query: sa.Select[Any] = (
+            sa.select(*(rejects.c[name] for name in REJECT_COLUMNS))
+            .where(
+                rejects.c.campaign_id == self._campaign_id,
+                rejects.c.row > sa.bindparam("after"),
+            )
+            .order_by(rejects.c.row)
+            .limit(chunk_rows)
+        )
+        after = 0
+        while rows := self._read(query, after=after):
+            yield rows
+            after = rows[-1].row
+
+    def _read(self, query: sa.Select[Any], **bounds: int) -> Sequence[sa.Row[Any]]:
+        with self._database.read() as connection:
+            return connection.execute(query, bounds).all()
+
+    def _bounds(self) -> tuple[int, int]:
+        """The lowest and the highest id; an empty range where there is nobody."""
+        ids = recipients.c.id + 0  # else PostgreSQL walks the primary key up to the campaign
+        query = sa.select(sa.func.min(ids), sa.func.max(ids)).where(
+            recipients.c.campaign_id == self._campaign_id
+        )
+        with self._database.read() as connection:
+            first, last = connection.execute(query).one()
+        return first or 1, last or 0

@@ -1,0 +1,393 @@
+"""The outbox of one campaign: what may go out, what is on its way, what became of it.
+
+`sending` is committed before a message can reach a server; its outcome is committed after the
+reply. Whatever happens in between, a row never claims more than what is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+import sqlalchemy as sa
+
+from mailsluice.bounces import Bounce
+from mailsluice.bounces.refusal import refused
+from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store.bounces import Bounces
+from mailsluice.store.counts import Counts
+from mailsluice.store.database import Database
+from mailsluice.store.many import as_parameter, fetch, rows_in
+from mailsluice.store.schema import attempts, campaigns, compared, recipients, suppressions
+
+logger = logging.getLogger(__name__)
+
+_CLOCKS_DIFFER_SECONDS = 60.0  # that a failover to another machine may bring about unnoticed
+
+
+class Claimed(NamedTuple):
+    """A recipient that this run may send to: its row says `sending`."""
+
+    id: int
+    email: str
+    variables: str
+    """JSON object: column name to text."""
+    attempts: int
+    """Attempts made before this one."""
+    age_seconds: float
+    """Since the first attempt; 0 before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A recipient whose row says `sending`."""
+
+    connection: str
+    attempts: int
+    """Attempts made before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """An attempt that was not accepted at once, to be kept."""
+
+    connection: str
+    phase: str
+    verdict: str
+
+
+class Settled(NamedTuple):
+    """What became of a claimed recipient."""
+
+    id: int
+    status: RecipientStatus
+    attempts: int
+    """Attempts made so far, this one included."""
+    code: int | None = None
+    reply: str | None = None
+    delay_seconds: float | None = None
+    """For `deferred`: how long from now until the next attempt."""
+    history: History | None = None
+
+
+class Outbox:
+    """The `recipients` of one campaign, as one of the processes that send it sees them.
+
+    `sender_id` is that process in `senders`; None is the campaign's own run. Nobody is put off for
+    longer than `longest_delay_seconds` after an attempt.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        campaign_id: int,
+        sender_id: int | None = None,
+        *,
+        longest_delay_seconds: float = math.inf,
+    ) -> None:
+        self._database = database
+        self._longest_delay_seconds = longest_delay_seconds
+        self._campaign_id = campaign_id
+        self._sender_id = sender_id
+        self._mine = recipients.c.campaign_id == campaign_id
+
+    def claim(
+        self, transaction: sa.Connection, connection: str, limit: int, after_id: int = 0
+    ) -> list[Claimed]:
+        """Take up to `limit` recipients of a connection for sending.
+
+        First the deferred ones that are due, then the pending ones with an id above `after_id`, in
+        send order.
+
+        Who was suppressed since the launch is marked so, with the reason, and not returned; so
+        fewer than `limit` may come back although more are there: an empty list means that there are
+        none.
+        """
+        here = sa.and_(self._mine, recipients.c.connection == connection)
+        due = (
+            self._claimable()
+            .where(
+                here,
+                recipients.c.status == RecipientStatus.DEFERRED,
+                recipients.c.next_attempt_at <= self._database.now,
+            )
+            .order_by(recipients.c.next_attempt_at)
+        )
+        pending = (
+            self._claimable()
+            .where(
+                here,
+                recipients.c.id > after_id,
+                recipients.c.status == RecipientStatus.PENDING,
+            )
+            .order_by(recipients.c.id)
+        )
+        claimed: list[Claimed] = []
+        for query in (due, pending):
+            while room := limit - len(claimed):
+                found = fetch(transaction, self._database, query.limit(room))
+                suppressed = [row[0] for row in found if row[-1]]
+                taken = sorted(Claimed(*row[:-1]) for row in found if not row[-1])
+                self._mark(
+                    transaction,
+                    (row.id for row in taken),
+                    RecipientStatus.SENDING,
+                    claimed_by=self._sender_id,
+                )
+                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=_why())
+                claimed += taken
+                if len(found) < room:
+                    break
+        return claimed
+
+    def _claimable(self) -> sa.Select[Any]:
+        """The fields of `Claimed`, and whether the address was suppressed since the launch."""
+        now = self._database.now
+        suppressed = sa.exists().where(suppressions.c.email == compared)
+        query = sa.select(
+            recipients.c.id,
+            recipients.c.email,
+            recipients.c.variables,
+            recipients.c.attempts,
+            (now - sa.func.coalesce(recipients.c.first_attempt_at, now)).label("age_seconds"),
+            suppressed.label("is_suppressed"),
+        )
+        return query if self._database.is_sqlite else query.with_for_update(skip_locked=True)
+
+    def _mark(
+        self,
+        transaction: sa.Connection,
+        ids: Iterable[int],
+        status: RecipientStatus,
+        **values: Any,
+    ) -> None:
+        rows = [(one,) for one in ids]
+        if rows:
+            given = rows_in(self._database, {"id": sa.BigInteger()})
+            statement = (
+                sa.update(recipients)
+                .where(recipients.c.id.in_(sa.select(given.c.id)))
+                .values(status=status.value, next_attempt_at=None, **values)
+            )
+            transaction.execute(statement, as_parameter(rows))
+
+    def settle(self, transaction: sa.Connection, settled: Sequence[Settled]) -> None:
+        """Write what became of claimed recipients."""
+        if not settled:
+            return
+        transaction.execute(self._settle(), as_parameter(_fields(one) for one in settled))
+        troubled = [(one, one.history) for one in settled if one.history]
+        history = [
+            {
+                "recipient_id": one.id,
+                "connection": past.connection,
+                "phase": past.phase,
+                "verdict": past.verdict,
+                "code": one.code,
+                "reply": one.reply or "",
+            }
+            for one, past in troubled
+        ]
+        if history:
+            transaction.execute(sa.insert(attempts).values(at=self._database.now), history)
+            self._record_bounces(transaction, troubled)
+
+    def _record_bounces(
+        self, transaction: sa.Connection, troubled: Sequence[tuple[Settled, History]]
+    ) -> None:
+        """Record who failed for a reason of its own, and suppress whom that is final for."""
+        found = {
+            one.id: (one, past, refusal)
+            for one, past in troubled
+            if one.status is RecipientStatus.FAILED
+            and (refusal := refused(Attempt(Phase(past.phase), one.code, one.reply or "")))
+        }
+        if not found:
+            return
+        given = rows_in(self._database, {"id": sa.BigInteger()})
+        query = sa.select(recipients.c.id, recipients.c.email, self._database.now.label("now"))
+        rows = transaction.execute(
+            query.where(recipients.c.id.in_(sa.select(given.c.id))),
+            as_parameter((one,) for one in found),
+        )
+        reports = []
+        for row in rows:
+            one, past, (kind, status) = found[row.id]
+            reports.append(
+                Bounce(
+                    key=f"smtp:{self._campaign_id}:{row.id}",
+                    email=row.email,
+                    kind=kind,
+                    status=status,
+                    detail=one.reply or "",
+                    source=f"smtp {past.connection}",
+                    at=row.now,
+                    connection=past.connection,
+                    campaign_id=self._campaign_id,
+                    recipient_id=row.id,
+                )
+            )
+        Bounces(self._database).write(transaction, reports)
+
+    def _settle(self) -> sa.Update:
+        value = rows_in(self._database, _TYPES).c
+        now = self._database.now
+        return (
+            sa.update(recipients)
+            .where(
+                recipients.c.id == value.id,
+                sa.or_(*(recipients.c.status == one for one in (_SENDING, _UNCERTAIN))),
+            )
+            .values(
+                status=value.status,
+                attempts=value.attempts,
+                code=value.code,
+                reply=value.reply,
+                settled_at=now,
+                first_attempt_at=sa.func.coalesce(recipients.c.first_attempt_at, now),
+                next_attempt_at=now + value.delay_seconds,
+            )
+        )
+
+    def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
+        """Put claimed recipients back: their message cannot have reached a server."""
+        rows = [(one,) for one in ids]
+        if rows:
+            given = rows_in(self._database, {"id": sa.BigInteger()})
+            statement = (
+                sa.update(recipients)
+                .where(recipients.c.id == given.c.id, recipients.c.status == _SENDING)
+                .values(status=RecipientStatus.PENDING.value)
+            )
+            transaction.execute(statement, as_parameter(rows))
+
+    def in_doubt(self, transaction: sa.Connection | None = None) -> dict[int, InDoubt]:
+        """The recipients that this process has claimed and that say `sending`, by id.
+
+        Where it is not sending, nobody knows what became of them: see its journal.
+        """
+        query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts).where(
+            self._mine,
+            recipients.c.status == _SENDING,
+            recipients.c.claimed_by.is_not_distinct_from(self._sender_id),
+        )
+        with nullcontext(transaction) if transaction else self._database.read() as connection:
+            rows = connection.execute(query)
+            return {row.id: InDoubt(row.connection, row.attempts) for row in rows}
+
+    def columns(self) -> list[str]:
+        """The names of the audience's columns: the variables of the message."""
+        query = sa.select(recipients.c.variables).where(self._mine).limit(1)
+        with self._database.read() as connection:
+            variables = connection.execute(query).scalar_one_or_none()
+        return list(orjson.loads(variables)) if variables else []
+
+    def next_due_seconds(self, transaction: sa.Connection, connection: str) -> float | None:
+        """How long until this connection's next deferred recipient is due; None: there is none.
+
+        One that is further off than the longest delay was put off while the database's clock was
+        wrong: all of those are due now.
+        """
+        query = sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
+            self._mine,
+            recipients.c.connection == connection,
+            recipients.c.status == RecipientStatus.DEFERRED,
+            recipients.c.next_attempt_at.is_not(None),  # the condition of the index
+        )
+        left = transaction.execute(query).scalar_one()
+        if left is not None and left > self._longest_delay_seconds + _CLOCKS_DIFFER_SECONDS:
+            self._recall(transaction, connection)
+            left = transaction.execute(query).scalar_one()
+        return None if left is None else max(0.0, float(left))
+
+    def _recall(self, transaction: sa.Connection, connection: str) -> None:
+        """Make deferred recipients due again, but not those that wait for a warm-up's day."""
+        now = self._database.now
+        recalled = transaction.execute(
+            sa.update(recipients)
+            .where(
+                self._mine,
+                recipients.c.connection == connection,
+                recipients.c.status == RecipientStatus.DEFERRED,
+                recipients.c.attempts > 0,
+                recipients.c.next_attempt_at > now + self._longest_delay_seconds,
+            )
+            .values(next_attempt_at=now)
+        )
+        if recalled.rowcount:
+            logger.warning(
+                "%d deferred recipients of connection %s were due later than any retry can be, as"
+                " the state database's clock was set: they are due now",
+                recalled.rowcount,
+                connection,
+            )
+
+    def cancel(self) -> int:
+        """Give up all who wait for their mail. Returns how many."""
+        waiting = (RecipientStatus.PENDING.value, RecipientStatus.DEFERRED.value)
+        with self._database.write() as connection:
+            done = connection.execute(
+                sa.update(recipients)
+                .where(self._mine, recipients.c.status.in_(waiting))
+                .values(status=RecipientStatus.CANCELLED.value, next_attempt_at=None)
+            )
+            return done.rowcount
+
+    def suppressed_since(self) -> dict[str, int]:
+        """How many were suppressed after the launch, by reason."""
+        query = (
+            sa.select(recipients.c.reply, sa.func.count())
+            .where(self._mine, recipients.c.status == RecipientStatus.SUPPRESSED)
+            .group_by(recipients.c.reply)
+        )
+        found: Counter[str] = Counter()
+        with self._database.read() as connection:
+            for why, number in connection.execute(query):
+                found[(why or "unknown").partition(":")[0]] += number
+        return dict(found)
+
+    def counts(self) -> Counts:
+        """How many recipients are in which state, per connection."""
+        by_connection: dict[str, dict[RecipientStatus, int]] = {}
+        with self._database.read() as connection:
+            accepted = connection.execute(
+                sa.select(campaigns.c.accepted).where(campaigns.c.id == self._campaign_id)
+            ).scalar_one()
+            query = (
+                sa.select(recipients.c.connection, recipients.c.status, sa.func.count())
+                .where(self._mine)
+                .group_by(recipients.c.connection, recipients.c.status)
+            )
+            for name, status, number in connection.execute(query):
+                by_connection.setdefault(name, {})[RecipientStatus(status)] = number
+        return Counts(accepted, by_connection)
+
+
+def _why() -> sa.ScalarSelect[str]:
+    """Why a recipient is on the list of suppressions, as `Suppression.why` has it."""
+    said = suppressions.c.reason + ": " + suppressions.c.source
+    return sa.select(said).where(suppressions.c.email == compared).scalar_subquery()
+
+
+_SENDING = RecipientStatus.SENDING.value
+_UNCERTAIN = RecipientStatus.UNCERTAIN.value
+
+_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "id": sa.BigInteger(),
+    "status": sa.Text(),
+    "attempts": sa.SmallInteger(),
+    "code": sa.SmallInteger(),
+    "reply": sa.Text(),
+    "delay_seconds": sa.Double(),
+}
+
+
+def _fields(one: Settled) -> tuple[Any, ...]:
+    return (one.id, one.status, one.attempts, one.code, one.reply, one.delay_seconds)

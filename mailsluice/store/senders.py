@@ -1,0 +1,186 @@
+"""The processes that share the recipients of one connection of a campaign.
+
+Each claims under its own row here: whoever has been taken over can claim nothing more, and what a
+dead one had claimed is known by `recipients.claimed_by`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice.core.errors import SenderLostError
+from mailsluice.store.campaigns import LEASE_SECONDS
+from mailsluice.store.database import Database
+from mailsluice.store.schema import senders
+
+
+class Ending(StrEnum):
+    """How a sender ended."""
+
+    DONE = "done"
+    """Nobody waits for mail on its connection."""
+    STOPPED = "stopped"
+    """It was told to."""
+    WAITING = "waiting"
+    """Nothing can be sent for long; its `next_at` says when."""
+    DOWN = "down"
+    """Its connection was given up; its `detail` says why."""
+    LOST = "lost"
+    """It gave no sign of life: others have what it had claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRecord:
+    """One row of `senders`."""
+
+    id: int
+    connection: str
+    owner: str
+    """Its flow run's id."""
+    journal: str
+    started_at: float
+    is_expired: bool
+    """Whether it has not renewed its lease in time."""
+    standing: str | None
+    """JSON, see `mailsluice.delivery.standing`."""
+    ended_at: float | None
+    ending: Ending | None
+    detail: str | None
+    next_at: float | None
+    """By the database's clock, in seconds since the epoch."""
+    lease_until: float = 0.0
+    """The same way."""
+
+
+class Senders:
+    """The `senders` of one campaign."""
+
+    def __init__(self, database: Database, campaign_id: int) -> None:
+        self._database = database
+        self._campaign_id = campaign_id
+        self._mine = senders.c.campaign_id == campaign_id
+
+    def begin(self, connection: str, owner: str, journal: str) -> int:
+        """Add one, alive for LEASE_SECONDS. Returns its id."""
+        now = self._database.now
+        statement = sa.insert(senders).values(
+            campaign_id=self._campaign_id,
+            connection=connection,
+            owner=owner,
+            journal=journal,
+            started_at=now,
+            lease_until=now + LEASE_SECONDS,
+        )
+        with self._database.write() as transaction:
+            return int(transaction.execute(statement.returning(senders.c.id)).scalar_one())
+
+    def renew(self, sender_id: int, standing: str | None) -> None:
+        """Keep it alive, and say how it gets on. Raises SenderLostError where it was taken over."""
+        now = self._database.now
+        with self._database.write() as transaction:
+            self._change(
+                transaction,
+                sender_id,
+                lease_until=now + LEASE_SECONDS,
+                standing=sa.func.coalesce(standing, senders.c.standing),
+            )
+
+    def end(
+        self,
+        sender_id: int,
+        ending: Ending,
+        *,
+        standing: str | None = None,
+        detail: str | None = None,
+        next_in_seconds: float | None = None,
+    ) -> None:
+        """It has ended in order, with nothing claimed. Raises SenderLostError, as `renew`."""
+        now = self._database.now
+        next_at = None if next_in_seconds is None else now + next_in_seconds
+        with self._database.write() as transaction:
+            self._change(
+                transaction,
+                sender_id,
+                ending=ending.value,
+                ended_at=now,
+                standing=standing,
+                detail=detail,
+                next_at=next_at,
+            )
+
+    def lose(self, transaction: sa.Connection, sender_id: int) -> bool:
+        """It is dead. Whether it was this call that found it alive: then what it had is ours."""
+        now = self._database.now
+        return self._is_changed(transaction, sender_id, ending=Ending.LOST.value, ended_at=now)
+
+    def claiming(self, transaction: sa.Connection, sender_id: int) -> bool:
+        """It is about to claim, in this transaction: until its end nobody can take it over.
+
+        False where somebody has.
+        """
+        return self._is_changed(transaction, sender_id, is_idle=False)
+
+    def idle(self, transaction: sa.Connection, sender_id: int) -> None:
+        """It has nothing in hand, and found nothing to claim, now or later."""
+        self._is_changed(transaction, sender_id, is_idle=True)
+
+    def others_are_busy(self, transaction: sa.Connection, sender_id: int, connection: str) -> bool:
+        """Whether another one on this connection may leave something to be sent."""
+        busy = sa.exists().where(
+            self._mine,
+            senders.c.connection == connection,
+            senders.c.id != sender_id,
+            senders.c.ended_at.is_(None),
+            senders.c.is_idle.is_(sa.false()),
+        )
+        return bool(transaction.execute(sa.select(busy)).scalar_one())
+
+    def all(self, after_id: int = 0) -> list[SenderRecord]:
+        """Those with a higher id, and all that have not ended; in the order of their ids."""
+        fields: list[sa.Column[Any]] = [
+            senders.c[name] for name in SenderRecord.__dataclass_fields__ if name in senders.c
+        ]
+        expired = (senders.c.lease_until < self._database.now).label("is_expired")
+        query = (
+            sa.select(*fields, expired)
+            .where(self._mine, sa.or_(senders.c.id > after_id, senders.c.ended_at.is_(None)))
+            .order_by(senders.c.id)
+        )
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
+    def moment(self) -> float:
+        """Give the time of the database's clock, in seconds since the epoch."""
+        return self._database.moment().timestamp()
+
+    def living(self) -> list[SenderRecord]:
+        """Those that have not ended, as far as is known."""
+        return [one for one in self.all() if one.ending is None]
+
+    def last_id(self) -> int:
+        """The highest id so far; 0 where there is none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(senders.c.id), 0)).where(self._mine)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def _change(self, transaction: sa.Connection, sender_id: int, **values: Any) -> None:
+        if not self._is_changed(transaction, sender_id, **values):
+            raise SenderLostError(sender_id)
+
+    def _is_changed(self, transaction: sa.Connection, sender_id: int, **values: Any) -> bool:
+        done = transaction.execute(
+            sa.update(senders)
+            .where(senders.c.id == sender_id, senders.c.ended_at.is_(None))
+            .values(**values)
+        )
+        return bool(done.rowcount)
+
+
+def _record(row: sa.Row[*tuple[Any, ...]]) -> SenderRecord:
+    values = {name: getattr(row, name) for name in SenderRecord.__dataclass_fields__}
+    ending = Ending(row.ending) if row.ending else None
+    return SenderRecord(**{**values, "ending": ending, "is_expired": bool(row.is_expired)})

@@ -1,0 +1,195 @@
+"""What campaigns have planned for connections that warm up, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from mailsluice.assignment.warming import DayOutcome, Warming, WarmUpDay, WarmUpState
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.store.database import Database
+from mailsluice.store.schema import (
+    attempts,
+    campaigns,
+    recipients,
+    warm_up_days,
+    warm_up_plans,
+)
+
+_TROUBLE = ("deferred", "failed")  # verdicts of attempts
+
+
+class WarmUps:
+    """The tables `warm_up_plans` and `warm_up_days`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def lock(self, transaction: sa.Connection) -> None:
+        """Let no other launch plan before this transaction ends; SQLite does so by itself."""
+        if not self._database.is_sqlite:
+            statement = f"LOCK TABLE {warm_up_plans.name} IN SHARE ROW EXCLUSIVE MODE"
+            transaction.exec_driver_sql(statement)
+
+    def states(
+        self,
+        connection: sa.Connection,
+        campaign_id: int | None,
+        warm_ups: Mapping[str, WarmUp],
+        moment: datetime,
+    ) -> dict[str, WarmUpState]:
+        """Where the warm-ups stand, for a campaign that is launched at this moment.
+
+        By connection; those without a warm-up, or before its start, are left out.
+        """
+        return {
+            name: self._state(connection, campaign_id, name, warm_up, warm_up.today(moment))
+            for name, warm_up in warm_ups.items()
+            if warm_up.start and warm_up.start <= warm_up.today(moment)
+        }
+
+    def _state(
+        self,
+        reader: sa.Connection,
+        campaign_id: int | None,
+        name: str,
+        warm_up: WarmUp,
+        today: date,
+    ) -> WarmUpState:
+        return WarmUpState(
+            warm_up,
+            today,
+            self._taken(reader, campaign_id, name, today),
+            self._outcomes(reader, name, warm_up, today),
+        )
+
+    def _taken(
+        self, reader: sa.Connection, campaign_id: int | None, name: str, today: date
+    ) -> dict[date, int]:
+        """What other campaigns have planned; a cancelled one needs its later days no more."""
+        plans = warm_up_plans.c
+        query = (
+            sa.select(plans.day, sa.func.sum(plans.planned))
+            .join(campaigns, campaigns.c.id == plans.campaign_id)
+            .where(
+                plans.connection == name,
+                plans.day >= today,
+                plans.campaign_id != (campaign_id or 0),
+                sa.or_(plans.day == today, campaigns.c.status != CampaignStatus.CANCELLED),
+            )
+            .group_by(plans.day)
+        )
+        return {day: int(planned) for day, planned in reader.execute(query)}
+
+    def _outcomes(
+        self, reader: sa.Connection, name: str, warm_up: WarmUp, today: date
+    ) -> dict[date, DayOutcome]:
+        plans, days = warm_up_plans.c, warm_up_days.c
+        query = (
+            sa.select(plans.day, days.attempted, days.troubled)
+            .outerjoin(
+                warm_up_days, sa.and_(days.connection == plans.connection, days.day == plans.day)
+            )
+            .where(plans.connection == name, plans.day < today, plans.day >= warm_up.start)
+            .distinct()
+        )
+        return {
+            day: _counted(reader, name, warm_up, day)
+            if attempted is None
+            else DayOutcome(attempted, troubled)
+            for day, attempted, troubled in reader.execute(query).all()
+        }
+
+    def record(
+        self,
+        transaction: sa.Connection,
+        campaign_id: int,
+        warmings: Iterable[Warming],
+        states: Mapping[str, WarmUpState],
+    ) -> None:
+        """Write what a campaign has planned, in place of what a dead launch of it had."""
+        transaction.execute(
+            sa.delete(warm_up_plans).where(warm_up_plans.c.campaign_id == campaign_id)
+        )
+        for one in warmings:
+            self._record(transaction, campaign_id, one)
+            for day, outcome in states[one.connection].outcomes.items():
+                transaction.execute(
+                    sa.update(warm_up_days)
+                    .where(warm_up_days.c.connection == one.connection, warm_up_days.c.day == day)
+                    .values(attempted=outcome.attempted, troubled=outcome.troubled)
+                )
+
+    def _record(self, transaction: sa.Connection, campaign_id: int, one: Warming) -> None:
+        same = {"connection": one.connection}
+        plans = [
+            {**same, "campaign_id": campaign_id, "day": day, "planned": number}
+            for day, number in one.days
+        ]
+        transaction.execute(sa.insert(warm_up_plans), plans)
+        transaction.execute(
+            sa.delete(warm_up_days).where(
+                warm_up_days.c.connection == one.connection,
+                warm_up_days.c.day == sa.bindparam("p_day"),
+            ),
+            [{"p_day": day} for day in one.caps],
+        )
+        held_back = {"held_back_days": one.held_back_days}
+        days = [{**same, **held_back, "day": day, "cap": cap} for day, cap in one.caps.items()]
+        transaction.execute(sa.insert(warm_up_days), days)
+
+    def held_back_days(self, connection: str, today: date) -> int:
+        """How far behind its plan the cap is today, as the launches up to now have decided."""
+        days = warm_up_days.c
+        query = (
+            sa.select(days.held_back_days)
+            .where(days.connection == connection, days.day <= today)
+            .order_by(days.day.desc())
+            .limit(1)
+        )
+        with self._database.read() as reader:
+            return int(reader.execute(query).scalar_one_or_none() or 0)
+
+    def of_campaign(self, campaign_id: int) -> list[WarmUpDay]:
+        """What a campaign has planned, by connection and day."""
+        plans, days = warm_up_plans.c, warm_up_days.c
+        query = (
+            sa.select(plans.connection, plans.day, plans.planned, days.cap, days.held_back_days)
+            .join(warm_up_days, sa.and_(days.connection == plans.connection, days.day == plans.day))
+            .where(plans.campaign_id == campaign_id)
+            .order_by(plans.connection, plans.day)
+        )
+        with self._database.read() as reader:
+            return [WarmUpDay(*row) for row in reader.execute(query)]
+
+
+def _counted(reader: sa.Connection, name: str, warm_up: WarmUp, day: date) -> DayOutcome:
+    """Count what came of a day: the campaigns that planned for the connection up to then."""
+    first, last = warm_up.begins(day), warm_up.begins(day + timedelta(days=1))
+    plans = warm_up_plans.c
+    ids = sa.select(plans.campaign_id).where(plans.connection == name, plans.day <= day)
+    mine = recipients.c.campaign_id.in_(ids)
+    in_trouble = sa.and_(
+        attempts.c.recipient_id == recipients.c.id,
+        attempts.c.connection == name,
+        attempts.c.at >= first,
+        attempts.c.at < last,
+        attempts.c.verdict.in_(_TROUBLE),
+    )
+    troubled = reader.execute(
+        sa.select(sa.func.count()).where(mine, sa.exists().where(in_trouble))
+    ).scalar_one()
+    sent = reader.execute(
+        sa.select(sa.func.count()).where(
+            mine,
+            recipients.c.connection == name,
+            recipients.c.status == RecipientStatus.SENT,
+            recipients.c.settled_at >= first,
+            recipients.c.settled_at < last,
+            ~sa.exists().where(in_trouble),
+        )
+    ).scalar_one()
+    return DayOutcome(sent + troubled, troubled)
