@@ -18,11 +18,8 @@ import sqlalchemy as sa
 
 from benchmarks import document
 from benchmarks.campaign import ThreadTimes
-from benchmarks.databases import NO_QUERIES
 from mailsluice.campaign import Campaign
-from mailsluice.core.status import CampaignStatus
-from mailsluice.delivery import CampaignRun
-from mailsluice.operations import launch
+from mailsluice.operations.send import prepare, send_connections
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Ask, Database, Starts, Usages
 
@@ -76,17 +73,13 @@ async def send(task: dict[str, Any]) -> Told:
     """Prepare the campaign or go on with it, and send until nothing is left."""
     campaign, reserve = Campaign(**task["campaign"]), ReserveTimes()
     with Database(task["url"]) as database:
-        content, home = launch.content(campaign), Path(task["home"])
-        run = CampaignRun(database, campaign, content, owner="bench", home=home)
+        run = await asyncio.to_thread(
+            prepare, database, campaign, owner="bench", home=Path(task["home"]), day=document.DAY
+        )
         try:
-            if run.record.status is CampaignStatus.RESOLVING:
-                with launch.resolve_audience(campaign, database, NO_QUERIES) as audience:
-                    occasion = launch.Occasion(document.DAY, database.moment())
-                    launch.store_audience(database, run.id, campaign, audience, occasion)
-            message = launch.compiled(campaign, run.outbox.columns())
             connections = [Connection(security=Security.NONE, **one) for one in task["connections"]]
             with ThreadTimes() as threads:
-                await asyncio.gather(*(run.send(one, message) for one in connections))
+                await send_connections(run, campaign, connections)
             report = run.report()
         finally:
             await run.close()

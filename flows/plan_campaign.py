@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -18,12 +16,10 @@ from blocks.loading import load_connections
 from flows.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
-from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
-from mailsluice.operations.plan import Plan, plan
-from mailsluice.operations.plan.inspecting import check_message
-from mailsluice.smtp.connection import Connection
+from mailsluice.operations.plan import Plan
+from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.store import Database
 from tasks.plan import publish_plan
 from tasks.resolve_recipients import resolve_recipients
@@ -74,37 +70,7 @@ async def _plan(document: Campaign, day: date, starts_at: datetime | None) -> Pl
         occasion = launch.Occasion(day, starts_at or now, warm_ups)
         with await resolve_recipients(document, database, connect) as audience:
             return await asyncio.to_thread(
-                _decided, document, database, audience, connections, occasion
+                plan_launch, document, database, audience, connections, occasion
             )
     finally:
         await asyncio.to_thread(database.close)
-
-
-def _decided(
-    document: Campaign,
-    database: Database,
-    audience: Audience,
-    connections: Mapping[str, Connection],
-    occasion: launch.Occasion,
-) -> Plan:
-    record = launch.launched_before(database, document)
-    placement = launch.decide(database, document, audience, occasion)
-    found = plan(
-        document,
-        placement,
-        connections,
-        read_rows=audience.read,
-        rejected={reason.value: number for reason, number in audience.counts().items()},
-        held_back=audience.held_back(),
-        digest=placement.digest(audience.address_keys),
-        starts_at=occasion.moment,
-    )
-    seen = check_message(document, audience, placement.assignment.order)
-    found = replace(found, warnings=[*found.warnings, *seen.warnings], preview=seen.preview)
-    if record is None:
-        return found
-    known = (
-        f"a campaign of this name was launched before and is {record.status.value}: a run of it"
-        f" goes on with what was decided then, digest {record.assignment_digest}"
-    )
-    return replace(found, warnings=[known, *found.warnings])

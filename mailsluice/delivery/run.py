@@ -191,6 +191,11 @@ class Run(ABC):
                 self._engine.call(self._connection_senders[name].update, connection, rules)
         return changed
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping
+
     def stop(self) -> None:
         """Finish what is in flight, then end; may be called from any thread."""
         self._stopping = True

@@ -7,11 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import date
 
-import sqlalchemy as sa
-
-from mailsluice.core.status import CampaignStatus
-from mailsluice.delivery import CampaignRun
-from mailsluice.operations import launch
+from mailsluice.operations.send import prepare, send_connections
 from mailsluice.store import Database
 from tests.chaos.plan import Plan
 
@@ -27,21 +23,12 @@ def work(plan: Plan, ports: Mapping[str, int]) -> None:
 
 async def _send(plan: Plan, ports: Mapping[str, int], database: Database) -> int:
     campaign = plan.campaign()
-    content = launch.content(campaign)
-    run = CampaignRun(database, campaign, content, owner="chaos", home=plan.folder)
+    run = await asyncio.to_thread(
+        prepare, database, campaign, owner="chaos", home=plan.folder, day=date(2026, 1, 5)
+    )
     try:
-        if run.record.status is CampaignStatus.RESOLVING:
-            with launch.resolve_audience(campaign, database, _none) as audience:
-                occasion = launch.Occasion(date(2026, 1, 5), database.moment())
-                launch.store_audience(database, run.id, campaign, audience, occasion)
-        message = launch.compiled(campaign, run.outbox.columns())
-        await asyncio.gather(
-            *(run.send(plan.connection(name, port), message) for name, port in ports.items())
-        )
+        connections = [plan.connection(name, port) for name, port in ports.items()]
+        await send_connections(run, campaign, connections)
         return run.report().open
     finally:
         await run.close()
-
-
-def _none(name: str) -> sa.Engine:
-    raise AssertionError(name)

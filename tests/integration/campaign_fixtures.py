@@ -18,11 +18,11 @@ import sqlalchemy as sa
 
 from mailsluice.campaign import Campaign, Retry
 from mailsluice.campaign.warm_up import WarmUp
-from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
 from mailsluice.delivery.connection_sender import Settings
 from mailsluice.operations import launch
+from mailsluice.operations.send import prepare
 from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Database
@@ -140,14 +140,14 @@ class Sender:
 
     def prepare(self, document: Campaign, owner: str = "first run") -> CampaignRun:
         """Make a run that may send: recipients stored, each with its connection."""
-        run = CampaignRun(
-            self.database, document, launch.content(document), owner=owner, home=self.home
+        return prepare(
+            self.database,
+            document,
+            owner=owner,
+            home=self.home,
+            day=self.day,
+            warm_ups=self.warm_ups,
         )
-        if run.record.status is CampaignStatus.RESOLVING:
-            with launch.resolve_audience(document, self.database, _no_database) as audience:
-                occasion = launch.Occasion(self.day, self.database.moment(), self.warm_ups)
-                launch.store_audience(self.database, run.id, document, audience, occasion)
-        return run
 
     async def send(
         self, document: Campaign, connections: Sequence[Connection], owner: str = "first run"
@@ -174,10 +174,6 @@ class Sender:
         report = await asyncio.to_thread(run.report)
         assert run.outbox.counts().is_conserved
         return report
-
-
-def _no_database(name: str) -> sa.Engine:
-    raise AssertionError(f"no database {name} in these tests")
 
 
 def everybody_once(ledger: Ledger, servers: Mapping[str, SmtpServer]) -> None:

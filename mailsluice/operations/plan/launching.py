@@ -1,0 +1,49 @@
+"""Plan a launch by the code of the launch itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mailsluice.audience import Audience
+from mailsluice.campaign import Campaign
+from mailsluice.operations import launch
+from mailsluice.operations.plan.inspecting import check_message
+from mailsluice.operations.plan.plan import Plan
+from mailsluice.operations.plan.planning import plan
+from mailsluice.smtp.connection import Connection
+from mailsluice.store import Database
+
+
+def plan_launch(
+    document: Campaign,
+    database: Database,
+    audience: Audience,
+    connections: Mapping[str, Connection],
+    occasion: launch.Occasion,
+) -> Plan:
+    """Decide everything as a launch on this occasion would, and store nothing.
+
+    Raises CampaignError where the campaign could not be launched.
+    """
+    record = launch.launched_before(database, document)
+    placement = launch.decide(database, document, audience, occasion)
+    planned = plan(
+        document,
+        placement,
+        connections,
+        read_rows=audience.read,
+        rejected={reason.value: number for reason, number in audience.counts().items()},
+        held_back=audience.held_back(),
+        digest=placement.digest(audience.address_keys),
+        starts_at=occasion.moment,
+    )
+    check = check_message(document, audience, placement.assignment.order)
+    warnings = [*planned.warnings, *check.warnings]
+    if record is not None:
+        warnings.insert(
+            0,
+            f"a campaign of this name was launched before and is {record.status.value}: a run of it"
+            f" goes on with what was decided then, digest {record.assignment_digest}",
+        )
+    return replace(planned, warnings=warnings, preview=check.preview)

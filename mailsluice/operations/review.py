@@ -1,0 +1,70 @@
+"""Review a campaign without changing it: what it would do, where it stands, whether it adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from functools import partial
+
+from mailsluice.operations import accounts, launch
+from mailsluice.operations.accounts import Verification
+from mailsluice.operations.plan import Plan
+from mailsluice.operations.plan.launching import plan_launch
+from mailsluice.operations.send import (
+    Document,
+    Engines,
+    engine_of,
+    for_day,
+    named_connections,
+    read_campaign,
+    today,
+)
+from mailsluice.reports.campaign import Report
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.smtp.connection import Connection
+from mailsluice.store import Database
+
+
+def plan(
+    campaign: Document,
+    connections: Iterable[Connection],
+    *,
+    database: str | None = None,
+    engines: Engines | None = None,
+    day: date | None = None,
+    starts_at: datetime | None = None,
+) -> Plan:
+    """Say what a campaign would do, without sending or storing anything.
+
+    The arguments are those of `mailsluice.send`; `starts_at` (aware; default: now) is the moment at
+    which the campaign would start. The plan has counts, times, warnings and a preview, and
+    `Plan.markdown` makes a page of them. Raises MailsluiceError where the campaign could not be
+    sent.
+    """
+    document = read_campaign(campaign)
+    day = day or today(document)
+    document = for_day(document, day)
+    known = named_connections(document, connections)
+    with (
+        Database(database) as store,
+        launch.resolve_audience(document, store, partial(engine_of, engines or {})) as audience,
+    ):
+        warm_ups = {name: one.warm_up for name, one in known.items()}
+        occasion = launch.Occasion(day, starts_at or store.moment(), warm_ups)
+        return plan_launch(document, store, audience, known, occasion)
+
+
+def report(name: str, *, database: str | None = None) -> Report:
+    """Report where a campaign stands, at any time. Raises MailsluiceError where there is none."""
+    with Database(database) as store:
+        return stored_report(store, name)
+
+
+def verify(name: str, *, database: str | None = None) -> Verification:
+    """Check that no recipient of a campaign is lost, and none is there twice.
+
+    `Verification.is_conserved` is the answer, and `findings` says what is wrong. Changes nothing.
+    Raises MailsluiceError where there is no such campaign.
+    """
+    with Database(database) as store:
+        return accounts.verify(accounts.tally(store, name))

@@ -1,0 +1,308 @@
+"""Send a whole campaign in one call: launch it, or continue it, and return its report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import yaml
+from pydantic import ValidationError
+
+from mailsluice.campaign import Campaign, DownPolicy
+from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.forms import in_words
+from mailsluice.core.names import DAY, campaign_name
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
+from mailsluice.reports.campaign import Report
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.reports.progress import Progress
+from mailsluice.smtp.connection import Connection
+from mailsluice.store import Campaigns, Database, home
+
+Document = Campaign | Mapping[str, Any] | str | os.PathLike[str]
+"""A campaign, its document as a mapping, or the path of a YAML or JSON file that holds it."""
+Engines = Mapping[str, sa.Engine]
+"""The databases of `recipients.query` and `exclude.query`, by the names in the document."""
+
+WAIT_SECONDS = 300.0
+_LOOK_SECONDS = 1.0
+_ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
+
+
+def read_campaign(document: Document) -> Campaign:
+    """Read and check a campaign document. Raises CampaignError, naming every wrong field."""
+    if isinstance(document, Campaign):
+        return document
+    given = document if isinstance(document, Mapping) else _parsed(Path(document))
+    given = given["campaign"] if set(given) == {"campaign"} else given
+    try:
+        return Campaign.model_validate(given)
+    except ValidationError as error:
+        raise CampaignError(f"the campaign cannot be sent as it is: {in_words(error)}") from None
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        parsed = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise CampaignError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else f", line {getattr(error, 'lineno', '?')}"
+        raise CampaignError(f"{path}{line}: this is neither YAML nor JSON") from None
+    if not isinstance(parsed, Mapping):
+        raise CampaignError(f"{path} holds no campaign: write its fields as name: value")
+    return parsed
+
+
+def prepare(
+    database: Database,
+    campaign: Campaign,
+    *,
+    owner: str,
+    home: Path,
+    day: date,
+    warm_ups: Mapping[str, WarmUp] | None = None,
+    engines: Engines | None = None,
+) -> CampaignRun:
+    """Launch a campaign, or continue it: its recipients are stored, each with its connection.
+
+    The caller sends with the run, which holds the campaign's lease, and closes it. Blocking.
+
+    Args:
+        owner: The name of the run, for messages to others that want to send the same campaign.
+        home: The folder of the journal.
+        day: The day that growing shares go by.
+        warm_ups: By connection.
+        engines: The databases that the document's queries name.
+
+    Raises:
+        MailsluiceError: The campaign cannot be sent. Nothing is stored unless it was before.
+    """
+    with ExitStack() as stack:
+        record = Campaigns(database).find(campaign.name)
+        audience = None
+        if record is None or record.status is CampaignStatus.RESOLVING:
+            connect = partial(engine_of, engines or {})
+            audience = stack.enter_context(launch.resolve_audience(campaign, database, connect))
+        run = CampaignRun(database, campaign, launch.content(campaign), owner=owner, home=home)
+        try:
+            if run.record.status is CampaignStatus.RESOLVING:
+                if audience is None:
+                    raise CampaignError(
+                        f"campaign {campaign.name!r} was reset meanwhile: try again"
+                    )
+                occasion = launch.Occasion(day, database.moment(), warm_ups or {})
+                launch.store_audience(database, run.id, campaign, audience, occasion)
+        except BaseException:
+            asyncio.run(run.close())
+            raise
+    return run
+
+
+async def send_connections(
+    run: CampaignRun, campaign: Campaign, connections: Sequence[Connection], **options: Any
+) -> None:
+    """Send over all connections at once, until no recipient is left that can be sent to.
+
+    `options` are those of `CampaignRun.send`. Recipients of a connection that is down go over the
+    others where the campaign says so.
+    """
+    columns = await asyncio.to_thread(run.outbox.columns)
+    message = launch.compiled(campaign, columns, run.record.return_key)
+    left = list(connections)
+    while left:
+        await asyncio.gather(*(run.send(one, message, **options) for one in left))
+        if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
+            return
+        more = await asyncio.to_thread(run.reassign)
+        left = [one for one in connections if one.name in more]
+
+
+async def send_async(
+    campaign: Document,
+    connections: Iterable[Connection],
+    *,
+    database: str | None = None,
+    engines: Engines | None = None,
+    day: date | None = None,
+    wait_seconds: float = WAIT_SECONDS,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Send a campaign, or continue it where it stopped; see `send`.
+
+    Cancelling the task lets messages in flight finish first.
+    """
+    document = read_campaign(campaign)
+    day = day or today(document)
+    document = for_day(document, day)
+    known = named_connections(document, connections)
+    store = await asyncio.to_thread(Database, database)
+    try:
+        record = await asyncio.to_thread(Campaigns(store).find, document.name)
+        if record and record.status in _ENDED:
+            return await asyncio.to_thread(stored_report, store, record.name)
+        run = await asyncio.to_thread(
+            prepare,
+            store,
+            document,
+            owner=f"process {os.getpid()}",
+            home=home(),
+            day=day,
+            warm_ups={name: one.warm_up for name, one in known.items()},
+            engines=engines,
+        )
+        try:
+            routes = await asyncio.to_thread(run.campaigns.routes, run.id)
+            used = [_connection(known, one.connection) for one in routes]
+            await asyncio.to_thread(run.count)
+            async with _watched(run, wait_seconds, on_progress):
+                await _finishing(run, send_connections(run, document, used))
+            return await asyncio.to_thread(run.report)
+        finally:
+            await run.close()
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def send(
+    campaign: Document,
+    connections: Iterable[Connection],
+    *,
+    database: str | None = None,
+    engines: Engines | None = None,
+    day: date | None = None,
+    wait_seconds: float = WAIT_SECONDS,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Send a campaign, or continue it where it stopped, and return its report.
+
+    The same campaign again sends only to recipients that still wait; a complete campaign sends
+    nothing. Ctrl-C lets messages in flight finish, and raises KeyboardInterrupt then.
+
+    Args:
+        campaign: The campaign, its document as a mapping, or the path of a YAML or JSON file.
+        connections: The SMTP connections that the routes name, and those that warm-ups spill to.
+        database: The URL of the state database. Default: MAILSLUICE_DATABASE_URL, else SQLite in
+            MAILSLUICE_HOME.
+        engines: SQLAlchemy engines by the names that `recipients.database` and
+            `exclude.database` have in the document.
+        day: The day that `{date}` in the name stands for, and that growing shares go by. Default:
+            today, in the time zone of the sending window, or UTC.
+        wait_seconds: Return when there is nothing to do for longer than this, with recipients that
+            still wait in the report's `open`: outside the sending window, for example.
+        on_progress: Called about once a second, in the thread that sends: return quickly.
+
+    Raises:
+        MailsluiceError: The campaign cannot be sent. Its message says what to do.
+
+    Example:
+        >>> from mailsluice import Connection, send
+        >>> report = send("campaign.yaml", [Connection("local", "127.0.0.1", 1025, "none")])
+        >>> report.summary()
+        '1,000 of 1,000 sent'
+    """
+    return asyncio.run(
+        send_async(
+            campaign,
+            connections,
+            database=database,
+            engines=engines,
+            day=day,
+            wait_seconds=wait_seconds,
+            on_progress=on_progress,
+        )
+    )
+
+
+def for_day(document: Campaign, day: date) -> Campaign:
+    """Put the day in the place of `{date}` in the campaign's name."""
+    name = document.name.replace(DAY, day.isoformat())
+    return document.model_copy(update={"name": campaign_name(name)})
+
+
+def today(document: Campaign) -> date:
+    """Today, in the time zone of the campaign's sending window, or in UTC."""
+    return datetime.now(ZoneInfo(document.sending_window.timezone or "UTC")).date()
+
+
+def named_connections(
+    document: Campaign, connections: Iterable[Connection]
+) -> dict[str, Connection]:
+    """The connections by name. Raises CampaignError where the document names another one."""
+    known = {one.name: one for one in connections}
+    named = [route.connection for route in document.routes]
+    for name in named:
+        _connection(known, name)
+    for name in named:
+        if spill_to := known[name].warm_up.spill_to:
+            _connection(known, spill_to)
+    return known
+
+
+def _connection(known: Mapping[str, Connection], name: str) -> Connection:
+    if name not in known:
+        given = ", ".join(known) or "none"
+        raise CampaignError(
+            f"there is no connection {name!r} (given: {given}): pass it, or correct the name"
+        )
+    return known[name]
+
+
+def engine_of(engines: Engines, name: str) -> sa.Engine:
+    """The engine of a database by its name. Raises CampaignError where there is none."""
+    if name not in engines:
+        given = ", ".join(engines) or "none"
+        raise CampaignError(f"there is no database {name!r} (given: {given}): pass its engine")
+    return engines[name]
+
+
+@asynccontextmanager
+async def _watched(
+    run: CampaignRun, wait_seconds: float, on_progress: Callable[[Progress], None] | None
+) -> AsyncIterator[None]:
+    watching = asyncio.ensure_future(_watch(run, wait_seconds, on_progress))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        if on_progress:
+            on_progress(await run.progress())
+
+
+async def _watch(
+    run: CampaignRun, wait_seconds: float, on_progress: Callable[[Progress], None] | None
+) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if on_progress:
+            on_progress(await run.progress())
+        if wait_seconds < await run.next_in() < math.inf:
+            run.stop()
+            return
+
+
+async def _finishing(run: CampaignRun, sending: Coroutine[Any, Any, None]) -> None:
+    """Wait for `sending`; when cancelled, let messages in flight finish first."""
+    task = asyncio.ensure_future(sending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        run.stop()
+        await task
+        raise
