@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
@@ -32,19 +33,17 @@ from deployments.prefect_server.login import server_login
 from deployments.prefect_server.same_origin import LOOPBACK
 from deployments.register import BLOCK_TYPES, HEARTBEAT_SECONDS
 from deployments.renaming import outdated, replace_old
-from deployments.server import answers, exit_on_sigterm, prefect_server
+from deployments.server import LOCAL_API, answers, exit_on_sigterm, prefect_server
 from mailsluice.core.private import warn_of_open
 from mailsluice.store import home
 
-LOCAL_API = "http://127.0.0.1:4200/api"
 
-
-def main() -> None:
-    """Serve until interrupted."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until interrupted; `arguments` are those of the command line by default."""
     os.umask(0o077)  # what Prefect writes for its runs as well
     warn_of_open([PREFECT_HOME.value(), home()])
     exit_on_sigterm()
-    given = _options()
+    given = _options(arguments)
     api_url = _api_url(given.host)
     heartbeat = int(os.environ.get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT_SECONDS))
     settings = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: heartbeat}
@@ -69,7 +68,7 @@ def main() -> None:
         serve(*asyncio.run(_deployments()), pause_on_shutdown=False, print_starting_message=False)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make serve", description="For example SERVE='--login'.")
     parser.add_argument("--login", action="store_true", help="have the server ask for a login")
     parser.add_argument(
@@ -77,7 +76,7 @@ def _options() -> argparse.Namespace:
         help="the name or address at which others open the UI: the server listens there instead of"
         " on this machine alone, and asks for a login",
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _api_url(host: str | None) -> str:

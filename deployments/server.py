@@ -19,6 +19,8 @@ from urllib.request import urlopen
 
 from deployments.prefect_server.same_origin import known_hosts
 
+LOCAL_API = "http://127.0.0.1:4200/api"
+"""Where `make serve` starts its server, unless Prefect is set up for another one."""
 SETTINGS = {
     # In memory, the default, concurrency slots stay taken after the server's restart.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (

@@ -17,11 +17,14 @@ TROUBLE = (MailsluiceError, SQLAlchemyError, OSError)
 
 def failed(error: Exception, then: str = RETRY) -> State[Any]:
     """The state of a run that one of TROUBLE ended; `then` is how to go on where that helps."""
-    said = _in_words(error, then)
+    said = explained(error, then)
     return Failed(message=str(said), data=said)
 
 
-def _in_words(error: Exception, then: str) -> MailsluiceError:
+def explained(
+    error: Exception, then: str = RETRY, place: str = " on the worker's machine"
+) -> MailsluiceError:
+    """One of TROUBLE as an error whose message says what to do. Raises any other one."""
     if isinstance(error, MailsluiceError):
         return error
     if isinstance(error, SQLAlchemyError):
@@ -30,7 +33,6 @@ def _in_words(error: Exception, then: str) -> MailsluiceError:
         where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
         reason = error.strerror or type(error).__name__
         return MailsluiceError(
-            f"{where} on the worker's machine: {reason}. Make room there, or give the folder to the"
-            f" worker's user. {then}"
+            f"{where}{place}: {reason}. Make room there, or let this user write there. {then}"
         )
     raise error

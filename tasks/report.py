@@ -13,14 +13,12 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from slugify import slugify
 
-from mailsluice.core.private import private_file, private_folder
 from mailsluice.reports.campaign import PictureOf, Report, Statistics, page
 from mailsluice.reports.campaign.queries import statistics
-from mailsluice.store import Campaigns, Database, home
+from mailsluice.store import Campaigns, Database
 from tasks.form_links import form_links
 
 _Made = TypeVar("_Made")
-_LONGEST_SLUG = 80
 
 
 @task(
@@ -38,7 +36,7 @@ async def publish_report(report: Report, database: Database) -> None:
     counted = await _unless_it_fails("statistics", _counted, report, database)
     full = replace(report, statistics=counted)
     pictures = await _unless_it_fails("pictures", _drawn, full) or {}
-    file = await _unless_it_fails("file of HTML", _written, full, pictures, database)
+    file = await _unless_it_fails("file of HTML", _written, full, database, pictures)
     links = await form_links(_next(report), report.campaign)
     await acreate_markdown_artifact(
         key=f"campaign-{slugify(report.campaign) or 'report'}",
@@ -78,14 +76,7 @@ def _drawn(report: Report) -> dict[PictureOf, str]:
     return pictures(report)
 
 
-def _written(report: Report, pictures: Mapping[PictureOf, str], database: Database) -> Path:
-    from mailsluice.reports.campaign.html import html
+def _written(report: Report, database: Database, pictures: Mapping[PictureOf, str]) -> Path:
+    from mailsluice.reports.campaign.file import write_report
 
-    number = Campaigns(database).get(report.campaign).id
-    slug = slugify(report.campaign, max_length=_LONGEST_SLUG) or "campaign"
-    path = home() / "reports" / f"{slug}-{number}.html"
-    private_folder(path.parent)
-    unfinished = path.with_suffix(".unfinished")
-    private_file(unfinished)
-    unfinished.write_text(html(report.campaign, page(report, pictures)), encoding="utf-8")
-    return unfinished.replace(path)
+    return write_report(report, database, pictures)

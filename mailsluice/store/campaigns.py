@@ -152,6 +152,12 @@ class Campaigns:
             found = _stored(connection, name)
         return None if found is None else _record(found)
 
+    def all(self) -> list[CampaignRecord]:
+        """Every campaign, the latest first."""
+        query = sa.select(*_COLUMNS).order_by(campaigns.c.id.desc())
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
     def refuse_alike(self, name: str) -> None:
         """Raise CampaignError where a new campaign of this name could be taken for another one."""
         with self._database.read() as connection:

@@ -1,0 +1,7 @@
+"""`python -m deployments.command`, the same as `mailsluice`."""
+
+import sys
+
+from deployments.command.run import main
+
+sys.exit(main())

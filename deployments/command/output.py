@@ -1,0 +1,73 @@
+"""What commands print: tables and lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+"""Print JSON instead of text."""
+WAITING = 3
+"""The exit code where recipients still wait, or a check found something wrong."""
+
+
+def show(text: str, values: Any, *, as_json: bool) -> None:
+    """Print the text, or the values (dataclasses included) as JSON."""
+    if not as_json:
+        print(text)
+        return
+    import orjson
+
+    def plain(value: Any) -> Any:
+        return list(value) if isinstance(value, set | frozenset) else str(value)
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    print(orjson.dumps(values, default=plain, option=options).decode())
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the first column is text, the others are numbers."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(escape(column), justify="right" if position else "left")
+    for row in rows:
+        table.add_row(*(escape(one) for one in row))
+    Console().print(table)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Any]:
+    """Yield a callback for `Progress` that draws a bar a connection; None without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    notes = TextColumn("{task.fields[binding]}")
+    with Progress(*columns, notes, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def draw(progress: Any) -> None:
+            for standing in progress.standings:
+                name = standing.connection
+                if name not in tasks:
+                    tasks[name] = bars.add_task(name, total=None, binding="")
+                bars.update(
+                    tasks[name],
+                    total=standing.tally.assigned,
+                    completed=standing.tally.assigned - standing.tally.left,
+                    binding=standing.binding.sentence(datetime.now(UTC)),
+                )
+
+        yield draw

@@ -1,0 +1,26 @@
+"""The demo, and Prefect's server with the deployments."""
+
+from __future__ import annotations
+
+
+def demo() -> int:
+    """Send a campaign to 1,000 recipients through two local SMTP servers, 70/30."""
+    from deployments import demo as module
+
+    return module.main()
+
+
+def serve(*, login: bool = False, host: str | None = None) -> None:
+    """Start a Prefect server with the blocks and the deployments; Ctrl-C ends it.
+
+    Args:
+        login: Have the server ask for a login.
+        host: The name or address at which others open the UI. The server listens there instead of
+            on this machine alone, and asks for a login.
+    """
+    from deployments import serve as module
+
+    module.main([*(["--login"] if login else []), *(["--host", host] if host else [])])
+
+
+COMMANDS = (demo, serve)

@@ -1,0 +1,66 @@
+"""The command `mailsluice` with connections that are blocks of a real Prefect server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from deployments.command import main
+from tests.flows.conftest import Servers, save_block
+
+
+def write_campaign(folder: Path, rows: int, **fields: object) -> Path:
+    """A campaign file over red and blue, half each."""
+    (folder / "people.csv").write_text(
+        "email\n" + "".join(f"p{i}@example.com\n" for i in range(rows))
+    )
+    path = folder / "campaign.yaml"
+    document = {
+        "name": "by-command",
+        "recipients": {"path": str(folder / "people.csv")},
+        "message": {"sender": "news@example.com", "subject": "Hi", "text": "Hello {{ email }}"},
+        "strategy": "percentage",
+        "routes": [{"connection": "red", "percent": 50}, {"connection": "blue", "percent": 50}],
+        **fields,
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_a_campaign_is_planned_sent_and_looked_at(tmp_path: Path, servers: Servers, capsys) -> None:
+    path = write_campaign(tmp_path, 10)
+    assert main(["plan", str(path)]) == 0
+    assert "10 of 10 rows would be sent to" in capsys.readouterr().out
+    assert main(["send", str(path)]) == 0
+    assert "by-command: 10 of 10 sent" in capsys.readouterr().out
+    assert {name: len(one.recipients) for name, one in servers.items()} == {
+        "red": 5,
+        "green": 0,
+        "blue": 5,
+    }
+    assert main(["verify", "by-command", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"conserved": True, "findings": []}
+    assert main(["status", "by-command", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accepted"] == 10
+    assert main(["report", "by-command"]) == 0
+    assert capsys.readouterr().out.startswith("# ")
+    assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
+
+
+def test_recipients_that_wait_are_an_exit_code(tmp_path: Path, servers: Servers, capsys) -> None:
+    save_block("blue", servers["blue"], port=1)
+    path = write_campaign(tmp_path, 4)
+    assert main(["send", str(path)]) == 3
+    assert "blue is down" in capsys.readouterr().out
+    assert main(["cancel", "by-command"]) == 0
+    assert "2 of 4 had been sent, 2 are cancelled" in capsys.readouterr().out
+
+
+def test_a_connection_is_checked(servers: Servers, capsys) -> None:
+    assert main(["connection", "test", "red"]) == 0
+    assert "works" in capsys.readouterr().out
+    assert main(["connection", "test", "nobody"]) == 1
+    assert "there is no SMTP Connection block 'nobody'" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""The command `mailsluice`, as far as it needs no server: exit codes, errors, example, schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployments.command import main
+from mailsluice.campaign import Campaign
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a home and a working folder of its own."""
+    monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MAILSLUICE_DATABASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_example_is_a_campaign_and_is_not_replaced(capsys) -> None:
+    assert main(["init"]) == 0
+    Campaign.model_validate(yaml.safe_load(Path("campaign.yaml").read_text()))
+    assert main(["init"]) == 1
+    assert capsys.readouterr().err == (
+        "mailsluice: campaign.yaml exists: give another name, or delete it first\n"
+    )
+
+
+def test_the_schema_is_that_of_a_campaign(capsys) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["required"] == [
+        "name",
+        "recipients",
+        "message",
+        "routes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["bogus"], 2),  # no such command
+        (["send"], 2),  # an argument is missing
+        (["resolve", "spring-sale", "--action", "guess"], 2),  # not one of the choices
+        (["plan", "gone.yaml"], 1),
+        (["report", "nobody"], 1),
+        (["status"], 0),
+    ],
+)
+def test_exit_codes(arguments: list[str], code: int, capsys) -> None:
+    assert main(arguments) == code
+    told = capsys.readouterr()
+    assert "Traceback" not in told.out + told.err
+    if code == 1:
+        assert told.err.startswith("mailsluice: ")
+        assert told.err.count("\n") == 1
+
+
+def test_suppressions_go_in_and_out(capsys) -> None:
+    assert main(["suppress", "add", "Ann@example.com", "bob@example.com", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["new"] == 2
+    assert main(["suppress", "export", "list.csv"]) == 0
+    assert main(["suppress", "remove", "ann@example.com"]) == 0
+    assert main(["suppress", "import", "list.csv", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads("\n".join(lines[lines.index("{") :]))["new"] == 1
+
+
+def test_a_file_that_cannot_be_written_is_one_line(capsys, tmp_path: Path) -> None:
+    main(["suppress", "add", "ann@example.com"])
+    (tmp_path / "file").touch()
+    assert main(["suppress", "export", "file/list.csv"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_loads_no_heavy_package() -> None:
+    code = (
+        "import sys; from deployments.command import main; main(['--help']);"
+        "print(sorted(set(sys.modules) & {'pandas', 'prefect', 'sqlalchemy', 'numpy'}))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=os.environ
+    )
+    assert told.stdout.splitlines()[-1] == "[]"
+    assert "Send e-mail campaigns" in told.stdout
