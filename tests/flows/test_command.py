@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from deployments.command import main
@@ -29,7 +30,9 @@ def write_campaign(folder: Path, rows: int, **fields: object) -> Path:
     return path
 
 
-def test_a_campaign_is_planned_sent_and_looked_at(tmp_path: Path, servers: Servers, capsys) -> None:
+def test_a_campaign_is_planned_sent_and_looked_at(
+    tmp_path: Path, servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = write_campaign(tmp_path, 10)
     assert main(["plan", str(path)]) == 0
     assert "10 of 10 rows would be sent to" in capsys.readouterr().out
@@ -50,7 +53,9 @@ def test_a_campaign_is_planned_sent_and_looked_at(tmp_path: Path, servers: Serve
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
 
 
-def test_recipients_that_wait_are_an_exit_code(tmp_path: Path, servers: Servers, capsys) -> None:
+def test_recipients_that_wait_are_an_exit_code(
+    tmp_path: Path, servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_block("blue", servers["blue"], port=1)
     path = write_campaign(tmp_path, 4)
     assert main(["send", str(path)]) == 3
@@ -59,7 +64,7 @@ def test_recipients_that_wait_are_an_exit_code(tmp_path: Path, servers: Servers,
     assert "2 of 4 had been sent, 2 are cancelled" in capsys.readouterr().out
 
 
-def test_a_connection_is_checked(servers: Servers, capsys) -> None:
+def test_a_connection_is_checked(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["connection", "test", "red"]) == 0
     assert "works" in capsys.readouterr().out
     assert main(["connection", "test", "nobody"]) == 1

@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_example_is_a_campaign_and_is_not_replaced(capsys) -> None:
+def test_the_example_is_a_campaign_and_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init"]) == 0
     Campaign.model_validate(yaml.safe_load(Path("campaign.yaml").read_text()))
     assert main(["init"]) == 1
@@ -32,7 +32,7 @@ def test_the_example_is_a_campaign_and_is_not_replaced(capsys) -> None:
     )
 
 
-def test_the_schema_is_that_of_a_campaign(capsys) -> None:
+def test_the_schema_is_that_of_a_campaign(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["required"] == [
         "name",
@@ -53,7 +53,7 @@ def test_the_schema_is_that_of_a_campaign(capsys) -> None:
         (["status"], 0),
     ],
 )
-def test_exit_codes(arguments: list[str], code: int, capsys) -> None:
+def test_exit_codes(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == code
     told = capsys.readouterr()
     assert "Traceback" not in told.out + told.err
@@ -62,7 +62,7 @@ def test_exit_codes(arguments: list[str], code: int, capsys) -> None:
         assert told.err.count("\n") == 1
 
 
-def test_suppressions_go_in_and_out(capsys) -> None:
+def test_suppressions_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["suppress", "add", "Ann@example.com", "bob@example.com", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["new"] == 2
     assert main(["suppress", "export", "list.csv"]) == 0
@@ -72,7 +72,9 @@ def test_suppressions_go_in_and_out(capsys) -> None:
     assert json.loads("\n".join(lines[lines.index("{") :]))["new"] == 1
 
 
-def test_a_file_that_cannot_be_written_is_one_line(capsys, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     main(["suppress", "add", "ann@example.com"])
     (tmp_path / "file").touch()
     assert main(["suppress", "export", "file/list.csv"]) == 1
