@@ -50,7 +50,7 @@ class SessionSlots:
             return SlottedSession(await self._opening(connection), slot, slots)
         except BaseException as error:
             if isinstance(error, SessionError):
-                slots.dismiss()  # whether to try again is the courier's to decide
+                slots.dismiss()  # whether to try again is the connection sender's to decide
             slots.give_back(slot)
             raise
 

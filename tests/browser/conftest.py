@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import (
     Browser,
+    BrowserContext,
     FloatRect,
     Locator,
     Page,
@@ -31,6 +32,7 @@ __all__ = ["save_connection", "sending", "served"]
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # a container's /dev/shm is small, and a page that fills it crashes
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -72,24 +74,23 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def tab(browser: Browser) -> Iterator[Page]:
-    """One tab for all tests: the UI's scripts are in the cache from the first of them on.
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One context for all tests: the UI's scripts are in the cache from the first of them on.
 
     Tall enough for the whole form.
     """
-    with browser.new_context(viewport=VIEWPORT) as context:
-        context.set_default_timeout(PATIENCE_MS)
-        yield context.new_page()
+    with browser.new_context(viewport=VIEWPORT) as made:
+        made.set_default_timeout(PATIENCE_MS)
+        yield made
 
 
 @pytest.fixture
-def page(tab: Page, served: Served) -> Iterator[Page]:
-    """The tab, with a UI that remembers nothing: no draft of a form, no setting."""
-    tab.goto(f"{served.url}/api/health")
-    tab.evaluate("localStorage.clear(); sessionStorage.clear()")
-    yield tab
-    tab.unroute_all()
-    tab.goto("about:blank")  # nothing that a page would still ask for or draw
+def page(context: BrowserContext, served: Served) -> Iterator[Page]:
+    """A tab of its own, with a UI that remembers nothing: no draft of a form, no setting."""
+    with context.new_page() as tab:
+        tab.goto(f"{served.url}/api/health")
+        tab.evaluate("localStorage.clear(); sessionStorage.clear()")
+        yield tab
 
 
 @pytest.fixture(scope="package")

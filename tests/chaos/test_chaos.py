@@ -13,7 +13,7 @@ from tests.chaos.plan import Plan
 PLANS = {
     "sqlite": Plan(recipients=2_500, kills=24, seed=20_261),
     # One session a connection: each sends enough in a life for its window to grow.
-    "sqlite, in flight": Plan(recipients=8_000, kills=24, seed=20_263, sessions=1, in_flight=10),
+    "sqlite, in flight": Plan(recipients=14_000, kills=24, seed=20_263, sessions=1, in_flight=10),
     "postgresql": Plan(recipients=2_500, kills=24, seed=20_262, faulty=80, messages_per_session=20),
 }
 

@@ -17,6 +17,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import EventTrigger
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow
 
@@ -108,6 +109,20 @@ async def sent(servers: Servers, number: int) -> None:
     )
 
 
+async def heard(run_id: UUID, lives: int) -> None:
+    """Wait until the server has a heartbeat of each life: the silence after it is what counts."""
+
+    async def heartbeats() -> int:
+        wanted = EventFilter(  # made anew each time: it asks for events until its making
+            event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+            resource=EventResourceFilter(id=[f"prefect.flow-run.{run_id}"]),
+        )
+        async with get_client() as client:
+            return len((await client.read_events(wanted, limit=50)).events)
+
+    await eventually_async(heartbeats, lambda n: n >= lives, seconds=_PATIENCE_SECONDS)
+
+
 async def scheduled(run_id: UUID) -> None:
     """Wait until a run is to be started again."""
     await eventually_async(
@@ -121,13 +136,15 @@ async def scheduled(run_id: UUID) -> None:
 async def test_a_run_whose_process_dies_goes_on_by_itself(
     prefect_api: str, tmp_path: Path, servers: Servers, state: Path
 ) -> None:
-    campaign = document(write_csv(tmp_path / "r.csv", 900), throttle={"per_second": 50})
+    campaign = document(write_csv(tmp_path / "r.csv", 900), throttle={"per_second": 20})
     await automations.install(within=timedelta(seconds=20))
     with served(prefect_api) as runner:
         run_id = await start(campaign)
         await sent(servers, 100)
+        await heard(run_id, 1)
         kill_children(runner)  # the runner is left, and reports the crash
         await sent(servers, 300)
+        await heard(run_id, 2)
         kill_all(runner)  # nobody is left to report it
     assert len(sent_to(servers)) < 900
     await scheduled(run_id)

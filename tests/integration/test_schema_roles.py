@@ -57,12 +57,12 @@ def test_who_writes_rows_is_told_who_brings_an_old_schema_up_to_date(
     urls: tuple[str, str],
 ) -> None:
     owner, writer = urls
-    with pytest.raises(OutboxError, match=r"mailsluice\.outbox\.migrate"):
+    with pytest.raises(OutboxError, match=r"mailsluice\.store\.migrate"):
         Database(writer)
     Database(owner).close()
     with psycopg.connect(owner) as connection:
         connection.execute("update alembic_version set version_num = '0004'")
-    with pytest.raises(OutboxError, match=r"mailsluice\.outbox\.migrate"):
+    with pytest.raises(OutboxError, match=r"mailsluice\.store\.migrate"):
         Database(writer)
 
 

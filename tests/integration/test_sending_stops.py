@@ -148,8 +148,16 @@ async def test_while_a_session_is_being_opened(
 
 def both_on_their_way(opened: Opened) -> bool:
     """And the dot of one is out."""
-    courier, known = opened.run._connection_senders.get("red"), opened.run._journal.so_far()
-    return bool(courier and len(courier.queue._in_flight) == 2 and known and known.replies)
+    connection_sender, known = (
+        opened.run._connection_senders.get("red"),
+        opened.run._journal.so_far(),
+    )
+    return bool(
+        connection_sender
+        and len(connection_sender.queue._in_flight) == 2
+        and known
+        and known.replies
+    )
 
 
 async def test_while_a_server_does_not_answer_a_message(sender: Sender, tmp_path: Path) -> None:

@@ -92,8 +92,10 @@ def is_away(run: CampaignRun) -> bool:
 
 async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:
     """What had been claimed is sent, and then it waits."""
-    courier = run._connection_senders["red"]
-    await eventually_async(lambda: not courier._stock and not courier.queue._in_flight)
+    connection_sender = run._connection_senders["red"]
+    await eventually_async(
+        lambda: not connection_sender._stock and not connection_sender.queue._in_flight
+    )
     before = len(server.received)
     await asyncio.sleep(0.2)
     assert len(server.received) == before < everybody

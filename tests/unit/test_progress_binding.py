@@ -1,4 +1,4 @@
-"""What a connection waits for, by what its courier knows."""
+"""What a connection waits for, by what its connection sender knows."""
 
 from __future__ import annotations
 

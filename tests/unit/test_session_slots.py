@@ -157,7 +157,7 @@ async def test_a_lowered_limit_ends_sessions_and_a_raised_one_opens_them(
     server.limit = 1
     await process.after(LOOK_SECONDS)
     assert process.end_recalled() == 3
-    await process.want(3)  # the courier would like to have them back
+    await process.want(3)  # the connection sender would like to have them back
     await process.after(LOOK_SECONDS)
     assert (len(process.open), server.taken) == (1, 1)
     server.limit = 3
@@ -431,7 +431,7 @@ async def test_a_slot_is_not_lost_with_an_opening_that_is_given_up(
     await process.want(1)
     (opening,) = process.waiting
     process.keeper.slots.add()  # granted, and before it knows ...
-    opening.cancel()  # ... the courier has stopped
+    opening.cancel()  # ... the connection sender has stopped
     await asyncio.gather(opening, return_exceptions=True)
     assert [slot.idle_since is None for slot in process.keeper.slots.all] == [False]
 

@@ -58,7 +58,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFacts:
-    """What a courier knows at one moment; moments in seconds of its clock, infinity is never."""
+    """What a connection sender knows at one moment; moments in seconds of its clock, infinity is never."""
 
     is_stopping: bool = False
     is_over: bool = False
