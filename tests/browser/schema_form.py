@@ -52,8 +52,10 @@ class SchemaForm:
     def add_item(self, value: str, *labels: str) -> None:
         """Add an item to a list of texts."""
         field = self.field(*labels)
+        items = field.get_by_role("textbox")
+        new = items.nth(items.count())  # the one that the button makes
         field.get_by_role("button", name="Add item").click()
-        field.get_by_role("textbox").last.fill(value)
+        new.fill(value)
 
     def has_no_json_field(self) -> None:
         """Check that everything is filled in by plain fields; once the form is there."""
