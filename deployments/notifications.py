@@ -130,7 +130,7 @@ def _told(milestone: Milestone, threshold: str | None) -> EventTrigger:
         posture=Posture.Reactive,
         expect={str(milestone)},
         match=ResourceSpecification({"prefect.resource.id": "mailsluice.*", **labels}),
-        for_each={"prefect.resource.id", "mailsluice.campaign.document"},
+        for_each={"prefect.resource.id", "mailsluice.campaign"},
         threshold=1,
         within=_ONCE,
     )

@@ -10,8 +10,8 @@ from prefect.events import emit_event
 class Milestone(StrEnum):
     """The names of the events, for automations and for the event feed."""
 
-    CAMPAIGN_STARTED = "mailsluice.campaign.document.started"
-    CAMPAIGN_COMPLETED = "mailsluice.campaign.document.completed"
+    CAMPAIGN_STARTED = "mailsluice.campaign.started"
+    CAMPAIGN_COMPLETED = "mailsluice.campaign.completed"
     CONNECTION_QUARANTINED = "mailsluice.connection.quarantined"
     """It was given up for this run; its recipients wait."""
     CONNECTION_RECOVERED = "mailsluice.connection.recovered"
@@ -40,7 +40,7 @@ def tell(
     resource = {
         "prefect.resource.id": f"mailsluice.{kind}.{name}",
         "prefect.resource.name": name,
-        "mailsluice.campaign.document": campaign,
+        "mailsluice.campaign": campaign,
     }
     if threshold is not None:
         resource["mailsluice.threshold"] = threshold

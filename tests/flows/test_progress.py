@@ -78,7 +78,7 @@ async def test_start_and_end_are_events_of_the_run(tmp_path: Path, servers: Serv
     assert completed.payload == {"campaign": name, "accepted": 10, "sent": 10}
     run_id = f"prefect.flow-run.{final.state_details.flow_run_id}"
     for event in events:
-        assert event.resource.id == f"mailsluice.campaign.document.{name}"
+        assert event.resource.id == f"mailsluice.campaign.{name}"
         assert run_id in {one.id for one in event.related}
 
 

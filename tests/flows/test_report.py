@@ -96,7 +96,7 @@ async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: 
             "statistics",
         ),
         ("mailsluice.reports.campaign.figures.pictures", ValueError("no such font"), "pictures"),
-        ("mailsluice.reports.campaign.html.html", OSError("disk full"), "file of HTML"),
+        ("mailsluice.reports.campaign.file.html", OSError("disk full"), "file of HTML"),
     ],
 )
 async def test_a_part_that_cannot_be_made_is_left_out_and_changes_nothing_else(
