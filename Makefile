@@ -1,6 +1,8 @@
 # Every target makes or refreshes .venv by itself. Another interpreter: make test PYTHON=python3.13
 PYTHON ?= python3
 BIN := .venv/bin
+# Packages are installed without bytecode: the first start compiles them, for all later ones.
+unexport PYTHONDONTWRITEBYTECODE
 # Many tests wait for servers: two processes a core.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 RUNTIME := .venv/.runtime
