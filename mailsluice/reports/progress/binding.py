@@ -58,7 +58,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFacts:
-    """What a connection sender knows at one moment; moments in seconds of its clock, infinity is never."""
+    """The state of one connection at one moment.
+
+    Moments are in seconds of the connection sender's clock; infinity is never.
+    """
 
     is_stopping: bool = False
     is_over: bool = False
