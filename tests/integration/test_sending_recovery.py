@@ -8,6 +8,7 @@ import signal
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -226,7 +227,10 @@ def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
         document = campaign(tmp_path, people(3))
         with pytest.raises(CampaignBusyError, match="brave-fox"):
             sender.prepare(document, "late-owl")
-        os.kill(holder.pid or 0, signal.SIGSTOP)  # it cannot renew
+        process = psutil.Process(holder.pid)
+        with sender.database.write():  # so that it is not stopped while it holds the write lock
+            process.suspend()  # it cannot renew
+            eventually(process.status, lambda status: status == psutil.STATUS_STOPPED)
         sender.ledger.update(lease_until=0.0)
         heir = threading.Thread(target=lambda: runs.append(sender.prepare(document, "late-owl")))
         runs: list[CampaignRun] = []
