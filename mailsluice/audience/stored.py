@@ -29,7 +29,7 @@ class RejectReason(StrEnum):
 
 
 ACCEPTED, INVALID, DUPLICATE, EXCLUDED, SUPPRESSED = range(len(RejectReason) + 1)
-"""What became of a row, in a byte; SUPPRESSED is the first of one for each `SuppressionReason`."""
+"""The fate of a row as one byte; SUPPRESSED is the first of one for each `SuppressionReason`."""
 HELD_BACK: dict[SuppressionReason, int] = {
     one: SUPPRESSED + rank for rank, one in enumerate(SuppressionReason)
 }

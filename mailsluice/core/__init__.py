@@ -1,1 +1,1 @@
-"""What every other part uses: values, errors, text and files."""
+"""Values, errors, text, files and clocks that every other part uses."""

@@ -1,1 +1,1 @@
-"""What can be done with a campaign as a whole; one module or package a deployment."""
+"""Operations on whole campaigns, one module or package for each deployment."""

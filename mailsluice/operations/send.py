@@ -153,7 +153,7 @@ async def send_async(
     known = named_connections(document, connections)
     store = await asyncio.to_thread(Database, database)
     try:
-        record = await asyncio.to_thread(Campaigns(store).find, document.name)
+        record = await asyncio.to_thread(launch.launched_before, store, document)
         if record and record.status in _ENDED:
             return await asyncio.to_thread(stored_report, store, record.name)
         run = await asyncio.to_thread(

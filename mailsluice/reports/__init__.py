@@ -1,1 +1,1 @@
-"""What became of campaigns, as numbers and pages, each beside the queries behind it."""
+"""Reports on campaigns: numbers and pages, each beside the queries that it needs."""

@@ -1,4 +1,4 @@
-"""What sequential, pipelined and chunked sessions have in common.
+"""The common part of sequential, pipelined and chunked sessions.
 
 Nothing but their order says which command a reply answers, so one reply too many would make every
 later one wrong. Some replies are anchors: 354 answers only DATA, RSET cannot be refused while a

@@ -22,7 +22,7 @@ SLOW = {"per_minute": 60}
 
 
 def keys(served: Served) -> set[str]:
-    """Of all artifacts."""
+    """The keys of all artifacts on the server."""
     found = served.api.post("/artifacts/filter", json={}).raise_for_status().json()
     return {one["key"] for one in found}
 

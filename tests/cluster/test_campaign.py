@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("clients")
 
 RECIPIENTS = int(os.environ.get("MAILSLUICE_CLUSTER_RECIPIENTS", "800"))
 PER_SECOND = max(25, RECIPIENTS // 40)
-"""So that it takes half a minute, and things can happen meanwhile."""
+"""A pace at which the campaign takes half a minute, while servers and workers are killed."""
 PARTS = 3
 """Runs that send over the connection: with the campaign's own, the workers are full."""
 NAME = "whatever ends"

@@ -35,6 +35,9 @@ def test_a_campaign_is_sent_and_reported(tmp_path: Path) -> None:
         again = mailsluice.send(document, connections)
         assert sum((red.recipients + blue.recipients).values()) == 10
         assert len(red.recipients) == len(blue.recipients) == 5
+        other = document.model_copy(update={"batch_size": 7})
+        with pytest.raises(mailsluice.MailsluiceError, match="batch_size"):
+            mailsluice.send(other, connections)
     assert report.summary() == again.summary() == "10 of 10 sent"
     assert planned.digest == report.digest
     assert seen[-1].tally.sent == 10

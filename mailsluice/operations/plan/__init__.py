@@ -1,4 +1,4 @@
-"""What a campaign would do, before it does it."""
+"""Plan a campaign: show what a launch would do, without sending or storing anything."""
 
 from mailsluice.operations.plan.plan import ConnectionPlan, Plan
 from mailsluice.operations.plan.planning import plan

@@ -1,4 +1,4 @@
-"""What a campaign would do, before it does it: who goes where, how fast, until when. Pure."""
+"""The plan of a campaign: connections, numbers, limits, times and warnings. Pure."""
 
 from __future__ import annotations
 

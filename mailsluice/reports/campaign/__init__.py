@@ -1,4 +1,4 @@
-"""What happened to a campaign, as numbers, as a page and in pictures."""
+"""The report of a campaign: numbers, a page, pictures and a file of HTML."""
 
 from mailsluice.reports.campaign.page import PictureOf, page
 from mailsluice.reports.campaign.report import Report, RouteReport
