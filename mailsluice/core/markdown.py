@@ -1,4 +1,4 @@
-"""Pieces of the pages that operators read. Pure."""
+"""Build the Markdown pages that operators read. Pure."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ _SPECIAL = re.compile(r"[\\`*_\[\]<>&|~!#]")
 
 
 def cell(text: str) -> str:
-    """Text as it may stand in a table's cell, a heading or a line of a list: read as it is.
+    """Escape text for a cell of a table, a heading or an item of a list.
 
-    No Markdown and no HTML in it counts (CommonMark section 2.4: backslash escapes).
+    The page shows the text unchanged, on one line: Markdown and HTML in it have no effect
+    (CommonMark section 2.4: backslash escapes).
     """
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
-    """The lines of a table and an empty one; the first so many columns are words, the rest numbers.
+    """Return the lines of a table, and an empty line.
 
-    Cells are taken as they are: see `cell`.
+    Args:
+        head: The columns' titles.
+        rows: Cells that are ready for the page (see `cell`).
+        words: Number of columns, from the left, that hold words; the others hold numbers.
     """
     marks = ["---" if column < words else "---:" for column in range(len(head))]
     return [*(f"| {' | '.join(line)} |" for line in (head, marks, *rows)), ""]
 
 
 def section(title: str, lines: Sequence[str]) -> list[str]:
-    """A section with its heading; nothing where there are no lines."""
+    """Return the lines of a section with its heading; none when the section would be empty."""
     return [f"## {title}", "", *lines, ""] if lines else []

@@ -1,8 +1,9 @@
-"""E-mail addresses and secrets, hidden in the text of servers and people. Pure.
+"""Hide e-mail addresses and secrets in text from servers and people. Pure.
 
-Text from outside is cut before anything looks at it: lines of servers, header fields of mail. One
-masker hides addresses, in linear time. `tests/unit/test_linear_patterns.py` finds every pattern of
-the engine and fails where one of them takes more time than in proportion to its text.
+Text from outside (replies of servers, header fields of mail) is cut before anything looks at it,
+and every place that shows such text masks it here, in linear time.
+`tests/unit/test_linear_patterns.py` finds every pattern of the engine, and fails when one takes
+more time than in proportion to its text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-_PART = r"""[^\s<>()\[\]{},;:"'|@]"""  # not what an address ends at, in the text of a reply
+_ADDRESS_MARK, _SECRET_MARK = "<address>", "<secret>"
+_PART = r"""[^\s<>()\[\]{},;:"'|@]"""  # all but the characters that end an address in a reply
 _ADDRESS = re.compile(
     rf"""
     <?
@@ -28,39 +30,51 @@ _ENCODED = re.compile(
 )
 
 
-def masked(text: str) -> str:
-    """The text with `<address>` for everything like an address, in angle brackets or not.
+def masked(text: str, spellings: Iterable[str] = ()) -> str:
+    """Replace everything that looks like an address, in angle brackets or not, by `<address>`.
 
-    Rather too much than too little: whatever is before an @ is one, with what is behind it
-    (RFC 5321 section 4.1.2, and what servers make of it); in links, where it is written %40, too.
-    Takes time in proportion to the length: each character begins at most one attempt, and what an
-    attempt may look at without success has a bound.
+    When in doubt, text is hidden: anything around an @ counts as an address (RFC 5321 section
+    4.1.2, and what servers make of it), and so does anything around a %40 in a link. The time is
+    proportional to the length: a match is tried at most once from each character, and the part of
+    the text that a failing match looks at is bounded.
+
+    Args:
+        text: What a server, a mail or a template says.
+        spellings: Forms of a known address, which are hidden first, whatever their case.
     """
+    text = _replaced(text, spellings, _ADDRESS_MARK, re.IGNORECASE)
     if "%40" in text:
-        text = _ENCODED.sub("<address>", text)
-    return _ADDRESS.sub("<address>", text) if "@" in text else text
+        text = _ENCODED.sub(_ADDRESS_MARK, text)
+    return _ADDRESS.sub(_ADDRESS_MARK, text) if "@" in text else text
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """The text with `<secret>` for each of these, plain, as in a link, and in base64.
+    """Replace each secret by `<secret>`: plain, as in a link, and in base64.
 
-    A server that refuses a login may repeat what it was told. In base64 a secret is found wherever
-    it begins, since logins pack the user name into the same text (RFC 4616).
+    A server that refuses a login may repeat the login. In base64 a secret is found wherever it
+    begins, since logins encode the user name and the password together (RFC 4616).
     """
     forms = {form for secret in secrets if secret for form in _forms(secret)}
-    if not forms:
-        return text
-    return re.sub("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), "<secret>", text)
+    return _replaced(text, forms, _SECRET_MARK)
+
+
+def _replaced(text: str, forms: Iterable[str], mark: str, flags: re.RegexFlag = re.NOFLAG) -> str:
+    """Replace these strings, and the longest first, where one is part of another."""
+    by_length = sorted(filter(None, forms), key=len, reverse=True)
+    return (
+        re.sub("|".join(map(re.escape, by_length)), mark, text, flags=flags) if by_length else text
+    )
 
 
 _LEAST_ENCODED = 4
+"""Characters: shorter pieces of base64 would hide ordinary words."""
 
 
 def _forms(secret: str) -> Iterator[str]:
     yield from (secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1])
     octets = secret.encode()
     yield b64encode(octets).decode()
-    for before in range(3):  # of each group of three octets
+    for before in range(3):  # octets of another text in the group of three where the secret begins
         whole = b64encode(bytes(before) + octets)
         inner = whole[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6].decode()
         if len(inner) >= _LEAST_ENCODED:

@@ -148,6 +148,8 @@ def test_the_page_shows_what_is_wrong_and_every_connection() -> None:
     assert "| recipients repeat the address of another | 2 |" in page
     assert "| a | 7 | 0 | 0 | 7 |" in page
     assert "| c\\|d | 0 | 0 | 0 | 0 |" in page
+    hostile = verify(replace(GOOD, assigned={"<b>*a*": 1})).markdown()
+    assert "\n| \\<b\\>\\*a\\* | 1 |" in hostile
     moved = replace(GOOD, assigned={"a": 5, "b": 5}, moved={("b", "a"): 2})
     assert "| a | 5 | 0 | 2 | 7 |\n| b | 5 | 2 | 0 | 3 |" in verify(moved).markdown()
     assert "not looked for" not in page

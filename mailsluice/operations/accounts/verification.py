@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mailsluice.core.markdown import table
+from mailsluice.core.markdown import cell, table
 from mailsluice.core.status import OPEN, CampaignStatus, RecipientStatus
 from mailsluice.operations.accounts.tallies import Tallies
 
@@ -50,16 +50,16 @@ class Verification:
 
     def markdown(self) -> str:
         """The page an operator reads; no addresses."""
-        lines = [f"# {_cell(self.tallies.campaign)}", "", f"**{_cell(self.summary())}**", ""]
+        lines = [f"# {cell(self.tallies.campaign)}", "", f"**{cell(self.summary())}**", ""]
         if self.findings:
             lines += ["| what is wrong | how many | what to do |", "| --- | ---: | --- |"]
             lines += [
-                f"| {_cell(one.what)} | {one.number:,} | {_cell(one.advice)} |"
+                f"| {cell(one.what)} | {one.number:,} | {cell(one.advice)} |"
                 for one in self.findings
             ]
             lines.append("")
         head = ["connection", "assigned", "moved away", "moved here", "now"]
-        lines += table(head, [[_cell(name), *numbers] for name, *numbers in self._connections()])
+        lines += table(head, [[cell(name), *numbers] for name, *numbers in self._connections()])
         if self.tallies.repeated is None:
             lines += ["Repeated addresses were not looked for."]
         return "\n".join(lines) + "\n"
@@ -188,7 +188,3 @@ def _idle(tallies: Tallies) -> Iterator[Discrepancy]:
             waiting,
             "start the campaign under another name for them: export those pending and deferred",
         )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -42,17 +42,9 @@ class Preview:
 
 def preview(subject: str, text: str, html: str | None, email: str, size_bytes: int) -> Preview:
     """Hide the recipient's address, however it is written, and all that looks like one."""
-    subject, text = without_addresses(subject, email), without_addresses(text, email)
-    source = None if html is None else without_addresses(html, email)
-    return Preview(subject, text, source, size_bytes)
-
-
-def without_addresses(text: str, email: str) -> str:
-    """The text with `<address>` for this address, plain or in a link, and for all others."""
-    forms = {email, str(escape(email)), quote(email), quote(email, safe=""), quote_plus(email)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = re.sub(re.escape(form), "<address>", text, flags=re.IGNORECASE)
-    return masked(text)
+    spellings = {email, str(escape(email)), quote(email), quote(email, safe=""), quote_plus(email)}
+    source = None if html is None else masked(html, spellings)
+    return Preview(masked(subject, spellings), masked(text, spellings), source, size_bytes)
 
 
 def _code(text: str, language: str = "text") -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, table
-from mailsluice.core.masking import masked
 from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.operations.verify_connection.diagnosing import diagnose
+from mailsluice.smtp.session import reply_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _result(attempt: Attempt | None) -> str:
 def _reply(attempt: Attempt | None) -> str:
     if attempt is None:
         return ""
-    reply = f"{attempt.code or ''} {masked(attempt.text)}".strip()
+    reply = reply_text(attempt)
     return reply if attempt.phase is Phase.BODY else f"{attempt.phase.value}: {reply}"
 
 
