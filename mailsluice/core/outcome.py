@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.reply_words import (
     ACCOUNT,
     FOR_NOW_OF_THE_RECIPIENT,
@@ -50,6 +51,8 @@ class Attempt(NamedTuple):
     refused_here: bool = False
     """Given up on our side, because it cannot work as it is: a certificate that does not verify, no
     STARTTLS, a message larger than the server's SIZE, no SMTPUTF8."""
+    cause: LocalCause | None = None
+    """What broke, where it is known and no reply says it."""
 
 
 class Verdict(StrEnum):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mailsluice.core.envelope import Envelope
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.commands import RSET, Offer, chunk, mail, rcpt
 from mailsluice.smtp.link import SERVICE_CLOSING, Fault
@@ -166,4 +167,4 @@ def _not_understood(reply: Reply) -> Attempt:
         f"the server offers CHUNKING, but answers BDAT with {reply.code} {reply.text}: set"
         " messages_in_flight to 1"
     )
-    return Attempt(Phase.DATA, None, text)
+    return Attempt(Phase.DATA, None, text, cause=LocalCause.BDAT_NOT_UNDERSTOOD)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mailsluice.core.envelope import Envelope
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.replies import Reply
 
@@ -78,18 +79,21 @@ class Offer:
 def refusal(envelope: Envelope, offer: Offer) -> Attempt | None:
     """Why this server need not even be asked for this envelope, if there is a reason."""
     addresses = envelope.sender + envelope.recipient
-    reason = None
+    reason = cause = None
     if not addresses.isprintable() and _CONTROL.search(addresses):
         reason = "an address holds a control character"
     elif envelope.smtputf8 and not offer.smtputf8:
         reason = "the address needs SMTPUTF8 (RFC 6531), which the server does not offer"
+        cause = LocalCause.SMTPUTF8_NOT_OFFERED
     elif not envelope.smtputf8 and not addresses.isascii():
         reason = "an address is not ASCII, and the message was not made for SMTPUTF8"
+        cause = LocalCause.SMTPUTF8_NOT_OFFERED
     elif offer.size_limit is not None and len(envelope.content) > offer.size_limit:
         reason = (
             f"the message has {len(envelope.content)} bytes, the server takes {offer.size_limit}"
         )
-    return None if reason is None else Attempt(Phase.MAIL, None, reason, refused_here=True)
+        cause = LocalCause.MESSAGE_TOO_LARGE
+    return None if reason is None else Attempt(Phase.MAIL, None, reason, True, cause)
 
 
 def mail(envelope: Envelope, offer: Offer) -> bytes:

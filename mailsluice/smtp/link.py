@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.smtp.commands import QUIT
 from mailsluice.smtp.replies import Reply, ReplyParser
 
@@ -27,6 +28,11 @@ class Fault(NamedTuple):
     """Whether a reply did not come in time: it may have been lost, and others taken for it."""
     is_out_of_step: bool = False
     """Whether there were more replies than commands."""
+
+    @property
+    def cause(self) -> LocalCause | None:
+        """What this makes the cause of an attempt that gets no reply."""
+        return LocalCause.NO_REPLY if self.is_silence else None
 
 
 _NO_FAULT = Fault("")

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import aiosmtplib
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.masking import without_secrets
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.chunked import ChunkedSession
@@ -141,7 +142,7 @@ def _trusted(connection: Connection) -> ssl.SSLContext:
     except OSError as error:  # of ssl too
         reason = getattr(error, "reason", None) or error.strerror
         text = f"ca_file {connection.ca_file!r} holds no certificate we can read: {reason}"
-        raise refused(Phase.TLS, text) from error
+        raise refused(Phase.TLS, text, LocalCause.CA_FILE) from error
 
 
 @lru_cache(maxsize=16)
@@ -156,6 +157,7 @@ async def _start_tls(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
                 Phase.TLS,
                 f"{connection.host}:{connection.port} offers no STARTTLS: set security to tls, or "
                 "to none for a server on a trusted network",
+                LocalCause.STARTTLS_NOT_OFFERED,
             )
         await smtp.starttls()
         await smtp.ehlo()
@@ -206,13 +208,16 @@ def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
             Phase.LOGIN,
             f"the {secret} would cross an unencrypted link: set security to starttls or tls, or "
             "allow_plain_password for a trusted network",
+            LocalCause.UNENCRYPTED_LOGIN,
         )
-    offered = ", ".join(smtp.server_auth_methods) or "no login at all"
+    offered = ", ".join(smtp.server_auth_methods)
+    cause = LocalCause.LOGIN_METHODS_UNKNOWN if offered else LocalCause.LOGIN_NOT_OFFERED
     hint = "" if encrypted else "; many servers offer it only when security is starttls or tls"
     raise refused(
         Phase.LOGIN,
-        f"the server offers {offered}, we know {', '.join(known)}: clear the user name if it needs "
-        f"no login{hint}",
+        f"the server offers {offered or 'no login at all'}, we know {', '.join(known)}: clear the"
+        f" user name if it needs no login{hint}",
+        cause,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
@@ -41,7 +42,7 @@ async def look_up(connection: Connection) -> list[Place]:
             connection.host, connection.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )
     except (OSError, ValueError) as error:
-        raise SessionError(attempt_from(error, Phase.CONNECT, connection)) from error
+        raise SessionError(_attempt(error, connection)) from error
     return [Place(family, address) for family, _, _, _, address in found]
 
 
@@ -53,9 +54,10 @@ async def reach(connection: Connection, places: Sequence[Place]) -> socket.socke
     except TimeoutError as error:
         where = f"{connection.host}:{connection.port}"
         text = f"{where} was not reached in {seconds:g} s"
-        raise SessionError(Attempt(Phase.CONNECT, None, text)) from error
+        attempt = Attempt(Phase.CONNECT, None, text, cause=LocalCause.HOST_UNREACHABLE)
+        raise SessionError(attempt) from error
     except OSError as error:
-        raise SessionError(attempt_from(error, Phase.CONNECT, connection)) from error
+        raise SessionError(_attempt(error, connection)) from error
 
 
 async def _first(places: Sequence[Place]) -> socket.socket:
@@ -74,3 +76,7 @@ async def _first(places: Sequence[Place]) -> socket.socket:
         else:
             return sock
     raise failure
+
+
+def _attempt(error: Exception, connection: Connection) -> Attempt:
+    return attempt_from(error, Phase.CONNECT, connection, has_greeted=False)

@@ -6,6 +6,7 @@ import base64
 
 import aiosmtplib
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.masking import without_secrets
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
@@ -35,7 +36,8 @@ async def log_in_with_token(
             await _log_in(smtp, method, connection, other)
         except aiosmtplib.SMTPServerDisconnected:  # some let nobody try twice in a session
             text = f"the server refused the access token and closed the link: {error.message}"
-            raise SessionError(Attempt(Phase.LOGIN, None, text)) from None
+            attempt = Attempt(Phase.LOGIN, None, text, cause=LocalCause.TOKEN_REFUSED)
+            raise SessionError(attempt) from None
 
 
 async def _log_in(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token: str) -> None:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
@@ -71,7 +72,8 @@ def _passing(response: Any) -> Any:
 async def ask(oauth: OAuth, connection: Connection) -> Grant:
     """Exchange the refresh token. Raises SessionError: down, or trouble that passes."""
     if oauth.refresh_token is None:
-        raise refused(Phase.LOGIN, f"there is no refresh token yet: {authorise(connection)}")
+        text = f"there is no refresh token yet: {authorise(connection)}"
+        raise refused(Phase.LOGIN, text, LocalCause.TOKEN_REFUSED)
     used = oauth.refresh_token.get_secret_value()
     seconds = connection.timeout_seconds
     try:

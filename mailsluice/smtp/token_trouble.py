@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
@@ -37,10 +38,11 @@ def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionErro
 
 
 def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> SessionError:
-    code = str(error.error)
+    code, cause = str(error.error), LocalCause.TOKEN_SERVER
     if code in ("temporarily_unavailable", "server_error"):
         return _passes(f"{where} says {code}: it is tried again")
     if code in ("invalid_grant", "interaction_required", "consent_required"):
+        cause = LocalCause.TOKEN_REFUSED
         advice = f"the refresh token was revoked or has run out: {authorise(connection)}"
     elif code in ("invalid_client", "unauthorized_client"):
         advice = "check client ID and client secret in the block's oauth box"
@@ -48,7 +50,8 @@ def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> Se
         advice = "check the scope in the block's oauth box"
     else:
         advice = "check the block's oauth box"
-    return refused(Phase.LOGIN, f"{where} says {_told(code, error.description, oauth)}: {advice}")
+    told = _told(code, error.description, oauth)
+    return refused(Phase.LOGIN, f"{where} says {told}: {advice}", cause)
 
 
 def _told(code: str, description: object, oauth: OAuth) -> str:
@@ -74,6 +77,7 @@ def _status(status: int, where: str) -> SessionError:
     return refused(
         Phase.LOGIN,
         f"{where} answers with status {status} and no reason: is token_url in the oauth box right?",
+        LocalCause.TOKEN_SERVER,
     )
 
 
@@ -82,7 +86,8 @@ def _link(error: Exception, where: str, connection: Connection) -> SessionError:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message.rstrip(".")
-            return refused(Phase.LOGIN, f"the certificate of {where} does not verify: {reason}")
+            text = f"the certificate of {where} does not verify: {reason}"
+            return refused(Phase.LOGIN, text, LocalCause.TOKEN_SERVER)
         cause = cause.__cause__ or cause.__context__
     kind = type(error).__name__
     if "Timeout" in kind:
@@ -91,4 +96,4 @@ def _link(error: Exception, where: str, connection: Connection) -> SessionError:
 
 
 def _passes(text: str) -> SessionError:
-    return SessionError(Attempt(Phase.LOGIN, None, text))
+    return SessionError(Attempt(Phase.LOGIN, None, text, cause=LocalCause.TOKEN_SERVER))

@@ -98,7 +98,7 @@ def lost(phase: Phase, fault: Fault) -> Attempt:
     """
     reply = fault.reply
     if reply is None:
-        return Attempt(phase, None, fault.text)
+        return Attempt(phase, None, fault.text, cause=fault.cause)
     if reply.code == SERVICE_CLOSING or (phase is Phase.DATA and reply.code >= 400):
         return Attempt(phase, reply.code, reply.text)
     return Attempt(phase, None, f"{fault.text}: {reply.code} {reply.text}")

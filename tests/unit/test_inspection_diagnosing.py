@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.operations.verify_connection import Diagnosis
 from mailsluice.operations.verify_connection.diagnosing import diagnose
@@ -87,12 +88,28 @@ def test_a_reply_has_its_name(
     st.none() | st.integers(200, 599),
     st.text(),
     st.booleans(),
+    st.none() | st.sampled_from(LocalCause),
 )
 def test_whatever_happens_has_a_name(
-    phase: Phase, code: int | None, text: str, refused_here: bool
+    phase: Phase, code: int | None, text: str, refused_here: bool, cause: LocalCause | None
 ) -> None:
-    found = diagnose(Attempt(phase, code, text, refused_here))
-    assert isinstance(found, Diagnosis)
+    diagnosis = diagnose(Attempt(phase, code, text, refused_here, cause))
+    assert isinstance(diagnosis, Diagnosis)
+
+
+@pytest.mark.parametrize("cause", LocalCause)
+def test_a_cause_decides_whatever_the_text_says(cause: LocalCause) -> None:
+    diagnoses = {
+        diagnose(Attempt(Phase.LOGIN, None, text, cause=cause))
+        for text in ("", "certificate has expired", "no answer from mail.example", "relay")
+    }
+    assert len(diagnoses) == 1
+    assert diagnoses.isdisjoint({Diagnosis.OTHER, Diagnosis.LINK_BROKE})
+
+
+def test_silence_after_the_message_leaves_open_whether_it_was_taken() -> None:
+    attempt = Attempt(Phase.BODY, None, "no answer in time", cause=LocalCause.NO_REPLY)
+    assert diagnose(attempt) is Diagnosis.NOT_KNOWN
 
 
 @pytest.mark.parametrize("diagnosis", Diagnosis)

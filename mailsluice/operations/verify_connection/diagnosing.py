@@ -1,9 +1,10 @@
-"""What is wrong with a connection, from how an attempt ended: one table. Pure."""
+"""What is wrong with a connection, from how an attempt ended: two tables. Pure."""
 
 from __future__ import annotations
 
 import re
 
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase, Rule, Trouble, classify, decide
 from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 
@@ -17,41 +18,36 @@ _MAIL, _RCPT, _BODY = (frozenset((one,)) for one in (Phase.MAIL, Phase.RCPT, Pha
 _MESSAGE = frozenset((Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY))
 _ANY = frozenset(Phase)
 
-_NO_REPLY = "none|here"
-_TABLE: tuple[Rule[Diagnosis], ...] = (
-    # No reply, or none that can be used: the words are ours, of trouble.py, reaching.py, login.py,
-    # token_trouble.py.
-    Rule(_CONNECT, _NO_REPLY, Diagnosis.NO_NAME_SERVER, words=_words("temporary failure in name")),
-    Rule(_CONNECT, _NO_REPLY, Diagnosis.HOST_NOT_FOUND, words=_words("was not found|idna|label")),
-    Rule(_CONNECT, _NO_REPLY, Diagnosis.REFUSED, words=_words("connection refused by")),
-    Rule(_CONNECT, _NO_REPLY, Diagnosis.NOT_REACHED, words=_words("not reached in|unreachable")),
-    Rule(_CONNECT, _NO_REPLY, Diagnosis.TLS_EXPECTED, words=_words("port that expects TLS")),
-    Rule(
-        _LOGIN, _NO_REPLY, Diagnosis.TOKEN_REFUSED, words=_words("refresh token|access token and")
-    ),
-    Rule(_LOGIN, _NO_REPLY, Diagnosis.NO_TOKEN, words=_words("token server")),
-    Rule(_ANY, _NO_REPLY, Diagnosis.SILENT, words=_words("no answer from")),
-    Rule(_CONNECT, _NO_REPLY, Diagnosis.NOT_SMTP, words=_words("malformed|invalid response")),
-    Rule(_CONNECT, "here", Diagnosis.EHLO_REFUSED, words=_words("local_hostname")),
-    Rule(_TLS, "here", Diagnosis.CA_FILE, words=_words("ca_file .* holds no certificate")),
-    Rule(_TLS, "here", Diagnosis.NO_STARTTLS, words=_words("offers no STARTTLS")),
-    # OpenSSL's words (X509_verify_cert_error_string).
-    Rule(_TLS, "here", Diagnosis.CERTIFICATE_EXPIRED, words=_words("certificate has expired")),
-    Rule(_TLS, "here", Diagnosis.CERTIFICATE_NOT_YET_VALID, words=_words("is not yet valid")),
-    Rule(_TLS, "here", Diagnosis.WRONG_NAME, words=_words("(hostname|ip address) mismatch")),
-    Rule(
-        _TLS, "here", Diagnosis.UNKNOWN_CA, words=_words("self.signed|local issuer|unable to get")
-    ),
-    Rule(_TLS, "here", Diagnosis.CERTIFICATE_BAD, words=_words("does not verify")),
-    # A server that greets in plain while we wait for TLS.
-    Rule(_TLS, "here", Diagnosis.NO_TLS, words=_words("WRONG_VERSION|RECORD_LAYER|HTTP_REQUEST")),
+_BY_CAUSE = {
+    LocalCause.NAME_SERVER_SILENT: Diagnosis.NO_NAME_SERVER,
+    LocalCause.HOST_NOT_FOUND: Diagnosis.HOST_NOT_FOUND,
+    LocalCause.CONNECTION_REFUSED: Diagnosis.REFUSED,
+    LocalCause.HOST_UNREACHABLE: Diagnosis.NOT_REACHED,
+    LocalCause.NO_REPLY: Diagnosis.SILENT,
+    LocalCause.NO_GREETING: Diagnosis.TLS_EXPECTED,
+    LocalCause.MALFORMED_REPLY: Diagnosis.NOT_SMTP,
+    LocalCause.LOCAL_HOSTNAME: Diagnosis.EHLO_REFUSED,
+    LocalCause.CA_FILE: Diagnosis.CA_FILE,
+    LocalCause.STARTTLS_NOT_OFFERED: Diagnosis.NO_STARTTLS,
+    LocalCause.CERTIFICATE_EXPIRED: Diagnosis.CERTIFICATE_EXPIRED,
+    LocalCause.CERTIFICATE_NOT_YET_VALID: Diagnosis.CERTIFICATE_NOT_YET_VALID,
+    LocalCause.CERTIFICATE_NAME: Diagnosis.WRONG_NAME,
+    LocalCause.CERTIFICATE_UNTRUSTED: Diagnosis.UNKNOWN_CA,
+    LocalCause.CERTIFICATE_INVALID: Diagnosis.CERTIFICATE_BAD,
+    LocalCause.TLS_NOT_SPOKEN: Diagnosis.NO_TLS,
+    LocalCause.TLS_FAILED: Diagnosis.TLS_FAILED,
+    LocalCause.UNENCRYPTED_LOGIN: Diagnosis.PLAIN_PASSWORD,
+    LocalCause.LOGIN_NOT_OFFERED: Diagnosis.NO_LOGIN_OFFERED,
+    LocalCause.LOGIN_METHODS_UNKNOWN: Diagnosis.METHOD_UNKNOWN,
+    LocalCause.TOKEN_REFUSED: Diagnosis.TOKEN_REFUSED,
+    LocalCause.TOKEN_SERVER: Diagnosis.NO_TOKEN,
+    LocalCause.SMTPUTF8_NOT_OFFERED: Diagnosis.ADDRESS_NOT_TAKEN,
+    LocalCause.MESSAGE_TOO_LARGE: Diagnosis.TOO_BIG,
+    LocalCause.BDAT_NOT_UNDERSTOOD: Diagnosis.NO_BDAT,
+}
+_BY_REPLY: tuple[Rule[Diagnosis], ...] = (
+    # No reply, and no cause that was found on this side.
     Rule(_TLS, "here", Diagnosis.TLS_FAILED),
-    Rule(_LOGIN, "here", Diagnosis.PLAIN_PASSWORD, words=_words("unencrypted link")),
-    Rule(_LOGIN, "here", Diagnosis.NO_LOGIN_OFFERED, words=_words("no login at all")),
-    Rule(_LOGIN, "here", Diagnosis.METHOD_UNKNOWN, words=_words("server offers .* we know")),
-    Rule(_MESSAGE, "here", Diagnosis.ADDRESS_NOT_TAKEN, words=_words("SMTPUTF8")),
-    Rule(_MESSAGE, "here", Diagnosis.TOO_BIG, words=_words("bytes, the server takes")),
-    Rule(_MESSAGE, _NO_REPLY, Diagnosis.NO_BDAT, words=_words("set messages_in_flight to 1")),
     Rule(_BODY, "none", Diagnosis.NOT_KNOWN),
     Rule(_ANY, "none", Diagnosis.LINK_BROKE),
     # Replies.
@@ -96,6 +92,15 @@ def diagnose(attempt: Attempt) -> Diagnosis:
 
     Whether a refusal at RCPT or after is the sender's in truth is what `classify` decides.
     """
-    found = decide(_TABLE, attempt)
+    if attempt.cause is not None and not _may_be_accepted(attempt):
+        return _BY_CAUSE[attempt.cause]
+    diagnosis = decide(_BY_REPLY, attempt)
     is_senders = classify(attempt).trouble is Trouble.DOWN
-    return Diagnosis.SENDER_NOT_ALLOWED if found in _OFTEN_THE_SENDERS and is_senders else found
+    if diagnosis in _OFTEN_THE_SENDERS and is_senders:
+        return Diagnosis.SENDER_NOT_ALLOWED
+    return diagnosis
+
+
+def _may_be_accepted(attempt: Attempt) -> bool:
+    """Whether the message may have reached the server, whatever ended the link after that."""
+    return attempt.phase is Phase.BODY and attempt.code is None
