@@ -25,7 +25,12 @@ from mailsluice.campaign import Campaign
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection, Security
-from mailsluice.store import Campaigns, Database, RouteRecord
+from mailsluice.store import (
+    Campaigns,
+    Database,
+    Launches,
+    RouteRecord,
+)
 
 RECIPIENTS = 1_000_000
 _NAMES = ("smtp-a", "smtp-b")
@@ -60,7 +65,7 @@ def prepare(url: str, recipients: int, sent: int, names: Sequence[str] = _NAMES)
         values = {"campaign": record.id, "rows": recipients, "sent": sent}
         with opened.write() as connection:
             connection.execute(sa.text(_RECIPIENTS), {**values, "even": names[0], "odd": names[-1]})
-        campaigns.resolved(
+        Launches(opened).finish(
             record.id,
             read_rows=recipients,
             accepted=recipients,

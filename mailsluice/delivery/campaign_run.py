@@ -27,6 +27,7 @@ from mailsluice.store import (
     CampaignRecord,
     Campaigns,
     Database,
+    Leases,
     Outbox,
     SenderRecord,
     WarmUps,
@@ -76,7 +77,7 @@ class CampaignRun(Run):
                 holder = before.get(other.rpartition(_PROCESS)[2])
                 return holder.lives(journal) if holder else None
 
-            self._lease = Lease(self.campaigns, record.id, owner, lives)
+            self._lease = Lease(Leases(database), record.id, owner, lives)
         except BaseException:
             journal.close()
             raise

@@ -19,8 +19,7 @@ from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.steady import steady
 from mailsluice.delivery.renewal import Renewal
 from mailsluice.delivery.silence import Silence
-from mailsluice.store import Campaigns
-from mailsluice.store.campaigns import AGREE_SECONDS, LEASE_SECONDS
+from mailsluice.store.leases import AGREE_SECONDS, LEASE_SECONDS, Leases
 from mailsluice.store.trouble import told
 
 logger = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ class Lease:
 
     def __init__(
         self,
-        campaigns: Campaigns,
+        leases: Leases,
         campaign_id: int,
         owner: str,
         lives: Callable[[str], bool | None] = lambda _: None,
@@ -49,7 +48,7 @@ class Lease:
         The lease of a dead one is taken over at once; a living one may only be late, whatever the
         clock says.
         """
-        self._campaigns = campaigns
+        self._leases = leases
         self._campaign_id = campaign_id
         self._owner = owner
         self._renewal = Renewal(
@@ -63,14 +62,14 @@ class Lease:
 
     def confirm(self) -> None:
         """Renew the lease for LEASE_SECONDS. Raises CampaignBusyError where another run has it."""
-        self._campaigns.renew(self._campaign_id, self._owner)
+        self._leases.renew(self._campaign_id, self._owner)
 
     def claiming(self, transaction: sa.Connection) -> bool:
         """Whether this run may claim in this transaction: until its end nobody takes it over.
 
         A machine that was asleep, or paused, does not know that it was.
         """
-        is_ours = self._campaigns.keep(transaction, self._campaign_id, self._owner)
+        is_ours = self._leases.keep(transaction, self._campaign_id, self._owner)
         if not is_ours:
             self._renewal.lose("another run has taken the campaign over")
         return is_ours
@@ -81,7 +80,7 @@ class Lease:
         if self._renewal.lost:
             return
         try:
-            self._campaigns.release(self._campaign_id, self._owner)
+            self._leases.release(self._campaign_id, self._owner)
         except SQLAlchemyError as error:
             logger.warning(
                 "the lease could not be given back; it runs out by itself: %s", told(error)
@@ -91,13 +90,13 @@ class Lease:
         """Acquire the lease; gives the moment of the steady clock from which it holds."""
         silence, waits = Silence(), False
         while True:
-            asked, lease = steady(), self._campaigns.lease(self._campaign_id)
+            asked, lease = steady(), self._leases.read(self._campaign_id)
             differ = abs(lease.now - time.time())
             silent = silence.seconds(lease.owner, lease.until, asked)
             is_alive = lives(lease.owner) if lease.owner else None
             is_dead = is_alive is False or (silent is not None and silent > LEASE_SECONDS)
             try:
-                self._campaigns.acquire(
+                self._leases.acquire(
                     self._campaign_id,
                     self._owner,
                     dead_owner=lease.owner if is_dead else None,

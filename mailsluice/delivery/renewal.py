@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.core.errors import CampaignBusyError, SenderLostError
 from mailsluice.core.steady import steady
-from mailsluice.store.campaigns import LEASE_SECONDS
+from mailsluice.store.leases import LEASE_SECONDS
 
 logger = logging.getLogger(__name__)
 

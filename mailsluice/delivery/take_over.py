@@ -12,7 +12,7 @@ from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.recovery import recover
 from mailsluice.delivery.silence import Silence
 from mailsluice.store import Database, Outbox, SenderRecord, Senders
-from mailsluice.store.campaigns import AGREE_SECONDS, LEASE_SECONDS
+from mailsluice.store.leases import AGREE_SECONDS, LEASE_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from mailsluice.store import (
     CampaignRecord,
     Campaigns,
     Database,
+    Launches,
     RouteRecord,
     Suppressions,
     WarmUps,
@@ -132,9 +133,9 @@ def store_audience(
     """
     assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
     placement = _planned(database, campaign_id, campaign, assignment, occasion)
-    campaigns = Campaigns(database)
-    campaigns.store_audience(campaign_id, _placed(audience, placement), audience.rejects())
-    campaigns.resolved(
+    launches = Launches(database)
+    launches.store_audience(campaign_id, _placed(audience, placement), audience.rejects())
+    launches.finish(
         campaign_id,
         read_rows=audience.read,
         accepted=len(audience),

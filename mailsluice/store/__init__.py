@@ -1,10 +1,13 @@
 """The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
 
 from mailsluice.store.bounces import Bounces, Recorded
-from mailsluice.store.campaigns import CampaignRecord, Campaigns, RouteRecord, launched_shares
+from mailsluice.store.campaigns import CampaignRecord, Campaigns
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database, default_url, home
+from mailsluice.store.launches import Launches
+from mailsluice.store.leases import Leases
 from mailsluice.store.outbox import Claimed, History, InDoubt, Outbox, Settled
+from mailsluice.store.routes import RouteRecord, launched_shares
 from mailsluice.store.senders import Ending, SenderRecord, Senders
 from mailsluice.store.suppressions import Suppressions
 from mailsluice.store.usages import Ask, Starts, Usages
@@ -21,6 +24,8 @@ __all__ = [
     "Ending",
     "History",
     "InDoubt",
+    "Launches",
+    "Leases",
     "Outbox",
     "Recorded",
     "RouteRecord",

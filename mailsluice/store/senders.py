@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from mailsluice.core.errors import SenderLostError
-from mailsluice.store.campaigns import LEASE_SECONDS
 from mailsluice.store.database import Database
+from mailsluice.store.leases import LEASE_SECONDS
 from mailsluice.store.schema import senders
 
 

@@ -14,7 +14,7 @@ from flows.export_campaign import export_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.verify_campaign import verify_campaign
 from mailsluice.store import Campaigns, Database
-from mailsluice.store.campaigns import LeaseRecord
+from mailsluice.store.leases import LeaseRecord, Leases
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, rows, run, sent_to
 from tests.smtpd import Settings, SmtpServer
@@ -97,16 +97,15 @@ async def test_a_campaign_that_a_run_is_sending_is_left_to_that_run(
 ) -> None:
     await run(in_doubt(tmp_path))
     with Database() as database:
-        store = Campaigns(database)
-        store.acquire(store.get("spring-sale").id, "happy-otter (1234)")
-        lease, owner = Campaigns.lease, "happy-otter (1234)"
+        owner, read = "happy-otter (1234)", Leases.read
+        Leases(database).acquire(Campaigns(database).get("spring-sale").id, owner)
 
-        def renew(self: Campaigns, campaign_id: int) -> LeaseRecord:
+        def renew_and_read(self: Leases, campaign_id: int) -> LeaseRecord:
             self.renew(campaign_id, owner)
-            return lease(self, campaign_id)
+            return read(self, campaign_id)
 
         with pytest.MonkeyPatch.context() as patch:  # the other run lives
-            patch.setattr(Campaigns, "lease", renew)
+            patch.setattr(Leases, "read", renew_and_read)
             cancelled = await cancel_campaign("spring-sale", return_state=True)
             resolved = await resolve_uncertain("spring-sale", "sent", return_state=True)
     assert cancelled.is_failed()

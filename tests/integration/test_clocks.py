@@ -22,13 +22,14 @@ from mailsluice.store import (
     Campaigns,
     Database,
     Ending,
+    Leases,
     Outbox,
     Senders,
     Settled,
     Starts,
     Usages,
 )
-from mailsluice.store.campaigns import LEASE_SECONDS
+from mailsluice.store.leases import LEASE_SECONDS
 from mailsluice.store.schema import recipients
 from mailsluice.store.schema import senders as senders_table
 from tests.eventually import eventually_async
@@ -170,12 +171,12 @@ class Waiting:
 def test_a_dead_runs_lease_is_waited_for_as_long_as_a_lease_holds(
     database: Database, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    campaigns = Campaigns(database)
-    campaign_id = campaigns.register("spring", {}).id
-    campaigns.acquire(campaign_id, "dead")
+    leases = Leases(database)
+    campaign_id = Campaigns(database).register("spring", {}).id
+    leases.acquire(campaign_id, "dead")
     set_clock(seconds)
     waiting = Waiting(monkeypatch, set_clock, lambda: None)
-    Lease(campaigns, campaign_id, "heir").close()
+    Lease(leases, campaign_id, "heir").close()
     assert waiting.now - 1_000.0 <= LEASE_SECONDS + 2
 
 
@@ -183,14 +184,14 @@ def test_a_dead_runs_lease_is_waited_for_as_long_as_a_lease_holds(
 def test_a_living_run_is_not_displaced_by_a_clock_that_was_set(
     database: Database, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    campaigns = Campaigns(database)
-    campaign_id = campaigns.register("spring", {}).id
-    campaigns.acquire(campaign_id, "living")
+    leases = Leases(database)
+    campaign_id = Campaigns(database).register("spring", {}).id
+    leases.acquire(campaign_id, "living")
     set_clock(seconds)
-    Waiting(monkeypatch, set_clock, lambda: campaigns.renew(campaign_id, "living"))
+    Waiting(monkeypatch, set_clock, lambda: leases.renew(campaign_id, "living"))
     with pytest.raises(CampaignBusyError, match="'living'"):
-        Lease(campaigns, campaign_id, "heir")
-    campaigns.renew(campaign_id, "living")
+        Lease(leases, campaign_id, "heir")
+    leases.renew(campaign_id, "living")
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(0.0, False), (DAY, True), (-DAY, True)])

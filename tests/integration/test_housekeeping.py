@@ -34,7 +34,7 @@ from mailsluice.reports.campaign import page
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.store import Bounces, Campaigns, Database, Outbox, Settled
 from mailsluice.store.archives import Archives
-from mailsluice.store.campaigns import LeaseRecord
+from mailsluice.store.leases import LeaseRecord, Leases
 from mailsluice.store.schema import attempts, bounces, campaigns, recipients, rejects
 from tests.integration.test_ledger import campaign, claim, execute, make_uncertain, settle, store
 
@@ -179,16 +179,15 @@ class TestArchive:
 @contextmanager
 def holder(database: Database) -> Iterator[None]:
     """Another run whose lease is renewed whenever somebody looks at it."""
-    found = Campaigns(database)
-    found.acquire(1, "another")
-    lease = Campaigns.lease
+    Leases(database).acquire(1, "another")
+    read = Leases.read
 
-    def look(self: Campaigns, campaign_id: int) -> LeaseRecord:
+    def renew_and_read(self: Leases, campaign_id: int) -> LeaseRecord:
         self.renew(campaign_id, "another")
-        return lease(self, campaign_id)
+        return read(self, campaign_id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Campaigns, "lease", look)
+        patch.setattr(Leases, "read", renew_and_read)
         yield
 
 

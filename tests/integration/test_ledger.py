@@ -27,6 +27,8 @@ from mailsluice.store import (
     Claimed,
     Database,
     History,
+    Launches,
+    Leases,
     Outbox,
     RouteRecord,
     Settled,
@@ -71,8 +73,8 @@ def store(database: Database, number: int = 8, name: str = "spring") -> Outbox:
             "detail": ["no @", ""],
         }
     )
-    store.store_audience(record.id, [frame], [rejected])
-    store.resolved(
+    Launches(database).store_audience(record.id, [frame], [rejected])
+    Launches(database).finish(
         record.id,
         read_rows=number + 2,
         accepted=number,
@@ -146,7 +148,7 @@ class TestVerification:
     ) -> None:
         outbox = store(database)
         campaign_id = Campaigns(database).get("spring").id
-        Campaigns(database).acquire(campaign_id, "a run")
+        Leases(database).acquire(campaign_id, "a run")
         claim(database, outbox)
         assert verified(database).is_conserved
         execute(database, sa.update(campaigns).values(lease_until=1))

@@ -6,7 +6,12 @@ import pandas as pd
 import sqlalchemy as sa
 
 from mailsluice.core.moves import Move, MoveReason
-from mailsluice.store import Campaigns, Database, RouteRecord
+from mailsluice.store import (
+    Campaigns,
+    Database,
+    Launches,
+    RouteRecord,
+)
 from mailsluice.store.schema import warm_up_plans
 
 
@@ -18,9 +23,9 @@ def test_moves_of_campaigns_launched_before_are_known(database_url: str) -> None
         )
         campaigns = Campaigns(database)
         record = campaigns.register("spring", {})
-        campaigns.store_audience(record.id, [chunk], [])
+        Launches(database).store_audience(record.id, [chunk], [])
         assigned = {"new": 5, "old": 0, "other": 0, "down": 2}
-        campaigns.resolved(
+        Launches(database).finish(
             record.id,
             read_rows=7,
             accepted=7,

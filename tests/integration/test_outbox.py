@@ -22,6 +22,8 @@ from mailsluice.store import (
     Claimed,
     Database,
     History,
+    Launches,
+    Leases,
     Outbox,
     RouteRecord,
     Settled,
@@ -56,8 +58,8 @@ def stored(database: Database, campaigns: Campaigns) -> Store:
 
     def store(number: int = 6, name: str = "spring") -> Outbox:
         record = campaigns.register(name, {"strategy": "single"})
-        campaigns.store_audience(record.id, [audience(number)], [])
-        campaigns.resolved(
+        Launches(database).store_audience(record.id, [audience(number)], [])
+        Launches(database).finish(
             record.id,
             read_rows=number,
             accepted=number,
@@ -130,15 +132,17 @@ class TestAudience:
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         record = campaigns.register("spring", {"strategy": "single"})
-        campaigns.store_audience(record.id, [audience(4)], [])
+        Launches(database).store_audience(record.id, [audience(4)], [])
         assert stored(6).counts().of() == 6
 
-    def test_rows_that_are_missing_stop_the_campaign(self, campaigns: Campaigns) -> None:
+    def test_rows_that_are_missing_stop_the_campaign(
+        self, database: Database, campaigns: Campaigns
+    ) -> None:
         record = campaigns.register("spring", {})
-        campaigns.store_audience(record.id, [audience(4)], [])
+        Launches(database).store_audience(record.id, [audience(4)], [])
         for read, accepted in ((5, 4), (5, 5)):  # a row not accounted for; one not stored
             with pytest.raises(OutboxError):
-                campaigns.resolved(
+                Launches(database).finish(
                     record.id,
                     read_rows=read,
                     accepted=accepted,
@@ -153,7 +157,7 @@ class TestAudience:
         rejected = pd.DataFrame(
             {"row": [3], "email": ["no-address"], "reason": ["invalid"], "detail": ["no @"]}
         )
-        campaigns.store_audience(record.id, [audience(2)], [rejected])
+        Launches(database).store_audience(record.id, [audience(2)], [rejected])
         with database.read() as connection:
             found = connection.execute(sa.select(rejects)).one()
         assert (found.row, found.email, found.reason) == (3, "no-address", "invalid")
@@ -164,7 +168,7 @@ class TestAudience:
         text = "\"'; DROP TABLE recipients; -- \\ \t\n ✓ 𝕏"
         record = campaigns.register("spring", {})
         chunk = audience(1).assign(variables=text)
-        campaigns.store_audience(record.id, [chunk], [])
+        Launches(database).store_audience(record.id, [chunk], [])
         assert claim(database, Outbox(database, record.id))[0].variables == text
 
     def test_many_are_stored_in_their_order(
@@ -187,7 +191,7 @@ class TestAudience:
             "reassigned_from": ["b", None],
             "code": [451, 0],
         }
-        campaigns.store_audience(record.id, [audience(2).assign(**more)], [])
+        Launches(database).store_audience(record.id, [audience(2).assign(**more)], [])
 
         columns = [recipients.c[name] for name in more]
         with database.read() as connection:
@@ -338,35 +342,40 @@ class TestOutcomes:
 
 
 class TestLease:
-    def test_one_run_at_a_time_naming_the_first(self, campaigns: Campaigns, stored: Store) -> None:
+    def test_one_run_at_a_time_naming_the_first(
+        self, database: Database, campaigns: Campaigns, stored: Store
+    ) -> None:
         stored()
+        leases = Leases(database)
         record = campaigns.get("spring")
-        campaigns.acquire(record.id, "first run")
+        leases.acquire(record.id, "first run")
         with pytest.raises(CampaignBusyError, match="'first run'"):
-            campaigns.acquire(record.id, "second run")
-        campaigns.acquire(record.id, "first run")
-        campaigns.release(record.id, "first run")
-        campaigns.acquire(record.id, "second run")
+            leases.acquire(record.id, "second run")
+        leases.acquire(record.id, "first run")
+        leases.release(record.id, "first run")
+        leases.acquire(record.id, "second run")
 
     def test_a_lease_that_ran_out_can_be_taken_over(
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         stored()
+        leases = Leases(database)
         record = campaigns.get("spring")
-        campaigns.acquire(record.id, "first run")
+        leases.acquire(record.id, "first run")
         with database.write() as transaction:
             transaction.execute(sa.text("UPDATE campaigns SET lease_until = 1"))
-        campaigns.acquire(record.id, "second run")
+        leases.acquire(record.id, "second run")
         with pytest.raises(CampaignBusyError, match="'second run'"):
-            campaigns.renew(record.id, "first run")
+            leases.renew(record.id, "first run")
 
     def test_a_holder_known_to_be_dead_is_replaced_at_once(
-        self, campaigns: Campaigns, stored: Store
+        self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         stored()
+        leases = Leases(database)
         record = campaigns.get("spring")
-        campaigns.acquire(record.id, "first run")
-        campaigns.acquire(record.id, "second run", dead_owner="first run")
+        leases.acquire(record.id, "first run")
+        leases.acquire(record.id, "second run", dead_owner="first run")
         assert campaigns.get("spring").owner == "second run"
 
 

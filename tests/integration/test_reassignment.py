@@ -14,7 +14,13 @@ import sqlalchemy as sa
 
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import RecipientStatus
-from mailsluice.store import Campaigns, Database, Outbox, Settled
+from mailsluice.store import (
+    Campaigns,
+    Database,
+    Launches,
+    Outbox,
+    Settled,
+)
 from mailsluice.store.reassignment import reassign
 from mailsluice.store.schema import recipients
 from tests.integration.campaign_fixtures import Sender, campaign, people
@@ -27,7 +33,7 @@ def outbox(database: Database) -> Outbox:
     record = campaigns.register("spring", {})
     emails = [f"user{i}@example.com" for i in range(11)]
     chunk = pd.DataFrame({"email": emails, "connection": ["down"] * 10 + ["up"], "variables": "{}"})
-    campaigns.store_audience(record.id, [chunk], [])
+    Launches(database).store_audience(record.id, [chunk], [])
     return Outbox(database, record.id)
 
 

@@ -25,6 +25,7 @@ from mailsluice.store import (
     Bounces,
     Campaigns,
     Database,
+    Launches,
     Outbox,
     RouteRecord,
     Suppressions,
@@ -41,9 +42,9 @@ def launched(database: Database, *emails: str, name: str = "spring") -> Outbox:
     store, document = Campaigns(database), campaign(name)
     record = store.register(name, launch.content(document))
     frame = pd.DataFrame({"email": emails, "connection": "a", "variables": "{}"})
-    store.store_audience(record.id, [frame], [])
+    Launches(database).store_audience(record.id, [frame], [])
     number = len(emails)
-    store.resolved(
+    Launches(database).finish(
         record.id,
         read_rows=number,
         accepted=number,

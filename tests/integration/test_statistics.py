@@ -16,7 +16,12 @@ from mailsluice.core.status import RecipientStatus as Status
 from mailsluice.reports.campaign import ReplyCount, page
 from mailsluice.reports.campaign.queries import TOP_DOMAINS, statistics
 from mailsluice.reports.campaign.stored import stored_report
-from mailsluice.store import Campaigns, Database, RouteRecord
+from mailsluice.store import (
+    Campaigns,
+    Database,
+    Launches,
+    RouteRecord,
+)
 from mailsluice.store.schema import attempts, bounces, recipients
 
 NOON = 1_764_000_000.0
@@ -37,9 +42,9 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
             "variables": "{}",
         }
     )
-    campaigns.store_audience(found, [frame], [])
+    Launches(database).store_audience(found, [frame], [])
     assigned = frame["connection"].value_counts()
-    campaigns.resolved(
+    Launches(database).finish(
         found,
         read_rows=len(rows),
         accepted=len(rows),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.operations.accounts.stored import held
-from mailsluice.store import Database
+from mailsluice.store import Database, Launches
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ async def cancel_campaign(database: Database, name: str, *, owner: str, home: Pa
     async with held(database, name, owner=owner, home=home) as run:
         before = run.record.status
         if before is CampaignStatus.RESOLVING:  # what a dead launch has stored is no audience
-            await asyncio.to_thread(run.campaigns.store_audience, run.id, [], [])
+            await asyncio.to_thread(Launches(database).store_audience, run.id, [], [])
         if before is not CampaignStatus.COMPLETED:
             await asyncio.to_thread(run.cancel)
         counts = await asyncio.to_thread(run.outbox.counts)

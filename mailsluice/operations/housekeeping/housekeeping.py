@@ -26,7 +26,7 @@ from mailsluice.operations.housekeeping.kept import Done, Kept
 from mailsluice.operations.housekeeping.retention import Ended, due
 from mailsluice.operations.housekeeping.verifying import verify_kept, verify_written
 from mailsluice.operations.housekeeping.writing import GoesOn, write
-from mailsluice.store import Campaigns, Database
+from mailsluice.store import Database, Leases
 from mailsluice.store.archives import Archives
 from mailsluice.store.schema import archives, campaigns
 from mailsluice.store.trouble import told
@@ -75,7 +75,7 @@ def keep_house(
 def _archive(database: Database, one: Ended, folder: Path, owner: str, goes_on: GoesOn) -> Done:
     """One campaign; whatever step a dead run came to, the next one goes on from there."""
     try:
-        lease = Lease(Campaigns(database), one.id, owner)
+        lease = Lease(Leases(database), one.id, owner)
     except CampaignBusyError as error:
         return Done(one, trouble=str(error))
     try:

@@ -1,0 +1,138 @@
+"""The launch of a campaign: its recipients and routes, stored before the first message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from mailsluice.core.errors import OutboxError
+from mailsluice.core.folding import fold
+from mailsluice.core.moves import Move
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.store import bulk
+from mailsluice.store.content import as_json
+from mailsluice.store.database import Database
+from mailsluice.store.moves import record_moves
+from mailsluice.store.routes import RouteRecord, record_routes
+from mailsluice.store.schema import campaigns, moves, recipients, rejects, routes
+
+
+class Launches:
+    """Stores a campaign's audience with its assignment, and then makes the campaign `ready`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def store_audience(
+        self,
+        campaign_id: int,
+        chunks: Iterable[pd.DataFrame],
+        rejected: Iterable[pd.DataFrame],
+    ) -> None:
+        """Write recipients and rejects, replacing whatever an interrupted launch left.
+
+        Each chunk is a transaction, so other campaigns can write in between. No message is sent
+        before `finish`.
+
+        Args:
+            campaign_id: The campaign's row.
+            chunks: Recipients in send order: columns email, connection, variables; also status,
+                next_attempt_at and reassigned_from when some recipients are not pending on the
+                connection they were assigned.
+            rejected: Columns row, email, reason, detail.
+        """
+        self._clear(campaign_id)
+        for chunk in chunks:
+            with self._database.write() as transaction:
+                status = {} if "status" in chunk else {"status": RecipientStatus.PENDING.value}
+                rows = _with_folded(chunk)
+                bulk.insert(transaction, recipients, rows, campaign_id=campaign_id, **status)
+        for chunk in rejected:
+            with self._database.write() as transaction:
+                bulk.insert(transaction, rejects, chunk, campaign_id=campaign_id)
+
+    def _clear(self, campaign_id: int) -> None:
+        with self._database.write() as transaction:
+            for table in (recipients, rejects, routes, moves):
+                transaction.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
+
+    def finish(
+        self,
+        campaign_id: int,
+        *,
+        read_rows: int,
+        accepted: int,
+        rejected: Mapping[str, int],
+        assigned: Sequence[RouteRecord],
+        digest: str,
+        held_back: Mapping[str, int] | None = None,
+        moved: Sequence[Move] = (),
+    ) -> None:
+        """Make the campaign `ready`: its audience is stored completely.
+
+        Args:
+            campaign_id: The campaign's row.
+            read_rows: Rows of the source.
+            accepted: Recipients stored.
+            rejected: Rows by reason: duplicate, suppressed, excluded, invalid.
+            assigned: Each connection's recipients before warm-ups moved any.
+            digest: Of the assignment.
+            held_back: Suppressed rows by the reason of their suppression.
+            moved: Recipients that warm-ups moved to another connection.
+
+        Raises:
+            OutboxError: The numbers do not add up.
+        """
+        if read_rows != accepted + sum(rejected.values()):
+            raise OutboxError(
+                f"{read_rows} rows were read, but {accepted} accepted and {dict(rejected)} "
+                "rejected: rows are missing, so nothing is sent. Please report this"
+            )
+        reasons = Counter(rejected)
+        with self._database.write() as transaction:
+            _refuse_missing(transaction, campaign_id, accepted)
+            record_routes(transaction, campaign_id, assigned)
+            record_moves(transaction, campaign_id, moved)
+            transaction.execute(
+                sa.update(campaigns)
+                .where(campaigns.c.id == campaign_id)
+                .values(
+                    status=CampaignStatus.READY,
+                    read_rows=read_rows,
+                    accepted=accepted,
+                    duplicates=reasons["duplicate"],
+                    suppressed=reasons["suppressed"],
+                    excluded=reasons["excluded"],
+                    invalid=reasons["invalid"],
+                    held_back=as_json(held_back or {}),
+                    assignment_digest=digest,
+                )
+            )
+
+
+def _refuse_missing(transaction: sa.Connection, campaign_id: int, accepted: int) -> None:
+    count = sa.select(sa.func.count()).where(recipients.c.campaign_id == campaign_id)
+    stored = transaction.execute(count).scalar_one()
+    if stored != accepted:
+        raise OutboxError(
+            f"{accepted} recipients were accepted, but {stored} are stored, so nothing is sent."
+            " Please report this"
+        )
+
+
+def _with_folded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, with the column `folded` for addresses that are not compared as written.
+
+    Most audiences are in lower case and need no such column.
+    """
+    emails = pa.array(rows["email"], pa.large_string())
+    as_compared = fold(emails)
+    differs = pc.not_equal(as_compared, emails)
+    if not pc.any(differs).as_py():
+        return rows
+    return rows.assign(folded=pc.if_else(differs, as_compared, None).to_pandas().to_numpy(object))
