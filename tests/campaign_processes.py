@@ -19,6 +19,7 @@ from blocks import SMTPConnection
 from deployments.server import free_port, prefect_server
 from tests.eventually import PATIENCE_SECONDS
 from tests.prefect_database import give_database
+from tests.saved_blocks import save
 from tests.serving import CsrfToken
 from tests.smtpd import SmtpServer
 
@@ -73,7 +74,7 @@ class Prefect:
         """Save the block red."""
         with temporary_settings({PREFECT_API_URL: self.url}):
             block = SMTPConnection(host=smtp.host, port=smtp.port, security="none", **fields)
-            block.save("red", overwrite=True, _sync=True)  # type: ignore[call-arg]
+            save(block, "red")
 
     def set(self, **fields: Any) -> None:
         """What an operator changes in the UI."""

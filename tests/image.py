@@ -26,6 +26,7 @@ from blocks import SMTPConnection
 from deployments.cluster import Cluster, Member
 from deployments.image import IMAGE, ROOT, ImageError, require, run
 from tests.eventually import eventually
+from tests.saved_blocks import save
 from tests.smtpd import SmtpServer
 
 RECIPIENTS = 200
@@ -74,7 +75,7 @@ def send(cluster: Cluster, prefect: SyncPrefectClient) -> int:
     (cluster.files / "people.csv").write_text("\n".join(["email", *rows]))
     with SmtpServer() as smtp:
         block = SMTPConnection(host=smtp.host, port=smtp.port, security="none")
-        block.save("image", overwrite=True, _sync=True)  # type: ignore[call-arg]
+        save(block, "image")
         campaign = {
             "name": "from the image",
             "recipients": {"path": "/srv/lists/people.csv"},

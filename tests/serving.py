@@ -21,6 +21,7 @@ from blocks import SMTPConnection
 from deployments.server import free_port, stop
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.prefect_database import give_database
+from tests.saved_blocks import save
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 ROOT = Path(__file__).resolve().parents[1]
@@ -148,10 +149,8 @@ def _deployment_id(api: httpx.Client, process: subprocess.Popen[bytes], log: Pat
 def save_connection(served: Served) -> Iterator[Callable[..., None]]:
     """Save an SMTP connection block under a name: `save_connection("a", port=2525)`."""
 
-    def save(name: str, **fields: Any) -> None:
-        block = SMTPConnection(**{"host": "127.0.0.1", "security": "none", **fields})
-        # Playwright keeps a loop running here.
-        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+    def save_connection(name: str, **fields: Any) -> None:
+        save(SMTPConnection(**{"host": "127.0.0.1", "security": "none", **fields}), name)
 
     with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
-        yield save
+        yield save_connection

@@ -24,6 +24,7 @@ from playwright.sync_api import (
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
+from tests.saved_blocks import save
 from tests.sending import sending
 from tests.serving import Served, save_connection, served
 
@@ -98,7 +99,7 @@ def connections(served: Served) -> None:
     """Two connections to pick, sendgrid and sparkpost, which nothing is sent over."""
     with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
         for name in ("sendgrid", "sparkpost"):
-            SMTPConnection(host="smtp.example.com").save(name, _sync=True)  # type: ignore[call-arg]
+            save(SMTPConnection(host="smtp.example.com"), name)
 
 
 @pytest.fixture

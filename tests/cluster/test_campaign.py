@@ -30,6 +30,7 @@ from mailsluice.store import Database
 from mailsluice.store.schema import campaigns, recipients, senders
 from tests.cluster.conftest import PATIENCE_SECONDS, RUNS_PER_WORKER
 from tests.eventually import eventually as eventually_within
+from tests.saved_blocks import save
 from tests.smtpd import SmtpServer, most_in_a_second
 
 eventually = partial(eventually_within, seconds=PATIENCE_SECONDS)
@@ -56,7 +57,7 @@ def smtp() -> Iterator[SmtpServer]:
             max_sessions=3 * PARTS,
             per_second=PER_SECOND,
         )
-        block.save("red", overwrite=True, _sync=True)  # type: ignore[call-arg]
+        save(block, "red")
         yield server
 
 

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments import server
+from tests.saved_blocks import save
 from tests.smtpd import SmtpServer
 
 Servers = dict[str, SmtpServer]
@@ -80,6 +81,13 @@ def servers() -> Iterator[dict[str, SmtpServer]]:
         yield found
 
 
+async def saved_block(name: str) -> SMTPConnection:
+    """The connection block of this name, as a run would load it."""
+    block = await SMTPConnection.aload(name)
+    assert isinstance(block, SMTPConnection)
+    return block
+
+
 _documents: dict[str, UUID] = {}
 """The blocks of the test servers that were saved before, by name."""
 
@@ -93,7 +101,7 @@ def save_block(name: str, smtp_server: SmtpServer, **fields: object) -> None:
     values = {"host": smtp_server.host, "port": smtp_server.port, "security": "none", **fields}
     block = SMTPConnection(**values)
     if name not in _documents:
-        _documents[name] = block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg, assignment]
+        _documents[name] = save(block, name)
         return
     data = block.model_dump(
         mode="json",

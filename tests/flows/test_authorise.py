@@ -16,6 +16,8 @@ from prefect.settings import PREFECT_API_URL
 from blocks import SMTPConnection
 from deployments.authorise import AuthorisationError, authorisation_page, authorise, main
 from mailsluice.core.errors import MailsluiceError
+from tests.flows.conftest import saved_block
+from tests.saved_blocks import save
 from tests.token_server import TokenServer
 
 
@@ -44,18 +46,18 @@ class Browser:
         self.pages.append(httpx.get(address, follow_redirects=True))
 
 
-def save(granting: TokenServer, **oauth: Any) -> None:
+def save_block(granting: TokenServer, **oauth: Any) -> None:
     given = granting.oauth(**{"refresh_token": None, "scope": "mail", **oauth})
     block = SMTPConnection(host="smtp.example.com", username="mailbox", oauth=given)
-    block.save("gmail", overwrite=True, _sync=True)  # type: ignore[call-arg]
+    save(block, "gmail")
 
 
 @pytest.mark.parametrize("forged", [False, True])
 async def test_the_refresh_token_goes_into_the_block(forged: bool, granting: TokenServer) -> None:
-    save(granting)
+    save_block(granting)
     browser = Browser(forged=forged)
     await authorise("gmail", show=browser.show)
-    token = (await SMTPConnection.aload("gmail")).oauth.refresh_token
+    token = (await saved_block("gmail")).oauth.refresh_token
     assert token is not None
     assert token.get_secret_value() == granting.refresh_token == "refresh-1"
     assert "access_type=offline" in browser.shown[0]
@@ -65,14 +67,14 @@ async def test_the_refresh_token_goes_into_the_block(forged: bool, granting: Tok
 
 
 async def test_a_person_who_does_not_agree_is_told_what_to_do(granting: TokenServer) -> None:
-    save(granting)
+    save_block(granting)
     granting.agrees = False
     with pytest.raises(AuthorisationError, match="access_denied: start it again, and agree"):
         await authorise("gmail", show=Browser().show)
 
 
 async def test_a_wrong_client_secret_is_told(granting: TokenServer) -> None:
-    save(granting, client_secret="mistaken")
+    save_block(granting, client_secret="mistaken")
     with pytest.raises(MailsluiceError, match="check client ID and client secret") as caught:
         await authorise("gmail", show=Browser().show)
     assert "mistaken" not in str(caught.value)
@@ -81,13 +83,13 @@ async def test_a_wrong_client_secret_is_told(granting: TokenServer) -> None:
 async def test_a_block_that_is_not_there_or_has_no_oauth_is_named(granting: TokenServer) -> None:
     with pytest.raises(MailsluiceError, match="no SMTP Connection block 'nobody'"):
         await authorise("nobody")
-    save(granting, scope=None)
+    save_block(granting, scope=None)
     with pytest.raises(AuthorisationError, match="lacks a client ID, a token URL or a scope"):
         await authorise("gmail")
 
 
 def test_the_command_shows_nothing_secret(granting: TokenServer) -> None:
-    save(granting)
+    save_block(granting)
     said: list[str] = []
     with command("gmail") as process:
         assert process.stdout is not None

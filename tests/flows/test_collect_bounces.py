@@ -21,6 +21,7 @@ from tests.flows.written import page
 from tests.integration.dovecot import PASSWORD, USERNAME, Dovecot, dovecot
 from tests.integration.smtp_fixtures import Certificates
 from tests.returned_mail import Sent
+from tests.saved_blocks import save
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def save_mailbox(server: Dovecot, **fields: Any) -> None:
         "ca_file": server.ca_file,
         **fields,
     }
-    Mailbox(**values).save("bounces", overwrite=True, _sync=True)  # type: ignore[call-arg]
+    save(Mailbox(**values), "bounces")
 
 
 async def collected(**parameters: Any) -> State[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from flows.compare_connections import compare_connections
 from mailsluice.core.markdown import cell
 from mailsluice.reports.comparison import Comparison
 from tests.flows.conftest import save_block
+from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.flows.written import page
 from tests.smtpd import Fault, SmtpServer, Stage
@@ -31,12 +31,12 @@ async def test_a_server_that_defers_more_is_found(
     with SmtpServer(faults=greylisted) as red, SmtpServer() as green:
         save_block("red", red)
         save_block("green", green)
-        sent: Any = await run(campaign)
+        sent = await run(campaign)
     assert sent.message == "1,000 of 1,000 sent"
-    final = await compare_connections(["spring-sale"], return_state=True)
+    final = await ended(compare_connections, ["spring-sale"])
     assert final.is_completed()
     assert str(final.message).startswith("green's mail is deferred less than red's: 0.00% against")
-    result = await final.result()
+    result = await final.aresult()
     assert isinstance(result, Comparison)
     assert result.campaigns == ["spring-sale"]
     assert {one.mail for one in result.rates} == {500}

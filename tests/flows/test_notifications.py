@@ -22,6 +22,7 @@ from blocks import SMTPConnection
 from deployments import notifications
 from flows.events import Milestone, tell
 from tests.eventually import eventually_async
+from tests.saved_blocks import save
 
 BLOCK = "custom-webhook/ops"
 CRASHED_FOR = timedelta(seconds=10)
@@ -83,7 +84,7 @@ def webhook(own_automations: None) -> Iterator[Webhook]:
         json_data={"subject": "{{subject}}", "body": "{{body}}"},
         allow_private_urls=True,
     )
-    block.save("ops", overwrite=True, _sync=True)  # type: ignore[call-arg]
+    save(block, "ops")
     yield hook
     hook.close()
 

@@ -13,11 +13,11 @@ from prefect.client.schemas.objects import State
 from pydantic import SecretStr
 
 from blocks import SMTPConnection
-from flows.send_campaign import send_campaign
 from flows.send_test import send_test
 from flows.verify_connection import verify_connection
-from tests.flows.conftest import save_block
-from tests.flows.test_send_campaign import document, write_csv
+from tests.flows.conftest import save_block, saved_block
+from tests.flows.running import ended
+from tests.flows.test_send_campaign import document, run, write_csv
 from tests.smtpd import Settings, SmtpServer
 from tests.token_server import TokenServer, error
 
@@ -26,8 +26,7 @@ async def send(folder: Path, name: str = "spring-sale") -> State[Any]:
     """Send a campaign of twenty recipients over the connection."""
     routes = [{"connection": "gmail"}]
     csv = write_csv(folder / "recipients.csv", 20)
-    campaign: Any = document(csv, name=name, strategy="single", routes=routes)
-    return await send_campaign(campaign, return_state=True)
+    return await run(document(csv, name=name, strategy="single", routes=routes))
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ async def test_the_secrets_in_the_box_are_hidden_by_the_api(
     assert set(seen["client_secret"]) == set(seen["refresh_token"]) == {"*"}
     kept = await stored(include_secrets=True)
     assert kept["refresh_token"] == "refresh-0"
-    assert (await SMTPConnection.aload("gmail")).oauth.model_dump() == (
+    assert (await saved_block("gmail")).oauth.model_dump() == (
         SMTPConnection(host="h", username="u", oauth=granting.oauth()).oauth.model_dump()
     )
 
@@ -91,8 +90,8 @@ async def test_a_check_and_a_test_keep_a_new_refresh_token_as_well(
     assert (await stored(include_secrets=True))["refresh_token"] == "refresh-1"
     routes = [{"connection": "gmail"}]
     csv = write_csv(tmp_path / "recipients.csv", 20)
-    campaign: Any = document(csv, strategy="single", routes=routes)
-    tested = await send_test(campaign, ["me@example.org"], return_state=True)
+    campaign = document(csv, strategy="single", routes=routes)
+    tested = await ended(send_test, campaign, ["me@example.org"])
     assert tested.is_completed(), tested.message
     assert (await stored(include_secrets=True))["refresh_token"] == "refresh-2"
     assert len(smtp.received) == 1
@@ -106,7 +105,7 @@ async def test_a_token_that_somebody_put_into_the_block_meanwhile_stays(
     running = asyncio.ensure_future(send(tmp_path))
     while not granting.asked:  # noqa: ASYNC110 in another thread
         await asyncio.sleep(0.01)
-    block = await SMTPConnection.aload("gmail")
+    block = await saved_block("gmail")
     await block.keep_refresh_token(SecretStr("mine"))
     granting.may_answer.set()
     state = await running

@@ -15,12 +15,13 @@ from prefect.client.schemas.objects import State
 from flows.plan_campaign import plan_campaign
 from mailsluice.operations.plan import Plan
 from tests.flows.conftest import Servers, save_block
+from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, received, run, write_csv
 from tests.flows.written import page
 
 
 async def planned(campaign: dict[str, Any], **fields: Any) -> State[Any]:
-    return await plan_campaign(campaign, **fields, return_state=True)
+    return await ended(plan_campaign, campaign, **fields)
 
 
 def sha(state: Path) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import Flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import BlockDocument
 
@@ -16,6 +15,7 @@ from flows.send_campaign import send_campaign
 from flows.send_test import send_test
 from mailsluice.core.errors import CampaignError
 from tests.flows.conftest import Servers, save_block
+from tests.flows.running import AnyFlow, ended, result
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.integration.smtp_fixtures import Certificates
 from tests.smtpd import Settings, SmtpServer
@@ -69,7 +69,7 @@ async def test_bad_input_is_refused_before_anything_is_written(
     monkeypatch.chdir(tmp_path)
     fields, complaint = REFUSED[case]
     with pytest.raises(Exception) as caught:  # noqa: PT011 the message is what counts
-        await send_campaign(campaign(tmp_path, **fields))
+        await result(send_campaign, campaign(tmp_path, **fields))
     assert complaint in str(caught.value)
     assert all(not server.received for server in servers.values())
     if state.exists():
@@ -79,12 +79,12 @@ async def test_bad_input_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("flow", [send_campaign, plan_campaign, send_test])
 async def test_a_document_with_a_fault_ends_its_run_under_its_name_in_words(
-    flow: Flow[Any, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    flow: AnyFlow, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Prefect's own check comes before the run has its name, and logs the parameters."""
     routes = [{"connection": "red", "percent": 70}, {"connection": "green", "percent": 40}]
     to = {"to": ["me@example.com"]} if flow is send_test else {}
-    final = await flow(campaign(tmp_path, routes=routes), **to, return_state=True)
+    final = await ended(flow, campaign(tmp_path, routes=routes), **to)
     assert final.is_failed()
     assert final.message == (
         "the campaign cannot be sent as it is: percentages add up to 110, not 100: lower one of"
@@ -103,7 +103,7 @@ async def test_a_document_with_a_fault_ends_its_run_under_its_name_in_words(
     "given", ["text", 7, None, [], {}, {"name": 5}, {"name": "x" * 9_999}, {"name": "a\u200bb"}]
 )
 async def test_whatever_is_given_for_a_campaign_is_refused_in_words(given: Any) -> None:
-    final = await send_campaign(given, return_state=True)
+    final = await run(given)
     assert final.is_failed()
     assert (final.message or "").startswith("the campaign cannot be sent as it is: ")
 
@@ -129,24 +129,17 @@ async def test_a_block_that_cannot_work_is_named_with_what_is_wrong(
 async def test_an_empty_list_is_refused(tmp_path: Path, servers: Servers) -> None:
     (tmp_path / "r.csv").write_text("email,first_name\n")
     with pytest.raises(Exception, match="the audience is empty"):
-        await send_campaign(campaign(tmp_path))
+        await result(send_campaign, campaign(tmp_path))
 
 
 async def test_other_content_under_the_same_name_is_refused_naming_what_differs(
     tmp_path: Path, servers: Servers
 ) -> None:
     await run(campaign(tmp_path))
+    other = campaign(tmp_path)
+    other["message"]["subject"] = "Other"
     with pytest.raises(Exception, match=r"message\.subject"):
-        await send_campaign(
-            campaign(
-                tmp_path,
-                message={
-                    "sender": "News <news@example.com>",
-                    "subject": "Other",
-                    "html": "<p>Hello {{ first_name }}</p>",
-                },
-            )
-        )
+        await result(send_campaign, other)
 
 
 async def test_a_time_to_wait_that_is_no_number_is_refused(
@@ -154,7 +147,7 @@ async def test_a_time_to_wait_that_is_no_number_is_refused(
 ) -> None:
     monkeypatch.setenv("MAILSLUICE_WAIT_SECONDS", "5m")
     with pytest.raises(CampaignError, match="MAILSLUICE_WAIT_SECONDS is '5m': write a number"):
-        await send_campaign(campaign(tmp_path))
+        await result(send_campaign, campaign(tmp_path))
     assert not any(server.received for server in servers.values())
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from prefect.automations import Automation
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
@@ -37,7 +37,15 @@ async def test_what_operators_added_to_the_old_one_goes_along() -> None:
         old = await deploy(BOUNCES, "default")
         schedule = CronSchedule(cron="*/15 * * * *", timezone="Europe/Berlin")
         await client.create_deployment_schedules(
-            old, [(schedule, False)], parameters={"mailbox": "bounces"}, slug="quarter"
+            old,
+            [
+                DeploymentScheduleCreate(
+                    schedule=schedule,
+                    active=False,
+                    parameters={"mailbox": "bounces"},
+                    slug="quarter",
+                )
+            ],
         )
         await client.update_deployment(old, DeploymentUpdate(paused=True))
         automation = Automation(
@@ -45,7 +53,8 @@ async def test_what_operators_added_to_the_old_one_goes_along() -> None:
             trigger=EventTrigger(expect={"test.told"}, posture=Posture.Reactive, threshold=1),
             actions=[RunDeployment(deployment_id=old)],
         )
-        created = await automation.acreate()
+        created = (await automation.acreate()).id
+        assert created is not None
         assert await outdated([BOUNCES]) == [BOUNCES]
         assert await replace_old([BOUNCES]) == []  # the new one is not there yet
         new = await deploy(BOUNCES, BOUNCES.name)
@@ -68,9 +77,11 @@ async def test_what_operators_added_to_the_old_one_goes_along() -> None:
         )
         assert kept.schedule == schedule
         assert found.paused
-        changed = await client.read_automation(created.id)
+        changed = await client.read_automation(created)
         assert changed is not None
-        assert changed.actions[0].deployment_id == new  # type: ignore[union-attr]
+        (action,) = changed.actions
+        assert isinstance(action, RunDeployment)
+        assert action.deployment_id == new
         assert await replace_old([BOUNCES]) == []
-        await client.delete_automation(created.id)
+        await client.delete_automation(created)
         await client.delete_deployment(new)

@@ -13,6 +13,7 @@ from flows.cancel_campaign import cancel_campaign
 from flows.export_campaign import export_campaign
 from flows.resolve_uncertain import resolve_uncertain
 from flows.verify_campaign import verify_campaign
+from mailsluice.core.status import RecipientStatus
 from mailsluice.store import Campaigns, Database
 from mailsluice.store.leases import LeaseRecord, Leases
 from tests.flows.conftest import Servers, save_block
@@ -45,7 +46,7 @@ async def test_an_export_of_those_in_doubt_goes_in_again_and_is_resolved(
     await run(campaign)
     assert statuses(state) == {"sent": 1, "uncertain": 2}
     path = tmp_path / "doubt.csv"
-    await export_campaign("spring-sale", str(path), statuses=["uncertain"])
+    await export_campaign("spring-sale", str(path), statuses=[RecipientStatus.UNCERTAIN])
     path.write_text(path.read_text() + '"stranger@example.com","","","",,,"",,,""\n')
     final = await resolve_uncertain("spring-sale", "sent", path=str(path), return_state=True)
     assert final.message == (

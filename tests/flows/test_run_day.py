@@ -18,14 +18,15 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.flow_engine import run_flow
 from prefect.states import Scheduled
 
 from flows.plan_campaign import plan_campaign
 from flows.send_campaign import send_campaign
+from mailsluice.operations.plan import Plan
 from mailsluice.store import Database
 from mailsluice.store.schema import campaigns
 from tests.flows.conftest import Servers
+from tests.flows.running import AnyFlow, ended, result, started
 from tests.flows.test_send_campaign import document, write_csv
 
 SYDNEY = "Australia/Sydney"
@@ -66,10 +67,6 @@ async def scheduled(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
     )
 
 
-async def start(run: FlowRun) -> State[Any]:
-    return await run_flow(send_campaign, flow_run=run, return_type="state")  # type: ignore[return-value]
-
-
 def stored(state: Path) -> list[str]:
     with sqlite3.connect(state) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM campaigns ORDER BY id")]
@@ -95,7 +92,7 @@ async def test_each_day_in_sydney_is_sent_once_over_the_change_of_clocks(
             datetime(2026, 10, 3, 23, 30, tzinfo=UTC),  # the same day, by the UTC clock
         ]
         for run in runs[:2]:
-            final = await start(run)
+            final = await started(send_campaign, run)
             assert final.message == "3 of 3 sent"
         names = [(await client.read_flow_run(one.id)).name for one in runs[:2]]
     assert names == stored(state) == ["daily 2026-10-03", "daily 2026-10-04"]
@@ -113,11 +110,11 @@ async def test_a_run_keeps_its_day_when_its_schedule_is_changed(
     async with get_client() as client:
         deployment = await deploy(client, weekly, SYDNEY)
         run = (await scheduled(client, deployment))[1]
-        await start(run)
+        await started(send_campaign, run)
         for schedule in await client.read_deployment_schedules(deployment):
             await client.delete_deployment_schedule(deployment, schedule.id)
         await client.set_flow_run_state(run.id, Scheduled(), force=True)
-        again = await start(await client.read_flow_run(run.id))
+        again = await started(send_campaign, await client.read_flow_run(run.id))
     assert again.message == "nothing to send: campaign was completed before"
     assert stored(state) == ["daily 2026-10-04"]
 
@@ -128,7 +125,7 @@ async def test_a_run_that_an_earlier_version_began_keeps_its_utc_day(
     async with get_client() as client:
         deployment = await deploy(client, weekly, SYDNEY)
         run = (await scheduled(client, deployment))[1]
-        final = await start(run.model_copy(update={"run_count": 1}))
+        final = await started(send_campaign, run.model_copy(update={"run_count": 1}))
     assert final.message == "3 of 3 sent"
     assert stored(state) == ["daily 2026-10-03"]
 
@@ -163,11 +160,11 @@ async def test_a_run_by_hand_has_the_day_of_its_campaigns_schedule(
         run = await client.create_flow_run_from_deployment(
             deployment, parameters={"campaign": campaign}, state=Scheduled(scheduled_time=moment)
         )
-        await start(run)
+        await started(send_campaign, run)
         other = await client.create_flow_run_from_deployment(
             deployment, parameters={"campaign": campaign}, state=Scheduled(scheduled_time=moment)
         )
-        await start(other)
+        await started(send_campaign, other)
     assert stored(state) == [name.replace("{date}", f"2026-10-0{day}")]
 
 
@@ -176,8 +173,8 @@ async def test_a_plan_has_the_day_that_the_schedule_will_have(
 ) -> None:
     async with get_client() as client:
         await deploy(client, weekly, SYDNEY)
-    final = await plan_campaign(weekly, starts_at="2026-10-03T23:30Z", return_state=True)  # type: ignore[call-overload]
-    plan = await final.result()
+    plan = await result(plan_campaign, weekly, starts_at="2026-10-03T23:30Z")
+    assert isinstance(plan, Plan)
     assert plan.campaign == "daily 2026-10-04"
 
 
@@ -185,7 +182,7 @@ async def test_a_run_without_a_deployment_is_no_run_of_an_earlier_version(
     weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Prefect reads the run anew between its name and its work; its first start is counted then."""
-    await send_campaign(weekly, return_state=True)  # type: ignore[call-overload]
+    await ended(send_campaign, weekly)
     said = [one for one in caplog.messages if one.startswith("{date} is ")]
     assert len(said) == 1
     assert said[0].endswith(
@@ -195,14 +192,14 @@ async def test_a_run_without_a_deployment_is_no_run_of_an_earlier_version(
 
 @pytest.mark.parametrize("flow", [plan_campaign, send_campaign])
 async def test_a_first_start_goes_by_the_sending_window(
-    weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture, flow: Any
+    weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture, flow: AnyFlow
 ) -> None:
     """Of a flow that takes the day for its name, and of one that asks for it in its work alone."""
     weekly["sending_window"] = {"days": "Mon-Sun", "timezone": SYDNEY}
-    at = Scheduled(scheduled_time=datetime(2026, 10, 3, 23, 30, tzinfo=UTC))
+    at: State[Any] = Scheduled(scheduled_time=datetime(2026, 10, 3, 23, 30, tzinfo=UTC))
     async with get_client() as client:
         run = await client.create_flow_run(flow, parameters={"campaign": weekly}, state=at)
-    await run_flow(flow, flow_run=run, return_type="state")
+    await started(flow, run)
     said = [one for one in caplog.messages if one.startswith("{date} is ")]
     assert said == [
         f"{{date}} is 2026-10-04: the day in {SYDNEY}, the time zone of the sending window"
@@ -218,7 +215,7 @@ async def test_shares_that_grow_have_the_same_day_as_the_name(
     async with get_client() as client:
         deployment = await deploy(client, growing, SYDNEY)
         for run in (await scheduled(client, deployment))[:2]:
-            await start(run)
+            await started(send_campaign, run)
     received = {name: len(one.received) for name, one in servers.items() if one.received}
     assert received == {"green": 3, "red": 3}  # the one on the third, the other on the fourth
     with Database() as database, database.read() as reader:

@@ -22,6 +22,7 @@ from prefect.settings import PREFECT_API_URL
 from flows.send_campaign import send_campaign
 from mailsluice.reports.campaign import Report
 from tests.flows.conftest import Servers, save_block
+from tests.flows.running import ended, result
 from tests.flows.written import page
 from tests.smtpd import Settings, SmtpServer
 
@@ -74,8 +75,8 @@ def assert_each_got_it_once_over_its_connection(servers: Servers, state: Path, n
         assert email in servers[connection].recipients
 
 
-async def run(campaign: dict[str, Any]) -> State[Any]:
-    return await send_campaign(campaign, return_state=True)
+async def run(campaign: object) -> State[Any]:
+    return await ended(send_campaign, campaign)
 
 
 async def subflows(state: State[Any]) -> list[FlowRun]:
@@ -110,7 +111,8 @@ async def test_thirds_are_exact(tmp_path: Path, servers: Servers, state: Path) -
         {"connection": "green", "percent": 33.3},
         {"connection": "blue", "percent": 33.4},
     ]
-    report = await send_campaign(document(write_csv(tmp_path / "r.csv", 1_001), routes=routes))
+    campaign = document(write_csv(tmp_path / "r.csv", 1_001), routes=routes)
+    report = await result(send_campaign, campaign)
     assert isinstance(report, Report)
     assert report.sent_now == 1_001
     assert received(servers) == {"red": 333, "green": 333, "blue": 335}

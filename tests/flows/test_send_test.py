@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from flows.send_test import send_test
 from mailsluice.message import message_id
 from tests.flows.conftest import Servers, save_block
+from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, received, write_csv
 from tests.flows.written import page
 from tests.smtpd import Fault, SmtpServer, Stage
@@ -29,7 +30,7 @@ MESSAGE = {
 
 
 async def proof_of(campaign: dict[str, Any], to: list[str] = TO, **fields: Any) -> State[Any]:
-    return await send_test(campaign, to, **fields, return_state=True)
+    return await ended(send_test, campaign, to, **fields)
 
 
 async def shown(state: State[Any]) -> str:

@@ -67,6 +67,8 @@ async def test_subflows_are_numbered_in_the_order_of_the_connections(tmp_path: P
         )
     numbers = {parent.id: parent.dynamic_key for parent in parents}
     connections = {
-        int(numbers[child.parent_task_run_id]): child.parameters["connection"] for child in children
+        int(numbers[child.parent_task_run_id]): child.parameters["connection"]
+        for child in children
+        if child.parent_task_run_id
     }
     assert [connections[number] for number in sorted(connections)] == NAMES

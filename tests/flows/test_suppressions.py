@@ -17,9 +17,11 @@ from flows.export_suppressions import export_suppressions
 from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
+from mailsluice.operations.plan import Plan
 from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.flows.conftest import Servers
+from tests.flows.running import result
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.flows.written import page
 
@@ -91,8 +93,9 @@ async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
         await tell_bounce_shares(database, [1], logging.getLogger("again"))
     assert len([line for line in caplog.messages if "hard bounces of 62" in line]) == 2
 
-    planned = await plan_campaign(document(csv, name="summer"), return_state=True)
-    assert (await planned.aresult()).held_back == {"bounced": 4}
+    plan = await result(plan_campaign, document(csv, name="summer"))
+    assert isinstance(plan, Plan)
+    assert plan.held_back == {"bounced": 4}
 
 
 async def emitted(campaign: str) -> set[str]:

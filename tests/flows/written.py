@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
 
 
 async def pages(key: str) -> list[str]:
@@ -12,7 +15,12 @@ async def pages(key: str) -> list[str]:
     mine = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     async with get_client() as client:
         found = await client.read_artifacts(artifact_filter=mine)
-    return [str(one.data) for one in sorted(found, key=lambda one: one.created)]
+    return [str(one.data) for one in sorted(found, key=_created)]
+
+
+def _created(artifact: Artifact) -> datetime:
+    assert artifact.created is not None
+    return artifact.created
 
 
 async def page(key: str) -> str:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from mailsluice.campaign import Campaign, Retry
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
-from mailsluice.delivery.connection_sender import Settings
+from mailsluice.delivery.connection_sender import OpenSession, Settings
 from mailsluice.operations import launch
 from mailsluice.operations.send import prepare
 from mailsluice.reports.campaign import Report
@@ -109,8 +108,8 @@ class Ledger:
                 row.id: (row.email, Row(*row[2:]))
                 for row in reader.execute(sa.select(kept.id, kept.email, *columns))
             }
-            for recipient, *attempt in reader.execute(history):
-                found[recipient][1].history.append(tuple(attempt))  # type: ignore[arg-type]
+            for recipient, phase, verdict, code in reader.execute(history):
+                found[recipient][1].history.append((phase, verdict, code))
         return dict(found.values())
 
     def states(self) -> Counter[str]:
@@ -164,13 +163,17 @@ class Sender:
         run: CampaignRun,
         document: Campaign,
         connections: Sequence[Connection],
-        **options: Any,
+        open_session: OpenSession | None = None,
     ) -> Report:
         """Send over all connections at once, then check that nobody is missing."""
         message = launch.compiled(document, run.outbox.columns(), run.record.return_key)
         settings = self.settings or Settings(document.retry, document.uncertain, BREAKER, 1.0)
-        send = partial(run.send, message=message, settings=settings, **options)
-        await asyncio.gather(*(send(one) for one in connections))
+        await asyncio.gather(
+            *(
+                run.send(one, message, settings=settings, open_session=open_session)
+                for one in connections
+            )
+        )
         report = await asyncio.to_thread(run.report)
         assert run.outbox.counts().is_conserved
         return report

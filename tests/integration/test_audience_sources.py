@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -15,33 +15,41 @@ import sqlalchemy
 from pyarrow import parquet
 
 from mailsluice.audience import csv_file
+from mailsluice.audience.chunk import Chunk
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
+from tests.databases import no_database
+
+Row = dict[str, Any]
+"""By column; the address is under `email`, the row's number (an int) under `row`."""
 
 
-def no_database(name: str) -> sqlalchemy.Engine:
-    raise AssertionError(f"nobody asked for {name}")
+class MakeFile(Protocol):
+    """Writes a file into the test's folder."""
+
+    def __call__(self, content: str | bytes, name: str = "recipients.csv") -> Path: ...
 
 
-def read(path: Path, **fields: Any) -> tuple[list[dict[str, str]], dict[int, str]]:
-    """All rows of a file, by column, the address as `email`; and the malformed ones."""
+def read(path: Path, **fields: Any) -> tuple[list[Row], dict[int, str]]:
+    """All rows of a file, and the malformed ones."""
     return joined(read_chunks(RecipientSource(path=str(path), **fields), connect=no_database))
 
 
-def joined(chunks: Iterator[Any]) -> tuple[list[dict[str, str]], dict[int, str]]:
-    rows: list[dict[str, str]] = []
+def joined(chunks: Iterable[Chunk]) -> tuple[list[Row], dict[int, str]]:
+    rows: list[Row] = []
     malformed: dict[int, str] = {}
     for chunk in chunks:
         frame = pd.concat([chunk.variables, chunk.email.rename("email")], axis=1)
         assert [str(kind) for kind in frame.dtypes] == ["str"] * len(frame.columns)
-        rows += frame.assign(row=chunk.rows).to_dict("records")
+        records = frame.assign(row=chunk.rows).to_dict("records")
+        rows += [{str(name): value for name, value in one.items()} for one in records]
         malformed |= chunk.malformed
     return rows, malformed
 
 
 @pytest.fixture
-def file(tmp_path: Path):
+def file(tmp_path: Path) -> MakeFile:
     def file(content: str | bytes, name: str = "recipients.csv") -> Path:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -74,7 +82,9 @@ CSV_CASES = [
 
 
 @pytest.mark.parametrize(("content", "fields", "expected"), CSV_CASES)
-def test_csv_values_come_as_they_are_written(file, content, fields, expected) -> None:
+def test_csv_values_come_as_they_are_written(
+    file: MakeFile, content: str | bytes, fields: dict[str, Any], expected: list[str]
+) -> None:
     rows, malformed = read(file(content), **fields)
 
     assert [row["n"] for row in rows] == expected
@@ -82,7 +92,7 @@ def test_csv_values_come_as_they_are_written(file, content, fields, expected) ->
     assert not malformed
 
 
-def test_a_tsv_file_is_separated_by_tabs_unless_told_otherwise(file) -> None:
+def test_a_tsv_file_is_separated_by_tabs_unless_told_otherwise(file: MakeFile) -> None:
     tabs = file("email\tn\na@b.de\tx,y\n", "recipients.TSV")
     commas = file("email,n\na@b.de,x\ty\n", "commas.tsv")
 
@@ -90,14 +100,16 @@ def test_a_tsv_file_is_separated_by_tabs_unless_told_otherwise(file) -> None:
     assert read(commas, delimiter=",")[0] == [{"email": "a@b.de", "n": "x\ty", "row": 1}]
 
 
-def test_rows_with_too_many_or_too_few_fields_are_set_aside_with_their_number(file) -> None:
+def test_rows_with_too_many_or_too_few_fields_are_set_aside_with_their_number(
+    file: MakeFile,
+) -> None:
     rows, malformed = read(file("email,n\nshort\na@b.de,1\n\nb@b.de,2,3\nc@b.de,4\nlast\n"))
 
     assert [(row["row"], row["email"]) for row in rows] == [(2, "a@b.de"), (4, "c@b.de")]
     assert malformed == {1: "short", 3: "b@b.de,2,3", 5: "last"}
 
 
-def test_row_numbers_hold_over_many_blocks(file, monkeypatch) -> None:
+def test_row_numbers_hold_over_many_blocks(file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_file, "_BLOCK_BYTES", 200)
     lines = ["bad" if i % 7 == 0 else f"u{i}@b.de,{i}" for i in range(1, 500)]
 
@@ -134,7 +146,9 @@ CSV_ERRORS = [
 @pytest.mark.parametrize(
     ("content", "fields", "message"), CSV_ERRORS, ids=[case[2] for case in CSV_ERRORS]
 )
-def test_a_csv_file_that_cannot_be_read_says_why(file, content, fields, message) -> None:
+def test_a_csv_file_that_cannot_be_read_says_why(
+    file: MakeFile, content: str | bytes, fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(AudienceError) as caught:
         read(file(content), **fields)
 
@@ -142,7 +156,7 @@ def test_a_csv_file_that_cannot_be_read_says_why(file, content, fields, message)
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", ".", "file.csv/below.csv"])
-def test_a_path_that_is_no_file_is_named(tmp_path: Path, file, name: str) -> None:
+def test_a_path_that_is_no_file_is_named(tmp_path: Path, file: MakeFile, name: str) -> None:
     file("email\n", "file.csv")
 
     with pytest.raises(AudienceError, match=r"cannot be (opened|read)") as caught:
@@ -195,7 +209,7 @@ def test_parquet_is_read_in_chunks_with_running_row_numbers(tmp_path: Path) -> N
     assert [chunk.rows.tolist() for chunk in chunks] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
 
 
-def test_a_parquet_file_that_cannot_be_read_says_why(tmp_path: Path, file) -> None:
+def test_a_parquet_file_that_cannot_be_read_says_why(tmp_path: Path, file: MakeFile) -> None:
     with pytest.raises(AudienceError, match="cannot be read as Parquet"):
         read(file("email\na@b.de\n", "recipients.parquet"))
 
@@ -218,7 +232,7 @@ def engine(tmp_path: Path) -> Iterator[sqlalchemy.Engine]:
     engine.dispose()
 
 
-def query(engine: sqlalchemy.Engine, sql: str, **fields: Any) -> list[dict[str, str]]:
+def query(engine: sqlalchemy.Engine, sql: str, **fields: Any) -> list[Row]:
     def connect(name: str) -> sqlalchemy.Engine:
         assert name == "crm"
         return engine
@@ -265,7 +279,9 @@ def test_a_query_without_rows_gives_no_chunks(engine: sqlalchemy.Engine) -> None
         ("select 'ann@example.com' from", "failed"),
     ],
 )
-def test_a_query_that_cannot_be_read_says_why(engine, sql: str, message: str) -> None:
+def test_a_query_that_cannot_be_read_says_why(
+    engine: sqlalchemy.Engine, sql: str, message: str
+) -> None:
     with pytest.raises(AudienceError, match="database 'crm'") as caught:
         query(engine, sql)
 

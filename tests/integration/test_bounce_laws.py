@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -75,7 +76,7 @@ def test_soft_bounces_in_a_row_suppress_as_the_model_says_in_whatever_order_they
     campaign_ids: list[int],
     weeks: list[Week],
     cuts: list[int],
-    random: object,
+    random: Random,
 ) -> None:
     email = f"user{next(_people)}@example.com"
     reports = []
@@ -86,7 +87,7 @@ def test_soft_bounces_in_a_row_suppress_as_the_model_says_in_whatever_order_they
             key, at = f"{email} {week} {copy}", week + 0.1 * copy
             report = Bounce(key, email, BounceKind.SOFT, "", "", "x", at, None, campaign_ids[week])
             reports.append(report)
-    random.shuffle(reports)  # type: ignore[attr-defined]
+    random.shuffle(reports)
     record_in_parts(database, reports, cuts)
     assert (reason_of(database, email) == "bounced") == naive(weeks)
     again = Bounces(database).record(reports)
@@ -100,13 +101,13 @@ def test_soft_bounces_in_a_row_suppress_as_the_model_says_in_whatever_order_they
     random=st.randoms(use_true_random=False),
 )
 def test_the_reason_is_the_strongest_in_whatever_order_reports_come(
-    database: Database, kinds: list[BounceKind], cuts: list[int], random: object
+    database: Database, kinds: list[BounceKind], cuts: list[int], random: Random
 ) -> None:
     email = f"user{next(_people)}@example.com"
     reports = [
         Bounce(f"{email} {i}", email, kind, "", "", "x", float(i)) for i, kind in enumerate(kinds)
     ]
-    random.shuffle(reports)  # type: ignore[attr-defined]
+    random.shuffle(reports)
     record_in_parts(database, [*reports, *reports], cuts)
     reasons = {BounceKind.COMPLAINT: "complained", BounceKind.HARD: "bounced"}
     expected = next((reason for kind, reason in reasons.items() if kind in kinds), None)

@@ -51,9 +51,11 @@ SetClock = Callable[[float], None]
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     """Sets the database's clock this many seconds forward."""
-    right = Database.now.fget
-    ahead = [0.0]
+    clock = vars(Database)["now"]
+    assert isinstance(clock, property)
+    right = clock.fget
     assert right is not None
+    ahead = [0.0]
 
     def now(database: Database) -> sa.ColumnElement[float]:
         said: sa.ColumnElement[float] = right(database)

@@ -6,6 +6,7 @@ import csv
 import io
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -160,7 +161,7 @@ cells = st.text(st.sampled_from('ab,;"\n x'), max_size=8)  # a writer may leave 
     st.integers(40, 90),
 )
 def test_what_is_well_written_is_read_as_it_is_in_blocks_of_any_size(
-    rows: list[tuple[str, str]], quoting: int, line_end: str, block_bytes: int
+    rows: list[tuple[str, str]], quoting: Literal[0, 1, 2], line_end: str, block_bytes: int
 ) -> None:
     text = io.StringIO()
     csv.writer(text, quoting=quoting, lineterminator=line_end).writerows([("email", "n"), *rows])

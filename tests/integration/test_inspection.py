@@ -34,6 +34,11 @@ SOON = 0.2
 """Seconds to wait for a server that stays silent."""
 
 
+def local(host: str, port: int) -> Connection:
+    """A connection without TLS and login."""
+    return Connection("test", host, port, security=Security.NONE, local_hostname="c.example")
+
+
 def inspected(
     connection: Connection, trial: TrialMail = NO_MAIL, hanging: SmtpServer | None = None
 ) -> ConnectionCheck:
@@ -365,8 +370,7 @@ def test_the_second_address_is_tried_where_the_first_refuses(
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
-        fields = {"security": Security.NONE, "local_hostname": "c.example"}
-        found = inspected(Connection("test", "smtp.example", server.port, **fields))  # type: ignore[arg-type]
+        found = inspected(local("smtp.example", server.port))
     assert found.works
     assert note(found, Step.NAME) == "127.0.0.2, 127.0.0.1"
     assert note(found, Step.LINK).startswith("connected to 127.0.0.1")
@@ -382,9 +386,7 @@ async def test_a_server_that_leaves_after_its_greeting_is_told() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        fields = {"security": Security.NONE, "local_hostname": "c.example"}
-        connection = Connection("test", "127.0.0.1", port, **fields)  # type: ignore[arg-type]
-        found = await inspect(connection, MAIL, datetime.now(UTC))
+        found = await inspect(local("127.0.0.1", port), MAIL, datetime.now(UTC))
     assert found.diagnosis is Diagnosis.LINK_BROKE
     assert sorted(one.step for one in found.findings) == sorted(Step)
 

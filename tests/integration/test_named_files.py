@@ -20,6 +20,7 @@ from mailsluice.operations import accounts
 from mailsluice.operations.housekeeping import keep_house
 from mailsluice.operations.suppression.exporting import export_suppressions
 from mailsluice.store import Database
+from tests.databases import no_database
 from tests.integration.test_ledger import store
 
 SECRET = "s3cr3t-line"
@@ -35,10 +36,6 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "outside.csv").write_text(f"email\n{SECRET}\n")
     (tmp_path / "inside" / "list.csv").write_text("email\na@b.de\n")
     return tmp_path / "inside"
-
-
-def no_database(name: str) -> object:
-    raise AssertionError(name)
 
 
 def recipients(path: str) -> object:
@@ -119,10 +116,10 @@ def test_a_link_that_is_changed_behind_the_check_does_not_lead_out(
     (inside / "link.csv").write_text("email\n")
     opening = os.open
 
-    def swap(path: object, *arguments: int) -> int:
+    def swap(path: str, *arguments: int) -> int:
         (inside / "link.csv").unlink()
         (inside / "link.csv").symlink_to(inside.parent / "outside.csv")
-        return opening(path, *arguments)  # type: ignore[arg-type]
+        return opening(path, *arguments)
 
     monkeypatch.setattr(os, "open", swap)
     with pytest.raises(FileError, match="outside"):

@@ -100,7 +100,7 @@ class State:
             return list(reader.execute(query))
 
     def kinds(self) -> dict[str, str]:
-        return dict(self._all(sa.select(bounces.c.email, bounces.c.kind)))  # type: ignore[arg-type]
+        return {row.email: row.kind for row in self._all(sa.select(bounces))}
 
     def suppressed(self) -> set[str]:
         return {row.email for row in self._all(sa.select(suppressions.c.email))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from mailsluice.store import Bounces, Database, Suppressions
 from mailsluice.store.alerts import Alerts
 from mailsluice.store.schema import bounces, rejects
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
-from tests.integration.test_sending_recovery import dead_run
+from tests.integration.test_sending_recovery import die
 from tests.smtpd import Fault, SmtpServer, Stage
 
 NOBODY, POLICY, FULL, SPAM, LATE = (
@@ -33,7 +32,7 @@ ONCE = {"max_attempts": 1, "first_delay_seconds": 1, "max_delay_seconds": 1}
 
 
 @pytest.fixture
-def sender(database: Database, tmp_path: Path) -> Iterator[Sender]:
+def sender(database: Database, tmp_path: Path) -> Sender:
     """On both databases."""
     return Sender(database, tmp_path)
 
@@ -149,7 +148,7 @@ async def test_who_was_refused_when_a_run_died_has_at_most_one_bounce(
     sender: Sender, tmp_path: Path, dots: int, replies: dict[int, int], bounced: set[str]
 ) -> None:
     document = campaign(tmp_path, [NOBODY])
-    dead_run(sender, document, claimed=1, dots=dots, replies=replies)
+    die(sender.prepare(document), claimed=1, dots=dots, replies=replies)
     with SmtpServer(faults=FAULTS) as server:
         for _ in range(2):
             await sender.send(document, [connection("red", server)])

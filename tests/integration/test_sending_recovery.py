@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.campaign import Campaign, UncertainPolicy
+from mailsluice.campaign import UncertainPolicy
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.delivery import CampaignRun, lease
 from mailsluice.delivery.journal import Journal
@@ -47,13 +48,9 @@ def die(
     run._journal.close()
 
 
-def dead_run(sender: Sender, document: Campaign, **death: object) -> None:
-    die(sender.prepare(document), **death)  # type: ignore[arg-type]
-
-
 async def test_the_journal_tells_claimed_from_sent(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(10))
-    dead_run(sender, document, claimed=8, dots=4, replies={0: 250, 1: 550, 2: 450})
+    die(sender.prepare(document), claimed=8, dots=4, replies={0: 250, 1: 550, 2: 450})
     with SmtpServer() as server:
         await sender.send(document, [connection("red", server)])
         assert len(server.received) == 7
@@ -78,7 +75,7 @@ async def test_the_policy_decides_about_those_in_doubt(
     tmp_path: Path,
 ) -> None:
     document = campaign(tmp_path, people(8), uncertain=policy)
-    dead_run(sender, document, claimed=6, dots=3)
+    die(sender.prepare(document), claimed=6, dots=3)
     with SmtpServer() as server:
         await sender.send(document, [connection("red", server)])
         assert len(server.received) == received
@@ -119,12 +116,12 @@ def cut(journal: Path) -> None:
 
 @pytest.mark.parametrize("damage", [lose, tear, cut])
 async def test_without_a_journal_to_believe_whoever_was_claimed_is_in_doubt(
-    damage: object, sender: Sender, tmp_path: Path
+    damage: Callable[[Path], None], sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(10))
-    dead_run(sender, document, claimed=6, dots=1)
+    die(sender.prepare(document), claimed=6, dots=1)
     (journal,) = (sender.home / "journals").glob("*.journal")
-    damage(journal)  # type: ignore[operator]
+    damage(journal)
     sender.ledger.update(lease_until=0.0)  # without the file only the lease tells that it is dead
     with SmtpServer() as server:
         await sender.send(document, [connection("red", server)])
@@ -136,7 +133,7 @@ async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_ru
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(10))
-    dead_run(Sender(sender.database, tmp_path / "elsewhere"), document, claimed=6)
+    die(Sender(sender.database, tmp_path / "elsewhere").prepare(document), claimed=6)
     sender.ledger.update(lease_until=0.0)
     with SmtpServer() as server:
         await sender.send(document, [connection("red", server)])
@@ -159,7 +156,7 @@ async def test_on_the_same_machine_a_dead_run_is_taken_over_at_once(
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(3))
-    dead_run(sender, document, claimed=2)
+    die(sender.prepare(document), claimed=2)
     with SmtpServer() as server:
         await sender.send(document, [connection("red", server)])
         assert len(server.received) == 3
@@ -170,7 +167,7 @@ async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_a
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = campaign(tmp_path, people(3))
-    dead_run(sender, document, claimed=2, dots=1)
+    die(sender.prepare(document), claimed=2, dots=1)
 
     def killed(_: Journal) -> None:
         raise KeyboardInterrupt

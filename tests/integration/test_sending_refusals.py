@@ -100,7 +100,11 @@ async def test_a_connection_that_refuses_everybody_is_down_and_its_recipients_wa
 @pytest.mark.parametrize("accepts", [2, 3])  # every second, or one of three
 @pytest.mark.parametrize("stage", [Stage.RCPT, Stage.DOT])
 async def test_a_connection_that_begins_to_refuse_many_is_down_and_they_wait(
-    accepts: int, stage: Stage, sender: Sender, tmp_path: Path
+    accepts: int,
+    stage: Stage,
+    sender: Sender,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = 0
 
@@ -112,7 +116,7 @@ async def test_a_connection_that_begins_to_refuse_many_is_down_and_they_wait(
         return b"550 Invalid recipient"
 
     with SmtpServer() as server:
-        server.script.due = answer  # type: ignore[method-assign]
+        monkeypatch.setattr(server.script, "due", answer)
         document = campaign(tmp_path, people(300))
         report = await sender.send(document, [connection("red", server)])
         sent = len(server.received)
@@ -183,7 +187,7 @@ async def test_who_meets_a_limit_that_lets_others_through_is_tried_later(
     ],
 )
 async def test_a_tiny_list_of_which_nobody_is_accepted_waits_and_says_why(
-    number: int, reply: bytes, sender: Sender, tmp_path: Path
+    number: int, reply: bytes, sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = campaign(tmp_path, people(number))
     with SmtpServer(Settings(everybody=Everybody(0, Fault(Stage.RCPT, reply)))) as server:
@@ -238,7 +242,7 @@ async def test_a_dead_address_alone_in_a_later_run_fails(sender: Sender, tmp_pat
     [(2, b"550 5.7.1 not wanted"), (7, b"550 no such user"), (40, b"550 5.1.1 User unknown")],
 )
 async def test_dead_addresses_behind_a_greylist_come_last_and_fail(
-    number: int, reply: bytes, sender: Sender, tmp_path: Path
+    number: int, reply: bytes, sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They come back when all others have their mail, so nobody can be accepted after them."""
     dead = [f"dead{i}@gone.example" for i in range(number)]
@@ -253,7 +257,7 @@ async def test_dead_addresses_behind_a_greylist_come_last_and_fail(
         return b"450 4.2.0 Greylisted"
 
     with SmtpServer() as server:
-        server.script.due = answer  # type: ignore[method-assign]
+        monkeypatch.setattr(server.script, "due", answer)
         document = campaign(tmp_path, [*people(100), *dead])
         report = await sender.send(document, [connection("red", server)])
     assert report.down == {}

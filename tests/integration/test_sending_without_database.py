@@ -159,18 +159,19 @@ class Failing:
     def __init__(self, engine: sa.Engine, times: int, *, made: bool) -> None:
         self.left = times
         self._made = made
-        self._engine = engine
+        self._dialect = engine.dialect
         self._commit = engine.dialect.do_commit
+        self._patch = pytest.MonkeyPatch()
         self._number = 0
 
     def __enter__(self) -> Failing:
-        self._engine.dialect.do_commit = self._do_commit  # type: ignore[method-assign]
+        self._patch.setattr(self._dialect, "do_commit", self._do_commit)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._engine.dialect.do_commit = self._commit  # type: ignore[method-assign]
+        self._patch.undo()
 
-    def _do_commit(self, dbapi: Any) -> None:
+    def _do_commit(self, dbapi: sa.PoolProxiedConnection) -> None:
         self._number += 1
         fails = self.left > 0 and self._number % 2 == 1
         if not fails or self._made:

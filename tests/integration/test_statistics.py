@@ -143,7 +143,7 @@ def test_the_pace_counts_each_message_in_its_bucket(database: Database, seed: in
 
 
 def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) -> None:
-    refused = {"status": Status.FAILED, "code": 550}
+    refused: dict[str, Any] = {"status": Status.FAILED, "code": 550}
     rows = [
         {"email": "a@x.example", "reply": "no a@x.example here", **refused},
         {"email": "b@x.example", "reply": "no b@x.example here", **refused},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from itertools import permutations
 from pathlib import Path
-from typing import NoReturn
 
 import pandas as pd
 import pytest
@@ -28,16 +27,17 @@ from mailsluice.operations.suppression.importing import Imported, import_suppres
 from mailsluice.operations.suppression.lookup import Lookup
 from mailsluice.store import Bounces, Database, Suppressions
 from mailsluice.store.schema import suppressions
+from tests.databases import no_database
 
 ANN = "ann@example.com"
 
 
-def no_database(name: str) -> NoReturn:
-    raise AssertionError(f"nobody asked for {name}")
-
-
 def listed(database: Database) -> dict[str, tuple[str, str, float | None]]:
-    return {one.email: tuple(one[1:]) for page in Suppressions(database).rows() for one in page}
+    return {
+        email: (reason, source, since)
+        for page in Suppressions(database).rows()
+        for email, reason, source, since in page
+    }
 
 
 def imported(database: Database, path: Path, text: str, **fields: str) -> Imported:

@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from blocks import SMTPConnection
 from deployments.server import free_port
 from tests.eventually import PATIENCE_SECONDS, eventually
+from tests.saved_blocks import save
 from tests.serving import CsrfToken, serving
 from tests.smtpd import SmtpServer
 
@@ -59,7 +60,7 @@ def sent_over(api: httpx.Client, login: str, home: Path) -> list[str]:
     with SmtpServer() as smtp:
         with temporary_settings(settings):
             block = SMTPConnection(host=smtp.host, port=smtp.port, security="none")
-            block.save("red", _sync=True)  # type: ignore[call-arg]
+            save(block, "red")
         run = api.post(
             f"/deployments/{deployment['id']}/create_flow_run",
             json={"parameters": {"campaign": campaign}},

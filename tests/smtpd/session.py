@@ -211,7 +211,7 @@ class SmtpSession(asyncio.Protocol):
     def _authenticate(self, line: bytes | None) -> None:
         assert self._dialogue is not None
         try:
-            self._say(self._dialogue.send(line))  # type: ignore[arg-type]
+            self._say(next(self._dialogue) if line is None else self._dialogue.send(line))
         except StopIteration as end:
             self._dialogue = None
             if self._do(Stage.AUTH, end.value) and end.value == OK:

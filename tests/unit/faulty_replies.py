@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -81,7 +80,7 @@ class Server:
     def _answer(self, line: str) -> bytes:
         verb = line[:4]
         if verb == "RCPT":
-            name = re.search(r"<(.*)@", line)[1]  # type: ignore[index]
+            name = line.partition("<")[2].rpartition("@")[0]
             if name.startswith(AT_RCPT):
                 self.refused.append(name)
                 return b"550 5.1.1 no such user"

@@ -38,6 +38,11 @@ class SlotServer:
         self.taken -= len(self.leases)
         self.leases.clear()
 
+    def delete(self) -> None:
+        """Somebody deletes the limit; the one that is made next is another."""
+        self.limit, self.taken, self.id = None, 0, uuid4()
+        self.leases.clear()
+
     def take_elsewhere(self, number: int) -> None:
         """Another process takes, or with a negative number gives back, so many."""
         self.taken += number

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
+from tests.databases import no_database
 
 NOBODY = RecipientSource.model_validate({})
 
@@ -41,10 +42,6 @@ def suppressing(*addresses: str) -> Callable[[pd.Series[str], Keys], dict[int, S
         }
 
     return suppressed
-
-
-def no_database(name: str) -> NoReturn:
-    raise AssertionError(f"nobody asked for {name}")
 
 
 AudienceOf = Callable[..., Audience]

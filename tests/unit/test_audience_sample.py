@@ -6,7 +6,6 @@ import csv
 import io
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -21,13 +20,10 @@ from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
+from tests.databases import no_database
 
 NOBODY = RecipientSource.model_validate({})
 _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
-
-
-def no_database(name: str) -> NoReturn:
-    raise AssertionError(f"nobody asked for {name}")
 
 
 def gone(emails: pd.Series[str], _: Keys) -> dict[int, Suppression]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prefect import Flow
+from prefect.deployments.runner import RunnerDeployment
 
 import flows
 from blocks import Mailbox, SMTPConnection
@@ -44,8 +45,9 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
 def test_labels_read_as_sentences(flow: Flow[Any, Any]) -> None:
     """In the form of a deployment, which is made of the flow."""
     deployment = flow.to_deployment("default")
-    assert deployment.description == flow.description  # type: ignore[union-attr]
-    schema = deployment._parameter_openapi_schema  # type: ignore[union-attr]
+    assert isinstance(deployment, RunnerDeployment)
+    assert deployment.description == flow.description
+    schema = deployment._parameter_openapi_schema
     for name, field in schema.properties.items():
         definition = schema.definitions.get(field.get("$ref", "").rpartition("/")[2], {})
         title = field.get("title") or definition["title"]  # left out where they are the same

@@ -22,7 +22,9 @@ def of_sqlite(code: int) -> DBAPIError:
 
 def of_postgresql(state: str) -> DBAPIError:
     cause = psycopg.errors.lookup(state)("it failed")
-    return DBAPIError.instance("UPDATE", None, cause, psycopg.Error)  # type: ignore[return-value]
+    error = DBAPIError.instance("UPDATE", None, cause, psycopg.Error)
+    assert isinstance(error, DBAPIError)
+    return error
 
 
 @pytest.mark.parametrize(

@@ -332,8 +332,7 @@ async def test_a_limit_that_was_deleted_is_made_anew_and_counts_the_sessions(
 ) -> None:
     await process.want(2)
     await process.settle()
-    server.limit, server.taken, server.id = None, 0, SlotServer().id
-    server.leases.clear()
+    server.delete()
     await process.after(2 * LOOK_SECONDS)
     assert (server.limit, server.taken, len(process.open)) == (4, 2, 2)
 

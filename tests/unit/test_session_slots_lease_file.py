@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -57,7 +58,8 @@ def test_what_could_not_be_released_is_found_again() -> None:
     die(held(lease))
     finding = take_over(API)
     assert next(finding) == [lease]
-    finding.close()  # type: ignore[attr-defined]
+    assert isinstance(finding, Generator)
+    finding.close()
     assert list(take_over(API)) == [[lease]]
 
 

@@ -7,13 +7,14 @@ import asyncio
 import pytest
 
 from mailsluice.smtp.link import Link
+from mailsluice.smtp.replies import Reply
 from tests.unit.fake_transport import FakeTransport
 
 
-async def exchanging(link: Link, expected: int) -> asyncio.Task[list[tuple[int, bytes]]]:
+async def exchanging(link: Link, expected: int) -> asyncio.Task[list[Reply]]:
     task = asyncio.ensure_future(link.exchange(b"NOOP\r\n", expected))
     await asyncio.sleep(0)
-    return task  # type: ignore[return-value]
+    return task
 
 
 async def test_a_transport_that_is_closing_already_is_not_waited_for() -> None:

@@ -114,13 +114,14 @@ def test_a_list_that_ends_in_such_a_doubt_leaves_its_suspects_open() -> None:
     assert not connection.suspects.may_be_chance(110, 0, are_plain=True)
 
 
-@pytest.mark.parametrize("fields", [{"is_final": False}, {"least": DEAD}])
+@pytest.mark.parametrize(("is_final", "least"), [(False, 0.0), (True, DEAD)])
 def test_who_is_tried_later_or_was_put_off_before_does_not_count_among_many(
-    fields: dict[str, float],
+    is_final: bool, least: float
 ) -> None:
     suspects: Suspects[int] = Suspects()
     for number in range(0, 400, 2):
-        suspects.refused(number, number, number + 1, Experience(1_000, 0), **fields)  # type: ignore[arg-type]
+        before = Experience(1_000, 0)
+        suspects.refused(number, number, number + 1, before, is_final=is_final, least=least)
         suspects.accepted(number + 1)
         assert suspects.judge(number + 2) is Ruling.OPEN
 
