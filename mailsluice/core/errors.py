@@ -1,14 +1,14 @@
-"""Errors. Each message says what is wrong, where, and what to do."""
+"""Errors. Each message says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
 
 class MailsluiceError(Exception):
-    """The root: whatever Mailsluice raises on purpose is one of these."""
+    """The root of all errors that Mailsluice raises on purpose."""
 
 
 class CampaignError(MailsluiceError):
-    """The campaign document cannot be run as it is."""
+    """The campaign cannot be run as its document says."""
 
 
 class CampaignDiffersError(CampaignError):
@@ -19,7 +19,7 @@ class CampaignDiffersError(CampaignError):
         super().__init__(
             f"campaign {name!r} exists already with other content; what differs: "
             f"{', '.join(fields)}. Give the new campaign another name, or restore the old content "
-            "to go on with the old one"
+            "to continue the old campaign"
         )
 
 
@@ -35,12 +35,12 @@ class CampaignBusyError(CampaignError):
 
 
 class SenderLostError(MailsluiceError):
-    """A process that shares a connection's recipients was taken for dead."""
+    """A process that shares a connection's recipients was considered dead."""
 
     def __init__(self, sender_id: int) -> None:
         super().__init__(
-            f"sender {sender_id} gave no sign of life in time, so others have taken over what it"
-            " had claimed: this process sends nothing more"
+            f"sender {sender_id} gave no sign of life in time, so other processes have taken over"
+            " its recipients: this process sends no more mail"
         )
 
 
@@ -61,8 +61,8 @@ class JournalError(MailsluiceError):
 
 
 class MailboxError(MailsluiceError):
-    """The mailbox cannot be read, or not be kept in order."""
+    """The mailbox cannot be read, or its mails cannot be moved and flagged."""
 
 
 class FetchRefusedError(MailboxError):
-    """The server refuses to give mails out, one of which it may be unable to read."""
+    """The server refuses to return several mails, perhaps since it cannot read one of them."""

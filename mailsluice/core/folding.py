@@ -1,14 +1,14 @@
-"""The one notion of "the same mailbox": the form in which addresses are compared. Pure.
+"""Fold addresses to the form in which they are compared. Pure.
 
-Mail is sent to an address as it is written (RFC 5321 section 2.4 leaves the meaning of capital
-letters to the receiving host), but no provider gives two spellings to two people. So every
-comparison uses the folded form: the local part without needless quotes (RFC 5321 section 4.1.2)
-and under Unicode's compatibility caseless match (Unicode 16.0 section 3.13.5, D146), the domain in
-ASCII and lower case. Dots and plus tags are significant: only some providers ignore them.
+Mail is sent to an address as written (RFC 5321 section 2.4 leaves the meaning of capital letters to
+the receiving host), but no provider gives two spellings to two people. So every comparison uses the
+folded form: the local part without needless quotes (RFC 5321 section 4.1.2) and under Unicode's
+compatibility caseless match (Unicode 16.0 section 3.13.5, D146), and the domain in ASCII and lower
+case. Dots and plus tags are significant, since only some providers ignore them.
 
-The rule is the same for every language. `I` equals `i`; the capital with a dot and the small letter
-without one, of Turkish, are letters of their own. `ß` equals `ss`. Full-width letters and the
-Kelvin sign equal the plain ones.
+The rule is the same for every language. `I` equals `i`; the Turkish capital with a dot and the
+small letter without a dot are different letters. `ß` equals `ss`. Full-width letters and the Kelvin
+sign equal the plain letters.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 ANOTHER_SPELLING = "duplicate: another recipient is the same mailbox in another spelling"
-"""The reply of a recipient of a campaign that was launched when spellings counted as distinct."""
+"""The stored reply of a duplicate, in campaigns of versions that took spellings for distinct."""
 
 _QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def folded(email: str) -> str:
-    """Fold one address, as `mailsluice.audience.address.normalise` gives it or as it is told."""
+    """Fold an address, whether or not `mailsluice.audience.address.normalise` has checked it."""
     if email.isascii() and '"' not in email:
         return email.lower()
     local, at, domain = email.rpartition("@")
@@ -36,23 +36,23 @@ def folded(email: str) -> str:
 
 
 def fold(emails: pa.Array) -> pa.Array:
-    """Fold addresses (n,), nearly all of them at once."""
-    simple = pc.ascii_lower(emails)
-    odd = pc.or_(pc.invert(pc.string_is_ascii(emails)), pc.match_substring(emails, '"'))
-    if not odd.true_count:
-        return simple
-    values = [folded(email) for email in emails.filter(odd).to_pylist()]
-    return pc.replace_with_mask(simple, odd, pa.array(values, emails.type))
+    """Fold an array of addresses (n,); plain ones, which nearly all are, in one vectorised step."""
+    lowered = pc.ascii_lower(emails)
+    special = pc.or_(pc.invert(pc.string_is_ascii(emails)), pc.match_substring(emails, '"'))
+    if not special.true_count:
+        return lowered
+    values = [folded(email) for email in emails.filter(special).to_pylist()]
+    return pc.replace_with_mask(lowered, special, pa.array(values, emails.type))
 
 
 def unquoted(local: str) -> str:
-    """Take the quotes and escapes off a local part that has them (RFC 5321 section 4.1.2)."""
+    """Remove quotes and escapes from a local part, if it has any (RFC 5321 section 4.1.2)."""
     quoted = _QUOTED.fullmatch(local)
     return _ESCAPED.sub(r"\1", quoted[1]) if quoted else local
 
 
 def _caseless(text: str) -> str:
-    """Unicode's definition D146, composed again."""
+    """Fold as Unicode's definition D146 says, and compose the result."""
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold())
     return unicodedata.normalize("NFKC", decomposed.casefold())
 
@@ -62,5 +62,5 @@ def _ascii(domain: str) -> str:
         return domain.lower()
     try:
         return idna.encode(domain, uts46=True).decode().lower()
-    except idna.IDNAError:  # no mail can go there: what matters is that it is itself
+    except idna.IDNAError:  # no mail can go there, but the domain must still equal itself
         return _caseless(domain)

@@ -1,4 +1,4 @@
-"""Links to the forms of other deployments, filled in, as they stand on a page. Pure."""
+"""Links from a page to the forms of deployments, with the forms filled in. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from urllib.parse import quote
 from mailsluice.core.markdown import section
 
 LONGEST = 7_800
-"""Octets of an address, without where the UI is; servers take 8,000 (RFC 9110 section 4.1)."""
+"""Octets of a link without the UI's own address; servers take 8,000 (RFC 9110 section 4.1)."""
 
-# Pages of artifacts and of runs are two levels below where the UI is, in both UIs and behind any
-# proxy: so the link stays in the UI that it is read in.
+# The pages of artifacts and runs are two levels below the UI's address, in both UIs and behind any
+# proxy. So a relative link leads to the UI in which the page is read.
 _UI = "../.."
 
 
 @dataclass(frozen=True, slots=True)
 class FormLink:
-    """One form."""
+    """A link to the form of a deployment."""
 
     label: str
     deployment_id: str
@@ -29,11 +29,11 @@ class FormLink:
 
     @property
     def address(self) -> str:
-        """The form, filled in; without its fields where the address would be too long."""
+        """The address of the form, filled in unless the address would be too long."""
         return self._form if self._filled is None else f"{self._form}?parameters={self._filled}"
 
     def markdown(self) -> str:
-        """The link, and a word where the form has to be filled in by hand."""
+        """Return the link, with a note if the form has to be filled in by hand."""
         link = f"[{self.label}]({self.address})"
         if self._filled is not None:
             return link
@@ -50,15 +50,15 @@ class FormLink:
         if self.parameters is None:
             return None
         text = json.dumps(self.parameters, ensure_ascii=False, separators=(",", ":"))
-        if len(text) > LONGEST:  # quoting never makes it shorter
+        if len(text) > LONGEST:  # quoting never makes a text shorter
             return None
         filled = quote(text, safe="")
         return filled if len(self._form) + len("?parameters=") + len(filled) <= LONGEST else None
 
 
 def form_section(links: Sequence[FormLink]) -> list[str]:
-    """A section of a page with these links; nothing where there are none."""
+    """Return a section of a page with these links; no lines without links."""
     note = "Each link opens the form, filled in; nothing happens before **Submit**."
-    filled = any(one.parameters is not None for one in links)
-    lines = [f"- {one.markdown()}" for one in links]
-    return section("Go on from here", [*lines, *(["", note] if filled else [])])
+    is_any_filled = any(link.parameters is not None for link in links)
+    lines = [f"- {link.markdown()}" for link in links]
+    return section("Next steps", [*lines, *(["", note] if is_any_filled else [])])

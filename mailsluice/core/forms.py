@@ -1,4 +1,4 @@
-"""The base of all documents, with a JSON schema that form builders show as plain inputs."""
+"""The base class of all documents, with a JSON schema that forms show as plain inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, core_schema
 
 
 def title_of(name: str) -> str:
-    """A name as people write it: `batch_size` is "Batch size"."""
+    """Return a name as people write it: `batch_size` is "Batch size"."""
     return name.replace("_", " ").capitalize()
 
 
@@ -21,10 +21,10 @@ def field_title(name: str, _: FieldInfo | ComputedFieldInfo) -> str:
 
 
 def form_schema(schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    """Make a model's JSON schema with one plain type a field and no nulls.
+    """Make a model's JSON schema with one plain type for each field, without nulls.
 
-    Form builders show an `anyOf` with null as tabs nobody asked for. A field that may be None is
-    merely not required: leaving it out says the same.
+    Forms show an `anyOf` with null as two tabs. Here, a field that may be None is merely not
+    required, since leaving it out has the same meaning.
     """
     result = handler(schema)
     properties = handler.resolve_ref_schema(result).get("properties", {})
@@ -38,8 +38,9 @@ def _without_null(field: dict[str, Any]) -> dict[str, Any]:
     if rest.get("default", ...) is None:
         del rest["default"]
     elif isinstance(rest.get("default"), dict):
-        rest["default"] = {key: one for key, one in rest["default"].items() if one is not None}
-    branches = [one for one in field.get("anyOf", ()) if one.get("type") != "null"]
+        set_values = {key: value for key, value in rest["default"].items() if value is not None}
+        rest["default"] = set_values
+    branches = [branch for branch in field.get("anyOf", ()) if branch.get("type") != "null"]
     if len(branches) != 1:
         return rest
     del rest["anyOf"]
@@ -51,38 +52,42 @@ _WORDS = {
     "missing": "this is missing: fill it in",
     "extra_forbidden": "there is no such field: correct its name, or leave it out",
     "string_type": "this must be text",
-    "string_unicode": "this contains half of a character, which is no text: type it again",
+    "string_unicode": "this contains half of a character: type the text again",
     "string_too_short": "this is empty: fill it in",
     "model_type": "this must be a group of fields",
     "model_attributes_type": "this must be a group of fields",
     "tuple_type": "this must be a list",
     "too_short": "this list is empty: add an item",
 }
-"""Words for operators, by pydantic's types of errors."""
+"""Messages for operators, by pydantic's error types."""
 
 
 def in_words(error: ValidationError) -> str:
-    """Say what is wrong with a document to the person who filled it in: each field, what to do.
+    """Tell the person who filled in a document which fields are wrong, and how to fix them.
 
-    Values are not repeated, but where our own message does so.
+    Values are repeated only where a message of our own contains them.
     """
-    found = error.errors(include_url=False, include_input=False)
-    within = {one["loc"][:depth] for one in found for depth in range(len(one["loc"]))}
-    # A list whose items are all wrong is not empty.
-    errors = [one for one in found if one["type"] != "too_short" or one["loc"] not in within]
-    said = [_in_words(one) for one in errors[:_MOST_ERRORS]]
-    more = len(errors) - len(said)
-    return "; ".join([*said, *([f"and {more} more"] if more else [])])
+    details = error.errors(include_url=False, include_input=False)
+    parents = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    # pydantic reports a list whose items are all wrong as too short as well.
+    errors = [
+        detail
+        for detail in details
+        if detail["type"] != "too_short" or detail["loc"] not in parents
+    ]
+    messages = [_message(detail) for detail in errors[:_MOST_ERRORS]]
+    more = len(errors) - len(messages)
+    return "; ".join([*messages, *([f"and {more} more"] if more else [])])
 
 
-def _in_words(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails) -> str:
     what = _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-    path = [f"no. {one + 1}" if isinstance(one, int) else one for one in error["loc"]]
+    path = [f"no. {part + 1}" if isinstance(part, int) else part for part in error["loc"]]
     return f"{' > '.join(path)}: {what}" if path else what
 
 
 class Document(BaseModel):
-    """Base of all parts: frozen, no unknown fields, and a schema that forms can show."""
+    """The base of all documents: frozen, without unknown fields, and shown well by forms."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -95,13 +100,12 @@ class Document(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        """U+0000 is no character of a text: PostgreSQL cannot store it, and no file has it in its
-        name."""
-        for number, text in enumerate(value if isinstance(value, list | tuple) else [value], 1):
+        """Refuse U+0000: PostgreSQL cannot store it, and the name of a file cannot contain it."""
+        for position, text in enumerate(value if isinstance(value, list | tuple) else [value], 1):
             if isinstance(text, str) and (at := text.find("\0")) >= 0:
-                item = f" of item {number}" if text is not value else ""
+                item = f" of item {position}" if text is not value else ""
                 raise ValueError(
-                    f"character {at + 1}{item} is U+0000, which no text can hold: take it out"
+                    f"character {at + 1}{item} is U+0000, which no text can hold: remove it"
                 )
         return value
 

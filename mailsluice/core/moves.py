@@ -1,9 +1,9 @@
-"""Recipients that go over another connection than the one they were assigned to. Pure.
+"""Moves of recipients from the connection that they were assigned to, to another one. Pure.
 
-Moves are recorded in the transaction that moves the recipients: how many, from which connection to
-which, why, and out of how many. So a page tells what happened without a scan. A connection has
-`assigned - moved away + moved here` recipients at any moment, and its share of the campaign's
-limits follows.
+The transaction that moves recipients also records the move: how many of how many recipients, from
+which connection to which, and why. So a page shows the moves without a scan of the recipients. At
+any moment a connection has `assigned - moved away + moved here` recipients, and its share of the
+campaign's limits follows the recipients.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from enum import StrEnum
 
 
 class MoveReason(StrEnum):
-    """Why recipients change their connection, as stored."""
+    """The reason for which recipients change their connection, as stored."""
 
     WARM_UP = "warm-up"
-    """The recipients were over the day's cap of a connection that warms up."""
+    """The recipients exceeded the daily cap of a connection that warms up."""
     DOWN = "down"
-    """Their connection was down, and the campaign lets the others take over."""
+    """The connection was down, and the campaign lets other connections take over."""
 
 
 _WORDS = {
@@ -32,67 +32,71 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Recipients that went together from one connection to another."""
+    """Recipients that moved together from one connection to another."""
 
     origin: str
     target: str
     reason: MoveReason
     recipients: int
     of: int
-    """The recipients that `origin` still had to send to before they went."""
+    """The recipients that `origin` still had to send to before the move."""
 
     def sentence(self) -> str:
-        """Say in a sentence who went where, and why."""
+        """Say in a sentence how many recipients moved where, and why."""
         why = _WORDS[self.reason].format(origin=self.origin)
         return f"{self.recipients:,} recipients went from {self.origin} to {self.target}: {why}"
 
 
 def together(moves: Iterable[Move]) -> list[Move]:
-    """The moves, those from and to the same connections for the same reason as one."""
-    found: dict[tuple[str, str, MoveReason], Move] = {}
+    """Add up moves with the same origin, target and reason."""
+    merged: dict[tuple[str, str, MoveReason], Move] = {}
     for move in moves:
         key = (move.origin, move.target, move.reason)
-        before = found[key].recipients if key in found else 0
-        found[key] = replace(move, recipients=move.recipients + before)
-    return list(found.values())
+        before = merged[key].recipients if key in merged else 0
+        merged[key] = replace(move, recipients=move.recipients + before)
+    return list(merged.values())
 
 
 def moved_here(moves: Iterable[Move]) -> Counter[str]:
-    """How many recipients each connection took over."""
-    found: Counter[str] = Counter()
+    """Count the recipients that each connection took over."""
+    counts: Counter[str] = Counter()
     for move in moves:
-        found[move.target] += move.recipients
-    return found
+        counts[move.target] += move.recipients
+    return counts
 
 
 def moved_away(moves: Iterable[Move]) -> Counter[str]:
-    """How many recipients each connection gave to others."""
-    found: Counter[str] = Counter()
+    """Count the recipients that each connection gave away."""
+    counts: Counter[str] = Counter()
     for move in moves:
-        found[move.origin] += move.recipients
-    return found
+        counts[move.origin] += move.recipients
+    return counts
 
 
 def placed(assigned: Mapping[str, int], moves: Iterable[Move]) -> dict[str, int]:
-    """The recipients on each connection after the moves; together as many as were assigned."""
-    found = dict(assigned)
+    """Count the recipients of each connection after the moves; the sum does not change."""
+    counts = dict(assigned)
     for move in moves:
-        found[move.origin] -= move.recipients
-        found[move.target] = found.get(move.target, 0) + move.recipients
-    return found
+        counts[move.origin] -= move.recipients
+        counts[move.target] = counts.get(move.target, 0) + move.recipients
+    return counts
 
 
 def shares_after(shares: Mapping[str, Decimal], moves: Iterable[Move]) -> dict[str, Decimal]:
-    """Shares of a campaign's limits after the moves, in the order in which they happened.
+    """Return each connection's share of the campaign's limits after the moves.
 
     Recipients take their part of the origin's share along, so each connection may send in
-    proportion to what it has to send. The sum stays what it was (within 28 digits).
+    proportion to its recipients. The sum of the shares does not change (within 28 digits).
+
+    Args:
+        shares: Each connection's share before the moves, as a fraction.
+        moves: The moves, in the order in which they happened.
     """
-    found = dict(shares)
+    result = dict(shares)
     for move in moves:
-        before = found.get(move.origin, Decimal(0))
-        leaves_none = move.recipients == move.of  # exactly, where digits are cut off
+        before = result.get(move.origin, Decimal(0))
+        leaves_none = move.recipients == move.of  # then the division must not round
         taken = before if leaves_none else before * move.recipients / move.of
-        found[move.origin] = before - taken
-        found[move.target] = found.get(move.target, Decimal(0)) + taken
-    return found
+        result[move.origin] = before - taken
+        result[move.target] = result.get(move.target, Decimal(0)) + taken
+    return result

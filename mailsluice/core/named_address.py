@@ -1,9 +1,9 @@
-"""Senders and reply addresses: `Name <user@example.com>`, read as one thing or not at all. Pure.
+"""Parse senders and reply addresses, `Name <user@example.com>`, in their unambiguous forms. Pure.
 
-RFC 5322 lets a mailbox hold comments, groups, routes, lists and unquoted names that look like
-addresses, and programs read these differently: a reader then answers to somebody else than the
-sender has in mind. So two forms are taken, a bare address, and a name with an address in angle
-brackets, where a name with special characters is in quotes. The `email` package decodes them.
+RFC 5322 allows comments, groups, routes, lists and unquoted names that look like addresses.
+Programs read these differently, so that a reader may reply to somebody whom the sender did not
+mean. So only two forms are accepted: a bare address, and a name with an address in angle brackets;
+a name with special characters has to be in quotes. The `email` package decodes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import idna
 
 LONGEST_ADDRESS, LONGEST_LOCAL = 254, 64
-"""In octets (RFC 5321 section 4.5.3.1; a path of 256 has its angle brackets)."""
+"""Octets (RFC 5321 section 4.5.3.1, which counts the angle brackets: 256)."""
 
 _LONGEST_TEXT = 2_000
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -29,22 +29,24 @@ _LOCAL = rf'(?:{_ATOM}(?:\.{_ATOM})*|"")'
 _DOMAIN = r"""(?:[^\s()<>\[\]:;@\\,".]+(?:\.[^\s()<>\[\]:;@\\,".]+)*|\[[A-Za-z0-9:.]+\])"""
 _NAME = r"""(?:""|[^()<>\[\]:;@\\,"]*)"""
 _MAILBOX = re.compile(rf"(?:{_NAME}\s*<\s*{_LOCAL}@{_DOMAIN}\s*>|{_LOCAL}@{_DOMAIN})")
-"""With `""` for each quoted string."""
+"""Matches a mailbox in which each quoted string has been replaced by `""`."""
 _NAMED = re.compile(r"([^<]+?)\s*<([^<>]*)>")
 _HOW = (
     'write it as Name <user@example.com>, with a name in quotes where it has any of ( ) , : ; @ "'
 )
 _REGISTRY = HeaderRegistry()
 _JOINERS = "\u200c\u200d"
-"""Some scripts and emoji need them in names."""
+"""Invisible characters that names in some scripts, and emoji, need."""
 
 
 def parse_mailbox(value: str) -> Address:
-    """Take `Name <user@example.com>` or a bare address apart.
+    """Parse `Name <user@example.com>` or a bare address.
 
-    The local part comes without quotes, the domain as it is written. Raises ValueError, saying how
-    to write it, for anything that some program could read otherwise, and for an address that is
-    longer than servers take.
+    The local part of the result has no quotes; the domain is as written.
+
+    Raises:
+        ValueError: Some program could read the text differently, or the address is longer than
+            servers accept. The message says how to write the address.
     """
     text = value.strip()
     if len(text) > _LONGEST_TEXT:
@@ -60,15 +62,15 @@ def parse_mailbox(value: str) -> Address:
 
 
 def addr_spec(local: str, domain: str) -> str:
-    """The address as it is sent: in quotes where the local part is no dot-atom."""
+    """Return the address as it is sent: the local part in quotes, unless it is a dot-atom."""
     if _DOT_ATOM.fullmatch(local):
         return f"{local}@{domain}"
-    escaped = quote(local).replace("=?", r"=\?")  # some readers decode encoded-words in quotes
+    escaped = quote(local).replace("=?", r"=\?")  # some programs decode encoded-words in quotes
     return f'"{escaped}"@{domain}'
 
 
 def _taken(text: str) -> Address | None:
-    """Give the address if there is exactly one way to read the text, else None."""
+    """Return the address if there is exactly one way to read the text, else None."""
     if not _MAILBOX.fullmatch(_QUOTED.sub('""', text)):
         return None
     header = _read(text)
@@ -87,7 +89,7 @@ def _read(text: str) -> Any:
 
 
 def _is_harmless(defect: Exception) -> bool:
-    """A local part in UTF-8 (RFC 6532), and a full stop in a name (`J. Smith`)."""
+    """Accept a local part in UTF-8 (RFC 6532), and a full stop in a name (`J. Smith`)."""
     return isinstance(defect, NonASCIILocalPartDefect | ObsoleteHeaderDefect)
 
 
@@ -102,44 +104,44 @@ def _refuse_long(address: str) -> None:
 
 def _refuse_unseen(text: str) -> None:
     if len(text.splitlines()) > 1:
-        raise ValueError("a mailbox is one line: take the line break out")
-    for position, one in enumerate(text, 1):
-        if not (one.isprintable() or one.isspace() or one in _JOINERS):
-            name = unicodedata.name(one, "a control character")
+        raise ValueError("a mailbox is one line: remove the line break")
+    for position, character in enumerate(text, 1):
+        if not (character.isprintable() or character.isspace() or character in _JOINERS):
+            name = unicodedata.name(character, "a control character")
             raise ValueError(
-                f"a mailbox has only characters that people see: take out U+{ord(one):04X}"
+                f"a mailbox has only visible characters: remove U+{ord(character):04X}"
                 f" ({name}), its character {position}"
             )
 
 
 def _advice(text: str) -> str:
-    """Say what is wrong with a mailbox, and how to write what is most likely meant."""
+    """Say what is wrong with a mailbox, and how to write the address that is most likely meant."""
     header = _read(text)
     addresses = header.addresses if header else ()
-    number = sum(bool(one.username and one.domain) for one in addresses)
-    if number and text.endswith(";") and header.groups[0].display_name is not None:
-        return f"{text!r} is a group of {number} addresses: give one of them alone; {_HOW}"
+    count = sum(bool(address.username and address.domain) for address in addresses)
+    if count and text.endswith(";") and header.groups[0].display_name is not None:
+        return f"{text!r} is a group of {count} addresses: give only one of them; {_HOW}"
     named = _NAMED.fullmatch(text)
-    if number > 1 and not named:
-        return f"{text!r} holds {number} addresses: give one of them; {_HOW}"
-    for meant in _meant(text, named):
+    if count > 1 and not named:
+        return f"{text!r} holds {count} addresses: give one of them; {_HOW}"
+    for meant in _quoted_forms(text, named):
         if _taken(meant):
-            return f"{text!r} is not clear: if it is meant as it stands, write it as {meant}"
+            return f"{text!r} is not clear: if you mean it literally, write it as {meant}"
     return f"{text!r} is not an e-mail address: {_HOW}"
 
 
-def _meant(text: str, named: re.Match[str] | None) -> Iterator[str]:
-    """The same with its name in quotes; with its local part in quotes."""
+def _quoted_forms(text: str, named: re.Match[str] | None) -> Iterator[str]:
+    """Yield the mailbox with its name in quotes, with its local part in quotes, and with both."""
     name, address = (named[1], named[2].strip()) if named else ("", text.strip("<> "))
     quoted = f'"{quote(name.replace(chr(34), ""))}"' if named else ""
     if named:
         yield f"{quoted} <{address}>"
     local, _, domain = address.rpartition("@")
-    odd = f'"{quote(local)}"@{domain}'
+    quoted_address = f'"{quote(local)}"@{domain}'
     if re.fullmatch(r"[^\s()<>\[\]:;@\\,\"]+", local):
-        yield f"{name} <{odd}>" if named else odd
+        yield f"{name} <{quoted_address}>" if named else quoted_address
         if named:
-            yield f"{quoted} <{odd}>"
+            yield f"{quoted} <{quoted_address}>"
 
 
 def _ascii(domain: str) -> str:

@@ -1,6 +1,6 @@
-"""What one attempt says about the recipient, and what it says about the connection.
+"""Classify an attempt: its meaning for the recipient, and for the connection.
 
-A pure decision from (phase, reply): nothing here waits, reads or writes.
+A pure decision from the phase and the reply, without waiting, reading or writing.
 """
 
 from __future__ import annotations
@@ -24,62 +24,62 @@ _Decision = TypeVar("_Decision")
 
 
 class Phase(StrEnum):
-    """Where in the SMTP dialogue an attempt ended (RFC 5321 section 3)."""
+    """The part of the SMTP dialogue in which an attempt ended (RFC 5321 section 3)."""
 
     CONNECT = "connect"
     """TCP, greeting, EHLO."""
     TLS = "tls"
-    """STARTTLS or the TLS handshake, certificate included."""
+    """STARTTLS or the TLS handshake, including the certificate."""
     LOGIN = "login"
     """AUTH."""
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
-    """The DATA command, up to and without the final dot: the server has no message yet."""
+    """The DATA command, until before the final dot: the server has no message yet."""
     BODY = "body"
     """The final dot may have reached the server."""
 
 
 class Attempt(NamedTuple):
-    """How one attempt ended."""
+    """The end of one attempt to deliver a message."""
 
     phase: Phase
     code: int | None
-    """The reply's code; None where no (well-formed) reply came."""
+    """The reply's code; None without a (well-formed) reply."""
     text: str
-    """The reply's text, or what broke."""
+    """The reply's text, or a description of the failure."""
     refused_here: bool = False
-    """Given up on our side, because it cannot work as it is: a certificate that does not verify, no
-    STARTTLS, a message larger than the server's SIZE, no SMTPUTF8."""
+    """Whether Mailsluice itself gave up, since the attempt cannot succeed: the certificate does not
+    verify, there is no STARTTLS or SMTPUTF8, or the message exceeds the server's SIZE."""
     cause: LocalCause | None = None
-    """What broke, where it is known and no reply says it."""
+    """The failure, if it is known on this side of the link and no reply tells it."""
 
 
 class Verdict(StrEnum):
-    """What an attempt means for its recipient."""
+    """The meaning of an attempt for its recipient."""
 
     ACCEPTED = "accepted"
-    """The server took the message over."""
+    """The server accepted the message."""
     DEFERRED = "deferred"
-    """Try again later, on the same connection; an attempt is used."""
+    """Try again later, on the same connection; the attempt counts."""
     FAILED = "failed"
-    """Never again; an attempt is used."""
+    """Never try again; the attempt counts."""
     UNCERTAIN = "uncertain"
-    """Nobody can know."""
+    """The message may or may not have been accepted."""
     UNTOUCHED = "untouched"
-    """The connection's trouble: as if it had never been tried."""
+    """The connection is at fault, so the recipient is as if never tried."""
 
 
 class Trouble(StrEnum):
-    """What an attempt means for its connection."""
+    """The meaning of an attempt for its connection."""
 
     NONE = "none"
     SESSION = "session"
-    """This session is over; open another, with backoff."""
+    """The session is over; open another one, with backoff."""
     THROTTLED = "throttled"
-    """The server asks for less: slow down."""
+    """The server asks for less mail: slow down."""
     DOWN = "down"
-    """It cannot work as it is set up (login, certificate, sender refused): quarantine at once."""
+    """The server refuses the login or the sender, or its certificate: quarantine at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +121,21 @@ _STATUS = re.compile(r"(?<![\w.])([245])\.(\d{1,3}\.\d{1,3})(?![\w-]|\.\d)")
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[_Decision]):
-    """One line of a table about attempts; the first that matches in full decides."""
+    """A line of a table about attempts; the first line of which all conditions hold decides."""
 
     phases: frozenset[Phase]
     code: str
-    """Pattern of the reply's code; "none" where no reply came, "here" where we refused."""
+    """Pattern of the reply's code; "none" without a reply, "here" if Mailsluice itself gave up."""
     decision: _Decision
     status: str = ".*"
-    """Pattern of the enhanced status without its class, "" where there is none (RFC 3463)."""
+    """Pattern of the enhanced status without its class; "" if there is none (RFC 3463)."""
     words: re.Pattern[str] | None = None
     """Words that the text has to contain."""
     unless: re.Pattern[str] | None = None
     """Words that the text must not contain."""
 
     def matches(self, phase: Phase, code: str, status: str, text: str) -> bool:
+        """Return whether all conditions hold for an attempt."""
         return (
             phase in self.phases
             and re.fullmatch(self.code, code) is not None
@@ -147,20 +148,20 @@ class Rule(Generic[_Decision]):
 _TABLE = (
     Rule(_SETUP, "here", DOWN),
     Rule(_MESSAGE, "here", FAILED),
-    # The link broke, a time-out, a malformed reply.
+    # A broken link, a time-out, or a malformed reply.
     Rule(_BODY, "none", UNCERTAIN),
     Rule(_ANY, "none", SESSION),
     Rule(_BODY, "2..", ACCEPTED),
-    # 421 is about the service, whatever it answers. In answer to the final dot as well: a server
-    # that took the message over says so first, with 250 (RFC 5321 sections 3.8 and 4.2.5), so the
-    # message was not accepted and may go again at once. 3.x and 4.x: shutting down, idle too long;
-    # but Exchange says 4.3.2 and 4.4.2 of too many connections and messages, too.
+    # 421 is about the service, whichever command it answers. That includes the final dot: a server
+    # that accepts the message first says so, with 250 (RFC 5321 sections 3.8 and 4.2.5), so the
+    # message was not accepted, and may be sent again at once. 3.x and 4.x mean shutting down, or
+    # idle too long; but Exchange uses 4.3.2 and 4.4.2 for too many connections and messages, too.
     Rule(_ANY, "421", THROTTLED, words=LIMIT, unless=GOES_AWAY),
     Rule(_ANY, "421", SESSION, status=r"3\..*|4\.(?!5$).*"),
     Rule(_ANY, "421", THROTTLED),
     # Microsoft 365 answers a fourth session of a mailbox with 432 4.3.2.
     Rule(frozenset((Phase.LOGIN,)), "432", THROTTLED, status=r"3\..*"),
-    # 432: the user has to change the password. 454 to STARTTLS: no TLS for now, not "less mail".
+    # 432: the user has to change the password. 454 to STARTTLS: no TLS now, not "less mail".
     Rule(frozenset((Phase.LOGIN,)), "432", DOWN),
     Rule(frozenset((Phase.TLS,)), "4..", SESSION),
     Rule(_SETUP, "4..", THROTTLED),
@@ -172,24 +173,24 @@ _TABLE = (
     Rule(_MESSAGE, "5..", DOWN, words=ACCOUNT),
     # 552, x.1 and x.2 are about the recipient's mailbox.
     Rule(_MESSAGE, "5(?!52)..", DOWN, "(?![12][.]).*", words=LIMIT, unless=OF_THE_RECIPIENT),
-    # "Bad sequence": we and the server disagree about where we are.
+    # "Bad sequence": client and server disagree about the state of the dialogue.
     Rule(_BEFORE_DOT, "503", SESSION),
-    # MAIL names the sender and the size, nothing of the recipient (RFC 1870 section 6.1, RFC 6531).
+    # MAIL names the sender and the size, but not the recipient (RFC 1870 section 6.1, RFC 6531).
     Rule(_MAIL, "552", FAILED),
     Rule(_MAIL, "5..", FAILED, status=r"[23]\.[34]|6\.7"),
     Rule(_MAIL, "5..", DOWN),
     Rule(_MAIL, "4..", THROTTLED),
-    # About this recipient, who may be tried later; others need not wait.
+    # These are about this recipient, who may be tried later; the others need not wait.
     Rule(_MESSAGE, "4..", DEFERRED, words=FOR_NOW_OF_THE_RECIPIENT),
     Rule(_MESSAGE, "4..", DEFERRED, status=r"2\.2"),
-    # The sender has sent all it may, for now; 4.5 is congestion, 5.3 too many recipients.
+    # The sender has used up its quota for now; 4.5 is congestion, 5.3 is too many recipients.
     Rule(_MESSAGE, "4..", THROTTLED, words=LIMIT, unless=OF_THE_RECIPIENT),
     Rule(_MESSAGE, "4..", THROTTLED, status=r"4\.5|5\.3"),
-    # Policy, or a system that is full or takes no mail for now: later, and less of it.
+    # A policy, or a system that is full or accepts no mail now: try later, and more slowly.
     Rule(_MESSAGE, "4..", DEFERRED_SLOWER, status=r"7\..*|3\.[12]"),
     Rule(_MESSAGE, "4..", DEFERRED),
     Rule(_MESSAGE, "5..", FAILED),
-    # A code that cannot be there: the replies are out of step with the commands.
+    # A code that is impossible here: the replies are out of step with the commands.
     Rule(_BODY, ".*", UNCERTAIN),
     Rule(_ANY, ".*", SESSION),
 )
@@ -198,33 +199,34 @@ _TABLE = (
 def classify(attempt: Attempt) -> Outcome:
     """Decide what an attempt means (RFC 5321 section 4.2, RFC 3463).
 
-    Whatever is the same for every recipient (login, sender, throttling) is the connection's trouble
-    and leaves the recipient untouched. Only the reply to the final dot can accept a message.
+    A refusal that every recipient would get (login, sender, throttling) is the connection's
+    trouble, and leaves the recipient untouched. Only the reply to the final dot can accept a
+    message.
     """
-    if attempt.phase is Phase.BODY and attempt.code == 250:  # nearly all of them
+    if attempt.phase is Phase.BODY and attempt.code == 250:  # nearly all attempts
         return ACCEPTED
     return decide(_TABLE, attempt)
 
 
 def is_about_the_recipient(attempt: Attempt) -> bool:
-    """Whether a 4xx is about its recipient alone: a greylist, a rate, a full mailbox."""
+    """Whether a 4xx is about the recipient alone: a greylist, a rate, a full mailbox."""
     words = FOR_NOW_OF_THE_RECIPIENT.search(attempt.text)
     return words is not None or enhanced_status(attempt) == "2.2"
 
 
 def is_about_a_limit(attempt: Attempt) -> bool:
-    """Whether a refusal for good says that the sender has sent all it may, for now."""
-    is_ours = LIMIT.search(attempt.text) and not OF_THE_RECIPIENT.search(attempt.text)
-    return bool(is_ours) and classify(attempt).trouble is Trouble.DOWN
+    """Whether a permanent refusal (5xx) says that the sender has used up its quota for now."""
+    is_senders = LIMIT.search(attempt.text) and not OF_THE_RECIPIENT.search(attempt.text)
+    return bool(is_senders) and classify(attempt).trouble is Trouble.DOWN
 
 
 def says_no_such_mailbox(attempt: Attempt) -> bool:
-    """Whether the enhanced status alone says so: no such mailbox or domain, or it is disabled."""
+    """Whether the enhanced status says: no such mailbox or domain, or a disabled mailbox."""
     return enhanced_status(attempt) in ("1.1", "1.2", "1.3", "1.6", "1.10", "2.1")
 
 
 def decide(table: Iterable[Rule[_Decision]], attempt: Attempt) -> _Decision:
-    """What the first rule says that matches; one of them has to."""
+    """Return the decision of the first matching rule. The table needs a rule for every attempt."""
     code = "here" if attempt.refused_here else str(attempt.code or "none")
     status = enhanced_status(attempt)
     return next(
@@ -233,10 +235,11 @@ def decide(table: Iterable[Rule[_Decision]], attempt: Attempt) -> _Decision:
 
 
 def enhanced_status(attempt: Attempt) -> str:
-    """The enhanced status code without its class, such as "7.1" of "550 5.7.1 ..." (RFC 3463).
+    """Return the enhanced status without its class: "7.1" of "550 5.7.1 ..." (RFC 3463).
 
-    It may be anywhere in the text: "553 sorry, ... rcpthosts (#5.7.1)". The first whose class is
-    that of the reply's code counts; empty where there is none.
+    The status may be anywhere in the text: "553 sorry, ... rcpthosts (#5.7.1)". The first status
+    with the same class as the reply's code counts; without one, the result is empty.
     """
-    kind = str(attempt.code)[0]
-    return next((one[2] for one in _STATUS.finditer(attempt.text) if one[1] == kind), "")
+    reply_class = str(attempt.code)[0]
+    matches = _STATUS.finditer(attempt.text)
+    return next((match[2] for match in matches if match[1] == reply_class), "")

@@ -1,4 +1,4 @@
-"""Figures of matplotlib as pictures inside a page: nothing to be fetched from anywhere."""
+"""Embed figures of matplotlib in a page, so that the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _COLOURS = 64
 
 
 def data_uri(figure: Figure) -> str:
-    """The figure as a `data:` address of a PNG of 64 colours, a third of the size (RFC 2397).
+    """Return the figure as a `data:` URI of a PNG (RFC 2397).
 
-    Make the figure as `matplotlib.figure.Figure(layout="constrained")`: pyplot keeps its figures,
-    and is not for threads.
+    With 64 colours, the PNG has a third of the usual size. Create the figure with
+    `matplotlib.figure.Figure(layout="constrained")`, since pyplot keeps its figures in memory, and
+    is not thread-safe.
     """
     drawn, written = BytesIO(), BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
@@ -27,5 +28,5 @@ def data_uri(figure: Figure) -> str:
 
 
 def picture(figure: Figure, alt: str) -> str:
-    """The figure as Markdown; `alt` says what is to be seen."""
+    """Return the figure as Markdown; `alt` describes the picture in words."""
     return f"![{alt}]({data_uri(figure)})"

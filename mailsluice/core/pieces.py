@@ -1,4 +1,4 @@
-"""Going through long arrays piece by piece, so that what is computed on the way stays small."""
+"""Split long arrays into pieces, so that intermediate results stay small."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _PIECE = 1 << 18
 
 
 def pieces(total: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each piece, in order; together they are 0 to `total`."""
+    """Yield the start and the end of each piece, in order; together they cover 0 to `total`."""
     for start in range(0, total, _PIECE):
         yield start, min(start + _PIECE, total)

@@ -1,4 +1,4 @@
-"""Processes, and whether they live, as far as that can be told from where this one runs."""
+"""Identify processes, and tell whether they are alive, as far as this process can tell."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _STAT_START = 22 - 3  # `starttime`, counted from the state, see proc(5)
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process, told from all others: its number is used again once it is dead."""
+    """The identity of a process. A pid alone is not enough: the system reuses pids."""
 
     pid: int
     started: int
-    """In ticks since the boot; 0 where that is unknown."""
+    """The time of its start, in ticks since the boot; 0 if unknown."""
     place: str
-    """The boot and the container that its number holds in; empty where that is unknown."""
+    """The boot and the container in which the pid is valid; empty if unknown."""
 
     @classmethod
     def own(cls) -> Process:
-        """This process."""
+        """Return the identity of this process."""
         pid = os.getpid()
         return cls(pid, _started(pid) or 0, _place())
 
@@ -38,7 +38,7 @@ class Process:
         return f"{self.pid},{self.started},{self.place}"
 
     def lives(self) -> bool | None:
-        """Whether another process lives; None where that cannot be told: say, another machine."""
+        """Whether another process is alive; None if unknown, for example on another machine."""
         own = Process.own()
         if not (own.place and own.started) or self.place != own.place or self == own:
             return None
@@ -47,13 +47,13 @@ class Process:
         except ProcessLookupError:
             return False
         except PermissionError:
-            pass  # it is another user's
+            pass  # the process is another user's
         started = _started(self.pid)
         return started is None or started == self.started
 
 
 def _started(pid: int) -> int | None:
-    """When it was started; 0 where it is dead and only not waited for; None: nobody may look."""
+    """Return the time of a process's start; 0 for a zombie; None if it cannot be read."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,7 +1,7 @@
-"""Words of servers in replies that are about the connection, not about its recipient. Pure.
+"""Words in servers' replies that are about the connection, not about the recipient. Pure.
 
-Collected from the documentation of providers and public reports. No such list is complete: what it
-misses, `sending.suspects` sees by what happens to the other recipients.
+Collected from the documentation of providers and from public reports. No such list is complete:
+`mailsluice.delivery.suspects` recognises the other cases by what happens to other recipients.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMIT = _any_of(
     rf"\bonly \d{{1,9}} {_UNIT} (per|an?|each)\b",  # "only 10 messages per day"
     r"\bunusual (sending )?(activity|rate)\b",
 )
-"""The sender has sent all it may, for now."""
+"""The sender has used up its quota for now."""
 
 OF_THE_RECIPIENT = _any_of(
     r"\b(mail ?box|inbox|storage|disk|space)\b|\bover ?quota\b|tried to reach|\bmailfolder\b",
@@ -36,21 +36,21 @@ OF_THE_RECIPIENT = _any_of(
     r"\b(message|mail|content|attachment|line|header|body)s? (size|length)\b|\bsize limit",
     r"\btoo (large|big|long)\b|\b(for|to) this (recipient|user|mailbox|address)\b",
 )
-"""... or the recipient has got all that it may: it counts before `LIMIT`."""
+"""The recipient has used up its quota. These words count before those of `LIMIT`."""
 
 FOR_NOW_OF_THE_RECIPIENT = _any_of(
     r"gr[ae]y[- ]?list",
     r"\breceiving (e-?)?mail\b|trying to contact|recipient thread limit",
 )
-"""A 4xx about this recipient, although it may speak of policies or rates."""
+"""A 4xx with these words is about the recipient, even if it mentions policies or rates."""
 
 ACCOUNT = _any_of(
-    # the host does not relay for us: we are not logged in, or not with a right to
+    # the host does not relay for us: we are not logged in, or the login has no right to relay
     r"\brelay(ing)?\b.{0,20}\b(denied|not|prohibited|disabled|forbidden|rejected)\b",
     r"\b(unable|not|never|cannot|can't|won't|don't|doesn't|refuse[ds]?) (to )?relay\b",
     r"\bnot (permitted|allowed|authori[sz]ed) to relay\b|\brcpthosts\b",
     r"\bauthenticat(e|ion) (is )?(required|needed|first)|\bmust (first )?authenticate\b",
-    # Postfix tells about sender and client at RCPT only (smtpd_delay_reject), all as 5.7.1
+    # Postfix refuses senders and clients only at RCPT (smtpd_delay_reject), all with 5.7.1
     r"sender address rejected|client host .{0,100}(rejected|blocked)|helo command rejected",
     r"\bsasl login name rejected\b|\bsender (verify|verification) failed",
     # SendGrid, Amazon SES, SparkPost: the sender's domain is not set up there
@@ -59,10 +59,10 @@ ACCOUNT = _any_of(
     r"\bsending (is |has been |was )?(temporarily )?(paused|disabled|suspended|blocked|stopped)\b",
     r"\b(your|this) (account|domain|tenant)\b.{0,60}\b(suspended|paused|disabled|blocked|not)\b",
     r"\bnot (allowed|permitted|authori[sz]ed) to send\b|\btenant has exceeded\b|\bbanned send",
-    # what Exchange says of the sending mailbox: its quota, its right to send as somebody
+    # Exchange, about the sending mailbox: its quota, its right to send as somebody else
     r"STOREDRV\.Submission|SubmissionQuotaExceeded|SendAsDenied",
 )
-"""The connection's account cannot send as it is."""
+"""The connection's account cannot send mail as it is set up."""
 
 GOES_AWAY = _any_of(r"shut(ting)? ?down|restart|reboot|maintenance|timed? ?out|time-out|\bidle\b")
-"""A 421 that says why the session ends: nothing was too much."""
+"""A 421 with these words ends the session for another reason than too much mail."""

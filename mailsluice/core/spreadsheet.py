@@ -1,4 +1,4 @@
-"""Cells of CSV files that a spreadsheet would take for a formula, made text and back. Pure."""
+"""Keep spreadsheets from running cells of CSV files as formulas. Pure."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _FORMULA = "[=+\\-@\t\r]"
-_RUN = f"^'*{_FORMULA}"
-_TEXT = f"^'+{_FORMULA}"
+_NEEDS_APOSTROPHE = f"^'*{_FORMULA}"
+_HAS_APOSTROPHE = f"^'+{_FORMULA}"
 
 
 def as_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Cells (n,) that no spreadsheet runs: an apostrophe goes in front of what begins a formula.
+    """Put an apostrophe before each of the cells (n,) that a spreadsheet would run as a formula.
 
-    Also in front of one that is there before such a sign, so that `from_text` gives back exactly
-    what it was.
+    Cells that have apostrophes before such a sign already get one more, so that `from_text`
+    restores every cell exactly.
     """
-    is_run = pc.match_substring_regex(cells, _RUN)
-    return pc.if_else(is_run, pc.binary_join_element_wise("'", cells, ""), cells)
+    needs = pc.match_substring_regex(cells, _NEEDS_APOSTROPHE)
+    return pc.if_else(needs, pc.binary_join_element_wise("'", cells, ""), cells)
 
 
 def from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Cells (n,) as they were before `as_text`, or before a spreadsheet wrote them."""
+    """Remove the apostrophes that `as_text`, or a spreadsheet, put before cells (n,)."""
     if not pc.any(pc.starts_with(cells, "'")).as_py():
         return cells
-    is_text = pc.match_substring_regex(cells, _TEXT)
-    return pc.if_else(is_text, pc.utf8_slice_codeunits(cells, 1), cells)
+    has = pc.match_substring_regex(cells, _HAS_APOSTROPHE)
+    return pc.if_else(has, pc.utf8_slice_codeunits(cells, 1), cells)

@@ -6,24 +6,24 @@ from enum import StrEnum
 
 
 class RecipientStatus(StrEnum):
-    """What is known about one recipient of one campaign."""
+    """The state of one recipient of one campaign."""
 
     PENDING = "pending"
-    """Accepted into the audience, not yet tried, or tried in vain without reaching the server."""
+    """In the audience and not tried yet, or tried without reaching the server."""
     SENDING = "sending"
-    """Claimed by a run: the message may be on its way."""
+    """Claimed by a run: the message may have left."""
     SENT = "sent"
-    """The server took the message over (2xx after the final dot)."""
+    """The server accepted the message (2xx after the final dot)."""
     DEFERRED = "deferred"
-    """The server said "later" (4xx): tried again on the same connection at `next_attempt_at`."""
+    """The server put the message off (4xx): the same connection retries at `next_attempt_at`."""
     FAILED = "failed"
-    """The server refused for good (5xx), the attempts are used up, or it cannot be rendered."""
+    """The server refused (5xx), the attempts are used up, or the message cannot be rendered."""
     UNCERTAIN = "uncertain"
-    """The link or the process broke after the final dot and before the reply."""
+    """The link or the process broke between the final dot and the reply."""
     SUPPRESSED = "suppressed"
-    """Put on the suppression list after launch and before sending."""
+    """Put on the suppression list after the launch and before the message was sent."""
     CANCELLED = "cancelled"
-    """The campaign was cancelled before this recipient was tried."""
+    """The campaign was cancelled before the message was sent."""
 
 
 OPEN = (RecipientStatus.PENDING, RecipientStatus.SENDING, RecipientStatus.DEFERRED)
@@ -31,15 +31,15 @@ OPEN = (RecipientStatus.PENDING, RecipientStatus.SENDING, RecipientStatus.DEFERR
 
 
 class CampaignStatus(StrEnum):
-    """Where a campaign stands."""
+    """The state of a campaign."""
 
     RESOLVING = "resolving"
-    """Its audience is being read and stored; nothing has been sent."""
+    """The audience is being read and stored; nothing has been sent."""
     READY = "ready"
-    """Every recipient has its connection; no run is sending it now."""
+    """Every recipient has its connection; no run is sending the campaign."""
     SENDING = "sending"
-    """A run is sending it."""
+    """A run is sending the campaign."""
     COMPLETED = "completed"
     """No recipient is pending, sending or deferred."""
     CANCELLED = "cancelled"
-    """Ended by the operator, for good."""
+    """The operator ended the campaign, for good."""

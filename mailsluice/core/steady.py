@@ -1,7 +1,7 @@
-"""A clock that nobody can set: seconds since the machine's start, its sleep included.
+"""A clock that nobody can set: seconds since the machine's start, including its sleep.
 
-Everything that waits within a process goes by this clock. Moments that several processes share go
-by the state database's clock; `mailsluice.limits.Timekeeper` reconciles the two.
+All waiting within a process uses this clock. Moments that several processes share use the state
+database's clock; `mailsluice.limits.Timekeeper` reconciles the two.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_NAMESPACE = Path("/proc/self/ns/time")
 
-# The moment, in seconds; comparable with other processes of the same `steady_name`. Where there is
-# no CLOCK_BOOTTIME, CLOCK_MONOTONIC counts sleep already, or nothing does.
+# Returns seconds that are comparable between processes with the same `steady_name`. On platforms
+# without CLOCK_BOOTTIME, CLOCK_MONOTONIC either includes sleep, or no clock does.
 steady: Callable[[], float] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     if hasattr(time, "CLOCK_BOOTTIME")
@@ -25,7 +25,10 @@ steady: Callable[[], float] = (
 
 
 def steady_name() -> str:
-    """Name this clock apart from those of other machines, boots and containers; empty: unknown."""
+    """Return a name that tells this clock from those of other machines, boots and containers.
+
+    Empty if the platform does not identify its boot.
+    """
     with suppress(OSError):
         boot = _BOOT_ID.read_text().strip()
         namespace = _TIME_NAMESPACE.readlink().name if _TIME_NAMESPACE.is_symlink() else ""

@@ -1,4 +1,4 @@
-"""One address of the list. Pure."""
+"""An entry of the suppression list. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class Suppression(NamedTuple):
     """An address that gets no mail."""
 
     email: str
-    """Folded, where it is read from the list."""
+    """The address; folded if it was read from the list."""
     reason: str
-    """A Reason's value; what stands for another in a list of old is taken for `manual`."""
+    """A value of SuppressionReason; an unknown reason from an old list counts as `manual`."""
     source: str
-    """Who or what says so."""
+    """The person, program or list that the entry comes from."""
     created_at: float | None = None
     """In seconds since the epoch; None: now."""
 
     @property
     def why(self) -> str:
-        """For the row of one who got no mail."""
+        """Why a recipient got no mail, as stored with the recipient."""
         day = (
             f", {datetime.fromtimestamp(self.created_at, UTC):%Y-%m-%d}" if self.created_at else ""
         )
@@ -31,7 +31,7 @@ class Suppression(NamedTuple):
 
     @property
     def kind(self) -> SuppressionReason:
-        """The reason, as one of those that are counted."""
+        """The reason under which the entry is counted."""
         return SuppressionReason(self.reason) if self.reason in _KNOWN else SuppressionReason.MANUAL
 
 
@@ -39,13 +39,12 @@ _KNOWN = frozenset(SuppressionReason)
 
 
 def held_back(counts: Mapping[str, int]) -> str:
-    """How many were held back, and why; empty where nobody was."""
-    most = sorted(((name, number) for name, number in counts.items() if number), key=_more)
-    if not most:
+    """Say how many recipients are suppressed for which reason; empty if none are.
+
+    `counts` are by reason; the result has the most frequent reason first.
+    """
+    by_count = sorted((-count, name) for name, count in counts.items() if count)
+    if not by_count:
         return ""
-    total = sum(number for _, number in most)
-    return f"{total:,}: " + ", ".join(f"{number:,} {name}" for name, number in most)
-
-
-def _more(one: tuple[str, int]) -> tuple[int, str]:
-    return -one[1], one[0]
+    total = sum(-negative for negative, _ in by_count)
+    return f"{total:,}: " + ", ".join(f"{-negative:,} {name}" for negative, name in by_count)

@@ -1,4 +1,4 @@
-"""Why an address gets no mail. Pure."""
+"""The reasons for which an address gets no mail. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from enum import StrEnum
 
 
 class SuppressionReason(StrEnum):
-    """Why an address is on the list; where there are several reasons, the first of these counts."""
+    """The reason for which an address is on the list; of several reasons the first one counts."""
 
     COMPLAINED = "complained"
-    """Its owner reported mail as spam."""
+    """The owner of the address reported mail as spam."""
     UNSUBSCRIBED = "unsubscribed"
-    """Its owner wants no more mail."""
+    """The owner of the address wants no more mail."""
     BOUNCED = "bounced"
-    """Mail to it comes back."""
+    """Mail to the address comes back."""
     MANUAL = "manual"
-    """An operator says so."""
+    """An operator added the address."""
     IMPORTED = "imported"
-    """It was on a list from elsewhere that did not say why."""
+    """The address was on an imported list that gave no reason."""
 
 
 WISHES = frozenset((SuppressionReason.COMPLAINED, SuppressionReason.UNSUBSCRIBED))
-"""What its owner wants: not to be taken back without him."""
+"""The wishes of the owner of an address, which only the owner may take back."""
 
-# As exports of SendGrid, Mailgun, Amazon SES, SparkPost, Postmark and Mailchimp say, letters alone.
+# The letters of reasons in exports of SendGrid, Mailgun, SES, SparkPost, Postmark and Mailchimp.
 _WORDS = {
     SuppressionReason.COMPLAINED: "complained complaint complaints spam spamcomplaint spamreport"
     " spamreports",
@@ -39,5 +39,5 @@ _REASONS = {word: reason for reason, words in _WORDS.items() for word in words.s
 
 
 def reason_of(text: str) -> SuppressionReason | None:
-    """What another system calls the reason; None where it is not known."""
+    """Return the reason that another system's word stands for, or None if it is unknown."""
     return _REASONS.get(re.sub(r"[^a-z]", "", text.lower()))

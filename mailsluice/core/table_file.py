@@ -1,4 +1,4 @@
-"""A list as a file: CSV, or Parquet by the file's name."""
+"""Write tables to a CSV or Parquet file, whichever the file's name says."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ class WrittenTable:
 
 
 def check_path(path: Path, overwrite: bool) -> Path:
-    """Where the file is written, its folder's links followed.
+    """Return the real path of a file to be written, with every link followed.
 
-    Raises TableFileError where the name says no format, where nothing may be written there (see
-    `mailsluice.core.files`), or where the file exists and is to be kept.
+    Raises:
+        TableFileError: The name has no known ending, Mailsluice may not write there (see
+            `mailsluice.core.files`), or the file exists and `overwrite` is false.
     """
     if path.suffix.lower() not in _WRITERS:
         raise TableFileError(
@@ -47,21 +48,24 @@ def check_path(path: Path, overwrite: bool) -> Path:
     except FileError as error:
         raise TableFileError(f"{path} cannot be written: {error}") from None
     if real.exists() and not overwrite:
-        raise TableFileError(f"{path} exists: choose another name, or allow to overwrite it")
+        raise TableFileError(f"{path} exists: choose another name, or allow overwriting")
     return real
 
 
 def moments(seconds: Sequence[float | None]) -> pa.Array:
-    """Seconds since the epoch (n,) as a column of moments."""
+    """Return seconds since the epoch (n,) as a column of moments."""
     values = pc.multiply(pa.array(seconds, pa.float64()), 1_000.0)
     return pc.round(values).cast(pa.int64()).cast(MOMENT)
 
 
 def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> WrittenTable:
-    """Write tables of this schema one after the other; the file has its name when it is complete.
+    """Write tables one after the other; the file gets its name when it is complete.
 
-    In CSV moments are ISO 8601, and an apostrophe is in front of each cell that a spreadsheet would
-    run (see `mailsluice.core.spreadsheet`). Raises TableFileError where it cannot be written.
+    In CSV, moments are in ISO 8601, and each cell that a spreadsheet would run has an apostrophe
+    before it (see `mailsluice.core.spreadsheet`).
+
+    Raises:
+        TableFileError: The file cannot be written.
     """
     is_csv = path.suffix.lower() == ".csv"
     shown = _as_text(schema.empty_table()).schema if is_csv else schema
@@ -69,7 +73,7 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> W
     rows = 0
     try:
         try:
-            unfinished.unlink(missing_ok=True)  # what a dead process, or anybody else, has left
+            unfinished.unlink(missing_ok=True)  # left by a process that died, or by anybody else
             private_file(unfinished)
             with closing(_WRITERS[path.suffix.lower()](str(unfinished), shown)) as writer:
                 for table in tables:
@@ -81,14 +85,14 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> W
                 unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise TableFileError(
-            f"{path} cannot be written ({error.strerror or error}): give the path of a file in a "
-            "folder that exists where the worker runs, with room on its disk"
+            f"{path} cannot be written ({error.strerror or error}): give a path in a folder that "
+            "exists on the worker's machine, on a disk with free space"
         ) from error
     return WrittenTable(path, rows)
 
 
 def _as_text(table: pa.Table) -> pa.Table:
-    """The table for CSV: its moments in ISO 8601, and no cell that a spreadsheet would run."""
+    """Return the table for CSV: moments in ISO 8601, and no cell that a spreadsheet would run."""
     for i, field in enumerate(table.schema):
         if field.type == MOMENT:
             text = pc.strftime(table.column(i), format="%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""How fast at most: limits, and who may start the next message under them when."""
+"""Limits on the rate of sending, and the moments at which messages may start under them."""
 
 from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.holding import Hold, hold

@@ -1,51 +1,52 @@
-"""The database's clock, as a process without a common clock can know it. Pure."""
+"""Estimate the database's clock by a local one. Pure."""
 
 from __future__ import annotations
 
 import math
 
-_DRIFT = 5e-4  # how fast two clocks may part: what NTP slews at most
-_RESOLUTION_SECONDS = 1e-3  # SQLite tells whole milliseconds
+_DRIFT = 5e-4  # seconds a second by which two clocks drift apart: the most that NTP slews
+_RESOLUTION_SECONDS = 1e-3  # SQLite returns whole milliseconds
 
 
 class DatabaseClock:
-    """Bounds for the difference between the database's clock and a local monotonic one.
+    """Bounds of the difference between the database's clock and a local monotonic clock.
 
-    Each look at the database's clock lies between two looks at the local one; all of them together
-    bound it closely (Marzullo, Owicki, "Maintaining the Time in a Distributed System", 1985).
+    Each reading of the database's clock lies between two readings of the local clock. Together, the
+    readings bound the difference closely (Marzullo, Owicki, "Maintaining the Time in a Distributed
+    System", 1985). All moments are in seconds.
     """
 
     def __init__(self) -> None:
         self._low, self._high = -math.inf, math.inf
         self._at = 0.0
-        """The local moment for which they hold; they part from there."""
+        """The local moment for which the bounds hold; from there on the clocks drift apart."""
 
     @property
     def is_known(self) -> bool:
-        """Whether there was a look at the database's clock."""
+        """Whether the database's clock has been read."""
         return self._high < math.inf
 
     def seen(self, database: float, before: float, after: float) -> None:
-        """The database said this time, at a moment between these two local ones."""
+        """Record that the database's clock showed `database` between two local moments."""
         drift = _DRIFT * (after - before)
         low, high = database - after - drift, database + _RESOLUTION_SECONDS - before + drift
         drift = _DRIFT * (after - self._at)
         self._low, self._high = max(low, self._low - drift), min(high, self._high + drift)
         self._at = after
-        if self._low > self._high:  # one of the clocks was set
+        if self._low > self._high:  # somebody set one of the clocks
             self._low, self._high = low, high
 
     def to_local(self, database: float) -> float:
-        """A local moment that is not before this one of the database."""
+        """Return a local moment that is not before this moment of the database."""
         local = database - self._low
         return local + self._drift(local)
 
     def to_database(self, local: float) -> float:
-        """A moment of the database that is not before this local one."""
+        """Return a moment of the database that is not before this local moment."""
         return local + self._high + self._drift(local)
 
     def until(self, database: float) -> float:
-        """A local moment that is not after this one of the database."""
+        """Return a local moment that is not after this moment of the database."""
         local = database - self._high
         return local - self._drift(local)
 

@@ -1,4 +1,4 @@
-"""Which rule the next start waits for. Pure."""
+"""Tell which rule delays the next start. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from mailsluice.limits.usage import Usage, room_at, spaced_at
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A rule that the next start waits for."""
+    """A rule that delays the next start."""
 
     key: str
-    """Under which the rule was given."""
+    """The key of the rule in the argument of `hold`."""
     rule: Limit | Cap
     until: float
     """The moment of the next start, by the clock of `now`; infinity: not before a reply."""
 
 
 def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
-    """The rule that allows the next start latest; None where it may go now.
+    """Return the rule that delays the next start longest, or None if it may go now.
 
-    `shared` as `give_out` has left it, what it gave out reported as open.
+    `shared` is in the state that `give_out` leaves, with the given-out starts reported as open.
     """
-    waits = [one for key, (usage, rules) in shared.items() for one in _waits(key, usage, rules)]
-    latest = max(waits, key=lambda one: one.until, default=None)
+    holds = [wait for key, (usage, rules) in shared.items() for wait in _holds(key, usage, rules)]
+    latest = max(holds, key=lambda wait: wait.until, default=None)
     at = max(now, latest.until) if latest else now
     for cap, key in _full_caps(shared):
         if cap.start <= at < cap.end:
@@ -34,14 +34,14 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
     return latest if latest and latest.until > now else None
 
 
-def _waits(key: str, usage: Usage, rules: Rules) -> list[Hold]:
-    """What each limit says, its even spacing included."""
-    full = [one for one in rules.limits if _is_full(usage, one)]
-    found = [Hold(key, one, float(room_at(usage, one, 1)[0])) for one in full]
+def _holds(key: str, usage: Usage, rules: Rules) -> list[Hold]:
+    """List the full windows, and the even spacing, which the slowest limit determines."""
+    full = [limit for limit in rules.limits if _is_full(usage, limit)]
+    holds = [Hold(key, limit, float(room_at(usage, limit, 1)[0])) for limit in full]
     if rules.limits:
-        slowest = min(rules.limits, key=lambda one: one.count / one.window_seconds)
-        found.append(Hold(key, slowest, spaced_at(usage)))
-    return found
+        slowest = min(rules.limits, key=lambda limit: limit.count / limit.window_seconds)
+        holds.append(Hold(key, slowest, spaced_at(usage)))
+    return holds
 
 
 def _is_full(usage: Usage, limit: Limit) -> bool:
@@ -56,4 +56,4 @@ def _full_caps(shared: Mapping[str, tuple[Usage, Rules]]) -> list[tuple[Cap, str
         for cap in rules.caps
         if usage.capped.get(cap.start, 0) + usage.open_starts >= cap.count
     ]
-    return sorted(full, key=lambda one: one[0].start)
+    return sorted(full, key=lambda pair: pair[0].start)

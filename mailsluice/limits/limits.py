@@ -1,4 +1,4 @@
-"""The most messages in any trailing window, and how a campaign's limits are shared out."""
+"""Limits on the messages in any trailing window, and a campaign's limits shared out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a da
 
 
 class Rates(Protocol):
-    """What has limits: a connection, a campaign's throttle."""
+    """Anything with limits: a connection, or a campaign's throttle."""
 
     @property
     def per_second(self) -> int | None: ...
@@ -37,7 +37,10 @@ class Limit:
     window_seconds: float
 
     def __str__(self) -> str:
-        """As in the form; a share of less than one message a window has a longer one."""
+        """Name the limit by its field in the form, or by its window where it has no field.
+
+        A share of less than one message a window has a longer window.
+        """
         name = _NAMES.get(self.window_seconds)
         window = timedelta(seconds=round(self.window_seconds))
         return f"{name} {self.count:,}" if name else f"limit, {self.count:,} in {window}"
@@ -45,14 +48,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A limit that messages are spaced by."""
+    """A limit that messages are spaced by, with its owner for people to read."""
 
     limit: Limit
     whose: str
 
     @property
     def per_second(self) -> float:
-        """The pace that it allows."""
+        """Messages a second that the limit allows."""
         return self.limit.count / self.limit.window_seconds
 
     def __str__(self) -> str:
@@ -72,53 +75,59 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for all who send under the same key, together."""
+    """The rules that all processes that send under the same key have to keep together."""
 
     limits: tuple[Limit, ...] = ()
     caps: tuple[Cap, ...] = ()
-    """In order of time, not overlapping."""
+    """Ordered by time, not overlapping."""
 
     def __bool__(self) -> bool:
         return bool(self.limits or self.caps)
 
     @property
     def per_second(self) -> float:
-        """The pace that its limits allow for long; infinity without limits."""
-        return min((one.count / one.window_seconds for one in self.limits), default=math.inf)
+        """Messages a second that the limits allow in the long run; infinity without limits."""
+        return min((limit.count / limit.window_seconds for limit in self.limits), default=math.inf)
 
 
 def limits(rates: Rates) -> tuple[Limit, ...]:
-    """The limits that are set."""
-    found = ((getattr(rates, name), window) for name, window in _WINDOWS.items())
-    return tuple(Limit(count, window) for count, window in found if count is not None)
+    """Return the limits that are set."""
+    counts = ((getattr(rates, name), window) for name, window in _WINDOWS.items())
+    return tuple(Limit(count, window) for count, window in counts if count is not None)
 
 
 def shared(rates: Rates, shares: Mapping[str, Decimal]) -> dict[str, tuple[Limit, ...]]:
-    """A campaign's limits shared out by share, by largest remainder: 6,000 an hour at 70/30 is
-    4,200 and 1,800.
+    """Share a campaign's limits out to its connections, by largest remainder.
 
-    Where a share comes to less than one message a window, it is one message in a longer window.
+    For example, 6,000 an hour at 70/30 is 4,200 and 1,800. A share of less than one message a
+    window becomes one message in a longer window.
+
+    Args:
+        rates: The campaign's limits.
+        shares: Each connection's share, as a fraction.
     """
-    out: dict[str, list[Limit]] = {name: [] for name in shares}
+    parts: dict[str, list[Limit]] = {name: [] for name in shares}
     used = {name: share for name, share in shares.items() if share > 0}
     for limit in limits(rates):
         counts = quotas(limit.count, list(used.values()))
         for (name, share), count in zip(used.items(), counts, strict=True):
             if limit.count * share < 1:
                 window = limit.window_seconds / float(limit.count * share)
-                out[name].append(Limit(1, window))
+                parts[name].append(Limit(1, window))
             else:
-                out[name].append(Limit(count, limit.window_seconds))
-    return {name: tuple(found) for name, found in out.items()}
+                parts[name].append(Limit(count, limit.window_seconds))
+    return {name: tuple(part) for name, part in parts.items()}
 
 
 def bounds(own: Rates, throttle: Rates, shares: Mapping[str, Decimal], name: str) -> list[Bound]:
-    """All limits that a connection's messages fall under, by name: its own, and the campaign's.
+    """List the limits on the messages of a connection: its own, and its share of the campaign's.
 
-    One without a share, which only takes over, falls under the campaign's as a whole.
+    A connection without a share, which only takes over recipients of others, may use the campaign's
+    limits as a whole.
     """
     if shares.get(name):
         part, whose = shared(throttle, shares)[name], "its share of the campaign's"
     else:
         part, whose = limits(throttle), "the campaign's"
-    return [*(Bound(one, "its own") for one in limits(own)), *(Bound(one, whose) for one in part)]
+    own_bounds = [Bound(limit, "its own") for limit in limits(own)]
+    return own_bounds + [Bound(limit, whose) for limit in part]

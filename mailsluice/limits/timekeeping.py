@@ -1,19 +1,19 @@
-"""The time that limits go by, whatever happens to the database's clock. Pure.
+"""Steady time: the time of limits, which does not jump when the database's clock is set. Pure.
 
-Windows are measured in steady time: the database's clock, less how far it has been set since. A
-process knows by its own clock, which nobody can set, how much time has passed. So it sees that the
-database's clock was set, and records by how much with the limit; all others then measure as it
-does. Two rules decide. Where they err, steady time falls behind the true time, so a window holds
-too little rather than too much:
+Limits measure their windows in steady time: the database's clock, minus the seconds by which that
+clock has been set forward. A process measures with its own clock, which nobody can set, how much
+time has passed. So the process notices that the database's clock was set, and records with the
+limit by how much; all other processes then measure in the same way. Two rules decide. Where they
+err, steady time falls behind true time, so that a window holds too few messages, not too many:
 
 - Steady time passes no faster than the process's own clock. So after a jump forward, replies stay
   in their window as long as before. (A process that was paused cannot tell its pause from a jump.
-  Where others have confirmed a later moment meanwhile, that one counts.)
-- Steady time never falls behind a moment that somebody has confirmed. So after a jump backward
-  nothing waits for the clock to come that far again.
+  If other processes have confirmed a later moment meanwhile, the later moment counts.)
+- Steady time never falls behind a moment that a process has confirmed. So after a jump backward,
+  no message waits until the clock has made up for the jump.
 
-A process that looks for the first time has no measure. Its look confirms nothing, unless the last
-look was taken on the same machine, by the same clock.
+A process that reads the database's clock for the first time has no interval to compare with. Its
+reading confirms nothing, unless the last reading was taken on the same machine, by the same clock.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from mailsluice.limits.clock import DatabaseClock
 
 
 class Look(NamedTuple):
-    """A steady time, read between two moments of a machine's clock."""
+    """A reading of steady time, between two moments of a machine's clock."""
 
     clock: str
-    """Its name; empty where it has none."""
+    """The name of the machine's clock; empty where it has none."""
     moment: float
     before: float
     after: float
@@ -38,25 +38,25 @@ class Look(NamedTuple):
 
 @dataclass(slots=True)
 class Timeline:
-    """The steady time of one limit, as far as it is stored with it."""
+    """The steady time of one limit, as stored with the limit."""
 
     set_by: float = 0.0
-    """How far the database's clock has been set forward since the limit was first used, in
-    seconds: its time less steady time."""
+    """Seconds by which the database's clock has been set forward since the limit was first used:
+    the database's time minus steady time."""
     confirmed_at: float = -math.inf
-    """The latest moment of steady time that a process with a measure of its own has seen."""
+    """The latest moment of steady time that a process has confirmed by its own clock."""
     look: Look | None = None
-    """The last one."""
+    """The last reading."""
 
     def to_json(self) -> dict[str, Any]:
-        """As values that JSON can hold."""
+        """Return the timeline as values that JSON can hold."""
         confirmed = None if self.confirmed_at == -math.inf else self.confirmed_at
         look = list(self.look) if self.look else None
         return {"set_by": self.set_by, "confirmed_at": confirmed, "look": look}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Rebuild the value from the result of `to_json`."""
+        """Rebuild a timeline from the result of `to_json`."""
         confirmed, look = value["confirmed_at"], value["look"]
         return cls(
             value["set_by"],
@@ -66,19 +66,30 @@ class Timeline:
 
 
 class Timekeeper:
-    """The knowledge of one process about the steady time of the limits that it sends under."""
+    """What one process knows about the steady time of the limits that it sends under."""
 
     def __init__(self, clock: str = "") -> None:
-        """`clock` names the one that its looks are between, over all processes that use it."""
+        """Start without knowledge.
+
+        `clock` names the machine's clock, with the same name in all processes that read that clock.
+        """
         self._clock = clock
         self._known: dict[str, DatabaseClock] = {}
 
     def look(
         self, key: str, timeline: Timeline, database: float, before: float, after: float
     ) -> float:
-        """The database said this time between two moments of the own clock: record it for a limit.
+        """Record a reading of the database's clock in a limit's timeline.
 
-        Returns by how many seconds the database's clock turned out to have been set.
+        Args:
+            key: The limit's name.
+            timeline: The limit's timeline, which is updated.
+            database: What the database's clock showed.
+            before: The process's own clock before the reading.
+            after: The process's own clock after the reading.
+
+        Returns:
+            The seconds by which the database's clock turned out to have been set.
         """
         known = self._known.setdefault(key, DatabaseClock())
         last = timeline.look

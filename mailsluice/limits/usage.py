@@ -1,19 +1,21 @@
-"""When the next messages may go: trailing windows that hold at the server. Pure.
+"""Decide when the next messages may start, so that trailing windows hold at the server. Pure.
 
-All who send under the same limits, in whatever process, share one `Usage`. A message reaches the
-server somewhere between its start and its reply. So a start may be given out for the moment `s`
-while at most `count - 1` others are open (given out, their reply not known) or were replied to
-after `s - window`: then no trailing window of that length can hold more than `count` arrivals,
-whatever the network did in between. (Of the arrivals in such a window take the one whose start was
-given out last, for `s`. It arrived at `s` or later, so all the others arrived, and were replied to,
-after `s - window`; and they were given out before it. So each of them was counted.)
+All processes that send under the same limits share one `Usage`. A message reaches the server at
+some moment between its start and its reply. So a start may be given out for the moment `s` while
+at most `count - 1` other messages are open (their start given out, their reply not known) or were
+answered after `s - window`. Then no trailing window of that length holds more than `count`
+arrivals, however long the network takes.
 
-Replies come with their times, so it is known ahead when they leave the window: starts are given out
-for moments to come, and giving them out early costs nothing of the limit.
+Proof: of the arrivals in a window, take the message whose start was given out last, for `s`. The
+message arrived at `s` or later, so all others in the window arrived, and were answered, after
+`s - window`; and their starts were given out before. So each of them was counted.
 
-Within that bound starts are spaced evenly. The database's clock is an argument, in seconds; what is
-remembered is in steady time (see `mailsluice.limits.timekeeping`), so setting that clock moves
-nothing.
+The moments of replies are known, so it is also known when each of them leaves the window. Starts
+are therefore given out for future moments, and giving them out early costs nothing of the limit.
+
+Within that bound, starts are spaced evenly. The database's clock is an argument, in seconds. What
+a `Usage` remembers is in steady time (see `mailsluice.limits.timekeeping`), so setting the
+database's clock has no effect on it.
 """
 
 from __future__ import annotations
@@ -31,57 +33,71 @@ from mailsluice.limits.limits import Limit, Rules
 from mailsluice.limits.timekeeping import Timeline
 
 HOLDER_SECONDS = 30.0
-"""A holder that is not heard of for so long has lost the starts it was given."""
+"""A holder that reports nothing for so long loses the starts that it was given."""
 
-_STRETCH = 1.005  # spacing a little above window / count pays for the jitter of the network
-_CELLS = 250  # replies are counted in steps of window / _CELLS, so what is stored is bounded
-_CLOCK_DRIFT = 5e-4  # the server's clock may go this much slower than ours
+_STRETCH = 1.005  # spacing slightly above window / count allows for the jitter of the network
+_CELLS = 250  # replies are counted in steps of window / _CELLS, so the stored counts are bounded
+_CLOCK_DRIFT = 5e-4  # the server's clock may run slower than ours by this fraction
 _RESOLUTION_SECONDS = 1e-6  # of floats that hold seconds since the epoch
-_CATCH_UP_SECONDS = 0.25  # who asks late gets what he missed at once, up to this far back
-_KEPT_CAPS = 8  # days whose counts are kept: the clock may be set back to them
+_CATCH_UP_SECONDS = 0.25  # a late request gets the starts that it missed since so long ago at once
+_KEPT_CAPS = 8  # days whose counts are kept, since the clock may be set back to them
 
 
 @dataclass(slots=True)
 class Usage:
-    """The starts under one key, as far as they still matter. In steady time, but for caps."""
+    """The starts under one key that still count. In steady time, except for caps.
+
+    A holder is a process that is given starts.
+    """
 
     next_at: float = -math.inf
-    """The even spacing's next start."""
+    """The next start of the even spacing."""
     open: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """By holder: starts it has been given whose reply is not known, and until when it may use
-    them."""
+    """By holder: the number of its starts whose reply is not known, and the moment until which the
+    holder may use them."""
     replied: dict[float, dict[int, int]] = field(default_factory=dict)
     """By window length: {cell: replies}; a cell is a step of the time since the epoch."""
     capped: dict[float, int] = field(default_factory=dict)
-    """By a cap's start: replies since."""
+    """By the start of a cap: the replies in its period."""
     timeline: Timeline = field(default_factory=Timeline)
 
     @property
     def open_starts(self) -> int:
-        """Of all holders."""
-        return sum(number for number, _ in self.open.values())
+        """The open starts of all holders."""
+        return sum(count for count, _ in self.open.values())
 
     @property
     def set_by(self) -> float:
-        """Seconds to add to steady time for the time of the database."""
+        """Seconds to add to steady time to get the time of the database."""
         return self.timeline.set_by
 
     def report(
         self, holder: str, open_: int, until: float, replies: Iterable[float], rules: Rules
     ) -> None:
-        """Take down where a holder stands: so many open, and replies that came at these times.
+        """Record a holder's open starts and recent replies.
 
-        What it had open before, less both, it gives back: the spacing goes back by as much.
+        Return starts that are neither open nor answered: the spacing goes back by as many.
+
+        Args:
+            holder: The name of the process.
+            open_: The number of its starts that are open now.
+            until: The moment until which the holder may use them.
+            replies: The moments of the replies since its last report.
+            rules: The rules of this key.
         """
         times = list(replies)
         before, _ = self.open.pop(holder, (0, 0.0))
         self.next_at -= max(0, before - open_ - len(times)) * _gap(rules)
         if open_:
             self.open[holder] = (open_, until - self.set_by)
-        self._count([one - self.set_by for one in times], rules)
+        self._count([moment - self.set_by for moment in times], rules)
 
     def expire(self, now: float, rules: Rules) -> None:
-        """A holder that has not been heard of in time may have used what it had, up to its end."""
+        """Drop what no longer counts: holders that are overdue, and replies outside of any window.
+
+        An overdue holder may have used its open starts until the last moment, so they are counted
+        as replies at that moment.
+        """
         now -= self.set_by
         for holder, (open_, until) in list(self.open.items()):
             self.open[holder] = (open_, min(until, now + HOLDER_SECONDS))
@@ -90,7 +106,7 @@ class Usage:
                 self._count([until] * open_, rules)
         for window, cells in list(self.replied.items()):
             step, span = window / _CELLS, _span(window)
-            kept = {cell: n for cell, n in cells.items() if (cell + 1) * step + span > now}
+            kept = {cell: count for cell, count in cells.items() if (cell + 1) * step + span > now}
             self.replied[window] = kept
             if not kept:
                 del self.replied[window]
@@ -104,18 +120,18 @@ class Usage:
         for window in {*self.replied, *(limit.window_seconds for limit in rules.limits)}:
             table = self.replied.setdefault(window, {})
             cells = (moments // (window / _CELLS)).astype(np.int64)
-            for cell, number in Counter(cells.tolist()).items():
-                table[cell] = table.get(cell, 0) + number
+            for cell, count in Counter(cells.tolist()).items():
+                table[cell] = table.get(cell, 0) + count
         moments += self.set_by
         for cap in rules.caps:
             if within := int(np.count_nonzero((moments >= cap.start) & (moments < cap.end))):
                 self.capped[cap.start] = self.capped.get(cap.start, 0) + within
 
     def to_json(self) -> dict[str, Any]:
-        """As values that JSON can hold."""
+        """Return the usage as values that JSON can hold."""
         return {
             "next_at": None if self.next_at == -math.inf else self.next_at,
-            "open": {holder: list(one) for holder, one in self.open.items()},
+            "open": {holder: list(starts) for holder, starts in self.open.items()},
             "replied": [[window, list(cells.items())] for window, cells in self.replied.items()],
             "capped": list(self.capped.items()),
             "timeline": self.timeline.to_json(),
@@ -123,21 +139,21 @@ class Usage:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Rebuild the value from the result of `to_json`."""
+        """Rebuild a usage from the result of `to_json`."""
         replied = {window: dict(cells) for window, cells in value["replied"]}
         return cls(
             -math.inf if value["next_at"] is None else value["next_at"],
-            {holder: (one[0], one[1]) for holder, one in value["open"].items()},
+            {holder: (starts[0], starts[1]) for holder, starts in value["open"].items()},
             replied,
             dict(value["capped"]),
             Timeline.from_json(value["timeline"])
             if "timeline" in value
-            else Timeline(confirmed_at=_latest(replied)),  # stored before there were any
+            else Timeline(confirmed_at=_latest(replied)),  # stored before timelines existed
         )
 
 
 def _latest(replied: Mapping[float, Mapping[int, int]]) -> float:
-    """The moment of the last reply that is known for sure."""
+    """Return the latest moment that the last reply certainly did not precede."""
     return max(
         (cell * (window / _CELLS) for window, cells in replied.items() for cell in cells),
         default=-math.inf,
@@ -147,14 +163,17 @@ def _latest(replied: Mapping[float, Mapping[int, int]]) -> float:
 def give_out(
     shared: Sequence[tuple[Usage, Rules]], now: float, horizon: float, most: int
 ) -> tuple[list[float], float]:
-    """Give out starts that all these rules allow, from `now` up to `horizon`, at most so many.
+    """Give out at most `most` starts that all these rules allow, from `now` up to `horizon`.
 
-    Returns their moments, in order, and when one more is possible (infinity: not before a reply).
-    The usages count them as spaced; the caller reports them as open.
+    The even spacing of each usage advances; the caller has to report the starts as open.
+
+    Returns:
+        The moments of the starts, in order, and the moment at which the next one is possible
+        (infinity: not before a reply).
     """
     for usage, rules in shared:
         usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
-        if gap := _gap(rules):  # more would be beyond the horizon
+        if gap := _gap(rules):  # further starts would be beyond the horizon
             most = min(most, max(0, int((horizon - spaced_at(usage)) / gap) + 1))
     at = np.full(most + 1, now)
     for usage, rules in shared:
@@ -162,35 +181,36 @@ def give_out(
         for limit in rules.limits:
             np.maximum(at, room_at(usage, limit, len(at)), out=at)
     _wait_for_caps(at, shared)
-    number = min(most, int(np.searchsorted(at, horizon, side="right")))
+    count = min(most, int(np.searchsorted(at, horizon, side="right")))
     for usage, rules in shared:
-        usage.next_at += number * _gap(rules)
-    return at[:number].tolist(), float(at[number])
+        usage.next_at += count * _gap(rules)
+    return at[:count].tolist(), float(at[count])
 
 
 def spaced_at(usage: Usage) -> float:
-    """The even spacing's next start, by the database's clock."""
+    """Return the next start of the even spacing, by the database's clock."""
     return usage.next_at + usage.set_by
 
 
 def _caught_up(usage: Usage, rules: Rules, now: float, horizon: float) -> float:
-    """The even spacing's next start, for somebody who may be late.
+    """Return the next start of the even spacing, for a request that may be late.
 
-    One gap late at least: who had to wait for another limit's spacing is not. Never further ahead
-    than one gap after the last start that can have been given out.
+    Starts that were missed are made up for, up to a bound: at least one gap, since a request that
+    waited for the spacing of another limit is not late. The result is never later than one gap
+    after the last start that can have been given out.
     """
     if usage.next_at == -math.inf:
         return now
-    shortest = min((one.window_seconds for one in rules.limits), default=math.inf)
+    shortest = min((limit.window_seconds for limit in rules.limits), default=math.inf)
     gap = _gap(rules)
     late = max(gap, min(_CATCH_UP_SECONDS, 0.02 * shortest))
     return min(max(spaced_at(usage), now - late), horizon + gap)
 
 
-def room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
-    """By how many are given out before it (number,): when the window has room for one more.
+def room_at(usage: Usage, limit: Limit, size: int) -> npt.NDArray[np.float64]:
+    """Return when the window has room for the i-th of the next starts, for i in range(`size`).
 
-    Minus infinity: it has; infinity: not before a reply.
+    Minus infinity: there is room already; infinity: not before a reply.
     """
     cells = sorted(usage.replied.get(limit.window_seconds, {}).items())
     cell, replies = np.array(cells, np.int64).reshape(-1, 2).T
@@ -198,27 +218,28 @@ def room_at(usage: Usage, limit: Limit, number: int) -> npt.NDArray[np.float64]:
     left_at += usage.set_by
     left = np.cumsum(replies)
     before = usage.open_starts + int(replies.sum())
-    have_to_leave = before + np.arange(number) - (limit.count - 1)
+    have_to_leave = before + np.arange(size) - (limit.count - 1)
     at = np.append(left_at, math.inf)[np.searchsorted(left, have_to_leave)]
     return np.where(have_to_leave > 0, at, -math.inf)
 
 
 def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:
-    """Put off what a cap has no room for until it ends, in place."""
+    """Delay the starts for which a cap has no room until the cap ends, in place."""
     caps = [
         (cap, cap.count - usage.capped.get(cap.start, 0) - usage.open_starts)
         for usage, rules in shared
         for cap in rules.caps
     ]
-    for cap, room in sorted(caps, key=lambda one: one[0].start):
+    for cap, room in sorted(caps, key=lambda pair: pair[0].start):
         beyond = at[max(room, 0) :]
         beyond[(beyond >= cap.start) & (beyond < cap.end)] = cap.end
 
 
 def _gap(rules: Rules) -> float:
-    """The even spacing, in seconds."""
+    """Return the seconds between two starts of the even spacing."""
     return _STRETCH / rules.per_second
 
 
 def _span(window_seconds: float) -> float:
+    """Return how long a reply counts, with a margin for the clocks."""
     return window_seconds * (1 + _CLOCK_DRIFT) + _RESOLUTION_SECONDS

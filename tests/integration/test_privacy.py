@@ -53,7 +53,7 @@ def test_a_file_that_is_exported(tmp_path: Path) -> None:
 def test_what_is_open_already_is_told_once_with_the_command(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private, "_told", set())
+    monkeypatch.setattr(private, "_warned", set())
     home = tmp_path / "my home"
     home.mkdir()
     home.chmod(0o755)
@@ -62,7 +62,7 @@ def test_what_is_open_already_is_told_once_with_the_command(
     (record,) = caplog.records
     assert f"chmod -R go= '{home}'" in record.getMessage()
     home.chmod(0o700)
-    monkeypatch.setattr(private, "_told", set())
+    monkeypatch.setattr(private, "_warned", set())
     warn_of_open([home])
     assert len(caplog.records) == 1
 

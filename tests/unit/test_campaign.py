@@ -161,7 +161,7 @@ def test_round_robin_shares_are_equal() -> None:
         ({"message": {**MESSAGE, "text": None}}, "the message is empty: give html, text, or both"),
         ({"message": {**MESSAGE, "sender": "News"}}, "not an e-mail address: write it as Name <"),
         ({"message": {**MESSAGE, "sender": "News <news@>"}}, "not an e-mail address"),
-        ({"message": {**MESSAGE, "reply_to": "a@b\r\nBcc: c@d"}}, "take the line break out"),
+        ({"message": {**MESSAGE, "reply_to": "a@b\r\nBcc: c@d"}}, "remove the line break"),
         (
             {"message": {**MESSAGE, "headers": [{"name": "Subject", "value": "x"}]}},
             "header Subject is set by Mailsluice itself: leave it out",

@@ -65,7 +65,7 @@ def test_what_there_is_one_way_to_read(text: str, name: str, local: str, domain:
         ("a@x.example, b@y.example", "holds 2 addresses: give one of them"),
         ("a@x, b@y", "holds 2 addresses: give one of them"),
         ("a@x.example; b@y.example", "is not an e-mail address"),
-        ("Team: a@x.example, b@y.example;", "is a group of 2 addresses: give one of them alone"),
+        ("Team: a@x.example, b@y.example;", "is a group of 2 addresses: give only one of them"),
         ("undisclosed-recipients:;", "is not an e-mail address"),
         ("<a@b.example>,", "is not an e-mail address"),
         # dots
@@ -83,10 +83,10 @@ def test_what_there_is_one_way_to_read(text: str, name: str, local: str, domain:
         ("=?xx?q?abc?= <z@example.com>", "is not an e-mail address"),  # an unknown character set
         ("=?utf-8?q?a=0D=0AB?= <z@example.com>", "is not an e-mail address"),
         # unseen
-        ("Ne\u202ews <a@b.example>", "take out U+202E (RIGHT-TO-LEFT OVERRIDE), its character 3"),
-        ("a@b.example\u200b", "take out U+200B (ZERO WIDTH SPACE), its character 12"),
-        ("a\x00@b.example", "take out U+0000 (a control character), its character 2"),
-        ("a@b.example\r\nBcc: c@d.example", "one line: take the line break out"),
+        ("Ne\u202ews <a@b.example>", "remove U+202E (RIGHT-TO-LEFT OVERRIDE), its character 3"),
+        ("a@b.example\u200b", "remove U+200B (ZERO WIDTH SPACE), its character 12"),
+        ("a\x00@b.example", "remove U+0000 (a control character), its character 2"),
+        ("a@b.example\r\nBcc: c@d.example", "one line: remove the line break"),
         # RFC 5321 section 4.5.3.1
         ("x" * 65 + "@example.com", "65 octets before the @"),
         ("\u00e4" * 33 + "@example.com", "66 octets before the @"),
