@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class LocalCause(StrEnum):
-    """The failure of an attempt as seen on this side of the link; its text is for people."""
+    """The failure of an attempt on this side of the link; the attempt's text says it to people."""
 
     NAME_SERVER_SILENT = "name server silent"
     HOST_NOT_FOUND = "host not found"
