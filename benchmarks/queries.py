@@ -24,8 +24,6 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.limits import Rules
 from mailsluice.operations import accounts
 from mailsluice.operations.accounts.deliveries import observe
-from mailsluice.operations.housekeeping.parts import ATTEMPTS, RECIPIENTS
-from mailsluice.operations.housekeeping.reading import rows_of
 from mailsluice.reports.campaign.queries import statistics
 from mailsluice.store import (
     Ask,
@@ -37,6 +35,8 @@ from mailsluice.store import (
     Usages,
 )
 from mailsluice.store.alerts import Alerts
+from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS
+from mailsluice.store.archive_rows import ArchiveRows
 from mailsluice.store.fates import Fates
 from mailsluice.store.schema import recipients
 from mailsluice.store.sent_mail import SentMail
@@ -144,8 +144,8 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
         ),
         "whose mail came back: 100 by number": lambda _: SentMail(opened).by_id(range(100, 200)),
         "bounds of a campaign (export, archive)": lambda _: list(Fates(opened, 50).windows(10**9)),
-        "archive: a chunk of recipients": lambda _: next(rows_of(opened, RECIPIENTS, 50)),
-        "archive: a chunk of attempts": lambda _: next(rows_of(opened, ATTEMPTS, 50)),
+        "archive: a chunk of recipients": lambda _: next(ArchiveRows(opened, 50).read(RECIPIENTS)),
+        "archive: a chunk of attempts": lambda _: next(ArchiveRows(opened, 50).read(ATTEMPTS)),
         "comparison of one campaign": lambda _: observe(opened, ["campaign 50"]),
     }
 

@@ -8,11 +8,9 @@ its schema, and check it here, when the run has its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from prefect import get_run_logger
 from prefect.blocks.core import Block
 from prefect.context import FlowRunContext
@@ -22,6 +20,7 @@ from pydantic import ValidationError, WrapValidator
 from blocks import CampaignForm
 from blocks.loading import load_database
 from flows.run_day import RunDay, day_at, day_of_run, field_of
+from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
@@ -87,7 +86,7 @@ async def _day(document: Campaign, starts_at: datetime | None) -> RunDay:
     return await asyncio.to_thread(day_at, document, starts_at, run)
 
 
-async def database_engines(document: Campaign) -> Callable[[str], sa.Engine]:
+async def database_engines(document: Campaign) -> Connect:
     """Load the databases that a campaign's queries run on; gives the engine of each by its name."""
     names = {document.recipients.database, document.exclude.database} - {None}
     engines = {name: (await load_database(name)).get_engine() for name in names if name}

@@ -6,12 +6,11 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
-from sqlalchemy.exc import SQLAlchemyError
 
 from mailsluice.core.errors import MailsluiceError
-from mailsluice.store.trouble import RETRY, told
+from mailsluice.store.trouble import RETRY, DatabaseError, told
 
-TROUBLE = (MailsluiceError, SQLAlchemyError, OSError)
+TROUBLE = (MailsluiceError, DatabaseError, OSError)
 """Errors that `failed` has words for. Any other is a fault, and shows where it happened."""
 
 
@@ -27,7 +26,7 @@ def explained(
     """One of TROUBLE as an error whose message says what to do. Raises any other one."""
     if isinstance(error, MailsluiceError):
         return error
-    if isinstance(error, SQLAlchemyError):
+    if isinstance(error, DatabaseError):
         return told(error, then=then)
     if isinstance(error, OSError) and error.errno:
         where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"

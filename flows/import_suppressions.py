@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from prefect import flow
 from prefect.client.schemas.objects import State
 
@@ -13,6 +12,7 @@ from blocks.loading import load_database
 from flows.failing import TROUBLE, failed
 from flows.labels import labelled
 from flows.suppression_list import changed
+from mailsluice.audience.engines import Engines
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.suppression import importing
@@ -48,6 +48,6 @@ async def import_suppressions(
     )
 
 
-async def _engines(addresses: RecipientSource) -> dict[str, sa.Engine]:
+async def _engines(addresses: RecipientSource) -> Engines:
     name = addresses.database
     return {name: (await load_database(name)).get_engine()} if name else {}

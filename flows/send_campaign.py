@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import sqlalchemy as sa
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
@@ -42,6 +41,7 @@ from flows.stopping import (
 )
 from flows.waiting import come_back, left_when_idle, wait_seconds
 from flows.watching_connections import watch_connections
+from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign, Dispatch, DownPolicy
 from mailsluice.core.errors import CampaignBusyError, CampaignError
 from mailsluice.core.status import CampaignStatus
@@ -137,7 +137,7 @@ async def _prepared(
     day: date,
     database: Database,
     connections: Mapping[str, Connection],
-    connect: Callable[[str], sa.Engine],
+    connect: Connect,
     request: StopRequest,
 ) -> AsyncIterator[CampaignRun]:
     """Make the campaign ready to be sent: recipients stored, each with its connection."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-import sqlalchemy as sa
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from mailsluice.audience import Audience
+from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.core.suppression import held_back
 from mailsluice.operations import launch
@@ -22,9 +21,7 @@ from mailsluice.store import Database
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-async def resolve_recipients(
-    campaign: Campaign, database: Database, connect: Callable[[str], sa.Engine]
-) -> Audience:
+async def resolve_recipients(campaign: Campaign, database: Database, connect: Connect) -> Audience:
     """Read the audience of a campaign; see `mailsluice.operations.launch.resolve_audience`."""
     audience = await asyncio.to_thread(launch.resolve_audience, campaign, database, connect)
     rejected = ", ".join(f"{number:,} {why}" for why, number in audience.counts().items())

@@ -13,9 +13,8 @@ from deployments.command.connections import load, prefect
 from deployments.command.output import WAITING, AsJson, progress_bars, show, show_table
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from mailsluice import Campaign, Report
+    from mailsluice.audience.engines import Engines
 
 
 def plan(file: Path, *, json: AsJson = False) -> None:
@@ -207,7 +206,7 @@ def _owner(what: str) -> str:
     return f"mailsluice {what}, process {os.getpid()}"
 
 
-def _engines(document: Campaign) -> dict[str, sa.Engine]:
+def _engines(document: Campaign) -> Engines:
     from blocks.loading import load_database
 
     names = {document.recipients.database, document.exclude.database} - {None}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
-from sqlalchemy import Engine
 from sqlalchemy.exc import ResourceClosedError, SQLAlchemyError
 
 from mailsluice.audience.chunk import Chunk, find_layout
+from mailsluice.audience.engines import Connect
 from mailsluice.audience.read_only import answer, is_refused_write
 from mailsluice.audience.text import from_objects
 from mailsluice.campaign import RecipientSource
@@ -17,9 +17,7 @@ from mailsluice.core.errors import AudienceError
 from mailsluice.core.masking import masked
 
 
-def read_query(
-    source: RecipientSource, connect: Callable[[str], Engine], chunk_rows: int
-) -> Iterator[Chunk]:
+def read_query(source: RecipientSource, connect: Connect, chunk_rows: int) -> Iterator[Chunk]:
     """Run the query, which can only read; `chunk_rows` rows are in memory at a time.
 
     Raises AudienceError where the database refuses it, or where it has no e-mail column.

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Engine
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import Chunk, as_array
+from mailsluice.audience.engines import Connect
 from mailsluice.audience.keys import Keys, KeySet, address_keys, domain_keys, repeated
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.source import read_chunks
@@ -44,7 +44,7 @@ def resolve(
     *,
     exclude: RecipientSource,
     suppressed: Suppressed,
-    connect: Callable[[str], Engine],
+    connect: Connect,
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
 
@@ -143,7 +143,7 @@ def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusion
     )
 
 
-def _excluded(source: RecipientSource, connect: Callable[[str], Engine]) -> tuple[KeySet, int]:
+def _excluded(source: RecipientSource, connect: Connect) -> tuple[KeySet, int]:
     """Read the excluded addresses; count the rows that have none, and so exclude nobody."""
     keys, bad = bytearray(), 0
     if source.given:

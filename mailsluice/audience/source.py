@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-
-from sqlalchemy import Engine
 
 from mailsluice.audience.chunk import Chunk
 from mailsluice.audience.csv_file import read_csv
+from mailsluice.audience.engines import Connect
 from mailsluice.audience.parquet_file import read_parquet
 from mailsluice.audience.query import read_query
 from mailsluice.campaign import RecipientSource
@@ -17,7 +16,7 @@ from mailsluice.core.files import FileError
 
 
 def read_chunks(
-    source: RecipientSource, *, connect: Callable[[str], Engine], chunk_rows: int = 50_000
+    source: RecipientSource, *, connect: Connect, chunk_rows: int = 50_000
 ) -> Iterator[Chunk]:
     """Read a source from its beginning, about `chunk_rows` rows at a time.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from sqlalchemy.exc import DataError, IntegrityError
-
 from mailsluice.bounces import Bounce, BounceKind, kind_of
 from mailsluice.bounces.collected import Collected, Fate, Line
 from mailsluice.bounces.fetched import Fetched
@@ -18,11 +16,12 @@ from mailsluice.bounces.reading import ReturnedMail, read
 from mailsluice.core.errors import FetchRefusedError, MailboxError
 from mailsluice.store import Bounces, Database
 from mailsluice.store.sent_mail import SentMail
+from mailsluice.store.trouble import BAD_VALUE_ERRORS
 
 BATCH = 100
 """Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
-_UNRECORDABLE = (DataError, IntegrityError, ValueError, TypeError, LookupError)
-"""Errors that one mail may cause. A database that is away is not among them."""
+_ERRORS_OF_A_MAIL = (FetchRefusedError, *BAD_VALUE_ERRORS, ValueError, TypeError, LookupError)
+"""Errors that a single mail may cause. The loss of the database is not among them."""
 _FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
 
 
@@ -73,7 +72,7 @@ class _Collecting:
         """
         try:
             self._settle(self._inbox.fetch(uids))
-        except (FetchRefusedError, *_UNRECORDABLE):
+        except _ERRORS_OF_A_MAIL:
             if len(uids) > 1:
                 for uid in uids:
                     self.take([uid])

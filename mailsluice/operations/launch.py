@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import sqlalchemy as sa
 
 from mailsluice.assignment import Assignment, Placement, assign, place
 from mailsluice.audience import Audience, resolve
+from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.status import CampaignStatus, RecipientStatus
@@ -56,9 +56,7 @@ def compiled(
     )
 
 
-def resolve_audience(
-    campaign: Campaign, database: Database, connect: Callable[[str], sa.Engine]
-) -> Audience:
+def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -> Audience:
     """Read the campaign's recipients, less who is excluded or suppressed.
 
     Checks the message against what was read, so that a template that cannot be filled in stops the

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from functools import partial
 
+from mailsluice.audience.engines import Engines, engine_of
 from mailsluice.operations import accounts, launch
 from mailsluice.operations.accounts import Verification
 from mailsluice.operations.plan import Plan
 from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.operations.send import (
     Document,
-    Engines,
-    engine_of,
     for_day,
     named_connections,
     read_campaign,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 import yaml
 from pydantic import ValidationError
 
+from mailsluice.audience.engines import Engines, engine_of
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
@@ -34,8 +34,6 @@ from mailsluice.store import Campaigns, Database, home
 
 Document = Campaign | Mapping[str, Any] | str | os.PathLike[str]
 """A campaign, its document as a mapping, or the path of a YAML or JSON file that holds it."""
-Engines = Mapping[str, sa.Engine]
-"""The databases of `recipients.query` and `exclude.query`, by the names in the document."""
 
 WAIT_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
@@ -261,14 +259,6 @@ def _connection(known: Mapping[str, Connection], name: str) -> Connection:
             f"there is no connection {name!r} (given: {given}): pass it, or correct the name"
         )
     return known[name]
-
-
-def engine_of(engines: Engines, name: str) -> sa.Engine:
-    """The engine of a database by its name. Raises CampaignError where there is none."""
-    if name not in engines:
-        given = ", ".join(engines) or "none"
-        raise CampaignError(f"there is no database {name!r} (given: {given}): pass its engine")
-    return engines[name]
 
 
 @asynccontextmanager

@@ -1,17 +1,18 @@
-"""Where the recipients of archived campaigns are."""
+"""Which campaigns are archived, and in which folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
 import sqlalchemy as sa
 
-from mailsluice.core.status import RecipientStatus
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.store.campaign_age import CampaignAge
 from mailsluice.store.database import Database
-from mailsluice.store.schema import archives
+from mailsluice.store.schema import archives, campaigns
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,15 @@ class ArchiveRecord:
     """One row of `archives`."""
 
     folder: str
-    """Where its files are, as the worker that wrote them sees it."""
+    """The folder of the files, on the machine of the worker that wrote them."""
     digest: str
-    """SHA-256 of the manifest in it."""
+    """SHA-256 of the manifest in the folder."""
     counts: Mapping[str, Mapping[RecipientStatus, int]]
-    """Its recipients by connection and status."""
+    """Recipients by connection and status."""
     at: float
-    """When it was written, in seconds since the epoch."""
+    """When the archive was written, in seconds since the epoch."""
     is_cleared: bool
-    """Whether the rows that are in it are deleted."""
+    """Whether the archived rows are deleted from the database."""
 
     def __str__(self) -> str:
         day = datetime.fromtimestamp(self.at, UTC).date()
@@ -35,13 +36,13 @@ class ArchiveRecord:
 
 
 class Archives:
-    """The table `archives`."""
+    """The `archives` table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def find(self, campaign_id: int) -> ArchiveRecord | None:
-        """The campaign's archive, if it has one."""
+        """The campaign's archive, or None."""
         query = sa.select(archives).where(archives.c.campaign_id == campaign_id)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -56,9 +57,9 @@ class Archives:
     def add(
         self, campaign_id: int, folder: str, digest: str, counts: Mapping[str, Mapping[str, int]]
     ) -> None:
-        """From here on the campaign is archived: its rows are what is in the folder.
+        """Record that the campaign is archived: from now on the files in the folder are its rows.
 
-        `counts` are its recipients by connection and status.
+        `counts` are the recipients by connection and status.
         """
         statement = sa.insert(archives).values(
             campaign_id=campaign_id,
@@ -71,7 +72,27 @@ class Archives:
             transaction.execute(statement)
 
     def cleared(self, campaign_id: int) -> None:
-        """All rows that are in the folder are deleted."""
+        """Record that all archived rows are deleted from the database."""
         statement = sa.update(archives).where(archives.c.campaign_id == campaign_id)
         with self._database.write() as transaction:
             transaction.execute(statement.values(cleared_at=self._database.now))
+
+    def campaign_ages(self) -> Iterator[CampaignAge]:
+        """The age of every campaign, the oldest first."""
+        query = (
+            sa.select(
+                campaigns.c.id,
+                campaigns.c.name,
+                campaigns.c.status,
+                campaigns.c.accepted,
+                campaigns.c.created_at,
+                campaigns.c.ended_at,
+                archives.c.campaign_id.is_not(None).label("is_archived"),
+                archives.c.cleared_at.is_not(None).label("is_cleared"),
+            )
+            .outerjoin(archives, archives.c.campaign_id == campaigns.c.id)
+            .order_by(campaigns.c.id)
+        )
+        with self._database.read() as connection:
+            for campaign_id, name, status, *others in connection.execute(query):
+                yield CampaignAge(campaign_id, name, CampaignStatus(status), *others)

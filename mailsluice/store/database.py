@@ -118,6 +118,17 @@ class Database:
             return sqlite.insert(table).on_conflict_do_nothing()
         return postgresql.insert(table).on_conflict_do_nothing()
 
+    def free_bytes(self) -> int | None:
+        """Unused bytes in a SQLite file, which SQLite uses again; None for PostgreSQL."""
+        if not self.is_sqlite:
+            return None
+        with self.read() as connection:
+            pages, page_bytes = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("freelist_count", "page_size")
+            )
+        return pages * page_bytes
+
     def moment(self) -> datetime:
         """What the database's clock says (UTC)."""
         with self.read() as connection:

@@ -1,4 +1,4 @@
-"""What became of each recipient, read a few thousand rows at a time, whatever their number."""
+"""Reading the recipients and rejects of a campaign of any size, a chunk of rows at a time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ FATE_COLUMNS = (
 )
 REJECT_COLUMNS = ("row", "email", "reason", "detail")
 
+Fate = sa.Row[Any]
+"""The FATE_COLUMNS of one recipient."""
+Reject = sa.Row[Any]
+"""The REJECT_COLUMNS of one row of the source that is not in the audience."""
+
 
 class Fates:
-    """The recipients and the rejects of one campaign, in order.
+    """The recipients and rejects of one campaign, in order.
 
-    Each chunk is a statement of its own: where a run is sending meanwhile, each row is as it stood
-    when its chunk was read, and none is read twice or left out.
+    Each chunk is a statement of its own. While a run is sending, each row shows its state at the
+    time its chunk is read; no row is read twice or left out.
     """
 
     def __init__(self, database: Database, campaign_id: int) -> None:
@@ -41,33 +46,33 @@ class Fates:
 
     def recipients(
         self, statuses: Collection[RecipientStatus] = (), chunk_rows: int = CHUNK_ROWS
-    ) -> Iterator[Sequence[sa.Row[Any]]]:
-        """FATE_COLUMNS of the recipients in these states (in all, where none is named), by id.
+    ) -> Iterator[Sequence[Fate]]:
+        """Read the recipients in these states, or in all when none is named, by id.
 
-        At most `chunk_rows` at a time, never none.
+        A chunk has 1 to `chunk_rows` rows.
         """
         ids = recipients.c.id
         query: sa.Select[Any] = sa.select(*(recipients.c[name] for name in FATE_COLUMNS)).where(
-            # The sum keeps planners from the index on the campaign, and so from sorting all of the
-            # campaign for every chunk: a window of ids is a range of the primary key.
+            # Adding 0 keeps query planners from using the index on the campaign and then sorting
+            # the whole campaign for every chunk; a window of ids is a range of the primary key.
             recipients.c.campaign_id + 0 == self._campaign_id,
             ids > sa.bindparam("after"),
             ids <= sa.bindparam("last"),
         )
         if statuses:
-            query = query.where(recipients.c.status.in_([one.value for one in statuses]))
+            query = query.where(recipients.c.status.in_([status.value for status in statuses]))
         for after, last in self.windows(chunk_rows):
             rows = self._read(query.order_by(ids), after=after, last=last)
             if rows:
                 yield rows
 
     def windows(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
-        """Ranges of ids, above the first and up to the second, that hold all recipients."""
+        """Ranges of ids that hold all recipients: (excluded lower bound, included upper bound)."""
         first, last = self._bounds()
         return ((after, after + chunk_rows) for after in range(first - 1, last, chunk_rows))
 
-    def rejects(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[Sequence[sa.Row[Any]]]:
-        """REJECT_COLUMNS of the rows that are not in the audience, by row number."""
+    def rejects(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[Sequence[Reject]]:
+        """Read the source's rows that are not in the audience, by row number."""
         query: sa.Select[Any] = (
             sa.select(*(rejects.c[name] for name in REJECT_COLUMNS))
             .where(
@@ -87,8 +92,9 @@ class Fates:
             return connection.execute(query, bounds).all()
 
     def _bounds(self) -> tuple[int, int]:
-        """The lowest and the highest id; an empty range where there is nobody."""
-        ids = recipients.c.id + 0  # else PostgreSQL walks the primary key up to the campaign
+        """The lowest and highest id; (1, 0) for a campaign without recipients."""
+        # Without + 0, PostgreSQL walks the primary key up to the campaign's first row.
+        ids = recipients.c.id + 0
         query = sa.select(sa.func.min(ids), sa.func.max(ids)).where(
             recipients.c.campaign_id == self._campaign_id
         )

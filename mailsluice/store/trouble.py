@@ -5,11 +5,23 @@ from __future__ import annotations
 import sqlite3
 from enum import Enum
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.masking import masked
+
+DatabaseError = SQLAlchemyError
+"""The root of all errors of the state database; `told` puts one into words."""
+BAD_VALUE_ERRORS: tuple[type[Exception], ...] = (DataError, IntegrityError)
+"""Errors caused by the values of one statement; the database itself works."""
 
 RETRY = "Retry this run to go on"
 

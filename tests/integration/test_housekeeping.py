@@ -25,14 +25,14 @@ from mailsluice.operations.housekeeping import (
     Kept,
     clearing,
     keep_house,
-    reading,
     writing,
 )
 from mailsluice.operations.housekeeping import housekeeping as steps
-from mailsluice.operations.housekeeping.parts import PARTS
 from mailsluice.reports.campaign import page
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.store import Bounces, Campaigns, Database, Outbox, Settled
+from mailsluice.store.archive_parts import PARTS
+from mailsluice.store.archive_rows import ArchiveRows
 from mailsluice.store.archives import Archives
 from mailsluice.store.leases import LeaseRecord, Leases
 from mailsluice.store.schema import attempts, bounces, campaigns, recipients, rejects
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a campaign of a few recipients has several of each kind."""
-    monkeypatch.setattr(reading.rows_of, "__defaults__", (3,))
+    monkeypatch.setattr(ArchiveRows.read, "__defaults__", (3,))
     monkeypatch.setattr(clearing.clear, "__defaults__", (4,))
 
 
@@ -373,12 +373,12 @@ class TestNotWhatWasWritten:
     ) -> None:
         old_campaign(database)
         before = everything(database)
-        real = reading.rows_of
+        read = ArchiveRows.read
 
-        def less(*given: Any) -> Iterator[Any]:
-            yield from (chunk[:-1] for chunk in real(*given) if chunk[:-1])
+        def read_less(*given: Any) -> Iterator[Any]:
+            yield from (chunk[:-1] for chunk in read(*given) if chunk[:-1])
 
-        monkeypatch.setattr(writing, "rows_of", less)
+        monkeypatch.setattr(ArchiveRows, "read", read_less)
         (done,) = archive(database, folder).done
         assert "rows read back" in done.trouble
         assert everything(database) == before
@@ -443,7 +443,7 @@ def test_a_name_that_is_taken_in_the_folder_is_never_written_over(
 def test_a_large_campaign_is_read_in_bounded_chunks(database: Database) -> None:
     outbox = store(database, 20)
     part = PARTS[0]
-    chunks = list(reading.rows_of(database, part, outbox._campaign_id, 6))
+    chunks = list(ArchiveRows(database, outbox._campaign_id).read(part, 6))
     assert [len(one) for one in chunks] == [6, 6, 6, 2]
     assert pd.Index([row.id for chunk in chunks for row in chunk]).is_monotonic_increasing
 

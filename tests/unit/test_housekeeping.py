@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.core.status import CampaignStatus
-from mailsluice.operations.housekeeping import Done, Ended, Kept, due
+from mailsluice.operations.housekeeping import Done, Kept, due
 from mailsluice.operations.housekeeping.retention import DAY_SECONDS
+from mailsluice.store.campaign_age import CampaignAge
 
 NOW = 1_000 * DAY_SECONDS
 
@@ -20,10 +21,10 @@ def ended(
     days_ago: float | None = 500,
     is_archived: bool = False,
     is_cleared: bool = False,
-) -> Ended:
+) -> CampaignAge:
     at = None if days_ago is None else NOW - days_ago * DAY_SECONDS
     created = NOW - 600 * DAY_SECONDS
-    return Ended(number, f"c{number}", status, 10, created, at, is_archived, is_cleared)
+    return CampaignAge(number, f"c{number}", status, 10, created, at, is_archived, is_cleared)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def ended(
         (ended(is_archived=True, is_cleared=True), False),  # done with
     ],
 )
-def test_campaigns_that_ended_long_ago_are_due(campaign: Ended, is_due: bool) -> None:
+def test_campaigns_that_ended_long_ago_are_due(campaign: CampaignAge, is_due: bool) -> None:
     assert (campaign in due([campaign], NOW, 400).due) is is_due
 
 

@@ -1,4 +1,4 @@
-"""Accounts of a campaign: are all recipients accounted for, who got it, what a person decides."""
+"""Accounts of a campaign: verify its numbers, export its recipients, settle the uncertain ones."""
 
 from mailsluice.operations.accounts.cancellation import Cancelled, cancel_campaign
 from mailsluice.operations.accounts.counting import tally
@@ -10,8 +10,7 @@ from mailsluice.operations.accounts.resolution import (
     read_addresses,
     resolve_uncertain,
 )
-from mailsluice.operations.accounts.tallies import Tallies
-from mailsluice.operations.accounts.verification import Discrepancy, Verification, verify
+from mailsluice.reports.verification import Discrepancy, Tallies, Verification, verify
 
 __all__ = [
     "Action",

@@ -1,124 +1,20 @@
-"""Counting a campaign's rows, where the rows are."""
+"""Counting a campaign's rows by the campaign's name."""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
-from mailsluice.core.folding import ANOTHER_SPELLING
-from mailsluice.core.status import RecipientStatus
 from mailsluice.operations.accounts.stored import refuse_archived
-from mailsluice.operations.accounts.tallies import StateTally, Tallies
+from mailsluice.reports.verification import Tallies
+from mailsluice.reports.verification.queries import count_campaign
 from mailsluice.store import Campaigns, Database
-from mailsluice.store.schema import attempts, campaigns, compared, recipients, rejects
 
 
 def tally(database: Database, name: str, *, addresses: bool = True) -> Tallies:
-    """Count a campaign's rows; a few statements, whatever their number.
+    """Count a campaign's rows; see `count_campaign`.
 
-    `addresses=False` leaves out the search for repeated addresses, which has to sort them all and
-    whose result cannot change after launch. Raises OutboxError where there is no such campaign,
-    LedgerError where it is archived.
+    Raises:
+        OutboxError: There is no such campaign.
+        LedgerError: The campaign is archived.
     """
     record = Campaigns(database).get(name)
     refuse_archived(database, name)
-    routes = Campaigns(database).routes(record.id)
-    with database.read() as connection:
-        held = connection.execute(
-            sa.select(sa.func.coalesce(campaigns.c.lease_until > database.now, sa.false())).where(
-                campaigns.c.id == record.id
-            )
-        ).scalar_one()
-        states = _states(connection, record.id)
-        return Tallies(
-            campaign=record.name,
-            status=record.status,
-            is_held=bool(held),
-            read_rows=record.read_rows,
-            accepted=record.accepted,
-            rejected=record.rejected,
-            stored_rejects=_stored_rejects(connection, record.id),
-            assigned={route.connection: route.assigned for route in routes},
-            moved=_moved(connection, record.id, states),
-            states=states,
-            unexplained_sent=_unexplained_sent(connection, record.id, states),
-            repeated=_repeated(database, record.id) if addresses else None,
-            # PostgreSQL's own key keeps them together, and a look would read all campaigns'.
-            stray_attempts=_stray_attempts(connection) if database.is_sqlite else 0,
-        )
-
-
-def _states(connection: sa.Connection, campaign_id: int) -> tuple[StateTally, ...]:
-    """One pass, one statement: consistent even while a run is sending."""
-    query = (
-        sa.select(
-            recipients.c.connection,
-            recipients.c.status,
-            sa.func.count(),
-            sa.func.count(recipients.c.code),
-            sa.func.count(recipients.c.next_attempt_at),
-            sa.func.count(recipients.c.reassigned_from),
-        )
-        .where(recipients.c.campaign_id == campaign_id)
-        .group_by(recipients.c.connection, recipients.c.status)
-        .order_by(recipients.c.connection, recipients.c.status)
-    )
-    return tuple(StateTally(*row) for row in connection.execute(query))
-
-
-def _stored_rejects(connection: sa.Connection, campaign_id: int) -> dict[str, int]:
-    query = (
-        sa.select(rejects.c.reason, sa.func.count().label("number"))
-        .where(rejects.c.campaign_id == campaign_id)
-        .group_by(rejects.c.reason)
-    )
-    return {row.reason: row.number for row in connection.execute(query)}
-
-
-def _moved(
-    connection: sa.Connection, campaign_id: int, states: tuple[StateTally, ...]
-) -> dict[tuple[str, str], int]:
-    if not any(one.reassigned for one in states):
-        return {}  # the usual case, known from the first pass
-    query = (
-        sa.select(recipients.c.reassigned_from, recipients.c.connection, sa.func.count())
-        .where(recipients.c.campaign_id == campaign_id, recipients.c.reassigned_from.is_not(None))
-        .group_by(recipients.c.reassigned_from, recipients.c.connection)
-    )
-    return {(before, now): number for before, now, number in connection.execute(query)}
-
-
-def _unexplained_sent(
-    connection: sa.Connection, campaign_id: int, states: tuple[StateTally, ...]
-) -> int:
-    sent = [one for one in states if one.status == RecipientStatus.SENT]
-    if all(one.with_code == one.recipients for one in sent):
-        return 0  # the usual case, known from the first pass
-    explained = sa.exists().where(attempts.c.recipient_id == recipients.c.id)
-    query = sa.select(sa.func.count()).where(
-        recipients.c.campaign_id == campaign_id,
-        recipients.c.status == RecipientStatus.SENT,
-        recipients.c.code.is_(None),
-        ~explained,
-    )
-    return connection.execute(query).scalar_one()
-
-
-def _repeated(database: Database, campaign_id: int) -> int:
-    is_left_out = sa.func.coalesce(recipients.c.reply, "") == ANOTHER_SPELLING
-    groups = (
-        sa.select(sa.func.count().label("number"))
-        .where(recipients.c.campaign_id == campaign_id, ~is_left_out)
-        .group_by(compared)
-        .having(sa.func.count() > 1)
-        .subquery()
-    )
-    query = sa.select(sa.func.coalesce(sa.func.sum(groups.c.number - 1), 0))
-    with database.sorting() as connection:
-        return int(connection.execute(query).scalar_one())
-
-
-def _stray_attempts(connection: sa.Connection) -> int:
-    known = sa.exists().where(recipients.c.id == attempts.c.recipient_id)
-    return connection.execute(
-        sa.select(sa.func.count()).select_from(attempts).where(~known)
-    ).scalar_one()
+    return count_campaign(database, record, addresses=addresses)

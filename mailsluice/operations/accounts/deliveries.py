@@ -1,12 +1,10 @@
-"""What became of the mail of some campaigns, by domain and connection, counted by the database."""
+"""What became of the mail of campaigns, by domain and connection: the input of a comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
-import sqlalchemy as sa
 
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import CampaignStatus, RecipientStatus
@@ -14,40 +12,41 @@ from mailsluice.operations.accounts.errors import LedgerError
 from mailsluice.operations.accounts.stored import refuse_archived
 from mailsluice.reports.comparison import Observed
 from mailsluice.reports.comparison.observed import KEYS
+from mailsluice.reports.comparison.queries import connections_warming_up, count_mail
 from mailsluice.store import CampaignRecord, Campaigns, Database
-from mailsluice.store.schema import attempts, bounces, recipients, warm_up_plans
 
-_GROUP = [*KEYS, "status", "first", "bounced", "moved", "number"]
 _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
 
 def observe(
     database: Database, campaigns: Sequence[str], connections: Collection[str] = ()
 ) -> Observed:
-    """Count the mail of these campaigns over these connections; over all, where none is named.
+    """Count the mail of these campaigns over these connections, or over all when none is named.
 
-    Raises OutboxError where there is no such campaign, LedgerError where it has no such connection,
-    or is archived.
+    Raises:
+        OutboxError: There is no such campaign.
+        LedgerError: A campaign is archived, or no campaign has mail over a named connection.
     """
     for name in dict.fromkeys(campaigns):
         refuse_archived(database, name)
-    found = [Campaigns(database).get(name) for name in campaigns]
-    records = [*{record.id: record for record in found}.values()]
-    names = {record.id: record.name for record in records}
-    with database.read() as reader:
-        groups = pd.DataFrame(reader.execute(_groups(database, list(names))), columns=_GROUP)
-        warming = _warming(reader, names)
-    groups = groups.astype({"bounced": bool, "moved": bool, "number": int})
+    by_id = {record.id: record for record in map(Campaigns(database).get, campaigns)}
+    groups = count_mail(database, list(by_id))
+    names = {campaign_id: record.name for campaign_id, record in by_id.items()}
     groups["campaign"] = groups["campaign"].map(names)
-    return _chosen(_counts(groups), set(connections), records, warming)
+    warming = {
+        names[campaign_id]: held_back
+        for campaign_id, held_back in connections_warming_up(database, list(by_id)).items()
+    }
+    return _chosen(_counts(groups), set(connections), [*by_id.values()], warming)
 
 
 def _chosen(
     counts: pd.DataFrame,
     connections: set[str],
     records: Sequence[CampaignRecord],
-    warming: dict[str, list[str]],
+    warming: Mapping[str, Sequence[str]],
 ) -> Observed:
+    """Keep the mail over these connections, or over all when the set is empty."""
     if counts.empty:
         raise LedgerError("no mail of these campaigns has been sent yet: compare them afterwards")
     known = set(counts["connection"])
@@ -57,16 +56,18 @@ def _chosen(
             f" over {', '.join(map(repr, sorted(known)))}: check the names"
         )
     wanted = connections or known
-    held_back = {name: [one for one in found if one in wanted] for name, found in warming.items()}
+    held_back = {
+        campaign: [name for name in names if name in wanted] for campaign, names in warming.items()
+    }
     return Observed(
         counts[counts["connection"].isin(wanted)],
-        [one.name for one in records if one.status not in _ENDED],
-        {name: found for name, found in held_back.items() if found},
+        [record.name for record in records if record.status not in _ENDED],
+        {campaign: names for campaign, names in held_back.items() if names},
     )
 
 
 def _counts(groups: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `Observed.counts`, of groups that are alike in all that was asked for."""
+    """The columns of `Observed.counts`, from the groups of `count_mail`."""
     uncertain = (groups[["status", "first"]] == Verdict.UNCERTAIN.value).any(axis=1)
     is_mail = ~groups["moved"] & ~uncertain
     columns = {
@@ -80,61 +81,3 @@ def _counts(groups: pd.DataFrame) -> pd.DataFrame:
     }
     numbers = pd.DataFrame(columns).mul(groups["number"], axis=0)
     return numbers.groupby([groups[key] for key in KEYS]).sum().reset_index()
-
-
-def _groups(database: Database, campaign_ids: list[int]) -> sa.Select[Any]:
-    """How many of those who were attempted are alike in what matters here: columns _GROUP."""
-    history = (
-        sa.select(attempts.c.verdict)
-        .where(attempts.c.recipient_id == recipients.c.id)
-        .order_by(attempts.c.id + 0)  # else PostgreSQL may walk the primary key for each of them
-        .limit(1)
-        .scalar_subquery()
-    )
-    # Nearly all were taken over at once, and have no history to be looked up.
-    at_once = sa.and_(
-        recipients.c.attempts == 1,
-        recipients.c.status == RecipientStatus.SENT,
-        recipients.c.code.is_not(None),
-    )
-    first = sa.case((at_once, Verdict.ACCEPTED.value), else_=history)
-    hard = sa.select(bounces.c.recipient_id).where(
-        bounces.c.campaign_id.in_(campaign_ids),
-        bounces.c.kind == "hard",
-        bounces.c.recipient_id.is_not(None),
-    )
-    alike = sa.select(
-        recipients.c.campaign_id.label("campaign"),
-        _domain(database).label("domain"),
-        recipients.c.connection,
-        recipients.c.status,
-        sa.func.coalesce(first, Verdict.ACCEPTED.value).label("first"),
-        recipients.c.id.in_(hard).label("bounced"),
-        recipients.c.reassigned_from.is_not(None).label("moved"),
-    ).where(recipients.c.campaign_id.in_(campaign_ids), recipients.c.attempts > 0)
-    rows = alike.subquery()
-    return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
-
-
-def _domain(database: Database) -> sa.ColumnElement[str]:
-    """Addresses are stored normalised: one @, the domain in lower case."""
-    if database.is_sqlite:
-        at = sa.func.instr(recipients.c.email, "@")
-        return sa.func.substr(recipients.c.email, at + 1)
-    return sa.func.split_part(recipients.c.email, "@", 2)
-
-
-def _warming(reader: sa.Connection, names: dict[int, str]) -> dict[str, list[str]]:
-    """By campaign: the connections that had a part of it left for later days."""
-    plans = warm_up_plans.c
-    query = (
-        sa.select(plans.campaign_id, plans.connection)
-        .where(plans.campaign_id.in_(names))
-        .group_by(plans.campaign_id, plans.connection)
-        .having(sa.func.count() > 1)
-        .order_by(plans.campaign_id, plans.connection)
-    )
-    found: dict[str, list[str]] = {}
-    for campaign_id, connection in reader.execute(query):
-        found.setdefault(names[campaign_id], []).append(connection)
-    return found

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.table_file import MOMENT, WrittenTable, check_path, moments, write_tables
 from mailsluice.message import message_ids
 from mailsluice.operations.accounts.stored import refuse_archived
 from mailsluice.store import Campaigns, Database
-from mailsluice.store.fates import REJECT_COLUMNS, Fates
+from mailsluice.store.fates import REJECT_COLUMNS, Fate, Fates, Reject
 
 _FATES = pa.schema(
     {
@@ -89,5 +88,5 @@ def _rejects(fates: Fates) -> Iterator[pa.Table]:
         yield pa.table(dict(zip(REJECT_COLUMNS, _columns(rows), strict=True)), schema=_REJECTS)
 
 
-def _columns(rows: Sequence[sa.Row[Any]]) -> tuple[tuple[Any, ...], ...]:
+def _columns(rows: Sequence[Fate] | Sequence[Reject]) -> tuple[tuple[Any, ...], ...]:
     return tuple(zip(*rows, strict=True))

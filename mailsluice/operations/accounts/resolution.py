@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pandas as pd
-import sqlalchemy as sa
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.source import read_chunks
@@ -22,10 +21,7 @@ from mailsluice.operations.accounts.errors import LedgerError
 from mailsluice.operations.accounts.stored import held
 from mailsluice.store import Database
 from mailsluice.store.fates import Fates
-from mailsluice.store.schema import attempts, recipients
-
-PHASE = "operator"
-"""The phase of a history row that records such a decision; its verdict is the action."""
+from mailsluice.store.resolutions import record_decision
 
 
 class Action(StrEnum):
@@ -130,8 +126,8 @@ def _resolve(
     for rows in Fates(database, run.id).recipients([RecipientStatus.UNCERTAIN]):
         chosen = [row for row in rows if wanted is None or folded(row.email) in wanted]
         if chosen:
-            with database.write() as transaction:
-                _record(database, transaction, chosen, action)
+            status, text = _BECOMES[action]
+            record_decision(database, chosen, decision=action.value, status=status, text=text)
             found.update(folded(row.email) for row in chosen)
         changed += len(chosen)
     run.report()  # where the campaign stands now: completed, or ready to be sent on
@@ -141,35 +137,4 @@ def _resolve(
         left=counts.of(RecipientStatus.UNCERTAIN),
         not_found=0 if wanted is None else len(wanted - found),
         open=counts.open,
-    )
-
-
-def _record(
-    database: Database, transaction: sa.Connection, rows: Sequence[sa.Row[Any]], action: Action
-) -> None:
-    status, text = _BECOMES[action]
-    again = action is Action.RESEND
-    fresh: dict[str, Any] = {"first_attempt_at": None, "settled_at": None} if again else {}
-    transaction.execute(
-        sa.update(recipients)
-        .where(
-            recipients.c.id == sa.bindparam("p_id"),
-            recipients.c.status == RecipientStatus.UNCERTAIN,
-        )
-        .values(status=status.value, code=None, reply=text, next_attempt_at=None, **fresh),
-        [{"p_id": row.id} for row in rows],
-    )
-    transaction.execute(
-        sa.insert(attempts).values(at=database.now),
-        [
-            {
-                "recipient_id": row.id,
-                "connection": row.connection,
-                "phase": PHASE,
-                "verdict": action.value,
-                "code": None,
-                "reply": text,
-            }
-            for row in rows
-        ],
     )

@@ -3,11 +3,10 @@
 from mailsluice.operations.housekeeping.errors import HousekeepingError
 from mailsluice.operations.housekeeping.housekeeping import keep_house
 from mailsluice.operations.housekeeping.kept import Done, Kept
-from mailsluice.operations.housekeeping.retention import Ended, Retention, due
+from mailsluice.operations.housekeeping.retention import Retention, due
 
 __all__ = [
     "Done",
-    "Ended",
     "HousekeepingError",
     "Kept",
     "Retention",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mailsluice.core.markdown import cell, section, table
-from mailsluice.operations.housekeeping.retention import Ended
+from mailsluice.store.campaign_age import CampaignAge
 
 _MOST_SHOWN = 100
 
@@ -16,7 +16,7 @@ _MOST_SHOWN = 100
 class Done:
     """What became of one campaign."""
 
-    campaign: Ended
+    campaign: CampaignAge
     folder: str = ""
     """Where its archive is; empty: it has none."""
     deleted: int = 0
@@ -36,7 +36,7 @@ class Kept:
     """Campaigns that ended longer ago."""
     done: Sequence[Done]
     """Of these, those that this run came to, in order; of a plan all of them."""
-    stale: Sequence[Ended]
+    stale: Sequence[CampaignAge]
     """Campaigns as old that never ended."""
     archived: int
     """Campaigns that were archived before."""

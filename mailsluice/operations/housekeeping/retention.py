@@ -6,41 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mailsluice.core.status import CampaignStatus
+from mailsluice.store.campaign_age import CampaignAge
 
 DAY_SECONDS = 86_400.0
 _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A campaign, ended or not, as far as its age goes. Times in seconds since the epoch."""
-
-    id: int
-    name: str
-    status: CampaignStatus
-    accepted: int
-    """Recipients at the launch."""
-    created_at: float
-    ended_at: float | None
-    is_archived: bool
-    """Its files are complete, and say what is to be deleted."""
-    is_cleared: bool
-    """Its rows are deleted as well: nothing is left to do."""
-
-
-@dataclass(frozen=True, slots=True)
 class Retention:
     """What is to be done, oldest first."""
 
-    due: tuple[Ended, ...]
+    due: tuple[CampaignAge, ...]
     """Campaigns to be archived, and those archived whose rows were not all deleted yet."""
-    stale: tuple[Ended, ...]
+    stale: tuple[CampaignAge, ...]
     """Campaigns as old that never ended: a person has to finish or cancel them."""
     archived: int
     """Campaigns that were archived before."""
 
 
-def due(campaigns: Sequence[Ended], now: float, keep_days: int) -> Retention:
+def due(campaigns: Sequence[CampaignAge], now: float, keep_days: int) -> Retention:
     """Those that ended more than `keep_days` before `now`."""
     before = now - keep_days * DAY_SECONDS
     left = [one for one in campaigns if not one.is_cleared]
@@ -55,11 +39,11 @@ def due(campaigns: Sequence[Ended], now: float, keep_days: int) -> Retention:
     )
 
 
-def _has_ended(campaign: Ended, before: float) -> bool:
+def _has_ended(campaign: CampaignAge, before: float) -> bool:
     return (
         campaign.status in _ENDED and campaign.ended_at is not None and campaign.ended_at < before
     )
 
 
-def _by_age(campaigns: Iterable[Ended]) -> tuple[Ended, ...]:
+def _by_age(campaigns: Iterable[CampaignAge]) -> tuple[CampaignAge, ...]:
     return tuple(sorted(campaigns, key=lambda one: (one.ended_at or one.created_at, one.id)))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import sqlalchemy as sa
 from pyarrow import parquet
 
 from mailsluice.operations.housekeeping.errors import HousekeepingError
 from mailsluice.operations.housekeeping.manifest import Manifest, sha256
-from mailsluice.operations.housekeeping.parts import PARTS, RECIPIENTS, ArchivePart
 from mailsluice.store import Database
+from mailsluice.store.archive_parts import PARTS, RECIPIENTS
+from mailsluice.store.archive_rows import ArchiveRows
 
 _BATCH_ROWS = 50_000
 
@@ -23,9 +22,10 @@ def verify_written(database: Database, folder: Path, manifest: Manifest) -> None
     Raises HousekeepingError where they differ: then nothing may be deleted. Nobody writes to the
     campaign meanwhile.
     """
+    rows = ArchiveRows(database, manifest.campaign_id)
     for part in PARTS:
         read = _rows(folder / part.file)
-        stored = _stored(database, part, manifest.campaign_id)
+        stored = rows.count(part)
         if not read == stored == manifest.files[part.file].rows:
             raise _differs(manifest, f"{part.name}: {read:,} rows read back of {stored:,} stored")
     if (found := _counts(folder)) != manifest.counts:
@@ -55,12 +55,6 @@ def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
             " stay there. Put the files back from a copy"
         )
     return manifest
-
-
-def _stored(database: Database, part: ArchivePart, campaign_id: int) -> int:
-    query: sa.Select[Any] = sa.select(sa.func.count()).select_from(part.table)
-    with database.read() as connection:
-        return int(connection.execute(query.where(part.of(campaign_id))).scalar_one())
 
 
 def _rows(path: Path) -> int:

@@ -14,10 +14,10 @@ from slugify import slugify
 
 from mailsluice.core.private import private_file
 from mailsluice.operations.housekeeping.manifest import Manifest, PartFile, sha256
-from mailsluice.operations.housekeeping.parts import PARTS, ArchivePart
-from mailsluice.operations.housekeeping.reading import Rows, rows_of
-from mailsluice.operations.housekeeping.retention import Ended
 from mailsluice.store import Database, Outbox
+from mailsluice.store.archive_parts import PARTS, ArchivePart
+from mailsluice.store.archive_rows import ArchiveRows, Rows
+from mailsluice.store.campaign_age import CampaignAge
 
 _LONGEST_SLUG = 60
 _OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
@@ -27,7 +27,7 @@ GoesOn = Callable[[], None]
 
 
 def write(
-    database: Database, campaign: Ended, archives: Path, goes_on: GoesOn
+    database: Database, campaign: CampaignAge, archives: Path, goes_on: GoesOn
 ) -> tuple[Path, Manifest, str]:
     """Write a campaign's rows into a folder of its own under `archives`.
 
@@ -58,7 +58,7 @@ def write(
     return folder, manifest, digest
 
 
-def _free(archives: Path, campaign: Ended) -> Path:
+def _free(archives: Path, campaign: CampaignAge) -> Path:
     """A name that is not taken: by the archive of another database, or of a run that was killed."""
     slug = slugify(campaign.name, max_length=_LONGEST_SLUG) or "campaign"
     number = 1
@@ -73,7 +73,7 @@ def _write_part(
     path, rows = folder / part.file, 0
     private_file(path)
     with parquet.ParquetWriter(path, part.schema, **_OPTIONS) as writer:
-        for chunk in rows_of(database, part, campaign_id):
+        for chunk in ArchiveRows(database, campaign_id).read(part):
             goes_on()
             writer.write_table(_table(part, chunk))
             rows += len(chunk)

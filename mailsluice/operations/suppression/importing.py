@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import pandas as pd
-import sqlalchemy as sa
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import Chunk
+from mailsluice.audience.engines import Connect
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
@@ -72,7 +72,7 @@ def import_suppressions(
     database: Database,
     source: RecipientSource,
     reason: SuppressionReason,
-    connect: Callable[[str], sa.Engine],
+    connect: Connect,
 ) -> Imported:
     """Put the addresses of a source on the list; those that are there stay as they are.
 

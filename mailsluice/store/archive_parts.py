@@ -1,4 +1,4 @@
-"""What an archive is made of: tables, their columns as Parquet has them, whose rows are deleted."""
+"""The parts of a campaign's archive: one file for each table that has rows of the campaign."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from mailsluice.store.schema import (
     warm_up_plans,
 )
 
-_SECRETS = {"return_key"}  # stays in the campaign's row, which stays
+_SECRETS = {"return_key"}  # kept in the campaign's row, which is not deleted
 _UNIQUE = ("id", "row")
 _TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], pa.DataType], ...] = (
-    (sa.SmallInteger, pa.int16()),  # before Integer, which it is as well
+    (sa.SmallInteger, pa.int16()),  # before Integer, its base class
     (sa.Integer, pa.int64()),
     (sa.Boolean, pa.bool_()),
     (sa.Float, pa.float64()),
@@ -35,41 +35,42 @@ _TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], pa.DataType], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ArchivePart:
-    """The rows of a campaign in one table: a file of the archive."""
+    """A table's rows of one campaign, which are one file of the archive."""
 
     table: sa.Table
     key: str
-    """Its rows are in the order of this column."""
+    """The column that orders the rows."""
     is_deleted: bool = False
-    """Whether its rows grow with the recipients, and so are kept in the files alone."""
+    """Whether the rows are deleted from the database once they are archived: those of tables that
+    grow with the number of recipients."""
 
     @property
     def name(self) -> str:
-        """The table's."""
+        """The table's name."""
         return str(self.table.name)
 
     @property
     def is_paged(self) -> bool:
-        """Whether there may be many of them; else they are a few a campaign."""
+        """Whether a campaign may have many rows here, so that they are read in pages."""
         return self.key in _UNIQUE
 
     @property
     def file(self) -> str:
-        """The name of its file."""
+        """The name of the file in the archive's folder."""
         return f"{self.name}.parquet"
 
     @property
     def columns(self) -> list[sa.Column[Any]]:
-        """All of the table's, but for secrets."""
-        return [one for one in self.table.columns if one.name not in _SECRETS]
+        """All columns of the table except secrets."""
+        return [column for column in self.table.columns if column.name not in _SECRETS]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns as Parquet has them; times stay seconds since the epoch, exactly."""
-        return pa.schema([(one.name, _type(one)) for one in self.columns])
+        """The columns in Parquet; times stay seconds since the epoch."""
+        return pa.schema([(column.name, _type(column)) for column in self.columns])
 
     def of(self, campaign_id: int) -> sa.ColumnElement[bool]:
-        """The condition for a campaign's rows."""
+        """The condition that selects a campaign's rows."""
         if self.table is attempts:
             mine = sa.select(recipients.c.id).where(recipients.c.campaign_id == campaign_id)
             return attempts.c.recipient_id.in_(mine)

@@ -1,0 +1,118 @@
+"""Counting a campaign's rows for its verification."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from mailsluice.core.folding import ANOTHER_SPELLING
+from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.verification.tallies import StateTally, Tallies
+from mailsluice.store import CampaignRecord, Campaigns, Database, Leases
+from mailsluice.store.schema import attempts, compared, recipients, rejects
+
+
+def count_campaign(
+    database: Database, record: CampaignRecord, *, addresses: bool = True
+) -> Tallies:
+    """Count a campaign's rows with a few statements, whatever their number.
+
+    `addresses=False` skips the search for repeated addresses: the search sorts all of them, and
+    its result cannot change after the launch.
+    """
+    routes = Campaigns(database).routes(record.id)
+    with database.read() as connection:
+        is_held = Leases(database).is_held(connection, record.id)
+        states = _states(connection, record.id)
+        return Tallies(
+            campaign=record.name,
+            status=record.status,
+            is_held=is_held,
+            read_rows=record.read_rows,
+            accepted=record.accepted,
+            rejected=record.rejected,
+            stored_rejects=_stored_rejects(connection, record.id),
+            assigned={route.connection: route.assigned for route in routes},
+            moved=_moved(connection, record.id, states),
+            states=states,
+            unexplained_sent=_unexplained_sent(connection, record.id, states),
+            repeated=_repeated(database, record.id) if addresses else None,
+            # PostgreSQL's foreign key excludes stray attempts, and the search would read the
+            # attempts of all campaigns.
+            stray_attempts=_stray_attempts(connection) if database.is_sqlite else 0,
+        )
+
+
+def _states(connection: sa.Connection, campaign_id: int) -> tuple[StateTally, ...]:
+    """Count in one statement, so that the numbers agree even while a run is sending."""
+    query = (
+        sa.select(
+            recipients.c.connection,
+            recipients.c.status,
+            sa.func.count(),
+            sa.func.count(recipients.c.code),
+            sa.func.count(recipients.c.next_attempt_at),
+            sa.func.count(recipients.c.reassigned_from),
+        )
+        .where(recipients.c.campaign_id == campaign_id)
+        .group_by(recipients.c.connection, recipients.c.status)
+        .order_by(recipients.c.connection, recipients.c.status)
+    )
+    return tuple(StateTally(*row) for row in connection.execute(query))
+
+
+def _stored_rejects(connection: sa.Connection, campaign_id: int) -> dict[str, int]:
+    query = (
+        sa.select(rejects.c.reason, sa.func.count().label("number"))
+        .where(rejects.c.campaign_id == campaign_id)
+        .group_by(rejects.c.reason)
+    )
+    return {row.reason: row.number for row in connection.execute(query)}
+
+
+def _moved(
+    connection: sa.Connection, campaign_id: int, states: tuple[StateTally, ...]
+) -> dict[tuple[str, str], int]:
+    if not any(tally.reassigned for tally in states):
+        return {}  # the usual case, known from the first statement
+    query = (
+        sa.select(recipients.c.reassigned_from, recipients.c.connection, sa.func.count())
+        .where(recipients.c.campaign_id == campaign_id, recipients.c.reassigned_from.is_not(None))
+        .group_by(recipients.c.reassigned_from, recipients.c.connection)
+    )
+    return {(before, now): number for before, now, number in connection.execute(query)}
+
+
+def _unexplained_sent(
+    connection: sa.Connection, campaign_id: int, states: tuple[StateTally, ...]
+) -> int:
+    sent = [tally for tally in states if tally.status == RecipientStatus.SENT]
+    if all(tally.with_code == tally.recipients for tally in sent):
+        return 0  # the usual case, known from the first statement
+    is_explained = sa.exists().where(attempts.c.recipient_id == recipients.c.id)
+    query = sa.select(sa.func.count()).where(
+        recipients.c.campaign_id == campaign_id,
+        recipients.c.status == RecipientStatus.SENT,
+        recipients.c.code.is_(None),
+        ~is_explained,
+    )
+    return connection.execute(query).scalar_one()
+
+
+def _repeated(database: Database, campaign_id: int) -> int:
+    is_left_out = sa.func.coalesce(recipients.c.reply, "") == ANOTHER_SPELLING
+    groups = (
+        sa.select(sa.func.count().label("number"))
+        .where(recipients.c.campaign_id == campaign_id, ~is_left_out)
+        .group_by(compared)
+        .having(sa.func.count() > 1)
+        .subquery()
+    )
+    query = sa.select(sa.func.coalesce(sa.func.sum(groups.c.number - 1), 0))
+    with database.sorting() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def _stray_attempts(connection: sa.Connection) -> int:
+    has_recipient = sa.exists().where(recipients.c.id == attempts.c.recipient_id)
+    query = sa.select(sa.func.count()).select_from(attempts).where(~has_recipient)
+    return connection.execute(query).scalar_one()

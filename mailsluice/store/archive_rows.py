@@ -1,0 +1,122 @@
+"""The rows of a campaign's archive: reading, counting and deleting them, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS, ArchivePart
+from mailsluice.store.database import Database
+from mailsluice.store.fates import Fates
+from mailsluice.store.many import as_parameter, rows_in
+from mailsluice.store.schema import attempts, bounces, compared, recipients
+
+CHUNK_ROWS = 20_000
+
+Rows = Sequence[sa.Row[Any]]
+
+
+class ArchiveRows:
+    """The rows that the archive of one campaign consists of."""
+
+    def __init__(self, database: Database, campaign_id: int) -> None:
+        self._database = database
+        self._campaign_id = campaign_id
+
+    def count(self, part: ArchivePart) -> int:
+        """How many rows the part has in the database."""
+        query: sa.Select[Any] = sa.select(sa.func.count()).select_from(part.table)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(part.of(self._campaign_id)))
+            return int(rows.scalar_one())
+
+    def read(self, part: ArchivePart, chunk_rows: int = CHUNK_ROWS) -> Iterator[Rows]:
+        """Read all columns of the part's rows, in the order of its key.
+
+        A chunk is never empty, and has about `chunk_rows` rows at most.
+        """
+        if part in (RECIPIENTS, ATTEMPTS):
+            yield from self._by_recipients(part, chunk_rows)
+            return
+        key = part.table.c[part.key]
+        query = sa.select(*part.columns).where(part.of(self._campaign_id)).order_by(key)
+        if not part.is_paged:
+            if rows := self._read(query):
+                yield rows
+            return
+        after = 0
+        while rows := self._read(query.where(key > after).limit(chunk_rows)):
+            yield rows
+            after = getattr(rows[-1], part.key)
+
+    def _by_recipients(self, part: ArchivePart, chunk_rows: int) -> Iterator[Rows]:
+        """Read by windows of the primary key of `recipients`, as `Fates.recipients` does."""
+        mine = recipients.c.campaign_id + 0 == self._campaign_id
+        query: sa.Select[Any] = sa.select(*part.columns)
+        if part is ATTEMPTS:
+            query = query.join(recipients, recipients.c.id == attempts.c.recipient_id)
+        ids = recipients.c.id
+        for after, last in Fates(self._database, self._campaign_id).windows(chunk_rows):
+            window = query.where(mine, ids > after, ids <= last)
+            if rows := self._read(window.order_by(part.table.c.id)):
+                yield rows
+
+    def _read(self, query: sa.Select[Any]) -> Rows:
+        with self._database.read() as connection:
+            return connection.execute(query).all()
+
+    def delete(self, part: ArchivePart, keys: Sequence[int]) -> int:
+        """Delete the part's rows with these keys, in one transaction. Returns how many.
+
+        Recipients are deleted only when none of their attempts are left, and what their deliveries
+        say about earlier soft bounces is recorded first. Raises UnarchivedAttemptsError otherwise.
+        """
+        given = sa.select(rows_in(self._database, {"key": sa.BigInteger()}).c.key)
+        parameter = as_parameter((key,) for key in keys)
+        delete = sa.delete(part.table).where(part.table.c[part.key].in_(given))
+        if part is not ATTEMPTS:  # the campaign of an attempt is known by its recipient alone
+            delete = delete.where(part.of(self._campaign_id))
+        with self._database.write() as transaction:
+            if part is RECIPIENTS:
+                left = sa.select(sa.func.count()).where(attempts.c.recipient_id.in_(given))
+                if transaction.execute(left, parameter).scalar_one():
+                    raise UnarchivedAttemptsError
+                transaction.execute(self._end_soft_bounces(given), parameter)
+            return transaction.execute(delete, parameter).rowcount
+
+    def _end_soft_bounces(self, ids: sa.Select[Any]) -> sa.Update:
+        """Stop counting the soft bounces that came before a delivery to these recipients.
+
+        A delivery ends the series of soft bounces that suppresses an address, and
+        `Bounces.suppress_soft` looks for the delivery in the rows that are about to be deleted.
+        """
+        came_back = bounces.alias("came_back")
+        delivered_later = sa.exists().where(
+            recipients.c.id.in_(ids),
+            recipients.c.campaign_id == self._campaign_id,
+            recipients.c.status == RecipientStatus.SENT,
+            compared == bounces.c.email,
+            recipients.c.settled_at > bounces.c.at,
+            ~sa.exists().where(
+                came_back.c.email == compared,
+                came_back.c.campaign_id == recipients.c.campaign_id,
+            ),
+        )
+        emails: sa.Select[Any] = sa.select(compared).where(recipients.c.id.in_(ids))
+        return (
+            sa.update(bounces)
+            .where(
+                bounces.c.email.in_(emails),
+                bounces.c.kind == "soft",
+                bounces.c.counts,
+                delivered_later,
+            )
+            .values(counts=False)
+        )
+
+
+class UnarchivedAttemptsError(Exception):
+    """Attempts were recorded after their campaign was archived."""
