@@ -20,7 +20,13 @@ from mailsluice.store.trouble import BAD_VALUE_ERRORS
 
 BATCH = 100
 """Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
-_ERRORS_OF_A_MAIL = (FetchRefusedError, *BAD_VALUE_ERRORS, ValueError, TypeError, LookupError)
+_ERRORS_OF_A_MAIL: tuple[type[Exception], ...] = (
+    FetchRefusedError,
+    *BAD_VALUE_ERRORS,
+    ValueError,
+    TypeError,
+    LookupError,
+)
 """Errors that a single mail may cause. The loss of the database is not among them."""
 _FATES = {BounceKind.HARD: Fate.HARD, BounceKind.SOFT: Fate.SOFT, None: Fate.NOT_THE_ADDRESS}
 
