@@ -1,17 +1,10 @@
-"""The campaign document: what is sent to whom, over which connections, how fast."""
+"""The campaign document: message, recipients, connections with their shares, and limits."""
 
-from mailsluice.campaign.document import (
-    Campaign,
-    Dispatch,
-    DownPolicy,
-    Header,
-    Message,
-    RecipientSource,
-    Retry,
-    Strategy,
-    Throttle,
-    UncertainPolicy,
-)
+from mailsluice.campaign.document import Campaign, Throttle
+from mailsluice.campaign.message import Header, Message
+from mailsluice.campaign.policies import Dispatch, DownPolicy, Strategy, UncertainPolicy
+from mailsluice.campaign.retry import Retry
+from mailsluice.campaign.source import RecipientSource
 
 __all__ = [
     "Campaign",

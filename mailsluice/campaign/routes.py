@@ -29,7 +29,7 @@ Percent = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A share that grows in equal steps a day; in millionths of a percent, which are rounded down.
+    """A share that grows in equal daily steps, in millionths of a percent, rounded down.
 
     Days are ordinals (`date.toordinal`).
     """
@@ -40,13 +40,13 @@ class Growth:
     days: int
 
     def on(self, day: int) -> int:
-        """The share on a day."""
+        """Return the share on a day."""
         steps = min(max(day - self.first_day, 0), self.days)
         return self.start + (self.end - self.start) * steps // self.days
 
 
 class Route(Document):
-    """One connection of the campaign, with its share in percentage mode, which may grow."""
+    """A connection of the campaign, with its share in percentage mode, which may grow."""
 
     connection: ConnectionName
     percent: Percent | None = Field(
@@ -56,14 +56,14 @@ class Route(Document):
     grows_to: Percent | None = Field(
         None,
         title="Grows to percent",
-        description="The share that it grows to, in equal steps a day; the other routes make room"
-        " in proportion. Each campaign has the shares of the day its run was scheduled for.",
+        description="The share at the end of its growth, in equal daily steps; the shares of the"
+        " other routes shrink in proportion. A campaign has the shares of its run's scheduled day.",
     )
     grows_from: date | None = Field(
-        None, title="Grows from", description="The day up to which it has the percent above."
+        None, title="Grows from", description="The last day with the percentage above."
     )
     grows_over_days: int | None = Field(
-        None, ge=1, le=3_650, description="It has grown this many days later."
+        None, ge=1, le=3_650, description="The number of days that the growth takes."
     )
 
     @model_validator(mode="after")
@@ -77,30 +77,30 @@ class Route(Document):
             )
         if self.growth and self.growth.end < self.growth.start:
             raise ValueError(
-                f"the share would shrink from {self.percent} to {self.grows_to}: let the share of"
-                " the others grow instead"
+                f"the share would shrink from {self.percent} to {self.grows_to}: let the shares of"
+                " other connections grow instead"
             )
         return self
 
     @property
     def growth(self) -> Growth | None:
-        """How the share grows, if it does."""
+        """The growth of the share, if it grows."""
         if self.percent is None or self.grows_to is None:
             return None
         if self.grows_from is None or self.grows_over_days is None:
             return None
-        start, end = (int(one * _MILLION) for one in (self.percent, self.grows_to))
+        start, end = int(self.percent * _MILLION), int(self.grows_to * _MILLION)
         return Growth(start, end, self.grows_from.toordinal(), self.grows_over_days)
 
 
 def percents_on(routes: Sequence[Route], day: date) -> list[Decimal]:
-    """Each route's percentage on a day, to the millionth; together exactly 100.
+    """Return each route's percentage on a day, to the millionth; together exactly 100.
 
-    A growing one is rounded down. The others share what is left in proportion to their
-    percentages, by largest remainder. The routes are those of a checked campaign.
+    A growing percentage is rounded down. The other routes share the rest in proportion to their
+    percentages, by largest remainder. The routes have to be those of a checked campaign.
     """
-    grown = {i: one.growth.on(day.toordinal()) for i, one in enumerate(routes) if one.growth}
-    rest = {i: one.percent or Decimal(0) for i, one in enumerate(routes) if i not in grown}
+    grown = {i: route.growth.on(day.toordinal()) for i, route in enumerate(routes) if route.growth}
+    rest = {i: route.percent or Decimal(0) for i, route in enumerate(routes) if i not in grown}
     if sum(rest.values()) > 0:
         left = quotas(_WHOLE - sum(grown.values()), list(rest.values()))
         grown |= zip(rest, left, strict=True)
@@ -108,21 +108,21 @@ def percents_on(routes: Sequence[Route], day: date) -> list[Decimal]:
 
 
 def refuse_overgrown(routes: Sequence[Route]) -> None:
-    """Raise ValueError where growing shares exceed 100 together, naming the first such day.
+    """Raise ValueError if growing shares together exceed 100 on a day; name the first such day.
 
-    The percentages themselves add up to 100.
+    The routes' initial percentages have to add up to 100.
     """
-    growing = [one.growth for one in routes if one.growth]
-    first = min((one.first_day for one in growing), default=0)
-    last = max((one.first_day + one.days for one in growing), default=-1)
+    growths = [route.growth for route in routes if route.growth]
+    first = min((growth.first_day for growth in growths), default=0)
+    last = max((growth.first_day + growth.days for growth in growths), default=-1)
     days = range(first, last + 1)
 
     def total(day: int) -> int:
-        return sum(one.on(day) for one in growing)
+        return sum(growth.on(day) for growth in growths)
 
-    over = bisect_right(days, _WHOLE, key=total)  # shares only grow, so their sum does
+    over = bisect_right(days, _WHOLE, key=total)  # bisection works, since the sum only grows
     if over < len(days):
         raise ValueError(
             f"on {date.fromordinal(days[over])} the growing percentages add up to "
-            f"{Decimal(total(days[over])) / _MILLION}, not 100: lower what one of them grows to"
+            f"{Decimal(total(days[over])) / _MILLION}, not 100: lower the grows_to of one of them"
         )

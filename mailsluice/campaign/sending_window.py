@@ -1,4 +1,4 @@
-"""When mail may go out: days and hours in a time zone. Pure."""
+"""The sending window: the days and hours in which mail may be sent. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailsluice.core.timezones import Timezone
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_MINUTES = 24 * 60
 _HORIZON = timedelta(days=22)  # a weekly window that a clock change skips opens two weeks on
-_STEP = timedelta(hours=6)  # no zone changes its clocks twice within
+_STEP = timedelta(hours=6)  # no zone changes its clocks twice in so short a time
 
 
 def _time_of_day(value: str) -> str:
@@ -29,23 +29,25 @@ ClockTime = Annotated[str, AfterValidator(_time_of_day)]
 
 
 class SendingWindow(Document):
-    """The days and hours in which mail is sent. Left empty as a whole: at any time."""
+    """The days and hours in which mail is sent. With all fields left empty: at any time."""
 
     days: str | None = Field(
-        None, description="The days: Mon-Fri, or Mon, Wed, Sat. Left empty with the rest: always."
+        None,
+        description="The days: Mon-Fri, or Mon, Wed, Sat. Leave all fields empty to send at any"
+        " time.",
     )
     start: ClockTime | None = Field(
-        None, description="From when, as 09:00; from midnight when left empty."
+        None, description="The time at which sending starts, such as 09:00; midnight if left empty."
     )
     end: ClockTime | None = Field(
         None,
-        description="Until when, as 18:00; until midnight when left empty. Where it is not after"
-        " the start, it is on the next day.",
+        description="The time at which sending stops, such as 18:00; midnight if left empty. An end"
+        " that is not after the start is on the next day.",
     )
     timezone: Timezone | None = Field(
         None,
         title="Time zone",
-        description="The time zone of days and hours, as Europe/Berlin; UTC when left empty.",
+        description="The time zone of days and hours, such as Europe/Berlin; UTC if left empty.",
     )
 
     @field_validator("*", mode="before")
@@ -56,7 +58,7 @@ class SendingWindow(Document):
     @field_validator("start", "end", mode="before")
     @classmethod
     def _from_yaml(cls, value: object) -> object:
-        # YAML 1.1 reads 18:00 without quotes as a number to the base 60: minutes since midnight.
+        # YAML 1.1 reads 18:00 without quotes as a number to base 60: the minutes since midnight.
         return f"{value // 60:02}:{value % 60:02}" if type(value) is int else value
 
     @field_validator("days")
@@ -71,14 +73,14 @@ class SendingWindow(Document):
         if self.days is None and (self.start or self.end or self.timezone):
             raise ValueError(
                 "the sending window has no day, so it never opens: give its days, such as Mon-Fri,"
-                " or leave all of it empty to send at any time"
+                " or leave all its fields empty to send at any time"
             )
         return self
 
     def is_open(self, moment: datetime) -> bool:
-        """Whether mail may go out at an aware moment: what a clock on the wall there says.
+        """Whether mail may be sent at an aware moment, by a clock on the wall in the time zone.
 
-        An hour that the clock skips is never in a window; one that it shows twice is twice.
+        An hour that the clock skips is in no window; an hour that it shows twice counts twice.
         """
         if self.days is None:
             return True
@@ -92,17 +94,17 @@ class SendingWindow(Document):
         )
 
     def opens_at(self, moment: datetime) -> datetime:
-        """The first open moment (UTC) at or after an aware moment."""
+        """Return the first open moment (UTC) at or after an aware moment."""
         if self.is_open(moment):
             return moment.astimezone(UTC)
-        return min(one for one in self._turns(moment, self._start) if self.is_open(one))
+        return min(turn for turn in self._turns(moment, self._start) if self.is_open(turn))
 
     def closes_at(self, moment: datetime) -> datetime | None:
-        """The first closed moment (UTC) at or after an aware moment; None: it never closes."""
+        """Return the first closed moment (UTC) at or after an aware moment; None: never closed."""
         if not self.is_open(moment):
             return moment.astimezone(UTC)
         turns = self._turns(moment, self._start + self._length)
-        return min((one for one in turns if not self.is_open(one)), default=None)
+        return min((turn for turn in turns if not self.is_open(turn)), default=None)
 
     @property
     def _zone(self) -> ZoneInfo:
@@ -115,13 +117,14 @@ class SendingWindow(Document):
 
     @property
     def _length(self) -> int:
-        """Minutes by the clock on the wall; over midnight where the end is not after the start."""
+        """Minutes by the clock on the wall; past midnight if the end is not after the start."""
         return (_minutes(self.end or "24:00") - self._start - 1) % _DAY_MINUTES + 1
 
     def _turns(self, after: datetime, minutes: int) -> Iterator[datetime]:
-        """The moments (UTC) at which a window can open or close.
+        """Yield the moments (UTC) at which a window can open or close.
 
-        Those at which the clock shows `minutes` after a midnight, and those at which it is changed.
+        These are the moments at which the clock shows `minutes` after a midnight, and those at
+        which the zone changes its clocks.
         """
         first = after.astimezone(self._zone).date() - timedelta(days=2)
         for day in range(_HORIZON.days):
@@ -134,7 +137,7 @@ class SendingWindow(Document):
 
 
 def _clock_changes(zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """The moments (UTC) at which a zone's offset changes, within the horizon."""
+    """Yield the moments (UTC) at which a zone's offset changes, within the horizon."""
     low = after.replace(microsecond=0)
     while low < after + _HORIZON:
         high = low + _STEP
@@ -144,6 +147,7 @@ def _clock_changes(zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
 
 
 def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    """Find the change of a zone's offset between two moments, by bisection."""
     before = low.astimezone(zone).utcoffset()
     while high - low > timedelta(seconds=1):
         middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
@@ -153,13 +157,13 @@ def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
 
 
 def _weekdays(text: str) -> frozenset[int]:
-    """The days (0 is Monday) of `Mon-Fri, Sun`. Raises ValueError where it is not of that form."""
-    found: set[int] = set()
+    """Return the days (0 is Monday) of a text like `Mon-Fri, Sun`. Raises ValueError."""
+    days: set[int] = set()
     for part in filter(None, re.split(r"[,;\s]+", re.sub(r"(?<!\s)\s*[-–]\s*", "-", text))):
         first, _, last = part.partition("-")
         start, end = _weekday(first), _weekday(last or first)
-        found.update((start + i) % 7 for i in range((end - start) % 7 + 1))
-    return frozenset(found)
+        days.update((start + i) % 7 for i in range((end - start) % 7 + 1))
+    return frozenset(days)
 
 
 def _weekday(name: str) -> int:

@@ -71,7 +71,10 @@ def test_all_others_at_zero_stay_there() -> None:
         ([{**growing(10, 50), "grows_from": None}, 90], "add grows_from"),
         ([{"percent": 10, "grows_to": 50}, 90], "add grows_from, grows_over_days"),
         ([{**growing(10, 50), "percent": None}, 90], "add percent"),
-        ([growing(50, 10), 50], "would shrink from 50 to 10: let the share of the others grow"),
+        (
+            [growing(50, 10), 50],
+            "would shrink from 50 to 10: let the shares of other connections grow",
+        ),
         ([growing(10, 50, days=0), 90], "greater than or equal to 1"),
         ([growing(10, 101), 90], "less than or equal to 100"),
         ([growing(10, 50), 80], "add up to 90, not 100"),

@@ -99,8 +99,8 @@ class TestCaps:
         ({**RAMP, "until": date(2036, 1, 1)}, "at most 1,000 days"),
         ({**RAMP, "growth": 0.9}, "greater than or equal to 1"),
         ({"start": MONDAY, "daily_caps": [0]}, "greater than or equal to 1"),
-        ({**RAMP, "over_cap": "spill"}, "needs the name of another connection"),
-        ({**RAMP, "spill_to": "other"}, "and hold none"),
+        ({**RAMP, "over_cap": "spill"}, "name another connection in spill_to"),
+        ({**RAMP, "spill_to": "other"}, "leave it empty for hold"),
         ({**RAMP, "timezone": "CEST+1"}, "unknown time zone"),
     ],
 )
