@@ -1,25 +1,20 @@
-"""The task that gives every recipient its connection, and stores all of them."""
+"""The task that assigns a connection to every recipient, and stores the recipients."""
 
 from __future__ import annotations
 
 import asyncio
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 
 from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.store import Database
+from tasks.publishing import UNSTORED
 
 
-@task(
-    name="assign-connections",
-    task_run_name="Give every recipient its connection",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="assign-connections", task_run_name="Assign connections to recipients", **UNSTORED)
 async def assign_connections(
     database: Database,
     run: CampaignRun,
@@ -34,7 +29,7 @@ async def assign_connections(
     counts = ", ".join(f"{name} {number:,}" for name, number in placement.counts.items())
     digest = placement.digest(audience.address_keys)
     logger = get_run_logger()
-    logger.info("assigned: %s (digest %s)", counts, digest)
+    logger.info("recipients assigned: %s (digest %s)", counts, digest)
     for warming in placement.warmings:
         for sentence in warming.sentences():
             logger.info("%s", sentence)

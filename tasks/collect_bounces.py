@@ -1,4 +1,4 @@
-"""The tasks that read a mailbox and show what was in it."""
+"""The tasks that read a mailbox and publish what was in it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import asyncio
 from threading import Event
 
 from prefect import task
-from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from slugify import slugify
 
 from mailsluice.bounces.collected import Collected
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.operations.collect_bounces import collect
 from mailsluice.store import Database
+from tasks.publishing import UNSTORED, publish
 
 
-@task(name="read-mailbox", cache_policy=NO_CACHE, persist_result=False)
+@task(name="read-mailbox", **UNSTORED)
 async def read_mailbox(
     mailbox: MailboxAccount, database: Database, limit: int, name: str
 ) -> Collected:
-    """Read up to so many mails, and record what they say; `name` is the mailbox block's."""
+    """Read up to `limit` messages and record the bounces; `name` is the mailbox block's name."""
     stopped = Event()
     try:
         return await asyncio.to_thread(
@@ -31,15 +29,11 @@ async def read_mailbox(
             source=f"mailbox {name}",
             goes_on=lambda: not stopped.is_set(),
         )
-    finally:  # where the run is cancelled the process waits for its threads
+    finally:  # a cancelled process waits for its threads
         stopped.set()
 
 
-@task(name="publish-collected", cache_policy=NO_CACHE, persist_result=False)
-async def publish_collected(name: str, found: Collected) -> None:
-    """Write it as a markdown artifact, one key a mailbox."""
-    await acreate_markdown_artifact(
-        key=f"bounces-{slugify(name) or 'mailbox'}",
-        markdown=found.markdown(),
-        description=found.summary(),
-    )
+@task(name="publish-collected", **UNSTORED)
+async def publish_collected(name: str, collected: Collected) -> None:
+    """Publish the page of what was collected, under one key for each mailbox."""
+    await publish("bounces", name, page=collected.markdown(), summary=collected.summary())

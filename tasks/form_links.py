@@ -1,4 +1,4 @@
-"""Links from a page to the forms of the deployments that come next, filled in with its campaign."""
+"""Links from a page to the forms of the next deployments, filled in with the page's campaign."""
 
 from __future__ import annotations
 
@@ -24,27 +24,31 @@ _SENDS = "send-campaign"
 
 
 async def form_links(labels: Mapping[str, str], campaign: str | None = None) -> list[FormLink]:
-    """Link the forms of these flows' deployments, `labels` by the flow's name.
+    """Link the forms of these flows' deployments.
 
-    They are filled in with the campaign of this run, or of the last run that sent the campaign of
-    this name. A flow without a deployment has no link; where the server does not answer, none has:
-    a page is worth more than its links.
+    The forms are filled in with the campaign of this run, or with that of the last run that sent
+    the campaign of this name. A flow without a deployment gets no link. When the server does not
+    answer, the result is empty: a page without links is better than no page.
+
+    Args:
+        labels: The links' texts, by the name of the flow.
+        campaign: The name of the page's campaign.
     """
     try:
         async with get_client() as client:
             parameters = await _campaign(client, campaign)
-            found = []
+            links = []
             for flow, label in labels.items():
                 if deployment := await _deployment(client, flow):
-                    found.append(FormLink(label, str(deployment), parameters))
-            return found
-    except Exception as error:  # noqa: BLE001 - whatever it is, the page is shown without links
-        logger.debug("the page is shown without links: %s", type(error).__name__)
+                    links.append(FormLink(label, str(deployment), parameters))
+            return links
+    except Exception as error:  # noqa: BLE001 - after any error the page is published without links
+        logger.debug("the page is published without links: %s", type(error).__name__)
         return []
 
 
 async def _deployment(client: PrefectClient, flow: str) -> UUID | None:
-    """The deployment that was served or deployed last."""
+    """The flow's deployment that was updated last."""
     mine = FlowFilter(name=FlowFilterName(any_=[flow]))
     found = await client.read_deployments(
         flow_filter=mine, sort=DeploymentSort.UPDATED_DESC, limit=1
@@ -53,7 +57,7 @@ async def _deployment(client: PrefectClient, flow: str) -> UUID | None:
 
 
 async def _campaign(client: PrefectClient, name: str | None) -> dict[str, Any] | None:
-    """The parameter `campaign` as it was given; None where it is not known any more."""
+    """The parameters with the campaign as the run was given it; None when no run is known."""
     run = await client.read_flow_run(UUID(flow_run.get_id()))
     given = run.parameters.get("campaign")
     if not isinstance(given, dict) and name is not None:
@@ -65,7 +69,7 @@ async def _campaign(client: PrefectClient, name: str | None) -> dict[str, Any] |
 
 
 async def _sent(client: PrefectClient, name: str) -> Any:
-    """Read the parameters of the last run of a campaign."""
+    """The campaign parameter of the last run that sent this campaign."""
     runs = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[_SENDS])),
         flow_run_filter=FlowRunFilter(name=RunName(any_=[name])),
@@ -76,7 +80,7 @@ async def _sent(client: PrefectClient, name: str) -> Any:
 
 
 async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> dict[str, Any]:
-    """The campaign with references in place of blocks' names: the form picks by those alone."""
+    """The campaign with references instead of block names, which a form's picker needs."""
     found = dict(campaign)
     slug = SMTPConnection.get_block_type_slug()
     found["routes"] = [
@@ -92,7 +96,7 @@ async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> d
 
 
 async def _reference(client: PrefectClient, name: Any, slug: str) -> Any:
-    if not isinstance(name, str):  # one already
+    if not isinstance(name, str):  # already a reference
         return name
     try:
         block = await client.read_block_document_by_name(name, slug, include_secrets=False)

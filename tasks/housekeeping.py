@@ -1,4 +1,4 @@
-"""The tasks that put old campaigns away, and show what was done."""
+"""The tasks that archive old campaigns and publish what was done."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from threading import Event
 
 from prefect import get_run_logger, task
-from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from mailsluice.operations.housekeeping import Kept, keep_house
 from mailsluice.store import Database
+from tasks.publishing import UNSTORED, publish
 
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -21,8 +20,11 @@ class _StoppedError(Exception):
     """The run is cancelled."""
 
 
-class _Unhurried:
-    """Lets others at the database for as long as each piece of work took, until it is stopped."""
+class _Pauses:
+    """Called between two pieces of work: pauses as long as the last piece took.
+
+    The pauses leave the database to runs that send. Raises _StoppedError once `stopped` is set.
+    """
 
     def __init__(self, stopped: Event) -> None:
         self._stopped = stopped
@@ -35,16 +37,11 @@ class _Unhurried:
         self._since = time.monotonic()
 
 
-@task(
-    name="archive-campaigns",
-    task_run_name="Put old campaigns into files",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="archive-campaigns", task_run_name="Archive old campaigns", **UNSTORED)
 async def archive_campaigns(
     database: Database, keep_days: int, folder: Path | None, owner: str
 ) -> Kept:
-    """Archive what is old enough; see `mailsluice.operations.housekeeping.keep_house`."""
+    """Archive the campaigns that are old enough; see `keep_house`."""
     stopped = Event()
     try:
         return await asyncio.to_thread(
@@ -53,21 +50,14 @@ async def archive_campaigns(
             keep_days=keep_days,
             folder=folder,
             owner=owner,
-            goes_on=_Unhurried(stopped),
+            goes_on=_Pauses(stopped),
         )
-    finally:  # where the run is cancelled the process waits for its threads
+    finally:  # a cancelled process waits for its threads
         stopped.set()
 
 
-@task(
-    name="publish-housekeeping",
-    task_run_name="Write what was done",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="publish-housekeeping", task_run_name="Publish what was done", **UNSTORED)
 async def publish_kept(kept: Kept) -> None:
-    """Log it, and write it as a markdown artifact; one key, so that its history is the house's."""
+    """Log what was done and publish its page; all runs have one key."""
     get_run_logger().info("%s", kept.summary())
-    await acreate_markdown_artifact(
-        key="housekeeping", markdown=kept.markdown(), description=kept.summary()
-    )
+    await publish("housekeeping", page=kept.markdown(), summary=kept.summary())

@@ -1,23 +1,21 @@
-"""The task that shows what an inspection of a connection found."""
+"""The task that publishes the check of a connection."""
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
-from slugify import slugify
+from prefect import get_run_logger, task
 
 from mailsluice.operations.verify_connection import ConnectionCheck
+from tasks.publishing import UNSTORED, publish
 
 
-@task(name="publish-inspection", cache_policy=NO_CACHE, persist_result=False)
+@task(name="publish-inspection", task_run_name="Publish the check", **UNSTORED)
 async def publish_inspection(inspection: ConnectionCheck) -> None:
-    """Log it, and write it as a markdown artifact, one key a connection."""
+    """Log the results of the check and publish their page, under one key for each connection."""
     for line in inspection.lines():
         get_run_logger().info("%s", line)
-    await acreate_markdown_artifact(
-        key=f"connection-{slugify(inspection.connection) or 'smtp'}",
-        markdown=inspection.markdown(),
-        description=inspection.summary(),
+    await publish(
+        "connection",
+        inspection.connection,
+        page=inspection.markdown(),
+        summary=inspection.summary(),
     )

@@ -1,21 +1,18 @@
-"""The task that shows what was done to the list of suppressions."""
+"""The task that publishes a change of the suppression list."""
 
 from __future__ import annotations
 
 import asyncio
 
 from prefect import task
-from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from mailsluice.operations.suppression.page import Change, page
 from mailsluice.store import Database, Suppressions
+from tasks.publishing import UNSTORED, publish
 
 
-@task(name="publish-suppressions", cache_policy=NO_CACHE, persist_result=False)
+@task(name="publish-suppressions", task_run_name="Publish the change", **UNSTORED)
 async def publish_suppressions(database: Database, change: Change) -> None:
-    """Write it as a markdown artifact; one key, so that its history is the list's."""
+    """Publish the page of a change; all changes have one key, whose versions are the history."""
     totals = await asyncio.to_thread(Suppressions(database).totals)
-    await acreate_markdown_artifact(
-        key="suppressions", markdown=page(change, totals), description=change.summary()
-    )
+    await publish("suppressions", page=page(change, totals), summary=change.summary())

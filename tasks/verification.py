@@ -1,25 +1,19 @@
-"""The task that shows whether a campaign's numbers add up."""
+"""The task that publishes the verification of a campaign."""
 
 from __future__ import annotations
 
 from prefect import task
-from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from slugify import slugify
 
 from mailsluice.operations.accounts import Verification
+from tasks.publishing import UNSTORED, publish
 
 
-@task(
-    name="publish-verification",
-    task_run_name="Write the verification",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@task(name="publish-verification", task_run_name="Publish the verification", **UNSTORED)
 async def publish_verification(verification: Verification) -> None:
-    """Write it as a markdown artifact, one key a campaign."""
-    await acreate_markdown_artifact(
-        key=f"verification-{slugify(verification.tallies.campaign) or 'report'}",
-        markdown=verification.markdown(),
-        description=verification.summary(),
+    """Publish the page of a verification, under one key for each campaign."""
+    await publish(
+        "verification",
+        verification.tallies.campaign,
+        page=verification.markdown(),
+        summary=verification.summary(),
     )

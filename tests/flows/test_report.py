@@ -77,7 +77,7 @@ async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: 
     texts = await pages("campaign-linked")
     assert len(texts) == 2
     for text in texts:
-        link = text.partition("- [Plan one like it](")[2].partition(")")[0]
+        link = text.partition("- [Plan a similar campaign](")[2].partition(")")[0]
         address = urlsplit(link)
         assert address.path == f"../../deployments/deployment/{deployed}/run"
         filled = json.loads(parse_qs(address.query)["parameters"][0])["campaign"]
@@ -116,7 +116,7 @@ async def test_a_part_that_cannot_be_made_is_left_out_and_changes_nothing_else(
     final = await run(document(write_csv(tmp_path / "r.csv", 10), name=name))
     assert final.is_completed()
     assert final.message == "10 of 10 sent"
-    assert f"the report has to do without its {missing}" in caplog.text
+    assert f"the report is published without its {missing}" in caplog.text
     (text,) = await pages("campaign-" + name.replace(" ", "-"))
     assert "| red | 7 | 70.00% | 7 |" in text
 

@@ -35,7 +35,7 @@ async def test_a_lost_recipient_fails_it_and_is_on_the_page(
         by_hand.commit()
     final = await verify_campaign("spring-sale", return_state=True)
     assert final.is_failed()
-    assert str(final.message).startswith("not conserved: 1 recipients apart: 10 were accepted")
+    assert str(final.message).startswith("not conserved: 1 recipients differ: 10 were accepted")
     assert "10 were accepted, but 9 are stored | 1 |" in await page("verification-spring-sale")
 
 
