@@ -68,8 +68,8 @@ async def _load(kind: type[_Block], name: str) -> _Block:
         what = kind.get_block_type_name()
         known = ", ".join(await _names(kind)) or "none"
         raise CampaignError(
-            f"there is no {what} block {name!r} (there is: {known}): make it in the Prefect UI "
-            "under Blocks, or correct the name"
+            f"there is no {what} block {name!r} (existing: {known}): create it in the Prefect UI"
+            " under Blocks, or correct the name"
         ) from error
 
 

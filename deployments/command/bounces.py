@@ -13,7 +13,7 @@ app = App(name="bounces", help="Mail that could not be delivered, and complaints
 
 
 @app.command
-def collect(mailbox: str, *, limit: int = 10_000, json: AsJson = False) -> int:
+def collect(mailbox: str, /, *, limit: int = 10_000, json: AsJson = False) -> int:
     """Read the mailbox that undeliverable mail is returned to, and record what it says.
 
     Args:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from deployments.command.connections import load, prefect
-from deployments.command.output import WAITING, AsJson, progress_bars, show, show_table
+from deployments.command.output import (
+    INTERRUPTED,
+    WAITING,
+    AsJson,
+    Flag,
+    progress_bars,
+    show,
+    show_page,
+    show_table,
+)
 
 if TYPE_CHECKING:
     from mailsluice import Campaign, Report
     from mailsluice.audience.engines import Engines
 
 
-def plan(file: Path, *, json: AsJson = False) -> None:
-    """Say what a campaign would do, without sending or storing anything.
+def plan(file: Path, /, *, json: AsJson = False) -> None:
+    """Show what a campaign would do, without sending or storing anything.
 
     Args:
         file: The campaign document, YAML or JSON.
@@ -28,19 +38,20 @@ def plan(file: Path, *, json: AsJson = False) -> None:
 
     document = mailsluice.read_campaign(file)
     connections = load(route.connection for route in document.routes)
-    found = mailsluice.plan(document, connections, engines=_engines(document))
-    show(found.markdown(), found, as_json=json)
+    result = mailsluice.plan(document, connections, engines=_engines(document))
+    show_page(result.markdown(), result, as_json=json)
 
 
-def send(file: Path, *, deployment: bool = False, json: AsJson = False) -> int:
+def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> int:
     """Send a campaign from this process, or continue it where it stopped.
 
-    Ctrl-C lets messages in flight finish; the same command continues the campaign.
+    Ctrl-C lets messages in flight finish; the same command continues the campaign. A connection's
+    max_sessions counts the sessions of this process only; runs in Prefect share it.
 
     Args:
         file: The campaign document, YAML or JSON.
         deployment: Start a run of the deployment send-campaign/default instead, and wait for its
-            end.
+            end. Paths of files are then those of the machine that serves the deployment.
         json: Print JSON instead of text.
     """
     import mailsluice
@@ -50,13 +61,17 @@ def send(file: Path, *, deployment: bool = False, json: AsJson = False) -> int:
         return _through_prefect(document, as_json=json)
     connections = load(route.connection for route in document.routes)
     with progress_bars() as draw:
-        found = mailsluice.send(document, connections, engines=_engines(document), on_progress=draw)
-    _show_report(found, as_json=json)
-    return WAITING if found.open else 0
+        result = mailsluice.send(
+            document, connections, engines=_engines(document), on_progress=draw
+        )
+    _show_report(result, as_json=json)
+    if not (result.open or result.sent_now or json):
+        print("Nothing was sent: no recipient was waiting.")
+    return WAITING if result.open else 0
 
 
-def status(name: str | None = None, *, json: AsJson = False) -> None:
-    """Show where a campaign stands, or all campaigns, the latest first.
+def status(name: str | None = None, /, *, json: AsJson = False) -> None:
+    """Show the state of a campaign, or all campaigns, the latest first.
 
     Args:
         name: The campaign's name. Default: all campaigns.
@@ -70,25 +85,30 @@ def status(name: str | None = None, *, json: AsJson = False) -> None:
         return
     with Database() as database:
         records = Campaigns(database).all()
+        place = database.engine.url.render_as_string(hide_password=True)
     columns = ("campaign", "status", "recipients")
-    rows = [(one.name, one.status.value, f"{one.accepted:,}") for one in records]
     if json:
-        show("", [dict(zip(columns, row, strict=True)) for row in rows], as_json=True)
+        values = ((record.name, record.status, record.accepted) for record in records)
+        show("", [dict(zip(columns, row, strict=True)) for row in values], as_json=True)
+    elif records:
+        rows = [(record.name, record.status, f"{record.accepted:,}") for record in records]
+        show_table(f"{len(rows):,} campaign{'s'[: len(rows) != 1]}", columns, rows)
     else:
-        show_table(f"{len(rows):,} campaigns", columns, rows)
+        print(f"There is no campaign yet in the state database {place}")
 
 
 def report(
     name: str,
+    /,
     *,
-    open_it: Annotated[bool, Parameter(name="--open", negative="")] = False,
+    open_it: Annotated[bool, Parameter(name="--open", show_default=False)] = False,
     json: AsJson = False,
 ) -> None:
-    """Print a campaign's report as Markdown.
+    """Print a campaign's report.
 
     Args:
         name: The campaign's name.
-        open_it: Open the report's HTML file in a browser instead.
+        open_it: Write the report as an HTML file instead, and open it in a browser.
         json: Print JSON instead of text.
     """
     import webbrowser
@@ -100,22 +120,25 @@ def report(
     from mailsluice.reports.campaign.queries import statistics
     from mailsluice.store import Campaigns, Database
 
-    found = mailsluice.report(name)
+    short = mailsluice.report(name)
     with Database() as database:
         counted = statistics(database, Campaigns(database).get(name).id)
-        full = replace(found, statistics=counted)
+        full = replace(short, statistics=counted)
         if open_it:
-            webbrowser.open(write_report(full, database).as_uri())
+            path = write_report(full, database)
+            show(f"The report is in {path}", {"path": path}, as_json=json)
+            webbrowser.open(path.as_uri())
             return
-    show(page(full, {}), full, as_json=json)
+    show_page(page(full, {}), _values(full), as_json=json)
 
 
 def export(
     name: str,
     file: Path,
+    /,
     *,
     contents: Literal["recipients", "rejects"] = "recipients",
-    overwrite: bool = False,
+    overwrite: Flag = False,
     json: AsJson = False,
 ) -> None:
     """Write every recipient of a campaign into a CSV or Parquet file, with the outcome.
@@ -137,7 +160,7 @@ def export(
     show(f"{done.rows:,} {contents} in {done.path}", done, as_json=json)
 
 
-def verify(name: str, *, json: AsJson = False) -> int:
+def verify(name: str, /, *, json: AsJson = False) -> int:
     """Check that no recipient of a campaign is lost, and none is there twice.
 
     Args:
@@ -146,20 +169,21 @@ def verify(name: str, *, json: AsJson = False) -> int:
     """
     import mailsluice
 
-    found = mailsluice.verify(name)
-    values = {"conserved": found.is_conserved, "findings": found.findings}
-    show(found.summary(), values, as_json=json)
-    return 0 if found.is_conserved else WAITING
+    result = mailsluice.verify(name)
+    values = {"conserved": result.is_conserved, "findings": result.findings}
+    show(result.summary(), values, as_json=json)
+    return 0 if result.is_conserved else WAITING
 
 
 def resolve(
     name: str,
+    /,
     *addresses: str,
     action: Literal["sent", "resend", "failed"],
     file: Path | None = None,
     json: AsJson = False,
 ) -> None:
-    """Settle recipients that are uncertain: nobody knows whether their message arrived.
+    """Settle uncertain recipients: whether their message arrived is not known.
 
     Args:
         name: The campaign's name.
@@ -180,11 +204,14 @@ def resolve(
                 database, name, accounts.Action(action), named, owner=_owner("resolve"), home=home()
             )
         )
-    text = f"{done.changed:,} resolved as {action}, {done.left:,} are still uncertain"
+    becomes = {"sent": "count as sent", "failed": "count as failed", "resend": "wait to be sent"}
+    text = f"{done.changed:,} {becomes[action]} now, {done.left:,} are still uncertain"
+    if done.not_found:
+        text += f"; {done.not_found:,} of the addresses belong to no uncertain recipient"
     show(text, done, as_json=json)
 
 
-def cancel(name: str, *, json: AsJson = False) -> None:
+def cancel(name: str, /, *, json: AsJson = False) -> None:
     """Cancel a campaign for good: recipients that still wait get no mail.
 
     Args:
@@ -202,8 +229,8 @@ def cancel(name: str, *, json: AsJson = False) -> None:
     show(text, done, as_json=json)
 
 
-def _owner(what: str) -> str:
-    return f"mailsluice {what}, process {os.getpid()}"
+def _owner(command: str) -> str:
+    return f"mailsluice {command}, pid {os.getpid()}"
 
 
 def _engines(document: Campaign) -> Engines:
@@ -218,29 +245,44 @@ def _engines(document: Campaign) -> Engines:
 
 def _through_prefect(document: Campaign, *, as_json: bool) -> int:
     from prefect.deployments import run_deployment
+    from prefect.flow_runs import wait_for_flow_run
+    from prefect.utilities.urls import url_for
 
     parameters = {"campaign": document.model_dump(mode="json", exclude_unset=True)}
     with prefect():
-        run: Any = run_deployment("send-campaign/default", parameters=parameters)
-    state = run.state
-    values = {"run": str(run.id), "state": state.name, "message": state.message}
+        run: Any = run_deployment("send-campaign/default", parameters=parameters, timeout=0)
+        url = url_for("flow-run", run.id)
+        print(f"The run in Prefect: {url}", file=sys.stderr)
+        try:
+            ended: Any = asyncio.run(wait_for_flow_run(run.id))
+        except KeyboardInterrupt:
+            print("mailsluice: this command ends; the run continues in Prefect", file=sys.stderr)
+            return INTERRUPTED
+    state = ended.state
+    values = {"run": str(run.id), "url": url, "state": state.name, "message": state.message}
     show(f"{state.name}: {state.message}", values, as_json=as_json)
     return 0 if state.is_completed() else 1
 
 
 def _show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
-        show("", report, as_json=True)
+        show("", _values(report), as_json=True)
         return
     statuses = report.shown
-    columns = ("connection", "assigned", *(one.value for one in statuses))
+    columns = ("connection", "assigned", *statuses)
     rows = [
-        (one.connection, f"{one.planned:,}", *(f"{one.of(each):,}" for each in statuses))
-        for one in report.routes
+        (route.connection, f"{route.planned:,}", *(f"{route.of(each):,}" for each in statuses))
+        for route in report.routes
     ]
     show_table(f"{report.campaign}: {report.summary()}", columns, rows)
     for name, reason in report.down.items():
         print(f"{name} is down: {reason}")
+
+
+def _values(report: Report) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"summary": report.summary(), "open": report.open, **asdict(report)}
 
 
 COMMANDS = (plan, send, status, report, export, verify, resolve, cancel)

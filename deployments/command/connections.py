@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -37,34 +38,40 @@ def prefect() -> Iterator[None]:
     from deployments.server import LOCAL_API
     from mailsluice.core.errors import MailsluiceError
 
+    # At the exit Prefect sends the event that a block was loaded, and warns that it is doing so.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     url = PREFECT_API_URL.value() or LOCAL_API
     with temporary_settings({PREFECT_API_URL: url}):
         with get_client(sync_client=True) as client:
             fault = client.api_healthcheck()
         if fault:
             raise MailsluiceError(
-                f"the Prefect server at {url}, which has the connections, cannot be used"
+                f"the Prefect server at {url}, where the connections are stored, cannot be used"
                 f" ({type(fault).__name__}): run `mailsluice serve` in another terminal, or set"
-                " PREFECT_API_URL"
+                " PREFECT_API_URL to your server's"
             )
         yield
 
 
 @app.command(name="test")
-def check(name: str, *, json: AsJson = False) -> int:
+def check(name: str, /, *, sender: str = "", recipient: str = "", json: AsJson = False) -> int:
     """Check a connection step by step: name, link, TLS, login, what the server offers.
 
     Args:
         name: The name of the SMTP Connection block.
+        sender: The sender of a test mail. Default: no mail is sent.
+        recipient: The recipient of the test mail: an address of your own.
         json: Print JSON instead of text.
     """
+    from dataclasses import asdict
     from datetime import UTC, datetime
 
     from mailsluice.operations.verify_connection import TrialMail, inspect
     from mailsluice.smtp.tokens import Tokens
 
-    connection = next(one for one in load([name]) if one.name == name)
-    check = asyncio.run(inspect(connection, TrialMail(), datetime.now(UTC), Tokens()))
-    text = "\n".join([*check.lines(), check.summary()])
-    show(text, {"works": check.works, "summary": check.summary()}, as_json=json)
-    return 0 if check.works else WAITING
+    connection = next(loaded for loaded in load([name]) if loaded.name == name)
+    mail = TrialMail(sender=sender, recipient=recipient)
+    result = asyncio.run(inspect(connection, mail, datetime.now(UTC), Tokens()))
+    values = {"works": result.works, "summary": result.summary(), **asdict(result)}
+    show("\n".join([*result.lines(), "", result.summary()]), values, as_json=json)
+    return 0 if result.works else WAITING

@@ -1,4 +1,4 @@
-"""Campaign files: an example to begin with, and the schema that editors complete by."""
+"""Campaign files: an example to begin with, and the schema that editors use for completion."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from mailsluice.core.errors import CampaignError
 
 _EXAMPLE = """\
 # yaml-language-server: $schema=campaign.schema.json
-# A campaign. `mailsluice plan FILE` says what it would do; `mailsluice send FILE` sends it.
+# `mailsluice plan FILE` shows what this campaign would do; `mailsluice send FILE` sends it.
+# For completion in an editor: mailsluice schema > campaign.schema.json
 
-name: spring-sale              # its identity: the same name continues the same campaign
+name: spring-sale              # the same name continues the same campaign
 recipients:
-  path: recipients.csv         # a header line with the column "email"; or a query and its database
+  path: recipients.csv         # its first line names the columns; one of them is "email"
 message:
   sender: News <news@example.com>
-  subject: Hi {{ first_name }} # each column is a variable
+  subject: Hi {{ first_name }} # each column of the list is a variable
   html: |
     <p>Hello {{ first_name }},</p>
     <p>our spring sale begins today.</p>
   # unsubscribe_url: https://example.com/unsubscribe?e={{ email|urlencode }}
 strategy: percentage           # single | percentage | round_robin
-routes:                        # names of SMTP Connection blocks in Prefect
-  - {connection: provider-a, percent: 70}
-  - {connection: provider-b, percent: 30}
-throttle: {per_hour: 6000}     # the whole campaign, divided by share
+routes:                        # the names of SMTP Connection blocks in Prefect
+  - {connection: sendgrid, percent: 70}
+  - {connection: sparkpost, percent: 30}
+throttle: {per_hour: 6000}     # of the whole campaign: 4,200 and 1,800
 # sending_window: {days: Mon-Fri, start: "09:00", end: "18:00", timezone: Europe/Berlin}
 """
 
 
-def init(file: Path = Path("campaign.yaml")) -> None:
+def init(file: Path = Path("campaign.yaml"), /) -> None:
     """Write a commented campaign file to begin with.
 
     Args:
@@ -44,7 +45,7 @@ def init(file: Path = Path("campaign.yaml")) -> None:
 
 
 def schema() -> None:
-    """Print the JSON schema of a campaign document, by which editors complete it."""
+    """Print the JSON schema of a campaign document, for completion in editors."""
     import json
 
     from mailsluice.campaign import Campaign

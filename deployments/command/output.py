@@ -10,10 +10,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(show_default=False)]
+"""An option that is on where it is given."""
+AsJson = Annotated[bool, Parameter(name="--json", show_default=False)]
 """Print JSON instead of text."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
 WAITING = 3
-"""The exit code where recipients still wait, or a check found something wrong."""
+"""The exit code when recipients still wait, or when a check found something wrong."""
 
 
 def show(text: str, values: Any, *, as_json: bool) -> None:
@@ -28,6 +32,17 @@ def show(text: str, values: Any, *, as_json: bool) -> None:
 
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
     print(orjson.dumps(values, default=plain, option=options).decode())
+
+
+def show_page(markdown: str, values: Any, *, as_json: bool) -> None:
+    """Print a page: laid out on a terminal, as Markdown elsewhere."""
+    if as_json or not sys.stdout.isatty():
+        show(markdown, values, as_json=as_json)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(markdown))
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -7,29 +7,37 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from deployments.command import bounces, campaigns, connections, documents, servers, suppressions
+from deployments.command.output import INTERRUPTED
 
-USAGE, FAILED, INTERRUPTED = 2, 1, 130
+FAILED, USAGE = 1, 2
 
 app = App(
     name="mailsluice",
     help="Send e-mail campaigns over several SMTP connections, in exact shares and exactly once.",
     version=lambda: version("mailsluice"),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `main` says how to continue
+    default_parameter=Parameter(negative=()),
 )
-for commands in (documents, campaigns, servers):
-    for command in commands.COMMANDS:
-        app.command(command)
+for command in (*documents.COMMANDS, *campaigns.COMMANDS):
+    app.command(command)
 for group in (connections, suppressions, bounces):
     app.command(group.app)
+for server_command in servers.COMMANDS:
+    app.command(server_command)
+for position, name in enumerate(app):
+    if not name.startswith("-"):
+        app[name].sort_key = position  # as registered, not by the alphabet
 app.register_install_completion_command(help="Install the completion of this command in a shell.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns its exit code."""
     os.umask(0o077)
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect reports first uses otherwise
     try:
         return app(arguments, exit_on_error=False) or 0
     except CycloptsError:  # it has been printed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from deployments.command.output import Flag
+
 
 def demo() -> int:
     """Send a campaign to 1,000 recipients through two local SMTP servers, 70/30."""
@@ -10,7 +12,7 @@ def demo() -> int:
     return module.main()
 
 
-def serve(*, login: bool = False, host: str | None = None) -> None:
+def serve(*, login: Flag = False, host: str | None = None) -> None:
     """Start a Prefect server with the blocks and the deployments; Ctrl-C ends it.
 
     Args:

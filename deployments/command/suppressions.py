@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from deployments.command.output import AsJson, show
+from deployments.command.output import AsJson, Flag, show
 from mailsluice.core.suppression_reason import SuppressionReason
 
 app = App(name="suppress", help="The list of addresses that get no mail, whatever the campaign.")
@@ -32,7 +33,7 @@ def add(
 
 
 @app.command
-def remove(*addresses: str, even_unsubscribed: bool = False, json: AsJson = False) -> None:
+def remove(*addresses: str, even_unsubscribed: Flag = False, json: AsJson = False) -> None:
     """Take addresses off the list: the next campaign may send to them again.
 
     Args:
@@ -53,7 +54,7 @@ def remove(*addresses: str, even_unsubscribed: bool = False, json: AsJson = Fals
 
 @app.command(name="import")
 def import_list(
-    file: Path, *, reason: SuppressionReason = SuppressionReason.IMPORTED, json: AsJson = False
+    file: Path, /, *, reason: SuppressionReason = SuppressionReason.IMPORTED, json: AsJson = False
 ) -> None:
     """Put the addresses of a CSV or Parquet file on the list; doing so again changes nothing.
 
@@ -80,9 +81,10 @@ def import_list(
 @app.command(name="export")
 def export_list(
     file: Path,
+    /,
     *,
-    reasons: tuple[SuppressionReason, ...] = (),
-    overwrite: bool = False,
+    reasons: Annotated[tuple[SuppressionReason, ...], Parameter(show_default=False)] = (),
+    overwrite: Flag = False,
     json: AsJson = False,
 ) -> None:
     """Write the list into a CSV or Parquet file: email, reason, source, date.

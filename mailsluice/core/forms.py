@@ -81,7 +81,9 @@ def in_words(error: ValidationError) -> str:
 
 
 def _message(error: ErrorDetails) -> str:
-    what = _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    kind = error["type"]
+    is_empty = kind != "string_too_short" or error.get("ctx", {}).get("min_length") == 1
+    what = (_WORDS.get(kind) if is_empty else None) or error["msg"].removeprefix("Value error, ")
     path = [f"no. {part + 1}" if isinstance(part, int) else part for part in error["loc"]]
     return f"{' > '.join(path)}: {what}" if path else what
 

@@ -143,6 +143,7 @@ def store_audience(
         held_back=audience.held_back(),
         moved=placement.moved,
     )
+    Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement
 
 

@@ -58,10 +58,15 @@ def _parsed(path: Path) -> Mapping[str, Any]:
         parsed = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise CampaignError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise CampaignError(f"{path} is not text in UTF-8: save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise CampaignError(f"{path}, line {error.lineno} is not JSON: {error.msg}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise CampaignError(f"{path}, line {line} is not YAML: {error.problem}") from None
     except (ValueError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else f", line {getattr(error, 'lineno', '?')}"
-        raise CampaignError(f"{path}{line}: this is neither YAML nor JSON") from None
+        raise CampaignError(f"{path} is not YAML: {error}") from None
     if not isinstance(parsed, Mapping):
         raise CampaignError(f"{path} holds no campaign: write its fields as name: value")
     return parsed
@@ -158,7 +163,7 @@ async def send_async(
             prepare,
             store,
             document,
-            owner=f"process {os.getpid()}",
+            owner=f"mailsluice.send, pid {os.getpid()}",
             home=home(),
             day=day,
             warm_ups={name: one.warm_up for name, one in known.items()},
@@ -203,7 +208,8 @@ def send(
             today, in the time zone of the sending window, or UTC.
         wait_seconds: Return when there is nothing to do for longer than this, with recipients that
             still wait in the report's `open`: outside the sending window, for example.
-        on_progress: Called about once a second, in the thread that sends: return quickly.
+        on_progress: Called about once a second, in the calling thread: return quickly. When it
+            raises an exception, messages in flight finish, and `send` raises that exception.
 
     Raises:
         MailsluiceError: The campaign cannot be sent. Its message says what to do.
@@ -265,26 +271,35 @@ def _connection(known: Mapping[str, Connection], name: str) -> Connection:
 async def _watched(
     run: CampaignRun, wait_seconds: float, on_progress: Callable[[Progress], None] | None
 ) -> AsyncIterator[None]:
+    """Watch the run while the `with` block sends. Raises what `on_progress` raised."""
     watching = asyncio.ensure_future(_watch(run, wait_seconds, on_progress))
     try:
         yield
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        if on_progress:
+        (fault,) = await asyncio.gather(watching, return_exceptions=True)
+        failed = isinstance(fault, Exception)  # a cancelled watch has CancelledError, which is none
+        if on_progress and not failed:
             on_progress(await run.progress())
+    if isinstance(fault, Exception):
+        raise fault
 
 
 async def _watch(
     run: CampaignRun, wait_seconds: float, on_progress: Callable[[Progress], None] | None
 ) -> None:
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        if on_progress:
-            on_progress(await run.progress())
-        if wait_seconds < await run.next_in() < math.inf:
-            run.stop()
-            return
+    """Report progress once a second; stop the run when it is idle for long, or on an error."""
+    try:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if on_progress:
+                on_progress(await run.progress())
+            if wait_seconds < await run.next_in() < math.inf:
+                run.stop()
+                return
+    except Exception:
+        run.stop()
+        raise
 
 
 async def _finishing(run: CampaignRun, sending: Coroutine[Any, Any, None]) -> None:

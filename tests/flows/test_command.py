@@ -43,10 +43,15 @@ def test_a_campaign_is_planned_sent_and_looked_at(
         "green": 0,
         "blue": 5,
     }
+    assert main(["send", str(path)]) == 0
+    assert "Nothing was sent" in capsys.readouterr().out
     assert main(["verify", "by-command", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"conserved": True, "findings": []}
     assert main(["status", "by-command", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["accepted"] == 10
+    stored = json.loads(capsys.readouterr().out)
+    assert (stored["accepted"], stored["open"], stored["summary"]) == (10, 0, "10 of 10 sent")
+    assert main(["resolve", "by-command", "nobody@example.com", "--action", "sent"]) == 0
+    assert "1 of the addresses belong to no uncertain recipient" in capsys.readouterr().out
     assert main(["report", "by-command"]) == 0
     assert capsys.readouterr().out.startswith("# ")
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
@@ -67,5 +72,11 @@ def test_recipients_that_wait_are_an_exit_code(
 def test_a_connection_is_checked(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["connection", "test", "red"]) == 0
     assert "works" in capsys.readouterr().out
+    mail = ["--sender", "news@example.com", "--recipient", "me@example.com", "--json"]
+    assert main(["connection", "test", "red", *mail]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["works"]
+    assert checked["findings"][-1]["step"] == "test mail"
+    assert list(servers["red"].recipients) == ["me@example.com"]
     assert main(["connection", "test", "nobody"]) == 1
     assert "there is no SMTP Connection block 'nobody'" in capsys.readouterr().err

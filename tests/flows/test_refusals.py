@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown connection": (
         {"strategy": "single", "routes": [{"connection": "nowhere"}]},
-        "there is no SMTP Connection block 'nowhere' (there is: ",
+        "there is no SMTP Connection block 'nowhere' (existing: ",
     ),
     "template that does not parse": ({"message": message(text="{{ first_name")}, "text"),
     "template variable that the audience does not have": (

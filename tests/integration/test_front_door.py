@@ -13,7 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 import mailsluice
+from mailsluice.core.status import CampaignStatus
 from mailsluice.reports.progress import Progress
+from mailsluice.store import Campaigns, Database
 from tests.integration.campaign_fixtures import campaign, connection, people
 from tests.smtpd import SmtpServer
 
@@ -98,12 +100,42 @@ def test_a_call_returns_when_there_is_nothing_to_do_for_long(tmp_path: Path) -> 
     assert report.open == 2
 
 
+def test_an_error_of_the_caller_ends_the_sending_and_is_raised(tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(3), throttle={"per_hour": 1})
+
+    def broken(_: Progress) -> None:
+        raise ZeroDivisionError
+
+    with SmtpServer() as red:
+        with pytest.raises(ZeroDivisionError):
+            mailsluice.send(
+                document, [connection("red", red)], wait_seconds=100_000, on_progress=broken
+            )
+        assert len(red.recipients) == 1
+    assert mailsluice.report("spring-sale").open == 2
+
+
+def test_a_campaign_that_is_being_sent_is_listed_as_such(tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(3), throttle={"per_day": 1})
+    seen = set()
+
+    def look(_: Progress) -> None:
+        with Database() as database:
+            seen.add(Campaigns(database).get("spring-sale").status)
+
+    with SmtpServer() as red:
+        mailsluice.send(document, [connection("red", red)], wait_seconds=1.0, on_progress=look)
+    assert seen == {CampaignStatus.SENDING}
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
         ("gone.yaml", "gone.yaml cannot be read: No such file or directory"),
         ("list.yaml", "holds no campaign"),
-        ("broken.yaml", "broken.yaml, line 2: this is neither YAML nor JSON"),
+        ("broken.yaml", "broken.yaml, line 2 is not YAML: "),
+        ("broken.json", "broken.json, line 1 is not JSON: "),
+        ("latin.yaml", "latin.yaml is not text in UTF-8"),
         ("short.yaml", "the campaign cannot be sent as it is"),
         ("other.yaml", "there is no connection 'blue' (given: red)"),
         ("query.yaml", "there is no database 'shop' (given: none)"),
@@ -117,6 +149,7 @@ def test_what_is_wrong_is_said_before_anything_is_stored(
     texts = {
         "list.yaml": "[1, 2]",
         "broken.yaml": "name: a\nmessage: {",
+        "broken.json": "{",
         "short.yaml": "name: a",
         "other.yaml": json.dumps({**known, "routes": [{"connection": "blue"}]}),
         "query.yaml": json.dumps({**known, "recipients": query}),
@@ -124,6 +157,8 @@ def test_what_is_wrong_is_said_before_anything_is_stored(
     path = tmp_path / document
     if document in texts:
         path.write_text(texts[document])
+    elif document == "latin.yaml":
+        path.write_bytes("name: caf\xe9".encode("latin-1"))
     with SmtpServer() as red, pytest.raises(mailsluice.MailsluiceError) as caught:
         mailsluice.send(path, [connection("red", red)])
     assert message in str(caught.value)

@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 import yaml
 
 from deployments.command import main
+from deployments.command.output import show_page
 from mailsluice.campaign import Campaign
 
 
@@ -91,3 +95,65 @@ def test_help_loads_no_heavy_package() -> None:
     )
     assert told.stdout.splitlines()[-1] == "[]"
     assert "Send e-mail campaigns" in told.stdout
+
+
+def test_ctrl_c_is_a_line_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mailsluice.report", interrupted)
+    assert main(["status", "spring-sale"]) == 130
+    assert capsys.readouterr().err == "mailsluice: interrupted; the same command continues\n"
+
+
+def test_an_empty_database_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["status"]) == 0
+    assert str(tmp_path / "home" / "mailsluice.db") in capsys.readouterr().out
+
+
+def test_flags_have_no_negative_and_arguments_no_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["send", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "--deployment" in told
+    assert "--no-deployment" not in told
+    assert "--file" not in told
+
+
+def test_prefect_is_not_to_report_what_the_command_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    assert main(["status"]) == 0
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    capsys.readouterr()
+
+
+def test_a_page_is_laid_out_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_page("# Plan\n\nset unsubscribe\\_url", {}, as_json=False)
+    assert capsys.readouterr().out == "# Plan\n\nset unsubscribe\\_url\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    show_page("# Plan\n\nset unsubscribe\\_url", {}, as_json=False)
+    assert "set unsubscribe_url" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_a_run_of_the_deployment_to_prefect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    run = SimpleNamespace(id=uuid4())
+    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("prefect.deployments.run_deployment", lambda *_, **__: run)
+    monkeypatch.setattr("prefect.flow_runs.wait_for_flow_run", interrupted)
+    assert main(["init"]) == 0
+    assert main(["send", "campaign.yaml", "--deployment"]) == 130
+    told = capsys.readouterr().err
+    assert str(run.id) in told
+    assert "the run continues in Prefect" in told
