@@ -252,7 +252,7 @@ def _through_prefect(document: Campaign, *, as_json: bool) -> int:
     with prefect():
         run: Any = run_deployment("send-campaign/default", parameters=parameters, timeout=0)
         url = url_for("flow-run", run.id)
-        print(f"The run in Prefect: {url}", file=sys.stderr)
+        print(f"The run in Prefect: {url or run.id}", file=sys.stderr)
         try:
             ended: Any = asyncio.run(wait_for_flow_run(run.id))
         except KeyboardInterrupt:

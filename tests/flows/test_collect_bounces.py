@@ -91,7 +91,7 @@ async def test_what_is_wrong_with_the_mailbox_is_the_runs_message(server: Doveco
     final = await collected()
     assert final.is_failed()
     assert "'Nowhere' cannot be opened" in str(final.message)
-    assert "existing: " in str(final.message)
+    assert "there is: " in str(final.message)
 
 
 async def test_a_block_that_is_not_there_is_named(server: Dovecot) -> None:
