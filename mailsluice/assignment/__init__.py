@@ -1,4 +1,4 @@
-"""Which recipient goes over which connection, in which order, on which day."""
+"""Assign recipients to connections, to places in the send order, and to days."""
 
 from mailsluice.assignment.assignment import Assignment, Keys, Positions, assign
 from mailsluice.assignment.layout import Routes, lay_out

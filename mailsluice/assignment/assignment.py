@@ -1,7 +1,7 @@
-"""Which recipient goes over which route, and in which order.
+"""Assign recipients to routes, and put them in the send order. Pure.
 
-A pure function of the campaign's name, its routes' shares on a day and the set of addresses:
-neither the order of the input rows nor the process changes anything.
+The assignment is a function of the campaign's name, its routes' shares on a day, and the set of
+addresses. Neither the order of the input rows nor the process makes a difference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
-    """The decision about a whole audience of n recipients."""
+    """The route and the place in the send order of each of n recipients."""
 
     order: Positions
     """(n,) audience index of the recipient at each send position."""
@@ -34,10 +34,10 @@ class Assignment:
     """Recipients of each route; together n."""
 
     def digest(self, address_keys: Keys) -> str:
-        """SHA-256 (hex) of who gets the mail, over which route, in which order.
+        """Return the SHA-256 (hex) of the recipients with their routes, in send order.
 
-        `address_keys` (n, 2) are the keys that were assigned. The same set of addresses gives the
-        same digest, in whatever order its rows came.
+        `address_keys` (n, 2) are the keys that were assigned. The same set of addresses has the
+        same digest, whatever the order of its rows.
         """
         result = hashlib.sha256()
         for start, end in pieces(len(self.order)):
@@ -49,10 +49,15 @@ class Assignment:
 def assign(address_keys: Keys, domain_keys: Keys, campaign: Campaign, day: date) -> Assignment:
     """Give every recipient its route and its place in the send order, by the shares of a day.
 
-    `address_keys` (n, 2) holds a distinct 128-bit key for each address, `domain_keys` (n,) one for
-    its domain. The routes' totals are exact, and within every domain each route is less than two
-    messages away from its share. The send order mixes domains; for round robin, send position i
-    has route (i // batch_size) mod k as well.
+    The routes' totals are exact, and within every domain each route is less than two messages away
+    from its share. The send order mixes domains. For round robin over k routes, send position i has
+    route (i // batch_size) mod k.
+
+    Args:
+        address_keys: (n, 2), a distinct 128-bit key for each address.
+        domain_keys: (n,), a 64-bit key for the domain of each address.
+        campaign: The campaign, with its routes.
+        day: The day whose shares count.
     """
     total = len(address_keys)
     counts = _quotas(total, campaign, day)
@@ -77,7 +82,7 @@ def _quotas(total: int, campaign: Campaign, day: date) -> list[int]:
 
 
 def _slots(total: int, batch_size: int, routes: int) -> Routes:
-    """Say whose turn it is at each send position."""
+    """Return the route whose turn it is at each send position."""
     result = np.empty(total, np.int16)
     for start, end in pieces(total):
         result[start:end] = np.arange(start, end) // batch_size % routes
@@ -85,12 +90,12 @@ def _slots(total: int, batch_size: int, routes: int) -> Routes:
 
 
 def _by_mixed_key(address_keys: Keys, salt: np.uint64) -> Positions:
-    """Sort by an order that depends on the campaign, so that two do not split people alike."""
+    """Sort in an order that depends on the campaign, so that campaigns split people differently."""
     first = _mix(address_keys[:, 0], salt)
     order = np.argsort(first)
     for start, end in pieces(len(order)):
         ordered = first[order[start : end + 1]]
-        if np.any(ordered[1:] == ordered[:-1]):  # once in 100,000 audiences of 10,000,000
+        if np.any(ordered[1:] == ordered[:-1]):  # in one of 100,000 audiences of 10,000,000
             return np.lexsort((address_keys[:, 1], first))
     return order
 

@@ -1,6 +1,6 @@
-"""In which order routes take turns, so that each has its exact rate everywhere.
+"""Lay out routes in a sequence in which each has its exact rate everywhere. Pure.
 
-Routes are laid out over the recipients, sorted by domain, by earliest deadline: every prefix is
+Routes are laid out over the recipients, sorted by domain, by earliest deadline. Every prefix is
 within one message of its share (the chairman assignment problem; Tijdeman, 1980), so each domain is
 within two. Percentages and round robin use the same layout; round robin then fills its batches with
 each route's recipients.
@@ -23,10 +23,10 @@ _Integers = npt.NDArray[np.int64]
 
 
 def lay_out(counts: Sequence[int]) -> Routes:
-    """Arrange routes in a sequence that has each at its exact rate everywhere.
+    """Arrange routes in a sequence in which each has its exact rate everywhere.
 
-    Route i occurs `counts[i]` times, and in every prefix it is less than one message away from its
-    share; so in every run of the sequence it is less than two away.
+    Route i occurs `counts[i]` times. In every prefix it is less than one message away from its
+    share, so in every stretch of the sequence it is less than two messages away.
     """
     common = math.gcd(*counts)
     if common == 0:
@@ -38,7 +38,7 @@ def lay_out(counts: Sequence[int]) -> Routes:
 
 
 def _alternate(first: int, second: int) -> Iterator[Routes]:
-    """Lay out two routes: the first one's share of every prefix, rounded."""
+    """Lay out two routes: every prefix holds the first route's share of it, rounded."""
     total = first + second
     for start, end in pieces(total):
         reached = (2 * first * np.arange(start, end + 1, dtype=np.int64) + total) // (2 * total)
@@ -48,10 +48,9 @@ def _alternate(first: int, second: int) -> Iterator[Routes]:
 def _by_deadline(counts: Sequence[int]) -> Iterator[Routes]:
     """Lay out any number of routes (the chairman assignment problem, R. Tijdeman, 1980).
 
-    A route stays between the floor and the ceiling of its share of every prefix where its j-th
-    message (from 0) has a position from floor(j * total / count) to ceil((j + 1) * total / count),
-    the last one excluded. Such a schedule exists, and for jobs of one unit the earliest deadline
-    first finds it.
+    A route stays between the floor and the ceiling of its share of every prefix if its j-th message
+    (from 0) has a position from floor(j * total / count) to before ceil((j + 1) * total / count).
+    Such a schedule exists, and for jobs of one unit, earliest deadline first finds it.
     """
     heap: list[int] = []
     for start, end in pieces(sum(counts)):
@@ -61,9 +60,10 @@ def _by_deadline(counts: Sequence[int]) -> Iterator[Routes]:
 
 
 def _released(counts: Sequence[int], start: int, end: int) -> tuple[_Integers, _Integers]:
-    """Count the jobs that may be done from each of these positions on; and the jobs themselves.
+    """Return how many jobs are released at each of these positions, and the jobs in that order.
 
-    A job is one integer, its deadline first and its route last, so that a heap compares integers.
+    A job is an integer that holds its deadline in front and its route at the end, so that a heap
+    compares integers.
     """
     total = sum(counts)
     releases, jobs = [], []
@@ -77,6 +77,7 @@ def _released(counts: Sequence[int], start: int, end: int) -> tuple[_Integers, _
 
 
 def _run(heap: list[int], arrivals: list[int], ready: Iterator[int]) -> _Integers:
+    """Do one job at each position, the one with the earliest deadline; the heap keeps the rest."""
     done = []
     for arriving in arrivals:
         if arriving == 1:

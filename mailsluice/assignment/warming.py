@@ -1,9 +1,9 @@
-"""How the current state of a warm-up changes an assignment. Pure.
+"""Share a campaign's recipients on a warming connection out to days. Pure.
 
 A warm-up counts days by the database's clock, since the provider counts real days. The result is
-stored at the launch, so a campaign that takes a week does not change meanwhile. A recipient above
-the day's cap is `deferred` without an attempt: claims take deferred rows when they are due anyway,
-so the send loop knows nothing of warm-ups.
+stored at the launch, so a campaign that takes a week does not change meanwhile. A recipient over
+the day's cap is `deferred` without an attempt. Claims take deferred rows when they are due, so the
+send loop needs to know nothing about warm-ups.
 """
 
 from __future__ import annotations
@@ -21,87 +21,87 @@ _LEAST_TROUBLED = 5
 
 @dataclass(frozen=True, slots=True)
 class DayOutcome:
-    """What came of the messages of one day."""
+    """The outcome of a connection's messages on a day."""
 
     attempted: int
     troubled: int
-    """Those of them that were deferred or failed."""
+    """Messages that were deferred or failed."""
 
     @property
     def percent(self) -> float:
-        """The share that was in trouble."""
+        """The percentage of messages that were deferred or failed."""
         return 100 * self.troubled / self.attempted if self.attempted else 0.0
 
     def is_trouble(self, threshold_percent: float) -> bool:
-        """Whether a warm-up with this threshold is to hold itself back."""
+        """Whether a warm-up with this threshold must not grow after this day."""
         return self.troubled >= _LEAST_TROUBLED and self.percent > threshold_percent
 
 
 @dataclass(frozen=True, slots=True)
 class WarmUpState:
-    """Where the warm-up of a connection stands on a day."""
+    """The state of a connection's warm-up on a day."""
 
     warm_up: WarmUp
     today: date
-    """The day of the launch, where the connection is."""
+    """The day of the launch, in the warm-up's time zone."""
     taken: Mapping[date, int]
-    """Messages that other campaigns have planned for today and later days."""
+    """Messages that other campaigns have planned, by day, from today on."""
     outcomes: Mapping[date, DayOutcome]
-    """What came of the days before today that had messages."""
+    """The outcomes of the days before today that had messages."""
 
     @property
     def held_back_days(self) -> int:
-        """How many days the cap is behind its plan."""
+        """Days by which the cap is behind its plan."""
         return held_back_days(self.outcomes, self.today, self.warm_up.trouble_percent)
 
     def cap_on(self, day: date) -> int | None:
-        """The most messages on a day, as far as is known today; None: there is no cap."""
+        """Return the most messages on a day, as far as known today; None: there is no cap."""
         return self.warm_up.cap_on(day, self.held_back_days)
 
 
 @dataclass(frozen=True, slots=True)
 class Warming:
-    """What the warm-up of a connection makes of its part of a campaign."""
+    """A campaign's recipients on a connection that warms up, shared out to days."""
 
     connection: str
     warm_up: WarmUp = field(repr=False)
     caps: Mapping[date, int | None]
-    """Of today and of all days below."""
+    """The caps of all days of `days`."""
     days: tuple[tuple[date, int], ...]
-    """How many go on which day, in order; today's first, none perhaps."""
+    """Days with their number of recipients, in order; the first is today, perhaps with none."""
     spilled: int
-    """How many go over `warm_up.spill_to` instead."""
+    """Recipients that go over `warm_up.spill_to` instead."""
     held_back_days: int
-    """How many days the cap is behind its plan."""
+    """Days by which the cap is behind its plan."""
     trouble: tuple[date, DayOutcome] | None
-    """The last day with messages, where that is why the cap has not grown since."""
+    """The last day with messages, if its outcome is why the cap has not grown since."""
 
     @property
     def today(self) -> date:
-        """The day of the launch, where the connection is."""
+        """The day of the launch, in the warm-up's time zone."""
         return self.days[0][0]
 
     @property
     def recipients(self) -> int:
-        """How many are assigned to the connection, on whichever day, spilled ones included."""
-        return sum(number for _, number in self.days) + self.spilled
+        """Recipients that are assigned to the connection, including the spilled ones."""
+        return sum(count for _, count in self.days) + self.spilled
 
     def sentences(self) -> list[str]:
-        """What to tell the operator."""
-        (today, now), *later = self.days
+        """Describe the days, the spilling and the trouble to the operator."""
+        (today, count_today), *later = self.days
         total = self.recipients
-        said = f"{self.connection} warms up, at most {self.caps[today]:,} today ({today})"
+        text = f"{self.connection} warms up, at most {self.caps[today]:,} today ({today})"
         if self.spilled:
-            said += f": {self.spilled:,} of {total:,} go over {self.warm_up.spill_to}"
+            text += f": {self.spilled:,} of {total:,} go over {self.warm_up.spill_to}"
         elif later:
-            days = ", ".join(f"{number:,} on {day}" for day, number in later[:3])
+            days = ", ".join(f"{count:,} on {day}" for day, count in later[:3])
             more = f", and so on until {later[-1][0]}" if later[3:] else ""
-            said += f": {now:,} of {total:,} go today, {days}{more}"
+            text += f": {count_today:,} of {total:,} go today, {days}{more}"
         if not self.trouble:
-            return [said]
+            return [text]
         day, outcome = self.trouble
         return [
-            said,
+            text,
             f"{self.connection} is held back, its cap does not grow: on {day}"
             f" {outcome.troubled:,} of {outcome.attempted:,} messages ({outcome.percent:.1f} %)"
             f" were deferred or failed, more than {self.warm_up.trouble_percent:g} %",
@@ -109,41 +109,41 @@ class Warming:
 
 
 def warming(connection: str, count: int, state: WarmUpState) -> Warming:
-    """Give a campaign's recipients of a connection that warms up their days."""
+    """Share `count` recipients of a connection that warms up out to days."""
     days = _days(count, state)
     last = max(state.outcomes, default=None)
-    troubled = last and state.outcomes[last].is_trouble(state.warm_up.trouble_percent)
+    is_troubled = last and state.outcomes[last].is_trouble(state.warm_up.trouble_percent)
     return Warming(
         connection,
         state.warm_up,
         {day: state.cap_on(day) for day, _ in days},
         tuple(days),
-        spilled=count - sum(number for _, number in days),
+        spilled=count - sum(on_day for _, on_day in days),
         held_back_days=state.held_back_days,
-        trouble=(last, state.outcomes[last]) if last and troubled else None,
+        trouble=(last, state.outcomes[last]) if last and is_troubled else None,
     )
 
 
 def _days(count: int, state: WarmUpState) -> list[tuple[date, int]]:
-    """How many recipients have room on which day; only today where the rest goes elsewhere."""
-    found: list[tuple[date, int]] = []
+    """Fill the days up to their caps; only today if the other recipients spill."""
+    days: list[tuple[date, int]] = []
     day = state.today
     while day == state.today or (count and state.warm_up.over_cap is OverCap.HOLD):
         cap = state.cap_on(day)
         room = count if cap is None else max(cap - state.taken.get(day, 0), 0)
-        number = min(count, room)
-        if number or day == state.today:
-            found.append((day, number))
-        count -= number
+        on_day = min(count, room)
+        if on_day or day == state.today:
+            days.append((day, on_day))
+        count -= on_day
         day += timedelta(days=1)
-    return found
+    return days
 
 
 def held_back_days(outcomes: Mapping[date, DayOutcome], today: date, trouble_percent: float) -> int:
-    """Count the days on which the cap has not grown.
+    """Count the days on which the cap did not grow.
 
-    After a day in trouble it stays what it was, up to the next day of `outcomes`, which are those
-    that had messages, or up to `today`.
+    After a day in trouble, the cap stays the same until the next day with messages, or `today`.
+    `outcomes` has the days with messages.
     """
     days = [*sorted(day for day in outcomes if day < today), today]
     return sum(
@@ -155,7 +155,7 @@ def held_back_days(outcomes: Mapping[date, DayOutcome], today: date, trouble_per
 
 @dataclass(frozen=True, slots=True)
 class WarmUpDay:
-    """What a campaign has planned for one connection and day."""
+    """A campaign's plan for a connection and a day."""
 
     connection: str
     day: date
