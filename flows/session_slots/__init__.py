@@ -17,7 +17,7 @@ from flows.session_slots.limit import SlotLimit
 from flows.session_slots.notices import Logger, Notices
 from flows.session_slots.session import NoSession, SlottedSession
 from mailsluice.delivery import Run
-from mailsluice.delivery.connection_sender import OpenSession
+from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Session, SessionError
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
@@ -19,10 +18,7 @@ import orjson
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import MessageError
 from mailsluice.core.status import RecipientStatus
-from mailsluice.delivery.bookkeeper import Bookkeeper
-from mailsluice.delivery.claimed_recipients import ClaimedRecipients
-from mailsluice.delivery.slowdown import Slowdown
-from mailsluice.delivery.starts import StartStock
+from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.message import CompiledMessage
 from mailsluice.store import Claimed, Settled
 
@@ -42,34 +38,20 @@ class _Waiter(NamedTuple):
 class EnvelopeQueue:
     """The next messages of one connection, one at a time.
 
-    `has_ended` tells that nothing more is to be given out; `opens_at` when, from a moment on, mail
-    may go at all.
-
     The session that was used last is the first to get mail. So as many are used as the pace needs,
     whatever the number of those that are open, and the others are closed when they have been idle
     for a while, before the server does it.
     """
 
-    def __init__(
-        self,
-        message: CompiledMessage,
-        bookkeeper: Bookkeeper,
-        stock: ClaimedRecipients,
-        starts: StartStock,
-        slowdown: Slowdown,
-        *,
-        has_ended: Callable[[], bool],
-        opens_at: Callable[[float], float],
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, message: CompiledMessage, state: ConnectionState) -> None:
         self._message = message
-        self._bookkeeper = bookkeeper
-        self._stock = stock
-        self._starts = starts
-        self._slowdown = slowdown
-        self._has_ended = has_ended
-        self._opens_at = opens_at
-        self._clock = clock
+        self._state = state
+        self._bookkeeper = state.context.bookkeeper
+        self._claimed = state.claimed
+        self._starts = state.starts
+        self._slowdown = state.health.slowdown
+        self._opens_at = state.context.opens_at
+        self._clock = state.context.clock
         self._in_flight: dict[int, tuple[Claimed, float, int]] = {}
         """Whose message is on its way, since when, and its number; in the order of starting."""
         self.started = 0
@@ -88,14 +70,14 @@ class EnvelopeQueue:
     @property
     def failure(self) -> BaseException | None:
         """Why nothing more can be given out."""
-        return self._stock.failure or self._starts.failure
+        return self._claimed.failure or self._starts.failure
 
     @property
     def is_over(self) -> bool:
         """Whether there will never be another message."""
-        if self._has_ended() or self.failure:
+        if self._state.has_ended or self.failure:
             return True
-        return not self._in_flight and self._stock.is_exhausted
+        return not self._in_flight and self._claimed.is_exhausted
 
     @property
     def waiting(self) -> int:
@@ -132,16 +114,16 @@ class EnvelopeQueue:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and (given := waiter.result()):
-                self._stock.put_back(self.landed(given, is_unused=True)[0])
+                self._claimed.put_back(self.landed(given, is_unused=True)[0])
             raise
 
     def next_nowait(self) -> Envelope | None:
         """The next message, if it may go this instant."""
-        while not self._has_ended():
+        while not self._state.has_ended:
             now = self._clock()
             if self._ready_at(now) > now:
                 return None
-            row = self._stock.take()
+            row = self._claimed.take()
             if row is None:
                 return None
             try:
@@ -188,10 +170,10 @@ class EnvelopeQueue:
 
     def mail_at(self, now: float) -> float:
         """When the next message may go, as far as that is known."""
-        if len(self._stock):
+        if len(self._claimed):
             return self._ready_at(now)
-        self._stock.refill()
-        return max(now, self._stock.due_at)
+        self._claimed.refill()
+        return max(now, self._claimed.due_at)
 
     def serve(self) -> None:
         """Give waiting sessions their mail, or tell them to end."""

@@ -70,8 +70,8 @@ class ConnectionHealth:
         untouched = outcome.verdict is Verdict.UNTOUCHED and outcome.trouble is not Trouble.DOWN
         if untouched and (carried or blames):
             return
-        if outcome.trouble is Trouble.THROTTLED and error.phase in _SETUP:
-            if sessions > 1:  # it wants fewer
+        if outcome.trouble is Trouble.THROTTLED:
+            if error.phase in _SETUP and sessions > 1:  # the server wants fewer
                 self._room = max(1, min(self._room, sessions - 1))
                 self._crowded_until = self._clock() + _CROWDED_SECONDS
                 return

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from mailsluice.campaign import Campaign
 from mailsluice.core.steady import steady
 from mailsluice.delivery.bookkeeper import Bookkeeper, Claiming, Peers
-from mailsluice.delivery.connection_sender import ConnectionSender, OpenSession, Settings
+from mailsluice.delivery.connection_sender import ConnectionSender
+from mailsluice.delivery.connection_state import SenderContext, SenderSettings
 from mailsluice.delivery.engine import Engine
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.progress_tracker import ProgressTracker
 from mailsluice.delivery.rule_book import RuleBook
+from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.limits import Rules
 from mailsluice.message import CompiledMessage
 from mailsluice.reports.progress import ConnectionFacts, Progress
@@ -87,7 +89,7 @@ class Run(ABC):
         connection: Connection,
         message: CompiledMessage,
         *,
-        settings: Settings | None = None,
+        settings: SenderSettings | None = None,
         open_session: OpenSession | None = None,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
@@ -105,7 +107,7 @@ class Run(ABC):
         connection: Connection,
         message: CompiledMessage,
         rules: dict[str, Rules],
-        settings: Settings | None,
+        settings: SenderSettings | None,
         open_session: OpenSession,
     ) -> RouteResult:
         if self._bookkeeper is None:
@@ -115,13 +117,10 @@ class Run(ABC):
         sender = ConnectionSender(
             connection,
             message,
-            self._bookkeeper,
-            self._journal,
-            holder=f"{self._journal.id} {connection.name}",
+            SenderContext(self._bookkeeper, self._journal, self._opens_at),
             open_session=open_session,
             rules=rules,
-            opens_at=self._opens_at,
-            settings=settings or Settings(self._campaign.retry, self._campaign.uncertain),
+            settings=settings or SenderSettings(self._campaign.retry, self._campaign.uncertain),
         )
         self._connection_senders[connection.name] = sender
         self._tracker.watch(connection.name, sender)

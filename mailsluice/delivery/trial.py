@@ -9,7 +9,7 @@ rather than uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from mailsluice.core.outcome import (
     Attempt,
@@ -20,17 +20,14 @@ from mailsluice.core.outcome import (
     says_no_such_mailbox,
 )
 from mailsluice.core.status import RecipientStatus
-from mailsluice.delivery.bookkeeper import Bookkeeper
-from mailsluice.delivery.claimed_recipients import ClaimedRecipients
+from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
-from mailsluice.delivery.health import ConnectionHealth
+from mailsluice.delivery.outcome_recorder import OutcomeRecorder
 from mailsluice.delivery.suspects import Experience, Ruling, Suspects, rate_after
 from mailsluice.smtp.session import SessionError
 from mailsluice.store import Claimed
 
 _NAMES_NO_RECIPIENT = frozenset((Phase.CONNECT, Phase.TLS, Phase.LOGIN, Phase.MAIL))
-
-Record = Callable[[Claimed, Attempt, Verdict], None]
 
 
 class Trial:
@@ -44,33 +41,18 @@ class Trial:
     """
 
     def __init__(
-        self,
-        connection: str,
-        bookkeeper: Bookkeeper,
-        stock: ClaimedRecipients,
-        queue: EnvelopeQueue,
-        health: ConnectionHealth,
-        *,
-        record: Record,
-        put_off: Callable[[Claimed, Attempt], None],
-        accepted: Callable[[], int],
+        self, state: ConnectionState, queue: EnvelopeQueue, recorder: OutcomeRecorder
     ) -> None:
-        """`record` settles a recipient; `put_off` has it tried later without using an attempt;
-        `accepted` tells how many messages the server took so far.
-        """
-        self._connection = connection
-        self._bookkeeper = bookkeeper
-        self._stock = stock
+        self._state = state
         self._queue = queue
-        self._health = health
-        self._record = record
-        self._put_off = put_off
+        self._recorder = recorder
+        self._claimed = state.claimed
+        self._health = state.health
         self._refused: Suspects[tuple[Claimed, Attempt]] = Suspects()
         self._deferred: Suspects[tuple[Claimed, Attempt]] = Suspects()
         self._all_are_put_off = False
         self.is_open = False
         """Whether anything is undecided; asked for every message, so kept rather than found out."""
-        self._accepted = accepted
         self._meant = {Verdict.FAILED: 0, Verdict.DEFERRED: 0}
         """How many suspects were to blame themselves."""
 
@@ -93,7 +75,7 @@ class Trial:
         """A server put a message off."""
         if self._all_are_put_off:
             self._health.takes_nothing()
-            self._put_off(row, attempt)
+            self._recorder.put_off(row, attempt)
             return
         so_far = self._experience(Verdict.DEFERRED)
         asked = self._queue.started
@@ -123,16 +105,16 @@ class Trial:
                 self._mean_it([one], Verdict.FAILED)
         self._mean_it(self._deferred.acquitted(), Verdict.DEFERRED)
 
-    async def conclude(self, is_stopping: Callable[[], bool]) -> None:
+    async def conclude(self) -> None:
         """Decide about suspects after which no recipient comes, by how many they are.
 
         Few are chance, and failed. More are not, nor is a vague refusal where the connection has
         accepted nobody in this campaign: then it is down, and they wait.
         """
-        accepted, failed = self._accepted(), self._meant[Verdict.FAILED]
+        accepted, failed = self._state.accepted, self._meant[Verdict.FAILED]
         if self._refused and not accepted:
             accepted, failed = await self._before()
-        if is_stopping() or self._health.down:
+        if self._state.is_stopping or self._health.down:
             return
         are_plain = all(says_no_such_mailbox(one) for _, one in self._refused.last_ones())
         if not self._refused.may_be_chance(accepted, failed, are_plain=are_plain):
@@ -145,17 +127,17 @@ class Trial:
         held = [*self._refused.clear(), *self._deferred.clear()]
         self._tell()
         for row, _ in sorted(held, key=lambda one: one[0].id, reverse=True):
-            self._stock.put_back(row)
+            self._claimed.put_back(row)
 
     def _mean_it(self, cleared: Iterable[tuple[Claimed, Attempt]], verdict: Verdict) -> None:
         for row, attempt in cleared:
             self._meant[verdict] += 1
-            self._record(row, attempt, verdict)
+            self._recorder.record(row, attempt, verdict)
         self._tell()
 
     def _tell(self) -> None:
         """Tell the stock who may come back, and the dispatch whether to wait for replies."""
-        self._stock.aside = aside = len(self._refused) + len(self._deferred)
+        self._claimed.aside = aside = len(self._refused) + len(self._deferred)
         self.is_open = self._all_are_put_off or aside > 0
         self._queue.waits = self._refused.are_pressing or self._deferred.are_pressing
 
@@ -163,7 +145,7 @@ class Trial:
         self._all_are_put_off = True
         self._health.takes_nothing()
         for row, attempt in self._deferred.clear():
-            self._put_off(row, attempt)
+            self._recorder.put_off(row, attempt)
         self._tell()
         self._tell()
 
@@ -176,10 +158,10 @@ class Trial:
         self.put_back()
 
     def _experience(self, verdict: Verdict) -> Experience:
-        return Experience(self._accepted(), self._meant[verdict])
+        return Experience(self._state.accepted, self._meant[verdict])
 
     async def _before(self) -> tuple[int, int]:
         """How many recipients of the connection are sent and failed, in all runs."""
-        counts = await self._bookkeeper.counts()
-        sent = counts.of(RecipientStatus.SENT, connection=self._connection)
-        return sent, counts.of(RecipientStatus.FAILED, connection=self._connection)
+        counts, name = await self._state.context.bookkeeper.counts(), self._state.name
+        sent = counts.of(RecipientStatus.SENT, connection=name)
+        return sent, counts.of(RecipientStatus.FAILED, connection=name)

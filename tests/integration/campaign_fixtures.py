@@ -19,7 +19,8 @@ from mailsluice.campaign import Campaign, Retry
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
-from mailsluice.delivery.connection_sender import OpenSession, Settings
+from mailsluice.delivery.connection_state import SenderSettings
+from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.operations import launch
 from mailsluice.operations.send import prepare
 from mailsluice.reports.campaign import Report
@@ -128,7 +129,7 @@ class Sender:
 
     database: Database
     home: Path
-    settings: Settings | None = None
+    settings: SenderSettings | None = None
     day: date = date(2026, 1, 5)
     """That the runs are scheduled for."""
     warm_ups: Mapping[str, WarmUp] = field(default_factory=dict)
@@ -167,7 +168,7 @@ class Sender:
     ) -> Report:
         """Send over all connections at once, then check that nobody is missing."""
         message = launch.compiled(document, run.outbox.columns(), run.record.return_key)
-        settings = self.settings or Settings(document.retry, document.uncertain, BREAKER, 1.0)
+        settings = self.settings or SenderSettings(document.retry, document.uncertain, BREAKER, 1.0)
         await asyncio.gather(
             *(
                 run.send(one, message, settings=settings, open_session=open_session)

@@ -15,7 +15,7 @@ from mailsluice.campaign import Campaign
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
-from mailsluice.delivery.connection_sender import Settings as Sending
+from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tally
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
@@ -162,7 +162,7 @@ async def test_who_was_moved_from_a_connection_that_is_down_counts_where_he_is_n
 
 async def test_a_server_that_is_away_is_tried_again(sender: Sender, tmp_path: Path) -> None:
     trouble = BreakerSettings(failures=3, first_delay_seconds=0.5, rest_seconds=1_000)
-    sender.settings = Sending(breaker=trouble)
+    sender.settings = SenderSettings(breaker=trouble)
     document = campaign(tmp_path, people(5_000))
     with SmtpServer(Settings(delay_seconds=0.001)) as server:
         reached = connection("red", server, max_sessions=1)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, SenderLostError
 from mailsluice.delivery import CampaignRun, RouteResult, SenderRun
-from mailsluice.delivery.connection_sender import Settings as CourierSettings
+from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.operations import launch
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import Cause
@@ -83,7 +83,7 @@ async def send(run: SenderRun, document: Campaign, target: Connection) -> RouteR
     message = launch.compiled(
         document, await asyncio.to_thread(run.outbox.columns), run.record.return_key
     )
-    settings = CourierSettings(document.retry, document.uncertain, BREAKER, 1.0)
+    settings = SenderSettings(document.retry, document.uncertain, BREAKER, 1.0)
     result = await run.send(target, message, settings=settings)
     await run.end(Ending.DOWN if result.down else Ending.DONE)
     return result

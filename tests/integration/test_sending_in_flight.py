@@ -12,8 +12,9 @@ import pytest
 from mailsluice.campaign import Campaign
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
-from mailsluice.delivery import CampaignRun, connection_sender
+from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.delivery.journal import JournalContents
 from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection, Security
@@ -135,7 +136,7 @@ async def test_a_whole_window_that_is_put_off_slowly_counts_as_one_failure(
     breaker = BreakerSettings(
         failures=2, first_delay_seconds=0.01, max_delay_seconds=0.05, rest_seconds=0.05, probes=1
     )
-    sender.settings = connection_sender.Settings(breaker=breaker)
+    sender.settings = SenderSettings(breaker=breaker)
     report = await sent_by(session, sender, campaign(tmp_path, people(30)))
     assert len(session.refused) > 3  # more than the breaker bears
     assert report.down == {}

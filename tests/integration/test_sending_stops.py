@@ -13,7 +13,7 @@ from mailsluice.campaign import Campaign, Retry
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
-from mailsluice.delivery.connection_sender import Settings as CourierSettings
+from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.operations import launch
 from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection
@@ -56,7 +56,7 @@ async def stop_when(
     document: Campaign,
     target: Connection,
     ready: Callable[[Opened], bool],
-    settings: CourierSettings,
+    settings: SenderSettings,
 ) -> Report:
     """Send, stop as soon as it is ready; gives the report."""
     run: CampaignRun = await asyncio.to_thread(sender.prepare, document)
@@ -74,8 +74,8 @@ async def stop_when(
         await run.close()
 
 
-def settings(**fields: Any) -> CourierSettings:
-    return CourierSettings(**{"retry": LATER, "stop_seconds": HOUR, **fields})
+def settings(**fields: Any) -> SenderSettings:
+    return SenderSettings(**{"retry": LATER, "stop_seconds": HOUR, **fields})
 
 
 async def test_while_it_waits_for_its_throttle(

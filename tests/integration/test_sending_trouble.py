@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mailsluice.delivery.breaker import BreakerSettings
-from mailsluice.delivery.connection_sender import Settings as CourierSettings
+from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.greeting import greets
@@ -193,11 +193,11 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
     run = await asyncio.to_thread(sender.prepare, document)
     with SmtpServer(Settings(delay_seconds=0.01)) as server:
         target, message = connection("red", server), launch.compiled(document, ["email"])
-        how = CourierSettings(document.retry, breaker=rests)
+        how = SenderSettings(document.retry, breaker=rests)
         sending = asyncio.ensure_future(run.send(target, message, settings=how))
         await eventually_async(lambda: len(server.received) >= 10)
         await on_its_loop(server, server._stop())
-        breaker = run._connection_senders["red"]._health.breaker
+        breaker = run._connection_senders["red"]._state.health.breaker
         await eventually_async(lambda: breaker.is_open)
         await on_its_loop(server, server._start())
         await sending

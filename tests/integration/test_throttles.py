@@ -168,11 +168,11 @@ async def test_a_limit_that_is_used_up_stays_used_up_over_a_restart(
 
 def _is_waiting(run: Any) -> bool:
     """Whether it has asked for a start, and knows that there is none for long."""
-    connection_sender = run._connection_senders.get("red")
-    return (
-        connection_sender is not None
-        and 3_000 < connection_sender._starts._ask_at - connection_sender._clock() < 4_000
-    )
+    sender = run._connection_senders.get("red")
+    if sender is None:
+        return False
+    state = sender._state
+    return bool(3_000 < state.starts._ask_at - state.context.clock() < 4_000)
 
 
 async def waits(run: Any, sending: asyncio.Future[Any]) -> float:

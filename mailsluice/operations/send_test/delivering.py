@@ -12,8 +12,8 @@ from uuid import uuid4
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt
 from mailsluice.core.steady import steady
-from mailsluice.delivery.connection_sender import OpenSession
 from mailsluice.delivery.rule_book import own_rules
+from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.delivery.starts import StartStock
 from mailsluice.limits import Rules
 from mailsluice.operations.send_test.result import Delivery

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -86,16 +87,14 @@ def dispatch(world: World) -> EnvelopeQueue:
     for name in ("ready_at", "started", "finished"):
         setattr(starts, name, getattr(world, name))
     starts.unused, starts.failure, starts.per_second = world.unused_start, None, world.per_second
-    return EnvelopeQueue(
-        cast("Any", _Message()),
-        cast("Any", None),
-        cast("Any", world),
-        starts,
-        Slowdown(),
-        has_ended=lambda: False,
-        opens_at=lambda now: now,
-        clock=lambda: world.now,
+    state = SimpleNamespace(
+        context=SimpleNamespace(bookkeeper=None, opens_at=lambda now: now, clock=lambda: world.now),
+        claimed=world,
+        starts=starts,
+        health=SimpleNamespace(slowdown=Slowdown()),
+        has_ended=False,
     )
+    return EnvelopeQueue(cast("Any", _Message()), cast("Any", state))
 
 
 class Sessions:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.delivery.health import ConnectionHealth
 from mailsluice.delivery.outcome_handler import OutcomeHandler, SessionHistory
 from mailsluice.store import Claimed, Settled
@@ -20,7 +21,7 @@ CLOSED = Attempt(Phase.MAIL, None, "connection closed")
 
 
 class Around:
-    """Stock, dispatch and bookkeeper, as far as consequences need them."""
+    """Claimed recipients, queue and bookkeeper, as far as an outcome handler needs them."""
 
     unrenderable = 0
 
@@ -50,58 +51,56 @@ def around() -> Around:
 
 
 @pytest.fixture
-def consequences(around: Around) -> OutcomeHandler:
-    stub: Any = around
+def handler(around: Around) -> OutcomeHandler:
     health = ConnectionHealth("red", BreakerSettings(), clock=lambda: 0.0, chance=lambda: 0.5)
-    return OutcomeHandler(
-        "red",
-        stub,
-        stub,
-        stub,
-        health,
-        retry=Retry(),
-        uncertain=UncertainPolicy.HOLD,
-        is_stopping=lambda: False,
-        chance=lambda: 0.5,
+    state = SimpleNamespace(
+        name="red",
+        context=SimpleNamespace(bookkeeper=around, chance=lambda: 0.5),
+        settings=SenderSettings(),
+        health=health,
+        claimed=around,
+        accepted=0,
+        is_stopping=False,
     )
+    return OutcomeHandler(cast("Any", state), cast("Any", around))
 
 
 def row(number: int) -> Claimed:
     return Claimed(number, f"user{number}@example.com", "{}", 0, 0.0)
 
 
-def session_of(consequences: OutcomeHandler, carries: int) -> SessionHistory:
-    """One in which the server has taken so many messages."""
+def session_of(handler: OutcomeHandler, carries: int) -> SessionHistory:
+    """Give a session in which the server has taken so many messages."""
     session = SessionHistory()
     for number in range(carries):
-        consequences.draw(row(1_000 + number), TAKEN, session)
+        handler.handle(row(1_000 + number), TAKEN, session)
     return session
 
 
 @pytest.mark.parametrize("carries", [1, 3])
 def test_a_server_that_ends_sessions_after_so_many_is_not_the_recipients_fault(
-    around: Around, consequences: OutcomeHandler, carries: int
+    around: Around, handler: OutcomeHandler, carries: int
 ) -> None:
     for _ in range(50):
-        consequences.draw(row(1), CLOSED, session_of(consequences, carries))
+        handler.handle(row(1), CLOSED, session_of(handler, carries))
         assert around.waiting.popleft() == 1
     assert {one.status for one in around.settled} == {RecipientStatus.SENT}
 
 
 def test_a_recipient_at_whom_sessions_break_is_deferred(
-    around: Around, consequences: OutcomeHandler
+    around: Around, handler: OutcomeHandler
 ) -> None:
-    session_of(consequences, 5)
+    session_of(handler, 5)
     for _ in range(9):
-        consequences.draw(row(1), CLOSED, session_of(consequences, 2))
+        handler.handle(row(1), CLOSED, session_of(handler, 2))
     assert [(one.id, one.attempts) for one in around.settled if one.code is None] == [(1, 1)]
-    assert consequences.tally().deferrals == 1
+    assert handler.tally().deferrals == 1
 
 
 def test_a_session_that_breaks_at_its_first_recipient_says_more(
-    around: Around, consequences: OutcomeHandler
+    around: Around, handler: OutcomeHandler
 ) -> None:
     for _ in range(3):
-        consequences.draw(row(1), CLOSED, SessionHistory())
+        handler.handle(row(1), CLOSED, SessionHistory())
     assert [one.id for one in around.settled] == [1]
     assert list(around.waiting) == [1, 1]

@@ -1,0 +1,96 @@
+"""The state that the parts which send over one connection share."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from mailsluice.campaign import Retry, UncertainPolicy
+from mailsluice.core.steady import steady
+from mailsluice.delivery.bookkeeper import Bookkeeper
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.claimed_recipients import ClaimedRecipients
+from mailsluice.delivery.health import ConnectionHealth
+from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.session_lengths import SessionLengths
+from mailsluice.delivery.starts import StartStock
+from mailsluice.limits import Rules
+from mailsluice.smtp.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """How a connection sender deals with trouble."""
+
+    retry: Retry = field(default_factory=Retry)
+    uncertain: UncertainPolicy = UncertainPolicy.HOLD
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    stop_seconds: float = 20.0
+    """How long messages in flight may take when the run stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderContext:
+    """What all connection senders of a process share."""
+
+    bookkeeper: Bookkeeper
+    journal: Journal
+    opens_at: Callable[[float], float] = lambda now: now
+    """The moment, this one or later, from which mail may go at all."""
+    clock: Callable[[], float] = steady
+    chance: Callable[[], float] = random.random
+    """Numbers from 0 to 1, for jitter."""
+
+
+class ConnectionState:
+    """The claimed recipients, starts and health of one connection, and whether it is to stop.
+
+    Everything here is used on the engine's event loop only.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        context: SenderContext,
+        settings: SenderSettings,
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called when mail or a start has come, or the server answers again."""
+        self.connection = connection
+        """The connection with its present number of sessions."""
+        self.context = context
+        self.settings = settings
+        self.changed = changed
+        self.stopped = asyncio.Event()
+        self.accepted = 0
+        """Messages that the server took in this run."""
+        self.session_lengths = SessionLengths()
+        name, bookkeeper, clock = connection.name, context.bookkeeper, context.clock
+        holder = f"{context.journal.id} {name}"
+        self.health = ConnectionHealth(name, settings.breaker, clock=clock, chance=context.chance)
+        self.starts = StartStock(holder, bookkeeper, clock=clock, changed=changed)
+        self.claimed = ClaimedRecipients(
+            name, bookkeeper, sessions=connection.max_sessions, clock=clock, changed=changed
+        )
+
+    @property
+    def name(self) -> str:
+        """The connection's name."""
+        return self.connection.name
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the run, or this connection, is to end."""
+        return self.stopped.is_set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more mail is to be given out."""
+        return self.stopped.is_set() or self.health.breaker.down is not None
+
+    def follow(self, rules: Mapping[str, Rules]) -> None:
+        """Keep these limits from now on, by the key under which other senders share each."""
+        self.starts.follow(rules)
+        self.health.slowdown.limit_per_second = self.starts.per_second

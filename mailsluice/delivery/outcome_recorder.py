@@ -1,0 +1,48 @@
+"""Record what became of recipients, and count it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mailsluice.core.outcome import Attempt, Verdict
+from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.connection_state import ConnectionState
+from mailsluice.delivery.decision import settle
+from mailsluice.store import Claimed
+
+
+class OutcomeRecorder:
+    """The one way from an attempt to a recipient's row."""
+
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
+        self._bookkeeper = state.context.bookkeeper
+        self.counts: Counter[RecipientStatus] = Counter()
+        """The statuses recorded here, except those of accepted messages."""
+
+    def record(
+        self, row: Claimed, attempt: Attempt, verdict: Verdict, *, uses_attempt: bool = True
+    ) -> None:
+        """Record how an attempt ended; a deferred recipient is claimed again when it is due."""
+        settings = self._state.settings
+        settled = settle(
+            row,
+            attempt,
+            verdict,
+            connection=self._state.name,
+            retries=settings.retry,
+            policy=settings.uncertain,
+            chance=self._state.context.chance,
+            uses_attempt=uses_attempt,
+        )
+        self._bookkeeper.settle(settled)
+        if verdict is Verdict.ACCEPTED:
+            self._state.accepted += 1
+        else:
+            self.counts[settled.status] += 1
+        if settled.delay_seconds is not None:
+            self._state.claimed.expect(settled.delay_seconds)
+
+    def put_off(self, row: Claimed, attempt: Attempt) -> None:
+        """Have the recipient tried later without using one of its attempts."""
+        self.record(row, attempt, Verdict.DEFERRED, uses_attempt=False)
