@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from imap_tools import MailBoxUnencrypted
 
 from deployments.server import free_port
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.smtp.connection import Security
-from tests.integration.daemons import running, wait_for
+from tests.integration.daemons import require, running, wait_for
 from tests.integration.smtp_fixtures import Certificates
 
 DOVECOT = Path("/usr/sbin/dovecot")
@@ -113,23 +112,10 @@ class Dovecot:
                     box.folder.delete(one.name)
 
 
-def missing() -> str | None:
-    """Why it cannot run here, if it cannot."""
-    if not DOVECOT.exists():
-        return "there is no dovecot here: apt-get install dovecot-imapd"
-    if os.geteuid() != 0:
-        return "dovecot starts as root only"
-    return None
-
-
 @contextmanager
 def dovecot(certificates: Certificates) -> Iterator[Dovecot]:
     """Runs one. Skips where it is missing, but not in CI."""
-    reason = missing()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(f"CI has to test with dovecot: {reason}")
-    if reason:
-        pytest.skip(reason)
+    require(DOVECOT, "dovecot-imapd")
     ports = {Security.NONE: free_port(), Security.TLS: free_port()}
     ports[Security.STARTTLS] = ports[Security.NONE]
     with tempfile.TemporaryDirectory(prefix="mailsluice-dovecot-") as name:

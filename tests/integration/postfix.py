@@ -81,15 +81,6 @@ class Postfix:
         return [path.read_bytes() for path in self._inbox.glob("*")]
 
 
-def missing() -> str | None:
-    """Why it cannot run here, if it cannot."""
-    if not MASTER.exists():
-        return "there is no postfix here: apt-get install postfix"
-    if os.geteuid() != 0:
-        return "postfix starts as root only"
-    return None
-
-
 @contextmanager
 def postfix(
     certificates: Certificates,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deployments.server import free_port
 from tests.eventually import eventually
-from tests.integration.postfix import missing, postfix
+from tests.integration.daemons import require
+from tests.integration.postfix import MASTER, postfix
 from tests.integration.smtp_fixtures import Certificates
 
 SIZE_LIMIT = 200_000
@@ -48,11 +47,7 @@ class RealServer:
 @contextmanager
 def postfix_server(certificates: Certificates) -> Iterator[RealServer]:
     """Offers CHUNKING; delivers a little later. Skips where it is missing, but not in CI."""
-    reason = missing()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(f"CI has to test with postfix: {reason}")
-    if reason:
-        pytest.skip(reason)
+    require(MASTER, "postfix")
     withheld = {
         "sequential": "pipelining,chunking",
         "pipelined": "chunking",

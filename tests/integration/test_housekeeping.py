@@ -300,6 +300,14 @@ def all_bounces(database: Database) -> list[sa.Row[Any]]:
         return list(connection.execute(sa.select(bounces).order_by(bounces.c.at)))
 
 
+def killed_before_the_rows_go(database: Database, folder: Path) -> None:
+    """The archive is written and recorded; none of its rows is deleted yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "clear", failing(KilledError()))
+        with pytest.raises(KilledError):
+            archive(database, folder)
+
+
 class TestKilled:
     """At any step: every row is in the database or in an archive that is recorded and whole."""
 
@@ -390,10 +398,7 @@ class TestNotWhatWasWritten:
         self, database: Database, folder: Path, name: str, change: str
     ) -> None:
         old_campaign(database)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(steps, "clear", failing(KilledError()))
-            with pytest.raises(KilledError):
-                archive(database, folder)
+        killed_before_the_rows_go(database, folder)
         before = everything(database)
         path = folder / "1-spring" / name
         path.unlink() if change == "missing" else path.write_bytes(path.read_bytes() + b" ")
@@ -404,10 +409,7 @@ class TestNotWhatWasWritten:
     def test_a_row_that_is_not_in_the_files_stays(self, database: Database, folder: Path) -> None:
         """Whatever wrote it: only keys that are in the files are deleted."""
         old_campaign(database)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(steps, "clear", failing(KilledError()))
-            with pytest.raises(KilledError):
-                archive(database, folder)
+        killed_before_the_rows_go(database, folder)
         late = {"email": "late@example.com", "connection": "a", "status": "sent", "variables": "{}"}
         execute(database, sa.insert(recipients).values(campaign_id=1, **late))
         archive(database, folder)
@@ -417,10 +419,7 @@ class TestNotWhatWasWritten:
         self, database: Database, folder: Path
     ) -> None:
         old_campaign(database)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(steps, "clear", failing(KilledError()))
-            with pytest.raises(KilledError):
-                archive(database, folder)
+        killed_before_the_rows_go(database, folder)
         (first, *_) = rows(database, recipients)
         late = {"phase": "rcpt", "verdict": "deferred", "reply": "", "connection": "a", "at": 1.0}
         execute(database, sa.insert(attempts).values(recipient_id=first[0], **late))

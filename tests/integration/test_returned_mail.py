@@ -13,7 +13,7 @@ from dataclasses import replace
 from imaplib import IMAP4
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import pytest
@@ -33,15 +33,24 @@ from mailsluice.store.schema import bounces, campaigns, recipients, suppressions
 from tests import returned_mail as mails
 from tests.eventually import eventually
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.daemons import require
 from tests.integration.dovecot import Dovecot, dovecot
 from tests.integration.old_schema import old_schema
-from tests.integration.postfix import missing, postfix
+from tests.integration.postfix import MASTER, postfix
 from tests.integration.smtp_fixtures import Certificates
 from tests.returned_mail import COMPLAINTS, FORMATS, Sent
 from tests.smtpd import Fault, SmtpServer, Stage
 
 RETURN_PATH = "bounces@example.com"
 pytestmark = pytest.mark.xdist_group("dovecot")  # one dovecot for all, and one mailbox
+
+
+class Launch(Protocol):
+    """Sends a campaign to so many people; gives what each got, by address."""
+
+    def __call__(
+        self, number: int = 10, name: str = "spring-sale", **message: Any
+    ) -> dict[str, Sent]: ...
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +67,7 @@ def server(running: Dovecot) -> Iterator[Dovecot]:
 
 
 @pytest.fixture
-def launch(database: Database, tmp_path: Path) -> Iterator[Callable[..., dict[str, Sent]]]:
-    """Sends a campaign to so many people; gives what each got."""
+def launch(database: Database, tmp_path: Path) -> Iterator[Launch]:
     with SmtpServer() as smtp:
 
         def sent(number: int = 10, name: str = "spring-sale", **message: Any) -> dict[str, Sent]:
@@ -119,7 +127,7 @@ def run(server: Dovecot, database: Database, limit: int = 10_000) -> Collected:
 
 
 def test_each_recipient_has_a_return_path_of_its_own(
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
 ) -> None:
     sent = launch(10)
     assert len({one.return_path for one in sent.values()}) == 10
@@ -130,7 +138,7 @@ def test_each_recipient_has_a_return_path_of_its_own(
 
 
 def test_what_came_back_is_recorded_and_put_away(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = list(launch(len(FORMATS) + 6).values())
     *complained, late, away, unasked = sent[len(FORMATS) :]
@@ -167,7 +175,7 @@ def test_what_came_back_is_recorded_and_put_away(
 
 
 def test_a_second_run_changes_nothing(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(3)
     server.put(*(mails.report(one) for one in sent.values()), mails.spam(Sent()))
@@ -181,7 +189,7 @@ def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = launch(5)
@@ -202,7 +210,7 @@ def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice
 
 
 def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     """Each format tells of a recipient of its own; both campaigns went to all of them."""
     formats = [*FORMATS.values(), *COMPLAINTS.values()]
@@ -222,7 +230,7 @@ def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
 
 
 def test_a_report_about_the_address_that_the_mail_was_passed_on_to_counts_for_ours(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(2)["user1@example.org"]
     server.put(mails.report(sent, final_recipient="someone@elsewhere.example"))
@@ -231,7 +239,7 @@ def test_a_report_about_the_address_that_the_mail_was_passed_on_to_counts_for_ou
 
 
 def test_who_is_merely_named_is_not_suppressed(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(3)
     mine, victim = sent["user0@example.org"], sent["user1@example.org"]
@@ -258,7 +266,7 @@ def test_who_is_merely_named_is_not_suppressed(
 
 
 def test_a_message_id_alone_proves_nothing_where_mail_has_return_paths(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     victim = launch(3)["user1@example.org"]
     told = Sent(RETURN_PATH, victim.recipient, victim.message_id)
@@ -268,7 +276,7 @@ def test_a_message_id_alone_proves_nothing_where_mail_has_return_paths(
 
 
 def test_nobody_can_make_up_the_message_id_of_another(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     mine, victim = launch(2, return_path=None).values()
     computed = message_id("spring-sale", victim.recipient, "example.com")
@@ -294,7 +302,7 @@ def test_a_half_sent_campaign_that_is_older_than_keyed_message_ids_goes_on_with_
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
 ) -> None:
     launch(3, return_path=None)
     with database.write() as writer:
@@ -329,7 +337,7 @@ def test_campaigns_of_earlier_versions_are_known_to_have_return_paths(
 
 
 def test_no_other_campaign_stops_the_matching(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(2, return_path=None)["user1@example.org"]
     odd = [
@@ -350,7 +358,7 @@ def test_no_other_campaign_stops_the_matching(
 
 
 def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(2)
     mine, victim = sent.values()
@@ -360,7 +368,7 @@ def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(
 
 
 def test_one_bad_mail_does_not_stop_the_others(
-    server: Dovecot, database: Database, state: State, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = list(launch(4).values())
     nested = b"".join(
@@ -393,7 +401,7 @@ def test_a_text_with_a_nul_is_recorded_without_it(
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """PostgreSQL takes no U+0000 in a text."""
@@ -409,7 +417,7 @@ def test_a_mail_that_cannot_be_recorded_is_left_and_the_others_are_recorded(
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = list(launch(3).values())
@@ -430,7 +438,7 @@ def test_a_mail_that_the_server_does_not_give_out_is_left_and_the_others_are_rea
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = launch(5)
@@ -455,7 +463,7 @@ def test_a_mail_that_the_server_does_not_give_out_is_left_and_the_others_are_rea
 def test_a_database_that_is_away_is_nobodys_fault(
     server: Dovecot,
     database: Database,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server.put(*(mails.report(one) for one in launch(2).values()))
@@ -519,7 +527,7 @@ def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 4)
@@ -536,7 +544,7 @@ def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
     server: Dovecot,
     database: Database,
     state: State,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 4)
@@ -562,7 +570,7 @@ def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
 def test_a_run_that_is_told_to_stop_ends_after_its_batch(
     server: Dovecot,
     database: Database,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 4)
@@ -575,7 +583,7 @@ def test_a_run_that_is_told_to_stop_ends_after_its_batch(
 
 
 def test_a_campaign_that_is_older_than_return_paths_goes_on(
-    database: Database, launch: Callable[..., dict[str, Sent]]
+    database: Database, launch: Launch
 ) -> None:
     launch(3, return_path=None)
     with database.write() as writer:
@@ -592,7 +600,7 @@ def test_a_campaign_that_is_older_than_return_paths_goes_on(
 def test_what_a_person_takes_out_meanwhile_is_no_trouble(
     server: Dovecot,
     database: Database,
-    launch: Callable[..., dict[str, Sent]],
+    launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 1)
@@ -611,7 +619,7 @@ def test_what_a_person_takes_out_meanwhile_is_no_trouble(
 
 
 def test_suppressed_is_not_sent_to_again(
-    server: Dovecot, database: Database, launch: Callable[..., dict[str, Sent]]
+    server: Dovecot, database: Database, launch: Launch
 ) -> None:
     sent = launch(4)
     server.put(mails.report(sent["user3@example.org"]))
@@ -647,7 +655,6 @@ def test_what_is_wrong_with_a_mailbox_is_told_with_the_next_step(
     assert "@" not in str(raised.value)
 
 
-@pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def test_the_whole_circle_with_a_postfix_that_cannot_deliver(
     server: Dovecot,
     database: Database,
@@ -655,6 +662,7 @@ def test_the_whole_circle_with_a_postfix_that_cannot_deliver(
     certificates: Certificates,
     tmp_path: Path,
 ) -> None:
+    require(MASTER, "postfix")
     good = people(6, "example.org")
     replies = {
         "gone": b"550 5.1.1 no such mailbox",
