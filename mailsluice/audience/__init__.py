@@ -1,4 +1,4 @@
-"""The audience: who gets a campaign, from source to a checked and deduplicated list."""
+"""The audience of a campaign: read from its source, checked and deduplicated."""
 
 from mailsluice.audience.resolution import resolve
 from mailsluice.audience.resolved import Audience

@@ -1,4 +1,4 @@
-"""Blanks around a name or an address, which do not belong to it. Pure."""
+"""Blanks at the ends of a name or an address, which do not belong to it. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 _SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-# Without width: copied from web pages, mails and spreadsheets, invisible in all of them.
+# Characters without width, which people copy from web pages, mails and spreadsheets.
 _UNSEEN = (
     "\xad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -19,10 +19,10 @@ _FILLER = re.compile(
 
 
 def trimmed(text: str) -> str:
-    """Take spaces of all kinds, byte order marks and what else cannot be seen off both ends."""
+    """Remove spaces of all kinds, byte order marks and other invisible characters at both ends."""
     return text.strip(_BLANKS)
 
 
 def has_unseen(text: str) -> bool:
-    """Whether it has a letter or mark that nobody sees, which no check of addresses knows."""
+    """Whether a text has an invisible letter or mark, which email-validator lets through."""
     return _FILLER.search(text) is not None

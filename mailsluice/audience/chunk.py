@@ -1,4 +1,4 @@
-"""A piece of a recipient list, as every kind of source yields it: text, nothing but text."""
+"""A chunk of a recipient list: the rows that every kind of source yields, as text."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ from mailsluice.audience.blanks import trimmed
 from mailsluice.core.errors import AudienceError
 
 MAX_COLUMNS = 2_000
-"""PostgreSQL and SQLite have about as many in a table."""
+"""PostgreSQL and SQLite allow about as many columns in a table."""
 
 TEXT = pa.large_string()
-"""What pandas keeps `str` columns in, so that nothing is copied on the way there and back."""
+"""The type in which pandas keeps `str` columns, so that conversions copy nothing."""
 
 
 def as_array(values: pd.Series[str]) -> pa.Array:
-    """Take a `str` column for Arrow: copied only where it lies in several pieces."""
+    """Convert a `str` column to Arrow; the column is copied only if it is in several pieces."""
     array = pa.array(values, TEXT)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some consecutive rows of a source."""
+    """Consecutive rows of a source."""
 
     rows: npt.NDArray[np.int64]
-    """(n,) data row numbers, the first row after the header is 1."""
+    """(n,) data row numbers; the first row after the header is 1."""
     email: pd.Series[str]
-    """(n,) the e-mail column, as it was given."""
+    """(n,) the e-mail column as written in the source."""
     variables: pd.DataFrame
-    """(n, columns) every other column, as text; an empty string where there was no value."""
+    """(n, columns) every other column, as text; an empty string where the source has no value."""
     malformed: dict[int, str]
-    """Rows without the right number of fields: data row number, and the row's text."""
+    """Rows with a wrong number of fields: data row number, and the row's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which columns a source has, and which of them holds the address."""
+    """The positions of a source's columns."""
 
     email: int
+    """Position of the column that holds the address."""
     variables: dict[str, int]
     """Position of each variable, by name; columns without a name are left out."""
 
@@ -57,7 +58,7 @@ class Layout:
         columns: Sequence[pa.Array],
         malformed: dict[int, str] | None = None,
     ) -> Chunk:
-        """Make a chunk of the source's columns (text, in the source's order)."""
+        """Make a chunk from all columns of the source, as text and in the source's order."""
         names = ["", *self.variables]
         arrays = [columns[i] for i in (self.email, *self.variables.values())]
         frame: pd.DataFrame = pa.Table.from_arrays(arrays, names=names).to_pandas()
@@ -67,42 +68,50 @@ class Layout:
 def find_layout(
     names: Sequence[str], email_column: str, where: str, *, may_be_anything: bool = False
 ) -> Layout:
-    """Find the e-mail column: by its exact name, else by that name in any spelling.
+    """Find the e-mail column: by its exact name, else by the name in any spelling.
 
-    Raises AudienceError where it is missing or ambiguous, where a name occurs twice, or where there
-    are more than MAX_COLUMNS; `where` names the source in the message. What `may_be_anything`, as a
-    file may, is only quoted where it looks like a list of recipients.
+    Args:
+        names: The names of the source's columns, in order.
+        email_column: The name of the e-mail column.
+        where: The name of the source in error messages.
+        may_be_anything: Whether the source may be something else than a list of recipients, such
+            as a secret file. Then errors quote its names only if one is usual for addresses.
+
+    Raises:
+        AudienceError: The e-mail column is missing or ambiguous, a name occurs twice, or there are
+            more than MAX_COLUMNS columns.
     """
     if len(names) > MAX_COLUMNS:
         raise AudienceError(
-            f"{where} has {len(names):,} columns, and at most {MAX_COLUMNS:,} are read: give the"
-            " address and what the message uses"
+            f"{where} has {len(names):,} columns, and at most {MAX_COLUMNS:,} are read: keep only"
+            " the address and the columns that the message uses"
         )
-    known = [trimmed(name) for name in names]
-    is_quoted = not may_be_anything or any(map(_is_usual, known))
-    twice = [name for name, count in Counter(known).items() if count > 1 and name]
+    columns = [trimmed(name) for name in names]
+    is_quoted = not may_be_anything or any(map(_is_usual, columns))
+    twice = [name for name, count in Counter(columns).items() if count > 1 and name]
     if twice:
         listed = _listed(twice) if is_quoted else f"{len(twice)} of them"
         raise AudienceError(
             f"{where} has columns of the same name: {listed}. Rename all but one of each"
         )
     wanted = trimmed(email_column)
-    found = [i for i, name in enumerate(known) if name == wanted] or [
-        i for i, name in enumerate(known) if _alike(name) == _alike(wanted)
+    matches = [i for i, name in enumerate(columns) if name == wanted] or [
+        i for i, name in enumerate(columns) if _alike(name) == _alike(wanted)
     ]
-    if len(found) != 1:
-        problem = "has several columns" if found else "has no column"
-        listed = f"its columns are {_listed(known)}" if is_quoted else f"it has {len(known)} others"
+    if len(matches) != 1:
+        problem = "has several columns" if matches else "has no column"
+        others = f"its columns are {_listed(columns)}"
+        listed = others if is_quoted else f"it has {len(columns)} others"
         raise AudienceError(
             f"{where} {problem} {email_column!r}; {listed}. "
-            "Name the one with the addresses in 'email_column'"
+            "Name the column with the addresses in 'email_column'"
         )
-    variables = {name: i for i, name in enumerate(known) if name and i != found[0]}
-    return Layout(found[0], variables)
+    email = matches[0]
+    return Layout(email, {name: i for i, name in enumerate(columns) if name and i != email})
 
 
 def _is_usual(name: str) -> bool:
-    """Whether columns of addresses are often called so, also before they are taken apart."""
+    """Whether a column of addresses often has this name, or a header line of several names."""
     return any(_USUAL.fullmatch(part.strip()) for part in re.split("[,;\t|]", name))
 
 

@@ -1,4 +1,4 @@
-"""Recipients from a CSV file, in chunks, every value as it is written there."""
+"""Read recipients from a CSV file, in chunks, every value as written in the file."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from mailsluice.core.files import open_named
 from mailsluice.core.spreadsheet import from_text
 
 _BLOCK_BYTES = 1 << 21
-_PIECE_BYTES = 1 << 18  # decoded and checked at once, after the first
-_MAX_SKIPPED = 1 << 26  # characters of rows that do not fit the header, with none that does between
+_PIECE_BYTES = 1 << 18  # decoded and checked at a time, after the first piece
+_MAX_SKIPPED = 1 << 26  # characters of consecutive rows that do not fit the header
 
 
 def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
-    """Read a CSV file, a few ten thousand rows at a time; blank lines are no rows.
+    """Read a CSV file, a few ten thousand rows at a time; blank lines are not rows.
 
-    A first line `sep=;` tells the delimiter. A row that ends in one delimiter more than the header,
-    or less, is read as if it did not. Any other row with too many or too few fields is reported as
-    malformed.
+    A first line `sep=;` declares the delimiter. A row may end in one delimiter more than the
+    header, or one less. Any other row with too many or too few fields is reported as malformed.
 
-    Raises AudienceError where the file cannot be decoded, has no header or no e-mail column, or
-    where a quote is left open; no message quotes what is in the file.
+    Raises:
+        AudienceError: The file cannot be decoded, has no header or no e-mail column, or leaves a
+            quote open. The message quotes nothing from the file.
     """
     encoding = encoding_of(source.encoding)
     with open_named(path) as file:
@@ -72,17 +72,17 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
 
 
 def _left_open(path: Path, row: int, line: int) -> AudienceError:
-    there = f"row {row}" if row else "the header"
+    place = f"row {row}" if row else "the header"
     return AudienceError(
-        f"the file {path} has a quote that is never closed: it opens in {there} (line {line}), and"
-        " what follows would be part of its value. Close it, or double it where it belongs to the"
-        " value"
+        f"the file {path} has a quote that is never closed: it opens in {place} (line {line}), and"
+        " the text after it would be part of the value. Close the quote, or double it if it belongs"
+        " to the value"
     )
 
 
 def _chunks(table: Table, texts: Iterator[str], layout: Layout) -> Iterator[Chunk]:
     skipped: dict[int, str] = {}
-    characters = 0  # of those rows
+    characters = 0  # of the skipped rows
 
     def skip(row: Any) -> str:
         nonlocal characters
@@ -118,7 +118,7 @@ def _chunk(
     columns: list[pa.Array],
     skipped: dict[int, str],
 ) -> Chunk:
-    """The parser's rows, and those that it skipped: read all the same, or malformed."""
+    """Make a chunk from the parser's rows and those that it skipped, which may be malformed."""
     columns = columns or [pa.array([], TEXT)] * len(table.names)
     malformed: dict[int, str] = {}
     if table.has_ends:
@@ -141,19 +141,20 @@ def _chunk(
 def _without_ends(
     table: Table, rows: np.ndarray[Any, Any], columns: list[pa.Array]
 ) -> tuple[np.ndarray[Any, Any], list[pa.Array], dict[int, str]]:
-    """The rows without what is behind the last delimiter; those with something there apart."""
+    """Remove the column after the last delimiter; rows with a value in it are malformed."""
     is_empty = pc.equal(pc.utf8_trim_whitespace(columns[-1]), "")
     if pc.all(is_empty).as_py():
         return rows, columns[:-1], {}
     fits = is_empty.to_numpy(zero_copy_only=False)
-    others = zip(*(one.filter(pc.invert(is_empty)).to_pylist() for one in columns), strict=True)
+    has_value = pc.invert(is_empty)
+    others = zip(*(column.filter(has_value).to_pylist() for column in columns), strict=True)
     texts = map(table.delimiter.join, others)
-    kept = [one.filter(is_empty) for one in columns[:-1]]
+    kept = [column.filter(is_empty) for column in columns[:-1]]
     return rows[fits], kept, dict(zip(rows[~fits].tolist(), texts, strict=True))
 
 
 class _Stream:
-    """Text as the file of bytes that Arrow reads."""
+    """A file of bytes that Arrow reads, made from pieces of text."""
 
     closed = False
 
@@ -162,7 +163,7 @@ class _Stream:
         self._waiting = b""
 
     def read(self, size: int) -> bytes:
-        """So many bytes, fewer at the end only: a row that is cut in three is not read."""
+        """Return `size` bytes, fewer only at the end: Arrow cannot read a row cut into three."""
         parts, length = [self._waiting], len(self._waiting)
         while length < size and (text := next(self._texts, None)) is not None:
             parts.append(text.encode())
@@ -175,14 +176,14 @@ class _Stream:
         return True
 
     def close(self) -> None:
-        """The file is closed by the one who opened it."""
+        """Do nothing: `read_csv` closes the file."""
 
 
 def _open(stream: _Stream, table: Table, skip: Any) -> Any:
     return arrow_csv.open_csv(
         stream,
         read_options=arrow_csv.ReadOptions(
-            use_threads=False,  # or malformed rows come without their number
+            use_threads=False,  # with threads, malformed rows come without their number
             block_size=_BLOCK_BYTES,
             column_names=table.names,
         ),
@@ -192,13 +193,13 @@ def _open(stream: _Stream, table: Table, skip: Any) -> Any:
         convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(table.names, TEXT),
             strings_can_be_null=False,
-            check_utf8=False,  # made of text
+            check_utf8=False,  # the bytes are encoded from text
         ),
     )
 
 
 def _numbers(start: int, count: int, skipped: dict[int, str]) -> np.ndarray[Any, Any]:
-    """The next `count` row numbers from `start` that are not skipped."""
+    """Return the next `count` row numbers from `start` that are not skipped."""
     numbers = np.arange(start, start + count + len(skipped), dtype=np.int64)
     return numbers[~np.isin(numbers, list(skipped))][:count]
 

@@ -1,9 +1,9 @@
-"""The text of a CSV file on its way to the parser: decoded, and no quote left open.
+"""Decode the text of a CSV file for the parser, and refuse quotes that are left open.
 
-A parser takes a quote that is never closed for a value that goes on to the next quote, or to the
-end of the file, and so swallows rows without a word. Here every quoted value that runs over a line
-end has to end as RFC 4180 says: with a quote before a delimiter, a line end or the end of the file.
-Everything is bounded by blocks and linear.
+A parser takes a quote that is never closed for a value that goes on until the next quote, or the
+end of the file, and so swallows rows silently. Here, every quoted value with a line end in it has
+to end as RFC 4180 says: with a quote before a delimiter, a line end or the end of the file. Memory
+is bounded by the block size, and time is linear.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class OpenQuoteError(Exception):
     """A quote that is never closed, or closed where no value ends."""
 
     def __init__(self, offset: int) -> None:
-        """`offset` is its place in the text, in characters."""
+        """`offset` is the quote's place in the text, in characters."""
         super().__init__(offset)
         self.offset = offset
 
 
 def pieces(file: BinaryIO, encoding: str, first_bytes: int, further_bytes: int) -> Iterator[str]:
-    """Decode a file from its beginning; pieces may be empty. Raises UnicodeError."""
+    """Decode a file from its beginning; yielded pieces may be empty. Raises UnicodeError."""
     decoder = codecs.getincrementaldecoder(encoding)()
     size = first_bytes
     while block := file.read(size):
@@ -38,13 +38,19 @@ def pieces(file: BinaryIO, encoding: str, first_bytes: int, further_bytes: int) 
 
 
 def checked(texts: Iterator[str], delimiter: str, start: int, longest: int) -> Iterator[str]:
-    """Pass a text on whose first character is `start` characters into the file.
+    """Pass a text on, after checking its quotes.
 
-    Raises OpenQuoteError at a quote that swallows rows, or a quoted value of more than `longest`
-    characters.
+    Args:
+        texts: The pieces of the text.
+        delimiter: The character between columns.
+        start: Characters of the file before the text.
+        longest: The most characters of a quoted value.
+
+    Raises:
+        OpenQuoteError: A quote swallows rows, or a quoted value is too long.
     """
     grammar = _Grammar(delimiter)
-    before, waiting = "\n", ""  # the character before, and what is not yet passed on
+    before, waiting = "\n", ""  # the last character passed on, and the text not passed on yet
     for text in texts:
         waiting += text
         end = grammar.passable(before, waiting, start)
@@ -61,11 +67,11 @@ def checked(texts: Iterator[str], delimiter: str, start: int, longest: int) -> I
 
 
 class _Grammar:
-    """Where quoted values begin and end."""
+    """The rules for the beginning and the end of quoted values."""
 
     def __init__(self, delimiter: str) -> None:
         ends = f"[{re.escape(delimiter)}\r\n]"
-        # No possessive groups: on Python 3.11.2, Debian 12's, their matches end a character early.
+        # No possessive groups: their matches end a character early on Python 3.11.2 (Debian 12).
         value = '"[^"]*+(?:""[^"]*+)*"(?!")'
         self._begins = re.compile(f'(?<={ends})"')
         self._value = re.compile(value)
@@ -73,17 +79,22 @@ class _Grammar:
         self._line_end = re.compile("[\r\n]")
 
     def passable(self, before: str, text: str, start: int) -> int:
-        """How much of the text can be passed on: up to a quote of which the end is not yet seen.
+        """Return how many characters can be passed on: up to a quoted value that has not ended.
 
-        `before` is the character before it. Raises OpenQuoteError; the text is `start` characters
-        into the file.
+        Args:
+            before: The character before the text.
+            text: The text.
+            start: Characters of the file before the text.
+
+        Raises:
+            OpenQuoteError: A quoted value with a line end does not end as it should.
         """
         text, at = before + text, 1
-        while found := self._good.match(text, at):
-            at = found.end()
+        while match := self._good.match(text, at):
+            at = match.end()
             if at == len(text):
                 break
-            if not self._begins.match(text, at):  # a quote within a value is itself
+            if not self._begins.match(text, at):  # a quote within an unquoted value is literal
                 at += 1
                 continue
             value = self._value.match(text, at)
@@ -98,15 +109,16 @@ class _Grammar:
 def place_of(
     file: BinaryIO, encoding: str, delimiter: str, skipped: int, offset: int
 ) -> tuple[int, int]:
-    """The data row and the line that a character of the text is in; both count from 1.
+    """Return the data row and the line of a character of the text; both count from 1.
 
-    `skipped` are characters before the header. Reads the file again, up to there.
+    Reads the file again, up to that character. `skipped` is the number of characters before the
+    header.
     """
     file.seek(0)
     text = TextIOWrapper(file, encoding, newline="")
     lines = 0
 
-    def up_to_there() -> Iterator[str]:
+    def up_to_offset() -> Iterator[str]:
         nonlocal lines
         seen = 0
         for line in iter(lambda: text.readline(_LINE_PART), ""):
@@ -117,11 +129,11 @@ def place_of(
             if seen > offset:
                 return
 
-    rows = -1  # the header is none
+    rows = -1  # since the header is not a data row
     try:
-        for fields in csv.reader(up_to_there(), delimiter=delimiter):
+        for fields in csv.reader(up_to_offset(), delimiter=delimiter):
             rows += bool(fields)
-    except csv.Error:  # the very value that does not end
+    except csv.Error:  # the row of the value that does not end
         rows += 1
     text.detach()
     return rows, lines

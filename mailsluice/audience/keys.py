@@ -1,7 +1,7 @@
-"""Fixed-size keys of addresses and domains: what is kept in memory instead of the text.
+"""Fixed-size keys of addresses and domains, which are kept in memory instead of the text.
 
-SipHash (Aumasson and Bernstein, 2012) with fixed keys, so the same text has the same key in every
-process and on every machine.
+The keys are SipHash (Aumasson and Bernstein, 2012) with fixed keys, so the same text has the same
+key in every process and on every machine.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ _FIRST, _SECOND, _DOMAIN = "mailsluice-key-1", "mailsluice-key-2", "mailsluice-k
 
 
 def address_keys(emails: pa.Array) -> Keys:
-    """(n, 2): 128 bits of each mailbox; two among 10,000,000 agree once in 10^24 audiences.
+    """Return a 128-bit key for each of n mailboxes, as (n, 2).
 
-    Spellings of one mailbox have the same key: see `mailsluice.core.folding`.
+    Spellings of a mailbox have the same key: see `mailsluice.core.folding`. Two of 10,000,000
+    mailboxes share a key in one of 10^24 audiences.
     """
     values = fold(emails).to_numpy(zero_copy_only=False)
     return np.column_stack([_hashes(values, key) for key in (_FIRST, _SECOND)])
 
 
 def domain_keys(domains: pa.Array) -> Keys:
-    """(n,): 64 bits of each domain."""
+    """Return a 64-bit key for each of the domains (n,)."""
     encoded = domains.dictionary_encode()
     hashes = _hashes(encoded.dictionary.to_numpy(zero_copy_only=False), _DOMAIN)
     result: Keys = hashes[encoded.indices.to_numpy()]
@@ -44,10 +45,10 @@ def _hashes(values: npt.NDArray[Any], key: str) -> Keys:
 
 
 def repeated(keys: Keys) -> npt.NDArray[np.int64]:
-    """Positions of all keys (n, 2) that occur earlier as well."""
+    """Return the positions of all keys (n, 2) that also occur at an earlier position."""
     suspects = _sharing_first_half(keys)
     among = keys[suspects]
-    order = np.lexsort((among[:, 1], among[:, 0]))  # stable: the earliest first
+    order = np.lexsort((among[:, 1], among[:, 0]))  # stable: of equal keys the earliest is first
     equal = np.all(among[order[1:]] == among[order[:-1]], axis=1)
     return suspects[order[1:][equal]]
 
@@ -75,14 +76,15 @@ class KeySet:
         return cls(keys[np.lexsort((keys[:, 1], keys[:, 0]))])
 
     def contains(self, keys: Keys) -> npt.NDArray[np.bool_]:
-        """Tell for each of the keys (n, 2) whether it is in the set."""
-        found = np.zeros(len(keys), np.bool_)
+        """Return for each of the keys (n, 2) whether it is in the set."""
+        result = np.zeros(len(keys), np.bool_)
         at = np.searchsorted(self.keys[:, 0], keys[:, 0])
-        left = np.arange(len(keys))
-        while len(left := left[at[left] < len(self.keys)]):
-            there = self.keys[at[left]]
-            left, there = (x[there[:, 0] == keys[left, 0]] for x in (left, there))
-            found[left] = there[:, 1] == keys[left, 1]
-            left = left[~found[left]]
-            at[left] += 1
-        return found
+        open_ = np.arange(len(keys))  # positions of keys that are not decided yet
+        while len(open_ := open_[at[open_] < len(self.keys)]):
+            candidates = self.keys[at[open_]]
+            same_half = candidates[:, 0] == keys[open_, 0]
+            open_, candidates = open_[same_half], candidates[same_half]
+            result[open_] = candidates[:, 1] == keys[open_, 1]
+            open_ = open_[~result[open_]]
+            at[open_] += 1
+        return result

@@ -1,4 +1,4 @@
-"""Recipients from a Parquet file, in chunks, columns of any type as text."""
+"""Read recipients from a Parquet file, in chunks, columns of any type as text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from mailsluice.core.errors import AudienceError
 from mailsluice.core.files import open_named
 
 _MAX_FOOTER_BYTES = 1 << 26
-"""About a million columns in all row groups together: it is read as a whole."""
+"""About a million columns in all row groups together. The footer is read as a whole."""
 
 
 def read_parquet(path: Path, source: RecipientSource, chunk_rows: int) -> Iterator[Chunk]:
-    """Read a Parquet file.
+    """Read a Parquet file, `chunk_rows` rows at a time.
 
-    Raises AudienceError where it is no Parquet file, has no e-mail column, or holds bytes that are
-    no text; no message quotes what is in the file.
+    Raises:
+        AudienceError: The file is not in Parquet, has no e-mail column, or holds bytes that are not
+            text. The message quotes nothing from the file.
     """
     with open_named(path) as opened:
         _refuse_large_footer(path, opened)
@@ -41,13 +42,13 @@ def read_parquet(path: Path, source: RecipientSource, chunk_rows: int) -> Iterat
                     yield layout.chunk(rows, [to_text(column) for column in batch.columns])
         except (pa.ArrowException, OSError, UnicodeError):
             raise AudienceError(
-                f"the file {path} cannot be read as Parquet: it is damaged, of another format, or"
-                " has bytes that are no text. Write it anew, or give a CSV file"
+                f"the file {path} cannot be read as Parquet: it is damaged, in another format, or"
+                " has bytes that are not text. Write the file again, or give a CSV file"
             ) from None
 
 
 def _refuse_large_footer(path: Path, file: BinaryIO) -> None:
-    """Look at the length that the last eight bytes tell, before all of it is read."""
+    """Check the footer's length, which the last eight bytes hold, before the footer is read."""
     size = file.seek(0, 2)
     file.seek(max(0, size - 8))
     length, magic = file.read(4), file.read(4)

@@ -1,4 +1,4 @@
-"""Recipients from a SQL query, streamed, values of any type as text."""
+"""Read recipients from a SQL query, streamed, values of any type as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mailsluice.core.masking import masked
 def read_query(source: RecipientSource, connect: Connect, chunk_rows: int) -> Iterator[Chunk]:
     """Run the query, which can only read; `chunk_rows` rows are in memory at a time.
 
-    Raises AudienceError where the database refuses it, or where it has no e-mail column.
+    Raises AudienceError if the database refuses the query, or the result has no e-mail column.
     """
     where = f"the query on the database {source.database!r}"
     try:
@@ -42,7 +42,7 @@ def read_query(source: RecipientSource, connect: Connect, chunk_rows: int) -> It
 
 
 _VALUE = re.compile(r"(with text |invalid input (?:syntax|value) for [^:]*: ).*")
-"""Matches how SQLite and PostgreSQL name a value that they cannot read."""
+"""Matches the part of an error with which SQLite and PostgreSQL quote an unreadable value."""
 
 
 def _refused(where: str, error: SQLAlchemyError) -> AudienceError:
@@ -52,5 +52,5 @@ def _refused(where: str, error: SQLAlchemyError) -> AudienceError:
             f"{where} does more than read, and the database refused that: write one SELECT"
         )
     reason = str(cause or error).splitlines()[0]
-    reason = _VALUE.sub(r"\1(its value)", masked(reason))  # nothing of anybody's in a log
+    reason = _VALUE.sub(r"\1(its value)", masked(reason))  # since the message may be logged
     return AudienceError(f"{where} failed: {reason}. Try it in the database's shell")

@@ -1,17 +1,17 @@
-"""Running a query so that it can only read, whatever it says: the database sees to that.
+"""Run a query so that it can only read: the database itself refuses everything else.
 
-No words of the query are looked at. By dialect:
+The words of the query are not examined. By dialect:
 
-- SQLite: the file is opened with `mode=ro`, `query_only` is on, and an authorizer refuses whatever
-  else a statement could do: ATTACH, PRAGMA, VACUUM, tables of any kind, a transaction of its own.
-- PostgreSQL: a read-only transaction in which something was read before, so that it cannot be
-  lifted any more. The query goes to the server as a value and is opened there as a cursor, which
-  takes a single statement that returns rows, and none that ends the transaction.
+- SQLite: the file is opened with `mode=ro`, `query_only` is on, and an authorizer refuses anything
+  else that a statement could do: ATTACH, PRAGMA, VACUUM, tables of any kind, its own transaction.
+- PostgreSQL: a read-only transaction that has read something already, so that the query cannot make
+  it writable. The query goes to the server as a value, and is opened there as a cursor. A cursor
+  takes only a single statement that returns rows, and none that ends the transaction.
 - MySQL and MariaDB: `START TRANSACTION READ ONLY`; their drivers take one statement at a time.
 - Any other: a transaction that is rolled back.
 
-The rights of the database's role bound all of them, and alone bound functions that act outside the
-transaction.
+In addition, the rights of the database's role always apply. They are the only bound for functions
+that act outside of the transaction.
 """
 
 from __future__ import annotations
@@ -31,16 +31,22 @@ class Answer(NamedTuple):
     """The result of a query."""
 
     names: list[str]
-    """Of its columns."""
+    """The names of the columns."""
     parts: Iterator[Sequence[Sequence[Any]]]
-    """Its rows, so many at a time, never none."""
+    """The rows, in parts that are never empty."""
 
 
 def answer(engine: sa.Engine, query: str, part_rows: int) -> AbstractContextManager[Answer]:
     """Run a query that can only read; the connection is open within the context.
 
-    Raises SQLAlchemyError: of the database where it refuses the query, ResourceClosedError where
-    the query returns no rows at all.
+    Args:
+        engine: The database.
+        query: The SQL.
+        part_rows: The most rows in a part of the answer.
+
+    Raises:
+        SQLAlchemyError: The database refuses the query.
+        ResourceClosedError: The statement is of a kind that returns no rows.
     """
     run = _BY_DIALECT.get(engine.dialect.name, _rolled_back)
     return run(engine, query, part_rows)
@@ -67,7 +73,7 @@ def _sqlite(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
     finally:
         sa.event.remove(engine, "do_connect", _open_read_only)
     with connection:
-        connection.exec_driver_sql("PRAGMA query_only = ON")  # where it was open already
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # for a connection that was open
         driver: Any = connection.connection.driver_connection
         driver.set_authorizer(_authorize)
         try:
@@ -75,14 +81,14 @@ def _sqlite(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answer]:
         finally:
             driver.set_authorizer(None)
             connection.exec_driver_sql("PRAGMA query_only = OFF")
-            if _is_file(engine.url):  # one in memory would be gone
+            if _is_file(engine.url):  # closing a database in memory would delete it
                 connection.invalidate()
 
 
 def _open_read_only(
     _: sa.Dialect, __: object, arguments: list[Any], options: dict[str, Any]
 ) -> None:
-    """Open a file as one that can be read only; one that is not there is empty, and is not made."""
+    """Open a file for reading only; a missing file is not created, but read as an empty one."""
     if arguments and not options.get("uri") and arguments[0] not in ("", ":memory:"):
         path = Path(arguments[0]).absolute()
         arguments[0] = f"file:{quote(str(path))}?mode=ro" if path.exists() else "file::memory:"
@@ -105,8 +111,8 @@ _HARMLESS = (
     sqlite3.SQLITE_READ,
     sqlite3.SQLITE_FUNCTION,
     sqlite3.SQLITE_RECURSIVE,
-    # Virtual tables, for full text and for ranges, prepare such statements where they are only
-    # read. Running one fails, since `query_only` is on and no PRAGMA can switch it off.
+    # Virtual tables, for full text and for ranges, prepare such statements even for reading. To run
+    # one fails, since `query_only` is on, and no PRAGMA can switch it off.
     sqlite3.SQLITE_INSERT,
     sqlite3.SQLITE_UPDATE,
     sqlite3.SQLITE_DELETE,
@@ -119,7 +125,7 @@ def _postgresql(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answe
     options: Any = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with _closed_afterwards(engine) as opened:
         connection = opened.execution_options(**options)
-        # Reads, and so ends the time in which the transaction could be made one that writes.
+        # After the first read, PostgreSQL refuses to make the transaction writable.
         connection.execute(_KEEP_QUERY, {"query": query})
         connection.exec_driver_sql(_OPEN_CURSOR)
         result = connection.exec_driver_sql(f"FETCH {part_rows:d} FROM {_CURSOR}")
@@ -160,7 +166,7 @@ def _rolled_back(engine: sa.Engine, query: str, part_rows: int) -> Iterator[Answ
 
 @contextmanager
 def _closed_afterwards(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection of the query's own: what it does to the session ends with it."""
+    """Open a connection for the query alone, so that its changes to the session end with it."""
     with engine.connect() as connection:
         try:
             yield connection
@@ -175,7 +181,7 @@ def _answer(connection: sa.Connection, query: str, part_rows: int) -> Answer:
 
 
 def _without_parameters(query: str) -> str:
-    """Keep text() from taking a colon for a parameter: there is nothing to fill in."""
+    """Escape colons, which text() would take for parameters."""
     return re.sub(r"(?<![:\w\\]):(?=\w)", r"\:", query)
 
 

@@ -1,4 +1,4 @@
-"""Resolving: read the recipients, check them, remove duplicates, exclusions and suppressions."""
+"""Read the recipients, check them, and remove duplicates, exclusions and suppressions."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 
 Suppressed = Callable[["pd.Series[str]", Keys], Mapping[int, Suppression]]
-"""Tells which addresses (n,), normalised, with keys (n, 2), are on the suppression list: by
-position."""
+"""Returns the suppressions of normalised addresses (n,) with keys (n, 2), by position."""
 
 
 def resolve(
@@ -48,9 +47,16 @@ def resolve(
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
 
-    Of rows with one address the first counts. `suppressed` tells which addresses are on
-    the suppression list, and why; `connect` turns a database block's name into
-    an engine. Raises AudienceError where a source cannot be read, or has no rows.
+    Of several rows with the same address, the first one counts.
+
+    Args:
+        source: The recipients.
+        exclude: Addresses that do not get the mail.
+        suppressed: Looks addresses up in the suppression list.
+        connect: Turns the name of a database block into an engine.
+
+    Raises:
+        AudienceError: A source cannot be read, or the recipients have no rows.
     """
     excluded, bad_exclusions = _excluded(exclude, connect)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
@@ -72,7 +78,7 @@ def resolve(
 
 @dataclass
 class _Reading:
-    """What has been read so far, in buffers that grow in place: no copies, no scattered heap."""
+    """The rows read so far, in buffers that grow in place, without copies or a scattered heap."""
 
     spool: Spool
     excluded: KeySet
@@ -96,10 +102,10 @@ class _Reading:
         verdicts = np.full(len(valid), INVALID, np.uint8)
         verdicts[valid] = ACCEPTED
         at = np.flatnonzero(valid)
-        if held := self.suppressed(emails, keys):
-            rows = at[list(held)]
-            verdicts[rows] = [HELD_BACK[one.kind] for one in held.values()]
-            checked.loc[rows, "reason"] = [one.why for one in held.values()]
+        if entries := self.suppressed(emails, keys):
+            rows = at[list(entries)]
+            verdicts[rows] = [HELD_BACK[entry.kind] for entry in entries.values()]
+            checked.loc[rows, "reason"] = [entry.why for entry in entries.values()]
         excluded = at[self.excluded.contains(keys)]
         verdicts[excluded] = EXCLUDED
         checked.loc[excluded, "reason"] = ""
@@ -120,7 +126,7 @@ class _Reading:
 
 
 def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusions: int) -> Audience:
-    pa.default_memory_pool().release_unused()  # or what the last chunk took stays taken
+    pa.default_memory_pool().release_unused()  # else the memory of the last chunk stays in use
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
     keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
     domains = np.frombuffer(reading.domain_keys, np.uint64)
@@ -144,7 +150,7 @@ def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusion
 
 
 def _excluded(source: RecipientSource, connect: Connect) -> tuple[KeySet, int]:
-    """Read the excluded addresses; count the rows that have none, and so exclude nobody."""
+    """Read the excluded addresses, and count the rows without one, which exclude nobody."""
     keys, bad = bytearray(), 0
     if source.given:
         for chunk in read_chunks(source, connect=connect):

@@ -1,7 +1,7 @@
-"""The audience of a campaign: every row of the source accounted for, the accepted ones kept.
+"""The audience of a campaign: its accepted recipients, and the reason for each rejected row.
 
-In memory are a 128-bit key a row and a few bytes more; addresses and variables lie in a temporary
-file that belongs to the audience.
+Memory holds a 128-bit key and a few more bytes for each row. Addresses and variables are in a
+temporary file that belongs to the audience.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from mailsluice.audience.variables import is_empty
 
 @dataclass(frozen=True, eq=False)
 class Audience:
-    """Who gets a campaign. Close it (or use `with`) to remove its temporary file."""
+    """The recipients of a campaign. Close it (or use `with`) to remove its temporary file."""
 
     columns: tuple[str, ...]
-    """The template variables: every column but the one with the address."""
+    """The template variables: every column except the one with the address."""
     read: int
     """Rows of the source, without header and blank lines."""
     address_keys: Keys
@@ -43,7 +43,7 @@ class Audience:
     domain_keys: Keys
     """(len(self),), in the order of the source."""
     apostrophes: int
-    """Rows whose address begins with one."""
+    """Rows whose address begins with an apostrophe."""
     bad_exclusions: int
     """Rows of the exclusions without an address."""
     _verdicts: npt.NDArray[np.uint8] = field(repr=False)
@@ -56,38 +56,41 @@ class Audience:
         return len(self.domain_keys)
 
     def counts(self) -> dict[RejectReason, int]:
-        """Rejected rows by reason; with the accepted ones they add up to `read`."""
-        found = np.bincount(self._verdicts, minlength=len(VERDICTS))
-        counts = {reason: int(found[VERDICTS.index(reason)]) for reason in RejectReason}
-        return {**counts, RejectReason.SUPPRESSED: int(found[SUPPRESSED:].sum())}
+        """Count the rejected rows by reason; with the accepted rows they add up to `read`."""
+        numbers = np.bincount(self._verdicts, minlength=len(VERDICTS))
+        counts = {reason: int(numbers[VERDICTS.index(reason)]) for reason in RejectReason}
+        return {**counts, RejectReason.SUPPRESSED: int(numbers[SUPPRESSED:].sum())}
 
     def held_back(self) -> dict[str, int]:
-        """How many of the suppressed rows for which reason; together as many as in `counts`."""
-        found = np.bincount(self._verdicts, minlength=len(VERDICTS))
-        return {reason.value: int(found[at]) for reason, at in HELD_BACK.items() if found[at]}
+        """Count the suppressed rows by the reason of their suppression."""
+        numbers = np.bincount(self._verdicts, minlength=len(VERDICTS))
+        return {reason.value: int(numbers[at]) for reason, at in HELD_BACK.items() if numbers[at]}
 
     def notes(self) -> list[str]:
-        """Warn the operator of what is odd in the lists, without addresses."""
-        told = []
+        """Return warnings about likely mistakes in the lists, without addresses."""
+        warnings = []
         if self.apostrophes:
-            told.append(
-                f"{self.apostrophes:,} rows have an address that begins with an apostrophe. Such"
-                " an address is another mailbox, and hardly ever meant: spreadsheets put one before"
-                " a text. Correct the list, or suppression and exclusion miss these rows"
+            warnings.append(
+                f"{self.apostrophes:,} rows have an address that begins with an apostrophe. That is"
+                " another mailbox than without it, and hardly ever meant: spreadsheets put an"
+                " apostrophe before text. Correct the list, or suppression and exclusion miss these"
+                " rows"
             )
         if self.bad_exclusions:
-            told.append(
+            warnings.append(
                 f"{self.bad_exclusions:,} rows of the exclusions have no address that mail could be"
                 " sent to, so they exclude nobody: correct them"
             )
-        return told
+        return warnings
 
     def chunks(self, order: npt.NDArray[np.int64], rows: int = 50_000) -> Iterator[pd.DataFrame]:
         """Read accepted rows in another order, at most `rows` at a time.
 
         `order` holds distinct audience indices (0 is the first accepted row), all or some of them.
-        Each frame has `row` (1-based data row of the source), `email`, `domain` and `variables`
-        (a JSON object of strings).
+
+        Yields:
+            Frames with `row` (the data row of the source, from 1), `email`, `domain` and
+            `variables` (a JSON object of strings).
         """
         of_accepted = np.full(len(self), -1, np.int32)
         of_accepted[order] = np.arange(len(order), dtype=np.int32)
@@ -101,8 +104,10 @@ class Audience:
     def rejects(self) -> Iterator[pd.DataFrame]:
         """Read the rejected rows, in the order of the source, a part at a time.
 
-        Each frame has `row` (1-based data row), `email` (as it was given; for a row with a wrong
-        number of fields all of its text), `reason` (a RejectReason's value), `detail`.
+        Yields:
+            Frames with `row` (the data row of the source, from 1), `email` (as written; of a row
+            with a wrong number of fields the whole text), `reason` (a value of RejectReason) and
+            `detail`.
         """
         start = 0
         for batch in self._spool.batches():
@@ -112,17 +117,17 @@ class Audience:
                 yield rejects(batch, verdicts)
 
     def empty_values(self, columns: Collection[str]) -> dict[str, int]:
-        """How many accepted rows have no text in these columns. Goes through the whole audience."""
-        found = dict.fromkeys(columns, 0)
+        """Count the accepted rows without text in each of these columns. Reads all rows."""
+        counts = dict.fromkeys(columns, 0)
         start = 0
-        for batch in self._spool.batches() if found else ():
+        for batch in self._spool.batches() if counts else ():
             accepted = pa.array(self._verdicts[start : start + batch.num_rows] == ACCEPTED)
             start += batch.num_rows
             variables = batch["variables"].filter(accepted)
-            for name in found:
+            for name in counts:
                 empty = is_empty(variables, name, is_first=name == self.columns[0])
-                found[name] += empty.true_count
-        return found
+                counts[name] += empty.true_count
+        return counts
 
     def close(self) -> None:
         """Remove the temporary file."""

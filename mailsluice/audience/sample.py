@@ -19,33 +19,33 @@ from mailsluice.core.errors import AudienceError
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One recipient: the address and the row's columns."""
+    """A recipient: the address and the values of the row's columns."""
 
     email: str = field(repr=False)
     variables: dict[str, str] = field(repr=False)
     row: int = field(default=0, compare=False)
-    """Its row in the source, counted from 1; 0: it has none."""
+    """The row in the source, from 1; 0 if the recipient is not from a source."""
 
 
-def first_in(audience: Audience, order: npt.NDArray[np.int64], number: int) -> list[Sample]:
-    """The first so many recipients of a send order, in that order. Goes through the audience."""
+def first_in(audience: Audience, order: npt.NDArray[np.int64], count: int) -> list[Sample]:
+    """Return the first `count` recipients of a send order. Reads the whole audience."""
     rows: list[Any] = []
-    for chunk in audience.chunks(order[:number]):
+    for chunk in audience.chunks(order[:count]):
         rows += zip(chunk["email"], chunk["variables"], chunk["row"].tolist(), strict=True)
     return [Sample(email, orjson.loads(variables), row) for email, variables, row in rows]
 
 
 def find(audience: Audience, email: str) -> Sample:
-    """The recipient with this address, however it is written.
+    """Return the recipient with this address, in whatever spelling.
 
-    Raises AudienceError, without the address, where there is none.
+    Raises AudienceError, without the address, if the audience has no such recipient.
     """
-    known = normalise(pd.Series([email], dtype="str"))["email"]
-    key = address_keys(as_array(known))
-    found = np.flatnonzero((audience.address_keys == key).all(axis=1))
-    if not len(found):
+    normalised = normalise(pd.Series([email], dtype="str"))["email"]
+    key = address_keys(as_array(normalised))
+    positions = np.flatnonzero((audience.address_keys == key).all(axis=1))
+    if not len(positions):
         raise AudienceError(
-            "the chosen recipient is not in the audience: correct the address, or leave it empty "
-            "for the first in send order; who is excluded or suppressed is not in it either"
+            "the chosen recipient is not in the audience, or is excluded or suppressed: correct the"
+            " address, or leave it empty to take the first recipient in send order"
         )
-    return first_in(audience, found, 1)[0]
+    return first_in(audience, positions, 1)[0]

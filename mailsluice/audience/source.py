@@ -1,4 +1,4 @@
-"""Where recipients come from: a CSV file, a Parquet file, or a SQL query."""
+"""Read recipients from their source: a CSV file, a Parquet file, or a SQL query."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Read a source from its beginning, about `chunk_rows` rows at a time.
 
-    `connect` turns the name of a database block into an engine. Raises AudienceError, at the first
-    chunk or later, where the source cannot be read or has no e-mail column.
+    `connect` turns the name of a database block into an engine.
+
+    Raises:
+        AudienceError: At the first chunk or later, if the source cannot be read or has no e-mail
+            column.
     """
     if source.query:
         yield from read_query(source, connect, chunk_rows)

@@ -1,7 +1,7 @@
-"""Rows on disk between reading and sending: written in one order, read back in another.
+"""Keep rows on disk between reading and sending: written in one order, read back in another.
 
-Both ways go through the file from front to back, so memory is bounded by one bucket, and a hard
-disk or a cold page cache costs no seek a row.
+Writing and reading both go through files from front to back. So memory is bounded by a bucket of
+rows, and a hard disk or a cold page cache does not cost a seek for each row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _BUCKET_ROWS = 1 << 16
-_MAX_BUCKETS = 128  # each is an open file: beyond 8 million rows they grow
+_MAX_BUCKETS = 128  # each is an open file; with more than 8 million rows the buckets grow instead
 _PLACE = "place"
 
 
@@ -30,7 +30,7 @@ class Spool:
         self._writer = pa.ipc.new_stream(self._file, schema)
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Write rows after those already there."""
+        """Write rows after those written before."""
         self._writer.write_batch(batch)
 
     def close(self) -> None:
@@ -39,17 +39,21 @@ class Spool:
         self._file.close()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the rows in the order they were written, as the batches they were written in."""
+        """Read the batches in the order in which they were written."""
         with pa.OSFile(str(self._path), "rb") as file, pa.ipc.open_stream(file) as reader:
             yield from reader
 
     def arranged(
         self, place: npt.NDArray[np.int32], columns: Sequence[str]
     ) -> Iterator[pa.RecordBatch]:
-        """Read some columns in another order of the rows, a bucket (usually 65,536 rows) a batch.
+        """Read some columns with the rows in another order, in batches of usually 65,536 rows.
 
-        `place` (rows written,) has the new place of each row, a negative number for the rows to
-        leave out; the places are 0, 1, 2, ... without a gap. Takes about as much disk space again.
+        Needs about as much disk space again.
+
+        Args:
+            place: (rows written,), the new place of each row: 0, 1, 2, ... without a gap, and a
+                negative number for a row that is left out.
+            columns: The names of the columns.
         """
         count = int(place.max(initial=-1)) + 1
         bucket_rows = max(_BUCKET_ROWS, -(-count // _MAX_BUCKETS))
@@ -84,11 +88,11 @@ class Spool:
                     writers[bucket].write_batch(pa.record_batch(part, schema=schema))
 
     def _gathered(self, bucket_rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Read batches of a bucket's size, so that a bucket is not made of tiny pieces."""
+        """Read batches of at least a bucket's size, so that buckets are not made of tiny pieces."""
         waiting: list[pa.RecordBatch] = []
         for batch in self.batches():
             waiting.append(batch.select(columns))
-            if sum(one.num_rows for one in waiting) >= bucket_rows:
+            if sum(part.num_rows for part in waiting) >= bucket_rows:
                 yield pa.concat_batches(waiting)
                 waiting.clear()
         if waiting:
@@ -96,7 +100,7 @@ class Spool:
 
 
 def _by_bucket(bucket: npt.NDArray[np.int32]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """Rows by the bucket (negative: none) that they go to."""
+    """Yield each bucket with its rows; rows of negative buckets are left out."""
     rows = np.argsort(bucket, kind="stable")
     numbers, starts = np.unique(bucket[rows], return_index=True)
     ends = np.append(starts, len(rows))[1:]

@@ -1,4 +1,4 @@
-"""A row of the source as it lies in the spool, and as a rejected row is shown."""
+"""Rows of the source as stored in the spool, and as shown when they are rejected."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from mailsluice.core.suppression_reason import SuppressionReason
 
 
 class RejectReason(StrEnum):
-    """Why a row of the source is not in the audience. The first that applies is given."""
+    """The reason for which a row is not in the audience; of several, the first in this list."""
 
     INVALID = "invalid"
-    """It has no address that mail could be sent to, or not the right number of fields."""
+    """The row has no address that mail could be sent to, or a wrong number of fields."""
     DUPLICATE = "duplicate"
     """An earlier row has the same address."""
     EXCLUDED = "excluded"
     """The campaign's `exclude` source has the address."""
     SUPPRESSED = "suppressed"
-    """It is on the suppression list."""
+    """The suppression list has the address."""
 
 
 ACCEPTED, INVALID, DUPLICATE, EXCLUDED, SUPPRESSED = range(len(RejectReason) + 1)
-"""The fate of a row as one byte; SUPPRESSED is the first of one for each `SuppressionReason`."""
+"""The verdict on a row as a byte. SUPPRESSED is the first of those for each `SuppressionReason`."""
 HELD_BACK: dict[SuppressionReason, int] = {
-    one: SUPPRESSED + rank for rank, one in enumerate(SuppressionReason)
+    reason: SUPPRESSED + rank for rank, reason in enumerate(SuppressionReason)
 }
 VERDICTS = ("accepted", *RejectReason, *[RejectReason.SUPPRESSED] * (len(SuppressionReason) - 1))
 
@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
         "email": TEXT,
         "domain": TEXT,
         "variables": TEXT,
-        "raw": TEXT,  # only where it differs from email
+        "raw": TEXT,  # null where it equals email
         "detail": TEXT,
     }
 )
@@ -50,7 +50,7 @@ _MAX_RAW = 1_000  # characters of a rejected row's text
 
 
 def stored(chunk: Chunk, checked: pd.DataFrame) -> pa.RecordBatch:
-    """Put the rows of a chunk and what `normalise` found about them into one batch."""
+    """Put the rows of a chunk, and the result of `normalise` for them, into a batch."""
     raw, email = as_array(chunk.email), as_array(checked["email"])
     columns = [
         pa.array(chunk.rows),
@@ -64,7 +64,7 @@ def stored(chunk: Chunk, checked: pd.DataFrame) -> pa.RecordBatch:
 
 
 def stored_malformed(rows: dict[int, str]) -> pa.RecordBatch:
-    """Put rows with a wrong number of fields (row number: text) into one batch."""
+    """Put rows with a wrong number of fields (row number: text) into a batch."""
     blank = [""] * len(rows)
     detail = ["malformed row: not as many fields as the header"] * len(rows)
     columns = [list(rows), blank, blank, blank, list(rows.values()), detail]
@@ -72,13 +72,13 @@ def stored_malformed(rows: dict[int, str]) -> pa.RecordBatch:
 
 
 def rejects(batch: pa.RecordBatch, verdicts: npt.NDArray[np.uint8]) -> pd.DataFrame:
-    """Show the rejected rows of a batch: `row`, `email` as it was given, `reason`, `detail`.
+    """Return the rejected rows of a batch: `row`, `email` as written, `reason`, `detail`.
 
-    The text is cut after 1,000 characters and has no NUL, which not every database can store.
+    Texts are cut after 1,000 characters, and NUL, which not every database can store, is replaced.
     """
     rejected = verdicts != ACCEPTED
     batch, verdicts = batch.filter(pa.array(rejected)), verdicts[rejected]
-    repeated = pa.array(verdicts == DUPLICATE)  # of one that is suppressed, perhaps
+    repeated = pa.array(verdicts == DUPLICATE)  # their detail may be that of a suppression
     raw = pc.utf8_slice_codeunits(pc.coalesce(batch["raw"], batch["email"]), 0, _MAX_RAW)
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Values of any type as the text that a template shows."""
+"""Convert values of any type to the text that a template shows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mailsluice.audience.chunk import TEXT
 
 
 def to_text(values: pa.Array) -> pa.Array:
-    """Turn a column into text: no value is "", dates are ISO 8601, bool true/false, lists JSON.
+    """Convert a column to text: dates to ISO 8601, bool to true/false, lists to JSON, null to "".
 
-    Raises pyarrow.ArrowInvalid where bytes are not UTF-8.
+    Raises pyarrow.ArrowInvalid if bytes are not UTF-8.
     """
     kind = values.type
     if pa.types.is_dictionary(kind):
@@ -29,7 +29,7 @@ def to_text(values: pa.Array) -> pa.Array:
 
 
 def from_objects(values: Sequence[Any]) -> pa.Array:
-    """Turn Python values, as a database driver gives them, into text by the same rules."""
+    """Convert Python values from a database driver to text by the same rules."""
     try:
         return to_text(pa.array(values))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):  # mixed or unknown types
@@ -38,7 +38,7 @@ def from_objects(values: Sequence[Any]) -> pa.Array:
 
 def _moments(values: pa.Array) -> pa.Array:
     zone = "%z" if values.type.tz else ""
-    with suppress(pa.ArrowInvalid):  # it has fractions of a second: they are kept
+    with suppress(pa.ArrowInvalid):  # raised for fractions of a second, which are kept
         values = values.cast(pa.timestamp("s", values.type.tz))
     return pc.strftime(values, format=f"%Y-%m-%dT%H:%M:%S{zone}")
 

@@ -1,4 +1,4 @@
-"""A recipient's template variables as one JSON text, made for a whole chunk at once."""
+"""The template variables of recipients as JSON, made for a whole chunk at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailsluice.audience.chunk import TEXT, as_array
 
 
 def to_json(variables: pd.DataFrame) -> pa.Array:
-    """(n,): one JSON object of strings a row, the columns in their order."""
+    """Return a JSON object of strings for each of n rows, with the columns in their order."""
     if variables.columns.empty:
         return pa.array(["{}"] * len(variables), TEXT)
     parts: list[pa.Array | str] = []
@@ -23,15 +23,16 @@ def to_json(variables: pd.DataFrame) -> pa.Array:
 
 
 def is_empty(json: pa.Array, name: str, *, is_first: bool) -> pa.Array:
-    """(n,) bool: whether a variable has no text, told by what `to_json` wrote.
+    """Return whether a variable is empty, for each of n objects that `to_json` made.
 
-    A quote within a name or a value is escaped, so what is looked for can stand nowhere else.
+    Quotes within names and values are escaped, so the text that is searched for cannot occur
+    elsewhere.
     """
     return pc.match_substring(json, f'{"{" if is_first else ","}{orjson.dumps(name).decode()}:""')
 
 
 def _escaped(values: pd.Series[str]) -> pa.Array:
-    """JSON's escapes (RFC 8259 section 7), by orjson, for the few values that need any."""
+    """Escape values for JSON (RFC 8259 section 7); only the few that need it go through orjson."""
     column = as_array(values)
     special = pc.match_substring_regex(column, r'["\\\x00-\x1f]')
     if not pc.any(special).as_py():
