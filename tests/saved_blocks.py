@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -15,3 +16,9 @@ def save(block: Block, name: str) -> UUID:
     document = block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
     assert isinstance(document, UUID)
     return document
+
+
+def remove(kind: type[Block], name: str) -> None:
+    """Delete the block of this name, if there is one."""
+    with suppress(ValueError):  # there is none
+        kind.delete(name, _sync=True)  # type: ignore[call-arg]

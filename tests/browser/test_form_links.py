@@ -21,7 +21,7 @@ CAMPAIGN: dict[str, Any] = {
     "recipients": {"path": "examples/recipients.csv"},
     "message": {"sender": "News <news@example.com>", "subject": "Hi", "html": HTML},
     "strategy": "percentage",
-    "routes": [{"connection": "linked", "percent": 100}],
+    "routes": [{"connection": "sendgrid", "percent": 100}],
     "throttle": {"per_minute": 60_000},
 }
 
@@ -38,7 +38,7 @@ def follow(page: Page, ui: str, label: str) -> CampaignForm:
 def is_filled_in(form: CampaignForm) -> None:
     expect(form.field("Name").get_by_role("textbox").first).to_have_value("planned")
     expect(form.field("Message", "HTML").get_by_role("textbox")).to_have_value(HTML)
-    expect(form.field("Routes")).to_contain_text("linked")
+    expect(form.field("Routes")).to_contain_text("sendgrid")
 
 
 def is_the_planned_one(campaign: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ def test_a_plan_leads_to_a_test_and_to_the_campaign(
     save_connection: Callable[..., None],
     picture: Callable[..., None],
 ) -> None:
-    save_connection("linked")
+    save_connection("sendgrid")
     path = f"/deployments/{served.deployment('plan-campaign')}/create_flow_run"
     run = served.api.post(path, json={"parameters": {"campaign": CAMPAIGN}}).raise_for_status()
     state = served.run_when_final(run.json()["id"])["state"]

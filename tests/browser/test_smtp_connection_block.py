@@ -1,4 +1,4 @@
-"""An operator makes a connection in the UI, mends it, and retries the run that failed over it."""
+"""An operator makes a connection in the UI, corrects it, and retries the run that failed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from blocks import SMTPConnection
 from tests.browser.block_form import BlockForm
 from tests.browser.run_page import RunPage
 from tests.eventually import eventually
+from tests.saved_blocks import remove
 from tests.sending import Sending
 from tests.serving import Served
 from tests.smtpd import Settings, SmtpServer
@@ -31,7 +33,10 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
     page: Page, served: Served, sending: Sending, picture: Callable[..., None]
 ) -> None:
     with SmtpServer(Settings(users={"me": "right"})) as demanding:
-        sending.servers["demanding"] = demanding
+        sending.servers = {"sendgrid": sending.servers["red"]}
+        sending.connect()
+        sending.servers["sparkpost"] = demanding
+        remove(SMTPConnection, "sparkpost")
         form = BlockForm(page, served)
         expect(form.field("Timeout seconds")).to_be_visible()
         expect(form.field("Warm-up", "First day")).to_be_visible()
@@ -39,13 +44,13 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         expect(secret).to_have_attribute("type", "password")
         form.has_no_json_field()
         expect(form.field("Password").locator("input")).to_have_attribute("type", "password")
-        fill_in(form, "demanding", demanding.port, "wrong-one")
+        fill_in(form, "sparkpost", demanding.port, "wrong-one")
         picture("connection", form.field("Host"), form.field("Timeout seconds"))
         block_id = form.save()
-        expect(page.get_by_text("demanding").first).to_be_visible()
+        expect(page.get_by_text("sparkpost").first).to_be_visible()
         assert "wrong-one" not in page.content()
 
-        routes = [("red", 70), ("demanding", 30)]
+        routes = [("sendgrid", 70), ("sparkpost", 30)]
         sending.start(
             "late-sale",
             throttle={},
@@ -55,16 +60,15 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         run = RunPage(page, served, sending.id)
         run.shows("Failed")
         assert {name: len(one.received) for name, one in sending.servers.items()} == {
-            "red": 280,
-            "green": 0,
-            "demanding": 0,
+            "sendgrid": 280,
+            "sparkpost": 0,
         }
         expect(run.open_tab("Details")).to_contain_text(
-            "280 of 400 sent, 120 pending; demanding is down: login: 535"
+            "280 of 400 sent, 120 pending; sparkpost is down: login: 535"
         )
         picture("run-failed", width=1100, height=900)
 
-        form = BlockForm(page, served, block_id)  # and mended
+        form = BlockForm(page, served, block_id)  # and corrects it
         form.password("right")
         form.save()
         run = RunPage(page, served, sending.id)

@@ -30,7 +30,10 @@ def keys(served: Served) -> set[str]:
 def test_a_campaign_is_watched_suspended_resumed_and_cancelled(
     page: Page, served: Served, sending: Sending, picture: Callable[..., None]
 ) -> None:
-    sending.start("winter-sale", throttle=SLOW)
+    sending.servers = {"sendgrid": sending.servers["red"], "sparkpost": sending.servers["green"]}
+    sending.connect()
+    routes = [{"connection": "sendgrid", "percent": 70}, {"connection": "sparkpost", "percent": 30}]
+    sending.start("winter-sale", throttle=SLOW, routes=routes)
     sending.wait_for(1)
     eventually(lambda: keys(served), lambda found: "progress-winter-sale" in found)
     RunPage(page, served, sending.id).open_artifact("progress-winter-sale")
@@ -58,7 +61,7 @@ def shows_progress(page: Page) -> None:
     expect(shown.get_by_test_id("progress-display")).to_contain_text("Progress: ")
     for words in (
         r"of 400 sent",
-        r"red, held by (red's share of )?the campaign's per_minute (42|60): .* of 280 sent",
-        r"green, held by (green's share of )?the campaign's per_minute (18|60): .* of 120 sent",
+        r"sendgrid, held by (sendgrid's share of )?the campaign's per_minute (42|60):.* of 280 sent",
+        r"sparkpost, held by (sparkpost's share of )?the campaign's per_minute (18|60):.* of 120 sent",
     ):
         expect(shown).to_contain_text(re.compile(words))

@@ -14,16 +14,18 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from blocks import SMTPConnection
 from tests.browser.block_form import BlockForm
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.leaving import until_no_run_sends
 from tests.browser.run_page import RunPage, open_artifact
 from tests.browser.schedule_form import ScheduleForm
 from tests.eventually import eventually
+from tests.saved_blocks import remove
 from tests.serving import Served
 from tests.smtpd import Settings, SmtpServer
 
-ROUTES = {"postmark": 70, "mailjet": 30}
+ROUTES = {"sendgrid": 70, "sparkpost": 30}
 LOGIN: dict[str, Any] = {"username": "me", "password": "right", "allow_plain_password": True}
 MONDAYS = "0 9 * * MON"
 
@@ -34,28 +36,29 @@ def test_from_an_empty_server_to_the_report_and_a_comparison(
     save_connection: Callable[..., None],
     picture: Callable[..., None],
 ) -> None:
-    with SmtpServer(Settings(users={"me": "right"})) as postmark, SmtpServer() as mailjet:
-        save_connection("mailjet", port=mailjet.port, per_second=1)
-        make_connection(page, served, postmark.port)
+    with SmtpServer(Settings(users={"me": "right"})) as sendgrid, SmtpServer() as sparkpost:
+        save_connection("sparkpost", port=sparkpost.port, per_second=1)
+        remove(SMTPConnection, "sendgrid")
+        make_connection(page, served, sendgrid.port)
         verify_connection(page, served, picture)
-        assert not postmark.received
+        assert not sendgrid.received
         run_id, campaign = schedule_campaign(page, served, picture)
         assert re.fullmatch(r"weekly \d{4}-\d\d-\d\d", campaign)
 
-        eventually(lambda: min(len(postmark.received), len(mailjet.received)))
+        eventually(lambda: min(len(sendgrid.received), len(sparkpost.received)))
         run = RunPage(page, served, run_id)
         run.suspend()
         run.shows("Suspended")
         run.shows_subflows(campaign, ROUTES, "Suspended")
         picture("run-suspended", width=1100, height=900)
         until_no_run_sends(served, campaign)
-        assert len(postmark.received) < 700
-        save_connection("postmark", port=postmark.port, **LOGIN)  # and fast from now on
-        save_connection("mailjet", port=mailjet.port)
+        assert len(sendgrid.received) < 700
+        save_connection("sendgrid", port=sendgrid.port, **LOGIN)  # and fast from now on
+        save_connection("sparkpost", port=sparkpost.port)
         run.resume()
         assert served.run_when_final(run_id)["state"]["message"] == "1,000 of 1,000 sent"
-        assert len(postmark.received) == len(postmark.recipients) == 700
-        assert len(mailjet.received) == len(mailjet.recipients) == 300
+        assert len(sendgrid.received) == len(sendgrid.recipients) == 700
+        assert len(sparkpost.received) == len(sparkpost.recipients) == 300
 
     run.shows("Completed")
     run.shows_subflows(campaign, ROUTES, "Completed")
@@ -74,7 +77,7 @@ def test_from_an_empty_server_to_the_report_and_a_comparison(
 
 def make_connection(page: Page, served: Served, port: int) -> None:
     form = BlockForm(page, served)
-    form.name("postmark")
+    form.name("sendgrid")
     form.fill("127.0.0.1", "Host")
     form.fill(str(port), "Port")
     form.choose("none", "Security")
@@ -87,12 +90,12 @@ def make_connection(page: Page, served: Served, port: int) -> None:
 
 def verify_connection(page: Page, served: Served, picture: Callable[..., None]) -> None:
     form = CampaignForm.of(page, served, flow="verify-connection")
-    form.choose("postmark", "Connection")
+    form.choose("sendgrid", "Connection")
     run_id = form.submit()
     run = served.run_when_final(run_id)
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert run["name"] == "verify postmark"
-    RunPage(page, served, run_id).open_artifact("connection-postmark")
+    assert run["name"] == "verify sendgrid"
+    RunPage(page, served, run_id).open_artifact("connection-sendgrid")
     expect(page.get_by_role("table").first).to_contain_text("PIPELINING")
     picture("verify-connection", width=1300, height=900)
 
@@ -139,8 +142,8 @@ def next_run(served: Served) -> dict[str, Any]:
 def shows_report(page: Page) -> None:
     """The numbers, and pictures that are really drawn, as wide as they were made."""
     table = page.get_by_role("table").first
-    expect(table.get_by_role("row").nth(1)).to_contain_text("postmark70070.00%700")
-    expect(table.get_by_role("row").nth(2)).to_contain_text("mailjet30030.00%300")
+    expect(table.get_by_role("row").nth(1)).to_contain_text("sendgrid70070.00%700")
+    expect(table.get_by_role("row").nth(2)).to_contain_text("sparkpost30030.00%300")
     drawn = page.locator("img[src^='data:image/png']")
     expect(drawn).to_have_count(3)
     assert drawn.evaluate_all("all => all.map(one => one.naturalWidth)") == [770] * 3
@@ -152,7 +155,7 @@ def compare(page: Page, served: Served, campaign: str, key: str) -> None:
     run = served.api.post(path, json={"parameters": parameters}).raise_for_status().json()
     assert served.run_when_final(run["id"])["state_type"] == "COMPLETED"
     open_artifact(page, served, "v2", key)
-    expect(page.get_by_text("postmark").first).to_be_visible()
+    expect(page.get_by_text("sendgrid").first).to_be_visible()
     picture = page.locator("img[src^='data:image/']")
     expect(picture).to_have_count(1)
     assert picture.evaluate("image => image.naturalWidth")
