@@ -21,7 +21,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
 from deployments.automations import OF_SEND_CAMPAIGN, RUNS, put
-from flows.events import Milestone
+from flows.support.events import Milestone
 from mailsluice.core.errors import MailsluiceError
 
 _ONCE = timedelta(seconds=10)

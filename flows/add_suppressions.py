@@ -10,8 +10,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.labels import labelled
-from flows.suppression_list import changed
+from flows.support.labels import labelled
+from flows.support.suppression_list import changed
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.suppression import by_hand
 

@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.status import CampaignStatus

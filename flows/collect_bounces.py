@@ -12,9 +12,9 @@ from pydantic import Field
 
 from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
-from flows.bounce_shares import tell_bounce_shares
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.bounce_shares import tell_bounce_shares
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from mailsluice.bounces.collected import Collected
 from mailsluice.store import Database
 from tasks.collect_bounces import publish_collected, read_mailbox

@@ -11,8 +11,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from mailsluice.operations.accounts.deliveries import observe
 from mailsluice.reports.comparison import Comparison, Question, compare
 from mailsluice.store import Database

@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.table_file import WrittenTable

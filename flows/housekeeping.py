@@ -12,8 +12,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from mailsluice.operations.housekeeping import Kept
 from mailsluice.store import Database
 from tasks.housekeeping import archive_campaigns, publish_kept

@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.loading import load_database
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
-from flows.suppression_list import changed
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
+from flows.support.suppression_list import changed
 from mailsluice.audience.engines import Engines
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.suppression_reason import SuppressionReason

@@ -13,9 +13,9 @@ from prefect.states import Completed
 from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
 from blocks.loading import load_connections
-from flows.document import CampaignParameter, database_engines, for_its_day, named_in
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
 from mailsluice.operations.plan import Plan

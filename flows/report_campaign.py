@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from blocks.loading import load_connections
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice.campaign import Throttle
 from mailsluice.core.errors import CampaignError

@@ -19,19 +19,19 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from blocks.loading import load_connections
-from flows.bounce_shares import tell_bounce_shares
-from flows.console import outlive_console
-from flows.current import Current, current
-from flows.document import CampaignParameter, database_engines, for_its_day, named_in
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
-from flows.progress import Keeper, progress_shown
-from flows.rotated_tokens import keep_rotated_tokens
-from flows.run_day import day_of_run
 from flows.send_connection import send_connection
-from flows.session_slots import session_slots
-from flows.shards import Shards, deployment_of, shards_of
-from flows.stopping import (
+from flows.support.bounce_shares import tell_bounce_shares
+from flows.support.console import outlive_console
+from flows.support.current import Current, current
+from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
+from flows.support.progress import ProgressReporter, progress_shown
+from flows.support.rotated_tokens import keep_rotated_tokens
+from flows.support.run_day import day_of_run
+from flows.support.session_slots import session_slots
+from flows.support.shards import Shards, deployment_of, shards_of
+from flows.support.stopping import (
     StopReason,
     StopRequest,
     look,
@@ -39,8 +39,8 @@ from flows.stopping import (
     stop_on_request,
     wait_for_server,
 )
-from flows.waiting import come_back, left_when_idle, wait_seconds
-from flows.watching_connections import watch_connections
+from flows.support.waiting import come_back, left_when_idle, wait_seconds
+from flows.support.watching_connections import watch_connections
 from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign, Dispatch, DownPolicy
 from mailsluice.core.errors import CampaignBusyError, CampaignError
@@ -108,14 +108,14 @@ async def _send(document: Campaign, day: date) -> State[Any]:
                 current.set(shared)
                 async with (
                     watch_connections(shared, logger),
-                    progress_shown(run, document.sending_window) as keeper,
+                    progress_shown(run, document.sending_window) as progress,
                 ):
                     await _send_all(document, names, shared, run, deployments)
             if request.reason is StopReason.TERMINATED:  # by a Cancel, perhaps
                 await _look(request)
             shares = await asyncio.to_thread(run.campaigns.shares, run.id)
             limits = _limits(document, shares, connections)
-            return await _concluded(run, request, database, keeper, limits)
+            return await _concluded(run, request, database, progress, limits)
     finally:
         await asyncio.to_thread(database.close)
 
@@ -262,7 +262,7 @@ async def _concluded(
     run: CampaignRun,
     request: StopRequest,
     database: Database,
-    keeper: Keeper,
+    progress: ProgressReporter,
     limits: Mapping[str, Sequence[Bound]],
 ) -> State[Any]:
     """The state this run ends in, after its report."""
@@ -271,7 +271,7 @@ async def _concluded(
     report = await asyncio.to_thread(run.report)
     verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
-    await keeper.conclude(report, request.reason)
+    await progress.conclude(report, request.reason)
     await tell_bounce_shares(database, [run.id], get_run_logger())
     if request.reason is StopReason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())

@@ -9,10 +9,10 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
-from flows.current import Current, current
-from flows.labels import labelled
-from flows.shard import send_shard, shard_name
-from flows.stopping import wait_for_server
+from flows.support.current import Current, current
+from flows.support.labels import labelled
+from flows.support.shard import send_shard, shard_name
+from flows.support.stopping import wait_for_server
 
 
 def _run_name() -> str:

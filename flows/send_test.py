@@ -16,11 +16,11 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from blocks.loading import load_connections
-from flows.document import CampaignParameter, database_engines, for_its_day, named_in
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
-from flows.rotated_tokens import keep_rotated_tokens
-from flows.session_slots import SessionSlots
+from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
+from flows.support.rotated_tokens import keep_rotated_tokens
+from flows.support.session_slots import SessionSlots
 from mailsluice.assignment import assign
 from mailsluice.audience import Audience
 from mailsluice.audience.sample import Sample, find, first_in

@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
 from mailsluice.operations import accounts
 from mailsluice.store import Database
 from tasks.verification import publish_verification

@@ -12,10 +12,10 @@ from prefect.states import Completed, Failed
 
 from blocks.form import ConnectionBlock
 from blocks.loading import load_connection
-from flows.failing import TROUBLE, failed
-from flows.labels import labelled
-from flows.rotated_tokens import keep_rotated_tokens
-from flows.session_slots.spare import spare_slot
+from flows.support.failing import TROUBLE, failed
+from flows.support.labels import labelled
+from flows.support.rotated_tokens import keep_rotated_tokens
+from flows.support.session_slots.spare import spare_slot
 from mailsluice.operations.verify_connection import ConnectionCheck, TrialMail, inspect
 from mailsluice.smtp.tokens import Tokens
 from tasks.inspection import publish_inspection

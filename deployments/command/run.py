@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        from flows.failing import TROUBLE, explained
+        from flows.support.failing import TROUBLE, explained
 
         if not isinstance(error, TROUBLE):
             raise

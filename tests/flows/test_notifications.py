@@ -20,7 +20,7 @@ from prefect.states import Completed, Crashed, Failed, Scheduled
 
 from blocks import SMTPConnection
 from deployments import notifications
-from flows.events import Milestone, tell
+from flows.support.events import Milestone, tell
 from tests.eventually import eventually_async
 from tests.saved_blocks import save
 

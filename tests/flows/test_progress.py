@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import Artifact, State
 from prefect.events.filters import EventFilter, EventNameFilter, EventOrder
 from prefect.states import Cancelling
 
-from flows.events import Milestone
+from flows.support.events import Milestone
 from mailsluice.core.markdown import cell
 from tests.eventually import eventually_async
 from tests.flows.conftest import Servers, save_block
@@ -116,7 +116,7 @@ async def test_a_connection_that_is_given_up_and_mended_is_told_twice(
 async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
     tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.progress._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("flows.support.progress._LOOK_SECONDS", 0.2)
     name = "held for long"
     save_block("red", servers["red"], per_hour=20)  # one every three minutes
     csv = write_csv(tmp_path / "r.csv", 10)

@@ -10,8 +10,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelling, Completed, Paused, Running, Suspended
 
-from flows import state_changes
-from flows.stopping import StopReason, stop_on_request
+from flows.support import state_changes
+from flows.support.stopping import StopReason, stop_on_request
 from tests.eventually import eventually_async
 
 

@@ -11,12 +11,12 @@ from prefect.client.orchestration import get_client
 from prefect.events.filters import EventFilter, EventNameFilter
 
 from flows.add_suppressions import add_suppressions
-from flows.bounce_shares import tell_bounce_shares
-from flows.events import Milestone
 from flows.export_suppressions import export_suppressions
 from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
+from flows.support.bounce_shares import tell_bounce_shares
+from flows.support.events import Milestone
 from mailsluice.operations.plan import Plan
 from mailsluice.store import Database
 from tests.eventually import eventually_async

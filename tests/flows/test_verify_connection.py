@@ -12,8 +12,8 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from blocks import SMTPConnection
 from blocks.loading import load_connection
-from flows.session_slots.limit import SlotLimit
-from flows.session_slots.spare import spare_slot
+from flows.support.session_slots.limit import SlotLimit
+from flows.support.session_slots.spare import spare_slot
 from flows.verify_connection import verify_connection
 from mailsluice.smtp.connection import Security
 from tests.flows.conftest import Servers, save_block

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from flows.session_slots.limit import LimitState, SlotsUnavailableError
+from flows.support.session_slots.limit import LimitState, SlotsUnavailableError
 
 
 class Clock:

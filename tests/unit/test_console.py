@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from prefect.logging.handlers import PrefectConsoleHandler
 
-from flows.console import outlive_console
+from flows.support.console import outlive_console
 
 
 @pytest.fixture

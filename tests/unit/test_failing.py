@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from flows.failing import failed
+from flows.support.failing import failed
 from mailsluice.core.errors import AudienceError, MailsluiceError
 from mailsluice.store import Database
 
@@ -82,7 +82,7 @@ async def test_a_flow_that_loses_its_database_says_so(
 ) -> None:
     module = importlib.import_module(f"flows.{flow}")
     monkeypatch.chdir(tmp_path)
-    for place in (module, importlib.import_module("flows.suppression_list")):
+    for place in (module, importlib.import_module("flows.support.suppression_list")):
         if hasattr(place, "Database"):
             monkeypatch.setattr(place, "Database", _Losing)
     state = await getattr(module, flow).fn(**arguments)

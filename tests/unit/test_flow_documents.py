@@ -8,7 +8,7 @@ import pytest
 from prefect.blocks.core import Block
 
 from blocks import SMTPConnection
-from flows.document import checked_parameter, named_in
+from flows.support.document import checked_parameter, named_in
 from mailsluice.core.errors import CampaignError
 from tests.unit.test_forms import SMALL
 

@@ -18,8 +18,8 @@ from prefect.client.schemas.schedules import (
 from prefect.server.schemas.schedules import CronSchedule as ServerCron
 from prefect.server.schemas.schedules import RRuleSchedule as ServerRRule
 
-from flows import run_day
-from flows.run_day import day_at, zone_of
+from flows.support import run_day
+from flows.support.run_day import day_at, zone_of
 from mailsluice.campaign import Campaign
 from tests.unit.test_campaign import campaign
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.session_slots.keeper import LOOK_SECONDS, RENEW_SECONDS, SlotKeeper
-from flows.session_slots.limit import LimitState
-from flows.session_slots.notices import Notices
-from flows.session_slots.patience import ALONE_SECONDS
-from flows.session_slots.sharing import PASS_SECONDS, TURN_SECONDS, surplus
-from flows.session_slots.slots import LINGER_SECONDS, Slot
+from flows.support.session_slots.keeper import LOOK_SECONDS, RENEW_SECONDS, SlotKeeper
+from flows.support.session_slots.limit import LimitState
+from flows.support.session_slots.notices import Notices
+from flows.support.session_slots.patience import ALONE_SECONDS
+from flows.support.session_slots.sharing import PASS_SECONDS, TURN_SECONDS, surplus
+from flows.support.session_slots.slots import LINGER_SECONDS, Slot
 from tests.unit.slot_server import Clock, FakeLimit, SlotServer
 
 

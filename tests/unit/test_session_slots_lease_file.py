@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from flows.session_slots.lease_file import LeaseFile, take_over
+from flows.support.session_slots.lease_file import LeaseFile, take_over
 
 API = "http://127.0.0.1:4200/api"
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from flows.session_slots import SessionSlots
-from flows.session_slots.session import NoSession, SlottedSession
-from flows.session_slots.slots import Slot, Slots
+from flows.support.session_slots import SessionSlots
+from flows.support.session_slots.session import NoSession, SlottedSession
+from flows.support.session_slots.slots import Slot, Slots
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection

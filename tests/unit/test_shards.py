@@ -12,7 +12,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Pending, Running
 
-from flows.shards import _has_died, shards_of
+from flows.support.shards import _has_died, shards_of
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Ending, SenderRecord
 

@@ -13,8 +13,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events import Event
 from prefect.events.filters import EventFilter
 
-from flows import state_changes as module
-from flows.state_changes import StateChanges, state_changes
+from flows.support import state_changes as module
+from flows.support.state_changes import StateChanges, state_changes
 
 RUN, PARENT = uuid4(), uuid4()
 NOW = datetime.now(UTC)

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from flows import watching_connections
-from flows.current import Current
-from flows.watching_connections import Watch
+from flows.support import watching_connections
+from flows.support.current import Current
+from flows.support.watching_connections import Watch
 from mailsluice.core.errors import CampaignError
 from mailsluice.smtp.connection import Connection
 

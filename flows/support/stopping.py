@@ -31,7 +31,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.state_changes import state_changes
+from flows.support.state_changes import state_changes
 from mailsluice.delivery import Run
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from flows.session_slots import SessionSlots
-from flows.stopping import StopRequest
+from flows.support.session_slots import SessionSlots
+from flows.support.stopping import StopRequest
 from mailsluice.delivery import Run
 from mailsluice.message import CompiledMessage
 from mailsluice.smtp.connection import Connection

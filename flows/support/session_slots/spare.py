@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
-from flows.session_slots.limit import SlotLimit, SlotsUnavailableError
-from flows.session_slots.patience import Patience
+from flows.support.session_slots.limit import SlotLimit, SlotsUnavailableError
+from flows.support.session_slots.patience import Patience
 from mailsluice.smtp.connection import Connection
 
 _T = TypeVar("_T")

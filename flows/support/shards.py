@@ -20,9 +20,9 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
 
-from flows.session_slots.notices import Logger
-from flows.shard import shard_name
-from flows.stopping import StopReason, StopRequest
+from flows.support.session_slots.notices import Logger
+from flows.support.shard import shard_name
+from flows.support.stopping import StopReason, StopRequest
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.status import OPEN
 from mailsluice.delivery import CampaignRun

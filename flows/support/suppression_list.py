@@ -9,7 +9,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.failing import TROUBLE, failed
+from flows.support.failing import TROUBLE, failed
 from mailsluice.operations.suppression.page import Change
 from mailsluice.store import Database
 from tasks.suppressions import publish_suppressions

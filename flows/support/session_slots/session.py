@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from flows.session_slots.slots import Slot, Slots
+from flows.support.session_slots.slots import Slot, Slots
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.session import Feed, Session

@@ -16,15 +16,15 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from blocks.loading import load_connections
-from flows.console import outlive_console
-from flows.current import Current, current
-from flows.document import checked_parameter
-from flows.failing import TROUBLE, failed
-from flows.rotated_tokens import keep_rotated_tokens
-from flows.session_slots import session_slots
-from flows.stopping import StopReason, StopRequest, look, stop_on_request, wait_for_server
-from flows.waiting import left_when_idle, wait_seconds
-from flows.watching_connections import watch_connections
+from flows.support.console import outlive_console
+from flows.support.current import Current, current
+from flows.support.document import checked_parameter
+from flows.support.failing import TROUBLE, failed
+from flows.support.rotated_tokens import keep_rotated_tokens
+from flows.support.session_slots import session_slots
+from flows.support.stopping import StopReason, StopRequest, look, stop_on_request, wait_for_server
+from flows.support.waiting import left_when_idle, wait_seconds
+from flows.support.watching_connections import watch_connections
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError
 from mailsluice.delivery import RouteResult, SenderRun

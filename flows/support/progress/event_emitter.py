@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.events import Milestone, tell
+from flows.support.events import Milestone, tell
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import TROUBLES, Cause, Progress, Standing

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 
-from flows.session_slots.keeper import SlotKeeper
-from flows.session_slots.limit import SlotLimit
-from flows.session_slots.notices import Logger, Notices
-from flows.session_slots.session import NoSession, SlottedSession
+from flows.support.session_slots.keeper import SlotKeeper
+from flows.support.session_slots.limit import SlotLimit
+from flows.support.session_slots.notices import Logger, Notices
+from flows.support.session_slots.session import NoSession, SlottedSession
 from mailsluice.delivery import Run
 from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.smtp.connection import Connection

@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from flows.events import Milestone
-from flows.progress import board, keeper, story
-from flows.progress.board import Bar, Board
-from flows.progress.keeper import Keeper
-from flows.progress.story import EventEmitter
-from flows.stopping import StopReason
+from flows.support.events import Milestone
+from flows.support.progress import artifacts, event_emitter, reporter
+from flows.support.progress.artifacts import Bar, ProgressArtifacts
+from flows.support.progress.event_emitter import EventEmitter
+from flows.support.progress.reporter import ProgressReporter
+from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery import CampaignRun
@@ -64,8 +64,8 @@ class Feed:
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
     feed = Feed()
-    monkeypatch.setattr(story, "tell", feed.tell)
-    monkeypatch.setattr(story, "_given_up", feed.last_words)
+    monkeypatch.setattr(event_emitter, "tell", feed.tell)
+    monkeypatch.setattr(event_emitter, "_given_up", feed.last_words)
     return feed
 
 
@@ -159,7 +159,7 @@ class Run:
 
 
 class Shown:
-    """A board that keeps what it is shown."""
+    """Artifacts that keep what they are shown."""
 
     def __init__(self) -> None:
         self.bars: dict[str | None, Bar] = {}
@@ -178,10 +178,14 @@ class Clock:
         return self.now
 
 
-async def begun(run: Run, shown: Shown, clock: Clock) -> Keeper:
+async def begun(run: Run, shown: Shown, clock: Clock) -> ProgressReporter:
     window = SendingWindow()
-    made = Keeper(
-        cast("CampaignRun", run), window, cast("Board", shown), EventEmitter("spring"), clock
+    made = ProgressReporter(
+        cast("CampaignRun", run),
+        window,
+        cast("ProgressArtifacts", shown),
+        EventEmitter("spring"),
+        clock,
     )
     await made.begin(is_new=True)
     return made
@@ -208,8 +212,13 @@ async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(f
     run, shown, clock = Run(), Shown(), Clock()
     lines: list[str] = []
     window, story_ = SendingWindow(), EventEmitter("spring")
-    made = Keeper(
-        cast("CampaignRun", run), window, cast("Board", shown), story_, clock, log=lines.append
+    made = ProgressReporter(
+        cast("CampaignRun", run),
+        window,
+        cast("ProgressArtifacts", shown),
+        story_,
+        clock,
+        log=lines.append,
     )
     await made.begin(is_new=True)
     for second, sent in ((5, 10), (30, 40), (35, 50), (59, 50), (60, 50), (600, 50), (660, 50)):
@@ -237,13 +246,13 @@ async def test_a_connection_that_is_done_has_nobody_left(feed: Feed) -> None:
     assert ": 91 of 100 sent, 9 left" in shown.bars["red"].words
 
 
-@pytest.mark.parametrize("away", ["the board", "the engine", "the feed"])
+@pytest.mark.parametrize("away", ["the artifacts", "the engine", "the feed"])
 async def test_whatever_is_away_the_campaign_goes_on(
     feed: Feed, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, shown, clock = Run(), Shown(), Clock()
     made = await begun(run, shown, clock)
-    if away == "the board":
+    if away == "the artifacts":
         shown.is_away = True
     elif away == "the feed":
         feed.is_away = True
@@ -260,7 +269,7 @@ async def test_a_server_that_does_not_answer_is_not_waited_for(
         async def show(self, bars: dict[str | None, Bar]) -> None:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(keeper, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(reporter, "_PATIENCE_SECONDS", 0.01)
     made = await begun(Run(), Hanging(), Clock())
     await made.conclude(report(100, 0), None)
     assert feed.names == [Milestone.CAMPAIGN_STARTED, Milestone.CAMPAIGN_COMPLETED]
@@ -341,7 +350,7 @@ class _Stored:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
-    monkeypatch.setattr(board, "get_client", lambda: server)
+    monkeypatch.setattr(artifacts, "get_client", lambda: server)
     return server
 
 
@@ -351,11 +360,11 @@ BARS: dict[str | None, Bar] = {None: Bar(5.0, "5 of 100"), "Röd 1": Bar(5.0, "5
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
 async def test_artifacts_are_made_once_a_run_and_then_changed(server: Server) -> None:
     run_id = uuid4()
-    mine = Board(run_id, "Spring sale")
+    mine = ProgressArtifacts(run_id, "Spring sale")
     await mine.show(BARS)
     await mine.show(BARS)  # nothing new: no call
     await mine.show({**BARS, None: Bar(6.0, "6 of 100")})
-    await Board(run_id, "Spring sale").show(BARS)  # the same run goes on elsewhere
+    await ProgressArtifacts(run_id, "Spring sale").show(BARS)  # the same run goes on elsewhere
     assert server.calls == [
         "read",
         "create progress-spring-sale",
@@ -369,7 +378,7 @@ async def test_artifacts_are_made_once_a_run_and_then_changed(server: Server) ->
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
 async def test_what_the_server_did_not_take_is_said_again(server: Server) -> None:
-    mine = Board(uuid4(), "spring")
+    mine = ProgressArtifacts(uuid4(), "spring")
     server.refuses = True
     with pytest.raises(httpx.ConnectError):
         await mine.show(BARS)

@@ -19,11 +19,11 @@ from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
-from flows.session_slots.limit import LEASE_SECONDS, LimitState, SlotsUnavailableError
-from flows.session_slots.notices import Notices
-from flows.session_slots.patience import Patience
-from flows.session_slots.sharing import Share
-from flows.session_slots.slots import Slot, Slots
+from flows.support.session_slots.limit import LEASE_SECONDS, LimitState, SlotsUnavailableError
+from flows.support.session_slots.notices import Notices
+from flows.support.session_slots.patience import Patience
+from flows.support.session_slots.sharing import Share
+from flows.support.session_slots.slots import Slot, Slots
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 3.0

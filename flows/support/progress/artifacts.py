@@ -25,7 +25,7 @@ class Bar:
     """Markdown."""
 
 
-class Board:
+class ProgressArtifacts:
     """Makes them once a run, then changes them: what did not change costs no call."""
 
     def __init__(self, flow_run_id: UUID, campaign: str) -> None:

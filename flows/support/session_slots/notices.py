@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flows.session_slots.limit import LimitState, limit_name
+from flows.support.session_slots.limit import LimitState, limit_name
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 

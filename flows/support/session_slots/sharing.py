@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from flows.session_slots.limit import LimitState
-from flows.session_slots.slots import Slot, Slots
+from flows.support.session_slots.limit import LimitState
+from flows.support.session_slots.slots import Slot, Slots
 
 TURN_SECONDS = 60.0  # who holds several of a full limit leaves one to others so often
 PASS_SECONDS = 1.5  # who has none looks more often than that

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 
-from flows.events import Milestone, tell
+from flows.support.events import Milestone, tell
 from mailsluice.store import Database
 from mailsluice.store.alerts import Alerts
 

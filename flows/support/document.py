@@ -19,7 +19,7 @@ from pydantic import ValidationError, WrapValidator
 
 from blocks import CampaignForm
 from blocks.loading import load_database
-from flows.run_day import RunDay, day_at, day_of_run, field_of
+from flows.support.run_day import RunDay, day_at, day_of_run, field_of
 from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from blocks.loading import load_connections
-from flows.current import Current
-from flows.session_slots.notices import Logger
+from flows.support.current import Current
+from flows.support.session_slots.notices import Logger
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.connection import Connection
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.progress.board import Bar, Board
-from flows.progress.story import EventEmitter
-from flows.stopping import StopReason
+from flows.support.progress.artifacts import Bar, ProgressArtifacts
+from flows.support.progress.event_emitter import EventEmitter
+from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.delivery import CampaignRun
 from mailsluice.reports.campaign import Report
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 10.0
 
 
-class Keeper:
+class ProgressReporter:
     """Keeps the artifacts of one run true, and tells its events.
 
     What Prefect's server does not take is left out: the next look says it all again.
@@ -43,16 +43,16 @@ class Keeper:
         self,
         run: CampaignRun,
         window: SendingWindow,
-        board: Board,
-        story: EventEmitter,
+        artifacts: ProgressArtifacts,
+        events: EventEmitter,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] = logger.info,
         log_seconds: float = LOG_SECONDS,
     ) -> None:
         self._run = run
         self._window = window
-        self._board = board
-        self._story = story
+        self._artifacts = artifacts
+        self._events = events
         self._clock = clock
         self._log = log
         self._log_seconds = log_seconds
@@ -68,7 +68,7 @@ class Keeper:
         """Before the first mail: where everybody stands, from the database."""
         await asyncio.to_thread(self._run.count)
         progress = await self._seen()
-        self._story.begin(progress, is_new=is_new)
+        self._events.begin(progress, is_new=is_new)
 
     async def look(self) -> None:
         """Once: show what has changed, tell what is new."""
@@ -80,7 +80,7 @@ class Keeper:
 
     async def _look(self) -> None:
         progress, moment = await self._recounted(await self._seen()), datetime.now(UTC)
-        await self._story.look(progress, moment)
+        await self._events.look(progress, moment)
         self._bindings = {one.connection: one.binding for one in progress.standings}
         rates = {name: pace.per_second for name, pace in self._paces.items()}
         page = Page(progress, rates, moment, self._window)
@@ -98,9 +98,9 @@ class Keeper:
 
     async def _conclude(self, report: Report, reason: StopReason | None) -> None:
         seen, moment = await self._seen(), datetime.now(UTC)
-        await self._story.look(seen, moment)
+        await self._events.look(seen, moment)
         if not report.open and reason is not StopReason.CANCELLED:
-            self._story.completed(report)
+            self._events.completed(report)
         rates = {one.connection: one.per_second for one in report.routes}
         progress = self._final(seen, report, reason)
         await self._show(Page(progress, rates, moment, self._window, is_over=True))
@@ -152,7 +152,7 @@ class Keeper:
                 for one in page.progress.standings
             },
         }
-        await self._board.show(bars)
+        await self._artifacts.show(bars)
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:

@@ -22,7 +22,7 @@ from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from flows.session_slots.lease_file import LeaseFile, take_over
+from flows.support.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.core.errors import MailsluiceError
 
 LEASE_SECONDS = 60.0

@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
 from prefect.states import Scheduled
 
-from flows.stopping import StopReason, StopRequest
+from flows.support.stopping import StopReason, StopRequest
 from mailsluice.core.errors import CampaignError
 from mailsluice.delivery import Run
 

@@ -1,0 +1,1 @@
+"""What the flows share: run state, stop requests, session slots, progress, forms, errors."""

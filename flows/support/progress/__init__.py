@@ -1,0 +1,51 @@
+"""Progress of a campaign as people see it: artifacts, lines in the log, events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.runtime import flow_run
+
+from flows.support.progress.artifacts import ProgressArtifacts
+from flows.support.progress.event_emitter import EventEmitter
+from flows.support.progress.reporter import ProgressReporter
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+
+__all__ = ["ProgressReporter", "progress_shown"]
+
+_LOOK_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def progress_shown(
+    run: CampaignRun, window: SendingWindow
+) -> AsyncIterator[ProgressReporter]:
+    """Look every five seconds while the `with` block runs; one task, whatever is sent.
+
+    Whoever is inside calls `ProgressReporter.conclude` when the outcome is known.
+    """
+    name = run.record.name
+    artifacts, log = ProgressArtifacts(UUID(flow_run.get_id()), name), get_run_logger().info
+    reporter = ProgressReporter(run, window, artifacts, EventEmitter(name), log=log)
+    await reporter.begin(is_new=run.record.status is CampaignStatus.RESOLVING)
+    watching = asyncio.ensure_future(_watch(reporter))
+    try:
+        yield reporter
+    except Exception:
+        await reporter.look()  # where it stopped: nobody will come to a conclusion
+        raise
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _watch(reporter: ProgressReporter) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        await reporter.look()
