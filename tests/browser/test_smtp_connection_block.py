@@ -66,7 +66,7 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         expect(run.open_tab("Details")).to_contain_text(
             "280 of 400 sent, 120 pending; sparkpost is down: login: 535"
         )
-        picture("run-failed", width=1100, height=900)
+        picture("run-failed", width=1100, height=1000)
 
         form = BlockForm(page, served, block_id)  # and corrects it
         form.password("right")
