@@ -1,4 +1,4 @@
-"""The message: templates compiled once, filled in per recipient."""
+"""The message: templates that are compiled once and filled in for each recipient."""
 
 from mailsluice.message.attachments import attachment_digests
 from mailsluice.message.compiled import CompiledMessage, compile_message

@@ -1,4 +1,4 @@
-"""Attachments: files read once, when the message is compiled."""
+"""Attachments: files that are read once, when the message is compiled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailsluice.message.headers import one_line
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One file of the message."""
+    """A file of the message."""
 
     filename: str
     maintype: str
@@ -24,7 +24,7 @@ class Attachment:
     data: bytes
 
     def attach_to(self, message: EmailMessage) -> None:
-        """Add it in base64, its name after RFC 2231."""
+        """Add the file in base64, with its name encoded after RFC 2231."""
         message.add_attachment(
             self.data,
             maintype=self.maintype,
@@ -42,14 +42,15 @@ class Attachment:
 
 
 def read_attachments(message: Message) -> tuple[Attachment, ...]:
-    """Read the files, in the message's order. Raises MessageError where one cannot be read."""
+    """Read the files, in the message's order. Raises MessageError if one cannot be read."""
     return tuple(_attachment(path) for path in message.attachments)
 
 
 def attachment_digests(message: Message) -> dict[str, str]:
-    """SHA-256 of each file's content in hex, by its path as the message names it.
+    """Return the SHA-256 (hex) of each file's content, by its path in the message.
 
-    Part of what makes a campaign the same campaign. Raises MessageError as sending would.
+    The digests belong to a campaign's content, which may not change between runs. Raises
+    MessageError if a file cannot be read.
     """
     return {path: sha256(_read(path)).hexdigest() for path in message.attachments}
 
@@ -60,7 +61,7 @@ def _attachment(path: str) -> Attachment:
 
 
 _MAX_BYTES = 50 << 20
-"""No mail server takes more."""
+"""No mail server takes larger messages."""
 
 
 def _read(path: str) -> bytes:
@@ -70,22 +71,25 @@ def _read(path: str) -> bytes:
     except (OSError, FileError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MessageError(
-            f"attachment {path!r} cannot be read: {reason}. The path must lead to a file on the "
-            "machine that sends: correct it, or remove it from the message"
+            f"attachment {path!r} cannot be read: {reason}. The path has to lead to a file on the "
+            "machine that sends: correct the path, or remove the attachment"
         ) from error
     if len(data) > _MAX_BYTES:
         raise MessageError(
             f"attachment {path!r} has more than {_MAX_BYTES >> 20} MB, which no mail server takes:"
-            " put it on a web server and link to it"
+            " put the file on a web server and link to it"
         )
     return data
 
 
 def _content_type(path: str) -> tuple[str, str]:
-    """Guess by name. Packed files and nested messages, which take no base64 (RFC 2046 section
-    5.2.1), are plain octets."""
-    guessed, packed = mimetypes.guess_type(Path(path).name)
+    """Guess the content type by the file's name.
+
+    Compressed files are plain octets, and so are nested messages, which do not allow base64
+    (RFC 2046 section 5.2.1).
+    """
+    guessed, compression = mimetypes.guess_type(Path(path).name)
     maintype, _, subtype = (guessed or "").partition("/")
-    if packed or not subtype or maintype in {"message", "multipart"}:
+    if compression or not subtype or maintype in {"message", "multipart"}:
         return "application", "octet-stream"
     return maintype, subtype

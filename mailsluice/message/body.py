@@ -1,4 +1,4 @@
-"""Transfer encoding: any text as 7-bit lines that every server takes."""
+"""Encode texts for transfer, as 7-bit lines that every server accepts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from binascii import b2a_base64, b2a_qp
 from functools import lru_cache
 
 _PLAIN = bytes((9, *range(32, 127)))
-"""Tab and printable ASCII: what may go as it is, besides line ends."""
+"""Tab and printable ASCII: the octets that need no encoding, besides line ends."""
 _HIGH = bytes(range(128, 256))
 LONGEST_LINE = 998
-"""In octets, without its end (RFC 5322 section 2.1.1)."""
+"""Octets, without the line's end (RFC 5322 section 2.1.1)."""
 _BASE64_LINE = 76
 _SOFT_BREAK = (b"=\n", b"=\r\n")
 
@@ -19,23 +19,28 @@ _BASE64 = b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"
 
 
 def encode_body(text: str, marker: bytes) -> bytes:
-    """The end of a part's header and its body: 7-bit, CRLF, no line over 998 octets, ended.
+    """Return the end of a part's header and the encoded body.
 
-    Plain ASCII goes as it is (RFC 2045 section 2.7); anything else, and text that holds the
-    boundary `marker`, as quoted-printable or base64, whichever is shorter. A marker that contains
-    "=_" can occur in neither (section 6.7).
+    The body is 7-bit with CRLF at the end of every line, and no line has more than 998 octets.
+    Plain ASCII is not encoded (RFC 2045 section 2.7). Any other text, and text that contains
+    `marker`, is encoded as quoted-printable or base64, whichever is shorter.
+
+    Args:
+        text: The body.
+        marker: The beginning of the boundaries. If it contains "=_", it cannot occur in
+            quoted-printable or base64 (section 6.7).
     """
     data = text.encode("utf-8", "replace")
     if not data.endswith(b"\n"):
         data += b"\n"
-    odd = data.translate(None, _PLAIN)
-    if odd == b"\n" * len(odd) and marker not in data and _lines_fit(data):
+    special = data.translate(None, _PLAIN)
+    if special == b"\n" * len(special) and marker not in data and _lines_fit(data):
         return SEVEN_BIT + data.replace(b"\n", b"\r\n")
     return _armoured(data.splitlines())
 
 
 def _lines_fit(data: bytes) -> bool:
-    """Whether every line has at most 998 octets, looking at one line end in 998 octets."""
+    """Whether every line has at most 998 octets; only one line end in 998 octets is looked at."""
     start = 0
     while len(data) - start > LONGEST_LINE:
         end = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
@@ -48,7 +53,7 @@ def _lines_fit(data: bytes) -> bool:
 def _armoured(lines: list[bytes]) -> bytes:
     data = b"\r\n".join([*lines, b""])
     high = len(data) - len(data.translate(None, _HIGH))
-    if 2 * high > 0.37 * len(data):  # "=E9" adds two octets each, base64 37 % in all
+    if 2 * high > 0.37 * len(data):  # "=E9" adds two octets for each, base64 37 % in all
         return _BASE64 + _base64(data)
     return _QUOTED + b"\r\n".join([*map(_quoted, lines), b""])
 
@@ -65,5 +70,5 @@ def _quoted(line: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _quoted_once(line: bytes) -> bytes:
-    """Most lines are the same for every recipient, and b2a_qp is slow."""
+    """Encode a line, cached, since most lines are the same for all and b2a_qp is slow."""
     return b2a_qp(line).replace(*_SOFT_BREAK)

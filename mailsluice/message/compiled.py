@@ -1,4 +1,4 @@
-"""The message, compiled once and filled in per recipient."""
+"""The compiled message, which is filled in for each recipient."""
 
 from __future__ import annotations
 
@@ -36,15 +36,22 @@ def compile_message(
 ) -> CompiledMessage:
     """Check and compile a message for an audience with these columns.
 
-    Templates may use every column by its name or its slug ("First Name" as `first_name`) and
-    `email`, the recipient's address; HTML and text also `unsubscribe_url`, where the message has
-    one. `now` gives an aware time, for Date. Attachments are read here, once. With `return_key`,
-    the campaign's secret, Message-IDs are made with it, and a message that has a return path has
-    one for each recipient.
+    Templates may use every column by its name or its slug ("First Name" as `first_name`), and
+    `email`, the recipient's address. HTML and text may also use `unsubscribe_url`, if the message
+    has one. Attachments are read here, once.
 
-    Raises MessageError: a template that does not parse or uses what the audience does not have,
-    HTML that no text can be made from, an attachment that cannot be read, a sender or reply address
-    that no header can hold.
+    Args:
+        message: The message of the campaign's document.
+        campaign: The campaign's name.
+        columns: The columns of the audience.
+        now: Returns an aware time, for Date.
+        return_key: The campaign's secret. With it, Message-IDs cannot be forged, and a message with
+            a return path has a return path for each recipient.
+
+    Raises:
+        MessageError: A template does not parse or uses a variable that the audience does not have,
+            the HTML cannot be made into text, an attachment cannot be read, or no header can hold
+            the sender or reply address.
     """
     content = Content(message, columns)
     sender = _mailbox("sender", message.sender)
@@ -75,10 +82,16 @@ class CompiledMessage:
         marker: bytes,
         now: Callable[[], datetime],
     ) -> None:
-        """`fixed` are the header fields that all recipients share; see `compile_message`.
+        """Prepare the message; `compile_message` has checked its parts.
 
-        `return_path` is the envelope sender: everybody's, or by the recipient's id. `message_id`
-        gives the Message-ID by the recipient's address.
+        Args:
+            content: The templates.
+            return_path: The envelope sender: of everybody, or by the recipient's id.
+            message_id: Returns the Message-ID for a recipient's address.
+            fixed: The header fields that are the same for all recipients.
+            skeleton: The MIME structure around the bodies (see `mime_skeleton`).
+            marker: The beginning of the boundaries.
+            now: Returns an aware time, for Date.
         """
         self._content = content
         self._return_path = return_path
@@ -88,7 +101,7 @@ class CompiledMessage:
         self._skeleton = skeleton
         self._marker = marker
         self._stencil = Stencil.cut(content, skeleton, marker)
-        is_fixed_dotless = "\n." not in fixed  # lines of other fields begin with a name or a space
+        is_fixed_dotless = "\n." not in fixed  # other fields' lines begin with a name or a space
         self._is_dotless = (
             self._stencil is not None and self._stencil.is_dotless and is_fixed_dotless
         )
@@ -99,12 +112,17 @@ class CompiledMessage:
     def render(
         self, recipient_id: int, email: str, variables: Mapping[str, str], to: str | None = None
     ) -> Envelope:
-        """The message for one recipient; `variables` are the row's columns, each a str.
+        """Render the message for one recipient.
 
-        With `to` it is addressed to somebody else, who reads what the recipient would.
+        Args:
+            recipient_id: The id of the recipient's row.
+            email: The recipient's address.
+            variables: The columns of the recipient's row.
+            to: Another address that gets the recipient's message, for a test.
 
-        Raises MessageError, which does not repeat the address, where this row's values cannot be
-        put into the message: the row's own trouble, not the campaign's.
+        Raises:
+            MessageError: The row's values cannot be put into the message, which is a fault of the
+                row and not of the campaign. The text does not contain the address.
         """
         values = self._content.values(email, variables)
         unsubscribe = self._content.unsubscribe_url(values)
@@ -120,7 +138,7 @@ class CompiledMessage:
         return Envelope(recipient_id, sender, to, self._encoded(head, values), smtputf8)
 
     def _encoded(self, head: str, values: Mapping[str, str]) -> bytes:
-        """The whole message, its bodies encoded for any values."""
+        """Return the whole message, with its bodies encoded for these values."""
         before, *rest = self._skeleton
         pieces = [head.encode(), before]
         for body, after in zip(self._content.bodies(values), rest, strict=True):
@@ -137,7 +155,7 @@ class CompiledMessage:
         )
 
     def _date_now(self) -> str:
-        """RFC 5322 section 3.3, in UTC; formatted once a second."""
+        """Return the date (RFC 5322 section 3.3) in UTC, which is formatted once a second."""
         moment = self._now()
         since, until, date = self._date
         if not since <= moment < until:
@@ -147,19 +165,21 @@ class CompiledMessage:
 
 
 def _list_unsubscribe(url: str) -> str:
-    """RFC 2369 section 3.2; one click takes https (RFC 8058 section 3.1)."""
+    """Return the fields of RFC 2369 section 3.2 and RFC 8058 section 3.1, which needs https."""
     one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     return f"List-Unsubscribe: <{url}>\r\n{one_click if url[:5].lower() == 'https' else ''}"
 
 
 def _fixed_fields(message: Message, sender: Address) -> str:
-    """What every recipient's header has in common."""
+    """Return the header fields that are the same for all recipients."""
     fields = [fold("From", mailbox(sender))]
     if message.reply_to:
         fields.append(fold("Reply-To", mailbox(_mailbox("reply_to", message.reply_to))))
     fields += [
-        (fold if one.value.isascii() and one.value.isprintable() else field)(one.name, one.value)
-        for one in message.headers
+        (fold if extra.value.isascii() and extra.value.isprintable() else field)(
+            extra.name, extra.value
+        )
+        for extra in message.headers
     ]
     return "".join(fields)
 
@@ -174,7 +194,7 @@ def _return_path_of(
 
 
 def _mailbox(name: str, value: str) -> Address:
-    """Parsed, its domain in ASCII (RFC 5891), and known to fit into a header."""
+    """Parse a mailbox, put its domain into ASCII (RFC 5891), and check that it fits a header."""
     address = parse_mailbox(value)
     try:
         ascii_address = Address(address.display_name, address.username, ascii_domain(value))

@@ -1,4 +1,4 @@
-"""What one recipient reads: the message's templates, together."""
+"""The content of the message for a recipient: all of its templates together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Content:
     """Subject, bodies and unsubscribe address, as functions of a row's values."""
 
     def __init__(self, message: Message, columns: Collection[str]) -> None:
-        """Raises MessageError for a template that cannot be used with these columns."""
+        """Compile the templates. Raises MessageError if one does not work with these columns."""
         names = column_names([*columns, "email"])
         readable = {*names, "unsubscribe_url"} if message.unsubscribe_url else {*names}
         _check_scheme(message.unsubscribe_url)
@@ -51,12 +51,12 @@ class Content:
 
     @property
     def outlines(self) -> tuple[Outline, ...] | None:
-        """What each of `bodies` is made of; None where one is more than text and insertions.
+        """The parts of each of `bodies`; None if one is more than text and insertions.
 
-        Where the text is derived, they hold for values that differ, of which none is empty.
+        The outline of a derived text is valid only for values that differ, and are not empty.
         """
-        templates = [one for one in (self._text, self._html) if one]
-        outlines = [one.outline for one in templates if one.outline is not None]
+        templates = [template for template in (self._text, self._html) if template]
+        outlines = [template.outline for template in templates if template.outline is not None]
         if len(outlines) < len(templates):
             return None
         if self.derives_text:
@@ -64,7 +64,7 @@ class Content:
         return tuple(outlines)
 
     def values(self, email: str, variables: Mapping[str, str]) -> dict[str, str]:
-        """What the templates see for one row."""
+        """Return the variables of the templates for a row."""
         values = {**variables, "email": email}
         for slug, column in self._slugs:
             if column in values:
@@ -72,15 +72,15 @@ class Content:
         return values
 
     def subject(self, values: Mapping[str, str]) -> str:
-        """The subject, possibly of several lines still."""
+        """Render the subject, which may have several lines still."""
         return self._subject.render(values)
 
     def unsubscribe_url(self, values: Mapping[str, str]) -> str | None:
-        """The unsubscribe address, safe for a header. Raises MessageError where it is none."""
+        """Render the unsubscribe address, safe for a header. Raises MessageError if it is none."""
         return uri(self._unsubscribe_url.render(values)) if self._unsubscribe_url else None
 
     def bodies(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The bodies, one for each of `subtypes`."""
+        """Render the bodies, one for each of `subtypes`."""
         if not self._html:
             return (self._text.render(values),) if self._text else ()
         html = self._html.fill(values)
@@ -89,7 +89,7 @@ class Content:
 
 
 def _check_scheme(unsubscribe_url: str | None) -> None:
-    """Find a wrong scheme before the first mail, where the template begins with one."""
+    """Refuse a template that begins with a wrong scheme, before the first mail is sent."""
     start = re.split(r"\{[{%#]", unsubscribe_url or "", maxsplit=1)[0].strip().lower()
     if not any(start.startswith(scheme) or scheme.startswith(start) for scheme in _SCHEMES):
         raise MessageError(

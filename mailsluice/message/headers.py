@@ -1,7 +1,8 @@
-"""Header fields: one line of meaning each, whatever the data says.
+"""Header fields, which no data can break out of.
 
-All functions return text without a character that could end the field, in lines of at most 998
-octets and, where there is a space to fold at, 76 (RFC 5322 section 2.1.1, RFC 2047 section 2).
+All functions return text without any character that could end the field, in lines of at most 998
+octets, and of at most 76 if there is a space to fold at (RFC 5322 section 2.1.1, RFC 2047 section
+2).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mailsluice.core.errors import MessageError
 from mailsluice.core.named_address import addr_spec
 
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
-"""Spaces, controls, and whatever some parser takes for the end of a line."""
+"""Spaces, controls, and all characters that some parser takes for the end of a line."""
 _PHRASE = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+")
 _LOCAL = r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff()<>@,;:\\\"\[\]%s]+"
 _DOMAIN = r"@(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[A-Za-z0-9:.]+\])"
@@ -31,18 +32,18 @@ _MAX_URI = 900
 _LINE = 76
 """The limit of a line with encoded-words (RFC 2047 section 2), under the 78 of RFC 5322."""
 _WORD_OCTETS = 45
-"""A base64 encoded-word of 75 characters holds that many (RFC 2047 section 2)."""
+"""The octets that a base64 encoded-word of 75 characters holds (RFC 2047 section 2)."""
 
 
 def one_line(value: str) -> str:
-    """The value with every run of spaces, controls and line ends turned into one space."""
+    """Replace every run of spaces, controls and line ends by one space."""
     return _BREAKS.sub(" ", value).strip(" ")
 
 
 def field(name: str, value: str) -> str:
-    """An unstructured field, ended; the reader sees exactly `one_line(value)`.
+    """Return an unstructured field with its line end; readers see exactly `one_line(value)`.
 
-    What is not ASCII, or only looks encoded, becomes encoded-words (RFC 2047).
+    A value that is not ASCII, or only looks encoded, becomes encoded-words (RFC 2047).
     """
     value = value.strip(" ")
     if len(name) + len(value) <= _LINE - 2 and _is_plain(value):
@@ -54,7 +55,7 @@ def field(name: str, value: str) -> str:
 
 
 def fold(name: str, value: str) -> str:
-    """A field of ASCII text, ended, its lines broken before spaces only."""
+    """Return a field of ASCII text with its line end; lines are broken before spaces only."""
     line = f"{name}: {value}"
     lines = []
     first = len(name) + 2
@@ -71,7 +72,7 @@ def fold(name: str, value: str) -> str:
 
 
 def mailbox(address: Address) -> str:
-    """`Name <user@example.com>`, the name quoted or encoded as it needs."""
+    """Return `Name <user@example.com>`, with the name quoted or encoded if it has to be."""
     shown = address_field(addr_spec(address.username, address.domain))
     name = one_line(address.display_name)
     if not name:
@@ -83,16 +84,16 @@ def mailbox(address: Address) -> str:
 
 
 def address_field(email: str) -> str:
-    """The address as a header shows it: a local part that is no dot-atom gets quotes.
+    """Return the address for a header: a local part that is no dot-atom gets quotes.
 
-    Raises MessageError, which does not repeat it, where no header can hold it (RFC 5322 section
-    3.4.1; non-ASCII local parts RFC 6532).
+    Raises MessageError, which does not contain the address, if no header can hold the address
+    (RFC 5322 section 3.4.1; for local parts outside of ASCII, RFC 6532).
     """
     if _DOT_ATOM.fullmatch(email) and "=?" not in email:
         return email
-    if odd := _ODD_LOCAL.fullmatch(email):
-        local = odd[1].replace("=?", r"=\?")  # some readers decode encoded-words even in quotes
-        return f'"{local}"{email[odd.end(1) :]}'
+    if unquoted := _ODD_LOCAL.fullmatch(email):
+        local = unquoted[1].replace("=?", r"=\?")  # some programs decode even quoted encoded-words
+        return f'"{local}"{email[unquoted.end(1) :]}'
     if _QUOTED_LOCAL.fullmatch(email):
         return email
     raise MessageError(
@@ -102,9 +103,9 @@ def address_field(email: str) -> str:
 
 
 def uri(value: str) -> str:
-    """An http or https address with every character outside RFC 3986 percent-encoded.
+    """Return an http or https address with every character outside of RFC 3986 percent-encoded.
 
-    Raises MessageError where it is something else, or too long for a line.
+    Raises MessageError if the value is something else, or too long for a line.
     """
     if not _HTTP_URI.fullmatch(value):
         value = percent_encode(value.strip(), safe=_URI_SAFE, errors="replace")
@@ -129,15 +130,17 @@ def _fits(name: str, value: str) -> bool:
 
 
 def _encoded_words(value: str, before: int) -> str:
-    """RFC 2047 words of whole characters, each short enough for a line, the first one after
-    `before` octets."""
+    """Encode a value as RFC 2047 words of whole characters, each short enough for a line.
+
+    `before` is the number of octets before the first word in its line.
+    """
     data = value.encode("utf-8", "replace")
     words = []
     start = 0
     room = max((_LINE - before - 12) // 4 * 3, 6)
     while start < len(data):
         end = start + room
-        while end < len(data) and data[end] & 0xC0 == 0x80:  # inside a character
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # in the middle of a character
             end -= 1
         encoded = b2a_base64(data[start:end], newline=False).decode()
         words.append(f"=?utf-8?b?{encoded}?=")

@@ -1,4 +1,4 @@
-"""What a message is called: the same campaign and recipient, the same Message-ID."""
+"""Message-IDs: the same campaign and recipient have the same Message-ID."""
 
 from __future__ import annotations
 
@@ -12,38 +12,42 @@ from mailsluice.core.named_address import parse_mailbox
 
 _OCTETS = 16
 _KEYED = "2-"
-"""Begins the secret of a campaign whose Message-IDs are made with it."""
+"""The prefix of secrets that key the Message-IDs of their campaign."""
 
 
 def ascii_domain(mailbox: str) -> str:
-    """The domain of `Name <user@example.com>` in ASCII (RFC 5891).
+    """Return the domain of `Name <user@example.com>` in ASCII (RFC 5891).
 
-    Raises ValueError where there is none, idna.IDNAError (a ValueError) where it cannot be encoded.
+    Raises ValueError if the mailbox has no valid domain.
     """
     return idna.encode(parse_mailbox(mailbox).domain, uts46=True).decode()
 
 
 def new_key() -> str:
-    """A campaign's secret: makes its Message-IDs and its return paths."""
+    """Make a campaign's secret, which keys its Message-IDs and return paths."""
     return f"{_KEYED}{secrets.token_hex(16)}"
 
 
 def message_id(campaign: str, email: str, domain: str, key: str | None = None) -> str:
-    """The Message-ID of a campaign's mail to one address, angle brackets included.
+    """Return the Message-ID of a campaign's mail to an address, including angle brackets.
 
-    A function of its arguments alone, so a retry after a crash carries the same one and the
-    receiving side can tell a copy. `domain` is the sender's, in ASCII (RFC 5322 section 3.6.4);
-    the address itself cannot be read from the result.
+    The result depends on the arguments alone. So a retry after a crash has the same Message-ID, and
+    the receiving side can recognise a copy. The address cannot be read from the Message-ID.
 
-    `key` is the campaign's secret: with one of `new_key`, nobody else can compute the result, so
-    a report that names it comes from somebody who has seen this very mail. Campaigns that were
-    stored with a secret of the older form, or none, keep the Message-IDs they began with.
+    Args:
+        campaign: The campaign's name.
+        email: The recipient's address.
+        domain: The sender's domain, in ASCII (RFC 5322 section 3.6.4).
+        key: The campaign's secret. With a secret of `new_key`, nobody else can compute the
+            Message-ID, so a report that contains it comes from somebody who has seen the mail.
+            Campaigns that were stored with a secret of the older form, or without one, keep the
+            Message-IDs that they began with.
     """
     return message_ids(campaign, domain, key)(email)
 
 
 def message_ids(campaign: str, domain: str, key: str | None = None) -> Callable[[str], str]:
-    """`message_id` for any address of a campaign, whose name is hashed once."""
+    """Return `message_id` as a function of the address; the campaign's name is hashed once."""
     begun = _hash(key)
     begun.update(f"{campaign}\0".encode("utf-8", "replace"))
 

@@ -1,7 +1,7 @@
 """The Jinja2 environments that a message's templates run in.
 
-The sandbox keeps a template from reaching into the process, and every operator, filter, call and
-turn of a loop within bounds (`mailsluice.message.bounds`).
+The sandbox keeps a template from reaching into the process, and counts every operator, filter, call
+and iteration, so that the cost stays bounded (`mailsluice.message.bounds`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from mailsluice.message.bounds import Budget, TooMuchError, format_size, size
 
 BUDGET = Budget()
 _CONCAT, _COUNTED, _WEIGHED = " concat", " counted", " weighed"
-"""Names of filters that no template can write."""
+"""Names of filters, with a space so that no template can use them."""
 _NOT_FOR_TEXTS = frozenset(("encode", "translate", "maketrans", "to_bytes", "from_bytes"))
 _MOST_BITS = 4_096
 _SIGNS = ("==", "!=", "<", "<=", ">", ">=", "eq", "ne", "lt", "le", "gt", "ge", "in")
 _COMPARING = (*_SIGNS, "equalto", "lessthan", "greaterthan")
-"""Tests that go through what they are given, which may be a list."""
+"""Tests that go through their arguments, which may be lists."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
+    """A sandbox that counts the cost of a template."""
+
     intercepted_binops = frozenset(("+", "*", "**", "%"))
     concat = staticmethod(BUDGET.joined)
 
@@ -60,13 +62,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return update_wrapper(bounded, wrapped)
 
     def parse_bounded(self, source: str) -> nodes.Template:
-        """Parse a template so that its loops and `~` are counted. Raises TemplateSyntaxError."""
+        """Parse a template, and make it count its loops and `~`. Raises TemplateSyntaxError."""
         tree: nodes.Template = _Counted().visit(self.parse(source))
         return tree.set_environment(self)  # type: ignore[return-value]
 
 
 def _made(operator: str, left: Any, right: Any) -> int:
-    """How much an operator is about to make."""
+    """Return how many characters, or items of a list, an operator is about to make."""
     if operator == "%":
         values = right.values() if isinstance(right, dict) else (right,)
         flat = right if isinstance(right, tuple) else values
@@ -83,6 +85,8 @@ def _made(operator: str, left: Any, right: Any) -> int:
 
 
 class _Counted(NodeTransformer):
+    """Inserts filters that count into the parts of a template that can be costly."""
+
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 (the visitor's protocol)
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, _COUNTED, [], [], None, None, lineno=node.lineno)
@@ -105,7 +109,7 @@ class _Counted(NodeTransformer):
 
     def visit_Pair(self, node: nodes.Pair) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        node.key = _weighed_node(node.key)  # a tuple of tuples of tuples is hashed to the bottom
+        node.key = _weighed_node(node.key)  # hashing walks through nested tuples
         return node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
@@ -124,13 +128,13 @@ def _weighed_node(node: nodes.Expr) -> nodes.Expr:
 
 
 def _weighed(value: Any) -> Any:
-    """Count what is compared, hashed or copied: each takes as long as it is large."""
+    """Count a value that is compared, hashed or copied, which takes time by its size."""
     BUDGET.make(size(value))
     return value
 
 
 def _finalized(value: Any) -> Any:
-    """Count an inserted value: a list becomes a text only now, and escaping makes another text."""
+    """Count an inserted value: a list becomes text only here, and escaping makes another text."""
     BUDGET.make(size(value))
     return value
 
@@ -143,7 +147,7 @@ def _concat(eval_context: nodes.EvalContext, *parts: Any) -> str:
 
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that counts what it is about to make."""
+    """Wrap a filter, so that it counts the text that it is about to make."""
     is_passed = hasattr(function, "jinja_pass_arg")
 
     def bounded(*args: Any, **kwargs: Any) -> Any:
@@ -159,7 +163,7 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _bounded_test(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A test that counts what it goes through; filters such as `select` use it as well."""
+    """Wrap a test, so that it counts its arguments; filters such as `select` use tests as well."""
 
     def bounded(*given: Any) -> Any:
         BUDGET.make(sum(map(size, given)))
@@ -175,7 +179,7 @@ def _environment(*, autoescape: bool) -> Sandbox:
         keep_trailing_newline=True,
         finalize=_finalized,
     )
-    del environment.globals["lipsum"]  # any length of nonsense
+    del environment.globals["lipsum"]  # which makes texts of any length
     environment.filters = {
         name: _bounded(name, function) for name, function in environment.filters.items()
     }

@@ -1,4 +1,4 @@
-"""Templates of text and plain insertions: what most campaigns have, in a fraction of the time."""
+"""Fast rendering of templates that only insert values into text, as most campaigns do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PERCENT_ENCODED = [quote(chr(code)) for code in range(128)]
 
 
 def _urlencode(value: str) -> str:
-    """Jinja's filter, in a quarter of the time for ASCII: most unsubscribe addresses have it."""
+    """Do the same as Jinja's filter, in a quarter of the time for ASCII: most campaigns use it."""
     ready: str = value.translate(_PERCENT_ENCODED) if value.isascii() else do_urlencode(value)
     return ready
 
@@ -25,11 +25,11 @@ _TEXT_FILTERS: dict[str, Callable[[str], str]] = {
     **{name: FILTERS[name] for name in ("upper", "lower", "title", "trim")},
     "urlencode": _urlencode,
 }
-"""Filters that need nothing but the text they change."""
+"""Filters that are functions of the text alone."""
 
 
 class Insertion(NamedTuple):
-    """What stands in a hole of a template: a variable's value, changed and perhaps escaped."""
+    """A place in a template where a variable's value goes, changed and perhaps escaped."""
 
     name: str
     change: Callable[[str], str]
@@ -37,7 +37,7 @@ class Insertion(NamedTuple):
 
 
 Outline = Sequence[str | Insertion]
-"""What a body is made of, in order."""
+"""The parts of a body, in order."""
 
 
 class Rendered(NamedTuple):
@@ -45,12 +45,14 @@ class Rendered(NamedTuple):
 
     pieces: list[str]
     inserted: dict[int, str]
-    """In HTML, the values inserted, unescaped, by position; the other pieces are structure."""
+    """In HTML, the inserted values, unescaped, by position; the other pieces are structure."""
 
 
 class SimpleTemplate:
-    """A template of text, `{{ name }}` and `{{ name|filter }}`: filled in without a Jinja context,
-    which costs more than all the rest."""
+    """A template of text, `{{ name }}` and `{{ name|filter }}`.
+
+    It is filled in without a Jinja context, which would cost more than all the rest.
+    """
 
     def __init__(self, outline: Outline) -> None:
         self.outline = outline
@@ -59,14 +61,14 @@ class SimpleTemplate:
             (position, *part) for position, part in enumerate(outline) if not isinstance(part, str)
         ]
         self._longest = MOST_RENDERED // max(len(self._holes), 1)
-        """The longest that each value may be, so that all of them together are not too long."""
+        """The most characters of each value, so that all of them together are not too long."""
 
     @classmethod
     def of(
         cls, tree: nodes.Template, known: Collection[str], *, escaped: bool
     ) -> SimpleTemplate | None:
-        """None where the template is more than that."""
-        outputs = [one for one in tree.body if isinstance(one, nodes.Output)]
+        """Make a simple template from a parsed one; None if the parsed one is not simple."""
+        outputs = [node for node in tree.body if isinstance(node, nodes.Output)]
         parts = [part for output in outputs for part in output.nodes]
         outline: list[str | Insertion] = []
         for part in parts:
@@ -78,6 +80,7 @@ class SimpleTemplate:
         return cls(outline) if whole else None
 
     def fill(self, values: Mapping[str, str]) -> Rendered:
+        """Fill in the values. Raises KeyError for a missing one, TooMuchError for a long one."""
         pieces = self._pieces.copy()
         inserted = {}
         for position, name, change, escaped in self._holes:
@@ -89,7 +92,7 @@ class SimpleTemplate:
         return Rendered(pieces, inserted)
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The pieces that `fill` gives, joined."""
+        """Return the joined pieces of `fill`, which raises the same errors."""
         pieces = self._pieces.copy()
         for position, name, change, escaped in self._holes:
             value = change(values[name])
@@ -100,7 +103,7 @@ class SimpleTemplate:
 
 
 def escape_value(value: str) -> str:
-    """`escape`, which takes its time, for what may need it."""
+    """Escape a value for HTML; `escape`, which is slow, is only called if it may be needed."""
     return value if value.isalnum() else escape(value)
 
 

@@ -1,4 +1,4 @@
-"""The MIME structure, built by the `email` package once and cut where the bodies go."""
+"""The MIME structure, which the `email` package builds once, cut where the bodies go."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ _BODY = "body-{}-goes-here"
 def mime_skeleton(
     subtypes: Sequence[str], attachments: Collection[Attachment], marker: str
 ) -> tuple[bytes, ...]:
-    """What stands around the text bodies, `len(subtypes) + 1` pieces.
+    """Return the pieces of the message before, between and after the text bodies.
 
-    `subtypes`: "plain", "html", or both in that order (multipart/alternative, RFC 2046 section
-    5.1.4). Every boundary begins with `marker`. A body goes in with its own
-    Content-Transfer-Encoding line, which follows the piece before it.
+    A body is inserted with its own Content-Transfer-Encoding line, which follows the piece before.
+
+    Args:
+        subtypes: "plain", "html", or both in that order (multipart/alternative, RFC 2046 section
+            5.1.4).
+        attachments: The files.
+        marker: The beginning of every boundary.
+
+    Returns:
+        `len(subtypes) + 1` pieces.
     """
     message = EmailMessage(policy=SMTP)
     message.set_content(_BODY.format(0), subtype=subtypes[0], cte="7bit")

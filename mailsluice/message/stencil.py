@@ -1,10 +1,10 @@
-"""The bodies of a message, encoded once; each recipient's values go into the holes.
+"""The bodies of a message, encoded once, with holes for each recipient's values.
 
-Most templates are ASCII text with insertions, and most values are words: neither changes how a body
-is encoded, nor where its lines end. So the bodies are encoded when the message is compiled, with a
-stand-in for each value, and cut at the stand-ins. Per recipient the values are looked at, and
-joined with the pieces. Where that might differ from the rendered bodies, encoded, `Stencil.fill`
-gives None, and it is those that are sent.
+Most templates are ASCII text with insertions, and most values are words. Such values change neither
+the encoding of a body nor the ends of its lines. So the bodies are encoded when the message is
+compiled, with a stand-in for each value, and cut at the stand-ins. For a recipient, the values are
+checked, and joined with the pieces. If the result could differ from rendering and encoding the
+bodies, `Stencil.fill` returns None, and the caller renders and encodes them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from mailsluice.message.content import Content
 from mailsluice.message.simple import Insertion, escape_value
 
 _ESCAPED = re.compile("[&<>'\"]")
-"""What escaping changes."""
+"""Characters that escaping changes."""
 
 
 class Stencil:
-    """A message ready for the wire, but for its header and the values."""
+    """A message that is ready for the wire, except for its header and the values."""
 
     def __init__(
         self,
@@ -35,13 +35,24 @@ class Stencil:
         marker: str,
         distinct: bool,
     ) -> None:
-        """`insertions` stand between `pieces`, `end` follows; `distinct`: only if values differ."""
-        values = [*dict.fromkeys((one.name, one.change) for one in insertions)]
+        """Prepare the pieces for filling.
+
+        Args:
+            pieces: The encoded bodies and the structure around them.
+            insertions: The insertions between the pieces.
+            end: The end of the message, after the last piece.
+            marker: The beginning of the boundaries.
+            distinct: Whether the stencil is only valid for values that differ.
+        """
+        values = [*dict.fromkeys((hole.name, hole.change) for hole in insertions)]
         self._read = _items([name for name, _ in values])
         self._changes = [change for _, change in values]
         self._are_changed = any(change is not str for change in self._changes)
-        self._arranged = _items(  # out of all values, and then all of them escaped
-            [values.index((one.name, one.change)) + one.escaped * len(values) for one in insertions]
+        self._arranged = _items(  # from the values, followed by the escaped values
+            [
+                values.index((hole.name, hole.change)) + hole.escaped * len(values)
+                for hole in insertions
+            ]
         )
         self._parts = [""] * 2 * len(pieces)
         self._parts[1::2] = pieces
@@ -49,7 +60,7 @@ class Stencil:
         self._distinct = distinct
         lines = "\n" + "\0".join(pieces) + end.decode("ascii", "replace")
         self.is_dotless = not ("\n." in lines or "\n\0" in lines)
-        """Whether no line behind the header begins with a dot, whatever the values."""
+        """Whether no line after the header begins with a dot, whatever the values."""
         self._longest = len("".join(pieces)) + _room(pieces)
         self._marker = marker
         self._markers = "".join(pieces).count(marker)
@@ -59,14 +70,16 @@ class Stencil:
 
     @classmethod
     def cut(cls, content: Content, skeleton: Sequence[bytes], marker: bytes) -> Stencil | None:
-        """From the bodies and the MIME structure around them (see `mime_skeleton`).
+        """Make a stencil from the bodies and the MIME structure around them (see `mime_skeleton`).
 
-        None where a body is more than text and insertions, or does not go as it is (7bit).
+        None if a body is more than text and insertions, or needs another encoding than 7bit.
         """
         outlines = content.outlines or ()
-        stand_in = f"({marker[2:].decode()})"  # a hash of the whole message, so in no part of it
+        stand_in = f"({marker[2:].decode()})"  # a hash of the message, so it occurs nowhere in it
         bodies = [
-            encode_body("".join(one if isinstance(one, str) else stand_in for one in parts), marker)
+            encode_body(
+                "".join(part if isinstance(part, str) else stand_in for part in parts), marker
+            )
             for parts in outlines
         ]
         if not bodies or not all(body.startswith(SEVEN_BIT) for body in bodies):
@@ -74,17 +87,17 @@ class Stencil:
         whole = b"".join(chain.from_iterable(zip(skeleton, bodies, strict=False))).decode()
         return cls(
             whole.split(stand_in),
-            [one for parts in outlines for one in parts if not isinstance(one, str)],
+            [part for parts in outlines for part in parts if not isinstance(part, str)],
             end=skeleton[-1],
             marker=marker.decode(),
             distinct=content.derives_text,
         )
 
     def fill(self, head: str, row: Mapping[str, str]) -> bytes | None:
-        """The whole message with this header, for this row; None where a value is not plain."""
+        """Return the whole message for a row, with this header; None if a value is not plain."""
         try:
             values = self._values(row)
-        except (KeyError, UnicodeError):  # rendering says what is wrong
+        except (KeyError, UnicodeError):  # rendering will raise an error that says what is wrong
             return None
         together = "".join(values)
         if len(together) > LONGEST_LINE or not self._are_plain(values, together):
@@ -103,14 +116,15 @@ class Stencil:
     def _values(self, row: Mapping[str, str]) -> tuple[str, ...]:
         values = self._read(row)
         if self._are_changed:
-            return tuple(change(one) for change, one in zip(self._changes, values, strict=True))
+            return tuple(change(text) for change, text in zip(self._changes, values, strict=True))
         return values
 
     def _are_plain(self, values: Sequence[str], together: str) -> bool:
-        """Whether the values change nothing but the place they stand at.
+        """Whether the values leave the encoding and the lines of the bodies as they are.
 
-        Printable ASCII, and none empty: a body may end with an empty one, and a text that is made
-        from the HTML has no place for it. There equal values are one, so they must differ.
+        Plain values are printable ASCII, and not empty: a body may end with an empty value, and a
+        text that is made from the HTML has no place for it. In such a text equal values share a
+        place, so there the values have to differ.
         """
         return (
             together.isascii()
@@ -120,18 +134,18 @@ class Stencil:
         )
 
     def _holds_marker(self, filled: str, together: str) -> bool:
-        """Whether values complete a boundary, whose "_" is then theirs or near a piece's end."""
+        """Whether values complete a boundary; then its "_" is in a value or near a piece's end."""
         return ("_" in together or self._begins_marker) and (
             filled.count(self._marker) != self._markers
         )
 
 
 def _room(pieces: Sequence[str]) -> int:
-    """How many characters may be inserted in all, so that no line can become too long."""
+    """Return how many characters may be inserted in all, so that no line becomes too long."""
     lines = [line.split("\0") for line in "\0".join(pieces).split("\r\n")]
     return LONGEST_LINE - max((len("".join(line)) for line in lines if len(line) > 1), default=0)
 
 
 def _items(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """Like `itemgetter`, which gives a tuple for two keys or more only."""
+    """Return an `itemgetter` that returns a tuple for any number of keys."""
     return itemgetter(*keys) if len(keys) > 1 else lambda source: tuple(source[key] for key in keys)

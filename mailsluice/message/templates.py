@@ -1,4 +1,4 @@
-"""The templates of a message: checked before the first mail, rendered per recipient."""
+"""The templates of a message: checked before the first mail, rendered for each recipient."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ _KINDS = frozenset(("str", "Markup", "int", "float", "bool", "list", "tuple", "d
 
 
 class Template:
-    """One part of the message, compiled. HTML escapes what it inserts, the others do not."""
+    """A compiled template of the message. Only HTML escapes the values that it inserts."""
 
     def __init__(self, part: TemplateField, source: str, known: Collection[str]) -> None:
         """Compile `source`, which may use the variables `known`.
 
-        Raises MessageError, naming part and line, for a syntax error, for an include, and for a
-        variable that is not known; one guarded by `is defined` or `default` may be missing.
+        Raises:
+            MessageError: The template has a syntax error, includes another template, or uses an
+                unknown variable without `is defined` or `default`. The message names part and line.
         """
         self._part = part
         self._source = source
@@ -58,13 +59,13 @@ class Template:
 
     @property
     def outline(self) -> Outline | None:
-        """What it is made of, where that is text and plain insertions only."""
+        """The parts of the template, if they are only text and plain insertions."""
         return self._simple.outline if self._simple else None
 
     def fill(self, values: Mapping[str, str]) -> Rendered:
-        """Render for one row.
+        """Render the template for a row, in pieces.
 
-        Raises MessageError, without the address, where it cannot be rendered for these values.
+        Raises MessageError, without the address, if these values cannot be rendered.
         """
         try:
             if self._simple:
@@ -79,7 +80,7 @@ class Template:
         return Rendered(pieces, _inserted(pieces))
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The rendered text. Raises as `fill`."""
+        """Render the template for a row, as text. Raises the same errors as `fill`."""
         if not self._simple:
             return "".join(self.fill(values).pieces)
         try:
@@ -102,7 +103,7 @@ class Template:
         return tree
 
     def _compiled(self, tree: nodes.Template) -> jinja2.Template:
-        sandbox.BUDGET.begin()  # what has the same value for everybody is computed here
+        sandbox.BUDGET.begin()  # since compiling computes constant expressions
         try:
             code = self._environment.compile(tree)
         except TemplateSyntaxError as error:  # an unknown filter or test
@@ -112,7 +113,7 @@ class Template:
         return jinja2.Template.from_code(self._environment, code, dict(self._environment.globals))
 
     def _failure(self, error: Exception, values: Mapping[str, str]) -> str:
-        """What went wrong and where; only Jinja's own words, which name variables, not data."""
+        """Say what is wrong, and in which line, without any value of the row."""
         lines = [
             self._template.get_corresponding_lineno(line)
             for frame, line in walk_tb(error.__traceback__)
@@ -132,7 +133,7 @@ class Template:
         )
 
     def _without_data(self, text: str, email: str) -> str:
-        """Jinja's words, which quote what is not found: shown where the template has it as well."""
+        """Hide quoted texts in Jinja's message, except those that occur in the template as well."""
 
         def shown(match: re.Match[str]) -> str:
             quoted = match[0].strip("'\"")
@@ -143,7 +144,10 @@ class Template:
 
 
 def _inserted(pieces: Sequence[str]) -> dict[int, str]:
-    """Autoescaping makes Markup of whatever is inserted; with a tag in it, it is HTML itself."""
+    """Return the inserted values, unescaped, by position.
+
+    Autoescaping makes every inserted value Markup; a value with a tag is HTML, and so structure.
+    """
     return {
         position: html.unescape(piece)
         for position, piece in enumerate(pieces)
@@ -162,7 +166,7 @@ def _unknown_message(
     first = unknown[0]
     near = get_close_matches(first.name, known, n=1)
     suggestion = f"Did you mean {near[0]!r}? " if near else ""
-    others = ", ".join(repr(one.name) for one in unknown[1:])
+    others = ", ".join(repr(variable.name) for variable in unknown[1:])
     more = f" (and {others})" if others else ""
     return (
         f"{part}, line {first.line}: there is no variable {first.name!r}{more}. {suggestion}"

@@ -1,8 +1,9 @@
-"""Plain text made from the HTML, without converting the HTML of every recipient.
+"""Make plain text from the HTML, without converting the HTML of every recipient.
 
-What a template inserts does not change the structure; what it leaves out or repeats does. So the
-static pieces of a rendered HTML, in order, are converted once with marks where the values go
-(html2text takes milliseconds), and each recipient's values go in as they are, unescaped.
+The values that a template inserts do not change the structure; the parts that it leaves out or
+repeats do. So the static pieces of a rendered HTML, in order, are converted once, with marks in the
+place of the values (html2text takes milliseconds). Then each recipient's values are inserted,
+unescaped.
 """
 
 from __future__ import annotations
@@ -19,27 +20,28 @@ from mailsluice.message.simple import Insertion, Outline, Rendered
 
 _Value = TypeVar("_Value")
 Shape = tuple[str | int, ...]
-"""A rendered HTML with the number of the value where one was inserted."""
+"""The pieces of a rendered HTML, with a number in the place of each inserted value."""
 
-_MARK = re.compile("\ufdd0([0-9]+)\ufdd1")  # noncharacters: no text has them
+_MARK = re.compile("\ufdd0([0-9]+)\ufdd1")  # noncharacters, which no text contains
 _NEEDLESS_ESCAPE = re.compile(r"^([ \t]*+[0-9]*+)\\([.+-])(?=\s)", re.MULTILINE)
-"""html2text writes Markdown: "1\\. May" where the text said "1. May"."""
+"""Matches escapes of html2text, which writes Markdown: "1\\. May" for "1. May"."""
 
 _HARD_BREAK = re.compile(r"(?<![ \t])[ \t]++$", re.MULTILINE)
 _TABLE_TAGS = frozenset(("table", "tr", "td", "th"))
 
 
 class TextFromHtml:
-    """Makes the text of one message; keeps the conversions of its last 256 shapes."""
+    """Makes the text of a message; keeps the conversions of the last 256 shapes."""
 
     def __init__(self) -> None:
         self._converted = lru_cache(maxsize=256)(_convert)
 
     def render(self, rendered: Rendered) -> str:
-        """The text of a rendered HTML.
+        """Make the text of a rendered HTML.
 
-        Equal values share a number (a link that shows its own address is one), an empty value is
-        no value, and a value that is HTML itself (`|safe`, a macro) belongs to the structure.
+        Equal values share a number, so that a link that shows its own address is recognised. An
+        empty value counts as no value. A value that is HTML itself (`|safe`, a macro) belongs to
+        the structure.
         """
         values: dict[str, int] = {}
         shape: list[str | int] = [*rendered.pieces]
@@ -49,13 +51,13 @@ class TextFromHtml:
         return "".join(self._filled(shape, [*values]))
 
     def outline(self, html: Outline) -> Outline:
-        """What the text is made of, as long as the values differ and none is empty."""
+        """Return the parts of the text for values that differ, and are not empty."""
         numbers: dict[Insertion, int] = {}
         shape = [
             part if isinstance(part, str) else numbers.setdefault(part, len(numbers))
             for part in html
         ]
-        return self._filled(shape, [one._replace(escaped=False) for one in numbers])
+        return self._filled(shape, [hole._replace(escaped=False) for hole in numbers])
 
     def _filled(self, shape: Sequence[str | int], values: Sequence[_Value]) -> list[str | _Value]:
         text, holes = self._converted(tuple(shape))
@@ -66,7 +68,7 @@ class TextFromHtml:
 
 
 def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
-    """Pieces of text, and which of them is which value: (position, number)."""
+    """Return pieces of text, and the places of values among them as (position, number)."""
     marked = [
         f"\ufdd0{piece}\ufdd1" if isinstance(piece, int) else piece.replace("\ufdd0", "")
         for piece in shape
@@ -77,9 +79,11 @@ def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]
 
 
 def html_to_text(source: str) -> str:
-    """Readable plain text: links as [text](address), images by their alt, a table row a line.
+    """Convert HTML to readable plain text.
 
-    Raises MessageError where the HTML cannot be read.
+    Links become [text](address), images their alt text, and each row of a table a line.
+
+    Raises MessageError if the HTML cannot be read.
     """
     converter = HTML2Text(bodywidth=0)
     converter.unicode_snob = True
@@ -88,7 +92,7 @@ def html_to_text(source: str) -> str:
     converter.tag_callback = _table_as_lines  # type: ignore[assignment]  # annotated as None
     try:
         markdown = converter.handle(source)
-    except AssertionError:  # html.parser's way to refuse; its words may repeat a value
+    except AssertionError:  # html.parser refuses so; its message may contain a value
         raise MessageError(
             "html: no text can be made from it, since it has a section (<![ ... ]>) that HTML does "
             "not know: correct it, or give the message a text"
@@ -100,9 +104,9 @@ def html_to_text(source: str) -> str:
 def _table_as_lines(
     converter: HTML2Text, tag: str, _attributes: dict[str, str | None], _start: bool
 ) -> bool:
-    """Mail is laid out in tables: rows become lines, cells stand side by side.
+    """Turn the rows of tables into lines, with the cells side by side.
 
-    html2text would make Markdown tables, or run the cells together.
+    Mail is laid out in tables. html2text would make Markdown tables, or run the cells together.
     """
     if tag == "table":
         converter.p()

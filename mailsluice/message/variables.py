@@ -1,4 +1,4 @@
-"""The names that templates may use, and those they use without having them."""
+"""The names of variables that templates may use, and the unknown ones that a template uses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from jinja2.visitor import NodeTransformer
 
 
 def column_names(columns: Iterable[str]) -> dict[str, str]:
-    """Name in a template to column: each column's own name, and its slug.
+    """Map each name that a template may use to its column: a column's own name, and its slug.
 
-    "First Name" is `first_name`. A slug that two columns share, or that is a column's own name,
-    stands for that column alone or for none.
+    The slug of "First Name" is `first_name`. A slug that is another column's own name stands for
+    that column, and a slug that two columns share stands for none.
     """
     own = {column: column for column in columns}
     slugs: dict[str, list[str]] = {}
     for column in own:
         slugs.setdefault(_slug(column), []).append(column)
-    unique = {slug: found[0] for slug, found in slugs.items() if slug and len(found) == 1}
+    unique = {slug: sharing[0] for slug, sharing in slugs.items() if slug and len(sharing) == 1}
     return {**unique, **own}
 
 
@@ -41,15 +41,15 @@ class Unknown:
 def unknown_variables(
     environment: Environment, tree: nodes.Template, known: Collection[str]
 ) -> list[Unknown]:
-    """Variables whose use would fail for every recipient, in order of name.
+    """List the variables whose use would fail for every recipient, in order of name.
 
-    `x is defined` and `x|default(...)` are answered as rendering will answer them, so a branch
-    that can never be taken may use what is missing. The tree is changed on the way.
+    `x is defined` and `x|default(...)` are evaluated as in rendering, so a branch that can never be
+    taken may use missing variables. The tree is changed.
     """
     names = list(tree.find_all(nodes.Name))
-    lines = {one.name: one.lineno for one in reversed(names) if one.ctx == "load"}
+    lines = {name.name: name.lineno for name in reversed(names) if name.ctx == "load"}
     missing = find_undeclared_variables(tree) - set(known)
-    settable = {one.name for one in names if one.ctx != "load"}
+    settable = {name.name for name in names if name.ctx != "load"}
     _AnswerDefined(environment, missing, settable).visit(tree)
     tree.set_environment(environment)
     left = find_undeclared_variables(tree) - set(known)
@@ -57,7 +57,7 @@ def unknown_variables(
 
 
 class _AnswerDefined(NodeTransformer):
-    """Takes out what is only reached, or only used, where a missing variable exists."""
+    """Removes the parts of a template that are only reached if a missing variable exists."""
 
     def __init__(
         self, environment: Environment, missing: Collection[str], settable: Collection[str]
@@ -70,12 +70,12 @@ class _AnswerDefined(NodeTransformer):
         if node.name not in {"defined", "undefined"} or not self._is_missing(node.node):
             return self.generic_visit(node)
         if isinstance(node.node, nodes.Name) and node.node.name in self._settable:
-            return nodes.ContextReference(lineno=node.lineno)  # either, and no variable
+            return nodes.ContextReference(lineno=node.lineno)  # of unknown truth, and no variable
         return nodes.Const(node.name == "undefined", lineno=node.lineno)
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
         if node.name in {"default", "d"} and self._is_missing(node.node):
-            values = [*node.args, *(one.value for one in node.kwargs)]
+            values = [*node.args, *(keyword.value for keyword in node.kwargs)]
             return self.visit(values[0]) if values else nodes.Const("", lineno=node.lineno)
         return self.generic_visit(node)
 
@@ -95,7 +95,7 @@ class _AnswerDefined(NodeTransformer):
         return node.expr1 if truth else node.expr2 or nodes.Const("", lineno=node.lineno)
 
     def visit_If(self, node: nodes.If) -> list[nodes.Node]:  # noqa: N802
-        """What can be reached of it, one after the other: enough to look for names in."""
+        """Return the reachable tests and branches in a row, which is enough for finding names."""
         reached: list[nodes.Node] = []
         for branch in (node, *node.elif_):
             test = self.visit(branch.test)
@@ -107,7 +107,7 @@ class _AnswerDefined(NodeTransformer):
         return [*reached, *self._visited(node.else_)]
 
     def _visited(self, body: Iterable[nodes.Node]) -> list[nodes.Node]:
-        return [one for node in body for one in self.visit_list(node)]
+        return [visited for node in body for visited in self.visit_list(node)]
 
     def _is_missing(self, node: nodes.Expr | None) -> bool:
         return isinstance(node, nodes.Name) and node.name in self._missing
