@@ -25,7 +25,7 @@ def _host_alone(value: Any) -> Any:
     host = (value or "").strip()
     if not host:
         raise ValueError("there is no host: write the server's name, as smtp.example.com")
-    if any(one in host for one in "/@ ") or not host.isprintable() or _has_port(host):
+    if any(character in host for character in "/@ ") or not host.isprintable() or _has_port(host):
         alone = _HOST_IN_URL.fullmatch(host)  # the rest may hold a password
         raise ValueError(
             "this is not a host: write the name or IP address alone, as"

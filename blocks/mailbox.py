@@ -95,6 +95,6 @@ class Mailbox(ServedLogo, Block):
 
     def to_mailbox(self) -> engine.MailboxAccount:
         """Hand the engine its mailbox."""
-        names = (one.name for one in fields(engine.MailboxAccount))
-        values = {one: getattr(self, one) for one in names}
+        names = (field.name for field in fields(engine.MailboxAccount))
+        values = {name: getattr(self, name) for name in names}
         return engine.MailboxAccount(**{**values, "password": self.password.get_secret_value()})

@@ -126,6 +126,6 @@ class SMTPConnection(ServedLogo, Block):
 
     def to_connection(self, name: str) -> Connection:
         """Hand the engine its connection; `name` is the block's name, as routes give it."""
-        fields = {one: getattr(self, one) for one in type(self).model_fields}
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})

@@ -42,10 +42,10 @@ def catalogue() -> list[Deployed]:
     """
     document = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     found: dict[str, Deployed] = {}
-    for one in document["deployments"]:
-        words, tags = one.get("description", ""), tuple(one.get("tags", ()))
-        entrypoint = one["entrypoint"]
-        found.setdefault(entrypoint, Deployed(one["name"], _flow(entrypoint), words, tags))
+    for deployment in document["deployments"]:
+        words, tags = deployment.get("description", ""), tuple(deployment.get("tags", ()))
+        entrypoint = deployment["entrypoint"]
+        found.setdefault(entrypoint, Deployed(deployment["name"], _flow(entrypoint), words, tags))
     return [*found.values()]
 
 

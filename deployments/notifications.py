@@ -167,9 +167,9 @@ async def install(block: str, crashed_for: timedelta = CRASHED_FOR) -> list[str]
 
 def _refusal(block: str, found: BlockDocument | None, documents: list[BlockDocument]) -> str:
     names = sorted(
-        f"{one.block_type.slug}/{one.name}"
-        for one in documents
-        if one.block_type and _can_notify(one)
+        f"{document.block_type.slug}/{document.name}"
+        for document in documents
+        if document.block_type and _can_notify(document)
     )
     what = f"there is no block {block!r}" if found is None else f"{block!r} cannot send messages"
     known = f"these can: {', '.join(names)}" if names else "none can so far"

@@ -34,7 +34,7 @@ _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 async def outdated(deployed: Iterable[Deployed]) -> list[Deployed]:
     """List the deployments whose old one is still there."""
     async with get_client() as client:
-        return [one for one in deployed if await _find(client, one.old_name)]
+        return [deployment for deployment in deployed if await _find(client, deployment.old_name)]
 
 
 async def replace_old(deployed: Iterable[Deployed]) -> list[str]:
@@ -44,13 +44,16 @@ async def replace_old(deployed: Iterable[Deployed]) -> list[str]:
     """
     replaced = []
     async with get_client() as client:
-        for one in deployed:
-            old, new = await _find(client, one.old_name), await _find(client, one.full_name)
+        for deployment in deployed:
+            old, new = (
+                await _find(client, deployment.old_name),
+                await _find(client, deployment.full_name),
+            )
             if old is None or new is None or await _is_busy(client, old.id):
                 continue
             await _take_along(client, old, new)
             await client.delete_deployment(old.id)
-            replaced.append(f"{one.flow.name}/{old.name}")
+            replaced.append(f"{deployment.flow.name}/{old.name}")
     return replaced
 
 
@@ -75,17 +78,17 @@ async def _is_busy(client: PrefectClient, deployment_id: UUID) -> bool:
 async def _take_along(
     client: PrefectClient, old: DeploymentResponse, new: DeploymentResponse
 ) -> None:
-    known = {(one.slug, one.schedule.model_dump_json()) for one in new.schedules}
+    known = {(schedule.slug, schedule.schedule.model_dump_json()) for schedule in new.schedules}
     missing = [
         DeploymentScheduleCreate(
-            schedule=one.schedule,
-            active=one.active,
-            max_scheduled_runs=one.max_scheduled_runs,
-            parameters=one.parameters,
-            slug=one.slug,
+            schedule=schedule.schedule,
+            active=schedule.active,
+            max_scheduled_runs=schedule.max_scheduled_runs,
+            parameters=schedule.parameters,
+            slug=schedule.slug,
         )
-        for one in old.schedules
-        if (one.slug, one.schedule.model_dump_json()) not in known
+        for schedule in old.schedules
+        if (schedule.slug, schedule.schedule.model_dump_json()) not in known
     ]
     if missing:
         await client.create_deployment_schedules(new.id, missing)

@@ -97,19 +97,19 @@ def _api_url(host: str | None) -> str:
 
 async def _deployments() -> list[RunnerDeployment]:
     deployed = catalogue()
-    made = {one.full_name: await _deployment(one) for one in deployed}
+    made = {deployment.full_name: await _deployment(deployment) for deployment in deployed}
     if old := await outdated(deployed):
-        for one in old:
-            await made[one.full_name].aapply()  # it has to be there before the old one goes
+        for deployment in old:
+            await made[deployment.full_name].aapply()  # it has to be there before the old one goes
         await replace_old(old)
     return [*made.values()]
 
 
-async def _deployment(one: Deployed) -> RunnerDeployment:
-    return await one.flow.ato_deployment(
-        one.name,
-        description=one.description,
-        tags=[*one.tags],
+async def _deployment(deployment: Deployed) -> RunnerDeployment:
+    return await deployment.flow.ato_deployment(
+        deployment.name,
+        description=deployment.description,
+        tags=[*deployment.tags],
         # By module: by path a file would load a second time, under another name.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )

@@ -55,7 +55,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for position, column in enumerate(columns):
         table.add_column(escape(column), justify="right" if position else "left")
     for row in rows:
-        table.add_row(*(escape(one) for one in row))
+        table.add_row(*(escape(text) for text in row))
     Console().print(table)
 
 

@@ -73,5 +73,5 @@ def check_blocks() -> None:
 async def _checked_type(session: AsyncSession, block_type_id: UUID) -> type[Block] | None:
     block_types: Any = models.block_types
     found = await block_types.read_block_type(session=session, block_type_id=block_type_id)
-    slugs = {one.get_block_type_slug(): one for one in _CHECKED}
+    slugs = {block_type.get_block_type_slug(): block_type for block_type in _CHECKED}
     return slugs.get(found.slug) if found else None

@@ -87,9 +87,9 @@ class _Collecting:
             self._found.add(Fate.UNREADABLE)
 
     def _settle(self, mails: Sequence[Fetched]) -> None:
-        read_mails = [read(one.content) for one in mails]
+        read_mails = [read(mail.content) for mail in mails]
         recipients = self._match(read_mails)
-        fates = [_fate(one, to) for one, to in zip(read_mails, recipients, strict=True)]
+        fates = [_fate(mail, to) for mail, to in zip(read_mails, recipients, strict=True)]
         bounces = [
             self._bounce(mail, returned, to, fate)
             for mail, returned, to, fate in zip(mails, read_mails, recipients, fates, strict=True)
@@ -107,15 +107,15 @@ class _Collecting:
 
     def _match(self, mails: Sequence[ReturnedMail]) -> list[SentTo | None]:
         """Whose mail each is, by one or two queries for all."""
-        ids = {token.recipient_id for one in mails for token in one.traces.tokens}
-        by_id = {one.recipient_id: one for one in self._sent.by_id(ids)}
-        found = [by_token(one.traces, by_id) for one in mails]
-        rest = [one.traces for one, to in zip(mails, found, strict=True) if to is None]
-        emails = {email for one in rest for email in candidates(one)}
-        domains = {domain for one in rest for domain in one.domains}
+        ids = {token.recipient_id for mail in mails for token in mail.traces.tokens}
+        by_id = {recipient.recipient_id: recipient for recipient in self._sent.by_id(ids)}
+        found = [by_token(mail.traces, by_id) for mail in mails]
+        rest = [mail.traces for mail, to in zip(mails, found, strict=True) if to is None]
+        emails = {email for traces in rest for email in candidates(traces)}
+        domains = {domain for traces in rest for domain in traces.domains}
         known = self._sent.by_address(emails, domains)
         return [
-            to or by_message_id(one.traces, known) for one, to in zip(mails, found, strict=True)
+            to or by_message_id(mail.traces, known) for mail, to in zip(mails, found, strict=True)
         ]
 
     def _bounce(self, mail: Fetched, returned: ReturnedMail, to: SentTo, fate: Fate) -> Bounce:

@@ -48,7 +48,7 @@ def plan(
         Database(database) as store,
         launch.resolve_audience(document, store, partial(engine_of, engines or {})) as audience,
     ):
-        warm_ups = {name: one.warm_up for name, one in known.items()}
+        warm_ups = {name: connection.warm_up for name, connection in known.items()}
         occasion = launch.Occasion(day, starts_at or store.moment(), warm_ups)
         return plan_launch(document, store, audience, known, occasion)
 

@@ -129,11 +129,11 @@ async def send_connections(
     message = launch.compiled(campaign, columns, run.record.return_key)
     left = list(connections)
     while left:
-        await asyncio.gather(*(run.send(one, message, **options) for one in left))
+        await asyncio.gather(*(run.send(connection, message, **options) for connection in left))
         if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
             return
         more = await asyncio.to_thread(run.reassign)
-        left = [one for one in connections if one.name in more]
+        left = [connection for connection in connections if connection.name in more]
 
 
 async def send_async(
@@ -166,12 +166,12 @@ async def send_async(
             owner=f"mailsluice.send, pid {os.getpid()}",
             home=home(),
             day=day,
-            warm_ups={name: one.warm_up for name, one in known.items()},
+            warm_ups={name: connection.warm_up for name, connection in known.items()},
             engines=engines,
         )
         try:
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
-            used = [_connection(known, one.connection) for one in routes]
+            used = [_connection(known, route.connection) for route in routes]
             await asyncio.to_thread(run.count)
             async with _watched(run, wait_seconds, on_progress):
                 await _finishing(run, send_connections(run, document, used))
@@ -248,7 +248,7 @@ def named_connections(
     document: Campaign, connections: Iterable[Connection]
 ) -> dict[str, Connection]:
     """The connections by name. Raises CampaignError where the document names another one."""
-    known = {one.name: one for one in connections}
+    known = {connection.name: connection for connection in connections}
     named = [route.connection for route in document.routes]
     for name in named:
         _connection(known, name)

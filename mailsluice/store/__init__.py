@@ -1,4 +1,4 @@
-"""The state database: campaigns, recipients, what became of each. Knows nothing of SMTP."""
+"""The state database: campaigns, their recipients and the outcome for each recipient."""
 
 from mailsluice.store.bounces import Bounces, Recorded
 from mailsluice.store.campaigns import CampaignRecord, Campaigns

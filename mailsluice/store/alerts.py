@@ -1,4 +1,4 @@
-"""What has been told about a campaign, and what there is to tell."""
+"""Alerts about campaigns whose share of bounces or complaints passed a threshold."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ from mailsluice.store.schema import alerts, bounces, campaigns, recipients
 
 
 class Alerts:
-    """The `alerts` table: one row a campaign and threshold that was passed."""
+    """The `alerts` table: one row for each campaign and threshold that was passed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def due(self, campaign_id: int) -> tuple[str, list[Exceeded]]:
-        """The campaign's name, and the thresholds that it has passed and were not told so far.
+        """The campaign's name, and the thresholds that it passed since the last call.
 
-        They count as told from now on.
+        Each threshold is returned once: this call records that it was reported.
         """
-        found = list(exceeded(self._returned(campaign_id)))
+        passed = list(exceeded(self._returned(campaign_id)))
         with self._database.write() as transaction:
             name = sa.select(campaigns.c.name).where(campaigns.c.id == campaign_id)
-            new = [one for one in found if self._is_new(transaction, campaign_id, one)]
+            new = [
+                threshold
+                for threshold in passed
+                if self._is_new(transaction, campaign_id, threshold)
+            ]
             return transaction.execute(name).scalar_one(), new
 
-    def _is_new(self, transaction: sa.Connection, campaign_id: int, one: Exceeded) -> bool:
+    def _is_new(self, transaction: sa.Connection, campaign_id: int, threshold: Exceeded) -> bool:
         insert = self._database.insert_ignoring(alerts).values(
             campaign_id=campaign_id,
-            kind="complaints" if one.complaints else "bounces",
-            threshold=one.threshold,
+            kind="complaints" if threshold.complaints else "bounces",
+            threshold=threshold.threshold,
             at=self._database.now,
         )
         return bool(transaction.execute(insert.returning(alerts.c.threshold)).all())
 
     def _returned(self, campaign_id: int) -> ReturnedCounts:
-        came_back = (
+        returned = (
             sa.select(bounces.c.kind, sa.func.count(bounces.c.email.distinct()).label("number"))
             .where(bounces.c.campaign_id == campaign_id)
             .group_by(bounces.c.kind)
@@ -48,9 +52,9 @@ class Alerts:
             recipients.c.campaign_id == campaign_id, recipients.c.attempts > 0
         )
         with self._database.read() as connection:
-            by_kind = {row.kind: row.number for row in connection.execute(came_back)}
+            by_kind = {row.kind: row.number for row in connection.execute(returned)}
             if not by_kind.keys() & {BounceKind.HARD, BounceKind.COMPLAINT}:
-                return ReturnedCounts(0, 0, 0, 0)  # the usual case, without a look at everybody
+                return ReturnedCounts(0, 0, 0, 0)  # the usual case, without reading all recipients
             number, accepted = connection.execute(attempted).one()
         return ReturnedCounts(
             number, accepted, by_kind.get(BounceKind.HARD, 0), by_kind.get(BounceKind.COMPLAINT, 0)

@@ -1,10 +1,10 @@
-"""Bounces and complaints: recorded once, and what follows for the suppression list.
+"""Bounces and complaints: each is recorded once, and may suppress its address.
 
-A recipient that failed for a reason of its own is written into `bounces`, and suppressed, in the
-transaction that settles it: accepted mail costs nothing, and a crash cannot separate the two. Soft
-bounces are judged at the end of a run, outside any transaction, because whether mail was delivered
-between them is a scan of later campaigns, and an index on addresses would slow every launch.
-Nothing is remembered about rows of soft bounces, so the order of reports does not matter.
+When a recipient fails for a reason of its own, the transaction that records the outcome also adds
+the bounce and the suppression. So accepted mail costs nothing, and a crash cannot separate the two.
+Soft bounces are judged at the end of a run, outside any transaction: the search for a delivery
+between them scans the recipients of later campaigns, since an index on addresses would slow every
+launch. No state is kept about a series of soft bounces, so the order of reports does not matter.
 """
 
 from __future__ import annotations
@@ -27,92 +27,95 @@ from mailsluice.store.schema import bounces, campaigns, compared, recipients, su
 from mailsluice.store.suppressions import Suppressions
 
 SOFT_IN_A_ROW = 5
-"""So many messages that came back softly, with none delivered between, suppress an address."""
+"""Soft bounces that suppress an address, when no message was delivered between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was new."""
+    """How many reports and suppressions were new."""
 
     new: int
-    """Reports that were not known before."""
+    """Reports that were not recorded before."""
     suppressed: int
-    """Addresses that were put on the list of suppressions."""
+    """Addresses that were added to the suppression list."""
 
 
 class Bounces:
-    """The `bounces` table, and the policy that goes with it.
+    """The `bounces` table, and the policy that suppresses addresses.
 
-    A hard bounce suppresses its address at once ("bounced"), a complaint as well ("complained").
-    Soft ones do where SOFT_IN_A_ROW messages came back with none delivered between.
+    A hard bounce suppresses its address at once with the reason "bounced", a complaint with the
+    reason "complained". SOFT_IN_A_ROW soft bounces without a delivery between them suppress the
+    address as "bounced".
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def record(self, reports: Sequence[Bounce]) -> Recorded:
-        """Record reports and suppress whom they tell to; those known by their key count once."""
+        """Record reports, and suppress addresses by the policy; a report counts once by its key."""
         with self._database.write() as transaction:
-            done = self.write(transaction, reports)
-        soft = {one.email for one in reports if one.kind is BounceKind.SOFT}
-        return Recorded(done.new, done.suppressed + self.suppress_soft(soft))
+            recorded = self.write(transaction, reports)
+        soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
+        return Recorded(recorded.new, recorded.suppressed + self.suppress_soft(soft))
 
     def write(self, transaction: sa.Connection, reports: Sequence[Bounce]) -> Recorded:
-        """Record reports; hard ones and complaints suppress at once. See `suppress_soft`."""
+        """Record reports; hard bounces and complaints suppress at once, soft bounces do not.
+
+        `suppress_soft` judges the soft bounces.
+        """
         if not reports:
             return Recorded(0, 0)
         given = rows_in(self._database, _TYPES)
-        # The condition tells SQLite that ON CONFLICT is no join's.
+        # Without a condition SQLite reads ON CONFLICT as the condition of a join.
         insert = (
             self._database.insert_ignoring(bounces)
             .from_select(given.c.keys(), sa.select(given).where(sa.true()))
             .returning(bounces.c.key)
         )
-        # In one order, so that two transactions do not wait for each other.
-        ordered = sorted(reports, key=lambda one: one.key)
-        rows = (astuple(replace(one, email=folded(one.email))) for one in ordered)
+        # All transactions insert in the same order, so that no two wait for each other.
+        ordered = sorted(reports, key=lambda report: report.key)
+        rows = (astuple(replace(report, email=folded(report.email))) for report in ordered)
         new = set(transaction.execute(insert, as_parameter(rows)).scalars())
         final = [
-            Suppression(one.email, _REASON[one.kind], one.source)
-            for one in reports
-            if one.key in new and one.kind in _REASON
+            Suppression(report.email, _REASON[report.kind], report.source)
+            for report in reports
+            if report.key in new and report.kind in _REASON
         ]
         return Recorded(len(new), Suppressions(self._database).write(transaction, final))
 
     def suppress_soft(self, emails: Iterable[str]) -> int:
-        """Suppress those of the addresses whose row of soft bounces is long enough.
+        """Suppress the addresses with SOFT_IN_A_ROW soft bounces. Returns how many are new.
 
-        Looks at what was sent since the first of the row, which may be a scan of these campaigns'
-        recipients; so nothing is locked meanwhile. Returns how many are new on the list.
+        The search for deliveries since the first of these bounces may scan the recipients of all
+        later campaigns, so it runs outside a transaction.
         """
         rows = [(email,) for email in {folded(email) for email in emails}]
         with self._database.read() as connection:
-            long = connection.execute(self._long_rows(), as_parameter(rows)).all() if rows else []
-            if not long:
+            series = connection.execute(self._series(), as_parameter(rows)).all() if rows else []
+            if not series:
                 return 0
-            since = min(row.since for row in long)
+            since = min(row.since for row in series)
             query = self._delivered(since)
-            given = as_parameter((row.email,) for row in long)
+            given = as_parameter((row.email,) for row in series)
             delivered = {row.email: row.at for row in connection.execute(query, given)}
         due = [
             Suppression(row.email, SuppressionReason.BOUNCED, row.source)
-            for row in long
+            for row in series
             if delivered.get(row.email, -math.inf) <= row.since
         ]
         with self._database.write() as transaction:
             return Suppressions(self._database).write(transaction, due)
 
     def soft_of(self, campaign_id: int) -> list[str]:
-        """The addresses whose mail of a campaign came back softly."""
+        """The addresses with a soft bounce of this campaign's mail."""
         query = sa.select(bounces.c.email).where(
             bounces.c.campaign_id == campaign_id, bounces.c.kind == BounceKind.SOFT
         )
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
-    def _long_rows(self) -> sa.Select[Any]:
-        """Addresses that are not on the list, with the moment of the fifth latest message that
-        came back."""
+    def _series(self) -> sa.Select[Any]:
+        """Unsuppressed addresses with SOFT_IN_A_ROW bounces, and the time of the first of these."""
         given = rows_in(self._database, {"email": sa.Text()})
         is_listed = sa.exists().where(suppressions.c.email == bounces.c.email)
         messages = (
@@ -127,7 +130,7 @@ class Bounces:
                 bounces.c.counts,
                 ~is_listed,
             )
-            # A message may come back with several reports.
+            # One message may cause several reports.
             .group_by(
                 bounces.c.email,
                 sa.func.coalesce(sa.cast(bounces.c.campaign_id, sa.Text()), bounces.c.key),
@@ -143,9 +146,9 @@ class Bounces:
         )
 
     def _delivered(self, since: float) -> sa.Select[Any]:
-        """When a message was last accepted since, and did not come back: by address."""
+        """The latest delivery since then, by address; a message that bounced was not delivered."""
         given = rows_in(self._database, {"email": sa.Text()})
-        came_back = sa.exists().where(
+        bounced = sa.exists().where(
             bounces.c.email == compared,
             bounces.c.campaign_id == recipients.c.campaign_id,
         )
@@ -159,7 +162,7 @@ class Bounces:
                 recipients.c.status == RecipientStatus.SENT,
                 recipients.c.settled_at > since,
                 compared.in_(sa.select(given.c.email)),
-                ~came_back,
+                ~bounced,
             )
             .group_by(compared)
         )

@@ -1,4 +1,4 @@
-"""Inserting many rows: COPY on PostgreSQL, many rows a statement on SQLite."""
+"""Inserting many rows: COPY on PostgreSQL, statements of many rows on SQLite."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 _POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-_ROWS_A_STATEMENT = 100  # a third less work than one; SQLite may be built to take only 999 values
+_ROWS_A_STATEMENT = (
+    100  # a third less work than one row; SQLite may be built for 999 values a statement
+)
 
 
 def insert(
     connection: sa.Connection, table: sa.Table, rows: pd.DataFrame, **constants: int | str
 ) -> None:
-    """Insert a DataFrame whose columns are some of the table's, in its row order.
+    """Insert a DataFrame, whose columns are columns of the table, in its row order.
 
-    None and NaN are NULL. `constants` are columns that have the same value in every row.
+    None and NaN become NULL. `constants` are columns with the same value in every row.
     """
     columns = [str(name) for name in (*rows.columns, *constants)]
     names = ", ".join(map(connection.dialect.identifier_preparer.quote, columns))
@@ -46,7 +48,7 @@ def _copy(
 ) -> None:
     raw: Any = connection.connection.driver_connection
     with raw.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types([str(one.compile(dialect=_POSTGRESQL)).lower() for one in types])
+        copy.set_types([str(kind.compile(dialect=_POSTGRESQL)).lower() for kind in types])
         for row in values:
             copy.write_row(row + constants)
 
@@ -57,7 +59,9 @@ def _insert(
     values: Iterator[tuple[object, ...]],
     constants: tuple[int | str, ...],
 ) -> None:
-    statements: dict[int, list[tuple[object, ...]]] = {}  # by rows: the last one may have fewer
+    statements: dict[
+        int, list[tuple[object, ...]]
+    ] = {}  # by number of rows: the last one may have fewer
     while part := list(islice(values, _ROWS_A_STATEMENT)):
         statements.setdefault(len(part), []).append(tuple(chain.from_iterable(part)))
     for rows, parameters in statements.items():
@@ -68,9 +72,9 @@ def _insert(
 
 
 def _literal(value: int | str) -> str:
-    """A constant as SQL, for values of our own that need no escaping."""
+    """A constant as SQL; refuses a value that would need escaping."""
     if isinstance(value, int):
         return str(int(value))
     if not value.isalnum():
-        raise ValueError(f"{value!r} cannot be a constant of a bulk insert: it is not plain")
+        raise ValueError(f"{value!r} cannot be a constant of a bulk insert: use letters and digits")
     return f"'{value}'"

@@ -1,4 +1,4 @@
-"""How many recipients are in which state, per connection."""
+"""Counts of recipients by connection and state."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mailsluice.core.status import OPEN, RecipientStatus
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Recipients by connection and status, with what the campaign accepted."""
+    """Recipients by connection and state, and how many the campaign accepted."""
 
     accepted: int
     by_connection: Mapping[str, Mapping[RecipientStatus, int]]
 
     def of(self, *statuses: RecipientStatus, connection: str | None = None) -> int:
-        """How many are in one of these states (all states where none is named)."""
+        """Recipients in one of these states, or in any when none is named."""
         rows = self.by_connection
         chosen = rows.values() if connection is None else [rows.get(connection, {})]
         return sum(
@@ -28,7 +28,7 @@ class Counts:
 
     @property
     def open(self) -> int:
-        """Recipients that still wait for their mail."""
+        """Recipients whose mail is not settled yet."""
         return self.of(*OPEN)
 
     @property

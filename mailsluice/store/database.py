@@ -1,4 +1,4 @@
-"""The engine to the state database, with its schema up to date."""
+"""The connection to the state database, which is migrated to the present schema."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from mailsluice.core.private import private_file, private_folder, warn_of_open
 from mailsluice.store.trouble import told
 
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
-_MIGRATION_LOCK = 0x6D61696C  # any constant of our own, for PostgreSQL's advisory lock
-_BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper asks again
+_MIGRATION_LOCK = 0x6D61696C  # an arbitrary constant, for PostgreSQL's advisory lock
+_BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper tries again
 _CONNECT_TIMEOUT_SECONDS = 5
 _WAL_RETRY_SECONDS = 0.02
 _POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
@@ -47,9 +47,10 @@ def default_url() -> str:
 
 
 class Database:
-    """An open state database: SQLite or PostgreSQL, migrated to this version's schema.
+    """An open state database in SQLite or PostgreSQL, migrated to this version's schema.
 
-    Raises OutboxError where it cannot be reached, is of another kind, or has a newer schema.
+    Raises OutboxError when the database cannot be reached, is neither SQLite nor PostgreSQL, or has
+    the schema of a newer version.
     """
 
     def __init__(self, url: str | None = None) -> None:
@@ -79,7 +80,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction that writes; on SQLite it takes the write lock at its start."""
+        """A transaction that writes; on SQLite it takes the write lock at its start."""
         with self.engine.begin() as connection:
             yield connection
 
@@ -91,9 +92,9 @@ class Database:
 
     @contextmanager
     def sorting(self) -> Iterator[sa.Connection]:
-        """Statements that only read, but sort much: SQLite does it in a temporary file.
+        """Statements that only read, but sort many rows: SQLite sorts them in a temporary file.
 
-        In memory, the addresses of a large campaign would fill it.
+        The addresses of a large campaign would fill the memory.
         """
         with self.read() as connection:
             if not self.is_sqlite:
@@ -113,7 +114,7 @@ class Database:
         return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double())
 
     def insert_ignoring(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-        """An insert that leaves rows alone whose key is there already."""
+        """An insert that skips rows whose key exists."""
         if self.is_sqlite:
             return sqlite.insert(table).on_conflict_do_nothing()
         return postgresql.insert(table).on_conflict_do_nothing()
@@ -130,12 +131,12 @@ class Database:
         return pages * page_bytes
 
     def moment(self) -> datetime:
-        """What the database's clock says (UTC)."""
+        """The time of the database's clock, in UTC."""
         with self.read() as connection:
             return datetime.fromtimestamp(connection.execute(sa.select(self.now)).scalar_one(), UTC)
 
     def _connect(self) -> None:
-        """Raise OutboxError where the URL itself is wrong: its options, its driver."""
+        """Connect once. Raises OutboxError when the URL's options or its driver are wrong."""
         try:
             self.engine.connect().close()
         except (TypeError, ValueError, ProgrammingError) as error:
@@ -144,7 +145,7 @@ class Database:
 
     def _migrate(self) -> None:
         with self.write() as connection:
-            if not self.is_sqlite:  # several processes may start at once: one migrates
+            if not self.is_sqlite:  # of several processes that start at once, one migrates
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             context = alembic.migration.MigrationContext.configure(connection)
             revision = context.get_current_revision()
@@ -174,14 +175,17 @@ def _alembic() -> alembic.config.Config:
 
 @cache
 def _scripts() -> alembic.script.ScriptDirectory:
-    """The schema's steps, read once a process: most databases that it opens need none of them."""
+    """The migrations, read once for each process: most databases need none of them."""
     return alembic.script.ScriptDirectory.from_config(_alembic())
 
 
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-    except (ArgumentError, ValueError) as error:  # what it says quotes the URL, with its password
+    except (
+        ArgumentError,
+        ValueError,
+    ) as error:  # the error's text quotes the URL with its password
         raise OutboxError(
             "MAILSLUICE_DATABASE_URL is not a SQLAlchemy URL. Write it as"
             " sqlite:////folder/mailsluice.db or postgresql://user:password@host:5432/database; in"
@@ -205,9 +209,8 @@ def _engine(url: str) -> sa.Engine:
         ) from error
     except OSError as error:
         raise OutboxError(
-            f"the state database {parsed.database} cannot be made or written: {error.strerror}."
-            " Give MAILSLUICE_HOME, or MAILSLUICE_DATABASE_URL, a folder with room that can be"
-            " written"
+            f"the state database {parsed.database} cannot be created or written: {error.strerror}."
+            " Set MAILSLUICE_HOME or MAILSLUICE_DATABASE_URL to a writable folder with room"
         ) from error
 
 
@@ -220,7 +223,7 @@ def _wrong_options(url: sa.URL, error: Exception) -> OutboxError:
 
 
 def _shown(url: sa.URL) -> str:
-    """Without what may be secret: the password, and options, of which one may be a password."""
+    """The URL without its password, and without options, which may hold a password."""
     places = {name: value for name, value in url.query.items() if name in ("host", "port")}
     return repr(url.set(query=places).render_as_string())
 
@@ -231,7 +234,10 @@ def _postgresql(url: sa.URL) -> sa.Engine:
 
 
 def _use_wal(connection: Any) -> None:
-    """Wait for whoever makes the same new file: the busy time-out does not count for this one."""
+    """Switch to a write-ahead log; while another process does the same, try again.
+
+    SQLite's busy time-out does not apply to this statement.
+    """
     give_up_at = time.monotonic() + _BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -250,7 +256,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database.startswith("file:"):  # a URI of SQLite's own
         path = Path(url.database).expanduser()
         private_folder(path.parent)
-        private_file(path)  # its write-ahead log gets the same mode
+        private_file(path)  # the write-ahead log gets the same mode
         url = url.set(database=str(path))
     engine = sa.create_engine(
         url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **_POOL
@@ -258,12 +264,12 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # transactions are ours, see `begin`
+        connection.isolation_level = None  # `begin` starts transactions, not the driver
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_SECONDS * 1000}",
-            "synchronous = FULL",  # a claim must survive the machine before the mail goes out
+            "synchronous = FULL",  # a claim must be on the disk before its message is sent
             "foreign_keys = ON",
-            "cache_size = -16384",  # KiB, a connection: all goes on where it left off
+            "cache_size = -16384",  # KiB for each connection
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

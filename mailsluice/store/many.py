@@ -1,7 +1,7 @@
-"""Many rows as one parameter, so that one statement takes them all.
+"""Many rows as one JSON parameter, or one JSON result, of a single statement.
 
-On SQLite every row of an `executemany`, and every row fetched, takes the interpreter's lock anew:
-beside a busy thread that costs more than the row. So rows go in and come out as one JSON text.
+On SQLite each row of an `executemany`, and each fetched row, acquires the interpreter's lock again.
+Beside a busy thread that costs more than the row itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Types = Mapping[str, "sa.types.TypeEngine[Any]"]
 
 
 def rows_in(database: Database, types: Types) -> sa.Subquery:
-    """The rows bound to the parameter `rows`, as a table of these columns; see `as_parameter`."""
+    """The rows of the parameter `rows` (see `as_parameter`), as a table with these columns."""
     given = sa.bindparam("rows", type_=sa.Text())
     if database.is_sqlite:
         elements = sa.func.json_each(given).table_valued("value", name="element")
@@ -34,9 +34,9 @@ def rows_in(database: Database, types: Types) -> sa.Subquery:
 
 
 def as_parameter(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
-    """The parameter for `rows_in`; values in the order of its columns.
+    """The parameter for `rows_in`, with values in the order of its columns.
 
-    U+0000, which PostgreSQL has in no text, is replaced.
+    U+0000, which PostgreSQL cannot store in a text, is replaced by U+FFFD.
     """
     given = [*rows]
     text = orjson.dumps(given).decode()
@@ -52,7 +52,7 @@ def _without_nul(value: Any) -> Any:
 def fetch(
     transaction: sa.Connection, database: Database, query: sa.Select[Any]
 ) -> list[Sequence[Any]]:
-    """All rows of a query, each a sequence of its columns' values, which JSON can hold."""
+    """All rows of a query whose values JSON can represent, each as a sequence."""
     if not database.is_sqlite:
         return list(transaction.execute(query))
     rows = query.subquery()

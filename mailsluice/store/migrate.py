@@ -1,7 +1,7 @@
-"""`python -m mailsluice.store.migrate`: bring the state database's schema up to date.
+"""`python -m mailsluice.store.migrate`: migrate the state database to the present schema.
 
-For databases that campaigns may not change the schema of: run it as the owner, before an update's
-first campaign. Everywhere else the schema is brought up to date at start.
+Run this command as the database's owner when the role that sends campaigns may not change the
+schema: after an update, and before the first campaign. Otherwise every start migrates by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from mailsluice.store.database import Database
 
 
 def main() -> None:
-    """Migrate, and end with an error where that does not work."""
+    """Migrate the database, or exit with an error message."""
     try:
         Database().close()
     except OutboxError as error:

@@ -1,4 +1,4 @@
-"""Which recipients changed their connection: the table `moves`."""
+"""Moves of recipients to another connection: the `moves` table."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mailsluice.store.schema import moves
 
 
 def record_moves(transaction: sa.Connection, campaign_id: int, new: Iterable[Move]) -> None:
-    """Write moves, in the transaction that makes them."""
+    """Record moves in the transaction that carries them out."""
     rows = [
         {
             "campaign_id": campaign_id,
-            "origin": one.origin,
-            "target": one.target,
-            "reason": one.reason.value,
-            "recipients": one.recipients,
-            "of": one.of,
+            "origin": move.origin,
+            "target": move.target,
+            "reason": move.reason.value,
+            "recipients": move.recipients,
+            "of": move.of,
         }
-        for one in new
-        if one.recipients
+        for move in new
+        if move.recipients
     ]
     if rows:
         transaction.execute(sa.insert(moves), rows)

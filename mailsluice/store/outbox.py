@@ -1,7 +1,7 @@
-"""The outbox of one campaign: what may go out, what is on its way, what became of it.
+"""The outbox of one campaign: recipients to send to, messages on their way, and outcomes.
 
-`sending` is committed before a message can reach a server; its outcome is committed after the
-reply. Whatever happens in between, a row never claims more than what is known.
+`sending` is committed before a message can reach a server, and the outcome after the reply. So a
+row never states more than what is known, whatever happens in between.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from mailsluice.store.schema import attempts, campaigns, compared, recipients, s
 
 logger = logging.getLogger(__name__)
 
-_CLOCKS_DIFFER_SECONDS = 60.0  # that a failover to another machine may bring about unnoticed
+_CLOCKS_DIFFER_SECONDS = 60.0  # a difference that a failover to another machine may cause unnoticed
 
 
 class Claimed(NamedTuple):
-    """A recipient that this run may send to: its row says `sending`."""
+    """A recipient that this process may send to: its row is `sending`."""
 
     id: int
     email: str
@@ -42,12 +42,12 @@ class Claimed(NamedTuple):
     attempts: int
     """Attempts made before this one."""
     age_seconds: float
-    """Since the first attempt; 0 before it."""
+    """Seconds since the first attempt; 0 before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """A recipient whose row says `sending`."""
+    """A recipient whose row is `sending`, when its process died or lost the database."""
 
     connection: str
     attempts: int
@@ -56,7 +56,7 @@ class InDoubt:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """An attempt that was not accepted at once, to be kept."""
+    """An attempt that was not accepted, for the `attempts` table."""
 
     connection: str
     phase: str
@@ -64,24 +64,24 @@ class History:
 
 
 class Settled(NamedTuple):
-    """What became of a claimed recipient."""
+    """The outcome for a claimed recipient."""
 
     id: int
     status: RecipientStatus
     attempts: int
-    """Attempts made so far, this one included."""
+    """Attempts made so far, including this one."""
     code: int | None = None
     reply: str | None = None
     delay_seconds: float | None = None
-    """For `deferred`: how long from now until the next attempt."""
+    """For `deferred`: seconds from now until the next attempt."""
     history: History | None = None
 
 
 class Outbox:
-    """The `recipients` of one campaign, as one of the processes that send it sees them.
+    """The recipients of one campaign, for one of the processes that send it.
 
-    `sender_id` is that process in `senders`; None is the campaign's own run. Nobody is put off for
-    longer than `longest_delay_seconds` after an attempt.
+    `sender_id` is the process's row in `senders`, or None for the campaign's own run.
+    `longest_delay_seconds` is the longest time from an attempt to the next one.
     """
 
     def __init__(
@@ -101,14 +101,12 @@ class Outbox:
     def claim(
         self, transaction: sa.Connection, connection: str, limit: int, after_id: int = 0
     ) -> list[Claimed]:
-        """Take up to `limit` recipients of a connection for sending.
+        """Claim up to `limit` recipients of a connection: their rows become `sending`.
 
-        First the deferred ones that are due, then the pending ones with an id above `after_id`, in
-        send order.
-
-        Who was suppressed since the launch is marked so, with the reason, and not returned; so
-        fewer than `limit` may come back although more are there: an empty list means that there are
-        none.
+        Deferred recipients that are due come first, then pending ones with an id above `after_id`,
+        in send order. Recipients that were suppressed since the launch become `suppressed` instead,
+        with the reason. The result may therefore be shorter than `limit` while more recipients
+        wait; an empty result means that none can be claimed.
         """
         here = sa.and_(self._mine, recipients.c.connection == connection)
         due = (
@@ -148,7 +146,7 @@ class Outbox:
         return claimed
 
     def _claimable(self) -> sa.Select[Any]:
-        """The fields of `Claimed`, and whether the address was suppressed since the launch."""
+        """Select the fields of `Claimed`, and whether the address is on the suppression list."""
         now = self._database.now
         suppressed = sa.exists().where(suppressions.c.email == compared)
         query = sa.select(
@@ -168,7 +166,7 @@ class Outbox:
         status: RecipientStatus,
         **values: Any,
     ) -> None:
-        rows = [(one,) for one in ids]
+        rows = [(recipient_id,) for recipient_id in ids]
         if rows:
             given = rows_in(self._database, {"id": sa.BigInteger()})
             statement = (
@@ -179,21 +177,21 @@ class Outbox:
             transaction.execute(statement, as_parameter(rows))
 
     def settle(self, transaction: sa.Connection, settled: Sequence[Settled]) -> None:
-        """Write what became of claimed recipients."""
+        """Record the outcomes for claimed recipients."""
         if not settled:
             return
-        transaction.execute(self._settle(), as_parameter(_fields(one) for one in settled))
-        troubled = [(one, one.history) for one in settled if one.history]
+        transaction.execute(self._settle(), as_parameter(_fields(outcome) for outcome in settled))
+        troubled = [(outcome, outcome.history) for outcome in settled if outcome.history]
         history = [
             {
-                "recipient_id": one.id,
+                "recipient_id": outcome.id,
                 "connection": past.connection,
                 "phase": past.phase,
                 "verdict": past.verdict,
-                "code": one.code,
-                "reply": one.reply or "",
+                "code": outcome.code,
+                "reply": outcome.reply or "",
             }
-            for one, past in troubled
+            for outcome, past in troubled
         ]
         if history:
             transaction.execute(sa.insert(attempts).values(at=self._database.now), history)
@@ -202,12 +200,12 @@ class Outbox:
     def _record_bounces(
         self, transaction: sa.Connection, troubled: Sequence[tuple[Settled, History]]
     ) -> None:
-        """Record who failed for a reason of its own, and suppress whom that is final for."""
+        """Record a bounce for each recipient that failed for a reason of its own."""
         found = {
-            one.id: (one, past, refusal)
-            for one, past in troubled
-            if one.status is RecipientStatus.FAILED
-            and (refusal := refused(Attempt(Phase(past.phase), one.code, one.reply or "")))
+            outcome.id: (outcome, past, refusal)
+            for outcome, past in troubled
+            if outcome.status is RecipientStatus.FAILED
+            and (refusal := refused(Attempt(Phase(past.phase), outcome.code, outcome.reply or "")))
         }
         if not found:
             return
@@ -215,7 +213,7 @@ class Outbox:
         query = sa.select(recipients.c.id, recipients.c.email, self._database.now.label("now"))
         rows = transaction.execute(
             query.where(recipients.c.id.in_(sa.select(given.c.id))),
-            as_parameter((one,) for one in found),
+            as_parameter((recipient_id,) for recipient_id in found),
         )
         reports = []
         for row in rows:
@@ -243,7 +241,7 @@ class Outbox:
             sa.update(recipients)
             .where(
                 recipients.c.id == value.id,
-                sa.or_(*(recipients.c.status == one for one in (_SENDING, _UNCERTAIN))),
+                sa.or_(*(recipients.c.status == status for status in (_SENDING, _UNCERTAIN))),
             )
             .values(
                 status=value.status,
@@ -257,8 +255,8 @@ class Outbox:
         )
 
     def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
-        """Put claimed recipients back: their message cannot have reached a server."""
-        rows = [(one,) for one in ids]
+        """Make claimed recipients pending again: their messages cannot have reached a server."""
+        rows = [(recipient_id,) for recipient_id in ids]
         if rows:
             given = rows_in(self._database, {"id": sa.BigInteger()})
             statement = (
@@ -269,9 +267,9 @@ class Outbox:
             transaction.execute(statement, as_parameter(rows))
 
     def in_doubt(self, transaction: sa.Connection | None = None) -> dict[int, InDoubt]:
-        """The recipients that this process has claimed and that say `sending`, by id.
+        """The recipients that this process claimed and that are still `sending`, by id.
 
-        Where it is not sending, nobody knows what became of them: see its journal.
+        After the process has ended, only its journal may tell what became of their messages.
         """
         query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts).where(
             self._mine,
@@ -283,17 +281,17 @@ class Outbox:
             return {row.id: InDoubt(row.connection, row.attempts) for row in rows}
 
     def columns(self) -> list[str]:
-        """The names of the audience's columns: the variables of the message."""
+        """The names of the audience's columns, which are the variables of the message."""
         query = sa.select(recipients.c.variables).where(self._mine).limit(1)
         with self._database.read() as connection:
             variables = connection.execute(query).scalar_one_or_none()
         return list(orjson.loads(variables)) if variables else []
 
     def next_due_seconds(self, transaction: sa.Connection, connection: str) -> float | None:
-        """How long until this connection's next deferred recipient is due; None: there is none.
+        """Seconds until the connection's next deferred recipient is due; None when there is none.
 
-        One that is further off than the longest delay was put off while the database's clock was
-        wrong: all of those are due now.
+        A recipient that is due later than the longest delay allows was deferred while the
+        database's clock was wrong. All such recipients become due now.
         """
         query = sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
             self._mine,
@@ -308,7 +306,7 @@ class Outbox:
         return None if left is None else max(0.0, float(left))
 
     def _recall(self, transaction: sa.Connection, connection: str) -> None:
-        """Make deferred recipients due again, but not those that wait for a warm-up's day."""
+        """Make recipients due that were deferred too far; those of a later warm-up day wait on."""
         now = self._database.now
         recalled = transaction.execute(
             sa.update(recipients)
@@ -323,38 +321,38 @@ class Outbox:
         )
         if recalled.rowcount:
             logger.warning(
-                "%d deferred recipients of connection %s were due later than any retry can be, as"
-                " the state database's clock was set: they are due now",
+                "%d deferred recipients of connection %s were due later than any retry allows,"
+                " because the state database's clock was set: they are due now",
                 recalled.rowcount,
                 connection,
             )
 
     def cancel(self) -> int:
-        """Give up all who wait for their mail. Returns how many."""
+        """Cancel all recipients that wait for their mail. Returns how many."""
         waiting = (RecipientStatus.PENDING.value, RecipientStatus.DEFERRED.value)
         with self._database.write() as connection:
-            done = connection.execute(
+            cancelled = connection.execute(
                 sa.update(recipients)
                 .where(self._mine, recipients.c.status.in_(waiting))
                 .values(status=RecipientStatus.CANCELLED.value, next_attempt_at=None)
             )
-            return done.rowcount
+            return cancelled.rowcount
 
     def suppressed_since(self) -> dict[str, int]:
-        """How many were suppressed after the launch, by reason."""
+        """Recipients suppressed after the launch, by reason."""
         query = (
             sa.select(recipients.c.reply, sa.func.count())
             .where(self._mine, recipients.c.status == RecipientStatus.SUPPRESSED)
             .group_by(recipients.c.reply)
         )
-        found: Counter[str] = Counter()
+        by_reason: Counter[str] = Counter()
         with self._database.read() as connection:
             for why, number in connection.execute(query):
-                found[(why or "unknown").partition(":")[0]] += number
-        return dict(found)
+                by_reason[(why or "unknown").partition(":")[0]] += number
+        return dict(by_reason)
 
     def counts(self) -> Counts:
-        """How many recipients are in which state, per connection."""
+        """Count the recipients by connection and state."""
         by_connection: dict[str, dict[RecipientStatus, int]] = {}
         with self._database.read() as connection:
             accepted = connection.execute(
@@ -371,7 +369,7 @@ class Outbox:
 
 
 def _why() -> sa.ScalarSelect[str]:
-    """Why a recipient is on the list of suppressions, as `Suppression.why` has it."""
+    """Why a recipient is on the suppression list, in the form of `Suppression.why`."""
     said = suppressions.c.reason + ": " + suppressions.c.source
     return sa.select(said).where(suppressions.c.email == compared).scalar_subquery()
 
@@ -389,5 +387,12 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
 }
 
 
-def _fields(one: Settled) -> tuple[Any, ...]:
-    return (one.id, one.status, one.attempts, one.code, one.reply, one.delay_seconds)
+def _fields(outcome: Settled) -> tuple[Any, ...]:
+    return (
+        outcome.id,
+        outcome.status,
+        outcome.attempts,
+        outcome.code,
+        outcome.reply,
+        outcome.delay_seconds,
+    )

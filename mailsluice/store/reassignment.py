@@ -1,4 +1,4 @@
-"""Moving recipients from a connection that is down to those that work."""
+"""Moving recipients from a connection that is down to connections that work."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CHUNK_ROWS = 50_000
 def reassign(
     database: Database, campaign_id: int, down: str, shares: Mapping[str, Decimal]
 ) -> dict[str, int]:
-    """Give the recipients of a connection that is down to others, in proportion to their shares.
+    """Move the recipients of a connection that is down to others, in proportion to their shares.
 
-    Only those that were never attempted move, and their rows say where they came from. The counts
-    are exact (largest remainder) and evenly spread over the send order. Returns how many each
-    connection got. One transaction: all of them move, or none.
+    Only recipients that were never attempted move, and their rows keep the first connection. The
+    counts are exact (largest remainder) and evenly spread over the send order. All recipients move
+    in one transaction, or none does. Returns how many each connection received.
     """
     names = list(shares)
     movable = sa.and_(
@@ -50,7 +50,9 @@ def reassign(
         for start in range(0, len(ids), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
             pairs = zip(ids[part], layout[part], strict=True)
-            transaction.execute(move, [{"p_id": one, "p_connection": to} for one, to in pairs])
+            transaction.execute(
+                move, [{"p_id": recipient_id, "p_connection": to} for recipient_id, to in pairs]
+            )
         moved = dict(zip(names, counts, strict=True))
         record_moves(
             transaction, campaign_id, _moves(down, moved, _open(transaction, campaign_id, down))
@@ -59,17 +61,17 @@ def reassign(
 
 
 def _open(transaction: sa.Connection, campaign_id: int, connection: str) -> int:
-    """How many still wait for their mail on a connection."""
+    """Recipients of a connection whose mail is not settled yet."""
     query = sa.select(sa.func.count()).where(
         recipients.c.campaign_id == campaign_id,
         recipients.c.connection == connection,
-        recipients.c.status.in_([one.value for one in OPEN]),
+        recipients.c.status.in_([status.value for status in OPEN]),
     )
     return transaction.execute(query).scalar_one()
 
 
 def _moves(down: str, moved: Mapping[str, int], stay: int) -> Iterator[Move]:
-    """One connection after the other takes its part of what is left; `stay` do not move."""
+    """The moves in order, each with the recipients left before it; `stay` recipients remain."""
     left = stay + sum(moved.values())
     for target, number in moved.items():
         yield Move(down, target, MoveReason.DOWN, number, left)

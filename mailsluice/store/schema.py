@@ -1,10 +1,10 @@
 """The tables. Times are seconds since the epoch, by the database's clock.
 
 `recipients.id` grows in send order within a campaign: a connection's next recipients have the next
-ids, and the one index that finds them never changes while a campaign is sent. No index, and no
-index's condition, has a column that an ordinary message changes, and pages are half empty at the
-launch (fillfactor 50). So PostgreSQL writes no index entry for a claim or an outcome (HOT updates).
-An index on a column that a claim writes would undo this.
+ids, and the index that finds them never changes while a campaign is sent. No index, and no
+condition of an index, has a column that an ordinary message changes, and pages are half empty at
+the launch (fillfactor 50). So PostgreSQL writes no index entry for a claim or an outcome (HOT
+updates). An index on a column that a claim writes would undo this.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ metadata = MetaData(
     }
 )
 
-# SQLite gives out row ids by itself for a column of exactly this type.
+# SQLite assigns row ids by itself to a column of exactly this type.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
 
 campaigns = Table(
@@ -46,25 +46,27 @@ campaigns = Table(
     Column("id", _Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("status", Text, nullable=False),
-    Column("content", Text, nullable=False),  # JSON: what makes it this campaign
+    Column(
+        "content", Text, nullable=False
+    ),  # JSON: the part of the document that identifies the campaign
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
-    # The audience as it was resolved: read = accepted + the four others.
+    # The audience as resolved: read_rows is the sum of the five columns that follow.
     Column("read_rows", BigInteger, nullable=False, server_default="0"),
     Column("accepted", BigInteger, nullable=False, server_default="0"),
     Column("duplicates", BigInteger, nullable=False, server_default="0"),
     Column("suppressed", BigInteger, nullable=False, server_default="0"),
     Column("excluded", BigInteger, nullable=False, server_default="0"),
     Column("invalid", BigInteger, nullable=False, server_default="0"),
-    Column("held_back", Text),  # JSON: how many of the suppressed ones for which reason
+    Column("held_back", Text),  # JSON: suppressed rows by the reason of their suppression
     Column("assignment_digest", Text),
-    # The run that sends it now: one at a time.
+    # The run that sends the campaign now; there is one at a time.
     Column("owner", Text),
     Column("lease_until", Double),
-    Column("journal", Text),  # the local journal that knows about the claims of the last run
-    Column("return_key", Text),  # the secret of its return paths and Message-IDs
-    Column("sender_domain", Text),  # in ASCII: what its Message-IDs end with
-    # Whether each of its mails has a return path of its own, which reports have to name.
+    Column("journal", Text),  # the local journal with the claims of the last run
+    Column("return_key", Text),  # the secret behind return paths and Message-IDs
+    Column("sender_domain", Text),  # in ASCII; the end of the Message-IDs
+    # Whether each message has a return path of its own, which bounce reports must contain.
     Column("has_return_paths", Boolean, nullable=False, server_default=false()),
 )
 
@@ -92,20 +94,22 @@ moves = Table(
     Column("target", Text, nullable=False),
     Column("reason", Text, nullable=False),  # warm-up, down
     Column("recipients", BigInteger, nullable=False),
-    Column("of", BigInteger, nullable=False),  # what the origin had to send before
+    Column("of", BigInteger, nullable=False),  # recipients that the origin had to send to before
 )
-"""How many recipients changed their connection, and why, in the order in which they did."""
+"""Moves of recipients to another connection, in the order in which they happened."""
 
 recipients = Table(
     "recipients",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
-    Column("email", Text, nullable=False),  # as it is sent to
-    Column("folded", Text),  # as it is compared, where that is not as it is sent to: `compared`
+    Column("email", Text, nullable=False),  # as used for sending
+    Column("folded", Text),  # as compared (see `compared`), when that differs from `email`
     Column("connection", Text, nullable=False),
-    Column("reassigned_from", Text),  # the connection it was assigned first, where it moved
-    Column("claimed_by", BigInteger),  # the sender that did so last; null: the run itself
+    Column("reassigned_from", Text),  # the first connection, for a recipient that moved
+    Column(
+        "claimed_by", BigInteger
+    ),  # the sender that claimed last; null for the campaign's own run
     Column("status", Text, nullable=False),
     Column("variables", Text, nullable=False),  # JSON object: column name to text
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
@@ -120,23 +124,24 @@ recipients = Table(
         "campaign_id",
         "connection",
         "next_attempt_at",
-        # Not the status: PostgreSQL writes a row's index entries anew where an update changes any
-        # column of an index, its condition included (HOT). Only who is deferred has this time. The
-        # room on the page that this takes is set in migration 0006 (fillfactor).
+        # Only deferred recipients have this time. The condition is not on the status: PostgreSQL
+        # writes a row's index entries again when an update changes any column of an index,
+        # including those of its condition (HOT). Migration 0006 reserves room on the page
+        # (fillfactor).
         sqlite_where=text("next_attempt_at IS NOT NULL"),
         postgresql_where=text("next_attempt_at IS NOT NULL"),
     ),
 )
 
 compared = func.coalesce(recipients.c.folded, recipients.c.email)
-"""A recipient's address as it is compared: with `suppressions.email`, with `bounces.email`."""
+"""A recipient's address as compared with `suppressions.email` and `bounces.email`."""
 
 rejects = Table(
     "rejects",
     metadata,
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
     Column("row", BigInteger, primary_key=True),  # 1 is the first row of data
-    Column("email", Text, nullable=False),  # as it was read
+    Column("email", Text, nullable=False),  # as read from the source
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
 )
@@ -158,7 +163,7 @@ attempts = Table(
     Column("code", SmallInteger),
     Column("reply", Text, nullable=False),
 )
-"""History of what was not accepted at once."""
+"""Attempts that were not accepted."""
 
 senders = Table(
     "senders",
@@ -166,94 +171,102 @@ senders = Table(
     Column("id", _Id, primary_key=True),
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
     Column("connection", Text, nullable=False),
-    Column("owner", Text, nullable=False),  # its flow run
-    Column("journal", Text, nullable=False),  # on its machine: what it knows about its claims
+    Column("owner", Text, nullable=False),  # the id of its flow run
+    Column("journal", Text, nullable=False),  # the journal of its claims, on its machine
     Column("started_at", Double, nullable=False),
     Column("lease_until", Double, nullable=False),
-    Column("is_idle", Boolean, nullable=False, server_default=false()),  # nothing in hand or due
-    Column("standing", Text),  # JSON: what it has sent so far, and what it waits for
-    # How it ended.
+    Column(
+        "is_idle", Boolean, nullable=False, server_default=false()
+    ),  # it has nothing in hand, and nothing is due
+    Column("standing", Text),  # JSON: its progress, and what it waits for
+    # The end of the sender.
     Column("ended_at", Double),
     Column("ending", Text),  # done, stopped, waiting, down, lost
-    Column("detail", Text),  # why it is down
-    Column("next_at", Double),  # when there is something to send, where it waits
+    Column("detail", Text),  # why its connection is down
+    Column("next_at", Double),  # when a waiting sender's connection can send again
     Index("ix_senders_campaign_id", "campaign_id", "connection"),
 )
-"""The processes that send a campaign's recipients on its run's behalf, each over one connection."""
+"""Processes that send on behalf of a campaign's run, each over one connection."""
 
 usage = Table(
     "usage",
     metadata,
-    Column("key", Text, primary_key=True),  # whose limits: a connection's, a campaign's
+    Column("key", Text, primary_key=True),  # names the limits of a connection or a campaign
     Column("state", Text, nullable=False),  # JSON, see mailsluice.limits.Usage
 )
-"""What was started under each limit, by all processes."""
+"""The usage of each limit by all processes."""
 
 warm_up_plans = Table(
     "warm_up_plans",
     metadata,
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
     Column("connection", Text, primary_key=True),
-    Column("day", Date, primary_key=True),  # where the connection is
+    Column("day", Date, primary_key=True),  # in the time zone of the warm-up
     Column("planned", BigInteger, nullable=False),
     Index("ix_warm_up_plans_day", "connection", "day"),
 )
-"""How many recipients of a campaign go over a connection that warms up on a day."""
+"""Recipients of a campaign that a connection in warm-up sends to on a day."""
 
 warm_up_days = Table(
     "warm_up_days",
     metadata,
     Column("connection", Text, primary_key=True),
     Column("day", Date, primary_key=True),
-    Column("cap", BigInteger),  # as it was known when the day was last planned for
+    Column("cap", BigInteger),  # as known when a launch last planned for the day
     Column("held_back_days", Integer, nullable=False),
-    # What came of the day, once it was over.
+    # The outcome of the day, after its end.
     Column("attempted", BigInteger),
     Column("troubled", BigInteger),  # deferred or failed
 )
-"""The caps of connections that warm up, over all campaigns."""
+"""Daily caps of connections in warm-up, over all campaigns."""
 
 suppressions = Table(
     "suppressions",
     metadata,
     Column("email", Text, primary_key=True),  # folded: see mailsluice.core.folding
     Column("reason", Text, nullable=False),  # unsubscribed, bounced, complained, manual, ...
-    Column("source", Text, nullable=False),  # who or what says so
+    Column("source", Text, nullable=False),  # who or what reported it
     Column("created_at", Double, nullable=False),
 )
-"""Addresses that get no mail, whatever campaign."""
+"""Addresses that receive no mail, whatever the campaign."""
 
 bounces = Table(
     "bounces",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("key", Text, nullable=False, unique=True),  # of the report: the same one counts once
+    Column(
+        "key", Text, nullable=False, unique=True
+    ),  # identifies the report, so that it counts once
     Column("email", Text, nullable=False, index=True),  # folded
     Column("kind", Text, nullable=False),  # hard, soft, complaint
     Column("status", Text, nullable=False),  # enhanced status such as 5.1.1, or empty (RFC 3463)
-    Column("detail", Text, nullable=False),  # what the server said
-    Column("source", Text, nullable=False),  # the SMTP dialogue, or the mailbox it came back to
+    Column("detail", Text, nullable=False),  # the server's text
+    Column(
+        "source", Text, nullable=False
+    ),  # the SMTP dialogue, or the mailbox that received the report
     Column("at", Double, nullable=False),
-    # The mail that it is about, as far as it is known.
+    # The message that the report is about, as far as known.
     Column("connection", Text),
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="SET NULL")),
     Column("recipient_id", BigInteger),
-    Column("counts", Boolean, nullable=False, server_default=true()),  # towards five soft ones
+    Column(
+        "counts", Boolean, nullable=False, server_default=true()
+    ),  # towards the soft bounces that suppress an address
     Index("ix_bounces_campaign_id_connection", "campaign_id", "connection"),
 )
-"""Mail that came back, or was refused for good, and complaints."""
+"""Bounces, permanent refusals and complaints."""
 
 archives = Table(
     "archives",
     metadata,
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
     Column("folder", Text, nullable=False),
-    Column("digest", Text, nullable=False),  # SHA-256 of the manifest in it
+    Column("digest", Text, nullable=False),  # SHA-256 of the manifest in the folder
     Column("counts", Text, nullable=False),  # JSON: recipients by connection and status
     Column("at", Double, nullable=False),
-    Column("cleared_at", Double),  # when the last row that is in it was deleted here
+    Column("cleared_at", Double),  # when the last archived row was deleted from the database
 )
-"""Campaigns whose recipients, attempts and rejects are in a folder of files instead."""
+"""Campaigns whose recipients, attempts and rejects are in files instead."""
 
 alerts = Table(
     "alerts",
@@ -263,4 +276,4 @@ alerts = Table(
     Column("threshold", Text, primary_key=True),  # in percent
     Column("at", Double, nullable=False),
 )
-"""What was told about a campaign: each threshold that it passed, once."""
+"""Thresholds that a campaign passed and that were reported, once each."""

@@ -1,7 +1,7 @@
-"""The processes that share the recipients of one connection of a campaign.
+"""The processes ("senders") that share the recipients of one connection of a campaign.
 
-Each claims under its own row here: whoever has been taken over can claim nothing more, and what a
-dead one had claimed is known by `recipients.claimed_by`.
+Each sender claims under its own row in `senders`. A sender that was taken over can claim nothing
+more, and `recipients.claimed_by` shows what a dead sender had claimed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class Ending(StrEnum):
     """How a sender ended."""
 
     DONE = "done"
-    """Nobody waits for mail on its connection."""
+    """No recipient of the connection waits for mail."""
     STOPPED = "stopped"
-    """It was told to."""
+    """The sender was told to stop."""
     WAITING = "waiting"
-    """Nothing can be sent for long; its `next_at` says when."""
+    """Nothing can be sent for a long time; `next_at` says until when."""
     DOWN = "down"
-    """Its connection was given up; its `detail` says why."""
+    """The connection was given up; `detail` says why."""
     LOST = "lost"
-    """It gave no sign of life: others have what it had claimed."""
+    """The sender gave no sign of life, and others took over what it had claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +40,24 @@ class SenderRecord:
     id: int
     connection: str
     owner: str
-    """Its flow run's id."""
+    """The id of the sender's flow run."""
     journal: str
     started_at: float
     is_expired: bool
-    """Whether it has not renewed its lease in time."""
+    """Whether the lease was not renewed in time."""
     standing: str | None
     """JSON, see `mailsluice.delivery.standing`."""
     ended_at: float | None
     ending: Ending | None
     detail: str | None
     next_at: float | None
-    """By the database's clock, in seconds since the epoch."""
+    """When there is something to send again; seconds since the epoch by the database's clock."""
     lease_until: float = 0.0
-    """The same way."""
+    """Seconds since the epoch by the database's clock."""
 
 
 class Senders:
-    """The `senders` of one campaign."""
+    """The senders of one campaign."""
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database = database
@@ -65,7 +65,7 @@ class Senders:
         self._mine = senders.c.campaign_id == campaign_id
 
     def begin(self, connection: str, owner: str, journal: str) -> int:
-        """Add one, alive for LEASE_SECONDS. Returns its id."""
+        """Add a sender whose lease lasts LEASE_SECONDS. Returns its id."""
         now = self._database.now
         statement = sa.insert(senders).values(
             campaign_id=self._campaign_id,
@@ -79,7 +79,10 @@ class Senders:
             return int(transaction.execute(statement.returning(senders.c.id)).scalar_one())
 
     def renew(self, sender_id: int, standing: str | None) -> None:
-        """Keep it alive, and say how it gets on. Raises SenderLostError where it was taken over."""
+        """Renew a sender's lease and store its progress.
+
+        Raises SenderLostError when the sender was taken over.
+        """
         now = self._database.now
         with self._database.write() as transaction:
             self._change(
@@ -98,7 +101,10 @@ class Senders:
         detail: str | None = None,
         next_in_seconds: float | None = None,
     ) -> None:
-        """It has ended in order, with nothing claimed. Raises SenderLostError, as `renew`."""
+        """Record that a sender has ended with nothing claimed.
+
+        Raises SenderLostError when the sender was taken over.
+        """
         now = self._database.now
         next_at = None if next_in_seconds is None else now + next_in_seconds
         with self._database.write() as transaction:
@@ -113,23 +119,27 @@ class Senders:
             )
 
     def lose(self, transaction: sa.Connection, sender_id: int) -> bool:
-        """It is dead. Whether it was this call that found it alive: then what it had is ours."""
+        """Record that a sender is dead.
+
+        True when this call is the one that recorded it: the caller then owns what the sender had
+        claimed.
+        """
         now = self._database.now
         return self._is_changed(transaction, sender_id, ending=Ending.LOST.value, ended_at=now)
 
     def claiming(self, transaction: sa.Connection, sender_id: int) -> bool:
-        """It is about to claim, in this transaction: until its end nobody can take it over.
+        """Lock a sender's row, so that no process takes it over before the transaction ends.
 
-        False where somebody has.
+        False when another process has already taken it over.
         """
         return self._is_changed(transaction, sender_id, is_idle=False)
 
     def idle(self, transaction: sa.Connection, sender_id: int) -> None:
-        """It has nothing in hand, and found nothing to claim, now or later."""
+        """Record that a sender has nothing in hand and nothing left to claim, now or later."""
         self._is_changed(transaction, sender_id, is_idle=True)
 
     def others_are_busy(self, transaction: sa.Connection, sender_id: int, connection: str) -> bool:
-        """Whether another one on this connection may leave something to be sent."""
+        """Whether another sender of this connection may leave recipients to be sent to."""
         busy = sa.exists().where(
             self._mine,
             senders.c.connection == connection,
@@ -140,7 +150,7 @@ class Senders:
         return bool(transaction.execute(sa.select(busy)).scalar_one())
 
     def all(self, after_id: int = 0) -> list[SenderRecord]:
-        """Those with a higher id, and all that have not ended; in the order of their ids."""
+        """Senders that have not ended and those with an id above `after_id`, by id."""
         fields: list[sa.Column[Any]] = [
             senders.c[name] for name in SenderRecord.__dataclass_fields__ if name in senders.c
         ]
@@ -154,15 +164,15 @@ class Senders:
             return [_record(row) for row in connection.execute(query)]
 
     def moment(self) -> float:
-        """Give the time of the database's clock, in seconds since the epoch."""
+        """The time of the database's clock, in seconds since the epoch."""
         return self._database.moment().timestamp()
 
     def living(self) -> list[SenderRecord]:
-        """Those that have not ended, as far as is known."""
-        return [one for one in self.all() if one.ending is None]
+        """Senders that are not known to have ended."""
+        return [sender for sender in self.all() if sender.ending is None]
 
     def last_id(self) -> int:
-        """The highest id so far; 0 where there is none."""
+        """The highest id so far; 0 when there is none."""
         query = sa.select(sa.func.coalesce(sa.func.max(senders.c.id), 0)).where(self._mine)
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())

@@ -1,4 +1,4 @@
-"""Whom mail was sent to, looked up by what a mail that came back says."""
+"""Finding the recipient that a bounce message is about."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ _MAX_ID = 2**63 - 1
 
 
 class SentMail:
-    """Reads `recipients` and `campaigns`."""
+    """The recipients of all campaigns, looked up by id or address."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def by_id(self, ids: Collection[int]) -> list[SentTo]:
-        """The recipients with these ids; those that there are."""
-        known = [one for one in ids if one <= _MAX_ID]
+        """The recipients with these ids; ids without a recipient are skipped."""
+        known = [recipient_id for recipient_id in ids if recipient_id <= _MAX_ID]
         return self._find(recipients.c.id.in_(known)) if known else []
 
     def by_address(self, emails: Collection[str], domains: Collection[str]) -> list[SentTo]:
-        """Recipients with these addresses, of campaigns whose sender is in one of these domains.
+        """Recipients with these addresses, of campaigns whose sender has one of these domains.
 
-        Campaigns with return paths are left out: reports about their mail name a token, so one
-        without it is made up, or is about something else.
-
-        The addresses may be in any spelling. Reads all recipients of these campaigns: addresses
-        have no index of their own, which every launch would have to pay for.
+        The addresses may be in any spelling. Campaigns with return paths are left out: a genuine
+        report about their mail contains a token, so a report without one is forged or about another
+        message. The query reads all recipients of the campaigns, because addresses have no index:
+        every launch would have to pay for it.
         """
         if not emails or not domains:
             return []

@@ -18,43 +18,43 @@ _PAGE_ROWS = 50_000
 
 
 class Removed(NamedTuple):
-    """What became of addresses that were to be taken from the list."""
+    """The result of removing addresses from the list."""
 
     removed: int
     kept: int
-    """Their owners want no mail, so they stay."""
+    """Addresses that stay because their owners unsubscribed or complained."""
 
 
 class Suppressions:
-    """The `suppressions` table. It holds folded addresses, and takes any spelling."""
+    """The `suppressions` table. Its methods accept addresses in any spelling."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, emails: Iterable[str], *, reason: str, source: str) -> int:
-        """Suppress addresses for one reason; see `write`. Returns how many are new."""
+        """Suppress addresses for one reason, as `write` does. Returns how many are new."""
         with self._database.write() as transaction:
-            return self.write(transaction, [Suppression(one, reason, source) for one in emails])
+            return self.write(transaction, [Suppression(email, reason, source) for email in emails])
 
     def write(self, transaction: sa.Connection, rows: Sequence[Suppression]) -> int:
         """Suppress addresses. Returns how many are new.
 
-        One that is on the list keeps its reason, unless the new one comes before it in `Reason`: an
-        unsubscribe is not forgotten because mail had bounced before. So the order of what happens
-        does not matter.
+        A listed address keeps its reason unless the new reason comes earlier in
+        `SuppressionReason`: an unsubscribe replaces an earlier bounce, and a bounce never replaces
+        an unsubscribe. So the order of the calls does not matter.
         """
         if not rows:
             return 0
         strongest = {
-            one.email: one
-            for one in sorted(
-                (one._replace(email=folded(one.email)) for one in rows),
-                key=lambda one: -_RANK.get(one.reason, _WEAKEST),
+            row.email: row
+            for row in sorted(
+                (row._replace(email=folded(row.email)) for row in rows),
+                key=lambda row: -_RANK.get(row.reason, _WEAKEST),
             )
         }
         given = rows_in(self._database, _TYPES)
         at = sa.func.coalesce(given.c.created_at, self._database.now)
-        # In one order, so that two transactions do not wait for each other.
+        # All transactions write in the same order, so that no two wait for each other.
         parameter = as_parameter(tuple(strongest[email]) for email in sorted(strongest))
         transaction.execute(
             sa.update(suppressions)
@@ -65,7 +65,7 @@ class Suppressions:
             .values(reason=given.c.reason, source=given.c.source, created_at=at),
             parameter,
         )
-        # The condition tells SQLite that ON CONFLICT is no join's.
+        # Without a condition SQLite reads ON CONFLICT as the condition of a join.
         new = sa.select(given.c.email, given.c.reason, given.c.source, at).where(sa.true())
         statement = (
             self._database.insert_ignoring(suppressions)
@@ -75,9 +75,9 @@ class Suppressions:
         return len(transaction.execute(statement, parameter).all())
 
     def remove(self, emails: Iterable[str], *, even_wishes: bool = False) -> Removed:
-        """Take addresses from the list; soft bounces so far do not count any more.
+        """Remove addresses from the list; their soft bounces so far no longer count.
 
-        Whose owner unsubscribed or complained stays, unless `even_wishes`.
+        Addresses whose owners unsubscribed or complained stay, unless `even_wishes`.
         """
         given = rows_in(self._database, {"email": sa.Text()})
         named = sa.select(given.c.email)
@@ -94,7 +94,7 @@ class Suppressions:
             return Removed(len(gone), transaction.execute(left, parameter).scalar_one())
 
     def find(self, emails: Sequence[str]) -> dict[int, Suppression]:
-        """Find these addresses on the list, by position."""
+        """The entries of these addresses, by position in `emails`; unlisted ones are left out."""
         given = rows_in(self._database, {"position": sa.Integer(), "email": sa.Text()})
         query = sa.select(given.c.position, suppressions).join(
             suppressions, suppressions.c.email == given.c.email
@@ -105,34 +105,37 @@ class Suppressions:
         return {position: Suppression(*row) for position, *row in rows}
 
     def count(self) -> int:
-        """How many addresses are on the list."""
+        """Addresses on the list."""
         with self._database.read() as connection:
             return connection.execute(
                 sa.select(sa.func.count()).select_from(suppressions)
             ).scalar_one()
 
     def totals(self) -> dict[str, int]:
-        """How many addresses are on the list, by reason."""
+        """Addresses on the list, by reason."""
         number = sa.func.count().label("number")
         query = sa.select(suppressions.c.reason, number).group_by(suppressions.c.reason)
         with self._database.read() as connection:
             return {row.reason: row.number for row in connection.execute(query)}
 
     def emails(self) -> Iterator[list[str]]:
-        """All addresses of the list, some thousand at a time."""
+        """All addresses of the list, a page of thousands at a time."""
         for page in self._pages(sa.select(suppressions.c.email)):
             yield [email for (email,) in page]
 
     def rows(self, reasons: Collection[SuppressionReason] = ()) -> Iterator[list[Suppression]]:
-        """The list, or what is on it for these reasons, by address; some thousand at a time."""
+        """The entries for these reasons (all when none is given) by address, in pages."""
         query: sa.Select[Any] = sa.select(suppressions)
         if reasons:
-            query = query.where(suppressions.c.reason.in_([one.value for one in reasons]))
+            query = query.where(suppressions.c.reason.in_([reason.value for reason in reasons]))
         for page in self._pages(query):
             yield [Suppression(*row) for row in page]
 
     def _pages(self, query: sa.Select[Any]) -> Iterator[list[Sequence[Any]]]:
-        """The rows of a query whose first column is the address, a statement a page, never none."""
+        """Pages of a query whose first column is the address, each read by its own statement.
+
+        No page is empty.
+        """
         query = query.order_by(suppressions.c.email).limit(_PAGE_ROWS)
         after = ""
         while page := self._read(query.where(suppressions.c.email > after)):

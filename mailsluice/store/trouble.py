@@ -1,4 +1,4 @@
-"""Troubles of the state database, in words that an operator can act on. Pure."""
+"""Errors of the state database, in words that an operator can act on."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ RETRY = "Retry this run to go on"
 
 
 class DatabaseTrouble(Enum):
-    """A kind of trouble, in words that follow the database's name."""
+    """A kind of error, in words that follow the database's name."""
 
     LOCKED = "is held by another process"
     FULL = "has no room left"
     READ_ONLY = "can only be read"
     LOGIN = "refuses the login"
-    PRIVILEGE = "does not allow this role to do it"
+    PRIVILEGE = "does not allow this role to do that"
     DAMAGED = "is damaged, or another kind of file"
     AWAY = "does not answer"
     FAULT = "refuses a statement"
@@ -41,18 +41,17 @@ class DatabaseTrouble(Enum):
 
 _FIRST = {
     DatabaseTrouble.FULL: "Make room on its disk. ",
-    DatabaseTrouble.READ_ONLY: "Make its file and folder writable, or, after a failover, give"
-    " the primary's"
-    " address in MAILSLUICE_DATABASE_URL. ",
+    DatabaseTrouble.READ_ONLY: "Make its file and folder writable or, after a failover, set"
+    " MAILSLUICE_DATABASE_URL to the primary's address. ",
     DatabaseTrouble.LOGIN: "Check user and password in MAILSLUICE_DATABASE_URL. ",
-    DatabaseTrouble.AWAY: "If it stays so, check MAILSLUICE_DATABASE_URL. ",
+    DatabaseTrouble.AWAY: "If it does not come back, check MAILSLUICE_DATABASE_URL. ",
 }
 _INSTEAD = {
-    DatabaseTrouble.PRIVILEGE: "The schema is not this version's, and this role may not change"
-    " it: run"
-    " `python -m mailsluice.store.migrate` with MAILSLUICE_DATABASE_URL set to the owner's",
-    DatabaseTrouble.DAMAGED: "Restore its last backup, or give another file in"
-    " MAILSLUICE_DATABASE_URL",
+    DatabaseTrouble.PRIVILEGE: "The schema is not that of this version, and this role may not"
+    " change it: run `python -m mailsluice.store.migrate` with"
+    " MAILSLUICE_DATABASE_URL set to the owner's",
+    DatabaseTrouble.DAMAGED: "Restore its last backup, or set MAILSLUICE_DATABASE_URL to another"
+    " file",
     DatabaseTrouble.FAULT: "Trying again will not help: please report this, with the version of"
     " Mailsluice",
 }
@@ -79,19 +78,19 @@ _SQLITE = {
 }
 # SQLSTATE, by code or class (PostgreSQL, appendix A).
 _SQLSTATE = {
-    "25006": DatabaseTrouble.READ_ONLY,  # after a failover, of a standby
+    "25006": DatabaseTrouble.READ_ONLY,  # a standby, after a failover
     "28": DatabaseTrouble.LOGIN,
     "42501": DatabaseTrouble.PRIVILEGE,
     "53100": DatabaseTrouble.FULL,
     "55P03": DatabaseTrouble.LOCKED,
     "08": DatabaseTrouble.AWAY,
-    "40": DatabaseTrouble.AWAY,  # a deadlock, or a transaction that met another
+    "40": DatabaseTrouble.AWAY,  # a deadlock or a serialization failure
     "53": DatabaseTrouble.AWAY,
     "55": DatabaseTrouble.AWAY,
     "57": DatabaseTrouble.AWAY,
     "58": DatabaseTrouble.AWAY,
 }
-# What a server says before there is a session has no SQLSTATE in libpq.
+# libpq gives no SQLSTATE for errors before the session begins.
 _WORDS = {
     "password authentication failed": DatabaseTrouble.LOGIN,
     "no password supplied": DatabaseTrouble.LOGIN,
@@ -100,7 +99,7 @@ _WORDS = {
 
 
 def trouble_of(error: SQLAlchemyError) -> DatabaseTrouble:
-    """The kind of trouble that an error tells of."""
+    """The kind of trouble that an error stands for."""
     cause = error.orig if isinstance(error, DBAPIError) else error.__cause__
     if isinstance(cause, sqlite3.Error):
         return _SQLITE.get(getattr(cause, "sqlite_errorcode", 1) & 0xFF, DatabaseTrouble.FAULT)
@@ -116,14 +115,14 @@ def trouble_of(error: SQLAlchemyError) -> DatabaseTrouble:
 
 
 def is_passing(error: SQLAlchemyError) -> bool:
-    """Whether the same statement may succeed later: the server restarts, a lock, a full disk."""
+    """Whether the same statement may succeed later: after a restart, a lock or a full disk."""
     return trouble_of(error) in _PASSING
 
 
 def told(
     error: SQLAlchemyError, *, name: str = "the state database", then: str = RETRY
 ) -> OutboxError:
-    """Translate a database error; `then` says how to go on once the database works again."""
+    """Put a database error into words; `then` says what to do once the database works again."""
     trouble = trouble_of(error)
     cause = getattr(error, "orig", None) or error.__cause__ or error
     reason = masked(str(cause).strip().partition("\n")[0])

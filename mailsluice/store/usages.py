@@ -1,4 +1,4 @@
-"""The limits' common memory: who may start the next messages, over processes and restarts."""
+"""The usage of limits, shared by all processes and kept over restarts."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ from mailsluice.store.schema import usage
 
 logger = logging.getLogger(__name__)
 
-_TOLD_SECONDS = 1.0  # clocks that are set by less are no news
+_TOLD_SECONDS = 1.0  # smaller corrections of a clock are not worth a warning
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What one sender reports and wants, under all keys whose limits it falls under."""
+    """What one sender reports and requests, under all keys whose limits apply to it."""
 
     holder: str
     rules: Mapping[str, Rules]
     """By key."""
     open: int
-    """Starts it was given and has neither given back nor had a reply for."""
+    """Starts that were granted, neither returned nor answered by a reply."""
     replies: Sequence[float]
-    """When replies came since it last reported, by this process's steady clock."""
+    """Times of the replies since the last report, by this process's steady clock."""
     most: int
-    """Starts wanted."""
+    """The most starts requested."""
     horizon_seconds: float
-    """How far ahead."""
+    """How far ahead a granted start may lie."""
 
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """The answer. Moments of this process's steady clock."""
+    """Granted starts. Moments are of this process's steady clock."""
 
     moments: Sequence[float]
-    """When a message may be started, each: then or later, but before `until`."""
+    """One for each granted message, which may start from this moment on, but before `until`."""
     next_at: float
-    """When one more will be possible; infinity: not before somebody has a reply."""
+    """When another start becomes possible; infinity when a reply must come first."""
     hold: Hold | None
-    """The rule that this one more waits for."""
+    """The rule that delays the next start."""
     until: float
 
 
 class Usages:
-    """The table `usage`, as one process sees it: it remembers how the database's clock goes."""
+    """The `usage` table for one process, which keeps track of the database's clock."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = steady) -> None:
         self._database = database
@@ -69,10 +69,10 @@ class Usages:
         self._told_seconds = 0.0
 
     def reserve(self, transaction: sa.Connection, asks: Sequence[Ask]) -> list[Starts]:
-        """Report, and get starts that all the rules allow; the answers in the order of the asks.
+        """Report usage and grant starts that all rules allow, in the order of the asks.
 
-        Safe to repeat where nobody knows whether the first time was committed: what is open is told
-        as a whole, and a reply that counts twice only leaves something unused.
+        A call may be repeated when it is unknown whether the first was committed: each ask states
+        all open starts, and a reply that counts twice only leaves a part of the limit unused.
         """
         if not asks:
             return []
@@ -87,7 +87,7 @@ class Usages:
         after = self._clock()
         clock.seen(now, before, after)
         until = now + HOLDER_SECONDS
-        replies = [min(now, clock.to_database(one)) for one in ask.replies]
+        replies = [min(now, clock.to_database(reply)) for reply in ask.replies]
         for key, rules in ask.rules.items():
             seconds = self._timekeeper.look(key, stored[key].timeline, now, before, after)
             self._tell(seconds)
@@ -99,30 +99,30 @@ class Usages:
             stored[key].report(ask.holder, ask.open + len(moments), until, (), ask.rules[key])
         held = hold(under, now)
         return Starts(
-            [clock.to_local(one) for one in moments],
+            [clock.to_local(moment) for moment in moments],
             clock.to_local(next_at),
             replace(held, until=clock.to_local(held.until)) if held else None,
             clock.until(until),
         )
 
     def _tell(self, seconds: float) -> None:
-        """Warn once that the database's clock was set, not for each limit that finds out."""
+        """Warn once when the database's clock was set, not once for each limit."""
         if abs(seconds) < _TOLD_SECONDS or abs(seconds - self._told_seconds) < _TOLD_SECONDS:
             return
         self._told_seconds = seconds
         logger.warning(
-            "the state database's clock was set %s by %.0f s, or this machine stood still: limits"
-            " go on by the time that has really passed. Let NTP set the clocks",
+            "the state database's clock was set %s by %.0f s, or this machine was suspended: limits"
+            " follow the time that has really passed. Synchronise the clocks with NTP",
             "forward" if seconds > 0 else "back",
             abs(seconds),
         )
 
     def forget(self, transaction: sa.Connection, keys: Sequence[str]) -> None:
-        """Nobody will send under these keys any more."""
+        """Delete the usage of keys under which no process will send again."""
         transaction.execute(sa.delete(usage).where(usage.c.key.in_(keys)))
 
     def _locked(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
-        """Locked in the order of their keys, so that no two senders wait for each other."""
+        """Lock and read rows in the order of their keys, so that no two senders deadlock."""
         query = sa.select(usage).where(usage.c.key.in_(keys)).order_by(usage.c.key)
         found = transaction.execute(query.with_for_update()).all()
         if len(found) < len(keys):
@@ -142,8 +142,8 @@ class Usages:
             .values(state=sa.bindparam("p_state"))
         )
         rows = [
-            {"p_key": key, "p_state": orjson.dumps(one.to_json()).decode()}
-            for key, one in sorted(stored.items())
+            {"p_key": key, "p_state": orjson.dumps(state.to_json()).decode()}
+            for key, state in sorted(stored.items())
         ]
-        if rows:  # a sender whose limits were lifted has none
+        if rows:  # a sender without limits has none
             transaction.execute(update, rows)

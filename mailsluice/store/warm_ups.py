@@ -1,4 +1,4 @@
-"""What campaigns have planned for connections that warm up, and what came of it."""
+"""Warm-ups of connections: what campaigns planned for each day, and the outcome of past days."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _TROUBLE = ("deferred", "failed")  # verdicts of attempts
 
 
 class WarmUps:
-    """The tables `warm_up_plans` and `warm_up_days`."""
+    """The `warm_up_plans` and `warm_up_days` tables."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def lock(self, transaction: sa.Connection) -> None:
-        """Let no other launch plan before this transaction ends; SQLite does so by itself."""
+        """Keep other launches from planning until this transaction ends, as SQLite does anyway."""
         if not self._database.is_sqlite:
             statement = f"LOCK TABLE {warm_up_plans.name} IN SHARE ROW EXCLUSIVE MODE"
             transaction.exec_driver_sql(statement)
@@ -41,9 +41,9 @@ class WarmUps:
         warm_ups: Mapping[str, WarmUp],
         moment: datetime,
     ) -> dict[str, WarmUpState]:
-        """Where the warm-ups stand, for a campaign that is launched at this moment.
+        """The state of each connection's warm-up for a campaign launched at this moment.
 
-        By connection; those without a warm-up, or before its start, are left out.
+        Connections without a warm-up, or before its start, are left out.
         """
         return {
             name: self._state(connection, campaign_id, name, warm_up, warm_up.today(moment))
@@ -69,7 +69,7 @@ class WarmUps:
     def _taken(
         self, reader: sa.Connection, campaign_id: int | None, name: str, today: date
     ) -> dict[date, int]:
-        """What other campaigns have planned; a cancelled one needs its later days no more."""
+        """What other campaigns planned by day, without the later days of cancelled campaigns."""
         plans = warm_up_plans.c
         query = (
             sa.select(plans.day, sa.func.sum(plans.planned))
@@ -110,39 +110,41 @@ class WarmUps:
         warmings: Iterable[Warming],
         states: Mapping[str, WarmUpState],
     ) -> None:
-        """Write what a campaign has planned, in place of what a dead launch of it had."""
+        """Store a campaign's plan, replacing that of an interrupted launch."""
         transaction.execute(
             sa.delete(warm_up_plans).where(warm_up_plans.c.campaign_id == campaign_id)
         )
-        for one in warmings:
-            self._record(transaction, campaign_id, one)
-            for day, outcome in states[one.connection].outcomes.items():
+        for warming in warmings:
+            self._record(transaction, campaign_id, warming)
+            for day, outcome in states[warming.connection].outcomes.items():
                 transaction.execute(
                     sa.update(warm_up_days)
-                    .where(warm_up_days.c.connection == one.connection, warm_up_days.c.day == day)
+                    .where(
+                        warm_up_days.c.connection == warming.connection, warm_up_days.c.day == day
+                    )
                     .values(attempted=outcome.attempted, troubled=outcome.troubled)
                 )
 
-    def _record(self, transaction: sa.Connection, campaign_id: int, one: Warming) -> None:
-        same = {"connection": one.connection}
+    def _record(self, transaction: sa.Connection, campaign_id: int, warming: Warming) -> None:
+        same = {"connection": warming.connection}
         plans = [
             {**same, "campaign_id": campaign_id, "day": day, "planned": number}
-            for day, number in one.days
+            for day, number in warming.days
         ]
         transaction.execute(sa.insert(warm_up_plans), plans)
         transaction.execute(
             sa.delete(warm_up_days).where(
-                warm_up_days.c.connection == one.connection,
+                warm_up_days.c.connection == warming.connection,
                 warm_up_days.c.day == sa.bindparam("p_day"),
             ),
-            [{"p_day": day} for day in one.caps],
+            [{"p_day": day} for day in warming.caps],
         )
-        held_back = {"held_back_days": one.held_back_days}
-        days = [{**same, **held_back, "day": day, "cap": cap} for day, cap in one.caps.items()]
+        held_back = {"held_back_days": warming.held_back_days}
+        days = [{**same, **held_back, "day": day, "cap": cap} for day, cap in warming.caps.items()]
         transaction.execute(sa.insert(warm_up_days), days)
 
     def held_back_days(self, connection: str, today: date) -> int:
-        """How far behind its plan the cap is today, as the launches up to now have decided."""
+        """Days by which today's cap is behind its plan, as decided by the launches so far."""
         days = warm_up_days.c
         query = (
             sa.select(days.held_back_days)
@@ -154,7 +156,7 @@ class WarmUps:
             return int(reader.execute(query).scalar_one_or_none() or 0)
 
     def of_campaign(self, campaign_id: int) -> list[WarmUpDay]:
-        """What a campaign has planned, by connection and day."""
+        """A campaign's plan, by connection and day."""
         plans, days = warm_up_plans.c, warm_up_days.c
         query = (
             sa.select(plans.connection, plans.day, plans.planned, days.cap, days.held_back_days)
@@ -167,7 +169,7 @@ class WarmUps:
 
 
 def _counted(reader: sa.Connection, name: str, warm_up: WarmUp, day: date) -> DayOutcome:
-    """Count what came of a day: the campaigns that planned for the connection up to then."""
+    """Count the outcome of a day, over the campaigns that planned for the connection until then."""
     first, last = warm_up.begins(day), warm_up.begins(day + timedelta(days=1))
     plans = warm_up_plans.c
     ids = sa.select(plans.campaign_id).where(plans.connection == name, plans.day <= day)

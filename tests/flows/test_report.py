@@ -61,7 +61,7 @@ async def test_a_run_that_fails_says_what_to_do_next(
     assert final.is_failed()
     (text,) = await pages("campaign-failing")
     assert "**red is down**" in text
-    assert "**7 recipients do not have it yet**" in text
+    assert "**7 recipients still wait**" in text
     assert "`verify-connection`" in text
     assert len(files(state)) == 1
 
@@ -164,7 +164,7 @@ async def test_it_can_be_made_while_the_campaign_is_sent(tmp_path: Path, servers
         process.wait()
     assert final.is_completed()
     assert " of 1,000 sent, " in str(final.message)
-    assert "recipients do not have it yet**" in (await pages("campaign-meanwhile"))[0]
+    assert "recipients still wait**" in (await pages("campaign-meanwhile"))[0]
     assert set(sent_to(servers).values()) == {1}
 
 

@@ -25,8 +25,8 @@ LOST = OperationalError("SELECT", None, Exception("the link to the database brok
         (AudienceError("the file a.csv is empty"), "the file a.csv is empty"),
         (
             LOST,
-            "the state database does not answer: the link to the database broke. If it stays so,"
-            " check MAILSLUICE_DATABASE_URL. Retry this run to go on",
+            "the state database does not answer: the link to the database broke. If it does not"
+            " come back, check MAILSLUICE_DATABASE_URL. Retry this run to go on",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "/home/reports/a.html"),

@@ -188,7 +188,7 @@ def test_alike_replies_are_one_row_and_name_nobody() -> None:
     assert r"| 550 5.1.1 \<address\>: unknown (id …) | green, red | 5 | 0 |" in text
     assert "| 450 4.2.0 Greylisted, try again in … seconds | red | 0 | 9 |" in text
     assert "| the link broke | red | 1 | 0 |" in text
-    assert "4 more had rarer ones." in text
+    assert "Rarer replies: 4." in text
     assert "@" not in text
 
 
@@ -209,12 +209,12 @@ def test_what_was_said_for_each_domain() -> None:
         ],
     )
     text = page(report(route(sent=65), statistics=counted))
-    said = text.partition("## What was said for each domain")[2].partition("\n## ")[0]
+    said = text.partition("## Replies by domain")[2].partition("\n## ")[0]
     assert [line for line in said.splitlines() if line.startswith("| ")][2:] == [
         "| gmail.com | 450 rate limited | green, red | 1 | 11 |",
         "| gmail.com | 450 greylisted for \\<address\\> | red | 0 | 8 |",
         "| gmail.com | 450 try later | red | 0 | 7 |",
-        "| gmail.com | rarer ones |  | 0 | 11 |",
+        "| gmail.com | rarer replies |  | 0 | 11 |",
         "| web.de | 550 no such user | red | 3 | 0 |",
     ]
 
@@ -231,7 +231,7 @@ def test_ten_replies_are_shown_and_the_others_counted() -> None:
     text = page(report(route(sent=1), statistics=statistics(replies=replies)))
     assert "| 550 no j |" in text
     assert "| 550 no k |" not in text
-    assert "19 more had rarer ones." in text
+    assert "Rarer replies: 19." in text
 
 
 def test_bounces_are_shown_by_connection() -> None:

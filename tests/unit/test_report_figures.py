@@ -94,9 +94,9 @@ def test_the_text_says_what_is_to_be_seen() -> None:
             statistics=counted,
         )
     )
-    assert "red is off by 14.2 points" in drawn[PictureOf.SHARES]
+    assert "red differs most, by 14.2 percentage points" in drawn[PictureOf.SHARES]
     assert "most failures over red, 10.0%" in drawn[PictureOf.OUTCOMES]
-    assert "accepted a minute: at most 100, over red" in drawn[PictureOf.PACE]
+    assert "accepted per minute: at most 100, over red" in drawn[PictureOf.PACE]
 
 
 def test_names_are_no_formulas_no_markdown_and_no_addresses() -> None:

@@ -78,8 +78,8 @@ def _recipients(
 ) -> Iterator[pa.Table]:
     for rows in fates.recipients(statuses):
         _, email, *texts, settled, following = _columns(rows)
-        times = (moments(one) for one in (settled, following))
-        columns = [email, *texts, *times, [identify(one) for one in email]]
+        times = (moments(times_) for times_ in (settled, following))
+        columns = [email, *texts, *times, [identify(address) for address in email]]
         yield pa.table(dict(zip(_FATES.names, columns, strict=True)), schema=_FATES)
 
 

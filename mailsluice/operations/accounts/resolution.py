@@ -110,7 +110,7 @@ def _refuse_cancelled(name: str) -> NoReturn:
 
 
 def _folded(named: Iterable[str]) -> set[str]:
-    given = [one for one in named if one.strip()]
+    given = [address for address in named if address.strip()]
     if not given:
         return set()
     checked = normalise(pd.Series(given, dtype="str"))

@@ -46,19 +46,19 @@ class Kept:
     @property
     def troubled(self) -> list[Done]:
         """Campaigns that could not be done with."""
-        return [one for one in self.done if one.trouble]
+        return [done for done in self.done if done.trouble]
 
     @property
     def rows(self) -> int:
         """Rows deleted in this run."""
-        return sum(one.deleted for one in self.done)
+        return sum(done.deleted for done in self.done)
 
     def summary(self) -> str:
         """One line."""
         old = f"ended more than {self.keep_days:,} days ago"
         if not self.due:
             return f"nothing to do: no campaign {old}"
-        people = sum(one.campaign.accepted for one in self.done)
+        people = sum(done.campaign.accepted for done in self.done)
         if self.is_plan:
             return (
                 f"a plan, nothing was changed: {_campaigns(self.due)} with {people:,} recipients"
@@ -71,14 +71,14 @@ class Kept:
     def markdown(self) -> str:
         """A page."""
         lines = ["# Housekeeping", "", f"**{self.summary()}**", ""]
-        lines += section("In trouble", [f"- {_line(one)}" for one in self.troubled])
+        lines += section("In trouble", [f"- {_line(done)}" for done in self.troubled])
         lines += section("To be archived" if self.is_plan else "Archived", self._table())
         lines += section(
             "As old, but never ended",
             [
                 *(
-                    f"- {cell(one.name)}, of {_day(one.created_at)}: {one.status}"
-                    for one in self.stale
+                    f"- {cell(campaign.name)}, of {_day(campaign.created_at)}: {campaign.status}"
+                    for campaign in self.stale
                 ),
                 "",
                 "They are kept. Finish them (`send-campaign`), or end them (`cancel-campaign`).",
@@ -89,16 +89,16 @@ class Kept:
         return "\n".join([*lines, *self._notes()])
 
     def _table(self) -> list[str]:
-        good = [one for one in self.done if not one.trouble]
+        good = [done for done in self.done if not done.trouble]
         rows = [
             [
-                cell(one.campaign.name),
-                cell(one.folder),
-                _day(one.campaign.ended_at),
-                f"{one.campaign.accepted:,}",
-                f"{one.deleted:,}",
+                cell(done.campaign.name),
+                cell(done.folder),
+                _day(done.campaign.ended_at),
+                f"{done.campaign.accepted:,}",
+                f"{done.deleted:,}",
             ]
-            for one in good[:_MOST_SHOWN]
+            for done in good[:_MOST_SHOWN]
         ]
         if not rows:
             return []

@@ -48,7 +48,7 @@ class Manifest:
         text = (folder / NAME).read_bytes()
         values = orjson.loads(text)
         try:
-            files = {name: PartFile(**one) for name, one in values.pop("files").items()}
+            files = {name: PartFile(**file) for name, file in values.pop("files").items()}
             return cls(**values, files=files), hashlib.sha256(text).hexdigest()
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"{folder / NAME} is no manifest of an archive: {error}") from error

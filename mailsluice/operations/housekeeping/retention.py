@@ -27,15 +27,19 @@ class Retention:
 def due(campaigns: Sequence[CampaignAge], now: float, keep_days: int) -> Retention:
     """Those that ended more than `keep_days` before `now`."""
     before = now - keep_days * DAY_SECONDS
-    left = [one for one in campaigns if not one.is_cleared]
+    left = [campaign for campaign in campaigns if not campaign.is_cleared]
     return Retention(
-        due=_by_age(one for one in left if one.is_archived or _has_ended(one, before)),
-        stale=_by_age(
-            one
-            for one in left
-            if not one.is_archived and one.status not in _ENDED and one.created_at < before
+        due=_by_age(
+            campaign for campaign in left if campaign.is_archived or _has_ended(campaign, before)
         ),
-        archived=sum(one.is_cleared for one in campaigns),
+        stale=_by_age(
+            campaign
+            for campaign in left
+            if not campaign.is_archived
+            and campaign.status not in _ENDED
+            and campaign.created_at < before
+        ),
+        archived=sum(campaign.is_cleared for campaign in campaigns),
     )
 
 
@@ -46,4 +50,8 @@ def _has_ended(campaign: CampaignAge, before: float) -> bool:
 
 
 def _by_age(campaigns: Iterable[CampaignAge]) -> tuple[CampaignAge, ...]:
-    return tuple(sorted(campaigns, key=lambda one: (one.ended_at or one.created_at, one.id)))
+    return tuple(
+        sorted(
+            campaigns, key=lambda campaign: (campaign.ended_at or campaign.created_at, campaign.id)
+        )
+    )

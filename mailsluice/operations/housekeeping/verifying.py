@@ -41,7 +41,7 @@ def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
         manifest, found = Manifest.read(folder)
         same = found == digest and manifest.campaign_id == campaign_id
         changed = [
-            name for name, one in manifest.files.items() if sha256(folder / name) != one.sha256
+            name for name, file in manifest.files.items() if sha256(folder / name) != file.sha256
         ]
     except (OSError, ValueError) as error:
         raise HousekeepingError(
@@ -67,7 +67,7 @@ def _counts(folder: Path) -> dict[str, dict[str, int]]:
     counter: Counter[tuple[str, str]] = Counter()
     with parquet.ParquetFile(folder / RECIPIENTS.file) as file:
         for batch in file.iter_batches(_BATCH_ROWS, columns=["connection", "status"]):
-            counter.update(zip(*(one.to_pylist() for one in batch.columns), strict=True))
+            counter.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
     found: dict[str, dict[str, int]] = {}
     for (connection, status), number in counter.items():
         found.setdefault(connection, {})[status] = number

@@ -46,9 +46,9 @@ def _provided_by(node: nodes.Node) -> set[str]:
     elif isinstance(node, nodes.Or | nodes.And):
         decides = node.left
     elif isinstance(node, nodes.Filter) and node.name in {"default", "d"}:
-        replaces_empty = len(node.args) > 1 or any(one.key == "boolean" for one in node.kwargs)
+        replaces_empty = len(node.args) > 1 or any(kwarg.key == "boolean" for kwarg in node.kwargs)
         decides = node.node if replaces_empty else None
     if decides is None:
         return set()
     names = {decides} if isinstance(decides, nodes.Name) else set(decides.find_all(nodes.Name))
-    return {one.name for one in names}
+    return {name.name for name in names}

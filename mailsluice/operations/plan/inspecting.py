@@ -75,7 +75,7 @@ def _read(content: Content, sample: Sample) -> Reading:
     return Reading(subject, bodies["plain"], html, url, size)
 
 
-def _shown(campaign: Campaign, audience: Audience, sample: Sample, one: Reading) -> Preview:
+def _shown(campaign: Campaign, audience: Audience, sample: Sample, reading: Reading) -> Preview:
     compiled = compile_message(
         campaign.message,
         campaign=campaign.name,
@@ -83,4 +83,4 @@ def _shown(campaign: Campaign, audience: Audience, sample: Sample, one: Reading)
         now=lambda: datetime.fromtimestamp(0, UTC),
     )
     size = len(compiled.render(0, sample.email, sample.variables).content)
-    return preview(one.subject, one.text, one.html, sample.email, size)
+    return preview(reading.subject, reading.text, reading.html, sample.email, size)

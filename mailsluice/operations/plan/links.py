@@ -18,16 +18,16 @@ _WELL_KNOWN = ("com", "net", "org", "info", "io", "eu", "de", "fr", "uk", "nl", 
 
 def link_warnings(markup: Markup) -> Iterator[str]:
     """Links that are not encrypted, and links that show another host than they lead to."""
-    plain = [*(one.target for one in markup.links), *markup.sources]
-    plain = [one for one in plain if one.lower().startswith("http://")]
+    plain = [*(link.target for link in markup.links), *markup.sources]
+    plain = [url for url in plain if url.lower().startswith("http://")]
     if plain:
         yield (
             f"links or images are plain http ({len(plain)}), to {_hosts(map(host, plain))}: use"
             " https, or readers are warned, and images are not shown"
         )
-    posing = [one for one in markup.links if is_posing(one)]
+    posing = [link for link in markup.links if is_posing(link)]
     if posing:
-        shown = _hosts(f"{shown_host(one.text)} for {host(one.target)}" for one in posing)
+        shown = _hosts(f"{shown_host(link.text)} for {host(link.target)}" for link in posing)
         yield (
             f"{len(posing)} links show another host than they lead to ({shown}): filters take that"
             " for phishing; show words instead of an address"

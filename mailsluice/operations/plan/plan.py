@@ -45,7 +45,7 @@ class ConnectionPlan:
         if self.ends_at is None:
             return f"more than {HORIZON.days // 365} years"
         taken = self.ends_at - self.starts_at
-        unit, length = next((one for one in _UNITS if taken >= one[1]), _UNITS[-1])
+        unit, length = next((unit for unit in _UNITS if taken >= unit[1]), _UNITS[-1])
         return f"{taken / length:.1f} {unit}"
 
 
@@ -72,7 +72,7 @@ class Plan:
     @property
     def ends_at(self) -> datetime | None:
         """When the last connection is done, estimated; None: years from now."""
-        ends = [one.ends_at for one in self.connections]
+        ends = [connection.ends_at for connection in self.connections]
         return None if None in ends else max(end for end in ends if end)
 
     def summary(self) -> str:
@@ -85,13 +85,13 @@ class Plan:
     def markdown(self, links: Sequence[FormLink] = ()) -> str:
         """The page an operator reads, with links to the forms that come next: no addresses."""
         lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
-        lines += section("Mind", [f"- {cell(one)}" for one in self.warnings])
+        lines += section("Mind", [f"- {cell(warning)}" for warning in self.warnings])
         lines += form_section(links)
         lines += table(
             ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
-            [_row(one) for one in self.connections],
+            [_row(connection) for connection in self.connections],
         )
-        lines += section("Warm-up", [f"- {cell(one)}" for one in self.warm_ups])
+        lines += section("Warm-up", [f"- {cell(warm_up)}" for warm_up in self.warm_ups])
         counts = (self.read_rows, self.accepted, *self.rejected.values())
         lines += ["## Audience", ""]
         lines += table(
@@ -112,15 +112,15 @@ class Plan:
         return "\n".join(lines) + "\n"
 
 
-def _row(one: ConnectionPlan) -> list[str]:
+def _row(connection: ConnectionPlan) -> list[str]:
     return [
-        cell(one.connection),
-        "" if one.percent is None else f"{one.percent} %",
-        f"{one.assigned:,}",
-        f"{one.count:,}",
-        cell(one.binding),
-        moment_text(one.ends_at) if one.ends_at else "",
-        one.lasts,
+        cell(connection.connection),
+        "" if connection.percent is None else f"{connection.percent} %",
+        f"{connection.assigned:,}",
+        f"{connection.count:,}",
+        cell(connection.binding),
+        moment_text(connection.ends_at) if connection.ends_at else "",
+        connection.lasts,
     ]
 
 

@@ -39,7 +39,7 @@ def plan(
         held_back=held_back,
         digest=digest,
         connections=parts,
-        warm_ups=[said for one in placement.warmings for said in one.sentences()],
+        warm_ups=[said for warming in placement.warmings for said in warming.sentences()],
         warnings=list(_warnings(campaign, placement, parts, starts_at)),
     )
 
@@ -70,10 +70,10 @@ def _connection_plan(
 def _releases(
     placement: Placement, name: str, count: int, starts_at: datetime
 ) -> list[tuple[datetime, int]]:
-    for one in placement.warmings:
-        if one.connection == name:
-            (_, now), *later = one.days
-            begins = one.warm_up.begins
+    for warming in placement.warmings:
+        if warming.connection == name:
+            (_, now), *later = warming.days
+            begins = warming.warm_up.begins
             waiting = [(datetime.fromtimestamp(begins(day), UTC), number) for day, number in later]
             return [(starts_at, now), *waiting]
     return [(starts_at, count)]
@@ -91,14 +91,14 @@ def _warnings(
     window = campaign.sending_window
     if not window.is_open(starts_at):
         yield f"the sending window is closed: it opens at {moment_text(window.opens_at(starts_at))}"
-    for one in parts:
-        if one.ends_at is None or one.ends_at - starts_at >= _LONG:
+    for part in parts:
+        if part.ends_at is None or part.ends_at - starts_at >= _LONG:
             yield (
-                f"{one.connection} takes {one.lasts} for its {one.count:,} recipients:"
-                f" it is bound by {one.binding}"
+                f"{part.connection} takes {part.lasts} for its {part.count:,} recipients:"
+                f" it is bound by {part.binding}"
             )
-        if not one.count and one.percent != 0:
-            yield f"{one.connection} gets nobody: the audience is too small for its share"
+        if not part.count and part.percent != 0:
+            yield f"{part.connection} gets nobody: the audience is too small for its share"
     for warming in placement.warmings:
         if warming.trouble:
             yield warming.sentences()[-1]

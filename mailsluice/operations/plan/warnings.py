@@ -85,15 +85,15 @@ def _about_values(facts: MessageFacts) -> Iterator[str]:
 
 def _about_counts(facts: MessageFacts) -> Iterator[str]:
     readings = facts.readings
-    if number := sum(not one.subject.strip() for one in readings):
+    if number := sum(not reading.subject.strip() for reading in readings):
         yield f"the subject is empty for {_of(facts, number)}: correct the template or the column"
-    if number := sum(not one.text.strip() for one in readings):
+    if number := sum(not reading.text.strip() for reading in readings):
         yield (
             f"the text part is empty for {_of(facts, number)}: give the message a text, or HTML"
             " with words in it"
         )
-    largest = max(one.html_bytes for one in readings)
-    if number := sum(one.html_bytes > CLIPPED_BYTES for one in readings):
+    largest = max(reading.html_bytes for reading in readings)
+    if number := sum(reading.html_bytes > CLIPPED_BYTES for reading in readings):
         yield (
             f"the HTML has up to {largest / 1_024:,.0f} kB, over {CLIPPED_BYTES // 1_024} kB for"
             f" {_of(facts, number)}: Gmail cuts it off there, often with the unsubscribe link;"
@@ -101,21 +101,23 @@ def _about_counts(facts: MessageFacts) -> Iterator[str]:
         )
 
 
-def _about_first(one: Reading) -> Iterator[str]:
-    if one.unsubscribe_url is None and not _UNSUBSCRIBE.search(f"{one.text} {one.html}"):
+def _about_first(reading: Reading) -> Iterator[str]:
+    if reading.unsubscribe_url is None and not _UNSUBSCRIBE.search(
+        f"{reading.text} {reading.html}"
+    ):
         yield (
             "there is no way to unsubscribe, neither in the header nor in the text: Gmail and Yahoo"
             " demand both of who sends much, and the law often one; set unsubscribe_url, and put"
             " {{ unsubscribe_url }} into the message"
         )
-    if one.unsubscribe_url and not one.unsubscribe_url.lower().startswith("https:"):
+    if reading.unsubscribe_url and not reading.unsubscribe_url.lower().startswith("https:"):
         yield (
             "unsubscribe_url is plain http: one-click unsubscribing takes https (RFC 8058), so the"
             " message goes without it"
         )
-    if one.html is None:
+    if reading.html is None:
         return
-    markup = read_markup(one.html)
+    markup = read_markup(reading.html)
     yield from link_warnings(markup)
     if markup.without_alt:
         yield (

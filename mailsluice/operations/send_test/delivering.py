@@ -56,7 +56,7 @@ async def deliver(
         await starts.close()
     if starts.failure:
         raise starts.failure
-    attempts = [feed.attempts.get(one.recipient_id, trouble) for one in envelopes]
+    attempts = [feed.attempts.get(envelope.recipient_id, trouble) for envelope in envelopes]
     return Delivery(connection.name, attempts)
 
 

@@ -23,7 +23,7 @@ class Delivery:
     @property
     def accepted(self) -> int:
         """Copies that the server took over."""
-        return sum(_verdict(one) is Verdict.ACCEPTED for one in self.attempts)
+        return sum(_verdict(attempt) is Verdict.ACCEPTED for attempt in self.attempts)
 
     def rows(self) -> dict[tuple[str, str, str], list[int]]:
         """The numbers of the addresses by (result, reply, next step)."""
@@ -44,17 +44,17 @@ class Proof:
     @property
     def is_accepted(self) -> bool:
         """Whether all copies were, over all connections."""
-        return all(one.accepted == len(one.attempts) for one in self.deliveries)
+        return all(delivery.accepted == len(delivery.attempts) for delivery in self.deliveries)
 
     def summary(self) -> str:
         """One line: how many, and what was wrong with which connection."""
-        total = sum(len(one.attempts) for one in self.deliveries)
-        accepted = sum(one.accepted for one in self.deliveries)
+        total = sum(len(delivery.attempts) for delivery in self.deliveries)
+        accepted = sum(delivery.accepted for delivery in self.deliveries)
         told = f"{accepted} of {total} copies accepted"
-        for one in self.deliveries:
-            for result, reply, _ in one.rows():
+        for delivery in self.deliveries:
+            for result, reply, _ in delivery.rows():
                 if result != _ACCEPTED:
-                    told += f"; {one.connection}: {reply or result}"
+                    told += f"; {delivery.connection}: {reply or result}"
         return told
 
     def markdown(self, links: Sequence[FormLink] = ()) -> str:
@@ -62,14 +62,14 @@ class Proof:
         lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
         rows = [
             [
-                cell(one.connection),
+                cell(delivery.connection),
                 result,
                 ", ".join(map(str, numbers)),
                 cell(reply),
                 cell(next_step),
             ]
-            for one in self.deliveries
-            for (result, reply, next_step), numbers in one.rows().items()
+            for delivery in self.deliveries
+            for (result, reply, next_step), numbers in delivery.rows().items()
         ]
         lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
         lines += [

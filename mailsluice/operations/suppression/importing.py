@@ -144,4 +144,4 @@ def _dates(texts: pd.Series[str], done: Imported) -> list[float | None]:
     epoch = pd.Timestamp(0, tz="UTC")
     seconds = seconds.fillna((moments - epoch) / pd.Timedelta(seconds=1))
     done.other_dates += int((seconds.isna() & (texts != "")).sum())
-    return [None if pd.isna(one) else float(one) for one in seconds]
+    return [None if pd.isna(second) else float(second) for second in seconds]

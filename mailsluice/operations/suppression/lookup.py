@@ -35,7 +35,7 @@ class Lookup:
             return self._suppressions.find(emails.tolist())
         at = np.flatnonzero(self._keys.contains(keys))
         found = self._suppressions.find(emails.iloc[at].tolist()) if len(at) else {}
-        return {int(at[position]): one for position, one in found.items()}
+        return {int(at[position]): suppression for position, suppression in found.items()}
 
     @cached_property
     def _length(self) -> int:

@@ -1,4 +1,4 @@
-"""What the pictures of a report have in common."""
+"""Colours, names and alternative texts for the pictures of a report."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from mailsluice.core.picture import picture
 
 WIDTH_INCHES = 7.0
 BLUE, GREY, RED = "#0072B2", "#999999", "#D55E00"
-"""Everybody can tell them apart (Okabe and Ito, Color Universal Design)."""
+"""Colours that people with any colour vision can distinguish (Okabe and Ito, 2008)."""
 _MOST_LETTERS = 24
 
 
 def described(figure: Figure, alt: str) -> str:
-    """The figure in Markdown, with the text that says what is to be seen."""
+    """The figure in Markdown; `alt` says what it shows."""
     return picture(figure, cell(masked(alt)))
 
 
 def short_name(connection: str) -> str:
-    """As it is written beside a bar: $ would begin a formula."""
+    """A connection's name for a label in a figure: cut, masked, and with $ escaped."""
     name = masked(connection)
     short = name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
     return short.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The pictures of a report. Only who draws imports this: matplotlib takes a while to load."""
+"""The pictures of a report. Import this module only to draw: matplotlib loads slowly."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _OKABE_ITO = (
     "#999999",
     "#000000",
 )
-"""Colours that everybody can tell apart (Okabe and Ito, Color Universal Design)."""
+"""Colours that people with any colour vision can distinguish (Okabe and Ito, 2008)."""
 _COLOUR = dict(zip(OUTCOMES, _OKABE_ITO, strict=True))
 
 
 def pictures(report: Report) -> dict[PictureOf, str]:
-    """Everything that can be drawn of a report, in Markdown; takes half a second."""
+    """Draw all pictures that the report has numbers for, in Markdown; takes half a second."""
     made: dict[PictureOf, Callable[[Report], str | None]] = {
         PictureOf.SHARES: _shares,
         PictureOf.OUTCOMES: _outcomes,
         PictureOf.PACE: pace_figure,
     }
     drawn = ((name, draw(report)) for name, draw in made.items())
-    return {name: one for name, one in drawn if one}
+    return {name: picture for name, picture in drawn if picture}
 
 
 def _shares(report: Report) -> str | None:
-    """Planned against sent share, a pair of bars a connection."""
+    """A pair of bars for each connection: its planned and its sent share."""
     routes = _largest(report)
     if len(routes) < 2 or not report.of(RecipientStatus.SENT):
         return None
-    planned = np.array([report.planned_share(one) for one in routes]) * 100
-    sent = np.array([report.sent_share(one) or 0.0 for one in routes]) * 100
+    planned = np.array([report.planned_share(route) for route in routes]) * 100
+    sent = np.array([report.sent_share(route) or 0.0 for route in routes]) * 100
     figure, axes = _bars(routes)
     places = np.arange(len(routes))
     axes.barh(places - 0.2, planned, 0.38, color=GREY, label="planned")
@@ -55,19 +55,19 @@ def _shares(report: Report) -> str | None:
     _legend(figure, 2)
     gap = np.abs(planned - sent)
     worst = int(gap.argmax())
-    off = f"{routes[worst].connection} is off by {gap[worst]:.1f} points, no other by more"
-    return described(figure, f"Planned and sent shares: {'alike' if gap[worst] < 0.05 else off}")
+    off = f"{routes[worst].connection} differs most, by {gap[worst]:.1f} percentage points"
+    return described(figure, f"Planned and sent shares: {'equal' if gap[worst] < 0.05 else off}")
 
 
 def _outcomes(report: Report) -> str | None:
-    """What became of each connection's recipients, as parts of 100 %."""
-    routes = [one for one in _largest(report) if one.recipients]
+    """A bar for each connection: the outcomes for its recipients in percent."""
+    routes = [route for route in _largest(report) if route.recipients]
     if not routes:
         return None
     figure, axes = _bars(routes)
     left = np.zeros(len(routes))
     for status in report.shown:
-        parts = np.array([100 * one.of(status) / one.recipients for one in routes])
+        parts = np.array([100 * route.of(status) / route.recipients for route in routes])
         axes.barh(
             np.arange(len(routes)), parts, 0.7, left, color=_COLOUR[status], label=named(status)
         )
@@ -75,24 +75,24 @@ def _outcomes(report: Report) -> str | None:
     axes.set_xlim(0, 100)
     axes.set_xlabel("recipients of the connection, %")
     _legend(figure, 4)
-    failed = max(routes, key=lambda one: one.of(RecipientStatus.FAILED) / one.recipients)
+    failed = max(routes, key=lambda route: route.of(RecipientStatus.FAILED) / route.recipients)
     share = failed.of(RecipientStatus.FAILED) / failed.recipients
     finding = f"most failures over {failed.connection}, {share:.1%}" if share else "none failed"
     return described(figure, f"Outcomes by connection: {finding}")
 
 
 def _largest(report: Report) -> list[RouteReport]:
-    """As many as there is room for, in the order of the campaign."""
-    by_size = sorted(report.routes, key=lambda one: -max(one.planned, one.recipients))
-    return [one for one in report.routes if one in by_size[:_MOST_BARS]]
+    """The largest routes that there is room for, in the campaign's order."""
+    by_size = sorted(report.routes, key=lambda route: -max(route.planned, route.recipients))
+    return [route for route in report.routes if route in by_size[:_MOST_BARS]]
 
 
 def _bars(routes: Sequence[RouteReport]) -> tuple[Figure, Axes]:
-    """Room for a bar a connection, the first on top."""
+    """A figure with room for a bar for each connection, the first on top."""
     height = 1.3 + 0.38 * len(routes)
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_yticks(np.arange(len(routes)), [short_name(one.connection) for one in routes])
+    axes.set_yticks(np.arange(len(routes)), [short_name(route.connection) for route in routes])
     axes.set_ylim(len(routes) - 0.5, -0.5)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -19,9 +19,9 @@ _LONGEST_SLUG = 80
 def write_report(
     report: Report, database: Database, pictures: Mapping[PictureOf, str] | None = None
 ) -> Path:
-    """Write the report into the home's folder `reports`, readable by its owner alone.
+    """Write the report into the folder `reports` of the home folder, readable by its owner alone.
 
-    The file appears under its name when it is complete; a later report replaces it.
+    The file gets its name when it is complete, and replaces that of an earlier report.
     """
     number = Campaigns(database).get(report.campaign).id
     slug = slugify(report.campaign, max_length=_LONGEST_SLUG) or "campaign"

@@ -1,4 +1,4 @@
-"""A report as one file of HTML that needs nothing else. Pure."""
+"""A report as a self-contained file of HTML. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PAGE = "report.html"
 
 
 def html(title: str, markdown: str) -> str:
-    """The page with its pictures inside. What is HTML in the Markdown stays text, inert."""
+    """Render the page with its pictures embedded; HTML in the Markdown is shown as text."""
     environment = Environment(
         loader=PackageLoader("mailsluice.reports.campaign", ""),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What to do next, and which deployment does it. Pure."""
+"""The next steps that a report recommends, and the deployment for each. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _COMPARABLE = 2  # connections
 
 
 def next_steps(report: Report) -> Iterator[str]:
-    """Sentences in Markdown, the most urgent first."""
+    """Steps in Markdown, the most urgent first."""
     if report.archive:
-        yield f"**The campaign is over**, and was {plain(report.archive)}"
+        yield f"**The campaign has ended**, and was {plain(report.archive)}"
         return
     for name in report.down:
-        yield f"**{plain(name)} is down**, see below why: fix it, then `verify-connection`"
+        yield f"**{plain(name)} is down**, for the reason below: fix it, then `verify-connection`"
     if report.open:
         yield (
-            f"**{report.open:,} recipients do not have it yet**: retry this run to go on, or start"
-            " `send-campaign` with the same campaign; nobody gets the mail twice"
+            f"**{report.open:,} recipients still wait**: retry this run to go on, or start"
+            " `send-campaign` with the same campaign; no recipient gets the mail twice"
         )
     if uncertain := report.of(RecipientStatus.UNCERTAIN):
         yield (
@@ -32,13 +32,13 @@ def next_steps(report: Report) -> Iterator[str]:
     if failed := report.of(RecipientStatus.FAILED):
         yield (
             f"**{failed:,} failed**: the replies below say why; `export-campaign` with the"
-            " status failed lists who, to clean the list"
+            " status failed lists the addresses, so that you can clean your list"
         )
     sent = report.of(RecipientStatus.SENT)
     if report.statistics and sent:
         yield (
-            "**What bounced later** is not in these numbers before it was collected:"
-            " `collect-bounces`, then `report-campaign` for this page anew"
+            "**Later bounces** are counted only after `collect-bounces`; then `report-campaign`"
+            " publishes this page again"
         )
-    if sent and len([one for one in report.routes if one.planned]) >= _COMPARABLE:
-        yield "**Which connection does better**: `compare-connections`"
+    if sent and len([route for route in report.routes if route.planned]) >= _COMPARABLE:
+        yield "**To compare the connections**: `compare-connections`"

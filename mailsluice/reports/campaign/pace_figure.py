@@ -1,4 +1,4 @@
-"""The picture of a campaign's pace against its limits. Only who draws imports this."""
+"""The picture of a campaign's pace and its limits. Import this module only to draw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LINES = ("--", "-.", ":")
 
 
 def pace_figure(report: Report) -> str | None:
-    """Messages accepted over time, a panel a connection, with its limits."""
+    """A panel for each connection: messages accepted over time, and the limits."""
     pace = report.statistics.pace if report.statistics else None
     if pace is None or not pace.sent:
         return None
@@ -36,31 +36,31 @@ def pace_figure(report: Report) -> str | None:
         _panel(axes, pace, values, bounds)
         axes.set_title(title, loc="left", fontsize=11)
         axes.tick_params(labelbottom=i == len(panels) - 1)
-    axes.set_xlabel(f"time, UTC; a step is {span_text(pace.bucket_seconds)}")
+    axes.set_xlabel(f"time, UTC; steps of {span_text(pace.bucket_seconds)}")
     busiest = max(pace.sent, key=pace.busiest)
     unit, seconds = _unit(pace)
     most = pace.busiest(busiest) * seconds / pace.bucket_seconds
-    return described(figure, f"Messages accepted a {unit}: at most {most:,.0f}, over {busiest}")
+    return described(figure, f"Messages accepted per {unit}: at most {most:,.0f}, over {busiest}")
 
 
 _Panel = tuple[str, npt.NDArray[np.float64], Sequence[Bound]]
 
 
 def _panels(report: Report, pace: AcceptedOverTime) -> Iterator[_Panel]:
-    """The connections that sent most, and the sum of the others."""
-    sending = [one for one in report.routes if one.connection in pace.sent]
-    sending.sort(key=lambda one: -one.of(RecipientStatus.SENT))
+    """The connections that sent most, and the sum of the others: title, rates and limits."""
+    sending = [route for route in report.routes if route.connection in pace.sent]
+    sending.sort(key=lambda route: -route.of(RecipientStatus.SENT))
     alone = sending if len(sending) <= _MOST_PANELS + 1 else sending[:_MOST_PANELS]
-    for one in alone:
-        values = _rates(pace, pace.sent[one.connection])
-        yield short_name(one.connection), values, report.limits.get(one.connection, ())
+    for route in alone:
+        values = _rates(pace, pace.sent[route.connection])
+        yield short_name(route.connection), values, report.limits.get(route.connection, ())
     if rest := sending[len(alone) :]:
-        total = sum(_rates(pace, pace.sent[one.connection]) for one in rest)
+        total = sum(_rates(pace, pace.sent[route.connection]) for route in rest)
         yield f"{len(rest)} other connections together", np.asarray(total), ()
 
 
 def _rates(pace: AcceptedOverTime, sent: Mapping[int, int]) -> npt.NDArray[np.float64]:
-    """Messages a unit of time, bucket by bucket."""
+    """Messages per unit of time, for each bucket."""
     values = np.zeros(pace.buckets)
     values[list(sent)] = list(sent.values())
     return values * (_unit(pace)[1] / pace.bucket_seconds)
@@ -74,12 +74,12 @@ def _panel(
     axes: Axes, pace: AcceptedOverTime, values: npt.NDArray[np.float64], bounds: Sequence[Bound]
 ) -> None:
     ends = pace.start + np.arange(len(values) + 1) * float(pace.bucket_seconds)
-    edges = ends / _DAY_SECONDS  # dates are days since the epoch to matplotlib
+    edges = ends / _DAY_SECONDS  # matplotlib counts dates in days since the epoch
     axes.stairs(values, edges, fill=True, color=BLUE)
     top = _draw_limits(axes, bounds, float(values.max()), _unit(pace)[1])
     lines = len(axes.get_lines())
-    axes.set_ylim(0, 1.15 * top / (1 - 0.17 * lines))  # with room for the legend
-    axes.set_ylabel(f"sent a {_unit(pace)[0]}")
+    axes.set_ylim(0, 1.15 * top / (1 - 0.17 * lines))  # leaves room for the legend
+    axes.set_ylabel(f"sent per {_unit(pace)[0]}")
     axes.spines[["top", "right"]].set_visible(False)
     locator = dates.AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
     formatter = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
@@ -90,11 +90,11 @@ def _panel(
 
 
 def _draw_limits(axes: Axes, bounds: Sequence[Bound], top: float, seconds: int) -> float:
-    """Lines at the paces that they allow on average; the top of all that is drawn."""
-    lowest = sorted(bounds, key=lambda one: one.per_second)[: len(_LINES)]
+    """Draw a line for each limit at its average pace. Returns the top of everything drawn."""
+    lowest = sorted(bounds, key=lambda bound: bound.per_second)[: len(_LINES)]
     for bound, style in zip(lowest, _LINES, strict=False):
         height = bound.per_second * seconds
-        if height <= 3 * top:  # else it would press the rest flat
+        if height <= 3 * top:  # a higher line would flatten the rest
             axes.axhline(height, color=RED, linestyle=style, linewidth=1.5, label=str(bound))
             top = max(top, height)
     return top

@@ -1,4 +1,4 @@
-"""A report as a page in Markdown: tables and pictures, no addresses. Pure."""
+"""A report as a page in Markdown with tables and pictures, without addresses. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailsluice.reports.campaign.tables import plain
 
 
 class PictureOf(StrEnum):
-    """What there is a picture of."""
+    """The pictures of a report."""
 
     SHARES = "shares"
     OUTCOMES = "outcomes"
@@ -29,9 +29,13 @@ def page(
     file: str = "",
     links: Sequence[FormLink] = (),
 ) -> str:
-    """All of it. `pictures` are in Markdown; `file` is where the page is as HTML.
+    """Write the whole page.
 
-    `links` lead to the forms that come next, in the UI alone.
+    Args:
+        report: The numbers.
+        pictures: In Markdown.
+        file: The path of the same page as HTML; empty when there is none.
+        links: Links to the next forms, which work in Prefect's UI alone.
     """
     shown = pictures or {}
     counted = report.statistics
@@ -39,8 +43,8 @@ def page(
     if counted:
         lines += [f"As of {datetime.fromtimestamp(counted.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC.", ""]
     if file:
-        lines += [f"The same as a file, on the worker's machine: `{file.replace('`', '')}`", ""]
-    lines += section("What to do next", [f"- {one}" for one in next_steps(report)])
+        lines += [f"This page as a file on the worker's machine: `{file.replace('`', '')}`", ""]
+    lines += section("What to do next", [f"- {step}" for step in next_steps(report)])
     lines += form_section(links)
     lines += section(
         "Connections that are down",
@@ -59,16 +63,16 @@ def page(
 
 
 def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, str]) -> list[str]:
-    """The parts that are made of statistics."""
+    """The sections made from statistics."""
     pace = tables.pace(report, counted.pace) if counted.pace else []
     return [
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
         *section("Recipient domains", tables.domains(counted)),
-        *section("What was said for each domain", tables.domain_replies(counted)),
+        *section("Replies by domain", tables.domain_replies(counted)),
         *section("Most frequent replies", tables.replies(counted)),
         *section("Bounces and complaints", tables.bounces(report, counted)),
     ]
 
 
 def _pictures(pictures: Mapping[PictureOf, str], *wanted: PictureOf) -> list[str]:
-    return [line for one in wanted if one in pictures for line in (pictures[one], "")]
+    return [line for picture in wanted if picture in pictures for line in (pictures[picture], "")]

@@ -1,4 +1,4 @@
-"""Counting what a report shows, where the rows are: one pass over a campaign a question."""
+"""Counting in the database what a report shows, with one pass for each question."""
 
 from __future__ import annotations
 
@@ -21,22 +21,19 @@ from mailsluice.store.schema import attempts, bounces, recipients
 
 TOP_DOMAINS = 10
 MOST_REPLIES = 5_000
-"""Texts that are looked at; what is rarer is counted only."""
+"""Reply texts that are read; rarer ones are only counted."""
 _SHOWN_CHARACTERS = 400
 _SAME_CHARACTERS = 100
-"""Texts that begin with the same ones count as one: ids mostly stand at the end."""
+"""Replies whose first characters agree count as one: ids are mostly at the end."""
 _NO_FURTHER = (RecipientStatus.FAILED.value, RecipientStatus.UNCERTAIN.value)
 
 
 def statistics(database: Database, campaign_id: int) -> Statistics:
-    """Count; a few statements, whatever the number of recipients. Blocking, takes no lock.
-
-    At a million recipients it takes a few seconds.
-    """
+    """Count with a few statements, without locks; a few seconds for a million recipients."""
     with database.sorting() as connection:
         counting = _Counting(database, connection, campaign_id)
         domains, first, last = counting.domains()
-        largest = sorted({one.domain for one in domains if one.domain is not None})
+        largest = sorted({outcome.domain for outcome in domains if outcome.domain is not None})
         replies, other_replies = counting.replies(largest)
         return Statistics(
             as_of=float(connection.execute(sa.select(database.now)).scalar_one()),
@@ -50,7 +47,7 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
 
 
 class _Counting:
-    """One campaign's statements, over one connection."""
+    """The statements about one campaign, over one connection to the database."""
 
     def __init__(self, database: Database, connection: sa.Connection, campaign_id: int) -> None:
         self._is_sqlite = database.is_sqlite
@@ -59,7 +56,7 @@ class _Counting:
         self._mine = recipients.c.campaign_id == campaign_id
 
     def domains(self) -> tuple[list[DomainOutcome], float | None, float | None]:
-        """Outcomes of the largest domains and of the rest; when first and last was sent."""
+        """Outcomes for the largest domains and the rest; times of the first and last acceptance."""
         counted = self._by_domain()
         largest = (
             sa.select(counted.c.domain)
@@ -81,13 +78,13 @@ class _Counting:
             .group_by(largest.c.domain, counted.c.connection, counted.c.status)
         )
         rows = self._connection.execute(query).all()
-        found = [
+        outcomes = [
             DomainOutcome(domain, name, RecipientStatus(status), int(number))
             for domain, name, status, number, *_ in rows
         ]
         sent = [row for row in rows if row.status == RecipientStatus.SENT and row[4] is not None]
         first = min((row[4] for row in sent), default=None)
-        return found, first, max((row[5] for row in sent), default=None)
+        return outcomes, first, max((row[5] for row in sent), default=None)
 
     def _by_domain(self) -> sa.CTE:
         return (
@@ -110,12 +107,12 @@ class _Counting:
         return sa.func.lower(sa.func.substr(email, at + 1))
 
     def _large_domain(self, largest: Sequence[str]) -> sa.ColumnElement[str | None]:
-        """The recipient's domain, null where it is not among the largest."""
+        """The recipient's domain, or null when it is not among the largest."""
         domain = self._domain()
         return sa.case((domain.in_(largest), domain), else_=sa.null()).label("domain")
 
     def put_off(self, largest: Sequence[str]) -> dict[tuple[str | None, str], int]:
-        """How often a server said "later", by domain (None: all others) and connection."""
+        """Deferrals by domain (None for all others) and connection."""
         query = (
             sa.select(self._large_domain(largest), attempts.c.connection, sa.func.count())
             .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
@@ -126,10 +123,12 @@ class _Counting:
         return {(domain, name): int(number) for domain, name, number in rows}
 
     def pace(self, first: float, last: float) -> AcceptedOverTime:
-        """Messages accepted a bucket."""
+        """Messages accepted in each bucket of time."""
         length = bucket_seconds(last - first)
         start = first - first % length
-        exact = (recipients.c.settled_at - start) / float(length)  # a cast rounds or cuts
+        exact = (recipients.c.settled_at - start) / float(
+            length
+        )  # casts round or truncate, by database
         bucket = sa.cast(exact if self._is_sqlite else sa.func.floor(exact), sa.Integer)
         query = (
             sa.select(recipients.c.connection, bucket, sa.func.count())
@@ -146,7 +145,7 @@ class _Counting:
         return AcceptedOverTime(start, length, sent)
 
     def replies(self, largest: Sequence[str]) -> tuple[list[ReplyCount], int]:
-        """The most frequent texts of failures and deferrals; how many had other texts."""
+        """The most frequent replies of failures and deferrals, and the number of all others."""
         domain = self._large_domain(largest)
         kept, tried = recipients.c, attempts.c
         failed, other_failed = self._texts(
@@ -159,32 +158,32 @@ class _Counting:
             .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
             .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
         )
-        found = [ReplyCount(*_said(one), one.number, 0) for one in failed]
-        found += [ReplyCount(*_said(one), 0, one.number) for one in deferred]
-        return found, other_failed + other_deferred
+        counts = [ReplyCount(*_reply(row), row.number, 0) for row in failed]
+        counts += [ReplyCount(*_reply(row), 0, row.number) for row in deferred]
+        return counts, other_failed + other_deferred
 
     def _texts(self, query: sa.Select[Any]) -> tuple[Sequence[Any], int]:
-        """Rows of domain, connection, code, text and number; how many are not in them."""
-        one = query.subquery().c
+        """Rows of domain, connection, code, text and number, and how many others there are."""
+        reply = query.subquery().c
         number = sa.func.count().label("number")
-        beginning = sa.func.substr(one.text, 1, _SAME_CHARACTERS)
+        beginning = sa.func.substr(reply.text, 1, _SAME_CHARACTERS)
         rows = self._connection.execute(
             sa.select(
-                one.domain,
-                one.connection,
-                one.code,
-                sa.func.min(one.text).label("text"),
+                reply.domain,
+                reply.connection,
+                reply.code,
+                sa.func.min(reply.text).label("text"),
                 number,
                 sa.func.sum(number).over().label("all"),
             )
-            .group_by(one.domain, one.connection, one.code, beginning)
-            .order_by(number.desc(), beginning, one.connection, one.domain)
+            .group_by(reply.domain, reply.connection, reply.code, beginning)
+            .order_by(number.desc(), beginning, reply.connection, reply.domain)
             .limit(MOST_REPLIES)
         ).all()
         return rows, int(rows[0].all) - sum(row.number for row in rows) if rows else 0
 
     def bounces(self) -> Mapping[str, Mapping[str, int]]:
-        """Mail that came back, by connection and kind."""
+        """Bounces and complaints by connection and kind."""
         query = (
             sa.select(sa.func.coalesce(bounces.c.connection, ""), bounces.c.kind, sa.func.count())
             .where(bounces.c.campaign_id == self._campaign_id)
@@ -196,11 +195,11 @@ class _Counting:
         return found
 
 
-def _said(row: Any) -> tuple[str | None, str, int | None, str]:
+def _reply(row: Any) -> tuple[str | None, str, int | None, str]:
     return row.domain, row.connection, row.code, row.text
 
 
 def _text(reply: sa.Column[Any]) -> sa.ColumnElement[str]:
-    """The reply without the recipient's own address, so that fewer of them differ."""
+    """The reply with a placeholder for the recipient's address, so that equal replies agree."""
     plain = sa.func.replace(reply, recipients.c.email, "a@b")
     return sa.func.substr(plain, 1, _SHOWN_CHARACTERS).label("text")

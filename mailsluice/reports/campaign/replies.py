@@ -1,4 +1,4 @@
-"""Which replies are alike: the same words, whatever address, queue or machine they name. Pure."""
+"""Grouping replies that differ only in the address, queue or machine they name. Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mailsluice.reports.campaign.statistics import ReplyCount
 _STATUS = r"[245]\.\d{1,3}\.\d{1,3}"  # RFC 3463
 _VARIABLE = re.compile(
     rf"""
-    (?<![\w.-]) (?!RFC|{_STATUS}(?![\w.-]))     # neither a standard nor an enhanced status
-    # id, moment, IP, machine: has three digits
+    (?<![\w.-]) (?!RFC|{_STATUS}(?![\w.-]))     # not the name of a standard, not an enhanced status
+    # an id, time, IP address or machine: has three digits
     (?: (?=(?:[A-Za-z_.=-]{{0,40}}\d){{3}}) [\w.=-]{{6,}}
-      | (?<!RFC\ ) \d{{2,}} | \d(?=\ (?:sec|min|hour|day)) )  # a number, how long to wait
+      | (?<!RFC\ ) \d{{2,}} | \d(?=\ (?:sec|min|hour|day)) )  # a number, or how long to wait
     (?![\w-])
     """,
     re.VERBOSE,
 )
-_AGAIN = re.compile(rf"(?<=\s){_STATUS}\s+")  # each line of a reply has it
+_AGAIN = re.compile(rf"(?<=\s){_STATUS}\s+")  # an enhanced status repeated on each line of a reply
 _LONGEST = 160
 
 
 def alike(text: str) -> str:
-    """The text with addresses and what varies (ids, numbers, moments, machines) left out, cut."""
+    """The text, cut, without addresses, ids, numbers, times and machine names."""
     line = _AGAIN.sub("", " ".join(masked(text[: 4 * _LONGEST]).split()))
     plain = _VARIABLE.sub("…", line).rstrip(" …")
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
@@ -38,24 +38,25 @@ class AlikeReplies:
     code: int | None
     text: str
     failed: int = 0
-    """Recipients that failed with it, or are uncertain."""
+    """Recipients that failed or became uncertain with such a reply."""
     deferred: int = 0
-    """Attempts that were put off with it."""
+    """Attempts deferred with such a reply."""
     connections: frozenset[str] = field(default_factory=frozenset)
 
 
 def grouped(replies: Iterable[ReplyCount]) -> list[AlikeReplies]:
-    """Alike replies together, the most frequent first."""
-    found: dict[tuple[int | None, str], AlikeReplies] = {}
-    for one in replies:
-        key = (one.code, alike(one.text))
-        before = found.get(key) or AlikeReplies(*key)
-        found[key] = replace(
+    """Group replies by code and words, the most frequent first."""
+    groups: dict[tuple[int | None, str], AlikeReplies] = {}
+    for reply in replies:
+        key = (reply.code, alike(reply.text))
+        before = groups.get(key) or AlikeReplies(*key)
+        groups[key] = replace(
             before,
-            failed=before.failed + one.failed,
-            deferred=before.deferred + one.deferred,
-            connections=before.connections | {one.connection},
+            failed=before.failed + reply.failed,
+            deferred=before.deferred + reply.deferred,
+            connections=before.connections | {reply.connection},
         )
     return sorted(
-        found.values(), key=lambda one: (-one.failed - one.deferred, one.code or 0, one.text)
+        groups.values(),
+        key=lambda group: (-group.failed - group.deferred, group.code or 0, group.text),
     )

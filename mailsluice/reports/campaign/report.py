@@ -1,4 +1,4 @@
-"""What happened to a campaign, as numbers. Pure."""
+"""The numbers of a campaign's report. Pure."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ OUTCOMES = (
     RecipientStatus.SUPPRESSED,
     RecipientStatus.CANCELLED,
 )
-"""The states of a recipient, as they are shown."""
+"""The states of a recipient, in the order of the tables."""
 _ALWAYS = OUTCOMES[:3]
 
 
 def named(status: RecipientStatus) -> str:
-    """Name a state as pages do: a deferred recipient waits for another try, or another day."""
+    """The name of a state on pages: a deferred recipient waits for a retry or another day."""
     return "still waiting" if status is RecipientStatus.DEFERRED else status.value
 
 
 @dataclass(frozen=True, slots=True)
 class RouteReport:
-    """One connection's part."""
+    """The part of one connection."""
 
     connection: str
     planned: int
-    """Recipients assigned to it at launch."""
+    """Recipients assigned to the connection at the launch."""
     by_status: Mapping[RecipientStatus, int]
-    """Where its recipients stand now."""
+    """The connection's present recipients by state."""
     seconds: float = 0.0
-    """How long this run sent over it."""
+    """Seconds for which this run sent over the connection."""
     sent_now: int = 0
     """Messages accepted in this run."""
     down: str | None = None
-    """Why it was given up in this run."""
+    """The reason why this run gave the connection up; None when it did not."""
 
     @property
     def per_second(self) -> float | None:
-        """Messages a second in this run; None where there were none."""
+        """Messages per second in this run; None when there were none."""
         return self.sent_now / self.seconds if self.sent_now and self.seconds else None
 
     def of(self, *statuses: RecipientStatus) -> int:
         """Recipients in one of these states."""
-        return sum(self.by_status.get(one, 0) for one in statuses)
+        return sum(self.by_status.get(status, 0) for status in statuses)
 
     @property
     def recipients(self) -> int:
-        """Who is on it now, in whatever state."""
+        """Present recipients, in any state."""
         return sum(self.by_status.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole campaign, after a run or at any time."""
+    """A campaign's report, after a run or at any time."""
 
     campaign: str
     read_rows: int
@@ -73,21 +73,21 @@ class Report:
     """Rows that are not in the audience, by reason."""
     routes: Sequence[RouteReport]
     held_back: Mapping[str, int] = field(default_factory=dict)
-    """How many of the suppressed rows for which reason."""
+    """Rows suppressed at the launch, by the reason of their suppression."""
     suppressed_since: Mapping[str, int] = field(default_factory=dict)
-    """Why recipients were suppressed after the launch."""
+    """Recipients suppressed after the launch, by the reason of their suppression."""
     moves: Sequence[Move] = ()
-    """Moves of recipients to another connection than the one that was planned, and why."""
+    """Moves of recipients to another connection."""
     digest: str | None = None
-    """Of the assignment; `plan-campaign` shows the same."""
+    """The digest of the assignment; `plan-campaign` shows the same."""
     warm_ups: Sequence[WarmUpDay] = ()
-    """What was planned for connections that warm up."""
+    """The plan for connections in warm-up."""
     limits: Mapping[str, Sequence[Bound]] = field(default_factory=dict)
-    """What each connection's messages fall under, as far as it is known."""
+    """The limits of each connection, as far as known."""
     archive: str = ""
-    """Where its recipients are, once they are no more in the database; else empty."""
+    """Where the recipients of an archived campaign are; empty when it is not archived."""
     statistics: Statistics | None = None
-    """None where they were not counted."""
+    """None when nothing was counted."""
 
     def of(self, *statuses: RecipientStatus) -> int:
         """Recipients in one of these states."""
@@ -95,22 +95,22 @@ class Report:
 
     @property
     def shown(self) -> list[RecipientStatus]:
-        """The states worth a column: the usual ones, and those somebody is in."""
-        return [one for one in OUTCOMES if one in _ALWAYS or self.of(one)]
+        """The states that get a column: the usual ones, and those of at least one recipient."""
+        return [status for status in OUTCOMES if status in _ALWAYS or self.of(status)]
 
     @property
     def moved_away(self) -> Mapping[str, int]:
-        """How many recipients each connection gave to others."""
+        """Recipients that each connection gave to others."""
         return moved_away(self.moves)
 
     @property
     def moved_here(self) -> Mapping[str, int]:
-        """How many recipients each connection took over."""
+        """Recipients that each connection took over."""
         return moved_here(self.moves)
 
     @property
     def open(self) -> int:
-        """Recipients that still wait for their mail."""
+        """Recipients whose mail is not settled yet."""
         return self.of(*OPEN)
 
     @property
@@ -120,20 +120,22 @@ class Report:
 
     @property
     def down(self) -> dict[str, str]:
-        """Connections that were given up in this run, and why; no addresses."""
+        """The reason why this run gave a connection up, by connection; without addresses."""
         return {route.connection: masked(route.down) for route in self.routes if route.down}
 
     def summary(self) -> str:
-        """One line: how many are in which state."""
+        """One line: the numbers of recipients by state."""
         sent = f"{self.of(RecipientStatus.SENT):,} of {self.accepted:,} sent"
-        others = (f"{self.of(one):,} {named(one)}" for one in OUTCOMES[1:] if self.of(one))
+        others = (
+            f"{self.of(status):,} {named(status)}" for status in OUTCOMES[1:] if self.of(status)
+        )
         return ", ".join([sent, *others])
 
     def planned_share(self, route: RouteReport) -> float:
-        """Its part of all recipients, as decided at the launch."""
+        """The route's part of all recipients, as decided at the launch."""
         return route.planned / self.accepted if self.accepted else 0.0
 
     def sent_share(self, route: RouteReport) -> float | None:
-        """Its part of what was sent; None where nothing was."""
+        """The route's part of all sent mail; None when nothing was sent."""
         sent = self.of(RecipientStatus.SENT)
         return route.of(RecipientStatus.SENT) / sent if sent else None

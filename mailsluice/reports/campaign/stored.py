@@ -1,4 +1,4 @@
-"""A campaign's report from what is stored, at any time."""
+"""A campaign's report from the state database, at any time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mailsluice.store.warm_ups import WarmUps
 
 
 def stored_report(database: Database, name: str) -> Report:
-    """Where a campaign stands; what only a run knows (rates, who is down) is left out.
+    """Report a campaign from what is stored, without what only a run knows, such as rates.
 
-    Raises OutboxError where there is no such campaign.
+    Raises OutboxError when there is no such campaign.
     """
     campaigns = Campaigns(database)
     record = campaigns.get(name)
@@ -34,8 +34,10 @@ def stored_report(database: Database, name: str) -> Report:
             else {}
         ),
         routes=[
-            RouteReport(one.connection, one.assigned, counts.by_connection.get(one.connection, {}))
-            for one in campaigns.routes(record.id)
+            RouteReport(
+                route.connection, route.assigned, counts.by_connection.get(route.connection, {})
+            )
+            for route in campaigns.routes(record.id)
         ],
         moves=campaigns.moves(record.id),
         digest=record.assignment_digest,

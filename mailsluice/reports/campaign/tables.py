@@ -1,4 +1,4 @@
-"""The tables of a report, each as lines of Markdown; none where there is nothing to show. Pure."""
+"""The tables of a report as lines of Markdown; a table without rows has no lines. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mailsluice.reports.campaign.statistics import (
 )
 
 WAITING = named(RecipientStatus.DEFERRED)
-PUT_OFF = "times put off"
-"""How often a server said "later": more than once to some."""
+PUT_OFF = "deferrals"
+"""The title of the column of deferrals, of which a recipient may have several."""
 _TOP_REPLIES = 10
 _TOP_DOMAIN_REPLIES = 3
 _BOUNCES = ("hard", "soft", "complaint")
@@ -31,9 +31,9 @@ _OTHERS = "all others"
 
 
 def connections(report: Report) -> list[str]:
-    """Planned and sent shares, who moved, and outcomes, by connection."""
+    """Assigned recipients, shares and outcomes by connection."""
     shown = report.shown
-    now = ["recipients"] if report.moves else []  # else those that were assigned
+    now = ["recipients"] if report.moves else []  # equal to those assigned otherwise
     head = ["connection", "assigned", "share", *now, *map(named, shown), "sent share"]
     rows = [
         [
@@ -41,34 +41,34 @@ def connections(report: Report) -> list[str]:
             f"{route.planned:,}",
             f"{report.planned_share(route):.2%}" if report.accepted else "",
             *(f"{route.recipients:,}" for _ in now),
-            *(f"{route.of(one):,}" for one in shown),
+            *(f"{route.of(status):,}" for status in shown),
             _percent(report.sent_share(route)),
         ]
         for route in report.routes
     ]
     planned = sum(route.planned for route in report.routes)
-    total = [f"{report.of(one):,}" for one in shown]
+    total = [f"{report.of(status):,}" for status in shown]
     there = sum(route.recipients for route in report.routes)
     rows.append(["**all**", f"{planned:,}", "", *(f"{there:,}" for _ in now), *total, ""])
-    if report.sent_now:  # else no run has just ended
+    if report.sent_now:  # the report is that of a run
         head.append("rate/s")
-        rates = [one.per_second for one in report.routes]
+        rates = [route.per_second for route in report.routes]
         for row, rate in zip(rows, [*rates, None], strict=True):
             row.append(f"{rate:,.1f}" if rate else "")
     return table(head, rows)
 
 
 def moves(report: Report) -> list[str]:
-    """Tables of moves: how many, from where to where, why; what each connection lost and got."""
+    """The moves in sentences, and a table of recipients moved away and here by connection."""
     if not report.moves:
         return []
     away, here = report.moved_away, report.moved_here
     rows = [
-        [plain(one.connection), *(f"{n:,}" for n in (one.planned, *_moved(one, away, here)))]
-        for one in report.routes
+        [plain(route.connection), *(f"{n:,}" for n in (route.planned, *_moved(route, away, here)))]
+        for route in report.routes
     ]
     head = ["connection", "assigned", "moved away", "moved here", "recipients"]
-    said = [f"- {plain(one.sentence())}" for one in together(report.moves)]
+    said = [f"- {plain(move.sentence())}" for move in together(report.moves)]
     return [*said, "", *table(head, rows)]
 
 
@@ -84,7 +84,7 @@ def _percent(share: float | None) -> str:
 
 
 def pace(report: Report, pace: AcceptedOverTime) -> list[str]:
-    """The most that went over each connection in a bucket, beside its limits."""
+    """The most messages of each connection in one bucket, beside its limits."""
     unit = span_text(pace.bucket_seconds)
     rows = [
         [
@@ -105,22 +105,29 @@ def _limits(report: Report, connection: str) -> str:
 
 
 def _by_size(counted: Statistics) -> list[DomainOutcome]:
-    """The outcomes of the largest domain first, those of all others last."""
+    """The outcomes, those of the largest domain first and those of all others last."""
     sizes: dict[str | None, int] = {}
-    for one in counted.domains:
-        sizes[one.domain] = sizes.get(one.domain, 0) + one.recipients
+    for outcome in counted.domains:
+        sizes[outcome.domain] = sizes.get(outcome.domain, 0) + outcome.recipients
 
-    def place(one: DomainOutcome) -> tuple[bool, int, str, str]:
-        return one.domain is None, -sizes[one.domain], one.domain or "", one.connection
+    def place(outcome: DomainOutcome) -> tuple[bool, int, str, str]:
+        return (
+            outcome.domain is None,
+            -sizes[outcome.domain],
+            outcome.domain or "",
+            outcome.connection,
+        )
 
     return sorted(counted.domains, key=place)
 
 
 def domains(counted: Statistics) -> list[str]:
-    """Outcomes of each domain over each connection, the largest domain first."""
+    """Outcomes by domain and connection, the largest domain first."""
     cells: dict[tuple[str | None, str], dict[RecipientStatus, int]] = {}
-    for one in _by_size(counted):
-        cells.setdefault((one.domain, one.connection), {})[one.status] = one.recipients
+    for outcome in _by_size(counted):
+        cells.setdefault((outcome.domain, outcome.connection), {})[outcome.status] = (
+            outcome.recipients
+        )
     rows = []
     for domain, keys in groupby(cells, key=lambda key: key[0]):
         name = _OTHERS if domain is None else plain(domain)
@@ -135,64 +142,67 @@ def _domain_row(
     connection: str, by_status: Mapping[RecipientStatus, int], put_off: int
 ) -> list[str]:
     statuses = (RecipientStatus.SENT, RecipientStatus.DEFERRED, RecipientStatus.FAILED)
-    numbers = [by_status.get(one, 0) for one in statuses]
+    numbers = [by_status.get(status, 0) for status in statuses]
     total = sum(by_status.values())
     failed = f"{numbers[-1] / total:.1%}" if total else ""
-    shown = [f"{one:,}" for one in (total, *numbers)]
+    shown = [f"{number:,}" for number in (total, *numbers)]
     other = f"{total - sum(numbers):,}"
     return [plain(connection), *shown, failed, other, f"{put_off:,}"]
 
 
 def replies(counted: Statistics) -> list[str]:
-    """What servers said to those that failed or were put off; alike replies are one row."""
-    found = grouped(counted.replies)
-    if not found:
+    """The replies of failures and deferrals; similar replies share a row."""
+    groups = grouped(counted.replies)
+    if not groups:
         return []
-    rows = [_reply_row(one) for one in found[:_TOP_REPLIES]]
-    rest = counted.other_replies + sum(one.failed + one.deferred for one in found[_TOP_REPLIES:])
+    rows = [_reply_row(group) for group in groups[:_TOP_REPLIES]]
+    rest = counted.other_replies + sum(
+        group.failed + group.deferred for group in groups[_TOP_REPLIES:]
+    )
     head = ["reply", "connections", "failed", PUT_OFF]
-    note = [f"{rest:,} more had rarer ones.", ""] if rest else []
+    note = [f"Rarer replies: {rest:,}.", ""] if rest else []
     return [*table(head, rows, words=2), *note]
 
 
 def domain_replies(counted: Statistics) -> list[str]:
-    """Table of the most frequent replies for each of the largest domains."""
+    """The most frequent replies for each of the largest domains."""
     by_domain: dict[str, list[ReplyCount]] = {}
-    for one in counted.replies:
-        if one.domain is not None:
-            by_domain.setdefault(one.domain, []).append(one)
+    for reply in counted.replies:
+        if reply.domain is not None:
+            by_domain.setdefault(reply.domain, []).append(reply)
     rows = []
-    for domain in dict.fromkeys(one.domain for one in _by_size(counted) if one.domain):
-        found = grouped(by_domain.get(domain, ()))
-        rows += [[plain(domain), *_reply_row(one)] for one in found[:_TOP_DOMAIN_REPLIES]]
-        if rest := found[_TOP_DOMAIN_REPLIES:]:
-            failed, put_off = sum(one.failed for one in rest), sum(one.deferred for one in rest)
-            rows.append([plain(domain), "rarer ones", "", f"{failed:,}", f"{put_off:,}"])
+    for domain in dict.fromkeys(outcome.domain for outcome in _by_size(counted) if outcome.domain):
+        groups = grouped(by_domain.get(domain, ()))
+        rows += [[plain(domain), *_reply_row(group)] for group in groups[:_TOP_DOMAIN_REPLIES]]
+        if rest := groups[_TOP_DOMAIN_REPLIES:]:
+            failed = sum(group.failed for group in rest)
+            put_off = sum(group.deferred for group in rest)
+            rows.append([plain(domain), "rarer replies", "", f"{failed:,}", f"{put_off:,}"])
     head = ["domain", "reply", "connections", "failed", PUT_OFF]
     return table(head, rows, words=3) if rows else []
 
 
-def _reply_row(one: AlikeReplies) -> list[str]:
-    code = "" if one.code is None else f"{one.code} "
-    names = plain(", ".join(sorted(one.connections)))
-    return [f"{code}{plain(one.text)}", names, f"{one.failed:,}", f"{one.deferred:,}"]
+def _reply_row(group: AlikeReplies) -> list[str]:
+    code = "" if group.code is None else f"{group.code} "
+    names = plain(", ".join(sorted(group.connections)))
+    return [f"{code}{plain(group.text)}", names, f"{group.failed:,}", f"{group.deferred:,}"]
 
 
 def bounces(report: Report, counted: Statistics) -> list[str]:
-    """Mail that came back, and complaints, by connection."""
+    """Bounces and complaints by connection."""
     if not counted.bounces:
         return []
     sent = {route.connection: route.of(RecipientStatus.SENT) for route in report.routes}
     rows = []
     for name, kinds in sorted(counted.bounces.items()):
-        numbers = [kinds.get(one, 0) for one in _BOUNCES]
+        numbers = [kinds.get(kind, 0) for kind in _BOUNCES]
         share = _percent(sum(numbers) / sent[name] if sent.get(name) else None)
-        rows.append([plain(name) or "not known", *(f"{one:,}" for one in numbers), share])
+        rows.append([plain(name) or "not known", *(f"{number:,}" for number in numbers), share])
     return table(["connection", *_BOUNCES, "of sent"], rows)
 
 
 def audience(report: Report) -> list[str]:
-    """What was read, and who was held back, why."""
+    """Rows read, accepted and rejected, and why rows and recipients were suppressed."""
     counts = (report.read_rows, report.accepted, *report.rejected.values())
     lines = table(
         ["rows read", "accepted", *map(plain, report.rejected)],
@@ -206,17 +216,17 @@ def audience(report: Report) -> list[str]:
 
 
 def warm_ups(days: Sequence[WarmUpDay]) -> list[str]:
-    """What was planned for each day of a warm-up."""
+    """The plan for each day of a warm-up."""
     head = ["connection", "day", "planned", "cap", "held back"]
-    return table(head, [_warm_up(one) for one in days], words=2) if days else []
+    return table(head, [_warm_up(day) for day in days], words=2) if days else []
 
 
-def _warm_up(one: WarmUpDay) -> list[str]:
-    cap = "none" if one.cap is None else f"{one.cap:,}"
-    behind = f"{one.held_back_days} days" if one.held_back_days else ""
-    return [plain(one.connection), str(one.day), f"{one.planned:,}", cap, behind]
+def _warm_up(day: WarmUpDay) -> list[str]:
+    cap = "none" if day.cap is None else f"{day.cap:,}"
+    behind = f"{day.held_back_days} days" if day.held_back_days else ""
+    return [plain(day.connection), str(day.day), f"{day.planned:,}", cap, behind]
 
 
 def plain(text: str) -> str:
-    """What people or servers wrote, as it may stand anywhere on the page."""
+    """Text from people or servers, masked and escaped for any place on the page."""
     return cell(masked(text))

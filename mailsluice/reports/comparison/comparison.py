@@ -54,13 +54,13 @@ class Comparison:
 
     def summary(self) -> str:
         """One line: what is shown."""
-        found = [one.text for one in self.verdicts if one.finding is Conclusion.DIFFERENT]
+        found = [result.text for result in self.verdicts if result.finding is Conclusion.DIFFERENT]
         if found:
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             return found[0] + more
         if not self.verdicts:
             return "there is nothing to compare: no two connections have mail in the same campaign"
-        open_ones = sum(one.finding is Conclusion.OPEN for one in self.verdicts)
+        open_ones = sum(result.finding is Conclusion.OPEN for result in self.verdicts)
         if open_ones:
             return f"no difference is shown; {open_ones} of {len(self.verdicts)} need more mail"
         return "no difference is shown"
@@ -83,17 +83,19 @@ def compare(observed: Observed, question: Question) -> Comparison:
         for first, second in combinations(strata.connections, 2)
         if (found := contrast(strata, measure, first, second, question.confidence))
     ]
-    adjusted = _holm([one.p_value for one in contrasts])
+    adjusted = _holm([pair.p_value for pair in contrasts])
     tests = max(sum(p is not None for p in adjusted), 1)
     terms = Terms(question.confidence, tests, question.smallest_difference)
     rates = _rates(observed.counts, question.confidence)
-    of_all = {(one.connection, one.measure): one.events / one.mail for one in rates if one.mail}
+    of_all = {
+        (rate.connection, rate.measure): rate.events / rate.mail for rate in rates if rate.mail
+    }
     mixes = mix_notes(contrasts, of_all, question.smallest_difference)
     return Comparison(
         campaigns=sorted(observed.counts["campaign"].unique()),
         terms=terms,
         rates=rates,
-        verdicts=[verdict(one, p, terms) for one, p in zip(contrasts, adjusted, strict=True)],
+        verdicts=[verdict(pair, p, terms) for pair, p in zip(contrasts, adjusted, strict=True)],
         notes=[*notes(observed), *mixes],
     )
 
@@ -101,7 +103,11 @@ def compare(observed: Observed, question: Question) -> Comparison:
 def _tested(counts: pd.DataFrame) -> list[Measure]:
     """Bounces only where some are known of: perhaps nobody reads them."""
     known = bool(counts[Measure.BOUNCED.value].any())
-    return [one for one in Measure if one.is_tested and (known or one is not Measure.BOUNCED)]
+    return [
+        measure
+        for measure in Measure
+        if measure.is_tested and (known or measure is not Measure.BOUNCED)
+    ]
 
 
 def _holm(p_values: Sequence[float | None]) -> list[float | None]:

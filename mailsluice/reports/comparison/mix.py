@@ -1,4 +1,4 @@
-"""Where rates of all mail and rates over the same mix of campaigns and domains tell apart. Pure."""
+"""Pairs of connections whose rates depend on which mail is counted. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ Rates = Mapping[tuple[str, Measure], float]
 def mix_notes(
     contrasts: Sequence[Contrast], of_all_mail: Rates, smallest_difference: float
 ) -> Iterator[str]:
-    """Sentences about pairs whose mail was mixed so differently that the two rates disagree.
+    """Notes on pairs of connections whose mail went to different campaigns and domains.
 
-    `of_all_mail` are the rates by connection and measure. They disagree where their differences
-    have other signs, or are further apart than matters.
+    A pair is noted when the difference of its rates over all mail and the difference over the same
+    mix of campaigns and domains have different signs, or are further apart than
+    `smallest_difference`. `of_all_mail` holds the rates over all mail.
     """
-    for one in contrasts:
-        first, second = (of_all_mail[name, one.measure] for name in (one.first, one.second))
-        crude, alike = first - second, one.difference
+    for contrast in contrasts:
+        first, second = (
+            of_all_mail[name, contrast.measure] for name in (contrast.first, contrast.second)
+        )
+        crude, alike = first - second, contrast.difference
         if crude * alike < 0 or abs(crude - alike) >= smallest_difference:
             yield (
-                f"{one.first} and {one.second}, {one.measure.value}: {first:.2%} and {second:.2%}"
-                f" of all their mail, {one.rates[0]:.2%} and {one.rates[1]:.2%} over the same mix"
-                " of campaigns and domains. Their mail went to different ones: the tests, which"
-                " compare like with like, are what counts"
+                f"{contrast.first} and {contrast.second}, {contrast.measure.value}: {first:.2%} and"
+                f" {second:.2%} of all their mail, {contrast.rates[0]:.2%} and"
+                f" {contrast.rates[1]:.2%} over the same mix of campaigns and domains. Their mail"
+                " went to different campaigns or domains: rely on the tests, which compare mail of"
+                " the same campaign and domain"
             )

@@ -28,7 +28,7 @@ class Measure(StrEnum):
 
 
 KEYS = ["campaign", "domain", "connection"]
-NUMBERS = ["mail", *(one.value for one in Measure)]
+NUMBERS = ["mail", *(measure.value for measure in Measure)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

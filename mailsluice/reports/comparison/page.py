@@ -25,12 +25,13 @@ def page(comparison: Comparison) -> str:
     lines = ["# Connections compared", "", f"**{cell(comparison.summary())}**", ""]
     lines += [f"Campaigns: {names}{f' and {rest} more' if rest > 0 else ''}", ""]
     lines += section("Verdicts", _verdicts(comparison.verdicts))
-    lines += section("Mind", [f"- {cell(one)}" for one in comparison.notes])
+    lines += section("Mind", [f"- {cell(note)}" for note in comparison.notes])
     lines += ["## Connections", ""]
     lines += table(
-        ["connection", "mail", *(f"{one}, of all mail" for one in Measure)], _rates(comparison)
+        ["connection", "mail", *(f"{measure}, of all mail" for measure in Measure)],
+        _rates(comparison),
     )
-    if any(one.interval for one in comparison.rates):
+    if any(rate.interval for rate in comparison.rates):
         alt = f"{comparison.terms.percent} intervals of each connection's rates"
         lines += [picture(rates_plot(comparison.rates), alt), ""]
     lines += _contrasts(comparison.verdicts)
@@ -38,10 +39,12 @@ def page(comparison: Comparison) -> str:
 
 
 def _verdicts(verdicts: Sequence[ContrastResult]) -> list[str]:
-    ordered = sorted(verdicts, key=lambda one: _ORDER.index(one.finding))
+    ordered = sorted(verdicts, key=lambda verdict: _ORDER.index(verdict.finding))
     return [
-        f"- **{cell(one.text)}**" if one.finding is Conclusion.DIFFERENT else f"- {cell(one.text)}"
-        for one in ordered
+        f"- **{cell(result.text)}**"
+        if result.finding is Conclusion.DIFFERENT
+        else f"- {cell(result.text)}"
+        for result in ordered
     ]
 
 
@@ -66,11 +69,11 @@ def _contrasts(verdicts: Sequence[ContrastResult]) -> list[str]:
     head = ["measure", "first, second", "strata", "rates over the same mix"]
     head += ["first minus second, in percentage points", "odds ratio"]
     head += ["p", "p (Holm)", "homogeneity", "smallest shown"]
-    return ["## Tests", "", *table(head, [_contrast(one) for one in verdicts], words=2)]
+    return ["## Tests", "", *table(head, [_contrast(verdict) for verdict in verdicts], words=2)]
 
 
-def _contrast(one: ContrastResult) -> list[str]:
-    found = one.contrast
+def _contrast(result: ContrastResult) -> list[str]:
+    found = result.contrast
     low, high = found.interval
     return [
         found.measure.value,
@@ -80,9 +83,9 @@ def _contrast(one: ContrastResult) -> list[str]:
         f"{points(found.difference)} ({points(low)} to {points(high)})",
         "" if found.odds_ratio is None else f"{found.odds_ratio:.3f}",
         chance(found.p_value),
-        chance(one.adjusted_p),
+        chance(result.adjusted_p),
         chance(found.homogeneity),
-        points(one.smallest_shown),
+        points(result.smallest_shown),
     ]
 
 

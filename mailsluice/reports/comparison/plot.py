@@ -18,12 +18,12 @@ def rates_plot(rates: Sequence[Rate]) -> Figure:
     """A panel a measure; connections without mail are left out."""
     from matplotlib.figure import Figure
 
-    shown = [one for one in rates if one.interval]
-    names = sorted({one.connection for one in shown})
+    shown = [rate for rate in rates if rate.interval]
+    names = sorted({rate.connection for rate in shown})
     figure = Figure(figsize=(11, 1.2 + 0.35 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(Measure), sharey=True)
     for measure, axes in zip(Measure, panels, strict=True):
-        _panel(axes, names, [one for one in shown if one.measure is measure])
+        _panel(axes, names, [rate for rate in shown if rate.measure is measure])
         axes.set_title(measure.value)
     panels[0].set_yticks(range(len(names)), names, parse_math=False)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
@@ -31,10 +31,10 @@ def rates_plot(rates: Sequence[Rate]) -> Figure:
 
 
 def _panel(axes: Axes, names: list[str], rates: list[Rate]) -> None:
-    for one in rates:
-        low, high = one.interval or (0.0, 1.0)
-        line = names.index(one.connection)
+    for rate in rates:
+        low, high = rate.interval or (0.0, 1.0)
+        line = names.index(rate.connection)
         axes.plot([100 * low, 100 * high], [line, line], color="0.45", linewidth=2)
-        axes.plot([100 * one.events / one.mail], [line], "o", color="tab:blue")
+        axes.plot([100 * rate.events / rate.mail], [line], "o", color="tab:blue")
     axes.set_xlabel("%")
     axes.grid(axis="x", alpha=0.3)

@@ -84,5 +84,5 @@ def stratify(counts: pd.DataFrame) -> Strata:
         names=tuple(f"{domain} in {campaign}" for campaign, domain in table.index),
         connections=tuple(table["mail"].columns),
         mail=table["mail"].to_numpy(np.int64),
-        events={one: table[one.value].to_numpy(np.int64) for one in Measure},
+        events={measure: table[measure.value].to_numpy(np.int64) for measure in Measure},
     )

@@ -51,8 +51,10 @@ class Page:
         """
         lines = [self._total()]
         standings = self.progress.standings
-        lines += [f"{cell(one.connection)}, {self.connection(one)}" for one in standings]
-        lines += [f"{cell(one.sentence())}." for one in together(self.progress.moves)]
+        lines += [
+            f"{cell(standing.connection)}, {self.connection(standing)}" for standing in standings
+        ]
+        lines += [f"{cell(move.sentence())}." for move in together(self.progress.moves)]
         lines += [] if self.is_over else [_NOT_FRESH]
         return "\n\n".join(lines)
 
@@ -60,7 +62,7 @@ class Page:
         """The same as one line of plain text, for a log: all together, then the connections."""
         standings = self.progress.standings
         first, rest = standings[:_MOST_IN_A_LINE], standings[_MOST_IN_A_LINE:]
-        parts = [self._total(), *(self._brief(one) for one in first)]
+        parts = [self._total(), *(self._brief(standing) for standing in first)]
         parts += [f"{len(rest)} more connections"] if rest else []
         return " ".join("; ".join(parts).split())
 
@@ -71,9 +73,9 @@ class Page:
 
     def _total(self) -> str:
         standings = self.progress.standings
-        known = [self.rates.get(one.connection) for one in standings]
-        rate = None if None in known else sum(one or 0.0 for one in known)
-        ends = [self._end(one) for one in standings if one.tally.left]
+        known = [self.rates.get(standing.connection) for standing in standings]
+        rate = None if None in known else sum(rate_ or 0.0 for rate_ in known)
+        ends = [self._end(standing) for standing in standings if standing.tally.left]
         return self._numbers(self.progress.tally, rate, ends)
 
     def _numbers(self, tally: Tally, rate: float | None, ends: list[datetime | None]) -> str:
@@ -101,5 +103,5 @@ class Page:
 
 def _last(ends: list[datetime | None]) -> datetime | None:
     """None where one of them is not known."""
-    known = [one for one in ends if one]
+    known = [moment for moment in ends if moment]
     return max(known) if known and len(known) == len(ends) else None

@@ -36,7 +36,7 @@ class Tally:
             counts.get(RecipientStatus.SENT, 0),
             counts.get(RecipientStatus.FAILED, 0),
             counts.get(RecipientStatus.UNCERTAIN, 0),
-            sum(counts.get(one, 0) for one in _ENDED),
+            sum(counts.get(status, 0) for status in _ENDED),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -81,4 +81,4 @@ class Progress:
     @property
     def tally(self) -> Tally:
         """Of all connections together."""
-        return sum((one.tally for one in self.standings), Tally())
+        return sum((standing.tally for standing in self.standings), Tally())
