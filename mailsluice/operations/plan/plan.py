@@ -85,7 +85,7 @@ class Plan:
     def markdown(self, links: Sequence[FormLink] = ()) -> str:
         """The page an operator reads, with links to the forms that come next: no addresses."""
         lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
-        lines += section("Mind", [f"- {cell(warning)}" for warning in self.warnings])
+        lines += section("Warnings", [f"- {cell(warning)}" for warning in self.warnings])
         lines += form_section(links)
         lines += table(
             ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],

@@ -25,7 +25,7 @@ class Change(Protocol):
 def page(change: Change, totals: Mapping[str, int]) -> str:
     """The page: what was done, what is on the list now, which rows were bad."""
     lines = ["# Suppressions", "", f"**{cell(change.summary())}**", ""]
-    lines += section("Mind", [f"- {cell(note)}" for note in change.notes()])
+    lines += section("Notes", [f"- {cell(note)}" for note in change.notes()])
     rows = [[cell(reason), f"{number:,}"] for reason, number in sorted(totals.items())]
     rows.append(["**all**", f"{sum(totals.values()):,}"])
     lines += section("On the list now", table(["reason", "addresses"], rows))

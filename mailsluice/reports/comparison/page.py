@@ -25,7 +25,7 @@ def page(comparison: Comparison) -> str:
     lines = ["# Connections compared", "", f"**{cell(comparison.summary())}**", ""]
     lines += [f"Campaigns: {names}{f' and {rest} more' if rest > 0 else ''}", ""]
     lines += section("Verdicts", _verdicts(comparison.verdicts))
-    lines += section("Mind", [f"- {cell(note)}" for note in comparison.notes])
+    lines += section("Warnings", [f"- {cell(note)}" for note in comparison.notes])
     lines += ["## Connections", ""]
     lines += table(
         ["connection", "mail", *(f"{measure}, of all mail" for measure in Measure)],
