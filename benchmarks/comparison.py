@@ -15,7 +15,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from mailsluice.assignment import assign
+from mailsluice.assignment.assignment import assign
 from mailsluice.campaign import Campaign
 from mailsluice.reports.comparison import Comparison, Observed, Question, compare
 from mailsluice.reports.comparison.verdict import Conclusion

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from prefect.blocks.core import Block
-from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from blocks.mailbox import Mailbox
@@ -18,14 +17,14 @@ from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.campaign.routes import Route
 
 
-def _name_of(block_type: type[Block]) -> BeforeValidator:
+def _name_of(slug: str, type_name: str) -> BeforeValidator:
     def name(value: Any) -> Any:
         if not isinstance(value, Block):
             return value
-        if not isinstance(value, block_type):
+        if value.get_block_type_slug() != slug:
             raise ValueError(
                 f"this is a block of the type {value.get_block_type_name()!r}: "
-                f"pick one of the type {block_type.get_block_type_name()!r}"
+                f"pick one of the type {type_name!r}"
             )
         if value._block_document_name is None:  # noqa: SLF001 - Prefect has no public name for it
             raise ValueError("the block is not saved: save it under a name, and give that name")
@@ -34,21 +33,29 @@ def _name_of(block_type: type[Block]) -> BeforeValidator:
     return BeforeValidator(name)
 
 
-def _picker(block_type: type[Block]) -> WithJsonSchema:
+def _picker(slug: str) -> WithJsonSchema:
     # Without a "type", so that the server's check passes names as well as references.
-    return WithJsonSchema({"block_type_slug": block_type.get_block_type_slug()})
+    return WithJsonSchema({"block_type_slug": slug})
+
+
+DATABASE_SLUG = "sqlalchemy-connector"
+DATABASE_TYPE = "SQLAlchemy Connector"
+"""What `prefect_sqlalchemy.SqlAlchemyConnector` calls itself: only who has a query loads it."""
 
 
 ConnectionBlock = Annotated[
     str,
     Field(min_length=1, max_length=200),
-    _name_of(SMTPConnection),
-    _picker(SMTPConnection),
+    _name_of(SMTPConnection.get_block_type_slug(), SMTPConnection.get_block_type_name()),
+    _picker(SMTPConnection.get_block_type_slug()),
 ]
 MailboxBlock = Annotated[
-    str, Field(min_length=1, max_length=200), _name_of(Mailbox), _picker(Mailbox)
+    str,
+    Field(min_length=1, max_length=200),
+    _name_of(Mailbox.get_block_type_slug(), Mailbox.get_block_type_name()),
+    _picker(Mailbox.get_block_type_slug()),
 ]
-DatabaseBlock = Annotated[str, _name_of(SqlAlchemyConnector), _picker(SqlAlchemyConnector)]
+DatabaseBlock = Annotated[str, _name_of(DATABASE_SLUG, DATABASE_TYPE), _picker(DATABASE_SLUG)]
 
 
 class RouteForm(Route):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
-from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import ValidationError
 
 from blocks.mailbox import Mailbox
@@ -15,6 +14,9 @@ from blocks.smtp_connection import SMTPConnection
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
 from mailsluice.smtp.connection import Connection
+
+if TYPE_CHECKING:
+    from prefect_sqlalchemy import SqlAlchemyConnector
 
 _Block = TypeVar("_Block", bound=Block)
 
@@ -46,6 +48,8 @@ async def load_connection_block(name: str) -> SMTPConnection:
 
 async def load_database(name: str) -> SqlAlchemyConnector:
     """Load a database block by its name. Raises CampaignError where there is none."""
+    from prefect_sqlalchemy import SqlAlchemyConnector  # few campaigns have a query
+
     return await _load(SqlAlchemyConnector, name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -16,9 +16,11 @@ from flows.support.failing import TROUBLE, failed
 from flows.support.labels import labelled
 from flows.verify_campaign import CampaignName
 from mailsluice.core.status import RecipientStatus
-from mailsluice.core.table_file import WrittenTable
 from mailsluice.operations import accounts
 from mailsluice.store import Database
+
+if TYPE_CHECKING:
+    from mailsluice.core.table_file import WrittenTable
 
 
 @labelled

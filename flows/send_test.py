@@ -21,8 +21,8 @@ from flows.support.failing import TROUBLE, failed
 from flows.support.labels import labelled
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.session_slots import SessionSlots
-from mailsluice.assignment import assign
-from mailsluice.audience import Audience
+from mailsluice.assignment.assignment import assign
+from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign
 from mailsluice.core.envelope import Envelope

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from mailsluice.audience import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.store import Database
 from tasks.publishing import UNSTORED
+
+if TYPE_CHECKING:
+    from mailsluice.audience.resolved import Audience
 
 
 @task(name="assign-connections", task_run_name="Assign connections to recipients", **UNSTORED)

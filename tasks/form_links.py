@@ -13,9 +13,9 @@ from prefect.client.schemas.filters import FlowRunFilterName as RunName
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
-from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import SMTPConnection
+from blocks.form import DATABASE_SLUG
 from mailsluice.core.form_links import FormLink
 
 logger = logging.getLogger(__name__)
@@ -90,8 +90,8 @@ async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> d
     ]
     for name in ("recipients", "exclude"):
         if isinstance(source := campaign.get(name), dict) and source.get("database"):
-            slug = SqlAlchemyConnector.get_block_type_slug()
-            found[name] = {**source, "database": await _reference(client, source["database"], slug)}
+            database = await _reference(client, source["database"], DATABASE_SLUG)
+            found[name] = {**source, "database": database}
     return found
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from mailsluice.audience import Audience
 from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.core.suppression import held_back
 from mailsluice.operations import launch
 from mailsluice.store import Database
 from tasks.publishing import UNSTORED
+
+if TYPE_CHECKING:
+    from mailsluice.audience.resolved import Audience
 
 
 @task(name="resolve-recipients", task_run_name="Read recipients", **UNSTORED)

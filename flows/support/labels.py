@@ -6,7 +6,6 @@ import inspect
 from typing import Annotated, Any, TypeVar
 
 from prefect import Flow
-from prefect.utilities.callables import parameter_schema
 from pydantic import Field
 
 from mailsluice.core.forms import title_of
@@ -28,8 +27,7 @@ def labelled(flow: _Flow) -> _Flow:
         for one in signature.parameters.values()
     ]
     labelled_signature = signature.replace(parameters=parameters)
-    flow.__signature__ = labelled_signature  # type: ignore[attr-defined]  # inspect looks for it
-    flow.parameters = parameter_schema(flow)
+    flow.__signature__ = labelled_signature  # type: ignore[attr-defined]  # Prefect makes the form of it
     flow.description = (flow.description or "").partition("\n\nArgs:")[0]
     return flow
 

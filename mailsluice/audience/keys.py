@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from mailsluice.core.folding import fold
+from mailsluice.core.folded_column import fold
 from mailsluice.core.pieces import pieces
 
 Keys = npt.NDArray[np.uint64]

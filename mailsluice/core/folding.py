@@ -17,8 +17,6 @@ import re
 import unicodedata
 
 import idna
-import pyarrow as pa
-import pyarrow.compute as pc
 
 ANOTHER_SPELLING = "duplicate: another recipient is the same mailbox in another spelling"
 """The stored reply of a duplicate, in campaigns of versions that took spellings for distinct."""
@@ -33,16 +31,6 @@ def folded(email: str) -> str:
         return email.lower()
     local, at, domain = email.rpartition("@")
     return f"{_caseless(unquoted(local))}{at}{_ascii(domain)}"
-
-
-def fold(emails: pa.Array) -> pa.Array:
-    """Fold an array of addresses (n,); plain ones, which nearly all are, in one vectorised step."""
-    lowered = pc.ascii_lower(emails)
-    special = pc.or_(pc.invert(pc.string_is_ascii(emails)), pc.match_substring(emails, '"'))
-    if not special.true_count:
-        return lowered
-    values = [folded(email) for email in emails.filter(special).to_pylist()]
-    return pc.replace_with_mask(lowered, special, pa.array(values, emails.type))
 
 
 def unquoted(local: str) -> str:

@@ -24,13 +24,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Self
 
 from mailsluice.limits.limits import Limit, Rules
 from mailsluice.limits.timekeeping import Timeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 HOLDER_SECONDS = 30.0
 """A holder that reports nothing for so long loses the starts that it was given."""
@@ -116,6 +117,8 @@ class Usage:
     def _count(self, times: Sequence[float], rules: Rules) -> None:
         if not times:
             return
+        import numpy as np  # who sends without limits does not load it
+
         moments = np.asarray(times, np.float64)
         for window in {*self.replied, *(limit.window_seconds for limit in rules.limits)}:
             table = self.replied.setdefault(window, {})
@@ -171,6 +174,8 @@ def give_out(
         The moments of the starts, in order, and the moment at which the next one is possible
         (infinity: not before a reply).
     """
+    import numpy as np
+
     for usage, rules in shared:
         usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
         if gap := _gap(rules):  # further starts would be beyond the horizon
@@ -212,6 +217,8 @@ def room_at(usage: Usage, limit: Limit, size: int) -> npt.NDArray[np.float64]:
 
     Minus infinity: there is room already; infinity: not before a reply.
     """
+    import numpy as np
+
     cells = sorted(usage.replied.get(limit.window_seconds, {}).items())
     cell, replies = np.array(cells, np.int64).reshape(-1, 2).T
     left_at = (cell + 1) * (limit.window_seconds / _CELLS) + _span(limit.window_seconds)

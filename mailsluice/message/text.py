@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeVar
-
-from html2text import HTML2Text
+from typing import TYPE_CHECKING, TypeVar
 
 from mailsluice.core.errors import MessageError
 from mailsluice.message.simple import Insertion, Outline, Rendered
+
+if TYPE_CHECKING:
+    from html2text import HTML2Text
 
 _Value = TypeVar("_Value")
 Shape = tuple[str | int, ...]
@@ -85,6 +86,8 @@ def html_to_text(source: str) -> str:
 
     Raises MessageError if the HTML cannot be read.
     """
+    from html2text import HTML2Text  # few messages have no text of their own
+
     converter = HTML2Text(bodywidth=0)
     converter.unicode_snob = True
     converter.ignore_emphasis = True

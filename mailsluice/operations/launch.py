@@ -1,26 +1,24 @@
-"""From a campaign document to stored recipients, each with its connection. Nothing is sent here."""
+"""From a campaign document to stored recipients, each with its connection. Nothing is sent here.
+
+A launch needs numpy, pandas and pyarrow, which take half as long to load as Prefect does. They are
+imported where it begins: a process that continues a campaign, or sends a part of one, compiles its
+message without them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-
-from mailsluice.assignment import Assignment, Placement, assign, place
-from mailsluice.audience import Audience, resolve
 from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.warm_up import WarmUp
-from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.core.status import CampaignStatus
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
-from mailsluice.operations.suppression.lookup import Lookup
 from mailsluice.store import (
     CampaignRecord,
     Campaigns,
@@ -31,7 +29,10 @@ from mailsluice.store import (
     WarmUps,
 )
 
-_CHUNK_ROWS = 50_000
+if TYPE_CHECKING:
+    from mailsluice.assignment.assignment import Assignment
+    from mailsluice.assignment.placement import Placement
+    from mailsluice.audience.resolved import Audience
 
 
 def content(campaign: Campaign) -> dict[str, Any]:
@@ -62,6 +63,9 @@ def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -
     Checks the message against what was read, so that a template that cannot be filled in stops the
     campaign here. Raises AudienceError or MessageError. The caller closes the audience.
     """
+    from mailsluice.audience.resolution import resolve
+    from mailsluice.operations.suppression.lookup import Lookup
+
     audience = resolve(
         campaign.recipients,
         exclude=campaign.exclude,
@@ -95,6 +99,9 @@ def decide(
 
     Writes nothing. Raises CampaignError where a warm-up cannot work for this campaign.
     """
+    from mailsluice.assignment.assignment import assign
+    from mailsluice.assignment.placement import place
+
     assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
     record = Campaigns(database).find(campaign.name)
     with database.read() as connection:
@@ -129,10 +136,13 @@ def store_audience(
     From here on the campaign can be sent. Shares and days are recorded, and stay this campaign's
     however long it takes. Raises CampaignError where a warm-up cannot work for this campaign.
     """
+    from mailsluice.assignment.assignment import assign
+    from mailsluice.operations.placed_rows import placed
+
     assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
     placement = _planned(database, campaign_id, campaign, assignment, occasion)
     launches = Launches(database)
-    launches.store_audience(campaign_id, _placed(audience, placement), audience.rejects())
+    launches.store_audience(campaign_id, placed(audience, placement), audience.rejects())
     launches.finish(
         campaign_id,
         read_rows=audience.read,
@@ -155,6 +165,8 @@ def _planned(
     occasion: Occasion,
 ) -> Placement:
     """Apply the warm-ups, and take what is left of their caps: in one transaction."""
+    from mailsluice.assignment.placement import place
+
     warm_ups = WarmUps(database)
     with database.write() as transaction:
         warm_ups.lock(transaction)
@@ -173,36 +185,3 @@ def _routes(placement: Placement) -> list[RouteRecord]:
         RouteRecord(name, None if percent is None else str(percent), assigned)
         for (name, assigned), percent in zip(placement.assigned.items(), percents, strict=True)
     ]
-
-
-def _placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
-    names = np.array(placement.connections, dtype=object)
-    moves = placement.moves() if placement.warmings else None
-    start = 0
-    for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS):
-        part = slice(start, start + len(chunk))
-        start += len(chunk)
-        assigned = names[placement.assignment.route[part]]
-        rows = chunk[["email", "variables"]].assign(connection=assigned)
-        yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
-
-
-def _moved(
-    rows: pd.DataFrame, connections: npt.NDArray[np.object_], due: npt.NDArray[np.float64]
-) -> pd.DataFrame:
-    """The rows with what the warm-ups have changed."""
-    now = np.isnan(due)
-    stays = (rows["connection"] == connections).to_numpy(bool)
-    return rows.assign(
-        connection=connections,
-        reassigned_from=_except(rows["connection"].to_numpy(object), stays),
-        status=np.where(now, RecipientStatus.PENDING, RecipientStatus.DEFERRED),
-        next_attempt_at=_except(due, now),
-    )
-
-
-def _except(values: npt.NDArray[Any], missing: npt.NDArray[np.bool]) -> pd.Series[Any]:
-    """The values (n,) as Python objects, None where they are missing."""
-    found = values.astype(object)
-    found[missing] = None
-    return pd.Series(found, dtype=object)

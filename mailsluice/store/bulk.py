@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
-_POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+if TYPE_CHECKING:
+    import pandas as pd
+
 _ROWS_A_STATEMENT = (
     100  # a third less work than one row; SQLite may be built for 999 values a statement
 )
@@ -48,7 +48,7 @@ def _copy(
 ) -> None:
     raw: Any = connection.connection.driver_connection
     with raw.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types([str(kind.compile(dialect=_POSTGRESQL)).lower() for kind in types])
+        copy.set_types([str(kind.compile(dialect=connection.dialect)).lower() for kind in types])
         for row in values:
             copy.write_row(row + constants)
 

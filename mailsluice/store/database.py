@@ -8,27 +8,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import alembic.command
-import alembic.config
-import alembic.migration
-import alembic.script
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.masking import masked
 from mailsluice.core.private import private_file, private_folder, warn_of_open
+from mailsluice.store.schema import REVISION
 from mailsluice.store.trouble import told
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
-_MIGRATION_LOCK = 0x6D61696C  # an arbitrary constant, for PostgreSQL's advisory lock
+_REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.Text()))
 _BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper tries again
 _CONNECT_TIMEOUT_SECONDS = 5
 _WAL_RETRY_SECONDS = 0.02
@@ -117,6 +116,8 @@ class Database:
         """An insert that skips rows whose key exists."""
         if self.is_sqlite:
             return sqlite.insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects import postgresql  # loads the dialects of all drivers
+
         return postgresql.insert(table).on_conflict_do_nothing()
 
     def free_bytes(self) -> int | None:
@@ -144,39 +145,20 @@ class Database:
             raise _wrong_options(self.engine.url, error) from error
 
     def _migrate(self) -> None:
-        with self.write() as connection:
-            if not self.is_sqlite:  # of several processes that start at once, one migrates
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            context = alembic.migration.MigrationContext.configure(connection)
-            revision = context.get_current_revision()
-            if revision == _scripts().get_current_head():
+        """Bring the schema up to date; nearly every database that is opened is."""
+        with self.write() as transaction:
+            if revision_of(transaction) == REVISION:
                 return
-            self._refuse_newer(revision)
-            config = _alembic()
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            from mailsluice.store.upgrading import upgrade  # loads Alembic, reads all migrations
 
-    def _refuse_newer(self, revision: str | None) -> None:
-        if revision is not None and revision not in {
-            script.revision for script in _scripts().walk_revisions()
-        }:
-            raise OutboxError(
-                f"the state database {_shown(self.engine.url)} has schema {revision!r}, which this "
-                "version of Mailsluice does not know: install the newer version"
-            )
+            upgrade(transaction, name=_shown(self.engine.url))
 
 
-def _alembic() -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", "mailsluice.store:migrations")
-    config.attributes["quiet"] = True
-    return config
-
-
-@cache
-def _scripts() -> alembic.script.ScriptDirectory:
-    """The migrations, read once for each process: most databases need none of them."""
-    return alembic.script.ScriptDirectory.from_config(_alembic())
+def revision_of(connection: sa.Connection) -> str | None:
+    """The last migration that the database has had; None for a new one."""
+    if not sa.inspect(connection).has_table(_REVISIONS.name):
+        return None
+    return connection.execute(sa.select(_REVISIONS.c.version_num)).scalar_one_or_none()
 
 
 def _engine(url: str) -> sa.Engine:

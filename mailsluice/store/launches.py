@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from mailsluice.core.errors import OutboxError
-from mailsluice.core.folding import fold
 from mailsluice.core.moves import Move
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.store import bulk
@@ -20,6 +17,9 @@ from mailsluice.store.database import Database
 from mailsluice.store.moves import record_moves
 from mailsluice.store.routes import RouteRecord, record_routes
 from mailsluice.store.schema import campaigns, moves, recipients, rejects, routes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Launches:
@@ -130,6 +130,11 @@ def _with_folded(rows: pd.DataFrame) -> pd.DataFrame:
 
     Most audiences are in lower case and need no such column.
     """
+    import pyarrow as pa  # a process that only sends loads none of it
+    import pyarrow.compute as pc
+
+    from mailsluice.core.folded_column import fold
+
     emails = pa.array(rows["email"], pa.large_string())
     as_compared = fold(emails)
     differs = pc.not_equal(as_compared, emails)

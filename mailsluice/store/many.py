@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from mailsluice.store.database import Database
 
@@ -24,7 +23,7 @@ def rows_in(database: Database, types: Types) -> sa.Subquery:
     if database.is_sqlite:
         elements = sa.func.json_each(given).table_valued("value", name="element")
     else:
-        as_json = sa.cast(given, postgresql.JSON())
+        as_json = sa.cast(given, sa.JSON())
         elements = sa.func.json_array_elements(as_json).table_valued("value", name="element")
     columns = (
         sa.cast(elements.c.value.op("->>")(sa.literal_column(str(position))), kind).label(name)

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from mailsluice.assignment import lay_out
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import OPEN, RecipientStatus
 from mailsluice.limits.apportionment import quotas
@@ -27,6 +26,8 @@ def reassign(
     counts are exact (largest remainder) and evenly spread over the send order. All recipients move
     in one transaction, or none does. Returns how many each connection received.
     """
+    from mailsluice.assignment.layout import lay_out  # numpy: nearly no campaign reassigns
+
     names = list(shares)
     movable = sa.and_(
         recipients.c.campaign_id == campaign_id,

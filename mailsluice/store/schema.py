@@ -24,9 +24,11 @@ from sqlalchemy import (
     Text,
     false,
     func,
-    text,
     true,
 )
+
+REVISION = "0011"
+"""The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
     naming_convention={
@@ -124,12 +126,11 @@ recipients = Table(
         "campaign_id",
         "connection",
         "next_attempt_at",
-        # Only deferred recipients have this time. The condition is not on the status: PostgreSQL
-        # writes a row's index entries again when an update changes any column of an index,
-        # including those of its condition (HOT). Migration 0006 reserves room on the page
-        # (fillfactor).
-        sqlite_where=text("next_attempt_at IS NOT NULL"),
-        postgresql_where=text("next_attempt_at IS NOT NULL"),
+        # Only rows WHERE next_attempt_at IS NOT NULL: deferred recipients alone have this time. The
+        # migrations set the condition; an argument for PostgreSQL here would load the dialects of
+        # all its drivers. The condition is not on the status: PostgreSQL writes a row's index
+        # entries again when an update changes any column of an index, including those of its
+        # condition (HOT). Migration 0006 reserves room on the page (fillfactor).
     ),
 )
 

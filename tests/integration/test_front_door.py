@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 import mailsluice
 from mailsluice.core.status import CampaignStatus
+from mailsluice.operations.send import prepare
 from mailsluice.reports.progress import Progress
 from mailsluice.store import Campaigns, Database
 from tests.integration.campaign_fixtures import campaign, connection, people
@@ -45,6 +46,28 @@ def test_a_campaign_is_sent_and_reported(tmp_path: Path) -> None:
     assert seen[-1].tally.sent == 10
     assert mailsluice.report("spring-sale").summary() == "10 of 10 sent"
     assert mailsluice.verify("spring-sale").is_conserved
+
+
+def test_a_campaign_is_continued_without_what_its_launch_needs(tmp_path: Path) -> None:
+    """A launch loads pandas and pyarrow, a new database Alembic; going on takes none of them."""
+    document = campaign(tmp_path, people(3))
+    with Database() as database:
+        launched = prepare(database, document, owner="launch", home=tmp_path, day=date(2026, 2, 3))
+        asyncio.run(launched.close())
+    (tmp_path / "campaign.json").write_text(document.model_dump_json())
+    with SmtpServer() as red:
+        command = [sys.executable, "-c", CONTINUED, str(tmp_path / "campaign.json"), str(red.port)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["3", "of", "3", "sent"]
+
+
+CONTINUED = """
+import sys
+import mailsluice
+connection = mailsluice.Connection("red", "127.0.0.1", int(sys.argv[2]), "none")
+print(mailsluice.send(sys.argv[1], [connection]).summary())
+print(*({"alembic", "matplotlib", "numpy", "pandas", "pyarrow", "scipy"} & {*sys.modules}))
+"""
 
 
 def test_a_file_holds_a_campaign_whose_name_has_the_day(tmp_path: Path) -> None:

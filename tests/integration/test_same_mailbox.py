@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.audience import resolve
+from mailsluice.audience.resolution import resolve
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.folding import ANOTHER_SPELLING

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.assignment import Placement
+from mailsluice.assignment.placement import Placement
 from mailsluice.campaign import Campaign, Throttle
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsluice.assignment import Assignment, assign
+from mailsluice.assignment.assignment import Assignment, assign
 from mailsluice.campaign import Campaign
 
 Keys = npt.NDArray[np.uint64]

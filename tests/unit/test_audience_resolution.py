@@ -15,9 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailsluice.assignment import assign
-from mailsluice.audience import Audience, RejectReason, resolve
+from mailsluice.assignment.assignment import assign
 from mailsluice.audience.keys import Keys
+from mailsluice.audience.resolution import resolve
+from mailsluice.audience.resolved import Audience
+from mailsluice.audience.stored import RejectReason
 from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsluice.audience import Audience, resolve
 from mailsluice.audience.keys import Keys
+from mailsluice.audience.resolution import resolve
+from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.keys import address_keys
-from mailsluice.core.folding import fold, folded
+from mailsluice.core.folded_column import fold
+from mailsluice.core.folding import folded
 
 SAME = [
     ("ann@example.com", "ANN@Example.COM"),  # capital letters

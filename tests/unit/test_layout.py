@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailsluice.assignment import lay_out
+from mailsluice.assignment.layout import lay_out
 from mailsluice.core import pieces
 
 counts = st.one_of(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.assignment import assign, place
+from mailsluice.assignment.assignment import assign
+from mailsluice.assignment.placement import place
 from mailsluice.assignment.warming import DayOutcome, WarmUpState
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.estimate import HORIZON, Load

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mailsluice.assignment import Placement, assign, place
+from mailsluice.assignment.assignment import assign
+from mailsluice.assignment.placement import Placement, place
 from mailsluice.assignment.warming import DayOutcome, WarmUpState, held_back_days, warming
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import Cap

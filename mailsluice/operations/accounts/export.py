@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from mailsluice.core.status import RecipientStatus
-from mailsluice.core.table_file import MOMENT, WrittenTable, check_path, moments, write_tables
 from mailsluice.message import message_ids
 from mailsluice.operations.accounts.stored import refuse_archived
 from mailsluice.store import Campaigns, Database
-from mailsluice.store.fates import REJECT_COLUMNS, Fate, Fates, Reject
+from mailsluice.store.fates import Fates
 
-_FATES = pa.schema(
-    {
-        "email": pa.string(),
-        "connection": pa.string(),
-        "reassigned_from": pa.string(),
-        "status": pa.string(),
-        "attempts": pa.int16(),
-        "code": pa.int16(),
-        "reply": pa.string(),
-        "settled_at": MOMENT,
-        "next_attempt_at": MOMENT,
-        "message_id": pa.string(),
-    }
-)
-_REJECTS = pa.schema(
-    {"row": pa.int64(), "email": pa.string(), "reason": pa.string(), "detail": pa.string()}
-)
+if TYPE_CHECKING:
+    from mailsluice.core.table_file import WrittenTable
 
 
 class Contents(StrEnum):
@@ -63,30 +45,14 @@ def export(
     Raises OutboxError where there is no such campaign, LedgerError where it is archived,
     TableFileError where the file cannot be written: see `check_path` and `write_tables`.
     """
+    from mailsluice.core.table_file import check_path, write_tables  # pyarrow: for an export alone
+    from mailsluice.operations.accounts import exported
+
     path = check_path(path, overwrite)
     record = Campaigns(database).get(name)
     refuse_archived(database, name)
     fates = Fates(database, record.id)
     if contents is Contents.REJECTS:
-        return write_tables(path, _REJECTS, _rejects(fates))
+        return write_tables(path, exported.REJECTS, exported.rejects(fates))
     identify = message_ids(record.name, record.sender_domain or "", record.return_key)
-    return write_tables(path, _FATES, _recipients(fates, statuses, identify))
-
-
-def _recipients(
-    fates: Fates, statuses: Collection[RecipientStatus], identify: Callable[[str], str]
-) -> Iterator[pa.Table]:
-    for rows in fates.recipients(statuses):
-        _, email, *texts, settled, following = _columns(rows)
-        times = (moments(times_) for times_ in (settled, following))
-        columns = [email, *texts, *times, [identify(address) for address in email]]
-        yield pa.table(dict(zip(_FATES.names, columns, strict=True)), schema=_FATES)
-
-
-def _rejects(fates: Fates) -> Iterator[pa.Table]:
-    for rows in fates.rejects():
-        yield pa.table(dict(zip(REJECT_COLUMNS, _columns(rows), strict=True)), schema=_REJECTS)
-
-
-def _columns(rows: Sequence[Fate] | Sequence[Reject]) -> tuple[tuple[Any, ...], ...]:
-    return tuple(zip(*rows, strict=True))
+    return write_tables(path, exported.FATES, exported.recipients(fates, statuses, identify))

@@ -9,10 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
-import pandas as pd
-
-from mailsluice.audience.address import normalise
-from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.folding import folded
 from mailsluice.core.status import CampaignStatus, RecipientStatus
@@ -91,6 +87,8 @@ def read_addresses(source: RecipientSource) -> list[str]:
     Raises AudienceError where the file has no such column.
     """
 
+    from mailsluice.audience.source import read_chunks  # pandas: for addresses alone
+
     def no_database(_: str) -> NoReturn:
         raise LedgerError("give a file, not a query")
 
@@ -113,6 +111,10 @@ def _folded(named: Iterable[str]) -> set[str]:
     given = [address for address in named if address.strip()]
     if not given:
         return set()
+    import pandas as pd  # for addresses alone
+
+    from mailsluice.audience.address import normalise
+
     checked = normalise(pd.Series(given, dtype="str"))
     good = checked["reason"] == ""
     # What is no address stays as it was given: it is counted as not found.

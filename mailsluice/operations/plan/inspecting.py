@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from mailsluice.audience import Audience
+from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, first_in
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import MessageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mailsluice.audience import Audience
+from mailsluice.audience.resolved import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
 from mailsluice.operations.plan.inspecting import check_message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from mailsluice.assignment import Placement
+from mailsluice.assignment.placement import Placement
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.estimate import Load
 from mailsluice.limits import Bound, Limit, bounds

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import pandas as pd
 from pydantic import Field
 
-from mailsluice.audience.address import normalise
 from mailsluice.campaign import Message
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import MessageError
@@ -110,5 +108,9 @@ class OneMail:
 
 def _normalised(address: str) -> str:
     """The address as it is sent to; empty where it is none."""
+    import pandas as pd  # most checks send no mail
+
+    from mailsluice.audience.address import normalise
+
     (found,) = normalise(pd.Series([address], dtype="str"))["email"]
     return str(found)

@@ -1,0 +1,51 @@
+"""The tables that an export is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from mailsluice.core.status import RecipientStatus
+from mailsluice.core.table_file import MOMENT, moments
+from mailsluice.store.fates import REJECT_COLUMNS, Fate, Fates, Reject
+
+FATES = pa.schema(
+    {
+        "email": pa.string(),
+        "connection": pa.string(),
+        "reassigned_from": pa.string(),
+        "status": pa.string(),
+        "attempts": pa.int16(),
+        "code": pa.int16(),
+        "reply": pa.string(),
+        "settled_at": MOMENT,
+        "next_attempt_at": MOMENT,
+        "message_id": pa.string(),
+    }
+)
+REJECTS = pa.schema(
+    {"row": pa.int64(), "email": pa.string(), "reason": pa.string(), "detail": pa.string()}
+)
+
+
+def recipients(
+    fates: Fates, statuses: Collection[RecipientStatus], identify: Callable[[str], str]
+) -> Iterator[pa.Table]:
+    """Recipients in these states (in all, where none is named) as tables of `FATES`."""
+    for rows in fates.recipients(statuses):
+        _, email, *texts, settled, following = _columns(rows)
+        times = (moments(times_) for times_ in (settled, following))
+        columns = [email, *texts, *times, [identify(address) for address in email]]
+        yield pa.table(dict(zip(FATES.names, columns, strict=True)), schema=FATES)
+
+
+def rejects(fates: Fates) -> Iterator[pa.Table]:
+    """Rows of the source that are not in the audience, as tables of `REJECTS`."""
+    for rows in fates.rejects():
+        yield pa.table(dict(zip(REJECT_COLUMNS, _columns(rows), strict=True)), schema=REJECTS)
+
+
+def _columns(rows: Sequence[Fate] | Sequence[Reject]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(zip(*rows, strict=True))

@@ -1,0 +1,50 @@
+"""The rows of an audience that has its connections and its days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mailsluice.assignment.placement import Placement
+from mailsluice.audience.resolved import Audience
+from mailsluice.core.status import RecipientStatus
+
+_CHUNK_ROWS = 50_000
+
+
+def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
+    """Tables of the recipients in send order, as `Launches.store_audience` takes them."""
+    names = np.array(placement.connections, dtype=object)
+    moves = placement.moves() if placement.warmings else None
+    start = 0
+    for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS):
+        part = slice(start, start + len(chunk))
+        start += len(chunk)
+        assigned = names[placement.assignment.route[part]]
+        rows = chunk[["email", "variables"]].assign(connection=assigned)
+        yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
+
+
+def _moved(
+    rows: pd.DataFrame, connections: npt.NDArray[np.object_], due: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """The rows with what the warm-ups have changed."""
+    now = np.isnan(due)
+    stays = (rows["connection"] == connections).to_numpy(bool)
+    return rows.assign(
+        connection=connections,
+        reassigned_from=_except(rows["connection"].to_numpy(object), stays),
+        status=np.where(now, RecipientStatus.PENDING, RecipientStatus.DEFERRED),
+        next_attempt_at=_except(due, now),
+    )
+
+
+def _except(values: npt.NDArray[Any], missing: npt.NDArray[np.bool]) -> pd.Series[Any]:
+    """The values (n,) as Python objects, None where they are missing."""
+    found = values.astype(object)
+    found[missing] = None
+    return pd.Series(found, dtype=object)

@@ -1,0 +1,53 @@
+"""Bringing a state database's schema up to date, by Alembic and `mailsluice.store.migrations`."""
+
+from __future__ import annotations
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+
+from mailsluice.core.errors import OutboxError
+
+_LOCK = 0x6D61696C  # an arbitrary constant, for PostgreSQL's advisory lock
+
+
+def upgrade(transaction: sa.Connection, *, name: str) -> None:
+    """Apply the migrations that the database has not had, in the transaction that is given.
+
+    `name` is what errors call the database. Raises OutboxError where its schema is newer than this
+    version of Mailsluice.
+    """
+    if (
+        transaction.dialect.name != "sqlite"
+    ):  # of several processes that start at once, one migrates
+        transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    revision = alembic.migration.MigrationContext.configure(transaction).get_current_revision()
+    if revision == scripts().get_current_head():
+        return
+    _refuse_newer(revision, name)
+    config = _config()
+    config.attributes["connection"] = transaction
+    alembic.command.upgrade(config, "head")
+
+
+def scripts() -> alembic.script.ScriptDirectory:
+    """The schema's steps."""
+    return alembic.script.ScriptDirectory.from_config(_config())
+
+
+def _config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", "mailsluice.store:migrations")
+    config.attributes["quiet"] = True
+    return config
+
+
+def _refuse_newer(revision: str | None, name: str) -> None:
+    known = {script.revision for script in scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise OutboxError(
+            f"the state database {name} has schema {revision!r}, which this version of Mailsluice"
+            " does not know: install the newer version"
+        )

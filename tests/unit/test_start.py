@@ -1,0 +1,80 @@
+"""What a process loads before it runs a flow: every run of a worker pays for it.
+
+Lists what may be loaded beside Prefect and the standard library. What only some runs need (a
+launch, a report, an export) is imported where it begins.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from deployments.catalogue import catalogue
+
+OWN = {"blocks", "flows", "mailsluice", "tasks"}
+EVERY_FLOW = {
+    *OWN,
+    "prefect",
+    "pydantic",
+    "sqlalchemy",
+    "aiosmtplib",
+    "uvloop",
+    "jinja2",
+    "markupsafe",
+}
+TABLES = {"numpy", "pyarrow"}
+AUDIENCE = {*TABLES, "pandas", "dateutil", "pytz", "email_validator"}
+MORE = {
+    "flows.plan_campaign": AUDIENCE,
+    "flows.send_test": {*AUDIENCE, "cryptography"},
+    "flows.verify_connection": {"cryptography"},
+    "flows.collect_bounces": {"imap_tools", "flufl", "public"},
+    "flows.import_suppressions": AUDIENCE,
+    "flows.export_suppressions": TABLES,
+    "flows.add_suppressions": AUDIENCE,
+    "flows.remove_suppressions": AUDIENCE,
+    "flows.compare_connections": {*AUDIENCE, "PIL"},
+    "flows.housekeeping": TABLES,
+}
+"""By flow: what nearly each of its runs needs as well."""
+LOADED = """
+import json, os, sys
+import prefect.engine, prefect.flow_engine, prefect.main, prefect.task_engine
+
+@prefect.flow  # Prefect loads more at the first flow
+def trivial(number: int = 1) -> None: ...
+
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    if os.fork() == 0:  # each begins where Prefect is loaded and nothing of ours is
+        __import__(name)
+        packages = {one.partition(".")[0] for one in set(sys.modules) - before}
+        servers = {one for one in ("prefect.server", "prefect.testing") if one in sys.modules}
+        others = {one for one in packages - {*sys.stdlib_module_names} if one[0] != "_"}
+        found = sorted(others | servers)
+        os.write(1, json.dumps([name, found]).encode() + b"\\n")
+        os._exit(0)
+    os.wait()
+"""
+
+
+def modules() -> list[str]:
+    """The modules of the flows that are deployed."""
+    return [one.flow.fn.__module__ for one in catalogue()]
+
+
+@cache
+def loaded() -> dict[str, list[str]]:
+    """What each of them loads beside Prefect."""
+    command = [sys.executable, "-c", LOADED, *modules()]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dict(json.loads(line) for line in output.splitlines())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_flow_loads_what_it_needs_at_its_start_and_nothing_else(module: str) -> None:
+    assert {*loaded()[module]} - EVERY_FLOW - MORE.get(module, set()) == set()
