@@ -23,9 +23,12 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
     ("facts", "sentence"),
     [
         # nothing slows it down
-        (ConnectionFacts(), "as fast as it can"),
-        (ConnectionFacts(limited_until=NOW - 1, limit="red per_hour 6,000"), "as fast as it can"),
-        (ConnectionFacts(slowed_until=NOW - 1, per_second=50.0), "as fast as it can"),
+        (ConnectionFacts(), "sends as fast as it can"),
+        (
+            ConnectionFacts(limited_until=NOW - 1, limit="red per_hour 6,000"),
+            "sends as fast as it can",
+        ),
+        (ConnectionFacts(slowed_until=NOW - 1, per_second=50.0), "sends as fast as it can"),
         # the end of it
         (ConnectionFacts(is_over=True), "done"),
         (ConnectionFacts(is_over=True, is_stopping=True), "done"),
@@ -43,7 +46,7 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         (ConnectionFacts(in_stock=0, due_at=math.inf, in_flight=3), "waits for the last replies"),
         (
             ConnectionFacts(in_stock=0, due_at=-math.inf),
-            "as fast as it can",
+            "sends as fast as it can",
         ),  # a claim is under way
         # sessions cannot be opened
         (
@@ -56,7 +59,10 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
             ),
             "rests until 13:55 UTC: connect: refused",
         ),
-        (ConnectionFacts(sessions=2, session_at=NOW + 5), "as fast as it can"),  # the others go on
+        (
+            ConnectionFacts(sessions=2, session_at=NOW + 5),
+            "sends as fast as it can",
+        ),  # the others go on
         (
             # the server refuses everybody: its sessions wait as well
             ConnectionFacts(
@@ -68,12 +74,12 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         # of the server's wish and the limits the later one
         (
             ConnectionFacts(slowed_until=NOW + 0.1, per_second=12.34),
-            "its server asks for less: 12.3/s",
+            "slowed down at the server's request: 12.3/s",
         ),
         (replace(LIMITED, slowed_until=NOW + 1, per_second=1.0), said(LIMITED)),
         (
             replace(LIMITED, slowed_until=NOW + 901, per_second=0.1),
-            "its server asks for less until 14:05 UTC: 0.1/s",
+            "slowed down at the server's request until 14:05 UTC: 0.1/s",
         ),
         # a limit: where it is a pace, its next message is no news
         (LIMITED, "held by red per_hour 6,000 until 14:05 UTC"),

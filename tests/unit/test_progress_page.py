@@ -28,7 +28,7 @@ def page(*standings: Standing, window: SendingWindow | None = None, **rates: flo
 def test_a_connection_in_words() -> None:
     assert page(RED, red=0.5).connection(RED) == (
         "**held by red per_hour 6,000**: 400 of 700 sent, 3 failed, 2 uncertain, 295 left,"
-        " put off 14 times, 0.5 a second, done about 13:59 UTC at this pace"
+        " deferred 14 times, 0.5 a second, done about 13:59 UTC at this pace"
     )
 
 
@@ -50,18 +50,18 @@ def test_the_campaign_has_a_paragraph_a_connection() -> None:
     assert lines[0].startswith("700 of 1,000 sent, 3 failed, 2 uncertain, 295 left")
     assert lines[0].endswith("done about 13:59 UTC at this pace")
     assert lines[1:3] == [f"red, {shown.connection(RED)}", "green, **done**: 300 of 300 sent"]
-    assert "does not refresh by itself" in lines[3]
+    assert "does not refresh this page" in lines[3]
     assert not lines[4:]
 
 
 def test_the_same_as_a_line_of_a_log() -> None:
     stuck = Standing("blue", Tally(5), Binding(Cause.QUARANTINED, "535 a\nb"))
     assert page(RED, stuck, red=0.5, blue=0.0).line() == (
-        "400 of 705 sent, 3 failed, 2 uncertain, 300 left, put off 14 times, 0.5 a"
+        "400 of 705 sent, 3 failed, 2 uncertain, 300 left, deferred 14 times, 0.5 a"
         " second; red 400 of 700, held by red per_hour 6,000; blue 0 of 5, quarantined: 535 a b"
     )
     many = page(*(Standing(f"c{i}", Tally(5), Binding(Cause.FREE)) for i in range(100)))
-    assert many.line().endswith("; c5 0 of 5, as fast as it can; 94 more connections")
+    assert many.line().endswith("; c5 0 of 5, sends as fast as it can; 94 more connections")
 
 
 def test_what_moved_between_connections_is_told() -> None:

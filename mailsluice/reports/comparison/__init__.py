@@ -1,4 +1,4 @@
-"""Which connection's mail fares better, and whether the mail sent so far can tell. Pure."""
+"""Comparison of connections: whose mail is deferred, refused or bounced less, and how sure."""
 
 from mailsluice.reports.comparison.comparison import Comparison, Question, compare
 from mailsluice.reports.comparison.observed import Measure, Observed

@@ -1,4 +1,4 @@
-"""All connections of some campaigns against each other."""
+"""Comparing every two connections of some campaigns. Pure."""
 
 from __future__ import annotations
 
@@ -20,61 +20,61 @@ from mailsluice.reports.comparison.wilson import wilson
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked."""
+    """The confidence and the difference that a comparison is asked for."""
 
     confidence: float = 0.95
     smallest_difference: float = 0.005
-    """What matters, as a fraction."""
+    """The smallest difference of two rates that matters, as a fraction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often something became of a connection's mail."""
+    """A rate of a connection: the part of its mail with one outcome."""
 
     connection: str
     measure: Measure
     events: int
     mail: int
     interval: tuple[float, float] | None
-    """Wilson's (1927); None where there is no mail."""
+    """Wilson's interval (1927); None when there is no mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The answer. No addresses."""
+    """The result of a comparison, without addresses."""
 
     campaigns: Sequence[str]
     terms: Terms
     rates: Sequence[Rate]
-    """All connections, each in all measures."""
+    """Rates of all connections in all measures."""
     verdicts: Sequence[ContrastResult]
-    """All pairs of connections that have mail in a common stratum, in each measure tested."""
+    """One for each pair of connections with mail in a common stratum, and each tested measure."""
     notes: Sequence[str]
-    """What is to be minded, in sentences."""
+    """Warnings, in sentences."""
 
     def summary(self) -> str:
-        """One line: what is shown."""
-        found = [result.text for result in self.verdicts if result.finding is Conclusion.DIFFERENT]
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            return found[0] + more
+        """One line: the difference that is shown, if any."""
+        shown = [result.text for result in self.verdicts if result.finding is Conclusion.DIFFERENT]
+        if shown:
+            more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+            return shown[0] + more
         if not self.verdicts:
             return "there is nothing to compare: no two connections have mail in the same campaign"
-        open_ones = sum(result.finding is Conclusion.OPEN for result in self.verdicts)
-        if open_ones:
-            return f"no difference is shown; {open_ones} of {len(self.verdicts)} need more mail"
+        undecided = sum(result.finding is Conclusion.OPEN for result in self.verdicts)
+        if undecided:
+            return f"no difference is shown; {undecided} of {len(self.verdicts)} need more mail"
         return "no difference is shown"
 
     def markdown(self) -> str:
-        """The page an operator reads."""
+        """The page for operators."""
         return page(self)
 
 
 def compare(observed: Observed, question: Question) -> Comparison:
     """Compare every two connections in deferred, failed and bounced mail.
 
-    The risk of a difference that is none is `1 - confidence` over all of these tests together
-    (Holm, 1979).
+    The risk that any of these tests shows a difference where there is none is `1 - confidence` over
+    all tests together (Holm, 1979).
     """
     strata = stratify(observed.counts)
     contrasts = [
@@ -83,7 +83,7 @@ def compare(observed: Observed, question: Question) -> Comparison:
         for first, second in combinations(strata.connections, 2)
         if (found := contrast(strata, measure, first, second, question.confidence))
     ]
-    adjusted = _holm([pair.p_value for pair in contrasts])
+    adjusted = _holm([result.p_value for result in contrasts])
     tests = max(sum(p is not None for p in adjusted), 1)
     terms = Terms(question.confidence, tests, question.smallest_difference)
     rates = _rates(observed.counts, question.confidence)
@@ -95,13 +95,13 @@ def compare(observed: Observed, question: Question) -> Comparison:
         campaigns=sorted(observed.counts["campaign"].unique()),
         terms=terms,
         rates=rates,
-        verdicts=[verdict(pair, p, terms) for pair, p in zip(contrasts, adjusted, strict=True)],
+        verdicts=[verdict(result, p, terms) for result, p in zip(contrasts, adjusted, strict=True)],
         notes=[*notes(observed), *mixes],
     )
 
 
 def _tested(counts: pd.DataFrame) -> list[Measure]:
-    """Bounces only where some are known of: perhaps nobody reads them."""
+    """The measures to test. Bounces only if one is recorded: perhaps no mailbox is read."""
     known = bool(counts[Measure.BOUNCED.value].any())
     return [
         measure
@@ -111,7 +111,7 @@ def _tested(counts: pd.DataFrame) -> list[Measure]:
 
 
 def _holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p-values (Holm, 1979). (statsmodels' multipletests collects garbage every time.)"""
+    """Adjusted p-values (Holm, 1979). (multipletests of statsmodels runs the garbage collector.)"""
     adjusted = list(p_values)
     tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     reached = 0.0

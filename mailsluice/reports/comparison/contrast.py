@@ -1,4 +1,4 @@
-"""One connection against another in one measure."""
+"""Comparing two connections in one measure. Pure."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from mailsluice.reports.comparison.wilson import wilson
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """What the mail says about two connections; rates and differences are fractions."""
+    """The comparison of two connections in one measure; rates and differences are fractions."""
 
     measure: Measure
     first: str
     second: str
     strata: int
-    """In how many both have mail: nothing is known where that is 0."""
+    """Strata in which both connections have mail."""
     mail: tuple[int, int]
-    """In these strata."""
+    """Mail of both connections in these strata."""
     sizes: tuple[float, float]
-    """Mail that would tell as much without strata."""
+    """Mail that would be as informative without strata."""
     rates: tuple[float, float]
-    """Of both over the same mix of strata, by the weights of Mantel and Haenszel."""
+    """Rates of both over the same mix of strata, by the weights of Mantel and Haenszel."""
     interval: tuple[float, float]
-    """Of the difference, first less second."""
+    """The interval of the difference, first minus second."""
     rate: float
-    """Of both together, not 0 or 1, to plan with (Agresti and Coull, 1998)."""
+    """The rate of both together for planning, never 0 or 1 (Agresti and Coull, 1998)."""
     odds_ratio: float | None
     p_value: float | None
-    """None where nothing happened, or to all."""
+    """None when no message had the outcome, or all had."""
     homogeneity: float | None
-    """p-value; None where there is too little to tell."""
+    """The p-value of equal odds ratios in all strata; None with too little mail."""
     opposed: tuple[str, ...]
-    """Strata that by themselves show the opposite of all together, where ratios differ."""
+    """Strata that show the opposite of the whole, when odds ratios differ between strata."""
 
     @property
     def difference(self) -> float:
@@ -48,7 +48,7 @@ class Contrast:
 def contrast(
     strata: Strata, measure: Measure, first: str, second: str, confidence: float
 ) -> Contrast | None:
-    """Compare two connections where both have mail; None where there is no such stratum."""
+    """Compare two connections over the strata where both have mail; None without any."""
     pair = strata.pair(measure, first, second)
     if not pair.names:
         return None
@@ -74,14 +74,15 @@ def contrast(
 
 
 def _effective_sizes(pair: Pair) -> tuple[float, float]:
-    """Mail without strata whose rate varies by chance as little as the weighted one does.
+    """The mail whose unstratified rate has the same variance as the weighted rate.
 
-    What varies is what varies within strata, so strata with rates of their own tell more.
+    Only the variance within strata counts, so mail in strata with different rates is more
+    informative.
     """
     common = pair.events.sum(1) / pair.mail.sum(1)
     rate = float(pair.weights @ common)
     spread = common * (1 - common)
-    if not spread.any():  # nothing happened, or to all: the weights alone count
+    if not spread.any():  # no message had the outcome, or all had: only the weights count
         rate, spread = 1 / 2, np.full(len(common), 1 / 4)
     variances = (pair.weights**2 * spread) @ (1 / pair.mail)
     first, second = rate * (1 - rate) / variances
@@ -91,7 +92,7 @@ def _effective_sizes(pair: Pair) -> tuple[float, float]:
 def _interval(
     rates: tuple[float, float], sizes: tuple[float, float], confidence: float
 ) -> tuple[float, float]:
-    """Interval of the difference from Wilson's of both rates (Newcombe, 1998, method 10)."""
+    """The difference's interval, from Wilson's of both rates (Newcombe, 1998, method 10)."""
     first, second = rates
     (low_1, high_1), (low_2, high_2) = (
         wilson(rate * size, size, confidence) for rate, size in zip(rates, sizes, strict=True)

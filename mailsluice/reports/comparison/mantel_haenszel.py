@@ -1,7 +1,7 @@
-"""Tests of two connections over strata, each 2 x 2 table with its margins given.
+"""Tests of two connections over strata, each a 2 x 2 table with given margins. Pure.
 
-SciPy and statsmodels are imported where they are used: they take a fifth of the time in which the
-process of a run starts, and only a comparison needs them.
+Functions import SciPy and statsmodels when they need them: the imports take a fifth of the start
+of a run, and only a comparison needs them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ _ENOUGH = 5
 
 
 def common_odds_ratio(tables: Counts) -> float | None:
-    """The odds of the first over those of the second (Mantel and Haenszel, 1959).
+    """The odds of the first connection divided by those of the second.
 
-    `tables` (k, 2, 2). None where a zero keeps it from being a number above 0.
+    The estimate of Mantel and Haenszel (1959) over `tables` (k, 2, 2). None when counts of zero
+    make the estimate zero or infinite.
     """
     for_first, for_second = (tables[:, 0, 0] * tables[:, 1, 1]), (tables[:, 0, 1] * tables[:, 1, 0])
     if not for_first.any() or not for_second.any():
@@ -27,48 +28,49 @@ def common_odds_ratio(tables: Counts) -> float | None:
 
 
 def p_value(tables: Counts) -> float | None:
-    """Of the hypothesis that in no stratum it matters which connection sends; two-sided.
+    """The two-sided p-value of the hypothesis that the connection matters in no stratum.
 
-    `tables` (k, 2, 2). The test of Cochran (1954), Mantel and Haenszel (1959), with a correction
-    for continuity. Where there are too few events for its approximation, by the rule of Mantel and
-    Fleiss (1980), the exact conditional test. None where nothing happened, or to all.
+    The test of Cochran (1954), Mantel and Haenszel (1959) over `tables` (k, 2, 2), with a
+    correction for continuity. With too few events for its approximation, by the rule of Mantel and
+    Fleiss (1980), the exact conditional test. None when no message had the outcome, or all had.
     """
-    told = tables[tables.sum(1).all(1)]
-    if not len(told):
+    informative = tables[tables.sum(1).all(1)]
+    if not len(informative):
         return None
-    lowest, expected, highest = _bounds(told)
+    lowest, expected, highest = _bounds(informative)
     if min((expected - lowest).sum(), (highest - expected).sum()) < _ENOUGH:
-        return _exact(told)
-    # No correction beyond the expected number itself: it would make a difference out of none.
-    correction = abs((told[:, 0, 0] - expected).sum()) >= 1 / 2
-    return float(_stratified(told).test_null_odds(correction=correction).pvalue)
+        return _exact(informative)
+    # The correction never exceeds the distance to the expected number: else it would create a
+    # difference.
+    correction = abs((informative[:, 0, 0] - expected).sum()) >= 1 / 2
+    return float(_stratified(informative).test_null_odds(correction=correction).pvalue)
 
 
 def homogeneity(tables: Counts) -> float | None:
-    """p-value of the hypothesis that the odds ratio is the same in all strata.
+    """The p-value of the hypothesis that all strata have the same odds ratio.
 
-    Breslow and Day (1980) with the correction of Tarone (1985), over the strata where at least 5
-    are expected in every cell. None where that is less than two of them.
+    The test of Breslow and Day (1980) with the correction of Tarone (1985), over the strata with at
+    least 5 expected messages in every cell. None with fewer than two such strata.
     """
     expected = tables.sum(2, keepdims=True) * tables.sum(1, keepdims=True)
     expected = expected / tables.sum((1, 2), keepdims=True)
     large = tables[(expected >= _ENOUGH).all((1, 2))].astype(np.float64)
     if len(large) < 2 or (ratio := common_odds_ratio(large)) is None:
         return None
-    if ratio == 1:  # statsmodels divides by what it is away from 1
+    if ratio == 1:  # statsmodels divides by the distance from 1
         large[:, 0, 0] += 1e-6
     return float(_stratified(large).test_equal_odds(adjust=True).pvalue)
 
 
 def _stratified(tables: Counts) -> Any:
-    """The tables (k, 2, 2) as statsmodels takes them."""
+    """The tables (k, 2, 2) in the form that statsmodels expects."""
     from statsmodels.stats.contingency_tables import StratifiedTable
 
     return StratifiedTable(tables.transpose(1, 2, 0))
 
 
 def _bounds(tables: Counts) -> tuple[Counts, Counts, Counts]:
-    """(k,) each: the least, the expected, and the most events of the first, given the margins."""
+    """The least, expected and most events of the first connection, given the margins; (k,) each."""
     first, second = tables.sum(2).T
     events = tables[:, :, 0].sum(1)
     expected = first * events / (first + second)
@@ -76,9 +78,9 @@ def _bounds(tables: Counts) -> tuple[Counts, Counts, Counts]:
 
 
 def _exact(tables: Counts) -> float:
-    """Sum of the probabilities of all that is no likelier than what was seen (Fisher, 1935).
+    """The sum of the probabilities of all cases no likelier than the observed (Fisher, 1935).
 
-    With few events (see `_ENOUGH`) of n recipients there are at most sqrt(5 n) such cases.
+    With few events (see `_ENOUGH`) among n recipients there are at most sqrt(5 n) cases.
     """
     from scipy.stats import hypergeom
 

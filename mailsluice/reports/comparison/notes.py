@@ -1,4 +1,4 @@
-"""What keeps connections from being comparable, or numbers from being final."""
+"""Warnings about a comparison: mail that cannot be compared, numbers that may change. Pure."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from mailsluice.reports.comparison.observed import Observed
 
 
 def notes(observed: Observed) -> list[str]:
-    """All that is to be minded, in sentences. No addresses."""
+    """Warnings in sentences, without addresses."""
     counts = observed.counts
     per_campaign = counts.groupby("campaign")[["mail", "moved", "uncertain"]].sum()
     with_mail = counts[counts["mail"] > 0].groupby("campaign")["connection"].nunique()
-    silent = counts.groupby("connection")["mail"].sum()
-    found = [f"{name} has no mail in these campaigns" for name in silent.index[silent == 0]]
+    totals = counts.groupby("connection")["mail"].sum()
+    found = [f"{name} has no mail in these campaigns" for name in totals.index[totals == 0]]
     found += [
-        f"{name} went over one connection alone: it tells nothing about how that one compares"
+        f"{name} went over one connection only, so its mail compares nothing"
         for name in with_mail.index[with_mail == 1]
     ]
     found += [
-        f"{name}: {row.moved:,} recipients that were moved from one connection to another (it was"
-        " down, or warming up) are left out"
+        f"{name}: {row.moved:,} recipients were moved from a connection that was down or warming"
+        " up, and are left out"
         for name, row in per_campaign.iterrows()
         if row.moved
     ]
     found += [
-        f"{name}: {row.uncertain:,} recipients of whom nobody knows whether they got the mail are"
-        " left out"
+        f"{name}: {row.uncertain:,} recipients are uncertain, and are left out"
         for name, row in per_campaign.iterrows()
         if row.uncertain
     ]
     found += [
-        f"{name}: {', '.join(held_back)} warmed up, so its mail went out on other days than that of"
-        " the others. A difference may be one between days"
+        f"{name}: {', '.join(held_back)} warmed up, so this mail was sent on other days than the"
+        " rest. A difference may come from the days"
         for name, held_back in observed.warming.items()
     ]
     found += [
-        f"{name} still has mail to send: accepted and failed are what is known up to now"
+        f"{name} still has mail to send: the numbers of accepted and failed mail may change"
         for name in observed.unfinished
     ]
     if not counts["bounced"].any():
         found.append(
-            "no hard bounce is known of, so bounces are not compared: perhaps nobody reads them"
+            "no hard bounce is recorded, so bounces are not compared: run `collect-bounces` first,"
+            " if mail comes back to a mailbox"
         )
     return found

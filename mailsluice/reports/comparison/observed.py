@@ -1,4 +1,4 @@
-"""What became of the mail, counted."""
+"""The counted mail of some campaigns, the input of a comparison. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import pandas as pd
 
 
 class Measure(StrEnum):
-    """What may become of a recipient's mail; a column of the counts."""
+    """An outcome of a recipient's mail, and a column of the counts."""
 
     ACCEPTED = "accepted"
-    """The server took it over, at whatever attempt."""
+    """The server accepted the mail, at any attempt."""
     DEFERRED = "deferred"
-    """The server said "later" at the first attempt, whatever it said afterwards."""
+    """The server deferred the first attempt, whatever came later."""
     FAILED = "failed"
-    """Refused for good, or the attempts are used up."""
+    """The server refused the mail for good, or the attempts are used up."""
     BOUNCED = "bounced"
-    """A hard bounce is known of, in the dialogue or afterwards."""
+    """A hard bounce is recorded, from the SMTP dialogue or from a mailbox."""
 
     @property
     def is_tested(self) -> bool:
-        """Accepted is not: it is what neither failed nor waits, so a test would count twice."""
+        """Whether connections are tested in this measure.
+
+        Accepted mail is the mail that neither failed nor waits, so a test would repeat another.
+        """
         return self is not Measure.ACCEPTED
 
 
@@ -33,13 +36,13 @@ NUMBERS = ["mail", *(measure.value for measure in Measure)]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observed:
-    """The mail of some campaigns. No addresses."""
+    """The counted mail of some campaigns, without addresses."""
 
     counts: pd.DataFrame
-    """A row a campaign, domain and connection (KEYS): how many recipients were attempted (`mail`),
-    what became of them (Measure), and, not among these, who is left out: whoever was `moved` to
-    the connection from another one, and of whom nobody knows (`uncertain`)."""
+    """A row for each campaign, domain and connection (KEYS). `mail` counts the attempted recipients
+    and the columns of Measure their outcomes. Recipients that are left out are counted in `moved`
+    (to the connection from another one) and `uncertain`."""
     unfinished: Sequence[str] = ()
     """Campaigns that still have mail to send."""
     warming: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By campaign: connections that it held back, to warm them up."""
+    """By campaign: connections that sent a part of it later because they warmed up."""

@@ -1,4 +1,4 @@
-"""A comparison as a page."""
+"""A comparison as a page in Markdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ORDER = (Conclusion.DIFFERENT, Conclusion.DEPENDS, Conclusion.OPEN, Conclusion.
 
 
 def page(comparison: Comparison) -> str:
-    """The page an operator reads: verdicts first, then the numbers they rest on. No addresses."""
+    """The page for operators: conclusions first, then the numbers; without addresses."""
     names = ", ".join(map(cell, comparison.campaigns[:_MOST_NAMES]))
     rest = len(comparison.campaigns) - _MOST_NAMES
     lines = ["# Connections compared", "", f"**{cell(comparison.summary())}**", ""]
@@ -68,23 +68,23 @@ def _contrasts(verdicts: Sequence[ContrastResult]) -> list[str]:
         return []
     head = ["measure", "first, second", "strata", "rates over the same mix"]
     head += ["first minus second, in percentage points", "odds ratio"]
-    head += ["p", "p (Holm)", "homogeneity", "smallest shown"]
+    head += ["p", "p (Holm)", "homogeneity", "detectable"]
     return ["## Tests", "", *table(head, [_contrast(verdict) for verdict in verdicts], words=2)]
 
 
 def _contrast(result: ContrastResult) -> list[str]:
-    found = result.contrast
-    low, high = found.interval
+    contrast = result.contrast
+    low, high = contrast.interval
     return [
-        found.measure.value,
-        cell(f"{found.first}, {found.second}"),
-        str(found.strata),
-        f"{found.rates[0]:.2%}, {found.rates[1]:.2%}",
-        f"{points(found.difference)} ({points(low)} to {points(high)})",
-        "" if found.odds_ratio is None else f"{found.odds_ratio:.3f}",
-        chance(found.p_value),
+        contrast.measure.value,
+        cell(f"{contrast.first}, {contrast.second}"),
+        str(contrast.strata),
+        f"{contrast.rates[0]:.2%}, {contrast.rates[1]:.2%}",
+        f"{points(contrast.difference)} ({points(low)} to {points(high)})",
+        "" if contrast.odds_ratio is None else f"{contrast.odds_ratio:.3f}",
+        chance(contrast.p_value),
         chance(result.adjusted_p),
-        chance(found.homogeneity),
+        chance(contrast.homogeneity),
         points(result.smallest_shown),
     ]
 
@@ -92,13 +92,13 @@ def _contrast(result: ContrastResult) -> list[str]:
 def _remarks(comparison: Comparison) -> list[str]:
     terms = comparison.terms
     return [
-        f"Rates with Wilson's {terms.percent} intervals, over all mail of a connection."
-        " Tests compare within strata, a campaign's mail to one domain (small ones together):"
-        " Cochran-Mantel-Haenszel, exact where there are few events; homogeneity: Breslow-Day-"
-        "Tarone; differences in percentage points, Newcombe's interval. Every two connections in"
-        f" each measure, {terms.tests} tests together by Holm. Smallest shown: the difference found"
-        " in four of five cases.",
+        f"Rates have Wilson's {terms.percent} intervals and cover all mail of a connection."
+        " Tests compare within strata: a campaign's mail to one domain, with small domains"
+        " together. They are Cochran-Mantel-Haenszel tests, exact with few events; homogeneity is"
+        " tested by Breslow-Day-Tarone. Differences are in percentage points with Newcombe's"
+        f" interval. P-values of all {terms.tests} tests are adjusted by Holm. Detectable: the"
+        " difference that this much mail shows in four of five cases.",
         "",
-        "Whoever looks again and again until a difference shows will find one that is none: decide"
-        " beforehand at how much mail you look, and look once.",
+        "Repeated looks find a difference sooner or later even where there is none: decide in"
+        " advance after how much mail you compare, and compare once.",
     ]

@@ -1,4 +1,4 @@
-"""Rates and their intervals, a line a connection."""
+"""The plot of rates and their intervals, a line for each connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def rates_plot(rates: Sequence[Rate]) -> Figure:
-    """A panel a measure; connections without mail are left out."""
+    """Draw a panel for each measure; connections without mail are left out."""
     from matplotlib.figure import Figure
 
     shown = [rate for rate in rates if rate.interval]

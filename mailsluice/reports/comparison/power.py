@@ -1,6 +1,6 @@
-"""How much mail shows which difference of two rates: by the arcsine (Cohen, 1988, chapter 6).
+"""The power of a comparison by the arcsine transformation (Cohen, 1988, chapter 6). Pure.
 
-SciPy and statsmodels are imported where they are used, see `mantel_haenszel`.
+Functions import SciPy and statsmodels when they need them; `mantel_haenszel` says why.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 
 POWER = 0.8
-"""How often a difference of the size that is asked for is found."""
+"""The probability that a difference of the requested size is found."""
 
 
 def needed(rate: float, difference: float, alpha: float) -> float:
-    """Mail of each of two connections, the same number, to find `rate` against `rate + difference`.
+    """The mail that each of two connections needs to show a difference from `rate`.
 
-    Two-sided at the level `alpha`, with POWER.
+    For equal numbers of mail and a two-sided test at the level `alpha`, with POWER.
     """
     from statsmodels.stats.proportion import proportion_effectsize
 
@@ -23,14 +23,14 @@ def needed(rate: float, difference: float, alpha: float) -> float:
 
 
 def smallest_shown(rate: float, first: float, second: float, alpha: float) -> float:
-    """The smallest difference from `rate` up that this much mail of both finds with POWER."""
+    """The smallest increase over `rate` that this much mail of both shows with POWER."""
     effect = _standard_errors(alpha) * math.sqrt(1 / first + 1 / second)
     angle = math.asin(math.sqrt(rate)) + effect / 2
     return math.sin(min(angle, math.pi / 2)) ** 2 - rate
 
 
 def _standard_errors(alpha: float) -> float:
-    """How many of them away from 0 the effect has to be."""
+    """The effect that is shown with POWER, in standard errors."""
     from scipy.stats import norm
 
     return float(norm.isf(alpha / 2) + norm.ppf(POWER))

@@ -1,4 +1,4 @@
-"""Like is compared with like: the mail of a campaign to a domain."""
+"""Strata of a comparison: the mail of one campaign to one domain. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pandas as pd
 from mailsluice.reports.comparison.observed import NUMBERS, Measure
 
 SMALL = 100
-"""A domain with less mail in a campaign than this is among its others ..."""
+"""A domain with less mail than this in a campaign belongs to the stratum OTHERS ..."""
 MOST_DOMAINS = 20
-"""... and so is one that is not among this many largest."""
-OTHERS = "others"  # no domain: it has no dot
+"""... and so does a domain that is not among this many largest."""
+OTHERS = "others"  # not a domain, which would have a dot
 
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
@@ -29,29 +29,29 @@ class Pair:
     mail: Counts
     """(k, 2)"""
     events: Counts
-    """(k, 2): to how much of it something happened."""
+    """(k, 2): mail with the outcome."""
 
     @property
     def weights(self) -> Numbers:
-        """(k,) of Mantel and Haenszel (1959), together 1: n1 n2 / (n1 + n2) of each stratum."""
+        """Weights (k,) of Mantel and Haenszel (1959), n1 n2 / (n1 + n2), scaled to the sum 1."""
         weights = self.mail.prod(1) / self.mail.sum(1)
         return np.asarray(weights / weights.sum(), np.float64)
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Of the first and the second, both over the same mix of strata."""
+        """Rates of the first and second connection over the same mix of strata."""
         first, second = self.weights @ (self.events / self.mail)
         return float(first), float(second)
 
     @property
     def tables(self) -> Counts:
-        """(k, 2, 2): a row a connection, events and the rest."""
+        """(k, 2, 2): a row for each connection with events and the rest."""
         return np.stack([self.events, self.mail - self.events], axis=2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strata:
-    """All mail of c connections in k strata."""
+    """The mail of c connections in k strata."""
 
     names: tuple[str, ...]
     connections: tuple[str, ...]
@@ -61,7 +61,7 @@ class Strata:
     """(k, c) each."""
 
     def pair(self, measure: Measure, first: str, second: str) -> Pair:
-        """Two of the connections, where both have mail."""
+        """Two connections in the strata where both have mail."""
         columns = [self.connections.index(first), self.connections.index(second)]
         mail, events = self.mail[:, columns], self.events[measure][:, columns]
         shared = np.flatnonzero((mail > 0).all(axis=1))
@@ -70,9 +70,9 @@ class Strata:
 
 
 def stratify(counts: pd.DataFrame) -> Strata:
-    """Strata of `Observed.counts`: a campaign's large domains, and its others together.
+    """Make strata of `Observed.counts`: a campaign's large domains, and all others together.
 
-    They depend on how much mail there is, not on what became of it.
+    The strata depend on the amounts of mail, never on the outcomes.
     """
     sizes = counts.groupby(["campaign", "domain"])["mail"].transform("sum")
     ranks = sizes.groupby(counts["campaign"]).rank(method="dense", ascending=False)

@@ -1,4 +1,4 @@
-"""What may be said of two connections, in a sentence; nothing where it is not warranted."""
+"""The conclusion from the comparison of two connections, in a sentence. Pure."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ _MOST_NAMES = 5
 
 
 class Conclusion(StrEnum):
-    """What a contrast comes to."""
+    """The conclusion from a contrast."""
 
     DIFFERENT = "different"
-    """One of the two fares better."""
+    """One connection does better."""
     ALIKE = "alike"
-    """They differ by less than matters."""
+    """The connections differ by less than the smallest difference that matters."""
     DEPENDS = "depends"
-    """Which one fares better is not the same everywhere."""
+    """Which connection does better depends on campaign and domain."""
     OPEN = "open"
-    """The mail so far cannot tell."""
+    """The mail so far is not enough for a conclusion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """By what a verdict is given."""
+    """The rules for conclusions."""
 
     confidence: float
     tests: int
-    """Contrasts that are tested together."""
+    """The number of contrasts tested together."""
     smallest_difference: float
-    """What matters, as a fraction."""
+    """The smallest difference that matters, as a fraction."""
 
     @property
     def alpha(self) -> float:
-        """The risk that is taken, over all tests together, of a difference that is none."""
+        """The accepted risk, over all tests, of showing a difference where there is none."""
         return 1 - self.confidence
 
     @property
@@ -53,25 +53,25 @@ class Terms:
 
     @property
     def planned_alpha(self) -> float:
-        """The level at which the strictest of the tests is done (Bonferroni)."""
+        """The level of the strictest test (Bonferroni)."""
         return self.alpha / self.tests
 
 
 @dataclass(frozen=True, slots=True)
 class ContrastResult:
-    """A contrast and what it comes to."""
+    """A contrast and the conclusion from it."""
 
     contrast: Contrast
     adjusted_p: float | None
-    """After Holm (1979), over all contrasts that are tested."""
+    """The p-value adjusted by Holm (1979) over all tested contrasts."""
     finding: Conclusion
     smallest_shown: float
-    """The difference that this much mail finds in four of five cases."""
+    """The difference that this much mail shows in four of five cases."""
     text: str
 
 
 def verdict(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> ContrastResult:
-    """Say what a contrast comes to, by these terms."""
+    """Draw the conclusion from a contrast, by these rules."""
     found = _finding(contrast, adjusted_p, terms)
     smallest = smallest_shown(contrast.rate, *contrast.sizes, terms.planned_alpha)
     return ContrastResult(
@@ -125,8 +125,8 @@ def _depends(contrast: Contrast) -> str:
     names = contrast.opposed
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return (
-        f"{_both(contrast)}: it depends on campaign and domain which one fares better"
-        f" (homogeneity: {chance(contrast.homogeneity)}); another one than on the whole in"
+        f"{_both(contrast)}: which one does better depends on campaign and domain"
+        f" (homogeneity: {chance(contrast.homogeneity)}); the opposite of the whole in"
         f" {', '.join(names[:_MOST_NAMES])}{more}"
     )
 
@@ -146,15 +146,15 @@ def _more(contrast: Contrast, terms: Terms) -> str:
     factor = wanted / 4 * (1 / first + 1 / second) - 1
     difference = f"a difference of {points(terms.smallest_difference)} points"
     if factor <= 0:
-        return f"it is enough for {difference}, and speaks neither for nor against one"
+        return f"it is enough to show {difference}, and neither shows nor excludes one"
     return (
-        f"about {rounded(factor * sum(contrast.mail)):,} more of both together, shared as up to"
-        f" now, would show {difference} in four of five cases"
+        f"about {rounded(factor * sum(contrast.mail)):,} more messages of both together, in the"
+        f" same proportion, would show {difference} in four of five cases"
     )
 
 
 def _interval(contrast: Contrast) -> str:
-    """Of the first less the second, in percentage points."""
+    """The interval of the difference, in percentage points."""
     low, high = contrast.interval
     return f"{points(low)} to {points(high)}"
 
@@ -164,7 +164,7 @@ def _both(contrast: Contrast) -> str:
 
 
 def points(fraction: float) -> str:
-    """Percentage points."""
+    """A fraction in percentage points."""
     return f"{fraction * 100:.2f}"
 
 
@@ -176,5 +176,5 @@ def chance(p_value: float | None) -> str:
 
 
 def rounded(number: float) -> int:
-    """Two digits are all that an estimate of this kind has."""
+    """Round to two digits, the precision of such an estimate."""
     return int(float(f"{number:.1e}")) if number >= 100 else max(round(number), 1)

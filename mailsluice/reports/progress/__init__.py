@@ -1,4 +1,4 @@
-"""How a campaign gets on while it is sent: numbers, what holds it up, and both in words."""
+"""The progress of a campaign while it is sent: numbers, what each connection waits for, words."""
 
 from mailsluice.reports.progress.binding import TROUBLES, Binding, Cause, ConnectionFacts, binding
 from mailsluice.reports.progress.pace import RecentPace

@@ -1,4 +1,4 @@
-"""What a connection waits for now: the one thing without which it would send. Pure."""
+"""What a connection waits for now: the one condition that keeps it from sending. Pure."""
 
 from __future__ import annotations
 
@@ -11,47 +11,48 @@ from mailsluice.core.masking import masked
 from mailsluice.core.timezones import shown
 
 _BARE_SECONDS = 10.0
-"""A limit that lets the next message go sooner than that is a pace, not a wait."""
+"""A limit that delays the next message by less than this sets the pace; the end of the wait is
+not shown."""
 
 
 class Cause(StrEnum):
-    """What binds, and the sentence that says so."""
+    """What a connection waits for, and the sentence that says so."""
 
     STARTING = "starts"
     DONE = "done"
     STOPPED = "stopped"
     QUARANTINED = "quarantined: {detail}"
-    """Given up for this run."""
+    """This run gave the connection up."""
     PAUSED = "paused: waits for Resume"
     DATABASE_AWAY = "the state database is away"
     WINDOW = "waits for its sending window{until}"
     DEFERRED = "waits for deferred recipients{until}"
     LAST_REPLIES = "waits for the last replies"
     RETRYING = "connects again{until}: {detail}"
-    """After a failure; soon."""
+    """After a failure, soon."""
     RESTING = "rests{until}: {detail}"
-    """After too many failures: then it is tried with one session."""
-    SLOWED = "its server asks for less{until}: {detail}"
+    """After too many failures; the next try is with one session."""
+    SLOWED = "slowed down at the server's request{until}: {detail}"
     LIMIT = "held by {detail}{until}"
     CONNECTING = "waits for a session"
-    FREE = "as fast as it can"
+    FREE = "sends as fast as it can"
 
 
 TROUBLES = (Cause.QUARANTINED, Cause.RESTING, Cause.RETRYING)
-"""Those whose detail is what the server said."""
+"""Causes whose detail is the server's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What binds a connection, as it may be told: without addresses."""
+    """What a connection waits for, without addresses."""
 
     cause: Cause
     detail: str = ""
     until: datetime | None = None
-    """None: nobody knows, or at once."""
+    """The end of the wait; None when it is unknown or immediate."""
 
     def sentence(self, moment: datetime, timezone: str = "UTC") -> str:
-        """In words, at an aware moment, with times of a time zone."""
+        """The sentence at an aware moment, with times in the time zone."""
         until = f" until {shown(self.until, moment, timezone)}" if self.until else ""
         return self.cause.value.format(detail=self.detail, until=until)
 
@@ -60,39 +61,39 @@ class Binding:
 class ConnectionFacts:
     """The state of one connection at one moment.
 
-    Moments are in seconds of the connection sender's clock; infinity is never.
+    Moments are in seconds of the connection sender's clock; infinity means never.
     """
 
     is_stopping: bool = False
     is_over: bool = False
-    """Nobody waits for mail, nothing is on its way."""
+    """No recipient waits for mail, and no message is in flight."""
     down: str | None = None
     is_on_hold: bool = False
     is_database_away: bool = False
     opens_at: float = -math.inf
-    """The sending window."""
+    """When the sending window opens."""
     in_stock: int = 1
-    """Recipients at hand."""
+    """Claimed recipients that wait to be sent to."""
     due_at: float = -math.inf
-    """When the outbox may have more."""
+    """When the outbox may have more recipients."""
     in_flight: int = 0
     sessions: int = 1
-    """Those that are logged in."""
+    """Sessions that are logged in."""
     session_at: float = -math.inf
-    """When one may be opened, after failures."""
+    """When a session may be opened after failures."""
     is_resting: bool = False
     trouble: str = ""
-    """The last failure."""
+    """The last failure, in words."""
     slowed_until: float = -math.inf
-    """The next message's turn where the server asked for less; `per_second` is the pace."""
+    """When the next message may start after the server asked for less; `per_second` is the pace."""
     per_second: float | None = None
     limited_until: float = -math.inf
-    """The next message's turn under the limits; `limit` is the one that decides."""
+    """When the next message may start under the limits; `limit` is the one that decides."""
     limit: str = ""
 
 
 def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
-    """Decide what binds; `moment` is `now` by the clock on the wall."""
+    """Decide what the connection waits for; `moment` is the wall-clock time of `now`."""
 
     def later(cause: Cause, at: float, detail: str = "", least: float = 0.0) -> Binding:
         is_told = least < at - now < math.inf
@@ -108,7 +109,7 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
         return later(Cause.DEFERRED, facts.due_at)
     if facts.session_at > now and not (
         facts.sessions and facts.slowed_until < facts.session_at
-    ):  # where all sessions wait for it, or there is none
+    ):  # all sessions wait, or there is none
         cause = Cause.RESTING if facts.is_resting else Cause.RETRYING
         return later(cause, facts.session_at, masked(facts.trouble))
     if facts.per_second is not None and facts.slowed_until > max(now, facts.limited_until):

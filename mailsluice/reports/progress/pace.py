@@ -1,4 +1,4 @@
-"""How fast it has been lately, and until when it will take like that. Pure."""
+"""The recent pace of a connection, and when it will have sent everything. Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _LEAST_SECONDS = 1.0
 
 
 class RecentPace:
-    """Messages a second over the last minute. The clock is an argument, in seconds."""
+    """Messages per second over the last minute. Times are arguments, in seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def see(self, now: float, sent: int) -> None:
-        """At this moment so many had been sent in all."""
+        """Record that `sent` messages had been sent in all at the moment `now`."""
         self._seen.append((now, sent))
         while len(self._seen) > 2 and now - self._seen[1][0] >= _WINDOW_SECONDS:
             self._seen.popleft()
 
     @property
     def per_second(self) -> float | None:
-        """None where it was not watched long enough."""
+        """Messages per second; None before there are two observations a second apart."""
         if not self._seen:
             return None
         (since, before), (now, sent) = self._seen[0], self._seen[-1]
@@ -36,7 +36,7 @@ class RecentPace:
 def end(
     left: int, per_second: float | None, moment: datetime, window: SendingWindow
 ) -> datetime | None:
-    """When the last of those left is sent at this pace, within its window; None: nobody knows."""
+    """When the last message is sent at this pace, within the sending window; None if unknown."""
     if not per_second or not left:
         return None
     return Load(moment, [(moment, left)], (), window).ends_at(per_second)

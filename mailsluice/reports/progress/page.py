@@ -1,4 +1,4 @@
-"""The words beside a progress bar. Pure."""
+"""The text beside a progress bar, and lines of progress for a log. Pure."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from mailsluice.reports.progress.pace import end
 from mailsluice.reports.progress.standing import Progress, Standing, Tally
 
 LOG_SECONDS = 30.0
-"""How often a run's log has a line of progress, where something has changed."""
+"""Seconds between two lines of progress in a run's log, if something has changed."""
 _MOST_IN_A_LINE = 6  # connections
 _NOT_FRESH = (
-    "In Prefect's default UI this page does not refresh by itself: reload it, or follow the run's"
-    f" logs, which get a line of progress every {LOG_SECONDS:.0f} seconds."
+    "Prefect's default UI does not refresh this page: reload it, or follow the run's logs, which"
+    f" get a line of progress every {LOG_SECONDS:.0f} seconds."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is shown at one (aware) moment."""
+    """The progress at one aware moment, as text."""
 
     progress: Progress
     rates: dict[str, float | None]
-    """Messages a second lately, by connection; None where it is not known."""
+    """Recent messages per second, by connection; None when unknown."""
     moment: datetime
     window: SendingWindow
     is_over: bool = False
-    """Whether the run has ended: then there is no end to wait for."""
+    """Whether the run has ended, so that no end is estimated."""
 
     def connection(self, standing: Standing) -> str:
         """What one connection waits for, and its numbers."""
@@ -45,9 +45,9 @@ class Page:
         return f"**{binds}**: {numbers}"
 
     def campaign(self) -> str:
-        """All numbers together, a paragraph a connection, and what moved between them.
+        """The totals, a paragraph for each connection, and moves between connections.
 
-        No table: the UI shows one in a description without any space between its columns.
+        Not a table: the UI shows a description's table without space between its columns.
         """
         lines = [self._total()]
         standings = self.progress.standings
@@ -59,7 +59,7 @@ class Page:
         return "\n\n".join(lines)
 
     def line(self) -> str:
-        """The same as one line of plain text, for a log: all together, then the connections."""
+        """The same in one line of plain text for a log: the totals, then the connections."""
         standings = self.progress.standings
         first, rest = standings[:_MOST_IN_A_LINE], standings[_MOST_IN_A_LINE:]
         parts = [self._total(), *(self._brief(standing) for standing in first)]
@@ -74,7 +74,7 @@ class Page:
     def _total(self) -> str:
         standings = self.progress.standings
         known = [self.rates.get(standing.connection) for standing in standings]
-        rate = None if None in known else sum(rate_ or 0.0 for rate_ in known)
+        rate = None if None in known else sum(connection_rate or 0.0 for connection_rate in known)
         ends = [self._end(standing) for standing in standings if standing.tally.left]
         return self._numbers(self.progress.tally, rate, ends)
 
@@ -87,7 +87,7 @@ class Page:
         }
         parts = [f"{tally.sent:,} of {tally.assigned:,} sent"]
         parts += [f"{number:,} {name}" for name, number in others.items() if number]
-        parts += [f"put off {tally.deferrals:,} times"] if tally.deferrals else []
+        parts += [f"deferred {tally.deferrals:,} times"] if tally.deferrals else []
         parts += [f"{rate:,.1f} a second"] if rate else []
         if tally.left and (last := _last(ends)):
             parts.append(f"done about {self._shown(last)} at this pace")
@@ -102,6 +102,6 @@ class Page:
 
 
 def _last(ends: list[datetime | None]) -> datetime | None:
-    """None where one of them is not known."""
+    """The latest of these moments; None when one of them is unknown."""
     known = [moment for moment in ends if moment]
     return max(known) if known and len(known) == len(ends) else None

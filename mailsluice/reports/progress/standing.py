@@ -1,4 +1,4 @@
-"""Where the recipients of a campaign stand while it is sent. Pure."""
+"""The numbers of a campaign while it is sent. Pure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _ENDED = (RecipientStatus.SUPPRESSED, RecipientStatus.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Recipients, counted."""
+    """Counts of recipients."""
 
     assigned: int = 0
-    """All that are on the connection now, in whatever state."""
+    """Present recipients, in any state."""
     sent: int = 0
     failed: int = 0
     uncertain: int = 0
     ended: int = 0
     """Suppressed or cancelled."""
     deferrals: int = 0
-    """How often a server said "later" in this run; not how many recipients."""
+    """Attempts deferred in this run, perhaps several of one recipient."""
 
     @classmethod
     def of(cls, counts: Mapping[RecipientStatus, int]) -> Self:
-        """By what the state database says."""
+        """The tally of the counts in the state database."""
         return cls(
             sum(counts.values()),
             counts.get(RecipientStatus.SENT, 0),
@@ -51,18 +51,18 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Who still waits."""
+        """Recipients that still wait."""
         return max(0, self.assigned - self.sent - self.failed - self.uncertain - self.ended)
 
     @property
     def percent(self) -> float:
-        """Sent of assigned, to one decimal, never rounded up: 100 is all of them."""
+        """The percentage sent, cut to one decimal, so that 100 means all recipients."""
         return math.floor(1_000 * self.sent / self.assigned) / 10 if self.assigned else 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One connection of a campaign at one moment."""
+    """The progress of one connection at one moment."""
 
     connection: str
     tally: Tally
@@ -71,14 +71,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A campaign at one moment, its connections in the order of the campaign."""
+    """The progress of a campaign at one moment, with its connections in their order."""
 
     campaign: str
     standings: tuple[Standing, ...]
     moves: tuple[Move, ...] = ()
-    """Moves of recipients to another connection than the one that was planned."""
+    """Moves of recipients to another connection."""
 
     @property
     def tally(self) -> Tally:
-        """Of all connections together."""
+        """The sum over all connections."""
         return sum((standing.tally for standing in self.standings), Tally())
