@@ -38,7 +38,7 @@ async def collect_bounces(
     try:
         found = await _collect(mailbox, limit)
     except TROUBLE as error:
-        return failed(error, "The next run goes on")
+        return failed(error, "The next run continues")
     if found.trouble:
         return Failed(message=f"{found.summary()}. Stopped early: {found.trouble}")
     return Completed(message=found.summary(), data=found)

@@ -39,7 +39,7 @@ async def housekeeping(
     try:
         kept = await _kept(keep_days, archive_folder.strip())
     except TROUBLE as error:
-        return failed(error, "The next run goes on")
+        return failed(error, "The next run continues")
     final = Failed if kept.troubled else Completed
     return final(message=kept.summary(), data=kept)
 

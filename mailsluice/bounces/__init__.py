@@ -1,4 +1,4 @@
-"""Mail that came back, or was refused for good, and complaints: what they say about an address."""
+"""The meaning of refusals, returned mail and complaints for an address."""
 
 from mailsluice.bounces.bounce import Bounce, BounceKind
 from mailsluice.bounces.kinds import kind_of

@@ -1,4 +1,4 @@
-"""One report that mail did not arrive, or was not wanted. Pure."""
+"""A report that mail did not arrive, or was not wanted. Pure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from enum import StrEnum
 
 
 class BounceKind(StrEnum):
-    """What a report says about the address."""
+    """The meaning of a report for the address."""
 
     HARD = "hard"
-    """There is no such mailbox, and there will be none."""
+    """The mailbox does not exist, and never will."""
     SOFT = "soft"
-    """Not this time: the mailbox is full, its server does not answer."""
+    """The mailbox cannot take mail now: it is full, or its server does not answer."""
     COMPLAINT = "complaint"
-    """Its owner reported the mail as spam."""
+    """The owner of the mailbox reported the mail as spam."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """A report about mail to one address."""
+    """A report about mail to an address."""
 
     key: str
-    """Of the report: the same one counts once."""
+    """The identity of the report: reports with the same key count once."""
     email: str
-    """As the mail was sent to it; the store folds it."""
+    """The address that the mail was sent to; the store folds it."""
     kind: BounceKind
     status: str
     """Enhanced status such as 5.1.1, or empty (RFC 3463)."""
     detail: str
-    """What the server said."""
+    """The server's words."""
     source: str
-    """Who says so: "smtp <connection>", or the mailbox that the report came to."""
+    """The origin of the report: "smtp <connection>", or the mailbox that got it."""
     at: float
-    """When, in seconds since the epoch."""
+    """The moment of the report, in seconds since the epoch."""
     connection: str | None = None
     campaign_id: int | None = None
     recipient_id: int | None = None

@@ -1,4 +1,4 @@
-"""What a run found in the mailbox, as numbers and as a page. Pure."""
+"""The results of a run over the mailbox, as numbers and as a page. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mailsluice.core.markdown import cell, section, table
 
 
 class Fate(StrEnum):
-    """What became of a mail that was read."""
+    """The result of reading a mail."""
 
     HARD = "hard"
     SOFT = "soft"
@@ -26,12 +26,12 @@ class Fate(StrEnum):
 
     @property
     def is_left(self) -> bool:
-        """Whether the mail stays where it is, flagged."""
+        """Whether the mail stays in its folder, flagged."""
         return self in _LEFT
 
     @property
     def is_recorded(self) -> bool:
-        """Whether it is kept in the state database."""
+        """Whether the state database keeps a record of the mail."""
         return self in _RECORDED
 
 
@@ -40,7 +40,7 @@ _LEFT = (Fate.UNKNOWN, Fate.UNREADABLE, Fate.NOT_OURS)
 
 
 class Line(NamedTuple):
-    """Whose mail came back."""
+    """A campaign and a connection whose mail came back."""
 
     campaign_id: int
     campaign: str
@@ -49,17 +49,17 @@ class Line(NamedTuple):
 
 @dataclass
 class Collected:
-    """Counts, without addresses; grows while the mailbox is read."""
+    """Counts, without addresses, which grow while the mailbox is read."""
 
     fates: Counter[Fate] = field(default_factory=Counter)
     lines: dict[Line, Counter[Fate]] = field(default_factory=dict)
     known_before: int = 0
-    """Of those recorded: a run that was interrupted had recorded them."""
+    """Recorded mails that an interrupted run had recorded before."""
     suppressed: int = 0
     waiting: int = 0
-    """Mails that this run did not come to."""
+    """Mails that this run leaves for the next one."""
     trouble: str | None = None
-    """Why the run ended before the mailbox did."""
+    """The reason for which the run stopped early, if it did."""
 
     def add(self, fate: Fate, line: Line | None = None) -> None:
         """Count a mail."""
@@ -69,14 +69,14 @@ class Collected:
 
     @property
     def campaign_ids(self) -> set[int]:
-        """Whose mail came back."""
+        """The campaigns whose mail came back."""
         return {line.campaign_id for line in self.lines}
 
     def summary(self) -> str:
-        """One line."""
+        """Summarise the run in a line."""
         read = self.fates.total()
-        said = ", ".join(_counted(one, self.fates[one]) for one in Fate if self.fates[one])
-        parts = [f"{read:,} read: {said}" if read else "nothing new in the mailbox"]
+        counted = ", ".join(_counted(fate, self.fates[fate]) for fate in Fate if self.fates[fate])
+        parts = [f"{read:,} read: {counted}" if read else "nothing new in the mailbox"]
         if read:
             known = f" ({self.known_before:,} known before)" if self.known_before else ""
             parts.append(f"{self.suppressed:,} newly suppressed{known}")
@@ -85,15 +85,15 @@ class Collected:
         return "; ".join(parts)
 
     def markdown(self) -> str:
-        """A page."""
-        counts = [[str(one), f"{self.fates[one]:,}"] for one in Fate if self.fates[one]]
+        """Return the page that an operator reads."""
+        counts = [[str(fate), f"{self.fates[fate]:,}"] for fate in Fate if self.fates[fate]]
         rows = [
             [cell(line.campaign), cell(line.connection), *_numbers(self.lines[line])]
             for line in sorted(self.lines)
         ]
-        left = sum(self.fates[one] for one in _LEFT)
+        left = sum(self.fates[fate] for fate in _LEFT)
         advice = [f"{left:,} left in the folder, flagged: look there."] if left else []
-        head = ["Campaign", "Connection", *(str(one).capitalize() for one in _RECORDED)]
+        head = ["Campaign", "Connection", *(str(fate).capitalize() for fate in _RECORDED)]
         return "\n".join(
             [
                 "# Returned mail",
@@ -116,4 +116,4 @@ def _counted(fate: Fate, number: int) -> str:
 
 
 def _numbers(counts: Counter[Fate]) -> Iterable[str]:
-    return (f"{counts[one]:,}" for one in _RECORDED)
+    return (f"{counts[fate]:,}" for fate in _RECORDED)

@@ -1,4 +1,4 @@
-"""Complaints: feedback reports of mailbox providers (ARF, RFC 5965), and Outlook.com's. Pure."""
+"""Read complaints: feedback reports of mailbox providers (ARF, RFC 5965), and Outlook.com. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ TYPE = "message/feedback-report"
 
 _MAX_FIELD = 500
 _COMPLAINTS = ("abuse", "fraud", "virus", "other", "opt-out")
-"""RFC 5965 section 7.3. A reader's "not spam" (RFC 6430) and reports about authentication
-(RFC 6591) are none."""
+"""Types of feedback that are complaints (RFC 5965 section 7.3). A reader's "not spam" (RFC 6430)
+and reports about authentication (RFC 6591) are not."""
 
 
 _OUTLOOK = "staff@hotmail.com"
 _OUTLOOK_SUBJECT = "complaint about message from"
 _OUTLOOK_RECIPIENT = "X-HmXmrOriginalRecipient"
-"""Outlook.com's Junk Mail Reporting Program: the mail is attached, and nothing says what it is."""
+"""Header field of Outlook.com's Junk Mail Reporting Program, which attaches the mail alone."""
 
 
 def complaint(part: Message) -> Notice:
-    """What a feedback report says; nothing about anybody where it is no complaint."""
+    """Read a feedback report; the notice names no recipient if the report is no complaint."""
     for group in groups(part):
         kind = field(group, "Feedback-Type").lower()
         if kind in _COMPLAINTS:
@@ -31,14 +31,14 @@ def complaint(part: Message) -> Notice:
                 *group.get_all("Original-Rcpt-To", []),
                 *group.get_all("Removal-Recipient", []),
             ]
-            addresses = tuple(address(str(one)) for one in named)
-            said = f"{kind}, reported by {field(group, 'User-Agent') or 'somebody unnamed'}"
-            return Notice(Sort.COMPLAINT, (Reported(addresses, True, "", None, said[:200]),))
+            addresses = tuple(address(str(value)) for value in named)
+            text = f"{kind}, reported by {field(group, 'User-Agent') or 'somebody unnamed'}"
+            return Notice(Sort.COMPLAINT, (Reported(addresses, True, "", None, text[:200]),))
     return Notice(Sort.RETURNED)
 
 
 def passed_on(message: Message) -> Notice | None:
-    """The complaint that a mail of Outlook.com is; None where it is none."""
+    """Read a complaint from Outlook.com; None if the mail is something else."""
     sender = parseaddr(field(message, "From")[:_MAX_FIELD])[1].lower()
     subject = field(message, "Subject").lower()
     if sender != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
@@ -50,6 +50,6 @@ def passed_on(message: Message) -> Notice | None:
         first = inner[0] if isinstance(inner, list) and inner else part
         original = first if isinstance(first, Message) else part
         name = address(field(original, _OUTLOOK_RECIPIENT) or field(original, "To"))
-        said = "abuse, reported by Outlook.com"
-        return Notice(Sort.COMPLAINT, (Reported((name,), True, "", None, said),))
+        text = "abuse, reported by Outlook.com"
+        return Notice(Sort.COMPLAINT, (Reported((name,), True, "", None, text),))
     return None

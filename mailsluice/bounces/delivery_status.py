@@ -1,4 +1,4 @@
-"""Delivery status notifications (RFC 3464; in UTF-8: RFC 6533). Pure."""
+"""Read delivery status notifications (RFC 3464; in UTF-8: RFC 6533). Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TYPES = ("message/delivery-status", "message/global-delivery-status")
 
 
 def recipients(part: Message, said: Said) -> tuple[Reported, ...]:
-    """Read a delivery status part, recipient by recipient (RFC 3464 section 2.3).
+    """Read the recipients of a delivery status part (RFC 3464 section 2.3).
 
-    `said` is what the mail says to people: it counts where the part gives no reason.
+    `said` is the mail's text for people, which counts if the part gives no reason.
     """
-    found = [one for one in groups(part) if "Final-Recipient" in one]
-    return tuple(_reported(one, said, is_alone=len(found) == 1) for one in found)
+    named = [group for group in groups(part) if "Final-Recipient" in group]
+    return tuple(_reported(group, said, is_alone=len(named) == 1) for group in named)
 
 
 def _reported(group: Message, said: Said, *, is_alone: bool) -> Reported:
@@ -26,11 +26,11 @@ def _reported(group: Message, said: Said, *, is_alone: bool) -> Reported:
     addresses = tuple(filter(None, names))
     diagnostic = field(group, "Diagnostic-Code")
     reason = diagnostic.partition(";")[2].strip() or diagnostic
-    told = own_reply(field(group, "Status")).status
+    reported = own_reply(field(group, "Status")).status
     own = own_reply(reason)
     action = field(group, "Action").partition(" ")[0].lower()
-    is_final = action == "failed" or (not action and (told or own.status).startswith("5"))
-    status = _status(told, own) if is_final else told or own.status
+    is_final = action == "failed" or (not action and (reported or own.status).startswith("5"))
+    status = _status(reported, own) if is_final else reported or own.status
     return Reported(
         addresses=addresses,
         is_final=is_final,
@@ -40,13 +40,13 @@ def _reported(group: Message, said: Said, *, is_alone: bool) -> Reported:
     )
 
 
-def _status(told: str, own: OwnReply) -> str:
-    """The status: of the server that refused, else of the one that reports it.
+def _status(reported: str, own: OwnReply) -> str:
+    """Return the status of the server that refused, or else that of the reporting server.
 
-    Servers translate: sendmail reports each 550 as 5.1.1. So the reported one counts where the
-    reply has none, or one that tells nothing (X.0.0), and only if it is of the reply's class.
+    Servers translate: sendmail reports each 550 as 5.1.1. So the reported status counts only if the
+    reply has none, or a vague one (X.0.0), and if both are of the same class.
     """
     own_class = own.status[:1] or (str(own.code)[:1] if own.code else "")
     is_vague = not own.status or own.status.endswith(".0.0")
-    is_alike = told[:1] == own_class or not own_class
-    return told if told and is_vague and is_alike else own.status
+    is_alike = reported[:1] == own_class or not own_class
+    return reported if reported and is_vague and is_alike else own.status

@@ -1,4 +1,4 @@
-"""The beginnings of mails, as a server's reply to FETCH has them (RFC 3501 section 7.4.2)."""
+"""Read the beginnings of mails from a server's reply to FETCH (RFC 3501 section 7.4.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 MAX_OCTETS = 128 * 1024
-"""What is read of a mail. Reports stand at its beginning, before the mail that is returned."""
+"""Octets that are read of a mail. Reports are at its beginning, before the returned mail."""
 FIELDS = f"(UID INTERNALDATE BODY.PEEK[]<0.{MAX_OCTETS}>)"
 
 
@@ -20,24 +20,24 @@ class Fetched:
 
     uid: str
     at: float
-    """When the mailbox got it: seconds since the epoch."""
+    """When the mailbox got the mail, in seconds since the epoch."""
     content: bytes
 
 
 def fetched(data: Sequence[tuple[bytes, bytes] | bytes | None]) -> list[Fetched]:
-    """Read imaplib's reply: literals come as pairs, with attributes on both sides of them.
+    """Read imaplib's reply, in which literals come as pairs, with attributes before and after.
 
-    What a server tells of its own accord between them, such as flags, is left out.
+    Unsolicited data of the server between them, such as flags, is left out.
     """
     mails: list[tuple[bytes, bytes]] = []
-    for one in data:
-        if isinstance(one, tuple):
-            mails.append(one)
-        elif one and re.match(rb"\d+ \(", one):  # without a literal, where it is empty
-            mails.append((one, b""))
-        elif one and mails:
+    for item in data:
+        if isinstance(item, tuple):
+            mails.append(item)
+        elif item and re.match(rb"\d+ \(", item):  # an empty mail, which comes without a literal
+            mails.append((item, b""))
+        elif item and mails:
             about, content = mails[-1]
-            mails[-1] = (about + one, content)
+            mails[-1] = (about + item, content)
     return [
         Fetched(uid[1].decode(), _moment(about), content)
         for about, content in mails
@@ -46,7 +46,7 @@ def fetched(data: Sequence[tuple[bytes, bytes] | bytes | None]) -> list[Fetched]
 
 
 def _moment(about: bytes) -> float:
-    with suppress(KeyError, ValueError, OverflowError):  # no such month, no such year
+    with suppress(KeyError, ValueError, OverflowError):  # raised for impossible months and years
         if received := imaplib.Internaldate2tuple(about):
             return time.mktime(received)
     return time.time()

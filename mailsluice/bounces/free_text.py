@@ -1,6 +1,6 @@
-"""Returned mail in its sender's own words. Pure.
+"""Read returned mail that is only written for people. Pure.
 
-flufl.bounce knows many forms, and finds the addresses. Otherwise the words alone count.
+flufl.bounce knows many forms, and finds the addresses. For other forms, only the words count.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from mailsluice.bounces.words import Topic, topics
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
 _TELLING = frozenset((Topic.NOBODY, Topic.REJECTED, Topic.FULL))
 _MAX_LINES, _MAX_LINE = 300, 200
-"""Bounds of the text for flufl.bounce, some of whose patterns take quadratic time."""
+"""Bounds of the text for flufl.bounce, since some of its patterns take quadratic time."""
 _MAX_FIELD = 500
 
-logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log what strangers send
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log text of strangers
 
 
 def comes_from_a_system(message: Message) -> bool:
-    """Whether a mail system has written it, rather than a person or a person's auto-responder."""
+    """Whether a mail system wrote the mail, rather than a person or a person's auto-responder."""
     sender = field(message, "From")[:_MAX_FIELD]
     is_named = _SYSTEMS.search(" ".join(parseaddr(sender))) is not None
     return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
 
 
 def recipients(message: Message, content: bytes, said: Said) -> tuple[Reported, ...]:
-    """Read a mail system's own words; gives an empty tuple where they are not known.
+    """Read the recipients from a mail system's text; an empty tuple if it is not understood.
 
-    Where no address can be found the words are about whomever the mail proves to be about.
+    If no address can be found, the words are about the recipient whom the mail's proofs name.
     """
     failed, passing = _named(content)
-    found = tuple(
+    named = tuple(
         Reported((name,), is_final, own.status, own.code, text)
         for is_final, names in ((True, failed), (False, passing))
         for name in names
         for own, text in [said.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
     )
-    return found or _nameless(message, said)
+    return named or _nameless(message, said)
 
 
 def _named(content: bytes) -> tuple[list[str], list[str]]:
-    """The addresses that failed, and those whose mail is late."""
+    """Return the addresses that failed, and those whose mail is delayed."""
     lines = content.split(b"\n")[:_MAX_LINES]
     short = b"\n".join(line[:_MAX_LINE] for line in lines)
     passing, failed = all_failures(parse(short))
@@ -58,7 +58,7 @@ def _named(content: bytes) -> tuple[list[str], list[str]]:
 
 
 def _readable(addresses: frozenset[bytes]) -> list[str]:
-    names = (address(one.decode("ascii", "replace")) for one in sorted(addresses))
+    names = (address(octets.decode("ascii", "replace")) for octets in sorted(addresses))
     return [name for name in names if name]
 
 

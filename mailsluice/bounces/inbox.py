@@ -1,4 +1,4 @@
-"""Reading a mailbox by IMAP (RFC 3501)."""
+"""Read a mailbox by IMAP (RFC 3501)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ _WAITING = "UNFLAGGED UNDELETED"
 
 
 class Inbox:
-    """The mailbox's folder, open. Blocking.
+    """The open folder of a mailbox. All methods block, and raise MailboxError.
 
     A mail waits until it is moved to the processed folder, or flagged for a person to look at.
-    Raises MailboxError with what to do about it, in all its methods.
     """
 
     def __init__(self, mailbox: MailboxAccount) -> None:
         self._mailbox = mailbox
-        with self._told():
+        with self._described():
             self._box = _connect(mailbox)
         try:
-            with self._told():
+            with self._described():
                 self._log_in()
                 self._open_folders()
         except BaseException:
@@ -55,37 +54,38 @@ class Inbox:
         self.close()
 
     def close(self) -> None:
-        """Log out, if the server still listens."""
+        """Log out, if the link is still up."""
         with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
             self._box.logout()
 
     def waiting(self) -> list[str]:
-        """The UIDs of mails that nobody has seen to, the oldest first."""
-        with self._told():
+        """Return the UIDs of mails that are neither moved nor flagged, the oldest first."""
+        with self._described():
             return self._box.uids(_WAITING, charset=None)
 
     def fetch(self, uids: Sequence[str]) -> list[Fetched]:
-        """The beginnings of mails, which stay unread; of those that are still there.
+        """Read the beginnings of mails, which stay unread. Mails that are gone are left out.
 
-        Raises FetchRefusedError where the server cannot read one of them itself.
+        Raises FetchRefusedError if the server cannot read one of the mails.
         """
-        with self._told():
+        with self._described():
             status, data = self._box.client.uid("FETCH", ",".join(uids), FIELDS)
         if status != "OK":
-            said = imaplib.IMAP4.error(b" ".join(one for one in data if isinstance(one, bytes)))
-            raise FetchRefusedError(trouble(said, self._mailbox, self._folders))
+            words = b" ".join(item for item in data if isinstance(item, bytes))
+            error = imaplib.IMAP4.error(words)
+            raise FetchRefusedError(trouble(error, self._mailbox, self._folders))
         return fetched(data)
 
     def move_processed(self, uids: Sequence[str]) -> None:
-        """Put mails away that are done with."""
+        """Move mails to the processed folder."""
         if uids:
-            with self._told():
+            with self._described():
                 self._box.move(uids, self._mailbox.processed_folder)
 
     def flag(self, uids: Sequence[str]) -> None:
-        """Leave mails to a person: flagged, which mail programs show as a star."""
-        if uids:  # not by the library's method, which also expunges what others have deleted
-            with self._told():
+        """Flag mails for a person to look at; mail programs show the flag as a star."""
+        if uids:  # the library's method also expunges mails that others have deleted
+            with self._described():
                 status, data = self._box.client.uid(
                     "STORE", ",".join(uids), "+FLAGS.SILENT", f"({MailMessageFlags.FLAGGED})"
                 )
@@ -100,11 +100,11 @@ class Inbox:
             log_in(username, password, initial_folder=None)
         except imaplib.IMAP4.abort:
             raise
-        except imaplib.IMAP4.error as error:  # of the one in UTF-8
+        except imaplib.IMAP4.error as error:  # of `login_utf8`
             raise MailboxLoginError(("NO", [str(error).encode()]), "OK") from error
-        # Many servers offer MOVE (RFC 6851) to those alone who are logged in.
-        _, said = self._box.client.capability()
-        self._box.client.capabilities = tuple(said[-1].decode("ascii", "replace").upper().split())
+        # Many servers offer MOVE (RFC 6851) only after the login.
+        _, data = self._box.client.capability()
+        self._box.client.capabilities = tuple(data[-1].decode("ascii", "replace").upper().split())
 
     def _open_folders(self) -> None:
         if not self._list(encode_folder(self._mailbox.processed_folder)):
@@ -112,29 +112,30 @@ class Inbox:
         self._box.folder.set(self._mailbox.folder)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _described(self) -> Iterator[None]:
+        """Turn errors into a MailboxError that says what to do."""
         try:
             yield
         except (imaplib.IMAP4.error, ImapToolsError, OSError) as error:
-            # Without its cause: logs would show it, with addresses and what the login repeats.
+            # Logs would show the cause, with addresses and a repeated password.
             raise MailboxError(trouble(error, self._mailbox, self._folders)) from None
 
     def _folders(self) -> list[str]:
         with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
-            return [_folder_name(one) for one in self._list(b"*")]
+            return [_folder_name(listed) for listed in self._list(b"*")]
         return []
 
     def _list(self, pattern: bytes) -> list[bytes | tuple[bytes, bytes]]:
-        """List the server's folders. The library's pattern would take quadratic time."""
+        """List the server's folders, without the library, whose pattern takes quadratic time."""
         status, data = self._box.client.list(b'""', pattern)  # type: ignore[arg-type]
         if status != "OK":
             raise imaplib.IMAP4.error("LIST was refused")
-        return [one for one in data if one]
+        return [listed for listed in data if listed]
 
 
 def _folder_name(listed: bytes | tuple[bytes, bytes]) -> str:
-    """The name in `(\\HasNoChildren) "/" "Old mail"` (RFC 3501 section 7.2.2)."""
-    if isinstance(listed, tuple):  # as a literal
+    """Return the name in `(\\HasNoChildren) "/" "Old mail"` (RFC 3501 section 7.2.2)."""
+    if isinstance(listed, tuple):  # the name is a literal
         name = listed[1][:LINE_BYTES]
     else:
         name = listed[:LINE_BYTES].partition(b") ")[2].partition(b" ")[2].strip(b'"')

@@ -1,15 +1,15 @@
-"""Whether a refusal is about its recipient, and for good. Pure.
+"""Decide whether a refusal is about its recipient, and whether it is permanent. Pure.
 
-What counts, in this order:
+These count, in this order:
 
-1. The class: where the code or the status is of class 4, nothing is for good.
+1. The class: if the code or the status is of class 4, the refusal is not permanent.
 2. Words that contradict: a block list's name, a full mailbox, a rate. No status makes these hard.
-3. The enhanced status where it is definite (RFC 3463). It decides alone; doubt makes it soft.
-4. Words, where the status is missing or is used for anything.
-5. The bare code, where it answers the recipient's address. 550 and 553 are said of anything, in
-   any language, so alone they are in doubt.
+3. A definite enhanced status (RFC 3463), which decides alone; if it is in doubt, it is soft.
+4. Words, if the status is missing or vague.
+5. The bare code, if it answers the recipient's address. Servers use 550 and 553 for anything, so
+   without status and words these are in doubt.
 
-A server's own reply comes before what somebody else reports about it: see
+The reply of the server that refused counts before another server's report of it: see
 `mailsluice.bounces.own_reply`.
 """
 
@@ -36,33 +36,34 @@ _GONE = (
     r"|4\.(4|310)"  # no route: the domain has no mail server, or does not exist (Microsoft 365)
 )
 _MAILBOX = r"2\.(2|12\d)|4\.\d+"  # full, or gets too much (Microsoft 365); not reached in time
-_RECEIVES = r"2\.(1|12\d)"  # about what the mailbox gets
+_RECEIVES = r"2\.(1|12\d)"  # about the mail that the mailbox gets
 _ADDRESS = r"1\.0"
 _VAGUE = r"|[0-5]\.0|4\.1|5\.\d+"
-""""Other", or used for anything. 4.1: Microsoft 365 says so of unknown recipients."""
-_REFUSED = r"7\.[01]"  # what many servers say whatever the reason
+""""Other", or used for anything. Microsoft 365 uses 4.1 for unknown recipients."""
+_REFUSED = r"7\.[01]"  # used by many servers for any reason
 _UNSAID = r"[0-5]\.0"
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the table; the first that matches decides."""
+    """A row of the table; the first row of which all conditions hold decides."""
 
     kind: BounceKind | None
     status: str = _ANY
     words: Collection[Topic] = ()
-    """All of these are spoken of,"""
+    """Topics that the reply's words have to have."""
     without: Collection[Topic] = ()
-    """none of these,"""
+    """Topics that the reply's words must not have."""
     is_doubted: bool = False
-    """and the reply contradicts its status: by another status in its text, by its code, or by the
-    address of a machine where nothing says that there is no such recipient."""
+    """Whether the reply has to contradict its status: by another status in its text, by its code,
+    or by the address of a machine without words about a missing recipient."""
 
     def matches(self, status: str, spoken: Collection[Topic], is_doubted: bool) -> bool:
+        """Return whether all conditions hold for a reply."""
         return (
             re.fullmatch(self.status, status) is not None
-            and all(one in spoken for one in self.words)
-            and not any(one in spoken for one in self.without)
+            and all(topic in spoken for topic in self.words)
+            and not any(topic in spoken for topic in self.without)
             and (is_doubted or not self.is_doubted)
         )
 
@@ -80,7 +81,7 @@ _FOR_GOOD = (
     _Row(SOFT, _GONE, is_doubted=True),
     _Row(SOFT, _GONE, words=(_SENDER,)),
     _Row(HARD, _GONE),
-    # A status that tells little, and words.
+    # A vague status, and words.
     _Row(SOFT, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY, _LATER), without=_REASONS),
     _Row(SOFT, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY,), without=_REASONS, is_doubted=True),
     _Row(HARD, rf"{_VAGUE}|{_REFUSED}", words=(_NOBODY,), without=(*_REASONS, _LATER)),
@@ -92,7 +93,7 @@ _FOR_GOOD = (
     _Row(SOFT, rf"{_ADDRESS}|2\.0|4\.[01]"),
 )
 
-# Nothing about the sender (4.1.7 to 4.1.9), the system's own trouble (4.3), too many recipients
+# Not about the sender (4.1.7 to 4.1.9), the server's own trouble (4.3), too many recipients
 # (4.5.3), or policy (4.7).
 _SOFT_FOR_NOW = r"(1\.(?![789])|[24]\.)\d+"
 _FOR_NOW = (
@@ -104,24 +105,27 @@ _FOR_NOW = (
 
 _BARE_FOR_GOOD = {550: SOFT, 551: HARD, 552: SOFT, 553: SOFT, 556: HARD}
 _BARE_FOR_NOW = {450: SOFT, 452: SOFT}
-"""Codes without status and telling words: unavailable, not local, full, its name, no mail there
-(RFC 5321 section 4.2.3, RFC 7504)."""
+"""Kinds of codes without a status and known words: unavailable, not local, full, invalid name, no
+mail accepted (RFC 5321 section 4.2.3, RFC 7504)."""
 _MACHINE = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})")
 
 
 def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
-    """What a refusal says about its recipient: hard, soft, or None, nothing.
+    """Decide what a refusal says about its recipient.
 
-    `code` is the reply's code (RFC 5321 section 4.2), None where it is not known or does not answer
-    the recipient's address but the message itself; `status` the enhanced status such as "5.1.1"
-    (RFC 3463), or empty; `text` what the server said.
+    Args:
+        code: The reply's code (RFC 5321 section 4.2); None if it is unknown, or answers the message
+            rather than the recipient's address.
+        status: The enhanced status such as "5.1.1" (RFC 3463), or empty.
+        text: The server's words.
 
-    None means that it is about something else (policy, content, sender, size, the server itself):
-    the next message may well arrive.
+    Returns:
+        Hard or soft. None if the refusal is about something else (policy, content, sender, size,
+        the server itself), so that the next message may arrive.
     """
     match = _STATUS.fullmatch(status)
-    classes = {one for one in (match and int(match[1]), code and code // 100) if one} or {5}
+    classes = {digit for digit in (match and int(match[1]), code and code // 100) if digit} or {5}
     if not classes <= {4, 5}:
         return None
     is_for_now = 4 in classes
@@ -139,5 +143,6 @@ def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
 
 
 def _contradicts(status: str, text: str) -> bool:
-    """Whether another status in the text blames something else, or is not for good."""
-    return any(one != status and re.match(r"4|5\.7|5\.2\.2$", one) for one in statuses(text))
+    """Whether another status in the text blames something else, or is not permanent."""
+    others = (other for other in statuses(text) if other != status)
+    return any(re.match(r"4|5\.7|5\.2\.2$", other) for other in others)

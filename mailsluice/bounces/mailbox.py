@@ -1,4 +1,4 @@
-"""How to reach the mailbox that mail comes back to: what a mailbox block holds."""
+"""The mailbox that mail comes back to: the server's address, the login, and the folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mailsluice.smtp.connection import Security
 
 @dataclass(frozen=True, slots=True)
 class MailboxAccount:
-    """One folder of an IMAP mailbox, and the folder for what is done with."""
+    """A folder of an IMAP mailbox, and the folder that processed mails are moved to."""
 
     host: str
     username: str

@@ -1,4 +1,4 @@
-"""What went wrong with a mailbox, said so that somebody can act on it."""
+"""Describe errors of a mailbox, with the next step."""
 
 from __future__ import annotations
 
@@ -23,30 +23,35 @@ _SHOWN = 300
 
 
 def trouble(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
-    """One or two sentences, without addresses and the password; `folders` asks for their names."""
-    return without_secrets(_told(error, mailbox, folders), (mailbox.password,))
+    """Describe an error in one or two sentences, without addresses and the password.
+
+    `folders` returns the names of the mailbox's folders, and is only called if they are needed.
+    """
+    return without_secrets(_text(error, mailbox, folders), (mailbox.password,))
 
 
-def _told(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
+def _text(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
     where = f"mailbox at {mailbox.host}:{mailbox.port}"
     if isinstance(error, MailboxLoginError):
         return (
-            f"{where}: the login was refused ({_said(error)}): check user name and password in the"
-            " block; many providers want a password made for this program alone"
+            f"{where}: the login was refused ({_words(error)}): check user name and password in the"
+            " block; many providers need a separate password for each program"
         )
     if isinstance(error, MailboxFolderSelectError):
-        known = ", ".join(folders()[:_SHOWN_FOLDERS]) or "none that it tells"
         return (
-            f"{where}: folder {mailbox.folder!r} cannot be opened ({_said(error)}); there is:"
-            f" {known}. Correct the folder in the block"
+            f"{where}: folder {mailbox.folder!r} cannot be opened ({_words(error)}); there is:"
+            f" {_listed(folders())}. Correct the folder in the block"
         )
     if isinstance(error, MailboxFolderCreateError):
-        known = ", ".join(folders()[:_SHOWN_FOLDERS]) or "none that it tells"
         return (
-            f"{where}: folder {mailbox.processed_folder!r} cannot be made ({_said(error)}); there"
-            f" is: {known}. Make it there, or name another one in the block"
+            f"{where}: folder {mailbox.processed_folder!r} cannot be made ({_words(error)}); there"
+            f" is: {_listed(folders())}. Make the folder there, or name another one in the block"
         )
     return f"{where}: {_link(error, mailbox)}"
+
+
+def _listed(folders: Sequence[str]) -> str:
+    return ", ".join(folders[:_SHOWN_FOLDERS]) or "no folder that the server lists"
 
 
 def _link(error: Exception, mailbox: MailboxAccount) -> str:
@@ -66,13 +71,14 @@ def _link(error: Exception, mailbox: MailboxAccount) -> str:
             f"no answer in {mailbox.timeout_seconds:g} s. Are port and security right? A port that"
             " expects TLS from the first byte stays silent: then set security to tls"
         )
-    return f"{_said(error)}. The next run goes on"
+    return f"{_words(error)}. The next run continues"
 
 
-def _said(error: Exception) -> str:
-    said: object = error
+def _words(error: Exception) -> str:
+    """Return the server's words, or else the error's, bounded and without addresses."""
+    words: object = error
     if isinstance(error, UnexpectedCommandStatusError):
-        data = [one[:LINE_BYTES] for one in error.command_result[1] if isinstance(one, bytes)]
-        said = b" ".join(data[:_SHOWN_FOLDERS]).decode("utf-8", "replace")
-    text = bounded(str(said)) or type(error).__name__
+        data = [item[:LINE_BYTES] for item in error.command_result[1] if isinstance(item, bytes)]
+        words = b" ".join(data[:_SHOWN_FOLDERS]).decode("utf-8", "replace")
+    text = bounded(str(words)) or type(error).__name__
     return masked(text)[:_SHOWN].rstrip(".")

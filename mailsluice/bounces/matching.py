@@ -1,9 +1,9 @@
-"""Whose mail came back: decided by proofs alone. Pure.
+"""Find the recipient of a returned mail, by proofs only. Pure.
 
-Either a token that only the campaign's secret can make or, for campaigns without a return path, the
-Message-ID that the campaign's mail to this very recipient had. Nobody is matched by an address that
-is merely named: anybody can send a mail. A recipient knows the token and the Message-ID of the mail
-to her alone, so whatever she makes up is about herself.
+A proof is a token that only the campaign's secret can make. For campaigns without a return path it
+is the Message-ID of the campaign's mail to the recipient. An address that is merely named matches
+nobody, since anybody can send a mail. A recipient knows only the token and the Message-ID of the
+mail that she got, so a mail that she forges can only be about herself.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ class SentTo:
     campaign: str
     return_key: str | None = field(repr=False)
     sender_domain: str
-    """In ASCII."""
+    """The domain of the sender, in ASCII."""
 
 
-def by_token(found: Traces, known: Mapping[int, SentTo]) -> SentTo | None:
-    """Whom the first genuine token names."""
-    for token in found.tokens:
-        to = known.get(token.recipient_id)
-        if to and to.return_key and token.is_genuine(to.return_key):
-            return to
+def by_token(traces: Traces, known: Mapping[int, SentTo]) -> SentTo | None:
+    """Return the recipient of the first genuine token."""
+    for token in traces.tokens:
+        recipient = known.get(token.recipient_id)
+        if recipient and recipient.return_key and token.is_genuine(recipient.return_key):
+            return recipient
     return None
 
 
-def by_message_id(found: Traces, known: Iterable[SentTo]) -> SentTo | None:
-    """Whose mail has had one of these Message-IDs."""
-    names = candidates(found)
+def by_message_id(traces: Traces, known: Iterable[SentTo]) -> SentTo | None:
+    """Return the recipient whose mail had one of these Message-IDs."""
+    names = candidates(traces)
     for to in known:
         if folded(to.email) in names:
             own = message_id(to.campaign, to.email, to.sender_domain, to.return_key).encode()
-            if any(compare_digest(own, one.encode()) for one in found.message_ids):
+            if any(compare_digest(own, name.encode()) for name in traces.message_ids):
                 return to
     return None
 
 
-def candidates(found: Traces) -> set[str]:
-    """The addresses to look for, folded: reports spell them in many ways."""
-    return {folded(one) for one in found.addresses}
+def candidates(traces: Traces) -> set[str]:
+    """Return the addresses to look for, folded, since reports spell them in many ways."""
+    return {folded(address) for address in traces.addresses}

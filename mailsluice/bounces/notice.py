@@ -1,4 +1,4 @@
-"""What a mail that came to the mailbox says. Pure."""
+"""The content of a mail that came to the mailbox. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from enum import StrEnum
 from mailsluice.core.folding import folded
 
 MAX_TEXT = 500
-"""Characters that are kept of what a server said."""
+"""Characters that are kept of a server's words."""
 
 
 class Sort(StrEnum):
-    """What kind of mail it is."""
+    """The sort of a mail."""
 
     RETURNED = "returned"
-    """It says of recipients what became of their mail."""
+    """The mail tells whether recipients' mail was delivered."""
     COMPLAINT = "complaint"
-    """A reader has called it spam."""
+    """A reader reported the mail as spam."""
     AUTO_REPLY = "auto-reply"
     """Out of office and the like (RFC 3834)."""
     UNKNOWN = "unknown"
@@ -25,34 +25,38 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What is said about one recipient."""
+    """A mail's statement about a recipient."""
 
     addresses: tuple[str, ...]
-    """In lower case: the one that failed, and the one that was written to, where that is told."""
+    """The address that failed, and the original address if it is given; in lower case."""
     is_final: bool
-    """Whether it will not be delivered any more. Else it is delayed, relayed or delivered."""
+    """Whether delivery has failed. Otherwise the mail is delayed, relayed or delivered."""
     status: str
     """Enhanced status code such as 5.1.1 (RFC 3463), or empty."""
     code: int | None
-    """SMTP reply code, where it is told."""
+    """SMTP reply code, if it is given."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A mail, as far as it is understood."""
+    """The meaning of a mail, as far as it is understood."""
 
     sort: Sort
     reported: tuple[Reported, ...] = ()
 
     def about(self, email: str) -> Reported | None:
-        """What it says about the mail to this address.
+        """Return the statement about the mail to this address.
 
-        The mail may have been passed on, so that others are named: then the first of them that
-        failed, since each of our mails has one recipient.
+        If the mail was forwarded, other addresses are named. Then the first that failed counts,
+        since each of our mails has only one recipient.
         """
-        named = (one for one in self.reported if folded(email) in map(folded, one.addresses))
-        failed = (one for one in self.reported if one.is_final)
+        named = (
+            statement
+            for statement in self.reported
+            if folded(email) in map(folded, statement.addresses)
+        )
+        failed = (statement for statement in self.reported if statement.is_final)
         return next(named, None) or next(failed, None) or next(iter(self.reported), None)
 
 

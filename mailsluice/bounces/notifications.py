@@ -1,6 +1,6 @@
-"""Amazon SES's notifications about bounces and complaints, as Amazon SNS mails them. Pure.
+"""Read Amazon SES's notifications about bounces and complaints, as Amazon SNS mails them. Pure.
 
-A line of JSON, sometimes in an envelope of SNS, with a footer for people behind it.
+A notification is a line of JSON, sometimes in an envelope of SNS, followed by a footer for people.
 """
 
 from __future__ import annotations
@@ -19,73 +19,75 @@ _NOT_SPAM = "not-spam"
 
 
 def notification(message: Message) -> str:
-    """The JSON of a notification in a mail, out of its envelope and unfolded; empty: there is none.
+    """Return the JSON of the notification in a mail, unfolded; empty if there is none.
 
-    SES breaks long lines by a line break and a space, in the middle of words.
+    SES folds long lines with a line break and a space, in the middle of words.
     """
     for part in texts(message):
-        said = text(part).decode("utf-8", "replace").replace("\r\n", "\n").lstrip()
-        if said.startswith("{") and any(f'"{name}"' in said for name in (*_NAMES, "Message")):
-            return said.replace("\n ", "")
+        source = text(part).decode("utf-8", "replace").replace("\r\n", "\n").lstrip()
+        if source.startswith("{") and any(f'"{name}"' in source for name in (*_NAMES, "Message")):
+            return source.replace("\n ", "")
     return ""
 
 
-def notice(said: str) -> Notice | None:
+def notice(source: str) -> Notice | None:
     """Read a notification about a bounce or a complaint; None for any other text."""
-    found = _object(said)
-    if isinstance(inner := found.get("Message"), str) and "Type" in found:
-        found = _object(inner)
-    kind = next((found[name] for name in _NAMES if name in found), None)
+    values = _object(source)
+    if isinstance(inner := values.get("Message"), str) and "Type" in values:
+        values = _object(inner)
+    kind = next((values[name] for name in _NAMES if name in values), None)
     if kind == "Bounce":
-        bounce = _part(found, "bounce")
+        bounce = _part(values, "bounce")
         is_lasting = bounce.get("bounceType") != "Transient"
         recipients = _people(bounce, "bouncedRecipients")
-        return Notice(Sort.RETURNED, tuple(_bounced(one, is_lasting) for one in recipients))
-    if kind == "Complaint":
-        complaint = _part(found, "complaint")
-        feedback = _word(complaint, "complaintFeedbackType")
-        if feedback == _NOT_SPAM:
-            return Notice(Sort.RETURNED)
-        said = f"{feedback or 'complaint'}, reported by {_word(complaint, 'userAgent') or 'SES'}"
-        people = _people(complaint, "complainedRecipients")
-        addresses = tuple(_word(one, "emailAddress").lower() for one in people)
-        return Notice(Sort.COMPLAINT, (Reported(addresses, True, "", None, said[:MAX_TEXT]),))
-    return None
+        return Notice(Sort.RETURNED, tuple(_bounced(person, is_lasting) for person in recipients))
+    return _complaint(_part(values, "complaint")) if kind == "Complaint" else None
 
 
-def _bounced(one: dict[str, Any], is_lasting: bool) -> Reported:
-    """A recipient; what SES calls transient is never for good, whatever the server said."""
-    said = _word(one, "diagnosticCode").partition(";")[2].strip() or _word(one, "diagnosticCode")
-    own = own_reply(said)
-    status = own.status or own_reply(_word(one, "status")).status
+def _complaint(complaint: dict[str, Any]) -> Notice:
+    feedback = _word(complaint, "complaintFeedbackType")
+    if feedback == _NOT_SPAM:
+        return Notice(Sort.RETURNED)
+    words = f"{feedback or 'complaint'}, reported by {_word(complaint, 'userAgent') or 'SES'}"
+    people = _people(complaint, "complainedRecipients")
+    addresses = tuple(_word(person, "emailAddress").lower() for person in people)
+    return Notice(Sort.COMPLAINT, (Reported(addresses, True, "", None, words[:MAX_TEXT]),))
+
+
+def _bounced(person: dict[str, Any], is_lasting: bool) -> Reported:
+    """Read a recipient; a bounce that SES calls transient is never hard, whatever the words."""
+    diagnostic = _word(person, "diagnosticCode")
+    words = diagnostic.partition(";")[2].strip() or diagnostic
+    own = own_reply(words)
+    status = own.status or own_reply(_word(person, "status")).status
     if not is_lasting:
         status = f"4{status[1:]}" if status else "4.0.0"
     code = own.code if status or is_lasting else None
-    address = _word(one, "emailAddress").lower()
-    return Reported((address,), True, status, code, said[:MAX_TEXT])
+    address = _word(person, "emailAddress").lower()
+    return Reported((address,), True, status, code, words[:MAX_TEXT])
 
 
-def _object(said: str) -> dict[str, Any]:
-    if said.count("{") + said.count("[") > _MAX_BRACKETS:
+def _object(source: str) -> dict[str, Any]:
+    if source.count("{") + source.count("[") > _MAX_BRACKETS:
         return {}
     try:
-        found, _ = json.JSONDecoder(strict=False).raw_decode(said.strip())
+        value, _ = json.JSONDecoder(strict=False).raw_decode(source.strip())
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _part(found: dict[str, Any], name: str) -> dict[str, Any]:
-    value = found.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def _people(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    value = found.get(name)
+def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
+    value = values.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _people(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = values.get(name)
     people = value[:_MAX_PEOPLE] if isinstance(value, list) else []
-    return [one for one in people if isinstance(one, dict)]
+    return [person for person in people if isinstance(person, dict)]
 
 
-def _word(found: dict[str, Any], name: str) -> str:
-    value = found.get(name)
+def _word(values: dict[str, Any], name: str) -> str:
+    value = values.get(name)
     return plain(value[: 4 * MAX_TEXT]) if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""From the bytes of a mail to what it says and whose mail it is about. Pure."""
+"""Read a mail from the mailbox: its meaning, and traces of the mail that it is about. Pure."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class ReturnedMail:
     """A mail of the mailbox."""
 
     id: str
-    """Of its Message-ID, or of its content: the same mail has the same one."""
+    """A hash of its Message-ID, or of its content, so that the same mail has the same id."""
     notice: Notice
     traces: Traces
 
 
 def read(content: bytes) -> ReturnedMail:
-    """Read a mail, which may be cut off at any place.
+    """Read a mail, which may be cut off anywhere.
 
-    What cannot be read is UNKNOWN: strangers decide what comes here, and nothing that they send may
-    stop the others' mail from being read.
+    A mail that cannot be read is UNKNOWN. Anybody can send mails to the mailbox, and no mail may
+    stop the others from being read.
     """
     try:
         return _read(content)
-    except Exception:  # noqa: BLE001 - see above; parsers fail in many ways
+    except Exception:  # noqa: BLE001 - see above; parsers raise many errors
         return ReturnedMail(_id(content), UNKNOWN, traces(content))
 
 
@@ -41,7 +41,7 @@ def _read(content: bytes) -> ReturnedMail:
     message = parse(content)
     notification = notifications.notification(message)
     notice = notifications.notice(notification) or _notice(message, content)
-    named = tuple(one for reported in notice.reported for one in reported.addresses)
+    named = tuple(address for reported in notice.reported for address in reported.addresses)
     encoded = (
         text(part)
         for part in parts(message)
@@ -54,23 +54,23 @@ def _read(content: bytes) -> ReturnedMail:
 
 
 def _notice(message: Message, content: bytes) -> Notice:
-    if found := complaint.passed_on(message):
-        return found
+    if passed_on := complaint.passed_on(message):
+        return passed_on
     said = Said.of(message)
     for part in parts(message):
         kind = part.get_content_type()
         if kind == complaint.TYPE:
             return complaint.complaint(part)
-        if kind in delivery_status.TYPES and (told := delivery_status.recipients(part, said)):
-            return Notice(Sort.RETURNED, told)
+        if kind in delivery_status.TYPES and (reported := delivery_status.recipients(part, said)):
+            return Notice(Sort.RETURNED, reported)
     if not free_text.comes_from_a_system(message):
         return AUTO_REPLY if _is_auto_reply(message) else UNKNOWN
-    told = free_text.recipients(message, content, said)
-    return Notice(Sort.RETURNED, told) if told else UNKNOWN
+    reported = free_text.recipients(message, content, said)
+    return Notice(Sort.RETURNED, reported) if reported else UNKNOWN
 
 
 def _is_auto_reply(message: Message) -> bool:
-    """RFC 3834 section 5, and what was in use before it."""
+    """Whether a mail is an auto-reply, by RFC 3834 section 5 or by older header fields."""
     submitted = field(message, "Auto-Submitted").lower()
     precedence = field(message, "Precedence").lower()
     return (

@@ -1,4 +1,4 @@
-"""What a recipient that failed in the SMTP dialogue says about its address. Pure."""
+"""Decide what a refusal in the SMTP dialogue says about the recipient's address. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mailsluice.core.outcome import Attempt, Phase
 
 
 def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
-    """Kind and enhanced status of a refusal that is about the recipient; None: it is not.
+    """Return the kind and the enhanced status of a refusal that is about the recipient, or None.
 
-    MAIL names the sender alone. A reply to RCPT is about the address; one to the message (DATA, the
-    final dot) is only where its status or its words say so.
+    MAIL names only the sender. A reply to RCPT is about the address; a reply to the message (DATA,
+    the final dot) is so only if its status or its words say so.
     """
     if attempt.phase not in (Phase.RCPT, Phase.DATA, Phase.BODY) or attempt.code is None:
         return None

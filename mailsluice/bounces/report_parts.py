@@ -1,6 +1,6 @@
-"""Parts of a mail and fields of a report, however broken. Pure.
+"""Parse a mail into parts, and a report into fields, however broken they are. Pure.
 
-Strangers write these mails, so each step is bounded: see `parse`.
+Anybody can send these mails, so each step is bounded: see `parse`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 _MAX_PARTS = 100
 _MAX_CONTAINERS = 100
-"""Parts that hold parts: the parser compares each line with the boundaries of all around it."""
+"""Parts that hold parts; the parser compares each line with the boundaries of all of them."""
 _MAX_FIELD = 2_000
 _CONTAINER = re.compile(rb"multipart/|message/", re.IGNORECASE)
 _BLANK_LINES = re.compile(rb"\r?\n[ \t]*\r?\n\s*")
@@ -26,10 +26,10 @@ class TooManyPartsError(ValueError):
 
 
 class _ShortFields(Compat32):
-    """Header fields are cut before anything interprets them."""
+    """Cuts header fields before anything interprets them."""
 
     def header_source_parse(self, sourcelines: list[str]) -> tuple[str, Any]:
-        """The name and the value of a field."""
+        """Return the name and the value of a field."""
         name, value = super().header_source_parse(sourcelines)
         return name[:_MAX_FIELD], value[:_MAX_FIELD]
 
@@ -38,17 +38,14 @@ _POLICY: Compat32 = _ShortFields()
 
 
 def parse(content: bytes) -> Message:
-    """The mail with these octets. Takes time in proportion to their number.
-
-    Raises TooManyPartsError where it has too many levels or parts.
-    """
+    """Parse a mail in linear time. Raises TooManyPartsError for too many levels or parts."""
     if len(_CONTAINER.findall(content)) > _MAX_CONTAINERS:
         raise TooManyPartsError
     return message_from_bytes(content, policy=_POLICY)
 
 
 def parts(message: Message) -> Iterator[Message]:
-    """The parts of a mail, in order; not those of mails that are attached to it."""
+    """Yield the parts of a mail, in order, but not those of attached mails."""
     waiting = [message]
     for _ in range(_MAX_PARTS):
         if not waiting:
@@ -56,58 +53,59 @@ def parts(message: Message) -> Iterator[Message]:
         part = waiting.pop(0)
         payload = part.get_payload()
         if part.get_content_maintype() == "multipart" and isinstance(payload, list):
-            waiting[:0] = [one for one in payload[:_MAX_PARTS] if isinstance(one, Message)]
+            waiting[:0] = [inner for inner in payload[:_MAX_PARTS] if isinstance(inner, Message)]
         else:
             yield part
 
 
 def texts(message: Message) -> Iterator[Message]:
-    """The parts in plain text, in order."""
+    """Yield the parts in plain text, in order."""
     return (part for part in parts(message) if part.get_content_type() == "text/plain")
 
 
 def plain(value: str) -> str:
-    """On one line, of characters that can be stored: neither controls nor halves of characters."""
-    return " ".join("".join(one if one.isprintable() else " " for one in value).split())
+    """Put a text on one line, without controls and halves of characters, so it can be stored."""
+    printable = (mark if mark.isprintable() else " " for mark in value)
+    return " ".join("".join(printable).split())
 
 
 def field(message: Message, name: str) -> str:
-    """A field's value, plain; empty where there is none."""
+    """Return a field's value on one line; empty if there is no such field."""
     return plain(str(message.get(name, "")))
 
 
 def text(part: Message) -> bytes:
-    """What a part holds, decoded."""
+    """Return the content of a part, decoded."""
     decoded = part.get_payload(decode=True)
     return decoded if isinstance(decoded, bytes) else b""
 
 
 def words(part: Message, size: int) -> str:
-    """The beginning of a part's text, in its character set or, where that is unknown, in UTF-8."""
+    """Return the beginning of a part's text, decoded as UTF-8 if its character set is unknown."""
     content = text(part)[: 4 * size]
     try:
-        said = content.decode(part.get_content_charset("utf-8"), "replace")
+        decoded = content.decode(part.get_content_charset("utf-8"), "replace")
     except (LookupError, ValueError):
-        said = content.decode("utf-8", "replace")
-    return said[:size]
+        decoded = content.decode("utf-8", "replace")
+    return decoded[:size]
 
 
 def groups(part: Message) -> list[Message]:
-    """The groups of fields of a report, as RFC 3464 section 2.1 and RFC 5965 section 3.1 have them.
+    """Return the groups of fields of a report (RFC 3464 section 2.1, RFC 5965 section 3.1).
 
-    The parser takes such a part for mails; some senders encode it, although they must not.
+    The parser takes such a part for mails. Some senders encode the part, although they must not.
     """
     payload = part.get_payload()
     inner = payload[:_MAX_PARTS] if isinstance(payload, list) else []
-    content = b"\n\n".join(one.as_bytes() for one in inner if isinstance(one, Message))
+    content = b"\n\n".join(mail.as_bytes() for mail in inner if isinstance(mail, Message))
     if encoding := field(part, "Content-Transfer-Encoding"):
         head = f"Content-Transfer-Encoding: {encoding}\n\n".encode("ascii", "replace")
         content = text(message_from_bytes(head + content.strip()))
-    found = _BLANK_LINES.split(content.strip(), maxsplit=_MAX_PARTS)[:_MAX_PARTS]
+    blocks = _BLANK_LINES.split(content.strip(), maxsplit=_MAX_PARTS)[:_MAX_PARTS]
     parser = BytesHeaderParser(policy=_POLICY)
-    return [parser.parsebytes(one + b"\n\n") for one in found if one]
+    return [parser.parsebytes(block + b"\n\n") for block in blocks if block]
 
 
 def address(value: str) -> str:
-    """The address of `rfc822; <user@example.com>`, in lower case (RFC 3464 section 2.1.2)."""
+    """Return the address of `rfc822; <user@example.com>` in lower case (RFC 3464 section 2.1.2)."""
     return plain(value.rpartition(";")[2]).strip(" <>").lower()

@@ -1,4 +1,4 @@
-"""Whether too much of a campaign came back. Pure."""
+"""Compare a campaign's shares of bounces and complaints with thresholds. Pure."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from fractions import Fraction
 _BOUNCES = ("2", "5")
 _COMPLAINTS = ("0.1",)
 _MIN_ATTEMPTED = 50
-_MIN_SENT = 1_000  # below that a single complaint would be above the threshold
+_MIN_SENT = 1_000  # with fewer recipients, a single complaint would exceed the threshold
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnedCounts:
-    """A campaign's mail, in numbers; all are numbers of recipients."""
+    """Numbers of a campaign's recipients."""
 
     attempted: int
-    """Those a server was asked about, whatever it said."""
+    """Recipients for whom a server gave an answer."""
     sent: int
-    """Those whose message a server took over, whatever came back later."""
+    """Recipients whose message a server accepted, whatever came back later."""
     hard: int
-    """Those that have a hard bounce, in the SMTP dialogue or later."""
+    """Recipients with a hard bounce, in the SMTP dialogue or later."""
     complained: int
 
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """A threshold that was passed."""
+    """A threshold that a campaign exceeded."""
 
     complaints: bool
-    """Whether it is about complaints, else about hard bounces."""
+    """Whether the threshold is for complaints rather than hard bounces."""
     threshold: str
-    """In percent."""
+    """Percent."""
     number: int
-    """Of recipients that are too many."""
+    """Recipients with complaints or hard bounces."""
     total: int
-    """Of how many."""
+    """All recipients that count."""
 
     @property
     def percent(self) -> float:
-        """The share."""
+        """The share, in percent."""
         return 100 * self.number / self.total
 
     def __str__(self) -> str:
@@ -52,10 +52,10 @@ class Exceeded:
 
 
 def exceeded(returned: ReturnedCounts) -> Iterator[Exceeded]:
-    """The thresholds that were passed.
+    """Yield the thresholds that were exceeded.
 
-    Hard bounces: more than 2 % and 5 % of the attempted, once there are 50. Complaints: more than
-    0.1 % of the sent, once there are 1,000.
+    For hard bounces they are 2 % and 5 % of the attempted recipients, of whom there have to be 50.
+    For complaints it is 0.1 % of the sent recipients, of whom there have to be 1,000.
     """
     bounces = (False, _BOUNCES, returned.hard, returned.attempted, _MIN_ATTEMPTED)
     complaints = (True, _COMPLAINTS, returned.complained, returned.sent, _MIN_SENT)

@@ -1,4 +1,4 @@
-"""The part of a report that is written for people, in whatever language. Pure."""
+"""Read the part of a report that is written for people, in any language. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COPY = re.compile(
     r"|original message|returned m|below is a copy|unsent message|message text follows"
     r"|(?:start of )?returned message|message header|----+ *+ message)"
 )
-"""Behind this stands the mail that is returned."""
+"""Matches the line before the returned mail."""
 _PASSING = re.compile(
     r"\bdelay|\bwarning\b|will (?:continue|keep|be|try)\b.{0,40}\b(?:try|tri|retr)|still trying"
     r"|not yet (?:been )?deliver|no action is required|do not (?:need to )?resend"
@@ -32,26 +32,27 @@ _PASSING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Lines, up to the mail that is returned."""
+    """The lines of a report before the returned mail."""
 
     lines: tuple[str, ...]
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """The lines of the parts in plain text."""
-        found = "\n".join(words(part, 4 * MAX_WORDS) for part in texts(message))
-        before = _COPY.split(found, maxsplit=1)[0]
+        """Take the lines from the parts in plain text."""
+        whole = "\n".join(words(part, 4 * MAX_WORDS) for part in texts(message))
+        before = _COPY.split(whole, maxsplit=1)[0]
         return cls(tuple(plain(line[:MAX_WORDS]) for line in before.splitlines()[:_MAX_LINES]))
 
     @property
     def is_passing(self) -> bool:
-        """Whether the mail is only late."""
+        """Whether the mail is only delayed."""
         return any(_PASSING.search(line) for line in self.lines)
 
     def about(self, addresses: Collection[str], *, is_alone: bool) -> Said:
-        """Words about these addresses: from the line that names one of them up to the next address.
+        """Return the words about these addresses.
 
-        Where nobody else is named all words are about them.
+        They begin in the line that names one of the addresses, and end before another address. If
+        no other recipient is named (`is_alone`), all words are about them.
         """
         if is_alone:
             return self
@@ -66,16 +67,16 @@ class Said:
         return Said(self.lines[first : next(others, None)])
 
     def reason(self) -> tuple[OwnReply, str]:
-        """The server's reply, and the paragraph from it on; all words where there is no reply.
+        """Return the server's reply and the paragraph that begins with it, or else all words.
 
-        A code without a status counts where it answers the recipient's address.
+        A code without a status counts only if it answers the recipient's address.
         """
-        for number, line in enumerate(self.lines):
+        for index, line in enumerate(self.lines):
             own = own_reply(line)
             if own.status or (own.code or 0) >= _LEAST_FAILURE:
-                text = " ".join(takewhile(bool, self.lines[number:]))
+                text = " ".join(takewhile(bool, self.lines[index:]))
                 is_bare = not own.status and own.code is not None and own.code >= _LEAST_LASTING
-                if is_bare and not any("RCPT TO" in one for one in self.lines):
+                if is_bare and not any("RCPT TO" in other for other in self.lines):
                     own = OwnReply(None, "")
                 return own, text[:MAX_TEXT]
         return OwnReply(None, ""), self.text
@@ -88,4 +89,4 @@ class Said:
 
 def _names(line: str, addresses: Collection[str]) -> bool:
     lowered = line.lower()
-    return any(one in lowered for one in addresses)
+    return any(address in lowered for address in addresses)

@@ -1,7 +1,7 @@
-"""The topics of a refusal's words, as servers all over the world write them. Pure.
+"""Find the topics in a refusal's words, in the languages of servers all over the world. Pure.
 
-Words refine a status, see `mailsluice.bounces.kinds`. Addresses, links and names of machines are
-no words: a mail server called spamfilter.example.org calls nobody's mail spam.
+Words refine a status: see `mailsluice.bounces.kinds`. Addresses, links and names of machines do not
+count as words: a server whose name is spamfilter.example.org does not call the mail spam.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Topic(StrEnum):
     NOBODY = "nobody"
     """There is no such user, mailbox or domain."""
     REJECTED = "rejected"
-    """The recipient's address is refused, without a reason that could be another's fault."""
+    """The recipient's address is refused, without a reason that could blame something else."""
     FULL = "full"
     """The mailbox has no room."""
     RATE = "rate"
@@ -32,9 +32,9 @@ class Topic(StrEnum):
     SENDER = "sender"
     """The sender, its login or its right to relay."""
     POLICY = "policy"
-    """Rules, content, size: nothing about the address."""
+    """Rules, content or size, rather than the address."""
     LATER = "later"
-    """Not for good."""
+    """The refusal is not permanent."""
 
 
 _WHO = r"(?:user|recipient|mailbox|address|account|addressee|alias|rcpt|userid|e-?mail|destination)"
@@ -82,7 +82,7 @@ _PATTERNS = {
         r"|(?:사용자|수신자|주소).{0,20}(?:찾을 수 없|존재하지 않|없는)",
     ),
     Topic.REJECTED: (
-        # not with a reason of its own behind it, save that of Microsoft 365
+        # not followed by another reason, except for that of Microsoft 365
         r"(?:recipient|rcpt|\baddress(?:es)?) (?:was |is |were )?(?:rejected|refused)"
         r"(?! ?+: ?+(?!access denied))|mailbox unavailable|mailbox not available",
     ),
@@ -109,7 +109,7 @@ _PATTERNS = {
         r"spam|\bjunk\b|phish|virus|malware|unsolicited|\bbulk mail|reputation|\bbanned"
         r"|(?:black|block|deny)[ -]?list|\brbls?\b|\bdnsbls?\b|\bsurbl|\buribl",
         r"\bblock(?:ed|ing)?\b|\battacks?\b"
-        r"|too many (?:bad|invalid|unknown|wrong|non-?existent) ",  # of ours, before this one
+        r"|too many (?:bad|invalid|unknown|wrong|non-?existent) ",  # of our earlier recipients
         r"\b(?:ips?|ip address|network|your (?:server|host|system|mail ?server|isp))\b.{0,40}"
         r"(?:block|list|reject|denied|refus|not allowed|forbidden|bad|poor)",
     ),
@@ -128,7 +128,7 @@ _PATTERNS = {
     Topic.LATER: (
         r"temporar|try (?:again )?later|again later|later time|at this time|grey ?list|gray ?list"
         r"|not found,? try again|unexpected name server|recipient preferences|not accepting mail"
-        # the server that knows its users does not answer, or does not let this one in just now
+        # the directory of users does not answer, or the mailbox is locked at the moment
         r"|servfail|timed? ?-?out\b|look-?up fail|verification (?:is )?unavailable|(?:database|ldap"
         r"|internal|system) (?:error|failure)|\bbusy\b|\block(?:ed)?\b|\bfrozen\b|\bon vacation\b"
         r"|vor.bergehend|temporair|temporane|временно|暂时|一時的",
@@ -146,7 +146,7 @@ _LISTS = re.compile(
     r"|(?:RLY|RTR|CON|HVU|DYN|DNS):[A-Z]+\d*|IB\d{3}|AUP#|E\d{4}\b.{0,20}listed)",
     re.IGNORECASE,
 )
-"""Block lists by name, and the codes of large receivers: these stand in links as well."""
+"""Names of block lists, and codes of large receivers, which also occur in links."""
 _LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
 _MACHINE = re.compile(r"(?<![\w.-])(?:[\w-]++\.)++[\w-]++(?![\w-])|\[[^][\s]*+\]")
 
@@ -156,7 +156,7 @@ def topics(text: str) -> frozenset[Topic]:
     return _topics(masked(text[:MAX_WORDS]))
 
 
-@lru_cache(maxsize=1024)  # servers say the same few things again and again, of other addresses
+@lru_cache(maxsize=1024)  # servers repeat the same few refusals for many addresses
 def _topics(text: str) -> frozenset[Topic]:
     line = " ".join(text.split())
     words = _MACHINE.sub(" ", _LINK.sub(" ", line))

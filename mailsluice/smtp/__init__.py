@@ -1,1 +1,1 @@
-"""The wire: one SMTP session at a time. Knows nothing of the outbox."""
+"""SMTP sessions: connect, log in, and send messages. This package knows nothing of the store."""

@@ -1,4 +1,4 @@
-"""Mail that a session waits for while it waits for replies as well."""
+"""Ask for the next message while the session waits for replies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mailsluice.smtp.in_flight import InFlight
 
 
 class Ahead:
-    """Asks for the next envelope; calls `wake` when one has come that was not there at once."""
+    """Asks for the next envelope; calls `wake` when an envelope arrives later."""
 
     def __init__(self, flight: InFlight, wake: Callable[[], None]) -> None:
         self._flight = flight
@@ -19,7 +19,7 @@ class Ahead:
         self._is_over = False
 
     def take(self) -> Envelope | None:
-        """The next envelope, if it may go this instant."""
+        """Return the next envelope, if it may be sent at once."""
         if self._is_over:
             return None
         if self._coming is None:
@@ -31,11 +31,11 @@ class Ahead:
 
     @property
     def coming(self) -> asyncio.Future[Envelope | None] | None:
-        """The envelope that was asked for and has not been taken."""
+        """The envelope that was asked for and has not been taken yet."""
         return self._coming
 
     async def close(self) -> None:
-        """Take no more. One that has come already is in flight, and settled with the session."""
+        """Stop asking. An envelope that has arrived is in flight, and settled with the session."""
         if self._coming is not None:
             self._coming.cancel()
             await asyncio.gather(self._coming, return_exceptions=True)

@@ -1,15 +1,16 @@
-"""A transaction with BDAT: what goes out, and what its replies say (RFC 3030).
+"""A transaction with BDAT: its commands, and the meaning of its replies (RFC 3030).
 
-All replies of a transaction are alike: 250. So it ends with RSET, which cannot be refused, and its
-replies are judged together. With one reply too many somewhere before, RSET's place holds the true
-reply to BDAT: so what looks accepted, four times 2xx, was accepted. With one reply missing, RSET's
-place holds the reply to the next MAIL, and BDAT's true reply is among the four, unless it is the
-missing one. Only the texts tell then: servers word the replies to RSET and MAIL differently
-(`Wording`). Where a server words both alike, a lost refusal of BDAT cannot be told from a lost
-acceptance.
+All positive replies of a transaction are alike: 250. So a transaction ends with RSET, which cannot
+be refused, and its replies are judged together:
 
-A refusal of BDAT alone, with all else granted, could be a reply out of nothing, with the true one
-in RSET's place. The text of RSET's reply tells, or an EHLO has to.
+- If the server sends one reply too many before, the place of RSET's reply holds the true reply to
+  BDAT. So four replies of 2xx mean that the message was accepted.
+- If one reply is missing, the place of RSET's reply holds the reply to the next MAIL, and the true
+  reply to BDAT is among the four, unless it is the missing one. Then only the texts tell: servers
+  word the replies to RSET and MAIL differently (`Wording`). If a server words both alike, a lost
+  refusal of BDAT cannot be told from a lost acceptance.
+- If only BDAT is refused, the refusal could be a surplus reply, with the true one in RSET's place.
+  The text of RSET's reply tells, or else an EHLO has to.
 """
 
 from __future__ import annotations
@@ -35,31 +36,31 @@ _NOT_UNDERSTOOD = range(500, 505)
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """How a transaction ended."""
+    """The result of a transaction."""
 
     attempt: Attempt
     end: Attempt | None = None
-    """Why the session cannot go on, where it cannot."""
+    """The reason for which the session ends, if it does."""
     is_certain: bool = True
-    """Whether its replies are in step; else the session has to make sure."""
+    """Whether the replies are known to be in step with the commands; else the session checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How the server words the replies to MAIL and RSET."""
+    """The server's words in the replies to MAIL and RSET."""
 
     mail: bytes
     reset: bytes
 
     @classmethod
     def of(cls, replies: Sequence[Reply]) -> Self | None:
-        """Learn it from a transaction that was accepted; None where RSET's is like another one."""
+        """Learn the words from an accepted transaction; None if RSET's reply is not unique."""
         *others, reset = (reply.raw for reply in replies)
         return None if reset in others else cls(others[0], reset)
 
 
 def transaction(envelope: Envelope, offer: Offer) -> bytes:
-    """All of it. RSET comes last: whatever becomes of this one, it does not reach into the next."""
+    """Return all commands of a transaction; RSET keeps a failure from affecting the next one."""
     return mail(envelope, offer) + rcpt(envelope) + chunk(envelope.content) + RSET
 
 
@@ -71,11 +72,17 @@ def conclusion(
     closing: Reply | None = None,
     wording: Wording | None = None,
 ) -> Conclusion:
-    """Read the replies; fewer than four mean that the link is over, and `fault` says why.
+    """Judge the replies of a transaction.
 
-    `is_complete`: the last byte of the message may be out. `closing` is a 421 that the server has
-    said, now or before, and behind which it has granted no MAIL. Raises OutOfStepError where the
-    replies cannot be the answers to these commands.
+    Args:
+        replies: The replies; fewer than four mean that the link has ended.
+        fault: The reason for which the link has ended, if it has.
+        is_complete: Whether the last byte of the message may have left.
+        closing: A 421 of this or an earlier transaction, if the server granted no MAIL after it.
+        wording: The server's words, if they are known.
+
+    Raises:
+        OutOfStepError: The replies cannot be the answers to these commands.
     """
     _check(replies)
     if was_idle_for_too_long(replies):
@@ -90,7 +97,7 @@ def conclusion(
         return Conclusion(attempt, attempt)
     if len(replies) < len(PHASES):
         is_accepted = attempt.phase is Phase.BODY and replies[BODY].code < 300
-        if is_accepted and fault.is_silence:  # the missing one may be BDAT's, and this be RSET's
+        if is_accepted and fault.is_silence:  # BDAT's reply may be missing, and this be RSET's
             attempt = Attempt(Phase.BODY, None, fault.text)
         return Conclusion(attempt, attempt)
     is_certain = _is_certain(replies, wording, closing)
@@ -100,7 +107,7 @@ def conclusion(
 def _check(replies: Sequence[Reply]) -> None:
     codes = [reply.code for reply in replies]
     is_possible = not any(300 <= code < 400 for code in codes)
-    if codes[:1] >= [400]:  # nobody grants RCPT, or takes a message, behind a refused MAIL
+    if codes[:1] >= [400]:  # no server grants RCPT, or accepts a message, after a refused MAIL
         is_possible &= all(code >= 400 for code in codes[1 : BODY + 1])
     if not is_possible:
         shown = " ".join(map(str, codes))
@@ -108,7 +115,7 @@ def _check(replies: Sequence[Reply]) -> None:
 
 
 def _is_certain(replies: Sequence[Reply], wording: Wording | None, closing: Reply | None) -> bool:
-    """Whether the reply to RSET shows that all are in step; raises OutOfStepError where not."""
+    """Whether RSET's reply proves the replies in step. Raises OutOfStepError if they are not."""
     *_, recipient, body, reset = replies
     if reset.code >= 300 and closing is None:
         raise OutOfStepError(Phase.MAIL, f"{reset.code} cannot answer RSET")
@@ -121,7 +128,7 @@ def _is_certain(replies: Sequence[Reply], wording: Wording | None, closing: Repl
 
 
 def _last_word(replies: Sequence[Reply]) -> Attempt | None:
-    """The 421 among them."""
+    """Return the first 421, with which the server ends the session."""
     for phase, reply in zip(PHASES, replies, strict=True):
         if reply.code == SERVICE_CLOSING:
             return Attempt(phase, reply.code, reply.text)
@@ -129,7 +136,7 @@ def _last_word(replies: Sequence[Reply]) -> Attempt | None:
 
 
 def _answered(replies: Sequence[Reply]) -> Attempt:
-    """Taken over where the recipient and the message were; else the first refusal counts."""
+    """Return the acceptance, if recipient and message were accepted; else the first refusal."""
     recipient, body = replies[1], replies[BODY]
     if recipient.code < 300 and body.code < 300:
         return Attempt(Phase.BODY, body.code, body.text)
@@ -137,7 +144,7 @@ def _answered(replies: Sequence[Reply]) -> Attempt:
 
 
 def _refused(replies: Sequence[Reply]) -> Attempt | None:
-    """A refusal that holds without the reply to BDAT: nothing contradicts it."""
+    """Return a refusal that is valid without the reply to BDAT, since nothing contradicts it."""
     if not replies or replies[-1].code < 400:
         return None
     return _first_refusal(replies)
@@ -152,7 +159,10 @@ def _first_refusal(replies: Sequence[Reply]) -> Attempt:
 
 
 def _unanswered(count: int, fault: Fault, closing: Reply | None, is_complete: bool) -> Attempt:
-    """The link ended first. Behind a 421 a server does nothing any more (RFC 5321 section 3.8)."""
+    """Return the attempt of a transaction in which the link ended before the reply to BDAT.
+
+    After a 421, a server executes no more commands (RFC 5321 section 3.8).
+    """
     if is_complete and closing is None:
         return lost(Phase.BODY, fault)
     if closing is not None:
@@ -162,7 +172,7 @@ def _unanswered(count: int, fault: Fault, closing: Reply | None, is_complete: bo
 
 
 def _not_understood(reply: Reply) -> Attempt:
-    """The server's shortcoming, not the message's."""
+    """Return the attempt for a refusal that is the server's fault, not the message's."""
     text = (
         f"the server offers CHUNKING, but answers BDAT with {reply.code} {reply.text}: set"
         " messages_in_flight to 1"

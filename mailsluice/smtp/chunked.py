@@ -1,4 +1,4 @@
-"""A session with several messages under way at once (RFC 3030 with RFC 2920)."""
+"""A session with several messages in flight at a time (RFC 3030 with RFC 2920)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mailsluice.smtp.windowed_link import PART_BYTES, WindowedLink
 from mailsluice.smtp.wire import DOT_TIMEOUT_FACTOR, WireSession
 
 _MOST_BYTES = 4 * 1024 * 1024
-"""Under way in one session: what waits for its reply is kept in memory."""
+"""Bytes in flight in a session: messages are kept in memory until they are answered."""
 
 
 class _UnderWay:
-    """A message on its way."""
+    """A message in flight."""
 
     __slots__ = ("end", "envelope", "written_at")
 
@@ -29,14 +29,14 @@ class _UnderWay:
         self.envelope = envelope
         self.written_at = written_at
         self.end = 0
-        """Bytes of the session up to the end of its content; 0 until that is written."""
+        """Position of the end of its content in the session's bytes; 0 until that is written."""
 
 
 class ChunkedSession(WireSession):
     """Writes whole transactions, each with its own RSET, without waiting for replies.
 
-    The next one goes out as soon as the oldest has its four replies. Before a server has shown that
-    it understands BDAT and RSET, one goes at a time.
+    The next transaction is written when the oldest has its four replies. Only one transaction is in
+    flight until the server has shown that it understands BDAT and RSET.
     """
 
     _link: WindowedLink
@@ -68,28 +68,28 @@ class ChunkedSession(WireSession):
                 await self._write(flight, current)
                 current = await self._following(flight, ahead)
         finally:
-            self._book(flight)  # what came before a cancellation counts
+            self._book(flight)  # since replies that came before a cancellation count
             await ahead.close()
 
     async def _write(self, flight: InFlight, envelope: Envelope) -> None:
-        """Write a transaction, a long one as fast as the server takes it.
+        """Write a transaction, as fast as the server reads it.
 
-        The replies to BDAT and RSET are expected with the last part: one that comes before is out
-        of turn.
+        The replies to BDAT and RSET are expected only after the last part: an earlier reply is out
+        of step.
         """
-        one = _UnderWay(envelope, self._loop.time())
-        self._under_way.append(one)
+        message = _UnderWay(envelope, self._loop.time())
+        self._under_way.append(message)
         self._bytes += len(envelope.content)
         data, start, expected = transaction(envelope, self._offer), 0, BODY
         while len(data) - start > PART_BYTES and self._link.is_open:
             self._link.write(data[start : start + PART_BYTES], expected)
             start, expected = start + PART_BYTES, 0
-            await asyncio.sleep(0)  # others want to send too, and replies to be read
+            await asyncio.sleep(0)  # let other sessions send, and replies be read
             await self._drain(flight)
         if self._link.is_open:
             flight.dot(envelope)
             end = self._link.write(data[start:], expected + len(PHASES) - BODY)
-            one.end = end - len(RSET)
+            message.end = end - len(RSET)
 
     async def _drain(self, flight: InFlight) -> None:
         self._book(flight)
@@ -98,7 +98,7 @@ class ChunkedSession(WireSession):
             self._book(flight)
 
     async def _following(self, flight: InFlight, ahead: Ahead) -> Envelope | None:
-        """Book replies until there is something to write; None: and nothing is under way."""
+        """Process replies until there is an envelope to write; None: no more, none in flight."""
         while True:
             self._book(flight)
             if not self._under_way:
@@ -113,7 +113,7 @@ class ChunkedSession(WireSession):
             await self._link.change()
 
     async def _make_certain(self, flight: InFlight) -> None:
-        """Make certain what is held, before the next message goes."""
+        """Confirm held outcomes before the next message is sent."""
         self._check_surplus()
         if self._held and self._link.is_open:
             await self._greet_again(flight)
@@ -134,23 +134,23 @@ class ChunkedSession(WireSession):
             self._under_way.clear()
             raise
 
-    def _book_one(self, flight: InFlight, one: _UnderWay) -> None:
-        envelope = one.envelope
+    def _book_one(self, flight: InFlight, message: _UnderWay) -> None:
+        envelope = message.envelope
         self._bytes -= len(envelope.content)
         replies = self._link.replies()
-        told = conclusion(
+        result = conclusion(
             replies,
             self._link.fault,
-            is_complete=one.end > 0 and self._link.may_have_arrived(one.end),
+            is_complete=message.end > 0 and self._link.may_have_arrived(message.end),
             closing=self._link.closing,
             wording=self._wording,
         )
-        if told.is_certain:
-            flight.settle(envelope, told.attempt)
+        if result.is_certain:
+            flight.settle(envelope, result.attempt)
         else:
-            self._hold(envelope, told.attempt)
-        self._over = self._over or told.end
-        if told.attempt.phase is Phase.BODY and told.end is None and told.is_certain:
+            self._hold(envelope, result.attempt)
+        self._over = self._over or result.end
+        if result.attempt.phase is Phase.BODY and result.end is None and result.is_certain:
             if not self._is_proven and len(replies) == len(PHASES):
                 self._is_proven, self._wording = True, Wording.of(replies)
-            self._window.answered(self._loop.time() - one.written_at)
+            self._window.answered(self._loop.time() - message.written_at)

@@ -1,4 +1,4 @@
-"""From an envelope to the bytes that go out, and what a server cannot be asked for."""
+"""SMTP commands for an envelope, and the extensions that a server offers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIT = b"QUIT\r\n"
 RSET = b"RSET\r\n"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_LINE_DOT = re.compile(rb"\n\.")  # as a pattern: bytes.find takes thrice as long for two bytes
+_LINE_DOT = re.compile(rb"\n\.")  # a pattern, since bytes.find takes three times as long
 
 
 _NO_SECOND_HELLO = frozenset((500, 502, 503))
@@ -26,18 +26,18 @@ _NO_SECOND_HELLO = frozenset((500, 502, 503))
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """EHLO as it opened the session; it may be said again, and then acts like RSET.
+    """The EHLO that opened the session. A second EHLO acts like RSET.
 
-    Its reply names the server, as the reply to no other command does (RFC 5321 section 4.1.1.1). So
-    it shows that replies and commands are in step.
+    The reply to EHLO names the server, and no other reply does (RFC 5321 section 4.1.1.1). So a
+    second EHLO shows whether replies and commands are in step.
     """
 
     command: bytes = b"EHLO localhost\r\n"
     server: str = ""
-    """The first word of the reply; empty where it is not known."""
+    """The first word of the reply; empty if unknown."""
 
     def is_answered_by(self, reply: Reply) -> bool:
-        """Whether a reply is the one to this command."""
+        """Whether a reply can be the answer to this command."""
         if reply.code == 250:
             return reply.text.split(None, 1)[:1] == [self.server] or not self.server
         return reply.code in _NO_SECOND_HELLO
@@ -45,7 +45,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a server offers in its reply to EHLO, as far as it matters here."""
+    """The extensions in a server's reply to EHLO that matter here."""
 
     pipelining: bool = False
     """RFC 2920."""
@@ -58,12 +58,12 @@ class Offer:
     size: bool = False
     """RFC 1870."""
     size_limit: int | None = None
-    """The largest message in bytes; None: not told."""
+    """The largest message in bytes; None: unknown."""
     hello: Hello = Hello()
 
     @classmethod
     def from_extensions(cls, extensions: Mapping[str, str], hello: Hello | None = None) -> Self:
-        """Read {keyword in lower case: parameters}."""
+        """Make an offer from a mapping of keywords, in lower case, to parameters."""
         limit = extensions.get("size", "").strip()
         return cls(
             pipelining="pipelining" in extensions,
@@ -77,7 +77,7 @@ class Offer:
 
 
 def refusal(envelope: Envelope, offer: Offer) -> Attempt | None:
-    """Why this server need not even be asked for this envelope, if there is a reason."""
+    """Return a failed attempt if this server cannot take the envelope, without asking it."""
     addresses = envelope.sender + envelope.recipient
     reason = cause = None
     if not addresses.isprintable() and _CONTROL.search(addresses):
@@ -97,7 +97,7 @@ def refusal(envelope: Envelope, offer: Offer) -> Attempt | None:
 
 
 def mail(envelope: Envelope, offer: Offer) -> bytes:
-    """The MAIL command; the size counts the content as it stands (RFC 1870 section 5)."""
+    """Return the MAIL command; SIZE is that of the content before stuffing (RFC 1870 section 5)."""
     size = f" SIZE={len(envelope.content)}" if offer.size else ""
     utf8 = " SMTPUTF8" if envelope.smtputf8 else ""
     body = " BODY=8BITMIME" if envelope.smtputf8 and offer.eight_bit else ""
@@ -105,21 +105,21 @@ def mail(envelope: Envelope, offer: Offer) -> bytes:
 
 
 def rcpt(envelope: Envelope) -> bytes:
-    """The RCPT command."""
+    """Return the RCPT command."""
     return f"RCPT TO:<{envelope.recipient}>\r\n".encode()
 
 
 def chunk(content: bytes) -> bytes:
-    """BDAT with all of the content, which goes out as it is (RFC 3030 section 2)."""
+    """Return BDAT with the whole content, unchanged (RFC 3030 section 2)."""
     end = b"" if content.endswith(b"\r\n") else b"\r\n"
     return b"BDAT %d LAST\r\n%b%b" % (len(content) + len(end), content, end)
 
 
 def stuffed(content: bytes) -> bytes:
-    """The content as it goes out after DATA, without the final dot (RFC 5321 section 4.5.2).
+    """Return the content for DATA, without the final dot (RFC 5321 section 4.5.2).
 
     A dot after a bare LF is doubled as well: some servers take LF "." LF for the end of the
-    message, and what follows for commands.
+    message, and the rest of it for commands.
     """
     if content.startswith(b"."):
         content = b"." + content

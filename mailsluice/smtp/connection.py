@@ -1,4 +1,4 @@
-"""How to reach one SMTP server: what a connection block holds."""
+"""An SMTP connection: the server's address, the login, and the limits."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from mailsluice.smtp.oauth import OAuth
 
 
 class Security(StrEnum):
-    """How a session is encrypted."""
+    """The encryption of a session."""
 
     NONE = "none"
-    """Plain text: for a relay on the same machine or a trusted network."""
+    """No encryption: for a relay on the same machine or a trusted network."""
     STARTTLS = "starttls"
-    """Plain greeting, then TLS or nothing (RFC 3207)."""
+    """A plain greeting, and then TLS, without which the session fails (RFC 3207)."""
     TLS = "tls"
     """TLS from the first byte (RFC 8314)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One SMTP connection. Limits are trailing windows as the server sees them."""
+    """An SMTP connection. Limits are trailing windows as the server sees them."""
 
     name: str
     host: str
@@ -31,19 +31,19 @@ class Connection:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     oauth: OAuth = field(default_factory=OAuth, repr=False)
-    """Log in with an access token instead of a password."""
+    """The client for logging in with an access token instead of a password."""
     allow_plain_password: bool = False
-    """Send the password, or the token, over an unencrypted link all the same."""
+    """Whether the password, or the token, may be sent over an unencrypted link."""
     ca_file: str | None = None
     """PEM file of the CA to trust instead of the system's; certificates are always verified."""
     local_hostname: str | None = None
-    """What EHLO says; the machine's name by default."""
+    """The name in EHLO; by default, the machine's name."""
     max_sessions: int = 4
     messages_per_session: int | None = None
-    """Sessions are closed and opened anew after that many."""
+    """Messages after which a session is closed and another one opened."""
     messages_in_flight: int = 1
-    """How many messages may be under way in one session at once where the server offers CHUNKING
-    and PIPELINING. More of them need fewer round trips; a link that breaks leaves all of them
+    """The most messages in flight in a session, if the server offers CHUNKING and PIPELINING. More
+    messages in flight need fewer round trips, but a link that breaks leaves all of them
     uncertain."""
     per_second: int | None = None
     per_minute: int | None = None
@@ -53,28 +53,29 @@ class Connection:
     timeout_seconds: float = 60.0
 
 
-_TOLD = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
+_SHOWN = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
 
 
 def differences(before: Connection, after: Connection) -> list[str]:
-    """What has changed, for a log: limits with their values, all else by its name alone."""
-    found = []
-    for name in (one.name for one in fields(Connection)):
+    """List the changes for a log: limits with their values, all other fields only by name."""
+    changes = []
+    for name in (attribute.name for attribute in fields(Connection)):
         old, new = getattr(before, name), getattr(after, name)
         if isinstance(old, OAuth):
-            found += [f"oauth.{one}" for one in OAuth.model_fields if _differ(old, new, one)]
+            changes += [f"oauth.{part}" for part in OAuth.model_fields if _differ(old, new, part)]
         elif old != new:
-            found.append(f"{name} {_shown(old)} -> {_shown(new)}" if _is_told(name) else name)
-    return found
+            values = f" {_limit_text(old)} -> {_limit_text(new)}" if _is_shown(name) else ""
+            changes.append(f"{name}{values}")
+    return changes
 
 
 def _differ(before: object, after: object, name: str) -> bool:
     return bool(getattr(before, name) != getattr(after, name))
 
 
-def _is_told(name: str) -> bool:
-    return name in _TOLD or name.startswith("per_")
+def _is_shown(name: str) -> bool:
+    return name in _SHOWN or name.startswith("per_")
 
 
-def _shown(limit: float | None) -> str:
+def _limit_text(limit: float | None) -> str:
     return "none" if limit is None else f"{limit:g}"

@@ -1,4 +1,4 @@
-"""Whether a server is there: as little as can be asked of it."""
+"""Check that a server is up, at the least cost for the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _QUIT_SECONDS = 1.0
 
 
 async def greets(connection: Connection) -> bool:
-    """Whether the server greets with 220 within a few seconds: no EHLO, no login, then QUIT."""
+    """Whether the server greets with 220 within a few seconds; QUIT follows, without a login."""
     opening = None
     try:
         seconds = min(_SECONDS, connection.timeout_seconds)

@@ -1,4 +1,4 @@
-"""What a session has taken from its feed and not yet settled."""
+"""The envelopes that a session has taken from its feed and not settled yet."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mailsluice.smtp.session import Feed
 
 
 class InFlight:
-    """A feed, seen by one session: limited, and without what the server cannot take.
+    """A session's view of its feed, which ends at the session's limit.
 
-    Keeps the promise that whatever was taken is settled once, also where something unforeseen ends
-    the session.
+    Envelopes that the server cannot take are settled at once. Every other envelope that was taken
+    is settled exactly once, even if an unexpected error ends the session.
     """
 
     def __init__(self, feed: Feed, offer: Offer, limit: int | None) -> None:
@@ -23,7 +23,7 @@ class InFlight:
         self._dotted: list[Envelope] = []
 
     async def next(self) -> Envelope | None:
-        """The next envelope to open a transaction for; None when the session should end."""
+        """Return the next envelope that the server can take; None when the session should end."""
         while self._left != 0:
             envelope = await self._feed.next()
             if envelope is None:
@@ -33,7 +33,7 @@ class InFlight:
         return None
 
     def next_nowait(self) -> Envelope | None:
-        """The same, if there is one that may go this instant."""
+        """Return the next envelope that the server can take, if it may be sent at once."""
         while self._left != 0:
             envelope = self._feed.next_nowait()
             if envelope is None or self._take(envelope):
@@ -51,23 +51,23 @@ class InFlight:
         return True
 
     def dot(self, envelope: Envelope) -> None:
-        """The final dot of this envelope is about to be written."""
+        """Note that the final dot of this envelope is about to be written."""
         self._feed.dot(envelope)
         self._dotted.append(envelope)
 
     def has_dot(self, envelope: Envelope) -> bool:
-        """Whether the whole message may be out."""
+        """Whether the whole message may have left."""
         return envelope in self._dotted
 
     def settle(self, envelope: Envelope, attempt: Attempt) -> None:
-        """This is how it ended."""
+        """Report how the envelope's transaction ended."""
         self._open.remove(envelope)
         if envelope in self._dotted:
             self._dotted.remove(envelope)
         self._feed.settled(envelope, attempt)
 
     def settle_rest(self, text: str) -> None:
-        """The session is over: settle what is still open, by whether its dot may be out."""
+        """Settle the open envelopes when the session ends, by whether their dot may have left."""
         for envelope in tuple(self._open):
             phase = Phase.BODY if self.has_dot(envelope) else Phase.DATA
             self.settle(envelope, Attempt(phase, None, text))

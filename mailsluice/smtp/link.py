@@ -1,4 +1,4 @@
-"""The wire under a session: bytes out, replies in, one wake-up for any number of replies."""
+"""The link under a session: it writes bytes, reads replies, and wakes the session once for all."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ SERVICE_CLOSING = 421
 _CHUNK = 65_536
 _QUIT_SECONDS = 5.0
 CLOSING_SECONDS = 5.0
-"""How long a server that has said 421 may take to close the link, or to say more."""
+"""The time that a server has after a 421 to close the link, or to send another reply."""
 _TICKS_PER_TIMEOUT = 8
 _MOST_TICK_SECONDS = 1.0
 
 
 class Fault(NamedTuple):
-    """Why a link is over."""
+    """The reason for which a link has ended."""
 
     text: str
     reply: Reply | None = None
-    """The reply that ended it: a 421, or one that nobody had asked for."""
+    """The reply that ended the link: a 421, or a reply to no command."""
     is_silence: bool = False
-    """Whether a reply did not come in time: it may have been lost, and others taken for it."""
+    """Whether a reply did not come in time, so that another may have been taken for it."""
     is_out_of_step: bool = False
     """Whether there were more replies than commands."""
 
     @property
     def cause(self) -> LocalCause | None:
-        """What this makes the cause of an attempt that gets no reply."""
+        """The cause of an attempt that gets no reply because of this fault."""
         return LocalCause.NO_REPLY if self.is_silence else None
 
 
@@ -39,18 +39,18 @@ _NO_FAULT = Fault("")
 
 
 class Link(asyncio.Protocol):
-    """Takes over a transport that is logged in.
+    """A link over a transport on which the login is complete.
 
-    Nothing here raises for trouble on the wire: an exchange gives the replies that came, in order;
-    where they are fewer than asked for, `is_open` is false and `fault` says why. That goes for a
-    cancelled exchange too: the caller books what came, and then calls `raise_if_cancelled`.
+    No method raises for trouble on the wire: an exchange returns the replies that came, in order.
+    If they are fewer than expected, `is_open` is false, and `fault` has the reason. The same holds
+    for a cancelled exchange: the caller processes the replies, and then calls `raise_if_cancelled`.
 
-    A reply may take `timeout_seconds` (up to an eighth more), each one from the moment the one
-    before it was complete: a server that sends a byte now and then gains no time by it. One timer a
-    link watches over it, none a message.
+    A reply may take `timeout_seconds` (or up to an eighth more) from the moment at which the reply
+    before it was complete. So a server gains no time by sending single bytes. One timer for each
+    link watches this, rather than one for each message.
 
-    A 421 does not end the link by itself. A server that means it closes the link, which is waited
-    for; one that goes on shows that the 421 was not the reply it was taken for.
+    A 421 alone does not end the link. A server that means the 421 closes the link, so the session
+    waits for that. A server that continues shows that the 421 was the reply to another command.
     """
 
     def __init__(self, transport: asyncio.Transport, timeout_seconds: float) -> None:
@@ -63,31 +63,31 @@ class Link(asyncio.Protocol):
         self._replies: list[Reply] = []
         self._expected = 0
         self.closing: Reply | None = None
-        """The 421 that the server has said."""
+        """The 421 that the server has sent."""
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._cancelled: asyncio.CancelledError | None = None
         self.over: asyncio.Future[None] = self._loop.create_future()
-        """Done when the link is over: for a session that waits for something else."""
+        """Done when the link has ended, for a session that waits for something else."""
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        """Done when the server, or the network, has ended it."""
+        """Done when the server, or the network, has ended the link."""
         self._timer = self._loop.call_later(self._tick_seconds, self._tick)
         transport.set_protocol(self)
-        if transport.is_closing():  # its end was told to the protocol before this one
+        if transport.is_closing():  # the protocol before this one was notified of its end
             self._break(Fault("the server closed the link"))
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing has gone wrong so far."""
+        """Whether the link has not ended."""
         return self.fault is _NO_FAULT
 
     async def exchange(
         self, data: bytes, expected: int, timeout_seconds: float | None = None
     ) -> list[Reply]:
-        """Write, and wait for that many replies; fewer come back only where it is over.
+        """Write data, and wait for `expected` replies; fewer are returned only if the link ended.
 
-        `timeout_seconds` is for the first reply, where it differs from the link's.
+        `timeout_seconds` is the time for the first reply, if it differs from the link's.
         """
         if self.is_open:
             self._expected = expected
@@ -98,29 +98,30 @@ class Link(asyncio.Protocol):
         return replies
 
     async def stream(self, content: bytes) -> bytes:
-        """Write all but the last part of a long content, as fast as the server takes it.
+        """Write a long content, except its last part, as fast as the server reads it.
 
-        Gives what is left to write: as long as it is not written, the message is not complete. A
-        link that breaks up to here has not delivered it.
+        Returns the last part. As long as that is not written, the message is incomplete, so a link
+        that breaks before has not delivered it.
         """
         start = 0
         while len(content) - start > _CHUNK and self.is_open:
             self._transport.write(content[start : start + _CHUNK])
             start += _CHUNK
-            await asyncio.sleep(0)  # others want to send too, and an end of the link to be told
+            await asyncio.sleep(0)  # let other sessions send, and the end of the link be noticed
             if self._paused:
                 await self._wait(self._timeout)
         return content[start:]
 
     async def is_closed_by_server(self) -> bool:
-        """Whether the server closes the link now: a refusal that nobody had asked for was its last
-        word then, rather than a reply out of step.
+        """Wait for the server to close the link; return whether it did.
+
+        If so, a refusal without a command was the server's last reply, rather than out of step.
         """
         await asyncio.wait({self._ended}, timeout=min(self._timeout, CLOSING_SECONDS))
         return self._ended.done()
 
     async def quit(self) -> None:
-        """Say good-bye and close. The mail is settled by now, so nothing here is worth an error."""
+        """Send QUIT and close the link. All mail is settled by now, so errors are ignored."""
         await self.exchange(QUIT, 1, min(self._timeout, _QUIT_SECONDS))
         self._timer.cancel()
         self._transport.close()
@@ -136,7 +137,7 @@ class Link(asyncio.Protocol):
         self._transport.abort()
 
     def raise_if_cancelled(self) -> None:
-        """Let a cancellation go on that `exchange` or `stream` held back."""
+        """Raise the cancellation that `exchange` or `stream` held back, if there was one."""
         if self._cancelled is not None:
             raise self._cancelled
 
@@ -188,7 +189,7 @@ class Link(asyncio.Protocol):
             self._deadline = self._loop.time() + min(seconds, self._timeout)
 
     def _surplus(self, reply: Reply) -> Fault:
-        """A reply with no command open: the server's last word, or one too many."""
+        """Return the fault for a reply to no command: the server's last one, or out of step."""
         is_idle = not self._expected and 400 <= reply.code < 500
         if is_idle or reply.code == SERVICE_CLOSING:
             return Fault("the server ended the session", reply)

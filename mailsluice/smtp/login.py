@@ -1,4 +1,4 @@
-"""Opening a session: connect, TLS and AUTH by aiosmtplib, then the wire of our own."""
+"""Open a session: aiosmtplib connects, encrypts and logs in; then a session of ours takes over."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mailsluice.smtp.trouble import attempt_from, refused
 _ENCRYPTED_METHODS = ("plain", "login", "cram-md5")
 _SECRET_METHODS = ("cram-md5",)
 _NEXT_METHOD = frozenset((500, 501, 502, 503, 504, 534))
-"""Replies about the method of a login, not about its user and password."""
+"""Replies about the login method, rather than user and password."""
 
 
 class _Client(aiosmtplib.SMTP):
-    """Knows by which method it has logged in."""
+    """An SMTP client that remembers the method of its login."""
 
     login_method: str | None = None
 
@@ -44,10 +44,10 @@ class _Client(aiosmtplib.SMTP):
 
 
 class Opening:
-    """A session on its way: its steps, to be taken in order, all of them.
+    """The steps of opening a session, to be called in order.
 
-    Each raises SessionError with the phase that failed: CONNECT, TLS or LOGIN. Certificates are
-    verified, but with a `context` that does not.
+    Each step raises SessionError with the phase that failed: CONNECT, TLS or LOGIN. Certificates
+    are verified, unless a `context` says otherwise.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Opening:
         self._connection = connection
         self._tokens = tokens
         context = context or _trusted(connection)
-        with _phase(Phase.CONNECT, connection):  # a local_hostname that is none
+        with _phase(Phase.CONNECT, connection):  # for an invalid local_hostname
             self.smtp = _Client(
                 hostname=connection.host,
                 port=connection.port,
@@ -71,42 +71,42 @@ class Opening:
             )
 
     async def connect(self, sock: socket.socket | None = None) -> None:
-        """Connect, with security "tls" encrypt, and read the greeting.
+        """Connect, encrypt if security is "tls", and read the greeting.
 
-        Over a socket that is connected already, where one is given.
+        `sock` is a socket that is connected already, if there is one.
         """
         port = None if sock else self._connection.port
         with _phase(Phase.CONNECT, self._connection, has_greeted=False):
             await self.smtp.connect(sock=sock, port=port)
 
     async def greet(self) -> None:
-        """EHLO: what does the server offer?"""
+        """Send EHLO, to learn what the server offers."""
         with _phase(Phase.CONNECT, self._connection):
             await self.smtp.ehlo()
 
     async def encrypt(self) -> None:
-        """STARTTLS, where the connection says so, and EHLO once more."""
+        """Send STARTTLS and another EHLO, if security is "starttls"."""
         if self._connection.security is Security.STARTTLS:
             await _start_tls(self.smtp, self._connection)
 
     @property
     def encryption(self) -> ssl.SSLObject | None:
-        """What the link is encrypted with, if it is."""
+        """The TLS object of the link, if the link is encrypted."""
         with _phase(Phase.TLS, self._connection):
-            found: ssl.SSLObject | None = self.smtp.get_transport_info("ssl_object")
-        return found
+            tls: ssl.SSLObject | None = self.smtp.get_transport_info("ssl_object")
+        return tls
 
     async def log_in(self) -> str | None:
-        """AUTH, where the connection has a user; gives the method that was used."""
+        """Log in, if the connection has a user name; return the method that was used."""
         await _log_in(self.smtp, self._connection, self._tokens)
         return self.smtp.login_method
 
     def session(self) -> Session:
-        """The session, ready to send."""
+        """Return the session, ready to send."""
         return _take_over(self.smtp, self._connection)
 
     async def quit(self) -> None:
-        """End in good order, without a session; what the server says to that does not matter."""
+        """Send QUIT when no session was made; the server's answer is ignored."""
         with suppress(aiosmtplib.SMTPException, OSError):
             await self.smtp.quit()
 
@@ -116,13 +116,18 @@ class Opening:
 
 
 async def open_session(connection: Connection, tokens: Tokens | None = None) -> Session:
-    """Connect, encrypt, log in; gives a session that is ready to send.
+    """Connect, encrypt and log in; return a session that is ready to send.
 
-    `tokens` are those that its sessions share, where it logs in with OAuth.
+    The session is pipelined if the server offers PIPELINING (RFC 2920), else sequential. It is
+    chunked if the server offers CHUNKING as well (RFC 3030), and the connection asks for several
+    messages in flight.
 
-    Pipelined where the server offers it (RFC 2920), else sequential; chunked where it offers that
-    as well (RFC 3030) and the connection asks for several messages in flight. Raises SessionError
-    with the phase that failed: CONNECT, TLS or LOGIN.
+    Args:
+        connection: The connection.
+        tokens: The access tokens that the connection's sessions share, for OAuth.
+
+    Raises:
+        SessionError: A step failed; the error has the phase CONNECT, TLS or LOGIN.
     """
     opening = Opening(connection, tokens=tokens)
     try:
@@ -139,7 +144,7 @@ async def open_session(connection: Connection, tokens: Tokens | None = None) -> 
 def _trusted(connection: Connection) -> ssl.SSLContext:
     try:
         return _tls_context(connection.ca_file)
-    except OSError as error:  # of ssl too
+    except OSError as error:  # includes ssl.SSLError
         reason = getattr(error, "reason", None) or error.strerror
         text = f"ca_file {connection.ca_file!r} holds no certificate we can read: {reason}"
         raise refused(Phase.TLS, text, LocalCause.CA_FILE) from error
@@ -166,7 +171,7 @@ async def _start_tls(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
 async def _log_in(
     smtp: aiosmtplib.SMTP, connection: Connection, tokens: Tokens | None = None
 ) -> None:
-    """AUTH with one method (RFC 4954): a wrong password counts once, not once a method."""
+    """Log in (RFC 4954). After a wrong password, no other method is tried, so it counts once."""
     if connection.username is None:
         return
     if connection.oauth.is_used:
@@ -192,7 +197,7 @@ async def _log_in(
 
 
 def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
-    """The login methods to try: both sides know them, and none tells a secret to a listener."""
+    """Return the login methods that both sides know, and that reveal no secret to a listener."""
     encrypted = connection.security is not Security.NONE
     safe = encrypted or connection.allow_plain_password
     known: tuple[str, ...]
@@ -223,9 +228,9 @@ def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
 
 @contextmanager
 def _phase(phase: Phase, connection: Connection, *, has_greeted: bool = True) -> Iterator[None]:
-    """Turn what goes wrong in here into a SessionError of this phase.
+    """Turn errors into a SessionError of this phase.
 
-    A server may repeat the password: neither the error nor its cause, which logs show, holds it.
+    A server may repeat the password. Logs show an error with its cause, so neither contains it.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Logging in with OAuth 2.0 instead of a password: what a connection block holds for it."""
+"""The OAuth 2.0 client of a connection, for logging in with a token instead of a password."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
 class OAuth(Document):
-    """A client of Google, Microsoft or another provider, and its leave to send for a mailbox.
+    """A client of Google, Microsoft or another provider, with a permission to send for a mailbox.
 
     Left empty: no OAuth.
     """
@@ -31,10 +31,10 @@ class OAuth(Document):
     model_config = ConfigDict(hide_input_in_errors=True)  # the input holds secrets
 
     client_id: _Text | None = Field(
-        None, title="Client ID", description="Left empty with the rest: no OAuth."
+        None, title="Client ID", description="Leave all fields empty for no OAuth."
     )
     client_secret: SecretStr | None = Field(
-        None, description="Stored encrypted; left empty for a public client, which has none."
+        None, description="Stored encrypted; leave it empty for a public client, which has none."
     )
     refresh_token: SecretStr | None = Field(
         None,
@@ -64,14 +64,14 @@ class OAuth(Document):
     def _is_safe(cls, value: str | None) -> str | None:
         if value is not None and not _is_safe_url(value):
             raise ValueError(
-                "the token URL is no https address: secrets travel to it, so write the provider's,"
-                " as https://oauth2.googleapis.com/token"
+                "the token URL is no https address: secrets are sent to it, so write the provider's"
+                " address, such as https://oauth2.googleapis.com/token"
             )
         return value
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        given = [one for one in (self.client_id, self.token_url) if one]
+        given = [value for value in (self.client_id, self.token_url) if value]
         rest = self.client_secret or self.refresh_token or self.scope
         if len(given) == 1 or (rest and not given):
             raise ValueError("OAuth needs a client ID and a token URL: add both, or clear the box")
@@ -79,22 +79,22 @@ class OAuth(Document):
 
     @property
     def is_used(self) -> bool:
-        """Whether the connection logs in with it."""
+        """Whether the connection logs in with OAuth."""
         return self.client_id is not None
 
     @property
     def client(self) -> OAuth:
-        """The same without what changes by itself."""
+        """The client without the refresh token, which the provider may replace."""
         return self.model_copy(update={"refresh_token": None})
 
     def secrets(self) -> list[str]:
-        """What must not be shown."""
-        kept = (self.client_secret, self.refresh_token)
-        return [one.get_secret_value() for one in kept if one]
+        """Return the values that must not be shown."""
+        secrets = (self.client_secret, self.refresh_token)
+        return [secret.get_secret_value() for secret in secrets if secret]
 
 
 def _is_safe_url(value: str) -> bool:
-    """Encrypted, or on this machine; and without a user in it."""
+    """Whether a URL is encrypted, or on this machine, and contains no user name."""
     try:
         url = urlsplit(value)
         host, _ = url.hostname or "", url.port

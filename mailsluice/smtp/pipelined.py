@@ -1,4 +1,4 @@
-"""A session that needs one round trip a message (RFC 2920)."""
+"""A session that needs one round trip for each message (RFC 2920)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mailsluice.smtp.wire import WireSession
 
 
 class PipelinedSession(WireSession):
-    """Writes a body, its final dot and the next MAIL, RCPT and DATA in one go.
+    """Writes a body, its final dot and the next MAIL, RCPT and DATA together.
 
-    The four replies [body, MAIL, RCPT, DATA] wake it once. The body's counts when DATA's is 354:
-    then no reply is missing before it and none is too many. A body without a next transaction is
-    followed by RSET instead, which cannot be refused, while a body can.
+    The four replies [body, MAIL, RCPT, DATA] wake the session once. The body's reply counts if
+    DATA's is 354, which proves that no reply before it is missing or surplus. A body without a next
+    transaction is followed by RSET instead, which, unlike a body, cannot be refused.
     """
 
     async def _run(self, flight: InFlight, envelope: Envelope) -> None:
@@ -36,7 +36,7 @@ class PipelinedSession(WireSession):
     async def _body(
         self, flight: InFlight, envelope: Envelope
     ) -> tuple[Envelope | None, list[Reply]]:
-        """Send a body and open the next transaction; gives that one's envelope and replies."""
+        """Send a body and open the next transaction; return the next envelope and its replies."""
         rest = await self._stream(flight, envelope)
         ahead = flight.next_nowait()
         flight.dot(envelope)
@@ -57,7 +57,10 @@ class PipelinedSession(WireSession):
         return ahead, replies[1:]
 
     def _check_loss(self, replies: list[Reply], ahead: Envelope | None) -> None:
-        """One reply may be missing: the body's, if those that came can be the ones behind it."""
+        """Raise OutOfStepError if the body's reply may be the missing one.
+
+        That is so if the replies that came can be those to the commands after the body.
+        """
         if not self._link.fault.is_silence:
             return
         if ahead is None:
@@ -71,9 +74,9 @@ class PipelinedSession(WireSession):
             raise OutOfStepError(Phase.BODY, "a reply is missing")
 
     async def _finish(self, flight: InFlight, replies: list[Reply]) -> None:
-        """Make certain of the reply to a body, by the one to the RSET behind it.
+        """Confirm the reply to a body, by the reply to the RSET after it.
 
-        A refusal that came out of nothing would have the true reply in RSET's place.
+        If a refusal were surplus, the true reply to the body would be in the place of RSET's.
         """
         if len(replies) == 1 or not self._check_reset(replies[1]):
             raise self._end(Phase.MAIL)
@@ -84,7 +87,7 @@ class PipelinedSession(WireSession):
     async def _refused(
         self, flight: InFlight, envelope: Envelope, refusal: Refusal
     ) -> tuple[Envelope | None, list[Reply]]:
-        """End a refused transaction and open the next; gives that one's envelope and replies."""
+        """End a refused transaction and open the next; return the next envelope and its replies."""
         self._hold(envelope, refusal.attempt)
         if refusal.undo is None:
             raise self._end(refusal.attempt.phase)
@@ -99,7 +102,7 @@ class PipelinedSession(WireSession):
         return ahead, replies[1:]
 
     def _undone(self, undo: bytes, reply: Reply) -> bool:
-        """RSET is always granted; an empty message for nobody may well be refused."""
+        """Whether the transaction ended; an empty message may be refused, but RSET may not."""
         return self._check_reset(reply) if undo == RSET else reply.code != SERVICE_CLOSING
 
     def _opening(self, envelope: Envelope) -> bytes:

@@ -1,4 +1,4 @@
-"""Finding a server and connecting to it, a step at a time: what a session does in one go."""
+"""Look a server up and connect to it, in separate steps, for verifying a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mailsluice.smtp.trouble import attempt_from
 
 
 class Place(NamedTuple):
-    """Where a server may be reached."""
+    """An address at which a server may be reached."""
 
     family: socket.AddressFamily
     address: tuple[Any, ...]
@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether it is this machine, by name or address."""
+    """Whether a name or address is of this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -35,7 +35,7 @@ def is_loopback(host: str) -> bool:
 
 
 async def look_up(connection: Connection) -> list[Place]:
-    """The addresses of its host, A and AAAA. Raises SessionError where there are none."""
+    """Return the addresses of the host, A and AAAA. Raises SessionError if there are none."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(
@@ -47,7 +47,7 @@ async def look_up(connection: Connection) -> list[Place]:
 
 
 async def reach(connection: Connection, places: Sequence[Place]) -> socket.socket:
-    """Connect to the first that answers, as asyncio does. Raises SessionError if none does."""
+    """Connect to the first address that answers. Raises SessionError if none does."""
     seconds = connection.timeout_seconds
     try:
         return await asyncio.wait_for(_first(places), seconds)

@@ -1,7 +1,7 @@
-"""Replies out of a stream of bytes, however it is cut (RFC 5321 section 4.2).
+"""Parse replies from a stream of bytes, however the stream is cut (RFC 5321 section 4.2).
 
-What is kept of a reply is bounded, so that nothing that looks at its text later, a log, a pattern,
-a column of the database, has more than a few thousand characters to look at.
+Only a bounded part of a reply is kept, so that logs, patterns and columns of the database have to
+handle only a few thousand characters.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 MAX_REPLY_BYTES = 65_536
-"""A server that sends more without ending its reply is not speaking SMTP."""
+"""A server that sends more bytes in a reply does not speak SMTP."""
 MAX_LINES = 1_000
-"""The same for lines: the longest real reply, to EHLO, has a few dozen."""
+"""A server that sends more lines in a reply does not speak SMTP: EHLO's has a few dozen."""
 LINE_BYTES = 512
 """Bytes kept of a line: the most that RFC 5321 section 4.5.3.1.5 allows."""
 TEXT_BYTES = 2_048
@@ -22,35 +22,38 @@ _CODES = {b"%d" % code: code for code in range(200, 600)}
 
 
 class Reply(NamedTuple):
-    """One reply: its lines are joined with line feeds."""
+    """A reply; its lines are joined with line feeds."""
 
     code: int
     raw: bytes
 
     @property
     def text(self) -> str:
-        """What follows the code; undecodable bytes, and NUL, which PostgreSQL refuses, replaced."""
+        """The text after the code.
+
+        Bytes that cannot be decoded are replaced, and so is NUL, which PostgreSQL refuses.
+        """
         return self.raw.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def bounded(text: str) -> str:
-    """The text of a reply that another parser has read, cut like those of this one."""
+    """Cut the text of a reply that another parser has read, as this parser cuts its own."""
     lines = text[: MAX_LINES * LINE_BYTES].split("\n")
     return "\n".join(line[:LINE_BYTES] for line in lines)[:TEXT_BYTES]
 
 
-@lru_cache(maxsize=256)  # servers say the same few things again and again
+@lru_cache(maxsize=256)  # servers repeat the same few replies
 def _whole(line: bytes) -> Reply | None:
-    """The reply that this line is by itself, if it is one."""
+    """Return the reply that a line is by itself, if it is one."""
     code = _CODES.get(line[:3])
     return Reply(code, line[4:]) if code is not None and line[3:4] in b" " else None
 
 
 class ReplyParser:
-    """Collects bytes until they make replies, in time that grows with their number alone.
+    """Collects bytes until they make replies, in linear time.
 
-    Lenient where servers are: lines may end with a bare LF, a code may stand alone. Anything else
-    that is no reply sets `malformed`, after which nothing is parsed any more.
+    As some servers need it, lines may end with a bare LF, and a code may stand alone. Anything else
+    that is not a reply sets `malformed`, after which nothing more is parsed.
     """
 
     def __init__(self) -> None:
@@ -62,12 +65,12 @@ class ReplyParser:
         self._kept = 0
         """Bytes in `_lines`."""
         self._size = 0
-        """Bytes of the reply so far, with what was not kept, but without `_rest`."""
+        """Bytes of the reply so far, including those not kept, but without `_rest`."""
         self._count = 0
-        """Lines of it."""
+        """Lines of the reply so far."""
 
     def feed(self, data: bytes) -> list[Reply]:
-        """Take the next bytes in; gives the replies that they complete, in order."""
+        """Take the next bytes, and return the replies that they complete, in order."""
         *lines, rest = (self._rest + data).split(b"\n")
         replies: list[Reply] = []
         for line in lines:

@@ -1,4 +1,4 @@
-"""The bytes written to a socket that the kernel still has."""
+"""The bytes written to a socket that the kernel has not delivered."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import struct
 import sys
 import termios
 
-_IS_KNOWN = sys.platform == "linux"  # SIOCOUTQ, tcp(7), is TIOCOUTQ there
+_IS_KNOWN = sys.platform == "linux"  # where SIOCOUTQ, tcp(7), is TIOCOUTQ
 
 
 def unacknowledged(transport: asyncio.Transport) -> int:
-    """Bytes that the other side had not acknowledged when it closed: ask at the end of file.
+    """Count the bytes that the other side had not acknowledged when it closed the link.
 
-    They have not arrived: the segment that closes a link acknowledges all that came before it (RFC
-    9293 section 3.4), and a socket that is closed takes nothing more. That holds neither for a link
-    that is reset nor for one that is dropped on this side. Encrypted bytes are not those that were
-    written, so none are counted there.
+    Call this at the end of file. The bytes have not arrived: the segment that closes a link
+    acknowledges everything that came before it (RFC 9293 section 3.4), and a closed socket accepts
+    nothing more. That does not hold for a link that is reset, or dropped on this side. On an
+    encrypted link the kernel's bytes are not those that were written, so the count is 0.
     """
     sock = transport.get_extra_info("socket")
     is_encrypted = transport.get_extra_info("sslcontext") is not None

@@ -1,4 +1,4 @@
-"""A session for servers without PIPELINING: every command waits for the reply to the one before."""
+"""A session for servers without PIPELINING: each command waits for the reply to the last one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mailsluice.smtp.wire import WireSession
 
 
 class SequentialSession(WireSession):
-    """Four round trips a message (RFC 5321 section 3.3).
+    """Sends with four round trips for each message (RFC 5321 section 3.3).
 
-    An acceptance counts when the next DATA is answered with 354, or an RSET granted. A refusal
-    takes an EHLO, since a reply too many before it would look the same until then.
+    An acceptance counts when the next DATA is answered with 354, or an RSET is granted. A refusal
+    needs an EHLO, since a surplus reply before it would look the same until then.
     """
 
     async def _run(self, flight: InFlight, envelope: Envelope) -> None:
@@ -38,7 +38,7 @@ class SequentialSession(WireSession):
             await self._greet_again(flight)
 
     async def _open(self, envelope: Envelope) -> Attempt | None:
-        """MAIL, RCPT, DATA; gives the refusal, if there is one."""
+        """Send MAIL, RCPT and DATA; return the refusal, if there is one."""
         commands = (mail(envelope, self._offer), rcpt(envelope), DATA)
         so_far = []
         for phase, command in zip(OPENING, commands, strict=True):
@@ -52,7 +52,7 @@ class SequentialSession(WireSession):
         return None
 
     async def _reset(self, flight: InFlight, refused: Attempt) -> None:
-        """Get the server back to no transaction, or end the session where that is not safe."""
+        """End the transaction on the server, or end the session if that is not safe."""
         if not self._link.is_open or refused.code == SERVICE_CLOSING:
             raise self._end(refused.phase)
         replies = await self._exchange(RSET, 1)
@@ -63,7 +63,7 @@ class SequentialSession(WireSession):
         await self._greet_again(flight)
 
     def _reconsider(self, refused: Attempt) -> None:
-        """A server that puts MAIL off and closes had ended the session before it read MAIL."""
+        """Replace a 4xx to MAIL: a server that closes after it ended the session before MAIL."""
         if refused.phase is Phase.MAIL and refused.code is not None and refused.code < 500:
             envelope, _ = self._held.pop()
             reply = Reply(refused.code, refused.text.encode())

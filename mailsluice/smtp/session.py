@@ -1,7 +1,8 @@
 """The narrow interface between the send loop and the wire.
 
-A session pulls its mail from a feed and tells the feed what became of each. So a wire that needs
-one round trip a message (pipelining) and one that needs four look the same from outside.
+A session takes its mail from a feed, and reports the outcome of each message to the feed. So a
+session that needs one round trip for each message and a session that needs four have the same
+interface.
 """
 
 from __future__ import annotations
@@ -18,16 +19,15 @@ _LEAST_IDLE_SECONDS = 0.3
 
 
 def reply_text(attempt: Attempt) -> str:
-    """The reply or what broke, for people to read: without the addresses in it."""
+    """Return the reply or the failure for people to read, without addresses."""
     return f"{attempt.code or ''} {masked(attempt.text)}".strip()
 
 
 class SessionError(MailsluiceError):
-    """The session cannot be opened, or is over before its time.
+    """The session cannot be opened, or ended too early.
 
-    Every envelope it had taken from the feed has been settled before this is raised. Its message
-    may go into logs: addresses that a server put into its reply are taken out of it, and it is cut
-    to what is kept of a reply, whoever has read it.
+    Every envelope that the session took from the feed is settled before this is raised. The message
+    may be logged: addresses in a server's reply are masked, and its length is bounded.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -43,8 +43,8 @@ class SessionError(MailsluiceError):
 class OutOfStepError(SessionError):
     """The server's replies cannot be the answers to the commands that were sent.
 
-    No reply since the last certain point of the session counts: an envelope whose body is out is
-    uncertain, any other one is untouched.
+    No reply since the last confirmed point of the session counts. An envelope whose body has left
+    is uncertain, and any other is untouched.
     """
 
     def __init__(self, phase: Phase, reason: str) -> None:
@@ -53,48 +53,53 @@ class OutOfStepError(SessionError):
 
 
 class IdleEndError(SessionError):
-    """The server ended a session that was waiting for mail: nobody's message was on its way."""
+    """The server ended a session that was waiting for mail, without a message in flight."""
 
     def __init__(self, attempt: Attempt, idle_seconds: float) -> None:
         super().__init__(attempt)
         self.idle_seconds = idle_seconds
-        """How long the session had been waiting."""
+        """The time for which the session had been waiting."""
 
     @property
     def is_for_idleness(self) -> bool:
-        """Whether the server ended it for having waited, rather than for another reason.
+        """Whether the server ended the session because it was idle.
 
-        Other reasons are that it shuts down (421 4.3.2, RFC 3463 section 3.4), and whatever makes
-        it end a session that has hardly begun to wait.
+        A server that shuts down (421 4.3.2, RFC 3463 section 3.4), or that ends a session which has
+        hardly begun to wait, has another reason.
         """
         is_shutting_down = enhanced_status(self.attempt).startswith("3.")
         return self.idle_seconds >= _LEAST_IDLE_SECONDS and not is_shutting_down
 
 
 class Feed(Protocol):
-    """What a session sends from and reports to. One feed a session; all calls on the same loop."""
+    """The source of a session's mail, which also takes the outcomes.
+
+    Each session has its own feed, and all calls are on the same event loop.
+    """
 
     async def next(self) -> Envelope | None:
-        """The next envelope, as soon as it may go; None when the session should end."""
+        """Return the next envelope, as soon as it may be sent; None when the session should end."""
 
     def next_nowait(self) -> Envelope | None:
-        """An envelope that may go this instant, if there is one: for a wire that looks ahead."""
+        """Return an envelope that may be sent at once, if there is one, for sending ahead."""
 
     def dot(self, envelope: Envelope) -> None:
-        """Called right before the final dot of this envelope can reach the transport."""
+        """Note that the final dot of this envelope is about to reach the transport."""
 
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
-        """Called once for each envelope taken, with how it ended."""
+        """Take the outcome of an envelope, once for each envelope that was taken."""
 
 
 class Session(Protocol):
     """A logged-in SMTP session."""
 
     async def send(self, feed: Feed) -> None:
-        """Send what the feed gives until it gives None, or `messages_per_session` is reached.
+        """Send mail until the feed returns None or `messages_per_session` is reached, then QUIT.
 
-        Then QUIT. Raises SessionError where the link breaks or the server ends the session; what
-        was taken from the feed is settled either way.
+        Every envelope that was taken from the feed is settled, whatever happens.
+
+        Raises:
+            SessionError: The link broke, or the server ended the session.
         """
 
     def abort(self) -> None:

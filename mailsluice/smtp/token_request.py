@@ -1,4 +1,4 @@
-"""Asking a token server for an access token (RFC 6749 section 6)."""
+"""Ask a token server for an access token (RFC 6749 section 6)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from mailsluice.smtp.token_trouble import TOO_MANY, authorise, named
 from mailsluice.smtp.trouble import refused
 
 _DEFAULT_SECONDS = 3_600.0
-"""How long a token holds whose server does not say (it should, RFC 6749 section 5.1)."""
+"""The lifetime of a token if the server does not give it (it should, RFC 6749 section 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token server gave."""
+    """The tokens that a token server issued."""
 
     access_token: str = field(repr=False)
     seconds: float
-    """How long it holds."""
+    """The lifetime of the access token."""
     refresh_token: str | None = field(default=None, repr=False)
-    """A new one, where the server has replaced the one that it was asked with."""
+    """A new refresh token, if the server replaced the one that was used."""
 
 
 def oauth_client(oauth: OAuth, ca_file: str | None, **options: Any) -> Any:
-    """An Authlib AsyncOAuth2Client for this client of a provider; a context manager.
+    """Return an Authlib AsyncOAuth2Client for a provider; use it as a context manager.
 
-    The secret goes into the body: in a header its encoding is a matter of dispute (RFC 6749 section
-    2.3.1). Certificates are verified against the system's CAs and those of `ca_file`.
+    The client's secret is sent in the body, since servers disagree about its encoding in a header
+    (RFC 6749 section 2.3.1). Certificates are verified against the CAs of the system and of
+    `ca_file`.
     """
     library = _library()
     trusted = ssl.create_default_context()
@@ -54,7 +55,7 @@ def oauth_client(oauth: OAuth, ca_file: str | None, **options: Any) -> Any:
 
 
 def _library() -> Any:
-    with warnings.catch_warnings():  # it says that it would rather have httpx2; Prefect has httpx
+    with warnings.catch_warnings():  # Authlib recommends httpx2; Prefect has httpx
         from authlib.deprecate import AuthlibDeprecationWarning
 
         warnings.simplefilter("ignore", AuthlibDeprecationWarning)
@@ -63,14 +64,17 @@ def _library() -> Any:
 
 
 def _passing(response: Any) -> Any:
-    """A server that is busy may say so in JSON, which Authlib takes for a refusal."""
+    """Raise for the status of a busy server, whose JSON Authlib would take for a refusal."""
     if response.status_code == TOO_MANY:
         response.raise_for_status()
     return response
 
 
 async def ask(oauth: OAuth, connection: Connection) -> Grant:
-    """Exchange the refresh token. Raises SessionError: down, or trouble that passes."""
+    """Exchange the refresh token for an access token.
+
+    Raises SessionError: the connection is down, or the trouble passes.
+    """
     if oauth.refresh_token is None:
         text = f"there is no refresh token yet: {authorise(connection)}"
         raise refused(Phase.LOGIN, text, LocalCause.TOKEN_REFUSED)
@@ -81,7 +85,7 @@ async def ask(oauth: OAuth, connection: Connection) -> Grant:
             return _grant(await client.refresh_token(oauth.token_url, refresh_token=used), used)
     except Exception as error:
         if trouble := named(error, oauth, connection):
-            raise trouble from None  # the cause may hold what must not be shown
+            raise trouble from None  # since the cause may contain secrets
         raise
 
 

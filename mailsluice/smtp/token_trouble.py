@@ -1,4 +1,4 @@
-"""What went wrong with a token server, said so that somebody can act on it."""
+"""Describe errors of a token server, with the next step."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _MOST_TEXT = 300
 
 
 def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionError | None:
-    """What an exception says: the connection is down, or that passes (RFC 6749 section 5.2).
+    """Turn an error of a token server into a SessionError (RFC 6749 section 5.2).
 
-    None for what is no failure of a token server.
+    The SessionError says whether the connection is down, or the trouble passes. None if the error
+    is not from a token server.
     """
     import httpx
     from authlib.integrations.base_client import OAuthError
@@ -55,7 +56,7 @@ def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> Se
 
 
 def _told(code: str, description: object, oauth: OAuth) -> str:
-    """The server's words, shortened, without what we had told it."""
+    """Return the server's words, shortened and without secrets."""
     text = f"{code} ({description})" if description else code
     for secret in oauth.secrets():
         text = text.replace(secret, "(secret)")
@@ -64,7 +65,7 @@ def _told(code: str, description: object, oauth: OAuth) -> str:
 
 
 def authorise(connection: Connection) -> str:
-    """The next step where there is no refresh token that is good for something."""
+    """Return the next step for a connection without a valid refresh token."""
     return (
         f"authorise it with `python -m deployments.authorise {connection.name}`, or put a new "
         "refresh token into the block's oauth box, then Retry the run"

@@ -1,8 +1,8 @@
 """The access tokens of a run: one for each connection, shared by its sessions.
 
-One session asks the token server; the others wait for the same answer, a failure included. A
-refresh token that appears in the block is used when the next access token is due, not at once:
-otherwise two processes that save each other's new tokens would chase each other.
+One session asks the token server, and the others wait for the same answer, even if it is a failure.
+A refresh token that appears in the block is used when the next access token is due, not at once.
+Otherwise two processes, each saving a new token, would make each other ask again and again.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from mailsluice.smtp.token_request import ask
 _MARGIN_SECONDS = 300.0
 
 OnRotated = Callable[[str, SecretStr, SecretStr], None]
-"""Told the connection's name, the refresh token that was used, and the one to use from now on."""
+"""Called with the connection's name, the used refresh token, and the one that replaces it."""
 
 
 def fresh_seconds(lifetime_seconds: float) -> float:
-    """For how long a token is used: up to five minutes before its end, or half of a short life."""
+    """Return how long a token is used: until five minutes before its end, or half a short life."""
     return max(lifetime_seconds - _MARGIN_SECONDS, lifetime_seconds / 2)
 
 
 class Tokens:
-    """Gives sessions their access tokens. All on one loop."""
+    """The access tokens of all connections. All calls are on one event loop."""
 
     def __init__(
         self, on_rotated: OnRotated | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -41,9 +41,9 @@ class Tokens:
         self._sources: dict[tuple[str, OAuth], _Source] = {}
 
     async def token(self, connection: Connection, refused: str | None = None) -> str:
-        """An access token that holds for some time yet; another one than `refused`.
+        """Return an access token that is valid for some time, other than `refused`.
 
-        Raises SessionError where the token server gives none.
+        Raises SessionError if the token server issues none.
         """
         key = connection.name, connection.oauth.client
         source = self._sources.get(key)
@@ -54,11 +54,11 @@ class Tokens:
 
 
 class _Source:
-    """The tokens of one client at one provider. One exchange at a time: others wait for it.
+    """The tokens of a client at a provider.
 
-    The session that began an exchange also ends it, so none is left over when a run ends. Where it
-    is cut off, a refresh token that came too late is lost; Google and Microsoft go on taking the
-    one before.
+    There is one exchange at a time, for which other sessions wait. The session that begins an
+    exchange also ends it, so none is left when a run ends. If it is cut off, a refresh token that
+    comes too late is lost; Google and Microsoft still accept the one before.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -72,9 +72,9 @@ class _Source:
         self._failure: SessionError | None = None
 
     def adopt(self, refresh_token: SecretStr | None) -> None:
-        """Use a refresh token that was put into the block, the next time one is needed.
+        """Use a refresh token from the block for the next exchange, unless it was known before.
 
-        One that was used before is no news: blocks are read late, and may not be written at all.
+        A known token is not new: blocks are read late, and may not have been written at all.
         """
         if refresh_token is not None and refresh_token not in self._known:
             self._known.add(refresh_token)

@@ -1,9 +1,9 @@
-"""Outcome of a transaction by the replies to MAIL, RCPT and DATA (RFC 5321 section 3.3).
+"""Judge the replies to MAIL, RCPT and DATA (RFC 5321 section 3.3). Pure.
 
-The replies of a batch are judged as a whole, because nothing but their order says which command
-each answers. Only DATA is answered with 354, so one at its place, and at no other, shows that all
-replies before it are in step. Where DATA is refused, the reply to the RSET behind it shows that:
-had a reply been lost or added before, RSET's place would hold 354 or a refusal.
+The replies of a batch are judged together, because only their order tells which command each of
+them answers. Only DATA is answered with 354. So a 354 in DATA's place, and in no other, shows that
+all replies before it are in step. If DATA is refused, the reply to the RSET after it shows that: if
+a reply were missing or surplus, RSET's place would hold 354 or a refusal.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ _ALL_WELL = [250, 250, START_INPUT]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The transaction did not open."""
+    """The failure of opening a transaction."""
 
     attempt: Attempt
     undo: bytes | None
-    """What ends it on the server, with one reply; None where only dropping the link is safe."""
+    """A command that ends the transaction on the server; None if only dropping the link is safe."""
 
 
 def opening(replies: Sequence[Reply], fault: Fault) -> Refusal | None:
-    """Read the replies to MAIL, RCPT and DATA sent in one go (RFC 2920); None: send the body.
+    """Judge the replies to MAIL, RCPT and DATA that were sent together; None: send the body.
 
-    Fewer than three replies mean that the link is over, `fault` says why. Raises OutOfStepError
-    where they cannot be the answers to these commands.
+    Args:
+        replies: The replies (RFC 2920); fewer than three mean that the link has ended.
+        fault: The reason for which the link has ended, if it has.
+
+    Raises:
+        OutOfStepError: The replies cannot be the answers to these commands.
     """
     codes = [reply.code for reply in replies]
     if codes == _ALL_WELL:  # nearly always
@@ -52,14 +56,12 @@ def opening(replies: Sequence[Reply], fault: Fault) -> Refusal | None:
 
 
 def is_positive(phase: Phase, reply: Reply) -> bool:
-    """Whether this reply to MAIL, RCPT or DATA lets the transaction go on."""
+    """Whether a reply to MAIL, RCPT or DATA lets the transaction continue."""
     return reply.code == START_INPUT if phase is Phase.DATA else reply.code < 300
 
 
 def check_opening(replies: Sequence[Reply]) -> None:
-    """Raise OutOfStepError where these cannot be the replies to MAIL, RCPT and DATA, or the first
-    of them.
-    """
+    """Raise OutOfStepError if these cannot be the replies, or first replies, to these commands."""
     is_closing = False
     for phase, reply in zip(OPENING, replies, strict=False):
         code = reply.code
@@ -67,23 +69,23 @@ def check_opening(replies: Sequence[Reply]) -> None:
             is_possible = code == START_INPUT or code >= 400
         else:
             is_possible = not 300 <= code < 400
-        if code < 400:  # nobody grants RCPT behind a refused MAIL, nor anything behind a 421
-            is_behind_refusal = phase is Phase.RCPT and replies[0].code >= 400
-            is_possible &= not (is_closing or is_behind_refusal)
+        if code < 400:  # no server grants RCPT after a refused MAIL, or anything after a 421
+            is_after_refusal = phase is Phase.RCPT and replies[0].code >= 400
+            is_possible &= not (is_closing or is_after_refusal)
         if not is_possible:
-            codes = " ".join(str(one.code) for one in replies)
+            codes = " ".join(str(answer.code) for answer in replies)
             raise OutOfStepError(phase, f"{codes} cannot answer MAIL, RCPT and DATA")
         is_closing |= code == SERVICE_CLOSING
 
 
 def was_idle_for_too_long(replies: Sequence[Reply]) -> bool:
-    """Whether the server has ended the session before it read MAIL: it says so, and closes."""
+    """Whether the server ended the session before it read MAIL, with a single 4xx."""
     codes = [reply.code for reply in replies]
     return len(codes) == 1 and 400 <= codes[0] < 500 and codes[0] != SERVICE_CLOSING
 
 
 def unanswered(replies: Sequence[Reply], fault: Fault) -> Attempt:
-    """The link ended before the transaction's replies were all there; none of them counts."""
+    """Return the attempt for a link that ended before all replies came; none of them counts."""
     if len(replies) == 1 and not fault.is_silence:
         text = f"the server ended the session: {replies[0].code} {replies[0].text}"
         return Attempt(Phase.MAIL, None, text)
@@ -91,9 +93,9 @@ def unanswered(replies: Sequence[Reply], fault: Fault) -> Attempt:
 
 
 def lost(phase: Phase, fault: Fault) -> Attempt:
-    """The link ended while the reply to this phase was due.
+    """Return the attempt for a link that ended while the reply to this phase was due.
 
-    A reply that nobody had asked for counts where it can only be about this: 421 always, and a
+    A reply to no command counts if it can only be about this phase: a 421 always does, and a
     refusal in the middle of a body.
     """
     reply = fault.reply
@@ -105,11 +107,11 @@ def lost(phase: Phase, fault: Fault) -> Attempt:
 
 
 def _undo(codes: Sequence[int]) -> bytes | None:
-    """How to get back to a server without a transaction.
+    """Return the command that ends a transaction on the server.
 
-    A server may answer 354 although it refused the recipient; it then waits for a body, and gets an
-    empty one that goes to nobody (RFC 2920 section 3.1). With a recipient accepted it would go to
-    somebody: never that.
+    A server may answer 354 although it refused the recipient. It then waits for a body, and gets an
+    empty one that goes to nobody (RFC 2920 section 3.1). If the recipient was accepted, an empty
+    message would reach somebody, so then the result is never a dot.
     """
     if len(codes) < len(OPENING) or SERVICE_CLOSING in codes:
         return None

@@ -1,4 +1,4 @@
-"""What went wrong while a session was opened, said so that somebody can act on it."""
+"""Describe errors in opening a session, with the next step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mailsluice.smtp.session import SessionError
 
 _PASSING_TLS_ERRORS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _NOT_TLS = ("WRONG_VERSION", "RECORD_LAYER", "HTTP_REQUEST")
-"""Parts of OpenSSL's reasons where the first bytes of the server are not TLS."""
+"""Parts of OpenSSL's reasons for bytes of the server that are not TLS."""
 _CERTIFICATE_CAUSES = {  # X509_V_ERR_..., as in OpenSSL's X509_STORE_CTX_get_error(3)
     2: LocalCause.CERTIFICATE_UNTRUSTED,  # UNABLE_TO_GET_ISSUER_CERT
     9: LocalCause.CERTIFICATE_NOT_YET_VALID,
@@ -31,16 +31,16 @@ _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 
 def refused(phase: Phase, text: str, cause: LocalCause) -> SessionError:
-    """The error of an attempt that this side gives up: it cannot work, or not safely, as set up."""
+    """Return the error of an attempt that cannot succeed, or not safely, as it is set up."""
     return SessionError(Attempt(phase, None, text, True, cause))
 
 
 def attempt_from(
     error: Exception, phase: Phase, connection: Connection, *, has_greeted: bool = True
 ) -> Attempt:
-    """Tell an exception of aiosmtplib, ssl or socket as an attempt that ended in this phase.
+    """Turn an exception of aiosmtplib, ssl or socket into an attempt that ended in this phase.
 
-    `has_greeted`: the server has said something already.
+    `has_greeted` says whether the server has sent anything yet.
     """
     if isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 200:
         return Attempt(phase, error.code, _reply(error, phase, connection))
@@ -80,7 +80,7 @@ def _tls_cause(error: ssl.SSLError) -> LocalCause:
 
 
 def _value_cause(error: BaseException | None, phase: Phase, has_greeted: bool) -> LocalCause | None:
-    """Whether the name of the server, or of this machine, cannot be used."""
+    """Return the cause if the name of the server, or of this machine, is invalid."""
     if phase is not Phase.CONNECT or not isinstance(error, ValueError):
         return None
     is_of_the_host = isinstance(error, UnicodeError) and not has_greeted
@@ -103,7 +103,7 @@ def _tls(error: ssl.SSLError, connection: Connection) -> str:
 def _link(
     error: Exception, cause: BaseException | None, connection: Connection, has_greeted: bool
 ) -> tuple[str, LocalCause | None]:
-    """What broke the link, for people and as a cause."""
+    """Describe the failure of the link, for people and as a cause."""
     where = f"{connection.host}:{connection.port}"
     if isinstance(cause, ConnectionRefusedError):
         text = f"connection refused by {where}: is the server up, are host and port right?"

@@ -1,21 +1,21 @@
-"""How many messages may be under way in one session. Pure; the clock is an argument, in seconds."""
+"""The number of messages in flight in a session. Pure; the clock is an argument, in seconds."""
 
 from __future__ import annotations
 
 import math
 
 _QUEUED = 1.5
-"""A reply that takes so many times what the quickest one took has waited behind others."""
+"""A reply that takes so many times as long as the quickest one has waited behind others."""
 _FOR_ONE_MORE = 2
-"""So many answered make one more: the window grows by half in a round trip."""
+"""Answered messages for one more in flight: the window grows by half in a round trip."""
 
 
 class Window:
-    """Grows from one message, while more of them make the server's replies come no later.
+    """A window that grows from one message, as long as replies do not come later for it.
 
-    Where the way is long a window that fills it takes a round trip to answer, as one message does.
-    Where it is short, messages wait at the server instead: more under way would make nothing
-    faster, and all of them are in doubt when the link breaks.
+    On a link with a long round trip, many messages in flight are answered as fast as one. On a
+    short one, further messages would only wait at the server: they make nothing faster, and all of
+    them are in doubt when the link breaks.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,7 +25,7 @@ class Window:
         self.size = 1
 
     def answered(self, seconds: float) -> None:
-        """A message has been taken, so many seconds after it was written."""
+        """Count a message that was accepted, so many seconds after it was written."""
         self._quickest = min(self._quickest, seconds)
         if self.size < self._most and seconds <= _QUEUED * self._quickest:
             self._answered += 1

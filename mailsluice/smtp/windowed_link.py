@@ -1,4 +1,4 @@
-"""A link with several transactions under way: replies are taken as they come."""
+"""A link with several transactions in flight, whose replies are taken as they come."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from mailsluice.smtp.replies import Reply
 from mailsluice.smtp.send_queue import unacknowledged
 
 PART_BYTES = 65_536
-"""What is written at once."""
+"""Bytes that are written at a time."""
 
 
 class WindowedLink(Link):
-    """Writes without waiting; wakes its session once for any number of whole transactions.
+    """A link that writes without waiting, and wakes its session once for whole transactions.
 
-    A 421 does not end the link by itself: some servers say it and read on, and what was under way
-    behind it gets its replies as well. It stands until the server grants another MAIL. Where the
-    link ends before that, however it does, nothing behind the 421 was taken.
+    A 421 alone does not end the link: some servers send a 421 and continue to read, so that
+    messages in flight after it are answered as well. The 421 is valid until the server grants
+    another MAIL. If the link ends before that, for whatever reason, no message after the 421 was
+    accepted.
 
-    `patience` has the seconds that each reply of a transaction may take, from the moment the one
-    before it came.
+    `patience` has the seconds that each reply of a transaction may take, from the moment at which
+    the reply before it came.
     """
 
     def __init__(self, transport: asyncio.Transport, patience: Sequence[float]) -> None:
@@ -33,23 +34,23 @@ class WindowedLink(Link):
 
     @property
     def is_closing(self) -> bool:
-        """Whether the server has said that it ends the session."""
+        """Whether the server has announced the end of the session."""
         return self.closing is not None
 
     @property
     def is_full(self) -> bool:
-        """Whether what was written waits to be sent: no more for now."""
+        """Whether written bytes are waiting to be sent, so that no more should be written now."""
         return self._paused and self.is_open
 
     @property
     def has_news(self) -> bool:
-        """Whether the oldest transaction has all its replies, or will never have them."""
+        """Whether the oldest transaction has all its replies, or will never get them."""
         return len(self._replies) >= len(self._patience) or not self.is_open
 
     def write(self, data: bytes, expected: int) -> int:
-        """Write, by the next `change` or `flush`, and expect so many replies more.
+        """Write data at the next `change` or `flush`, and expect so many more replies.
 
-        Gives the number of bytes so far, for `may_have_arrived`.
+        Returns the number of bytes written so far, for `may_have_arrived`.
         """
         if len(self._replies) == self._expected:
             self._be_patient()
@@ -61,12 +62,14 @@ class WindowedLink(Link):
         return end
 
     def may_have_arrived(self, end: int) -> bool:
-        """Whether so many bytes may have reached the server."""
+        """Whether all bytes up to this position may have reached the server."""
         return end <= self._written - self._unacknowledged
 
     def flush(self) -> None:
-        """In one piece: a link that the server closes takes no second one, and with that fails
-        before its last replies are read.
+        """Write the waiting data, in one piece.
+
+        A second write to a link that the server has closed would fail, before the last replies are
+        read.
         """
         if self._unwritten and self.is_open:
             self._transport.write(bytes(self._unwritten))
@@ -74,7 +77,7 @@ class WindowedLink(Link):
         self._unwritten.clear()
 
     def replies(self) -> list[Reply]:
-        """Those of the oldest transaction; fewer only where the link is over."""
+        """Return the replies of the oldest transaction; fewer only if the link has ended."""
         count = len(self._patience)
         replies, self._replies = self._replies[:count], self._replies[count:]
         self._expected -= len(replies)
@@ -87,12 +90,12 @@ class WindowedLink(Link):
             await self._wait(self._deadline - self._loop.time())
 
     def wake(self) -> None:
-        """End a wait: something else has come."""
+        """End a wait, since something else has arrived."""
         self._wake()
 
     @property
     def _position(self) -> int:
-        """Of the next reply in its transaction."""
+        """The position of the next reply in its transaction."""
         return len(self._replies) % len(self._patience)
 
     def _be_patient(self) -> None:

@@ -1,13 +1,12 @@
 """The common part of sequential, pipelined and chunked sessions.
 
-Nothing but their order says which command a reply answers, so one reply too many would make every
-later one wrong. Some replies are anchors: 354 answers only DATA, RSET cannot be refused while a
-body can, and the reply to EHLO names the server as no other reply does. An outcome is therefore
-held until the next anchor. With PIPELINING the anchor is in the same batch: the 354 of the next
-message, or the reply to an RSET behind the last one. It costs no round trip. An EHLO is sent only
-after a refusal that nothing else can confirm. `tests/unit/test_replies_out_of_step.py` changes one
-reply of a dialogue after the other, in each kind of session, and lists the changes that nobody can
-notice.
+Only the order of replies tells which command each of them answers, so a surplus reply would make
+every later one wrong. Some replies are anchors: 354 answers only DATA, RSET cannot be refused while
+a body can, and only the reply to EHLO names the server. So an outcome is held until the next anchor
+confirms it. With PIPELINING, the anchor is in the same batch and costs no round trip: the 354 of
+the next message, or the reply to an RSET after the last one. An EHLO is sent only after a refusal
+that nothing else can confirm. `tests/unit/test_replies_out_of_step.py` changes each reply of a
+dialogue in turn, for each kind of session, and lists the changes that cannot be noticed.
 """
 
 from __future__ import annotations
@@ -26,20 +25,21 @@ from mailsluice.smtp.session import Feed, IdleEndError, OutOfStepError, SessionE
 from mailsluice.smtp.transaction import lost
 
 DOT_TIMEOUT_FACTOR = 2
-"""RFC 5321 section 4.5.3.2 has 5 minutes for MAIL and RCPT and 10 for the final dot."""
+"""RFC 5321 section 4.5.3.2 allows 5 minutes for MAIL and RCPT, and 10 for the final dot."""
 _NO_RSET = frozenset((500, 502))
 
 
 class WireSession(ABC):
     """A logged-in session over a link. Implements `Session`.
 
-    aiosmtplib opens the link, but does not carry the mail, not even one command at a time: it does
-    not tell when the final dot goes out, and it discards replies that nobody had asked for.
+    aiosmtplib opens the link, but does not send the mail, not even for a sequential session: it
+    does not tell when the final dot leaves, and it discards replies to no command.
 
-    A reply may take `timeout_seconds`, the one to the final dot `DOT_TIMEOUT_FACTOR` times that.
+    A reply may take `timeout_seconds`, and the reply to the final dot `DOT_TIMEOUT_FACTOR` times
+    as long.
 
-    A reply is held until the session is certain that it answers the command it was taken for. Where
-    the replies turn out to be out of step, none that is held counts.
+    A reply is held until the session is certain which command it answers. If the replies turn out
+    to be out of step, no held reply counts.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class WireSession(ABC):
         self._held: list[tuple[Envelope, Attempt]] = []
 
     async def send(self, feed: Feed) -> None:
-        """Send what the feed gives; see `Session.send`."""
+        """Send the feed's mail; see `Session.send`."""
         flight = InFlight(feed, self._offer, self._messages)
         rest = "the session ended before the server answered"
         try:
@@ -76,10 +76,10 @@ class WireSession(ABC):
 
     @abstractmethod
     async def _run(self, flight: InFlight, envelope: Envelope) -> None:
-        """Send this envelope, and what else may go without a pause."""
+        """Send this envelope, and all others that may follow without a pause."""
 
     async def _next(self, flight: InFlight) -> Envelope | None:
-        """The next envelope, as soon as it may go; None when the session should end."""
+        """Return the next envelope, as soon as it may be sent; None when the session should end."""
         if envelope := flight.next_nowait():
             return envelope
         await self._ascertain(flight)
@@ -88,9 +88,9 @@ class WireSession(ABC):
         return coming.result()
 
     async def _watch(self, coming: asyncio.Future[Envelope | None]) -> None:
-        """Wait for mail, and watch the link meanwhile.
+        """Wait for mail, and watch the link in the meantime.
 
-        Raises IdleEndError where the server ends the session first: no message was on its way.
+        Raises IdleEndError if the server ends the session first, without a message in flight.
         """
         loop = asyncio.get_running_loop()
         since = loop.time()
@@ -106,7 +106,7 @@ class WireSession(ABC):
             raise IdleEndError(lost(Phase.MAIL, self._link.fault), loop.time() - since)
 
     async def _ascertain(self, flight: InFlight) -> None:
-        """Make certain what is held, all of it accepted, before the session waits for mail."""
+        """Confirm the held outcomes, which are acceptances, before the session waits for mail."""
         if self._held:
             replies = await self._exchange(RSET, 1)
             if not replies or not self._check_reset(replies[0]):
@@ -116,7 +116,7 @@ class WireSession(ABC):
     async def _exchange(
         self, data: bytes, expected: int, timeout_seconds: float | None = None
     ) -> list[Reply]:
-        """See `Link.exchange`. Raises OutOfStepError where there are more replies than that."""
+        """Exchange as `Link.exchange` does. Raises OutOfStepError for a surplus reply."""
         replies = await self._link.exchange(data, expected, timeout_seconds)
         self._check_surplus()
         return replies
@@ -126,16 +126,16 @@ class WireSession(ABC):
             raise OutOfStepError(Phase.MAIL, self._link.fault.text)
 
     def _hold(self, envelope: Envelope, attempt: Attempt) -> None:
-        """This is how it ended, as far as the replies are in step."""
+        """Hold an outcome that counts only if the replies are in step."""
         self._held.append((envelope, attempt))
 
     def _confirm(self, flight: InFlight) -> None:
-        """The replies so far are in step."""
+        """Settle the held outcomes, since the replies so far are in step."""
         while self._held:
             flight.settle(*self._held.pop(0))
 
     async def _greet_again(self, flight: InFlight) -> None:
-        """Say EHLO: its reply is like no other, so it shows whether the others were in step."""
+        """Send EHLO, whose reply is unlike any other, and confirm the held outcomes by it."""
         replies = await self._exchange(self._offer.hello.command, 1)
         if not replies:
             raise self._end(Phase.MAIL)
@@ -144,7 +144,10 @@ class WireSession(ABC):
         self._confirm(flight)
 
     async def _stream(self, flight: InFlight, envelope: Envelope) -> bytes:
-        """Write all of a long content but its end, which is given: until then it may break."""
+        """Write a long content, except its last part, which is returned.
+
+        Until the last part is written, a link that breaks has not delivered the message.
+        """
         content = envelope.content if envelope.is_dotless else stuffed(envelope.content)
         rest = await self._link.stream(content)
         if not self._link.is_open:
@@ -152,9 +155,9 @@ class WireSession(ABC):
         return rest
 
     async def _cut_off(self, flight: InFlight, envelope: Envelope) -> None:
-        """The link is over in the middle of a body: nothing was delivered.
+        """Settle a message after the link ended in the middle of its body: it was not delivered.
 
-        A server may refuse a body before it has all of it, and then closes the link.
+        A server may refuse a body before it has read all of it, and then closes the link.
         """
         fault = self._link.fault
         is_refusal = fault.reply is not None and fault.reply.code != SERVICE_CLOSING
@@ -165,7 +168,7 @@ class WireSession(ABC):
         raise SessionError(attempt)
 
     def _take_body(self, flight: InFlight, envelope: Envelope, replies: list[Reply]) -> None:
-        """Hold the reply to the final dot, the first of these; raises where it ends the session."""
+        """Hold the reply to the final dot, which is the first. Raises if the session has ended."""
         if not replies:
             attempt = lost(Phase.BODY, self._link.fault)
             flight.settle(envelope, attempt)
@@ -177,14 +180,14 @@ class WireSession(ABC):
             raise OutOfStepError(Phase.BODY, f"the server went on after {reply.code}")
         self._hold(envelope, Attempt(Phase.BODY, reply.code, reply.text))
 
-    def _is_last_word(self, behind: list[Reply]) -> bool:
-        """Whether a 421, with these replies behind it, was meant (RFC 5321 section 3.8)."""
-        if behind:
-            return all(reply.code >= 400 for reply in behind)
+    def _is_last_word(self, later: list[Reply]) -> bool:
+        """Whether a 421, followed by these replies, ended the session (RFC 5321 section 3.8)."""
+        if later:
+            return all(reply.code >= 400 for reply in later)
         return not (self._link.is_open or self._link.fault.is_silence)
 
     def _check_reset(self, reply: Reply) -> bool:
-        """Whether RSET was granted; raises OutOfStepError where the reply cannot answer it."""
+        """Whether RSET was granted. Raises OutOfStepError if the reply cannot answer RSET."""
         if reply.code < 300:
             return True
         if reply.code == SERVICE_CLOSING or reply.code in _NO_RSET:
@@ -192,7 +195,7 @@ class WireSession(ABC):
         raise OutOfStepError(Phase.MAIL, f"{reply.code} cannot answer {RSET.decode().strip()}")
 
     def _end(self, phase: Phase) -> SessionError:
-        """The session cannot go on after a reply in this phase."""
+        """Return the error of a session that cannot continue after a reply in this phase."""
         if (closing := self._link.closing) is not None:
             return SessionError(Attempt(phase, closing.code, closing.text))
         if self._link.is_open:

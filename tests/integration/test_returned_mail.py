@@ -560,7 +560,7 @@ def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(Inbox, "fetch", fetch_once)
         first = run(server, database)
-    assert str(first.trouble).endswith("The next run goes on")
+    assert str(first.trouble).endswith("The next run continues")
     assert (first.fates.total(), first.waiting, first.suppressed) == (4, 10, 4)
     second = run(server, database)
     assert (second.fates.total(), second.known_before, second.suppressed) == (10, 4, 6)
@@ -642,7 +642,7 @@ def test_it_is_read_over_any_security(security: Security, server: Dovecot) -> No
         ({"password": "wrong"}, "the login was refused .*: check user name and password"),
         ({"username": "nobody@example.com", "password": "pässword"}, "the login was refused"),
         ({"folder": "Nowhere"}, "'Nowhere' cannot be opened .* there is: .*INBOX"),
-        ({"processed_folder": "a//b"}, "'a//b' cannot be made .* Make it there"),
+        ({"processed_folder": "a//b"}, "'a//b' cannot be made .* Make the folder there"),
         ({"ca_file": None}, "certificate does not verify: .* set ca_file"),
         ({"ca_file": "/nowhere"}, "ca_file '/nowhere' holds no certificate"),
     ],
