@@ -23,8 +23,8 @@ coverage: $(DEVELOPMENT) ## all tests with their branch coverage, subprocesses i
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-test-oldest: $(OLDEST)/.installed ## unit, flow and served tests on the oldest versions that pyproject.toml allows
-	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/flows tests/served
+test-oldest: $(OLDEST)/.installed ## unit, integration, flow and served tests on the oldest versions that pyproject.toml allows
+	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/integration tests/flows tests/served
 
 simulations: $(DEVELOPMENT) ## the statistical bounds of the unit tests, with ten times the trials
 	@SIMULATED_TIMES=10 $(BIN)/python -m pytest tests/unit -k simulation
