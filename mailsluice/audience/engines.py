@@ -1,4 +1,4 @@
-"""The databases that the queries of a campaign document read."""
+"""The databases that the queries of a campaign's document read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sqlalchemy import Engine
 from mailsluice.core.errors import CampaignError
 
 Engines = Mapping[str, Engine]
-"""By the names that `recipients.database` and `exclude.database` have in the document."""
+"""Engines by the names in `recipients.database` and `exclude.database`."""
 
 Connect = Callable[[str], Engine]
 """Returns the engine of a database by its name in the document."""
 
 
 def engine_of(engines: Engines, name: str) -> Engine:
-    """The engine of a database by its name. Raises CampaignError when there is none."""
+    """Return the engine of a database by its name. Raises CampaignError if there is none."""
     if name not in engines:
         given = ", ".join(engines) or "none"
         raise CampaignError(f"there is no database {name!r} (given: {given}): pass its engine")

@@ -42,5 +42,5 @@ class DownPolicy(StrEnum):
     HOLD = "hold"
     """They stay on their connection, pending; the run ends Failed and can be retried."""
     REASSIGN = "reassign"
-    """Those never attempted move to the healthy connections, in proportion to the shares. Each
-    recipient's row records the move."""
+    """Recipients never attempted move to the healthy connections, in proportion to the shares.
+    Each recipient's row records the move."""

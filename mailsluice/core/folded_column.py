@@ -1,6 +1,6 @@
-"""Columns of addresses as they are compared, see `mailsluice.core.folding`. Pure.
+"""Fold columns of addresses to the form in which they are compared. Pure.
 
-Apart from the rule for one address, so that a process that only sends does not load pyarrow.
+Separate from `mailsluice.core.folding`, so that a process that only sends does not load pyarrow.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def _replaced(text: str, forms: Iterable[str], mark: str, flags: re.RegexFlag = re.NOFLAG) -> str:
-    """Replace these strings, and the longest first, where one is part of another."""
+    """Replace these strings; of strings within each other, the longest is replaced."""
     by_length = sorted(filter(None, forms), key=len, reverse=True)
     return (
         re.sub("|".join(map(re.escape, by_length)), mark, text, flags=flags) if by_length else text

@@ -30,7 +30,7 @@ class Look(NamedTuple):
     """A reading of steady time, between two moments of a machine's clock."""
 
     clock: str
-    """The name of the machine's clock; empty where it has none."""
+    """The name of the machine's clock; empty if unknown."""
     moment: float
     before: float
     after: float
@@ -66,7 +66,7 @@ class Timeline:
 
 
 class Timekeeper:
-    """What one process knows about the steady time of the limits that it sends under."""
+    """A process's knowledge of the steady time of the limits that it sends under."""
 
     def __init__(self, clock: str = "") -> None:
         """Start without knowledge.
