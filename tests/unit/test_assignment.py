@@ -78,7 +78,7 @@ def ideals(plan: Campaign, quotas: tuple[int, ...]) -> list[Fraction]:
 
 @pytest.mark.parametrize("plan", CAMPAIGNS)
 @pytest.mark.parametrize("size", [0, 1, 2, 1_001])
-def test_everybody_has_one_place_and_the_quotas_are_exact(plan: Campaign, size: int) -> None:
+def test_every_recipient_has_one_place_and_the_quotas_are_exact(plan: Campaign, size: int) -> None:
     result = assign(*audience(size, 5), plan, DAY)
 
     assert sorted(result.order) == list(range(size))
@@ -87,7 +87,7 @@ def test_everybody_has_one_place_and_the_quotas_are_exact(plan: Campaign, size: 
     assert sum(result.quotas) == size
 
 
-def test_a_thousand_and_one_at_a_third_each() -> None:
+def test_1001_recipients_are_shared_out_to_three_routes() -> None:
     assert assign(*audience(1_001, 5), split("33.3", "33.3", "33.4"), DAY).quotas == (333, 333, 335)
 
 
@@ -106,7 +106,7 @@ def test_every_domain_is_split_within_two_messages_of_the_shares(plan: Campaign,
 
 
 @pytest.mark.parametrize("plan", CAMPAIGNS)
-def test_the_order_of_the_input_rows_changes_nothing(plan: Campaign) -> None:
+def test_the_assignment_does_not_depend_on_the_order_of_the_rows(plan: Campaign) -> None:
     addresses, domains = audience(1_001, 9)
     shuffled = np.random.default_rng(1).permutation(1_001)
 
@@ -118,7 +118,7 @@ def test_the_order_of_the_input_rows_changes_nothing(plan: Campaign) -> None:
     assert first.digest(addresses) == second.digest(addresses[shuffled])
 
 
-def test_addresses_whose_first_64_bits_agree_are_ordered_all_the_same() -> None:
+def test_addresses_with_the_same_first_64_bits_have_a_stable_order() -> None:
     addresses, domains = audience(50, 3)
     addresses[:, 0] //= 2**62  # four values
     backwards = slice(None, None, -1)
@@ -129,7 +129,7 @@ def test_addresses_whose_first_64_bits_agree_are_ordered_all_the_same() -> None:
     assert first.digest(addresses) == second.digest(addresses[backwards])
 
 
-def test_the_digest_tells_other_decisions_apart() -> None:
+def test_the_digest_differs_for_other_assignments() -> None:
     addresses, domains = audience(100, 3)
     digests = {
         assign(addresses, domains, plan, DAY).digest(addresses)
@@ -139,7 +139,7 @@ def test_the_digest_tells_other_decisions_apart() -> None:
     assert len(digests) == 3
 
 
-def test_another_process_decides_the_same() -> None:
+def test_another_process_makes_the_same_assignment() -> None:
     script = (
         "from tests.unit.test_assignment import *;"
         "a, d = audience(1_000, 9); print(assign(a, d, split('70', '30'), DAY).digest(a))"
@@ -154,7 +154,7 @@ def test_another_process_decides_the_same() -> None:
 
 
 @pytest.mark.parametrize("domains", [1_000, 1])  # one recipient a domain; all at one domain
-def test_two_campaigns_do_not_give_the_same_people_to_the_same_connection(domains: int) -> None:
+def test_two_campaigns_split_the_same_people_differently(domains: int) -> None:
     addresses, names = audience(10_000, domains)
 
     first = by_recipient(assign(addresses, names, split("50", "50", name="march"), DAY))

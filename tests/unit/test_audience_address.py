@@ -102,7 +102,7 @@ def test_bad_addresses_are_refused_with_a_reason(given: str, reason: str) -> Non
     assert reason in said
 
 
-def test_rows_keep_their_places_among_good_and_bad_ones() -> None:
+def test_results_are_in_the_order_of_the_rows() -> None:
     given = [text for pair in zip(ACCEPTED, REJECTED, strict=False) for text, _ in pair]
 
     frame = normalise(pd.Series(given, dtype="str"))
@@ -120,7 +120,7 @@ labels = st.text("aBz09-", min_size=1, max_size=5)
 
 @settings(deadline=None)
 @given(st.one_of(st.text(max_size=40), near_addresses))
-def test_what_is_accepted_is_one_safe_address_and_stays_as_it_is(text: str) -> None:
+def test_an_accepted_address_is_safe_and_normalising_it_again_changes_nothing(text: str) -> None:
     email, domain, reason = one(text)
 
     if reason:
@@ -139,7 +139,7 @@ def test_what_is_accepted_is_one_safe_address_and_stays_as_it_is(text: str) -> N
         st.lists(labels, min_size=1, max_size=3).map(".".join),
     )
 )
-def test_the_quick_decision_agrees_with_email_validator(text: str) -> None:
+def test_the_vectorised_check_agrees_with_email_validator(text: str) -> None:
     try:
         expected = validate_email(text, check_deliverability=False, strict=True).ascii_email
     except ValueError:

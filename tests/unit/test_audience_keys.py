@@ -30,7 +30,7 @@ def test_keys_never_change() -> None:
     assert f"{domain_keys(pa.array(['example.com']))[0]:016x}" == "209e08d2d1312c2b"
 
 
-def test_equal_domains_have_equal_keys_whatever_else_is_there() -> None:
+def test_a_domains_key_does_not_depend_on_the_other_domains() -> None:
     first = domain_keys(pa.array(["a.de", "b.de", "a.de"]))
     second = domain_keys(pa.array(["c.de", "a.de"]))
 
@@ -40,7 +40,7 @@ def test_equal_domains_have_equal_keys_whatever_else_is_there() -> None:
 
 @settings(deadline=None)
 @given(pairs, st.integers(1, 8))
-def test_repeated_keys_are_those_with_an_earlier_equal(
+def test_repeated_keys_are_those_that_occur_earlier(
     values: list[tuple[int, int]], piece: int
 ) -> None:
     expected = [i for i, value in enumerate(values) if value in values[:i]]

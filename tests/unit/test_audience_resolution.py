@@ -126,7 +126,7 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of: 
     assert audience.held_back() == {"unsubscribed": 1}
 
 
-def test_spellings_of_one_mailbox_are_one_recipient_sent_as_the_first_is_written(
+def test_spellings_of_a_mailbox_are_one_recipient_in_the_first_spelling(
     audience_of: AudienceOf,
 ) -> None:
     audience = audience_of(
@@ -142,7 +142,7 @@ def test_spellings_of_one_mailbox_are_one_recipient_sent_as_the_first_is_written
     assert [row[2] for row in rejects(audience)] == [*["duplicate"] * 3, "excluded"]
 
 
-def test_who_is_held_back_is_told_with_the_reason(audience_of: AudienceOf) -> None:
+def test_suppressed_rows_are_counted_by_reason(audience_of: AudienceOf) -> None:
     text = "email\nout@b.de\nann@b.de\noff@b.de\nodd@b.de\noff@b.de\n"
     audience = audience_of(
         text, exclude="email\nout@b.de\n", suppressed=("odd@b.de", "off@b.de", "out@b.de")
@@ -157,7 +157,7 @@ def test_who_is_held_back_is_told_with_the_reason(audience_of: AudienceOf) -> No
     assert audience.held_back() == {"bounced": 1, "unsubscribed": 1}
 
 
-def test_an_invalid_row_says_why(audience_of: AudienceOf) -> None:
+def test_an_invalid_row_has_a_reason(audience_of: AudienceOf) -> None:
     frames = audience_of("email,name\na,b,c\nnobody,N\n").rejects()
 
     assert pd.concat(frames)["detail"].tolist() == [
@@ -182,7 +182,7 @@ def test_rows_come_back_in_send_order_with_their_variables(audience_of: Audience
     ]
 
 
-def test_some_of_the_rows_can_be_read_and_in_small_frames(audience_of: AudienceOf) -> None:
+def test_a_part_of_the_rows_can_be_read_in_small_frames(audience_of: AudienceOf) -> None:
     audience = audience_of("email\n" + "".join(f"u{i}@example.com\n" for i in range(7)))
 
     frames = list(audience.chunks(np.array([6, 2, 4]), rows=2))
@@ -194,7 +194,7 @@ def test_some_of_the_rows_can_be_read_and_in_small_frames(audience_of: AudienceO
     assert accepted(audience, []) == []
 
 
-def test_an_audience_without_a_good_row_has_length_zero(audience_of: AudienceOf) -> None:
+def test_an_audience_without_a_valid_row_has_length_zero(audience_of: AudienceOf) -> None:
     audience = audience_of("email\nnobody\n")
 
     assert len(audience) == 0
@@ -202,7 +202,7 @@ def test_an_audience_without_a_good_row_has_length_zero(audience_of: AudienceOf)
     assert rejects(audience) == [(1, "nobody", "invalid")]
 
 
-def test_a_source_of_malformed_rows_alone_is_read(audience_of: AudienceOf) -> None:
+def test_a_source_with_only_malformed_rows_is_read(audience_of: AudienceOf) -> None:
     audience = audience_of("email,name\na\nb\n")
 
     assert (audience.read, len(audience)) == (2, 0)
@@ -219,7 +219,7 @@ def test_an_exclude_source_without_rows_excludes_nobody(audience_of: AudienceOf)
     assert accepted(audience_of("email\na@b.de\n", exclude="email\n")) == ["a@b.de"]
 
 
-def test_text_of_a_rejected_row_can_be_stored_anywhere(audience_of: AudienceOf) -> None:
+def test_the_text_of_a_rejected_row_can_be_stored_in_any_database(audience_of: AudienceOf) -> None:
     """PostgreSQL stores no NUL, and a broken row may be a megabyte long."""
     (frame,) = audience_of(f"email\na\0b\n{'x' * 2_000}\n").rejects()
 
@@ -227,7 +227,7 @@ def test_text_of_a_rejected_row_can_be_stored_anywhere(audience_of: AudienceOf) 
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_nothing_is_left_behind(
+def test_no_temporary_file_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: bool
 ) -> None:
     spooled = tmp_path / "spooled"
@@ -303,7 +303,7 @@ def test_the_assignment_is_the_same_for_shuffled_rows(audience_of: AudienceOf) -
     assert sent[0] == sent[1]
 
 
-def test_an_apostrophe_before_an_address_and_a_bad_exclusion_are_told(
+def test_apostrophes_and_bad_exclusions_are_warned_of(
     audience_of: AudienceOf,
 ) -> None:
     audience = audience_of(
@@ -317,5 +317,5 @@ def test_an_apostrophe_before_an_address_and_a_bad_exclusion_are_told(
     assert "example" not in first + second
 
 
-def test_nothing_is_told_of_good_lists(audience_of: AudienceOf) -> None:
+def test_good_lists_cause_no_warnings(audience_of: AudienceOf) -> None:
     assert audience_of("email\nann@example.com\n", exclude="email\nb@c.de\n").notes() == []

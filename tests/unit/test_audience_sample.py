@@ -59,7 +59,7 @@ ROWS = [
 ]
 
 
-def test_the_first_of_an_order_come_in_its_order(tmp_path: Path) -> None:
+def test_the_first_recipients_come_in_send_order(tmp_path: Path) -> None:
     with resolved(tmp_path, ROWS) as audience:
         assert first_in(audience, np.array([2, 0, 1]), 2) == [
             Sample("C@x.example.com", {"name": "", "city": ""}),
@@ -68,7 +68,7 @@ def test_the_first_of_an_order_come_in_its_order(tmp_path: Path) -> None:
         assert [one.row for one in first_in(audience, np.array([2, 0, 1]), 3)] == [5, 1, 3]
 
 
-def test_a_recipient_is_found_however_the_address_is_written(tmp_path: Path) -> None:
+def test_a_recipient_is_found_by_any_spelling_of_the_address(tmp_path: Path) -> None:
     with resolved(tmp_path, ROWS) as audience:
         assert find(audience, " A@X.EXAMPLE.com ").variables["name"] == "Ann"
         for other in ("gone@x.example.com", "a.@x.example.com", "nobody", ""):
@@ -85,7 +85,7 @@ def test_only_accepted_rows_count_as_empty(tmp_path: Path) -> None:
 
 @settings(max_examples=60)
 @given(st.data())
-def test_empty_values_are_counted_as_by_hand(data: st.DataObject) -> None:
+def test_empty_values_are_counted_correctly(data: st.DataObject) -> None:
     names = data.draw(
         st.lists(_TEXT.map(str.strip).filter(bool), min_size=1, max_size=4, unique=True)
     )

@@ -20,7 +20,7 @@ SCHEMA = pa.schema({"number": pa.int64(), "text": pa.large_string()})
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=6), st.randoms(), st.integers(1, 8))
-def test_any_rows_come_back_in_any_order(
+def test_rows_can_be_read_back_in_any_order(
     sizes: list[int], random: Random, bucket_rows: int
 ) -> None:
     count = sum(sizes)
@@ -45,7 +45,7 @@ def test_any_rows_come_back_in_any_order(
     assert all(batch.num_rows <= bucket_rows for batch in batches)
 
 
-def test_however_many_rows_there_are_few_files_are_open(
+def test_the_number_of_open_files_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_BUCKET_ROWS", 2)

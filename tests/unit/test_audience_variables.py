@@ -14,7 +14,7 @@ texts = st.text(max_size=10) | st.text('"\\\n\t\0/ä\u2028x', max_size=6)
 
 @settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=4, unique=True), st.data())
-def test_the_json_is_what_a_json_library_writes(names: list[str], data: st.DataObject) -> None:
+def test_the_json_equals_that_of_a_json_library(names: list[str], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.tuples(*[texts] * len(names)), max_size=6))
     frame = pd.DataFrame(rows, columns=names, dtype="str")
 

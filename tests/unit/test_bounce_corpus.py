@@ -118,7 +118,7 @@ REPLIES = [
 
 
 @pytest.mark.parametrize(("kind", "reply"), REPLIES)
-def test_what_a_reply_to_rcpt_says(kind: BounceKind | None, reply: str) -> None:
+def test_replies_to_rcpt_have_a_kind(kind: BounceKind | None, reply: str) -> None:
     found = refused(Attempt(Phase.RCPT, int(reply[:3]), reply[4:]))
     assert (found and found[0]) is kind
 
@@ -139,7 +139,9 @@ def test_what_a_reply_to_rcpt_says(kind: BounceKind | None, reply: str) -> None:
         ("", None, ""),
     ],
 )
-def test_the_servers_own_reply(text: str, code: int | None, status: str) -> None:
+def test_the_reply_of_the_refusing_server_is_found(
+    text: str, code: int | None, status: str
+) -> None:
     assert own_reply(text) == OwnReply(code, status)
 
 
@@ -151,7 +153,7 @@ def test_the_servers_own_reply(text: str, code: int | None, status: str) -> None
         "see https://example.org/user/unknown/spam",
     ],
 )
-def test_addresses_links_and_machines_are_no_words(text: str) -> None:
+def test_addresses_links_and_machines_do_not_count_as_words(text: str) -> None:
     assert not topics(text)
 
 
@@ -168,7 +170,7 @@ _CONTRADICTIONS = (
 )
 
 
-def test_what_contradicts_itself_is_never_hard() -> None:
+def test_a_contradictory_reply_is_never_hard() -> None:
     for code, status, nobody, contradiction in product(_CODES, _STATUSES, _NOBODY, _CONTRADICTIONS):
         for words in (f"{nobody}; {contradiction}", f"{contradiction}; {nobody}"):
             assert kind_of(code, status, words) is not HARD, (code, status, words)

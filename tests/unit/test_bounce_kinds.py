@@ -29,7 +29,7 @@ from mailsluice.bounces import BounceKind, kind_of
         (550, "", "User unknown in relay recipient table"),  # Postfix of old
     ],
 )
-def test_there_is_no_such_mailbox(code: int | None, status: str, text: str) -> None:
+def test_missing_mailboxes_are_hard(code: int | None, status: str, text: str) -> None:
     assert kind_of(code, status, text) is BounceKind.HARD
 
 
@@ -61,7 +61,7 @@ def test_there_is_no_such_mailbox(code: int | None, status: str, text: str) -> N
         (550, "5.1.1", "too many invalid recipients"),
     ],
 )
-def test_not_this_time(code: int | None, status: str, text: str) -> None:
+def test_passing_trouble_of_a_mailbox_is_soft(code: int | None, status: str, text: str) -> None:
     assert kind_of(code, status, text) is BounceKind.SOFT
 
 
@@ -97,7 +97,9 @@ def test_not_this_time(code: int | None, status: str, text: str) -> None:
         (None, "", ""),
     ],
 )
-def test_it_is_about_something_else(code: int | None, status: str, text: str) -> None:
+def test_refusals_about_something_else_have_no_kind(
+    code: int | None, status: str, text: str
+) -> None:
     assert kind_of(code, status, text) is None
 
 
@@ -108,18 +110,20 @@ codes = st.none() | st.integers(200, 599)
 
 
 @given(codes, st.from_regex(r"[245]\.7\.([2-9]|[1-9][0-9])", fullmatch=True), words)
-def test_policy_says_nothing_about_an_address_whatever_the_words(
+def test_a_policy_status_has_no_kind_whatever_the_words(
     code: int | None, status: str, text: str
 ) -> None:
     assert kind_of(code, status, text) is None
 
 
 @given(codes, st.from_regex(r"(4\.[0-9]\.[0-9]{1,2})?", fullmatch=True), words)
-def test_what_is_not_permanent_is_never_hard(code: int | None, status: str, text: str) -> None:
+def test_a_refusal_that_is_not_permanent_is_never_hard(
+    code: int | None, status: str, text: str
+) -> None:
     if status or (code or 500) // 100 == 4:
         assert kind_of(code, status, text) in (None, BounceKind.SOFT)
 
 
 @given(st.integers(200, 399), words)
-def test_what_is_no_failure_says_nothing(code: int, text: str) -> None:
+def test_a_reply_that_is_no_failure_has_no_kind(code: int, text: str) -> None:
     assert kind_of(code, "", text) is None

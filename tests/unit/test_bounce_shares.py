@@ -24,12 +24,12 @@ from mailsluice.bounces.shares import ReturnedCounts, exceeded
         (ReturnedCounts(attempted=0, sent=0, hard=0, complained=0), []),
     ],
 )
-def test_a_threshold_is_passed_by_more_than_it_where_there_are_enough(
+def test_a_threshold_is_exceeded_by_a_larger_share_of_enough_recipients(
     returned: ReturnedCounts, passed: list[str]
 ) -> None:
     assert [one.threshold for one in exceeded(returned)] == passed
 
 
-def test_it_says_what_and_how_much() -> None:
+def test_an_exceeded_threshold_is_described_with_its_numbers() -> None:
     (one,) = exceeded(ReturnedCounts(attempted=1_000, sent=970, hard=30, complained=0))
     assert str(one) == "30 hard bounces of 1,000 (3.00 %): more than 2 %"

@@ -62,7 +62,7 @@ def test_the_smallest_campaign_has_one_connection_and_no_limits() -> None:
         ["0.000001", "99.999999"],
     ],
 )
-def test_percentages_that_add_up_to_100_are_taken_exactly(percents: list[Any]) -> None:
+def test_percentages_that_add_up_to_100_are_accepted(percents: list[Any]) -> None:
     taken = campaign(strategy="percentage", routes=routes(percents))
     assert [one.percent for one in taken.routes] == [Decimal(str(one)) for one in percents]
     assert sum(taken.shares(DAY).values()) == 1
@@ -89,7 +89,7 @@ def test_other_percentages_are_refused_with_the_correction(
 
 
 @given(st.lists(st.integers(0, 100_000_000), min_size=1, max_size=20))
-def test_percentages_are_taken_exactly_when_their_sum_is_100(millionths: list[int]) -> None:
+def test_percentages_are_accepted_exactly_if_their_sum_is_100(millionths: list[int]) -> None:
     """A law over all sums: no rounding makes a sum of 99.999999 or 100.000001 pass."""
     percents = [Decimal(one) / 1_000_000 for one in millionths]
     if sum(millionths) == 100_000_000:
@@ -183,11 +183,11 @@ def test_round_robin_shares_are_equal() -> None:
         ({"colour": "red"}, "Extra inputs are not permitted"),
     ],
 )
-def test_what_cannot_be_run_is_refused_with_advice(changes: dict[str, Any], advice: str) -> None:
+def test_invalid_campaigns_are_refused_with_advice(changes: dict[str, Any], advice: str) -> None:
     assert advice in refusal(**changes)
 
 
-def test_a_campaign_does_not_change() -> None:
+def test_a_campaign_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         campaign().name = "other"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
@@ -210,11 +210,11 @@ def test_names_are_stripped_and_a_tab_stays_a_delimiter() -> None:
         ("parquet", False),
     ],
 )
-def test_a_parquet_file_is_known_by_its_name(path: str, is_parquet: bool) -> None:
+def test_a_parquet_file_is_recognised_by_its_name(path: str, is_parquet: bool) -> None:
     assert campaign(recipients={"path": path}).recipients.is_parquet is is_parquet
 
 
-def test_content_leaves_out_the_name_and_what_an_operator_may_change() -> None:
+def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
     changed = campaign(
         name="other",
         throttle={"per_hour": 6000},
@@ -236,17 +236,17 @@ def test_content_leaves_out_the_name_and_what_an_operator_may_change() -> None:
         {"batch_size": 7},
     ],
 )
-def test_content_tells_campaigns_apart(changes: dict[str, Any]) -> None:
+def test_different_campaigns_have_different_content(changes: dict[str, Any]) -> None:
     assert campaign(**changes).content() != campaign().content()
 
 
-def test_content_is_plain_json_that_makes_the_same_campaign_again() -> None:
+def test_content_is_json_that_makes_the_same_campaign() -> None:
     first = campaign(strategy="percentage", routes=routes([33.3, 33.3, 33.4]))
     again = campaign(**json.loads(json.dumps(first.content())))
     assert again == first
 
 
-def test_the_schema_has_one_plain_type_a_field() -> None:
+def test_every_field_of_the_schema_has_one_plain_type() -> None:
     """Form builders show anything else as tabs or as a raw JSON editor."""
     schema = Campaign.model_json_schema()
     for model in (schema, *schema["$defs"].values()):
@@ -269,6 +269,6 @@ def test_the_schema_has_one_plain_type_a_field() -> None:
         ("Zoë <zoë@exämple.com>", "Zoë", "zoë@exämple.com"),
     ],
 )
-def test_mailboxes_come_apart(text: str, name: str, address: str) -> None:
+def test_mailboxes_are_parsed_into_name_and_address(text: str, name: str, address: str) -> None:
     taken = parse_mailbox(text)
     assert (taken.display_name, taken.addr_spec) == (name, address)

@@ -39,12 +39,12 @@ DISTINCT = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_spellings_of_one_mailbox_are_folded_into_one_form(one: str, other: str) -> None:
+def test_spellings_of_a_mailbox_have_the_same_folded_form(one: str, other: str) -> None:
     assert folded(one) == folded(other)
 
 
 @pytest.mark.parametrize(("one", "other"), DISTINCT)
-def test_mailboxes_that_may_be_two_stay_two(one: str, other: str) -> None:
+def test_different_mailboxes_have_different_folded_forms(one: str, other: str) -> None:
     assert folded(one) != folded(other)
 
 
@@ -61,17 +61,17 @@ texts = st.text(
         )
     )
 )
-def test_all_at_once_are_folded_as_one_by_one(emails: list[str]) -> None:
+def test_a_column_is_folded_like_its_addresses(emails: list[str]) -> None:
     assert fold(pa.array(emails, pa.large_string())).to_pylist() == [folded(x) for x in emails]
 
 
 @settings(deadline=None)
 @given(st.text())
-def test_what_can_be_sent_to_is_folded_once_and_for_all(local: str) -> None:
+def test_folding_a_folded_address_changes_nothing(local: str) -> None:
     (email,) = normalise(pd.Series([f"{local}@example.com"], dtype="str"))["email"]
     assert folded(folded(email)) == folded(email)
 
 
-def test_spellings_of_one_mailbox_have_one_key() -> None:
+def test_spellings_of_a_mailbox_have_the_same_key() -> None:
     first, second, third = address_keys(pa.array(["Ann@b.de", "ann@b.de", '"ANN"@b.de']))
     assert first.tolist() == second.tolist() == third.tolist()

@@ -19,7 +19,7 @@ def link(**campaign: object) -> FormLink:
 
 
 @given(st.dictionaries(TEXTS, TEXTS, max_size=20))
-def test_what_the_form_gets_is_what_was_given(campaign: dict[str, str]) -> None:
+def test_a_link_carries_any_values_unchanged(campaign: dict[str, str]) -> None:
     """Whatever is in it: no character of it ends the link, or the address, or the Markdown."""
     address = link(**campaign).address
     assert not set(address) & set(" ()[]<>\"'`\\|\n&#")
@@ -29,14 +29,14 @@ def test_what_the_form_gets_is_what_was_given(campaign: dict[str, str]) -> None:
         assert json.loads(query["parameters"][0]) == {"campaign": campaign}
 
 
-def test_the_link_stays_in_the_ui_it_is_read_in() -> None:
+def test_a_link_leads_to_the_ui_in_which_it_is_read() -> None:
     assert link(name="spring").markdown() == (
         f"[Send this campaign](../../deployments/deployment/{NAME}/run"
         "?parameters=%7B%22campaign%22%3A%7B%22name%22%3A%22spring%22%7D%7D)"
     )
 
 
-def test_a_campaign_too_long_for_an_address_is_filled_in_by_hand() -> None:
+def test_a_campaign_too_long_for_a_link_has_to_be_filled_in_by_hand() -> None:
     base = len(link(html="").address)
     longest = link(html="x" * (LONGEST - base))
     assert len(longest.address) == LONGEST
@@ -49,7 +49,7 @@ def test_a_campaign_too_long_for_an_address_is_filled_in_by_hand() -> None:
     assert link(html="x" * 50_000_000).address.endswith("/run")
 
 
-def test_where_the_campaign_is_not_known_the_form_is_empty() -> None:
+def test_without_a_campaign_the_form_is_empty() -> None:
     empty = FormLink("Plan", NAME, None)
     assert empty.markdown().endswith("/run) (its form is empty: fill it in)")
     assert "nothing happens before" not in "\n".join(form_section([empty]))

@@ -64,7 +64,7 @@ def said(document: dict[str, Any]) -> str:
         (("sending_window", "timezone"), "sending_window > timezone"),
     ],
 )
-def test_u0000_is_refused_wherever_it_is(path: tuple[str | int, ...], where: str) -> None:
+def test_u0000_is_refused_in_every_field(path: tuple[str | int, ...], where: str) -> None:
     assert f"{where}: character 2 is U+0000, which no text can hold" in said(changed(path, "a\0b"))
 
 
@@ -75,7 +75,7 @@ def test_u0000_is_refused_in_a_query_and_in_a_list() -> None:
     assert "message > attachments: character 2 of item 2 is U+0000" in said(document)
 
 
-def test_half_of_a_character_is_refused_too() -> None:
+def test_half_of_a_character_is_refused() -> None:
     assert "message > subject: this contains half of a character" in said(
         changed(("message", "subject"), "a\ud800")
     )
@@ -106,13 +106,13 @@ def test_half_of_a_character_is_refused_too() -> None:
         ),
     ],
 )
-def test_errors_are_in_words(document: dict[str, Any], words: str) -> None:
+def test_errors_name_the_field_and_the_fix(document: dict[str, Any], words: str) -> None:
     text = said(document)
     assert text.startswith(words)
     for jargon in ("Value error", "type=", "pydantic", "https://", "input_value"):
         assert jargon not in text
 
 
-def test_many_errors_are_counted() -> None:
+def test_errors_beyond_the_first_ten_are_counted() -> None:
     document = changed(("routes",), [{"connection": f"c{i}", "percent": 101} for i in range(15)])
     assert said(document).endswith("; and 5 more")

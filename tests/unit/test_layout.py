@@ -36,9 +36,7 @@ def test_every_prefix_is_within_one_message_of_the_shares(counts: list[int]) -> 
 
 @settings(deadline=None)
 @given(counts, st.integers(1, 50))
-def test_the_layout_does_not_depend_on_the_pieces_it_is_made_in(
-    counts: list[int], piece: int
-) -> None:
+def test_the_layout_does_not_depend_on_the_size_of_pieces(counts: list[int], piece: int) -> None:
     whole = lay_out(counts)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,7 @@ NOON = 1_767_614_400.0
 DATE = b'INTERNALDATE "05-Jan-2026 12:00:00 +0000"'
 
 
-def test_attributes_stand_before_or_after_the_mail() -> None:
+def test_attributes_may_come_before_or_after_the_mail() -> None:
     found = fetched(
         [
             (b"1 (UID 7 " + DATE + b" BODY[]<0> {2}", b"ab"),
@@ -20,13 +20,13 @@ def test_attributes_stand_before_or_after_the_mail() -> None:
     assert found == [Fetched("7", NOON, b"ab"), Fetched("9", NOON, b"cde")]
 
 
-def test_an_empty_mail_has_no_literal() -> None:
+def test_an_empty_mail_without_a_literal_is_read() -> None:
     for empty in (b"NIL", b'""'):
         found = fetched([b"1 (UID 7 " + DATE + b" BODY[]<0> " + empty + b")"])
         assert found == [Fetched("7", NOON, b"")]
 
 
-def test_what_a_server_tells_of_its_own_accord_is_no_mail() -> None:
+def test_unsolicited_data_of_the_server_is_no_mail() -> None:
     news = b"5 (UID 3 FLAGS (\\Deleted))"
     mail = (b"1 (UID 7 " + DATE + b" BODY[]<0> {2}", b"ab")
     assert fetched([news, mail, b")", news]) == [Fetched("7", NOON, b"ab")]

@@ -30,7 +30,7 @@ def rendered(markdown: str) -> str:
         "sales_2026_spring",
     ],
 )
-def test_nothing_in_it_counts(text: str) -> None:
+def test_markdown_and_html_in_a_cell_have_no_effect(text: str) -> None:
     html = rendered("\n".join(table(["name"], [[cell(text)]])))
     shown = html[html.index("<td>") + 4 : html.index("</td>")]
     assert "<" not in shown
@@ -38,7 +38,7 @@ def test_nothing_in_it_counts(text: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=40))
-def test_any_text_is_one_cell_without_tags(text: str) -> None:
+def test_any_text_makes_one_cell_without_tags(text: str) -> None:
     html = rendered("\n".join(table(["name", "number"], [[cell(text), "1"]])))
     assert html.count("<td") == 2
     inside = html[html.index("<td>") + 4 : html.index("</td>")]
@@ -46,7 +46,7 @@ def test_any_text_is_one_cell_without_tags(text: str) -> None:
     assert unescape(inside) == " ".join(text.split())
 
 
-def test_lines_are_joined() -> None:
+def test_line_breaks_in_a_cell_become_spaces() -> None:
     assert cell("one\r\n two") == "one two"
 
 

@@ -32,7 +32,7 @@ from mailsluice.core.masking import masked, without_secrets
         ("5.7.1 Relaying denied", "5.7.1 Relaying denied"),
     ],
 )
-def test_what_is_like_an_address_is_hidden(text: str, shown: str) -> None:
+def test_addresses_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
@@ -40,37 +40,37 @@ _words = st.text("ab.1-_+é", min_size=1, max_size=90)
 
 
 @given(_words, _words, st.sampled_from(["{}", "<{}>", "({})", "[{}]", '"{}"', "x {}: y"]))
-def test_no_part_of_an_address_is_left(local: str, domain: str, around: str) -> None:
+def test_no_part_of_an_address_stays(local: str, domain: str, around: str) -> None:
     hidden = masked(around.format(f"{local}@{domain}"))
     assert "@" not in hidden
     assert hidden == re.sub(r"<<address>>", "<address>", around.format("<address>"))
 
 
 @given(st.text('a@<>" .', max_size=200))
-def test_what_is_hidden_once_stays_as_it_is(text: str) -> None:
+def test_masking_a_masked_text_changes_nothing(text: str) -> None:
     assert masked(masked(text)) == masked(text)
 
 
-def test_long_texts_without_an_address_take_no_time() -> None:
+def test_a_long_text_without_an_address_is_fast() -> None:
     text = "a" * 300_000 + " @"
     assert masked(text) == text  # minutes, if it were tried from each letter on
 
 
 @given(st.text("abcXYZ09!+/ ", min_size=4, max_size=30), st.text("=&-. "), st.text("=&-. "))
-def test_no_secret_is_left_plain(secret: str, before: str, after: str) -> None:
+def test_no_secret_stays_in_plain_text(secret: str, before: str, after: str) -> None:
     assert secret not in without_secrets(f"{before}{secret}{after}", (secret,))
 
 
 @given(
     st.binary(max_size=20), st.text("abcXYZ09!", min_size=6, max_size=30), st.binary(max_size=20)
 )
-def test_no_secret_is_left_in_base64(before: bytes, secret: str, after: bytes) -> None:
+def test_no_secret_stays_in_base64(before: bytes, secret: str, after: bytes) -> None:
     packed = base64.b64encode(before + secret.encode() + after).decode()
     shown = without_secrets(f"535 5.7.8 you said {packed}", (secret,))
     assert "<secret>" in shown
 
 
-def test_what_a_login_packs_is_hidden() -> None:
+def test_a_repeated_login_is_masked() -> None:
     plain = base64.b64encode(b"\0joe\0pa55word").decode()
     for told in ("pa55word", base64.b64encode(b"pa55word").decode(), plain):
         shown = without_secrets(f"535 not {told}", ("pa55word", ""))

@@ -39,7 +39,7 @@ def read(message: EmailMessage) -> str:
 @example("a\r\rb\n\rc\r\n")
 @example("=" * 3000)
 @example("trailing \n\t\n.\n")
-def test_any_text_arrives_in_legal_lines(text: str) -> None:
+def test_any_text_arrives_unchanged_in_legal_lines(text: str) -> None:
     encoded = encode_body(text, MARKER)
     message = parsed(encoded)
     reference = EmailMessage()
@@ -66,7 +66,7 @@ def test_any_text_arrives_in_legal_lines(text: str) -> None:
         (f"a --{MARKER.decode()}--", "quoted-printable"),  # would end the part
     ],
 )
-def test_the_lightest_encoding_that_is_safe_is_taken(text: str, encoding: str) -> None:
+def test_the_shortest_safe_encoding_is_used(text: str, encoding: str) -> None:
     encoded = encode_body(text, MARKER)
     assert parsed(encoded)["Content-Transfer-Encoding"] == encoding
     assert MARKER not in encoded

@@ -185,11 +185,11 @@ def test_a_template_that_costs_too_much_is_refused(source: str, part: TemplateFi
         ("{{ long|length }}", "1000000"),
     ],
 )  # fmt: skip
-def test_what_messages_do_is_done_as_before(source: str, text: str) -> None:
+def test_ordinary_templates_render_as_in_jinja(source: str, text: str) -> None:
     assert Template(TemplateField.TEXT, source, ROW).render(ROW) == text
 
 
-def test_a_rendered_text_is_as_long_as_its_limit_at_most() -> None:
+def test_the_length_of_a_rendered_text_is_limited() -> None:
     source = "{% if name %}{{ long }}{{ long }}{% endif %}"
     assert len(Template(TemplateField.TEXT, source, ROW).render(ROW)) == MOST_RENDERED
     with pytest.raises(MessageError, match=r"would be more than 2,000,000 characters"):
@@ -198,7 +198,7 @@ def test_a_rendered_text_is_as_long_as_its_limit_at_most() -> None:
 
 @pytest.mark.parametrize("source", ["{{ long }}" * 3, "{{ long|upper }}" * 3])
 @pytest.mark.parametrize("part", TemplateField)
-def test_plain_insertions_have_the_limit_too(source: str, part: TemplateField) -> None:
+def test_the_length_of_plain_insertions_is_limited(source: str, part: TemplateField) -> None:
     """These have a faster way through."""
     template = Template(part, source, ROW)
     with pytest.raises(MessageError, match=f"^{part}.*would be more than 2,000,000 characters"):

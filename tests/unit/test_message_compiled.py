@@ -101,9 +101,7 @@ CASES = {
 @settings(deadline=None, max_examples=60)
 @given(name=hostile, note=hostile)
 @example(name="", note="")
-def test_a_message_says_what_the_email_package_would_have_said(
-    case: str, name: str, note: str
-) -> None:
+def test_a_message_equals_that_of_the_email_package(case: str, name: str, note: str) -> None:
     content = render(CASES[case], {"first_name": name, "note": note}).content
     assert_legal(content)
     message, expected = parsed(content), parsed(reference(case, name, note))
@@ -134,7 +132,7 @@ def reference(case: str, name: str, note: str) -> bytes:
     return message.as_bytes()
 
 
-def test_every_field_stands_where_it_belongs() -> None:
+def test_every_header_field_has_its_value() -> None:
     envelope = render(
         compiled(
             html="<a href='{{ unsubscribe_url }}'>bye</a>",
@@ -185,7 +183,7 @@ def test_columns_are_usable_by_their_slugs() -> None:
     assert body(parsed(render(message, {"First Name": "Anna"}).content), "plain") == "Anna\n"
 
 
-def test_the_date_goes_on() -> None:
+def test_the_date_follows_the_clock() -> None:
     clock = iter([NOON, NOON + timedelta(seconds=0.5), NOON + timedelta(seconds=1)])
     document = Message(sender="a@example.com", subject="s", text="t")
     message = compile_message(document, campaign="c", columns=(), now=lambda: next(clock))
@@ -239,7 +237,7 @@ def test_attachments_arrive_whole(tmp_path: Path, bodies: dict[str, Any]) -> Non
     assert parts[1].get_content() == "a;ü\r\n"
 
 
-def test_digests_tell_the_content_of_attachments(tmp_path: Path) -> None:
+def test_digests_depend_on_the_content_of_attachments(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"abc")
     message = Message(sender="a@example.com", subject="s", text="t", attachments=(str(path),))
@@ -266,7 +264,7 @@ def test_digests_tell_the_content_of_attachments(tmp_path: Path) -> None:
         ({"text": "x", "reply_to": "a@-.example"}, "reply_to: no header can hold"),
     ],
 )
-def test_trouble_with_the_message_is_found_before_the_first_mail(
+def test_an_invalid_message_is_refused_before_the_first_mail(
     fields: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(MessageError) as caught:
@@ -274,14 +272,14 @@ def test_trouble_with_the_message_is_found_before_the_first_mail(
     assert expected in str(caught.value)
 
 
-def test_one_row_that_cannot_be_rendered_is_its_own_trouble() -> None:
+def test_a_row_that_cannot_be_rendered_does_not_affect_others() -> None:
     message = compiled(text="{{ 1 // note|int }}")
     with pytest.raises(MessageError, match=r"text, line 1: .* ZeroDivisionError"):
         render(message, {**ROW, "note": "0"})
     assert body(parsed(render(message, {**ROW, "note": "1"}).content), "plain") == "1\n"
 
 
-def test_a_body_that_holds_the_boundary_does_not_end_its_part() -> None:
+def test_a_body_that_contains_the_boundary_does_not_end_its_part() -> None:
     message = compiled(html="{{ note }}", text="{{ note }}")
     boundary = parsed(render(message).content).get_boundary()
     inside = parsed(render(message, {**ROW, "note": f"\r\n--{boundary}--\r\nx"}).content)

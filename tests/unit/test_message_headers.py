@@ -41,7 +41,7 @@ def parsed(header: str) -> EmailMessage:
 @example("😀" * 300)
 @example(" " * 100)
 @example("a  b")
-def test_a_subject_reads_as_one_line_whatever_it_holds(value: str) -> None:
+def test_any_subject_is_read_as_one_line(value: str) -> None:
     header = field("Subject", value)
     message = parsed(header)
     assert message.keys() == ["Subject"]
@@ -68,7 +68,7 @@ def test_an_ordinary_subject_is_readable_on_the_wire() -> None:
     assert field("Subject", long).replace("\r\n", "") == f"Subject: {long.strip()}"
 
 
-def test_a_long_word_stays_whole_where_it_fits() -> None:
+def test_a_long_word_that_fits_a_line_stays_whole() -> None:
     assert fold("X-Data", "a " + "b" * 500 + " c") == "X-Data: a\r\n " + "b" * 500 + "\r\n c\r\n"
 
 
@@ -88,7 +88,7 @@ def test_a_long_word_stays_whole_where_it_fits() -> None:
         "",
     ],
 )
-def test_a_display_name_reads_back(name: str) -> None:
+def test_a_display_name_is_read_back_unchanged(name: str) -> None:
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     header = fold("From", mailbox(parse_mailbox(f'"{quoted}" <news@example.com>')))
     message = parsed(header)
@@ -116,7 +116,7 @@ def test_a_display_name_reads_back(name: str) -> None:
         ("a@[192.0.2.1]", "a@[192.0.2.1]", "a"),
     ],
 )
-def test_an_address_stands_in_a_header_quoted_as_it_needs(
+def test_an_address_is_quoted_in_a_header_if_it_has_to_be(
     email: str, shown: str, local: str
 ) -> None:
     assert address_field(email) == shown
@@ -147,7 +147,7 @@ def test_a_local_part_outside_ascii_stays_as_it_is() -> None:
         "",
     ],
 )
-def test_an_address_that_no_header_can_hold_is_refused_without_repeating_it(email: str) -> None:
+def test_an_address_that_no_header_can_hold_is_refused_without_naming_it(email: str) -> None:
     with pytest.raises(MessageError) as caught:
         address_field(email)
     assert "example.com" not in str(caught.value)
@@ -156,7 +156,7 @@ def test_an_address_that_no_header_can_hold_is_refused_without_repeating_it(emai
 @settings(deadline=None)
 @given(unicode_text)
 @example("a@b>\r\nX: <y")
-def test_no_address_escapes_from_its_header(email: str) -> None:
+def test_no_address_breaks_out_of_its_header(email: str) -> None:
     try:
         shown = address_field(email)
     except MessageError:
@@ -190,7 +190,7 @@ def test_an_unsubscribe_address_is_made_safe(value: str, expected: str) -> None:
         "https://" + "a" * 900,
     ],
 )
-def test_what_is_no_unsubscribe_address_is_refused(value: str) -> None:
+def test_an_invalid_unsubscribe_address_is_refused(value: str) -> None:
     with pytest.raises(MessageError, match="unsubscribe_url"):
         uri(value)
 
@@ -216,7 +216,7 @@ def test_a_message_id_cannot_be_computed_without_the_campaigns_secret() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "0123456789abcdef0123456789abcdef"])
-def test_campaigns_stored_before_keep_their_message_ids(key: str | None) -> None:
+def test_campaigns_of_old_versions_keep_their_message_ids(key: str | None) -> None:
     # as version 1 made it
     name = hashlib.blake2b(b"spring\0anna@example.com", digest_size=16).hexdigest()
     expected = f"<{name}@example.com>"

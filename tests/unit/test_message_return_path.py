@@ -19,9 +19,7 @@ ids = st.integers(1, 2**63 - 1)
 
 
 @given(ids, st.sampled_from([str.lower, str.upper, str.title]))
-def test_the_token_comes_back_whatever_a_server_does_to_the_case(
-    recipient_id: int, change: Callable[[str], str]
-) -> None:
+def test_the_token_is_found_in_any_case(recipient_id: int, change: Callable[[str], str]) -> None:
     address = change(return_paths("bounces@example.com", KEY)(recipient_id))
     (token,) = tokens(f"To: <{address}>\r\n".encode())
     assert token.recipient_id == recipient_id
@@ -29,7 +27,7 @@ def test_the_token_comes_back_whatever_a_server_does_to_the_case(
 
 
 @given(ids, ids, st.text("0123456789abcdef", min_size=12, max_size=12))
-def test_a_token_of_another_recipient_campaign_or_making_is_not_genuine(
+def test_a_token_of_another_recipient_or_campaign_or_a_forged_one_is_not_genuine(
     mine: int, other: int, mac: str
 ) -> None:
     (token,) = tokens(return_paths("b@example.com", KEY)(mine).encode())
@@ -39,7 +37,7 @@ def test_a_token_of_another_recipient_campaign_or_making_is_not_genuine(
 
 
 @given(ids, st.integers(1, 31))
-def test_the_address_fits_into_what_servers_take(recipient_id: int, length: int) -> None:
+def test_a_return_path_is_not_longer_than_servers_accept(recipient_id: int, length: int) -> None:
     path = f"{'b' * length}@example.com"
     assert Message(sender="n@example.com", subject="s", text="t", return_path=path)
     local, _, domain = return_paths(path, KEY)(recipient_id).partition("@")
@@ -62,7 +60,7 @@ def test_the_address_fits_into_what_servers_take(recipient_id: int, length: int)
         '"a b"@example.com',
     ],
 )
-def test_what_cannot_be_a_return_path_is_refused(path: str) -> None:
+def test_an_invalid_return_path_is_refused(path: str) -> None:
     with pytest.raises(ValidationError, match="no return path: write a bare address in ASCII"):
         Message(sender="n@example.com", subject="s", text="t", return_path=path)
 
@@ -72,7 +70,7 @@ def test_an_empty_field_of_the_form_is_no_return_path() -> None:
     assert message.return_path is None
 
 
-def test_all_tokens_of_a_mail_are_found_once_in_order() -> None:
+def test_the_distinct_tokens_of_a_mail_are_found_in_order() -> None:
     path = return_paths("bounces@example.com", KEY)
     content = f"To: {path(2)}\r\nX: {path(1)} {path(2)}\r\n\r\nx+9=12@example.com".encode()
     assert [one.recipient_id for one in tokens(content)] == [2, 1]

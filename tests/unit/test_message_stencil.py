@@ -93,7 +93,9 @@ def test_plain_values_go_into_the_holes(case: str, name: str, note: str) -> None
 @example(name="Anna", note="")
 @example(name="", note="")
 @example(name="\ud800", note="\ud800")
-def test_whatever_the_values_the_message_is_the_same(case: str, name: str, note: str) -> None:
+def test_for_any_values_the_message_equals_the_rendered_one(
+    case: str, name: str, note: str
+) -> None:
     row = {"Name": name, "note": note}
     assert outcome(MESSAGES[case], row) == rendered(MESSAGES[case], row)
 
@@ -114,7 +116,7 @@ templates = (
     name=plain | hostile,
     note=plain | hostile,
 )
-def test_whatever_the_template_the_message_is_the_same(
+def test_for_any_template_the_message_equals_the_rendered_one(
     subject: str, html: str, text: str | None, name: str, note: str
 ) -> None:
     message = compiled(subject=subject, html=html, text=text)
@@ -142,7 +144,7 @@ def test_values_that_are_not_plain_are_rendered(fields: dict[str, str], note: st
     assert outcome(message, row) == rendered(message, row)
 
 
-def test_a_line_may_be_as_long_as_a_line_can_be() -> None:
+def test_a_line_may_have_998_octets() -> None:
     row = {**ROW, "note": "x" * 994}
     message = compiled(text="12{{ note }}34\n")
     content = filled(message, row)
@@ -160,7 +162,7 @@ def test_values_that_complete_a_boundary_are_rendered(begin: str) -> None:
     assert filled(message, {**ROW, "note": row["note"][:-1]}) is not None
 
 
-def test_a_row_without_a_column_is_that_rows_trouble() -> None:
+def test_a_row_without_a_column_cannot_be_rendered() -> None:
     message = compiled(text=TEXT)
     assert filled(message, {"Name": "Anna"}) is None
     assert "'note' is undefined" in str(outcome(message, {"Name": "Anna"}))
@@ -196,7 +198,7 @@ def test_other_templates_have_no_stencil(fields: dict[str, str]) -> None:
 @settings(deadline=None, max_examples=20)
 @given(note=hostile)
 @example(note=".")
-def test_what_is_said_to_be_dotless_needs_no_stuffing(
+def test_a_dotless_message_needs_no_stuffing(
     fields: dict[str, Any], expected: bool, note: str
 ) -> None:
     for row in (ROW, {"Name": note, "note": note}):

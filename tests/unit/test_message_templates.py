@@ -48,7 +48,7 @@ def test_a_column_has_its_own_name_and_its_slug() -> None:
         ("{% extends 'base.html' %}", "html, line 1: a message stands alone"),
     ],
 )
-def test_trouble_with_a_template_is_found_when_it_is_compiled(source: str, expected: str) -> None:
+def test_an_invalid_template_is_refused_when_it_is_compiled(source: str, expected: str) -> None:
     with pytest.raises(MessageError) as caught:
         template(source)
     assert expected in str(caught.value)
@@ -76,7 +76,7 @@ def test_trouble_with_a_template_is_found_when_it_is_compiled(source: str, expec
         ("line\n", "line\n"),
     ],
 )
-def test_what_a_template_may_do(source: str, expected: str) -> None:
+def test_valid_templates_are_rendered(source: str, expected: str) -> None:
     assert template(source).render(ROW) == expected
 
 
@@ -96,9 +96,7 @@ def test_html_escapes_and_text_does_not() -> None:
 @pytest.mark.parametrize("part", [TemplateField.HTML, TemplateField.TEXT])
 @pytest.mark.parametrize("name", ["urlencode", "upper", "lower", "title", "trim"])
 @pytest.mark.parametrize("value", [" <São Tomé> & 'co' ", "".join(map(chr, range(128)))])
-def test_the_shortcut_for_simple_templates_renders_as_jinja(
-    value: str, name: str, part: TemplateField
-) -> None:
+def test_simple_templates_render_as_in_jinja(value: str, name: str, part: TemplateField) -> None:
     row = {**ROW, "city": value}
     simple = template(f"a{{{{ city|{name} }}}}b", part).fill(row)
     full = template(f"a{{{{ city|{name} }}}}b{{% if 0 %}}{{% endif %}}", part).fill(row)
@@ -128,7 +126,7 @@ def test_the_shortcut_for_simple_templates_renders_as_jinja(
         ("{% for x in range(99999) %}{{ x }},{{ x }}{% endfor %}", "more than 20,000 steps"),
     ],
 )
-def test_a_row_that_cannot_be_rendered_says_why_without_its_address(
+def test_the_error_for_a_row_gives_the_reason_without_the_address(
     source: str, expected: str
 ) -> None:
     with pytest.raises(MessageError) as caught:
@@ -138,6 +136,6 @@ def test_a_row_that_cannot_be_rendered_says_why_without_its_address(
     assert ROW["city"] not in str(caught.value)
 
 
-def test_a_row_without_a_column_is_that_rows_trouble() -> None:
+def test_a_row_without_a_column_cannot_be_rendered() -> None:
     with pytest.raises(MessageError, match="'city' is undefined"):
         template("{{ city }}").render({"email": "anna@example.com"})

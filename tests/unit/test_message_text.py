@@ -30,9 +30,7 @@ words = st.from_regex(r"[A-Za-z][A-Za-z0-9é]{0,8}", fullmatch=True)
 
 @settings(deadline=None)
 @given(name=words | st.just(""), city=words | st.just(""), items=st.lists(words, max_size=3))
-def test_the_text_is_what_the_rendered_html_would_convert_to(
-    name: str, city: str, items: list[str]
-) -> None:
+def test_the_text_equals_the_converted_html(name: str, city: str, items: list[str]) -> None:
     row = {
         "name": name,
         "city": city,
@@ -44,13 +42,13 @@ def test_the_text_is_what_the_rendered_html_would_convert_to(
     assert TextFromHtml().render(rendered) == html_to_text("".join(rendered.pieces))
 
 
-def test_values_go_in_as_they_are() -> None:
+def test_values_are_inserted_unescaped() -> None:
     row = {"name": "<b>&amp; *x* \\ 2. "}
     rendered = Template(TemplateField.HTML, "<p>1. {{ name }}</p>", NAMES).fill(row)
     assert TextFromHtml().render(rendered) == "1. <b>&amp; *x* \\ 2. \n"
 
 
-def test_html_that_is_inserted_as_html_is_converted() -> None:
+def test_inserted_html_is_converted() -> None:
     row = {"name": "a<br>b<p>c &amp;"}
     rendered = Template(TemplateField.HTML, "<p>{{ name|safe }}</p>", NAMES).fill(row)
     assert TextFromHtml().render(rendered) == "a\nb\n\nc &\n"
@@ -75,7 +73,7 @@ def test_the_html_is_converted_once_for_each_structure(monkeypatch: pytest.Monke
     assert len(converted) == 2
 
 
-def test_html_that_cannot_be_read_is_found_before_the_first_mail(
+def test_unreadable_html_is_refused_before_the_first_mail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_converter: HTML2Text, _source: str) -> None:
@@ -104,5 +102,5 @@ def test_html_that_cannot_be_read_is_found_before_the_first_mail(
         ("", "\n"),
     ],
 )
-def test_the_text_reads_as_text_not_as_markdown(source: str, expected: str) -> None:
+def test_the_text_has_no_markdown_escapes(source: str, expected: str) -> None:
     assert html_to_text(source) == expected

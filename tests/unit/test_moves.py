@@ -22,7 +22,7 @@ HALF = Decimal("0.5")
 SPILL = Move("new", "old", MoveReason.WARM_UP, 969, 987)
 
 
-def test_a_move_in_words() -> None:
+def test_a_move_is_described_in_a_sentence() -> None:
     assert SPILL.sentence() == (
         "969 recipients went from new to old: over the cap of new's warm-up"
     )
@@ -56,7 +56,7 @@ def test_recipients_take_their_share_along(moves: list[Move], shares: dict[str, 
     assert shares_after({"a": HALF, "b": HALF}, moves) == shares
 
 
-def test_a_connection_that_gives_all_away_has_no_share_left() -> None:
+def test_a_connection_without_recipients_has_no_share() -> None:
     third = Decimal(1) / 3  # 28 digits: times 7 and by 7 again is not the same
     shares = shares_after({"a": third, "b": third}, [Move("b", "a", MoveReason.DOWN, 7, 7)])
     assert shares["b"] == 0
@@ -79,7 +79,9 @@ def histories(draw: st.DrawFn) -> tuple[dict[str, int], list[Move]]:
 
 
 @given(histories())
-def test_nobody_and_no_share_is_lost(history: tuple[dict[str, int], list[Move]]) -> None:
+def test_moves_keep_the_sums_of_recipients_and_shares(
+    history: tuple[dict[str, int], list[Move]],
+) -> None:
     assigned, moves = history
     after, away, here = placed(assigned, moves), moved_away(moves), moved_here(moves)
     assert sum(after.values()) == sum(assigned.values())

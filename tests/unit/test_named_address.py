@@ -39,7 +39,7 @@ from mailsluice.message import compile_message
         ("cron <root@localhost>", "cron", "root", "localhost"),
     ],
 )
-def test_what_there_is_one_way_to_read(text: str, name: str, local: str, domain: str) -> None:
+def test_unambiguous_mailboxes_are_parsed(text: str, name: str, local: str, domain: str) -> None:
     found = parse_mailbox(text)
     assert (found.display_name, found.username, found.domain) == (name, local, domain)
 
@@ -96,19 +96,19 @@ def test_what_there_is_one_way_to_read(text: str, name: str, local: str, domain:
         ("", "is not an e-mail address"),
     ],
 )
-def test_anything_else_is_refused_with_how_to_write_it(text: str, said: str) -> None:
+def test_ambiguous_mailboxes_are_refused_with_advice(text: str, said: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (its words are looked at below)
         parse_mailbox(text)
     assert said in str(caught.value)
 
 
-def test_addresses_as_long_as_servers_take_are_taken() -> None:
+def test_the_longest_addresses_that_servers_accept_are_accepted() -> None:
     domain = ".".join(["x" * 61] * 3)
     assert parse_mailbox(f"{'a' * 64}@{domain}xxxx").username == "a" * 64
 
 
 @pytest.mark.parametrize("field", ["sender", "reply_to"])
-def test_a_message_names_the_field(field: str) -> None:
+def test_an_error_names_the_field(field: str) -> None:
     fields = {
         "sender": "a@b.example",
         "subject": "s",
@@ -161,7 +161,7 @@ _DOMAINS = st.sampled_from(["example.com", "bücher.example", "a-b.c.example"])
 
 @settings(deadline=None)
 @given(_NAMES, _LOCALS, _DOMAINS, st.booleans())
-def test_what_is_taken_goes_out_as_the_address_that_from_shows(
+def test_the_envelope_sender_is_the_address_in_from(
     name: str, local: str, domain: str, quoted: bool
 ) -> None:
     """For any name and any local part, written in quotes or not."""

@@ -62,14 +62,14 @@ def test_a_name_has_one_spelling(written: str, stored: str) -> None:
         ("n" * 191 + "{date}", "has 201 characters"),  # with the day in it
     ],
 )
-def test_what_nobody_sees_is_refused_and_named(name: str, said: str) -> None:
+def test_invisible_characters_are_refused_and_named(name: str, said: str) -> None:
     with pytest.raises(ValueError, match="the name") as caught:
         campaign_name(name)
     assert said in str(caught.value)
 
 
 @given(st.text(max_size=30))
-def test_every_spelling_of_a_name_is_the_same_name(text: str) -> None:
+def test_all_spellings_of_a_name_are_the_same_name(text: str) -> None:
     try:
         name = campaign_name(text)
     except ValueError:
@@ -79,7 +79,7 @@ def test_every_spelling_of_a_name_is_the_same_name(text: str) -> None:
 
 
 @given(st.text(max_size=30))
-def test_a_stored_name_is_found_by_what_people_see_of_it(text: str) -> None:
+def test_a_stored_name_is_found_by_its_visible_characters(text: str) -> None:
     assert seen(seen(text)) == seen(text)
     if seen(text):
         assert campaign_name(seen(text)) == seen(text)
@@ -100,7 +100,7 @@ def test_a_stored_name_is_found_by_what_people_see_of_it(text: str) -> None:
         ("ann\u2019s sale", "ann's sale"),
     ],
 )
-def test_names_that_people_take_for_each_other_are_alike(one: str, other: str) -> None:
+def test_names_that_look_the_same_are_alike(one: str, other: str) -> None:
     assert likeness(one) == likeness(other)
 
 
@@ -113,5 +113,5 @@ def test_names_that_people_take_for_each_other_are_alike(one: str, other: str) -
         ("spring-sale", "spring_sale"),
     ],
 )
-def test_names_that_differ_visibly_are_not_alike(one: str, other: str) -> None:
+def test_names_that_look_different_are_not_alike(one: str, other: str) -> None:
     assert likeness(one) != likeness(other)

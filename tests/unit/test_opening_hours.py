@@ -25,7 +25,7 @@ class Wall:
         return MONDAY + timedelta(seconds=self.now - _BOOT) + self.set_forward
 
 
-def test_it_closes_to_the_second_and_opens_the_next_morning() -> None:
+def test_a_window_closes_to_the_second_and_opens_the_next_morning() -> None:
     wall = Wall()
     hours = OpeningHours(WORKDAYS, wall)
     assert hours.opens_at(wall.now) == wall.now
@@ -37,7 +37,7 @@ def test_it_closes_to_the_second_and_opens_the_next_morning() -> None:
     assert hours.opens_at(wall.now) == wall.now
 
 
-def test_a_clock_on_the_wall_that_is_set_is_noticed() -> None:
+def test_a_change_of_the_wall_clock_is_noticed() -> None:
     wall = Wall()
     hours = OpeningHours(WORKDAYS, wall)
     assert hours.opens_at(wall.now) == wall.now
@@ -46,7 +46,7 @@ def test_a_clock_on_the_wall_that_is_set_is_noticed() -> None:
     assert hours.opens_at(wall.now) > wall.now
 
 
-def test_the_clock_on_the_wall_is_not_asked_for_every_message() -> None:
+def test_the_wall_clock_is_not_read_for_every_message() -> None:
     wall = Wall()
     hours = OpeningHours(SendingWindow(), wall)
     for _ in range(1_000):

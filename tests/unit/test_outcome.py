@@ -145,7 +145,7 @@ ABOUT_THE_CONNECTION = [
 
 
 @pytest.mark.parametrize(("code", "text"), ABOUT_THE_CONNECTION)
-def test_what_servers_say_about_the_connection_is_not_the_recipients(code: int, text: str) -> None:
+def test_replies_about_the_connection_leave_the_recipient_untouched(code: int, text: str) -> None:
     for phase in (Phase.RCPT, Phase.DATA, Phase.BODY):
         assert classify(Attempt(phase, code, text)) == DOWN
 
@@ -168,7 +168,7 @@ ABOUT_THE_RECIPIENT = [
 
 
 @pytest.mark.parametrize(("code", "text"), ABOUT_THE_RECIPIENT)
-def test_what_servers_say_about_a_recipient_fails_that_recipient(code: int, text: str) -> None:
+def test_replies_about_the_recipient_fail_the_recipient(code: int, text: str) -> None:
     assert classify(Attempt(Phase.RCPT, code, text)) == FAILED
 
 
@@ -187,7 +187,7 @@ LESS_MAIL = [
 
 
 @pytest.mark.parametrize(("code", "text"), LESS_MAIL)
-def test_a_rate_limit_is_the_connections_and_uses_no_attempt(code: int, text: str) -> None:
+def test_a_rate_limit_slows_the_connection_and_uses_no_attempt(code: int, text: str) -> None:
     for phase in (Phase.MAIL, Phase.RCPT, Phase.BODY):
         assert classify(Attempt(phase, code, text)) == THROTTLED
 
@@ -204,7 +204,7 @@ LATER_FOR_THIS_ONE = [
 
 
 @pytest.mark.parametrize(("code", "text"), LATER_FOR_THIS_ONE)
-def test_a_recipients_own_limit_or_greylist_slows_nobody_else(code: int, text: str) -> None:
+def test_a_recipients_limit_or_greylist_does_not_slow_the_connection(code: int, text: str) -> None:
     assert classify(Attempt(Phase.RCPT, code, text)) == DEFERRED
 
 
@@ -222,17 +222,19 @@ SERVICE_CLOSES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), SERVICE_CLOSES)
-def test_a_421_tells_too_many_from_going_away(text: str, expected: Outcome) -> None:
+def test_a_421_for_too_much_mail_differs_from_a_421_for_leaving(
+    text: str, expected: Outcome
+) -> None:
     assert classify(Attempt(Phase.CONNECT, 421, text)) == expected
     assert classify(Attempt(Phase.MAIL, 421, text)) == expected
 
 
 @pytest.mark.parametrize("phase", [Phase.CONNECT, Phase.TLS, Phase.LOGIN])
-def test_what_cannot_work_as_it_is_set_up_takes_the_connection_down(phase: Phase) -> None:
+def test_a_setup_that_cannot_work_takes_the_connection_down(phase: Phase) -> None:
     assert classify(Attempt(phase, None, "certificate verify failed", refused_here=True)) == DOWN
 
 
-def test_what_the_server_cannot_take_fails_its_recipient() -> None:
+def test_a_message_that_the_server_cannot_take_fails_its_recipient() -> None:
     attempt = Attempt(Phase.MAIL, None, "larger than the server's SIZE", refused_here=True)
     assert classify(attempt) == FAILED
 
@@ -281,7 +283,7 @@ def test_an_untouched_recipient_has_a_connection_in_trouble(attempt: Attempt) ->
         (None, "5.1.1", ""),
     ],
 )
-def test_the_enhanced_status_is_read_wherever_it_is(
+def test_the_enhanced_status_is_found_anywhere_in_the_text(
     code: int | None, text: str, expected: str
 ) -> None:
     assert enhanced_status(Attempt(Phase.RCPT, code, text)) == expected

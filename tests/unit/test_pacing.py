@@ -157,7 +157,7 @@ def test_no_trailing_window_ever_holds_more_than_its_limit(
 
 
 @given(st.lists(limit, min_size=1, max_size=2), trips, st.integers(1, 40), st.floats(0, 90))
-def test_a_killed_sender_leaves_no_room_for_more_than_the_limit(
+def test_a_killed_sender_does_not_make_others_exceed_the_limit(
     limits: list[Limit], trips: list[tuple[float, float]], messages: int, pause: float
 ) -> None:
     world = World(Rules(tuple(limits)), trips)
@@ -169,7 +169,7 @@ def test_a_killed_sender_leaves_no_room_for_more_than_the_limit(
 
 
 @given(limit, limit, trips)
-def test_another_limit_while_mail_is_sent_holds_from_then_on(
+def test_a_limit_changed_while_mail_is_sent_holds_from_then_on(
     before: Limit, after: Limit, trips: list[tuple[float, float]]
 ) -> None:
     world = World(Rules((before,)), trips)
@@ -209,17 +209,17 @@ def test_messages_are_spaced_evenly_rather_than_sent_in_bursts() -> None:
     assert min(gaps) > 0.5 * 0.6
 
 
-def test_without_rules_a_message_may_always_go() -> None:
+def test_without_rules_messages_start_at_once() -> None:
     assert give_out([], 7.0, 7.0, 1_000) == ([7.0] * 1_000, 7.0)
 
 
-def test_under_several_rules_the_lowest_binds_and_none_is_exceeded() -> None:
+def test_of_several_rules_the_lowest_binds_and_none_is_exceeded() -> None:
     usages = [(Usage(), Rules((Limit(10, 1.0),))), (Usage(), Rules((Limit(3, 1.0),)))]
     starts, _ = give_out(usages, 100.0, 100.9, 50)
     assert len(starts) == 3
 
 
-def test_two_connections_share_what_their_campaign_may_send_without_loss() -> None:
+def test_two_connections_use_their_campaigns_limit_without_loss() -> None:
     """Each asks ahead for its own share: neither takes slots from the other."""
     total = Usage()
     shares = {"a": (Usage(), Rules((Limit(70, 1.0),))), "b": (Usage(), Rules((Limit(30, 1.0),)))}
@@ -236,7 +236,7 @@ def test_two_connections_share_what_their_campaign_may_send_without_loss() -> No
     assert given["b"] / 10.1 == pytest.approx(30, rel=0.03)
 
 
-def test_an_open_start_keeps_its_place_until_its_reply() -> None:
+def test_an_open_start_counts_until_its_reply() -> None:
     usage, rules = Usage(), Rules((Limit(1, 1.0),))
     starts, next_at = give_out([(usage, rules)], 100.0, 110.0, 10)
     assert (len(starts), next_at) == (1, math.inf)
@@ -247,7 +247,7 @@ def test_an_open_start_keeps_its_place_until_its_reply() -> None:
     assert starts == [pytest.approx(121.0, abs=0.01)]
 
 
-def test_what_is_given_back_can_be_used_at_once() -> None:
+def test_returned_starts_can_be_used_at_once() -> None:
     usage, rules = Usage(), Rules((Limit(100, 60.0),))
     starts, _ = give_out([(usage, rules)], 0.0, 20.0, 30)
     usage.report("a", len(starts), 30.0, (), rules)
@@ -255,7 +255,7 @@ def test_what_is_given_back_can_be_used_at_once() -> None:
     assert give_out([(usage, rules)], 0.1, 20.0, 1)[0] == [pytest.approx(0.1)]
 
 
-def test_a_cap_ends_a_day_and_the_next_day_has_its_own() -> None:
+def test_each_day_has_a_cap_of_its_own() -> None:
     day = [Cap(0.0, 86_400.0, 3), Cap(86_400.0, 172_800.0, 5)]
     usage, rules = Usage(), Rules(caps=tuple(day))
     starts, _ = give_out([(usage, rules)], 10.0, 86_000.0, 99)
@@ -268,7 +268,7 @@ def test_a_cap_ends_a_day_and_the_next_day_has_its_own() -> None:
     assert (len(starts), next_at) == (5, 172_800.0)
 
 
-def test_what_is_stored_stays_bounded_for_a_large_daily_limit() -> None:
+def test_the_stored_usage_stays_bounded_under_a_large_daily_limit() -> None:
     usage, rules = Usage(), Rules((Limit(10_000_000, 86_400.0),))
     for i in range(2_000):
         now = i * 100.0
@@ -287,7 +287,7 @@ class TestDatabaseClock:
             max_size=20,
         ),
     )
-    def test_its_bounds_hold_although_clocks_drift_and_answers_take_their_time(
+    def test_bounds_hold_despite_drift_and_slow_answers(
         self, difference: float, drift: float, looks: list[tuple[float, float, float]]
     ) -> None:
         def database(local: float) -> float:
@@ -304,13 +304,13 @@ class TestDatabaseClock:
         assert clock.to_local(moment) >= local - slack
         assert clock.until(moment) <= local + slack
 
-    def test_a_quick_answer_makes_it_exact_for_the_slow_ones_after_it(self) -> None:
+    def test_after_a_quick_answer_the_bounds_stay_close(self) -> None:
         clock = DatabaseClock()
         clock.seen(1_000.0, 10.0, 10.001)
         clock.seen(1_001.4, 10.5, 12.5)
         assert clock.to_local(1_002.0) == pytest.approx(12.0, abs=0.005)
 
-    def test_a_clock_that_was_set_is_believed(self) -> None:
+    def test_after_a_clock_is_set_its_new_time_counts(self) -> None:
         clock = DatabaseClock()
         clock.seen(1_000.0, 10.0, 10.001)
         clock.seen(5_000.0, 11.0, 11.001)
@@ -330,7 +330,7 @@ def test_a_share_below_one_message_a_window_is_one_in_a_longer_window() -> None:
     assert shared(Rates(per_second=2), shares)["b"] == (Limit(1, 5.0),)
 
 
-def test_a_connection_without_a_share_has_no_limit_and_nothing_to_send() -> None:
+def test_a_connection_without_a_share_has_no_limits() -> None:
     assert shared(Rates(per_second=2), {"a": Decimal(1), "b": Decimal(0)})["b"] == ()
 
 

@@ -19,19 +19,19 @@ def used(rules: Rules, number: int, at: float) -> Usage:
     return usage
 
 
-def test_without_rules_nothing_holds() -> None:
+def test_without_rules_nothing_delays_a_start() -> None:
     assert hold({}, 0.0) is None
     assert hold({"red": (Usage(), Rules())}, 0.0) is None
 
 
-def test_the_even_spacing_of_the_slowest_limit() -> None:
+def test_the_even_spacing_of_the_slowest_limit_delays_a_start() -> None:
     rules = Rules((Limit(100, 1.0), HOUR))
     usage = Usage()
     give_out([(usage, rules)], 100.0, 100.0, 1)
     assert hold({"red": (usage, rules)}, 100.0) == Hold("red", HOUR, 101.005)
 
 
-def test_a_window_that_is_full_holds_until_there_is_room() -> None:
+def test_a_full_window_delays_a_start_until_there_is_room() -> None:
     rules = Rules((MINUTE, Limit(1_000, 1.0)))
     found = hold({"red": (used(rules, 10, 100.0), rules)}, 110.0)
     assert found is not None
@@ -39,13 +39,13 @@ def test_a_window_that_is_full_holds_until_there_is_room() -> None:
     assert 160.0 < found.until < 161.0
 
 
-def test_where_all_is_given_out_nobody_knows_until_when() -> None:
+def test_with_all_starts_open_the_next_moment_is_unknown() -> None:
     rules = Rules((Limit(1, 60.0),))
     usage = Usage(open={"other": (1, 130.0)})
     assert hold({"red": (usage, rules)}, 100.0) == Hold("red", rules.limits[0], math.inf)
 
 
-def test_of_several_keys_the_latest() -> None:
+def test_of_several_keys_the_latest_decides() -> None:
     mine, all_ = Rules((MINUTE,)), Rules((HOUR,))
     shared = {"red": (used(mine, 10, 50.0), mine), "all": (used(all_, 3_600, 100.0), all_)}
     found = hold(shared, 105.0)
@@ -53,7 +53,7 @@ def test_of_several_keys_the_latest() -> None:
     assert (found.key, found.rule) == ("all", HOUR)
 
 
-def test_a_cap_that_is_full_holds_until_the_next_one_with_room() -> None:
+def test_a_full_cap_delays_a_start_until_a_cap_with_room() -> None:
     today, tomorrow, later = Cap(0.0, 100.0, 5), Cap(100.0, 200.0, 0), Cap(200.0, 300.0, 9)
     rules = Rules(caps=(today, tomorrow, later))
     usage = Usage(next_at=10.0, capped={0.0: 5})
@@ -69,7 +69,7 @@ def test_a_cap_that_is_full_holds_until_the_next_one_with_room() -> None:
     before=st.integers(0, 100),
     most=st.integers(1, 60),
 )
-def test_it_is_the_moment_of_the_next_start(limits: list[Limit], before: int, most: int) -> None:
+def test_a_hold_ends_at_the_next_start(limits: list[Limit], before: int, most: int) -> None:
     rules = Rules(tuple(limits))
     usage = used(rules, before, 1_000.0)
     moments, next_at = give_out([(usage, rules)], 1_000.0, 1_000.25, most)

@@ -118,7 +118,7 @@ def test_no_window_overflows_in_true_time_however_often_the_clock_is_set(
     limit,
     st.lists(st.tuples(jump, st.lists(st.booleans(), max_size=20), st.floats(0.01, 1.0))),
 )
-def test_nor_where_several_processes_share_it(
+def test_no_window_overflows_when_several_processes_share_it(
     limit: Limit, jumps: Sequence[tuple[float, list[bool], float]]
 ) -> None:
     """Whichever of them looks first after a jump."""
@@ -136,7 +136,7 @@ def test_nor_where_several_processes_share_it(
 
 
 @given(limit, st.lists(jump, min_size=1, max_size=4), st.booleans())
-def test_after_a_jump_the_wait_is_one_window_at_most(
+def test_after_a_jump_mail_waits_at_most_one_window(
     limit: Limit, jumps: list[float], is_restarted: bool
 ) -> None:
     process = Process(Database(Rules((limit,))))
@@ -154,7 +154,7 @@ def test_after_a_jump_the_wait_is_one_window_at_most(
 
 # What happens to the database's clock in the middle of an hour's limit of 1,500.
 @pytest.mark.parametrize("seconds", [-DAY, -7_200.0, -1.5, 0.0, 1.5, 7_200.0, DAY])
-def test_a_jump_changes_nothing_about_what_goes(seconds: float) -> None:
+def test_a_jump_does_not_change_the_pace(seconds: float) -> None:
     process = Process(Database(Rules((Limit(1_500, 3_600.0),))))
     before = process.go_on(600.0, every=2.0)
     process.database.ahead += seconds
@@ -165,14 +165,14 @@ def test_a_jump_changes_nothing_about_what_goes(seconds: float) -> None:
     assert [after, again] == pytest.approx([before, before], abs=3)
 
 
-def test_after_a_jump_forward_a_minute_does_not_get_another_hours_mail() -> None:
+def test_a_jump_forward_does_not_free_the_limit() -> None:
     process = Process(Database(Rules((Limit(20, 3_600.0), Limit(20, 1.0)))))
     assert process.go_on(3_600.0, every=5.0) == 20
     process.database.ahead += 7_200.0
     assert process.go_on(60.0, every=5.0) <= 1
 
 
-def test_another_process_measures_as_the_one_that_saw_the_jump() -> None:
+def test_all_processes_adopt_a_jump_that_one_has_noticed() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     first, second = Process(database), Process(database, "two")
     first.go_on(60.0)
@@ -184,7 +184,7 @@ def test_another_process_measures_as_the_one_that_saw_the_jump() -> None:
     assert most_in_a_window(together, 60.0) <= 10
 
 
-def test_a_process_that_begins_after_a_jump_forward_does_not_decide_for_the_others() -> None:
+def test_a_process_that_starts_after_a_jump_does_not_overrule_the_others() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     first = Process(database)
     first.go_on(60.0)
@@ -193,7 +193,7 @@ def test_a_process_that_begins_after_a_jump_forward_does_not_decide_for_the_othe
     assert first.go_on(1.0) <= 1
 
 
-def test_a_process_that_begins_on_the_same_machine_knows_of_the_jump() -> None:
+def test_a_process_that_starts_on_the_same_machine_notices_the_jump() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     first = Process(database, machine="boot")
     first.go_on(60.0)
@@ -202,7 +202,7 @@ def test_a_process_that_begins_on_the_same_machine_knows_of_the_jump() -> None:
     assert Process(database, "new", machine="boot").send() <= 1
 
 
-def test_a_process_that_was_paused_believes_those_that_were_not() -> None:
+def test_a_paused_process_adopts_the_time_of_the_others() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     paused, other = Process(database), Process(database, "two")
     paused.go_on(10.0)
@@ -216,7 +216,7 @@ def test_a_process_that_was_paused_believes_those_that_were_not() -> None:
     assert database.usage.timeline.set_by == set_by
 
 
-def test_steady_time_never_goes_back_behind_what_is_confirmed() -> None:
+def test_steady_time_never_falls_behind_a_confirmed_moment() -> None:
     keeper, timeline = Timekeeper(), Timeline()
     assert keeper.look("red", timeline, 1_000.0, 1.0, 1.0) == 0.0
     assert timeline.confirmed_at == -math.inf  # a first look has no measure
@@ -226,7 +226,7 @@ def test_steady_time_never_goes_back_behind_what_is_confirmed() -> None:
     assert Timeline.from_json(orjson.loads(orjson.dumps(timeline.to_json()))) == timeline
 
 
-def test_a_small_correction_again_and_again_does_not_move_replies() -> None:
+def test_repeated_small_corrections_do_not_move_replies() -> None:
     """Replies are kept in steps of a window; each correction must not round them up anew."""
     database = Database(Rules((Limit(100, DAY),)))
     process = Process(database)
@@ -240,7 +240,7 @@ def test_a_small_correction_again_and_again_does_not_move_replies() -> None:
     assert left == pytest.approx(10_000.0 + 1.7e9 + 10, abs=DAY / 200)
 
 
-def test_what_was_stored_before_there_was_steady_time_does_not_freeze_a_limit() -> None:
+def test_usage_stored_before_steady_time_existed_does_not_block_a_limit() -> None:
     """Its replies lie a day ahead of a clock that was set back since."""
     stored = {
         "next_at": 1_000_000.0 + DAY,
@@ -253,7 +253,7 @@ def test_what_was_stored_before_there_was_steady_time_does_not_freeze_a_limit() 
     assert Process(database).go_on(100.0) > 0
 
 
-def test_a_cap_that_is_used_up_stays_so_when_the_clock_comes_back_to_its_day() -> None:
+def test_a_used_up_cap_stays_so_when_the_clock_returns_to_its_day() -> None:
     today, tomorrow = Cap(0.0, DAY, 2), Cap(DAY, 2 * DAY, 2)
     usage, rules = Usage(), Rules(caps=(today, tomorrow))
     usage.report("a", 0, 100.0, [50.0, 60.0], rules)

@@ -25,11 +25,11 @@ def of(child: subprocess.Popen[bytes]) -> Process:
     return replace(Process.own(), pid=child.pid, started=_started(child.pid) or 0)
 
 
-def test_one_that_runs_lives(child: subprocess.Popen[bytes]) -> None:
+def test_a_running_process_is_alive(child: subprocess.Popen[bytes]) -> None:
     assert of(child).lives() is True
 
 
-def test_one_that_was_killed_is_dead_waited_for_or_not(child: subprocess.Popen[bytes]) -> None:
+def test_a_killed_process_is_dead_even_as_a_zombie(child: subprocess.Popen[bytes]) -> None:
     process = of(child)
     child.kill()
     while _started(child.pid):  # it dies a moment later
@@ -39,20 +39,20 @@ def test_one_that_was_killed_is_dead_waited_for_or_not(child: subprocess.Popen[b
     assert process.lives() is False
 
 
-def test_a_number_that_is_used_again_is_another_one(child: subprocess.Popen[bytes]) -> None:
+def test_a_reused_pid_is_another_process(child: subprocess.Popen[bytes]) -> None:
     assert replace(of(child), started=1).lives() is False
 
 
-def test_of_another_boot_machine_or_container_nobody_can_tell(
+def test_processes_of_other_boots_or_containers_are_unknown(
     child: subprocess.Popen[bytes],
 ) -> None:
     assert replace(of(child), place="elsewhere").lives() is None
     assert replace(of(child), place="").lives() is None
 
 
-def test_this_one_proves_nothing_about_another_of_its_runs() -> None:
+def test_the_own_process_is_unknown() -> None:
     assert Process.own().lives() is None
 
 
-def test_it_is_read_as_it_was_written() -> None:
+def test_a_process_is_parsed_from_its_text() -> None:
     assert Process.parse(str(Process.own())) == Process.own()

@@ -83,7 +83,7 @@ async def judge(kind: str, fates: tuple[str, ...], change: Change | None, **how:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("has_pauses", [False, True])
 @pytest.mark.parametrize("is_terse", [False, True])
-async def test_one_changed_reply_leads_to_no_false_record(
+async def test_a_changed_reply_leads_to_no_false_record(
     kind: str, has_pauses: bool, is_terse: bool
 ) -> None:
     for fates in itertools.product(FATES, repeat=2):
@@ -96,7 +96,7 @@ async def test_one_changed_reply_leads_to_no_false_record(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_honest_dialogue_leaves_no_doubt(kind: str) -> None:
+async def test_an_unchanged_dialogue_leaves_no_message_uncertain(kind: str) -> None:
     for fates in itertools.product(FATES, repeat=3):
         for is_slow, has_pauses, is_terse in itertools.product((False, True), repeat=3):
             how = {"has_pauses": has_pauses, "is_terse": is_terse, "is_slow": is_slow}

@@ -28,12 +28,12 @@ def test_the_wait_doubles_up_to_its_cap(attempts: int, uniform: float, delay: fl
     assert decision.delay_seconds == pytest.approx(delay)
 
 
-def test_it_is_given_up_when_the_attempts_are_used() -> None:
+def test_retries_end_when_the_attempts_are_used_up() -> None:
     assert decide(4, 0, RETRY, 0.5) is not None
     assert decide(5, 0, RETRY, 0.5) is None
 
 
-def test_it_is_given_up_when_it_is_too_old() -> None:
+def test_retries_end_when_the_message_is_too_old() -> None:
     assert decide(1, 3_601, RETRY, 0.5) is None
 
 
@@ -51,7 +51,7 @@ RETRIES = st.builds(
 
 
 @given(RETRIES, st.integers(1, 100), st.floats(0, 3e6), st.floats(0, 1, exclude_max=True))
-def test_a_wait_is_never_nothing_and_within_all_bounds(
+def test_a_wait_is_positive_and_within_all_bounds(
     retry: Retry, attempts: int, age: float, uniform: float
 ) -> None:
     decision = decide(attempts, age, retry, uniform)

@@ -7,7 +7,7 @@ from mailsluice.bounces.collected import Collected, Fate, Line
 SPRING = Line(1, "spring|sale", "red")
 
 
-def test_the_summary_counts_what_there_was() -> None:
+def test_the_summary_counts_all_mails() -> None:
     found = Collected(suppressed=3, known_before=1, waiting=1_200)
     for fate in (Fate.HARD, Fate.HARD, Fate.SOFT, Fate.COMPLAINT):
         found.add(fate, SPRING)
@@ -19,7 +19,7 @@ def test_the_summary_counts_what_there_was() -> None:
     )
 
 
-def test_the_page_has_a_line_a_campaign_and_connection() -> None:
+def test_the_page_has_a_line_for_each_campaign_and_connection() -> None:
     found = Collected(trouble="the link broke")
     found.add(Fate.SOFT, Line(2, "autumn", "green"))
     found.add(Fate.HARD, SPRING)
@@ -33,6 +33,6 @@ def test_the_page_has_a_line_a_campaign_and_connection() -> None:
     assert found.campaign_ids == {1, 2}
 
 
-def test_nothing_new_is_said_as_such() -> None:
+def test_a_mailbox_without_new_mail_is_reported() -> None:
     assert Collected().summary() == "nothing new in the mailbox"
     assert "##" not in Collected().markdown()

@@ -42,7 +42,7 @@ def about(content: bytes) -> Reported:
         (mails.ses, "5.1.1", 550, BounceKind.HARD),
     ],
 )
-def test_a_format_tells_who_failed_and_why(
+def test_each_format_names_the_recipient_and_the_reason(
     write: Callable[[Sent], bytes], status: str, code: int | None, kind: BounceKind
 ) -> None:
     found = about(write(SENT))
@@ -58,7 +58,7 @@ def test_a_format_tells_who_failed_and_why(
         (mails.notes, "", None, BounceKind.HARD),
     ],
 )
-def test_words_without_a_form_are_about_whomever_the_mail_proves(
+def test_free_text_is_about_the_recipient_that_the_mail_proves(
     write: Callable[[Sent], bytes], status: str, code: int | None, kind: BounceKind
 ) -> None:
     found = about(write(SENT))
@@ -66,7 +66,7 @@ def test_words_without_a_form_are_about_whomever_the_mail_proves(
     assert kind_of(found.code, found.status, found.text) is kind
 
 
-def test_words_about_several_are_told_apart() -> None:
+def test_words_about_several_recipients_are_separated() -> None:
     content = mails.qmail(SENT).replace(
         b"\r\n--- Below this line",
         b"\r\n<ann@example.org>:\r\nRemote host said: 552 5.2.2 over quota\r\n"
@@ -85,7 +85,7 @@ def test_words_about_several_are_told_apart() -> None:
         b"Subject: Undelivered\r\n\r\nThis is a warning: the mail is late.",
     ],
 )
-def test_words_about_mail_that_is_late_are_not_final(words: bytes) -> None:
+def test_words_about_delayed_mail_are_not_final(words: bytes) -> None:
     notice = read(b"From: MAILER-DAEMON@example.net\r\n" + words).notice
     assert [one.is_final for one in notice.reported] == [False]
 
@@ -103,7 +103,7 @@ def test_words_about_mail_that_is_late_are_not_final(words: bytes) -> None:
         ({"lasts": "Transient"}, BounceKind.SOFT),
     ],
 )
-def test_a_bounce_that_ses_notifies_of(
+def test_bounces_in_notifications_of_ses_are_read(
     fields: dict[str, str], kind: BounceKind | None, enveloped: bool
 ) -> None:
     content = mails.ses(SENT, enveloped=enveloped, **fields)
@@ -128,7 +128,7 @@ def test_a_bounce_that_ses_notifies_of(
         b'{"notificationType":' + b"9" * 100_000,
     ],
 )
-def test_no_notification_stops_the_reading(said: bytes) -> None:
+def test_no_notification_raises(said: bytes) -> None:
     storable(read(b"From: a@example.org\r\nContent-Type: text/plain\r\n\r\n" + said))
 
 
@@ -163,7 +163,7 @@ def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) ->
         ({"kind": "message/global-delivery-status"}, True, "5.1.1"),
     ],
 )
-def test_fields_of_a_report(fields: dict[str, Any], is_final: bool, status: str) -> None:
+def test_fields_of_a_report_decide(fields: dict[str, Any], is_final: bool, status: str) -> None:
     found = about(mails.report(SENT, **fields))
     assert (found.is_final, found.status) == (is_final, status)
 
@@ -221,7 +221,7 @@ def test_the_reply_of_the_server_that_refused_comes_first(
         (b"It did not work.", None),
     ],
 )
-def test_a_report_without_a_reason_has_it_in_its_words(
+def test_a_report_without_a_reason_has_the_reason_of_its_text(
     words: bytes, kind: BounceKind | None
 ) -> None:
     content = mails.report(SENT, status="5.0.0", diagnostic="")
@@ -247,7 +247,7 @@ def test_a_report_about_several_recipients_is_read_recipient_by_recipient() -> N
     assert passed_on.status == "5.1.1"
 
 
-def test_an_encoded_report_is_read_although_it_must_not_be() -> None:
+def test_an_encoded_report_is_read_although_rfc_3464_forbids_it() -> None:
     plain = mails.report(SENT)
     begin = plain.index(b"Reporting-MTA")
     end = plain.index(b"\r\n--=_report\r\nContent-Type: text/rfc822")
@@ -277,7 +277,7 @@ def test_a_feedback_report_is_a_complaint(kind: str) -> None:
 
 
 @pytest.mark.parametrize("write", mails.COMPLAINTS.values())
-def test_a_complaint_names_whom_it_is_about(write: Callable[[Sent], bytes]) -> None:
+def test_a_complaint_names_the_recipient(write: Callable[[Sent], bytes]) -> None:
     notice = read(write(SENT)).notice
     assert notice.sort is Sort.COMPLAINT
     assert notice.reported[0].addresses == (SENT.recipient,)
@@ -287,7 +287,7 @@ def test_not_spam_is_no_complaint_to_ses() -> None:
     assert read(mails.ses_complaint(SENT, "not-spam")).notice == Notice(Sort.RETURNED)
 
 
-def test_a_mail_that_is_passed_on_by_somebody_else_is_no_complaint() -> None:
+def test_a_mail_forwarded_by_somebody_else_is_no_complaint() -> None:
     content = mails.outlook_complaint(SENT).replace(b"staff@hotmail.com", b"joe@example.org")
     assert read(content.replace(b"complaint about", b"see the")).notice.sort is Sort.UNKNOWN
 
@@ -297,7 +297,7 @@ def test_other_feedback_is_no_complaint(kind: str) -> None:
     assert read(mails.complaint(SENT, kind)).notice == Notice(Sort.RETURNED)
 
 
-def test_an_auto_reply_is_no_bounce_whatever_it_says() -> None:
+def test_an_auto_reply_is_no_bounce_whatever_its_words() -> None:
     assert read(mails.out_of_office(SENT)).notice.sort is Sort.AUTO_REPLY
 
 
@@ -311,11 +311,11 @@ def test_an_auto_reply_is_no_bounce_whatever_it_says() -> None:
         b"Content-Type: multipart/report; boundary=\r\n\r\n--\r\n",
     ],
 )
-def test_what_is_not_understood_says_so(content: bytes) -> None:
+def test_other_mails_are_unknown(content: bytes) -> None:
     assert read(content).notice.sort is Sort.UNKNOWN
 
 
-def test_the_same_mail_has_the_same_id_and_another_one_another() -> None:
+def test_each_mail_has_an_id_of_its_own() -> None:
     first = read(mails.report(SENT))
     assert first.id == read(b"Received: by another way\r\n" + mails.report(SENT)).id
     assert first.id != read(mails.report(SENT, number=2)).id
@@ -328,9 +328,7 @@ def storable(found: ReturnedMail) -> None:
 
 
 @given(st.sampled_from(list(FORMATS.values())), st.data())
-def test_nothing_that_is_cut_off_or_torn_stops_the_reading(
-    write: Callable[[Sent], bytes], data: st.DataObject
-) -> None:
+def test_no_damaged_mail_raises(write: Callable[[Sent], bytes], data: st.DataObject) -> None:
     content = bytearray(write(SENT))
     for _ in range(data.draw(st.integers(0, 20))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -338,12 +336,12 @@ def test_nothing_that_is_cut_off_or_torn_stops_the_reading(
 
 
 @given(st.binary())
-def test_nothing_that_strangers_send_stops_the_reading(content: bytes) -> None:
+def test_no_mail_raises(content: bytes) -> None:
     storable(read(content))
 
 
 @given(st.sampled_from(mails.FREE_FIELDS), st.text(max_size=30), st.binary(max_size=30))
-def test_what_is_told_can_be_stored(name: str, text: str, octets: bytes) -> None:
+def test_what_is_read_can_be_stored_in_any_database(name: str, text: str, octets: bytes) -> None:
     said = text.replace("\n", " ").encode("utf-8", "surrogatepass") + octets.replace(b"\n", b" ")
     content = mails.report(SENT).replace(
         f"\r\n{name}: ".encode(), f"\r\n{name}: rfc822; ".encode() + said + b" "
@@ -351,7 +349,7 @@ def test_what_is_told_can_be_stored(name: str, text: str, octets: bytes) -> None
     storable(read(content))
 
 
-def test_nothing_that_strangers_send_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_text_of_a_mail_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     # flufl.bounce logs what it trips over
     content = b"X-Failed-Recipients: " + b"(" * 5_000 + b"joe@example.org\r\n\r\n"
     assert read(content).notice.sort is Sort.UNKNOWN
@@ -366,7 +364,7 @@ def test_deep_nesting_is_not_followed() -> None:
     assert read(head).notice.sort is Sort.UNKNOWN
 
 
-def test_a_zip_bomb_is_not_opened_and_an_unknown_charset_is_no_trouble() -> None:
+def test_zip_bombs_are_not_opened_and_unknown_charsets_are_read() -> None:
     bomb = base64.encodebytes(zlib.compress(bytes(10_000_000), 9))
     content = mails.report(SENT).replace(b"charset=us-ascii", b"charset=klingon-8")
     content = content.replace(

@@ -45,17 +45,17 @@ def test_a_weekly_campaign_shifts_to_the_new_connection() -> None:
     assert percents(plan, -1) == ["10", "60", "30"]
 
 
-def test_several_shares_grow_side_by_side() -> None:
+def test_several_shares_may_grow() -> None:
     plan = campaign(**split(growing(10, 40, 10), 80, growing(10, 30, 20)))
     assert percents(plan, 5) == ["25", "60", "15"]
     assert percents(plan, 20) == ["40", "30", "30"]
 
 
-def test_a_share_grows_until_nothing_is_left_for_the_others() -> None:
+def test_a_share_may_grow_to_100() -> None:
     assert percents(campaign(**split(growing(0, 100), 70, 30)), 28) == ["100", "0", "0"]
 
 
-def test_all_others_at_zero_stay_there() -> None:
+def test_shares_of_zero_stay_zero() -> None:
     plan = campaign(**split(growing(100, 100), 0))
     assert percents(plan, 14) == ["100", "0"]
 
@@ -80,7 +80,7 @@ def test_all_others_at_zero_stay_there() -> None:
         ([growing(10, 50), 80], "add up to 90, not 100"),
     ],
 )
-def test_growth_that_cannot_be_is_refused_with_advice(shares: list[Any], advice: str) -> None:
+def test_impossible_growth_is_refused_with_advice(shares: list[Any], advice: str) -> None:
     assert advice in refusal(**split(*shares))
 
 
@@ -89,7 +89,7 @@ def test_growth_outside_percentage_mode_is_refused() -> None:
     assert "has a percentage, but the strategy is 'single'" in refusal(routes=[route])
 
 
-def test_what_grows_is_part_of_the_campaigns_identity() -> None:
+def test_growth_is_part_of_the_campaigns_content() -> None:
     plan = campaign(**split(growing(10, 50), 90))
     assert plan.content() != campaign(**split(10, 90)).content()
     assert plan.content()["routes"][0]["grows_from"] == "2026-01-05"
@@ -142,6 +142,6 @@ def test_shares_are_exact_on_every_day(shares: list[Any], days: int) -> None:
             assert 0 <= ideal - now < Decimal("0.000001") + Decimal("1e-20")
 
 
-def test_without_growth_a_day_changes_nothing() -> None:
+def test_without_growth_shares_are_the_same_every_day() -> None:
     plan = campaign(strategy="percentage", routes=routes(["33.3", "33.3", "33.4"]))
     assert percents(plan, 0) == percents(plan, 500) == ["33.3", "33.3", "33.4"]

@@ -53,7 +53,7 @@ def open_seconds(window: SendingWindow, first: datetime, last: datetime) -> floa
     return total.total_seconds()
 
 
-def test_left_empty_it_is_always_open() -> None:
+def test_an_empty_window_is_always_open() -> None:
     window = campaign().sending_window
     now = utc("2026-01-04T03:00")
     assert window.is_open(now)
@@ -61,7 +61,7 @@ def test_left_empty_it_is_always_open() -> None:
     assert window.closes_at(now) is None
 
 
-def test_it_is_not_part_of_the_campaigns_identity() -> None:
+def test_a_window_is_not_part_of_the_campaigns_content() -> None:
     assert campaign(sending_window=OFFICE).content() == campaign().content()
 
 
@@ -98,15 +98,13 @@ def test_office_hours(now: str, opens: str, closes: str | None) -> None:
         ("07:00", "07:00", "2026-06-07T07:00", 24),  # all day long
     ],
 )
-def test_hours_are_those_of_the_clock_on_the_wall(
-    start: str, end: str, first: str, hours: float
-) -> None:
+def test_hours_follow_the_clock_on_the_wall(start: str, end: str, first: str, hours: float) -> None:
     window = night(start, end, days="Sat, Sun")
     begin = berlin(first)
     assert open_seconds(window, begin, begin + timedelta(hours=25)) == hours * 3600
 
 
-def test_a_window_over_midnight_belongs_to_the_day_it_opens_on() -> None:
+def test_a_window_past_midnight_belongs_to_the_day_on_which_it_opens() -> None:
     window = night("22:00", "02:00", days="Fri")
     assert window.opens_at(berlin("2026-01-05T00:00")) == berlin("2026-01-09T22:00")
     assert window.closes_at(berlin("2026-01-09T23:00")) == berlin("2026-01-10T02:00")
@@ -118,7 +116,7 @@ def test_a_weekly_window_that_the_clock_skips_opens_a_week_later() -> None:
     assert window.opens_at(berlin("2026-03-22T12:00")) == berlin("2026-04-05T02:15")
 
 
-def test_a_day_that_a_zone_left_out_is_no_day() -> None:
+def test_a_window_never_opens_on_a_day_that_a_zone_skipped() -> None:
     window = SendingWindow(days="Fri", timezone="Pacific/Apia")
     opens = window.opens_at(utc("2011-12-29T00:00"))
     assert opens == datetime(2012, 1, 6, tzinfo=ZoneInfo("Pacific/Apia"))
@@ -144,7 +142,7 @@ moments = st.datetimes(
 
 
 @given(windows, moments, st.integers(0, 999))
-def test_it_opens_at_the_first_open_moment(
+def test_a_window_opens_at_the_first_open_moment(
     window: SendingWindow, moment: datetime, thousandths: int
 ) -> None:
     opens = window.opens_at(moment)
@@ -157,7 +155,7 @@ def test_it_opens_at_the_first_open_moment(
 
 
 @given(windows, moments, st.integers(0, 999))
-def test_it_closes_at_the_first_closed_moment(
+def test_a_window_closes_at_the_first_closed_moment(
     window: SendingWindow, moment: datetime, thousandths: int
 ) -> None:
     opens = window.opens_at(moment)
@@ -171,7 +169,7 @@ def test_it_closes_at_the_first_closed_moment(
 
 
 @given(windows, st.dates(date(2005, 1, 3), date(2045, 1, 1)))
-def test_over_a_week_without_a_clock_change_it_is_open_as_long_as_it_says(
+def test_a_window_is_open_for_its_hours_in_a_week_without_a_clock_change(
     window: SendingWindow, day: date
 ) -> None:
     zone = ZoneInfo(window.timezone or "UTC")
@@ -200,7 +198,7 @@ def _inside(window: SendingWindow, first: datetime, day: int) -> datetime:
         ("Tues Thurs", {1, 3}),
     ],
 )
-def test_days_are_written_as_people_do(text: str, days: set[int]) -> None:
+def test_days_are_read_in_the_ways_that_people_write_them(text: str, days: set[int]) -> None:
     window = SendingWindow(days=text)
     monday = utc("2026-01-05T12:00")
     assert {i for i in range(7) if window.is_open(monday + timedelta(days=i))} == days
@@ -221,15 +219,13 @@ def test_days_are_written_as_people_do(text: str, days: set[int]) -> None:
         ({"days": "Mon", "hours": "9-18"}, "Extra inputs"),
     ],
 )
-def test_a_window_that_cannot_be_is_refused_with_advice(
-    fields: dict[str, Any], advice: str
-) -> None:
+def test_an_invalid_window_is_refused_with_advice(fields: dict[str, Any], advice: str) -> None:
     with pytest.raises(ValidationError) as caught:
         campaign(sending_window=fields)
     assert advice in str(caught.value)
 
 
-def test_fields_left_empty_in_the_form_are_not_given() -> None:
+def test_empty_fields_of_the_form_count_as_left_out() -> None:
     empty = {"days": "", "start": "", "end": "", "timezone": ""}
     assert campaign(sending_window=empty).sending_window == SendingWindow()
 

@@ -24,7 +24,7 @@ def replies(codes: tuple[int, ...]) -> list[Reply]:
     return [Reply(code, b"text") for code in codes]
 
 
-def test_a_transaction_ends_with_a_reset_and_carries_its_content_as_it_is() -> None:
+def test_a_transaction_has_the_content_unchanged_and_ends_with_rset() -> None:
     envelope = Envelope(1, "s@example.com", "r@example.com", b"Subject: x\r\n\r\n.\r\n")
     assert transaction(envelope, Offer(size=True)) == (
         b"MAIL FROM:<s@example.com> SIZE=17\r\nRCPT TO:<r@example.com>\r\n"
@@ -32,7 +32,7 @@ def test_a_transaction_ends_with_a_reset_and_carries_its_content_as_it_is() -> N
     )
 
 
-def test_a_content_without_its_last_line_end_gets_it() -> None:
+def test_a_missing_last_line_end_is_added() -> None:
     envelope = Envelope(1, "s@example.com", "r@example.com", b"Subject: x")
     assert transaction(envelope, Offer()).endswith(b"BDAT 12 LAST\r\nSubject: x\r\nRSET\r\n")
 
@@ -51,7 +51,7 @@ def test_a_content_without_its_last_line_end_gets_it() -> None:
         ((250, 250, 554, 250), BODY, 554, False),
     ],
 )
-def test_the_session_goes_on(
+def test_after_these_replies_the_session_continues(
     codes: tuple[int, ...], phase: Phase, code: int, is_certain: bool
 ) -> None:
     told = conclusion(replies(codes), LOST, is_complete=True)
@@ -86,7 +86,7 @@ def test_the_session_goes_on(
         ((250, 250, 503, 250), LOST, DATA, None, Verdict.UNTOUCHED),
     ],
 )
-def test_the_session_is_over(
+def test_after_these_replies_the_session_ends(
     codes: tuple[int, ...], fault: Fault, phase: Phase, code: int | None, verdict: Verdict
 ) -> None:
     said = [one for one in replies(codes) if one.code == 421]
@@ -109,7 +109,7 @@ def test_the_session_is_over(
         (421, 250, 250, 250),  # nor behind a 421
     ],
 )
-def test_replies_that_cannot_be_the_answers(codes: tuple[int, ...]) -> None:
+def test_impossible_replies_are_out_of_step(codes: tuple[int, ...]) -> None:
     with pytest.raises(OutOfStepError):
         conclusion(replies(codes), LOST, is_complete=True)
 
@@ -118,7 +118,7 @@ MAIL_OK, RCPT_OK, QUEUED = Reply(250, b"2.1.0 Ok"), Reply(250, b"2.1.5 Ok"), Rep
 RESET, REFUSED = Reply(250, b"2.0.0 Ok"), Reply(554, b"5.6.0 no")
 
 
-def test_the_words_of_the_reply_to_reset_show_which_one_it_is() -> None:
+def test_the_words_of_rsets_reply_identify_it() -> None:
     wording = Wording.of([MAIL_OK, RCPT_OK, QUEUED, RESET])
     told = conclusion([MAIL_OK, RCPT_OK, REFUSED, RESET], LOST, is_complete=True, wording=wording)
     assert told.is_certain
@@ -126,11 +126,11 @@ def test_the_words_of_the_reply_to_reset_show_which_one_it_is() -> None:
         conclusion([MAIL_OK, RCPT_OK, RESET, MAIL_OK], LOST, is_complete=True, wording=wording)
 
 
-def test_words_that_are_the_same_for_everything_show_nothing() -> None:
+def test_words_that_are_the_same_for_all_replies_prove_nothing() -> None:
     assert Wording.of([RESET, RCPT_OK, QUEUED, RESET]) is None
 
 
-def test_a_server_that_does_not_know_bdat_is_told_to_the_operator() -> None:
+def test_a_server_that_does_not_know_bdat_is_reported_with_advice() -> None:
     told = conclusion(replies((250, 250, 502, 250)), LOST, is_complete=True)
     assert "answers BDAT with 502 text: set messages_in_flight to 1" in told.attempt.text
 
@@ -140,7 +140,7 @@ FAULTS = st.sampled_from([LOST, CLOSED, Fault("surplus", Reply(552, b"too large"
 
 
 @given(st.lists(CODES, max_size=4), FAULTS, st.booleans())
-def test_only_its_own_replies_accept_a_message(
+def test_a_message_is_accepted_only_by_its_own_replies(
     codes: list[int], fault: Fault, is_complete: bool
 ) -> None:
     try:
@@ -152,7 +152,7 @@ def test_only_its_own_replies_accept_a_message(
 
 
 @given(st.lists(CODES, max_size=2), FAULTS)
-def test_a_message_that_is_not_complete_is_never_in_doubt(codes: list[int], fault: Fault) -> None:
+def test_an_incomplete_message_is_never_uncertain(codes: list[int], fault: Fault) -> None:
     try:
         told = conclusion(replies(tuple(codes)), fault, is_complete=False)
     except OutOfStepError:

@@ -79,7 +79,7 @@ async def under_way(*names: str) -> Wire:
     return wire
 
 
-async def test_one_goes_first_and_then_the_session_stays_full() -> None:
+async def test_after_the_first_message_the_session_stays_full() -> None:
     wire = Wire(envelopes(*"abcdef"))
     await wire.settle()
     assert wire.begun == ["a"]
@@ -98,7 +98,7 @@ async def test_one_goes_first_and_then_the_session_stays_full() -> None:
     assert set(wire.feed.verdicts().values()) == {ACCEPTED}
 
 
-async def test_what_fits_goes_out_in_one_write() -> None:
+async def test_small_transactions_are_written_together() -> None:
     wire = await under_way(*"abcd")
     assert len(wire.transport.written) == 2
     wire.session.abort()
@@ -115,7 +115,7 @@ async def test_replies_in_pieces_wake_the_session_only_for_a_whole_transaction()
     await wire.ends()
 
 
-async def test_a_break_leaves_exactly_those_in_doubt_that_have_no_reply() -> None:
+async def test_after_a_break_exactly_the_unanswered_messages_are_uncertain() -> None:
     wire = await under_way(*"abcdefg")
     await wire.says(OK + b"250 ok\r\n" * 2)
     wire.link.connection_lost(ConnectionResetError())
@@ -130,7 +130,7 @@ async def test_a_break_leaves_exactly_those_in_doubt_that_have_no_reply() -> Non
     assert wire.feed.waiting[0].recipient == "f@example.com"
 
 
-async def test_behind_a_421_nothing_has_arrived_once_the_link_has_ended() -> None:
+async def test_messages_after_a_421_are_untouched_if_the_link_ends() -> None:
     wire = await under_way(*"abcde")
     await wire.says(OK + b"421 4.3.2 shutting down\r\n")
     assert wire.begun == ["a", "b", "c", "d"]  # nothing more is written
@@ -140,7 +140,7 @@ async def test_behind_a_421_nothing_has_arrived_once_the_link_has_ended() -> Non
     assert wire.feed.verdicts() == {"a": ACCEPTED, "b": ACCEPTED, "c": UNTOUCHED, "d": UNTOUCHED}
 
 
-async def test_a_server_that_says_421_and_goes_on_is_believed() -> None:
+async def test_a_server_may_continue_after_a_421() -> None:
     wire = await under_way(*"abcde")
     await wire.says(b"421 4.7.0 slow down\r\n503 no\r\n503 no\r\n250 ok\r\n" + OK)
     assert wire.feed.verdicts() == {"a": ACCEPTED, "b": UNTOUCHED, "c": ACCEPTED}
@@ -157,7 +157,7 @@ EXIM = b"421 too many messages\r\n503 no sender\r\n503 no recipient\r\n"
 @pytest.mark.parametrize(
     "end", [b"250 Reset OK\r\n" + EXIM + b"554 Too many nonmail commands\r\n", b"\x15\x03\r\n"]
 )
-async def test_behind_a_421_of_a_server_that_reads_on_nothing_is_in_doubt(end: bytes) -> None:
+async def test_messages_after_a_421_are_untouched_if_the_server_reads_on(end: bytes) -> None:
     wire = await under_way(*"abcdef")
     await wire.says(OK + EXIM + end)
     wire.link.connection_lost(ConnectionResetError())
@@ -168,14 +168,14 @@ async def test_behind_a_421_of_a_server_that_reads_on_nothing_is_in_doubt(end: b
 
 
 @pytest.mark.parametrize("surplus", [b"354 go ahead\r\n", b"450 no\r\n", b"hello\r\n"])
-async def test_replies_out_of_step_leave_all_in_doubt(surplus: bytes) -> None:
+async def test_replies_out_of_step_leave_all_messages_uncertain(surplus: bytes) -> None:
     wire = await under_way(*"abcde")
     await wire.says(surplus + OK * 3)
     await wire.ends()
     assert wire.feed.verdicts() == {"a": ACCEPTED, **dict.fromkeys("bcd", UNCERTAIN)}
 
 
-async def test_a_refusal_stays_within_its_transaction() -> None:
+async def test_a_refusal_affects_only_its_transaction() -> None:
     wire = await under_way(*"abcd")
     await wire.says(b"250 ok\r\n550 5.1.1 no\r\n503 no\r\n250 ok\r\n" + OK * 2)
     assert list(wire.feed.verdicts().values()) == [ACCEPTED, Verdict.FAILED, ACCEPTED, ACCEPTED]
@@ -183,7 +183,7 @@ async def test_a_refusal_stays_within_its_transaction() -> None:
     await wire.task
 
 
-async def test_a_server_that_has_not_taken_any_yet_gets_one_at_a_time() -> None:
+async def test_until_the_first_acceptance_one_message_is_in_flight() -> None:
     wire = Wire(envelopes(*"abcd"))
     await wire.settle()
     await wire.says(b"450 4.7.1 too much mail\r\n503 no\r\n503 no\r\n250 ok\r\n")
@@ -192,7 +192,7 @@ async def test_a_server_that_has_not_taken_any_yet_gets_one_at_a_time() -> None:
     await wire.ends()
 
 
-async def test_a_full_transport_takes_no_more_mail_until_it_has_room() -> None:
+async def test_while_the_transport_is_full_no_mail_is_taken() -> None:
     wire = Wire(envelopes(*"abcd"))
     await wire.settle()
     wire.link.pause_writing()
@@ -205,7 +205,7 @@ async def test_a_full_transport_takes_no_more_mail_until_it_has_room() -> None:
     await wire.ends()
 
 
-async def test_large_messages_under_way_are_bounded_by_their_bytes(
+async def test_the_bytes_in_flight_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(chunked, "_MOST_BYTES", 1_000)
@@ -220,7 +220,7 @@ async def test_large_messages_under_way_are_bounded_by_their_bytes(
     await wire.ends()
 
 
-async def test_a_link_that_was_lost_while_idle_touches_nobody() -> None:
+async def test_a_link_lost_while_idle_affects_no_message() -> None:
     feed = Later(envelopes("a", "b"), pauses=frozenset({"b@example.com"}))
     wire = Wire([], feed)
     await wire.settle()
@@ -231,7 +231,7 @@ async def test_a_link_that_was_lost_while_idle_touches_nobody() -> None:
     assert wire.begun == ["a"]
 
 
-async def test_a_long_message_waits_for_room_and_is_not_in_doubt_until_all_is_out() -> None:
+async def test_a_long_message_is_not_uncertain_until_its_last_byte_is_written() -> None:
     wire = Wire([*envelopes("a", "b"), LONG])
     await wire.settle()
     wire.transport.full_at, wire.transport.full = 60_000, wire.link.pause_writing
@@ -247,7 +247,7 @@ async def test_a_long_message_waits_for_room_and_is_not_in_doubt_until_all_is_ou
     assert wire.feed.verdicts() == {"a": ACCEPTED, "b": UNCERTAIN, "long": UNTOUCHED}
 
 
-async def test_replies_are_booked_while_a_long_message_goes_out() -> None:
+async def test_replies_are_processed_while_a_long_message_is_written() -> None:
     wire = Wire([*envelopes("a", "b"), LONG])
     await wire.settle()
     wire.transport.full_at, wire.transport.full = 60_000, wire.link.pause_writing
@@ -260,7 +260,7 @@ async def test_replies_are_booked_while_a_long_message_goes_out() -> None:
     assert wire.feed.verdicts() == {"a": ACCEPTED, "b": ACCEPTED, "long": UNTOUCHED}
 
 
-async def test_a_reply_to_bdat_before_its_end_is_a_refusal_of_that_message() -> None:
+async def test_a_reply_before_the_end_of_bdat_refuses_the_message() -> None:
     wire = Wire([LONG])
     wire.link.pause_writing()
     await wire.settle()
@@ -269,7 +269,7 @@ async def test_a_reply_to_bdat_before_its_end_is_a_refusal_of_that_message() -> 
     assert wire.feed.verdicts() == {"long": Verdict.FAILED}
 
 
-async def test_mail_that_comes_while_replies_are_waited_for_goes_out_at_once() -> None:
+async def test_mail_that_arrives_while_waiting_for_replies_is_sent_at_once() -> None:
     feed = Later(envelopes(*"abc"), pauses=frozenset({"c@example.com"}))
     wire = Wire([], feed)
     await wire.settle()
@@ -284,7 +284,7 @@ async def test_mail_that_comes_while_replies_are_waited_for_goes_out_at_once() -
     assert set(feed.verdicts().values()) == {ACCEPTED}
 
 
-async def test_each_reply_has_its_own_time() -> None:
+async def test_each_reply_has_its_own_time_out() -> None:
     wire = await under_way(*"abcd")
     now = wire.link._loop.time()
     assert wire.link._deadline == pytest.approx(now + 60, abs=30)

@@ -14,7 +14,7 @@ UTF8 = PLAIN._replace(recipient="jörg@example.com", smtputf8=True)
 ALL = Offer(pipelining=True, smtputf8=True, eight_bit=True, size=True, size_limit=100)
 
 
-def test_the_commands_carry_what_the_server_offers() -> None:
+def test_commands_use_the_servers_extensions() -> None:
     assert mail(PLAIN, Offer()) == b"MAIL FROM:<s@example.com>\r\n"
     assert mail(PLAIN, ALL) == b"MAIL FROM:<s@example.com> SIZE=18\r\n"
     assert mail(UTF8, ALL) == b"MAIL FROM:<s@example.com> SIZE=18 BODY=8BITMIME SMTPUTF8\r\n"
@@ -45,14 +45,16 @@ def test_an_offer_is_read_from_ehlo(extensions: dict[str, str], offer: Offer) ->
         (PLAIN._replace(sender="s\n@example.com"), ALL, "control character"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_here(envelope: Envelope, offer: Offer, reason: str) -> None:
+def test_envelopes_that_the_server_cannot_take_are_refused(
+    envelope: Envelope, offer: Offer, reason: str
+) -> None:
     attempt = refusal(envelope, offer)
     assert attempt is not None
     assert attempt.refused_here
     assert reason in attempt.text
 
 
-def test_the_rest_is_not_refused() -> None:
+def test_other_envelopes_are_not_refused() -> None:
     assert refusal(PLAIN, Offer()) is None
     assert refusal(UTF8, ALL) is None
     assert refusal(PLAIN._replace(content=b"x" * 100), ALL) is None
@@ -71,7 +73,7 @@ def test_no_line_of_a_stuffed_content_ends_the_message(lines: list[bytes]) -> No
 
 
 @given(LINES)
-def test_a_server_gets_back_what_was_stuffed(lines: list[bytes]) -> None:
+def test_a_server_can_remove_the_stuffing(lines: list[bytes]) -> None:
     lines = [line for line in lines if b"\n" not in line]
     content = b"".join(line + b"\r\n" for line in [b"Subject: x", *lines])
     received = [line.removeprefix(b".") for line in stuffed(content).split(b"\r\n")]

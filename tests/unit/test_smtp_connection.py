@@ -16,7 +16,7 @@ BEFORE = Connection(
 )
 
 
-def test_limits_are_told_with_their_values() -> None:
+def test_changed_limits_are_listed_with_their_values() -> None:
     after = replace(BEFORE, max_sessions=2, per_minute=50, per_day=10_000, timeout_seconds=7.5)
     assert differences(BEFORE, after) == [
         "max_sessions 4 -> 2",
@@ -26,7 +26,7 @@ def test_limits_are_told_with_their_values() -> None:
     ]
 
 
-def test_all_else_is_told_by_name_alone() -> None:
+def test_other_changes_are_listed_by_name_only() -> None:
     warm_up = WarmUp(start=date(2030, 1, 1), daily_caps=(50,))
     oauth = OAuth(client_id="hidden", token_url="https://login.example.com/token")
     after = replace(BEFORE, host="other.example.com", password="x", oauth=oauth, warm_up=warm_up)
@@ -41,5 +41,5 @@ def test_all_else_is_told_by_name_alone() -> None:
     assert differences(after, changed) == ["oauth.client_secret"]
 
 
-def test_nothing_changed_is_nothing_to_tell() -> None:
+def test_without_changes_the_list_is_empty() -> None:
     assert differences(BEFORE, replace(BEFORE)) == []

@@ -17,7 +17,7 @@ async def exchanging(link: Link, expected: int) -> asyncio.Task[list[Reply]]:
     return task
 
 
-async def test_a_transport_that_is_closing_already_is_not_waited_for() -> None:
+async def test_a_closing_transport_ends_the_link_at_once() -> None:
     transport = FakeTransport(closing=True)
     link = Link(transport, 60)
     assert await link.exchange(b"NOOP\r\n", 1) == []
@@ -26,7 +26,7 @@ async def test_a_transport_that_is_closing_already_is_not_waited_for() -> None:
     link.abort()
 
 
-async def test_an_exchange_wakes_up_once_all_replies_are_there() -> None:
+async def test_an_exchange_wakes_up_when_all_replies_have_come() -> None:
     link = Link(FakeTransport(), 60)
     task = await exchanging(link, 2)
     link.data_received(b"250 a\r\n25")
@@ -38,7 +38,7 @@ async def test_an_exchange_wakes_up_once_all_replies_are_there() -> None:
     link.abort()
 
 
-async def test_a_reply_while_nothing_was_asked_ends_the_link() -> None:
+async def test_a_reply_to_no_command_ends_the_link() -> None:
     transport = FakeTransport()
     link = Link(transport, 60)
     link.data_received(b"421 4.4.2 idle for too long\r\n")
@@ -65,7 +65,7 @@ async def test_a_long_content_waits_while_the_transport_is_full() -> None:
     link.abort()
 
 
-async def test_bytes_without_a_whole_reply_gain_no_time() -> None:
+async def test_single_bytes_do_not_extend_the_time_out() -> None:
     link = Link(FakeTransport(), 60)
     task = await exchanging(link, 2)
     link._deadline -= 1.0  # a second later
@@ -79,7 +79,7 @@ async def test_bytes_without_a_whole_reply_gain_no_time() -> None:
     await task
 
 
-async def test_a_reply_behind_the_last_one_that_was_due_is_out_of_step() -> None:
+async def test_a_surplus_reply_is_out_of_step() -> None:
     link = Link(FakeTransport(), 60)
     task = await exchanging(link, 1)
     link.data_received(b"250 a\r\n550 b\r\n")
@@ -97,7 +97,7 @@ async def test_a_server_that_ends_an_idle_session_is_in_step(reply: bytes) -> No
     link.abort()
 
 
-async def test_a_server_that_has_said_421_has_little_time_to_close() -> None:
+async def test_after_a_421_the_server_has_little_time_to_close() -> None:
     link = Link(FakeTransport(), 60)
     task = await exchanging(link, 4)
     link.data_received(b"250 a\r\n421 b\r\n")

@@ -45,7 +45,7 @@ def test_replies_survive_any_cut(replies: list[tuple[int, list[str]]], data: st.
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_at_all_make_it_raise(data: bytes) -> None:
+def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     parser = ReplyParser()
     for reply in parser.feed(data):
         assert 200 <= reply.code < 600
@@ -62,7 +62,7 @@ def test_no_bytes_at_all_make_it_raise(data: bytes) -> None:
         (b"250 caf\xe9\r\n", Reply(250, b"caf\xe9")),  # not UTF-8
     ],
 )
-def test_servers_are_taken_as_they_are(data: bytes, expected: Reply) -> None:
+def test_unusual_replies_of_servers_are_parsed(data: bytes, expected: Reply) -> None:
     assert ReplyParser().feed(data) == [expected]
 
 
@@ -79,7 +79,7 @@ def test_servers_are_taken_as_they_are(data: bytes, expected: Reply) -> None:
         b"250-a\r\n251 b\r\n",  # one reply, two codes
     ],
 )
-def test_what_is_no_reply_is_malformed_and_ends_it(data: bytes) -> None:
+def test_other_lines_are_malformed_and_end_the_parsing(data: bytes) -> None:
     parser = ReplyParser()
     assert parser.feed(b"250 first\r\n" + data) == [Reply(250, b"first")]
     assert parser.malformed is not None
@@ -93,11 +93,11 @@ def test_a_reply_without_end_is_malformed(data: bytes) -> None:
     assert parser.malformed is not None
 
 
-def test_its_text_is_one_that_every_database_takes() -> None:
+def test_the_text_can_be_stored_in_every_database() -> None:
     assert Reply(550, b"no\x00such \xff").text == "no\ufffdsuch \ufffd"
 
 
-def test_what_is_kept_of_a_reply_is_bounded() -> None:
+def test_the_kept_part_of_a_reply_is_bounded() -> None:
     lines = b"".join(b"250-%b\r\n" % (b"x" * 900) for _ in range(20))
     (reply,) = ReplyParser().feed(lines + b"250 end\r\n")
     assert len(reply.raw) <= TEXT_BYTES
@@ -113,14 +113,14 @@ def test_a_reply_of_too_many_lines_is_malformed() -> None:
     assert parser.malformed is not None
 
 
-def test_a_text_that_somebody_else_has_read_is_cut_in_the_same_way() -> None:
+def test_texts_of_other_parsers_are_cut_in_the_same_way() -> None:
     text = bounded("\n".join("x" * 900 for _ in range(20)))
     assert len(text) == TEXT_BYTES
     assert max(map(len, text.split("\n"))) == LINE_BYTES
     assert bounded("as it is\nwith two lines") == "as it is\nwith two lines"
 
 
-def test_the_message_of_an_error_is_bounded_too() -> None:
+def test_the_message_of_an_error_is_bounded() -> None:
     error = SessionError(Attempt(Phase.LOGIN, 535, "x" * 65_000))
     assert len(error.attempt.text) <= TEXT_BYTES
 
@@ -130,7 +130,7 @@ HOSTILE = ("x", "x@", "@", "<x@y ", "a.", "client host ", "the server offers ", 
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_time_grows_with_the_text(piece: str) -> None:
+def test_time_is_linear_in_the_text(piece: str) -> None:
     """Twice the text takes twice the time; a pattern that looks back takes four times that."""
 
     def seconds(size: int) -> float:
@@ -144,7 +144,7 @@ def test_time_grows_with_the_text(piece: str) -> None:
     assert min(seconds(40_000) for _ in range(5)) < 3 * small
 
 
-def test_a_reply_in_single_bytes_takes_no_longer_the_longer_it_is() -> None:
+def test_single_bytes_of_a_long_reply_take_no_longer() -> None:
     def seconds(size: int) -> float:
         parser, started = ReplyParser(), time.process_time()
         for _ in range(size):

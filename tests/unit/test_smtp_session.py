@@ -20,7 +20,7 @@ from mailsluice.smtp.session import IdleEndError
         (None, "the server closed the link", 0.01, False),
     ],
 )
-def test_what_a_server_bears_is_learnt_from_sessions_it_ended_for_idleness(
+def test_sessions_that_ended_for_idleness_are_recognised(
     code: int | None, text: str, seconds: float, is_for_idleness: bool
 ) -> None:
     error = IdleEndError(Attempt(Phase.MAIL, code, text), seconds)

@@ -38,7 +38,7 @@ LOST = Fault("the link broke")
         ((250, 550), Phase.RCPT, 550, None),
     ],
 )
-def test_a_transaction_that_does_not_open(
+def test_a_refused_transaction_does_not_open(
     codes: tuple[int, ...], phase: Phase, code: int | None, undo: bytes | None
 ) -> None:
     refusal = opening([Reply(one, b"text") for one in codes], LOST)
@@ -60,19 +60,19 @@ def test_a_transaction_that_does_not_open(
         (421, 250),
     ],
 )
-def test_replies_that_cannot_be_the_answers(codes: tuple[int, ...]) -> None:
+def test_impossible_replies_are_out_of_step(codes: tuple[int, ...]) -> None:
     with pytest.raises(OutOfStepError, match="cannot answer MAIL, RCPT and DATA"):
         opening([Reply(one, b"text") for one in codes], LOST)
 
 
-def test_a_reply_that_did_not_come_in_time_may_be_any_of_them() -> None:
+def test_a_missing_reply_may_be_any_of_them() -> None:
     """A lost 250 to MAIL makes the refusal of RCPT look like one of MAIL."""
     refusal = opening([Reply(550, b"text"), Reply(554, b"text")], Fault("no answer", None, True))
     assert refusal is not None
     assert (refusal.attempt.phase, refusal.attempt.code, refusal.undo) == (Phase.DATA, None, None)
 
 
-def test_a_transaction_that_opens() -> None:
+def test_a_granted_transaction_opens() -> None:
     replies = [Reply(250, b""), Reply(251, b"will forward"), Reply(354, b"")]
     assert opening(replies, LOST) is None
 

@@ -27,13 +27,13 @@ def size_after(messages: int, round_trip: float, service: float) -> int:
         (0.001, 0.001, 2, 2),  # a server that is slower than the way is long
     ],
 )
-def test_it_grows_to_what_the_way_holds(
+def test_the_window_grows_to_what_the_link_holds(
     round_trip: float, service: float, least: int, most: int
 ) -> None:
     assert least <= size_after(500, round_trip, service) <= most
 
 
-def test_it_is_full_after_a_few_round_trips() -> None:
+def test_the_window_is_full_after_a_few_round_trips() -> None:
     window, round_trips = Window(MOST), 0
     while window.size < MOST:
         for _ in range(window.size):
@@ -43,7 +43,7 @@ def test_it_is_full_after_a_few_round_trips() -> None:
 
 
 @given(st.lists(st.floats(0, 100)), st.integers(1, MOST))
-def test_it_never_exceeds_what_the_connection_allows(seconds: list[float], most: int) -> None:
+def test_the_window_never_exceeds_the_connections_setting(seconds: list[float], most: int) -> None:
     window = Window(most)
     for one in seconds:
         before = window.size

@@ -28,17 +28,17 @@ cells = st.lists(st.none() | st.text("='+-@\t\r\n a", max_size=6) | st.text())
         (None, None),
     ],
 )
-def test_what_begins_a_formula_is_text(cell: str | None, shown: str | None) -> None:
+def test_cells_that_begin_a_formula_get_an_apostrophe(cell: str | None, shown: str | None) -> None:
     assert as_text(pa.array([cell], pa.string())).to_pylist() == [shown]
 
 
 @given(cells)
-def test_the_way_back_gives_what_it_was(values: list[str | None]) -> None:
+def test_the_original_cells_are_restored(values: list[str | None]) -> None:
     given_cells = pa.array(values, pa.string())
     assert from_text(as_text(given_cells)).to_pylist() == values
 
 
 @given(cells)
-def test_no_cell_is_run(values: list[str | None]) -> None:
+def test_no_cell_can_be_run(values: list[str | None]) -> None:
     shown = as_text(pa.array(values, pa.string())).to_pylist()
     assert not any(one and one[0] in "=+-@\t\r" for one in shown)

@@ -26,23 +26,21 @@ from mailsluice.core.suppression_reason import SuppressionReason, reason_of
         ("550 5.1.1 no such user", None),
     ],
 )
-def test_reasons_are_understood_as_providers_write_them(
-    text: str, reason: SuppressionReason | None
-) -> None:
+def test_the_words_of_providers_are_understood(text: str, reason: SuppressionReason | None) -> None:
     assert reason_of(text) is reason
 
 
-def test_every_reason_of_ours_is_understood() -> None:
+def test_our_own_reasons_are_understood() -> None:
     assert [reason_of(one.value) for one in SuppressionReason] == list(SuppressionReason)
 
 
-def test_how_many_were_held_back_is_told_with_the_most_first() -> None:
+def test_suppressed_recipients_are_counted_by_reason_most_first() -> None:
     counts = {"complained": 14, "bounced": 1_100, "manual": 0, "unsubscribed": 90}
     assert held_back(counts) == "1,204: 1,100 bounced, 90 unsubscribed, 14 complained"
     assert held_back({"manual": 0}) == ""
 
 
-def test_a_row_says_why_and_since_when() -> None:
+def test_a_suppression_gives_its_reason_source_and_day() -> None:
     assert Suppression("a@b.de", "bounced", "smtp red", 86_400.0).why == (
         "bounced: smtp red, 1970-01-02"
     )

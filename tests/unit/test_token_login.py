@@ -39,7 +39,7 @@ class _Known(Tokens):
         return "ya29.secret-token"
 
 
-def test_a_token_that_the_server_repeats_is_in_no_error() -> None:
+def test_a_token_that_the_server_repeats_is_masked_in_errors() -> None:
     connection = Connection(name="a", host="localhost", port=587, username="joe")
     work = log_in_with_token(cast("Any", _Repeating()), "xoauth2", connection, _Known())
     with pytest.raises(aiosmtplib.SMTPAuthenticationError) as raised:

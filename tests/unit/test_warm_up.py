@@ -34,10 +34,10 @@ def state(
 
 
 class TestCaps:
-    def test_left_empty_there_is_none(self) -> None:
+    def test_an_empty_warm_up_has_no_caps(self) -> None:
         assert WarmUp().cap_on(MONDAY) is None
 
-    def test_they_grow_from_the_first_day_to_the_last(self) -> None:
+    def test_caps_grow_from_the_first_day_to_the_last(self) -> None:
         ramp = WarmUp(**RAMP)
         days = [MONDAY + i * DAY for i in (-1, 0, 1, 2, 3, 30, 31)]
         assert [ramp.cap_on(day) for day in days] == [None, 50, 65, 84, 109, 130_999, None]
@@ -47,15 +47,15 @@ class TestCaps:
         ramp = WarmUp(**{**RAMP, "first_day": 100, "growth": 1.15})
         assert ramp.cap_on(MONDAY + DAY) == 115
 
-    def test_they_can_be_listed(self) -> None:
+    def test_caps_can_be_listed(self) -> None:
         listed = WarmUp(start=MONDAY, daily_caps=(50, 100, 500))
         assert [listed.cap_on(MONDAY + i * DAY) for i in range(4)] == [50, 100, 500, None]
 
-    def test_the_last_of_a_list_holds_until_the_end(self) -> None:
+    def test_the_last_listed_cap_holds_until_the_end(self) -> None:
         listed = WarmUp(start=MONDAY, daily_caps=(50, 100), until=MONDAY + 3 * DAY)
         assert [listed.cap_on(MONDAY + i * DAY) for i in range(5)] == [50, 100, 100, 100, None]
 
-    def test_held_back_the_rest_of_the_plan_is_later(self) -> None:
+    def test_days_held_back_delay_the_rest_of_the_plan(self) -> None:
         listed = WarmUp(start=MONDAY, daily_caps=(50, 100, 500))
         assert [listed.cap_on(MONDAY + i * DAY, 2) for i in range(6)] == [
             50,
@@ -66,11 +66,11 @@ class TestCaps:
             None,
         ]
 
-    def test_they_never_outgrow_a_database(self) -> None:
+    def test_caps_never_exceed_the_integers_of_a_database(self) -> None:
         steep = WarmUp(**{**RAMP, "growth": 10, "until": MONDAY + 999 * DAY})
         assert steep.cap_on(MONDAY + 999 * DAY) == 10**12
 
-    def test_days_begin_where_the_connection_is(self) -> None:
+    def test_days_begin_in_the_time_zone_of_the_warm_up(self) -> None:
         tokyo = WarmUp(**RAMP, timezone="Asia/Tokyo")
         evening = datetime(2026, 1, 5, 20, tzinfo=UTC)
         assert tokyo.today(evening) == MONDAY + DAY
@@ -82,7 +82,7 @@ class TestCaps:
             Cap(midnight + 86_400, midnight + 2 * 86_400, 84),
         )
 
-    def test_a_day_lasts_as_long_as_it_lasts(self) -> None:
+    def test_a_day_with_a_clock_change_has_another_length(self) -> None:
         berlin = WarmUp(**{**RAMP, "until": date(2026, 3, 29)}, timezone="Europe/Berlin")
         found = berlin.caps_around(datetime(2026, 3, 29, 12, tzinfo=UTC))
         assert [(one.end - one.start) / 3600 for one in found] == [24, 23]  # and none after that
@@ -105,36 +105,34 @@ class TestCaps:
         ({**RAMP, "timezone": "CEST+1"}, "unknown time zone"),
     ],
 )
-def test_a_warm_up_that_cannot_be_is_refused_with_advice(
-    fields: dict[str, Any], advice: str
-) -> None:
+def test_an_invalid_warm_up_is_refused_with_advice(fields: dict[str, Any], advice: str) -> None:
     with pytest.raises(ValidationError) as caught:
         WarmUp(**fields)
     assert advice in str(caught.value)
 
 
-def test_fields_left_empty_in_the_form_are_not_given() -> None:
+def test_empty_fields_of_the_form_count_as_left_out() -> None:
     assert WarmUp(start="", until="", timezone="", spill_to="", daily_caps=[]) == WarmUp()
 
 
 class TestDays:
-    def test_what_other_campaigns_have_planned_is_taken(self) -> None:
+    def test_messages_planned_by_other_campaigns_count(self) -> None:
         found = warming("new", 100, state(WarmUp(**RAMP), taken={MONDAY: 40, MONDAY + DAY: 70}))
         assert found.days == ((MONDAY, 10), (MONDAY + 2 * DAY, 84), (MONDAY + 3 * DAY, 6))
         assert found.caps == {MONDAY: 50, MONDAY + 2 * DAY: 84, MONDAY + 3 * DAY: 109}
 
-    def test_after_the_warm_up_there_is_room_for_all(self) -> None:
+    def test_after_the_warm_up_there_is_no_cap(self) -> None:
         found = warming("new", 10_000, state(WarmUp(start=MONDAY, daily_caps=(50, 100))))
         assert found.days == ((MONDAY, 50), (MONDAY + DAY, 100), (MONDAY + 2 * DAY, 9_850))
 
-    def test_a_long_wait_is_told_in_short(self) -> None:
+    def test_a_long_wait_is_described_briefly(self) -> None:
         found = warming("new", 1_000, state(WarmUp(**RAMP)))
         assert found.sentences() == [
             "new warms up, at most 50 today (2026-01-05): 50 of 1,000 go today, 65 on 2026-01-06,"
             " 84 on 2026-01-07, 109 on 2026-01-08, and so on until 2026-01-12"
         ]
 
-    def test_a_campaign_below_the_cap_goes_today(self) -> None:
+    def test_a_campaign_below_the_cap_is_sent_today(self) -> None:
         found = warming("new", 30, state(WarmUp(**RAMP)))
         assert found.sentences() == ["new warms up, at most 50 today (2026-01-05)"]
 
@@ -144,7 +142,7 @@ class TestDays:
         st.integers(0, 40),
         st.booleans(),
     )
-    def test_no_cap_is_exceeded_and_nobody_is_lost(
+    def test_no_cap_is_exceeded_and_no_recipient_is_lost(
         self, count: int, taken: dict[int, int], days: int, spills: bool
     ) -> None:
         fields = {"over_cap": "spill", "spill_to": "old"} if spills else {}
@@ -181,7 +179,7 @@ class TestTrouble:
         assert held_back_days(days, MONDAY + today * DAY, 10) == held_back
 
     @given(st.dictionaries(st.integers(0, 20), st.booleans()), st.integers(1, 20))
-    def test_it_is_never_held_back_longer_than_it_lasts(
+    def test_a_warm_up_is_held_back_for_at_most_its_own_days(
         self, troubled: dict[int, bool], today: int
     ) -> None:
         outcomes = {
@@ -201,7 +199,7 @@ def placed(today: date, taken: dict[date, int], size: int, **fields: Any) -> tup
 
 
 class TestPlacement:
-    def test_the_last_in_send_order_wait(self) -> None:
+    def test_the_last_recipients_in_send_order_wait(self) -> None:
         placement, _ = placed(MONDAY, {}, 1_000)
         routes, due = placement.moves()
         assert np.array_equal(routes, placement.assignment.route)
@@ -210,7 +208,7 @@ class TestPlacement:
         assert np.all(np.diff(due[routes == 0][waiting]) >= 0)
         assert np.isnan(due[routes == 1]).all()
 
-    def test_who_goes_elsewhere_goes_among_the_others(self) -> None:
+    def test_spilled_recipients_are_mixed_with_those_of_the_other_connection(self) -> None:
         placement, _ = placed(MONDAY, {}, 10_000, over_cap="spill", spill_to="c1")
         routes, due = placement.moves()
         assert placement.counts == {"c0": 50, "c1": 9_950}
@@ -220,7 +218,7 @@ class TestPlacement:
         last = spilled[spilled >= 5_000]
         assert 0.28 < len(last) / 5_000 < 0.32  # their share of what is sent then, as before
 
-    def test_the_digest_tells_days_apart(self) -> None:
+    def test_the_digest_depends_on_the_days(self) -> None:
         digests = set()
         for taken in ({}, {MONDAY: 10}):
             for fields in ({}, {"over_cap": "spill", "spill_to": "c1"}):
@@ -244,5 +242,5 @@ class TestPlacement:
         (0, 0, False),
     ],
 )
-def test_trouble_takes_a_share_and_a_number(attempted: int, troubled: int, expected: bool) -> None:
+def test_trouble_needs_a_share_and_a_number(attempted: int, troubled: int, expected: bool) -> None:
     assert DayOutcome(attempted, troubled).is_trouble(10) is expected
