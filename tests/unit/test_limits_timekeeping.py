@@ -22,7 +22,7 @@ from mailsluice.limits import (
     Usage,
     give_out,
 )
-from tests.unit.test_pacing import most_in_a_window
+from tests.unit.test_limits_usage import most_in_a_window
 
 DAY = 86_400.0
 HORIZON = 0.25

@@ -6,7 +6,6 @@ import heapq
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import count, pairwise
 
 import orjson
@@ -16,25 +15,14 @@ from hypothesis import strategies as st
 
 from mailsluice.limits import (
     Cap,
-    DatabaseClock,
     Limit,
     Rules,
     Usage,
     give_out,
-    limits,
-    shared,
 )
 
 LEASE = 30.0
 HORIZON = 0.25
-
-
-@dataclass(frozen=True)
-class Rates:
-    per_second: int | None = None
-    per_minute: int | None = None
-    per_hour: int | None = None
-    per_day: int | None = None
 
 
 @dataclass
@@ -275,67 +263,6 @@ def test_the_stored_usage_stays_bounded_under_a_large_daily_limit() -> None:
         usage.report("a", 0, now + LEASE, [now] * 5, rules)
         usage.expire(now, rules)
     assert len(usage.replied[86_400.0]) <= 252
-
-
-class TestDatabaseClock:
-    @given(
-        st.floats(-1e6, 1e6),
-        st.floats(-4e-4, 4e-4),
-        st.lists(
-            st.tuples(st.floats(0, 100), st.floats(0, 0.5), st.floats(0, 0.5)),
-            min_size=1,
-            max_size=20,
-        ),
-    )
-    def test_bounds_hold_despite_drift_and_slow_answers(
-        self, difference: float, drift: float, looks: list[tuple[float, float, float]]
-    ) -> None:
-        def database(local: float) -> float:
-            return local * (1 + drift) + difference
-
-        clock, local = DatabaseClock(), 0.0
-        for pause, there, back in looks:
-            local += pause
-            clock.seen(math.floor(database(local + there) * 1e3) / 1e3, local, local + there + back)
-            local += there + back
-        slack = 1e-6
-        assert clock.to_database(local) >= database(local) - slack
-        moment = database(local)
-        assert clock.to_local(moment) >= local - slack
-        assert clock.until(moment) <= local + slack
-
-    def test_after_a_quick_answer_the_bounds_stay_close(self) -> None:
-        clock = DatabaseClock()
-        clock.seen(1_000.0, 10.0, 10.001)
-        clock.seen(1_001.4, 10.5, 12.5)
-        assert clock.to_local(1_002.0) == pytest.approx(12.0, abs=0.005)
-
-    def test_after_a_clock_is_set_its_new_time_counts(self) -> None:
-        clock = DatabaseClock()
-        clock.seen(1_000.0, 10.0, 10.001)
-        clock.seen(5_000.0, 11.0, 11.001)
-        assert clock.to_local(5_000.0) == pytest.approx(11.0, abs=0.01)
-
-
-def test_the_documented_example_is_shared_out_exactly() -> None:
-    shares = {"sendgrid": Decimal("0.7"), "sparkpost": Decimal("0.3")}
-    assert shared(Rates(per_hour=6_000), shares) == {
-        "sendgrid": (Limit(4_200, 3600.0),),
-        "sparkpost": (Limit(1_800, 3600.0),),
-    }
-
-
-def test_a_share_below_one_message_a_window_is_one_in_a_longer_window() -> None:
-    shares = {"a": Decimal("0.9"), "b": Decimal("0.1")}
-    assert shared(Rates(per_second=2), shares)["b"] == (Limit(1, 5.0),)
-
-
-def test_a_connection_without_a_share_has_no_limits() -> None:
-    assert shared(Rates(per_second=2), {"a": Decimal(1), "b": Decimal(0)})["b"] == ()
-
-
-def test_only_limits_that_are_set_count() -> None:
-    assert limits(Rates(per_minute=5, per_day=100)) == (Limit(5, 60.0), Limit(100, 86400.0))
 
 
 @pytest.mark.parametrize(
