@@ -1,4 +1,4 @@
-"""Review a campaign without changing it: what it would do, where it stands, whether it adds up."""
+"""Review a campaign without changing it: plan it, report on it, verify it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,22 @@ def plan(
     day: date | None = None,
     starts_at: datetime | None = None,
 ) -> Plan:
-    """Say what a campaign would do, without sending or storing anything.
+    """Show what a campaign would do, without sending or storing anything.
 
-    The arguments are those of `mailsluice.send`; `starts_at` (aware; default: now) is the moment at
-    which the campaign would start. The plan has counts, times, warnings and a preview, and
-    `Plan.markdown` makes a page of them. Raises MailsluiceError where the campaign could not be
-    sent.
+    The plan has counts, times, warnings and a preview; `Plan.markdown` makes a page of them. The
+    arguments are those of `mailsluice.send`, and `starts_at`.
+
+    Args:
+        starts_at: The moment at which the campaign would start, with a time zone. Default: now.
+
+    Raises:
+        MailsluiceError: The campaign could not be sent.
+
+    Example:
+        >>> from mailsluice import Connection, plan
+        >>> result = plan("campaign.yaml", [Connection("local", "127.0.0.1", 1025, "none")])
+        >>> result.accepted
+        1000
     """
     document = read_campaign(campaign)
     day = day or today(document)
@@ -54,7 +64,16 @@ def plan(
 
 
 def report(name: str, *, database: str | None = None) -> Report:
-    """Report where a campaign stands, at any time. Raises MailsluiceError where there is none."""
+    """Return the report of a stored campaign, at any time.
+
+    Raises:
+        MailsluiceError: There is no campaign of this name.
+
+    Example:
+        >>> from mailsluice import report
+        >>> report("spring-sale").summary()
+        '1,000 of 1,000 sent'
+    """
     with Database(database) as store:
         return stored_report(store, name)
 
@@ -63,7 +82,14 @@ def verify(name: str, *, database: str | None = None) -> Verification:
     """Check that no recipient of a campaign is lost, and none is there twice.
 
     `Verification.is_conserved` is the answer, and `findings` says what is wrong. Changes nothing.
-    Raises MailsluiceError where there is no such campaign.
+
+    Raises:
+        MailsluiceError: There is no campaign of this name.
+
+    Example:
+        >>> from mailsluice import verify
+        >>> verify("spring-sale").is_conserved
+        True
     """
     with Database(database) as store:
         return accounts.verify(accounts.tally(store, name))

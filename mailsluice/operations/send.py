@@ -41,7 +41,16 @@ _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
 
 def read_campaign(document: Document) -> Campaign:
-    """Read and check a campaign document. Raises CampaignError, naming every wrong field."""
+    """Read and check a campaign document.
+
+    Raises:
+        CampaignError: The document cannot be read, or is wrong; the message names the wrong fields.
+
+    Example:
+        >>> from mailsluice import read_campaign
+        >>> read_campaign("campaign.yaml").name
+        'spring-sale'
+    """
     if isinstance(document, Campaign):
         return document
     given = document if isinstance(document, Mapping) else _parsed(Path(document))
@@ -82,19 +91,20 @@ def prepare(
     warm_ups: Mapping[str, WarmUp] | None = None,
     engines: Engines | None = None,
 ) -> CampaignRun:
-    """Launch a campaign, or continue it: its recipients are stored, each with its connection.
+    """Launch a campaign, or continue it; its recipients are then stored, each with its connection.
 
-    The caller sends with the run, which holds the campaign's lease, and closes it. Blocking.
+    The caller sends with the returned run, which holds the campaign's lease, and closes it.
+    Blocking.
 
     Args:
         owner: The name of the run, for messages to others that want to send the same campaign.
         home: The folder of the journal.
-        day: The day that growing shares go by.
-        warm_ups: By connection.
+        day: The day of growing shares.
+        warm_ups: The warm-up of each connection, by the connection's name.
         engines: The databases that the document's queries name.
 
     Raises:
-        MailsluiceError: The campaign cannot be sent. Nothing is stored unless it was before.
+        MailsluiceError: The campaign cannot be sent. A new campaign is not stored then.
     """
     with ExitStack() as stack:
         record = Campaigns(database).find(campaign.name)
@@ -120,20 +130,20 @@ def prepare(
 async def send_connections(
     run: CampaignRun, campaign: Campaign, connections: Sequence[Connection], **options: Any
 ) -> None:
-    """Send over all connections at once, until no recipient is left that can be sent to.
+    """Send over all connections at once, until no recipient can be sent to any more.
 
-    `options` are those of `CampaignRun.send`. Recipients of a connection that is down go over the
-    others where the campaign says so.
+    `options` are those of `CampaignRun.send`. Recipients of a connection that is down move to the
+    other connections if the campaign says so.
     """
     columns = await asyncio.to_thread(run.outbox.columns)
     message = launch.compiled(campaign, columns, run.record.return_key)
-    left = list(connections)
-    while left:
-        await asyncio.gather(*(run.send(connection, message, **options) for connection in left))
+    active = list(connections)
+    while active:
+        await asyncio.gather(*(run.send(connection, message, **options) for connection in active))
         if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
             return
-        more = await asyncio.to_thread(run.reassign)
-        left = [connection for connection in connections if connection.name in more]
+        taking_over = await asyncio.to_thread(run.reassign)
+        active = [connection for connection in connections if connection.name in taking_over]
 
 
 async def send_async(
@@ -200,14 +210,15 @@ def send(
     Args:
         campaign: The campaign, its document as a mapping, or the path of a YAML or JSON file.
         connections: The SMTP connections that the routes name, and those that warm-ups spill to.
+            Their `max_sessions` count the sessions of this call only, not those of other processes.
         database: The URL of the state database. Default: MAILSLUICE_DATABASE_URL, else SQLite in
             MAILSLUICE_HOME.
         engines: SQLAlchemy engines by the names that `recipients.database` and
             `exclude.database` have in the document.
-        day: The day that `{date}` in the name stands for, and that growing shares go by. Default:
-            today, in the time zone of the sending window, or UTC.
-        wait_seconds: Return when there is nothing to do for longer than this, with recipients that
-            still wait in the report's `open`: outside the sending window, for example.
+        day: The day of `{date}` in the name, and of growing shares. Default: today, in the time
+            zone of the sending window, or UTC.
+        wait_seconds: Return when there is nothing to do for longer than this, for example outside
+            the sending window. The report's `open` counts the recipients that still wait.
         on_progress: Called about once a second, in the calling thread: return quickly. When it
             raises an exception, messages in flight finish, and `send` raises that exception.
 
@@ -234,20 +245,20 @@ def send(
 
 
 def for_day(document: Campaign, day: date) -> Campaign:
-    """Put the day in the place of `{date}` in the campaign's name."""
+    """Replace `{date}` in the campaign's name by the day."""
     name = document.name.replace(DAY, day.isoformat())
     return document.model_copy(update={"name": campaign_name(name)})
 
 
 def today(document: Campaign) -> date:
-    """Today, in the time zone of the campaign's sending window, or in UTC."""
+    """Return today's date in the time zone of the campaign's sending window, or in UTC."""
     return datetime.now(ZoneInfo(document.sending_window.timezone or "UTC")).date()
 
 
 def named_connections(
     document: Campaign, connections: Iterable[Connection]
 ) -> dict[str, Connection]:
-    """The connections by name. Raises CampaignError where the document names another one."""
+    """Index the connections by name. Raises CampaignError if the document names another one."""
     known = {connection.name: connection for connection in connections}
     named = [route.connection for route in document.routes]
     for name in named:
