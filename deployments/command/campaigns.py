@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,11 +22,14 @@ from deployments.command.output import (
     show,
     show_page,
     show_table,
+    table,
 )
 
 if TYPE_CHECKING:
     from mailsluice import Campaign, Report
     from mailsluice.audience.engines import Engines
+
+_WATCH_SECONDS = 2.0
 
 
 def plan(file: Path, /, *, json: AsJson = False) -> None:
@@ -70,16 +75,20 @@ def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> in
     return WAITING if result.open else 0
 
 
-def status(name: str | None = None, /, *, json: AsJson = False) -> None:
+def status(name: str | None = None, /, *, watch: Flag = False, json: AsJson = False) -> None:
     """Show the state of a campaign, or all campaigns, the latest first.
 
     Args:
         name: The campaign's name. Default: all campaigns.
+        watch: Show the campaign's state every two seconds, until no recipient waits.
         json: Print JSON instead of text.
     """
     import mailsluice
     from mailsluice.store import Campaigns, Database
 
+    if name is not None and watch:
+        _watch(name, as_json=json)
+        return
     if name is not None:
         _show_report(mailsluice.report(name), as_json=json)
         return
@@ -268,15 +277,34 @@ def _show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
         show("", _values(report), as_json=True)
         return
+    show_table(*_rows(report))
+    for name, reason in report.down.items():
+        print(f"{name} is down: {reason}")
+
+
+def _watch(name: str, *, as_json: bool) -> None:
+    """Show a campaign's state again and again; as JSON, only its last one."""
+    from rich.live import Live
+
+    import mailsluice
+
+    with Live(auto_refresh=False) as screen:
+        while (report := mailsluice.report(name)).open:
+            screen.update(table(*_rows(report)), refresh=True)
+            time.sleep(_WATCH_SECONDS)
+        screen.update("")
+    _show_report(report, as_json=as_json)
+
+
+def _rows(report: Report) -> tuple[str, Sequence[str], list[Sequence[str]]]:
+    """Return the title, the columns and the rows of a report's table."""
     statuses = report.shown
-    columns = ("connection", "assigned", *statuses)
-    rows = [
+    rows: list[Sequence[str]] = [
         (route.connection, f"{route.planned:,}", *(f"{route.of(each):,}" for each in statuses))
         for route in report.routes
     ]
-    show_table(f"{report.campaign}: {report.summary()}", columns, rows)
-    for name, reason in report.down.items():
-        print(f"{name} is down: {reason}")
+    title = f"{report.campaign}: {report.summary()}"
+    return title, ("connection", "assigned", *statuses), rows
 
 
 def _values(report: Report) -> dict[str, Any]:

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Flag = Annotated[bool, Parameter(show_default=False)]
 """An option that is on where it is given."""
@@ -48,20 +51,26 @@ def show_page(markdown: str, values: Any, *, as_json: bool) -> None:
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; the first column is text, the others are numbers."""
     from rich.console import Console
+
+    Console().print(table(title, columns, rows))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Lay out a table; the first column is text, the others are numbers."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    laid_out = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     for position, column in enumerate(columns):
-        table.add_column(escape(column), justify="right" if position else "left")
+        laid_out.add_column(escape(column), justify="right" if position else "left")
     for row in rows:
-        table.add_row(*(escape(text) for text in row))
-    Console().print(table)
+        laid_out.add_row(*map(escape, row))
+    return laid_out
 
 
 @contextmanager
 def progress_bars() -> Iterator[Any]:
-    """Yield a callback for `Progress` that draws a bar a connection; None without a terminal."""
+    """Yield a callback that draws a bar for each connection; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

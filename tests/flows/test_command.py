@@ -58,15 +58,28 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
 
 
-def test_recipients_that_wait_are_an_exit_code(
-    tmp_path: Path, servers: Servers, capsys: pytest.CaptureFixture[str]
+def test_recipients_that_wait_are_an_exit_code_and_are_watched(
+    tmp_path: Path,
+    servers: Servers,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     save_block("blue", servers["blue"], port=1)
     path = write_campaign(tmp_path, 4)
     assert main(["send", str(path)]) == 3
     assert "blue is down" in capsys.readouterr().out
-    assert main(["cancel", "by-command"]) == 0
-    assert "2 of 4 had been sent, 2 are cancelled" in capsys.readouterr().out
+    watched: list[float] = []
+
+    def cancel_meanwhile(seconds: float) -> None:
+        watched.append(seconds)
+        assert main(["cancel", "by-command"]) == 0
+
+    monkeypatch.setattr("deployments.command.campaigns.time.sleep", cancel_meanwhile)
+    assert main(["status", "by-command", "--watch"]) == 0
+    assert watched == [2.0]
+    told = capsys.readouterr().out
+    assert "2 of 4 sent, 2 cancelled" in told
+    assert "2 of 4 had been sent, 2 are cancelled" in told
 
 
 def test_a_connection_is_checked(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
