@@ -1,4 +1,4 @@
-"""From the mailbox to the table of bounces: read, match, record, put away, some at a time."""
+"""Collecting bounces from a mailbox: read messages, match them to recipients, record, file away."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mailsluice.store.sent_mail import SentMail
 from mailsluice.store.trouble import BAD_VALUE_ERRORS
 
 BATCH = 100
-"""Mails in memory at once, each at most `fetched.MAX_OCTETS`; recorded in one transaction."""
+"""Messages read and recorded together, each of at most `fetched.MAX_OCTETS`."""
 _ERRORS_OF_A_MAIL: tuple[type[Exception], ...] = (
     FetchRefusedError,
     *BAD_VALUE_ERRORS,
@@ -39,13 +39,20 @@ def collect(
     source: str,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Collected:
-    """Read up to so many mails that wait in the mailbox, the oldest first.
+    """Read up to `limit` messages that wait in the mailbox, the oldest first.
 
-    Each is recorded before it is put away, under a key of its own: a run that ends anywhere is gone
-    on with by the next one, and nothing counts twice. `source` is what the records name as theirs;
-    `goes_on` is asked before each batch.
+    Each message is recorded under a key of its own before it is filed away. So an interrupted run
+    is continued by the next one, and no message counts twice.
 
-    Raises MailboxError where the mailbox cannot be opened; what breaks later is in `trouble`.
+    Args:
+        mailbox: The mailbox's account.
+        database: The state database.
+        limit: The most messages to read.
+        source: The origin that the records name.
+        goes_on: Called before each batch; False stops.
+
+    Raises:
+        MailboxError: The mailbox cannot be opened. Later errors are in the result's `trouble`.
     """
     found = Collected()
     with Inbox(mailbox) as inbox:
@@ -71,10 +78,10 @@ class _Collecting:
         self._found = found
 
     def take(self, uids: Sequence[str]) -> None:
-        """Read these, record what they say, put them away.
+        """Read these messages, record what they report, and file them away.
 
-        A mail that the server cannot give out, or that cannot be recorded, is left, flagged: it is
-        looked for one by one, and does not keep the others from being read.
+        A message that cannot be fetched or recorded is flagged and left in the folder. When a batch
+        has such a message, its messages are taken one by one, so that all others are recorded.
         """
         try:
             self._settle(self._inbox.fetch(uids))
@@ -106,7 +113,7 @@ class _Collecting:
         self._inbox.flag([mail.uid for mail, fate in pairs if fate.is_left])
 
     def _match(self, mails: Sequence[ReturnedMail]) -> list[SentTo | None]:
-        """Whose mail each is, by one or two queries for all."""
+        """The recipient that each message is about, found by one or two queries for all."""
         ids = {token.recipient_id for mail in mails for token in mail.traces.tokens}
         by_id = {recipient.recipient_id: recipient for recipient in self._sent.by_id(ids)}
         found = [by_token(mail.traces, by_id) for mail in mails]
@@ -142,7 +149,7 @@ _KINDS = {
 
 
 def _fate(mail: ReturnedMail, to: SentTo | None) -> Fate:
-    """What becomes of a mail that is about the mail to this recipient, if to any."""
+    """What to do with a message about this recipient's mail, or about no known mail."""
     sort = mail.notice.sort
     if sort is Sort.AUTO_REPLY:
         return Fate.AUTO_REPLY

@@ -1,8 +1,7 @@
-"""From a campaign document to stored recipients, each with its connection. Nothing is sent here.
+"""Launching a campaign: read its recipients, assign connections, store them. Nothing is sent.
 
-A launch needs numpy, pandas and pyarrow, which take half as long to load as Prefect does. They are
-imported where it begins: a process that continues a campaign, or sends a part of one, compiles its
-message without them.
+Functions import numpy, pandas and pyarrow when a launch needs them, because these take half as long
+to load as Prefect. A process that continues a campaign, or sends a part of one, needs none of them.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def content(campaign: Campaign) -> dict[str, Any]:
-    """What makes the campaign this campaign, attached files included, as JSON values."""
+    """The content that identifies the campaign, with digests of attached files, as JSON values."""
     return {**campaign.content(), "attachments": attachment_digests(campaign.message)}
 
 
@@ -45,8 +44,8 @@ def compiled(
 ) -> CompiledMessage:
     """Compile the campaign's message for an audience with these columns.
 
-    `return_key` is that of its record, the secret behind return paths and Message-IDs; without one
-    nobody has a return path of his own.
+    `return_key` is the secret in the campaign's record that makes return paths and Message-IDs.
+    Without it, messages have no return paths of their own.
     """
     return compile_message(
         campaign.message,
@@ -58,10 +57,10 @@ def compiled(
 
 
 def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -> Audience:
-    """Read the campaign's recipients, less who is excluded or suppressed.
+    """Read the campaign's recipients, without excluded and suppressed addresses.
 
-    Checks the message against what was read, so that a template that cannot be filled in stops the
-    campaign here. Raises AudienceError or MessageError. The caller closes the audience.
+    The message is compiled for the columns that were read, so that a template with a wrong name
+    stops the campaign here. The caller closes the audience. Raises AudienceError or MessageError.
     """
     from mailsluice.audience.resolution import resolve
     from mailsluice.operations.suppression.lookup import Lookup
@@ -82,22 +81,22 @@ def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """When a campaign is launched, over which connections that warm up."""
+    """When a campaign is launched, and the warm-ups of its connections."""
 
     day: date
-    """The day its run was scheduled for: shares that grow are those of this day."""
+    """The day that the run was scheduled for, which decides growing shares."""
     moment: datetime
-    """What the database's clock says: warm-ups begin their days by it."""
+    """The time of the database's clock, which decides the day of a warm-up."""
     warm_ups: Mapping[str, WarmUp] = field(default_factory=dict)
-    """By connection: of the routes, and of those that they spill to."""
+    """By connection, for those of the routes and those that they spill to."""
 
 
 def decide(
     database: Database, campaign: Campaign, audience: Audience, occasion: Occasion
 ) -> Placement:
-    """Give every recipient its connection and its day, as a launch at this moment would.
+    """Assign a connection and a day to every recipient, as a launch on this occasion would.
 
-    Writes nothing. Raises CampaignError where a warm-up cannot work for this campaign.
+    Nothing is stored. Raises CampaignError when a warm-up is impossible for this campaign.
     """
     from mailsluice.assignment.assignment import assign
     from mailsluice.assignment.placement import place
@@ -112,15 +111,15 @@ def decide(
 
 
 def launched_before(database: Database, campaign: Campaign) -> CampaignRecord | None:
-    """The record of a campaign that was launched already: a run of it goes on with that.
+    """The record of the campaign if it was launched before, so that a run continues it.
 
-    Raises CampaignDiffersError where it was launched with other content.
+    Raises CampaignDiffersError when it was launched with other content.
     """
     campaigns, known = Campaigns(database), content(campaign)
     if campaigns.find(campaign.name) is None:
         campaigns.refuse_alike(campaign.name)
         return None
-    record = campaigns.register(campaign.name, known)  # it is there: nothing is written
+    record = campaigns.register(campaign.name, known)  # the campaign exists, so nothing is written
     return None if record.status is CampaignStatus.RESOLVING else record
 
 
@@ -131,10 +130,10 @@ def store_audience(
     audience: Audience,
     occasion: Occasion,
 ) -> Placement:
-    """Give every recipient its connection and its day, and store all of them in send order.
+    """Assign a connection and a day to every recipient, and store all recipients in send order.
 
-    From here on the campaign can be sent. Shares and days are recorded, and stay this campaign's
-    however long it takes. Raises CampaignError where a warm-up cannot work for this campaign.
+    The campaign can be sent afterwards. Its shares and days are recorded and stay, however long the
+    campaign takes. Raises CampaignError when a warm-up is impossible for this campaign.
     """
     from mailsluice.assignment.assignment import assign
     from mailsluice.operations.placed_rows import placed
@@ -164,7 +163,7 @@ def _planned(
     assignment: Assignment,
     occasion: Occasion,
 ) -> Placement:
-    """Apply the warm-ups, and take what is left of their caps: in one transaction."""
+    """Apply the warm-ups and reserve what is left of their caps, in one transaction."""
     from mailsluice.assignment.placement import place
 
     warm_ups = WarmUps(database)
@@ -177,7 +176,7 @@ def _planned(
 
 
 def _routes(placement: Placement) -> list[RouteRecord]:
-    """The routes; then the connections that only take over, which have no share of their own."""
+    """The routes, then the connections that only take over recipients and have no share."""
     taking_over = len(placement.connections) - len(placement.assignment.quotas)
     percents = [*(placement.percents or [None] * len(placement.assignment.quotas))]
     percents += [Decimal(0)] * taking_over

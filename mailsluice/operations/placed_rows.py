@@ -1,4 +1,4 @@
-"""The rows of an audience that has its connections and its days."""
+"""The rows of an audience with their connections and days, as a launch stores them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK_ROWS = 50_000
 
 
 def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
-    """Tables of the recipients in send order, as `Launches.store_audience` takes them."""
+    """The recipients in send order, in chunks for `Launches.store_audience`."""
     names = np.array(placement.connections, dtype=object)
     moves = placement.moves() if placement.warmings else None
     start = 0
@@ -32,7 +32,7 @@ def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
 def _moved(
     rows: pd.DataFrame, connections: npt.NDArray[np.object_], due: npt.NDArray[np.float64]
 ) -> pd.DataFrame:
-    """The rows with what the warm-ups have changed."""
+    """The rows with the connections and times that warm-ups changed."""
     now = np.isnan(due)
     stays = (rows["connection"] == connections).to_numpy(bool)
     return rows.assign(
@@ -44,7 +44,7 @@ def _moved(
 
 
 def _except(values: npt.NDArray[Any], missing: npt.NDArray[np.bool]) -> pd.Series[Any]:
-    """The values (n,) as Python objects, None where they are missing."""
-    found = values.astype(object)
-    found[missing] = None
-    return pd.Series(found, dtype=object)
+    """The values (n,) as Python objects, with None where `missing` is true."""
+    objects = values.astype(object)
+    objects[missing] = None
+    return pd.Series(objects, dtype=object)

@@ -1,4 +1,4 @@
-"""Bringing a state database's schema up to date, by Alembic and `mailsluice.store.migrations`."""
+"""Migrating a state database to the present schema with Alembic."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ _LOCK = 0x6D61696C  # an arbitrary constant, for PostgreSQL's advisory lock
 
 
 def upgrade(transaction: sa.Connection, *, name: str) -> None:
-    """Apply the migrations that the database has not had, in the transaction that is given.
+    """Apply the missing migrations in the given transaction.
 
-    `name` is what errors call the database. Raises OutboxError where its schema is newer than this
+    `name` names the database in errors. Raises OutboxError when the schema is that of a newer
     version of Mailsluice.
     """
-    if (
-        transaction.dialect.name != "sqlite"
-    ):  # of several processes that start at once, one migrates
+    if transaction.dialect.name != "sqlite":  # of processes that start together, one migrates
         transaction.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     revision = alembic.migration.MigrationContext.configure(transaction).get_current_revision()
     if revision == scripts().get_current_head():
@@ -33,7 +31,7 @@ def upgrade(transaction: sa.Connection, *, name: str) -> None:
 
 
 def scripts() -> alembic.script.ScriptDirectory:
-    """The schema's steps."""
+    """The migrations."""
     return alembic.script.ScriptDirectory.from_config(_config())
 
 

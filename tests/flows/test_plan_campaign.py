@@ -136,9 +136,9 @@ async def test_it_shows_the_message_and_what_is_wrong_with_it(
     found = await (await planned(document(csv, message=message))).aresult()
     assert [one[:38] for one in found.warnings] == [
         "'first_name' is empty for 3 of 50 reci",
-        "the sender is at gmail.com, for which ",
+        "the sender is at gmail.com, whose mail",
         "there is no way to unsubscribe, neithe",
-        "links or images are plain http (1), to",
+        "links or images use plain http (1), to",
     ]
     text = await page("plan-spring-sale")
     assert "## Preview" in text

@@ -67,7 +67,7 @@ class TestPage:
         kept = Kept(400, True, 2, [Done(ended(1)), Done(ended(2))], [], 0)
         assert kept.summary() == (
             "a plan, nothing was changed: 2 campaigns with 20 recipients ended more than 400 days"
-            " ago; give archive_folder to archive them"
+            " ago; set archive_folder to archive them"
         )
         assert "To be archived" in kept.markdown()
 
@@ -75,8 +75,15 @@ class TestPage:
         done = [Done(ended(1), "/srv/1-c1", 12), Done(ended(2), trouble="no room on the disk")]
         kept = Kept(400, False, 2, done, [ended(3, CampaignStatus.READY, days_ago=None)], 4)
         page = kept.markdown()
-        assert kept.summary() == "1 of 2 campaigns archived, 12 rows deleted; 1 in trouble"
-        for said in ("**c2**: no room on the disk", "/srv/1-c1", "c3", "Archived before: 4"):
+        assert (
+            kept.summary() == "1 of 2 campaigns archived, 12 rows deleted; 1 could not be archived"
+        )
+        for said in (
+            "**c2**: no room on the disk",
+            "/srv/1-c1",
+            "c3",
+            "Archived by earlier runs: 4",
+        ):
             assert said in page
 
     def test_nothing_to_do_is_said(self) -> None:

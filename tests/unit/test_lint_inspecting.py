@@ -33,9 +33,9 @@ def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> Messa
 def test_what_is_counted_over_those_looked_at_and_over_all(tmp_path: Path) -> None:
     found = inspected(tmp_path, [0, 1, 2])
     assert [one.partition(":")[0] for one in found.warnings] == [
-        "1 of 3 looked at cannot be rendered, and will fail",
+        "the message cannot be rendered for 1 of 3 checked recipients, which will fail",
         "'name' is empty for 2 of 3 recipients",
-        "the HTML has up to 125 kB, over 102 kB for 1 of 3 looked at",  # soft breaks count
+        "the HTML has up to 125 kB, over 102 kB for 1 of 3 checked recipients",  # soft breaks count
     ]
     assert "@" not in "".join(found.warnings)
 
@@ -53,7 +53,7 @@ def test_where_nobody_can_be_rendered_there_is_no_preview(tmp_path: Path) -> Non
     found = inspected(tmp_path, [1, 0, 2], looked_at=1)
     assert found.preview is None
     assert found.warnings[0].startswith(
-        "1 of 1 looked at cannot be rendered, and will fail: row 2: "
+        "the message cannot be rendered for 1 of 1 checked recipients, which will fail: row 2: "
     )
 
 

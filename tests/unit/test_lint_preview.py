@@ -41,7 +41,7 @@ def test_no_way_of_writing_the_address_is_left(local: str, around: str, quoted: 
 def test_the_page_shows_subject_text_and_source() -> None:
     lines = preview("Hi *Ann*", "Hello\n```\nAnn", "<p>Hello</p>", "a@b.example", 2_048)
     page = "\n".join(lines.markdown())
-    assert "2.0 kB as it is sent" in page
+    assert "Its size is 2.0 kB." in page
     assert r"Subject: Hi \*Ann\*" in page
     assert "\n````text\nHello\n```\nAnn\n````\n" in page  # the text cannot end the block
     assert "\n```html\n<p>Hello</p>\n```\n" in page

@@ -8,7 +8,7 @@ import pytest
 
 from mailsluice.operations.plan.warnings import MessageFacts, Reading, warnings
 
-WORDS = "This letter has words enough to be read by somebody who loads no images at all. " * 2
+WORDS = "This letter has words enough for readers that hide images. " * 2
 GOOD = Reading(
     subject="Hello",
     text=WORDS,
@@ -56,15 +56,17 @@ def test_an_unsubscribe_address_without_https() -> None:
 def test_html_that_is_cut_off_is_counted() -> None:
     large = [replace(GOOD, html_bytes=size) for size in (104_448, 104_449, 204_800)]
     (found,) = warnings(replace(FACTS, readings=[GOOD, *large]))
-    assert found.startswith("the HTML has up to 200 kB, over 102 kB for 2 of 4 looked at: Gmail")
+    assert found.startswith(
+        "the HTML has up to 200 kB, over 102 kB for 2 of 4 checked recipients: Gmail"
+    )
 
 
 def test_empty_subjects_and_texts_are_counted() -> None:
     empty = replace(GOOD, subject=" ", text="\n")
     found = [*warnings(replace(FACTS, readings=[GOOD, empty, empty]))]
     assert [one.partition(":")[0] for one in found] == [
-        "the subject is empty for 2 of 3 looked at",
-        "the text part is empty for 2 of 3 looked at",
+        "the subject is empty for 2 of 3 checked recipients",
+        "the text part is empty for 2 of 3 checked recipients",
     ]
 
 
@@ -73,15 +75,15 @@ def test_empty_subjects_and_texts_are_counted() -> None:
     [
         ("<a href='https://example.com'>x</a>", ""),
         ("<a href='mailto:help@example.com'>x</a>", ""),
-        ("<a href='http://a.example/x'>x</a>", "links or images are plain http (1), to a.example:"),
-        ("<a href='HTTP://a.example'>x</a>", "links or images are plain http (1), to a.example:"),
+        ("<a href='http://a.example/x'>x</a>", "links or images use plain http (1), to a.example:"),
+        ("<a href='HTTP://a.example'>x</a>", "links or images use plain http (1), to a.example:"),
         (
             "<img alt='' src='http://i.example/x.png'>",
-            "links or images are plain http (1), to i.ex",
+            "links or images use plain http (1), to i.ex",
         ),
         (
             "".join(f"<a href='http://{name}.example'>x</a>" for name in "aabcd"),
-            "links or images are plain http (5), to a.example, b.example, c.example and 1 more:",
+            "links or images use plain http (5), to a.example, b.example, c.example and 1 more:",
         ),
         ("<a href='https://u:secret@a.example'>x</a>", ""),
         ("<a href='https://a.example'>https://a.example/page</a>", ""),
@@ -120,7 +122,7 @@ def test_links_and_images(html: str, warning: str) -> None:
 )
 def test_images_only(html: str, warned: bool) -> None:
     found = about(replace(GOOD, html=html))
-    assert [one.startswith("the message is images with") for one in found] == [True] * warned
+    assert [one.startswith("the message has images and only") for one in found] == [True] * warned
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,10 @@ def test_empty_values_are_told_by_column() -> None:
 
 def test_who_cannot_be_rendered_is_counted_with_the_reason() -> None:
     (found,) = warnings(replace(FACTS, readings=[], unrendered=["html, line 1: no", "other"]))
-    assert found == "2 of 2 looked at cannot be rendered, and will fail: html, line 1: no"
+    assert found == (
+        "the message cannot be rendered for 2 of 2 checked recipients, which will fail:"
+        " html, line 1: no"
+    )
 
 
 def test_plain_text_alone_has_no_warnings_about_html() -> None:

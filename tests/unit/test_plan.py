@@ -239,7 +239,7 @@ def test_a_connection_that_takes_over_is_there() -> None:
 
 def test_an_audience_too_small_for_a_share_is_named() -> None:
     found = planned(two(), [connection("a"), connection("b")], size=1)
-    assert found.warnings == ["b gets nobody: the audience is too small for its share"]
+    assert found.warnings == ["b gets no recipient: the audience is too small for its share"]
 
 
 def test_the_page_adds_up() -> None:

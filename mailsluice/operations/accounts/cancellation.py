@@ -1,4 +1,4 @@
-"""Ending a campaign for good."""
+"""Cancelling a campaign."""
 
 from __future__ import annotations
 
@@ -13,26 +13,35 @@ from mailsluice.store import Database, Launches
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What a cancelled campaign left undone."""
+    """The numbers of a cancelled campaign."""
 
     accepted: int
     sent: int
     cancelled: int
-    """Recipients who do not get it any more."""
+    """Recipients that will not get the mail."""
     before: CampaignStatus
-    """Where the campaign stood."""
+    """The campaign's status before."""
 
 
 async def cancel_campaign(database: Database, name: str, *, owner: str, home: Path) -> Cancelled:
-    """Cancel a campaign: who waits for his mail does not get it, and no run sends it again.
+    """Cancel a campaign for good: its waiting recipients get no mail, and no run sends it again.
 
-    A completed one has nobody who waits, and stays completed. `owner` names who does it, for those
-    it keeps out meanwhile; `home` is where the journals are. Raises LedgerError where there is no
-    such campaign, CampaignBusyError where a run is sending it.
+    In a completed campaign no recipient waits, so it stays completed.
+
+    Args:
+        database: The state database.
+        name: The campaign's name.
+        owner: The name of this call, for runs that it keeps from sending meanwhile.
+        home: The folder of the journals.
+
+    Raises:
+        OutboxError: There is no such campaign.
+        LedgerError: The campaign is archived.
+        CampaignBusyError: A run is sending the campaign.
     """
     async with held(database, name, owner=owner, home=home) as run:
         before = run.record.status
-        if before is CampaignStatus.RESOLVING:  # what a dead launch has stored is no audience
+        if before is CampaignStatus.RESOLVING:  # rows of an interrupted launch are not an audience
             await asyncio.to_thread(Launches(database).store_audience, run.id, [], [])
         if before is not CampaignStatus.COMPLETED:
             await asyncio.to_thread(run.cancel)

@@ -1,4 +1,4 @@
-"""The error of this package."""
+"""The error of operations on a campaign's accounts."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from mailsluice.core.errors import MailsluiceError
 
 
 class LedgerError(MailsluiceError):
-    """A campaign's accounts cannot be read, written or changed as asked."""
+    """A campaign's accounts cannot be read or changed as requested."""

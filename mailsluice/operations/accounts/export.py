@@ -1,4 +1,4 @@
-"""Everybody's fate as a file: CSV, or Parquet by the file's name."""
+"""Exporting a campaign's recipients, or its rejected rows, into a CSV or Parquet file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Contents(StrEnum):
-    """What an export lists."""
+    """The rows of an export."""
 
     RECIPIENTS = "recipients"
-    """Every recipient, with what became of it."""
+    """Every recipient with its outcome."""
     REJECTS = "rejects"
-    """The rows of the source that are not in the audience, and why."""
+    """Rows of the source that are not in the audience, with the reason."""
 
 
 def export(
@@ -35,17 +35,27 @@ def export(
     statuses: Collection[RecipientStatus] = (),
     overwrite: bool = False,
 ) -> WrittenTable:
-    """Write a campaign's recipients in these states (in all, where none is named) into a file.
+    """Write a campaign's recipients or rejected rows into a file.
 
-    Columns: email, connection, reassigned_from, status, attempts, code, reply, settled_at,
-    next_attempt_at, message_id; those of rejects: row, email, reason, detail. Moments are in UTC:
-    timestamps in Parquet, ISO 8601 in CSV. A few thousand rows are in memory at a time, and the
-    file has its name only when it is complete.
+    Recipients have the columns email, connection, reassigned_from, status, attempts, code, reply,
+    settled_at, next_attempt_at and message_id; rejected rows have row, email, reason and detail.
+    Times are in UTC: timestamps in Parquet, ISO 8601 in CSV. The file gets its name when it is
+    complete. Memory is bounded, whatever the number of rows.
 
-    Raises OutboxError where there is no such campaign, LedgerError where it is archived,
-    TableFileError where the file cannot be written: see `check_path` and `write_tables`.
+    Args:
+        database: The state database.
+        name: The campaign's name.
+        path: The file; its suffix decides between CSV and Parquet.
+        contents: Which rows to write.
+        statuses: Write recipients in these states alone; none given means all.
+        overwrite: Whether to replace an existing file.
+
+    Raises:
+        OutboxError: There is no such campaign.
+        LedgerError: The campaign is archived.
+        TableFileError: The file cannot be written; see `check_path` and `write_tables`.
     """
-    from mailsluice.core.table_file import check_path, write_tables  # pyarrow: for an export alone
+    from mailsluice.core.table_file import check_path, write_tables  # loads pyarrow
     from mailsluice.operations.accounts import exported
 
     path = check_path(path, overwrite)

@@ -1,4 +1,4 @@
-"""The tables that an export is made of."""
+"""The tables of an export."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ REJECTS = pa.schema(
 def recipients(
     fates: Fates, statuses: Collection[RecipientStatus], identify: Callable[[str], str]
 ) -> Iterator[pa.Table]:
-    """Recipients in these states (in all, where none is named) as tables of `FATES`."""
+    """Recipients in these states (in any when none is named), as tables of `FATES`."""
     for rows in fates.recipients(statuses):
         _, email, *texts, settled, following = _columns(rows)
-        times = (moments(times_) for times_ in (settled, following))
-        columns = [email, *texts, *times, [identify(address) for address in email]]
+        ids = [identify(address) for address in email]
+        columns = [email, *texts, moments(settled), moments(following), ids]
         yield pa.table(dict(zip(FATES.names, columns, strict=True)), schema=FATES)
 
 

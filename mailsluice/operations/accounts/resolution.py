@@ -1,4 +1,4 @@
-"""What a person decides about recipients of whom nobody can know whether they got the mail."""
+"""Settling uncertain recipients: an operator decides whether they received the mail."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from mailsluice.store.resolutions import record_decision
 
 
 class Action(StrEnum):
-    """What becomes of uncertain recipients."""
+    """The decision about uncertain recipients."""
 
     SENT = "sent"
-    """They got it: the provider's log says so, or they are given the benefit of the doubt."""
+    """Count them as sent, for example because the provider's log shows their mail."""
     RESEND = "resend"
-    """They get it again, with the next run of the campaign."""
+    """Send to them again with the next run of the campaign."""
     FAILED = "failed"
-    """They did not get it, and will not."""
+    """Count them as failed, without sending again."""
 
 
 _BECOMES: dict[Action, tuple[RecipientStatus, str]] = {
@@ -40,15 +40,15 @@ _BECOMES: dict[Action, tuple[RecipientStatus, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What was changed."""
+    """The numbers after the decision."""
 
     changed: int
     left: int
     """Recipients that are still uncertain."""
     not_found: int
-    """Addresses that were named, but are not those of uncertain recipients."""
+    """Given addresses that belong to no uncertain recipient."""
     open: int
-    """Recipients that the next run sends to."""
+    """Recipients that the next run will send to."""
 
 
 async def resolve_uncertain(
@@ -60,37 +60,48 @@ async def resolve_uncertain(
     owner: str,
     home: Path,
 ) -> Resolved:
-    """Settle the uncertain recipients of a campaign, all or those named.
+    """Settle the uncertain recipients of a campaign, all of them or those with given addresses.
 
-    Rows in any other state stay as they are, so doing it again changes nothing. `named` are
-    addresses; they are compared as the audience's were. The attempts made so far count on; the age
-    of a recipient that is sent again counts anew.
+    Recipients in other states stay as they are, so a repeated call changes nothing. Attempts made
+    so far keep counting; the age of a recipient that is sent to again starts at its next attempt.
 
-    While a run is sending, this is refused (CampaignBusyError): that run may yet read the reply
-    that settles a recipient, and decides at its end whether the campaign is completed. Raises
-    LedgerError as well where the campaign does not exist, is not launched, or is cancelled and
-    should be sent again.
+    Args:
+        database: The state database.
+        name: The campaign's name.
+        action: The decision.
+        named: Addresses in any spelling; None for all uncertain recipients.
+        owner: The name of this call, for runs that it keeps from sending meanwhile.
+        home: The folder of the journals.
+
+    Raises:
+        OutboxError: There is no such campaign.
+        CampaignBusyError: A run is sending the campaign. The run may still read the reply that
+            settles a recipient, and decides at its end whether the campaign is completed.
+        LedgerError: The campaign is archived or not launched, or it is cancelled and `action` is
+            RESEND.
     """
     wanted = None if named is None else await asyncio.to_thread(_folded, named)
     async with held(database, name, owner=owner, home=home) as run:
         if run.record.status is CampaignStatus.RESOLVING:
-            raise LedgerError(f"campaign {name!r} has not been launched: nobody is uncertain")
+            raise LedgerError(
+                f"campaign {name!r} has not been launched: it has no uncertain recipients"
+            )
         if run.record.status is CampaignStatus.CANCELLED and action is Action.RESEND:
             _refuse_cancelled(name)
         return await asyncio.to_thread(_resolve, database, run, action, wanted)
 
 
 def read_addresses(source: RecipientSource) -> list[str]:
-    """The e-mail column of a CSV or Parquet file, by row.
+    """The e-mail column of a CSV or Parquet file, in the order of its rows.
 
-    In the place of a row without the right number of fields there is a text that is no address.
-    Raises AudienceError where the file has no such column.
+    A row with a wrong number of fields gives a text that is not an address. Raises AudienceError
+    when the file cannot be read or has no such column.
     """
 
     from mailsluice.audience.source import read_chunks  # pandas: for addresses alone
 
     def no_database(_: str) -> NoReturn:
-        raise LedgerError("give a file, not a query")
+        raise LedgerError("addresses come from a file here, not from a query: give its path")
 
     found: list[str] = []
     for chunk in read_chunks(source, connect=no_database):
@@ -102,8 +113,8 @@ def read_addresses(source: RecipientSource) -> list[str]:
 
 def _refuse_cancelled(name: str) -> NoReturn:
     raise LedgerError(
-        f"campaign {name!r} is cancelled, and cancelled is final: count them as sent or failed, or "
-        "send to them under another name"
+        f"campaign {name!r} is cancelled, and cancelled is final: count its uncertain recipients as"
+        " sent or failed, or send to them in a campaign with another name"
     )
 
 
@@ -117,26 +128,26 @@ def _folded(named: Iterable[str]) -> set[str]:
 
     checked = normalise(pd.Series(given, dtype="str"))
     good = checked["reason"] == ""
-    # What is no address stays as it was given: it is counted as not found.
+    # Texts that are not addresses stay as given, and count as not found.
     return {*map(folded, checked.loc[good, "email"]), *pd.Series(given)[~good.to_numpy()]}
 
 
 def _resolve(
     database: Database, run: CampaignRun, action: Action, wanted: set[str] | None
 ) -> Resolved:
-    changed, found = 0, set[str]()
+    changed, settled = 0, set[str]()
     for rows in Fates(database, run.id).recipients([RecipientStatus.UNCERTAIN]):
         chosen = [row for row in rows if wanted is None or folded(row.email) in wanted]
         if chosen:
             status, text = _BECOMES[action]
             record_decision(database, chosen, decision=action.value, status=status, text=text)
-            found.update(folded(row.email) for row in chosen)
+            settled.update(folded(row.email) for row in chosen)
         changed += len(chosen)
-    run.report()  # where the campaign stands now: completed, or ready to be sent on
+    run.report()  # records the campaign's status: completed, or ready to be continued
     counts = run.outbox.counts()
     return Resolved(
         changed=changed,
         left=counts.of(RecipientStatus.UNCERTAIN),
-        not_found=0 if wanted is None else len(wanted - found),
+        not_found=0 if wanted is None else len(wanted - settled),
         open=counts.open,
     )

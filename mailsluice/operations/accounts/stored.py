@@ -1,4 +1,4 @@
-"""A campaign as it is stored, for those who have its name alone."""
+"""Holding a stored campaign by its name, and refusing an archived one."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from mailsluice.store.archives import Archives
 
 
 def refuse_archived(database: Database, name: str) -> None:
-    """Raise LedgerError where the campaign's recipients are in files, and no more in the database.
+    """Raise LedgerError when the campaign's recipients are in files instead of the database.
 
-    Raises OutboxError where there is no such campaign.
+    Raises OutboxError when there is no such campaign.
     """
     if archive := Archives(database).find(Campaigns(database).get(name).id):
-        raise LedgerError(f"campaign {name!r} was {archive}, and no more in the database")
+        raise LedgerError(f"campaign {name!r} was {archive}, no longer in the database")
 
 
 @asynccontextmanager
 async def held(
     database: Database, name: str, *, owner: str, home: Path
 ) -> AsyncIterator[CampaignRun]:
-    """Hold a campaign as a run does, without sending: nobody else changes it meanwhile.
+    """Hold a campaign's lease without sending, so that no other process changes the campaign.
 
-    What a dead run left in doubt is settled first, by its journal. Raises OutboxError where there
-    is no such campaign, LedgerError where it is archived, CampaignBusyError where a run is sending
-    it.
+    Recipients that a dead run left `sending` are settled first, by the run's journal.
+
+    Raises:
+        OutboxError: There is no such campaign.
+        LedgerError: The campaign is archived.
+        CampaignBusyError: A run is sending the campaign.
     """
     record = await asyncio.to_thread(Campaigns(database).get, name)
-    # Its name and the policies of every campaign: what it sends to whom is not looked at.
+    # The name and the default policies are enough: the message and the routes are not used.
     campaign = Campaign.model_construct(name=record.name)  # type: ignore[call-arg]
     run = await asyncio.to_thread(CampaignRun, database, campaign, None, owner=owner, home=home)
     try:
-        # As its holder: from here on nobody archives it.
+        # Checked under the lease, which keeps housekeeping from archiving the campaign now.
         await asyncio.to_thread(refuse_archived, database, name)
         yield run
     finally:

@@ -1,4 +1,4 @@
-"""Old campaigns go from the state database into files; nothing is deleted that is not in them."""
+"""Housekeeping: old campaigns are archived into files, then their rows are deleted."""
 
 from mailsluice.operations.housekeeping.errors import HousekeepingError
 from mailsluice.operations.housekeeping.housekeeping import keep_house

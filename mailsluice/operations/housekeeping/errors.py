@@ -1,4 +1,4 @@
-"""The error of this package."""
+"""The error of housekeeping."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from mailsluice.core.errors import MailsluiceError
 
 
 class HousekeepingError(MailsluiceError):
-    """A campaign cannot be archived; all of its rows are where they were."""
+    """A campaign cannot be archived; its rows stay where they are."""

@@ -1,4 +1,4 @@
-"""What housekeeping did, or would do, as a page without addresses. Pure."""
+"""The result of housekeeping, and its page without addresses. Pure."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ _MOST_SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of one campaign."""
+    """The result for one campaign."""
 
     campaign: CampaignAge
     folder: str = ""
-    """Where its archive is; empty: it has none."""
+    """The folder of its archive; empty when there is none."""
     deleted: int = 0
     """Rows deleted in this run."""
     trouble: str = ""
-    """Why it is not done with; its rows are where they were, or in the archive."""
+    """Why it could not be archived completely; its rows are in the database or in the archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A run's result."""
+    """The result of a run."""
 
     keep_days: int
     is_plan: bool
-    """Nothing was written or deleted."""
+    """Whether this is a plan, so that nothing was written or deleted."""
     due: int
-    """Campaigns that ended longer ago."""
+    """Campaigns that ended more than `keep_days` days ago."""
     done: Sequence[Done]
-    """Of these, those that this run came to, in order; of a plan all of them."""
+    """Results for the due campaigns that this run reached, in order; for a plan, all of them."""
     stale: Sequence[CampaignAge]
-    """Campaigns as old that never ended."""
+    """Campaigns of the same age that never ended."""
     archived: int
-    """Campaigns that were archived before."""
+    """Campaigns that earlier runs archived."""
     free_bytes: int | None = None
-    """Of a SQLite file: unused, and used again by the next campaigns."""
+    """Unused bytes in a SQLite file, which the next campaigns use again."""
 
     @property
     def troubled(self) -> list[Done]:
-        """Campaigns that could not be done with."""
+        """Campaigns that could not be archived completely."""
         return [done for done in self.done if done.trouble]
 
     @property
@@ -58,30 +58,31 @@ class Kept:
         old = f"ended more than {self.keep_days:,} days ago"
         if not self.due:
             return f"nothing to do: no campaign {old}"
-        people = sum(done.campaign.accepted for done in self.done)
+        recipients = sum(done.campaign.accepted for done in self.done)
         if self.is_plan:
             return (
-                f"a plan, nothing was changed: {_campaigns(self.due)} with {people:,} recipients"
-                f" {old}; give archive_folder to archive them"
+                f"a plan, nothing was changed: {_campaigns(self.due)} with {recipients:,}"
+                f" recipients {old}; set archive_folder to archive them"
             )
         good = len(self.done) - len(self.troubled)
-        said = f"{good:,} of {_campaigns(self.due)} archived, {self.rows:,} rows deleted"
-        return said + (f"; {len(self.troubled):,} in trouble" if self.troubled else "")
+        text = f"{good:,} of {_campaigns(self.due)} archived, {self.rows:,} rows deleted"
+        return text + (f"; {len(self.troubled):,} could not be archived" if self.troubled else "")
 
     def markdown(self) -> str:
-        """A page."""
+        """The page for operators."""
         lines = ["# Housekeeping", "", f"**{self.summary()}**", ""]
-        lines += section("In trouble", [f"- {_line(done)}" for done in self.troubled])
+        lines += section("Not archived", [f"- {_line(done)}" for done in self.troubled])
         lines += section("To be archived" if self.is_plan else "Archived", self._table())
         lines += section(
-            "As old, but never ended",
+            "As old, but not ended",
             [
                 *(
                     f"- {cell(campaign.name)}, of {_day(campaign.created_at)}: {campaign.status}"
                     for campaign in self.stale
                 ),
                 "",
-                "They are kept. Finish them (`send-campaign`), or end them (`cancel-campaign`).",
+                "These campaigns are kept. Complete them (`send-campaign`), or cancel them"
+                " (`cancel-campaign`).",
             ]
             if self.stale
             else [],
@@ -108,11 +109,11 @@ class Kept:
 
     def _notes(self) -> Iterator[str]:
         if self.archived:
-            yield f"Archived before: {_campaigns(self.archived)}."
+            yield f"Archived by earlier runs: {_campaigns(self.archived)}."
         if self.free_bytes:
             yield (
                 f"Unused in the SQLite file: {self.free_bytes / 1e6:,.0f} MB, which the next"
-                " campaigns take up; docs/housekeeping.md says how to give it back."
+                " campaigns use; docs/housekeeping.md says how to shrink the file."
             )
 
 

@@ -1,4 +1,4 @@
-"""What is in an archive's folder: rows and digests of its files, whose campaign it is."""
+"""The manifest of an archive: its campaign, and the rows and digests of its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class PartFile:
-    """One file."""
+    """One file of an archive."""
 
     rows: int
     sha256: str
@@ -24,19 +24,19 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The archive of one campaign."""
+    """The manifest of one campaign's archive."""
 
     campaign_id: int
     campaign: str
     created_at: float
-    """Of the campaign, which no two of the same name and number share."""
+    """When the campaign was created, which distinguishes campaigns with equal name and id."""
     counts: Mapping[str, Mapping[str, int]]
     """Recipients by connection and status."""
     files: Mapping[str, PartFile]
     """By file name."""
 
     def write(self, folder: Path) -> str:
-        """Write it; gives its own digest."""
+        """Write the manifest into the folder. Returns its digest."""
         text = orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         private_file(folder / NAME)
         (folder / NAME).write_bytes(text)
@@ -44,14 +44,16 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> tuple[Manifest, str]:
-        """What a folder has, and its digest. Raises OSError, ValueError where it has none."""
+        """Read a folder's manifest and its digest. Raises OSError or ValueError without one."""
         text = (folder / NAME).read_bytes()
         values = orjson.loads(text)
         try:
             files = {name: PartFile(**file) for name, file in values.pop("files").items()}
             return cls(**values, files=files), hashlib.sha256(text).hexdigest()
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{folder / NAME} is no manifest of an archive: {error}") from error
+            raise ValueError(
+                f"{folder / NAME} is not the manifest of an archive: {error}"
+            ) from error
 
 
 def sha256(path: Path) -> str:

@@ -14,18 +14,18 @@ _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is to be done, oldest first."""
+    """The work of a run, the oldest campaigns first."""
 
     due: tuple[CampaignAge, ...]
-    """Campaigns to be archived, and those archived whose rows were not all deleted yet."""
+    """Campaigns to archive, and archived ones with rows still to delete."""
     stale: tuple[CampaignAge, ...]
-    """Campaigns as old that never ended: a person has to finish or cancel them."""
+    """Campaigns of the same age that never ended: an operator must complete or cancel them."""
     archived: int
-    """Campaigns that were archived before."""
+    """Campaigns that earlier runs archived."""
 
 
 def due(campaigns: Sequence[CampaignAge], now: float, keep_days: int) -> Retention:
-    """Those that ended more than `keep_days` before `now`."""
+    """Find the campaigns that ended more than `keep_days` days before `now`."""
     before = now - keep_days * DAY_SECONDS
     left = [campaign for campaign in campaigns if not campaign.is_cleared]
     return Retention(

@@ -1,4 +1,4 @@
-"""An archive read back, before and while rows are deleted that are in it."""
+"""Checking an archive by reading it back, before its rows are deleted from the database."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BATCH_ROWS = 50_000
 
 
 def verify_written(database: Database, folder: Path, manifest: Manifest) -> None:
-    """Read all of it back, and compare it with the manifest and with what the database has now.
+    """Read a new archive back, and compare it with its manifest and with the database.
 
-    Raises HousekeepingError where they differ: then nothing may be deleted. Nobody writes to the
-    campaign meanwhile.
+    Raises HousekeepingError when they differ; nothing may be deleted then. The caller holds the
+    campaign's lease, so no process writes to the campaign meanwhile.
     """
     rows = ArchiveRows(database, manifest.campaign_id)
     for part in PARTS:
@@ -33,9 +33,9 @@ def verify_written(database: Database, folder: Path, manifest: Manifest) -> None
 
 
 def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
-    """The manifest of an archive that was verified before: nothing of it has changed since.
+    """Check that an archive is unchanged since it was recorded. Returns its manifest.
 
-    Raises HousekeepingError where a file is missing or another.
+    Raises HousekeepingError when a file is missing or differs.
     """
     try:
         manifest, found = Manifest.read(folder)
@@ -46,19 +46,19 @@ def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
     except (OSError, ValueError) as error:
         raise HousekeepingError(
             f"the archive in {folder} cannot be read ({error}): the rows that are still in the"
-            " database stay there. Run this where the folder is, or put it back"
+            " database stay there. Run housekeeping on the machine with the folder, or restore it"
         ) from error
     if not same or changed:
         raise HousekeepingError(
-            f"the archive in {folder} is not what was written"
+            f"the archive in {folder} has changed"
             f" ({', '.join(changed) or 'manifest.json'}): the rows that are still in the database"
-            " stay there. Put the files back from a copy"
+            " stay there. Restore the files from a copy"
         )
     return manifest
 
 
 def _rows(path: Path) -> int:
-    """All values are decoded, which finds what a disk has made of them."""
+    """Count a file's rows, decoding every value to find damage."""
     with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         return sum(batch.num_rows for batch in file.iter_batches(_BATCH_ROWS))
 
@@ -68,14 +68,14 @@ def _counts(folder: Path) -> dict[str, dict[str, int]]:
     with parquet.ParquetFile(folder / RECIPIENTS.file) as file:
         for batch in file.iter_batches(_BATCH_ROWS, columns=["connection", "status"]):
             counter.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for (connection, status), number in counter.items():
-        found.setdefault(connection, {})[status] = number
-    return found
+        counts.setdefault(connection, {})[status] = number
+    return counts
 
 
 def _differs(manifest: Manifest, what: str) -> HousekeepingError:
     return HousekeepingError(
-        f"the archive of campaign {manifest.campaign!r} is not what is stored ({what}): nothing was"
-        " deleted. Look at the disk, and run this again: it is written anew"
+        f"the archive of campaign {manifest.campaign!r} differs from the database ({what}): nothing"
+        " was deleted. Check the disk, and run housekeeping again, which writes a new archive"
     )

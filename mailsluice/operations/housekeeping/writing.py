@@ -1,4 +1,4 @@
-"""Writing an archive: all of it under another name first, on the disk before it has its own."""
+"""Writing an archive, under a temporary name until all of it is on the disk."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _LONGEST_SLUG = 60
 _OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 
 GoesOn = Callable[[], None]
-"""Called between two pieces of work; raises where the work is to stop."""
+"""Called between two pieces of work; raises to stop the work."""
 
 
 def write(
     database: Database, campaign: CampaignAge, archives: Path, goes_on: GoesOn
 ) -> tuple[Path, Manifest, str]:
-    """Write a campaign's rows into a folder of its own under `archives`.
+    """Write a campaign's rows into a new folder under `archives`.
 
-    Gives the folder, its manifest and the manifest's digest. A few thousand rows are in memory at a
-    time. What a run that was killed has left is written anew. Raises OSError.
+    An unfinished folder of a killed run is replaced. Memory is bounded, whatever the number of
+    rows. Returns the folder, its manifest and the manifest's digest. Raises OSError.
     """
     folder = _free(archives, campaign)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
@@ -59,7 +59,7 @@ def write(
 
 
 def _free(archives: Path, campaign: CampaignAge) -> Path:
-    """A name that is not taken: by the archive of another database, or of a run that was killed."""
+    """An unused folder: archives of other databases and of killed runs may have the same name."""
     slug = slugify(campaign.name, max_length=_LONGEST_SLUG) or "campaign"
     number = 1
     while (found := archives / f"{campaign.id}-{slug}{f'-{number}' * (number > 1)}").exists():
@@ -86,7 +86,7 @@ def _table(part: ArchivePart, rows: Rows) -> pa.Table:
 
 
 def _sync(path: Path) -> None:
-    """Let what was written outlive the machine: the rows are deleted next."""
+    """Write the file or folder to the disk, since the rows are deleted next."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Which variables a message inserts as they are, so that an empty one leaves a gap. Pure."""
+"""Finding variables that a message inserts without handling empty values. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mailsluice.message.variables import column_names
 
 
 def inserted_columns(message: Message, columns: Collection[str]) -> list[str]:
-    """The columns that some template inserts without a word about what to do where it is empty.
+    """The columns that some template inserts without handling an empty value.
 
-    Provided for is what stands in the condition of an `if`, before an `or` or `and`, or in
-    `default(..., true)`, for all that is inside of it.
+    A template handles the emptiness of a variable in the condition of an `if`, before `or` or
+    `and`, or by `default(..., true)`.
     """
     sources = (message.subject, message.html, message.text, message.unsubscribe_url)
     names = column_names([*columns, "email"])
@@ -39,16 +39,18 @@ def _bare(node: nodes.Node, provided: frozenset[str]) -> Iterator[str]:
 
 
 def _provided_by(node: nodes.Node) -> set[str]:
-    """The variables whose emptiness a node deals with."""
+    """The variables whose emptiness a node handles."""
     decides: nodes.Node | None = None
     if isinstance(node, nodes.If | nodes.CondExpr):
         decides = node.test
     elif isinstance(node, nodes.Or | nodes.And):
         decides = node.left
     elif isinstance(node, nodes.Filter) and node.name in {"default", "d"}:
-        replaces_empty = len(node.args) > 1 or any(kwarg.key == "boolean" for kwarg in node.kwargs)
+        replaces_empty = len(node.args) > 1 or any(
+            keyword.key == "boolean" for keyword in node.kwargs
+        )
         decides = node.node if replaces_empty else None
     if decides is None:
         return set()
     names = {decides} if isinstance(decides, nodes.Name) else set(decides.find_all(nodes.Name))
-    return {name.name for name in names}
+    return {variable.name for variable in names}

@@ -1,4 +1,4 @@
-"""Reading a campaign's message as its recipients would."""
+"""Checking a campaign's message by rendering it for its first recipients."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ LOOKED_AT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class MessageCheck:
-    """What is to be minded, and how the message looks."""
+    """Warnings about a message, and its preview."""
 
     warnings: Sequence[str]
     preview: Preview | None
-    """None where it could be rendered for nobody."""
+    """None when the message could not be rendered for any recipient."""
 
 
 def check_message(
     campaign: Campaign, audience: Audience, order: npt.NDArray[np.int64], looked_at: int = LOOKED_AT
 ) -> MessageCheck:
-    """Render for the first recipients of the send order, and count over all of them.
+    """Render the message for the first recipients in send order, and collect warnings.
 
-    Empty values are counted exactly; what needs the rendered message, over those looked at. The
-    message is known to compile for this audience.
+    Empty values are counted over the whole audience; other warnings concern the rendered messages.
+    The message must compile for this audience.
     """
     content = Content(campaign.message, audience.columns)
     readings: list[Reading] = []

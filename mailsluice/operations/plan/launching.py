@@ -1,4 +1,4 @@
-"""Plan a launch by the code of the launch itself."""
+"""Planning a launch with the code of the launch itself."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def plan_launch(
     connections: Mapping[str, Connection],
     occasion: launch.Occasion,
 ) -> Plan:
-    """Decide everything as a launch on this occasion would, and store nothing.
+    """Decide everything as a launch on this occasion would, without storing anything.
 
-    Raises CampaignError where the campaign could not be launched.
+    Raises CampaignError when the campaign could not be launched.
     """
     record = launch.launched_before(database, document)
     placement = launch.decide(database, document, audience, occasion)
@@ -43,7 +43,7 @@ def plan_launch(
     if record is not None:
         warnings.insert(
             0,
-            f"a campaign of this name was launched before and is {record.status.value}: a run of it"
-            f" goes on with what was decided then, digest {record.assignment_digest}",
+            f"a campaign of this name was launched before and is {record.status.value}: a run"
+            f" continues it with the assignment of that launch, digest {record.assignment_digest}",
         )
     return replace(planned, warnings=warnings, preview=check.preview)

@@ -1,4 +1,4 @@
-"""What is wrong with the links of a message. Pure."""
+"""Warnings about the links of a message. Pure."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ _SHOWN_HOST = re.compile(
     r"(?:https?://)?((?:[\w-]+\.)+[a-z]{2,})(?:[/:?#]\S*)?", re.IGNORECASE | re.ASCII
 )
 _WELL_KNOWN = ("com", "net", "org", "info", "io", "eu", "de", "fr", "uk", "nl", "ch", "at")
-"""Ends that make a host of two words: "terms.pdf" and "node.js" are none."""
+"""Top-level domains that make two words a host, unlike "terms.pdf" and "node.js"."""
 
 
 def link_warnings(markup: Markup) -> Iterator[str]:
-    """Links that are not encrypted, and links that show another host than they lead to."""
-    plain = [*(link.target for link in markup.links), *markup.sources]
-    plain = [url for url in plain if url.lower().startswith("http://")]
+    """Warn of unencrypted links, and of links that show another host than they lead to."""
+    urls = [*(link.target for link in markup.links), *markup.sources]
+    plain = [url for url in urls if url.lower().startswith("http://")]
     if plain:
         yield (
-            f"links or images are plain http ({len(plain)}), to {_hosts(map(host, plain))}: use"
-            " https, or readers are warned, and images are not shown"
+            f"links or images use plain http ({len(plain)}), to {_hosts(map(host, plain))}: use"
+            " https, or mail readers warn and hide images"
         )
     posing = [link for link in markup.links if is_posing(link)]
     if posing:
         shown = _hosts(f"{shown_host(link.text)} for {host(link.target)}" for link in posing)
         yield (
-            f"{len(posing)} links show another host than they lead to ({shown}): filters take that"
-            " for phishing; show words instead of an address"
+            f"{len(posing)} links show another host than they lead to ({shown}): filters treat that"
+            " as phishing; show words instead of an address"
         )
 
 
 def is_posing(link: Hyperlink) -> bool:
-    """Whether the text is an address whose host is neither the target's nor above or below it."""
+    """Whether the text shows a host that is not the target's host, its parent or its subdomain."""
     shown, target = shown_host(link.text), host(link.target)
     if not (shown and target):
         return False
@@ -43,18 +43,18 @@ def is_posing(link: Hyperlink) -> bool:
 
 
 def shown_host(text: str) -> str:
-    """The host of an address that a link shows; empty where it shows words."""
+    """The host of the address that a link's text shows; empty when the text is words."""
     match = _SHOWN_HOST.fullmatch(text)
     if match is None:
         return ""
-    found = match[1].lower()
+    name = match[1].lower()
     starts = text.lower().startswith(("http://", "https://", "www."))
-    is_host = starts or found.rpartition(".")[2] in _WELL_KNOWN
-    return found.removeprefix("www.") if is_host else ""
+    is_host = starts or name.rpartition(".")[2] in _WELL_KNOWN
+    return name.removeprefix("www.") if is_host else ""
 
 
 def host(url: str) -> str:
-    """The host of a web address; empty where it is none."""
+    """The host of a web address; empty for any other text."""
     try:
         parts = urlsplit(url)
     except ValueError:

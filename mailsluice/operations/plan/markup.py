@@ -1,4 +1,4 @@
-"""What a mail reader makes of HTML: links, images, how much there is to read. Pure."""
+"""Reading the links, images and text of HTML. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNREAD = frozenset(("style", "script", "title"))
 
 @dataclass(frozen=True, slots=True)
 class Hyperlink:
-    """A link, and what it shows."""
+    """A link with its target and its text."""
 
     target: str
     text: str
@@ -18,13 +18,13 @@ class Hyperlink:
 
 @dataclass(slots=True)
 class Markup:
-    """What was found, in order."""
+    """The links, images and text of a document, in order."""
 
     links: list[Hyperlink] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     """Addresses of images."""
     without_alt: int = 0
-    """Images that have no `alt`; an empty one says on purpose that there is nothing to read."""
+    """Images without `alt`; an empty `alt` marks an image as decoration."""
     text: str = ""
 
 
@@ -34,7 +34,7 @@ def read_markup(html: str) -> Markup:
     try:
         reader.feed(html)
         reader.close()
-    except AssertionError:  # html.parser's way to refuse; what came before it counts
+    except AssertionError:  # html.parser gives up; what it read before counts
         pass
     reader.end_link()
     reader.found.text = " ".join(reader.found.text.split())
@@ -70,7 +70,7 @@ class _Reader(HTMLParser):
             self.found.text += data + " "
 
     def end_link(self) -> None:
-        """A link ends at its end tag, or where the next begins."""
+        """End the present link, at its end tag or at the next link."""
         if self._target:
             self.found.links.append(Hyperlink(self._target.strip(), " ".join(self._shown.split())))
         self._target = None

@@ -14,7 +14,7 @@ from mailsluice.core.suppression import held_back
 from mailsluice.operations.plan.preview import Preview
 
 ASSUMED_PER_SESSION = 10
-"""Messages a second and session, where there is no limit."""
+"""Messages per second and session that the estimate assumes without a limit."""
 _UNITS = (
     ("days", timedelta(days=1)),
     ("hours", timedelta(hours=1)),
@@ -25,23 +25,23 @@ _UNITS = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPlan:
-    """One connection's part."""
+    """The plan for one connection."""
 
     connection: str
     percent: Decimal | None
     assigned: int
-    """Recipients that are its share."""
+    """Recipients by the connection's share."""
     count: int
-    """Recipients that it sends to: without those that go elsewhere, with those it takes over."""
+    """Recipients that the connection sends to, after warm-ups moved some."""
     binding: str
-    """What it waits for most."""
+    """The limit that decides the pace."""
     starts_at: datetime
     ends_at: datetime | None
-    """Estimated; None: years from now."""
+    """An estimate; None when it is years away."""
 
     @property
     def lasts(self) -> str:
-        """How long it takes, in words."""
+        """The duration in words."""
         if self.ends_at is None:
             return f"more than {HORIZON.days // 365} years"
         taken = self.ends_at - self.starts_at
@@ -51,7 +51,7 @@ class ConnectionPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A campaign as it would be launched at this moment. No addresses."""
+    """A campaign as it would be launched at this moment, without addresses."""
 
     campaign: str
     read_rows: int
@@ -59,31 +59,31 @@ class Plan:
     rejected: Mapping[str, int]
     """Rows that are not in the audience, by reason."""
     held_back: Mapping[str, int]
-    """How many of the suppressed ones for which reason."""
+    """Suppressed rows by the reason of their suppression."""
     digest: str
-    """Of the assignment: the launch shows the same."""
+    """The digest of the assignment; the launch shows the same."""
     connections: Sequence[ConnectionPlan]
     warm_ups: Sequence[str]
-    """What the warm-ups do, in sentences."""
+    """The effects of warm-ups, in sentences."""
     warnings: Sequence[str]
     preview: Preview | None = None
-    """The message as its first recipient would read it."""
+    """The message for the first recipient."""
 
     @property
     def ends_at(self) -> datetime | None:
-        """When the last connection is done, estimated; None: years from now."""
+        """When the last connection is done, as estimated; None when it is years away."""
         ends = [connection.ends_at for connection in self.connections]
         return None if None in ends else max(end for end in ends if end)
 
     def summary(self) -> str:
-        """One line: how many, until when."""
+        """One line: the number of recipients and the end."""
         end = f"done about {moment_text(self.ends_at)}" if self.ends_at else "not done within years"
         number = len(self.warnings)
-        told = f"; {number} {'warning' if number == 1 else 'warnings'}" if number else ""
-        return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{told}"
+        warned = f"; {number} {'warning' if number == 1 else 'warnings'}" if number else ""
+        return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{warned}"
 
     def markdown(self, links: Sequence[FormLink] = ()) -> str:
-        """The page an operator reads, with links to the forms that come next: no addresses."""
+        """The page for operators, with links to the next forms, without addresses."""
         lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
         lines += section("Warnings", [f"- {cell(warning)}" for warning in self.warnings])
         lines += form_section(links)
@@ -105,9 +105,9 @@ class Plan:
         lines += [
             f"Assignment digest: `{self.digest}`",
             "",
-            "Nothing was sent and nothing stored. Times are estimates, in UTC: messages evenly"
-            f" spaced, {ASSUMED_PER_SESSION} a second and session where there is no limit,"
-            " nothing deferred, no other campaign under the same limits.",
+            "Nothing was sent or stored. Times are estimates in UTC. They assume evenly spaced"
+            f" messages, {ASSUMED_PER_SESSION} a second and session where there is no limit,"
+            " no deferrals, and no other campaign under the same limits.",
         ]
         return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""From a placement to a plan: what binds each connection, and until when it sends. Pure."""
+"""Making a plan of a placement: the limit that binds each connection, and its end. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan(
     digest: str,
     starts_at: datetime,
 ) -> Plan:
-    """Say what a placement means: counts, what binds each connection, when it is done."""
+    """Make the plan: numbers, the limit that binds each connection, and when it is done."""
     parts = [
         _connection_plan(campaign, placement, connections[name], starts_at)
         for name in placement.connections
@@ -98,7 +98,7 @@ def _warnings(
                 f" it is bound by {part.binding}"
             )
         if not part.count and part.percent != 0:
-            yield f"{part.connection} gets nobody: the audience is too small for its share"
+            yield f"{part.connection} gets no recipient: the audience is too small for its share"
     for warming in placement.warmings:
         if warming.trouble:
             yield warming.sentences()[-1]

@@ -1,4 +1,4 @@
-"""The message as one recipient would read it, without addresses. Pure."""
+"""A preview of the message for one recipient, without addresses. Pure."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from mailsluice.core.markdown import cell
 from mailsluice.core.masking import masked
 
 MOST_SHOWN = 4_096
-"""Characters of the text, and of the HTML's source."""
+"""The most characters shown of the text, and of the HTML's source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is shown of it; see `preview`."""
+    """A message with hidden addresses; see `preview`."""
 
     subject: str
     text: str
     html: str | None
     size_bytes: int
-    """Of the whole message as it is sent, with header and attachments."""
+    """The size of the whole message, with header and attachments."""
 
     def markdown(self) -> list[str]:
-        """The lines of a section."""
+        """The lines of the page's section."""
         lines = [
             "## Preview",
             "",
-            "With the values of the first recipient in send order; addresses are hidden."
-            f" {self.size_bytes / 1_024:,.1f} kB as it is sent.",
+            "The message has the values of the first recipient in send order; addresses are hidden."
+            f" Its size is {self.size_bytes / 1_024:,.1f} kB.",
             "",
             f"Subject: {cell(self.subject)}",
             "",
@@ -41,14 +41,14 @@ class Preview:
 
 
 def preview(subject: str, text: str, html: str | None, email: str, size_bytes: int) -> Preview:
-    """Hide the recipient's address, however it is written, and all that looks like one."""
+    """Make a preview, hiding the recipient's address in any form and all texts like addresses."""
     spellings = {email, str(escape(email)), quote(email), quote(email, safe=""), quote_plus(email)}
     source = None if html is None else masked(html, spellings)
     return Preview(masked(subject, spellings), masked(text, spellings), source, size_bytes)
 
 
 def _code(text: str, language: str = "text") -> list[str]:
-    """A block that nothing in the text can end (CommonMark section 4.5)."""
+    """A code block that no text inside can end (CommonMark section 4.5)."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     cut = ["(the rest is not shown)", ""] if len(text) > MOST_SHOWN else []

@@ -1,4 +1,4 @@
-"""What is to be minded about a message before it is sent. Pure."""
+"""Warnings about a message before it is sent. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mailsluice.operations.plan.links import link_warnings
 from mailsluice.operations.plan.markup import read_markup
 
 CLIPPED_BYTES = 102 * 1_024
-"""Gmail shows no more of the HTML, and with it the unsubscribe link at its end is gone."""
+"""Gmail cuts longer HTML off, often with the unsubscribe link at its end."""
 HARDLY_ANY_TEXT = 100
-"""Characters; a mail of images with less is what filters know from spam."""
+"""Characters; filters treat images with less text as spam."""
 _UNSUBSCRIBE = re.compile(
     r"unsubscri|opt[ _-]?out|abmeld|abbestell|austragen|d[ée]sabonn|d[ée]sinscri|afmeld|uitschrijv"
     r"|cancelar suscripci|darse de baja|disiscri|annulla iscrizione",
@@ -27,29 +27,29 @@ _FREE_MAIL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one recipient reads."""
+    """The message as one recipient reads it."""
 
     subject: str
     text: str
     html: str | None
     unsubscribe_url: str | None
     html_bytes: int
-    """Of the HTML part, encoded as it is sent."""
+    """The size of the HTML part, encoded for sending."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
-    """What was found out about a message and its audience."""
+    """The facts about a message and its audience."""
 
     sender_domain: str
     accepted: int
     """Recipients in the audience."""
     readings: Sequence[Reading]
-    """Of the first recipients in send order, as far as they could be rendered."""
+    """The messages of the first recipients in send order, without those that failed to render."""
     unrendered: Sequence[str]
-    """Why the others could not."""
+    """The errors of the messages that failed to render."""
     empty_values: Mapping[str, int]
-    """By column that is inserted as it is: how many of the audience have nothing there."""
+    """Recipients without a value, by column that the message inserts unchecked."""
 
     @property
     def looked_at(self) -> int:
@@ -57,17 +57,17 @@ class MessageFacts:
 
 
 def warnings(facts: MessageFacts) -> Iterator[str]:
-    """Sentences for an operator: what, how many, what to do. No values of anybody."""
+    """Warnings in sentences: what is wrong, how often, what to do. They show no values."""
     if facts.unrendered:
         yield (
-            f"{_of(facts, len(facts.unrendered))} cannot be rendered, and will fail:"
-            f" {facts.unrendered[0]}"
+            f"the message cannot be rendered for {_of(facts, len(facts.unrendered))}, which will"
+            f" fail: {facts.unrendered[0]}"
         )
     yield from _about_values(facts)
     if _FREE_MAIL.fullmatch(facts.sender_domain):
         yield (
-            f"the sender is at {facts.sender_domain}, for which only its own servers may send:"
-            " by DMARC others refuse it or take it for spam; use a domain of your own"
+            f"the sender is at {facts.sender_domain}, whose mail may come from its own servers"
+            " only: other servers refuse it or treat it as spam (DMARC); use a domain of your own"
         )
     if facts.readings:
         yield from _about_counts(facts)
@@ -78,8 +78,8 @@ def _about_values(facts: MessageFacts) -> Iterator[str]:
     for column, number in facts.empty_values.items():
         if number:
             yield (
-                f"{column!r} is empty for {number:,} of {facts.accepted:,} recipients: say what"
-                " stands there then, as {{ first_name or 'there' }} does"
+                f"{column!r} is empty for {number:,} of {facts.accepted:,} recipients: give a"
+                " replacement, as {{ first_name or 'there' }} does"
             )
 
 
@@ -90,7 +90,7 @@ def _about_counts(facts: MessageFacts) -> Iterator[str]:
     if number := sum(not reading.text.strip() for reading in readings):
         yield (
             f"the text part is empty for {_of(facts, number)}: give the message a text, or HTML"
-            " with words in it"
+            " with words"
         )
     largest = max(reading.html_bytes for reading in readings)
     if number := sum(reading.html_bytes > CLIPPED_BYTES for reading in readings):
@@ -107,13 +107,13 @@ def _about_first(reading: Reading) -> Iterator[str]:
     ):
         yield (
             "there is no way to unsubscribe, neither in the header nor in the text: Gmail and Yahoo"
-            " demand both of who sends much, and the law often one; set unsubscribe_url, and put"
+            " require both of bulk senders, and many laws require one; set unsubscribe_url, and put"
             " {{ unsubscribe_url }} into the message"
         )
     if reading.unsubscribe_url and not reading.unsubscribe_url.lower().startswith("https:"):
         yield (
-            "unsubscribe_url is plain http: one-click unsubscribing takes https (RFC 8058), so the"
-            " message goes without it"
+            "unsubscribe_url is plain http: one-click unsubscribing requires https (RFC 8058), so"
+            " the message is sent without it"
         )
     if reading.html is None:
         return
@@ -121,15 +121,15 @@ def _about_first(reading: Reading) -> Iterator[str]:
     yield from link_warnings(markup)
     if markup.without_alt:
         yield (
-            f"{markup.without_alt} of {len(markup.sources)} images have no alt text: who does not"
-            ' load images sees nothing; add alt="...", empty for decoration'
+            f"{markup.without_alt} of {len(markup.sources)} images have no alt text: readers that"
+            ' hide images show nothing; add alt="...", empty for decoration'
         )
     if markup.sources and len(markup.text) < HARDLY_ANY_TEXT:
         yield (
-            f"the message is images with {len(markup.text)} characters of text: filters know that"
-            " from spam, and many readers load no images; say it in words as well"
+            f"the message has images and only {len(markup.text)} characters of text: filters treat"
+            " that as spam, and many readers hide images; write the message in words as well"
         )
 
 
 def _of(facts: MessageFacts, number: int) -> str:
-    return f"{number:,} of {facts.looked_at:,} looked at"
+    return f"{number:,} of {facts.looked_at:,} checked recipients"
