@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.support.labels import labelled
+from flows.support.operation import operation
 from flows.support.suppression_list import changed
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.suppression import by_hand
 
 
-@labelled
-@flow(name="add-suppressions", flow_run_name="add suppressions", persist_result=False)
+@operation("add-suppressions", run_name="add suppressions")
 async def add_suppressions(
     addresses: Annotated[Sequence[str], Field(min_length=1, max_length=1_000)],
     reason: SuppressionReason = SuppressionReason.MANUAL,

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, run_owner, state_database
 from flows.verify_campaign import CampaignName
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.status import CampaignStatus
 from mailsluice.operations import accounts
-from mailsluice.store import Database, home
+from mailsluice.store import home
 
 
-@labelled
-@flow(name="cancel-campaign", flow_run_name="cancel {campaign}", persist_result=False)
+@operation("cancel-campaign", run_name="cancel {campaign}")
 async def cancel_campaign(campaign: CampaignName) -> State[Any]:
     """Cancel a campaign that no run is sending: who has not got it will not get it.
 
@@ -30,24 +25,17 @@ async def cancel_campaign(campaign: CampaignName) -> State[Any]:
         campaign: The campaign's name; with the day, where {date} was in it.
     """
     try:
-        return _final(campaign, await _cancel(campaign))
+        async with state_database() as database:
+            done = await accounts.cancel_campaign(
+                database, campaign, owner=run_owner(), home=home()
+            )
+        return _final(campaign, done)
     except CampaignBusyError as error:
         return Failed(
             message=f"campaign {campaign!r} is being sent by run {error.owner!r}: press Cancel on"
             " that run, which cancels the campaign",
             data=error,
         )
-    except TROUBLE as error:
-        return failed(error)
-
-
-async def _cancel(campaign: str) -> accounts.Cancelled:
-    database = await asyncio.to_thread(Database)
-    try:
-        owner = f"{flow_run.get_name()} ({flow_run.get_id()})"
-        return await accounts.cancel_campaign(database, campaign, owner=owner, home=home())
-    finally:
-        await asyncio.to_thread(database.close)
 
 
 def _final(campaign: str, done: accounts.Cancelled) -> State[Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
@@ -13,15 +12,14 @@ from pydantic import Field
 from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
 from flows.support.bounce_shares import tell_bounce_shares
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, state_database
 from mailsluice.bounces.collected import Collected
-from mailsluice.store import Database
 from tasks.collect_bounces import publish_collected, read_mailbox
 
+_NEXT_RUN = "The next run continues"
 
-@labelled
-@flow(name="collect-bounces", flow_run_name="collect bounces", persist_result=False)
+
+@operation("collect-bounces", run_name="collect bounces", then=_NEXT_RUN)
 async def collect_bounces(
     mailbox: MailboxBlock, limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 ) -> State[Any]:
@@ -35,10 +33,7 @@ async def collect_bounces(
         mailbox: The mailbox block, or its name.
         limit: The most mails that this run reads, the oldest first.
     """
-    try:
-        found = await _collect(mailbox, limit)
-    except TROUBLE as error:
-        return failed(error, "The next run continues")
+    found = await _collect(mailbox, limit)
     if found.trouble:
         return Failed(message=f"{found.summary()}. Stopped early: {found.trouble}")
     return Completed(message=found.summary(), data=found)
@@ -46,11 +41,8 @@ async def collect_bounces(
 
 async def _collect(name: str, limit: int) -> Collected:
     mailbox = (await load_mailbox(name)).to_mailbox()
-    database = await asyncio.to_thread(Database)
-    try:
+    async with state_database() as database:
         found = await read_mailbox(mailbox, database, limit, name)
         await publish_collected(name, found)
         await tell_bounce_shares(database, found.campaign_ids, get_run_logger())
-    finally:
-        await asyncio.to_thread(database.close)
     return found

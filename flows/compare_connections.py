@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, state_database
 from mailsluice.operations.accounts.deliveries import observe
-from mailsluice.reports.comparison import Comparison, Question, compare
-from mailsluice.store import Database
+from mailsluice.reports.comparison import Question, compare
 from tasks.comparison import publish_comparison
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -36,8 +33,7 @@ def _run_name() -> str:
     return f"compare connections: {first}" + (f" and {len(others)} more" if others else "")
 
 
-@labelled
-@flow(name="compare-connections", flow_run_name=_run_name, persist_result=False)
+@operation("compare-connections", run_name=_run_name)
 async def compare_connections(
     campaigns: Campaigns,
     connections: Connections = [],  # noqa: B006 # Prefect validates a copy of it
@@ -56,15 +52,8 @@ async def compare_connections(
         smallest_difference_points: The smallest difference that matters, in percentage points.
     """
     question = Question(confidence, smallest_difference_points / 100)
-    try:
-        comparison = await asyncio.to_thread(_compare, campaigns, connections, question)
-    except TROUBLE as error:
-        return failed(error)
+    async with state_database() as database:
+        observed = await asyncio.to_thread(observe, database, campaigns, connections)
+    comparison = await asyncio.to_thread(compare, observed, question)
     await publish_comparison(comparison)
     return Completed(message=comparison.summary(), data=comparison)
-
-
-def _compare(campaigns: list[str], connections: list[str], question: Question) -> Comparison:
-    with Database() as database:
-        observed = observe(database, campaigns, connections)
-    return compare(observed, question)

@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, state_database
 from flows.verify_campaign import CampaignName
 from mailsluice.core.status import RecipientStatus
 from mailsluice.operations import accounts
-from mailsluice.store import Database
-
-if TYPE_CHECKING:
-    from mailsluice.core.table_file import WrittenTable
 
 
-@labelled
-@flow(name="export-campaign", flow_run_name="export {campaign}", persist_result=False)
+@operation("export-campaign", run_name="export {campaign}")
 async def export_campaign(
     campaign: CampaignName,
     path: Annotated[str, Field(min_length=1)],
@@ -45,28 +38,16 @@ async def export_campaign(
             provider. Left empty: all.
         overwrite: Replace the file where there is one.
     """
-    try:
-        exported = await asyncio.to_thread(_export, campaign, path, contents, statuses, overwrite)
-    except TROUBLE as error:
-        return failed(error)
-    return Completed(
-        message=f"{exported.rows:,} {contents.value} in {exported.path}", data=exported.rows
-    )
-
-
-def _export(
-    campaign: str,
-    path: str,
-    contents: accounts.Contents,
-    statuses: Sequence[RecipientStatus],
-    overwrite: bool,
-) -> WrittenTable:
-    with Database() as database:
-        return accounts.export(
+    async with state_database() as database:
+        exported = await asyncio.to_thread(
+            accounts.export,
             database,
             campaign,
-            Path(path).expanduser(),
+            Path(path),
             contents=contents,
             statuses=statuses,
             overwrite=overwrite,
         )
+    return Completed(
+        message=f"{exported.rows:,} {contents.value} in {exported.path}", data=exported.rows
+    )

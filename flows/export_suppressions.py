@@ -7,18 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.support.labels import labelled
+from flows.support.operation import operation
 from flows.support.suppression_list import changed
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.suppression import exporting
 
 
-@labelled
-@flow(name="export-suppressions", flow_run_name="export suppressions", persist_result=False)
+@operation("export-suppressions", run_name="export suppressions")
 async def export_suppressions(
     path: Annotated[str, Field(min_length=1)],
     reasons: Sequence[SuppressionReason] = (),

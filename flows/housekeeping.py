@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
-from mailsluice.operations.housekeeping import Kept
-from mailsluice.store import Database
+from flows.support.operation import operation, run_owner, state_database
 from tasks.housekeeping import archive_campaigns, publish_kept
 
+_NEXT_RUN = "The next run continues"
 
-@labelled
-@flow(name="housekeeping", flow_run_name="housekeeping", persist_result=False)
+
+@operation("housekeeping", run_name="housekeeping", then=_NEXT_RUN)
 async def housekeeping(
     keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400, archive_folder: str = ""
 ) -> State[Any]:
@@ -36,21 +31,9 @@ async def housekeeping(
         archive_folder: A folder that exists where the worker runs; each campaign gets one of its
             own in it. Left empty: only a plan is made.
     """
-    try:
-        kept = await _kept(keep_days, archive_folder.strip())
-    except TROUBLE as error:
-        return failed(error, "The next run continues")
+    folder = Path(archive_folder.strip()) if archive_folder.strip() else None
+    async with state_database() as database:
+        kept = await archive_campaigns(database, keep_days, folder, run_owner())
+        await publish_kept(kept)
     final = Failed if kept.troubled else Completed
     return final(message=kept.summary(), data=kept)
-
-
-async def _kept(keep_days: int, archive_folder: str) -> Kept:
-    folder = Path(archive_folder) if archive_folder else None
-    database = await asyncio.to_thread(Database)
-    try:
-        owner = f"{flow_run.get_name()} ({flow_run.get_id()})"
-        kept = await archive_campaigns(database, keep_days, folder, owner)
-        await publish_kept(kept)
-        return kept
-    finally:
-        await asyncio.to_thread(database.close)

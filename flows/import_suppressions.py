@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.loading import load_database
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation
 from flows.support.suppression_list import changed
 from mailsluice.audience.engines import Engines
 from mailsluice.campaign import RecipientSource
@@ -18,8 +16,7 @@ from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.suppression import importing
 
 
-@labelled
-@flow(name="import-suppressions", flow_run_name="import suppressions", persist_result=False)
+@operation("import-suppressions", run_name="import suppressions")
 async def import_suppressions(
     addresses: RecipientSource, reason: SuppressionReason = SuppressionReason.IMPORTED
 ) -> State[Any]:
@@ -34,10 +31,7 @@ async def import_suppressions(
         addresses: Where the addresses are.
         reason: Why rows that say no reason, or none that is known, are on the list.
     """
-    try:
-        engines = await _engines(addresses)
-    except TROUBLE as error:
-        return failed(error)
+    engines = await _engines(addresses)
     return await changed(
         partial(
             importing.import_suppressions,

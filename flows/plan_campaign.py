@@ -6,7 +6,6 @@ import asyncio
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
@@ -14,13 +13,11 @@ from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
 from blocks.loading import load_connections
 from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, state_database
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
 from mailsluice.operations.plan import Plan
 from mailsluice.operations.plan.launching import plan_launch
-from mailsluice.store import Database
 from tasks.plan import publish_plan
 from tasks.resolve_recipients import resolve_recipients
 
@@ -37,8 +34,7 @@ def _run_name() -> str:
     return f"plan {named_in(flow_run.get_parameters().get('campaign'))}"
 
 
-@labelled
-@flow(name="plan-campaign", flow_run_name=_run_name, persist_result=False)
+@operation("plan-campaign", run_name=_run_name)
 async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -> State[Any]:
     """Say what a campaign would do, without sending or storing anything.
 
@@ -51,26 +47,20 @@ async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -
         starts_at: When it would start, which {date}, growing shares, warm-ups and the sending
             window depend on, as 2026-12-01T09:00+01:00. Left empty: now.
     """
-    try:
-        document, day = await for_its_day(campaign, starts_at)
-        found = await _plan(document, day, starts_at)
-    except TROUBLE as error:
-        return failed(error)
-    await publish_plan(found)
-    return Completed(message=found.summary(), data=found)
+    document, day = await for_its_day(campaign, starts_at)
+    plan = await _plan(document, day, starts_at)
+    await publish_plan(plan)
+    return Completed(message=plan.summary(), data=plan)
 
 
 async def _plan(document: Campaign, day: date, starts_at: datetime | None) -> Plan:
     connections = await load_connections(route.connection for route in document.routes)
     connect = await database_engines(document)
-    database = await asyncio.to_thread(Database)
-    try:
+    warm_ups = {name: connection.warm_up for name, connection in connections.items()}
+    async with state_database() as database:
         now = await asyncio.to_thread(database.moment)
-        warm_ups = {name: one.warm_up for name, one in connections.items()}
         occasion = launch.Occasion(day, starts_at or now, warm_ups)
         with await resolve_recipients(document, database, connect) as audience:
             return await asyncio.to_thread(
                 plan_launch, document, database, audience, connections, occasion
             )
-    finally:
-        await asyncio.to_thread(database.close)

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.support.labels import labelled
+from flows.support.operation import operation
 from flows.support.suppression_list import changed
 from mailsluice.operations.suppression import by_hand
 
 
-@labelled
-@flow(name="remove-suppressions", flow_run_name="remove suppressions", persist_result=False)
+@operation("remove-suppressions", run_name="remove suppressions")
 async def remove_suppressions(
     addresses: Annotated[Sequence[str], Field(max_length=1_000)] = (),
     path: str = "",

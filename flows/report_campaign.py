@@ -7,24 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from blocks.loading import load_connections
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, state_database
 from flows.verify_campaign import CampaignName
 from mailsluice.campaign import Throttle
 from mailsluice.core.errors import CampaignError
 from mailsluice.limits import Bound, bounds
 from mailsluice.reports.campaign.stored import stored_report
-from mailsluice.store import Database
 from tasks.report import publish_report
 
 
-@labelled
-@flow(name="report-campaign", flow_run_name="report {campaign}", persist_result=False)
+@operation("report-campaign", run_name="report {campaign}")
 async def report_campaign(campaign: CampaignName) -> State[Any]:
     """Make the report of a campaign anew, with what has become of it since: bounces, for example.
 
@@ -34,19 +30,11 @@ async def report_campaign(campaign: CampaignName) -> State[Any]:
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.
     """
-    try:
-        database = await asyncio.to_thread(Database)
-    except TROUBLE as error:
-        return failed(error)
-    try:
+    async with state_database() as database:
         report = await asyncio.to_thread(stored_report, database, campaign)
-        limits = {one.connection: await _limits(one.connection) for one in report.routes}
+        limits = {route.connection: await _limits(route.connection) for route in report.routes}
         report = replace(report, limits=limits)
         await publish_report(report, database)
-    except TROUBLE as error:
-        return failed(error)
-    finally:
-        await asyncio.to_thread(database.close)
     return Completed(message=report.summary(), data=report)
 
 

@@ -6,22 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, run_owner, state_database
 from flows.verify_campaign import CampaignName
 from mailsluice.campaign import RecipientSource
 from mailsluice.operations import accounts
-from mailsluice.store import Database, home
+from mailsluice.store import home
 
 
-@labelled
-@flow(name="resolve-uncertain", flow_run_name="resolve {campaign}", persist_result=False)
+@operation("resolve-uncertain", run_name="resolve {campaign}")
 async def resolve_uncertain(
     campaign: CampaignName,
     action: accounts.Action,
@@ -44,34 +40,17 @@ async def resolve_uncertain(
             with the others taken out, for example.
         email_column: The file's column of addresses.
     """
-    try:
-        listed = await asyncio.to_thread(_read, path, email_column) if path else []
-        named = [*emails, *listed] if emails or path else None
-        resolved = await _resolve(campaign, action, named)
-    except TROUBLE as error:
-        return failed(error)
+    listed = await asyncio.to_thread(_read, path, email_column) if path else []
+    named = [*emails, *listed] if emails or path else None
+    async with state_database() as database:
+        resolved = await accounts.resolve_uncertain(
+            database, campaign, action, named, owner=run_owner(), home=home()
+        )
     return Completed(message=_message(action, resolved), data=resolved)
 
 
 def _read(path: str, email_column: str) -> list[str]:
     return accounts.read_addresses(RecipientSource(path=path, email_column=email_column))
-
-
-async def _resolve(
-    campaign: str, action: accounts.Action, named: list[str] | None
-) -> accounts.Resolved:
-    database = await asyncio.to_thread(Database)
-    try:
-        return await accounts.resolve_uncertain(
-            database,
-            campaign,
-            action,
-            named,
-            owner=f"{flow_run.get_name()} ({flow_run.get_id()})",
-            home=home(),
-        )
-    finally:
-        await asyncio.to_thread(database.close)
 
 
 def _message(action: accounts.Action, resolved: accounts.Resolved) -> str:

@@ -1,39 +1,54 @@
-"""The flow that sends over one connection of a campaign."""
+"""The flow that sends over one connection of a campaign, on a worker.
+
+send-campaign starts it with the dispatch 'workers'. Several runs may share the connection's
+sessions: each is one shard.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
-from prefect import flow
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 
-from flows.support.current import Current, current
-from flows.support.labels import labelled
-from flows.support.shard import send_shard, shard_name
-from flows.support.stopping import wait_for_server
+from blocks.loading import load_connections
+from flows.support.document import checked_parameter
+from flows.support.operation import operation, state_database
+from flows.support.rotated_tokens import keep_rotated_tokens
+from flows.support.sending import Sending
+from flows.support.session_slots import session_slots
+from flows.support.shards import shard_name
+from flows.support.stopping import StopReason, StopRequest, look, stop_on_request, wait_for_server
+from flows.support.waiting import left_when_idle, wait_seconds
+from flows.support.watching_connections import watch_connections
+from mailsluice.campaign import Campaign
+from mailsluice.core.errors import CampaignError
+from mailsluice.delivery import RouteResult, SenderRun
+from mailsluice.operations import launch
+from mailsluice.store import Ending, home
 
 
 def _run_name() -> str:
-    parameters = flow_run.get_parameters()
-    campaign, connection = parameters["campaign"], parameters["connection"]
-    shared = current.get(None)
-    if shared is None:
-        return shard_name(campaign, connection, parameters["shard"], parameters["shards"])
-    recipients = shared.waiting.get(connection, 0)
-    return f"Send over {connection}: {recipients:,} recipients of {campaign}"
+    given = flow_run.get_parameters()
+    return shard_name(given["campaign"], given["connection"], given["shard"], given["shards"])
 
 
-@labelled
-@flow(name="send-connection", flow_run_name=_run_name, persist_result=False)
+@operation("send-connection", run_name=_run_name)
 async def send_connection(
     campaign: str, connection: str, shard: int = 1, shards: int = 1
 ) -> State[Any]:
-    """Send to the recipients that a campaign assigned to one connection.
+    """Send to the recipients that a campaign assigned to one connection, on a worker.
 
-    Started by send-campaign: as a part of its own process, or, with the dispatch 'workers', as runs
-    of this deployment, which share the connection.
+    Started by send-campaign with the dispatch 'workers'; not to be started by hand. Runs of the
+    same connection share its sessions and its limits.
 
     Args:
         campaign: The campaign's name.
@@ -41,23 +56,92 @@ async def send_connection(
         shard: Which one of the runs that share the connection this is, from 1.
         shards: How many they are.
     """
-    shared = current.get(None)
-    if shared is None:
-        return await send_shard(campaign, connection, shard, shards)
-    return await _send(connection, shared)
+    if not 1 <= shard <= shards:
+        raise CampaignError(f"shard {shard} of {shards}: give a number from 1 to {shards}")
+    parent_id, run_id = _parent_id(), UUID(flow_run.get_id())
+    document = await _document(parent_id, campaign)
+    async with stop_on_request(run_id, parent_id) as request:
+        await look(request, run_id, parent_id)
+        if request.reason:  # before it began
+            return _final(connection, request, RouteResult(connection, 0.0, 0, None))
+        async with _sender(document, connection, str(run_id)) as run:
+            request.attach(run)
+            result = await _sent(run, document, connection, shards, request)
+            await run.end(*_ending(result, request))
+        await wait_for_server()
+        return _final(connection, request, result)
 
 
-async def _send(connection: str, shared: Current) -> State[Any]:
-    shared.stop_request.handle_signals()
-    result = await shared.run.send(
-        shared.connections[connection],
-        shared.message,
-        open_session=shared.slots[connection].open,
-    )
-    await wait_for_server()
-    sent = f"{result.sent:,} sent in {result.seconds:.1f} s"
+def _parent_id() -> UUID:
+    parent_id = flow_run.get_parent_flow_run_id()
+    if parent_id is None:
+        raise CampaignError(
+            "send-connection is started by send-campaign: run that, with the dispatch 'workers'"
+        )
+    return UUID(parent_id)
+
+
+async def _document(parent_id: UUID, name: str) -> Campaign:
+    """The campaign as its run has it."""
+    async with get_client() as client:
+        parent = await client.read_flow_run(parent_id)
+    document = await checked_parameter(parent.parameters["campaign"])
+    return document.model_copy(update={"name": name})
+
+
+@asynccontextmanager
+async def _sender(document: Campaign, connection: str, owner: str) -> AsyncIterator[SenderRun]:
+    async with state_database() as database:
+        run = await asyncio.to_thread(
+            SenderRun, database, document, connection, owner=owner, home=home()
+        )
+        try:
+            yield run
+        finally:
+            await run.close()
+
+
+async def _sent(
+    run: SenderRun, document: Campaign, connection: str, shards: int, request: StopRequest
+) -> RouteResult:
+    connections = await load_connections([connection])
+    columns = await asyncio.to_thread(run.outbox.columns)
+    message = launch.compiled(document, columns, run.record.return_key)
+    logger = get_run_logger()
+    async with (
+        keep_rotated_tokens(run.tokens, logger),
+        session_slots(connections.values(), run, logger) as slots,
+    ):
+        sending = Sending(run, message, connections, slots, request, shards)
+        request.handle_signals()
+        async with (
+            watch_connections(sending, logger),
+            left_when_idle(run, request, wait_seconds()),
+        ):
+            return await sending.send(connection)
+
+
+def _ending(result: RouteResult, request: StopRequest) -> tuple[Ending, float | None]:
+    """How the sender ended, for its record, and in how many seconds it has work again."""
     if result.down:
-        return Failed(message=f"{connection} is down, {sent}: {result.down}")
-    if reason := shared.stop_request.reason:
-        return Cancelled(name="Stopped", message=f"{reason.value}, {sent}")
-    return Completed(message=sent)
+        return Ending.DOWN, None
+    if request.reason is StopReason.WAITING and request.state:
+        when = request.state.state_details.scheduled_time
+        assert when  # noqa: S101 a Scheduled state has one
+        return Ending.WAITING, max(0.0, when.timestamp() - time.time())
+    return (Ending.STOPPED if request.reason else Ending.DONE), None
+
+
+def _final(connection: str, request: StopRequest, result: RouteResult) -> State[Any]:
+    summary = result.summary()
+    if result.down:
+        return Failed(message=f"{connection} is down, {summary}: {result.down}")
+    match request.reason:
+        case None:
+            return Completed(message=summary)
+        case StopReason.WAITING:
+            return Completed(message=f"{summary}; nothing can be sent for long: its campaign waits")
+        case StopReason.TERMINATED | StopReason.INTERRUPTED:
+            return Crashed(message=f"{request.reason.value}, {summary}")
+        case reason:
+            return Cancelled(name="Stopped", message=f"{reason.value}, {summary}")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import uuid4
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -17,8 +17,7 @@ from pydantic import Field
 
 from blocks.loading import load_connections
 from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
-from flows.support.failing import TROUBLE, failed
-from flows.support.labels import labelled
+from flows.support.operation import operation, state_database
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.session_slots import SessionSlots
 from mailsluice.assignment.assignment import assign
@@ -46,8 +45,7 @@ def _run_name() -> str:
     return f"test {named_in(flow_run.get_parameters().get('campaign'))}"
 
 
-@labelled
-@flow(name="send-test", flow_run_name=_run_name, persist_result=False)
+@operation("send-test", run_name=_run_name)
 async def send_test(
     campaign: CampaignParameter, to: Addresses, recipient: ChosenRecipient = ""
 ) -> State[Any]:
@@ -62,11 +60,8 @@ async def send_test(
         recipient: The address of the recipient whose values are filled in. Left empty: the first
             in send order, whom plan-campaign shows.
     """
-    try:
-        document, day = await for_its_day(campaign)
-        proof = await _send(document, day, checked_addresses(to), recipient)
-    except TROUBLE as error:
-        return failed(error)
+    document, day = await for_its_day(campaign)
+    proof = await _send(document, day, checked_addresses(to), recipient)
     await publish_proof(proof)
     ended = Completed if proof.is_accepted else Failed
     return ended(message=proof.summary(), data=proof)
@@ -76,8 +71,7 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
     loaded = await load_connections(route.connection for route in document.routes)
     connections = [loaded[route.connection] for route in document.routes]
     connect = await database_engines(document)
-    database = await asyncio.to_thread(Database)
-    try:
+    async with state_database() as database:
         with await resolve_recipients(document, database, connect) as audience:
             sample = await asyncio.to_thread(_sample, document, day, audience, recipient)
         render = partial(
@@ -93,8 +87,6 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
         sending = (_deliver(one, rendered[one.name], database, tokens) for one in connections)
         async with keep_rotated_tokens(tokens, get_run_logger()):
             return Proof(document.name, await asyncio.gather(*sending))
-    finally:
-        await asyncio.to_thread(database.close)
 
 
 def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:

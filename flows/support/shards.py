@@ -21,7 +21,6 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
 
 from flows.support.session_slots.notices import Logger
-from flows.support.shard import shard_name
 from flows.support.stopping import StopReason, StopRequest
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.status import OPEN
@@ -73,6 +72,12 @@ def shards_of(connection: Connection, sessions_per_worker: int) -> list[Shard]:
     """A connection, cut into parts of at most so many sessions."""
     of = -(-connection.max_sessions // sessions_per_worker)
     return [Shard(connection.name, number, of) for number in range(1, of + 1)]
+
+
+def shard_name(campaign: str, connection: str, shard: int, shards: int) -> str:
+    """Name a send-connection run."""
+    part = f" ({shard} of {shards})" if shards > 1 else ""
+    return f"Send over {connection}{part}: {campaign}"
 
 
 class Shards:

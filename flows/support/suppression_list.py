@@ -9,7 +9,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.support.failing import TROUBLE, failed
+from flows.support.operation import state_database
 from mailsluice.operations.suppression.page import Change
 from mailsluice.store import Database
 from tasks.suppressions import publish_suppressions
@@ -17,13 +17,7 @@ from tasks.suppressions import publish_suppressions
 
 async def changed(change: Callable[[Database], Change]) -> State[Any]:
     """Change the list, show what was done, and end in a state that says so."""
-    try:
-        database = await asyncio.to_thread(Database)
-        try:
-            done = await asyncio.to_thread(change, database)
-            await publish_suppressions(database, done)
-        finally:
-            await asyncio.to_thread(database.close)
-    except TROUBLE as error:
-        return failed(error)
+    async with state_database() as database:
+        done = await asyncio.to_thread(change, database)
+        await publish_suppressions(database, done)
     return Completed(message=done.summary(), data=done)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from blocks.loading import load_connections
-from flows.support.current import Current
+from flows.support.sending import Sending
 from flows.support.session_slots.notices import Logger
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.connection import Connection
@@ -18,14 +18,14 @@ _LOOK_SECONDS = 10.0
 class Watch:
     """Looks at the blocks of a running campaign's connections."""
 
-    def __init__(self, current: Current, logger: Logger) -> None:
-        self._current = current
+    def __init__(self, sending: Sending, logger: Logger) -> None:
+        self._sending = sending
         self._logger = logger
         self._unreadable: set[str] = set()
 
     async def look(self) -> None:
         """Read all blocks once. Where one cannot be read its connection stays as it is."""
-        for name in self._current.connections:
+        for name in self._sending.connections:
             try:
                 found = await load_connections([name])
                 await self._take_up(found[name])
@@ -35,11 +35,11 @@ class Watch:
                 self._unreadable.discard(name)
 
     async def _take_up(self, connection: Connection) -> None:
-        self._current.connections[connection.name] = connection
-        changed = await self._current.run.update(self._current.fitted(connection))
+        self._sending.connections[connection.name] = connection
+        changed = await self._sending.run.update(self._sending.fitted(connection))
         if changed:
             self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
-        await self._current.run.on_engine(self._current.slots[connection.name].update(connection))
+        await self._sending.run.on_engine(self._sending.slots[connection.name].update(connection))
 
     def _tell(self, name: str, error: Exception) -> None:
         if name not in self._unreadable:
@@ -52,9 +52,9 @@ class Watch:
 
 
 @asynccontextmanager
-async def watch_connections(current: Current, logger: Logger) -> AsyncIterator[None]:
+async def watch_connections(sending: Sending, logger: Logger) -> AsyncIterator[None]:
     """Look every ten seconds while the `with` block runs."""
-    watching = asyncio.ensure_future(_watch(Watch(current, logger)))
+    watching = asyncio.ensure_future(_watch(Watch(sending, logger)))
     try:
         yield
     finally:

@@ -45,6 +45,10 @@ class RouteResult:
     down: str | None
     """Why the connection was given up; None where it worked to the end."""
 
+    def summary(self) -> str:
+        """Say in one line how much was sent."""
+        return f"{self.sent:,} sent in {self.seconds:.1f} s"
+
 
 class Run(ABC):
     """Sends over connections of a campaign: what its run and its senders have in common."""

@@ -26,7 +26,7 @@ async def test_no_connection_waits_for_the_start_of_another(
     started: list[str] = []
     all_started = asyncio.Event()
 
-    async def send_connection(_: str, connection: str, **__: Any) -> Any:
+    async def send_connection(_: str, connection: str) -> Any:
         started.append(connection)
         if len(started) == len(NAMES):
             all_started.set()
@@ -36,15 +36,11 @@ async def test_no_connection_waits_for_the_start_of_another(
     async def progress() -> Any:
         return SimpleNamespace(standings=())
 
-    monkeypatch.setattr(campaigns, "send_connection", send_connection)
-    shared = SimpleNamespace(
-        run=SimpleNamespace(progress=progress),
-        waiting={},
-        stop_request=None,
-        longest_wait_seconds=300,
-    )
+    monkeypatch.setattr(campaigns, "connection_subflow", lambda _: send_connection)
+    run: Any = SimpleNamespace(progress=progress)
+    sending: Any = SimpleNamespace(waiting={}, stop_request=None)
     async with asyncio.timeout(60):
-        await campaigns._send_over(SimpleNamespace(name="many"), NAMES, shared)  # type: ignore[arg-type]
+        await campaigns._send_here("many", NAMES, sending, run, 300.0)
     assert started == NAMES
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from flows.support import watching_connections
-from flows.support.current import Current
+from flows.support.sending import Sending
 from flows.support.watching_connections import Watch
 from mailsluice.core.errors import CampaignError
 from mailsluice.smtp.connection import Connection
@@ -65,25 +65,24 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> Blocks:
 
 
 @pytest.fixture
-def current() -> Current:
+def sending() -> Sending:
     fields: Any = {"run": Run(), "slots": {"red": Slots(), "green": Slots()}}
-    fields["longest_wait_seconds"] = 300.0
     message = stop_request = cast("Any", None)
     connections = {"red": RED, "green": GREEN}
-    return Current(message=message, stop_request=stop_request, connections=connections, **fields)
+    return Sending(message=message, stop_request=stop_request, connections=connections, **fields)
 
 
 async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
-    blocks: Blocks, current: Current, caplog: pytest.LogCaptureFixture
+    blocks: Blocks, sending: Sending, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     after = blocks.stored["red"] = replace(RED, per_minute=50)
-    watch = Watch(current, logging.getLogger("run"))
+    watch = Watch(sending, logging.getLogger("run"))
     for _ in range(3):
         await watch.look()
-    slots = cast("Slots", current.slots["red"])
-    run = cast("Run", current.run)
-    assert current.connections["red"] == run.sends["red"] == slots.connection == after
+    slots = cast("Slots", sending.slots["red"])
+    run = cast("Run", sending.run)
+    assert sending.connections["red"] == run.sends["red"] == slots.connection == after
     assert caplog.messages == ["connection red: per_minute 100 -> 50"]
 
 
@@ -96,20 +95,20 @@ async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
 )
 async def test_a_block_that_cannot_be_read_leaves_the_connection_and_is_told_once(
     blocks: Blocks,
-    current: Current,
+    sending: Sending,
     caplog: pytest.LogCaptureFixture,
     error: Exception,
     reason: str,
 ) -> None:
-    watch = Watch(current, logging.getLogger("run"))
+    watch = Watch(sending, logging.getLogger("run"))
     blocks.stored["red"] = error
     blocks.stored["green"] = replace(GREEN, max_sessions=2)
     for _ in range(3):
         await watch.look()
-    assert current.connections == {"red": RED, "green": replace(GREEN, max_sessions=2)}
+    assert sending.connections == {"red": RED, "green": replace(GREEN, max_sessions=2)}
     (line,) = caplog.messages
     assert reason in line
     assert "secret" not in line
     blocks.stored["red"] = replace(RED, per_minute=50)
     await watch.look()
-    assert current.connections["red"] == replace(RED, per_minute=50)
+    assert sending.connections["red"] == replace(RED, per_minute=50)

@@ -1,0 +1,85 @@
+"""Make a campaign ready to be sent: recipients stored, each with its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.runtime import flow_run
+
+from flows.support.operation import run_owner
+from flows.support.stopping import StopRequest
+from mailsluice.audience.engines import Connect
+from mailsluice.campaign import Campaign
+from mailsluice.core.errors import CampaignBusyError, CampaignError
+from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import CampaignRun
+from mailsluice.operations import launch
+from mailsluice.smtp.connection import Connection
+from mailsluice.store import Campaigns, Database, home
+from tasks.assign_connections import assign_connections
+from tasks.resolve_recipients import resolve_recipients
+
+_WAIT_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def launched(
+    document: Campaign,
+    day: date,
+    database: Database,
+    connections: Mapping[str, Connection],
+    connect: Connect,
+    request: StopRequest,
+) -> AsyncIterator[CampaignRun]:
+    """Launch a campaign, or continue one that was launched; the run ends with the `with` block.
+
+    Raises MailsluiceError where the campaign cannot be sent as it is.
+    """
+    content = await asyncio.to_thread(launch.content, document)
+    record = await asyncio.to_thread(Campaigns(database).find, document.name)
+    is_new = record is None or record.status is CampaignStatus.RESOLVING
+    audience = await resolve_recipients(document, database, connect) if is_new else None
+    try:
+        run = await _only_run(document, content, database, request)
+        try:
+            if run.record.status is CampaignStatus.RESOLVING:
+                if audience is None:
+                    raise CampaignError(
+                        f"campaign {document.name!r} was reset meanwhile: try again"
+                    )
+                moment = await asyncio.to_thread(database.moment)
+                warm_ups = {name: known.warm_up for name, known in connections.items()}
+                occasion = launch.Occasion(day, moment, warm_ups)
+                await assign_connections(database, run, document, audience, occasion)
+            yield run
+        finally:
+            await run.close()
+    finally:
+        if audience is not None:
+            audience.close()
+
+
+async def _only_run(
+    document: Campaign, content: dict[str, Any], database: Database, request: StopRequest
+) -> CampaignRun:
+    """Become the only run that sends this campaign.
+
+    This flow run may still send in another process: Prefect takes a process for dead that cannot
+    report while the server is away, and starts the run again. Then wait for that process to end.
+    """
+    owner = run_owner()
+    while True:
+        try:
+            return await asyncio.to_thread(
+                CampaignRun, database, document, content, owner=owner, home=home()
+            )
+        except CampaignBusyError as busy:
+            if request.reason or f"({flow_run.get_id()})" not in busy.owner:
+                raise
+            get_run_logger().info("this run still sends in another process: waiting for its end")
+            await asyncio.sleep(_WAIT_SECONDS)

@@ -1,0 +1,75 @@
+"""A campaign that this process is sending, and the subflow that sends over one connection of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+
+from flows.support.session_slots import SessionSlots
+from flows.support.stopping import StopRequest, wait_for_server
+from mailsluice.delivery import RouteResult, Run
+from mailsluice.message import CompiledMessage
+from mailsluice.smtp.connection import Connection
+
+ConnectionSubflow = Callable[[str, str], Awaitable[State[Any]]]
+"""Sends over a connection, given the names of the campaign and of the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What it takes to send over the connections of one campaign in this process."""
+
+    run: Run
+    message: CompiledMessage
+    connections: dict[str, Connection]
+    slots: dict[str, SessionSlots]
+    stop_request: StopRequest
+    shards: int = 1
+    """How many processes share each connection's sessions."""
+    waiting: dict[str, int] = field(default_factory=dict)
+    """By connection, how many recipients are left to send to."""
+
+    def fitted(self, connection: Connection) -> Connection:
+        """A connection with the sessions that are this process's part."""
+        return replace(connection, max_sessions=-(-connection.max_sessions // self.shards))
+
+    async def send(self, connection: str) -> RouteResult:
+        """Send to the recipients of one connection, until none is left or the run stops."""
+        return await self.run.send(
+            self.fitted(self.connections[connection]),
+            self.message,
+            open_session=self.slots[connection].open,
+        )
+
+
+def connection_subflow(sending: Sending) -> ConnectionSubflow:
+    """Make the subflow that sends over one connection in the process of the campaign's run."""
+
+    def run_name() -> str:
+        parameters = flow_run.get_parameters()
+        campaign, connection = parameters["campaign"], parameters["connection"]
+        recipients = sending.waiting.get(connection, 0)
+        return f"Send over {connection}: {recipients:,} recipients of {campaign}"
+
+    @flow(name="send-connection", flow_run_name=run_name, persist_result=False)
+    async def send_over_connection(campaign: str, connection: str) -> State[Any]:  # noqa: ARG001
+        sending.stop_request.handle_signals()
+        result = await sending.send(connection)
+        await wait_for_server()
+        if result.down:
+            message = f"{connection} is down, {result.summary()}: {result.down}"
+            return Failed(message=message)
+        if reason := sending.stop_request.reason:
+            return Cancelled(name="Stopped", message=f"{reason.value}, {result.summary()}")
+        return Completed(message=result.summary())
+
+    async def start(campaign: str, connection: str) -> State[Any]:
+        return await send_over_connection(campaign, connection, return_state=True)
+
+    return start
