@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -26,7 +27,7 @@ from deployments.command.output import (
 )
 
 if TYPE_CHECKING:
-    from mailsluice import Campaign, Report
+    from mailsluice import Campaign, Connection, Report
     from mailsluice.audience.engines import Engines
 
 _WATCH_SECONDS = 2.0
@@ -65,10 +66,9 @@ def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> in
     if deployment:
         return _through_prefect(document, as_json=json)
     connections = load(route.connection for route in document.routes)
-    with progress_bars() as draw:
-        result = mailsluice.send(
-            document, connections, engines=_engines(document), on_progress=draw
-        )
+    engines = _engines(document)
+    with prefect(), progress_bars() as draw:
+        result = asyncio.run(_send(document, connections, engines=engines, on_progress=draw))
     _show_report(result, as_json=json)
     if not (result.open or result.sent_now or json):
         print("Nothing was sent: no recipient was waiting.")
@@ -250,6 +250,19 @@ def _engines(document: Campaign) -> Engines:
         return {}
     with prefect():
         return {name: asyncio.run(load_database(name)).get_engine() for name in names if name}
+
+
+async def _send(document: Campaign, connections: list[Connection], **options: Any) -> Report:
+    """Send a campaign, and save refresh tokens that are replaced into their connections' blocks."""
+    import mailsluice
+    from flows.support.rotated_tokens import keep_rotated_tokens
+    from mailsluice.smtp.tokens import Tokens
+
+    tokens = Tokens()
+    async with keep_rotated_tokens(tokens, logging.getLogger(__name__)):
+        return await mailsluice.send_async(
+            document, connections, on_refresh_token=tokens.on_rotated, **options
+        )
 
 
 def _through_prefect(document: Campaign, *, as_json: bool) -> int:

@@ -13,6 +13,7 @@ from cyclopts import App
 from deployments.command.output import WAITING, AsJson, show
 
 if TYPE_CHECKING:
+    from mailsluice.operations.verify_connection import ConnectionCheck, TrialMail
     from mailsluice.smtp.connection import Connection
 
 app = App(name="connection", help="SMTP connections, as stored in Prefect's blocks.")
@@ -64,14 +65,25 @@ def check(name: str, /, *, sender: str = "", recipient: str = "", json: AsJson =
         json: Print JSON instead of text.
     """
     from dataclasses import asdict
-    from datetime import UTC, datetime
 
-    from mailsluice.operations.verify_connection import TrialMail, inspect
-    from mailsluice.smtp.tokens import Tokens
+    from mailsluice.operations.verify_connection import TrialMail
 
     connection = next(loaded for loaded in load([name]) if loaded.name == name)
     mail = TrialMail(sender=sender, recipient=recipient)
-    result = asyncio.run(inspect(connection, mail, datetime.now(UTC), Tokens()))
+    with prefect():
+        result = asyncio.run(_inspect(connection, mail))
     values = {"works": result.works, "summary": result.summary(), **asdict(result)}
     show("\n".join([*result.lines(), "", result.summary()]), values, as_json=json)
     return 0 if result.works else WAITING
+
+
+async def _inspect(connection: Connection, mail: TrialMail) -> ConnectionCheck:
+    from datetime import UTC, datetime
+
+    from flows.support.rotated_tokens import keep_rotated_tokens
+    from mailsluice.operations.verify_connection import inspect
+    from mailsluice.smtp.tokens import Tokens
+
+    tokens = Tokens()
+    async with keep_rotated_tokens(tokens, logging.getLogger(__name__)):
+        return await inspect(connection, mail, datetime.now(UTC), tokens)

@@ -30,6 +30,7 @@ from mailsluice.reports.campaign import Report
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.progress import Progress
 from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.tokens import OnRotated
 from mailsluice.store import Campaigns, Database, home
 
 Document = Campaign | Mapping[str, Any] | str | os.PathLike[str]
@@ -155,6 +156,7 @@ async def send_async(
     day: date | None = None,
     wait_seconds: float = WAIT_SECONDS,
     on_progress: Callable[[Progress], None] | None = None,
+    on_refresh_token: OnRotated | None = None,
 ) -> Report:
     """Send a campaign, or continue it where it stopped; see `send`.
 
@@ -180,6 +182,7 @@ async def send_async(
             engines=engines,
         )
         try:
+            run.tokens.on_rotated = on_refresh_token
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
             used = [_connection(known, route.connection) for route in routes]
             await asyncio.to_thread(run.count)
@@ -201,6 +204,7 @@ def send(
     day: date | None = None,
     wait_seconds: float = WAIT_SECONDS,
     on_progress: Callable[[Progress], None] | None = None,
+    on_refresh_token: OnRotated | None = None,
 ) -> Report:
     """Send a campaign, or continue it where it stopped, and return its report.
 
@@ -221,6 +225,9 @@ def send(
             the sending window. The report's `open` counts the recipients that still wait.
         on_progress: Called about once a second, in the calling thread: return quickly. When it
             raises an exception, messages in flight finish, and `send` raises that exception.
+        on_refresh_token: Called, from any thread, when an OAuth provider replaces a refresh token:
+            with the connection's name, the token that was used and the new one, which is to be
+            stored for the next call.
 
     Raises:
         MailsluiceError: The campaign cannot be sent. Its message says what to do.
@@ -240,6 +247,7 @@ def send(
             day=day,
             wait_seconds=wait_seconds,
             on_progress=on_progress,
+            on_refresh_token=on_refresh_token,
         )
     )
 

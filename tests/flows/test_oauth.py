@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from prefect.client.schemas.objects import State
 from pydantic import SecretStr
 
 from blocks import SMTPConnection
+from deployments.command import main
 from flows.send_test import send_test
 from flows.verify_connection import verify_connection
 from tests.flows.conftest import save_block, saved_block
@@ -95,6 +97,25 @@ async def test_a_check_and_a_test_keep_a_new_refresh_token_as_well(
     assert tested.is_completed(), tested.message
     assert (await stored(include_secrets=True))["refresh_token"] == "refresh-2"
     assert len(smtp.received) == 1
+
+
+def test_the_command_keeps_a_new_refresh_token_as_well(
+    smtp: SmtpServer,
+    granting: TokenServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    granting.rotates = True
+    monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
+    assert main(["connection", "test", "gmail"]) == 0
+    assert asyncio.run(stored(include_secrets=True))["refresh_token"] == "refresh-1"
+    csv = write_csv(tmp_path / "recipients.csv", 20)
+    campaign = document(csv, strategy="single", routes=[{"connection": "gmail"}])
+    path = tmp_path / "campaign.json"
+    path.write_text(json.dumps(campaign))
+    assert main(["send", str(path)]) == 0
+    assert asyncio.run(stored(include_secrets=True))["refresh_token"] == "refresh-2"
+    assert len(smtp.received) == 20
 
 
 async def test_a_token_that_somebody_put_into_the_block_meanwhile_stays(
