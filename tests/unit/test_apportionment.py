@@ -1,4 +1,4 @@
-"""How many recipients each route gets."""
+"""Recipients are shared out to routes exactly."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CASES = [
     (1_000, ["70", "30"], [700, 300]),  # divides exactly
     (1_001, ["33.3", "33.3", "33.4"], [333, 333, 335]),  # remainders .333 .333 .334
     (10, ["0.7", "0.3"], [7, 3]),  # fractions of 1: in floats 10 * 0.7 is not 7 everywhere
-    (100, ["0", "100"], [0, 100]),  # nothing at 0 %
+    (100, ["0", "100"], [0, 100]),  # none at 0 %
     (7, ["100"], [7]),  # all at 100 %
     (1_004, ["12.5", "87.5"], [126, 878]),  # a tie (125.5 and 878.5): to the earlier route
     (1, ["33", "33", "34"], [0, 0, 1]),  # fewer recipients than routes
     (2, ["25", "25", "25", "25"], [1, 1, 0, 0]),  # all tied: in the routes' order
-    (0, ["70", "30"], [0, 0]),  # nobody
+    (0, ["70", "30"], [0, 0]),  # no recipients
     (10, ["1", "2"], [3, 7]),  # weights that add up to something else
     (3_000_000, ["0.000001", "99.999999"], [0, 3_000_000]),  # ideal 0.03 of a message
 ]
@@ -38,8 +38,8 @@ def test_quotas_follow_the_largest_remainder(
     ("total", "shares"),
     [
         (1, []),  # no route
-        (1, ["0", "0"]),  # nowhere to go
-        (1, ["-1", "2"]),  # less than nothing
+        (1, ["0", "0"]),  # no share above 0
+        (1, ["-1", "2"]),  # a negative share
         (-1, ["1"]),
     ],
 )

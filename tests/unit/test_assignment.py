@@ -1,4 +1,4 @@
-"""Which recipient goes over which route, in which order."""
+"""Recipients are assigned to routes and to places in the send order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def turns(routes: int, batch_size: int) -> Campaign:
 
 
 def audience(size: int, domains: int, seed: int = 0) -> tuple[Keys, Keys]:
-    """Random addresses at a few domains, the first ones large, the last ones small."""
+    """Return keys of random addresses at a few domains, from large to small ones."""
     rng = np.random.default_rng(seed)
     keys = rng.integers(0, 2**64, (size, 2), dtype=np.uint64)
     names = rng.integers(0, 2**64, domains, dtype=np.uint64)
@@ -153,7 +153,9 @@ def test_another_process_makes_the_same_assignment() -> None:
     assert other.stdout.strip() == here
 
 
-@pytest.mark.parametrize("domains", [1_000, 1])  # one recipient a domain; all at one domain
+@pytest.mark.parametrize(
+    "domains", [1_000, 1]
+)  # one recipient at each domain; all at the same domain
 def test_two_campaigns_split_the_same_people_differently(domains: int) -> None:
     addresses, names = audience(10_000, domains)
 

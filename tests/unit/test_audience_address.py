@@ -1,4 +1,4 @@
-"""Which addresses are accepted, and in which form."""
+"""Valid addresses are normalised, and others refused with a reason."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ REJECTED = [
     ("ann\r\n@example.com", "invalid characters"),
     ("ann@exam\0ple.com", "invalid characters"),
     ("ann\u200b@example.com", "unsafe characters"),  # a blank without width, within
-    ("ann\ufe0f@example.com", "invisible character"),  # as keyboards put it behind symbols
+    ("ann\ufe0f@example.com", "invisible character"),  # which keyboards add after symbols
     ("a\u034fnn@example.com", "invisible character"),
     ("ann\u3164@example.com", "invisible character"),  # a letter of Hangul, empty
     ("ann@xn--zzzzzz.de", "IDNA"),  # no such Punycode

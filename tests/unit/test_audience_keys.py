@@ -1,4 +1,4 @@
-"""Keys of addresses and domains, and finding keys again."""
+"""Keys of addresses and domains, and sets of keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mailsluice.audience.keys import KeySet, address_keys, domain_keys, repeated
 from mailsluice.core import pieces
 
-# Few values, so that halves agree, wholes agree, and only one half agrees.
+# Few values, so that keys agree in both halves, or in one only.
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40)
 
 
@@ -20,7 +20,7 @@ def keys(values: list[tuple[int, int]]) -> np.ndarray:
 
 
 def test_keys_never_change() -> None:
-    """Assignments of campaigns under way depend on them."""
+    """Assignments of stored campaigns depend on the keys."""
     found = address_keys(pa.array(["ann@example.com", "zoë@example.com"]))
 
     assert [[f"{half:016x}" for half in key] for key in found] == [

@@ -1,4 +1,4 @@
-"""Every row of the source is accounted for; the accepted ones come back in any order."""
+"""Every row of the source is accepted or rejected, and accepted rows come back in any order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOBODY = RecipientSource.model_validate({})
 
 
 def suppressing(*addresses: str) -> Callable[[pd.Series[str], Keys], dict[int, Suppression]]:
-    """All of them bounced, but for the first, who unsubscribed."""
+    """Suppress these addresses: the first unsubscribed, and the others bounced."""
     reasons = dict.fromkeys(addresses, SuppressionReason.BOUNCED) | dict.fromkeys(
         addresses[:1], SuppressionReason.UNSUBSCRIBED
     )
@@ -51,7 +51,7 @@ AudienceOf = Callable[..., Audience]
 
 @pytest.fixture
 def audience_of(tmp_path: Path) -> Iterator[AudienceOf]:
-    """Resolve a CSV text; close what was resolved."""
+    """Resolve CSV texts, and close the audiences in the end."""
     opened: list[Audience] = []
 
     def audience_of(text: str, exclude: str = "", suppressed: tuple[str, ...] = ()) -> Audience:
@@ -220,7 +220,7 @@ def test_an_exclude_source_without_rows_excludes_nobody(audience_of: AudienceOf)
 
 
 def test_the_text_of_a_rejected_row_can_be_stored_in_any_database(audience_of: AudienceOf) -> None:
-    """PostgreSQL stores no NUL, and a broken row may be a megabyte long."""
+    """PostgreSQL stores no NUL, and a malformed row may have a megabyte."""
     (frame,) = audience_of(f"email\na\0b\n{'x' * 2_000}\n").rejects()
 
     assert frame["email"].tolist() == ["a\ufffdb", "x" * 1_000]

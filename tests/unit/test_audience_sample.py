@@ -1,4 +1,4 @@
-"""Single recipients of an audience, and how many have nothing in a column."""
+"""Single recipients of an audience, and counts of empty values."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_first_recipients_come_in_send_order(tmp_path: Path) -> None:
             Sample("C@x.example.com", {"name": "", "city": ""}),
             Sample("a@x.example.com", {"name": "Ann", "city": ""}),
         ]
-        assert [one.row for one in first_in(audience, np.array([2, 0, 1]), 3)] == [5, 1, 3]
+        assert [sample.row for sample in first_in(audience, np.array([2, 0, 1]), 3)] == [5, 1, 3]
 
 
 def test_a_recipient_is_found_by_any_spelling_of_the_address(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_empty_values_are_counted_correctly(data: st.DataObject) -> None:
         tempfile.TemporaryDirectory() as folder,
         resolved(folder, [["email", *names], *rows]) as audience,
     ):
-        found = audience.empty_values(names)
+        counts = audience.empty_values(names)
         known = first_in(audience, np.arange(len(audience)), len(audience))
         assert len(known) == len(values)
-    assert found == {name: sum(not one.variables[name] for one in known) for name in names}
+    assert counts == {name: sum(not row.variables[name] for row in known) for name in names}

@@ -1,4 +1,4 @@
-"""Rows written in one order and read back in another."""
+"""Rows are written in an order and read back in another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies of real servers, and what each says about its recipient."""
+"""Replies of real servers, and the kind of each for its recipient."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ REPLIES = [
 
 @pytest.mark.parametrize(("kind", "reply"), REPLIES)
 def test_replies_to_rcpt_have_a_kind(kind: BounceKind | None, reply: str) -> None:
-    found = refused(Attempt(Phase.RCPT, int(reply[:3]), reply[4:]))
-    assert (found and found[0]) is kind
+    refusal = refused(Attempt(Phase.RCPT, int(reply[:3]), reply[4:]))
+    assert (refusal and refusal[0]) is kind
 
 
 @pytest.mark.parametrize(

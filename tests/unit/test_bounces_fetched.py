@@ -1,4 +1,4 @@
-"""Replies to FETCH, as servers write them."""
+"""Replies to FETCH in the forms of several servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DATE = b'INTERNALDATE "05-Jan-2026 12:00:00 +0000"'
 
 
 def test_attributes_may_come_before_or_after_the_mail() -> None:
-    found = fetched(
+    mails = fetched(
         [
             (b"1 (UID 7 " + DATE + b" BODY[]<0> {2}", b"ab"),
             b")",
@@ -17,13 +17,13 @@ def test_attributes_may_come_before_or_after_the_mail() -> None:
             b" UID 9 " + DATE + b" FLAGS (\\Seen))",
         ]
     )
-    assert found == [Fetched("7", NOON, b"ab"), Fetched("9", NOON, b"cde")]
+    assert mails == [Fetched("7", NOON, b"ab"), Fetched("9", NOON, b"cde")]
 
 
 def test_an_empty_mail_without_a_literal_is_read() -> None:
     for empty in (b"NIL", b'""'):
-        found = fetched([b"1 (UID 7 " + DATE + b" BODY[]<0> " + empty + b")"])
-        assert found == [Fetched("7", NOON, b"")]
+        mails = fetched([b"1 (UID 7 " + DATE + b" BODY[]<0> " + empty + b")"])
+        assert mails == [Fetched("7", NOON, b"")]
 
 
 def test_unsolicited_data_of_the_server_is_no_mail() -> None:

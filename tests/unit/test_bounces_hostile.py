@@ -1,4 +1,4 @@
-"""Mail that is made to cost time: reading it takes time in proportion to its length."""
+"""Mail that is written to cost time is read in linear time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailsluice.bounces.reading import read
 from tests.unit.growth import TIMES, is_in_proportion
 
 _NOTHING = 0.25
-"""Seconds of processor time. Squares of these lengths take much longer."""
+"""Seconds of processor time. Quadratic work for these lengths takes much longer."""
 
 _FROM = b"From: MAILER-DAEMON@example.net\nSubject: undelivered\n"
 _PLAIN = _FROM + b"\n"

@@ -1,4 +1,4 @@
-"""What a refusal says about its recipient."""
+"""The kind of a refusal for its recipient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mail that comes back says, in the formats of those who send it."""
+"""Returned mail is read in the formats of its senders."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SENT = Sent(return_path="bounces+12=00112233aabb@example.com")
 def about(content: bytes) -> Reported:
     notice = read(content).notice
     assert notice.sort is Sort.RETURNED
-    found = notice.about(SENT.recipient)
-    assert found is not None
-    return found
+    reported = notice.about(SENT.recipient)
+    assert reported is not None
+    return reported
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def about(content: bytes) -> Reported:
 def test_each_format_names_the_recipient_and_the_reason(
     write: Callable[[Sent], bytes], status: str, code: int | None, kind: BounceKind
 ) -> None:
-    found = about(write(SENT))
-    assert (found.addresses[0], found.is_final) == (SENT.recipient, True)
-    assert (found.status, found.code) == (status, code)
-    assert kind_of(found.code, found.status, found.text) is kind
+    reported = about(write(SENT))
+    assert (reported.addresses[0], reported.is_final) == (SENT.recipient, True)
+    assert (reported.status, reported.code) == (status, code)
+    assert kind_of(reported.code, reported.status, reported.text) is kind
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_each_format_names_the_recipient_and_the_reason(
 def test_free_text_is_about_the_recipient_that_the_mail_proves(
     write: Callable[[Sent], bytes], status: str, code: int | None, kind: BounceKind
 ) -> None:
-    found = about(write(SENT))
-    assert (found.status, found.code, found.is_final) == (status, code, True)
-    assert kind_of(found.code, found.status, found.text) is kind
+    reported = about(write(SENT))
+    assert (reported.status, reported.code, reported.is_final) == (status, code, True)
+    assert kind_of(reported.code, reported.status, reported.text) is kind
 
 
 def test_words_about_several_recipients_are_separated() -> None:
@@ -87,7 +87,7 @@ def test_words_about_several_recipients_are_separated() -> None:
 )
 def test_words_about_delayed_mail_are_not_final(words: bytes) -> None:
     notice = read(b"From: MAILER-DAEMON@example.net\r\n" + words).notice
-    assert [one.is_final for one in notice.reported] == [False]
+    assert [statement.is_final for statement in notice.reported] == [False]
 
 
 @pytest.mark.parametrize("enveloped", [False, True])
@@ -107,14 +107,14 @@ def test_bounces_in_notifications_of_ses_are_read(
     fields: dict[str, str], kind: BounceKind | None, enveloped: bool
 ) -> None:
     content = mails.ses(SENT, enveloped=enveloped, **fields)
-    found = about(content)
-    assert found.addresses == (SENT.recipient,)
-    assert kind_of(found.code, found.status, found.text) is kind
-    assert [one.recipient_id for one in read(content).traces.tokens] == [12]
+    reported = about(content)
+    assert reported.addresses == (SENT.recipient,)
+    assert kind_of(reported.code, reported.status, reported.text) is kind
+    assert [token.recipient_id for token in read(content).traces.tokens] == [12]
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [
         b"{",
         b'{"notificationType":"Bounce"',
@@ -128,16 +128,16 @@ def test_bounces_in_notifications_of_ses_are_read(
         b'{"notificationType":' + b"9" * 100_000,
     ],
 )
-def test_no_notification_raises(said: bytes) -> None:
-    storable(read(b"From: a@example.org\r\nContent-Type: text/plain\r\n\r\n" + said))
+def test_no_notification_raises(body: bytes) -> None:
+    storable(read(b"From: a@example.org\r\nContent-Type: text/plain\r\n\r\n" + body))
 
 
 @pytest.mark.parametrize("write", [*FORMATS.values(), *mails.COMPLAINTS.values(), mails.delayed])
 def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) -> None:
-    found = read(write(SENT)).traces
-    assert [(one.recipient_id, one.mac) for one in found.tokens] == [(12, "00112233aabb")]
-    assert SENT.message_id in found.message_ids
-    assert SENT.recipient in found.addresses
+    traces = read(write(SENT)).traces
+    assert [(token.recipient_id, token.mac) for token in traces.tokens] == [(12, "00112233aabb")]
+    assert SENT.message_id in traces.message_ids
+    assert SENT.recipient in traces.addresses
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) ->
         ({"action": "", "status": "4.2.2", "diagnostic": ""}, False, "4.2.2"),
         # with a comment, and in capitals
         ({"action": "FAILED", "status": "5.1.1 (bad mailbox)"}, True, "5.1.1"),
-        # the server that refused knows better than the one that reports it
+        # the status of the refusing server counts before that of the reporting one
         ({"status": "4.0.0", "diagnostic": "smtp; 550 5.1.1 no"}, True, "5.1.1"),
         ({"status": "5.1.1", "diagnostic": "smtp; 550 5.7.1 blocked"}, True, "5.7.1"),
         ({"status": "5.1.1", "diagnostic": "smtp; 552 5.2.2 over quota"}, True, "5.2.2"),
@@ -164,8 +164,8 @@ def test_all_formats_carry_traces_of_our_mail(write: Callable[[Sent], bytes]) ->
     ],
 )
 def test_fields_of_a_report_decide(fields: dict[str, Any], is_final: bool, status: str) -> None:
-    found = about(mails.report(SENT, **fields))
-    assert (found.is_final, found.status) == (is_final, status)
+    reported = about(mails.report(SENT, **fields))
+    assert (reported.is_final, reported.status) == (is_final, status)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_fields_of_a_report_decide(fields: dict[str, Any], is_final: bool, statu
 def test_the_reply_of_the_server_that_refused_comes_first(
     status: str, diagnostic: str, kind: BounceKind | None
 ) -> None:
-    found = about(mails.report(SENT, status=status, diagnostic=diagnostic))
-    assert kind_of(found.code, found.status, found.text) is kind
+    reported = about(mails.report(SENT, status=status, diagnostic=diagnostic))
+    assert kind_of(reported.code, reported.status, reported.text) is kind
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_a_report_without_a_reason_has_the_reason_of_its_text(
     words: bytes, kind: BounceKind | None
 ) -> None:
     content = mails.report(SENT, status="5.0.0", diagnostic="")
-    found = about(content.replace(b"Your mail could not be brought to its reader.", words))
-    assert kind_of(found.code, found.status, found.text) is kind
+    reported = about(content.replace(b"Your mail could not be brought to its reader.", words))
+    assert kind_of(reported.code, reported.status, reported.text) is kind
 
 
 def test_a_report_about_several_recipients_is_read_recipient_by_recipient() -> None:
@@ -237,11 +237,11 @@ def test_a_report_about_several_recipients_is_read_recipient_by_recipient() -> N
         b"\r\n--=_report\r\nContent-Type: text/rfc822-headers",
     )
     notice = read(content).notice
-    assert [one.status for one in notice.reported] == ["5.1.1", "4.2.2"]
+    assert [statement.status for statement in notice.reported] == ["5.1.1", "4.2.2"]
     for email in ("Ann@example.org", "team@example.org"):
-        found = notice.about(email)
-        assert found
-        assert (found.status, found.is_final) == ("4.2.2", False)
+        reported = notice.about(email)
+        assert reported
+        assert (reported.status, reported.is_final) == ("4.2.2", False)
     passed_on = notice.about("somebody.else@example.org")
     assert passed_on
     assert passed_on.status == "5.1.1"
@@ -322,9 +322,9 @@ def test_each_mail_has_an_id_of_its_own() -> None:
     assert read(b"Subject: a\r\n\r\n").id != read(b"Subject: b\r\n\r\n").id
 
 
-def storable(found: ReturnedMail) -> None:
-    """PostgreSQL takes neither NUL nor half a character."""
-    assert b"\\u0000" not in orjson.dumps(asdict(found))
+def storable(mail: ReturnedMail) -> None:
+    """Assert that the result can be stored: PostgreSQL takes neither NUL nor half a character."""
+    assert b"\\u0000" not in orjson.dumps(asdict(mail))
 
 
 @given(st.sampled_from(list(FORMATS.values())), st.data())
@@ -342,9 +342,9 @@ def test_no_mail_raises(content: bytes) -> None:
 
 @given(st.sampled_from(mails.FREE_FIELDS), st.text(max_size=30), st.binary(max_size=30))
 def test_what_is_read_can_be_stored_in_any_database(name: str, text: str, octets: bytes) -> None:
-    said = text.replace("\n", " ").encode("utf-8", "surrogatepass") + octets.replace(b"\n", b" ")
+    words = text.replace("\n", " ").encode("utf-8", "surrogatepass") + octets.replace(b"\n", b" ")
     content = mails.report(SENT).replace(
-        f"\r\n{name}: ".encode(), f"\r\n{name}: rfc822; ".encode() + said + b" "
+        f"\r\n{name}: ".encode(), f"\r\n{name}: rfc822; ".encode() + words + b" "
     )
     storable(read(content))
 

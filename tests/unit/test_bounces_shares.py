@@ -1,4 +1,4 @@
-"""Which thresholds of bounces and complaints a campaign has passed."""
+"""The thresholds of bounces and complaints that a campaign exceeds."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from mailsluice.bounces.shares import ReturnedCounts, exceeded
 def test_a_threshold_is_exceeded_by_a_larger_share_of_enough_recipients(
     returned: ReturnedCounts, passed: list[str]
 ) -> None:
-    assert [one.threshold for one in exceeded(returned)] == passed
+    assert [share.threshold for share in exceeded(returned)] == passed
 
 
 def test_an_exceeded_threshold_is_described_with_its_numbers() -> None:
-    (one,) = exceeded(ReturnedCounts(attempted=1_000, sent=970, hard=30, complained=0))
-    assert str(one) == "30 hard bounces of 1,000 (3.00 %): more than 2 %"
+    (share,) = exceeded(ReturnedCounts(attempted=1_000, sent=970, hard=30, complained=0))
+    assert str(share) == "30 hard bounces of 1,000 (3.00 %): more than 2 %"

@@ -1,4 +1,4 @@
-"""The campaign document: what it takes, and what it refuses with which advice."""
+"""The campaign document: valid documents, and the advice for invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MESSAGE = {"sender": "News <news@example.com>", "subject": "Hi", "text": "Hello"
 
 
 def campaign(**changes: Any) -> Campaign:
-    """A small valid campaign, with some fields changed."""
+    """Return a small valid campaign, with some fields changed."""
     fields: dict[str, Any] = {
         "name": "spring-sale",
         "recipients": {"path": "recipients.csv"},
@@ -32,12 +32,12 @@ def campaign(**changes: Any) -> Campaign:
 
 
 def routes(percents: list[Any]) -> list[dict[str, Any]]:
-    """One route a percentage, named c0, c1, ..."""
-    return [{"connection": f"c{i}", "percent": one} for i, one in enumerate(percents)]
+    """Return a route for each percentage, named c0, c1, ..."""
+    return [{"connection": f"c{i}", "percent": percent} for i, percent in enumerate(percents)]
 
 
 def refusal(**changes: Any) -> str:
-    """What the refusal of such a campaign says."""
+    """Return the error for a campaign with these fields changed."""
     with pytest.raises(ValidationError) as caught:
         campaign(**changes)
     return str(caught.value)
@@ -54,17 +54,17 @@ def test_the_smallest_campaign_has_one_connection_and_no_limits() -> None:
     "percents",
     [
         [70, 30],
-        [33.3, 33.3, 33.4],  # floats, as JSON gives them: exact all the same
+        [33.3, 33.3, 33.4],  # floats, as in JSON, are exact as well
         ["33.3", "33.3", "33.4"],
         [12.5] * 8,
-        [0, 100],  # a connection may rest
+        [0, 100],  # a connection may have no share
         [100],
         ["0.000001", "99.999999"],
     ],
 )
 def test_percentages_that_add_up_to_100_are_accepted(percents: list[Any]) -> None:
     taken = campaign(strategy="percentage", routes=routes(percents))
-    assert [one.percent for one in taken.routes] == [Decimal(str(one)) for one in percents]
+    assert [route.percent for route in taken.routes] == [Decimal(str(value)) for value in percents]
     assert sum(taken.shares(DAY).values()) == 1
 
 
@@ -90,8 +90,8 @@ def test_other_percentages_are_refused_with_the_correction(
 
 @given(st.lists(st.integers(0, 100_000_000), min_size=1, max_size=20))
 def test_percentages_are_accepted_exactly_if_their_sum_is_100(millionths: list[int]) -> None:
-    """A law over all sums: no rounding makes a sum of 99.999999 or 100.000001 pass."""
-    percents = [Decimal(one) / 1_000_000 for one in millionths]
+    """No rounding lets a sum of 99.999999 or 100.000001 pass."""
+    percents = [Decimal(share) / 1_000_000 for share in millionths]
     if sum(millionths) == 100_000_000:
         assert campaign(strategy="percentage", routes=routes(percents))
     else:
@@ -100,24 +100,26 @@ def test_percentages_are_accepted_exactly_if_their_sum_is_100(millionths: list[i
 
 @given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=9))
 def test_the_last_percentage_can_always_complete_the_sum(millionths: list[int]) -> None:
-    percents = [Decimal(one) / 1_000_000 for one in millionths]
+    percents = [Decimal(share) / 1_000_000 for share in millionths]
     percents.append(100 - sum(percents, Decimal(0)))
     assert campaign(strategy="percentage", routes=routes(percents))
 
 
 @pytest.mark.parametrize("strategy", ["single", "round_robin"])
 def test_a_percentage_outside_percentage_mode_is_refused(strategy: str) -> None:
-    said = refusal(strategy=strategy, routes=routes([100]))
-    assert f"'c0' has a percentage, but the strategy is '{strategy}': remove the percentage" in said
+    error = refusal(strategy=strategy, routes=routes([100]))
+    assert (
+        f"'c0' has a percentage, but the strategy is '{strategy}': remove the percentage" in error
+    )
 
 
 def test_a_single_campaign_takes_one_connection() -> None:
-    said = refusal(routes=[{"connection": "a"}, {"connection": "b"}])
-    assert "'single' takes one connection, not 2: remove the others, or choose" in said
+    error = refusal(routes=[{"connection": "a"}, {"connection": "b"}])
+    assert "'single' takes one connection, not 2: remove the others, or choose" in error
 
 
 def test_round_robin_shares_are_equal() -> None:
-    three = campaign(strategy="round_robin", routes=[{"connection": one} for one in "abc"])
+    three = campaign(strategy="round_robin", routes=[{"connection": name} for name in "abc"])
     assert set(three.shares(DAY).values()) == {Decimal(1) / 3}
 
 
@@ -145,7 +147,7 @@ def test_round_robin_shares_are_equal() -> None:
         ({"recipients": {"path": "a.csv", "delimiter": '"'}}, "cannot separate columns"),
         ({"recipients": {"path": "a.csv", "delimiter": "\n"}}, "cannot separate columns"),
         ({"recipients": {"path": "a.csv", "delimiter": "1"}}, "'1' cannot separate columns"),
-        # Codecs that no file is written in.
+        # Codecs that are not the encoding of any file.
         *(
             ({"recipients": {"path": "a.csv", "encoding": name}}, f"unknown encoding {name!r}")
             for name in (
@@ -247,7 +249,7 @@ def test_content_is_json_that_makes_the_same_campaign() -> None:
 
 
 def test_every_field_of_the_schema_has_one_plain_type() -> None:
-    """Form builders show anything else as tabs or as a raw JSON editor."""
+    """Forms show any other schema as tabs, or as a raw JSON editor."""
     schema = Campaign.model_json_schema()
     for model in (schema, *schema["$defs"].values()):
         for name, field in model.get("properties", {}).items():

@@ -1,4 +1,4 @@
-"""Which spellings are one mailbox."""
+"""Spellings of the same mailbox have the same folded form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mailsluice.core.folding import folded
 
 SAME = [
     ("ann@example.com", "ANN@Example.COM"),  # capital letters
-    ("i@example.com", "I@example.com"),  # by the rule of all languages but Turkish
+    ("i@example.com", "I@example.com"),  # as in all languages except Turkish
     ("strauss@example.com", "strau\u00df@example.com"),  # the capital form of ß is SS
     ("strauss@example.com", "STRAU\u1e9e@example.com"),
     ("k@example.com", "\u212a@example.com"),  # the Kelvin sign
@@ -24,7 +24,7 @@ SAME = [
     ("zo\u00eb@example.com", "ZO\u00cb@example.com"),
     ("\u03c3\u03c3@example.com", "\u03a3\u03c2@example.com"),  # the final sigma
     ("ann@xn--mnchen-3ya.de", "Ann@M\u00fcnchen.DE"),  # IDN
-    ("ann@example.com", '"ann"@example.com'),  # quotes that are not needed
+    ("ann@example.com", '"ann"@example.com'),  # needless quotes
     ("a..b@docomo.ne.jp", '"A..b"@docomo.ne.jp'),
 ]
 DISTINCT = [
@@ -34,18 +34,18 @@ DISTINCT = [
     ("i@example.com", "\u0131@example.com"),  # the dotless i of Turkish
     ("i@example.com", "\u0130@example.com"),  # its capital i with a dot
     ("ann@fass.de", "ann@xn--fa-hia.de"),  # fass.de and faß.de are two domains (IDNA 2008)
-    ("zoe@example.com", "zo\u00eb@example.com"),  # an accent is a letter's own
+    ("zoe@example.com", "zo\u00eb@example.com"),  # an accent makes another letter
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), SAME)
-def test_spellings_of_a_mailbox_have_the_same_folded_form(one: str, other: str) -> None:
-    assert folded(one) == folded(other)
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_spellings_of_a_mailbox_have_the_same_folded_form(first: str, second: str) -> None:
+    assert folded(first) == folded(second)
 
 
-@pytest.mark.parametrize(("one", "other"), DISTINCT)
-def test_different_mailboxes_have_different_folded_forms(one: str, other: str) -> None:
-    assert folded(one) != folded(other)
+@pytest.mark.parametrize(("first", "second"), DISTINCT)
+def test_different_mailboxes_have_different_folded_forms(first: str, second: str) -> None:
+    assert folded(first) != folded(second)
 
 
 texts = st.text(

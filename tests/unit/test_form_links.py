@@ -1,4 +1,4 @@
-"""Links to forms that are filled in: what they hold, how long they get."""
+"""Links to forms, filled in: their values and their length."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def link(**campaign: object) -> FormLink:
 
 @given(st.dictionaries(TEXTS, TEXTS, max_size=20))
 def test_a_link_carries_any_values_unchanged(campaign: dict[str, str]) -> None:
-    """Whatever is in it: no character of it ends the link, or the address, or the Markdown."""
+    """No character of a value ends the link, its address or the Markdown."""
     address = link(**campaign).address
     assert not set(address) & set(" ()[]<>\"'`\\|\n&#")
     assert len(address) <= LONGEST

@@ -1,4 +1,4 @@
-"""Documents: what no text can hold, and errors in the words of the person who fills a form in."""
+"""Documents: characters that are refused, and errors for the person who fills in a form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {
 
 
 def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """The small document with one value set, however deep."""
+    """Return the small document with a value changed at any depth."""
     document: dict[str, Any] = {
         **SMALL,
         "recipients": {**SMALL["recipients"]},
@@ -35,8 +35,8 @@ def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     return document
 
 
-def said(document: dict[str, Any]) -> str:
-    """Give the message that the person who filled it in reads."""
+def error_of(document: dict[str, Any]) -> str:
+    """Return the error that the person who filled in the document reads."""
     with pytest.raises(ValidationError) as caught:
         Campaign.model_validate(document)
     return in_words(caught.value)
@@ -65,18 +65,20 @@ def said(document: dict[str, Any]) -> str:
     ],
 )
 def test_u0000_is_refused_in_every_field(path: tuple[str | int, ...], where: str) -> None:
-    assert f"{where}: character 2 is U+0000, which no text can hold" in said(changed(path, "a\0b"))
+    assert f"{where}: character 2 is U+0000, which no text can hold" in error_of(
+        changed(path, "a\0b")
+    )
 
 
 def test_u0000_is_refused_in_a_query_and_in_a_list() -> None:
     document = changed(("recipients",), {"query": "select\0", "database": "d"})
-    assert "recipients > query: character 7 is U+0000" in said(document)
+    assert "recipients > query: character 7 is U+0000" in error_of(document)
     document = changed(("message", "attachments"), ["a.pdf", "b\0.pdf"])
-    assert "message > attachments: character 2 of item 2 is U+0000" in said(document)
+    assert "message > attachments: character 2 of item 2 is U+0000" in error_of(document)
 
 
 def test_half_of_a_character_is_refused() -> None:
-    assert "message > subject: this contains half of a character" in said(
+    assert "message > subject: this contains half of a character" in error_of(
         changed(("message", "subject"), "a\ud800")
     )
 
@@ -107,7 +109,7 @@ def test_half_of_a_character_is_refused() -> None:
     ],
 )
 def test_errors_name_the_field_and_the_fix(document: dict[str, Any], words: str) -> None:
-    text = said(document)
+    text = error_of(document)
     assert text.startswith(words)
     for jargon in ("Value error", "type=", "pydantic", "https://", "input_value"):
         assert jargon not in text
@@ -115,4 +117,4 @@ def test_errors_name_the_field_and_the_fix(document: dict[str, Any], words: str)
 
 def test_errors_beyond_the_first_ten_are_counted() -> None:
     document = changed(("routes",), [{"connection": f"c{i}", "percent": 101} for i in range(15)])
-    assert said(document).endswith("; and 5 more")
+    assert error_of(document).endswith("; and 5 more")

@@ -1,4 +1,4 @@
-"""In which order routes take turns."""
+"""The sequence of routes has every share exactly everywhere."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mailsluice.core import pieces
 
 counts = st.one_of(
     st.lists(st.integers(0, 300), min_size=1, max_size=12),  # of any size
-    st.lists(st.integers(0, 3), min_size=1, max_size=100),  # many tiny ones
+    st.lists(st.integers(0, 3), min_size=1, max_size=100),  # many tiny counts
     st.lists(st.sampled_from([1, 10, 100, 1_000]), min_size=2, max_size=8),  # of all magnitudes
 )
 
 
 @settings(deadline=None)
 @given(counts)
-@example([1, 100, 100, 100, 100])  # a tree of two-way splits is off by more than one here
-@example([90_001, 90_001, 90_002])  # longer than one piece
+@example([1, 100, 100, 100, 100])  # where a tree of two-way splits is off by more than one
+@example([90_001, 90_001, 90_002])  # longer than a piece
 @example([300_001, 300_002])
 def test_every_prefix_is_within_one_message_of_the_shares(counts: list[int]) -> None:
     sequence = lay_out(counts)

@@ -1,4 +1,4 @@
-"""Which rule the next start waits for."""
+"""The rule that delays the next start."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mailsluice.limits import Cap, Hold, Limit, Rules, Usage, give_out, hold
 HOUR, MINUTE = Limit(3_600, 3_600.0), Limit(10, 60.0)
 
 
-def used(rules: Rules, number: int, at: float) -> Usage:
-    """A usage under which so many messages were replied to at one moment."""
+def used(rules: Rules, replies: int, at: float) -> Usage:
+    """Return a usage with so many replies at the same moment."""
     usage = Usage(next_at=at)
-    usage.report("other", 0, at, [at] * number, rules)
+    usage.report("other", 0, at, [at] * replies, rules)
     return usage
 
 
@@ -33,10 +33,10 @@ def test_the_even_spacing_of_the_slowest_limit_delays_a_start() -> None:
 
 def test_a_full_window_delays_a_start_until_there_is_room() -> None:
     rules = Rules((MINUTE, Limit(1_000, 1.0)))
-    found = hold({"red": (used(rules, 10, 100.0), rules)}, 110.0)
-    assert found is not None
-    assert (found.key, found.rule) == ("red", MINUTE)
-    assert 160.0 < found.until < 161.0
+    delay = hold({"red": (used(rules, 10, 100.0), rules)}, 110.0)
+    assert delay is not None
+    assert (delay.key, delay.rule) == ("red", MINUTE)
+    assert 160.0 < delay.until < 161.0
 
 
 def test_with_all_starts_open_the_next_moment_is_unknown() -> None:
@@ -48,9 +48,9 @@ def test_with_all_starts_open_the_next_moment_is_unknown() -> None:
 def test_of_several_keys_the_latest_decides() -> None:
     mine, all_ = Rules((MINUTE,)), Rules((HOUR,))
     shared = {"red": (used(mine, 10, 50.0), mine), "all": (used(all_, 3_600, 100.0), all_)}
-    found = hold(shared, 105.0)
-    assert found is not None
-    assert (found.key, found.rule) == ("all", HOUR)
+    delay = hold(shared, 105.0)
+    assert delay is not None
+    assert (delay.key, delay.rule) == ("all", HOUR)
 
 
 def test_a_full_cap_delays_a_start_until_a_cap_with_room() -> None:
@@ -74,5 +74,5 @@ def test_a_hold_ends_at_the_next_start(limits: list[Limit], before: int, most: i
     usage = used(rules, before, 1_000.0)
     moments, next_at = give_out([(usage, rules)], 1_000.0, 1_000.25, most)
     usage.report("me", len(moments), 1_030.0, (), rules)
-    found = hold({"red": (usage, rules)}, 1_000.0)
-    assert (found.until if found else 1_000.0) == max(1_000.0, next_at)
+    delay = hold({"red": (usage, rules)}, 1_000.0)
+    assert (delay.until if delay else 1_000.0) == max(1_000.0, next_at)

@@ -1,4 +1,4 @@
-"""Limits hold, and go on, whatever happens to the database's clock."""
+"""Limits hold, and mail continues, whatever happens to the database's clock."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ HORIZON = 0.25
 
 @dataclass
 class Database:
-    """The things that all processes share: a clock that may be set, the memory of one limit."""
+    """The state that all processes share: a clock that may be set, and the usage of a limit."""
 
     rules: Rules
     true: float = 10_000.0
-    """The time that has really passed."""
+    """True time, in seconds."""
     ahead: float = 1.7e9
-    """By how much the database's clock is ahead of that."""
+    """Seconds by which the database's clock is ahead of true time."""
     usage: Usage = field(default_factory=Usage)
 
     @property
@@ -46,12 +46,12 @@ class Database:
 
 @dataclass
 class Process:
-    """Asks for starts and uses them; each message takes no time at all."""
+    """A process that asks for starts and uses them; messages take no time."""
 
     database: Database
     name: str = "one"
     paused: float = 0.0
-    """For how long its own clock has stood still."""
+    """Seconds for which its own clock stood still."""
     machine: str = ""
     arrivals: list[float] = field(default_factory=list)
 
@@ -65,27 +65,27 @@ class Process:
         return self.database.true - self.paused
 
     def send(self, most: int = 1_000) -> int:
-        """Ask once, and send all that may go before the horizon. Returns how many."""
+        """Ask once, and send all that may start before the horizon; return the number sent."""
         database = self.database
         usage = Usage.from_json(orjson.loads(orjson.dumps(database.usage.to_json())))
         now, until = database.now, database.now + HOLDER_SECONDS
         self.clock.seen(now, self.local, self.local)
         self.keeper.look("red", usage.timeline, now, self.local, self.local)
-        used = [one for one in self.starts if one <= self.local]
+        used = [start for start in self.starts if start <= self.local]
         self.starts = self.starts[len(used) :]
-        replies = [min(now, self.clock.to_database(one)) for one in used]
+        replies = [min(now, self.clock.to_database(start)) for start in used]
         usage.report(self.name, len(self.starts), until, replies, database.rules)
         usage.expire(now, database.rules)
         moments, _ = give_out([(usage, database.rules)], now, now + HORIZON, most)
         usage.report(self.name, len(self.starts) + len(moments), until, (), database.rules)
         database.usage = usage
-        given = [self.clock.to_local(one) for one in moments]
+        given = [self.clock.to_local(moment) for moment in moments]
         self.starts += given
-        self.arrivals += [one + self.paused for one in given]
+        self.arrivals += [start + self.paused for start in given]
         return len(given)
 
-    def go_on(self, seconds: float, every: float = HORIZON) -> int:
-        """Send for so long. Returns how many messages went."""
+    def run(self, seconds: float, every: float = HORIZON) -> int:
+        """Send for so many seconds; return the number of messages."""
         sent, end = 0, self.database.true + seconds
         while self.database.true < end:
             sent += self.send()
@@ -110,8 +110,8 @@ def test_no_window_overflows_in_true_time_however_often_the_clock_is_set(
         for _ in range(asks):
             process.send()
             process.database.true += pause
-    for one in limits:
-        assert most_in_a_window(process.arrivals, one.window_seconds) <= one.count
+    for limit in limits:
+        assert most_in_a_window(process.arrivals, limit.window_seconds) <= limit.count
 
 
 @given(
@@ -121,7 +121,7 @@ def test_no_window_overflows_in_true_time_however_often_the_clock_is_set(
 def test_no_window_overflows_when_several_processes_share_it(
     limit: Limit, jumps: Sequence[tuple[float, list[bool], float]]
 ) -> None:
-    """Whichever of them looks first after a jump."""
+    """That holds whichever process reads the clock first after a jump."""
     database = Database(Rules((limit,)))
     processes = [Process(database, "one"), Process(database, "two")]
     for process in processes:
@@ -141,45 +141,45 @@ def test_after_a_jump_mail_waits_at_most_one_window(
 ) -> None:
     process = Process(Database(Rules((limit,))))
     every = limit.window_seconds / 20
-    process.go_on(2 * limit.window_seconds, every)
+    process.run(2 * limit.window_seconds, every)
     for seconds in jumps:
         process.database.ahead += seconds
         if is_restarted:
             process = Process(process.database, f"after {seconds}")
         process.send()
-    # One window, and the lease of what the process before it had open.
+    # A window, and the lease of the open starts of the process before.
     wait = limit.window_seconds + HOLDER_SECONDS * is_restarted
-    assert process.go_on(1.02 * wait + 1.0, every) > 0
+    assert process.run(1.02 * wait + 1.0, every) > 0
 
 
-# What happens to the database's clock in the middle of an hour's limit of 1,500.
+# Seconds by which the database's clock is set, under a limit of 1,500 an hour.
 @pytest.mark.parametrize("seconds", [-DAY, -7_200.0, -1.5, 0.0, 1.5, 7_200.0, DAY])
 def test_a_jump_does_not_change_the_pace(seconds: float) -> None:
     process = Process(Database(Rules((Limit(1_500, 3_600.0),))))
-    before = process.go_on(600.0, every=2.0)
+    before = process.run(600.0, every=2.0)
     process.database.ahead += seconds
-    after = process.go_on(600.0, every=2.0)
-    process.database.ahead -= seconds  # somebody sets it right
-    again = process.go_on(600.0, every=2.0)
+    after = process.run(600.0, every=2.0)
+    process.database.ahead -= seconds  # somebody corrects the clock
+    again = process.run(600.0, every=2.0)
     assert before == pytest.approx(250, abs=3)
     assert [after, again] == pytest.approx([before, before], abs=3)
 
 
 def test_a_jump_forward_does_not_free_the_limit() -> None:
     process = Process(Database(Rules((Limit(20, 3_600.0), Limit(20, 1.0)))))
-    assert process.go_on(3_600.0, every=5.0) == 20
+    assert process.run(3_600.0, every=5.0) == 20
     process.database.ahead += 7_200.0
-    assert process.go_on(60.0, every=5.0) <= 1
+    assert process.run(60.0, every=5.0) <= 1
 
 
 def test_all_processes_adopt_a_jump_that_one_has_noticed() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     first, second = Process(database), Process(database, "two")
-    first.go_on(60.0)
+    first.run(60.0)
     second.send()
     database.ahead += DAY
-    first.send()  # finds out, for both
-    assert first.go_on(10.0) + second.go_on(10.0) <= 4
+    first.send()  # notices the jump, for both
+    assert first.run(10.0) + second.run(10.0) <= 4
     together = [*first.arrivals, *second.arrivals]
     assert most_in_a_window(together, 60.0) <= 10
 
@@ -187,16 +187,16 @@ def test_all_processes_adopt_a_jump_that_one_has_noticed() -> None:
 def test_a_process_that_starts_after_a_jump_does_not_overrule_the_others() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     first = Process(database)
-    first.go_on(60.0)
+    first.run(60.0)
     database.ahead += DAY
     Process(database, "new").send(0)
-    assert first.go_on(1.0) <= 1
+    assert first.run(1.0) <= 1
 
 
 def test_a_process_that_starts_on_the_same_machine_notices_the_jump() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     first = Process(database, machine="boot")
-    first.go_on(60.0)
+    first.run(60.0)
     first.send(0)
     database.ahead += DAY
     assert Process(database, "new", machine="boot").send() <= 1
@@ -205,7 +205,7 @@ def test_a_process_that_starts_on_the_same_machine_notices_the_jump() -> None:
 def test_a_paused_process_adopts_the_time_of_the_others() -> None:
     database = Database(Rules((Limit(10, 60.0),)))
     paused, other = Process(database), Process(database, "two")
-    paused.go_on(10.0)
+    paused.run(10.0)
     other.send()
     paused.paused += 300.0
     database.true += 300.0
@@ -219,7 +219,7 @@ def test_a_paused_process_adopts_the_time_of_the_others() -> None:
 def test_steady_time_never_falls_behind_a_confirmed_moment() -> None:
     keeper, timeline = Timekeeper(), Timeline()
     assert keeper.look("red", timeline, 1_000.0, 1.0, 1.0) == 0.0
-    assert timeline.confirmed_at == -math.inf  # a first look has no measure
+    assert timeline.confirmed_at == -math.inf  # a first reading confirms nothing
     keeper.look("red", timeline, 1_001.0, 2.0, 2.0)
     assert keeper.look("red", timeline, 401.0, 3.0, 3.0) == -600.0
     assert timeline.confirmed_at == 1_001.0
@@ -227,7 +227,7 @@ def test_steady_time_never_falls_behind_a_confirmed_moment() -> None:
 
 
 def test_repeated_small_corrections_do_not_move_replies() -> None:
-    """Replies are kept in steps of a window; each correction must not round them up anew."""
+    """Replies are kept in steps of a window, and a correction must not round them up again."""
     database = Database(Rules((Limit(100, DAY),)))
     process = Process(database)
     process.send(1)
@@ -241,7 +241,7 @@ def test_repeated_small_corrections_do_not_move_replies() -> None:
 
 
 def test_usage_stored_before_steady_time_existed_does_not_block_a_limit() -> None:
-    """Its replies lie a day ahead of a clock that was set back since."""
+    """The stored replies are a day ahead of a clock that was set back since."""
     stored = {
         "next_at": 1_000_000.0 + DAY,
         "open": {"dead": [3, 1_000_030.0 + DAY]},
@@ -250,7 +250,7 @@ def test_usage_stored_before_steady_time_existed_does_not_block_a_limit() -> Non
     }
     database = Database(Rules((Limit(10, 60.0),)), true=1_000_000.0, ahead=0.0)
     database.usage = Usage.from_json(stored)
-    assert Process(database).go_on(100.0) > 0
+    assert Process(database).run(100.0) > 0
 
 
 def test_a_used_up_cap_stays_so_when_the_clock_returns_to_its_day() -> None:
@@ -258,6 +258,6 @@ def test_a_used_up_cap_stays_so_when_the_clock_returns_to_its_day() -> None:
     usage, rules = Usage(), Rules(caps=(today, tomorrow))
     usage.report("a", 0, 100.0, [50.0, 60.0], rules)
     usage.expire(DAY + 1.0, rules)
-    usage.expire(100.0, rules)  # somebody has set the clock right
+    usage.expire(100.0, rules)  # somebody corrected the clock
     starts, next_at = give_out([(usage, rules)], 100.0, 1_000.0, 9)
     assert (starts, next_at) == ([], DAY)

@@ -1,4 +1,4 @@
-"""Trailing windows that hold at the server, whoever sends and whatever the network does."""
+"""Trailing windows hold at the server, whatever the senders and the network do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HORIZON = 0.25
 
 @dataclass
 class Sender:
-    """One holder: what it was given, what is on its way."""
+    """A holder, with the starts that it was given and its messages in flight."""
 
     name: str
     starts: list[float] = field(default_factory=list)
@@ -35,14 +35,15 @@ class Sender:
     replies: list[float] = field(default_factory=list)
     ask_at: float = 0.0
     wake: int = 0
-    """The ticket of its next waking up; others in the queue are old."""
+    """The ticket of its next wake-up; other tickets in the queue are stale."""
 
 
 @dataclass
 class World:
-    """Senders under the same rules, a server that notes when each message arrives.
+    """Senders under the same rules, and a server that notes when each message arrives.
 
-    A message takes `trips[i]` seconds to the server and back; a sender wakes up `late[i]` late.
+    A message takes `trips[i]` seconds to the server and back; a sender wakes up `late[i]` seconds
+    late.
     """
 
     rules: Rules
@@ -54,7 +55,7 @@ class World:
     arrivals: list[float] = field(default_factory=list)
 
     def send(self, messages: int, names: list[str], *, killed: bool = False) -> None:
-        """All of them send, until so many have arrived; then they close, unless killed."""
+        """Send from all senders, until so many messages have arrived; then close, unless killed."""
         senders = [Sender(name) for name in names]
         events: list[tuple[float, int, Sender, bool]] = []
         ticket = count()
@@ -62,7 +63,7 @@ class World:
             sender.wake = next(ticket)
             heapq.heappush(events, (self.now, sender.wake, sender, False))
         sent = 0
-        while events and (sent < messages or any(one.in_flight for one in senders)):
+        while events and (sent < messages or any(sender.in_flight for sender in senders)):
             self.now, number, sender, is_reply = heapq.heappop(events)
             if not is_reply and number != sender.wake:
                 continue
@@ -111,7 +112,7 @@ class World:
 
 
 def most_in_a_window(arrivals: list[float], window: float) -> int:
-    """The most arrivals in any trailing window (t - window, t]."""
+    """Return the most arrivals in any trailing window (t - window, t]."""
     arrivals = sorted(arrivals)
     return max(
         (i + 1 - bisect_right(arrivals, at - window) for i, at in enumerate(arrivals)), default=0
@@ -140,8 +141,8 @@ def test_no_trailing_window_ever_holds_more_than_its_limit(
 ) -> None:
     world = World(Rules(tuple(limits)), trips, sessions, late)
     world.send(100, names)
-    for one in limits:
-        assert most_in_a_window(world.arrivals, one.window_seconds) <= one.count
+    for limit in limits:
+        assert most_in_a_window(world.arrivals, limit.window_seconds) <= limit.count
 
 
 @given(st.lists(limit, min_size=1, max_size=2), trips, st.integers(1, 40), st.floats(0, 90))
@@ -152,8 +153,8 @@ def test_a_killed_sender_does_not_make_others_exceed_the_limit(
     world.send(messages, ["killed"], killed=True)
     world.now += pause
     world.send(60, ["heir"])
-    for one in limits:
-        assert most_in_a_window(world.arrivals, one.window_seconds) <= one.count
+    for limit in limits:
+        assert most_in_a_window(world.arrivals, limit.window_seconds) <= limit.count
 
 
 @given(limit, limit, trips)
@@ -173,7 +174,7 @@ def test_a_limit_changed_while_mail_is_sent_holds_from_then_on(
 @pytest.mark.parametrize(
     ("limit", "window", "messages"),
     [
-        (1, 60.0, 50),  # one a minute
+        (1, 60.0, 50),  # one message a minute
         (10, 1.0, 300),
         (500, 60.0, 2_000),
         (6_000, 3_600.0, 8_000),
@@ -208,7 +209,7 @@ def test_of_several_rules_the_lowest_binds_and_none_is_exceeded() -> None:
 
 
 def test_two_connections_use_their_campaigns_limit_without_loss() -> None:
-    """Each asks ahead for its own share: neither takes slots from the other."""
+    """Each connection asks ahead for its own share, and takes no starts from the other."""
     total = Usage()
     shares = {"a": (Usage(), Rules((Limit(70, 1.0),))), "b": (Usage(), Rules((Limit(30, 1.0),)))}
     given = {"a": 0, "b": 0}
@@ -218,7 +219,7 @@ def test_two_connections_use_their_campaigns_limit_without_loss() -> None:
             starts, _ = give_out([share, (total, Rules((Limit(100, 1.0),)))], now, now + 0.25, 99)
             given[name] += len(starts)
             for usage, rules in (share, (total, Rules((Limit(100, 1.0),)))):
-                usage.report(name, 0, now + LEASE, starts, rules)  # replied to at once
+                usage.report(name, 0, now + LEASE, starts, rules)  # answered at once
                 usage.expire(now, rules)
     assert given["a"] / 10.1 == pytest.approx(70, rel=0.03)
     assert given["b"] / 10.1 == pytest.approx(30, rel=0.03)
@@ -278,22 +279,22 @@ def test_shares_of_a_slow_limit_lose_nothing_by_waiting_for_each_other(
     counts: tuple[int, ...], window: float
 ) -> None:
     whole = (Usage(), Rules((Limit(sum(counts), window),)))
-    shares = [(Usage(), Rules((Limit(one, window),))) for one in counts]
+    shares = [(Usage(), Rules((Limit(count_, window),))) for count_ in counts]
     began = 1_000_000.0
     ask_at = [began] * len(counts)
     starts: list[list[float]] = [[] for _ in counts]
     known = [0] * len(counts)
-    """How many of its starts each has told the reply of, which comes at once."""
+    """By sender: the number of starts whose reply, which comes at once, has been reported."""
     while (now := min(ask_at)) < began + 300 * window / sum(counts):
         i = ask_at.index(now)
         gone = bisect_right(starts[i], now)
         open_ = len(starts[i]) - gone
-        for one, rules in (whole, shares[i]):
-            one.report(str(i), open_, now + LEASE, starts[i][known[i] : gone], rules)
-            one.expire(now, rules)
+        for usage, rules in (whole, shares[i]):
+            usage.report(str(i), open_, now + LEASE, starts[i][known[i] : gone], rules)
+            usage.expire(now, rules)
         moments, next_at = give_out([whole, shares[i]], now, now + HORIZON, 1_000)
-        for one, rules in (whole, shares[i]):
-            one.report(str(i), open_ + len(moments), now + LEASE, (), rules)
+        for usage, rules in (whole, shares[i]):
+            usage.report(str(i), open_ + len(moments), now + LEASE, (), rules)
         starts[i] += moments
         known[i] = gone
         ask_at[i] = max(next_at - HORIZON, now + 0.01)

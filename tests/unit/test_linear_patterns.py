@@ -1,4 +1,4 @@
-"""No pattern takes more than its share of time, whatever a server or a stranger writes."""
+"""Every pattern takes linear time, whatever a server or a stranger writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.growth import TIMES, is_in_proportion
 
 _SHORT = 1_000
 _NOTHING = 0.02
-"""Seconds. Squares of these lengths take longer on any machine."""
+"""Seconds. Quadratic work for these lengths takes longer on any machine."""
 
 UNITS = (
     *(
@@ -76,25 +76,25 @@ UNITS = (
     ),
     *(" ", "\n", "\r\n", "\t", " \n", "a\n", "..\n", "no such local ", "ip address "),
 )
-"""Pieces of which texts are made, over and over."""
+"""Pieces that are repeated to make texts."""
 
 
 def _held(value: Any, name: str, depth: int = 4) -> Iterator[tuple[str, re.Pattern[Any]]]:
-    """Patterns in a module's tables."""
+    """Yield the patterns in a module's tables."""
     if isinstance(value, re.Pattern):
         yield name, value
     elif depth and isinstance(value, dict):
-        for key, one in value.items():
-            yield from _held(one, f"{name}[{key}]", depth - 1)
+        for key, item in value.items():
+            yield from _held(item, f"{name}[{key}]", depth - 1)
     elif depth and isinstance(value, tuple | list):
-        for number, one in enumerate(value):
-            yield from _held(one, f"{name}[{number}]", depth - 1)
+        for index, item in enumerate(value):
+            yield from _held(item, f"{name}[{index}]", depth - 1)
     elif isinstance(value, Rule):
         yield from _held(value.words, f"{name}.words", 0)
 
 
 def _written(source: str, name: str) -> Iterator[tuple[str, re.Pattern[Any], bool]]:
-    """Patterns that stand in calls such as re.sub("...", ...)."""
+    """Yield the patterns in calls such as re.sub("...", ...)."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(
@@ -105,7 +105,7 @@ def _written(source: str, name: str) -> Iterator[tuple[str, re.Pattern[Any], boo
 
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
-    """All patterns of the engine, and whether they are only tried at the beginning of a text."""
+    """Yield all patterns of the engine, and whether they are only tried at the start of a text."""
     for module in pkgutil.walk_packages(mailsluice.__path__, "mailsluice."):
         if "migrations" in module.name or module.name.endswith("__main__"):
             continue
@@ -127,13 +127,13 @@ PATTERNS = list(_patterns())
 
 
 def grows_too_fast(work: Callable[[str], object], units: Sequence[str] = UNITS) -> list[str]:
-    """Which of the texts take more than in proportion to their length."""
-    found = []
+    """Return the texts that take more than linear time."""
+    slow = []
     for unit in units:
         short, long = ((unit * size)[:size] + "@!" for size in (_SHORT, _SHORT * TIMES))
         if not is_in_proportion(work, short, long, _NOTHING):
-            found.append(unit)
-    return found
+            slow.append(unit)
+    return slow
 
 
 def test_patterns_of_the_engine_are_found() -> None:

@@ -1,4 +1,4 @@
-"""What people write is read as it is, on a page of Markdown and in HTML."""
+"""Text from outside has no effect on a page, in Markdown and in HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mailsluice.core.markdown import cell, section, table
 
 
 def rendered(markdown: str) -> str:
-    """By a renderer that would let HTML through."""
+    """Render with a renderer that lets HTML through."""
     return str(MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(markdown))
 
 

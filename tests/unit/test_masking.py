@@ -1,4 +1,4 @@
-"""Addresses in what servers say are hidden, however they are written."""
+"""Addresses and secrets in the text of servers are masked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_masking_a_masked_text_changes_nothing(text: str) -> None:
 
 def test_a_long_text_without_an_address_is_fast() -> None:
     text = "a" * 300_000 + " @"
-    assert masked(text) == text  # minutes, if it were tried from each letter on
+    assert masked(text) == text  # would take minutes if a match were tried from each letter
 
 
 @given(st.text("abcXYZ09!+/ ", min_size=4, max_size=30), st.text("=&-. "), st.text("=&-. "))
@@ -72,8 +72,8 @@ def test_no_secret_stays_in_base64(before: bytes, secret: str, after: bytes) -> 
 
 def test_a_repeated_login_is_masked() -> None:
     plain = base64.b64encode(b"\0joe\0pa55word").decode()
-    for told in ("pa55word", base64.b64encode(b"pa55word").decode(), plain):
-        shown = without_secrets(f"535 not {told}", ("pa55word", ""))
+    for repeated in ("pa55word", base64.b64encode(b"pa55word").decode(), plain):
+        shown = without_secrets(f"535 not {repeated}", ("pa55word", ""))
         assert "<secret>" in shown
         assert base64.b64encode(b"pa55word").decode()[:8] not in shown
     assert without_secrets("535 no", ("",)) == "535 no"

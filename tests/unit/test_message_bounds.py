@@ -1,4 +1,4 @@
-"""The cost of templates: every way to make text or take steps without end is refused."""
+"""Templates that make too much text, or take too many steps, are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROWING = (
 
 
 def doubled(how: str) -> str:
-    """A template that doubles a text sixty times."""
+    """Return a template that doubles a text sixty times."""
     return GROWING.replace("n.x = ", f"n.x = {how} ") + "{{ n.x }}"
 
 
@@ -139,17 +139,17 @@ COSTLY = [
 @pytest.mark.parametrize("part", [TemplateField.HTML, TemplateField.TEXT])
 @pytest.mark.parametrize("source", COSTLY)
 def test_a_template_that_costs_too_much_is_refused(source: str, part: TemplateField) -> None:
-    """Before it is done: little memory is used, and no value of the row is repeated."""
+    """They are refused before the cost arises, and the error contains no value of the row."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(MessageError) as caught:
         Template(part, source, ROW).render(ROW)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
-    said = str(caught.value)
-    assert said.startswith(part)
-    assert len(said) < 400
-    assert "Anna" not in said
-    assert "xx" not in said
-    assert "yy" not in said
+    error = str(caught.value)
+    assert error.startswith(part)
+    assert len(error) < 400
+    assert "Anna" not in error
+    assert "xx" not in error
+    assert "yy" not in error
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_the_length_of_a_rendered_text_is_limited() -> None:
 @pytest.mark.parametrize("source", ["{{ long }}" * 3, "{{ long|upper }}" * 3])
 @pytest.mark.parametrize("part", TemplateField)
 def test_the_length_of_plain_insertions_is_limited(source: str, part: TemplateField) -> None:
-    """These have a faster way through."""
+    """Plain insertions are rendered in a faster way."""
     template = Template(part, source, ROW)
     with pytest.raises(MessageError, match=f"^{part}.*would be more than 2,000,000 characters"):
         template.render(ROW)

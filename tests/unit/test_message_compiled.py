@@ -1,4 +1,4 @@
-"""The whole message, compared with what Python's `email` package alone would build."""
+"""The whole message equals that of Python's `email` package."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_message_equals_that_of_the_email_package(case: str, name: str, note: 
     assert message["To"] == expected["To"]
     assert message["Subject"] == one_line(f"Hi {name}")
     assert {*map(str.lower, message.keys())} == FIELDS | {*map(str.lower, expected.keys())}
-    shapes = [[part.get_content_type() for part in one.walk()] for one in (message, expected)]
+    shapes = [[part.get_content_type() for part in whole.walk()] for whole in (message, expected)]
     assert shapes[0] == shapes[1]
     for kind in ("plain", "html"):
         if expected.get_body((kind,)) and (case, kind) != ("derived text", "plain"):
@@ -120,7 +120,7 @@ FIELDS = {"from", "to", "subject", "date", "message-id"}
 
 
 def reference(case: str, name: str, note: str) -> bytes:
-    """The same content as `CASES`, by the `email` package alone."""
+    """Build the content of a case with the `email` package only."""
     html = f"<p>Dear {escape(name)}, {escape(note)}</p>\n&lt;b&gt;"
     message = EmailMessage(policy=SMTP)
     message["From"] = "News <news@example.com>"

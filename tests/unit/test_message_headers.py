@@ -1,4 +1,4 @@
-"""Header fields: one line of meaning each, read back by Python's parser as they were meant."""
+"""Header fields are read back unchanged by Python's parser, whatever they contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Return paths: each names its recipient, and nobody can make one up."""
+"""Return paths name their recipients, and cannot be forged."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_empty_field_of_the_form_is_no_return_path() -> None:
 def test_the_distinct_tokens_of_a_mail_are_found_in_order() -> None:
     path = return_paths("bounces@example.com", KEY)
     content = f"To: {path(2)}\r\nX: {path(1)} {path(2)}\r\n\r\nx+9=12@example.com".encode()
-    assert [one.recipient_id for one in tokens(content)] == [2, 1]
+    assert [token.recipient_id for token in tokens(content)] == [2, 1]
 
 
 def test_tokens_of_neighbours_have_nothing_in_common() -> None:

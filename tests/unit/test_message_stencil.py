@@ -1,4 +1,4 @@
-"""Messages whose bodies were encoded beforehand: to the byte what rendering and encoding gives."""
+"""Messages from a stencil equal rendered and encoded messages, byte for byte."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def compiled(**fields: Any) -> CompiledMessage:
 
 
 def filled(message: CompiledMessage, row: Mapping[str, str]) -> bytes | None:
-    """The message as the stencil alone gives it; None where the row is left to rendering."""
+    """Return the stencil's message; None if the row has to be rendered."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CompiledMessage, "_encoded", lambda *_: b"")
         return message.render(7, EMAIL, row).content or None
 
 
 def rendered(message: CompiledMessage, row: Mapping[str, str]) -> bytes | str:
-    """The message as rendering and encoding give it, or what they say is wrong."""
+    """Return the rendered and encoded message, or the error."""
     slow = copy(message)
     slow._stencil = None
     return outcome(slow, row)
@@ -133,7 +133,10 @@ def test_for_any_template_the_message_equals_the_rendered_one(
         ({"text": "Hi\n{{ note }}"}, ""),  # the body ends with the line before
         ({"text": "12{{ note }}34\n"}, "x" * 995),  # a line of 999
         ({"html": "<p>{{ note }}</p>", "text": "a"}, "&" * 200),  # the same, escaped
-        ({"html": "<p>{{ name }}<br>{{ note }}</p>"}, "Anna"),  # in the derived text: one value
+        (
+            {"html": "<p>{{ name }}<br>{{ note }}</p>"},
+            "Anna",
+        ),  # in the derived text, equal values share a place
         ({"text": "{{ note|urlencode }}"}, "\ud800"),  # cannot be rendered
     ],
 )
@@ -155,7 +158,7 @@ def test_a_line_may_have_998_octets() -> None:
 @pytest.mark.parametrize("begin", ["", "=", "=_", "=_a"])
 def test_values_that_complete_a_boundary_are_rendered(begin: str) -> None:
     tried = (compiled(text=f"{number}{begin}{{{{ note }}}}") for number in count())
-    message = next(one for one in tried if one._marker.startswith(begin.encode()))
+    message = next(message for message in tried if message._marker.startswith(begin.encode()))
     row = {**ROW, "note": message._marker.decode().removeprefix(begin)}
     assert filled(message, row) is None
     assert outcome(message, row) == rendered(message, row)

@@ -1,4 +1,4 @@
-"""Templates: what may be used, what is found before the first mail, and what is refused."""
+"""Templates: variables, errors before the first mail, and errors of a row."""
 
 from __future__ import annotations
 

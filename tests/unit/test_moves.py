@@ -1,4 +1,4 @@
-"""Recipients that go over another connection: numbers, shares, words."""
+"""Recipients that move to another connection: numbers, shares and sentences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_move_is_described_in_a_sentence() -> None:
         ([], {"a": HALF, "b": HALF}),  # nobody moves: the plan's
         ([Move("b", "a", MoveReason.WARM_UP, 9, 10)], {"a": Decimal("0.95"), "b": Decimal("0.05")}),
         ([Move("b", "a", MoveReason.DOWN, 10, 10)], {"a": 1, "b": 0}),  # all of them
-        # to two others, one after the other: 8 of 10, then 2 of the 2 that are left
+        # to two other connections in turn: 8 of 10, then the remaining 2
         (
             [Move("b", "a", MoveReason.DOWN, 8, 10), Move("b", "c", MoveReason.DOWN, 2, 2)],
             {"a": Decimal("0.9"), "b": 0, "c": Decimal("0.1")},
@@ -64,7 +64,7 @@ def test_a_connection_without_recipients_has_no_share() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[dict[str, int], list[Move]]:
-    """Connections with recipients, and moves between them that are possible."""
+    """Draw connections with recipients, and possible moves between them."""
     names = ["a", "b", "c", "d"]
     assigned = {name: draw(st.integers(0, 1_000)) for name in names}
     now, moves = dict(assigned), []

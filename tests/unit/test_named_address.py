@@ -1,4 +1,4 @@
-"""Senders and reply addresses: one way to read them, or refused with how to write them."""
+"""Senders and reply addresses are unambiguous, or refused with advice."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_an_odd_local_part_is_quoted_on_the_wire(sender: str) -> None:
 
 
 def _unquoted(address: str) -> str:
-    """Of a MAIL FROM, as its server reads it."""
+    """Return the local part of MAIL FROM as a server reads it."""
     local, _, domain = address.rpartition("@")
     return f"{unquote(local)}@{domain}"
 
@@ -164,7 +164,7 @@ _DOMAINS = st.sampled_from(["example.com", "bücher.example", "a-b.c.example"])
 def test_the_envelope_sender_is_the_address_in_from(
     name: str, local: str, domain: str, quoted: bool
 ) -> None:
-    """For any name and any local part, written in quotes or not."""
+    """That holds for any name and any local part, in quotes or not."""
     written = f'"{quote(local)}"@{domain}' if quoted else f"{local}@{domain}"
     label = f'"{quote(name)}"' if quoted else name
     try:

@@ -1,4 +1,4 @@
-"""Names of campaigns: what looks the same is the same."""
+"""Names of campaigns that look the same are the same."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_name_has_one_spelling(written: str, stored: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "error"),
     [
         ("spring\u200bsale", "U+200B ZERO WIDTH SPACE (an invisible character) as its char"),
         ("spring\u200bsale", "character 7: remove it"),
@@ -52,7 +52,7 @@ def test_a_name_has_one_spelling(written: str, stored: str) -> None:
         ("a\u2029b", "U+2029 PARAGRAPH SEPARATOR (a line break)"),
         ("a\ud800b", "U+D800 (half of a character)"),
         ("a\ue000b", "U+E000 (a character without a common meaning)"),
-        ("a\ufdd0b", "U+FDD0 (an invisible character)"),  # no character at all
+        ("a\ufdd0b", "U+FDD0 (an invisible character)"),  # a noncharacter
         ("a\u3164b", "U+3164 HANGUL FILLER"),  # a letter, by its category
         ("a\u2800b", "U+2800 BRAILLE PATTERN BLANK"),  # a symbol
         ("a\u034fb", "U+034F COMBINING GRAPHEME JOINER"),  # a mark
@@ -62,10 +62,10 @@ def test_a_name_has_one_spelling(written: str, stored: str) -> None:
         ("n" * 191 + "{date}", "has 201 characters"),  # with the day in it
     ],
 )
-def test_invisible_characters_are_refused_and_named(name: str, said: str) -> None:
+def test_invisible_characters_are_refused_and_named(name: str, error: str) -> None:
     with pytest.raises(ValueError, match="the name") as caught:
         campaign_name(name)
-    assert said in str(caught.value)
+    assert error in str(caught.value)
 
 
 @given(st.text(max_size=30))
@@ -87,7 +87,7 @@ def test_a_stored_name_is_found_by_its_visible_characters(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("Spring", "spring"),
         ("STRASSE", "stra\u00dfe"),
@@ -100,18 +100,18 @@ def test_a_stored_name_is_found_by_its_visible_characters(text: str) -> None:
         ("ann\u2019s sale", "ann's sale"),
     ],
 )
-def test_names_that_look_the_same_are_alike(one: str, other: str) -> None:
-    assert likeness(one) == likeness(other)
+def test_names_that_look_the_same_are_alike(first: str, second: str) -> None:
+    assert likeness(first) == likeness(second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("spring", "spring 2"),
         ("weekly 2026-01-01", "weekly 2026-01-08"),
-        ("caf\u00e9", "cafe"),  # an accent is a difference that people see
+        ("caf\u00e9", "cafe"),  # an accent is visible
         ("spring-sale", "spring_sale"),
     ],
 )
-def test_names_that_look_different_are_not_alike(one: str, other: str) -> None:
-    assert likeness(one) != likeness(other)
+def test_names_that_look_different_are_not_alike(first: str, second: str) -> None:
+    assert likeness(first) != likeness(second)

@@ -9,11 +9,11 @@ from mailsluice.delivery.opening_hours import OpeningHours
 
 MONDAY = datetime(2026, 11, 23, 17, 59, 30, tzinfo=UTC)
 WORKDAYS = SendingWindow(days="Mon-Fri", start="09:00", end="18:00")
-_BOOT = 1_000.0  # what the monotonic clock says on that Monday
+_BOOT = 1_000.0  # the monotonic clock's time on that Monday
 
 
 class Wall:
-    """A clock on the wall that goes with the monotonic one, until somebody sets it."""
+    """A wall clock that runs with the monotonic clock, until somebody sets it."""
 
     def __init__(self) -> None:
         self.set_forward = timedelta(0)

@@ -1,4 +1,4 @@
-"""What one attempt means for its recipient and for its connection."""
+"""The meaning of an attempt for its recipient and for its connection."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ LESS_MAIL = [
     (450, "too frequent connects from 192.0.2.1, please try again later."),
     (451, "Authentication failed: Maximum credits exceeded"),  # SendGrid
     (450, "4.2.1 Peak SMTP relay limit exceeded for customer"),  # Google Workspace
-    (452, "4.5.3 Too many recipients"),  # of the session: a message has one
+    (452, "4.5.3 Too many recipients"),  # of the session, since each message has one recipient
     (451, "4.4.5 Mail system congestion"),
     (454, "4.7.0 Too many messages"),
 ]

@@ -1,4 +1,4 @@
-"""Which process is it, and does it live?"""
+"""Processes are identified, and known to be alive or dead."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_running_process_is_alive(child: subprocess.Popen[bytes]) -> None:
 def test_a_killed_process_is_dead_even_as_a_zombie(child: subprocess.Popen[bytes]) -> None:
     process = of(child)
     child.kill()
-    while _started(child.pid):  # it dies a moment later
+    while _started(child.pid):  # the process dies a moment later
         pass
     assert process.lives() is False
     child.wait()

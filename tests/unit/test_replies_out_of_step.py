@@ -1,14 +1,14 @@
-"""One reply too many, too few, or out of order: nobody is recorded falsely.
+"""A surplus, missing or misplaced reply leads to no false record.
 
-The server is honest; one of its replies is changed on the way, each in turn. Some changes make a
-dialogue that an honest server could have had as well, so that nobody can tell:
+The server is honest, but a reply is changed on the way, each reply in turn. Some changes make a
+dialogue that an honest server could have as well, so that they cannot be noticed:
 
-- in flight with CHUNKING, a lost refusal of a message, where the server words its replies to RSET
-  and MAIL alike: the 250 that follow it look like an acceptance, until the last one is missing;
+- with CHUNKING, a lost refusal of a message, if the server words its replies to RSET and MAIL
+  alike: the replies after it look like an acceptance, until the last reply is missing;
 - with PIPELINING, a refusal of a message that changes places with the 250 to the next MAIL, whose
-  recipient is refused: that looks like a message taken and a MAIL refused;
-- a stray 354 before a refusal of DATA: the body goes out, and is taken for commands. The recipient
-  is recorded as refused, which is true; the next MAIL has to bear the server's 500.
+  recipient is refused: that looks like an accepted message and a refused MAIL;
+- a stray 354 before a refusal of DATA: the body is sent, and taken for commands. The recipient is
+  recorded as refused, which is true; the server's 500 is taken for the reply to the next MAIL.
 """
 
 from __future__ import annotations
@@ -35,40 +35,40 @@ WINDOW = 3
 
 
 def changes(count: int) -> list[Change]:
-    """All of one reply among so many."""
-    found = [Change("insert", number, code) for number in range(count + 1) for code in INSERTED]
-    found += [Change(kind, n) for n in range(count) for kind in ("delete", "double", "swap")]
-    return found
+    """Return all changes of a reply among so many."""
+    inserted = [Change("insert", i, code) for i in range(count + 1) for code in INSERTED]
+    kinds = ("delete", "double", "swap")
+    return inserted + [Change(kind, i) for i in range(count) for kind in kinds]
 
 
 def is_undetectable(dialogue: Dialogue) -> bool:
-    """Whether a message that was refused may look as if it were accepted."""
+    """Whether a refused message may look like an accepted one."""
     change = dialogue.change or Change("none", -1)
     is_lost = dialogue.kind == "chunked" and dialogue.is_terse and change.kind == "delete"
     return is_lost or (dialogue.kind == "pipelined" and change.kind == "swap")
 
 
 def check(dialogue: Dialogue) -> None:
-    """Records agree with what the server did, or say that nobody knows."""
+    """Assert that records agree with the server, or are uncertain."""
     uncertain = 0
     for name, attempt in dialogue.attempts.items():
         outcome = classify(attempt)
         uncertain += outcome.verdict is Verdict.UNCERTAIN
         is_stray = dialogue.change is not None and dialogue.change.code == 354
         is_down = outcome.trouble is Trouble.DOWN
-        assert not is_down or is_stray or is_undetectable(dialogue), told(dialogue)
+        assert not is_down or is_stray or is_undetectable(dialogue), described(dialogue)
         if name in dialogue.server.accepted:
-            assert outcome.verdict in (Verdict.ACCEPTED, Verdict.UNCERTAIN), told(dialogue)
+            assert outcome.verdict in (Verdict.ACCEPTED, Verdict.UNCERTAIN), described(dialogue)
         else:
             is_wrong = outcome.verdict is Verdict.ACCEPTED and not is_undetectable(dialogue)
-            assert not is_wrong, told(dialogue)
+            assert not is_wrong, described(dialogue)
         if outcome.verdict in REFUSED:
-            assert name in dialogue.server.refused, told(dialogue)
-    assert uncertain <= (WINDOW if dialogue.kind == "chunked" else 1), told(dialogue)
+            assert name in dialogue.server.refused, described(dialogue)
+    assert uncertain <= (WINDOW if dialogue.kind == "chunked" else 1), described(dialogue)
 
 
-def told(dialogue: Dialogue) -> str:
-    """The dialogue, for a failure."""
+def described(dialogue: Dialogue) -> str:
+    """Describe the dialogue, for a failure."""
     return f"{dialogue}: {dialogue.attempts}"
 
 

@@ -1,4 +1,4 @@
-"""When a deferred recipient is tried again."""
+"""The time at which a deferred recipient is tried again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RETRY = Retry(max_attempts=5, max_age_hours=1, first_delay_seconds=60, max_delay
         (2, 0.5, 60),
         (3, 0.5, 100),  # capped: 200, not 240
         (4, 0.5, 100),
-        (1, 0.0, 6),  # the floor
+        (1, 0.0, 6),  # the shortest wait
     ],
 )
 def test_the_wait_doubles_up_to_its_cap(attempts: int, uniform: float, delay: float) -> None:

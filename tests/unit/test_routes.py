@@ -1,4 +1,4 @@
-"""Shares that grow: exact on every day, and refused where they cannot be."""
+"""Shares that grow are exact on every day, and refused if impossible."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ MONDAY = date(2026, 1, 5)
 
 
 def growing(percent: Any, to: Any, days: int = 28, start: date = MONDAY) -> dict[str, Any]:
-    """The growing share of a route."""
+    """Return the fields of a route with a growing share."""
     return {"percent": percent, "grows_to": to, "grows_from": start, "grows_over_days": days}
 
 
 def split(*shares: Any) -> dict[str, Any]:
-    """Routes c0, c1, ...: a number is a fixed percentage."""
-    fields = [one if isinstance(one, dict) else {"percent": one} for one in shares]
-    named = [{"connection": f"c{i}", **one} for i, one in enumerate(fields)]
+    """Return a campaign with routes c0, c1, ...; a number is a fixed percentage."""
+    fields = [share if isinstance(share, dict) else {"percent": share} for share in shares]
+    named = [{"connection": f"c{i}", **route} for i, route in enumerate(fields)]
     return {"strategy": "percentage", "routes": named}
 
 
 def percents(plan: Campaign, days: int) -> list[str]:
-    return [str(one) for one in plan.percents(MONDAY + timedelta(days=days)) or ()]
+    return [str(percent) for percent in plan.percents(MONDAY + timedelta(days=days)) or ()]
 
 
 def test_a_weekly_campaign_shifts_to_the_new_connection() -> None:
     plan = campaign(**split(growing(10, 50), 60, 30))
     assert [percents(plan, 7 * week) for week in range(6)] == [
         ["10", "60", "30"],
-        ["20", "53.333333", "26.666667"],  # the others stay at 2 to 1
+        ["20", "53.333333", "26.666667"],  # the others keep their ratio of 2 to 1
         ["30", "46.666667", "23.333333"],
         ["40", "40", "20"],
         ["50", "33.333333", "16.666667"],
-        ["50", "33.333333", "16.666667"],  # and there it stays
+        ["50", "33.333333", "16.666667"],  # the share stays there
     ]
     assert percents(plan, -1) == ["10", "60", "30"]
 
@@ -95,16 +95,16 @@ def test_growth_is_part_of_the_campaigns_content() -> None:
     assert plan.content()["routes"][0]["grows_from"] == "2026-01-05"
 
 
-percent = st.integers(0, 100_000_000).map(lambda one: Decimal(one) / 1_000_000)
+percent = st.integers(0, 100_000_000).map(lambda share: Decimal(share) / 1_000_000)
 
 
 @st.composite
 def growths(draw: st.DrawFn) -> list[Any]:
-    """Routes of which some grow, feasible."""
+    """Draw feasible routes, of which some grow."""
     cuts = sorted(draw(st.lists(percent, min_size=1, max_size=5)))
     starts = [b - a for a, b in zip([Decimal(0), *cuts], [*cuts, Decimal(100)], strict=True)]
     grows = draw(st.lists(st.booleans(), min_size=len(starts), max_size=len(starts)))
-    room = sum((one for one, flag in zip(starts, grows, strict=True) if not flag), Decimal(0))
+    room = sum((start for start, flag in zip(starts, grows, strict=True) if not flag), Decimal(0))
     shares: list[Any] = []
     for start, flag in zip(starts, grows, strict=True):
         more = draw(st.integers(0, int(room * 1_000_000))) if flag else 0
@@ -119,20 +119,22 @@ def growths(draw: st.DrawFn) -> list[Any]:
 
 @given(growths(), st.integers(-200, 600))
 def test_shares_are_exact_on_every_day(shares: list[Any], days: int) -> None:
-    """Together 100; a growing one on its line, the others in proportion, both to a millionth."""
+    """The sum is 100, growing shares are on their line, and the others stay in proportion."""
     plan = campaign(**split(*shares))
     day = MONDAY + timedelta(days=days)
-    found = plan.percents(day)
-    assert found is not None
-    assert sum(found) == 100
+    shares_on_day = plan.percents(day)
+    assert shares_on_day is not None
+    assert sum(shares_on_day) == 100
     assert sum(plan.shares(day).values()) == 1
     fixed = [
-        (a, b) for a, b, route in zip(shares, found, plan.routes, strict=True) if not route.growth
+        (a, b)
+        for a, b, route in zip(shares, shares_on_day, plan.routes, strict=True)
+        if not route.growth
     ]
     before, after = sum(a for a, _ in fixed), sum(b for _, b in fixed)
     for was, now in fixed:
         assert before == 0 or abs(now - was * after / before) < Decimal("0.000001")
-    for share, now in zip(shares, found, strict=True):
+    for share, now in zip(shares, shares_on_day, strict=True):
         if isinstance(share, dict):
             done = min(max((day - share["grows_from"]).days, 0), share["grows_over_days"])
             ideal = (

@@ -1,4 +1,4 @@
-"""Sending windows: what is refused, and when they open and close."""
+"""Sending windows: when they open and close, and which are refused."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ZONES = [
     "UTC",
     "Europe/Berlin",
     "America/New_York",
-    "America/Sao_Paulo",  # changed its clocks at midnight
+    "America/Sao_Paulo",  # changes its clocks at midnight
     "Asia/Kathmandu",  # 5:45
     "Australia/Lord_Howe",  # changes by half an hour
-    "Pacific/Apia",  # left out 30 December 2011
+    "Pacific/Apia",  # skipped 30 December 2011
     "Africa/Casablanca",
     "America/Santiago",
 ]
@@ -30,7 +30,7 @@ SECOND = timedelta(seconds=1)
 
 
 def berlin(text: str, fold: int = 0) -> datetime:
-    """A time on a wall in Berlin, as a moment."""
+    """Return the moment of a wall-clock time in Berlin."""
     wall = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Berlin"), fold=fold)
     return wall.astimezone(UTC)
 
@@ -44,7 +44,7 @@ def night(start: str, end: str, days: str = "Mon-Sun") -> SendingWindow:
 
 
 def open_seconds(window: SendingWindow, first: datetime, last: datetime) -> float:
-    """How long it is open between two moments, walked from edge to edge."""
+    """Return the open seconds between two moments, from edge to edge."""
     total, at = timedelta(0), window.opens_at(first)
     while at < last:
         closes = min(window.closes_at(at) or last, last)
@@ -71,9 +71,9 @@ def test_a_window_is_not_part_of_the_campaigns_content() -> None:
         ("2026-01-07T12:00", "2026-01-07T12:00", "2026-01-07T18:00"),  # Wednesday noon
         ("2026-01-07T08:59:59", "2026-01-07T09:00", None),
         ("2026-01-07T09:00", "2026-01-07T09:00", "2026-01-07T18:00"),
-        ("2026-01-07T18:00", "2026-01-08T09:00", None),  # closed from the end on
+        ("2026-01-07T18:00", "2026-01-08T09:00", None),  # closed at the end
         ("2026-01-09T18:00", "2026-01-12T09:00", None),  # over the weekend
-        ("2026-03-27T18:00", "2026-03-30T09:00", None),  # over a weekend that loses an hour
+        ("2026-03-27T18:00", "2026-03-30T09:00", None),  # over a weekend with an hour less
     ],
 )
 def test_office_hours(now: str, opens: str, closes: str | None) -> None:
@@ -85,16 +85,16 @@ def test_office_hours(now: str, opens: str, closes: str | None) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "first", "hours"),
     [
-        ("09:00", "18:00", "2026-03-29T00:00", 9),  # a day that lost an hour at night
+        ("09:00", "18:00", "2026-03-29T00:00", 9),  # a day with an hour less at night
         ("00:00", "24:00", "2026-03-29T00:00", 23),
         ("00:00", "24:00", "2026-10-25T00:00", 25),
         ("22:00", "06:00", "2026-03-28T12:00", 7),  # the clock skips from 2 to 3
         ("22:00", "06:00", "2026-10-24T12:00", 9),  # the clock shows 2 to 3 twice
         ("22:00", "06:00", "2026-06-06T12:00", 8),
-        ("02:00", "03:00", "2026-03-28T12:00", 0),  # there is no such hour
+        ("02:00", "03:00", "2026-03-28T12:00", 0),  # the clock skips this hour
         ("02:00", "03:00", "2026-10-24T12:00", 2),
         ("02:30", "02:45", "2026-10-24T12:00", 0.5),
-        ("02:30", "04:00", "2026-03-28T12:00", 1),  # opens as the clock skips to 3
+        ("02:30", "04:00", "2026-03-28T12:00", 1),  # opens when the clock skips to 3
         ("07:00", "07:00", "2026-06-07T07:00", 24),  # all day long
     ],
 )
@@ -183,7 +183,7 @@ def test_a_window_is_open_for_its_hours_in_a_week_without_a_clock_change(
 
 
 def _inside(window: SendingWindow, first: datetime, day: int) -> datetime:
-    """The moment at which it opens on a day, if it does."""
+    """Return the moment at which the window opens on a day."""
     hour, minute = map(int, (window.start or "00:00").split(":"))
     opening = (first + timedelta(days=day)).replace(hour=hour, minute=minute)
     return opening.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What the replies to RSET, MAIL, RCPT and BDAT say."""
+"""The replies to MAIL, RCPT, BDAT and RSET are judged together."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def test_a_missing_last_line_end_is_added() -> None:
 def test_after_these_replies_the_session_continues(
     codes: tuple[int, ...], phase: Phase, code: int, is_certain: bool
 ) -> None:
-    told = conclusion(replies(codes), LOST, is_complete=True)
-    assert (told.attempt.phase, told.attempt.code, told.end) == (phase, code, None)
-    assert told.is_certain == is_certain
+    result = conclusion(replies(codes), LOST, is_complete=True)
+    assert (result.attempt.phase, result.attempt.code, result.end) == (phase, code, None)
+    assert result.is_certain == is_certain
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_after_these_replies_the_session_continues(
         # A reply is missing: BDAT's perhaps, and what looks like it is RSET's.
         ((250, 250, 250), SILENT, BODY, None, Verdict.UNCERTAIN),
         ((250, 250, 554), SILENT, BODY, 554, Verdict.FAILED),
-        # The server said 421, and then the link ended.
+        # The server sent 421, and then the link ended.
         ((), CLOSED, MAIL, 421, Verdict.UNTOUCHED),
         ((421,), CLOSED, MAIL, 421, Verdict.UNTOUCHED),
         ((250, 421), CLOSED, RCPT, 421, Verdict.UNTOUCHED),
         ((250, 250, 421), CLOSED, BODY, 421, Verdict.UNTOUCHED),
         ((250, 250, 250, 421), CLOSED, BODY, 250, Verdict.ACCEPTED),
-        # It said 421 and reads on; a second RSET is one too many for it.
+        # The server sent 421 and reads on, but closes at a second RSET.
         ((421, 503, 503, 250), LOST, MAIL, 421, Verdict.UNTOUCHED),
         ((421, 503, 503, 554), LOST, MAIL, 421, Verdict.UNTOUCHED),
         # It offers CHUNKING and does not know BDAT.
@@ -89,12 +89,12 @@ def test_after_these_replies_the_session_continues(
 def test_after_these_replies_the_session_ends(
     codes: tuple[int, ...], fault: Fault, phase: Phase, code: int | None, verdict: Verdict
 ) -> None:
-    said = [one for one in replies(codes) if one.code == 421]
-    closing = said[0] if said else fault.reply
-    told = conclusion(replies(codes), fault, is_complete=True, closing=closing)
-    assert (told.attempt.phase, told.attempt.code) == (phase, code)
-    assert classify(told.attempt).verdict is verdict
-    assert told.end is not None
+    closings = [reply for reply in replies(codes) if reply.code == 421]
+    closing = closings[0] if closings else fault.reply
+    result = conclusion(replies(codes), fault, is_complete=True, closing=closing)
+    assert (result.attempt.phase, result.attempt.code) == (phase, code)
+    assert classify(result.attempt).verdict is verdict
+    assert result.end is not None
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ RESET, REFUSED = Reply(250, b"2.0.0 Ok"), Reply(554, b"5.6.0 no")
 
 def test_the_words_of_rsets_reply_identify_it() -> None:
     wording = Wording.of([MAIL_OK, RCPT_OK, QUEUED, RESET])
-    told = conclusion([MAIL_OK, RCPT_OK, REFUSED, RESET], LOST, is_complete=True, wording=wording)
-    assert told.is_certain
+    result = conclusion([MAIL_OK, RCPT_OK, REFUSED, RESET], LOST, is_complete=True, wording=wording)
+    assert result.is_certain
     with pytest.raises(OutOfStepError, match="as if it were MAIL"):  # the reply to BDAT is missing
         conclusion([MAIL_OK, RCPT_OK, RESET, MAIL_OK], LOST, is_complete=True, wording=wording)
 
@@ -131,8 +131,8 @@ def test_words_that_are_the_same_for_all_replies_prove_nothing() -> None:
 
 
 def test_a_server_that_does_not_know_bdat_is_reported_with_advice() -> None:
-    told = conclusion(replies((250, 250, 502, 250)), LOST, is_complete=True)
-    assert "answers BDAT with 502 text: set messages_in_flight to 1" in told.attempt.text
+    result = conclusion(replies((250, 250, 502, 250)), LOST, is_complete=True)
+    assert "answers BDAT with 502 text: set messages_in_flight to 1" in result.attempt.text
 
 
 CODES = st.sampled_from([250, 251, 421, 450, 503, 550, 552])
@@ -144,18 +144,18 @@ def test_a_message_is_accepted_only_by_its_own_replies(
     codes: list[int], fault: Fault, is_complete: bool
 ) -> None:
     try:
-        told = conclusion(replies(tuple(codes)), fault, is_complete=is_complete)
+        result = conclusion(replies(tuple(codes)), fault, is_complete=is_complete)
     except OutOfStepError:
         return
-    accepted = classify(told.attempt).verdict is Verdict.ACCEPTED
+    accepted = classify(result.attempt).verdict is Verdict.ACCEPTED
     assert accepted == (len(codes) >= 3 and all(code < 300 for code in codes[:3]))
 
 
 @given(st.lists(CODES, max_size=2), FAULTS)
 def test_an_incomplete_message_is_never_uncertain(codes: list[int], fault: Fault) -> None:
     try:
-        told = conclusion(replies(tuple(codes)), fault, is_complete=False)
+        result = conclusion(replies(tuple(codes)), fault, is_complete=False)
     except OutOfStepError:
         return
-    assert told.attempt.phase in (MAIL, RCPT, DATA)
-    assert classify(told.attempt).verdict is not Verdict.UNCERTAIN
+    assert result.attempt.phase in (MAIL, RCPT, DATA)
+    assert classify(result.attempt).verdict is not Verdict.UNCERTAIN

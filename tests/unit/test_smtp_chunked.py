@@ -1,4 +1,4 @@
-"""A session with several messages in flight, without a wire."""
+"""A session with several messages in flight, on a fake transport."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG = Envelope(2, SENDER, "long@example.com", b"Subject: x\r\n\r\n" + b"x\r\n" 
 
 @dataclass
 class Later(ListFeed):
-    """Its pauses last until `arrival`."""
+    """A feed whose pauses last until `arrival`."""
 
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,7 +36,7 @@ class Later(ListFeed):
 
 
 class Wire:
-    """A session on a fake transport, and the server's side of it."""
+    """A session on a fake transport, with the server's side."""
 
     def __init__(self, mail: list[Envelope], feed: ListFeed | None = None) -> None:
         self.transport = FakeTransport()
@@ -47,7 +47,7 @@ class Wire:
         self.task = asyncio.ensure_future(self.session.send(self.feed))
 
     async def settle(self) -> None:
-        """Let everybody do what there is to do."""
+        """Let all tasks run."""
         for _ in range(10):
             await asyncio.sleep(0)
 
@@ -57,7 +57,7 @@ class Wire:
 
     @property
     def begun(self) -> list[str]:
-        """The local parts that RCPT has named so far."""
+        """The local parts in the RCPT commands so far."""
         return [
             match[1].decode()
             for match in re.finditer(rb"RCPT TO:<([^@]+)@", b"".join(self.transport.written))
@@ -71,7 +71,7 @@ class Wire:
 
 
 async def under_way(*names: str) -> Wire:
-    """The first of them is accepted, the next ones fill the window."""
+    """Start a session whose first message is accepted, and fill its window."""
     wire = Wire(envelopes(*names))
     wire.session._window.size = WINDOW
     await wire.settle()
@@ -151,7 +151,7 @@ async def test_a_server_may_continue_after_a_421() -> None:
 
 
 EXIM = b"421 too many messages\r\n503 no sender\r\n503 no recipient\r\n"
-"""The server goes on refusing, and ends the session at a second RSET."""
+"""The server keeps refusing, and ends the session at a second RSET."""
 
 
 @pytest.mark.parametrize(
@@ -289,6 +289,6 @@ async def test_each_reply_has_its_own_time_out() -> None:
     now = wire.link._loop.time()
     assert wire.link._deadline == pytest.approx(now + 60, abs=30)
     await wire.says(b"250 ok\r\n" * 2)
-    assert wire.link._deadline == pytest.approx(now + 120, abs=30)  # the one to BDAT
+    assert wire.link._deadline == pytest.approx(now + 120, abs=30)  # the time for BDAT's reply
     wire.session.abort()
     await wire.ends()

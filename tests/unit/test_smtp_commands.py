@@ -1,4 +1,4 @@
-"""From envelopes to bytes."""
+"""SMTP commands for an envelope."""
 
 from __future__ import annotations
 

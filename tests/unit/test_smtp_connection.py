@@ -1,4 +1,4 @@
-"""What is said of a connection that was changed."""
+"""The changes of a connection, for a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wire under a session, without a wire."""
+"""The link under a session, on a fake transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies come out the same however their bytes are cut."""
+"""Replies are parsed the same, however their bytes are cut."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_replies_survive_any_cut(replies: list[tuple[int, list[str]]], data: st.
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         parsed += parser.feed(stream[start:end])
     assert parser.malformed is None
-    assert [(one.code, one.text) for one in parsed] == [
+    assert [(reply.code, reply.text) for reply in parsed] == [
         (code, "\n".join(lines)) for code, lines in replies
     ]
 
@@ -126,12 +126,12 @@ def test_the_message_of_an_error_is_bounded() -> None:
 
 
 HOSTILE = ("x", "x@", "@", "<x@y ", "a.", "client host ", "the server offers ", "5.7.1 ", " \t")
-"""Pieces that make a pattern try again and again."""
+"""Pieces that could make a pattern backtrack."""
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_time_is_linear_in_the_text(piece: str) -> None:
-    """Twice the text takes twice the time; a pattern that looks back takes four times that."""
+    """Twice the text takes twice the time; a pattern that backtracks takes four times as long."""
 
     def seconds(size: int) -> float:
         attempt = Attempt(Phase.MAIL, None, (piece * size)[:size])

@@ -1,4 +1,4 @@
-"""Why a session that waited for mail has ended."""
+"""The reason for which a waiting session ended."""
 
 from __future__ import annotations
 

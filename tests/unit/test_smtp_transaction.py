@@ -1,4 +1,4 @@
-"""What the replies to a pipelined MAIL, RCPT, DATA say."""
+"""The replies to a pipelined MAIL, RCPT and DATA are judged together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LOST = Fault("the link broke")
 def test_a_refused_transaction_does_not_open(
     codes: tuple[int, ...], phase: Phase, code: int | None, undo: bytes | None
 ) -> None:
-    refusal = opening([Reply(one, b"text") for one in codes], LOST)
+    refusal = opening([Reply(code, b"text") for code in codes], LOST)
     assert refusal is not None
     assert (refusal.attempt.phase, refusal.attempt.code) == (phase, code)
     assert refusal.undo == undo
@@ -53,7 +53,7 @@ def test_a_refused_transaction_does_not_open(
         (354,),  # to MAIL
         (250, 354),  # to RCPT: a reply is missing
         (250, 354, 250),
-        (250, 250, 250),  # no 354 to DATA: one is too many
+        (250, 250, 250),  # no 354 to DATA, so a reply is surplus
         (250, 550, 250),  # a stray 550
         (450, 250, 354),  # a stray 450; the empty message that ends DATA would go to somebody
         (250, 421, 250),  # nothing is granted behind a 421
@@ -62,11 +62,11 @@ def test_a_refused_transaction_does_not_open(
 )
 def test_impossible_replies_are_out_of_step(codes: tuple[int, ...]) -> None:
     with pytest.raises(OutOfStepError, match="cannot answer MAIL, RCPT and DATA"):
-        opening([Reply(one, b"text") for one in codes], LOST)
+        opening([Reply(code, b"text") for code in codes], LOST)
 
 
 def test_a_missing_reply_may_be_any_of_them() -> None:
-    """A lost 250 to MAIL makes the refusal of RCPT look like one of MAIL."""
+    """If the 250 to MAIL is lost, the refusal of RCPT looks like a refusal of MAIL."""
     refusal = opening([Reply(550, b"text"), Reply(554, b"text")], Fault("no answer", None, True))
     assert refusal is not None
     assert (refusal.attempt.phase, refusal.attempt.code, refusal.undo) == (Phase.DATA, None, None)

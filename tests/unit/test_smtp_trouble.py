@@ -28,7 +28,7 @@ def _tls_error(reason: str) -> ssl.SSLError:
 
 
 def _connect_error(cause: Exception) -> Exception:
-    """The way aiosmtplib wraps what ended a connection attempt."""
+    """Return an error as aiosmtplib wraps it for a failed connection."""
     error = aiosmtplib.SMTPConnectError("connecting failed")
     error.__cause__ = cause
     return error

@@ -1,4 +1,4 @@
-"""How many messages are under way: as many as make a session faster, and no more."""
+"""The window holds as many messages as make a session faster, and no more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 20
 
 
 def size_after(messages: int, round_trip: float, service: float) -> int:
-    """The window behind a server that takes so long a message, so far away."""
+    """Run a window against a server with this round trip and time for each message."""
     window = Window(MOST)
     for _ in range(messages):
         window.answered(max(round_trip, window.size * service))
@@ -45,7 +45,7 @@ def test_the_window_is_full_after_a_few_round_trips() -> None:
 @given(st.lists(st.floats(0, 100)), st.integers(1, MOST))
 def test_the_window_never_exceeds_the_connections_setting(seconds: list[float], most: int) -> None:
     window = Window(most)
-    for one in seconds:
+    for reply_seconds in seconds:
         before = window.size
-        window.answered(one)
+        window.answered(reply_seconds)
         assert before <= window.size <= most

@@ -1,4 +1,4 @@
-"""Cells that no spreadsheet runs, and the way back."""
+"""Cells that no spreadsheet runs, and the original cells restored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ cells = st.lists(st.none() | st.text("='+-@\t\r\n a", max_size=6) | st.text())
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
-        ("'=1", "''=1"),  # as it is in the source
-        ("'o@example.com", "'o@example.com"),  # no formula behind it
+        ("'=1", "''=1"),  # as written in the source
+        ("'o@example.com", "'o@example.com"),  # no formula after it
         ("o'neil@example.com", "o'neil@example.com"),
         ("", ""),
         (None, None),
@@ -41,4 +41,4 @@ def test_the_original_cells_are_restored(values: list[str | None]) -> None:
 @given(cells)
 def test_no_cell_can_be_run(values: list[str | None]) -> None:
     shown = as_text(pa.array(values, pa.string())).to_pylist()
-    assert not any(one and one[0] in "=+-@\t\r" for one in shown)
+    assert not any(text and text[0] in "=+-@\t\r" for text in shown)

@@ -1,4 +1,4 @@
-"""Reasons, and how they are told."""
+"""Reasons for suppression, and their descriptions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_words_of_providers_are_understood(text: str, reason: SuppressionRea
 
 
 def test_our_own_reasons_are_understood() -> None:
-    assert [reason_of(one.value) for one in SuppressionReason] == list(SuppressionReason)
+    assert [reason_of(reason.value) for reason in SuppressionReason] == list(SuppressionReason)
 
 
 def test_suppressed_recipients_are_counted_by_reason_most_first() -> None:

@@ -1,4 +1,4 @@
-"""The words of OAUTHBEARER; those of XOAUTH2 are aiosmtplib's."""
+"""The messages of OAUTHBEARER; those of XOAUTH2 are aiosmtplib's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_comma_or_an_equals_sign_in_the_user_name_is_escaped() -> None:
 
 
 class _Repeating:
-    """A server that refuses each login, and says what it was told."""
+    """A server that refuses each login, and repeats it."""
 
     async def auth_xoauth2(self, username: str, token: str) -> None:
         packed = base64.b64encode(f"user={username}\x01auth=Bearer {token}\x01\x01".encode())

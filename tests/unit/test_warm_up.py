@@ -1,4 +1,4 @@
-"""Warm-up: the caps, who goes when, and what trouble does."""
+"""Warm-up: the caps, the days of recipients, and the effect of trouble."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def state(
     taken: dict[date, int] | None = None,
     outcomes: dict[date, DayOutcome] | None = None,
 ) -> WarmUpState:
-    """Where a warm-up stands."""
+    """Return the state of a warm-up on a day."""
     return WarmUpState(warm_up, today, taken or {}, outcomes or {})
 
 
@@ -84,8 +84,11 @@ class TestCaps:
 
     def test_a_day_with_a_clock_change_has_another_length(self) -> None:
         berlin = WarmUp(**{**RAMP, "until": date(2026, 3, 29)}, timezone="Europe/Berlin")
-        found = berlin.caps_around(datetime(2026, 3, 29, 12, tzinfo=UTC))
-        assert [(one.end - one.start) / 3600 for one in found] == [24, 23]  # and none after that
+        caps = berlin.caps_around(datetime(2026, 3, 29, 12, tzinfo=UTC))
+        assert [(cap.end - cap.start) / 3600 for cap in caps] == [
+            24,
+            23,
+        ]  # the warm-up ends on that day
 
 
 @pytest.mark.parametrize(
@@ -117,24 +120,24 @@ def test_empty_fields_of_the_form_count_as_left_out() -> None:
 
 class TestDays:
     def test_messages_planned_by_other_campaigns_count(self) -> None:
-        found = warming("new", 100, state(WarmUp(**RAMP), taken={MONDAY: 40, MONDAY + DAY: 70}))
-        assert found.days == ((MONDAY, 10), (MONDAY + 2 * DAY, 84), (MONDAY + 3 * DAY, 6))
-        assert found.caps == {MONDAY: 50, MONDAY + 2 * DAY: 84, MONDAY + 3 * DAY: 109}
+        part = warming("new", 100, state(WarmUp(**RAMP), taken={MONDAY: 40, MONDAY + DAY: 70}))
+        assert part.days == ((MONDAY, 10), (MONDAY + 2 * DAY, 84), (MONDAY + 3 * DAY, 6))
+        assert part.caps == {MONDAY: 50, MONDAY + 2 * DAY: 84, MONDAY + 3 * DAY: 109}
 
     def test_after_the_warm_up_there_is_no_cap(self) -> None:
-        found = warming("new", 10_000, state(WarmUp(start=MONDAY, daily_caps=(50, 100))))
-        assert found.days == ((MONDAY, 50), (MONDAY + DAY, 100), (MONDAY + 2 * DAY, 9_850))
+        part = warming("new", 10_000, state(WarmUp(start=MONDAY, daily_caps=(50, 100))))
+        assert part.days == ((MONDAY, 50), (MONDAY + DAY, 100), (MONDAY + 2 * DAY, 9_850))
 
     def test_a_long_wait_is_described_briefly(self) -> None:
-        found = warming("new", 1_000, state(WarmUp(**RAMP)))
-        assert found.sentences() == [
+        part = warming("new", 1_000, state(WarmUp(**RAMP)))
+        assert part.sentences() == [
             "new warms up, at most 50 today (2026-01-05): 50 of 1,000 go today, 65 on 2026-01-06,"
             " 84 on 2026-01-07, 109 on 2026-01-08, and so on until 2026-01-12"
         ]
 
     def test_a_campaign_below_the_cap_is_sent_today(self) -> None:
-        found = warming("new", 30, state(WarmUp(**RAMP)))
-        assert found.sentences() == ["new warms up, at most 50 today (2026-01-05)"]
+        part = warming("new", 30, state(WarmUp(**RAMP)))
+        assert part.sentences() == ["new warms up, at most 50 today (2026-01-05)"]
 
     @given(
         st.integers(0, 5_000),
@@ -148,13 +151,13 @@ class TestDays:
         fields = {"over_cap": "spill", "spill_to": "old"} if spills else {}
         today = MONDAY + days * DAY
         planned = {today + day * DAY: number for day, number in taken.items()}
-        found = warming("new", count, state(WarmUp(**RAMP, **fields), today, planned))
-        assert sum(number for _, number in found.days) + found.spilled == count
-        assert spills or not found.spilled
-        for day, number in found.days:
-            cap = found.caps[day]
+        part = warming("new", count, state(WarmUp(**RAMP, **fields), today, planned))
+        assert sum(number for _, number in part.days) + part.spilled == count
+        assert spills or not part.spilled
+        for day, number in part.days:
+            cap = part.caps[day]
             assert number == 0 or cap is None or planned.get(day, 0) + number <= cap
-        assert [day for day, _ in found.days] == sorted(day for day, _ in found.days)
+        assert [day for day, _ in part.days] == sorted(day for day, _ in part.days)
 
 
 class TestTrouble:
@@ -166,7 +169,7 @@ class TestTrouble:
             ({}, 5, 0),
             ({4: GOOD}, 5, 0),
             ({4: BAD}, 5, 1),
-            ({0: BAD}, 7, 7),  # no mail since: the cap is that of the day in trouble
+            ({0: BAD}, 7, 7),  # without mail since, the cap is that of the day in trouble
             ({0: BAD, 1: GOOD}, 7, 1),
             ({0: BAD, 1: BAD, 3: GOOD}, 4, 3),
             ({4: DayOutcome(0, 0)}, 5, 0),  # nothing was sent
@@ -175,7 +178,7 @@ class TestTrouble:
     def test_the_cap_does_not_grow(
         self, outcomes: dict[int, DayOutcome], today: int, held_back: int
     ) -> None:
-        days = {MONDAY + day * DAY: one for day, one in outcomes.items()}
+        days = {MONDAY + day * DAY: outcome for day, outcome in outcomes.items()}
         assert held_back_days(days, MONDAY + today * DAY, 10) == held_back
 
     @given(st.dictionaries(st.integers(0, 20), st.booleans()), st.integers(1, 20))
@@ -185,12 +188,12 @@ class TestTrouble:
         outcomes = {
             MONDAY + day * DAY: self.BAD if bad else self.GOOD for day, bad in troubled.items()
         }
-        found = held_back_days(outcomes, MONDAY + today * DAY, 10)
-        assert 0 <= found <= today
+        held_back = held_back_days(outcomes, MONDAY + today * DAY, 10)
+        assert 0 <= held_back <= today
 
 
 def placed(today: date, taken: dict[date, int], size: int, **fields: Any) -> tuple[Placement, Any]:
-    """A campaign of 30/70 over c0, which warms up, and c1."""
+    """Place a campaign with 30/70 on c0, which warms up, and c1."""
     plan = split("30", "70", name=f"weekly {today}")
     addresses, domains = audience(size, 20)
     assignment = assign(addresses, domains, plan, today)
@@ -216,7 +219,7 @@ class TestPlacement:
         spilled = np.flatnonzero(routes != placement.assignment.route)
         assert len(spilled) == 2_950
         last = spilled[spilled >= 5_000]
-        assert 0.28 < len(last) / 5_000 < 0.32  # their share of what is sent then, as before
+        assert 0.28 < len(last) / 5_000 < 0.32  # their share of the mail of that time, as before
 
     def test_the_digest_depends_on_the_days(self) -> None:
         digests = set()
@@ -235,7 +238,7 @@ class TestPlacement:
     ("attempted", "troubled", "expected"),
     [
         (10, 5, True),
-        (10, 4, False),  # so few say more about the recipients
+        (10, 4, False),  # so few messages say more about the recipients
         (1, 1, False),
         (50, 5, False),  # 10 % is not more than 10 %
         (49, 5, True),
