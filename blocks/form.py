@@ -75,10 +75,10 @@ class RecipientSourceForm(RecipientSource):
 class CampaignForm(Campaign):
     """Recipients, message, connections and their shares, throttles."""
 
-    recipients: RecipientSourceForm = Field(description="Who gets it.")
+    recipients: RecipientSourceForm = Field(description="The people who get the mail.")
     exclude: RecipientSourceForm = Field(
         RecipientSourceForm(),
-        description="Addresses that do not get it, although they are recipients.",
+        description="Addresses that do not get the mail, even if they are among the recipients.",
     )
     routes: tuple[RouteForm, ...] = Field(
         min_length=1, max_length=100, description="The connections, in order."

@@ -153,7 +153,7 @@ def _connect(mailbox: MailboxAccount) -> BaseMailBox:
         context = ssl.create_default_context(cafile=mailbox.ca_file)
     except OSError as error:
         raise MailboxError(
-            f"ca_file {mailbox.ca_file!r} holds no certificate we can read: {error.strerror}"
+            f"ca_file {mailbox.ca_file!r} holds no readable certificate: {error.strerror}"
         ) from error
     kind = MailBox if mailbox.security is Security.TLS else MailBoxStartTls
     return kind(*where, ssl_context=context)

@@ -146,7 +146,7 @@ def _trusted(connection: Connection) -> ssl.SSLContext:
         return _tls_context(connection.ca_file)
     except OSError as error:  # includes ssl.SSLError
         reason = getattr(error, "reason", None) or error.strerror
-        text = f"ca_file {connection.ca_file!r} holds no certificate we can read: {reason}"
+        text = f"ca_file {connection.ca_file!r} holds no readable certificate: {reason}"
         raise refused(Phase.TLS, text, LocalCause.CA_FILE) from error
 
 
@@ -217,11 +217,11 @@ def _methods(smtp: aiosmtplib.SMTP, connection: Connection) -> list[str]:
         )
     offered = ", ".join(smtp.server_auth_methods)
     cause = LocalCause.LOGIN_METHODS_UNKNOWN if offered else LocalCause.LOGIN_NOT_OFFERED
-    hint = "" if encrypted else "; many servers offer it only when security is starttls or tls"
+    hint = "" if encrypted else "; many servers offer a login only when security is starttls or tls"
     raise refused(
         Phase.LOGIN,
-        f"the server offers {offered or 'no login at all'}, we know {', '.join(known)}: clear the"
-        f" user name if it needs no login{hint}",
+        f"the server offers {offered or 'no login at all'}; Mailsluice knows {', '.join(known)}:"
+        f" clear the user name if the server needs no login{hint}",
         cause,
     )
 

@@ -644,7 +644,7 @@ def test_it_is_read_over_any_security(security: Security, server: Dovecot) -> No
         ({"folder": "Nowhere"}, "'Nowhere' cannot be opened .* there is: .*INBOX"),
         ({"processed_folder": "a//b"}, "'a//b' cannot be made .* Make the folder there"),
         ({"ca_file": None}, "certificate does not verify: .* set ca_file"),
-        ({"ca_file": "/nowhere"}, "ca_file '/nowhere' holds no certificate"),
+        ({"ca_file": "/nowhere"}, "ca_file '/nowhere' holds no readable certificate"),
     ],
 )
 def test_what_is_wrong_with_a_mailbox_is_told_with_the_next_step(

@@ -107,7 +107,7 @@ def test_the_token_does_not_cross_a_plain_link(granting: TokenServer) -> None:
 def test_a_server_without_oauth_says_so(granting: TokenServer) -> None:
     with SmtpServer(settings(granting, "PLAIN", "LOGIN")) as server:
         ended = failure(connection(server, granting))
-        assert "offers plain, login, we know xoauth2, oauthbearer" in str(ended)
+        assert "offers plain, login; Mailsluice knows xoauth2, oauthbearer" in str(ended)
         assert classify(ended.attempt).trouble is Trouble.DOWN
 
 

@@ -1,4 +1,4 @@
-"""A transport without a wire."""
+"""A transport without a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class FakeTransport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that keeps the written bytes."""
 
     def __init__(self, *, closing: bool = False) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class FakeTransport(asyncio.Transport):
         self.closing = closing
         self.full_at = sys.maxsize
         self.full: Callable[[], None] = lambda: None
-        """Called after a write of so many bytes or more."""
+        """Called after a write of `full_at` bytes or more."""
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol

@@ -1,4 +1,4 @@
-"""A server in memory that is honest, and a wire that changes one of its replies on the way."""
+"""An honest server in memory, and a link that changes one of its replies."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _MOST_STEPS = 400
 
 @dataclass(frozen=True)
 class Change:
-    """Change the reply with this number, counted from 0 behind the login."""
+    """A change of the reply with this number, counted from 0 after the login."""
 
     kind: str
-    """insert, delete, double or swap (with the one that follows)."""
+    """insert, delete, double or swap (with the next reply)."""
     number: int
     code: int = 0
-    """Of the reply that is inserted."""
+    """The code of the inserted reply."""
 
 
 @dataclass
 class Server:
-    """Answers commands in order; what becomes of each recipient is in its local part."""
+    """A server that answers commands in order; a recipient's local part says how it fares."""
 
     is_terse: bool = False
-    """The server says "250 ok" to everything but EHLO."""
+    """Whether the server answers "250 ok" to every command except EHLO."""
     accepted: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _buffer: bytes = b""
@@ -53,12 +53,12 @@ class Server:
     _chunk: int | None = None
 
     def replies(self, data: bytes) -> list[bytes]:
-        """Give the replies to these bytes, one each."""
+        """Return the replies to these bytes."""
         self._buffer += data
-        said: list[bytes] = []
+        replies: list[bytes] = []
         while (reply := self._step()) is not None:
-            said.append(reply)
-        return [one + b"\r\n" for one in said if one]
+            replies.append(reply)
+        return [reply + b"\r\n" for reply in replies if reply]
 
     def _step(self) -> bytes | None:
         if self._chunk is not None:
@@ -100,7 +100,7 @@ class Server:
             return b"221 bye"
         elif verb in ("EHLO", "RSET"):
             self._recipient = None
-        elif verb != "MAIL":  # a line of a body that it did not ask for
+        elif verb != "MAIL":  # a line of a body without a 354
             return b"500 5.5.2 unrecognized command"
         return self._granted(verb)
 
@@ -121,21 +121,21 @@ class Server:
 
 @dataclass
 class Dialogue:
-    """One session with the server, over a wire with one change; runs until nothing moves."""
+    """A session with the server, over a link with one change, until it ends."""
 
     kind: str
     names: Sequence[str]
     change: Change | None = None
     is_terse: bool = False
     is_slow: bool = False
-    """Replies come one at a time."""
+    """Whether replies come one at a time."""
     has_pauses: bool = False
-    """Each envelope is waited for."""
+    """Whether the session has to wait for each envelope."""
 
     def __post_init__(self) -> None:
         self.server = Server(self.is_terse)
         self.count = 0
-        """Replies of the server so far."""
+        """The number of the server's replies so far."""
         self._held: bytes | None = None
         self.error: SessionError | None = None
         addresses = frozenset(f"{name}@example.com" for name in self.names)
@@ -165,7 +165,7 @@ class Dialogue:
                 size = 1 if self.is_slow else len(coming)
                 link.data_received(b"".join(coming[:size]))
                 del coming[:size]
-            elif idle > 10:  # nothing moves any more: the client's patience ends
+            elif idle > 10:  # nothing happens any more, so the session's time-out ends
                 link._deadline = -1.0
                 link._tick()
         else:

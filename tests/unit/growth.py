@@ -1,4 +1,4 @@
-"""How the work for a text grows with its length."""
+"""Measure whether the work for a text grows in proportion to its length."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TypeVar
 Given = TypeVar("Given")
 
 TIMES = 8
-"""How much longer the long text is than the short one."""
+"""The length of the long text, as a multiple of the short one's."""
 _LIMIT = 2.5**3
-"""Times the work for eight times the text: 8 in proportion to its length, 64 to its square."""
+"""The most work for eight times the text: linear work is 8 times as much, quadratic 64 times."""
 _LOOKS = 5
 
 
 def is_in_proportion(
     work: Callable[[Given], object], short: Given, long: Given, nothing: float
 ) -> bool:
-    """Whether the work for a text `TIMES` as long takes about `TIMES` the processor time.
+    """Whether the work for a text `TIMES` as long takes about `TIMES` as much processor time.
 
-    Less than `nothing` seconds for the long text is always in proportion. The steps of a regular
-    expression cannot be counted, so processor time has to do: the least of several readings of
-    each, taken in turn, because other load makes some readings slow and none fast.
+    Work of less than `nothing` seconds for the long text is always in proportion. The steps of a
+    regular expression cannot be counted, so processor time is measured. Of several measurements of
+    each text, taken in turn, the least counts, since other load makes measurements only slower.
     """
     for_long = _seconds(work, long)
     for_short = math.inf
@@ -39,7 +39,7 @@ def is_in_proportion(
 
 
 def _seconds(work: Callable[[Given], object], given: Given) -> float:
-    """The processor time, without garbage collection: it grows with what else is in memory."""
+    """Return the processor time, without garbage collection, which depends on the whole heap."""
     gc.disable()
     try:
         begun = time.process_time()

@@ -1,4 +1,4 @@
-"""How many trials the simulations of statistical bounds make."""
+"""The number of trials in simulations of statistical bounds."""
 
 from __future__ import annotations
 
