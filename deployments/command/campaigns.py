@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -51,8 +52,8 @@ def plan(file: Path, /, *, json: AsJson = False) -> None:
 def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> int:
     """Send a campaign from this process, or continue it where it stopped.
 
-    Ctrl-C lets messages in flight finish; the same command continues the campaign. A connection's
-    max_sessions counts the sessions of this process only; runs in Prefect share it.
+    Ctrl-C and SIGTERM let messages in flight finish; the same command continues the campaign. A
+    connection's max_sessions counts the sessions of this process only; runs in Prefect share it.
 
     Args:
         file: The campaign document, YAML or JSON.
@@ -68,7 +69,10 @@ def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> in
     connections = load(route.connection for route in document.routes)
     engines = _engines(document)
     with prefect(), progress_bars() as draw:
-        result = asyncio.run(_send(document, connections, engines=engines, on_progress=draw))
+        try:
+            result = asyncio.run(_send(document, connections, engines=engines, on_progress=draw))
+        except asyncio.CancelledError:  # by SIGTERM
+            raise KeyboardInterrupt from None
     _show_report(result, as_json=json)
     if not (result.open or result.sent_now or json):
         print("Nothing was sent: no recipient was waiting.")
@@ -253,16 +257,23 @@ def _engines(document: Campaign) -> Engines:
 
 
 async def _send(document: Campaign, connections: list[Connection], **options: Any) -> Report:
-    """Send a campaign, and save refresh tokens that are replaced into their connections' blocks."""
+    """Send a campaign; SIGTERM cancels the sending.
+
+    Refresh tokens that are replaced are saved into their connections' blocks.
+    """
     import mailsluice
     from flows.support.rotated_tokens import keep_rotated_tokens
     from mailsluice.smtp.tokens import Tokens
 
     tokens = Tokens()
     async with keep_rotated_tokens(tokens, logging.getLogger(__name__)):
-        return await mailsluice.send_async(
-            document, connections, on_refresh_token=tokens.on_rotated, **options
+        sending = asyncio.ensure_future(
+            mailsluice.send_async(
+                document, connections, on_refresh_token=tokens.on_rotated, **options
+            )
         )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sending.cancel)
+        return await sending
 
 
 def _through_prefect(document: Campaign, *, as_json: bool) -> int:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL
 
+import mailsluice
 from deployments.command import main
+from mailsluice.core.status import RecipientStatus
+from tests.eventually import eventually
 from tests.flows.conftest import Servers, save_block
 
 
@@ -80,6 +87,25 @@ def test_recipients_that_wait_are_an_exit_code_and_are_watched(
     told = capsys.readouterr().out
     assert "2 of 4 sent, 2 cancelled" in told
     assert "2 of 4 had been sent, 2 are cancelled" in told
+
+
+def test_sigterm_lets_messages_in_flight_finish(tmp_path: Path, servers: Servers) -> None:
+    path = write_campaign(tmp_path, 400, throttle={"per_second": 20})
+    sending = subprocess.Popen(
+        [sys.executable, "-m", "deployments.command", "send", str(path)],
+        env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    eventually(lambda: len(servers["red"].received))
+    sending.terminate()
+    _, told = sending.communicate()
+    assert sending.returncode == 130
+    assert "the same command continues" in told
+    report = mailsluice.report("by-command")
+    received = sum(len(server.received) for server in servers.values())
+    assert report.of(RecipientStatus.SENT) == received < 400
+    assert not report.of(RecipientStatus.UNCERTAIN, RecipientStatus.SENDING)
 
 
 def test_a_connection_is_checked(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
