@@ -1,4 +1,4 @@
-"""What Prefect stores for Mailsluice, and the form in which it asks for a campaign."""
+"""The blocks that Prefect stores for Mailsluice, and the form of a campaign."""
 
 from blocks.form import CampaignForm
 from blocks.mailbox import Mailbox

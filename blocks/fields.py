@@ -1,4 +1,4 @@
-"""Fields that blocks share: how a server is reached, and what a form leaves empty."""
+"""Fields that blocks share: host, CA file, time-out, and optional texts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CONFIG = ConfigDict(
 
 
 def _host_alone(value: Any) -> Any:
-    """A host's name or address without blanks around it. Raises ValueError where it is more."""
+    """Strip a host's name or address. Raises ValueError when the text holds more than that."""
     if not isinstance(value, str | None):
         return value
     host = (value or "").strip()
     if not host:
-        raise ValueError("there is no host: write the server's name, as smtp.example.com")
+        raise ValueError("there is no host: write the server's name, for example smtp.example.com")
     if any(character in host for character in "/@ ") or not host.isprintable() or _has_port(host):
-        alone = _HOST_IN_URL.fullmatch(host)  # the rest may hold a password
+        alone = _HOST_IN_URL.fullmatch(host)  # other parts may hold a password
         raise ValueError(
-            "this is not a host: write the name or IP address alone, as"
+            "this is not a host: write only the name or IP address, for example"
             f" {alone[1] if alone else 'smtp.example.com'}, and put the port in its own field"
         )
     return host
@@ -65,7 +65,8 @@ CaFile = Annotated[
     OrNone,
     Field(
         title="CA file",
-        description="PEM file of the CA to trust instead of the system's, as the worker sees it.",
+        description="PEM file, on the worker's machine, of the CA to trust instead of the"
+        " system's.",
     ),
 ]
 Timeout = Annotated[

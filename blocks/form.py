@@ -1,7 +1,7 @@
-"""The campaign as the flow takes it: connections and databases are picked, not typed.
+"""The campaign's form, in which operators pick connections and databases instead of typing names.
 
-The same document as `mailsluice.campaign`. In a form a block is picked and arrives loaded; from
-Python, YAML and the API its name arrives. Either way the name is what is kept.
+The document is that of `mailsluice.campaign`. From a form a loaded block arrives; from Python, YAML
+and the API the block's name does. The document keeps the name in both cases.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def _name_of(slug: str, type_name: str) -> BeforeValidator:
 
 
 def _picker(slug: str) -> WithJsonSchema:
-    # Without a "type", so that the server's check passes names as well as references.
+    # Without a "type", so that the server accepts names as well as references.
     return WithJsonSchema({"block_type_slug": slug})
 
 
 DATABASE_SLUG = "sqlalchemy-connector"
 DATABASE_TYPE = "SQLAlchemy Connector"
-"""What `prefect_sqlalchemy.SqlAlchemyConnector` calls itself: only who has a query loads it."""
+"""The names of `prefect_sqlalchemy.SqlAlchemyConnector`, which only campaigns with a query load."""
 
 
 ConnectionBlock = Annotated[
@@ -65,7 +65,7 @@ class RouteForm(Route):
 
 
 class RecipientSourceForm(RecipientSource):
-    """Where addresses come from: a CSV or Parquet file, or a query over a stored database."""
+    """The source of addresses: a CSV or Parquet file, or a query on a database block."""
 
     database: DatabaseBlock | None = Field(
         None, description="The database that the query runs on, or its name."
@@ -73,7 +73,7 @@ class RecipientSourceForm(RecipientSource):
 
 
 class CampaignForm(Campaign):
-    """Recipients, message, connections and their shares, throttles."""
+    """A campaign: recipients, message, connections with their shares, throttles."""
 
     recipients: RecipientSourceForm = Field(description="The people who get the mail.")
     exclude: RecipientSourceForm = Field(
@@ -87,6 +87,6 @@ class CampaignForm(Campaign):
     @model_validator(mode="before")
     @classmethod
     def _from_campaign(cls, value: Any) -> Any:
-        """A plain Campaign is as good, from Python."""
+        """Accept a `Campaign`, as Python callers pass it."""
         plain = isinstance(value, Campaign) and not isinstance(value, cls)
         return value.model_dump() if plain else value

@@ -1,4 +1,4 @@
-"""Loading what a campaign names."""
+"""Loading the blocks that a campaign names."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ _Block = TypeVar("_Block", bound=Block)
 
 
 async def load_connections(names: Iterable[str]) -> dict[str, Connection]:
-    """Load SMTP connections by their blocks' names, and those that their warm-ups spill to.
+    """Load SMTP connections by the names of their blocks, and those that their warm-ups spill to.
 
-    Raises CampaignError for a name that there is no block of.
+    Raises CampaignError for a name without a block.
     """
-    found: dict[str, Connection] = {}
+    loaded: dict[str, Connection] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop(0)
-        if name not in found:
-            found[name] = await load_connection(name)
-            waiting += filter(None, [found[name].warm_up.spill_to])
-    return found
+        if name not in loaded:
+            loaded[name] = await load_connection(name)
+            waiting += filter(None, [loaded[name].warm_up.spill_to])
+    return loaded
 
 
 async def load_connection(name: str) -> Connection:
-    """Load one SMTP connection by its block's name. Raises CampaignError where there is none."""
+    """Load one SMTP connection by its block's name. Raises CampaignError when there is none."""
     return (await _load(SMTPConnection, name)).to_connection(name)
 
 
 async def load_connection_block(name: str) -> SMTPConnection:
-    """Load an SMTP connection's block by its name. Raises CampaignError where there is none."""
+    """Load an SMTP connection's block by its name. Raises CampaignError when there is none."""
     return await _load(SMTPConnection, name)
 
 
 async def load_database(name: str) -> SqlAlchemyConnector:
-    """Load a database block by its name. Raises CampaignError where there is none."""
+    """Load a database block by its name. Raises CampaignError when there is none."""
     from prefect_sqlalchemy import SqlAlchemyConnector  # few campaigns have a query
 
     return await _load(SqlAlchemyConnector, name)
 
 
 async def load_mailbox(name: str) -> Mailbox:
-    """Load a mailbox block by its name. Raises CampaignError where there is none."""
+    """Load a mailbox block by its name. Raises CampaignError when there is none."""
     return await _load(Mailbox, name)
 
 

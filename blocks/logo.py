@@ -1,4 +1,4 @@
-"""A logo for blocks that the UI shows without the internet."""
+"""A logo for block types that the UI shows without internet access."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ASSET = "/ico/android-chrome-192x192.png"
 
 
 class ServedLogo(Block):
-    """Gives a block type the UI's own icon as its logo.
+    """Gives a block type the icon of Prefect's UI as its logo.
 
-    Prefect takes web addresses alone (no `data:`), and a UI may have no way to the internet: so it
-    is a picture that every Prefect server has. Without a logo the newer UI shows a broken picture.
+    Prefect accepts only web addresses for logos, not `data:`, and a UI may have no internet access.
+    Every Prefect server has this icon. Without a logo the newer UI shows a broken picture.
     """
 
     @classmethod
     def _to_block_type(cls) -> BlockType:
-        found = super()._to_block_type()
+        block_type = super()._to_block_type()
         if not (ui_url := PREFECT_UI_URL.value()):
-            return found
-        return found.model_copy(update={"logo_url": HttpUrl(ui_url.rstrip("/") + _ASSET)})
+            return block_type
+        return block_type.model_copy(update={"logo_url": HttpUrl(ui_url.rstrip("/") + _ASSET)})

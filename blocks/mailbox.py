@@ -1,4 +1,4 @@
-"""The block that holds the mailbox that undeliverable mail comes back to."""
+"""The block of a mailbox that receives bounces and complaints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mailsluice.smtp.connection import Security
 def _is_a_folder(value: str) -> str:
     if re.search(r"[\x00-\x1f\x7f*%]", value):
         raise ValueError(
-            f"{value!r} is not a folder: write its name without *, % and control characters"
+            f"{value!r} is not the name of a folder: write it without *, % and control characters"
         )
     return value
 
@@ -36,11 +36,11 @@ Folder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_
 
 
 class Mailbox(ServedLogo, Block):
-    """An IMAP mailbox that undeliverable mail and complaints come back to."""
+    """An IMAP mailbox that receives bounces and complaints."""
 
     _block_type_name = "Mailbox"
     _block_type_slug = "mailbox"
-    _description = "An IMAP mailbox that undeliverable mail and complaints come back to."
+    _description = "An IMAP mailbox that receives bounces and complaints."
     _code_example = (
         "```python\n"
         "from blocks import Mailbox\n\n"
@@ -54,22 +54,22 @@ class Mailbox(ServedLogo, Block):
     port: int = Field(993, ge=1, le=65_535, description="993 for TLS, 143 for STARTTLS or none.")
     security: Security = Field(
         Security.TLS,
-        description="tls: encrypted from the first byte. starttls: a greeting in clear, then"
-        " encrypted or not used. none: plain text, on a trusted network.",
+        description="tls: encrypted from the first byte. starttls: encrypted after the greeting, or"
+        " the connection fails. none: plain text, on a trusted network.",
     )
     username: Text = Field(description="Often the mailbox's address.")
     password: SecretStr = Field(
-        description="Stored encrypted. Many providers want one made for this program alone."
+        description="Stored encrypted. Many providers require an app password."
     )
     allow_plain_password: bool = Field(
         False, description="Send the password although security is none."
     )
     ca_file: CaFile = None
-    folder: Folder = Field("INBOX", description="Where the mail comes in.")
+    folder: Folder = Field("INBOX", description="The folder that receives the mail.")
     processed_folder: Folder = Field(
         "Processed",
-        description="Where mail is moved to that is done with; made where there is none. The rest"
-        " stays in the folder, flagged.",
+        description="The folder for processed mail, created if missing. Mail that cannot be read"
+        " stays in its folder, flagged.",
     )
     timeout_seconds: Timeout = 60
 
@@ -88,13 +88,13 @@ class Mailbox(ServedLogo, Block):
             )
         if self.processed_folder == self.folder:
             raise ValueError(
-                "processed_folder is the folder that is read: its mail would be read again and "
-                "again; give it another name"
+                "processed_folder is also the folder that is read, so its mail would be read"
+                " again and again: give another name"
             )
         return self
 
     def to_mailbox(self) -> engine.MailboxAccount:
-        """Hand the engine its mailbox."""
+        """The mailbox's account for the engine."""
         names = (field.name for field in fields(engine.MailboxAccount))
         values = {name: getattr(self, name) for name in names}
         return engine.MailboxAccount(**{**values, "password": self.password.get_secret_value()})

@@ -1,4 +1,4 @@
-"""The block that holds one SMTP connection: where, as whom, and how fast at most."""
+"""The block of an SMTP connection: its server, its login and its limits."""
 
 from __future__ import annotations
 
@@ -43,41 +43,44 @@ class SMTPConnection(ServedLogo, Block):
     )
     security: Security = Field(
         Security.STARTTLS,
-        description="starttls: a greeting in clear, then encrypted or not used. tls: encrypted from"
-        " the first byte. none: plain text, for a relay on a trusted network.",
+        description="starttls: encrypted after the greeting, or the connection fails. tls:"
+        " encrypted from the first byte. none: plain text, for a relay on a trusted network.",
     )
     username: Annotated[Text | None, OrNone] = Field(
-        None, description="Left empty where the server asks for none."
+        None, description="Empty if the server requires no login."
     )
     password: Annotated[SecretStr | None, OrNone] = Field(
-        None, description="Stored encrypted. Left empty with OAuth."
+        None, description="Stored encrypted. Empty with OAuth."
     )
     oauth: OAuth = Field(
         OAuth(),
         title="OAuth",
-        description="For Gmail, Microsoft 365 and others that want OAuth 2.0 instead of a password;"
-        " the user name is the mailbox then.",
+        description="For Gmail, Microsoft 365 and others that require OAuth 2.0 instead of a"
+        " password; the user name is the mailbox.",
     )
     allow_plain_password: bool = Field(
         False, description="Send the password, or the OAuth token, although security is none."
     )
     ca_file: CaFile = None
     local_hostname: Annotated[Text | None, OrNone] = Field(
-        None, description="What EHLO says; the worker's own name when left empty."
+        None, description="The name in EHLO; the worker's own name if empty."
     )
     max_sessions: int = Field(
         4, ge=1, le=1_000, description="The most sessions open at once, over all campaigns."
     )
     messages_per_session: int | None = Field(
-        None, ge=1, le=1_000_000, description="A session is closed and opened anew after that many."
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Messages after which a session is closed and a new one opened.",
     )
     messages_in_flight: int = Field(
         1,
         ge=1,
         le=100,
-        description="How many messages may be under way in one session at once, where the server"
-        " offers CHUNKING. More need fewer round trips to a far server; when a session breaks, all"
-        " that were under way in it are uncertain.",
+        description="The most messages in flight in one session, if the server offers CHUNKING."
+        " A higher number needs fewer round trips to a distant server; when a session breaks,"
+        " all messages in flight become uncertain.",
     )
     per_second: int | None = Field(
         None, ge=1, le=1_000_000, description="The most messages in any second."
@@ -92,7 +95,7 @@ class SMTPConnection(ServedLogo, Block):
         None, ge=1, le=10_000_000_000, description="The most messages in any 24 hours."
     )
     warm_up: WarmUp = Field(
-        WarmUp(), title="Warm-up", description="A cap a day that grows, for a new IP address."
+        WarmUp(), title="Warm-up", description="A growing daily cap, for a new IP address."
     )
     timeout_seconds: Timeout = 60
 
@@ -120,12 +123,12 @@ class SMTPConnection(ServedLogo, Block):
         return self
 
     async def keep_refresh_token(self, token: SecretStr) -> None:
-        """Store another refresh token in this block, which was loaded or saved before."""
+        """Store a new refresh token in this block, which must have been loaded or saved before."""
         self.oauth = self.oauth.model_copy(update={"refresh_token": token})
         await self.asave(overwrite=True)
 
     def to_connection(self, name: str) -> Connection:
-        """Hand the engine its connection; `name` is the block's name, as routes give it."""
+        """The connection for the engine; `name` is the block's name, as in routes."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})

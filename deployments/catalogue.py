@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml, for `make serve`, which serves the same ones."""
+"""The deployments in prefect.yaml, which `make serve` serves as well."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from prefect import Flow
 
 _FILE = Path(__file__).with_name("prefect.yaml")
 OLD_NAME = "default"
-"""The name that all of them had, and that send-campaign, which other programs call, still has."""
+"""The former name of all deployments, which send-campaign keeps because programs call it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One of them."""
+    """A deployment as described in prefect.yaml."""
 
     name: str
     flow: Flow[..., Any]
@@ -26,31 +26,33 @@ class Deployed:
 
     @property
     def old_name(self) -> str | None:
-        """Its name in full as it was before, where that is another."""
+        """The former full name; None when the name has not changed."""
         return None if self.name == OLD_NAME else f"{self.flow.name}/{OLD_NAME}"
 
     @property
     def full_name(self) -> str:
-        """As programs call it: the flow's name and its own."""
+        """The name that programs use: the flow's name and the deployment's."""
         return f"{self.flow.name}/{self.name}"
 
 
 def catalogue() -> list[Deployed]:
     """The first deployment of each flow, in the order of the file.
 
-    More of a flow are for work pools of their own: those are deployed, and not served.
+    Further deployments of a flow are for other work pools: they are deployed, not served.
     """
     document = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    found: dict[str, Deployed] = {}
+    by_entrypoint: dict[str, Deployed] = {}
     for deployment in document["deployments"]:
         words, tags = deployment.get("description", ""), tuple(deployment.get("tags", ()))
         entrypoint = deployment["entrypoint"]
-        found.setdefault(entrypoint, Deployed(deployment["name"], _flow(entrypoint), words, tags))
-    return [*found.values()]
+        by_entrypoint.setdefault(
+            entrypoint, Deployed(deployment["name"], _flow(entrypoint), words, tags)
+        )
+    return [*by_entrypoint.values()]
 
 
 def _flow(entrypoint: str) -> Flow[..., Any]:
-    """By module: by path a file would load a second time, under another name."""
+    """Import a flow by its module; a file path would load it again under another name."""
     module, _, name = entrypoint.rpartition(".")
-    found: Flow[..., Any] = getattr(import_module(module), name)
-    return found
+    flow: Flow[..., Any] = getattr(import_module(module), name)
+    return flow

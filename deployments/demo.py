@@ -1,7 +1,7 @@
-"""`make demo`: a real campaign, by the real flow, through two local SMTP servers.
+"""`make demo`: a real campaign through two local SMTP servers, sent by the real flow.
 
-Everything is embedded and temporary: a Prefect server, SQLite, two SMTP servers on loopback.
-Nothing is left running, and nothing on disk.
+The Prefect server, the SQLite database and the SMTP servers on loopback are temporary: nothing is
+left running or on the disk.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Inbox:
-    """What an SMTP server of the demo took over: how many messages for each recipient."""
+    """Counts the messages that an SMTP server of the demo received, by recipient."""
 
     def __init__(self) -> None:
         self.received: Counter[str] = Counter()
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: ARG002, N802
-        """Count a message; aiosmtpd calls this by its name."""
+        """Count a message; aiosmtpd finds this method by its name."""
         self.received.update(envelope.rcpt_tos)
-        return "250 2.0.0 taken"
+        return "250 2.0.0 accepted"
 
 
 @contextmanager
 def smtp_server() -> Iterator[tuple[int, Inbox]]:
-    """A counting SMTP server on a free port of the loopback interface."""
+    """Run an SMTP server that counts messages, on a free port of the loopback interface."""
     inbox, port = Inbox(), free_port()
     controller = Controller(inbox, hostname="127.0.0.1", port=port, enable_SMTPUTF8=True)
     controller.start()
@@ -53,7 +53,7 @@ def smtp_server() -> Iterator[tuple[int, Inbox]]:
 
 async def send(campaign: Campaign, ports: Mapping[str, int]) -> None:
     """Save the connections as blocks and run the flow."""
-    # Prefect reads its settings when it is imported: not before the environment is set.
+    # Prefect reads its settings at import, so the environment must be set first.
     from prefect.logging.handlers import APILogHandler
 
     from blocks import CampaignForm, SMTPConnection
@@ -65,24 +65,24 @@ async def send(campaign: Campaign, ports: Mapping[str, int]) -> None:
     try:
         await send_campaign(CampaignForm.model_validate(campaign))
     finally:
-        await APILogHandler.aflush()  # while the server is there
+        await APILogHandler.aflush()  # while the server still runs
 
 
 def report(campaign: Campaign, inboxes: Mapping[str, Inbox]) -> bool:
-    """Print what each server received; whether everybody got exactly one message."""
+    """Print what each server received. True when every recipient got exactly one message."""
     received = {name: inbox.received.total() for name, inbox in inboxes.items()}
-    everybody = sum((inbox.received for inbox in inboxes.values()), Counter[str]())
-    total = max(everybody.total(), 1)
+    by_recipient = sum((inbox.received for inbox in inboxes.values()), Counter[str]())
+    total = max(by_recipient.total(), 1)
     print(f"\n{'server':<10}{'received':>10}{'share':>10}{'asked for':>12}")
     for name, share in campaign.shares(datetime.now(UTC).date()).items():
         print(f"{name:<10}{received[name]:>10,}{received[name] / total:>10.1%}{share:>12.1%}")
-    twice = sum(number > 1 for number in everybody.values())
-    print(f"{len(everybody):,} recipients; {twice:,} of them got more than one message")
-    return bool(everybody) and twice == 0
+    twice = sum(number > 1 for number in by_recipient.values())
+    print(f"{len(by_recipient):,} recipients; {twice:,} of them got more than one message")
+    return bool(by_recipient) and twice == 0
 
 
 def main() -> int:
-    """Run the demo; 0 where everybody got exactly one message."""
+    """Run the demo; returns 0 when every recipient got exactly one message."""
     os.umask(0o077)
     exit_on_sigterm()
     campaign = Campaign(**yaml.safe_load((ROOT / "examples/campaign.yaml").read_text("utf-8")))

@@ -1,8 +1,8 @@
-"""`python -m deployments.register`: what a Prefect server has to know before campaigns can run.
+"""`python -m deployments.register`: prepare a Prefect server for campaigns.
 
-The work pool, the block types, the automations, a deployment of every flow (prefect.yaml). Run it
-again after an update; what operators have changed (schedules, limits, an automation switched off)
-stays as it is.
+Registers the work pool, the block types, the automations and a deployment of each flow
+(prefect.yaml). Run this command again after an update; operators' changes (schedules, limits,
+disabled automations) stay.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from deployments.renaming import replace_old
 POOL = "mailsluice"
 BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
 HEARTBEAT_SECONDS = 30
-"""How often a run says that it lives, here and in prefect.yaml; silent for three of these, it is
-started again."""
+"""Seconds between a run's heartbeats, here and in prefect.yaml; after three missing heartbeats the
+run is started again."""
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 async def register() -> None:
-    """All but the deployments, by the API."""
+    """Register everything except the deployments."""
     template = ProcessWorker.get_default_base_job_template()
     pool = WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template)
     async with get_client() as client:
@@ -49,9 +49,9 @@ async def register() -> None:
 
 
 def deploy() -> int:
-    """Do as `prefect deploy --all` does; returns its exit status.
+    """Run `prefect deploy --all` in this process; returns its exit status.
 
-    In this process: a second one would spend seconds on loading Prefect and the flows again.
+    A second process would need seconds to load Prefect and the flows again.
     """
     os.environ["MAILSLUICE_CHECKOUT"] = os.environ.get("MAILSLUICE_CHECKOUT") or str(_ROOT)
     sys.argv[1:] = ["--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"]
@@ -64,12 +64,12 @@ def deploy() -> int:
 
 
 def main() -> None:
-    """Register everything; ends with an error where a part fails."""
+    """Register everything; exit with an error when a part fails."""
     asyncio.run(register())
     status = deploy()
     if status == 0:
         for name in asyncio.run(replace_old(catalogue())):
-            print(f"{name} is replaced by a deployment with a name of its own")
+            print(f"{name} was replaced by a deployment with a name of its own")
     raise SystemExit(status)
 
 

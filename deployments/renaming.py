@@ -1,7 +1,7 @@
-"""Old deployments, all called `default`, give way to those with names of their own.
+"""Replacing deployments named `default` by deployments with names of their own.
 
-What operators added to an old one goes along: its schedules, whether it is paused, automations that
-run it or watch it. One that has runs under way stays until the next time.
+What operators added to an old deployment is kept: schedules, its paused state, and automations that
+run or watch it. A deployment with runs in progress is replaced the next time.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 async def outdated(deployed: Iterable[Deployed]) -> list[Deployed]:
-    """List the deployments whose old one is still there."""
+    """The deployments whose old deployment still exists."""
     async with get_client() as client:
         return [deployment for deployment in deployed if await _find(client, deployment.old_name)]
 
 
 async def replace_old(deployed: Iterable[Deployed]) -> list[str]:
-    """Replace old deployments by the new ones, which have to be there. Gives the names of the old.
+    """Replace old deployments by new ones that exist already. Returns the old names.
 
-    A deployment whose new one is not there, or that has runs under way, is left as it is.
+    A deployment without a new one, or with runs in progress, stays.
     """
     replaced = []
     async with get_client() as client:

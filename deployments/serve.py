@@ -1,8 +1,9 @@
-"""`make serve`: a Prefect server where none answers, the block types, the deployments served.
+"""`make serve`: start a Prefect server if none answers, register block types, serve deployments.
 
-Uses the API that Prefect is set up for (PREFECT_API_URL, or the active profile), else
-http://127.0.0.1:4200/api, where it starts a server and stops it at exit. `--login` has that server
-ask for a login; `--host` has it listen beyond this machine, which takes a login.
+The API is that of Prefect's settings (PREFECT_API_URL or the active profile) or else
+http://127.0.0.1:4200/api. If no server answers there, one is started, and stopped at exit.
+`--login` makes that server require a login; `--host` makes it listen beyond this machine, which
+requires a login too.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from mailsluice.store import home
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until interrupted; `arguments` are those of the command line by default."""
-    os.umask(0o077)  # what Prefect writes for its runs as well
+    os.umask(0o077)  # also for what Prefect writes for its runs
     warn_of_open([PREFECT_HOME.value(), home()])
     exit_on_sigterm()
     given = _options(arguments)
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if auth := server_login(api_url, wanted=given.login):
                 settings[PREFECT_API_AUTH_STRING] = auth
                 environment["PREFECT_SERVER_API_AUTH_STRING"] = auth
-            # Its warnings are for whoever started it: the newer UI does not show why it refused.
+            # Warnings go to the terminal, because the newer UI does not show why a request failed.
             stack.enter_context(prefect_server(api_url, environment, log=sys.stderr.buffer))
         stack.enter_context(temporary_settings(settings))
         for block_type in BLOCK_TYPES:
@@ -70,17 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make serve", description="For example SERVE='--login'.")
-    parser.add_argument("--login", action="store_true", help="have the server ask for a login")
+    parser.add_argument("--login", action="store_true", help="make the server require a login")
     parser.add_argument(
         "--host",
         help="the name or address at which others open the UI: the server listens there instead of"
-        " on this machine alone, and asks for a login",
+        " on loopback only, and requires a login",
     )
     return parser.parse_args(arguments)
 
 
 def _api_url(host: str | None) -> str:
-    """Where the API is, or will be."""
+    """The URL of the present or future API."""
     api_url = PREFECT_API_URL.value() or LOCAL_API
     if host is None:
         return api_url
@@ -88,7 +89,7 @@ def _api_url(host: str | None) -> str:
         address = ipaddress.ip_address(host)
         if address.is_unspecified:
             raise SystemExit(
-                f"--host {host} stands for every address of this machine: name the one at which"
+                f"--host {host} stands for every address of this machine: give the address at which"
                 " others open the UI"
             )
         host = f"[{host}]" if address.version == 6 else host
@@ -97,12 +98,14 @@ def _api_url(host: str | None) -> str:
 
 async def _deployments() -> list[RunnerDeployment]:
     deployed = catalogue()
-    made = {deployment.full_name: await _deployment(deployment) for deployment in deployed}
+    deployments = {deployment.full_name: await _deployment(deployment) for deployment in deployed}
     if old := await outdated(deployed):
         for deployment in old:
-            await made[deployment.full_name].aapply()  # it has to be there before the old one goes
+            await deployments[
+                deployment.full_name
+            ].aapply()  # the new one must exist before the old one is deleted
         await replace_old(old)
-    return [*made.values()]
+    return [*deployments.values()]
 
 
 async def _deployment(deployment: Deployed) -> RunnerDeployment:
@@ -110,7 +113,7 @@ async def _deployment(deployment: Deployed) -> RunnerDeployment:
         deployment.name,
         description=deployment.description,
         tags=[*deployment.tags],
-        # By module: by path a file would load a second time, under another name.
+        # A file path would load the module a second time, under another name.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 
@@ -118,8 +121,8 @@ async def _deployment(deployment: Deployed) -> RunnerDeployment:
 def _refuse_options(api_url: str, given: argparse.Namespace) -> None:
     if given.login or given.host:
         raise SystemExit(
-            f"a Prefect server answers at {api_url} already: end it to have one started with these"
-            " options, or leave them out to use that one"
+            f"a Prefect server already answers at {api_url}: stop it to start one with these"
+            " options, or omit the options to use it"
         )
 
 
@@ -127,7 +130,7 @@ def _refuse_unless_local(api_url: str, given: argparse.Namespace) -> None:
     if not given.host and urlsplit(api_url).hostname not in LOOPBACK:
         raise SystemExit(
             f"no Prefect server answers at {api_url}: start it there, or unset PREFECT_API_URL to "
-            "have one started here"
+            "start one here"
         )
 
 

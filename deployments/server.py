@@ -1,4 +1,4 @@
-"""A Prefect server of our own: started as a child process, stopped at exit."""
+"""A Prefect server as a child process, stopped at exit."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from urllib.request import urlopen
 from deployments.prefect_server.same_origin import known_hosts
 
 LOCAL_API = "http://127.0.0.1:4200/api"
-"""Where `make serve` starts its server, unless Prefect is set up for another one."""
+"""The API of the server that `make serve` starts, unless Prefect's settings name another one."""
 SETTINGS = {
-    # In memory, the default, concurrency slots stay taken after the server's restart.
+    # With the default, in memory, concurrency slots stay taken after a restart of the server.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
         "prefect.server.concurrency.lease_storage.filesystem"
     ),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-    # The UI asks the host that it came from, whichever of its names that is.
+    # The UI calls the host that it was loaded from, under whichever name.
     "PREFECT_SERVER_UI_API_URL": "/api",
 }
-START_SECONDS = 300  # a server that has died is noticed at once
+START_SECONDS = 300  # a server that exits is noticed at once
 STOP_SECONDS = 10
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on now.
+    """A TCP port of the loopback interface on which no process listens.
 
-    Below those that outgoing connections take for themselves (49152 and up by RFC 6335, 32768 and
-    up on Linux): it is still free when a server has taken its seconds to start.
+    The port is below those of outgoing connections (from 49152 by RFC 6335, from 32768 on Linux),
+    so it is still free when a server binds it some seconds later.
     """
     while True:
         port = 16_384 + secrets.randbelow(16_384)
@@ -50,9 +50,9 @@ def free_port() -> int:
 
 
 def answers(api_url: str) -> bool:
-    """Whether a Prefect API is healthy there, within two seconds."""
+    """Whether a Prefect API answers as healthy within two seconds."""
     try:
-        with urlopen(f"{api_url}/health", timeout=2) as reply:  # noqa: S310 - our own http address
+        with urlopen(f"{api_url}/health", timeout=2) as reply:  # noqa: S310 - an http address of a known server
             return bool(reply.status == 200)
     except (URLError, OSError):
         return False
@@ -64,9 +64,15 @@ def prefect_server(
 ) -> Iterator[None]:
     """Run a Prefect server at `api_url` (http) for the length of a `with` block.
 
-    The server answers no page of another web site: see `deployments.prefect_server`. `environment`
-    adds to the process's own; without a `log` file the server's output is dropped.
-    Raises RuntimeError where it does not come up within START_SECONDS.
+    The server refuses requests of other web sites' pages, see `deployments.prefect_server`.
+
+    Args:
+        api_url: The API's address.
+        environment: Variables in addition to this process's own.
+        log: The file for the server's output; without it the output is dropped.
+
+    Raises:
+        RuntimeError: The server does not answer within START_SECONDS.
     """
     address = urlsplit(api_url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
@@ -78,8 +84,8 @@ def prefect_server(
         stdin=subprocess.DEVNULL,
         stdout=log or subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C is ours: the server outlives the runs that report to it
-        umask=0o077,  # its database holds the blocks, and the key that they are encrypted with
+        start_new_session=True,  # Ctrl-C must not end the server before the runs that report to it
+        umask=0o077,  # the database holds the blocks and their encryption key
     )
     try:
         _wait_until_up(server, api_url)
@@ -89,7 +95,7 @@ def prefect_server(
 
 
 def _origins(host: str, port: int) -> str:
-    """The UI's own addresses, as browsers name them in the header Origin."""
+    """The UI's addresses in the form of the Origin header."""
     names = sorted(f"[{name}]" if ":" in name else name for name in known_hosts(host))
     return ",".join(f"http://{name}:{port}" for name in names)
 
@@ -99,16 +105,19 @@ def _wait_until_up(server: subprocess.Popen[bytes], api_url: str) -> None:
     while not answers(api_url):
         if server.poll() is not None:
             raise RuntimeError(
-                f"the Prefect server ended at once (exit code {server.returncode}): is the port of "
-                f"{api_url} taken? Run `python -m deployments.prefect_server` to see what it says"
+                f"the Prefect server exited at once (exit code {server.returncode}): is the port"
+                f" of {api_url} in use? Run `python -m deployments.prefect_server` to see its"
+                " messages"
             )
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the Prefect server at {api_url} is not up after {START_SECONDS} s")
+            raise RuntimeError(
+                f"the Prefect server at {api_url} does not answer after {START_SECONDS} s"
+            )
         time.sleep(0.2)
 
 
 def exit_on_sigterm() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, with all `with` blocks left in order."""
+    """Make SIGTERM end this process as Ctrl-C does, leaving all `with` blocks in order."""
 
     def leave(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -117,13 +126,13 @@ def exit_on_sigterm() -> None:
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> None:
-    """End a process that leads its own session, with its children: asked first, then killed."""
+    """End the leader of a session with its children: terminate first, then kill."""
     process.terminate()
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         pass
-    finally:  # a second Ctrl-C included
+    finally:  # also after a second Ctrl-C
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

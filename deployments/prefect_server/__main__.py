@@ -1,8 +1,8 @@
-"""`python -m deployments.prefect_server --port 4200`: what `make serve` and `make demo` start.
+"""`python -m deployments.prefect_server --port 4200`: the server of `make serve` and `make demo`.
 
-Does what `prefect server start` does, with three differences: requests are checked by `SameOrigin`,
-blocks of ours before they are stored (`check_blocks`), and writes to SQLite wait for each other
-(`WriteQueue`).
+The server differs from that of `prefect server start` in three ways: `SameOrigin` checks requests,
+`check_blocks` checks Mailsluice's blocks before they are stored, and `WriteQueue` lets writes to
+SQLite wait for each other.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from deployments.prefect_server.sqlite import WriteQueue
 def prefect_app(host: str) -> ASGIApp:
     """Build the application that answers at `host`, a name or an address.
 
-    Requests of Prefect's own services and automations go to the application inside: they name no
-    host that anybody could check.
+    Prefect's own services and automations call the inner application directly, because their
+    requests name no host that could be checked.
     """
     database_url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(database_url).name == "sqlite":

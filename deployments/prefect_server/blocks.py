@@ -1,7 +1,7 @@
-"""Blocks of ours are checked before they are stored.
+"""Checking Mailsluice's blocks before the server stores them.
 
-The UI saves whatever is filled in, and Prefect's server stores it: that a connection has no host
-would be found by the campaign that needs it. So the server asks the block itself.
+Prefect's server stores whatever the UI sends. Without this check, only the campaign that uses a
+connection would notice that it has no host.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _CHECKED = (SMTPConnection, Mailbox)
 
 
 def refuse_wrong(block_type: type[Block], data: Mapping[str, Any]) -> None:
-    """Raise ValueError, in words for the person at the form, where this cannot be such a block.
+    """Raise ValueError, in words for the operator, when the data does not make a valid block.
 
-    Data with a variable of Prefect's in it (`{{ prefect.variables.host }}`) is not known yet.
+    Data with a Prefect variable (`{{ prefect.variables.host }}`) is accepted unchecked.
     """
     if "{{" in str(data):
         return
@@ -34,12 +34,12 @@ def refuse_wrong(block_type: type[Block], data: Mapping[str, Any]) -> None:
         block_type.model_validate(dict(data))
     except ValidationError as error:
         words = f"this {block_type.get_block_type_name()} is not saved: {in_words(error)}"
-        _logger.warning("%s", words)  # the newer UI does not show the reply
+        _logger.warning("%s", words)  # the newer UI does not show the response
         raise ValueError(words) from None
 
 
 def check_blocks() -> None:
-    """Have this process's Prefect server refuse blocks that are wrong, with status 400."""
+    """Make this process's Prefect server refuse invalid blocks with status 400."""
     documents: Any = models.block_documents
     store, change = documents.create_block_document, documents.update_block_document
 

@@ -1,4 +1,4 @@
-"""The login of the Prefect server that `make serve` starts: made once, kept in a file."""
+"""The login of the Prefect server that `make serve` starts, created once and kept in a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ USER = "mailsluice"
 
 
 def server_login(api_url: str, *, wanted: bool) -> str | None:
-    """Give the login that a server is to ask for: always where others can reach it.
+    """The login that the server requires, or None when it requires none.
 
-    The one that Prefect is set up with, else the one in a file in MAILSLUICE_HOME, which is made
-    and printed where there is none. Raises SystemExit where that file is of no use.
+    A server that other machines can reach always requires a login. The login is that of Prefect's
+    settings or else that of a file in MAILSLUICE_HOME, which is created and printed when missing.
+    Raises SystemExit when the file cannot be used.
     """
     configured: str | None = PREFECT_SERVER_API_AUTH_STRING.value()
     if configured or not (wanted or urlsplit(api_url).hostname not in LOOPBACK):
@@ -29,19 +30,19 @@ def server_login(api_url: str, *, wanted: bool) -> str | None:
         made, is_new = login(path)
     except (OSError, ValueError) as error:
         raise SystemExit(f"no login for the Prefect server: {error}") from error
-    shown = f"{made}  (shown this once; kept in {path})" if is_new else f"the one in {path}"
+    shown = f"{made}  (shown once; stored in {path})" if is_new else f"the one in {path}"
     print(f"Login: {shown}", flush=True)
     return made
 
 
 def login(path: Path) -> tuple[str, bool]:
-    """Read the login `user:password` in a file, or make one that only the file's owner can read.
+    """Read the login `user:password` from a file, or create the file, readable by its owner only.
 
     Returns:
         The login, and whether it is new.
 
     Raises:
-        OSError: The file can neither be read nor made.
+        OSError: The file can be neither read nor created.
         ValueError: The file holds no login.
     """
     try:
@@ -49,9 +50,9 @@ def login(path: Path) -> tuple[str, bool]:
     except FileNotFoundError:
         return _made(path), True
     user, _, password = found.partition(":")
-    if not (user and password):  # cut short: an empty login would let everybody in
+    if not (user and password):  # an empty login would admit everybody
         raise ValueError(
-            f"{path} holds no login of the form user:password: delete it, and a new one is made"
+            f"{path} holds no login of the form user:password: delete it, and start again"
         )
     return found, False
 

@@ -1,9 +1,9 @@
-"""Requests that a browser sends on behalf of another web site are refused.
+"""Refusing requests that a browser sends on behalf of another web site.
 
-A page of any site can have the browser of whoever looks at it ask a server on the same machine.
-Three things tell such a request: its Origin, the browser's own word for where it comes from
-(Sec-Fetch-Site), and, where the site's name was made to point to this machine (DNS rebinding), its
-Host. Programs other than browsers send neither of the first two.
+A page of any web site can make a visitor's browser send requests to a server on the visitor's
+machine. Three headers identify such a request: Origin, Sec-Fetch-Site, and Host when the site's
+name was made to point to this machine (DNS rebinding). Programs other than browsers send neither
+Origin nor Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def known_hosts(host: str) -> frozenset[str]:
-    """By which names a server that listens at `host` is asked: on loopback by any of its names."""
+    """The names of a server that listens at `host`; on loopback, all loopback names."""
     return LOOPBACK if host in LOOPBACK else frozenset({host.lower()})
 
 
 def is_foreign(method: str, headers: Headers, hosts: frozenset[str]) -> bool:
     """Whether a browser sends this request on behalf of a page of another site.
 
-    A link that somebody follows to a page of the UI is not foreign.
+    Following a link to a page of the UI is not foreign.
     """
     origins = headers.getlist("origin")
     if origins:
@@ -43,12 +43,12 @@ def is_foreign(method: str, headers: Headers, hosts: frozenset[str]) -> bool:
 
 
 def _is_own(origin: str, host: str, hosts: frozenset[str]) -> bool:
-    """Whether an Origin is this server's: any of its names, the port that was asked."""
+    """Whether an Origin is this server: one of its names, with the port of the request."""
     try:
         page = urlsplit(origin)
         asked = urlsplit(f"{page.scheme}://{host}")
         return page.hostname in hosts and _port(page) == _port(asked)
-    except ValueError:  # no port, no address
+    except ValueError:  # an invalid port or address
         return False
 
 
@@ -57,7 +57,7 @@ def _port(url: SplitResult) -> int | None:
 
 
 class SameOrigin:
-    """ASGI middleware: answers 400 to an unknown Host, 403 to a foreign page's request."""
+    """ASGI middleware that answers an unknown Host with 400 and a foreign request with 403."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class SameOrigin:
         self._trusted = TrustedHostMiddleware(self._checked, allowed, www_redirect=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is not refused."""
+        """Pass the request on unless it is refused."""
         await self._trusted(scope, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:

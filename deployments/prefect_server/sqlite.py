@@ -1,10 +1,4 @@
-"""Prefect's SQLite database, with writes that wait for each other instead of failing.
-
-Prefect's transactions begin deferred, so one that has read and then writes is refused at once (503)
-where another transaction writes. Here a transaction begins with the write lock, and waits for the
-lock in the event loop, in order. Waiting inside SQLite, in threads, stopped the server for the busy
-timeout of a minute.
-"""
+"""Prefect's SQLite database, with writes that wait for each other instead of failing."""
 
 from __future__ import annotations
 
@@ -24,16 +18,17 @@ _TURN = "has its turn to write"
 
 
 class WriteQueue(AioSqliteConfiguration):
-    """Have one connection write at a time, the others in a queue.
+    """A database on which one connection writes at a time while others wait in a queue.
 
-    Prefect begins most transactions deferred. Such a transaction reads first, and where another one
-    has the write lock by the time of its first write, SQLite refuses that write at once
-    (SQLITE_BUSY), whatever the busy timeout: the server answers 503, and a run submitted in the UI
-    is lost. Here transactions begin with the write lock (BEGIN IMMEDIATE).
+    Prefect begins most transactions deferred. When such a transaction has read, and another one
+    holds the write lock at its first write, SQLite refuses the write at once (SQLITE_BUSY),
+    whatever the busy timeout: the server answers 503, and a run submitted in the UI is lost. Here
+    transactions begin with the write lock (BEGIN IMMEDIATE).
 
-    They wait for it in the event loop, first come, first served, and not in SQLite, where each
-    would keep a thread and a connection of the pool waiting. A connection has its turn from its
-    first write to its commit or rollback. Reads wait for nobody.
+    Transactions wait for the lock in the event loop, first come, first served. Waiting inside
+    SQLite would block a thread and a pooled connection each, and stopped the server for the busy
+    timeout of a minute. A connection holds the lock from its first write to its commit or rollback.
+    Reads never wait.
     """
 
     def __init__(self, connection_url: str) -> None:
@@ -44,14 +39,14 @@ class WriteQueue(AioSqliteConfiguration):
     async def begin_transaction(
         self,
         session: AsyncSession,
-        with_for_update: bool = False,  # noqa: ARG002 - always
+        with_for_update: bool = False,  # noqa: ARG002 - every transaction gets the lock
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
         """Begin a transaction with the write lock."""
         async with super().begin_transaction(session, with_for_update=True) as transaction:
             yield transaction
 
     async def engine(self) -> AsyncEngine:
-        """Give the engine, with its writes in a queue."""
+        """The engine, with its writes in a queue."""
         engine = await super().engine()
         target = engine.sync_engine
         if not event.contains(target, "before_cursor_execute", self._before_statement):
@@ -63,7 +58,7 @@ class WriteQueue(AioSqliteConfiguration):
         return engine
 
     def _before_statement(self, connection: sa.Connection, *statement: Any) -> None:
-        """Wait for the connection's turn, where it is to write and has none."""
+        """Before a write, wait until the connection holds the lock."""
         _, text, _, context, _ = statement
         is_write = text.startswith("BEGIN IMMEDIATE") or (
             context and (context.isinsert or context.isupdate or context.isdelete)
@@ -72,7 +67,7 @@ class WriteQueue(AioSqliteConfiguration):
             connection.info[_TURN] = True
 
     async def _acquire(self) -> bool:
-        """Wait for the lock; False after a minute: then SQLite reports the writer."""
+        """Wait for the lock; False after a minute, when SQLite itself reports the conflict."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._lock.acquire()
@@ -83,7 +78,7 @@ class WriteQueue(AioSqliteConfiguration):
             self._pass_on(connection.info)
 
     def _left(self, _: Any, record: Any, *__: Any) -> None:
-        """Also where it was neither committed nor rolled back: its request was given up."""
+        """Release the lock of a connection whose request was abandoned."""
         self._pass_on(record.info)
 
     def _pass_on(self, info: dict[Any, Any]) -> None:

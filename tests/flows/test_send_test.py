@@ -128,7 +128,7 @@ async def test_copies_count_under_the_limits_of_the_connection(
     [
         ([], {}, "copies go to 1 to 10 addresses, not 0"),
         ([f"me{i}@example.org" for i in range(11)], {}, "not 11: change 'to'"),
-        ([TO[0], "secret at example.org"], {}, "address 2 of 'to' is none"),
+        ([TO[0], "secret at example.org"], {}, "address 2 of 'to' is not an address"),
         (TO, {"recipient": "secret@example.org"}, "the chosen recipient is not in the audience"),
         (TO, {"recipient": "secret"}, "the chosen recipient is not in the audience"),
     ],

@@ -42,7 +42,7 @@ async def test_a_list_is_imported_changed_by_hand_and_exported(
     assert final.message == "3 rows: 2 new, 0 on the list already, 1 bad"
     before = await page("suppressions")
     assert "| bounced | 1 |" in before
-    assert "| 3 | no address that mail could be sent to |" in before
+    assert "| 3 | not an address that mail can be sent to |" in before
 
     final = await add_suppressions(["carl@example.com"], return_state=True)
     assert final.message == "1 added"

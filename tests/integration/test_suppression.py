@@ -86,7 +86,7 @@ def test_an_import_takes_reason_source_and_date_over(database: Database, tmp_pat
     assert found["d@example.com"][0] == found["e@example.com"][0] == "imported"
     assert (done.rows, done.new, done.known, done.bad) == (7, 5, 0, 2)
     assert done.bad_rows == [
-        (6, "no address that mail could be sent to"),
+        (6, "not an address that mail can be sent to"),
         (7, "not as many fields as the header"),
     ]
     assert (done.other_reasons, done.other_dates) == (1, 1)
@@ -196,7 +196,7 @@ def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -
     assert set(listed(database)) == {"complained@b.de", "unsubscribed@b.de"}
     assert remove(database, [], path=str(file), even_wishes=True).removed == 2
     assert listed(database) == {}
-    with pytest.raises(SuppressionError, match="no address was named"):
+    with pytest.raises(SuppressionError, match="no address was given"):
         remove(database, [])
 
 

@@ -19,15 +19,15 @@ from deployments.prefect_server.blocks import refuse_wrong
         ({"host": " \t"}, "host: there is no host"),
         (
             {"host": "smtp://smtp.acme.example"},
-            "address alone, as smtp.acme.example, and put the port",
+            "address, for example smtp.acme.example, and put the port",
         ),
         (
             {"host": "smtp.acme.example:587"},
-            "address alone, as smtp.acme.example, and put the port",
+            "address, for example smtp.acme.example, and put the port",
         ),
         (
             {"host": "https://me:secret@acme.example:25/"},
-            "alone, as acme.example, and put the port",
+            "address, for example acme.example, and put the port",
         ),
         ({"host": "smtp acme"}, "this is not a host"),
         ({"host": "smtp\u200b.example"}, "this is not a host"),

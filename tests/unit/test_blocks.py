@@ -81,7 +81,7 @@ def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
 @pytest.mark.parametrize(
     ("fields", "advice"),
     [
-        ({"host": "smtp.example.com:587"}, "not a host: write the name or IP address alone"),
+        ({"host": "smtp.example.com:587"}, "not a host: write only the name or IP address"),
         ({"host": "smtp://smtp.example.com"}, "not a host"),
         ({"host": "  "}, "no host"),
         ({"port": 0}, "greater than or equal to 1"),
@@ -266,10 +266,10 @@ def test_a_mailbox_block_becomes_the_mailbox() -> None:
     ("fields", "advice"),
     [
         ({"security": "none"}, "set allow_plain_password on a network that you trust"),
-        ({"processed_folder": "INBOX"}, "give it another name"),
+        ({"processed_folder": "INBOX"}, "give another name"),
         ({"host": "imap.example.com:993"}, "put the port in its own field"),
-        ({"folder": "a\r\nb"}, "is not a folder: write its name without"),
-        ({"folder": "*"}, "is not a folder: write its name without"),  # a wildcard of LIST
+        ({"folder": "a\r\nb"}, "is not the name of a folder: write it without"),
+        ({"folder": "*"}, "is not the name of a folder: write it without"),  # a wildcard of LIST
     ],
 )
 def test_a_mailbox_that_cannot_work_is_refused_with_advice(

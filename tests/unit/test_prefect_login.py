@@ -85,5 +85,5 @@ def test_the_address_is_the_one_at_which_others_open_the_ui() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_all_addresses_at_once_are_not_one_that_the_ui_can_be_told_by(host: str) -> None:
-    with pytest.raises(SystemExit, match="name the one at which others open the UI"):
+    with pytest.raises(SystemExit, match="give the address at which others open the UI"):
         _api_url(host)

@@ -63,7 +63,7 @@ def test_addresses_are_brought_into_the_form_they_are_sent_to_and_each_goes_once
         "me@example.org",
         "you@example.org",
     ]
-    with pytest.raises(CampaignError, match="address 2 of 'to' is none") as refused:
+    with pytest.raises(CampaignError, match="address 2 of 'to' is not an address") as refused:
         checked_addresses(["me@example.org", "hidden at example.org"])
     assert "hidden" not in str(refused.value)
 
@@ -71,11 +71,12 @@ def test_addresses_are_brought_into_the_form_they_are_sent_to_and_each_goes_once
 @pytest.mark.parametrize(
     ("attempt", "result", "step"),
     [
-        (OK, "accepted", "Look at it in the mailbox; if it is not there, among the spam."),
+        (OK, "accepted", "Read it in the mailbox; if it is missing, look in the spam folder."),
         (
             None,
             "not sent: no room",
-            "Its limits or sessions are used up, by a campaign perhaps: try again later.",
+            "The connection's limits or sessions are used up, perhaps by a campaign: try again"
+            " later.",
         ),
         (Attempt(Phase.LOGIN, 535, "5.7.8 no"), "refused", Diagnosis.LOGIN_REFUSED),
         (Attempt(Phase.TLS, None, "no", True), "not sent", Diagnosis.TLS_FAILED),

@@ -1,4 +1,4 @@
-"""Proofs: copies of a campaign's message to the operator's own addresses, before it is sent."""
+"""Sending copies of a campaign's message to the operator's own addresses."""
 
 from mailsluice.operations.send_test.copies import checked_addresses, copies
 from mailsluice.operations.send_test.delivering import deliver

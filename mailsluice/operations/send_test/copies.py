@@ -1,4 +1,4 @@
-"""What a recipient would read, addressed to somebody else."""
+"""Making copies of a recipient's message for other addresses."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from mailsluice.core.folding import folded
 from mailsluice.message import compile_message
 
 MOST = 10
-"""Addresses that copies go to."""
+"""The most addresses that copies go to."""
 NOWHERE = "https://unsubscribe.invalid/test-copy"
-"""What a copy has for the recipient's unsubscribe address (RFC 2606 section 2: leads nowhere)."""
+"""The unsubscribe address in copies, which leads nowhere (RFC 2606 section 2)."""
 
 
 def checked_addresses(to: Sequence[str]) -> list[str]:
-    """The addresses as they are sent to, each mailbox once, in order.
+    """Check and normalise addresses, keeping each mailbox once, in order.
 
-    Raises CampaignError, which names a wrong one by its number.
+    Raises CampaignError, which names a wrong address by its number.
     """
     if not 1 <= len(to) <= MOST:
         raise CampaignError(f"copies go to 1 to {MOST} addresses, not {len(to)}: change 'to'")
     found = normalise(pd.Series(to, dtype="str"))["email"].tolist()
     if "" in found:
         raise CampaignError(
-            f"address {found.index('') + 1} of 'to' is none that mail can go to: write it as"
-            " user@example.com"
+            f"address {found.index('') + 1} of 'to' is not an address: write it as user@example.com"
         )
     first: dict[str, str] = {}
     for email in found:
@@ -49,12 +48,12 @@ def copies(
     occasion: str,
     now: Callable[[], datetime],
 ) -> list[Envelope]:
-    """The message with the sample's values, to each address, over one connection.
+    """Make a copy of the sample's message for each address, to be sent over one connection.
 
-    They say in their subject and a header that they are tests. Each has a Message-ID of its own,
-    or the recipient's mail would pass for a duplicate: `occasion` tells one test from another.
-    There is no List-Unsubscribe, and the unsubscribe address in the text leads nowhere: a click
-    would unsubscribe the recipient whose values are shown. Raises MessageError.
+    The subject and a header mark a copy as a test. Each copy has a Message-ID of its own, because
+    mailboxes would otherwise drop the real message as a duplicate; `occasion` distinguishes tests.
+    Copies have no List-Unsubscribe, and their unsubscribe address leads nowhere: a click would
+    unsubscribe the recipient whose values are shown. Raises MessageError.
     """
     marked = campaign.message.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""Sending copies over one connection: by the sessions and under the limits of a campaign."""
+"""Sending copies over one connection, with the sessions and limits of campaigns."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from mailsluice.smtp.session import SessionError
 from mailsluice.store import Ask, Database, Starts, Usages
 
 PATIENCE_SECONDS = 600.0
-"""How long copies wait for their turn under the connection's limits."""
-_SESSION_SECONDS = 90.0  # campaigns that hold all sessions leave one to others each minute
-_IDLE_SECONDS = 20.0  # a session whose next copy is further away is closed rather than held
-_PAUSE_SECONDS = 0.2  # before another session, where one was recalled
+"""The longest wait of copies for the connection's limits."""
+_SESSION_SECONDS = 90.0  # campaigns that hold all sessions release one each minute
+_IDLE_SECONDS = 20.0  # a session that would wait longer for its next copy is closed
+_PAUSE_SECONDS = 0.2  # before the next session, after one was recalled
 
 
 async def deliver(
@@ -39,9 +39,8 @@ async def deliver(
 ) -> Delivery:
     """Send each envelope once, as soon as the connection's limits allow.
 
-    Starts are given out by the limits' common memory, so copies count as campaigns' mail does, and
-    those see them. The envelopes' recipient ids are the numbers from 1. Raises what the database
-    raises where the memory cannot be used.
+    Copies share the usage of limits with campaigns, so they count like a campaign's mail. The
+    envelopes' recipient ids are numbers from 1. Errors of the database are raised.
     """
     changed = asyncio.Event()
     starts = StartStock(
@@ -61,9 +60,10 @@ async def deliver(
 
 
 async def _send(connection: Connection, feed: _Copies, open_session: OpenSession) -> Attempt | None:
-    """One session after the other until nothing waits; gives why no more can be had.
+    """Open sessions one after the other until all copies are settled.
 
-    After one that broke at a copy the others have another: they are not to blame.
+    After a session that broke at a copy, the next session takes the others. Returns the failed
+    attempt to open a session, if that ended the work.
     """
     while await feed.has_turn():
         settled = len(feed.attempts)
@@ -74,7 +74,7 @@ async def _send(connection: Connection, feed: _Copies, open_session: OpenSession
         except SessionError as error:
             if len(feed.attempts) == settled:
                 return error.attempt
-        except TimeoutError:  # none of its sessions was free
+        except TimeoutError:  # all sessions are in use
             return None
         else:
             if len(feed.attempts) == settled:
@@ -83,7 +83,7 @@ async def _send(connection: Connection, feed: _Copies, open_session: OpenSession
 
 
 class _Reservations:
-    """The limits' common memory, in a transaction of its own each time. Implements `Reserves`."""
+    """Reserves starts in the usage of limits, each time in a transaction. Implements `Reserves`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class _Reservations:
 
 
 class _Copies:
-    """What a session sends from and reports to. Implements `Feed`."""
+    """The copies that sessions send, and their attempts. Implements `Feed`."""
 
     def __init__(
         self,
@@ -117,16 +117,16 @@ class _Copies:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing waits any more, or not any longer."""
+        """Whether no copy waits, or the wait has taken too long."""
         return bool(not self._waiting or self._starts.failure or self._clock() >= self._deadline)
 
     async def has_turn(self) -> bool:
-        """Wait until a copy may go. False: none will."""
+        """Wait until a copy may be sent; False when none will be."""
         while not self.is_over:
             now = self._clock()
             if (ready_at := self._starts.ready_at(now)) <= now:
                 return True
-            if self._deadline < ready_at < math.inf:  # it is known that there will be no room
+            if self._deadline < ready_at < math.inf:  # the limits leave no room before the deadline
                 self._deadline = now
             await self._changed_until(ready_at)
         return False
@@ -146,7 +146,7 @@ class _Copies:
         return None if self.is_over or self._starts.ready_at(now) > now else self._take()
 
     def dot(self, envelope: Envelope) -> None:
-        """Nobody keeps a journal of copies."""
+        """Do nothing: copies have no journal."""
 
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
         self._starts.finished()

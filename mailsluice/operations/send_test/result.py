@@ -1,4 +1,4 @@
-"""What became of the copies, as numbers and as a page. Pure."""
+"""The result of a test, as numbers and as a page. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mailsluice.smtp.session import reply_text
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of the copies over one connection."""
+    """The attempts to send copies over one connection."""
 
     connection: str
     attempts: Sequence[Attempt | None]
-    """By address; None: it was not tried, there was no room under the connection's limits."""
+    """By address; None when the connection's limits left no room for a try."""
 
     @property
     def accepted(self) -> int:
-        """Copies that the server took over."""
+        """Copies that the server accepted."""
         return sum(_verdict(attempt) is Verdict.ACCEPTED for attempt in self.attempts)
 
     def rows(self) -> dict[tuple[str, str, str], list[int]]:
@@ -36,29 +36,29 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A test of a campaign. No addresses: they go by their number in the form."""
+    """The result of a test; addresses appear as their numbers in the form."""
 
     campaign: str
     deliveries: Sequence[Delivery]
 
     @property
     def is_accepted(self) -> bool:
-        """Whether all copies were, over all connections."""
+        """Whether all copies were accepted over all connections."""
         return all(delivery.accepted == len(delivery.attempts) for delivery in self.deliveries)
 
     def summary(self) -> str:
-        """One line: how many, and what was wrong with which connection."""
+        """One line: the number of accepted copies, and what was wrong with which connection."""
         total = sum(len(delivery.attempts) for delivery in self.deliveries)
         accepted = sum(delivery.accepted for delivery in self.deliveries)
-        told = f"{accepted} of {total} copies accepted"
+        text = f"{accepted} of {total} copies accepted"
         for delivery in self.deliveries:
             for result, reply, _ in delivery.rows():
                 if result != _ACCEPTED:
-                    told += f"; {delivery.connection}: {reply or result}"
-        return told
+                    text += f"; {delivery.connection}: {reply or result}"
+        return text
 
     def markdown(self, links: Sequence[FormLink] = ()) -> str:
-        """The page an operator reads, with links to the forms that come next."""
+        """The page for operators, with links to the next forms."""
         lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
         rows = [
             [
@@ -73,10 +73,10 @@ class Proof:
         ]
         lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
         lines += [
-            "`to`: the number of the address in the form. Copies have the values of one recipient,"
-            " a Message-ID of their own, no List-Unsubscribe, and an unsubscribe address that leads"
-            " nowhere. They count under the connections' limits; the campaign knows nothing of"
-            " them.",
+            "`to` is the number of the address in the form. Copies have the values of one"
+            " recipient, a Message-ID of their own, no List-Unsubscribe, and an unsubscribe"
+            " address that leads nowhere. They count under the connections' limits; the campaign"
+            " does not record them.",
             "",
             *form_section(links),
         ]
@@ -110,7 +110,10 @@ def _reply(attempt: Attempt | None) -> str:
 
 def _next_step(attempt: Attempt | None) -> str:
     if attempt is None:
-        return "Its limits or sessions are used up, by a campaign perhaps: try again later."
+        return (
+            "The connection's limits or sessions are used up, perhaps by a campaign: try again"
+            " later."
+        )
     if _verdict(attempt) is Verdict.ACCEPTED:
-        return "Look at it in the mailbox; if it is not there, among the spam."
+        return "Read it in the mailbox; if it is missing, look in the spam folder."
     return diagnose(attempt).next_step

@@ -1,1 +1,1 @@
-"""The list of addresses that get no mail, whatever the campaign."""
+"""The suppression list: addresses that get no mail, whatever the campaign."""

@@ -1,4 +1,4 @@
-"""Addresses that an operator names: added, or taken away again."""
+"""Adding addresses to the suppression list, and removing them."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from mailsluice.store import Database, Suppressions
 
 
 class SuppressionError(MailsluiceError):
-    """The list cannot be changed as asked."""
+    """The list cannot be changed as requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of the addresses that were to be added."""
+    """The result of adding addresses."""
 
     new: int
     known: int
-    """On the list already."""
+    """Addresses already on the list."""
     bad: int
-    """No addresses."""
+    """Texts that are not addresses."""
     bad_rows: Sequence[tuple[int, str]]
-    """The first of them."""
+    """The first of these texts: number, counted from 1, and what is wrong."""
 
     def summary(self) -> str:
-        """One line: how many."""
+        """One line with the numbers."""
         parts = [f"{self.new:,} added"]
         parts += [f"{self.known:,} on the list already"] if self.known else []
         parts += [f"{self.bad:,} bad"] if self.bad else []
         return ", ".join(parts)
 
     def notes(self) -> list[str]:
-        """Nothing besides."""
+        """No notes."""
         return []
 
 
 @dataclass(frozen=True, slots=True)
 class TakenAway:
-    """What became of the addresses that were to be removed."""
+    """The result of removing addresses."""
 
     removed: int
     kept: int
-    """Their owners want no mail."""
+    """Addresses that stay because their owners unsubscribed or complained."""
     missing: int
-    """Not on the list."""
+    """Addresses that were not on the list."""
     bad: int
-    """No addresses."""
+    """Texts that are not addresses."""
     bad_rows: Sequence[tuple[int, str]]
-    """The first of them."""
+    """The first of these texts: number, counted from 1, and what is wrong."""
 
     def summary(self) -> str:
-        """One line: how many."""
+        """One line with the numbers."""
         parts = [f"{self.removed:,} removed"]
         parts += [f"{self.missing:,} not on the list"] if self.missing else []
         parts += [f"{self.bad:,} bad"] if self.bad else []
@@ -69,17 +69,17 @@ class TakenAway:
         return ", ".join(parts)
 
     def notes(self) -> list[str]:
-        """What to do about those that stay."""
-        advice = "even_unsubscribed removes those as well whose owners unsubscribed or complained"
+        """How to remove the addresses that stay."""
+        advice = "even_unsubscribed also removes addresses whose owners unsubscribed or complained"
         return [advice] if self.kept else []
 
 
 def add(database: Database, given: Iterable[str], reason: SuppressionReason, source: str) -> Added:
-    """Put addresses on the list. Raises SuppressionError where none of them is an address."""
+    """Add addresses to the list. Raises SuppressionError when no text is an address."""
     emails, bad = _folded(given)
     if not emails:
         raise SuppressionError(
-            "none of what was given is an address, so nothing was added: write name@example.com"
+            "no address was given, so nothing was added: write addresses as name@example.com"
         )
     new = Suppressions(database).add(emails, reason=reason, source=source)
     return Added(new, len(emails) - new, len(bad), bad[:SHOWN_BAD_ROWS])
@@ -93,23 +93,30 @@ def remove(
     email_column: str = "email",
     even_wishes: bool = False,
 ) -> TakenAway:
-    """Take addresses, those given and those of a file, from the list.
+    """Remove addresses from the list; their soft bounces so far no longer count.
 
-    Those whose owner wants no mail go only with `even_wishes`. What came back so far is forgotten:
-    it does not count for the next soft bounce. Raises SuppressionError where nothing was named,
-    AudienceError where the file cannot be read.
+    Args:
+        database: The state database.
+        given: Addresses in any spelling.
+        path: A CSV or Parquet file with more addresses.
+        email_column: The file's column of addresses.
+        even_wishes: Whether to remove addresses whose owners unsubscribed or complained.
+
+    Raises:
+        SuppressionError: No address was given.
+        AudienceError: The file cannot be read.
     """
     listed = read_addresses(RecipientSource(path=path, email_column=email_column)) if path else []
     emails, bad = _folded([*given, *listed])
     if not emails:
-        raise SuppressionError("no address was named: give addresses, or a file of them")
-    done = Suppressions(database).remove(emails, even_wishes=even_wishes)
-    missing = len(emails) - done.removed - done.kept
-    return TakenAway(done.removed, done.kept, missing, len(bad), bad[:SHOWN_BAD_ROWS])
+        raise SuppressionError("no address was given: give addresses, or a file of addresses")
+    result = Suppressions(database).remove(emails, even_wishes=even_wishes)
+    missing = len(emails) - result.removed - result.kept
+    return TakenAway(result.removed, result.kept, missing, len(bad), bad[:SHOWN_BAD_ROWS])
 
 
 def _folded(given: Iterable[str]) -> tuple[set[str], list[tuple[int, str]]]:
-    """The distinct mailboxes, and the rows that are none."""
+    """The distinct addresses, folded, and the rows that are not addresses."""
     checked = normalise(pd.Series(list(given), dtype="str"))
     good = (checked["reason"] == "").to_numpy(bool)
     bad = [(int(row) + 1, NO_ADDRESS) for row in np.flatnonzero(~good)]

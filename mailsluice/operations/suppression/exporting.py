@@ -1,4 +1,4 @@
-"""The list of suppressions as a file."""
+"""Exporting the suppression list into a file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ExportedSuppressions:
-    """A file that was written."""
+    """The result of an export."""
 
     path: Path
     rows: int
     bad_rows: Sequence[tuple[int, str]] = ()
 
     def summary(self) -> str:
-        """One line: how many, where."""
+        """One line with the number and the file."""
         return f"{self.rows:,} addresses in {self.path}"
 
     def notes(self) -> list[str]:
-        """Nothing besides."""
+        """No notes."""
         return []
 
 
@@ -41,10 +41,10 @@ def export_suppressions(
     reasons: Collection[SuppressionReason] = (),
     overwrite: bool = False,
 ) -> ExportedSuppressions:
-    """Write the list, or what is on it for these reasons, into a CSV or Parquet file.
+    """Write the list, or its entries for these reasons, into a CSV or Parquet file.
 
-    Columns: email, reason, source, date (UTC); `import_suppressions` reads them back. Raises
-    TableFileError where the file cannot be written.
+    The columns are email, reason, source and date (UTC), as `import_suppressions` reads them.
+    Raises TableFileError when the file cannot be written.
     """
     path = check_path(path, overwrite)
     done = write_tables(path, _SCHEMA, _tables(Suppressions(database), reasons))

@@ -1,4 +1,4 @@
-"""A list from elsewhere, onto the list of suppressions."""
+"""Importing addresses from a file or a query into the suppression list."""
 
 from __future__ import annotations
 
@@ -20,52 +20,52 @@ from mailsluice.core.suppression_reason import SuppressionReason, reason_of
 from mailsluice.store import Database, Suppressions
 
 SHOWN_BAD_ROWS = 100
-NO_ADDRESS = "no address that mail could be sent to"
+NO_ADDRESS = "not an address that mail can be sent to"
 _MALFORMED = "not as many fields as the header"
 _REASON = ("reason", "type")
 _SOURCE = ("source",)
 _DATE = ("date", "created", "createdat", "lastupdatetime", "timestamp")
-"""Names of columns, letters alone, as exports of the usual providers have them."""
-_MILLISECONDS = 1e11  # as seconds that would be the year 5138
+"""Names of columns in the exports of common providers, reduced to letters."""
+_MILLISECONDS = 1e11  # as seconds, this would be the year 5138
 
 
 @dataclass(slots=True)
 class Imported:
-    """What became of the rows of a list. No addresses."""
+    """The result of an import, without addresses."""
 
     rows: int = 0
     new: int = 0
     known: int = 0
-    """On the list already, or several times in the source."""
+    """Rows whose address is already on the list, or earlier in the source."""
     bad: int = 0
     bad_rows: list[tuple[int, str]] = field(default_factory=list)
-    """The first of them: data row (the first one after the header is 1), and what is wrong."""
+    """The first bad rows: number (1 is the first row after the header), and what is wrong."""
     other_reasons: int = 0
-    """Rows with a reason that is none of ours: taken with the one given for those without."""
+    """Rows with an unknown reason, which got the default reason."""
     other_dates: int = 0
-    """Rows with a date that is none: taken with today's."""
+    """Rows with an unreadable date, which got the present date."""
     apostrophes: int = 0
-    """Rows whose address begins with one."""
+    """Rows whose address begins with an apostrophe."""
 
     def summary(self) -> str:
-        """One line: how many."""
+        """One line with the numbers."""
         parts = [f"{self.rows:,} rows: {self.new:,} new", f"{self.known:,} on the list already"]
         if self.bad:
             parts.append(f"{self.bad:,} bad")
         return ", ".join(parts)
 
     def notes(self) -> list[str]:
-        """What the reader should know besides."""
-        told = [
-            (self.other_reasons, "rows have a reason that is not known, and got the form's"),
-            (self.other_dates, "rows have a date that is none, and got today's"),
+        """Notes on rows that may not have been meant as they were read."""
+        notes = [
+            (self.other_reasons, "rows have an unknown reason, and got the reason in the form"),
+            (self.other_dates, "rows have an unreadable date, and got today's"),
             (
                 self.apostrophes,
-                "rows have an address that begins with an apostrophe, as spreadsheets put one"
-                " before a text: correct the list, or these rows suppress nobody",
+                "rows have an address that begins with an apostrophe, which spreadsheets add: these"
+                " rows suppress no recipient; correct the file and import it again",
             ),
         ]
-        return [f"{number:,} {text}" for number, text in told if number]
+        return [f"{number:,} {text}" for number, text in notes if number]
 
 
 def import_suppressions(
@@ -74,14 +74,23 @@ def import_suppressions(
     reason: SuppressionReason,
     connect: Connect,
 ) -> Imported:
-    """Put the addresses of a source on the list; those that are there stay as they are.
+    """Add the addresses of a source to the list; listed addresses keep the stronger reason.
 
-    `reason` is that of rows that say none; see `reason_of` for what the others may say. A chunk is
-    a transaction: an import that broke off is done again. Raises AudienceError where the source
-    cannot be read.
+    Each chunk is a transaction of its own; an interrupted import can be repeated.
+
+    Args:
+        database: The state database.
+        source: The file or query.
+        reason: The reason of rows that give none, or one that `reason_of` does not know.
+        connect: Returns the engine of a database by its name.
+
+    Raises:
+        AudienceError: The source cannot be read.
     """
     if not source.given:
-        raise AudienceError("there are no addresses: give a file, or a query and its database")
+        raise AudienceError(
+            "there is no source of addresses: give a file, or a query and its database"
+        )
     suppressions, done = Suppressions(database), Imported()
     where = f"import {PurePath(source.path).name if source.path else f'from {source.database}'}"
     for chunk in read_chunks(source, connect=connect):
@@ -117,7 +126,7 @@ def _rows(chunk: Chunk, reason: SuppressionReason, where: str, done: Imported) -
 
 
 def _column(given: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
-    """The first column of one of these names; empty texts where there is none."""
+    """The first column with one of these names, or a column of empty texts."""
     found = {re.sub(r"[^a-z]", "", name.lower()): name for name in reversed(given.columns)}
     for name in names:
         if name in found:
@@ -134,7 +143,7 @@ def _reasons(
 
 
 def _dates(texts: pd.Series[str], done: Imported) -> list[float | None]:
-    """Seconds since the epoch: of ISO 8601, RFC 5322, or such seconds (or milliseconds)."""
+    """Seconds since the epoch, from ISO 8601, RFC 5322, seconds or milliseconds."""
     if not texts.any():
         return [None] * len(texts)
     numbers = pd.to_numeric(texts, errors="coerce")
@@ -144,4 +153,4 @@ def _dates(texts: pd.Series[str], done: Imported) -> list[float | None]:
     epoch = pd.Timestamp(0, tz="UTC")
     seconds = seconds.fillna((moments - epoch) / pd.Timedelta(seconds=1))
     done.other_dates += int((seconds.isna() & (texts != "")).sum())
-    return [None if pd.isna(second) else float(second) for second in seconds]
+    return [None if pd.isna(moment) else float(moment) for moment in seconds]

@@ -1,4 +1,4 @@
-"""Which rows of an audience are on the list, whatever the length of either."""
+"""Finding the suppressed rows of an audience of any size in a list of any size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mailsluice.audience.keys import Keys, KeySet, address_keys
 from mailsluice.core.suppression import Suppression
 from mailsluice.store import Suppressions
 
-_WORTH = 4  # an address costs as much to read as a quarter of one to look up
+_WORTH = 4  # looking an address up costs as much as reading four from the list
 
 
 class Lookup:
-    """Tells an audience's reader who is on the list; a callable as `audience.resolve` takes it.
+    """Finds the suppressed addresses of an audience; a callable for `audience.resolve`.
 
-    A list that is short beside the audience is read as a whole, 16 bytes an address, and only who
-    seems to be on it is looked up; else everybody is.
+    A list that is short compared with the audience is read completely, with 16 bytes for each
+    address, and only addresses whose key is in it are looked up. Otherwise all addresses are.
     """
 
     def __init__(self, suppressions: Suppressions) -> None:
@@ -27,7 +27,7 @@ class Lookup:
         self._seen = 0
 
     def __call__(self, emails: pd.Series[str], keys: Keys) -> dict[int, Suppression]:
-        """Those of the addresses (n,) with keys (n, 2) that are on the list, by position."""
+        """The entries of the addresses (n,) with keys (n, 2) that are on the list, by position."""
         self._seen += len(emails)
         if not self._length:
             return {}

@@ -1,4 +1,4 @@
-"""What was done to the list, as a page without addresses. Pure."""
+"""The page about a change of the suppression list, without addresses. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from mailsluice.core.markdown import cell, section, table
 
 
 class Change(Protocol):
-    """What was done to the list."""
+    """A change of the list."""
 
     def summary(self) -> str:
-        """One line: how many."""
+        """One line with the numbers."""
 
     def notes(self) -> Sequence[str]:
-        """What the reader should know besides."""
+        """Notes on the change."""
 
     @property
     def bad_rows(self) -> Sequence[tuple[int, str]]:
@@ -23,7 +23,7 @@ class Change(Protocol):
 
 
 def page(change: Change, totals: Mapping[str, int]) -> str:
-    """The page: what was done, what is on the list now, which rows were bad."""
+    """The page: the change, the list by reason, and the bad rows."""
     lines = ["# Suppressions", "", f"**{cell(change.summary())}**", ""]
     lines += section("Notes", [f"- {cell(note)}" for note in change.notes()])
     rows = [[cell(reason), f"{number:,}"] for reason, number in sorted(totals.items())]
