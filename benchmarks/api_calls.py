@@ -1,17 +1,17 @@
-"""How often a campaign asks the Prefect API: that must not depend on its recipients.
+"""How often a campaign asks the Prefect API, by its recipients and by how long it takes.
 
-Counted on the wire, by a proxy in front of the server. What depends on time is told apart: the
-run's state is read when an event tells that it changed, and every 30 seconds, the limit of its
-sessions every three, progress is shown every five, and leases are renewed; log lines are sent in
-batches. The others depend on connections and sessions.
+Counted on the wire, by a proxy in front of the server. The first two campaigns run as fast as they
+can; the others take as long as their throttle makes them, which shows the requests that grow with
+time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,76 +21,98 @@ from benchmarks.send import LOOPBACK, a_prefect_server, measure
 from benchmarks.senders import MAILSLUICE, SENDERS
 from benchmarks.sinks import default_kind
 
-COUNTS = (1_000, 10_000)
-LARGE_COUNT = 100_000
-_WARM_UP = 40
-"""The first campaign on a server registers the block types: that is not counted."""
-_POLLS = (
-    "GET /api/flow_runs/*",
-    "GET /api/v2/concurrency_limits/*",
-    "POST /api/v2/concurrency_limits/leases/*/renew",
-    "PATCH /api/artifacts/*",
+_PER_SECOND = 20
+SESSIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One campaign over two connections, with ten sessions in all."""
+
+    recipients: int
+    per_second: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The head of its column."""
+        if self.per_second is None:
+            return f"{self.recipients:,} at once"
+        return f"{self.recipients:,} in {self.recipients // self.per_second} s"
+
+
+SIZES = (
+    Size(1_000),
+    Size(10_000),
+    *(Size(seconds * _PER_SECOND, _PER_SECOND) for seconds in (10, 60)),
 )
-_LOGS = "POST /api/logs/"
+LARGE = Size(100_000)
+_WARM_UP = Size(40)
+"""The first campaign on a server registers the block types: that is not counted."""
+_KINDS = {
+    "GET /api/v2/concurrency_limits/*": "limits of sessions read",
+    "POST /api/v2/concurrency_limits/leases/*/renew": "leases of sessions renewed",
+    "POST /api/v2/concurrency_limits/increment-with-lease": "slots taken and given back",
+    "POST /api/v2/concurrency_limits/decrement-with-lease": "slots taken and given back",
+    "PATCH /api/artifacts/*": "progress shown",
+    "GET /api/block_types/slug/smtp-connection/block_documents/name/*": "blocks read",
+    "GET /api/flow_runs/*": "states of runs read",
+    "POST /api/logs/": "batches of log lines",
+}
+_OTHERS = "all others"
 
 
-def count(recipients: int) -> dict[str, Any]:
+def count(size: Size) -> dict[str, Any]:
     """Send one campaign; gives what was asked for."""
     (sender,) = (one for one in SENDERS if one.name == MAILSLUICE)
     straight = os.environ["PREFECT_API_URL"]
+    point = replace(LOOPBACK, sink=default_kind(), sessions=SESSIONS)
     with counted(urlsplit(straight).port or 80) as (port, calls):
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
         try:
-            done = measure(replace(LOOPBACK, sink=default_kind()), sender, recipients)
+            done = measure(point, sender, size.recipients, size.per_second)
         finally:
             os.environ["PREFECT_API_URL"] = straight
     return {
-        "recipients": recipients,
+        "title": size.title,
         "seconds": done.told["whole_flow_seconds"],
         "requests": dict(calls.requests.most_common()),
         "events": calls.events,
     }
 
 
-def apart(requests: Mapping[str, int]) -> dict[str, int]:
-    """Requests, those that depend on time told apart."""
-    polls, logs = sum(requests.get(one, 0) for one in _POLLS), requests.get(_LOGS, 0)
-    return {"polls": polls, "logs": logs, "others": sum(requests.values()) - polls - logs}
+def by_kind(requests: Mapping[str, int]) -> dict[str, int]:
+    """Requests by what they are for; the kinds in the order of the table."""
+    kinds = Counter(dict.fromkeys([*_KINDS.values(), _OTHERS], 0))
+    for route, number in requests.items():
+        kinds[_KINDS.get(route, _OTHERS)] += number
+    return dict(kinds)
 
 
 def tables(section: dict[str, Any]) -> str:
-    """A markdown table."""
-    rows = []
-    for one in section["measured"]:
-        kinds = apart(one["requests"])
-        rows.append(
-            [
-                f"{one['recipients']:,} recipients",
-                f"{one['seconds']:.1f} s",
-                kinds["others"],
-                kinds["polls"],
-                kinds["logs"],
-                one["events"],
-            ]
-        )
-    head = ["one campaign", "whole flow", "requests", "polls", "log batches", "events"]
-    return results.table(head, rows)
+    """A markdown table: a column a campaign."""
+    measured = section["measured"]
+    kinds = [by_kind(one["requests"]) for one in measured]
+    rows = [[kind, *(of_one[kind] for of_one in kinds)] for kind in kinds[0]]
+    rows.append(["requests", *(sum(of_one.values()) for of_one in kinds)])
+    rows.append(["events", *(one["events"] for one in measured)])
+    rows.append(["whole flow", *(f"{one['seconds']:.1f} s" for one in measured)])
+    return results.table(["one campaign", *(one["title"] for one in measured)], rows)
 
 
-def run(*, messages: int | None = None, large: bool = False) -> None:
+def run(*, sizes: Sequence[Size] = SIZES, large: bool = False) -> None:
     """Count, print and save."""
     before = results.machine()
-    counts = [messages] if messages else [*COUNTS, *([LARGE_COUNT] if large else [])]
     with a_prefect_server():
         count(_WARM_UP)
-        measured = [count(recipients) for recipients in counts]
+        measured = [count(size) for size in [*sizes, *([LARGE] if large else [])]]
     print(f"{tables({'measured': measured})}\n", flush=True)
     results.save("api_calls", before, measured=measured)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.api_calls", description=__doc__)
-    parser.add_argument("--messages", type=int, help="recipients, instead of 10^3 and 10^4")
+    parser.add_argument("--messages", type=int, help="one campaign of so many, at once")
     parser.add_argument("--large", action="store_true", help="10^5 as well")
     arguments = parser.parse_args()
-    run(messages=arguments.messages, large=arguments.large)
+    chosen = [Size(arguments.messages)] if arguments.messages else SIZES
+    run(sizes=chosen, large=arguments.large)

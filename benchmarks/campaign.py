@@ -74,6 +74,8 @@ async def send(task: dict[str, Any]) -> dict[str, Any]:
         )
         await block.save(name, overwrite=True)
     fields = document.campaign(f"bench {time.time_ns()}", task["messages"], task["size"], names)
+    if task["per_second"]:
+        fields["throttle"] = {"per_second": task["per_second"]}
     started = time.monotonic()
     with ThreadTimes() as threads:
         report = cast("Report", await send_campaign(CampaignForm(**fields)))

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from benchmarks import results
-from benchmarks.api_calls import apart
+from benchmarks.api_calls import by_kind
 from benchmarks.api_proxy import counted
 from benchmarks.databases import KINDS, database
 from benchmarks.document import recipients_file
@@ -80,7 +80,7 @@ def measure(kind: str, mails: int) -> dict[str, Any]:
         "engine_cpu": own * mails / 1e6,
         "flow_cpu": (sum(threads.values()) - own) * mails / 1e6,
         "peak_mb": told["peak_mb"],
-        "requests": apart(dict(calls.requests)),
+        "requests": by_kind(dict(calls.requests)),
         "events": calls.events,
         **cost,
     }

@@ -123,8 +123,10 @@ class Measurement:
     """What the sender says about itself."""
 
 
-def measure(point: Point, sender: Sender, messages: int) -> Measurement:
-    """Run one sender once."""
+def measure(
+    point: Point, sender: Sender, messages: int, per_second: int | None = None
+) -> Measurement:
+    """Run one sender once; a campaign may have a throttle."""
     servers = min(sender.servers, point.sessions)
     ca_file, certificate = certificates() if point.tls else (None, None)
     if sender.name == MAILSLUICE:
@@ -133,7 +135,9 @@ def measure(point: Point, sender: Sender, messages: int) -> Measurement:
         sinks(servers, point.sink, certificate) as there,
         delayed([sink.port for sink in there], point.round_trip) as ports,
     ):
-        task = Task(ports, point.sessions, messages, point.size, ca_file, point.in_flight)
+        task = Task(
+            ports, point.sessions, messages, point.size, ca_file, point.in_flight, per_second
+        )
         told = dict(sender.send(task))
         wait_for(there, messages)
         each = sum(sink.per_second for sink in there)

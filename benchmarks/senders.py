@@ -27,6 +27,8 @@ class Task:
     """With one: TLS from the first byte."""
     in_flight: int = 1
     """In each session, for who can (CHUNKING)."""
+    per_second: int | None = None
+    """The throttle of the campaign; nobody else has one."""
 
     def as_json(self, *, with_parts: bool) -> str:
         """The same for a child; `with_parts` lets it build the MIME message itself, each time."""
@@ -41,6 +43,7 @@ class Task:
                 "parts": parts,
                 "ca": self.ca_file,
                 "in_flight": self.in_flight,
+                "per_second": self.per_second,
             }
         )
 
