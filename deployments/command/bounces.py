@@ -1,4 +1,4 @@
-"""Mail that came back."""
+"""Commands about returned mail."""
 
 from __future__ import annotations
 

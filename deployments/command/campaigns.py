@@ -1,4 +1,4 @@
-"""Campaigns: plan, send, watch, report, settle."""
+"""Commands about campaigns: plan, send, watch, report, resolve, cancel."""
 
 from __future__ import annotations
 

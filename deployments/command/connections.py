@@ -1,4 +1,4 @@
-"""SMTP connections, as they are stored in Prefect's blocks."""
+"""Commands about SMTP connections, which are stored in Prefect's blocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(names: Iterable[str]) -> list[Connection]:
 def prefect() -> Iterator[None]:
     """Use the Prefect server of PREFECT_API_URL or the profile, else that of `mailsluice serve`.
 
-    Raises MailsluiceError where no server answers.
+    Raises MailsluiceError if no server answers.
     """
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings

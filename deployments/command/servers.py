@@ -1,4 +1,4 @@
-"""The demo, and Prefect's server with the deployments."""
+"""Commands that start servers: the demo, and Prefect's server with the deployments."""
 
 from __future__ import annotations
 

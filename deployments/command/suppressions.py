@@ -1,4 +1,4 @@
-"""The list of addresses that get no mail."""
+"""Commands about the list of addresses that get no mail."""
 
 from __future__ import annotations
 
