@@ -76,7 +76,7 @@ class Template:
             if len(pieces) == _MAX_PIECES or sum(map(len, pieces)) > MOST_RENDERED:
                 raise too_long()
         except Exception as error:  # noqa: BLE001 (a template can raise anything)
-            raise MessageError(self._failure(error, values)) from None
+            raise MessageError(self._failure(error)) from None
         return Rendered(pieces, _inserted(pieces))
 
     def render(self, values: Mapping[str, str]) -> str:
@@ -86,7 +86,7 @@ class Template:
         try:
             return self._simple.render(values)
         except Exception as error:  # noqa: BLE001 (a filter can raise anything)
-            raise MessageError(self._failure(error, values)) from None
+            raise MessageError(self._failure(error)) from None
 
     def _parsed(self, source: str) -> nodes.Template:
         try:
@@ -112,7 +112,7 @@ class Template:
             raise MessageError(f"{self._part}: nested too deeply: simplify the template") from None
         return jinja2.Template.from_code(self._environment, code, dict(self._environment.globals))
 
-    def _failure(self, error: Exception, values: Mapping[str, str]) -> str:
+    def _failure(self, error: Exception) -> str:
         """Say what is wrong, and in which line, without any value of the row."""
         lines = [
             self._template.get_corresponding_lineno(line)
@@ -126,19 +126,19 @@ class Template:
         if self._simple and isinstance(error, KeyError):
             what = f"{error} is undefined"
         elif isinstance(error, jinja2.TemplateError):
-            what += f": {self._without_data(str(error), values['email'])}"
+            what += f": {self._without_data(str(error))}"
         return (
             f"{where}: cannot be rendered with this row's values: {what}. "
             "Correct the row, or give the template a default"
         )
 
-    def _without_data(self, text: str, email: str) -> str:
+    def _without_data(self, text: str) -> str:
         """Hide quoted texts in Jinja's message, except those that occur in the template as well."""
 
         def shown(match: re.Match[str]) -> str:
             quoted = match[0].strip("'\"")
             is_ours = quoted in self._source or quoted.removesuffix(" object") in _KINDS
-            return match[0] if is_ours else "(address)" if quoted == email else "(value)"
+            return match[0] if is_ours else "(value)"
 
         return _QUOTED.sub(shown, text)
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mailsluice.core.local_cause import LocalCause
+from mailsluice.core.masking import without_secrets
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
@@ -58,9 +59,7 @@ def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> Se
 def _told(code: str, description: object, oauth: OAuth) -> str:
     """Return the server's words, shortened and without secrets."""
     text = f"{code} ({description})" if description else code
-    for secret in oauth.secrets():
-        text = text.replace(secret, "(secret)")
-    text = " ".join(text.split())
+    text = " ".join(without_secrets(text, oauth.secrets()).split())
     return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + " ..."
 
 

@@ -118,7 +118,7 @@ def test_simple_templates_render_as_in_jinja(value: str, name: str, part: Templa
         ("{{ 9 ** 99999999 }}", "SecurityError"),
         ("{{ range(10000000) }}", "OverflowError"),
         ("{{ 1 / (amount|int - 12) }}", "ZeroDivisionError"),
-        ("{{ {}[email] }}", "(address)"),
+        ("{{ {}[email] }}", "has no attribute (value)"),
         ("{{ {}[city] }}", "'dict object' has no attribute (value)"),
         ("{{ {}[email|upper] }}", "has no attribute (value)"),  # what is made of a value, too
         ("{{ {}[amount|int] }}", "no element (value)"),

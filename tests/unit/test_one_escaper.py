@@ -1,4 +1,4 @@
-"""Addresses are masked, and Markdown is escaped, in one place of the product."""
+"""Addresses and secrets are masked, and Markdown is escaped, in one place of the product."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ def _modules(package: str) -> Iterator[tuple[Path, ast.AST]]:
 
 
 @pytest.mark.parametrize("package", _PRODUCT)
-def test_no_other_module_masks_addresses(package: str) -> None:
-    assert [path for path, tree in _modules(package) if "<address>" in _strings(tree)] == []
+def test_no_other_module_masks_addresses_and_secrets(package: str) -> None:
+    marks = {"<address>", "(address)", "<secret>", "(secret)"}
+    assert [path for path, tree in _modules(package) if marks.intersection(_strings(tree))] == []
 
 
 @pytest.mark.parametrize("package", _PRODUCT)
