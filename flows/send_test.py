@@ -25,14 +25,20 @@ from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign
 from mailsluice.core.envelope import Envelope
-from mailsluice.operations.send_test import Delivery, Proof, checked_addresses, copies, deliver
+from mailsluice.operations.send_test import (
+    Delivery,
+    SendTestResult,
+    checked_addresses,
+    copies,
+    deliver,
+)
 from mailsluice.operations.send_test.copies import MOST
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.tokens import Tokens
 from mailsluice.store import Database
-from tasks.proof import publish_proof
 from tasks.resolve_recipients import resolve_recipients
+from tasks.send_test import publish_test
 
 # Bounds for the form alone: an error of Prefect's own check would repeat the addresses.
 Addresses = Annotated[
@@ -52,7 +58,7 @@ async def send_test(
     """Send what one recipient would get to your own addresses, over each connection.
 
     A copy for each address and connection, marked in its subject; the campaign and its recipients
-    are not touched. Returns the `Proof`.
+    are not touched. Returns the `SendTestResult`.
 
     Args:
         campaign: The campaign, as send-campaign takes it.
@@ -61,13 +67,13 @@ async def send_test(
             in send order, whom plan-campaign shows.
     """
     document, day = await for_its_day(campaign)
-    proof = await _send(document, day, checked_addresses(to), recipient)
-    await publish_proof(proof)
-    ended = Completed if proof.is_accepted else Failed
-    return ended(message=proof.summary(), data=proof)
+    result = await _send(document, day, checked_addresses(to), recipient)
+    await publish_test(result)
+    ended = Completed if result.is_accepted else Failed
+    return ended(message=result.summary(), data=result)
 
 
-async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str) -> Proof:
+async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str) -> SendTestResult:
     loaded = await load_connections(route.connection for route in document.routes)
     connections = [loaded[route.connection] for route in document.routes]
     connect = await database_engines(document)
@@ -86,7 +92,7 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
         tokens = Tokens()
         sending = (_deliver(one, rendered[one.name], database, tokens) for one in connections)
         async with keep_rotated_tokens(tokens, get_run_logger()):
-            return Proof(document.name, await asyncio.gather(*sending))
+            return SendTestResult(document.name, await asyncio.gather(*sending))
 
 
 def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:

@@ -171,8 +171,8 @@ class Sender:
         settings = self.settings or SenderSettings(document.retry, document.uncertain, BREAKER, 1.0)
         await asyncio.gather(
             *(
-                run.send(one, message, settings=settings, open_session=open_session)
-                for one in connections
+                run.send(target, message, settings=settings, open_session=open_session)
+                for target in connections
             )
         )
         report = await asyncio.to_thread(run.report)

@@ -176,4 +176,4 @@ def test_mail_that_came_back_is_matched_without_reading_a_document(
         )
     (found,) = SentMail(database).by_address(["user0@example.com"], ["example.com"])
     assert (found.email, found.sender_domain) == ("user0@example.com", "example.com")
-    assert [one.email for one in SentMail(database).by_id([found.recipient_id])] == [found.email]
+    assert [sent.email for sent in SentMail(database).by_id([found.recipient_id])] == [found.email]

@@ -102,9 +102,11 @@ def test_a_limit_that_is_used_up_stays_so_for_its_hour_and_no_longer(
     starts = asker.ask()
     assert starts.moments == []
     assert starts.next_at - asker.now == pytest.approx(3_600, abs=30)
-    told = [one for one in caplog.records if "clock was set" in one.message]
+    told = [record for record in caplog.records if "clock was set" in record.message]
     assert len(told) == 2
-    assert all("limits go on by the time that has really passed" in one.message for one in told)
+    assert all(
+        "limits go on by the time that has really passed" in record.message for record in told
+    )
 
 
 def test_a_process_after_the_jump_waits_for_a_window_at_most(

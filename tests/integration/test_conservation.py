@@ -65,7 +65,7 @@ class Life:
         self.database = database
         self.document = document
         self.warm_ups = {"b": WarmUp(**ramp)} if ramp else {}
-        self.names = [*dict.fromkeys([*(one.connection for one in document.routes), *NAMES])]
+        self.names = [*dict.fromkeys([*(route.connection for route in document.routes), *NAMES])]
         self._look_at_the_plan()
         self.sender = Sender(database, folder, warm_ups=self.warm_ups)
         self.run: CampaignRun = self.sender.prepare(document)
@@ -90,9 +90,9 @@ class Life:
                 digest="",
                 starts_at=occasion.moment,
             )
-        assert sum(one.assigned for one in found.connections) == found.accepted
-        assert sum(one.count for one in found.connections) == found.accepted
-        self.planned = {one.connection: one.count for one in found.connections}
+        assert sum(connection.assigned for connection in found.connections) == found.accepted
+        assert sum(connection.count for connection in found.connections) == found.accepted
+        self.planned = {connection.connection: connection.count for connection in found.connections}
 
     @property
     def today(self) -> Any:
@@ -106,8 +106,16 @@ class Life:
         with self.database.write() as transaction:
             claimed = self.run.outbox.claim(transaction, connection, number)
             settled = [
-                Settled(one.id, outcome, one.attempts + 1, code, f"{code} said", delay, history)
-                for one in claimed
+                Settled(
+                    recipient.id,
+                    outcome,
+                    recipient.attempts + 1,
+                    code,
+                    f"{code} said",
+                    delay,
+                    history,
+                )
+                for recipient in claimed
             ]
             self.run.outbox.settle(transaction, settled)
         new = Tally(
@@ -164,7 +172,7 @@ class Life:
         text = page(report)
         *rows, total = table(text, "Connections")
         for row in rows:
-            statuses = sum(number(row[named(one)]) for one in report.shown)
+            statuses = sum(number(row[named(status)]) for status in report.shown)
             here = number(row.get("recipients", row["assigned"]))
             assert here == statuses
             assert number(row["sent"]) <= here
@@ -173,7 +181,7 @@ class Life:
             away, came = number(row["moved away"]), number(row["moved here"])
             assert number(row["assigned"]) - away + came == number(row["recipients"])
             assert [row["assigned"], row["recipients"]] in [
-                [one["assigned"], one["recipients"]] for one in rows
+                [row["assigned"], row["recipients"]] for row in rows
             ]
         for name in set(total) - {"connection", "share", "sent share"}:
             assert number(total[name]) == sum(number(row[name]) for row in rows), name
@@ -185,7 +193,7 @@ class Life:
             domains = [row for row in table(text, "Recipient domains") if row["connection"] == name]
             assert sum(number(row["recipients"]) for row in domains) == here
             for row in domains:
-                parts = sum(number(row[one]) for one in row if one in PARTS)
+                parts = sum(number(row[title]) for title in row if title in PARTS)
                 assert parts == number(row["recipients"])
 
     def _look_at_the_books(self) -> None:
@@ -222,13 +230,18 @@ class Life:
         progress = await self.run.progress()
         counts = self.run.outbox.counts()
         assert progress.tally.assigned == counts.accepted
-        for one in progress.standings:
-            stored = Tally.of(counts.by_connection.get(one.connection, {}))
-            assert one.tally.sent <= one.tally.assigned
-            known = replace(one.tally, ended=stored.ended)  # found out at the end of a run
-            assert known == stored, one.connection
-            total = one.tally.sent + one.tally.failed + one.tally.uncertain + one.tally.ended
-            assert total + one.tally.left == one.tally.assigned
+        for standing in progress.standings:
+            stored = Tally.of(counts.by_connection.get(standing.connection, {}))
+            assert standing.tally.sent <= standing.tally.assigned
+            known = replace(standing.tally, ended=stored.ended)  # found out at the end of a run
+            assert known == stored, standing.connection
+            total = (
+                standing.tally.sent
+                + standing.tally.failed
+                + standing.tally.uncertain
+                + standing.tally.ended
+            )
+            assert total + standing.tally.left == standing.tally.assigned
         text = Page(progress, {}, datetime.now(UTC), SendingWindow()).campaign()
         assert text.startswith(f"{progress.tally.sent:,} of {counts.accepted:,} sent")
 
@@ -344,7 +357,9 @@ def test_the_numbers_of_all_pages_add_up(
 
 async def _live(life: Life, steps: Sequence[tuple[Any, ...]]) -> None:
     progress = await life.run.progress()
-    assert {one.connection: one.tally.assigned for one in progress.standings} == life.planned
+    assert {
+        standing.connection: standing.tally.assigned for standing in progress.standings
+    } == life.planned
     await life.look_at_the_pages()
     for name, *arguments in steps:
         try:

@@ -146,9 +146,9 @@ def test_unfinished_campaigns_and_connections_that_were_held_back_are_named(
     database: Database,
 ) -> None:
     campaign_id, done = launched(database), launched(database, "done")
-    for i, one in enumerate((campaign_id, done)):
-        add(database, one, (2 * i + 1, "a", "sent", 1, 250, []))
-        add(database, one, (2 * i + 2, "b", "sent", 1, 250, []))
+    for i, number in enumerate((campaign_id, done)):
+        add(database, number, (2 * i + 1, "a", "sent", 1, 250, []))
+        add(database, number, (2 * i + 2, "b", "sent", 1, 250, []))
     with database.write() as transaction:
         transaction.execute(
             sa.update(campaigns).where(campaigns.c.id == done).values(status="completed")

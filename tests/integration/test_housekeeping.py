@@ -36,7 +36,7 @@ from mailsluice.store.archive_rows import ArchiveRows
 from mailsluice.store.archives import Archives
 from mailsluice.store.leases import LeaseRecord, Leases
 from mailsluice.store.schema import attempts, bounces, campaigns, recipients, rejects
-from tests.integration.test_ledger import campaign, claim, execute, make_uncertain, settle, store
+from tests.integration.test_accounts import campaign, claim, execute, make_uncertain, settle, store
 
 DAY = 86_400.0
 PEOPLE = 11
@@ -117,7 +117,7 @@ class TestArchive:
         before = everything(database)
         kept = archive(database, None)
         assert kept.is_plan
-        assert [one.campaign.name for one in kept.done] == ["spring"]
+        assert [result.campaign.name for result in kept.done] == ["spring"]
         assert everything(database) == before
 
     def test_other_campaigns_stay_as_they_are(self, database: Database, folder: Path) -> None:
@@ -132,7 +132,7 @@ class TestArchive:
         archive(database, folder)
         kept = archive(database, folder)
         assert (kept.due, kept.archived) == (0, 1)
-        assert [one.name for one in folder.iterdir()] == ["1-spring"]
+        assert [path.name for path in folder.iterdir()] == ["1-spring"]
 
     def test_a_folder_that_is_not_there_is_not_made(
         self, database: Database, tmp_path: Path
@@ -370,9 +370,9 @@ class TestKilled:
             patch.setattr(shutil, "rmtree", lambda *_, **__: None)
             with pytest.raises(KilledError):
                 archive(database, folder, goes_on=self.killed_at(2))
-        assert [one.name for one in folder.iterdir()] == [".1-spring.unfinished"]
+        assert [path.name for path in folder.iterdir()] == [".1-spring.unfinished"]
         archive(database, folder)
-        assert [one.name for one in folder.iterdir()] == ["1-spring"]
+        assert [path.name for path in folder.iterdir()] == ["1-spring"]
 
 
 class TestNotWhatWasWritten:
@@ -443,7 +443,7 @@ def test_a_large_campaign_is_read_in_bounded_chunks(database: Database) -> None:
     outbox = store(database, 20)
     part = PARTS[0]
     chunks = list(ArchiveRows(database, outbox._campaign_id).read(part, 6))
-    assert [len(one) for one in chunks] == [6, 6, 6, 2]
+    assert [len(chunk) for chunk in chunks] == [6, 6, 6, 2]
     assert pd.Index([row.id for chunk in chunks for row in chunk]).is_monotonic_increasing
 
 

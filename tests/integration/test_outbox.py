@@ -126,7 +126,7 @@ class TestAudience:
         }
         assert outbox.counts().is_conserved
         assert outbox.columns() == ["first_name"]
-        assert [one.assigned for one in campaigns.routes(record.id)] == [3, 2]
+        assert [route.assigned for route in campaigns.routes(record.id)] == [3, 2]
 
     def test_a_run_that_died_while_storing_leaves_nothing_behind(
         self, database: Database, campaigns: Campaigns, stored: Store
@@ -178,9 +178,9 @@ class TestAudience:
 
         found = claim(database, outbox, "a", 1_000) + claim(database, outbox, "b", 1_000)
 
-        assert [one.email for one in sorted(found, key=lambda one: one.id)] == [
-            *audience(1_234)["email"]
-        ]
+        assert [
+            recipient.email for recipient in sorted(found, key=lambda recipient: recipient.id)
+        ] == [*audience(1_234)["email"]]
 
     def test_columns_of_numbers_and_missing_values_are_stored(
         self, database: Database, campaigns: Campaigns
@@ -205,15 +205,15 @@ class TestClaims:
     ) -> None:
         outbox = stored(8)
         first, second = claim(database, outbox, limit=3), claim(database, outbox, limit=3)
-        emails = [one.email for one in first + second]
+        emails = [recipient.email for recipient in first + second]
         assert emails == [f"user{i}@example.com" for i in (0, 2, 4, 6)]
         assert claim(database, outbox) == []
-        assert set(outbox.in_doubt()) == {one.id for one in first + second}
+        assert set(outbox.in_doubt()) == {recipient.id for recipient in first + second}
 
     def test_a_connection_claims_its_own_recipients_only(
         self, database: Database, stored: Store
     ) -> None:
-        assert {one.email for one in claim(database, stored(4), "b")} == {
+        assert {recipient.email for recipient in claim(database, stored(4), "b")} == {
             "user1@example.com",
             "user3@example.com",
         }
@@ -223,14 +223,14 @@ class TestClaims:
         taken = claim(database, outbox)
         with database.write() as transaction:
             outbox.release(transaction, [taken[0].id])
-        assert [one.id for one in claim(database, outbox)] == [taken[0].id]
+        assert [recipient.id for recipient in claim(database, outbox)] == [taken[0].id]
 
     def test_claims_go_on_after_a_cursor(self, database: Database, stored: Store) -> None:
         outbox = stored(8)
         with database.write() as transaction:
             first = outbox.claim(transaction, "a", 1)
             rest = outbox.claim(transaction, "a", 10, first[0].id + 2)
-        assert [one.email for one in rest] == ["user4@example.com", "user6@example.com"]
+        assert [recipient.email for recipient in rest] == ["user4@example.com", "user6@example.com"]
 
     def test_who_is_suppressed_after_the_launch_is_not_sent_to(
         self, database: Database, stored: Store
@@ -239,7 +239,7 @@ class TestClaims:
         suppressions = Suppressions(database)
         emails = ["user0@example.com", "user4@example.com"]
         assert suppressions.add(emails, reason="unsubscribed", source="link") == 2
-        assert [one.email for one in claim(database, outbox, limit=2)] == [
+        assert [recipient.email for recipient in claim(database, outbox, limit=2)] == [
             "user2@example.com",
             "user6@example.com",
         ]
@@ -385,7 +385,9 @@ class TestSuppressions:
         emails = ["a@example.com", "b@example.com"]
         assert suppressions.find(emails) == {}
         suppressions.add(["b@example.com"], reason="bounced", source="test")
-        assert {at: one.reason for at, one in suppressions.find(emails).items()} == {1: "bounced"}
+        assert {
+            at: suppression.reason for at, suppression in suppressions.find(emails).items()
+        } == {1: "bounced"}
 
     def test_adding_twice_keeps_the_first_reason(self, database: Database) -> None:
         suppressions = Suppressions(database)
@@ -405,11 +407,11 @@ class TestSchema:
 
     def _has_the_tables(self, inspector: sa.Inspector) -> None:
         for table in metadata.tables.values():
-            found = {one["name"]: one for one in inspector.get_columns(table.name)}
+            found = {column["name"]: column for column in inspector.get_columns(table.name)}
             assert set(found) == set(table.columns.keys())
             for column in table.columns:
                 assert found[column.name]["nullable"] == column.nullable, column
-            assert {one["name"] for one in inspector.get_indexes(table.name)} >= {
+            assert {index["name"] for index in inspector.get_indexes(table.name)} >= {
                 index.name for index in table.indexes
             }
 

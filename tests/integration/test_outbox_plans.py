@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.store import Database, Outbox
-from tests.integration.test_ledger import store
+from tests.integration.test_accounts import store
 
 Ask = Callable[[Outbox, sa.Connection], object]
 
@@ -46,8 +46,8 @@ def test_who_is_due_is_found_by_the_index(database: Database, ask: Ask) -> None:
 def test_an_update_of_the_status_changes_no_index(database: Database) -> None:
     """PostgreSQL then writes no index entries for it (HOT): neither columns nor conditions."""
     by_index = {
-        one["name"]: f"{one['column_names']} {one.get('dialect_options', {})}"
-        for one in sa.inspect(database.engine).get_indexes("recipients")
+        index["name"]: f"{index['column_names']} {index.get('dialect_options', {})}"
+        for index in sa.inspect(database.engine).get_indexes("recipients")
     }
     written = ("status", "settled_at", "attempts", "'code'", "reply", "claimed_by")
     assert {name for name, what in by_index.items() if any(x in what for x in written)} == set()

@@ -84,8 +84,8 @@ def test_shares_are_those_of_the_launch_whenever_the_campaign_goes_on(
         try:
             assert run._rule_book.shares() == launched
             routes = run.campaigns.routes(run.id)
-            assert [one.assigned for one in routes] == [300, 467, 233]
-            assert [one.percent for one in routes] == ["30", "46.666667", "23.333333"]
+            assert [route.assigned for route in routes] == [300, 467, 233]
+            assert [route.percent for route in routes] == ["30", "46.666667", "23.333333"]
         finally:
             asyncio.run(run.close())
 

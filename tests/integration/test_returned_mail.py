@@ -86,15 +86,15 @@ def launch(database: Database, tmp_path: Path) -> Iterator[Launch]:
             )
             sender = Sender(database, tmp_path)
             asyncio.run(sender.send(document, [connection("red", smtp)]))
-            return {one.recipient: _as_sent(one) for one in smtp.received}
+            return {envelope.recipient: _as_sent(envelope) for envelope in smtp.received}
 
         yield sent
 
 
-def _as_sent(one: Any) -> Sent:
-    head = one.content.partition(b"\r\n\r\n")[0].decode()
+def _as_sent(message: Any) -> Sent:
+    head = message.content.partition(b"\r\n\r\n")[0].decode()
     (message_id,) = (line[12:] for line in head.splitlines() if line.startswith("Message-ID: "))
-    return Sent(one.sender, one.recipient, message_id)
+    return Sent(message.sender, message.recipient, message_id)
 
 
 class State:
@@ -130,8 +130,8 @@ def test_each_recipient_has_a_return_path_of_its_own(
     launch: Launch,
 ) -> None:
     sent = launch(10)
-    assert len({one.return_path for one in sent.values()}) == 10
-    assert all(one.return_path.startswith("bounces+") for one in sent.values())
+    assert len({mail.return_path for mail in sent.values()}) == 10
+    assert all(mail.return_path.startswith("bounces+") for mail in sent.values())
     assert launch(2, "plain", return_path=None)["user0@example.org"].return_path == (
         "news@example.com"
     )
@@ -143,8 +143,8 @@ def test_what_came_back_is_recorded_and_put_away(
     sent = list(launch(len(FORMATS) + 6).values())
     *complained, late, away, unasked = sent[len(FORMATS) :]
     server.put(
-        *(write(one) for write, one in zip(FORMATS.values(), sent, strict=False)),
-        *(write(one) for write, one in zip(COMPLAINTS.values(), complained, strict=True)),
+        *(write(mail) for write, mail in zip(FORMATS.values(), sent, strict=False)),
+        *(write(mail) for write, mail in zip(COMPLAINTS.values(), complained, strict=True)),
         mails.delayed(late),
         mails.out_of_office(away),
         mails.spam(unasked),
@@ -160,12 +160,12 @@ def test_what_came_back_is_recorded_and_put_away(
         Fate.UNKNOWN: 1,
     }
     soft = sent[list(FORMATS).index("gmail")].recipient
-    expected = {one.recipient: "hard" for one in sent[: len(FORMATS)]} | {soft: "soft"}
-    expected |= {one.recipient: "complaint" for one in complained}
+    expected = {mail.recipient: "hard" for mail in sent[: len(FORMATS)]} | {soft: "soft"}
+    expected |= {mail.recipient: "complaint" for mail in complained}
     assert state.kinds() == expected
     assert state.suppressed() == set(expected) - {soft}
     assert found.suppressed == len(expected) - 1
-    row = next(one for one in state.rows() if one.email == sent[0].recipient)
+    row = next(row for row in state.rows() if row.email == sent[0].recipient)
     assert (row.status, row.connection, row.source) == ("5.1.1", "red", "mailbox bounces")
     assert row.detail == "550 5.1.1 no such mailbox here"
     assert abs(row.at - before) < 60
@@ -178,7 +178,7 @@ def test_a_second_run_changes_nothing(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(3)
-    server.put(*(mails.report(one) for one in sent.values()), mails.spam(Sent()))
+    server.put(*(mails.report(mail) for mail in sent.values()), mails.spam(Sent()))
     run(server, database)
     before = state.rows()
     assert run(server, database).summary() == "nothing new in the mailbox"
@@ -193,7 +193,7 @@ def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = launch(5)
-    server.put(*(mails.report(one) for one in sent.values()))
+    server.put(*(mails.report(mail) for mail in sent.values()))
 
     def dies(*_: object) -> None:
         raise MailboxError("the link broke")
@@ -217,7 +217,7 @@ def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
     launch(len(formats), "first", return_path=None)
     sent = launch(len(formats) + 1, "second", return_path=None)
     told = dict(zip(formats, list(sent.values()), strict=False))
-    server.put(*(write(one) for write, one in told.items()))
+    server.put(*(write(mail) for write, mail in told.items()))
     assert run(server, database).fates.total() == len(formats)
     whose = (
         sa.select(bounces.c.email, campaigns.c.name, recipients.c.email)
@@ -226,7 +226,7 @@ def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
     )
     with database.read() as reader:
         found = sorted(tuple(row) for row in reader.execute(whose))
-    assert found == sorted((one.recipient, "second", one.recipient) for one in told.values())
+    assert found == sorted((mail.recipient, "second", mail.recipient) for mail in told.values())
 
 
 def test_a_report_about_the_address_that_the_mail_was_passed_on_to_counts_for_ours(
@@ -372,8 +372,8 @@ def test_one_bad_mail_does_not_stop_the_others(
 ) -> None:
     sent = list(launch(4).values())
     nested = b"".join(
-        b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (one, one)
-        for one in range(2_000)
+        b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (number, number)
+        for number in range(2_000)
     )
     huge = mails.report(sent[1]) + b"x" * 76 + b"\r\n" * 1_000_000
     flood = b"".join(b"+%d=00112233aabb@example.com\r\n" % number for number in range(4_000))
@@ -391,7 +391,7 @@ def _reading_badly(sent: Sent, text: str) -> Callable[[bytes], ReturnedMail]:
         found = read(content)
         if sent.recipient.encode() not in content:
             return found
-        reported = tuple(replace(one, text=text) for one in found.notice.reported)
+        reported = tuple(replace(recipient, text=text) for recipient in found.notice.reported)
         return replace(found, notice=replace(found.notice, reported=reported))
 
     return read_badly
@@ -406,11 +406,11 @@ def test_a_text_with_a_nul_is_recorded_without_it(
 ) -> None:
     """PostgreSQL takes no U+0000 in a text."""
     sent = list(launch(2).values())
-    server.put(*(mails.report(one) for one in sent))
+    server.put(*(mails.report(mail) for mail in sent))
     monkeypatch.setattr(collect_bounces, "read", _reading_badly(sent[1], "no\0 mailbox"))
     found = run(server, database)
     assert found.fates == {Fate.HARD: 2}
-    assert state.suppressed() == {one.recipient for one in sent}
+    assert state.suppressed() == {mail.recipient for mail in sent}
 
 
 def test_a_mail_that_cannot_be_recorded_is_left_and_the_others_are_recorded(
@@ -421,7 +421,7 @@ def test_a_mail_that_cannot_be_recorded_is_left_and_the_others_are_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = list(launch(3).values())
-    server.put(*(mails.report(one) for one in sent))
+    server.put(*(mails.report(mail) for mail in sent))
 
     monkeypatch.setattr(collect_bounces, "read", _reading_badly(sent[1], "\ud800"))
     found = run(server, database)
@@ -442,7 +442,7 @@ def test_a_mail_that_the_server_does_not_give_out_is_left_and_the_others_are_rea
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = launch(5)
-    server.put(*(mails.report(one) for one in sent.values()))
+    server.put(*(mails.report(mail) for mail in sent.values()))
     with Inbox(server.mailbox()) as inbox:
         torn = inbox.waiting()[2]
     ask = IMAP4.uid
@@ -466,7 +466,7 @@ def test_a_database_that_is_away_is_nobodys_fault(
     launch: Launch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server.put(*(mails.report(one) for one in launch(2).values()))
+    server.put(*(mails.report(mail) for mail in launch(2).values()))
 
     def is_away(*_: object) -> None:
         raise sa.exc.OperationalError("insert", {}, Exception("no connection"))
@@ -518,9 +518,9 @@ def test_a_password_that_the_mailboxs_server_repeats_is_shown_nowhere() -> None:
         with pytest.raises(MailboxError, match="the login was refused") as raised:
             Inbox(MailboxAccount("127.0.0.1", "joe", password, port, Security.NONE))
     shown = "".join(traceback.format_exception(raised.value))  # with its cause, as logs have it
-    for one in (password, packed.decode(), "joe@"):
-        assert one not in str(raised.value)
-        assert one not in shown
+    for secret in (password, packed.decode(), "joe@"):
+        assert secret not in str(raised.value)
+        assert secret not in shown
 
 
 def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
@@ -532,7 +532,7 @@ def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 4)
     sent = launch(20)
-    server.put(*(mails.report(one) for one in sent.values()))
+    server.put(*(mails.report(mail) for mail in sent.values()))
     first = run(server, database, limit=10)
     assert (first.fates.total(), first.waiting) == (10, 10)
     assert first.summary().endswith("10 left for the next run")
@@ -549,7 +549,7 @@ def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 4)
     sent = launch(10)
-    server.put(*(mails.report(one) for one in sent.values()))
+    server.put(*(mails.report(mail) for mail in sent.values()))
     fetch = Inbox.fetch
 
     def fetch_once(self: Inbox, uids: list[str]) -> Any:
@@ -574,7 +574,7 @@ def test_a_run_that_is_told_to_stop_ends_after_its_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 4)
-    server.put(*(mails.report(one) for one in launch(10).values()))
+    server.put(*(mails.report(mail) for mail in launch(10).values()))
     answers = iter([True, False])
     found = collect(
         server.mailbox(), database, limit=10, source="test", goes_on=lambda: next(answers)
@@ -604,7 +604,7 @@ def test_what_a_person_takes_out_meanwhile_is_no_trouble(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(collect_bounces, "BATCH", 1)
-    server.put(*(mails.report(one) for one in launch(3).values()))
+    server.put(*(mails.report(mail) for mail in launch(3).values()))
     fetch = Inbox.fetch
 
     def fetch_late(self: Inbox, uids: list[str]) -> Any:
@@ -672,7 +672,7 @@ def test_the_whole_circle_with_a_postfix_that_cannot_deliver(
     }
     document = campaign(
         tmp_path,
-        [*good, *(f"{one}@example.org" for one in replies)],
+        [*good, *(f"{reply}@example.org" for reply in replies)],
         message={
             "sender": "news@example.com",
             "subject": "Hi",
@@ -680,7 +680,7 @@ def test_the_whole_circle_with_a_postfix_that_cannot_deliver(
             "return_path": RETURN_PATH,
         },
     )
-    faults = {one: Fault(Stage.RCPT, reply) for one, reply in replies.items()}
+    faults = {address: Fault(Stage.RCPT, reply) for address, reply in replies.items()}
     with (
         SmtpServer(faults=faults) as far,
         postfix(certificates, 100_000, ["dsn"], far.port) as near,

@@ -33,7 +33,7 @@ from mailsluice.store import (
 from mailsluice.store.schema import bounces, recipients
 from mailsluice.store.sent_mail import SentMail
 from tests.integration.old_schema import old_schema
-from tests.integration.test_ledger import campaign
+from tests.integration.test_accounts import campaign
 
 SPELLINGS = ("Ann@example.com", "ANN@EXAMPLE.COM", "ann@example.com", '"ann"@example.com')
 
@@ -57,7 +57,7 @@ def launched(database: Database, *emails: str, name: str = "spring") -> Outbox:
 
 def claimed(database: Database, outbox: Outbox) -> list[str]:
     with database.write() as transaction:
-        return [one.email for one in outbox.claim(transaction, "a", 100)]
+        return [recipient.email for recipient in outbox.claim(transaction, "a", 100)]
 
 
 def statuses(database: Database) -> dict[str, tuple[str, str | None]]:
@@ -184,7 +184,9 @@ class TestOldDatabase:
             " ('zoë@b.de', 'imported', 'new', 4), ('bob@b.de', 'manual', 'me', 1),"
             " ('Carl@b.de', 'unsubscribed', 'x', 2)"
         )
-        found = {tuple(one) for page in Suppressions(database).rows() for one in page}
+        found = {
+            tuple(suppression) for page in Suppressions(database).rows() for suppression in page
+        }
         assert found == {
             ("ann@example.com", "complained", "m", 5.0),
             ("zoë@b.de", "imported", "new", 3.0),

@@ -112,8 +112,8 @@ async def test_two_share_the_recipients_of_a_connection(sender: Sender, tmp_path
     document = campaign(tmp_path, people(300))
     with SmtpServer(SLOW) as server:
         results, report = await shared_by_two(sender, document, server)
-    assert sum(one.sent for one in results) == 300
-    assert all(one.sent > 0 for one in results)
+    assert sum(result.sent for result in results) == 300
+    assert all(result.sent > 0 for result in results)
     everybody_once(sender.ledger, {"red": server})
     assert report.open == 0
     (route,) = report.routes
@@ -336,7 +336,10 @@ async def test_the_last_ones_may_be_refused_to_several_senders_and_all_end(
 
 
 def _held(left: int) -> list[dict[str, int]]:
-    held = [{"sent": 100 - left, "failed": left - one, "pending": one} for one in range(1, left)]
+    held = [
+        {"sent": 100 - left, "failed": left - pending, "pending": pending}
+        for pending in range(1, left)
+    ]
     return [*held, {"sent": 100 - left, "pending": left}]
 
 
@@ -348,5 +351,5 @@ async def test_a_connection_that_refuses_everybody_is_down_for_all_its_senders(
     with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
         results, _ = await shared_by_two(sender, document, server)
         sent = len(server.received)
-    assert all("Invalid recipient" in (one.down or "") for one in results)
+    assert all("Invalid recipient" in (result.down or "") for result in results)
     assert sender.ledger.states() == {"sent": sent, "pending": 200 - sent}

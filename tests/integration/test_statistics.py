@@ -49,7 +49,7 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
         read_rows=len(rows),
         accepted=len(rows),
         rejected={},
-        assigned=[RouteRecord(one, None, int(assigned.get(one, 0))) for one in ("red", "green")],
+        assigned=[RouteRecord(name, None, int(assigned.get(name, 0))) for name in ("red", "green")],
         digest="d",
     )
     told = [
@@ -112,12 +112,13 @@ def test_outcomes_by_domain_are_those_of_pandas(database: Database, seed: int) -
     frame = pd.DataFrame(rows)
     frame["domain"] = frame["email"].str.partition("@")[2]
     sizes = frame["domain"].value_counts()
-    largest = sorted(sizes.index, key=lambda one: (-sizes[one], one))[:TOP_DOMAINS]
+    largest = sorted(sizes.index, key=lambda domain: (-sizes[domain], domain))[:TOP_DOMAINS]
     frame["domain"] = frame["domain"].where(frame["domain"].isin(largest), "others")
     expected = frame.groupby(["domain", "connection", "status"]).size().to_dict()
     found = statistics(database, store(database, rows)).domains
     assert {
-        (one.domain or "others", one.connection, one.status): one.recipients for one in found
+        (outcome.domain or "others", outcome.connection, outcome.status): outcome.recipients
+        for outcome in found
     } == expected
 
 
@@ -153,7 +154,7 @@ def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) ->
     ]
     store(database, [{"email": "f@x.example", "reply": "elsewhere", **refused}], "another")
     counted = statistics(database, store(database, rows))
-    assert {(one.text, one) for one in counted.replies} == {
+    assert {(reply.text, reply) for reply in counted.replies} == {
         ("no a@b here", ReplyCount("x.example", "red", 550, "no a@b here", 2, 0)),
         ("the link broke", ReplyCount("x.example", "red", None, "the link broke", 1, 0)),
         ("w", ReplyCount("x.example", "red", 450, "w", 0, 2)),
@@ -167,7 +168,7 @@ def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) ->
 def test_replies_and_put_offs_are_those_of_their_domain(database: Database, seed: int) -> None:
     rows = random_rows(seed)
     counted = statistics(database, store(database, rows))
-    largest = {one.domain for one in counted.domains}
+    largest = {domain.domain for domain in counted.domains}
     put_off: Counter[tuple[str | None, str]] = Counter()
     failed: Counter[str | None] = Counter()
     for row in rows:
@@ -178,10 +179,10 @@ def test_replies_and_put_offs_are_those_of_their_domain(database: Database, seed
     assert len(largest) == TOP_DOMAINS + 1
     assert counted.put_off == {key: number for key, number in put_off.items() if number}
     for domain in largest:
-        mine = [one for one in counted.replies if one.domain == domain]
-        assert sum(one.failed for one in mine) == failed[domain]
+        mine = [reply for reply in counted.replies if reply.domain == domain]
+        assert sum(reply.failed for reply in mine) == failed[domain]
         of_domain = sum(n for (name, _), n in put_off.items() if name == domain)
-        assert sum(one.deferred for one in mine) == of_domain
+        assert sum(reply.deferred for reply in mine) == of_domain
 
 
 def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -> None:
@@ -204,7 +205,10 @@ def test_rare_replies_are_counted_though_not_read(
         for i, text in enumerate(texts)
     ]
     counted = statistics(database, store(database, rows))
-    assert {one.text: one.failed for one in counted.replies} == {"often": 3, "now and then": 2}
+    assert {reply.text: reply.failed for reply in counted.replies} == {
+        "often": 3,
+        "now and then": 2,
+    }
     assert counted.other_replies == 2
 
 
@@ -258,7 +262,7 @@ def test_the_whole_page_adds_up_and_names_nobody(database: Database, seed: int) 
     text = page(report)
     assert f"{report.of(Status.SENT):,} of 400 sent" in text
     counted = statistics(database, found)
-    assert sum(one.recipients for one in counted.domains) == 400
+    assert sum(domain.recipients for domain in counted.domains) == 400
     assert "@" not in text
 
 

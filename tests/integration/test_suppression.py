@@ -52,7 +52,9 @@ def imported(database: Database, path: Path, text: str, **fields: str) -> Import
 def test_the_strongest_reason_counts_in_whatever_order(
     database: Database, order: tuple[SuppressionReason, ...]
 ) -> None:
-    new = [Suppressions(database).add([ANN], reason=one, source=one.value) for one in order]
+    new = [
+        Suppressions(database).add([ANN], reason=reason, source=reason.value) for reason in order
+    ]
     assert new == [1, 0, 0]
     assert listed(database)[ANN][:2] == ("complained", "complained")
 
@@ -142,11 +144,11 @@ _LOCAL = st.from_regex(r"['=+-]{0,3}[a-z]{1,5}", fullmatch=True)
 def test_an_export_that_is_imported_gives_the_same_addresses(
     database: Database, tmp_path: Path, locals_: set[str], name: str
 ) -> None:
-    emails = {f"{one}@example.com" for one in locals_}
+    emails = {f"{local}@example.com" for local in locals_}
     path = tmp_path / name
     with database.write() as transaction:
         transaction.execute(sa.delete(suppressions))
-        rows = [Suppression(one, SuppressionReason.MANUAL, "=by hand") for one in emails]
+        rows = [Suppression(email, SuppressionReason.MANUAL, "=by hand") for email in emails]
         Suppressions(database).write(transaction, rows)
     export_suppressions(database, path, overwrite=True)
     if path.suffix == ".csv":
@@ -189,7 +191,7 @@ def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -
         Suppressions(database).add([f"{reason}@b.de"], reason=reason, source="x")
     file = tmp_path / "x.csv"
     file.write_text(
-        "email\n" + "".join(f"{one}@b.de\n" for one in SuppressionReason) + "other@b.de\n"
+        "email\n" + "".join(f"{reason}@b.de\n" for reason in SuppressionReason) + "other@b.de\n"
     )
     done = remove(database, [], path=str(file))
     assert done.summary() == "3 removed, 1 not on the list, 2 stay: unsubscribed or complained"
@@ -242,7 +244,7 @@ def test_a_lookup_finds_the_same_in_a_short_list_as_in_a_long_one(
     Suppressions(database).add(everybody, reason="bounced", source="x")
     emails = normalise(pd.Series(["user2@example.com", "new@example.com", "user0@Example.com"]))
     found = Lookup(Suppressions(database))(emails["email"], address_keys(as_array(emails["email"])))
-    assert {at: one.email for at, one in found.items()} == {
+    assert {at: suppression.email for at, suppression in found.items()} == {
         0: "user2@example.com",
         2: "user0@example.com",
     }

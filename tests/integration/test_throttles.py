@@ -68,12 +68,12 @@ async def test_a_campaigns_limit_is_shared_out_and_holds(
     with SmtpServer() as red, SmtpServer() as green:
         servers = {"red": red, "green": green}
         used = {name: servers[name] for name in fields["names"]}
-        await sender.send(planned, [connection(name, one) for name, one in used.items()])
+        await sender.send(planned, [connection(name, use) for name, use in used.items()])
         everybody_once(sender.ledger, used)
     assert kept(sender) == set()  # nobody needs what a campaign that is over has used
     for name, most in shares.items():
         assert most_in_a_second(servers[name].received) <= most
-    assert most_in_a_second(chain.from_iterable(one.received for one in used.values())) <= total
+    assert most_in_a_second(chain.from_iterable(use.received for use in used.values())) <= total
 
 
 async def test_what_a_connection_cannot_use_of_its_share_is_not_lent_to_others(
@@ -131,7 +131,9 @@ async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_no
         first, second = start("first"), start("second")
         try:
             await eventually_async(
-                lambda: len({one.recipient.partition("@")[2] for one in red.received}) == 2
+                lambda: (
+                    len({envelope.recipient.partition("@")[2] for envelope in red.received}) == 2
+                )
             )
             assert first.pid is not None
             os.kill(first.pid, signal.SIGKILL)

@@ -101,10 +101,12 @@ class Launches:
             outbox.settle(
                 transaction,
                 [
-                    Settled(one.id, RecipientStatus.DEFERRED, 1, 450, "later", 86_400, history)
+                    Settled(
+                        recipient.id, RecipientStatus.DEFERRED, 1, 450, "later", 86_400, history
+                    )
                     if number < deferred
-                    else Settled(one.id, RecipientStatus.SENT, 1, 250, "ok")
-                    for number, one in enumerate(claimed)
+                    else Settled(recipient.id, RecipientStatus.SENT, 1, 250, "ok")
+                    for number, recipient in enumerate(claimed)
                 ],
             )
         return len(claimed)
@@ -213,7 +215,7 @@ def test_they_may_go_over_a_connection_that_is_no_route(database: AtNoon, tmp_pa
     launches = Launches(database, tmp_path, over_cap="spill", spill_to="spare")
     campaign_id, _ = launches("spring", 600, ("new", "old"))
     routes = Campaigns(database).routes(campaign_id)
-    assert [(one.connection, one.assigned) for one in routes] == [
+    assert [(route.connection, route.assigned) for route in routes] == [
         ("new", 300),
         ("old", 300),
         ("spare", 0),
@@ -252,7 +254,7 @@ def test_after_a_day_in_trouble_the_cap_does_not_grow(database: AtNoon, launches
     )
     with database.read() as reader:
         days = reader.execute(sa.select(warm_up_days).order_by(warm_up_days.c.day)).all()
-    assert [tuple(one)[1:] for one in days[:2]] == [
+    assert [tuple(day)[1:] for day in days[:2]] == [
         (MONDAY, 100, 0, 100, 11),
         (MONDAY + DAY, 100, 1, None, None),
     ]
@@ -327,7 +329,7 @@ def test_a_connection_that_warms_up_takes_nobody_over(database: AtNoon, tmp_path
 def test_what_a_campaign_has_planned_is_told(database: AtNoon, launches: Launches) -> None:
     campaign_id, _ = launches("spring", 120)
     found = WarmUps(database).of_campaign(campaign_id)
-    assert [(one.connection, one.day, one.planned, one.cap) for one in found] == [
+    assert [(day.connection, day.day, day.planned, day.cap) for day in found] == [
         ("new", MONDAY, 100, 100),
         ("new", MONDAY + DAY, 20, 150),
     ]

@@ -55,7 +55,10 @@ def test_four_weekly_campaigns_over_a_month(database: AtNoon, tmp_path: Path) ->
             campaigns.append(campaign_id)
             launched = connections(database)
         sent[day] = Counter(
-            {name: sum(launches.send(one, name) for one in campaigns) for name in CONNECTIONS}
+            {
+                name: sum(launches.send(campaign, name) for campaign in campaigns)
+                for name in CONNECTIONS
+            }
         )
         assert connections(database) == launched  # whatever the day, nobody changes connection
 
@@ -81,7 +84,7 @@ def _caps_hold_and_are_used(ramp: WarmUp, sent: dict[date, Counter[str]]) -> Non
 
 def _shares_are_exact(database: AtNoon, campaigns: list[int]) -> None:
     found = [
-        [(one.percent, one.assigned) for one in Campaigns(database).routes(campaign_id)]
+        [(route.percent, route.assigned) for route in Campaigns(database).routes(campaign_id)]
         for campaign_id in campaigns
     ]
     assert found == [

@@ -281,8 +281,10 @@ def test_a_mailbox_that_cannot_work_is_refused_with_advice(
 
 def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
     properties = Mailbox.model_json_schema()["properties"]
-    assert not [name for name, one in properties.items() if "anyOf" in one]
-    assert all(one.get("description") for name, one in properties.items() if name != "security")
+    assert not [name for name, schema in properties.items() if "anyOf" in schema]
+    assert all(
+        schema.get("description") for name, schema in properties.items() if name != "security"
+    )
 
 
 @pytest.mark.parametrize("block_type", [SMTPConnection, Mailbox])

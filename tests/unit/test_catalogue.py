@@ -21,21 +21,21 @@ def test_every_flow_is_deployed_once() -> None:
         for value in vars(import_module(f"flows.{module}")).values()
         if isinstance(value, prefect.Flow)
     }
-    assert sorted(one.flow.name for one in DEPLOYED) == sorted(made)
+    assert sorted(deployment.flow.name for deployment in DEPLOYED) == sorted(made)
 
 
 def test_names_tell_them_apart_and_the_one_that_programs_call_stays() -> None:
     assert DEPLOYED[0].full_name == "send-campaign/default"
     assert DEPLOYED[0].old_name is None
-    for one in DEPLOYED[1:]:
-        assert one.full_name == f"{one.flow.name}/{one.flow.name}"
-        assert one.old_name == f"{one.flow.name}/default"
+    for deployment in DEPLOYED[1:]:
+        assert deployment.full_name == f"{deployment.flow.name}/{deployment.flow.name}"
+        assert deployment.old_name == f"{deployment.flow.name}/default"
 
 
 def test_each_says_what_it_does_and_what_it_belongs_to() -> None:
-    for one in DEPLOYED:
-        assert one.description.endswith(".")
-        assert "{{" not in one.description  # Prefect fills placeholders in
-        assert len(one.tags) == 1
-    internal = [one.flow.name for one in DEPLOYED if "internal" in one.tags]
+    for deployment in DEPLOYED:
+        assert deployment.description.endswith(".")
+        assert "{{" not in deployment.description  # Prefect fills placeholders in
+        assert len(deployment.tags) == 1
+    internal = [deployment.flow.name for deployment in DEPLOYED if "internal" in deployment.tags]
     assert internal == ["send-connection"]

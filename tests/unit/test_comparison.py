@@ -71,7 +71,9 @@ def compared(*rows: dict[str, Any], **question: float) -> Comparison:
 
 
 def deferred(comparison: Comparison) -> tuple[Conclusion, str]:
-    (one,) = [one for one in comparison.verdicts if one.contrast.measure is Measure.DEFERRED]
+    (one,) = [
+        verdict for verdict in comparison.verdicts if verdict.contrast.measure is Measure.DEFERRED
+    ]
     return one.finding, one.text
 
 
@@ -199,7 +201,7 @@ class TestStrata:
         ]
         strata = stratify(pd.DataFrame(small + large))
         assert len(strata.names) == MOST_DOMAINS + 1
-        assert strata.mail.sum() == sum(one["mail"] for one in small + large)
+        assert strata.mail.sum() == sum(group["mail"] for group in small + large)
         assert strata.names[-1] == "others in spring"
 
     @given(
@@ -260,14 +262,14 @@ class TestVerdicts:
             row("b", 900, 18, domain="easy.example"),
         ]
         found = compared(*rows)
-        (note,) = [one for one in found.notes if "of all their mail" in one]
+        (note,) = [note for note in found.notes if "of all their mail" in note]
         assert note.startswith("a and b, deferred: 9.10% and 3.00% of all their mail, 5.50% and ")
         assert note in found.markdown()
         assert "| connection | mail | accepted, of all mail |" in found.markdown()
 
     def test_where_both_agree_nothing_is_said(self) -> None:
         alike = compared(row("a", 5_000, 105), row("b", 5_000, 170))
-        assert not [one for one in alike.notes if "of all their mail" in one]
+        assert not [note for note in alike.notes if "of all their mail" in note]
 
     def test_too_little_mail_says_how_much_more(self) -> None:
         finding, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))
@@ -319,7 +321,9 @@ class TestVerdicts:
             row("a", 5_000, 300, domain="slow.example"),
             row("b", 5_000, 200, domain="slow.example"),
         )
-        (one,) = [one for one in found.verdicts if one.contrast.measure is Measure.DEFERRED]
+        (one,) = [
+            verdict for verdict in found.verdicts if verdict.contrast.measure is Measure.DEFERRED
+        ]
         assert one.contrast.homogeneity is not None
         assert one.contrast.homogeneity < 0.001
         assert one.finding is Conclusion.DIFFERENT
@@ -329,8 +333,8 @@ class TestVerdicts:
         assert deferred(compared(*rows))[0] is Conclusion.DIFFERENT
         others = [row(name, 5_000, 140) for name in "cdef"]
         found = compared(*rows, *others)
-        assert all(one.finding is not Conclusion.DIFFERENT for one in found.verdicts)
-        (one, *_) = [one for one in found.verdicts if one.contrast.p_value is not None]
+        assert all(verdict.finding is not Conclusion.DIFFERENT for verdict in found.verdicts)
+        (one, *_) = [verdict for verdict in found.verdicts if verdict.contrast.p_value is not None]
         assert "after Holm" in one.text
 
     @pytest.mark.parametrize(
@@ -372,13 +376,13 @@ class TestDegenerate:
 
     def test_bounces_nobody_reads_are_not_compared(self) -> None:
         found = compared(row("a", 50_000), row("b", 50_000))
-        assert {one.contrast.measure for one in found.verdicts} == {
+        assert {verdict.contrast.measure for verdict in found.verdicts} == {
             Measure.DEFERRED,
             Measure.FAILED,
         }
         assert any("no hard bounce is recorded" in note for note in found.notes)
         known = compared(row("a", 50_000, bounced=3), row("b", 50_000))
-        assert Measure.BOUNCED in {one.contrast.measure for one in known.verdicts}
+        assert Measure.BOUNCED in {verdict.contrast.measure for verdict in known.verdicts}
 
 
 def test_the_page_warns_of_what_was_left_out() -> None:
@@ -400,7 +404,7 @@ def test_the_sizes_in_the_documentation_are_true(heading: str, tests: int) -> No
     lines = page.partition(f"\n{heading}")[2].split("\n\n")[1].splitlines()
     assert len(lines) == 2 + 5
     for line in lines[2:]:
-        rate, *sizes = (one.strip() for one in line.strip("|").split("|"))
+        rate, *sizes = (cell.strip() for cell in line.strip("|").split("|"))
         expected = [
             f"{rounded(needed(float(rate.rstrip(' %')) / 100, points / 100, 0.05 / tests)):,}"
             for points in (0.25, 0.5, 1, 2)

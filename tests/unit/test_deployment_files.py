@@ -26,24 +26,28 @@ OURS = ("prefect-database", "migrate", "api", "services", "register", "worker")
 def pods() -> dict[str, Any]:
     """The pod templates of kubernetes.yaml, by name."""
     return {
-        one["metadata"]["name"]: one["spec"]["template"]
-        for one in KUBERNETES
-        if "template" in one["spec"]
+        document["metadata"]["name"]: document["spec"]["template"]
+        for document in KUBERNETES
+        if "template" in document["spec"]
     }
 
 
 def containers() -> list[dict[str, Any]]:
     specs = [template["spec"] for template in pods().values()]
-    return [one for spec in specs for one in [*spec.get("initContainers", []), *spec["containers"]]]
+    return [
+        container
+        for spec in specs
+        for container in [*spec.get("initContainers", []), *spec["containers"]]
+    ]
 
 
 def of_kubernetes(name: str) -> dict[str, Any]:
-    return next(one for one in containers() if one["name"] == name)
+    return next(container for container in containers() if container["name"] == name)
 
 
 def secrets_in_kubernetes(name: str) -> list[str]:
     given = of_kubernetes(name).get("envFrom", [])
-    return [one["secretRef"]["name"] for one in given if "secretRef" in one]
+    return [source["secretRef"]["name"] for source in given if "secretRef" in source]
 
 
 def secrets_in_compose(name: str) -> list[str]:
@@ -52,7 +56,7 @@ def secrets_in_compose(name: str) -> list[str]:
 
 
 def test_every_server_takes_its_settings_from_the_one_file() -> None:
-    generated = {one["name"]: one for one in KUSTOMIZATION["configMapGenerator"]}
+    generated = {generator["name"]: generator for generator in KUSTOMIZATION["configMapGenerator"]}
     assert generated["prefect-server"]["envs"] == ["cluster/server.env"]
     assert (DEPLOYMENTS / "cluster" / "server.env") == SERVER_ENV
     for name in (*SERVERS, "prefect-database"):
@@ -89,7 +93,7 @@ def test_no_file_holds_a_secret() -> None:
     literal = re.compile(
         r"(password|auth_string|encryption_key)['\"]?[=:] *['\"]?\w{8}", re.IGNORECASE
     )
-    for file in (one for one in files if one.is_file() and one.suffix != ".py"):
+    for file in (file for file in files if file.is_file() and file.suffix != ".py"):
         assert not literal.search(file.read_text()), file
         assert not re.search(r"://[^/\s$]*:[^/\s$]+@", file.read_text()), file
     assert not any("PASSWORD" in name or "AUTH" in name for name in read_settings(SERVER_ENV))
@@ -97,7 +101,7 @@ def test_no_file_holds_a_secret() -> None:
 
 def test_the_image_and_every_pod_run_as_somebody_who_is_not_root() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE)[-1] == "10001:10001"
-    assert all(one["spec"]["securityContext"]["runAsNonRoot"] for one in pods().values())
+    assert all(pod["spec"]["securityContext"]["runAsNonRoot"] for pod in pods().values())
     for container in containers():
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"], container["name"]
@@ -117,13 +121,17 @@ def test_whatever_answers_is_asked_whether_it_is_healthy() -> None:
 
 def test_only_the_proxy_can_be_reached_from_outside() -> None:
     services = COMPOSE["services"]
-    assert [name for name, one in services.items() if "ports" in one] == ["proxy"]
+    assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
     assert services["postgres"]["networks"] == ["state"]
     assert services["redis"]["networks"] == ["messages"]
     assert "outside" not in services["api"]["networks"]
     for name in ("state", "messages", "api"):
         assert COMPOSE["networks"][name] == {"internal": True}
-    exposed = [one for one in KUBERNETES if one["kind"] == "Service" and "type" in one["spec"]]
+    exposed = [
+        document
+        for document in KUBERNETES
+        if document["kind"] == "Service" and "type" in document["spec"]
+    ]
     assert not exposed
 
 
@@ -132,8 +140,10 @@ def test_two_api_servers_run_no_services_and_one_process_runs_them() -> None:
     assert api["deploy"]["replicas"] == 2
     assert "--no-services" in api["command"]
     assert "deploy" not in COMPOSE["services"]["services"]
-    deployments = [one for one in KUBERNETES if one["kind"] == "Deployment"]
-    replicas = {one["metadata"]["name"]: one["spec"]["replicas"] for one in deployments}
+    deployments = [document for document in KUBERNETES if document["kind"] == "Deployment"]
+    replicas = {
+        deployment["metadata"]["name"]: deployment["spec"]["replicas"] for deployment in deployments
+    }
     assert (replicas["api"], replicas["services"]) == (2, 1)
 
 
@@ -144,7 +154,7 @@ def test_servers_start_after_the_schema_and_workers_after_all() -> None:
         assert services[name]["depends_on"]["prefect-database"] == finished
     assert services["worker"]["depends_on"] == {"migrate": finished, "register": finished}
     steps = pods()["update"]["spec"]
-    order = [one["name"] for one in [*steps["initContainers"], *steps["containers"]]]
+    order = [step["name"] for step in [*steps["initContainers"], *steps["containers"]]]
     assert order == ["prefect-database", "migrate", "register"]
 
 
@@ -163,7 +173,7 @@ def test_what_servers_share_is_in_redis_and_nothing_of_it_in_memory() -> None:
 def test_the_proxys_variables_are_filled_in_everywhere() -> None:
     wanted = set(re.findall(r"\$\{(\w+)\}", PROXY_TEMPLATE.read_text()))
     assert set(COMPOSE["services"]["proxy"]["environment"]) == wanted
-    assert {one["name"] for one in of_kubernetes("proxy")["env"]} == wanted
+    assert {variable["name"] for variable in of_kubernetes("proxy")["env"]} == wanted
 
 
 def test_the_images_context_is_closed_but_for_what_it_needs() -> None:
@@ -180,7 +190,9 @@ def test_credentials_are_made_once_and_are_their_owners_alone(tmp_path: Path) ->
     assert server["PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"] == "https://mail.example.com"
     assert worker["PREFECT_API_AUTH_STRING"] == server["PREFECT_SERVER_API_AUTH_STRING"]
     assert set(worker) == {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "MAILSLUICE_DATABASE_URL"}
-    assert {one.stat().st_mode & 0o077 for one in folder.iterdir() if one.name != "ca.crt"} == {0}
+    assert {path.stat().st_mode & 0o077 for path in folder.iterdir() if path.name != "ca.crt"} == {
+        0
+    }
     with pytest.raises(CredentialsError, match="there already"):
         make_credentials(folder, Addresses("https://mail.example.com"))
 

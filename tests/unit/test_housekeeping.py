@@ -46,7 +46,7 @@ def test_campaigns_that_ended_long_ago_are_due(campaign: CampaignAge, is_due: bo
 
 def test_the_oldest_goes_first() -> None:
     campaigns = [ended(1, days_ago=450), ended(2, days_ago=900), ended(3, days_ago=500)]
-    assert [one.id for one in due(campaigns, NOW, 400).due] == [2, 3, 1]
+    assert [ended.id for ended in due(campaigns, NOW, 400).due] == [2, 3, 1]
 
 
 def test_what_never_ended_is_told_apart_and_kept() -> None:

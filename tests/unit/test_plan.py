@@ -95,9 +95,9 @@ def planned(
 ) -> Plan:
     """The plan of a campaign with so many recipients."""
     states = {
-        one.name: WarmUpState(one.warm_up, starts_at.date(), {}, outcomes or {})
-        for one in connections
-        if one.warm_up.start
+        known.name: WarmUpState(known.warm_up, starts_at.date(), {}, outcomes or {})
+        for known in connections
+        if known.warm_up.start
     }
     addresses, domains = audience(size, 20)
     assignment = assign(addresses, domains, document, starts_at.date())
@@ -105,7 +105,7 @@ def planned(
     return plan(
         document,
         placement,
-        {one.name: one for one in connections},
+        {known.name: known for known in connections},
         read_rows=size + 5,
         rejected={"duplicate": 3, "invalid": 2},
         held_back={"bounced": 2},
@@ -141,7 +141,7 @@ def test_a_campaign_throttle_is_shared_out_and_the_lowest_limit_binds() -> None:
 
 def test_where_nothing_binds_a_speed_is_assumed_and_said() -> None:
     found = planned(two(), [connection("a", max_sessions=20), connection("b")])
-    assert [one.binding for one in found.connections] == [
+    assert [each.binding for each in found.connections] == [
         "200 a second (assumed)",
         "40 a second (assumed)",
     ]
@@ -150,7 +150,7 @@ def test_where_nothing_binds_a_speed_is_assumed_and_said() -> None:
 
 def test_a_limit_binds_however_high_it_is() -> None:
     found = planned(two(throttle={"per_second": 1_000}), [connection("a"), connection("b")])
-    assert [one.binding for one in found.connections] == [
+    assert [each.binding for each in found.connections] == [
         "700 a second (its share of the campaign's)",
         "300 a second (its share of the campaign's)",
     ]
@@ -193,7 +193,7 @@ def test_a_closed_window_is_named() -> None:
         starts_at=evening,
     )
     assert found.warnings == ["the sending window is closed: it opens at 2026-01-06 09:00 UTC"]
-    assert {one.binding for one in found.connections} == {"sending window"}
+    assert {each.binding for each in found.connections} == {"sending window"}
 
 
 def test_a_warm_up_is_told() -> None:
@@ -225,12 +225,12 @@ def test_a_connection_that_takes_over_is_there() -> None:
         two(throttle={"per_hour": 6_000}),
         [connection("a"), connection("b", warm_up=ramp), connection("c")],
     )
-    assert [(one.connection, one.assigned, one.count) for one in found.connections] == [
+    assert [(each.connection, each.assigned, each.count) for each in found.connections] == [
         ("a", 7_000, 7_000),
         ("b", 3_000, 1_000),
         ("c", 0, 2_000),
     ]
-    assert [one.binding for one in found.connections] == [
+    assert [each.binding for each in found.connections] == [
         "4,200 an hour (its share of the campaign's)",
         "600 an hour (its share of the campaign's)",
         "1,200 an hour (its share of the campaign's)",

@@ -94,7 +94,7 @@ def test_a_hundred_percent_is_all_of_them(sent: int, left: int) -> None:
 @given(st.dictionaries(st.sampled_from(RecipientStatus), st.integers(0, 1_000)))
 def test_who_is_left_is_who_waits_in_the_database(counts: dict[RecipientStatus, int]) -> None:
     waiting = (RecipientStatus.PENDING, RecipientStatus.SENDING, RecipientStatus.DEFERRED)
-    assert Tally.of(counts).left == sum(counts.get(one, 0) for one in waiting)
+    assert Tally.of(counts).left == sum(counts.get(status, 0) for status in waiting)
 
 
 def test_the_pace_is_that_of_the_last_minute() -> None:

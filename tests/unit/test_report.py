@@ -50,7 +50,7 @@ def statistics(**fields: Any) -> Statistics:
 
 
 def report(*routes: RouteReport, **fields: Any) -> Report:
-    accepted = sum(one.planned for one in routes)
+    accepted = sum(part.planned for part in routes)
     defaults: dict[str, Any] = {
         "campaign": "spring",
         "read_rows": accepted,
@@ -63,8 +63,8 @@ def report(*routes: RouteReport, **fields: Any) -> Report:
 
 def row(text: str, start: str) -> list[str]:
     """The cells of the first line of a table that starts so."""
-    line = next(one for one in text.splitlines() if one.startswith(f"| {start} |"))
-    return [one.strip() for one in line.strip("|").split(" | ")]
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
 def test_one_connection_is_its_row_and_the_sum() -> None:
@@ -163,7 +163,7 @@ def test_the_largest_domains_come_first_and_the_rest_last() -> None:
         put_off={("large.example", "red"): 12, (None, "red"): 4},
     )
     text = page(report(route(sent=96), route("green"), statistics=counted))
-    places = [text.index(one) for one in ("| large", "| small", "| all others")]
+    places = [text.index(beginning) for beginning in ("| large", "| small", "| all others")]
     assert places == sorted(places)
     shown = row(text, "large.example | red")
     assert shown == ["large.example", "red", "8", "6", "0", "2", "25.0%", "0", "12"]
@@ -202,7 +202,7 @@ def test_what_was_said_for_each_domain() -> None:
             DomainOutcome(None, "red", Status.SENT, 900),
         ],
         replies=[
-            *(ReplyCount("gmail.com", "red", 450, one, 0, 9 - i) for i, one in enumerate(words)),
+            *(ReplyCount("gmail.com", "red", 450, word, 0, 9 - i) for i, word in enumerate(words)),
             ReplyCount("gmail.com", "green", 450, "rate limited", 1, 2),
             ReplyCount("web.de", "red", 550, "no such user", 3, 0),
             ReplyCount(None, "red", 550, "somewhere else", 3, 0),
@@ -279,7 +279,7 @@ TO_DO: list[tuple[Status, tuple[str, ...]]] = [
 def test_what_is_left_names_what_does_it(status: Status, named: tuple[str, ...]) -> None:
     text = page(report(route(states={status: 3}), statistics=None))
     assert ("## What to do next" in text) == bool(named)
-    assert all(one in text for one in named)
+    assert all(name in text for name in named)
 
 
 def test_a_connection_that_is_down_is_to_be_verified_and_its_reason_names_nobody() -> None:
@@ -379,8 +379,8 @@ _counts = st.builds(
 @given(st.lists(_counts))
 def test_grouping_loses_no_reply(counts: list[ReplyCount]) -> None:
     found = grouped(counts)
-    assert sum(one.failed for one in found) == sum(one.failed for one in counts)
-    assert sum(one.deferred for one in found) == sum(one.deferred for one in counts)
-    assert len({(one.code, one.text) for one in found}) == len(found)
-    sizes = [one.failed + one.deferred for one in found]
+    assert sum(group.failed for group in found) == sum(group.failed for group in counts)
+    assert sum(group.deferred for group in found) == sum(group.deferred for group in counts)
+    assert len({(group.code, group.text) for group in found}) == len(found)
+    sizes = [group.failed + group.deferred for group in found]
     assert sizes == sorted(sizes, reverse=True)

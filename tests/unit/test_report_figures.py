@@ -63,13 +63,13 @@ def test_each_is_a_small_picture_of_the_same_width(
     made = campaign(connections, buckets, seconds)
     drawn = pictures(made)
     assert set(drawn) == set(PictureOf)
-    assert {image(one).width for one in drawn.values()} == {770}
+    assert {image(picture).width for picture in drawn.values()} == {770}
     assert len(page(made, drawn)) < MOST_BYTES_OF_A_PAGE
 
 
 def test_the_background_is_white_in_a_dark_page_too() -> None:
-    for one in pictures(campaign(2, 10, 60)).values():
-        picture = image(one).convert("RGBA")
+    for markdown in pictures(campaign(2, 10, 60)).values():
+        picture = image(markdown).convert("RGBA")
         assert picture.getpixel((0, 0)) == (255, 255, 255, 255)
 
 
@@ -103,7 +103,7 @@ def test_names_are_no_formulas_no_markdown_and_no_addresses() -> None:
     name = "$x_{$ [a](b) ann@a.example"
     counted = statistics(pace=AcceptedOverTime(0.0, 60, {name: {0: 5}}))
     drawn = pictures(report(route(name, 5), route("$", 1), statistics=counted))
-    for one in drawn.values():
-        assert "@" not in one
-        image(one)
+    for picture in drawn.values():
+        assert "@" not in picture
+        image(picture)
     assert r"over $x\_{$ \[a\](b) \<address\>]" in drawn[PictureOf.PACE]

@@ -34,7 +34,7 @@ def test_it_has_the_tables_and_the_pictures_inside() -> None:
     tags = Tags(html(made.campaign, page(made, pictures(made))))
     assert {"html", "style", "table", "td", "h1", "h2", "img"} <= tags.names
     assert len(tags.fetched) == 3
-    assert all(one.startswith("data:image/png;base64,") for one in tags.fetched)
+    assert all(address.startswith("data:image/png;base64,") for address in tags.fetched)
 
 
 def test_nothing_is_fetched_and_nothing_runs_whatever_names_say() -> None:
@@ -46,7 +46,7 @@ def test_nothing_is_fetched_and_nothing_runs_whatever_names_say() -> None:
     tags = Tags(text)
     assert not tags.names & {"script", "link", "iframe", "object", "a"}
     assert tags.handlers == []
-    assert all(one.startswith("data:image/png;base64,") for one in tags.fetched)
+    assert all(address.startswith("data:image/png;base64,") for address in tags.fetched)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert re.search(r"default-src 'none'", text)
 

@@ -2,11 +2,11 @@
 
 from mailsluice.operations.send_test.copies import checked_addresses, copies
 from mailsluice.operations.send_test.delivering import deliver
-from mailsluice.operations.send_test.result import Delivery, Proof
+from mailsluice.operations.send_test.result import Delivery, SendTestResult
 
 __all__ = [
     "Delivery",
-    "Proof",
+    "SendTestResult",
     "checked_addresses",
     "copies",
     "deliver",

@@ -35,7 +35,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class SendTestResult:
     """The result of a test; addresses appear as their numbers in the form."""
 
     campaign: str

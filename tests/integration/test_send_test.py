@@ -39,7 +39,7 @@ async def delivered(
 
 
 def codes(delivery: Delivery) -> Sequence[int | None]:
-    return [one.code if one else None for one in delivery.attempts]
+    return [attempt.code if attempt else None for attempt in delivery.attempts]
 
 
 @pytest.mark.parametrize("messages", [None, 1, 2])
@@ -71,7 +71,7 @@ async def test_a_link_that_breaks_at_one_copy_leaves_the_others_theirs(
     faults = {"me2": Fault(Stage.DOT, DROP)}
     with SmtpServer(Settings(keywords=keywords, faults=faults)) as server:
         found = await delivered(database, to(server), 3)
-    assert [one.phase for one in found.attempts if one] == phases
+    assert [attempt.phase for attempt in found.attempts if attempt] == phases
     assert codes(found) == [250, None, None if keywords else 250]
     assert server.sessions == sessions
 
@@ -80,7 +80,7 @@ async def test_a_server_that_is_gone_is_told_for_each_copy(database: Database) -
     with SmtpServer() as server:
         connection = to(server)
     found = await delivered(database, connection, 2)
-    assert [one.phase for one in found.attempts if one] == [Phase.CONNECT] * 2
+    assert [attempt.phase for attempt in found.attempts if attempt] == [Phase.CONNECT] * 2
 
 
 async def test_a_limit_spaces_copies_and_the_next_test_as_well(database: Database) -> None:
@@ -88,7 +88,7 @@ async def test_a_limit_spaces_copies_and_the_next_test_as_well(database: Databas
         connection = to(server, per_second=5)
         for _ in range(2):
             assert codes(await delivered(database, connection, 4)) == [250] * 4
-    times = [one.time for one in server.received]
+    times = [envelope.time for envelope in server.received]
     assert all(later - earlier > 1.0 for earlier, later in zip(times, times[5:], strict=False))
 
 

@@ -32,7 +32,7 @@ def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> Messa
 
 def test_what_is_counted_over_those_looked_at_and_over_all(tmp_path: Path) -> None:
     found = inspected(tmp_path, [0, 1, 2])
-    assert [one.partition(":")[0] for one in found.warnings] == [
+    assert [warning.partition(":")[0] for warning in found.warnings] == [
         "the message cannot be rendered for 1 of 3 checked recipients, which will fail",
         "'name' is empty for 2 of 3 recipients",
         "the HTML has up to 125 kB, over 102 kB for 1 of 3 checked recipients",  # soft breaks count

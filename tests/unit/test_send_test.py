@@ -11,7 +11,7 @@ import pytest
 from mailsluice.audience.sample import Sample
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.outcome import Attempt, Phase
-from mailsluice.operations.send_test import Delivery, Proof, checked_addresses, copies
+from mailsluice.operations.send_test import Delivery, SendTestResult, checked_addresses, copies
 from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 from tests.unit.test_assignment import campaign
 
@@ -32,10 +32,11 @@ def copies_of(message: dict[str, object]) -> list[str]:
         occasion="1",
         now=lambda: datetime(2026, 1, 5, tzinfo=UTC),
     )
-    assert [one.recipient_id for one in found] == [1, 2]
+    assert [envelope.recipient_id for envelope in found] == [1, 2]
     return [
-        f"{one.recipient}: {message_from_bytes(one.content, policy=default).get_content().strip()}"
-        for one in found
+        f"{each.recipient}:"
+        f" {message_from_bytes(each.content, policy=default).get_content().strip()}"
+        for each in found
     ]
 
 
@@ -99,10 +100,12 @@ def test_each_outcome_has_its_next_step(
 
 def test_the_page_names_connection_reply_and_the_numbers_of_the_addresses() -> None:
     refused = Attempt(Phase.RCPT, 550, "5.1.1 <me@example.org> unknown | no")
-    proof = Proof("spring", [Delivery("a", [OK, refused, OK]), Delivery("b", [OK, OK, OK])])
-    page = proof.markdown()
-    assert not proof.is_accepted
-    assert proof.summary() == ("5 of 6 copies accepted; a: rcpt: 550 5.1.1 <address> unknown | no")
+    result = SendTestResult(
+        "spring", [Delivery("a", [OK, refused, OK]), Delivery("b", [OK, OK, OK])]
+    )
+    page = result.markdown()
+    assert not result.is_accepted
+    assert result.summary() == ("5 of 6 copies accepted; a: rcpt: 550 5.1.1 <address> unknown | no")
     assert "| a | accepted | 1, 3 | 250 2.0.0 queued for" in page
     assert r"| a | refused | 2 | rcpt: 550 5.1.1 \<address\> unknown \| no |" in page
     assert "@" not in page

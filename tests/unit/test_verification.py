@@ -107,7 +107,7 @@ def test_what_is_wrong_is_said_with_its_number_and_nothing_else(case: str) -> No
 
 def test_a_lost_recipient_shows_in_the_sum_and_on_its_connection() -> None:
     verification = verify(replace(GOOD, states=(state("a", "sent", 6), state("b", "sent", 3))))
-    assert [one.number for one in verification.findings] == [1, 1]
+    assert [finding.number for finding in verification.findings] == [1, 1]
     assert verification.summary() == (
         "not conserved: 1 recipients differ: 10 were accepted, but 9 are stored; "
         "1 recipients differ on connection 'a': 7 were assigned, but 6 are stored there or "

@@ -45,12 +45,14 @@ def test_a_good_message_has_none() -> None:
 )
 def test_no_way_to_unsubscribe(url: str | None, html: str, warned: bool) -> None:
     found = about(replace(GOOD, unsubscribe_url=url, html=f"<p>{WORDS}</p>{html}"))
-    assert [one.startswith("there is no way to unsubscribe") for one in found] == [True] * warned
+    assert [warning.startswith("there is no way to unsubscribe") for warning in found] == [
+        True
+    ] * warned
 
 
 def test_an_unsubscribe_address_without_https() -> None:
     found = about(replace(GOOD, unsubscribe_url="http://example.com/u"))
-    assert [one.partition(":")[0] for one in found] == ["unsubscribe_url is plain http"]
+    assert [warning.partition(":")[0] for warning in found] == ["unsubscribe_url is plain http"]
 
 
 def test_html_that_is_cut_off_is_counted() -> None:
@@ -64,7 +66,7 @@ def test_html_that_is_cut_off_is_counted() -> None:
 def test_empty_subjects_and_texts_are_counted() -> None:
     empty = replace(GOOD, subject=" ", text="\n")
     found = [*warnings(replace(FACTS, readings=[GOOD, empty, empty]))]
-    assert [one.partition(":")[0] for one in found] == [
+    assert [warning.partition(":")[0] for warning in found] == [
         "the subject is empty for 2 of 3 checked recipients",
         "the text part is empty for 2 of 3 checked recipients",
     ]
@@ -122,7 +124,9 @@ def test_links_and_images(html: str, warning: str) -> None:
 )
 def test_images_only(html: str, warned: bool) -> None:
     found = about(replace(GOOD, html=html))
-    assert [one.startswith("the message has images and only") for one in found] == [True] * warned
+    assert [warning.startswith("the message has images and only") for warning in found] == [
+        True
+    ] * warned
 
 
 @pytest.mark.parametrize(
@@ -139,12 +143,14 @@ def test_images_only(html: str, warned: bool) -> None:
 )
 def test_a_sender_at_a_provider_of_free_mail(domain: str, warned: bool) -> None:
     found = [*warnings(replace(FACTS, sender_domain=domain))]
-    assert [one.startswith(f"the sender is at {domain}, ") for one in found] == [True] * warned
+    assert [warning.startswith(f"the sender is at {domain}, ") for warning in found] == [
+        True
+    ] * warned
 
 
 def test_empty_values_are_told_by_column() -> None:
     found = [*warnings(replace(FACTS, empty_values={"First Name": 12, "city": 0}))]
-    assert [one.partition(":")[0] for one in found] == [
+    assert [warning.partition(":")[0] for warning in found] == [
         "'First Name' is empty for 12 of 100 recipients"
     ]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from prefect import task
 
-from mailsluice.operations.send_test import Proof
+from mailsluice.operations.send_test import SendTestResult
 from tasks.form_links import form_links
 from tasks.publishing import UNSTORED, publish
 
 
-@task(name="publish-proof", task_run_name="Publish the result", **UNSTORED)
-async def publish_proof(proof: Proof) -> None:
+@task(name="publish-test", task_run_name="Publish the result", **UNSTORED)
+async def publish_test(result: SendTestResult) -> None:
     """Publish the page of a test, under one key for each campaign."""
     links = await form_links(
         {"plan-campaign": "Plan this campaign", "send-campaign": "Send this campaign"}
     )
-    await publish("test", proof.campaign, page=proof.markdown(links), summary=proof.summary())
+    await publish("test", result.campaign, page=result.markdown(links), summary=result.summary())
