@@ -61,7 +61,7 @@ class Database:
         except SQLAlchemyError as error:
             self.engine.dispose()
             name = f"the state database {_shown(self.engine.url)} cannot be used, it"
-            raise told(error, name=name) from error
+            raise told(error, name=name, then="Then try again") from error
         if self.is_sqlite:
             warn_of_open([home(), Path(str(self.engine.url.database))])
         else:

@@ -110,6 +110,6 @@ def test_a_database_that_another_process_has_locked(
             Database(f"sqlite:///{path}")
         other.execute("ROLLBACK")
     other.close()
-    assert "Retry this run to go on" in str(caught.value)
+    assert "Then try again" in str(caught.value)
     assert "MAILSLUICE_DATABASE_URL" not in str(caught.value)
     Database(f"sqlite:///{path}").close()
