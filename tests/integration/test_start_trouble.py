@@ -64,7 +64,7 @@ def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_home_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     for name in ("home/a.db", "home/below/a.db"):
-        with pytest.raises(OutboxError, match=r"cannot be made or written.*MAILSLUICE_HOME"):
+        with pytest.raises(OutboxError, match=r"cannot be created or written.*MAILSLUICE_HOME"):
             Database(f"sqlite:///{tmp_path / name}")
     with pytest.raises(JournalError, match="MAILSLUICE_HOME"):
         Journal(tmp_path / "home" / "journals" / "one.journal")
