@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class LocalCause(StrEnum):
-    """The failure of an attempt on this side of the link; the attempt's text says it to people."""
+    """The cause of a failure on this side of the link, which the attempt's text describes."""
 
     NAME_SERVER_SILENT = "name server silent"
     HOST_NOT_FOUND = "host not found"

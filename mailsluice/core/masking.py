@@ -39,7 +39,7 @@ def masked(text: str, spellings: Iterable[str] = ()) -> str:
     the text that a failing match looks at is bounded.
 
     Args:
-        text: What a server, a mail or a template says.
+        text: Text of a server, a mail or a template.
         spellings: Forms of a known address, which are hidden first, whatever their case.
     """
     text = _replaced(text, spellings, _ADDRESS_MARK, re.IGNORECASE)

@@ -31,9 +31,7 @@ _NAME = r"""(?:""|[^()<>\[\]:;@\\,"]*)"""
 _MAILBOX = re.compile(rf"(?:{_NAME}\s*<\s*{_LOCAL}@{_DOMAIN}\s*>|{_LOCAL}@{_DOMAIN})")
 """Matches a mailbox in which each quoted string has been replaced by `""`."""
 _NAMED = re.compile(r"([^<]+?)\s*<([^<>]*)>")
-_HOW = (
-    'write it as Name <user@example.com>, with a name in quotes where it has any of ( ) , : ; @ "'
-)
+_HOW = 'write it as Name <user@example.com>, with the name in quotes if it has any of ( ) , : ; @ "'
 _REGISTRY = HeaderRegistry()
 _JOINERS = "\u200c\u200d"
 """Invisible characters that names in some scripts, and emoji, need."""

@@ -79,7 +79,7 @@ class Trouble(StrEnum):
     THROTTLED = "throttled"
     """The server asks for less mail: slow down."""
     DOWN = "down"
-    """The server refuses the login or the sender, or its certificate: quarantine at once."""
+    """The login or the sender is refused, or the certificate is invalid: quarantine at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Write tables to a CSV or Parquet file, whichever the file's name says."""
+"""Write tables to a file, in CSV or Parquet by the ending of the file's name."""
 
 from __future__ import annotations
 

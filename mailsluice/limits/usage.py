@@ -40,7 +40,7 @@ _STRETCH = 1.005  # spacing slightly above window / count allows for the jitter 
 _CELLS = 250  # replies are counted in steps of window / _CELLS, so the stored counts are bounded
 _CLOCK_DRIFT = 5e-4  # the server's clock may run slower than ours by this fraction
 _RESOLUTION_SECONDS = 1e-6  # of floats that hold seconds since the epoch
-_CATCH_UP_SECONDS = 0.25  # a late request gets the starts that it missed since so long ago at once
+_CATCH_UP_SECONDS = 0.25  # a late request may make up for the starts of so many seconds at once
 _KEPT_CAPS = 8  # days whose counts are kept, since the clock may be set back to them
 
 

@@ -21,8 +21,8 @@ _MOST_TEXT = 300
 def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionError | None:
     """Turn an error of a token server into a SessionError (RFC 6749 section 5.2).
 
-    The SessionError says whether the connection is down, or the trouble passes. None if the error
-    is not from a token server.
+    Its attempt says whether the connection is down, or the trouble passes. None if the error is not
+    from a token server.
     """
     import httpx
     from authlib.integrations.base_client import OAuthError
@@ -52,11 +52,11 @@ def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> Se
         advice = "check the scope in the block's oauth box"
     else:
         advice = "check the block's oauth box"
-    told = _told(code, error.description, oauth)
-    return refused(Phase.LOGIN, f"{where} says {told}: {advice}", cause)
+    words = _words(code, error.description, oauth)
+    return refused(Phase.LOGIN, f"{where} says {words}: {advice}", cause)
 
 
-def _told(code: str, description: object, oauth: OAuth) -> str:
+def _words(code: str, description: object, oauth: OAuth) -> str:
     """Return the server's words, shortened and without secrets."""
     text = f"{code} ({description})" if description else code
     text = " ".join(without_secrets(text, oauth.secrets()).split())
