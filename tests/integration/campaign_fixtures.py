@@ -54,14 +54,14 @@ def connection(name: str, server: SmtpServer, **fields: Any) -> Connection:
 
 
 def people(number: int, domain: str = "example.com") -> list[str]:
-    """So many addresses that nothing is wrong with."""
+    """Valid addresses."""
     return [f"user{i}@{domain}" for i in range(number)]
 
 
 def campaign(
     folder: Path, emails: Sequence[str], names: Sequence[str] = ("red",), **fields: Any
 ) -> Campaign:
-    """A round robin over these connections: each in turn gets one of the recipients."""
+    """A round robin with batches of one recipient over these connections."""
     csv = folder / "recipients.csv"
     csv.write_text("email\n" + "".join(f"{email}\n" for email in emails))
     return Campaign.model_validate(
@@ -92,7 +92,7 @@ class Row:
 
 
 class Ledger:
-    """What the state database says."""
+    """Reads the state database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -114,11 +114,11 @@ class Ledger:
         return dict(found.values())
 
     def states(self) -> Counter[str]:
-        """How many are in which state."""
+        """Recipients by state."""
         return Counter(row.status for row in self.rows().values())
 
     def update(self, **values: Any) -> None:
-        """Change the campaign's row behind everybody's back."""
+        """Change the campaign's row, unnoticed by running processes."""
         with self._database.write() as writer:
             writer.execute(sa.update(campaigns).values(**values))
 
@@ -181,7 +181,7 @@ class Sender:
 
 
 def everybody_once(ledger: Ledger, servers: Mapping[str, SmtpServer]) -> None:
-    """Each recipient was sent to once, at its own connection's server."""
+    """Check that each recipient got one message, from its own connection's server."""
     rows = ledger.rows()
     for name, server in servers.items():
         mine = Counter(email for email, row in rows.items() if row.connection == name)

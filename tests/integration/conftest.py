@@ -1,4 +1,4 @@
-"""Real servers, and real state databases: SQLite and PostgreSQL, one suite on both.
+"""Real servers and real state databases: one suite for SQLite and PostgreSQL.
 
 The migrations make the schema once a session, in a template of either kind; tests get copies of it.
 """
@@ -39,7 +39,7 @@ def _opened(url: str) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """A certificate authority of this test session's own."""
+    """The certificate authority of this test session."""
     return Certificates.make(tmp_path_factory.mktemp("certificates"))
 
 
@@ -52,19 +52,19 @@ def postfix(certificates: Certificates) -> Iterator[RealServer]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URI of a PostgreSQL server of this test session's own."""
+    """The URI of this test session's PostgreSQL server."""
     with postgresql() as server:
         yield server.get_uri()
 
 
 class _PostgresDatabases:
-    """Makes and drops databases of one server."""
+    """Creates and drops databases of one server."""
 
     def __init__(self, server: sa.Engine) -> None:
         self._server = server
 
     def make(self, template: str = "template1") -> str:
-        """The URL of a new database: a copy of this one, which nobody is connected to."""
+        """The URL of a new copy of this database, which must have no connections."""
         name = f"outbox_{next(_numbers)}"
         with self._server.connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -73,7 +73,7 @@ class _PostgresDatabases:
         )
 
     def drop(self, url: str) -> None:
-        """Delete it, even while a test that failed is still connected."""
+        """Delete a database, even while a failed test is still connected."""
         with self._server.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
 
@@ -104,7 +104,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def new_sqlite(sqlite_template: Path) -> Callable[[Path], str]:
-    """Makes a migrated database of this path; gives its URL."""
+    """Create a migrated database at this path; returns its URL."""
 
     def make(path: Path) -> str:
         shutil.copy(sqlite_template, path)
@@ -121,7 +121,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def empty_database_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a database without a schema, of either kind: for what migrations do."""
+    """The URL of a database without a schema, of either kind, for tests of migrations."""
     if kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'outbox.db'}"
         return
@@ -153,6 +153,6 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def sqlite_database(tmp_path: Path, new_sqlite: Callable[[Path], str]) -> Iterator[Database]:
-    """An open, migrated SQLite database: for what is the same on both kinds."""
+    """An open, migrated SQLite database, for tests that need only one kind."""
     with _opened(new_sqlite(tmp_path / "state.db")) as opened:
         yield opened

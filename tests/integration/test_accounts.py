@@ -1,4 +1,4 @@
-"""Verification, export and what operators decide, on every database."""
+"""Verification, export and decisions about uncertain recipients, on every database."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def campaign(name: str = "spring") -> Campaign:
 
 
 def store(database: Database, number: int = 8, name: str = "spring") -> Outbox:
-    """A launched campaign: its recipients take turns on a and b; two rows were rejected."""
+    """Launch a campaign with recipients alternating between a and b, and two rejected rows."""
     store = Campaigns(database)
     document = campaign(name)
     record = store.register(name, launch.content(document))
@@ -86,7 +86,7 @@ def store(database: Database, number: int = 8, name: str = "spring") -> Outbox:
 
 
 def claim(database: Database, outbox: Outbox, limit: int = 10) -> list[Claimed]:
-    """Takes recipients of connection a: user0, user2, ..."""
+    """Claim recipients of connection a: user0, user2, ..."""
     with database.write() as transaction:
         return outbox.claim(transaction, "a", limit)
 
@@ -143,7 +143,7 @@ class TestVerification:
         assert found.is_conserved
         assert found.summary() == "conserved: 8 accepted = 4 pending + 1 sent + 3 deferred"
 
-    def test_messages_on_their_way_are_right_while_a_run_holds_the_lease(
+    def test_recipients_may_be_sending_while_a_run_holds_the_lease(
         self, database: Database
     ) -> None:
         outbox = store(database)
@@ -156,7 +156,7 @@ class TestVerification:
         assert finding.number == 4
         assert "no run holds the campaign" in finding.what
 
-    def test_another_campaign_does_not_count(self, database: Database) -> None:
+    def test_other_campaigns_are_not_counted(self, database: Database) -> None:
         store(database)
         store(database, name="summer")
         execute(database, sa.delete(recipients).where(recipients.c.campaign_id == 1))
@@ -176,7 +176,7 @@ class TestVerification:
         tallies = accounts.tally(database, "spring", addresses=False)
         assert tallies.repeated is None
 
-    def test_sent_without_a_code_is_right_only_where_history_says_why(
+    def test_sent_without_a_code_needs_an_attempt_that_explains_it(
         self, database: Database
     ) -> None:
         outbox = store(database)
@@ -193,7 +193,7 @@ class TestVerification:
         tallies = accounts.tally(database, "spring")
         assert tallies.unexplained_sent == 1
 
-    def test_recorded_moves_explain_who_is_on_another_connection(self, database: Database) -> None:
+    def test_recorded_moves_explain_stored_connections(self, database: Database) -> None:
         store(database)
         one = sa.update(recipients).where(recipients.c.id == 1)
         execute(database, one.values(connection="b"))
@@ -201,7 +201,7 @@ class TestVerification:
         execute(database, one.values(reassigned_from="a"))
         assert verified(database).is_conserved
 
-    def test_history_of_a_deleted_recipient_is_found(self, database: Database) -> None:
+    def test_attempts_of_a_deleted_recipient_are_found(self, database: Database) -> None:
         if not database.is_sqlite:
             pytest.skip("PostgreSQL itself keeps them together")
         outbox = store(database)
@@ -218,7 +218,7 @@ class TestVerification:
 
 class TestFates:
     @pytest.mark.parametrize("chunk_rows", [1, 3, 8, 100])
-    def test_every_recipient_comes_once_whatever_the_chunk(
+    def test_every_recipient_is_read_once_whatever_the_chunk_size(
         self, database: Database, chunk_rows: int
     ) -> None:
         store(database, name="before")
@@ -235,7 +235,7 @@ class TestFates:
         assert list(Fates(database, record.id).rejects()) == []
 
     def test_a_chunk_is_a_range_of_the_primary_key(self, database: Database) -> None:
-        """Else all of a campaign is read anew for every chunk."""
+        """Otherwise each chunk would read the whole campaign again."""
         store(database)
         plans: list[str] = []
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
@@ -255,7 +255,7 @@ class TestFates:
 
 
 class TestExport:
-    def test_a_csv_file_has_everybody_with_what_became_of_them(
+    def test_a_csv_file_lists_every_recipient_with_its_outcome(
         self, database: Database, tmp_path: Path
     ) -> None:
         outbox = store(database)
@@ -290,9 +290,7 @@ class TestExport:
             "",
         )
 
-    def test_no_cell_of_a_csv_file_is_run_by_a_spreadsheet(
-        self, database: Database, tmp_path: Path
-    ) -> None:
+    def test_cells_of_a_csv_file_are_no_formulas(self, database: Database, tmp_path: Path) -> None:
         store(database)
         formula = '=HYPERLINK("http://x.example")'
         with database.write() as writer:
@@ -304,7 +302,7 @@ class TestExport:
         kept = parquet.read_table(tmp_path / "fates.parquet").column("reply").to_pylist()
         assert set(kept) == {formula}
 
-    def test_the_message_id_is_that_of_the_message(
+    def test_an_export_has_the_messages_message_ids(
         self, database: Database, tmp_path: Path
     ) -> None:
         store(database)
@@ -317,7 +315,7 @@ class TestExport:
         assert f"Message-ID: {exported['message_id']}\r\n".encode() in envelope.content
         assert exported["message_id"].isascii()
 
-    def test_parquet_keeps_types_and_only_the_states_asked_for(
+    def test_parquet_keeps_types_and_the_requested_states(
         self, database: Database, tmp_path: Path
     ) -> None:
         outbox = store(database)
@@ -341,7 +339,9 @@ class TestExport:
         assert frame["row"].tolist() == [3, 5]
         assert frame["reason"].tolist() == ["invalid", "duplicate"]
 
-    def test_nobody_is_a_file_with_a_header(self, database: Database, tmp_path: Path) -> None:
+    def test_an_export_without_recipients_is_a_header(
+        self, database: Database, tmp_path: Path
+    ) -> None:
         store(database)
         path = tmp_path / "failed.csv"
         assert (
@@ -349,7 +349,7 @@ class TestExport:
         )
         assert path.read_text().startswith('"email","connection"')
 
-    def test_a_file_is_overwritten_only_when_asked(
+    def test_a_file_is_overwritten_only_on_request(
         self, database: Database, tmp_path: Path
     ) -> None:
         store(database)
@@ -361,7 +361,7 @@ class TestExport:
         accounts.export(database, "spring", path, overwrite=True)
         assert path.read_text() != "precious"
 
-    def test_a_broken_export_leaves_nothing(
+    def test_a_failed_export_leaves_no_file(
         self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store(database)
@@ -378,7 +378,7 @@ class TestExport:
         ("path", "complaint"),
         [("r.xlsx", "end in .csv or .parquet"), ("no/such/folder/r.csv", "cannot be written")],
     )
-    def test_a_file_that_cannot_be_is_refused(
+    def test_an_unusable_path_is_refused(
         self, database: Database, tmp_path: Path, path: str, complaint: str
     ) -> None:
         store(database)
@@ -403,7 +403,7 @@ class TestResolution:
             (Action.RESEND, "pending", CampaignStatus.READY),
         ],
     )
-    async def test_uncertain_recipients_become_what_the_operator_says(
+    async def test_uncertain_recipients_get_the_operators_decision(
         self,
         database: Database,
         tmp_path: Path,
@@ -435,7 +435,7 @@ class TestResolution:
         assert all(reply.startswith("resolved by an operator: ") for reply, _ in replies)
         assert [number for _, number in replies] == [1, 1]
 
-    async def test_only_those_named_are_resolved_and_the_others_counted(
+    async def test_only_given_addresses_are_resolved(
         self, database: Database, tmp_path: Path
     ) -> None:
         outbox = store(database)
@@ -446,20 +446,22 @@ class TestResolution:
         assert states(database)["user0"] == "sent"
         assert states(database)["user1"] == "pending"
 
-    async def test_nobody_named_is_nobody_resolved(
+    async def test_an_empty_list_of_addresses_resolves_nothing(
         self, database: Database, tmp_path: Path
     ) -> None:
         make_uncertain(database, store(database), 3)
         assert (await resolve(database, tmp_path, Action.SENT, [])).changed == 0
 
-    async def test_doing_it_again_changes_nothing(self, database: Database, tmp_path: Path) -> None:
+    async def test_a_repeated_decision_changes_nothing(
+        self, database: Database, tmp_path: Path
+    ) -> None:
         make_uncertain(database, store(database), 3)
         await resolve(database, tmp_path, Action.SENT)
         again = await resolve(database, tmp_path, Action.FAILED)
         assert again.changed == 0
         assert "failed" not in states(database).values()
 
-    async def test_what_is_sent_again_is_claimed_by_the_next_run(
+    async def test_recipients_to_send_to_again_are_claimed_by_the_next_run(
         self, database: Database, tmp_path: Path
     ) -> None:
         outbox = store(database)
@@ -472,7 +474,7 @@ class TestResolution:
             begun = sa.select(sa.func.count(recipients.c.first_attempt_at))
             assert connection.execute(begun).scalar_one() == 0  # its age counts anew
 
-    async def test_what_a_dead_run_left_in_doubt_is_resolved_as_well(
+    async def test_recipients_of_a_dead_run_are_resolved_too(
         self, database: Database, tmp_path: Path
     ) -> None:
         claim(database, store(database), 2)
@@ -488,7 +490,7 @@ class TestResolution:
         assert (await resolve(database, tmp_path, Action.SENT)).changed == 1
         assert Campaigns(database).get("spring").status is CampaignStatus.CANCELLED
 
-    async def test_a_run_that_sends_is_not_disturbed(
+    async def test_a_decision_is_refused_while_a_run_sends(
         self, database: Database, tmp_path: Path
     ) -> None:
         make_uncertain(database, store(database), 1)
@@ -515,7 +517,7 @@ class TestResolution:
 
 
 class TestCancellation:
-    async def test_who_waits_does_not_get_it_and_what_is_known_stays(
+    async def test_waiting_recipients_are_cancelled_and_outcomes_stay(
         self, database: Database, tmp_path: Path
     ) -> None:
         outbox = store(database)
@@ -548,7 +550,7 @@ class TestCancellation:
         assert done.before is CampaignStatus.COMPLETED
         assert Campaigns(database).get("spring").status is CampaignStatus.COMPLETED
 
-    async def test_a_launch_that_died_can_be_cancelled(
+    async def test_an_interrupted_launch_can_be_cancelled(
         self, database: Database, tmp_path: Path
     ) -> None:
         store(database)

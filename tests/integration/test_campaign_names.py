@@ -1,4 +1,4 @@
-"""A campaign's identity in the state database: what looks the same is the same campaign."""
+"""A campaign's identity: names that look the same are the same campaign."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_two_spellings_of_a_name_are_one_campaign(database: Database, tmp_
         ("spring\u2003\u2003sale", "spring sale"),
     ],
 )
-async def test_nobody_gets_the_mail_of_an_earlier_version_twice(
+async def test_a_campaign_of_an_earlier_version_sends_nothing_twice(
     database: Database, tmp_path: Path, stored: str, name: str
 ) -> None:
     with SmtpServer() as server:
@@ -92,7 +92,7 @@ def test_of_two_stored_names_the_exact_one_is_meant(database: Database) -> None:
     "name",
     ["spring\0sale", "spring\ud800", "spring\u200bsale", "spring\u2028sale"],
 )
-def test_a_name_that_cannot_be_one_is_refused_before_the_database_sees_it(
+def test_an_impossible_name_is_refused_before_the_database_sees_it(
     database: Database, name: str
 ) -> None:
     for ask in (Campaigns(database).find, Campaigns(database).get):
@@ -102,7 +102,7 @@ def test_a_name_that_cannot_be_one_is_refused_before_the_database_sees_it(
         Campaigns(database).register(name, {})
 
 
-def test_an_unknown_name_is_said_so(database: Database) -> None:
+def test_an_unknown_name_is_refused(database: Database) -> None:
     with pytest.raises(OutboxError, match="there is no campaign 'autumn'"):
         Campaigns(database).get("autumn")
 
@@ -120,7 +120,7 @@ def test_a_new_campaign_that_could_be_taken_for_another_is_refused(
         assert reader.execute(sa.select(sa.func.count()).select_from(campaigns)).scalar() == 1
 
 
-def test_campaigns_whose_names_were_alike_before_go_on(database: Database) -> None:
+def test_stored_campaigns_with_similar_names_continue(database: Database) -> None:
     store = Campaigns(database)
     store.register("spring", {"a": 1})
     store.register("other", {"a": 2})
@@ -158,7 +158,7 @@ def test_campaigns_of_earlier_versions_get_their_sender_domain(
 def test_mail_that_came_back_is_matched_without_reading_a_document(
     database: Database, tmp_path: Path
 ) -> None:
-    """One stored U+0000 ended this for every campaign on PostgreSQL."""
+    """A single stored U+0000 once stopped the matching for every campaign on PostgreSQL."""
     with SmtpServer() as server:
         asyncio.run(
             Sender(database, tmp_path).send(

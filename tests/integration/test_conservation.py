@@ -1,4 +1,4 @@
-"""Whatever becomes of a campaign, the numbers on every page about it add up."""
+"""The numbers on every page about a campaign add up, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ numbers = count()
 
 
 class Life:
-    """One campaign: what happens to it, and what its pages say meanwhile."""
+    """A campaign, the events of its life, and the numbers on its pages."""
 
     def __init__(self, database: Database, folder: Path, document: Campaign, **ramp: Any) -> None:
         self.database = database
@@ -99,7 +99,7 @@ class Life:
         return datetime.now(UTC).date()
 
     def send(self, connection: str, number: int, outcome: RecipientStatus) -> None:
-        """Claim so many on a connection, which end like this."""
+        """Claim recipients of a connection, and settle them with this outcome."""
         phase, verdict, code = OUTCOMES[outcome]
         delay = 3_600.0 if outcome is DEFERRED else None
         history = None if outcome is SENT else History(connection, phase, verdict)
@@ -130,7 +130,7 @@ class Life:
         self.run._tracker.hear(heard)  # as of senders in other processes
 
     def suppress(self, number: int) -> None:
-        """Put the first recipients who wait on the list."""
+        """Suppress the first waiting recipients."""
         query = sa.select(recipients.c.email).where(
             recipients.c.campaign_id == self.run.id,
             recipients.c.status == RecipientStatus.PENDING,
@@ -149,7 +149,7 @@ class Life:
         self.retry()
 
     def retry(self) -> None:
-        """Go on with it in a new run."""
+        """Continue the campaign in a new run."""
         asyncio.run(self.run.close())
         self.run = self.sender.prepare(self.document)
         self._begin()
@@ -159,7 +159,7 @@ class Life:
         self.since = {}
 
     async def look_at_the_pages(self) -> None:
-        """All of them, at this moment."""
+        """The numbers of all pages at this moment."""
         self._look_at_the_report()
         self._look_at_the_books()
         self._look_at_the_comparison()
@@ -262,7 +262,7 @@ def number(text: str) -> int:
 
 
 def table(text: str, heading: str) -> list[dict[str, str]]:
-    """The rows of the first table below a heading, of the page where none is named."""
+    """The rows of the first table below a heading, or of the page."""
     below = text.partition(f"## {heading}\n")[2] if heading else text
     rows: list[list[str]] = []
     for line in below.split("\n## ")[0].splitlines():
@@ -322,7 +322,7 @@ steps = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(size=st.integers(1, 60), shares=percents, ramp=ramps, steps=steps)
-def test_the_numbers_of_all_pages_add_up(
+def test_the_numbers_on_all_pages_add_up(
     kept: tuple[Database, Path],
     strategy: str,
     size: int,

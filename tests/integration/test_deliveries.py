@@ -1,4 +1,4 @@
-"""Counting what became of the mail, on every database."""
+"""Counting the mail of campaigns for a comparison, on every database."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EVERYBODY = [
 
 
 def launched(database: Database, name: str = "spring") -> int:
-    """A campaign of which nobody was sent anything yet."""
+    """A launched campaign without sent mail."""
     return Campaigns(database).register(name, {}).id
 
 
@@ -98,7 +98,7 @@ def counted(counts: pd.DataFrame, connection: str = "a", domain: str = "a.exampl
     return [row[name] for name in names]
 
 
-def test_everybody_is_counted_by_what_became_of_the_first_and_the_last_attempt(
+def test_recipients_are_counted_by_their_first_and_last_attempt(
     database: Database,
 ) -> None:
     campaign_id = launched(database)
@@ -107,7 +107,7 @@ def test_everybody_is_counted_by_what_became_of_the_first_and_the_last_attempt(
     assert counted(counts) == [9, 3, 7, 2, 0, 0, 3]
 
 
-def test_hard_bounces_count_once_a_recipient(database: Database) -> None:
+def test_hard_bounces_count_once_for_each_recipient(database: Database) -> None:
     campaign_id = launched(database)
     add(database, campaign_id, *EVERYBODY)
     for recipient_id, kind in ((1, "hard"), (5, "hard"), (2, "soft"), (3, "complaint")):
@@ -116,7 +116,7 @@ def test_hard_bounces_count_once_a_recipient(database: Database) -> None:
     assert counted(observe(database, ["spring"]).counts)[4] == 2
 
 
-def test_domains_connections_and_campaigns_are_apart(database: Database) -> None:
+def test_counts_are_separate_by_domain_connection_and_campaign(database: Database) -> None:
     first, second = launched(database), launched(database, "summer")
     launched(database, "nobody")
     add(database, first, (1, "a", "sent", 1, 250, []), domain="a.example")
@@ -135,14 +135,14 @@ def test_domains_connections_and_campaigns_are_apart(database: Database) -> None
     assert set(observe(database, ["spring"], ["b"]).counts["connection"]) == {"b"}
 
 
-def test_who_was_moved_is_left_out_and_counted(database: Database) -> None:
+def test_moved_recipients_are_counted_separately(database: Database) -> None:
     campaign_id = launched(database)
     add(database, campaign_id, (1, "a", "sent", 1, 250, []))
     add(database, campaign_id, (2, "a", "failed", 1, 550, ["failed"]), reassigned_from="b")
     assert counted(observe(database, ["spring"]).counts) == [1, 1, 0, 0, 0, 1, 0]
 
 
-def test_unfinished_campaigns_and_connections_that_were_held_back_are_named(
+def test_unfinished_campaigns_and_warm_ups_are_named(
     database: Database,
 ) -> None:
     campaign_id, done = launched(database), launched(database, "done")
@@ -169,7 +169,7 @@ def test_unfinished_campaigns_and_connections_that_were_held_back_are_named(
     assert observe(database, ["spring", "done"], ["b"]).warming == {}
 
 
-def test_what_is_not_there_is_named_with_what_is(database: Database) -> None:
+def test_unknown_names_are_refused_with_the_known_ones(database: Database) -> None:
     campaign_id = launched(database)
     with pytest.raises(OutboxError, match="there is no campaign 'autumn'"):
         observe(database, ["spring", "autumn"])

@@ -23,7 +23,7 @@ from tests.smtpd import SmtpServer
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a home of its own."""
+    """Give each test a home folder of its own."""
     monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MAILSLUICE_DATABASE_URL", raising=False)
 
@@ -49,7 +49,7 @@ def test_a_campaign_is_sent_and_reported(tmp_path: Path) -> None:
 
 
 def test_a_campaign_is_continued_without_what_its_launch_needs(tmp_path: Path) -> None:
-    """A launch loads pandas and pyarrow, a new database Alembic; going on takes none of them."""
+    """A launch loads pandas and pyarrow, a new database Alembic; continuing loads none of them."""
     document = campaign(tmp_path, people(3))
     with Database() as database:
         launched = prepare(database, document, owner="launch", home=tmp_path, day=date(2026, 2, 3))

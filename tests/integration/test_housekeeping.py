@@ -1,4 +1,4 @@
-"""Old campaigns go into files: nothing is lost whatever happens on the way, on every database."""
+"""Archiving old campaigns: no row is lost, whatever happens, on every database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GROWING = (recipients, attempts, rejects)
 
 
 class KilledError(BaseException):
-    """What nothing catches."""
+    """A kill, which no handler catches."""
 
 
 @pytest.fixture
@@ -56,13 +56,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a campaign of a few recipients has several of each kind."""
+    """Make chunks small, so that a campaign of a few recipients has several."""
     monkeypatch.setattr(ArchiveRows.read, "__defaults__", (3,))
     monkeypatch.setattr(clearing.clear, "__defaults__", (4,))
 
 
 def old_campaign(database: Database, name: str = "spring", number: int = PEOPLE) -> Outbox:
-    """Ended 500 days ago: two uncertain, one sent, the others cancelled."""
+    """A campaign that ended 500 days ago: two uncertain, one sent, the others cancelled."""
     outbox = store(database, number, name)
     make_uncertain(database, outbox, 2)
     (taken,) = claim(database, outbox, 1)
@@ -95,7 +95,7 @@ def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 
 class TestArchive:
-    def test_every_row_is_in_the_files_as_it_was_and_no_more_in_the_database(
+    def test_every_row_moves_unchanged_from_the_database_into_the_files(
         self, database: Database, folder: Path
     ) -> None:
         old_campaign(database)
@@ -110,7 +110,7 @@ class TestArchive:
         assert names == {"manifest.json", *(part.file for part in PARTS)}
         assert "return_key" not in parquet.read_schema(folder / "1-spring/campaigns.parquet").names
 
-    def test_without_a_folder_a_plan_is_made_and_nothing_is_changed(
+    def test_without_a_folder_the_result_is_a_plan_and_nothing_changes(
         self, database: Database
     ) -> None:
         old_campaign(database)
@@ -120,29 +120,27 @@ class TestArchive:
         assert [result.campaign.name for result in kept.done] == ["spring"]
         assert everything(database) == before
 
-    def test_other_campaigns_stay_as_they_are(self, database: Database, folder: Path) -> None:
+    def test_other_campaigns_stay_unchanged(self, database: Database, folder: Path) -> None:
         old_campaign(database)
         store(database, 4, "not sent yet")
         archive(database, folder)
         assert len(rows(database, recipients)) == 4
         assert len(rows(database, rejects)) == 2
 
-    def test_doing_it_again_finds_nothing_to_do(self, database: Database, folder: Path) -> None:
+    def test_a_second_run_finds_nothing_to_do(self, database: Database, folder: Path) -> None:
         old_campaign(database)
         archive(database, folder)
         kept = archive(database, folder)
         assert (kept.due, kept.archived) == (0, 1)
         assert [path.name for path in folder.iterdir()] == ["1-spring"]
 
-    def test_a_folder_that_is_not_there_is_not_made(
-        self, database: Database, tmp_path: Path
-    ) -> None:
+    def test_a_missing_folder_is_not_created(self, database: Database, tmp_path: Path) -> None:
         old_campaign(database)
         with pytest.raises(HousekeepingError, match="mount its disk"):
             archive(database, tmp_path / "nowhere")
         assert not (tmp_path / "nowhere").exists()
 
-    def test_a_campaign_that_is_held_is_left_to_its_holder(
+    def test_a_campaign_that_a_run_holds_is_not_archived(
         self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old_campaign(database)
@@ -153,7 +151,7 @@ class TestArchive:
         assert "is being sent by run 'another'" in done.trouble
         assert everything(database) == before
 
-    def test_a_lease_that_is_lost_while_writing_deletes_nothing(
+    def test_a_lost_lease_deletes_nothing(
         self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old_campaign(database)
@@ -164,7 +162,7 @@ class TestArchive:
         assert everything(database) == before
         assert list(folder.iterdir()) == []
 
-    def test_a_disk_that_is_full_keeps_the_campaign_whole(
+    def test_a_full_disk_leaves_the_campaign_in_the_database(
         self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old_campaign(database)
@@ -178,7 +176,7 @@ class TestArchive:
 
 @contextmanager
 def holder(database: Database) -> Iterator[None]:
-    """Another run whose lease is renewed whenever somebody looks at it."""
+    """Hold the lease as another run that renews it whenever it is read."""
     Leases(database).acquire(1, "another")
     read = Leases.read
 
@@ -199,7 +197,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
 
 
 class TestAfterwards:
-    def test_the_same_name_is_still_the_same_campaign_and_is_completed(
+    def test_an_archived_campaign_keeps_its_name_and_status(
         self, database: Database, folder: Path
     ) -> None:
         old_campaign(database)
@@ -210,7 +208,7 @@ class TestAfterwards:
         with pytest.raises(CampaignDiffersError):
             Campaigns(database).register("spring", {"other": "content"})
 
-    def test_the_report_has_its_numbers_and_says_where_the_archive_is(
+    def test_the_report_of_an_archived_campaign_names_the_archive(
         self, database: Database, folder: Path
     ) -> None:
         old_campaign(database)
@@ -222,7 +220,7 @@ class TestAfterwards:
         assert "recipients are in" in page(report)
 
     @pytest.mark.parametrize("what", ["verify", "export", "compare"])
-    def test_what_needs_the_recipients_says_where_they_are(
+    def test_operations_on_archived_recipients_name_the_archive(
         self, database: Database, folder: Path, what: str
     ) -> None:
         old_campaign(database)
@@ -235,7 +233,7 @@ class TestAfterwards:
         with pytest.raises(LedgerError, match="its recipients are in"):
             asked[what]()
 
-    async def test_nothing_of_it_can_be_changed_any_more(
+    async def test_an_archived_campaign_cannot_be_changed(
         self, database: Database, folder: Path, tmp_path: Path
     ) -> None:
         old_campaign(database)
@@ -246,10 +244,10 @@ class TestAfterwards:
             )
 
     @pytest.mark.parametrize("is_same_spelling", [True, False])
-    def test_a_delivery_still_ends_a_row_of_soft_bounces(
+    def test_an_archived_delivery_still_ends_a_series_of_soft_bounces(
         self, database: Database, folder: Path, is_same_spelling: bool
     ) -> None:
-        """Four soft bounces, a message that was delivered, all archived; then one more bounce."""
+        """Four soft bounces and a delivery are archived; then one more bounce follows."""
         outbox = old_campaign(database)
         if not is_same_spelling:
             address = recipients.c.email
@@ -267,7 +265,7 @@ class TestAfterwards:
         assert [row.counts for row in all_bounces(database)] == [False] * 4 + [True]
         assert outbox.counts().of() == 0
 
-    def test_soft_bounces_since_the_last_delivery_count_on(
+    def test_soft_bounces_after_the_last_archived_delivery_keep_counting(
         self, database: Database, folder: Path
     ) -> None:
         old_campaign(database)
@@ -301,7 +299,7 @@ def all_bounces(database: Database) -> list[sa.Row[Any]]:
 
 
 def killed_before_the_rows_go(database: Database, folder: Path) -> None:
-    """The archive is written and recorded; none of its rows is deleted yet."""
+    """Write and record an archive without deleting its rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "clear", failing(KilledError()))
         with pytest.raises(KilledError):
@@ -309,7 +307,7 @@ def killed_before_the_rows_go(database: Database, folder: Path) -> None:
 
 
 class TestKilled:
-    """At any step: every row is in the database or in an archive that is recorded and whole."""
+    """After a kill at any step, each row is in the database or in a recorded, complete archive."""
 
     def killed_at(self, step: int) -> Callable[[], None]:
         left = iter(range(step))
@@ -328,7 +326,9 @@ class TestKilled:
                 found |= set(archived_rows(record.folder, table))
             assert found == set(before[table.name])
 
-    def test_between_any_two_pieces_of_work(self, database: Database, folder: Path) -> None:
+    def test_a_kill_between_two_pieces_of_work_loses_no_row(
+        self, database: Database, folder: Path
+    ) -> None:
         old_campaign(database)
         before = everything(database)
         for step in range(100):
@@ -352,7 +352,9 @@ class TestKilled:
             (Archives, "cleared"),  # all is deleted, nobody knows of it
         ],
     )
-    def test_before_a_step(self, database: Database, folder: Path, where: Any, step: str) -> None:
+    def test_a_kill_before_a_step_loses_no_row(
+        self, database: Database, folder: Path, where: Any, step: str
+    ) -> None:
         old_campaign(database)
         before = everything(database)
         with pytest.MonkeyPatch.context() as patch:
@@ -364,7 +366,7 @@ class TestKilled:
         self.check(database, before)
         assert everything(database) == {"recipients": [], "attempts": [], "rejects": []}
 
-    def test_while_writing_without_time_to_tidy_up(self, database: Database, folder: Path) -> None:
+    def test_an_unfinished_archive_is_replaced(self, database: Database, folder: Path) -> None:
         old_campaign(database)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shutil, "rmtree", lambda *_, **__: None)
@@ -376,7 +378,7 @@ class TestKilled:
 
 
 class TestNotWhatWasWritten:
-    def test_a_file_that_reads_back_otherwise_deletes_nothing(
+    def test_an_archive_with_missing_rows_deletes_nothing(
         self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old_campaign(database)
@@ -394,7 +396,7 @@ class TestNotWhatWasWritten:
 
     @pytest.mark.parametrize("name", ["recipients.parquet", "manifest.json"])
     @pytest.mark.parametrize("change", ["missing", "other"])
-    def test_an_archive_that_has_changed_deletes_nothing_more(
+    def test_a_changed_archive_stops_the_deletion(
         self, database: Database, folder: Path, name: str, change: str
     ) -> None:
         old_campaign(database)
@@ -406,8 +408,10 @@ class TestNotWhatWasWritten:
         assert "stay there" in done.trouble
         assert everything(database) == before
 
-    def test_a_row_that_is_not_in_the_files_stays(self, database: Database, folder: Path) -> None:
-        """Whatever wrote it: only keys that are in the files are deleted."""
+    def test_a_row_missing_in_the_files_stays_in_the_database(
+        self, database: Database, folder: Path
+    ) -> None:
+        """Only rows whose keys are in the files are deleted."""
         old_campaign(database)
         killed_before_the_rows_go(database, folder)
         late = {"email": "late@example.com", "connection": "a", "status": "sent", "variables": "{}"}
@@ -415,7 +419,7 @@ class TestNotWhatWasWritten:
         archive(database, folder)
         assert [row[2] for row in rows(database, recipients)] == ["late@example.com"]
 
-    def test_an_attempt_that_is_not_in_the_files_keeps_its_recipient(
+    def test_an_unarchived_attempt_keeps_its_recipient(
         self, database: Database, folder: Path
     ) -> None:
         old_campaign(database)
@@ -428,10 +432,8 @@ class TestNotWhatWasWritten:
         assert first in rows(database, recipients)
 
 
-def test_a_name_that_is_taken_in_the_folder_is_never_written_over(
-    database: Database, folder: Path
-) -> None:
-    """Another database's campaign of the same number and name, for example."""
+def test_an_existing_archive_is_never_overwritten(database: Database, folder: Path) -> None:
+    """An archive of another database may have the same id and name."""
     (folder / "1-spring").mkdir()
     old_campaign(database)
     (done,) = archive(database, folder).done
@@ -447,6 +449,6 @@ def test_a_large_campaign_is_read_in_bounded_chunks(database: Database) -> None:
     assert pd.Index([row.id for chunk in chunks for row in chunk]).is_monotonic_increasing
 
 
-def test_a_page_holds_no_address(database: Database, folder: Path) -> None:
+def test_the_page_shows_no_address(database: Database, folder: Path) -> None:
     old_campaign(database)
     assert "@" not in archive(database, folder).markdown()

@@ -1,4 +1,4 @@
-"""The contract of the outbox, on every database it is kept in."""
+"""The contract of the outbox, on every database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Store = Callable[..., Outbox]
 
 
 def audience(number: int, connections: tuple[str, ...] = ("a", "b")) -> pd.DataFrame:
-    """So many recipients, the connections taking turns."""
+    """Recipients that alternate between the connections."""
     return pd.DataFrame(
         {
             "email": [f"user{i}@example.com" for i in range(number)],
@@ -54,7 +54,7 @@ def campaigns(database: Database) -> Campaigns:
 
 @pytest.fixture
 def stored(database: Database, campaigns: Campaigns) -> Store:
-    """Stores a campaign of so many recipients, and gives its outbox."""
+    """Launch a campaign with this many recipients; returns its outbox."""
 
     def store(number: int = 6, name: str = "spring") -> Outbox:
         record = campaigns.register(name, {"strategy": "single"})
@@ -116,7 +116,7 @@ class TestIdentity:
 
 
 class TestAudience:
-    def test_what_was_resolved_is_what_is_stored(self, campaigns: Campaigns, stored: Store) -> None:
+    def test_the_resolved_audience_is_stored(self, campaigns: Campaigns, stored: Store) -> None:
         outbox = stored(5)
         record = campaigns.get("spring")
         assert (record.accepted, record.status) == (5, CampaignStatus.READY)
@@ -128,16 +128,14 @@ class TestAudience:
         assert outbox.columns() == ["first_name"]
         assert [route.assigned for route in campaigns.routes(record.id)] == [3, 2]
 
-    def test_a_run_that_died_while_storing_leaves_nothing_behind(
+    def test_a_launch_replaces_the_rows_of_an_interrupted_one(
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         record = campaigns.register("spring", {"strategy": "single"})
         Launches(database).store_audience(record.id, [audience(4)], [])
         assert stored(6).counts().of() == 6
 
-    def test_rows_that_are_missing_stop_the_campaign(
-        self, database: Database, campaigns: Campaigns
-    ) -> None:
+    def test_missing_rows_stop_the_campaign(self, database: Database, campaigns: Campaigns) -> None:
         record = campaigns.register("spring", {})
         Launches(database).store_audience(record.id, [audience(4)], [])
         for read, accepted in ((5, 4), (5, 5)):  # a row not accounted for; one not stored
@@ -162,7 +160,7 @@ class TestAudience:
             found = connection.execute(sa.select(rejects)).one()
         assert (found.row, found.email, found.reason) == (3, "no-address", "invalid")
 
-    def test_hostile_text_is_stored_as_it_is(
+    def test_hostile_text_is_stored_unchanged(
         self, database: Database, campaigns: Campaigns
     ) -> None:
         text = "\"'; DROP TABLE recipients; -- \\ \t\n ✓ 𝕏"
@@ -171,7 +169,7 @@ class TestAudience:
         Launches(database).store_audience(record.id, [chunk], [])
         assert claim(database, Outbox(database, record.id))[0].variables == text
 
-    def test_many_are_stored_in_their_order(
+    def test_many_recipients_are_stored_in_order(
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         outbox = stored(1_234)
@@ -210,7 +208,7 @@ class TestClaims:
         assert claim(database, outbox) == []
         assert set(outbox.in_doubt()) == {recipient.id for recipient in first + second}
 
-    def test_a_connection_claims_its_own_recipients_only(
+    def test_a_connection_claims_only_its_own_recipients(
         self, database: Database, stored: Store
     ) -> None:
         assert {recipient.email for recipient in claim(database, stored(4), "b")} == {
@@ -218,21 +216,23 @@ class TestClaims:
             "user3@example.com",
         }
 
-    def test_those_put_back_can_be_claimed_again(self, database: Database, stored: Store) -> None:
+    def test_released_recipients_can_be_claimed_again(
+        self, database: Database, stored: Store
+    ) -> None:
         outbox = stored(4)
         taken = claim(database, outbox)
         with database.write() as transaction:
             outbox.release(transaction, [taken[0].id])
         assert [recipient.id for recipient in claim(database, outbox)] == [taken[0].id]
 
-    def test_claims_go_on_after_a_cursor(self, database: Database, stored: Store) -> None:
+    def test_claims_continue_after_an_id(self, database: Database, stored: Store) -> None:
         outbox = stored(8)
         with database.write() as transaction:
             first = outbox.claim(transaction, "a", 1)
             rest = outbox.claim(transaction, "a", 10, first[0].id + 2)
         assert [recipient.email for recipient in rest] == ["user4@example.com", "user6@example.com"]
 
-    def test_who_is_suppressed_after_the_launch_is_not_sent_to(
+    def test_recipients_suppressed_after_the_launch_are_not_claimed(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored(8)
@@ -245,9 +245,7 @@ class TestClaims:
         ]
         assert outbox.counts().of(RecipientStatus.SUPPRESSED) == 2
 
-    def test_a_claim_that_is_rolled_back_took_nothing(
-        self, database: Database, stored: Store
-    ) -> None:
+    def test_a_rolled_back_claim_takes_nothing(self, database: Database, stored: Store) -> None:
         outbox = stored(4)
         with database.engine.connect() as connection, connection.begin() as transaction:
             assert outbox.claim(connection, "a", 10)
@@ -272,7 +270,7 @@ class TestOutcomes:
         assert found.settled_at is not None
         assert found.first_attempt_at == pytest.approx(found.settled_at, abs=1)
 
-    def test_a_deferred_recipient_comes_back_when_it_is_due(
+    def test_a_deferred_recipient_is_claimed_when_it_is_due(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored(2)
@@ -288,14 +286,14 @@ class TestOutcomes:
         again = claim(database, outbox)
         assert [(found.id, found.attempts) for found in again] == [(one.id, 1)]
 
-    def test_nothing_is_due_where_nothing_is_deferred(
+    def test_without_deferred_recipients_nothing_is_due(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored()
         with database.write() as transaction:
             assert outbox.next_due_seconds(transaction, "a") is None
 
-    def test_what_was_not_accepted_at_once_keeps_its_history(
+    def test_attempts_that_were_not_accepted_are_stored(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored(2)
@@ -323,7 +321,7 @@ class TestOutcomes:
         settle(database, outbox, Settled(one.id, RecipientStatus.FAILED, 1, 550, "no"))
         assert row(database, one.id).status == "sent"
 
-    def test_cancelling_gives_up_only_those_who_wait(
+    def test_cancelling_affects_only_waiting_recipients(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored(8)
@@ -342,7 +340,7 @@ class TestOutcomes:
 
 
 class TestLease:
-    def test_one_run_at_a_time_naming_the_first(
+    def test_a_second_run_is_refused_and_told_the_first(
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         stored()
@@ -355,7 +353,7 @@ class TestLease:
         leases.release(record.id, "first run")
         leases.acquire(record.id, "second run")
 
-    def test_a_lease_that_ran_out_can_be_taken_over(
+    def test_an_expired_lease_can_be_acquired(
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         stored()
@@ -368,7 +366,7 @@ class TestLease:
         with pytest.raises(CampaignBusyError, match="'second run'"):
             leases.renew(record.id, "first run")
 
-    def test_a_holder_known_to_be_dead_is_replaced_at_once(
+    def test_a_dead_owner_is_replaced_at_once(
         self, database: Database, campaigns: Campaigns, stored: Store
     ) -> None:
         stored()
@@ -380,7 +378,7 @@ class TestLease:
 
 
 class TestSuppressions:
-    def test_the_list_tells_who_is_on_it(self, database: Database) -> None:
+    def test_listed_addresses_are_found(self, database: Database) -> None:
         suppressions = Suppressions(database)
         emails = ["a@example.com", "b@example.com"]
         assert suppressions.find(emails) == {}
@@ -389,7 +387,7 @@ class TestSuppressions:
             at: suppression.reason for at, suppression in suppressions.find(emails).items()
         } == {1: "bounced"}
 
-    def test_adding_twice_keeps_the_first_reason(self, database: Database) -> None:
+    def test_adding_an_address_twice_keeps_the_first_reason(self, database: Database) -> None:
         suppressions = Suppressions(database)
         assert suppressions.add(["a@example.com"], reason="bounced", source="x") == 1
         assert suppressions.add(["a@example.com"], reason="manual", source="y") == 0
@@ -401,7 +399,7 @@ def open_at_once(together: Barrier, url: str) -> None:
 
 
 class TestSchema:
-    def test_the_migrations_make_the_tables_of_the_schema(self, empty_database_url: str) -> None:
+    def test_migrations_create_the_tables_of_the_schema(self, empty_database_url: str) -> None:
         with Database(empty_database_url) as database:
             self._has_the_tables(sa.inspect(database.engine))
 
@@ -415,7 +413,7 @@ class TestSchema:
                 index.name for index in table.indexes
             }
 
-    def test_several_processes_may_start_at_once(self, empty_database_url: str) -> None:
+    def test_several_processes_can_migrate_at_once(self, empty_database_url: str) -> None:
         context = processes()
         arguments = (context.Barrier(4), empty_database_url)
         started = [context.Process(target=open_at_once, args=arguments) for _ in range(4)]
@@ -449,8 +447,8 @@ def test_a_database_that_cannot_be_used_is_refused(url: str, complaint: str) -> 
     assert "secret" not in str(caught.value)
 
 
-def test_those_who_make_the_same_new_file_wait_for_each_other(tmp_path: Path) -> None:
-    """SQLite itself gives up at once where two of them set its journal mode."""
+def test_processes_that_create_the_same_file_wait_for_each_other(tmp_path: Path) -> None:
+    """SQLite fails at once when two processes set the journal mode."""
     together = threading.Barrier(4)
 
     def make(path: Path) -> None:
@@ -466,7 +464,7 @@ def test_those_who_make_the_same_new_file_wait_for_each_other(tmp_path: Path) ->
 
 
 class TestRefusals:
-    """What is settled as failed for a reason of the recipient's own."""
+    """Refusals for a reason of the recipient's own."""
 
     REFUSED = History("a", Phase.RCPT, "failed")
 
@@ -479,7 +477,7 @@ class TestRefusals:
             columns = (bounces.c.key, bounces.c.email, bounces.c.kind, bounces.c.status)
             return [tuple(one) for one in connection.execute(sa.select(*columns))]
 
-    def test_the_outcome_and_its_bounce_are_one_transaction(
+    def test_outcome_and_bounce_are_one_transaction(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored(2)
@@ -496,7 +494,7 @@ class TestRefusals:
         ]
         assert Suppressions(database).find(["user0@example.com"])[0].source == "smtp a"
 
-    def test_the_same_refusal_again_is_not_another_bounce(
+    def test_a_repeated_refusal_is_not_another_bounce(
         self, database: Database, stored: Store
     ) -> None:
         outbox = stored(2)
@@ -519,7 +517,7 @@ class TestRefusals:
             (RecipientStatus.FAILED, 550, "no", Phase.BODY),  # the message is refused
         ],
     )
-    def test_what_is_not_about_the_address_is_no_bounce(
+    def test_refusals_not_about_the_address_are_no_bounces(
         self,
         database: Database,
         stored: Store,

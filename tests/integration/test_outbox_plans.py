@@ -1,4 +1,4 @@
-"""The index of those who are due has a condition: the queries that need it must repeat it."""
+"""Query plans: queries for due recipients repeat the condition of their partial index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Ask = Callable[[Outbox, sa.Connection], object]
     ],
     ids=["claim", "next due"],
 )
-def test_who_is_due_is_found_by_the_index(database: Database, ask: Ask) -> None:
+def test_due_recipients_are_found_by_the_index(database: Database, ask: Ask) -> None:
     outbox = store(database)
     first: list[tuple[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""Recipients of a connection that is down move to those that work."""
+"""Moving the recipients of a connection that is down."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def connections(database: Database) -> Counter[tuple[str, str | None]]:
         return Counter((row[0], row[1]) for row in connection.execute(query))
 
 
-def test_they_move_in_exact_proportion_and_say_where_they_came_from(
+def test_recipients_move_in_exact_proportion_and_keep_their_first_connection(
     database: Database, outbox: Outbox
 ) -> None:
     shares = {"up": Decimal("0.75"), "other": Decimal("0.25")}
@@ -51,7 +51,7 @@ def test_they_move_in_exact_proportion_and_say_where_they_came_from(
     assert connections(database) == {("up", None): 1, ("up", "down"): 8, ("other", "down"): 2}
 
 
-def test_who_was_attempted_stays_on_its_connection(database: Database, outbox: Outbox) -> None:
+def test_attempted_recipients_stay_on_their_connection(database: Database, outbox: Outbox) -> None:
     with database.write() as transaction:
         first, second, _third = outbox.claim(transaction, "down", 3)
         deferred = RecipientStatus.DEFERRED
@@ -63,7 +63,7 @@ def test_who_was_attempted_stays_on_its_connection(database: Database, outbox: O
     assert connections(database)["down", None] == 2  # the deferred one, and the one being sent
 
 
-def test_shares_are_those_of_the_launch_whenever_the_campaign_goes_on(
+def test_a_continued_campaign_keeps_the_shares_of_its_launch(
     database: Database, tmp_path: Path
 ) -> None:
     """On the 14th of 28 days a share from 10 to 50 percent is 30; on the 28th it still is."""
@@ -90,7 +90,7 @@ def test_shares_are_those_of_the_launch_whenever_the_campaign_goes_on(
             asyncio.run(run.close())
 
 
-def test_a_second_move_keeps_the_first_origin(database: Database, outbox: Outbox) -> None:
+def test_a_second_move_keeps_the_first_connection(database: Database, outbox: Outbox) -> None:
     reassign(database, 1, "down", {"up": Decimal(1)})
     reassign(database, 1, "up", {"third": Decimal(1)})
     assert connections(database) == {("third", "down"): 10, ("third", "up"): 1}

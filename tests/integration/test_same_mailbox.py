@@ -1,4 +1,4 @@
-"""Spellings of one mailbox are one, wherever addresses are compared: on both databases."""
+"""All spellings of a mailbox count as one wherever addresses are compared, on both databases."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def statuses(database: Database) -> dict[str, tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("on_the_list", SPELLINGS)
-def test_no_spelling_of_a_suppressed_mailbox_is_in_an_audience(
+def test_every_spelling_of_a_suppressed_mailbox_is_left_out(
     database: Database, tmp_path: Path, on_the_list: str
 ) -> None:
     add(database, [on_the_list], SuppressionReason.UNSUBSCRIBED, "x")
@@ -97,7 +97,7 @@ def test_a_claim_looks_for_every_spelling_and_sends_as_written(
 
 
 @pytest.mark.parametrize("named", SPELLINGS)
-def test_the_list_has_a_mailbox_once_and_gives_up_any_spelling(
+def test_a_mailbox_is_listed_once_and_removed_by_any_spelling(
     database: Database, named: str
 ) -> None:
     assert add(database, SPELLINGS, SuppressionReason.MANUAL, "x").new == 1
@@ -105,7 +105,7 @@ def test_the_list_has_a_mailbox_once_and_gives_up_any_spelling(
     assert Suppressions(database).count() == 0
 
 
-def test_bounces_of_all_spellings_make_one_row_of_five(database: Database) -> None:
+def test_soft_bounces_of_all_spellings_count_together(database: Database) -> None:
     store = Bounces(database)
     spellings = (*SPELLINGS, "aNN@example.com")
     for number, email in enumerate(spellings):
@@ -116,7 +116,7 @@ def test_bounces_of_all_spellings_make_one_row_of_five(database: Database) -> No
     assert found.reason == "bounced"
 
 
-def test_a_message_delivered_to_another_spelling_ends_the_row(database: Database) -> None:
+def test_a_delivery_to_another_spelling_ends_the_series(database: Database) -> None:
     launched(database, "ANN@example.com")
     with database.write() as transaction:
         sent = {"status": RecipientStatus.SENT.value, "settled_at": 2.5}
@@ -137,7 +137,7 @@ def test_mail_is_found_by_any_spelling_and_keeps_its_message_id(database: Databa
     )
 
 
-async def test_an_uncertain_recipient_is_named_in_any_spelling(
+async def test_an_uncertain_recipient_is_resolved_by_any_spelling(
     database: Database, tmp_path: Path
 ) -> None:
     outbox = launched(database, "Ann@example.com", "bob@example.com")
@@ -151,12 +151,12 @@ async def test_an_uncertain_recipient_is_named_in_any_spelling(
     assert outbox.counts().of(RecipientStatus.SENT) == 1
 
 
-def test_copies_go_to_a_mailbox_once() -> None:
+def test_copies_are_sent_once_to_each_mailbox() -> None:
     assert checked_addresses(["Ann@b.de", "bob@b.de", "ANN@B.DE"]) == ["Ann@b.de", "bob@b.de"]
 
 
 class TestOldDatabase:
-    """A list that was stored when spellings counted as distinct."""
+    """A database from the time when spellings counted as distinct."""
 
     @pytest.fixture
     def old(self, empty_database_url: str) -> Any:
@@ -174,9 +174,7 @@ class TestOldDatabase:
         for database in opened:
             database.close()
 
-    def test_spellings_on_the_list_become_one_with_the_strongest_reason_and_the_oldest_date(
-        self, old: Any
-    ) -> None:
+    def test_listed_spellings_are_merged_with_the_strongest_reason(self, old: Any) -> None:
         database = old(
             "INSERT INTO suppressions VALUES"
             " ('Ann@example.com', 'bounced', 'smtp', 5), ('ANN@example.com', 'complained', 'm', 9),"
@@ -207,7 +205,7 @@ class TestOldDatabase:
         last = Bounce("9", "aNn@example.com", BounceKind.SOFT, "", "full", "m", 9.0)
         assert Bounces(database).record([last]).suppressed == 1
 
-    def test_a_campaign_under_way_goes_on_and_nobody_gets_it_twice(self, old: Any) -> None:
+    def test_a_campaign_in_progress_continues_without_sending_twice(self, old: Any) -> None:
         insert = "INSERT INTO campaigns (id, name, status, content, created_at, accepted) VALUES "
         columns = "(id, campaign_id, email, connection, status, variables, attempts)"
         rows = [

@@ -1,4 +1,4 @@
-"""A role that may not change the schema, on PostgreSQL: what campaigns of a cluster run under."""
+"""A PostgreSQL role that may not change the schema, as campaigns of a cluster use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ alter default privileges for role row_owner grant usage on sequences to row_writ
 
 @pytest.fixture
 def urls(postgres_server: str) -> Iterator[tuple[str, str]]:
-    """The URLs of one empty database for its owner and for who may write rows."""
+    """The URLs of an empty database for its owner and for a role that may only write rows."""
     base = sa.make_url(postgres_server).set(database="by_role")
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         for statement in ROLES.strip().split(";")[:-1]:
@@ -44,7 +44,7 @@ def _text(url: sa.URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def test_who_writes_rows_opens_a_database_whose_schema_is_up_to_date(
+def test_a_role_without_ddl_opens_a_migrated_database(
     urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, writer = urls
@@ -53,7 +53,7 @@ def test_who_writes_rows_opens_a_database_whose_schema_is_up_to_date(
     Database(writer).close()
 
 
-def test_who_writes_rows_is_told_who_brings_an_old_schema_up_to_date(
+def test_a_role_without_ddl_is_told_how_to_migrate(
     urls: tuple[str, str],
 ) -> None:
     owner, writer = urls

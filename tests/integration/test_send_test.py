@@ -1,4 +1,4 @@
-"""Copies over real sessions, under limits kept in real databases."""
+"""Test copies over real sessions, under limits in real databases."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_without_limits_nothing_is_asked(database: Database) -> None:
 
 
 async def test_a_session_that_carries_nothing_is_followed_by_another(database: Database) -> None:
-    """As where its slot was recalled."""
+    """A session may end early, for example when its slot is recalled."""
 
     class Recalled:
         async def send(self, feed: object) -> None:

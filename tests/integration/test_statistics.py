@@ -1,4 +1,4 @@
-"""What a report counts, on every database, against counting by hand."""
+"""Statistics of a report, compared with counts by pandas, on every database."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def random_rows(seed: int, number: int = 400) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_outcomes_by_domain_are_those_of_pandas(database: Database, seed: int) -> None:
+def test_outcomes_by_domain_agree_with_pandas(database: Database, seed: int) -> None:
     rows = random_rows(seed)
     store(database, random_rows(seed + 100), "another")
     frame = pd.DataFrame(rows)
@@ -165,7 +165,7 @@ def test_replies_of_failures_and_of_deferrals_are_counted(database: Database) ->
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_replies_and_put_offs_are_those_of_their_domain(database: Database, seed: int) -> None:
+def test_replies_and_deferrals_are_counted_by_domain(database: Database, seed: int) -> None:
     rows = random_rows(seed)
     counted = statistics(database, store(database, rows))
     largest = {domain.domain for domain in counted.domains}
@@ -185,7 +185,7 @@ def test_replies_and_put_offs_are_those_of_their_domain(database: Database, seed
         assert sum(reply.deferred for reply in mine) == of_domain
 
 
-def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -> None:
+def test_replies_with_the_same_beginning_are_counted_together(database: Database) -> None:
     rows = [
         {"email": f"u{i}@x.example", "status": Status.FAILED, "reply": f"{'no ' * 40}{i}"}
         for i in range(3)
@@ -195,9 +195,7 @@ def test_replies_that_differ_far_behind_are_counted_as_one(database: Database) -
     assert found.text == "no " * 40 + "0"
 
 
-def test_rare_replies_are_counted_though_not_read(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rare_replies_are_only_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailsluice.reports.campaign.queries.MOST_REPLIES", 2)
     texts = ["often"] * 3 + ["now and then"] * 2 + ["once", "once more"]
     rows = [
@@ -212,7 +210,7 @@ def test_rare_replies_are_counted_though_not_read(
     assert counted.other_replies == 2
 
 
-def test_bounces_are_those_of_the_campaign(database: Database) -> None:
+def test_bounces_of_other_campaigns_are_not_counted(database: Database) -> None:
     found = store(database, [{"email": "a@x.example", "status": Status.SENT}])
     other = store(database, [{"email": "b@x.example"}], "another")
     kinds = [
@@ -245,7 +243,7 @@ def test_bounces_are_those_of_the_campaign(database: Database) -> None:
     }
 
 
-def test_a_campaign_that_has_sent_nothing_has_no_pace(database: Database) -> None:
+def test_a_campaign_without_sent_mail_has_no_pace(database: Database) -> None:
     counted = statistics(database, store(database, [{"email": "a@x.example"}]))
     assert counted.pace is None
     assert counted.replies == []
@@ -253,7 +251,7 @@ def test_a_campaign_that_has_sent_nothing_has_no_pace(database: Database) -> Non
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_whole_page_adds_up_and_names_nobody(database: Database, seed: int) -> None:
+def test_the_page_adds_up_and_shows_no_address(database: Database, seed: int) -> None:
     rows = random_rows(seed)
     found = store(database, rows)
     report = stored_report(database, "spring")

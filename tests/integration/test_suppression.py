@@ -1,4 +1,4 @@
-"""The list of suppressions: what outweighs what, imports, exports, additions, removals."""
+"""The suppression list: strength of reasons, imports, exports, additions, removals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def imported(database: Database, path: Path, text: str, **fields: str) -> Import
 @pytest.mark.parametrize(
     "order", list(permutations([SuppressionReason.BOUNCED, *SuppressionReason][:3]))
 )
-def test_the_strongest_reason_counts_in_whatever_order(
+def test_the_strongest_reason_wins_in_any_order(
     database: Database, order: tuple[SuppressionReason, ...]
 ) -> None:
     new = [
@@ -59,7 +59,7 @@ def test_the_strongest_reason_counts_in_whatever_order(
     assert listed(database)[ANN][:2] == ("complained", "complained")
 
 
-def test_one_address_with_several_reasons_at_once_is_one_with_the_strongest(
+def test_an_address_with_several_reasons_gets_the_strongest(
     database: Database, tmp_path: Path
 ) -> None:
     text = f"email,reason\n{ANN},bounce\n{ANN},unsubscribe\n{ANN},import\n"
@@ -68,7 +68,7 @@ def test_one_address_with_several_reasons_at_once_is_one_with_the_strongest(
     assert listed(database)[ANN][0] == "unsubscribed"
 
 
-def test_an_import_takes_reason_source_and_date_over(database: Database, tmp_path: Path) -> None:
+def test_an_import_keeps_reason_source_and_date(database: Database, tmp_path: Path) -> None:
     text = (
         "Email,Type,Created\n"
         "a@EXAMPLE.com,spamreport,2026-01-02T00:00:00Z\n"
@@ -95,13 +95,13 @@ def test_an_import_takes_reason_source_and_date_over(database: Database, tmp_pat
     assert done.summary() == "7 rows: 5 new, 0 on the list already, 2 bad"
 
 
-def test_a_source_with_a_nul_is_stored_all_the_same(database: Database) -> None:
-    """PostgreSQL has U+0000 in no text; one row of an import must not stop all."""
+def test_a_source_with_u0000_is_stored(database: Database) -> None:
+    """PostgreSQL stores no U+0000 in a text; one row must not stop an import."""
     Suppressions(database).add(["nul@example.com"], reason="bounced", source="a\0b\\u0000")
     assert listed(database)["nul@example.com"][1] == "a\ufffdb\\u0000"
 
 
-def test_an_import_done_again_changes_nothing(database: Database, tmp_path: Path) -> None:
+def test_a_repeated_import_changes_nothing(database: Database, tmp_path: Path) -> None:
     text = f"EmailAddress,Reason,LastUpdateTime\n{ANN},COMPLAINT,2026-01-02T00:00:00Z\n"
     fields = {"email_column": "EmailAddress"}
     imported(database, tmp_path / "x.csv", text, **fields)
@@ -110,7 +110,7 @@ def test_an_import_done_again_changes_nothing(database: Database, tmp_path: Path
     assert listed(database) == before
 
 
-def test_an_import_of_nothing_is_refused(database: Database) -> None:
+def test_an_import_without_a_source_is_refused(database: Database) -> None:
     with pytest.raises(AudienceError, match="give a file"):
         import_suppressions(database, RecipientSource(), SuppressionReason.MANUAL, no_database)
 
@@ -125,7 +125,7 @@ def test_a_query_may_be_imported(database: Database, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
-def test_what_is_exported_can_be_imported(database: Database, tmp_path: Path, name: str) -> None:
+def test_an_export_can_be_imported(database: Database, tmp_path: Path, name: str) -> None:
     text = f"email,reason,source,date\n{ANN},bounced,smtp red,2026-01-02\nb@c.de,manual,me,1\n"
     imported(database, tmp_path / "x.csv", text)
     before, path = listed(database), tmp_path / name
@@ -141,7 +141,7 @@ _LOCAL = st.from_regex(r"['=+-]{0,3}[a-z]{1,5}", fullmatch=True)
 
 @given(st.sets(_LOCAL, min_size=1, max_size=5), st.sampled_from(["list.csv", "list.parquet"]))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_export_that_is_imported_gives_the_same_addresses(
+def test_an_imported_export_gives_the_same_addresses(
     database: Database, tmp_path: Path, locals_: set[str], name: str
 ) -> None:
     emails = {f"{local}@example.com" for local in locals_}
@@ -163,7 +163,7 @@ def test_an_export_that_is_imported_gives_the_same_addresses(
     assert set(listed(database)) == emails
 
 
-def test_an_export_may_be_of_some_reasons(database: Database, tmp_path: Path) -> None:
+def test_an_export_can_be_limited_to_reasons(database: Database, tmp_path: Path) -> None:
     Suppressions(database).add(["a@b.de"], reason="bounced", source="x")
     Suppressions(database).add(["c@d.de"], reason="manual", source="x")
     path = tmp_path / "list.csv"
@@ -186,7 +186,9 @@ def test_addresses_are_added_once_and_normalised(database: Database) -> None:
         add(database, ["nobody"], SuppressionReason.MANUAL, "x")
 
 
-def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -> None:
+def test_unsubscribed_addresses_are_removed_only_on_request(
+    database: Database, tmp_path: Path
+) -> None:
     for reason in SuppressionReason:
         Suppressions(database).add([f"{reason}@b.de"], reason=reason, source="x")
     file = tmp_path / "x.csv"
@@ -202,9 +204,7 @@ def test_a_wish_is_removed_only_on_purpose(database: Database, tmp_path: Path) -
         remove(database, [])
 
 
-def test_a_row_that_cannot_be_read_is_told_with_its_number(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_bad_row_is_reported_by_its_number(database: Database, tmp_path: Path) -> None:
     Suppressions(database).add([ANN, "b@c.de"], reason="manual", source="x")
     file = tmp_path / "x.csv"
     file.write_text(f"email,n\n{ANN.upper()},1\n{ANN},1\nb@c.de\nnobody,1\n")
@@ -214,15 +214,13 @@ def test_a_row_that_cannot_be_read_is_told_with_its_number(
     assert set(listed(database)) == {"b@c.de"}
 
 
-def test_an_import_tells_of_apostrophes_before_addresses(
-    database: Database, tmp_path: Path
-) -> None:
+def test_an_import_notes_apostrophes_before_addresses(database: Database, tmp_path: Path) -> None:
     done = imported(database, tmp_path / "x.csv", "email\n'ann@example.com\nbob@example.com\n")
     (note,) = done.notes()
     assert note.startswith("1 rows have an address that begins with an apostrophe")
 
 
-def test_what_came_back_before_a_removal_is_forgotten(database: Database) -> None:
+def test_soft_bounces_before_a_removal_no_longer_count(database: Database) -> None:
     def soft(key: int) -> Bounce:
         return Bounce(str(key), ANN, BounceKind.SOFT, "", "", "x", float(key))
 
@@ -237,9 +235,7 @@ def test_what_came_back_before_a_removal_is_forgotten(database: Database) -> Non
 
 
 @pytest.mark.parametrize("size", [3, 400])
-def test_a_lookup_finds_the_same_in_a_short_list_as_in_a_long_one(
-    database: Database, size: int
-) -> None:
+def test_a_lookup_finds_the_same_in_short_and_long_lists(database: Database, size: int) -> None:
     everybody = [f"user{i}@example.com" for i in range(size)]
     Suppressions(database).add(everybody, reason="bounced", source="x")
     emails = normalise(pd.Series(["user2@example.com", "new@example.com", "user0@Example.com"]))

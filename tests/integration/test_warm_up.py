@@ -1,4 +1,4 @@
-"""Warm-up at the launch: caps shared exactly by campaigns, who waits and who goes elsewhere."""
+"""Warm-up at the launch: campaigns share caps exactly; recipients over a cap wait or move."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Launches:
     def __call__(
         self, name: str, number: int, names: Sequence[str] = ("new",), **fields: Any
     ) -> tuple[int, Placement]:
-        """Launch a campaign, as the flow does. Its id, and what was decided."""
+        """Launch a campaign as the flow does; returns its id and placement."""
         document = self.document(name, number, names, **fields)
         record = Campaigns(self.database).register(name, launch.content(document))
         with launch.resolve_audience(document, self.database, no_database) as audience:
@@ -93,7 +93,7 @@ class Launches:
             return placement, placement.digest(audience.address_keys)
 
     def send(self, campaign_id: int, connection: str = "new", *, deferred: int = 0) -> int:
-        """Send what is due over a connection: so many are put off, the others accepted."""
+        """Send to the due recipients of a connection: some are deferred, the others accepted."""
         outbox = Outbox(self.database, campaign_id)
         with self.database.write() as transaction:
             claimed = outbox.claim(transaction, connection, 10_000)
@@ -134,7 +134,7 @@ def planned(database: Database) -> dict[date, int]:
         return {day: int(n) for day, n in reader.execute(query.group_by(warm_up_plans.c.day))}
 
 
-def test_who_is_over_the_cap_waits_for_a_day_with_room(
+def test_recipients_over_the_cap_wait_for_a_day_with_room(
     database: AtNoon, launches: Launches
 ) -> None:
     campaign_id, placement = launches("spring", 300)
@@ -154,7 +154,7 @@ def test_who_is_over_the_cap_waits_for_a_day_with_room(
     assert launches.send(campaign_id) == 150
 
 
-def test_the_last_in_send_order_wait(database: AtNoon, launches: Launches) -> None:
+def test_the_last_recipients_in_send_order_wait(database: AtNoon, launches: Launches) -> None:
     campaign_id, _ = launches("spring", 300)
     query = sa.select(recipients.c.status).order_by(recipients.c.id)
     with database.read() as reader:
@@ -178,7 +178,7 @@ def test_campaigns_share_a_cap_exactly(database: AtNoon, launches: Launches) -> 
     assert stored(database, third)["new", None, "deferred", "2026-01-08 00:00+00:00"] == 5
 
 
-def test_a_launch_that_died_is_counted_once(database: AtNoon, launches: Launches) -> None:
+def test_an_interrupted_launch_is_counted_once(database: AtNoon, launches: Launches) -> None:
     launches("spring", 300)
     launches("spring", 300)
     assert planned(database) == {MONDAY: 100, MONDAY + DAY: 150, MONDAY + 2 * DAY: 50}
@@ -193,7 +193,9 @@ def test_a_cancelled_campaign_gives_its_later_days_back(
     assert placement.warmings[0].days == ((MONDAY, 0), (MONDAY + DAY, 150), (MONDAY + 2 * DAY, 50))
 
 
-def test_who_is_over_the_cap_goes_over_another_connection(database: AtNoon, tmp_path: Path) -> None:
+def test_recipients_over_the_cap_move_to_another_connection(
+    database: AtNoon, tmp_path: Path
+) -> None:
     launches = Launches(database, tmp_path, over_cap="spill", spill_to="old")
     campaign_id, placement = launches("spring", 600, ("new", "old"))
     assert placement.counts == {"new": 100, "old": 500}
@@ -211,7 +213,9 @@ def test_who_is_over_the_cap_goes_over_another_connection(database: AtNoon, tmp_
     assert accounts.verify(accounts.tally(database, "spring")).is_conserved
 
 
-def test_they_may_go_over_a_connection_that_is_no_route(database: AtNoon, tmp_path: Path) -> None:
+def test_recipients_may_move_to_a_connection_without_a_route(
+    database: AtNoon, tmp_path: Path
+) -> None:
     launches = Launches(database, tmp_path, over_cap="spill", spill_to="spare")
     campaign_id, _ = launches("spring", 600, ("new", "old"))
     routes = Campaigns(database).routes(campaign_id)
@@ -260,10 +264,10 @@ def test_after_a_day_in_trouble_the_cap_does_not_grow(database: AtNoon, launches
     ]
 
 
-def test_the_wire_has_the_cap_that_the_launches_have_decided(
+def test_the_limit_while_sending_is_the_cap_of_the_launches(
     database: AtNoon, launches: Launches
 ) -> None:
-    """And looks no outcomes up for it: a running campaign asks every few seconds."""
+    """A running campaign reads the cap every few seconds, without counting outcomes."""
     new = Connection("new", "127.0.0.1", 25, warm_up=launches.warm_ups["new"])
 
     def caps(campaign_id: int) -> list[int]:
@@ -291,7 +295,7 @@ def test_a_day_below_the_threshold_is_no_trouble(database: AtNoon, launches: Lau
 def test_after_trouble_a_week_ago_the_cap_is_that_of_the_day(
     database: AtNoon, launches: Launches
 ) -> None:
-    """It does not catch up on the days that had no mail."""
+    """The cap does not catch up for days without mail."""
     first, _ = launches("first", 100)
     launches.send(first, deferred=50)
     database.today += 7 * DAY
@@ -313,7 +317,7 @@ def test_a_decision_without_a_launch_agrees_and_writes_nothing(
     assert launches.decide(document)[1] == digest  # its own plan is not in its way
 
 
-def test_a_connection_that_warms_up_takes_nobody_over(database: AtNoon, tmp_path: Path) -> None:
+def test_a_connection_in_warm_up_takes_over_no_recipients(database: AtNoon, tmp_path: Path) -> None:
     sender = Sender(database, tmp_path, warm_ups={"new": WarmUp(**RAMP)})
     document = campaign(
         tmp_path, people(30), ("old", "new", "other"), on_connection_down="reassign"
@@ -326,7 +330,7 @@ def test_a_connection_that_warms_up_takes_nobody_over(database: AtNoon, tmp_path
         asyncio.run(run.close())
 
 
-def test_what_a_campaign_has_planned_is_told(database: AtNoon, launches: Launches) -> None:
+def test_the_plan_of_a_campaign_can_be_read(database: AtNoon, launches: Launches) -> None:
     campaign_id, _ = launches("spring", 120)
     found = WarmUps(database).of_campaign(campaign_id)
     assert [(day.connection, day.day, day.planned, day.cap) for day in found] == [

@@ -1,4 +1,4 @@
-"""Thirty days of a new connection, by a clock of our own: a campaign a week, and its caps."""
+"""Thirty simulated days of a new connection with a campaign a week."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def database(tmp_path: Path, new_sqlite: Callable[[Path], str]) -> Iterator[AtNo
 
 
 def connections(database: AtNoon) -> dict[tuple[int, str], str]:
-    """Who goes over which connection, by campaign and address."""
+    """The connection of each recipient, by campaign and address."""
     kept = recipients.c
     with database.read() as reader:
         rows = reader.execute(sa.select(kept.campaign_id, kept.email, kept.connection))

@@ -1,4 +1,4 @@
-"""Blocks as the UI sends them: refused in words before they are stored."""
+"""Blocks from the UI are checked before they are stored."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_connection_that_cannot_work_is_not_saved(data: dict[str, Any], words:
         {"host": "{{ prefect.variables.smtp_host }}"},
     ],
 )
-def test_others_are(data: dict[str, Any]) -> None:
+def test_valid_connections_are_saved(data: dict[str, Any]) -> None:
     refuse_wrong(SMTPConnection, data)
 
 

@@ -47,7 +47,7 @@ OAUTH: dict[str, Any] = {
 
 
 def saved(block: Any, name: str) -> Any:
-    """The block as it looks when it was loaded under that name."""
+    """The block as loaded under this name."""
     block._block_document_name = name
     return block
 
@@ -128,7 +128,7 @@ def test_a_host_is_a_name_or_an_address(host: str) -> None:
     assert SMTPConnection(host=host).host == host
 
 
-def test_a_password_in_clear_needs_an_explicit_yes() -> None:
+def test_a_password_in_clear_text_must_be_allowed_explicitly() -> None:
     login = {"username": "me", "password": "secret", "security": "none"}
     assert SMTPConnection(host="relay", **login, allow_plain_password=True).to_connection("relay")
 
@@ -138,7 +138,7 @@ def test_a_password_is_not_shown() -> None:
     assert "hidden" not in repr(block) + repr(block.to_connection("relay")) + str(block)
 
 
-def test_what_oauth_holds_is_not_shown() -> None:
+def test_oauth_secrets_are_not_shown() -> None:
     block = SMTPConnection(host="smtp.gmail.com", username="me", oauth=OAUTH)
     shown = repr(block) + repr(block.to_connection("gmail")) + repr(block.oauth) + str(block)
     assert "hidden" not in shown
@@ -146,7 +146,7 @@ def test_what_oauth_holds_is_not_shown() -> None:
     assert SMTPConnection.model_json_schema()["secret_fields"] == hidden
 
 
-def test_oauth_left_empty_in_the_form_is_not_given() -> None:
+def test_empty_oauth_fields_count_as_absent() -> None:
     empty = dict.fromkeys(OAUTH, "")
     assert SMTPConnection(host="relay", oauth=empty) == SMTPConnection(host="relay")
 
@@ -182,7 +182,7 @@ def test_a_token_server_on_this_machine_needs_no_encryption(host: str) -> None:
     assert SMTPConnection(host="h", username="me", oauth=oauth)
 
 
-def test_fields_left_empty_in_the_form_are_not_given() -> None:
+def test_empty_fields_count_as_absent() -> None:
     block = SMTPConnection(host="relay", username="", password="", ca_file="", local_hostname="")
     assert block == SMTPConnection(host="relay")
 
@@ -234,7 +234,7 @@ def test_a_block_that_cannot_be_a_connection_is_refused(block: Any, advice: str)
 
 @pytest.mark.parametrize("connection", ["sendgrid", {"$ref": {"block_document_id": "some-id"}}])
 def test_the_server_lets_names_and_references_through(connection: Any) -> None:
-    """Prefect's server checks parameters against the schema before a run is made."""
+    """Prefect's server checks parameters against the schema before it creates a run."""
     document = {**DOCUMENT, "routes": [{"connection": connection, "percent": 100}]}
     validate({"campaign": document}, stub.parameters.model_dump(), raise_on_error=True)
 
@@ -289,7 +289,7 @@ def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
 
 @pytest.mark.parametrize("block_type", [SMTPConnection, Mailbox])
 def test_a_block_type_has_a_logo_of_the_server_itself(block_type: type[Block]) -> None:
-    """No `data:` address, which Prefect refuses, and none that takes the internet."""
+    """The address is neither `data:`, which Prefect refuses, nor on the internet."""
     with temporary_settings({PREFECT_UI_URL: "http://127.0.0.1:4200/"}):
         logo = str(block_type._to_block_type().logo_url)
     assert logo == "http://127.0.0.1:4200/ico/android-chrome-192x192.png"

@@ -1,4 +1,4 @@
-"""The deployments: one of each flow, with a name and words that people can tell apart."""
+"""The deployments: one for each flow, with distinct names and descriptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_flow_is_deployed_once() -> None:
     assert sorted(deployment.flow.name for deployment in DEPLOYED) == sorted(made)
 
 
-def test_names_tell_them_apart_and_the_one_that_programs_call_stays() -> None:
+def test_deployments_have_distinct_names_and_send_campaign_keeps_its_name() -> None:
     assert DEPLOYED[0].full_name == "send-campaign/default"
     assert DEPLOYED[0].old_name is None
     for deployment in DEPLOYED[1:]:
@@ -32,7 +32,7 @@ def test_names_tell_them_apart_and_the_one_that_programs_call_stays() -> None:
         assert deployment.old_name == f"{deployment.flow.name}/default"
 
 
-def test_each_says_what_it_does_and_what_it_belongs_to() -> None:
+def test_each_deployment_has_a_description_and_a_tag() -> None:
     for deployment in DEPLOYED:
         assert deployment.description.endswith(".")
         assert "{{" not in deployment.description  # Prefect fills placeholders in

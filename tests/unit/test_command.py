@@ -1,4 +1,4 @@
-"""The command `mailsluice`, as far as it needs no server: exit codes, errors, example, schema."""
+"""The command `mailsluice` without a server: exit codes, errors, example, schema."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_example_is_a_campaign_and_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_is_a_valid_campaign_and_is_not_overwritten(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["init"]) == 0
     Campaign.model_validate(yaml.safe_load(Path("campaign.yaml").read_text()))
     assert main(["init"]) == 1
@@ -66,7 +68,9 @@ def test_exit_codes(arguments: list[str], code: int, capsys: pytest.CaptureFixtu
         assert told.err.count("\n") == 1
 
 
-def test_suppressions_go_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_suppressions_can_be_added_exported_removed_and_imported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["suppress", "add", "Ann@example.com", "bob@example.com", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["new"] == 2
     assert main(["suppress", "export", "list.csv"]) == 0

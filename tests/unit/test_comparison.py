@@ -1,4 +1,4 @@
-"""Comparing connections: published answers, other implementations, what is said and what is not."""
+"""Comparing connections: published results, other implementations, and verdicts."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class TestKnownAnswers:
         assert common_odds_ratio(RABBITS) == pytest.approx(7)
 
     def test_the_departments_explain_the_admissions(self) -> None:
-        """Simpson's paradox: in all, far more men were admitted."""
+        """Simpson's paradox: over all departments, far more men were admitted."""
         whole = p_value(BERKELEY.sum(axis=0, keepdims=True))
         assert whole is not None
         assert whole < 1e-10
@@ -168,8 +168,8 @@ class TestAgainstOthers:
 
 
 class TestStrata:
-    def test_the_mix_of_domains_is_not_taken_for_a_difference(self) -> None:
-        """b has more mail to the provider that defers more; within each they are the same."""
+    def test_a_different_mix_of_domains_is_not_a_difference(self) -> None:
+        """More mail of b goes to the provider that defers more; rates within each are equal."""
         found = contrasted(
             row("a", 9_000, 90),
             row("b", 1_000, 10),
@@ -188,7 +188,7 @@ class TestStrata:
         assert "no two connections have mail in the same campaign" in found.summary()
         assert any("spring went over one connection only" in note for note in found.notes)
 
-    def test_a_campaign_over_one_connection_alone_changes_nothing_but_its_rate(self) -> None:
+    def test_a_campaign_over_one_connection_changes_only_its_rate(self) -> None:
         rows = [row("a", 5_000, 100), row("b", 5_000, 150)]
         alone = row("a", 90_000, 30_000, campaign="summer")
         with_it, without = contrasted(*rows, alone), contrasted(*rows)
@@ -207,7 +207,7 @@ class TestStrata:
     @given(
         st.lists(st.tuples(tables, st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=6)
     )
-    def test_whatever_the_counts_there_are_numbers_and_they_mirror(
+    def test_any_counts_give_finite_and_symmetric_results(
         self, drawn: list[tuple[tuple[int, ...], int, int]]
     ) -> None:
         rows = [
@@ -234,7 +234,7 @@ class TestStrata:
 
 
 class TestVerdicts:
-    def test_a_difference_names_the_better_one_with_rates_and_interval(self) -> None:
+    def test_a_difference_names_the_better_connection_with_rates_and_interval(self) -> None:
         finding, text = deferred(compared(row("a", 5_000, 170), row("b", 5_000, 105)))
         assert finding is Conclusion.DIFFERENT
         assert text.startswith(
@@ -244,7 +244,7 @@ class TestVerdicts:
         )
 
     def test_the_interval_has_the_direction_of_the_tests_table(self) -> None:
-        """First minus second, by name, whichever of the two is the better one."""
+        """The difference is first minus second by name, whichever connection is better."""
         found = compared(row("a", 5_000, 105), row("b", 5_000, 170))
         _, text = deferred(found)
         assert "; a minus b: -1.30 percentage points, 95% interval -1.95 to -0.66," in text
@@ -253,8 +253,8 @@ class TestVerdicts:
         _, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))
         assert "a minus b is likely -0." in text
 
-    def test_where_all_mail_says_other_than_like_with_like_the_page_says_so(self) -> None:
-        """Simpson: of all its mail a's is deferred more, in each domain less."""
+    def test_rates_over_all_mail_that_contradict_the_strata_are_a_warning(self) -> None:
+        """Simpson's paradox: a's mail is deferred more over all, but less in each domain."""
         rows = [
             row("a", 900, 90, domain="hard.example"),
             row("b", 100, 12, domain="hard.example"),
@@ -267,18 +267,18 @@ class TestVerdicts:
         assert note in found.markdown()
         assert "| connection | mail | accepted, of all mail |" in found.markdown()
 
-    def test_where_both_agree_nothing_is_said(self) -> None:
+    def test_rates_that_agree_with_the_strata_give_no_warning(self) -> None:
         alike = compared(row("a", 5_000, 105), row("b", 5_000, 170))
         assert not [note for note in alike.notes if "of all their mail" in note]
 
-    def test_too_little_mail_says_how_much_more(self) -> None:
+    def test_an_open_verdict_says_how_much_more_mail_is_needed(self) -> None:
         finding, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))
         assert finding is Conclusion.OPEN
         more = 2 * needed(30 / 1_004, 0.005, 0.05) - 1_000
         assert f"about {float(f'{more:.1e}'):,.0f} more messages of both together" in text
         assert "a difference of 0.50 points in four of five cases" in text
 
-    def test_more_mail_than_would_do_is_not_asked_for(self) -> None:
+    def test_enough_mail_for_a_difference_is_recognised(self) -> None:
         finding, text = deferred(
             compared(row("a", 5_000, 170), row("b", 5_000, 139), smallest_difference=0.015)
         )
@@ -294,7 +294,7 @@ class TestVerdicts:
         assert finding is Conclusion.ALIKE
         assert "no difference larger than 0.19 points is likely" in text
 
-    def test_domains_that_disagree_get_no_verdict_on_the_whole(self) -> None:
+    def test_contradicting_domains_get_no_overall_verdict(self) -> None:
         found = compared(
             row("a", 5_000, 600),
             row("b", 5_000, 100),
@@ -305,7 +305,7 @@ class TestVerdicts:
         assert finding is Conclusion.DEPENDS
         assert "the opposite of the whole in slow.example in spring" in text
 
-    def test_domains_that_cancel_out_exactly_are_not_alike(self) -> None:
+    def test_domains_that_cancel_out_are_not_called_alike(self) -> None:
         found = compared(
             row("a", 50_000, 600),
             row("b", 50_000, 1_100),
@@ -314,7 +314,7 @@ class TestVerdicts:
         )
         assert deferred(found)[0] is Conclusion.DEPENDS
 
-    def test_domains_that_agree_in_direction_get_a_verdict_although_the_ratios_differ(self) -> None:
+    def test_domains_with_the_same_direction_get_a_verdict(self) -> None:
         found = compared(
             row("a", 5_000, 600),
             row("b", 5_000, 100),
@@ -328,7 +328,7 @@ class TestVerdicts:
         assert one.contrast.homogeneity < 0.001
         assert one.finding is Conclusion.DIFFERENT
 
-    def test_what_alone_would_be_a_difference_is_none_among_many(self) -> None:
+    def test_many_tests_raise_the_bar_for_a_difference(self) -> None:
         rows = [row("a", 5_000, 160), row("b", 5_000, 125)]
         assert deferred(compared(*rows))[0] is Conclusion.DIFFERENT
         others = [row(name, 5_000, 140) for name in "cdef"]
@@ -344,14 +344,14 @@ class TestVerdicts:
             ((10, 0), (2_000, 1)),  # certain, nearly; the approximation with it: p < 0.0001
         ],
     )
-    def test_a_single_event_where_little_mail_went_is_no_difference(
+    def test_a_single_event_in_little_mail_is_no_difference(
         self, first: tuple[int, int], second: tuple[int, int]
     ) -> None:
         assert deferred(compared(row("a", *first), row("b", *second)))[0] is Conclusion.OPEN
 
 
 class TestDegenerate:
-    def test_one_connection_alone(self) -> None:
+    def test_one_connection_gives_no_verdict(self) -> None:
         found = compared(row("a", 100, 3))
         assert found.verdicts == []
         assert "nothing to compare" in found.summary()
@@ -361,20 +361,20 @@ class TestDegenerate:
         assert "b has no mail in these campaigns" in found.notes
         assert found.verdicts == []
 
-    def test_all_accepted_everywhere_is_no_certainty(self) -> None:
+    def test_mail_accepted_everywhere_gives_no_certainty(self) -> None:
         few = compared(row("a", 100), row("b", 100))
         assert deferred(few)[0] is Conclusion.OPEN
         many = compared(row("a", 50_000), row("b", 50_000))
         assert deferred(many)[0] is Conclusion.ALIKE
         assert "(0.00% and 0.00%)" in deferred(many)[1]
 
-    def test_all_deferred_everywhere(self) -> None:
+    def test_mail_deferred_everywhere_gives_no_difference(self) -> None:
         assert deferred(compared(row("a", 100, 100), row("b", 100, 100)))[0] is Conclusion.OPEN
 
-    def test_one_recipient_each(self) -> None:
+    def test_one_recipient_each_gives_no_difference(self) -> None:
         assert deferred(compared(row("a", 1, 1), row("b", 1)))[0] is Conclusion.OPEN
 
-    def test_bounces_nobody_reads_are_not_compared(self) -> None:
+    def test_bounces_are_not_compared_when_none_is_recorded(self) -> None:
         found = compared(row("a", 50_000), row("b", 50_000))
         assert {verdict.contrast.measure for verdict in found.verdicts} == {
             Measure.DEFERRED,

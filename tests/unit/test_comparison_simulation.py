@@ -1,4 +1,4 @@
-"""Campaigns that the project's own assignment shares out: what a comparison of them shows."""
+"""Simulated comparisons of campaigns that the real assignment splits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mailsluice.reports.comparison import Measure
 from tests.unit.simulated import TIMES
 
 CAMPAIGNS = 60 * TIMES
-"""Shows gross faults only; `make simulations` shows smaller ones."""
+"""Trials that show gross faults; `make simulations` shows smaller ones."""
 ENOUGH = 250 * TIMES
-"""Shows nine tests that are not corrected for their number: 12 % of the pages, the bound 10.8 %."""
+"""Trials that detect nine uncorrected tests: 12 % of the pages, with a bound of 10.8 %."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""compose.yaml, the Kubernetes files, the Dockerfile: what must hold of them, without an engine."""
+"""Rules for compose.yaml, the Kubernetes files and the Dockerfile, checked without an engine."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_compose_and_kubernetes_run_the_same_command_with_the_same_secrets(name:
     assert secrets_in_compose(name) == secrets_in_kubernetes(name)
 
 
-def test_no_process_is_given_a_secret_that_it_does_not_need() -> None:
+def test_each_process_gets_only_the_secrets_that_it_needs() -> None:
     assert {name: secrets_in_compose(name) for name in OURS} == {
         "prefect-database": ["server"],
         "migrate": ["owner"],
@@ -99,7 +99,7 @@ def test_no_file_holds_a_secret() -> None:
     assert not any("PASSWORD" in name or "AUTH" in name for name in read_settings(SERVER_ENV))
 
 
-def test_the_image_and_every_pod_run_as_somebody_who_is_not_root() -> None:
+def test_the_image_and_every_pod_run_without_root() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE)[-1] == "10001:10001"
     assert all(pod["spec"]["securityContext"]["runAsNonRoot"] for pod in pods().values())
     for container in containers():
@@ -109,7 +109,7 @@ def test_the_image_and_every_pod_run_as_somebody_who_is_not_root() -> None:
         assert not context["allowPrivilegeEscalation"], container["name"]
 
 
-def test_whatever_answers_is_asked_whether_it_is_healthy() -> None:
+def test_every_server_has_a_health_check() -> None:
     assert "HEALTHCHECK" in DOCKERFILE
     for name in ("postgres", "redis", "proxy"):
         assert COMPOSE["services"][name]["healthcheck"]["test"]
@@ -158,7 +158,7 @@ def test_servers_start_after_the_schema_and_workers_after_all() -> None:
     assert order == ["prefect-database", "migrate", "register"]
 
 
-def test_what_servers_share_is_in_redis_and_nothing_of_it_in_memory() -> None:
+def test_servers_share_state_in_redis() -> None:
     settings = read_settings(SERVER_ENV)
     shared = {name for name, value in settings.items() if value.startswith("prefect_redis.")}
     assert shared == {
@@ -176,14 +176,14 @@ def test_the_proxys_variables_are_filled_in_everywhere() -> None:
     assert {variable["name"] for variable in of_kubernetes("proxy")["env"]} == wanted
 
 
-def test_the_images_context_is_closed_but_for_what_it_needs() -> None:
+def test_the_images_context_contains_only_what_it_needs() -> None:
     lines = (DEPLOYMENTS.parent / ".dockerignore").read_text().splitlines()
     assert "*" in lines
     assert lines.index("deployments/secrets") > lines.index("!deployments")
     assert "--require-hashes --requirement requirements/runtime.txt" in DOCKERFILE
 
 
-def test_credentials_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> None:
+def test_credentials_are_created_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     make_credentials(folder, Addresses("https://mail.example.com/"))
     server, worker = (read_settings(folder / f"{name}.env") for name in ("server", "worker"))
@@ -205,7 +205,7 @@ def test_credentials_are_made_once_and_are_their_owners_alone(tmp_path: Path) ->
         "https://mail.example.com/prefect",  # an origin has no path
     ],
 )
-def test_an_address_that_is_none_of_a_cluster_is_refused(url: str, tmp_path: Path) -> None:
+def test_an_address_that_no_cluster_can_have_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="no address of a cluster"):
         make_credentials(tmp_path / "secrets", Addresses(url))
     assert not (tmp_path / "secrets").exists()

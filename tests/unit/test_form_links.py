@@ -36,7 +36,7 @@ def test_a_link_leads_to_the_ui_in_which_it_is_read() -> None:
     )
 
 
-def test_a_campaign_too_long_for_a_link_has_to_be_filled_in_by_hand() -> None:
+def test_a_campaign_too_long_for_a_link_leaves_the_form_empty() -> None:
     base = len(link(html="").address)
     longest = link(html="x" * (LONGEST - base))
     assert len(longest.address) == LONGEST

@@ -1,4 +1,4 @@
-"""Which campaigns are put away, and how the page tells of it."""
+"""Housekeeping: campaigns that are due, and the result's page."""
 
 from __future__ import annotations
 
@@ -44,19 +44,21 @@ def test_campaigns_that_ended_long_ago_are_due(campaign: CampaignAge, is_due: bo
     assert (campaign in due([campaign], NOW, 400).due) is is_due
 
 
-def test_the_oldest_goes_first() -> None:
+def test_the_oldest_campaign_is_archived_first() -> None:
     campaigns = [ended(1, days_ago=450), ended(2, days_ago=900), ended(3, days_ago=500)]
     assert [ended.id for ended in due(campaigns, NOW, 400).due] == [2, 3, 1]
 
 
-def test_what_never_ended_is_told_apart_and_kept() -> None:
+def test_campaigns_that_never_ended_are_listed_and_kept() -> None:
     open_ = ended(status=CampaignStatus.READY, days_ago=None)
     found = due([open_, ended(2, is_archived=True, is_cleared=True)], NOW, 400)
     assert (found.due, found.stale, found.archived) == ((), (open_,), 1)
 
 
 @given(st.lists(st.floats(0, 1_000), max_size=20), st.integers(30, 900), st.integers(0, 100))
-def test_a_longer_time_never_archives_more(ages: list[float], keep_days: int, more: int) -> None:
+def test_a_longer_retention_never_archives_more_campaigns(
+    ages: list[float], keep_days: int, more: int
+) -> None:
     campaigns = [ended(number, days_ago=age) for number, age in enumerate(ages, 1)]
     longer = set(due(campaigns, NOW, keep_days + more).due)
     assert longer <= set(due(campaigns, NOW, keep_days).due)
@@ -71,7 +73,7 @@ class TestPage:
         )
         assert "To be archived" in kept.markdown()
 
-    def test_what_is_in_trouble_is_told_with_its_reason(self) -> None:
+    def test_campaigns_that_could_not_be_archived_are_listed_with_the_reason(self) -> None:
         done = [Done(ended(1), "/srv/1-c1", 12), Done(ended(2), trouble="no room on the disk")]
         kept = Kept(400, False, 2, done, [ended(3, CampaignStatus.READY, days_ago=None)], 4)
         page = kept.markdown()
@@ -86,7 +88,7 @@ class TestPage:
         ):
             assert said in page
 
-    def test_nothing_to_do_is_said(self) -> None:
+    def test_the_summary_says_that_nothing_is_due(self) -> None:
         assert Kept(400, False, 0, [], [], 0).summary() == (
             "nothing to do: no campaign ended more than 400 days ago"
         )

@@ -1,4 +1,4 @@
-"""Troubles of the state database, in words that say what to do."""
+"""Errors of the state database, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -71,12 +71,14 @@ def of_postgresql(state: str) -> DBAPIError:
         (SQLAlchemyError("anything"), DatabaseTrouble.FAULT, False),
     ],
 )
-def test_its_kind(error: SQLAlchemyError, trouble: DatabaseTrouble, passes: bool) -> None:
+def test_an_error_is_classified_by_its_code(
+    error: SQLAlchemyError, trouble: DatabaseTrouble, passes: bool
+) -> None:
     assert trouble_of(error) is trouble
     assert is_passing(error) is passes
 
 
-def test_a_statement_that_is_wrong_is_a_fault_and_no_database_that_is_away(tmp_path: Path) -> None:
+def test_a_wrong_statement_is_not_taken_for_a_lost_database(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}")
     for statement in ("SELECT * FROM missing", "SELEC 1", "SELECT missing_function()"):
         with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
@@ -96,10 +98,10 @@ def test_a_statement_that_is_wrong_is_a_fault_and_no_database_that_is_away(tmp_p
         (of_postgresql("42501"), "run `python -m mailsluice.store.migrate`"),
     ],
 )
-def test_what_to_do(error: SQLAlchemyError, words: str) -> None:
+def test_a_message_says_what_to_do(error: SQLAlchemyError, words: str) -> None:
     assert words in str(told(error))
 
 
-def test_an_address_is_not_quoted() -> None:
+def test_messages_quote_no_address() -> None:
     error = OperationalError("", None, psycopg.OperationalError("ann@example.com is not here"))
     assert "ann" not in str(told(error))

@@ -1,4 +1,4 @@
-"""Plans: what binds a connection, until when it sends, and what is to be minded."""
+"""Plans: the binding limit of each connection, estimated ends, and warnings."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class TestEstimate:
             ([(NOON, 0), (NOON + 5 * DAY, 1)], NOON + 7 * DAY - 3 * HOUR + timedelta(seconds=36)),
         ],
     )
-    def test_it_walks_from_window_to_window(
+    def test_the_estimate_skips_closed_windows(
         self, releases: list[tuple[datetime, int]], ends_at: datetime
     ) -> None:
         assert load(*releases).ends_at() == ends_at
 
-    def test_years_are_not_walked(self) -> None:
+    def test_the_estimate_stops_at_the_horizon(self) -> None:
         assert load((NOON, 10**12)).ends_at() is None
         assert load((NOON, 24 * 365 * 100)).ends_at() is None  # a year of hours, of which few open
 
@@ -65,17 +65,17 @@ class TestEstimate:
             ([(NOON, 700)], OFFICE, "100 an hour (its own)"),  # all of it would go today
         ],
     )
-    def test_what_binds_is_what_would_end_it_earliest(
+    def test_the_condition_that_delays_the_end_most_binds(
         self, releases: list[tuple[datetime, int]], window: SendingWindow, binding: str
     ) -> None:
         assert load(*releases, window=window).binding() == binding
 
-    def test_a_window_that_is_closed_binds(self) -> None:
+    def test_a_closed_window_binds(self) -> None:
         evening = NOON + 8 * HOUR
         assert Load(evening, [(evening, 10)], [HOURLY], OFFICE).binding() == "sending window"
 
     @given(st.integers(1, 800), st.integers(1, 800), st.integers(0, 100))
-    def test_more_mail_or_a_lower_limit_never_end_earlier(
+    def test_more_mail_or_a_lower_limit_never_ends_earlier(
         self, count: int, per_hour: int, more: int
     ) -> None:
         def ends(number: int, limit: int) -> datetime:
@@ -93,7 +93,7 @@ def planned(
     starts_at: datetime = NOON,
     outcomes: dict[date, DayOutcome] | None = None,
 ) -> Plan:
-    """The plan of a campaign with so many recipients."""
+    """Plan a campaign with `recipients` recipients."""
     states = {
         known.name: WarmUpState(known.warm_up, starts_at.date(), {}, outcomes or {})
         for known in connections
@@ -119,7 +119,7 @@ def connection(name: str, **fields: Any) -> Connection:
 
 
 def two(**fields: Any) -> Campaign:
-    """A campaign over a and b, 70/30."""
+    """A campaign over the connections a and b, 70/30."""
     routes = [{"connection": "a", "percent": 70}, {"connection": "b", "percent": 30}]
     return campaign(**{"strategy": "percentage", "routes": routes, **fields})
 
@@ -139,7 +139,7 @@ def test_a_campaign_throttle_is_shared_out_and_the_lowest_limit_binds() -> None:
     )
 
 
-def test_where_nothing_binds_a_speed_is_assumed_and_said() -> None:
+def test_without_limits_the_plan_assumes_a_speed_and_says_so() -> None:
     found = planned(two(), [connection("a", max_sessions=20), connection("b")])
     assert [each.binding for each in found.connections] == [
         "200 a second (assumed)",
@@ -148,7 +148,7 @@ def test_where_nothing_binds_a_speed_is_assumed_and_said() -> None:
     assert "10 a second and session where there is no limit" in found.markdown()
 
 
-def test_a_limit_binds_however_high_it_is() -> None:
+def test_even_a_high_limit_is_named() -> None:
     found = planned(two(throttle={"per_second": 1_000}), [connection("a"), connection("b")])
     assert [each.binding for each in found.connections] == [
         "700 a second (its share of the campaign's)",
@@ -165,12 +165,12 @@ def test_a_limit_binds_however_high_it_is() -> None:
         ({"per_day": 1_000}, "10.0 days"),
     ],
 )
-def test_how_long_it_takes_is_told_in_a_fitting_unit(limit: dict[str, int], lasts: str) -> None:
+def test_the_duration_is_shown_in_a_fitting_unit(limit: dict[str, int], lasts: str) -> None:
     single = campaign(routes=[{"connection": "a"}])
     assert planned(single, [connection("a", **limit)]).connections[0].lasts == lasts
 
 
-def test_a_day_limit_that_makes_it_last_nine_days_is_named() -> None:
+def test_a_daily_limit_that_takes_nine_days_is_a_warning() -> None:
     found = planned(two(), [connection("a"), connection("b", per_day=333)])
     assert found.warnings == [
         "b takes 9.0 days for its 3,000 recipients: it is bound by 333 a day (its own)"
@@ -178,14 +178,14 @@ def test_a_day_limit_that_makes_it_last_nine_days_is_named() -> None:
     assert "- b takes 9.0 days" in found.markdown()
 
 
-def test_what_takes_years_is_named() -> None:
+def test_a_campaign_that_takes_years_is_a_warning() -> None:
     found = planned(two(), [connection("a"), connection("b", per_day=1)])
     assert found.ends_at is None
     assert "b takes more than 3 years" in found.warnings[0]
     assert found.summary().endswith("not done within years; 1 warning")
 
 
-def test_a_closed_window_is_named() -> None:
+def test_a_closed_window_is_a_warning() -> None:
     evening = NOON + 8 * HOUR
     found = planned(
         two(sending_window=OFFICE.model_dump()),
@@ -196,7 +196,7 @@ def test_a_closed_window_is_named() -> None:
     assert {each.binding for each in found.connections} == {"sending window"}
 
 
-def test_a_warm_up_is_told() -> None:
+def test_the_page_describes_the_warm_up() -> None:
     ramp = WarmUp(start=MONDAY, daily_caps=(1_000, 1_500, 2_000))
     found = planned(two(), [connection("a"), connection("b", warm_up=ramp)])
     assert found.warm_ups == [
@@ -209,7 +209,7 @@ def test_a_warm_up_is_told() -> None:
     assert found.warnings[0].startswith("b takes 1.5 days for its 3,000 recipients")
 
 
-def test_trouble_is_a_warning() -> None:
+def test_a_warm_up_held_back_by_trouble_is_a_warning() -> None:
     ramp = WarmUp(start=MONDAY - DAY, daily_caps=(5_000, 6_000))
     outcomes = {MONDAY - DAY: DayOutcome(100, 50)}
     found = planned(two(), [connection("a"), connection("b", warm_up=ramp)], outcomes=outcomes)
@@ -219,7 +219,7 @@ def test_trouble_is_a_warning() -> None:
     ]
 
 
-def test_a_connection_that_takes_over_is_there() -> None:
+def test_a_connection_that_takes_recipients_over_is_listed() -> None:
     ramp = WarmUp(start=MONDAY, daily_caps=(1_000,), over_cap="spill", spill_to="c")
     found = planned(
         two(throttle={"per_hour": 6_000}),
@@ -237,12 +237,12 @@ def test_a_connection_that_takes_over_is_there() -> None:
     ]
 
 
-def test_an_audience_too_small_for_a_share_is_named() -> None:
+def test_an_audience_too_small_for_a_share_is_a_warning() -> None:
     found = planned(two(), [connection("a"), connection("b")], size=1)
     assert found.warnings == ["b gets no recipient: the audience is too small for its share"]
 
 
-def test_the_page_adds_up() -> None:
+def test_the_numbers_on_the_page_add_up() -> None:
     page = planned(two(throttle={"per_hour": 6_000}), [connection("a"), connection("b")]).markdown()
     assert "| a | 70 % | 7,000 | 7,000 | 4,200 an hour (its share of the campaign's) |" in page
     assert "| 10,005 | 10,000 | 3 | 2 |" in page

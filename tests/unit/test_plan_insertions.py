@@ -1,4 +1,4 @@
-"""Which variables leave a gap where they are empty."""
+"""Variables that a message inserts without handling empty values."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from mailsluice.operations.plan.insertions import inserted_columns
         ("{% set c = a %}{{ c or '' }}", ["a"]),
     ],
 )
-def test_a_variable_is_bare_unless_its_emptiness_is_dealt_with(
+def test_a_variable_is_reported_unless_the_template_handles_its_emptiness(
     template: str, bare: list[str]
 ) -> None:
     message = Message(sender="news@example.com", subject="Hi", text=template)
     assert inserted_columns(message, ["a", "b", "First Name", "unused"]) == bare
 
 
-def test_every_template_counts() -> None:
+def test_all_templates_of_the_message_are_checked() -> None:
     message = Message(
         sender="news@example.com",
         subject="{{ a }}",

@@ -1,4 +1,4 @@
-"""A message read as its recipients would: counts, and the first one's preview."""
+"""Checking a message by rendering it: warnings and preview."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> Messa
         return check_message(document, audience, np.array(order), looked_at)
 
 
-def test_what_is_counted_over_those_looked_at_and_over_all(tmp_path: Path) -> None:
+def test_warnings_count_checked_recipients_and_empty_values_all_recipients(tmp_path: Path) -> None:
     found = inspected(tmp_path, [0, 1, 2])
     assert [warning.partition(":")[0] for warning in found.warnings] == [
         "the message cannot be rendered for 1 of 3 checked recipients, which will fail",
@@ -40,7 +40,7 @@ def test_what_is_counted_over_those_looked_at_and_over_all(tmp_path: Path) -> No
     assert "@" not in "".join(found.warnings)
 
 
-def test_the_preview_is_of_the_first_that_can_be_rendered(tmp_path: Path) -> None:
+def test_the_preview_shows_the_first_recipient_that_can_be_rendered(tmp_path: Path) -> None:
     shown = inspected(tmp_path, [1, 0, 2]).preview
     assert shown
     assert shown.subject == "Hi Ann"
@@ -49,7 +49,7 @@ def test_the_preview_is_of_the_first_that_can_be_rendered(tmp_path: Path) -> Non
     assert shown.size_bytes > 2 * 1_024  # HTML and the text made from it
 
 
-def test_where_nobody_can_be_rendered_there_is_no_preview(tmp_path: Path) -> None:
+def test_without_a_rendered_message_there_is_no_preview(tmp_path: Path) -> None:
     found = inspected(tmp_path, [1, 0, 2], looked_at=1)
     assert found.preview is None
     assert found.warnings[0].startswith(
@@ -57,7 +57,7 @@ def test_where_nobody_can_be_rendered_there_is_no_preview(tmp_path: Path) -> Non
     )
 
 
-def test_an_audience_of_nobody_has_nothing_to_show(tmp_path: Path) -> None:
+def test_an_empty_audience_has_no_preview(tmp_path: Path) -> None:
     document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
     with resolved(tmp_path, [ROWS[0], ["gone@x.example.com", "", ""]]) as audience:
         found = check_message(document, audience, np.array([], np.int64))

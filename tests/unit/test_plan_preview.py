@@ -23,7 +23,7 @@ from mailsluice.operations.plan.preview import MOST_SHOWN, preview
         ("@media print { p { color: red } }", "@media print { p { color: red } }"),
     ],
 )
-def test_addresses_are_hidden_and_the_rest_stays(text: str, shown: str) -> None:
+def test_the_preview_hides_addresses_and_keeps_the_rest(text: str, shown: str) -> None:
     assert preview("", text, None, "ann@example.com", 1).text == shown
 
 
@@ -32,7 +32,9 @@ def test_addresses_are_hidden_and_the_rest_stays(text: str, shown: str) -> None:
     st.sampled_from(["{}", "<{}>", "u?e={}&n=1", "'{}'", "x {}: y"]),
     st.booleans(),
 )
-def test_no_way_of_writing_the_address_is_left(local: str, around: str, quoted: bool) -> None:
+def test_the_preview_hides_the_address_in_every_encoding(
+    local: str, around: str, quoted: bool
+) -> None:
     email = f"{local}@example.com"
     text = around.format(quote(email, safe="") if quoted else email)
     assert preview("", text, None, email, 1).text == around.format("<address>")
@@ -48,7 +50,7 @@ def test_the_page_shows_subject_text_and_source() -> None:
     assert "not shown" not in page
 
 
-def test_long_ones_are_cut() -> None:
+def test_long_messages_are_cut() -> None:
     page = "\n".join(preview("Hi", "a" * MOST_SHOWN, "b" * 9_000, "a@b.example", 1).markdown())
     assert "a" * MOST_SHOWN in page
     assert "b" * MOST_SHOWN in page

@@ -1,4 +1,4 @@
-"""Warnings about a message: each where it is due, and not where it is not."""
+"""Warnings about a message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def about_html(html: str) -> list[str]:
     return about(replace(GOOD, html=f"<p>{WORDS}</p>{html}"))
 
 
-def test_a_good_message_has_none() -> None:
+def test_a_good_message_has_no_warnings() -> None:
     assert [*warnings(FACTS)] == []
 
 
@@ -43,14 +43,16 @@ def test_a_good_message_has_none() -> None:
         ("https://example.com/u", "<p>Bye</p>", False),
     ],
 )
-def test_no_way_to_unsubscribe(url: str | None, html: str, warned: bool) -> None:
+def test_a_message_without_a_way_to_unsubscribe_is_warned_about(
+    url: str | None, html: str, warned: bool
+) -> None:
     found = about(replace(GOOD, unsubscribe_url=url, html=f"<p>{WORDS}</p>{html}"))
     assert [warning.startswith("there is no way to unsubscribe") for warning in found] == [
         True
     ] * warned
 
 
-def test_an_unsubscribe_address_without_https() -> None:
+def test_an_unsubscribe_address_without_https_is_warned_about() -> None:
     found = about(replace(GOOD, unsubscribe_url="http://example.com/u"))
     assert [warning.partition(":")[0] for warning in found] == ["unsubscribe_url is plain http"]
 
@@ -106,7 +108,7 @@ def test_empty_subjects_and_texts_are_counted() -> None:
         ("<img src='x'><img alt='A' src='y'><IMG SRC='z'/>", "2 of 3 images have no alt text:"),
     ],
 )
-def test_links_and_images(html: str, warning: str) -> None:
+def test_wrong_links_and_images_are_warned_about(html: str, warning: str) -> None:
     found = about_html(html)
     assert len(found) == bool(warning)
     assert "".join(found).startswith(warning)
@@ -122,7 +124,7 @@ def test_links_and_images(html: str, warning: str) -> None:
         ("<p>short</p>", False),
     ],
 )
-def test_images_only(html: str, warned: bool) -> None:
+def test_a_message_of_images_only_is_warned_about(html: str, warned: bool) -> None:
     found = about(replace(GOOD, html=html))
     assert [warning.startswith("the message has images and only") for warning in found] == [
         True
@@ -141,21 +143,21 @@ def test_images_only(html: str, warned: bool) -> None:
         ("notgmail.com", False),
     ],
 )
-def test_a_sender_at_a_provider_of_free_mail(domain: str, warned: bool) -> None:
+def test_a_sender_at_a_provider_of_free_mail_is_warned_about(domain: str, warned: bool) -> None:
     found = [*warnings(replace(FACTS, sender_domain=domain))]
     assert [warning.startswith(f"the sender is at {domain}, ") for warning in found] == [
         True
     ] * warned
 
 
-def test_empty_values_are_told_by_column() -> None:
+def test_empty_values_are_counted_by_column() -> None:
     found = [*warnings(replace(FACTS, empty_values={"First Name": 12, "city": 0}))]
     assert [warning.partition(":")[0] for warning in found] == [
         "'First Name' is empty for 12 of 100 recipients"
     ]
 
 
-def test_who_cannot_be_rendered_is_counted_with_the_reason() -> None:
+def test_recipients_that_cannot_be_rendered_are_counted_with_the_reason() -> None:
     (found,) = warnings(replace(FACTS, readings=[], unrendered=["html, line 1: no", "other"]))
     assert found == (
         "the message cannot be rendered for 2 of 2 checked recipients, which will fail:"
@@ -163,5 +165,5 @@ def test_who_cannot_be_rendered_is_counted_with_the_reason() -> None:
     )
 
 
-def test_plain_text_alone_has_no_warnings_about_html() -> None:
+def test_a_message_without_html_has_no_warnings_about_html() -> None:
     assert about(replace(GOOD, html=None, html_bytes=0)) == []

@@ -1,4 +1,4 @@
-"""The application of our Prefect server: who is checked, who is not."""
+"""The application of Mailsluice's Prefect server: which requests are checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployments.prefect_server.__main__ import prefect_app
 
 @pytest.fixture(autouse=True)
 def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A database of the test's own; what the application changes in Prefect is put back."""
+    """Give the test a database, and restore what the application changes in Prefect."""
     documents = models.block_documents
     for name in ("create_block_document", "update_block_document"):
         monkeypatch.setattr(documents, name, getattr(documents, name))
@@ -40,8 +40,8 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         yield
 
 
-async def test_the_servers_own_services_are_not_refused_as_a_foreign_host() -> None:
-    """Else no action of an automation is carried out: no crashed run goes on."""
+async def test_requests_of_the_servers_own_services_are_allowed() -> None:
+    """Otherwise automations could not restart a crashed run."""
     app = prefect_app("127.0.0.1")
     async with OrchestrationClient() as services:
         inside = await services._http_client.get("/health")

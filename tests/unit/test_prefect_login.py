@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_login_is_made_once_for_the_files_owner_alone(tmp_path: Path) -> None:
+def test_a_login_is_created_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "prefect-login"
     made, is_new = login(path)
     user, _, password = made.partition(":")
@@ -32,7 +32,7 @@ def test_a_login_is_made_once_for_the_files_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "mailsluice", "mailsluice:\n", ":password"])
-def test_a_file_that_was_cut_short_lets_nobody_in(tmp_path: Path, text: str) -> None:
+def test_a_truncated_login_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "prefect-login"
     path.write_text(text)
     with pytest.raises(ValueError, match="holds no login"):
@@ -53,7 +53,7 @@ def test_a_file_that_was_cut_short_lets_nobody_in(tmp_path: Path, text: str) -> 
         ("http://mail.example.com:4200/api", False, True),
     ],
 )
-def test_where_others_reach_the_server_it_always_asks_for_a_login(
+def test_a_server_that_others_can_reach_requires_a_login(
     home: Path, api_url: str, wanted: bool, asked_for: bool
 ) -> None:
     made = server_login(api_url, wanted=wanted)
@@ -69,7 +69,7 @@ def test_the_login_is_printed_once(home: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == f"Login: the one in {home / 'prefect-login'}\n"
 
 
-def test_the_login_that_prefect_is_set_up_with_comes_first(home: Path) -> None:
+def test_the_login_in_prefects_settings_comes_first(home: Path) -> None:
     with temporary_settings({PREFECT_SERVER_API_AUTH_STRING: "me:mine"}):
         assert server_login(HERE, wanted=False) == server_login(OUT, wanted=True) == "me:mine"
     assert not (home / "prefect-login").exists()
@@ -84,6 +84,6 @@ def test_the_address_is_the_one_at_which_others_open_the_ui() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_all_addresses_at_once_are_not_one_that_the_ui_can_be_told_by(host: str) -> None:
+def test_a_wildcard_address_is_refused_as_host(host: str) -> None:
     with pytest.raises(SystemExit, match="give the address at which others open the UI"):
         _api_url(host)

@@ -1,4 +1,4 @@
-"""What a connection waits for, by what its connection sender knows."""
+"""The condition that a connection waits for."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         (replace(LIMITED, sessions=0), "held by red per_hour 6,000 until 14:05 UTC"),
     ],
 )
-def test_one_thing_binds(facts: ConnectionFacts, sentence: str) -> None:
+def test_the_deciding_condition_is_named(facts: ConnectionFacts, sentence: str) -> None:
     assert said(facts) == sentence
 
 
@@ -102,7 +102,7 @@ def test_one_thing_binds(facts: ConnectionFacts, sentence: str) -> None:
         (timedelta(days=8), "2026-12-02 14:50 Europe/Berlin"),
     ],
 )
-def test_times_are_those_of_the_windows_zone(until: timedelta, shown: str) -> None:
+def test_times_are_in_the_sending_windows_time_zone(until: timedelta, shown: str) -> None:
     waits = Binding(Cause.WINDOW, until=MOMENT + until)
     assert waits.sentence(MOMENT, "Europe/Berlin") == f"waits for its sending window until {shown}"
 

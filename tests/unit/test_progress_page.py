@@ -1,4 +1,4 @@
-"""The words beside a progress bar."""
+"""The text beside a progress bar."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def page(*standings: Standing, window: SendingWindow | None = None, **rates: flo
     return Page(Progress("spring", standings), rates, MOMENT, window or SendingWindow())
 
 
-def test_a_connection_in_words() -> None:
+def test_a_connection_is_described_in_words() -> None:
     assert page(RED, red=0.5).connection(RED) == (
         "**held by red per_hour 6,000**: 400 of 700 sent, 3 failed, 2 uncertain, 295 left,"
         " deferred 14 times, 0.5 a second, done about 13:59 UTC at this pace"
     )
 
 
-def test_what_nobody_knows_is_left_out() -> None:
+def test_unknown_numbers_are_left_out() -> None:
     waiting = Standing("red", Tally(10), Binding(Cause.STARTING))
     assert page(waiting).connection(waiting) == "**starts**: 0 of 10 sent, 10 left"
     assert page(waiting, red=0.0).connection(waiting) == "**starts**: 0 of 10 sent, 10 left"
 
 
-def test_the_end_is_within_the_sending_window() -> None:
+def test_the_estimated_end_is_within_the_sending_window() -> None:
     window = SendingWindow(days="Mon-Fri", start="09:00", end="15:00", timezone="Europe/Berlin")
     slow = page(RED, window=window, red=295 / (11 * 60))
     assert "done about Wed 09:01 Europe/Berlin at this pace" in slow.connection(RED)
 
 
-def test_the_campaign_has_a_paragraph_a_connection() -> None:
+def test_the_campaign_has_a_paragraph_for_each_connection() -> None:
     shown = page(RED, GREEN, red=0.5, green=0.0)
     lines = shown.campaign().split("\n\n")
     assert lines[0].startswith("700 of 1,000 sent, 3 failed, 2 uncertain, 295 left")
@@ -54,7 +54,7 @@ def test_the_campaign_has_a_paragraph_a_connection() -> None:
     assert not lines[4:]
 
 
-def test_the_same_as_a_line_of_a_log() -> None:
+def test_a_line_of_the_log_says_the_same() -> None:
     stuck = Standing("blue", Tally(5), Binding(Cause.QUARANTINED, "535 a\nb"))
     assert page(RED, stuck, red=0.5, blue=0.0).line() == (
         "400 of 705 sent, 3 failed, 2 uncertain, 300 left, deferred 14 times, 0.5 a"
@@ -64,35 +64,37 @@ def test_the_same_as_a_line_of_a_log() -> None:
     assert many.line().endswith("; c5 0 of 5, sends as fast as it can; 94 more connections")
 
 
-def test_what_moved_between_connections_is_told() -> None:
+def test_moves_between_connections_are_listed() -> None:
     moves = (Move("blue", "red", MoveReason.WARM_UP, 200, 300),)
     text = Page(Progress("spring", (RED,), moves), {}, MOMENT, SendingWindow()).campaign()
     moved = "200 recipients went from blue to red: over the cap of blue's warm-up."
     assert moved in text.split("\n\n")
 
 
-def test_a_campaign_of_which_a_part_stands_still_has_no_end() -> None:
+def test_a_campaign_with_an_idle_connection_has_no_estimated_end() -> None:
     stuck = Standing("green", Tally(300), Binding(Cause.QUARANTINED, "login: 535 a\nb"))
     text = page(RED, stuck, red=0.5, green=0.0).campaign()
     assert "done about" not in text.split("\n\n")[0]
     assert "green, **quarantined: login: 535 a b**: 0 of 300 sent, 300 left" in text
 
 
-def test_a_run_that_is_over_has_no_end_to_wait_for() -> None:
+def test_a_finished_run_has_no_estimated_end() -> None:
     over = Page(Progress("spring", (RED,)), {"red": 0.5}, MOMENT, SendingWindow(), is_over=True)
     assert "done about" not in over.connection(RED) + over.campaign()
     assert "refresh" not in over.campaign()
 
 
 @given(sent=st.integers(0, 10**7), left=st.integers(0, 10**7))
-def test_a_hundred_percent_is_all_of_them(sent: int, left: int) -> None:
+def test_only_all_recipients_are_100_percent(sent: int, left: int) -> None:
     tally = Tally(sent + left, sent)
     assert 0 <= tally.percent <= 100
     assert (tally.percent == 100) == (left == 0)
 
 
 @given(st.dictionaries(st.sampled_from(RecipientStatus), st.integers(0, 1_000)))
-def test_who_is_left_is_who_waits_in_the_database(counts: dict[RecipientStatus, int]) -> None:
+def test_recipients_left_are_those_waiting_in_the_database(
+    counts: dict[RecipientStatus, int],
+) -> None:
     waiting = (RecipientStatus.PENDING, RecipientStatus.SENDING, RecipientStatus.DEFERRED)
     assert Tally.of(counts).left == sum(counts.get(status, 0) for status in waiting)
 
@@ -105,7 +107,7 @@ def test_the_pace_is_that_of_the_last_minute() -> None:
     assert pace.per_second == 5.0
 
 
-def test_a_pace_needs_a_moment() -> None:
+def test_a_pace_needs_two_observations() -> None:
     pace = RecentPace()
     pace.see(10.0, 0)
     pace.see(10.1, 500)

@@ -1,4 +1,4 @@
-"""The report: its numbers, its page, what it says is left to do."""
+"""The report: its numbers, its page and its next steps."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def report(*routes: RouteReport, **fields: Any) -> Report:
 
 
 def row(text: str, start: str) -> list[str]:
-    """The cells of the first line of a table that starts so."""
+    """The cells of the first line of a table that starts with `start`."""
     line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
-def test_one_connection_is_its_row_and_the_sum() -> None:
+def test_one_connection_has_a_row_and_a_sum() -> None:
     text = page(report(route(sent=7, states={Status.FAILED: 3})))
     assert row(text, "red") == ["red", "10", "100.00%", "7", "0", "3", "100.00%"]
     assert row(text, "**all**") == ["**all**", "10", "", "7", "0", "3", ""]
@@ -75,7 +75,7 @@ def test_one_connection_is_its_row_and_the_sum() -> None:
     assert "As of 2025-11-24 16:00:00 UTC." in text
 
 
-def test_what_moved_is_told_with_its_reason() -> None:
+def test_moves_are_listed_with_their_reason() -> None:
     moves = [
         Move("red", "green", MoveReason.WARM_UP, 6, 10),
         Move("red", "green", MoveReason.DOWN, 1, 4),
@@ -94,14 +94,14 @@ def test_what_moved_is_told_with_its_reason() -> None:
     assert "Moved" not in page(report(route(sent=2)))
 
 
-def test_where_nothing_was_sent_there_is_no_share_of_it() -> None:
+def test_without_sent_mail_there_is_no_sent_share() -> None:
     text = page(report(route(states={Status.PENDING: 10})))
     assert row(text, "red") == ["red", "10", "100.00%", "0", "0", "0", "10", ""]
     assert "## Pace" not in text
     assert "## Most frequent replies" not in text
 
 
-def test_an_empty_audience_is_a_page_as_well() -> None:
+def test_an_empty_audience_has_a_page() -> None:
     assert "**0 of 0 sent**" in page(report(route()))
 
 
@@ -117,7 +117,7 @@ def test_the_rate_is_that_of_the_run() -> None:
     assert row(text, "green")[-1] == ""
 
 
-def test_a_page_without_statistics_has_the_tables_that_are_there() -> None:
+def test_a_page_without_statistics_has_the_other_tables() -> None:
     text = page(report(route(sent=7), statistics=None))
     assert "## Connections" in text
     assert "## Audience" in text
@@ -144,7 +144,9 @@ def test_pictures_and_the_file_are_on_the_page() -> None:
         ({}, "not known"),  # made anew, and the block is gone
     ],
 )
-def test_limits_stand_beside_the_busiest_bucket(limits: dict[str, list[Bound]], shown: str) -> None:
+def test_the_busiest_bucket_is_shown_beside_the_limits(
+    limits: dict[str, list[Bound]], shown: str
+) -> None:
     counted = statistics(pace=AcceptedOverTime(0.0, 300, {"red": {0: 70, 3: 90}}))
     text = page(report(route(sent=160), limits=limits, statistics=counted))
     assert row(text, "red | " + shown) == ["red", shown, "90"]
@@ -170,7 +172,7 @@ def test_the_largest_domains_come_first_and_the_rest_last() -> None:
     assert row(text, "large.example | green")[2:] == ["3", "0", "0", "0", "0.0%", "3", "0"]
 
 
-def test_alike_replies_are_one_row_and_name_nobody() -> None:
+def test_similar_replies_share_a_row_without_addresses() -> None:
     counted = statistics(
         replies=[
             ReplyCount(
@@ -192,8 +194,8 @@ def test_alike_replies_are_one_row_and_name_nobody() -> None:
     assert "@" not in text
 
 
-def test_what_was_said_for_each_domain() -> None:
-    """The largest domains, the most frequent replies of each; the others of it are a sum."""
+def test_the_most_frequent_replies_are_listed_by_domain() -> None:
+    """For each of the largest domains, the most frequent replies and the sum of the rest."""
     words = ["rate limited", "greylisted for user@gmail.com", "try later", "busy", "full"]
     counted = statistics(
         domains=[
@@ -219,7 +221,7 @@ def test_what_was_said_for_each_domain() -> None:
     ]
 
 
-def test_who_is_deferred_still_waits_in_words() -> None:
+def test_deferred_recipients_are_shown_as_still_waiting() -> None:
     text = page(report(route(sent=7, states={Status.DEFERRED: 2, Status.PENDING: 1})))
     assert "**7 of 10 sent, 2 still waiting, 1 pending**" in text
     assert "deferred" not in text
@@ -241,7 +243,7 @@ def test_bounces_are_shown_by_connection() -> None:
     assert row(text, "not known") == ["not known", "0", "1", "0", ""]
 
 
-def test_who_was_held_back_is_shown_with_the_reason() -> None:
+def test_suppressed_recipients_are_counted_by_reason() -> None:
     text = page(
         report(
             route(sent=5, states={Status.SUPPRESSED: 3}),
@@ -276,27 +278,27 @@ TO_DO: list[tuple[Status, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("status", "named"), EVERYTHING_DONE + TO_DO)
-def test_what_is_left_names_what_does_it(status: Status, named: tuple[str, ...]) -> None:
+def test_next_steps_name_the_deployment(status: Status, named: tuple[str, ...]) -> None:
     text = page(report(route(states={status: 3}), statistics=None))
     assert ("## What to do next" in text) == bool(named)
     assert all(name in text for name in named)
 
 
-def test_a_connection_that_is_down_is_to_be_verified_and_its_reason_names_nobody() -> None:
+def test_a_connection_that_is_down_is_listed_without_addresses() -> None:
     text = page(report(route(states={Status.PENDING: 3}, down="login: 535 no ann@a.example")))
     assert "**red is down**" in text
     assert "`verify-connection`" in text
     assert r"- **red**: login: 535 no \<address\>" in text
 
 
-def test_bounces_and_the_comparison_are_named_where_there_is_something_to_do() -> None:
+def test_bounces_and_comparison_are_next_steps_when_they_apply() -> None:
     text = page(report(route(sent=1), route("green", sent=1)))
     assert "`collect-bounces`" in text
     assert "`compare-connections`" in text
     assert "compare-connections" not in page(report(route(sent=1)))
 
 
-def test_names_are_shown_as_they_are_and_addresses_in_them_hidden() -> None:
+def test_names_are_escaped_and_addresses_in_them_hidden() -> None:
     text = page(report(route("<b>|`x`", sent=1), campaign="<script>*a*</script> ann@a.example"))
     assert text.startswith(r"# \<script\>\*a\*\</script\> \<address\>")
     assert r"| \<b\>\|\`x\` | 1 |" in text
@@ -324,7 +326,7 @@ def test_a_span_has_at_most_about_200_buckets(span: float) -> None:
         (365 * 86_400, 2 * 86_400),
     ],
 )
-def test_buckets_are_round(span: float, length: int) -> None:
+def test_buckets_have_round_lengths(span: float, length: int) -> None:
     assert bucket_seconds(span) == length
 
 
@@ -332,7 +334,7 @@ def test_buckets_are_round(span: float, length: int) -> None:
     ("seconds", "text"),
     [(1, "1 second"), (30, "30 seconds"), (60, "1 minute"), (7_200, "2 hours"), (86_400, "1 day")],
 )
-def test_lengths_are_said_in_words(seconds: int, text: str) -> None:
+def test_lengths_of_time_are_shown_in_words(seconds: int, text: str) -> None:
     assert span_text(seconds) == text
 
 
@@ -357,7 +359,7 @@ def test_lengths_are_said_in_words(seconds: int, text: str) -> None:
         ("", ""),
     ],
 )
-def test_what_varies_in_a_reply_is_left_out(said: str, kept: str) -> None:
+def test_variable_parts_of_a_reply_are_left_out(said: str, kept: str) -> None:
     assert alike(said) == kept
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a report: small PNGs with a text that says what is to be seen."""
+"""The pictures of a report: small PNGs with an alternative text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITS = [Bound(Limit(100, 60.0), "its own"), Bound(Limit(4_200, 3_600.0), "the 
 
 
 def image(markdown: str) -> Image.Image:
-    """What a viewer would show, whole."""
+    """Decode a picture completely, as a viewer would."""
     found = re.fullmatch(r"!\[.+\]\(data:image/png;base64,(.+)\)", markdown)
     assert found
     data = b64decode(found[1], validate=True)
@@ -33,7 +33,7 @@ def image(markdown: str) -> Image.Image:
 
 
 def campaign(connections: int, buckets: int, seconds: int) -> Report:
-    """All sent at an uneven pace, but for one in 20 that failed."""
+    """A campaign sent at an uneven pace; one recipient in 20 failed."""
     names = [f"sendgrid_{i}" for i in range(connections)]
     sent = {
         name: {j: 40 + (j * 7919 + i * 104_729) % 50 for j in range(buckets)}
@@ -57,9 +57,7 @@ def campaign(connections: int, buckets: int, seconds: int) -> Report:
         (100, 200, 86_400),  # as many as a campaign may have
     ],
 )
-def test_each_is_a_small_picture_of_the_same_width(
-    connections: int, buckets: int, seconds: int
-) -> None:
+def test_pictures_are_small_and_equally_wide(connections: int, buckets: int, seconds: int) -> None:
     made = campaign(connections, buckets, seconds)
     drawn = pictures(made)
     assert set(drawn) == set(PictureOf)
@@ -67,23 +65,23 @@ def test_each_is_a_small_picture_of_the_same_width(
     assert len(page(made, drawn)) < MOST_BYTES_OF_A_PAGE
 
 
-def test_the_background_is_white_in_a_dark_page_too() -> None:
+def test_the_background_is_white_on_a_dark_page() -> None:
     for markdown in pictures(campaign(2, 10, 60)).values():
         picture = image(markdown).convert("RGBA")
         assert picture.getpixel((0, 0)) == (255, 255, 255, 255)
 
 
-def test_where_nothing_was_sent_only_outcomes_are_drawn() -> None:
+def test_without_sent_mail_only_outcomes_are_drawn() -> None:
     drawn = pictures(report(route(states={Status.PENDING: 5}), route("green")))
     assert set(drawn) == {PictureOf.OUTCOMES}
     assert set(pictures(report(route()))) == set()
 
 
-def test_one_connection_has_no_shares_to_compare() -> None:
+def test_a_single_connection_has_no_picture_of_shares() -> None:
     assert set(pictures(campaign(1, 10, 60))) == {PictureOf.OUTCOMES, PictureOf.PACE}
 
 
-def test_the_text_says_what_is_to_be_seen() -> None:
+def test_the_alternative_text_states_the_finding() -> None:
     counted = statistics(
         pace=AcceptedOverTime(0.0, 300, {"red": {0: 40, 1: 500}, "green": {0: 60}})
     )
@@ -99,7 +97,7 @@ def test_the_text_says_what_is_to_be_seen() -> None:
     assert "accepted per minute: at most 100, over red" in drawn[PictureOf.PACE]
 
 
-def test_names_are_no_formulas_no_markdown_and_no_addresses() -> None:
+def test_names_in_pictures_are_escaped_and_masked() -> None:
     name = "$x_{$ [a](b) ann@a.example"
     counted = statistics(pace=AcceptedOverTime(0.0, 60, {name: {0: 5}}))
     drawn = pictures(report(route(name, 5), route("$", 1), statistics=counted))

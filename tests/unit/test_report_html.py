@@ -1,4 +1,4 @@
-"""The report as a file: complete in itself, and inert whatever names say."""
+"""The report as a file: self-contained, and inert whatever the names contain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.test_report_figures import campaign
 
 
 class Tags(HTMLParser):
-    """Collects the tags, and everything that would be fetched."""
+    """Collects the tags and the addresses that a browser would fetch."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Tags(HTMLParser):
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
 
-def test_it_has_the_tables_and_the_pictures_inside() -> None:
+def test_the_file_contains_tables_and_pictures() -> None:
     made = campaign(3, 10, 60)
     tags = Tags(html(made.campaign, page(made, pictures(made))))
     assert {"html", "style", "table", "td", "h1", "h2", "img"} <= tags.names
@@ -37,7 +37,7 @@ def test_it_has_the_tables_and_the_pictures_inside() -> None:
     assert all(address.startswith("data:image/png;base64,") for address in tags.fetched)
 
 
-def test_nothing_is_fetched_and_nothing_runs_whatever_names_say() -> None:
+def test_the_file_fetches_and_runs_nothing() -> None:
     name = (
         """<script>alert(1)</script>"><img src=x onerror=alert(1)> ![p](http://a.example/p.png)"""
     )

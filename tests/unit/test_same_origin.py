@@ -1,4 +1,4 @@
-"""Which requests a browser sends on behalf of a page of another web site."""
+"""Recognising requests that a browser sends on behalf of another web site."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def foreign(method: str = "GET", host: str = HOST, **headers: str) -> bool:
         ("localhost", "http://localhost"),  # port 80 is not written
     ],
 )
-def test_the_uis_own_pages_may_ask(host: str, origin: str) -> None:
+def test_requests_of_the_ui_are_allowed(host: str, origin: str) -> None:
     assert not foreign(host=host, origin=origin)
     assert not foreign("POST", host=host, origin=origin, sec_fetch_site="same-origin")
     assert not foreign("POST", host=host, origin=origin, sec_fetch_site="cross-site")
@@ -53,7 +53,7 @@ def test_the_uis_own_pages_may_ask(host: str, origin: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_pages_of_other_origins_may_not(method: str, origin: str) -> None:
+def test_requests_of_other_origins_are_refused(method: str, origin: str) -> None:
     assert foreign(method, origin=origin)
     assert foreign(method, origin=origin, sec_fetch_site="same-origin")
     assert foreign(method, origin=origin, **LINK)
@@ -85,10 +85,10 @@ def test_a_link_to_the_ui_can_be_followed_from_anywhere(site: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_programs_are_no_pages(method: str) -> None:
+def test_requests_of_programs_are_allowed(method: str) -> None:
     assert not foreign(method)
 
 
-def test_a_server_for_others_is_known_by_the_name_it_was_given() -> None:
+def test_a_public_server_is_known_by_its_given_name() -> None:
     assert known_hosts("Mail.Example.com") == {"mail.example.com"}
     assert known_hosts("localhost") == known_hosts("127.0.0.1") == {"127.0.0.1", "localhost", "::1"}

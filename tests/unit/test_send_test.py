@@ -1,4 +1,4 @@
-"""What the copies of a test say, and what is said about them."""
+"""Test copies: their content, and the result's page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def copies_of(message: dict[str, object]) -> list[str]:
     ]
 
 
-def test_the_values_are_the_recipients_and_the_address_is_not() -> None:
+def test_a_copy_has_the_recipients_values_and_the_operators_address() -> None:
     assert copies_of({"text": "{{ name }}, {{ email }}"}) == [
         "me@example.org: Ann, ann@example.com",
         "you@example.org: Ann, ann@example.com",
@@ -54,12 +54,12 @@ def test_the_values_are_the_recipients_and_the_address_is_not() -> None:
         {},  # it is in a column, by its slug
     ],
 )
-def test_no_link_to_unsubscribe_the_recipient_is_left(message: dict[str, object]) -> None:
+def test_a_copy_cannot_unsubscribe_the_recipient(message: dict[str, object]) -> None:
     for text in copies_of({"text": "{{ unsubscribe_url }}", **message}):
         assert text.partition(": ")[2] == "https://unsubscribe.invalid/test-copy"
 
 
-def test_addresses_are_brought_into_the_form_they_are_sent_to_and_each_goes_once() -> None:
+def test_addresses_are_normalised_and_each_mailbox_is_kept_once() -> None:
     assert checked_addresses([" me@EXAMPLE.org", "me@example.org", "you@example.org"]) == [
         "me@example.org",
         "you@example.org",
@@ -90,7 +90,7 @@ def test_addresses_are_brought_into_the_form_they_are_sent_to_and_each_goes_once
         (Attempt(Phase.BODY, None, "broken"), "uncertain", Diagnosis.NOT_KNOWN),
     ],
 )
-def test_each_outcome_has_its_next_step(
+def test_each_outcome_has_a_next_step(
     attempt: Attempt | None, result: str, step: str | Diagnosis
 ) -> None:
     ((found, _, advice),) = Delivery("a", [attempt, attempt]).rows()
@@ -98,7 +98,7 @@ def test_each_outcome_has_its_next_step(
     assert advice == (step.next_step if isinstance(step, Diagnosis) else step)
 
 
-def test_the_page_names_connection_reply_and_the_numbers_of_the_addresses() -> None:
+def test_the_page_shows_connection_reply_and_the_numbers_of_addresses() -> None:
     refused = Attempt(Phase.RCPT, 550, "5.1.1 <me@example.org> unknown | no")
     result = SendTestResult(
         "spring", [Delivery("a", [OK, refused, OK]), Delivery("b", [OK, OK, OK])]

@@ -26,7 +26,7 @@ from mailsluice.core.suppression_reason import SuppressionReason, reason_of
         ("550 5.1.1 no such user", None),
     ],
 )
-def test_the_words_of_providers_are_understood(text: str, reason: SuppressionReason | None) -> None:
+def test_reasons_of_providers_are_understood(text: str, reason: SuppressionReason | None) -> None:
     assert reason_of(text) is reason
 
 

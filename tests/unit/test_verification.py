@@ -1,4 +1,4 @@
-"""Which numbers are right, and what is said about those that are not."""
+"""Verification: the numbers that agree, and the discrepancies otherwise."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said_with_its_number_and_nothing_else(case: str) -> None:
+def test_each_discrepancy_is_reported_alone_with_its_number(case: str) -> None:
     changes, number, what = WRONG[case]
     (finding,) = verify(replace(GOOD, **changes)).findings
     assert finding.number == number
@@ -105,7 +105,7 @@ def test_what_is_wrong_is_said_with_its_number_and_nothing_else(case: str) -> No
     assert finding.advice
 
 
-def test_a_lost_recipient_shows_in_the_sum_and_on_its_connection() -> None:
+def test_a_lost_recipient_is_missing_in_the_sum_and_on_its_connection() -> None:
     verification = verify(replace(GOOD, states=(state("a", "sent", 6), state("b", "sent", 3))))
     assert [finding.number for finding in verification.findings] == [1, 1]
     assert verification.summary() == (
@@ -115,7 +115,7 @@ def test_a_lost_recipient_shows_in_the_sum_and_on_its_connection() -> None:
     )
 
 
-def test_recorded_moves_explain_other_connections() -> None:
+def test_recorded_moves_explain_recipients_on_other_connections() -> None:
     states = (state("a", "sent", 5), state("b", "sent", 4), state("c", "sent", 1))
     moved = replace(GOOD, states=states, moved={("a", "b"): 1, ("a", "c"): 1})
     assert verify(moved).is_conserved
@@ -123,7 +123,7 @@ def test_recorded_moves_explain_other_connections() -> None:
 
 
 @pytest.mark.parametrize(("at_end", "found"), [(False, 0), (True, 1)])
-def test_a_run_that_sends_may_have_messages_on_their_way_but_not_at_its_end(
+def test_recipients_may_be_sending_during_a_run_but_not_at_its_end(
     at_end: bool, found: int
 ) -> None:
     sending = replace(
@@ -135,14 +135,14 @@ def test_a_run_that_sends_may_have_messages_on_their_way_but_not_at_its_end(
     assert len(verify(sending, at_end_of_run=at_end).findings) == found
 
 
-def test_a_launch_under_way_is_not_counted() -> None:
+def test_a_launch_in_progress_has_no_discrepancies() -> None:
     launching = replace(
         GOOD, status=CampaignStatus.RESOLVING, read_rows=0, accepted=0, rejected={}, assigned={}
     )
     assert verify(launching).is_conserved
 
 
-def test_the_page_shows_what_is_wrong_and_every_connection() -> None:
+def test_the_page_lists_discrepancies_and_connections() -> None:
     page = verify(replace(GOOD, repeated=2, assigned={"a": 7, "b": 3, "c|d": 0})).markdown()
     assert "| recipients have the address of another recipient | 2 |" in page
     assert "| a | 7 | 0 | 0 | 7 |" in page
