@@ -1,4 +1,4 @@
-"""Recipients from real files and databases."""
+"""Recipients are read from real files and databases."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from mailsluice.core.errors import AudienceError
 from tests.databases import no_database
 
 Row = dict[str, Any]
-"""By column; the address is under `email`, the row's number (an int) under `row`."""
+"""Values by column, with the address as `email` and the row's number (an int) as `row`."""
 
 
 class MakeFile(Protocol):
-    """Writes a file into the test's folder."""
+    """Write a file into the test's folder."""
 
     def __call__(self, content: str | bytes, name: str = "recipients.csv") -> Path: ...
 
 
 def read(path: Path, **fields: Any) -> tuple[list[Row], dict[int, str]]:
-    """All rows of a file, and the malformed ones."""
+    """Return all rows of a file, and the malformed ones."""
     return joined(read_chunks(RecipientSource(path=str(path), **fields), connect=no_database))
 
 
@@ -82,7 +82,7 @@ CSV_CASES = [
 
 
 @pytest.mark.parametrize(("content", "fields", "expected"), CSV_CASES)
-def test_csv_values_come_as_they_are_written(
+def test_csv_values_are_read_as_written(
     file: MakeFile, content: str | bytes, fields: dict[str, Any], expected: list[str]
 ) -> None:
     rows, malformed = read(file(content), **fields)
@@ -92,7 +92,7 @@ def test_csv_values_come_as_they_are_written(
     assert not malformed
 
 
-def test_a_tsv_file_is_separated_by_tabs_unless_told_otherwise(file: MakeFile) -> None:
+def test_a_tsv_file_is_separated_by_tabs_by_default(file: MakeFile) -> None:
     tabs = file("email\tn\na@b.de\tx,y\n", "recipients.TSV")
     commas = file("email,n\na@b.de,x\ty\n", "commas.tsv")
 
@@ -100,7 +100,7 @@ def test_a_tsv_file_is_separated_by_tabs_unless_told_otherwise(file: MakeFile) -
     assert read(commas, delimiter=",")[0] == [{"email": "a@b.de", "n": "x\ty", "row": 1}]
 
 
-def test_rows_with_too_many_or_too_few_fields_are_set_aside_with_their_number(
+def test_rows_with_a_wrong_number_of_fields_are_malformed(
     file: MakeFile,
 ) -> None:
     rows, malformed = read(file("email,n\nshort\na@b.de,1\n\nb@b.de,2,3\nc@b.de,4\nlast\n"))
@@ -109,7 +109,9 @@ def test_rows_with_too_many_or_too_few_fields_are_set_aside_with_their_number(
     assert malformed == {1: "short", 3: "b@b.de,2,3", 5: "last"}
 
 
-def test_row_numbers_hold_over_many_blocks(file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_numbers_are_right_over_many_blocks(
+    file: MakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_file, "_BLOCK_BYTES", 200)
     lines = ["bad" if i % 7 == 0 else f"u{i}@b.de,{i}" for i in range(1, 500)]
 
@@ -146,7 +148,7 @@ CSV_ERRORS = [
 @pytest.mark.parametrize(
     ("content", "fields", "message"), CSV_ERRORS, ids=[case[2] for case in CSV_ERRORS]
 )
-def test_a_csv_file_that_cannot_be_read_says_why(
+def test_the_error_for_an_unreadable_csv_file_gives_the_reason(
     file: MakeFile, content: str | bytes, fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AudienceError) as caught:
@@ -156,7 +158,9 @@ def test_a_csv_file_that_cannot_be_read_says_why(
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", ".", "file.csv/below.csv"])
-def test_a_path_that_is_no_file_is_named(tmp_path: Path, file: MakeFile, name: str) -> None:
+def test_the_error_for_a_path_that_is_no_file_names_the_path(
+    tmp_path: Path, file: MakeFile, name: str
+) -> None:
     file("email\n", "file.csv")
 
     with pytest.raises(AudienceError, match=r"cannot be (opened|read)") as caught:
@@ -200,7 +204,7 @@ def test_parquet_columns_of_any_type_become_text(tmp_path: Path) -> None:
     assert [row["row"] for row in rows] == [1, 2]
 
 
-def test_parquet_is_read_in_chunks_with_running_row_numbers(tmp_path: Path) -> None:
+def test_parquet_is_read_in_chunks_with_consecutive_row_numbers(tmp_path: Path) -> None:
     path = tmp_path / "recipients.pq"
     parquet.write_table(pa.table({"email": [f"u{i}@b.de" for i in range(10)]}), path)
 
@@ -209,7 +213,9 @@ def test_parquet_is_read_in_chunks_with_running_row_numbers(tmp_path: Path) -> N
     assert [chunk.rows.tolist() for chunk in chunks] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
 
 
-def test_a_parquet_file_that_cannot_be_read_says_why(tmp_path: Path, file: MakeFile) -> None:
+def test_the_error_for_an_unreadable_parquet_file_gives_the_reason(
+    tmp_path: Path, file: MakeFile
+) -> None:
     with pytest.raises(AudienceError, match="cannot be read as Parquet"):
         read(file("email\na@b.de\n", "recipients.parquet"))
 
@@ -258,7 +264,7 @@ def test_a_query_is_read_in_chunks_as_text(engine: sqlalchemy.Engine) -> None:
         "Mail like 'a%'",  # a percent sign
     ],
 )
-def test_a_query_is_run_as_it_was_written(engine: sqlalchemy.Engine, condition: str) -> None:
+def test_a_query_is_run_as_written(engine: sqlalchemy.Engine, condition: str) -> None:
     rows = query(engine, f"select * from people where {condition}")
 
     assert [row["email"] for row in rows] == ["a@b.de"]
@@ -279,7 +285,7 @@ def test_a_query_without_rows_gives_no_chunks(engine: sqlalchemy.Engine) -> None
         ("select 'ann@example.com' from", "failed"),
     ],
 )
-def test_a_query_that_cannot_be_read_says_why(
+def test_the_error_for_an_unreadable_query_gives_the_reason(
     engine: sqlalchemy.Engine, sql: str, message: str
 ) -> None:
     with pytest.raises(AudienceError, match="database 'crm'") as caught:

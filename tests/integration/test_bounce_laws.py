@@ -1,4 +1,4 @@
-"""Laws of what reports do to the list of suppressions, against a model in plain Python."""
+"""Laws of the effect of reports on the suppression list, against a model in plain Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _people = itertools.count()
 
 @pytest.fixture
 def campaign_ids(database: Database) -> list[int]:
-    """One a week, in order."""
+    """Messages, one each week."""
     return [Campaigns(database).register(f"week {i}", {}).id for i in range(WEEKS)]
 
 
@@ -51,11 +51,11 @@ def accept(database: Database, email: str, campaign_id: int, at: float) -> None:
 
 
 Week = tuple[bool, int]
-"""Whether a server took the message over; how many soft reports came back about it."""
+"""Whether a server accepted the message, and the number of soft reports about it."""
 
 
 def naive(weeks: Sequence[Week]) -> bool:
-    """Whether so many messages in a row came back, up to the last one."""
+    """Return whether so many consecutive messages came back, up to the last one."""
     row = 0
     for accepted, reports in weeks:
         if reports:
@@ -71,7 +71,7 @@ def naive(weeks: Sequence[Week]) -> bool:
     cuts=st.lists(st.integers(0, 20), max_size=4),
     random=st.randoms(use_true_random=False),
 )
-def test_soft_bounces_in_a_row_suppress_as_the_model_says_in_whatever_order_they_come(
+def test_consecutive_soft_bounces_suppress_as_in_the_model_in_any_order(
     database: Database,
     campaign_ids: list[int],
     weeks: list[Week],
@@ -100,7 +100,7 @@ def test_soft_bounces_in_a_row_suppress_as_the_model_says_in_whatever_order_they
     cuts=st.lists(st.integers(0, 20), max_size=3),
     random=st.randoms(use_true_random=False),
 )
-def test_the_reason_is_the_strongest_in_whatever_order_reports_come(
+def test_the_strongest_reason_counts_in_any_order_of_reports(
     database: Database, kinds: list[BounceKind], cuts: list[int], random: Random
 ) -> None:
     email = f"user{next(_people)}@example.com"

@@ -1,4 +1,4 @@
-"""Bounces, recorded once, and whom they suppress: on both databases."""
+"""Bounces are recorded once, and suppress addresses, on both databases."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ANN = "ann@example.com"
 
 
 def report(key: str, kind: BounceKind = HARD, email: str = ANN, **fields: Any) -> Bounce:
-    """A report of a moment that is its key, where that is a number."""
+    """Return a report; if its key is a number, that is its moment as well."""
     at = float(key) if key.isdigit() else 0.0
     return Bounce(key, email, kind, "", "no", "a mailbox", at, **fields)
 
 
 def listed(database: Database) -> dict[str, str]:
-    """Reason by address."""
+    """Return the reasons by address."""
     with database.read() as connection:
         rows = connection.execute(sa.select(suppressions.c.email, suppressions.c.reason))
         return {row.email: row.reason for row in rows}
@@ -53,26 +53,24 @@ def test_a_hard_bounce_and_a_complaint_suppress_at_once(database: Database, reco
     assert listed(database) == {ANN: "bounced", bob: "complained"}
 
 
-def test_a_report_counts_once_whatever_it_says_the_second_time(
-    database: Database, record: Any
-) -> None:
+def test_a_report_counts_once_even_with_other_content(database: Database, record: Any) -> None:
     record([report("a", SOFT), report("a", SOFT)])
     assert record([report("a", SOFT)]) == Recorded(new=0, suppressed=0)
     with database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(bounces)).scalar() == 1
 
 
-def test_who_is_on_the_list_keeps_the_first_reason(database: Database, record: Any) -> None:
+def test_a_suppressed_address_keeps_its_first_reason(database: Database, record: Any) -> None:
     record([report("a", COMPLAINT)])
     assert record([report("b", HARD)]) == Recorded(new=1, suppressed=0)
     assert listed(database) == {ANN: "complained"}
 
 
-def test_nothing_to_record_is_nothing(record: Any) -> None:
+def test_recording_no_reports_does_nothing(record: Any) -> None:
     assert record([]) == Recorded(0, 0)
 
 
-def test_the_fifth_message_in_a_row_that_comes_back_softly_suppresses(
+def test_the_fifth_consecutive_soft_bounce_suppresses(
     database: Database, record: Any, campaign_ids: list[int]
 ) -> None:
     for i, campaign_id in enumerate(campaign_ids[:4]):
@@ -81,14 +79,14 @@ def test_the_fifth_message_in_a_row_that_comes_back_softly_suppresses(
     assert listed(database) == {ANN: "bounced"}
 
 
-def test_several_reports_about_one_message_are_one(
+def test_several_reports_about_a_message_count_once(
     database: Database, record: Any, campaign_ids: list[int]
 ) -> None:
     record([report(str(i), SOFT, campaign_id=campaign_ids[0]) for i in range(9)])
     assert listed(database) == {}
 
 
-def test_a_message_that_arrived_breaks_the_row(
+def test_a_delivered_message_ends_the_row(
     database: Database, record: Any, campaign_ids: list[int]
 ) -> None:
     deliver(database, campaign_ids[6], at=2.5)
@@ -98,7 +96,7 @@ def test_a_message_that_arrived_breaks_the_row(
     assert record([late]) == Recorded(1, 1)
 
 
-def test_a_delivery_before_the_row_does_not_break_it(
+def test_a_delivery_before_the_row_does_not_end_it(
     database: Database, record: Any, campaign_ids: list[int]
 ) -> None:
     deliver(database, campaign_ids[6], at=0.5)

@@ -1,4 +1,4 @@
-"""The state database's clock is set, back or forward, while mail is sent."""
+"""The state database's clock is set back or forward while mail is sent."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SetClock = Callable[[float], None]
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """Sets the database's clock this many seconds forward."""
+    """Set the database's clock forward by this many seconds."""
     clock = vars(Database)["now"]
     assert isinstance(clock, property)
     right = clock.fget
@@ -69,7 +69,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 
 class Asker:
-    """One process under the limit, by a clock of its own."""
+    """A process under the limit, with its own clock."""
 
     def __init__(self, database: Database) -> None:
         self.now = 1_000.0
@@ -82,13 +82,13 @@ class Asker:
             return self._usages.reserve(transaction, [ask])[0]
 
     def use_up(self) -> None:
-        """All five, at this moment."""
+        """Ask for all five starts at this moment."""
         self.ask(*[self.now] * 5)
         self.ask()
 
 
 @pytest.mark.parametrize("seconds", [-DAY, -2.0, 2.0, 7_200.0, DAY])
-def test_a_limit_that_is_used_up_stays_so_for_its_hour_and_no_longer(
+def test_a_used_up_limit_stays_so_for_exactly_its_hour(
     database: Database, set_clock: SetClock, seconds: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     asker = Asker(database)
@@ -109,7 +109,7 @@ def test_a_limit_that_is_used_up_stays_so_for_its_hour_and_no_longer(
     )
 
 
-def test_a_process_after_the_jump_waits_for_a_window_at_most(
+def test_a_process_started_after_a_jump_waits_at_most_a_window(
     database: Database, set_clock: SetClock
 ) -> None:
     before = Asker(database)
@@ -122,7 +122,7 @@ def test_a_process_after_the_jump_waits_for_a_window_at_most(
 
 
 @pytest.mark.parametrize("seconds", [-DAY, DAY])
-async def test_a_campaign_goes_on_at_its_pace_when_the_clock_is_set(
+async def test_a_campaign_keeps_its_pace_when_the_clock_is_set(
     tmp_path: Path, database: Database, set_clock: SetClock, seconds: float
 ) -> None:
     sender = Sender(database, tmp_path)
@@ -138,7 +138,7 @@ async def test_a_campaign_goes_on_at_its_pace_when_the_clock_is_set(
     assert most_in_a_second(server.received) <= 60
 
 
-def test_a_clock_that_goes_right_is_no_news(
+def test_a_clock_that_runs_right_is_not_reported(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     usages = Usages(database)
@@ -151,7 +151,7 @@ def test_a_clock_that_goes_right_is_no_news(
 
 
 class Waiting:
-    """Time passes only where somebody waits."""
+    """A clock that advances only while somebody waits."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, set_clock: SetClock, renew: Callable[[], None]
@@ -172,7 +172,7 @@ class Waiting:
 
 
 @pytest.mark.parametrize("seconds", [-DAY, -60.0, 0.0, DAY])
-def test_a_dead_runs_lease_is_waited_for_as_long_as_a_lease_holds(
+def test_the_lease_of_a_dead_run_is_waited_for(
     database: Database, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     leases = Leases(database)
@@ -234,7 +234,7 @@ def test_a_sender_of_another_machine_is_dead_when_it_is_silent(
     assert one not in endings or endings[one] is Ending.LOST
 
 
-async def test_who_was_put_off_while_the_clock_was_a_day_ahead_does_not_wait_a_day(
+async def test_recipients_deferred_while_the_clock_was_ahead_do_not_wait_a_day(
     database: Database, set_clock: SetClock, tmp_path: Path
 ) -> None:
     sender = Sender(database, tmp_path)
@@ -254,7 +254,7 @@ async def test_who_was_put_off_while_the_clock_was_a_day_ahead_does_not_wait_a_d
     await run.close()
 
 
-def test_who_waits_for_a_day_of_a_warm_up_goes_on_waiting(database: Database) -> None:
+def test_recipients_that_wait_for_a_day_of_a_warm_up_keep_waiting(database: Database) -> None:
     campaign_id = Campaigns(database).register("spring", {}).id
     outbox = Outbox(database, campaign_id, longest_delay_seconds=60.0)
     week = 7 * DAY

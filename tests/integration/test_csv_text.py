@@ -1,4 +1,4 @@
-"""CSV files as they really come: quotes left open, spreadsheets' habits, unseen blanks."""
+"""CSV files of the real world: open quotes, habits of spreadsheets, invisible blanks."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_row(
 
 
 @pytest.mark.parametrize("header", ['"email,n\n', 'email,"n\n', 'email,"n'])
-def test_a_quote_that_is_left_open_in_the_header_is_told(tmp_path: Path, header: str) -> None:
+def test_a_quote_left_open_in_the_header_is_refused(tmp_path: Path, header: str) -> None:
     with pytest.raises(AudienceError, match=r"opens in the header \(line 1\)"):
         read(written(tmp_path, f"{header}{ROWS if header.endswith(chr(10)) else ''}"))
 
 
-def test_the_row_is_told_in_a_large_file_of_another_encoding(tmp_path: Path) -> None:
+def test_the_row_is_named_in_a_large_file_of_another_encoding(tmp_path: Path) -> None:
     text = (
         "sep=,\r\nemail,n\r\n"
         + "zo\u00eb@b.de,\u20ac\r\n" * 300_000
@@ -101,7 +101,7 @@ READ = [
 
 @pytest.mark.parametrize("block_bytes", [30, 1 << 21])
 @pytest.mark.parametrize(("text", "expected"), READ)
-def test_what_spreadsheets_write_is_read(
+def test_files_of_spreadsheets_are_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     text: str,
@@ -115,7 +115,7 @@ def test_what_spreadsheets_write_is_read(
     assert malformed == {}
 
 
-def test_a_row_that_has_really_a_field_too_many_is_malformed(tmp_path: Path) -> None:
+def test_a_row_with_a_surplus_value_is_malformed(tmp_path: Path) -> None:
     rows, malformed = read(
         written(tmp_path, "email,n\na@b.de,x,\nc@d.de,y,,\ne@f.de,z,1\ng@h.de\n")
     )
@@ -123,14 +123,14 @@ def test_a_row_that_has_really_a_field_too_many_is_malformed(tmp_path: Path) -> 
     assert sorted(malformed) == [2, 3, 4]
 
 
-def test_a_first_line_that_tells_no_delimiter_is_a_header(tmp_path: Path) -> None:
+def test_a_first_line_that_declares_no_delimiter_is_a_header(tmp_path: Path) -> None:
     for told in ("sep=x", "sep=\u00e9", "sep=", "separate=;"):
         with pytest.raises(AudienceError, match="no column 'email'"):
             read(written(tmp_path, f"{told}\nemail;n\na@b.de;x\n"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_that_is_not_told_is_named(tmp_path: Path, encoding: str) -> None:
+def test_undeclared_utf_16_is_refused_with_advice(tmp_path: Path, encoding: str) -> None:
     path = written(tmp_path, "email,n\na@b.de,x\n", encoding)
     with pytest.raises(AudienceError, match="set 'encoding' to utf-16") as caught:
         read(path)
@@ -138,7 +138,7 @@ def test_utf_16_that_is_not_told_is_named(tmp_path: Path, encoding: str) -> None
     assert read(path, encoding=encoding)[0][0]["n"] == "x"
 
 
-def test_more_bad_rows_than_memory_may_hold_are_refused(
+def test_too_many_malformed_rows_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_file, "_MAX_SKIPPED", 100)
@@ -160,7 +160,7 @@ cells = st.text(st.sampled_from('ab,;"\n x'), max_size=8)  # a writer may leave 
     st.sampled_from(["\n", "\r\n"]),
     st.integers(40, 90),
 )
-def test_what_is_well_written_is_read_as_it_is_in_blocks_of_any_size(
+def test_well_formed_csv_is_read_unchanged_in_blocks_of_any_size(
     rows: list[tuple[str, str]], quoting: Literal[0, 1, 2], line_end: str, block_bytes: int
 ) -> None:
     text = io.StringIO()
@@ -174,7 +174,7 @@ def test_what_is_well_written_is_read_as_it_is_in_blocks_of_any_size(
 
 @settings(deadline=None, max_examples=300)
 @given(st.text(st.sampled_from('a@,"\n\r;x'), max_size=60), st.integers(8, 200))
-def test_any_text_is_read_alike_in_blocks_of_any_size(text: str, block_bytes: int) -> None:
+def test_any_text_is_read_the_same_in_blocks_of_any_size(text: str, block_bytes: int) -> None:
     def outcome(size: int) -> object:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(csv_file, "_BLOCK_BYTES", size)

@@ -1,4 +1,4 @@
-"""Which files a document or a parameter may name: on the real file system."""
+"""The files that a document or a parameter may name, on the real file system."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "s3cr3t-line"
 
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The second of two folders that may be used."""
+    """Return the second of two folders that may be used."""
     for name in ("other", "inside"):
         (tmp_path / name).mkdir()
     folders = [str(tmp_path / "other"), str(tmp_path / "inside")]
@@ -88,7 +88,7 @@ def test_a_file_outside_is_refused(inside: Path, read: Read) -> None:
 
 
 @pytest.mark.parametrize("read", READING)
-def test_only_regular_files_are_read_and_nothing_is_waited_for(tmp_path: Path, read: Read) -> None:
+def test_only_regular_files_are_read_and_a_pipe_does_not_block(tmp_path: Path, read: Read) -> None:
     os.mkfifo(tmp_path / "fifo.csv")  # opening it waits for somebody who writes
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket.csv"))
@@ -100,7 +100,7 @@ def test_only_regular_files_are_read_and_nothing_is_waited_for(tmp_path: Path, r
 
 
 @pytest.mark.parametrize("read", READING)
-def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, read: Read) -> None:
+def test_an_impossible_path_is_refused(tmp_path: Path, read: Read) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(FileError):
         open_named("a\0b.csv")
@@ -109,10 +109,10 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, read: Read) -> 
             read(path)
 
 
-def test_a_link_that_is_changed_behind_the_check_does_not_lead_out(
+def test_a_link_changed_after_the_check_does_not_lead_outside(
     inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file that was opened counts, not the one that its name led to before."""
+    """The opened file counts, not the file that its path led to before."""
     (inside / "link.csv").write_text("email\n")
     opening = os.open
 
@@ -126,14 +126,14 @@ def test_a_link_that_is_changed_behind_the_check_does_not_lead_out(
         open_named(inside / "link.csv")
 
 
-def test_a_device_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
     with pytest.raises(FileError):
         open_named("/dev/zero")
 
 
 @pytest.mark.parametrize("bound", [None, ""])
-def test_without_the_setting_there_is_no_bound(
+def test_without_the_setting_every_folder_may_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str | None
 ) -> None:
     monkeypatch.delenv("MAILSLUICE_FILES", raising=False)
@@ -183,7 +183,7 @@ SECRETS = [
 @pytest.mark.parametrize("content", SECRETS, ids=range(len(SECRETS)))
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
 @pytest.mark.parametrize("delimiter", [",", ":", "="])
-def test_no_error_quotes_what_is_in_the_file(
+def test_no_error_quotes_the_content_of_the_file(
     tmp_path: Path, content: str, name: str, delimiter: str
 ) -> None:
     (tmp_path / name).write_bytes(content.encode("latin-1"))
@@ -211,7 +211,7 @@ def test_too_many_columns_are_refused_before_a_row_is_read(tmp_path: Path) -> No
         recipients(str(tmp_path / "wide.parquet"))
 
 
-def test_a_parquet_file_that_describes_itself_at_length_is_refused(tmp_path: Path) -> None:
+def test_a_parquet_file_with_a_large_footer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     with path.open("wb") as file:
         file.seek(200 << 20)  # a hole: it takes no room
@@ -221,7 +221,7 @@ def test_a_parquet_file_that_describes_itself_at_length_is_refused(tmp_path: Pat
 
 
 @pytest.mark.parametrize("beginning", [b"", b"email\n", b"email\na@b.de\n"])
-def test_a_line_without_an_end_is_refused_early(tmp_path: Path, beginning: bytes) -> None:
+def test_an_endless_line_is_refused_early(tmp_path: Path, beginning: bytes) -> None:
     path = tmp_path / "x.csv"
     with path.open("wb") as file:
         file.write(beginning)
@@ -230,7 +230,7 @@ def test_a_line_without_an_end_is_refused_early(tmp_path: Path, beginning: bytes
         recipients(str(path))
 
 
-def test_an_attachment_that_no_server_takes_is_refused(tmp_path: Path) -> None:
+def test_an_attachment_too_large_for_any_server_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with path.open("wb") as file:
         file.truncate(10 << 30)

@@ -1,4 +1,4 @@
-"""A query reads and does nothing else, whatever it says: on real databases."""
+"""A query can only read, whatever its words, on real databases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailsluice.core.errors import AudienceError
 
 @pytest.fixture
 def crm(empty_database_url: str) -> Iterator[sa.Engine]:
-    """A database of customers, of either kind."""
+    """Return a database of customers, of either kind."""
     url = sa.make_url(empty_database_url)
     if url.get_backend_name() == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
@@ -98,19 +98,19 @@ def _refused(engine: sa.Engine, sql: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("sql", WRITING)
-def test_what_would_write_is_refused(crm: sa.Engine, tmp_path: Path, sql: str) -> None:
+def test_statements_that_write_are_refused(crm: sa.Engine, tmp_path: Path, sql: str) -> None:
     _refused(crm, sql, tmp_path)
 
 
 @pytest.mark.parametrize("sql", SQLITE)
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-def test_sqlite_lets_a_query_do_nothing_but_read(crm: sa.Engine, tmp_path: Path, sql: str) -> None:
+def test_sqlite_lets_a_query_only_read(crm: sa.Engine, tmp_path: Path, sql: str) -> None:
     _refused(crm, sql, tmp_path)
 
 
 @pytest.mark.parametrize("sql", POSTGRESQL)
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-def test_postgresql_lets_no_query_lift_the_transaction(
+def test_postgresql_lets_no_query_make_the_transaction_writable(
     crm: sa.Engine, tmp_path: Path, sql: str
 ) -> None:
     _refused(crm, sql, tmp_path)
@@ -129,7 +129,7 @@ def test_postgresql_lets_no_query_lift_the_transaction(
         " select email from people join x on x.n = people.n order by x.n",
     ],
 )
-def test_what_reads_is_read(crm: sa.Engine, sql: str) -> None:
+def test_queries_that_read_are_run(crm: sa.Engine, sql: str) -> None:
     if sql.startswith("values"):
         name = "column1"
         source = RecipientSource(query=sql, database="crm", email_column=name)
@@ -139,20 +139,20 @@ def test_what_reads_is_read(crm: sa.Engine, sql: str) -> None:
         assert read(crm, sql, rows=1) == ["a@b.de", "c@d.de"]
 
 
-def test_a_query_leaves_the_database_as_it_was_for_others(crm: sa.Engine) -> None:
+def test_a_query_leaves_the_engine_writable_for_others(crm: sa.Engine) -> None:
     assert read(crm, "select email from people order by n") == ["a@b.de", "c@d.de"]
     with crm.begin() as connection:
         connection.exec_driver_sql("insert into people values ('e@f.de', 3)")
     assert len(read(crm, "select email from people")) == 3
 
 
-def test_a_refused_write_is_not_advised_to_be_tried_elsewhere(crm: sa.Engine) -> None:
+def test_the_error_for_a_refused_write_asks_for_a_select(crm: sa.Engine) -> None:
     with pytest.raises(AudienceError, match="write one SELECT") as caught:
         read(crm, "with x as (select 1) delete from people returning email")
     assert "shell" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_database_file_is_not_created(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'typo.db'}")
     assert read(engine, "select 'a@b.de' as email") == ["a@b.de"]
     with pytest.raises(AudienceError, match="no such table"):
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_bytes_of_a_sqlite_file_stay_as_they_are(tmp_path: Path) -> None:
+def test_a_query_does_not_change_a_sqlite_file(tmp_path: Path) -> None:
     path = tmp_path / "odd name?%.db"
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     with engine.begin() as connection:
@@ -180,7 +180,7 @@ def test_the_bytes_of_a_sqlite_file_stay_as_they_are(tmp_path: Path) -> None:
     assert hashlib.sha256(path.read_bytes()).digest() == before
 
 
-def test_a_database_in_memory_can_be_asked(tmp_path: Path) -> None:
+def test_a_database_in_memory_can_be_queried(tmp_path: Path) -> None:
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("create table people as select 'a@b.de' as email, 1 as n")
@@ -188,7 +188,7 @@ def test_a_database_in_memory_can_be_asked(tmp_path: Path) -> None:
     assert read(engine, "select email from people") == ["a@b.de"]
 
 
-def test_the_engine_of_a_database_block_is_held_to_it(tmp_path: Path) -> None:
+def test_the_engine_of_a_database_block_only_reads(tmp_path: Path) -> None:
     # Imported here, as Prefect is slow to import and no other test of this folder needs it.
     from prefect.logging import disable_run_logger
     from prefect_sqlalchemy import SqlAlchemyConnector

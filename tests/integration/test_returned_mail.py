@@ -1,4 +1,4 @@
-"""The mailbox read by IMAP, from a real dovecot, into a real state database."""
+"""Returned mail is read by IMAP from a real dovecot, into a real state database."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.xdist_group("dovecot")  # one dovecot for all, and one 
 
 
 class Launch(Protocol):
-    """Sends a campaign to so many people; gives what each got, by address."""
+    """Send a campaign to so many people; return the mail of each, by address."""
 
     def __call__(
         self, number: int = 10, name: str = "spring-sale", **message: Any
@@ -61,7 +61,7 @@ def running(certificates: Certificates) -> Iterator[Dovecot]:
 
 @pytest.fixture
 def server(running: Dovecot) -> Iterator[Dovecot]:
-    """With an empty mailbox."""
+    """Return a server with an empty mailbox."""
     yield running
     running.empty()
 
@@ -98,7 +98,7 @@ def _as_sent(message: Any) -> Sent:
 
 
 class State:
-    """What the state database says about returned mail."""
+    """The records of returned mail in the state database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -137,7 +137,7 @@ def test_each_recipient_has_a_return_path_of_its_own(
     )
 
 
-def test_what_came_back_is_recorded_and_put_away(
+def test_returned_mail_is_recorded_and_moved(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = list(launch(len(FORMATS) + 6).values())
@@ -185,7 +185,7 @@ def test_a_second_run_changes_nothing(
     assert state.rows() == before
 
 
-def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice(
+def test_a_run_that_dies_before_moving_mail_counts_no_mail_twice(
     server: Dovecot,
     database: Database,
     state: State,
@@ -209,10 +209,10 @@ def test_a_run_that_dies_between_recording_and_putting_away_counts_nothing_twice
     assert (server.count(), server.count("Processed")) == (0, 5)
 
 
-def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
+def test_without_a_return_path_the_message_id_identifies_the_recipient(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
-    """Each format tells of a recipient of its own; both campaigns went to all of them."""
+    """Each format is about another recipient, and both campaigns went to all of them."""
     formats = [*FORMATS.values(), *COMPLAINTS.values()]
     launch(len(formats), "first", return_path=None)
     sent = launch(len(formats) + 1, "second", return_path=None)
@@ -229,7 +229,7 @@ def test_without_a_return_path_the_message_id_tells_whose_mail_it_was(
     assert found == sorted((mail.recipient, "second", mail.recipient) for mail in told.values())
 
 
-def test_a_report_about_the_address_that_the_mail_was_passed_on_to_counts_for_ours(
+def test_a_report_about_a_forwarding_address_counts_for_the_recipient(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(2)["user1@example.org"]
@@ -238,7 +238,7 @@ def test_a_report_about_the_address_that_the_mail_was_passed_on_to_counts_for_ou
     assert state.suppressed() == {"user1@example.org"}
 
 
-def test_who_is_merely_named_is_not_suppressed(
+def test_an_address_that_is_merely_named_is_not_suppressed(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(3)
@@ -265,7 +265,7 @@ def test_who_is_merely_named_is_not_suppressed(
     assert server.count("INBOX", "FLAGGED") == 5
 
 
-def test_a_message_id_alone_proves_nothing_where_mail_has_return_paths(
+def test_a_message_id_alone_proves_nothing_if_mail_has_return_paths(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     victim = launch(3)["user1@example.org"]
@@ -275,7 +275,7 @@ def test_a_message_id_alone_proves_nothing_where_mail_has_return_paths(
     assert state.suppressed() == set()
 
 
-def test_nobody_can_make_up_the_message_id_of_another(
+def test_message_ids_cannot_be_forged(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     mine, victim = launch(2, return_path=None).values()
@@ -297,7 +297,7 @@ def test_nobody_can_make_up_the_message_id_of_another(
 
 
 @pytest.mark.parametrize("key", [None, "0123456789abcdef0123456789abcdef"])
-def test_a_half_sent_campaign_that_is_older_than_keyed_message_ids_goes_on_with_its_own(
+def test_a_half_sent_campaign_without_keyed_message_ids_keeps_its_own(
     key: str | None,
     server: Dovecot,
     database: Database,
@@ -324,7 +324,7 @@ def test_a_half_sent_campaign_that_is_older_than_keyed_message_ids_goes_on_with_
         (None, "0123456789abcdef0123456789abcdef", False),
     ],
 )
-def test_campaigns_of_earlier_versions_are_known_to_have_return_paths(
+def test_campaigns_of_earlier_versions_have_return_paths(
     return_path: str | None, key: str | None, has_paths: bool, empty_database_url: str
 ) -> None:
     message = {"sender": "news@example.com", "text": "a\0b", "return_path": return_path}
@@ -336,7 +336,7 @@ def test_campaigns_of_earlier_versions_are_known_to_have_return_paths(
         assert reader.execute(sa.select(campaigns.c.has_return_paths)).scalar_one() is has_paths
 
 
-def test_no_other_campaign_stops_the_matching(
+def test_other_campaigns_do_not_affect_the_matching(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(2, return_path=None)["user1@example.org"]
@@ -357,7 +357,7 @@ def test_no_other_campaign_stops_the_matching(
     assert state.suppressed() == {sent.recipient}
 
 
-def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(
+def test_a_recipients_own_token_cannot_harm_others(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = launch(2)
@@ -367,7 +367,7 @@ def test_a_mail_with_the_token_of_one_who_writes_himself_harms_nobody_else(
     assert state.suppressed() == {mine.recipient}
 
 
-def test_one_bad_mail_does_not_stop_the_others(
+def test_a_bad_mail_does_not_stop_the_others(
     server: Dovecot, database: Database, state: State, launch: Launch
 ) -> None:
     sent = list(launch(4).values())
@@ -385,7 +385,7 @@ def test_one_bad_mail_does_not_stop_the_others(
 
 
 def _reading_badly(sent: Sent, text: str) -> Callable[[bytes], ReturnedMail]:
-    """Read mail as if a parser let this text through in the report about one recipient."""
+    """Read mail as if a parser let this text through in the report about a recipient."""
 
     def read_badly(content: bytes) -> ReturnedMail:
         found = read(content)
@@ -434,7 +434,7 @@ def test_a_mail_that_cannot_be_recorded_is_left_and_the_others_are_recorded(
     assert run(server, database).summary() == "nothing new in the mailbox"
 
 
-def test_a_mail_that_the_server_does_not_give_out_is_left_and_the_others_are_read(
+def test_a_mail_that_the_server_cannot_read_is_left_and_the_others_are_read(
     server: Dovecot,
     database: Database,
     state: State,
@@ -460,7 +460,7 @@ def test_a_mail_that_the_server_does_not_give_out_is_left_and_the_others_are_rea
     assert run(server, database).summary() == "nothing new in the mailbox"
 
 
-def test_a_database_that_is_away_is_nobodys_fault(
+def test_an_unreachable_database_flags_no_mail(
     server: Dovecot,
     database: Database,
     launch: Launch,
@@ -480,7 +480,7 @@ def test_a_database_that_is_away_is_nobodys_fault(
 
 
 def _says_no(listener: socket.socket, said: bytes) -> None:
-    """An IMAP server that refuses each login, at length."""
+    """An IMAP server that refuses each login with a long text."""
     with listener.accept()[0] as link, link.makefile("rwb") as file:
         file.write(b"* OK ready\r\n")
         file.flush()
@@ -495,7 +495,7 @@ def _says_no(listener: socket.socket, said: bytes) -> None:
             file.flush()
 
 
-def test_a_refusal_at_length_is_cut() -> None:
+def test_a_long_refusal_is_cut() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=_says_no, args=(listener, b"a@" * 200_000), daemon=True)
         thread.start()
@@ -508,7 +508,7 @@ def test_a_refusal_at_length_is_cut() -> None:
         assert "@" not in str(raised.value)
 
 
-def test_a_password_that_the_mailboxs_server_repeats_is_shown_nowhere() -> None:
+def test_a_password_that_the_mailboxs_server_repeats_is_masked() -> None:
     password = "pa55word"
     packed = base64.b64encode(b"\0joe\0pa55word")
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -523,7 +523,7 @@ def test_a_password_that_the_mailboxs_server_repeats_is_shown_nowhere() -> None:
         assert secret not in shown
 
 
-def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
+def test_a_run_reads_at_most_its_limit_and_the_next_run_continues(
     server: Dovecot,
     database: Database,
     state: State,
@@ -540,7 +540,7 @@ def test_a_run_reads_at_most_its_limit_and_the_next_one_goes_on(
     assert state.suppressed() == set(sent)
 
 
-def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
+def test_a_broken_link_ends_the_run_and_the_next_run_continues(
     server: Dovecot,
     database: Database,
     state: State,
@@ -567,7 +567,7 @@ def test_a_link_that_breaks_ends_the_run_and_the_next_one_goes_on(
     assert state.suppressed() == set(sent)
 
 
-def test_a_run_that_is_told_to_stop_ends_after_its_batch(
+def test_a_stopped_run_ends_after_its_batch(
     server: Dovecot,
     database: Database,
     launch: Launch,
@@ -582,9 +582,7 @@ def test_a_run_that_is_told_to_stop_ends_after_its_batch(
     assert (found.fates.total(), found.waiting, server.count("Processed")) == (4, 6, 4)
 
 
-def test_a_campaign_that_is_older_than_return_paths_goes_on(
-    database: Database, launch: Launch
-) -> None:
+def test_a_campaign_older_than_return_paths_continues(database: Database, launch: Launch) -> None:
     launch(3, return_path=None)
     with database.write() as writer:
         content = orjson.loads(writer.execute(sa.select(campaigns.c.content)).scalar_one())
@@ -597,7 +595,7 @@ def test_a_campaign_that_is_older_than_return_paths_goes_on(
     assert list(launch(3, return_path=None)) == ["user1@example.org"]
 
 
-def test_what_a_person_takes_out_meanwhile_is_no_trouble(
+def test_mails_that_a_person_removes_meanwhile_are_no_trouble(
     server: Dovecot,
     database: Database,
     launch: Launch,
@@ -618,7 +616,7 @@ def test_what_a_person_takes_out_meanwhile_is_no_trouble(
     assert (found.fates[Fate.HARD], found.trouble) == (2, None)
 
 
-def test_suppressed_is_not_sent_to_again(
+def test_a_suppressed_address_gets_no_more_mail(
     server: Dovecot, database: Database, launch: Launch
 ) -> None:
     sent = launch(4)
@@ -628,7 +626,7 @@ def test_suppressed_is_not_sent_to_again(
 
 
 @pytest.mark.parametrize("security", list(Security))
-def test_it_is_read_over_any_security(security: Security, server: Dovecot) -> None:
+def test_a_mailbox_is_read_with_any_security(security: Security, server: Dovecot) -> None:
     server.put(mails.spam(Sent()))
     with Inbox(server.mailbox(security=security)) as inbox:
         (one,) = inbox.fetch(inbox.waiting())
@@ -647,7 +645,7 @@ def test_it_is_read_over_any_security(security: Security, server: Dovecot) -> No
         ({"ca_file": "/nowhere"}, "ca_file '/nowhere' holds no readable certificate"),
     ],
 )
-def test_what_is_wrong_with_a_mailbox_is_told_with_the_next_step(
+def test_errors_of_a_mailbox_give_the_next_step(
     fields: dict[str, Any], says: str, server: Dovecot
 ) -> None:
     with pytest.raises(MailboxError, match=says) as raised:

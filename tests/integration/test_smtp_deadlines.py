@@ -1,4 +1,4 @@
-"""A server that sends a byte now and then, or takes none: each reply has its time, and no more."""
+"""A server that sends single bytes, or reads none, gains no time: each reply has a time-out."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ REPLIES = {
     ".": b"250 ok\r\n",
     "RSET": b"250 ok\r\n",
 }
-"""Until the stage at which the server becomes slow."""
+"""Seconds until the stage at which the server becomes slow."""
 
 
 def _hurry() -> None:
-    """From here on server and client only wait."""
+    """Seconds in which server and client only wait."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, HurriedLoop)
     loop.hurry()
 
 
 class SlowServer:
-    """Answers until a stage, and from then on a byte at a time, without end."""
+    """A server that answers until a stage, and from then on sends single bytes without end."""
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
@@ -67,13 +67,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     "STARTTLS": {"security": Security.STARTTLS},
     "AUTH": {"username": "u", "password": "p", "allow_plain_password": True},
 }
-"""Settings with which a connection comes to that stage."""
+"""Settings with which a connection reaches the stage."""
 
 
 @pytest.mark.parametrize(
     "stage", ["greeting", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", ".", "RSET", "QUIT"]
 )
-def test_a_reply_that_comes_a_byte_at_a_time_does_not_hold_a_session(stage: str) -> None:
+def test_a_reply_in_single_bytes_does_not_hold_up_a_session(stage: str) -> None:
     feed = ListFeed(envelopes("a"))
 
     async def work() -> None:
@@ -108,7 +108,7 @@ def test_a_reply_that_comes_a_byte_at_a_time_does_not_hold_a_session(stage: str)
         assert set(feed.verdicts().values()) <= {Verdict.UNTOUCHED}
 
 
-def test_a_server_that_takes_no_more_bytes_does_not_hold_a_session() -> None:
+def test_a_server_that_reads_no_more_does_not_hold_up_a_session() -> None:
     feed = ListFeed(envelopes("a", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 4_000_000))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

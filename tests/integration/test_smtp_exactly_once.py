@@ -1,4 +1,4 @@
-"""Whatever a server does, what a session tells agrees with what the server has."""
+"""Whatever a server does, the outcomes agree with the messages that the server has."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LIES = {
     "pipelined": ("250-at-dot", "250-at-body"),
     "chunked": ("250-at-dot", "250-at-body", "250-at-data"),
 }
-"""A server says that it took a message, and did not."""
+"""Faults of a server that accepts a message and loses it."""
 SURPLUS = "250-at-after"
-"""With several in flight one 250 looks like the other: it is noticed at the end only."""
+"""Faults that are noticed only at the end with several in flight, since all 250 look alike."""
 NAMES = st.just("good") | st.builds("{}-at-{}".format, ACTIONS, STAGES)
 
 
@@ -30,7 +30,7 @@ NAMES = st.just("good") | st.builds("{}-at-{}".format, ACTIONS, STAGES)
     kind=st.sampled_from(list(KINDS)),
     willing=st.booleans(),
 )
-def test_told_and_received_agree(
+def test_outcomes_agree_with_the_messages_of_the_server(
     names: list[str], pauses: set[int], piece: int | None, kind: str, willing: bool
 ) -> None:
     if kind == "chunked":

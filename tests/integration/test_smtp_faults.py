@@ -1,4 +1,4 @@
-"""Every fault of a server, for all kinds of session: what is known, and what the server has."""
+"""Every fault of a server, for all kinds of session: the outcome, and the server's messages."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ BEFORE_DOT = {Phase.MAIL, Phase.RCPT, Phase.DATA}
 
 @dataclass(frozen=True)
 class Case:
-    """A recipient in the middle of good ones, whose address carries the fault."""
+    """A recipient among good ones, whose address causes the fault."""
 
     name: str
     phase: Phase
     code: int | None
     verdict: Verdict
     goes_on: bool
-    """Whether the session survives."""
+    """Whether the session continues."""
     arrived: bool = False
     """Whether the server has the message."""
 
@@ -74,7 +74,7 @@ def _cases() -> Iterator[Case]:
 
 
 def _in_flight(case: Case) -> Case:
-    """The same with others in flight: all of a message is out before its first reply comes."""
+    """Return the case with others in flight, where a message leaves before its first reply."""
     phase = Phase.BODY if case.phase is Phase.DATA else case.phase
     if case.code is None:  # the link is over: nothing that was under way is known
         return replace(case, phase=Phase.BODY, code=None, verdict=Verdict.UNCERTAIN)
@@ -90,7 +90,7 @@ CASES = {
 
 
 def send(case: Case, server: SmtpServer) -> tuple[ListFeed, bool]:
-    """Send good mail around the faulty; tells whether the session went on."""
+    """Send good mail around the faulty one; return whether the session continued."""
     sender = f"{case.name}@example.com" if "-at-mail" in case.name else "news@example.com"
     before, faulty, *after = envelopes("before", case.name, *LATER)
     (faulty,) = envelopes(case.name, sender=sender)
@@ -104,7 +104,7 @@ def send(case: Case, server: SmtpServer) -> tuple[ListFeed, bool]:
     [(kind, case) for kind, cases in CASES.items() for case in cases],
     ids=lambda one: getattr(one, "name", one),
 )
-def test_each_fault_is_told_as_what_it_is(kind: str, case: Case) -> None:
+def test_each_fault_has_its_outcome(kind: str, case: Case) -> None:
     with SmtpServer(Settings(keywords=KINDS[kind])) as server:
         feed, goes_on = send(case, server)
         attempt = feed.attempt(case.name)
@@ -139,7 +139,7 @@ def test_an_accepted_data_after_a_refused_recipient_is_ended_with_an_empty_messa
         assert [one.recipient for one in server.received] == ["a@example.com", "b@example.com"]
 
 
-def test_a_link_lost_in_the_middle_of_a_large_body_leaves_nothing_in_doubt() -> None:
+def test_a_link_lost_in_a_large_body_leaves_no_message_uncertain() -> None:
     for keywords in KINDS.values():
         with SmtpServer(Settings(keywords=keywords)) as server:
             mail = envelopes("drop-at-body", "b", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 2_000_000)
@@ -151,7 +151,7 @@ def test_a_link_lost_in_the_middle_of_a_large_body_leaves_nothing_in_doubt() -> 
 
 
 @pytest.mark.parametrize("kind", ["pipelined", "chunked"])
-def test_a_refusal_in_the_middle_of_a_large_body_is_the_messages(kind: str) -> None:
+def test_a_refusal_in_a_large_body_is_about_the_message(kind: str) -> None:
     with SmtpServer(Settings(keywords=KINDS[kind])) as server:
         mail = envelopes("552-at-body", "b", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 2_000_000)
         feed, error = deliver(connection_to(server), mail)
@@ -162,8 +162,8 @@ def test_a_refusal_in_the_middle_of_a_large_body_is_the_messages(kind: str) -> N
 
 @pytest.mark.parametrize("code", ["250", "450", "550"])
 @pytest.mark.parametrize("kind", ["pipelined", "sequential"])
-def test_a_stray_reply_in_the_middle_of_a_large_body_is_nobodys(kind: str, code: str) -> None:
-    """A server that refuses a body before its end closes the link; this one goes on."""
+def test_a_stray_reply_in_a_large_body_is_out_of_step(kind: str, code: str) -> None:
+    """A server that refuses a body before its end closes the link; this server does not."""
     stray = Fault(Stage.BODY, f"{code} what a day".encode())
     settings = Settings(keywords=KINDS[kind], faults={"a": stray}, goes_on_after_body_fault=True)
     with SmtpServer(settings) as server:
@@ -174,7 +174,7 @@ def test_a_stray_reply_in_the_middle_of_a_large_body_is_nobodys(kind: str, code:
 
 
 @pytest.mark.parametrize("kind", ["pipelined", "sequential"])
-def test_where_the_server_cannot_be_reset_the_session_ends(kind: str) -> None:
+def test_a_server_without_rset_ends_the_session(kind: str) -> None:
     faults = {"*": Fault(Stage.RSET, b"502 5.5.1 not implemented")}
     with SmtpServer(Settings(keywords=KINDS[kind], faults=faults)) as server:
         feed, error = deliver(connection_to(server), envelopes("550-at-rcpt", "b"))
@@ -204,8 +204,8 @@ def test_a_deferred_recipient_can_be_sent_to_again() -> None:
         assert set(server.recipients.values()) == {1}
 
 
-def test_an_unexpected_second_reply_is_never_taken_for_the_messages() -> None:
-    """An extra 250 behind 354 would look like the reply to a body that was not sent yet."""
+def test_a_surplus_reply_is_never_taken_for_that_of_the_message() -> None:
+    """A surplus 250 after 354 would look like the reply to a body that was not sent yet."""
     faults = {"a": Fault(Stage.DATA, b"354 go ahead\r\n250 2.0.0 what a day")}
     for keywords in (PIPELINING, ()):
         with SmtpServer(Settings(keywords=keywords, faults=faults)) as server:
@@ -225,7 +225,7 @@ def test_the_error_names_no_address() -> None:
         assert classify(error.attempt).trouble is Trouble.THROTTLED
 
 
-def test_a_link_that_is_lost_while_idle_touches_nobody() -> None:
+def test_a_link_lost_while_idle_affects_no_message() -> None:
     settings = Settings(messages_per_session=1, closes_silently=True)
     with SmtpServer(settings) as server:
         feed, error = deliver(connection_to(server), envelopes("a", "b"), pauses=("b",))
@@ -235,7 +235,7 @@ def test_a_link_that_is_lost_while_idle_touches_nobody() -> None:
         assert [one.recipient for one in feed.waiting] == ["b@example.com"]
 
 
-def test_a_greeting_that_drops_is_the_connections() -> None:
+def test_a_link_lost_at_the_greeting_is_the_connections_trouble() -> None:
     with SmtpServer(faults={"*": Fault(Stage.GREETING, DROP)}) as server:
         _, error = deliver(connection_to(server), [])
         assert error is not None
@@ -244,8 +244,8 @@ def test_a_greeting_that_drops_is_the_connections() -> None:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_server_that_was_ending_the_session_when_mail_came_puts_nobody_off(kind: str) -> None:
-    """The server's words about the idle session come in place of the reply to MAIL."""
+def test_a_session_that_ends_when_mail_comes_defers_no_recipient(kind: str) -> None:
+    """The server's reply about the idle session comes in the place of the reply to MAIL."""
     feed = ListFeed(envelopes("a"))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

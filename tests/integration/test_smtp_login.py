@@ -1,4 +1,4 @@
-"""Connecting, TLS and logging in: what works, and what is said where it does not."""
+"""Connecting, TLS and logging in, and the errors of each."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_each_method_logs_in(method: str, security: Security, certificates: Cert
         assert len(server.received) == 1
 
 
-def test_the_password_does_not_cross_a_plain_link() -> None:
+def test_the_password_is_not_sent_over_a_plain_link() -> None:
     with SmtpServer(Settings(users=USERS, auth_methods=("PLAIN", "LOGIN"))) as server:
         error = failure(connection_to(server, **LOGIN))
         assert error.phase is Phase.LOGIN
@@ -54,7 +54,7 @@ def test_the_password_does_not_cross_a_plain_link() -> None:
         assert not server.logins  # not even tried
 
 
-def test_the_password_crosses_a_plain_link_where_that_is_wanted() -> None:
+def test_the_password_is_sent_over_a_plain_link_if_that_is_allowed() -> None:
     with SmtpServer(Settings(users=USERS, auth_methods=("PLAIN",))) as server:
         _, error = deliver(
             connection_to(server, **LOGIN, allow_plain_password=True), envelopes("a")
@@ -96,7 +96,7 @@ def test_a_wrong_password_is_tried_once(certificates: Certificates) -> None:
         b"AUTH PLAIN " + base64.b64encode(b"a longer name\0user\0pa55word"),
     ],
 )
-def test_a_password_that_the_server_repeats_is_shown_nowhere(
+def test_a_password_that_the_server_repeats_is_masked(
     told: bytes, certificates: Certificates
 ) -> None:
     fault = Fault(Stage.AUTH, b"535 5.7.8 what is this: " + told)
@@ -138,7 +138,7 @@ def _setup_faults() -> Iterator[tuple[Stage, bytes, Phase, int | None, Trouble]]
 
 
 @pytest.mark.parametrize(("stage", "action", "phase", "code", "trouble"), list(_setup_faults()))
-def test_trouble_before_the_first_mail_is_the_connections(
+def test_trouble_before_the_first_mail_is_about_the_connection(
     stage: Stage,
     action: bytes,
     phase: Phase,
@@ -179,7 +179,7 @@ def test_a_certificate_that_does_not_verify_takes_the_connection_down(
         assert not server.received
 
 
-def test_no_starttls_is_not_taken_for_granted() -> None:
+def test_a_server_without_starttls_is_refused() -> None:
     with SmtpServer() as server:
         error = failure(connection_to(server, security=Security.STARTTLS))
         assert error.phase is Phase.TLS
@@ -187,7 +187,7 @@ def test_no_starttls_is_not_taken_for_granted() -> None:
         assert classify(error.attempt).trouble is Trouble.DOWN
 
 
-def test_tls_to_a_plain_port_says_so() -> None:
+def test_tls_to_a_plain_port_is_named() -> None:
     with SmtpServer() as server:
         error = failure(connection_to(server, security=Security.TLS))
         assert error.phase is Phase.TLS
@@ -195,14 +195,14 @@ def test_tls_to_a_plain_port_says_so() -> None:
         assert classify(error.attempt).trouble is Trouble.DOWN
 
 
-def test_plain_to_a_tls_port_says_so(certificates: Certificates) -> None:
+def test_plain_text_to_a_tls_port_is_named(certificates: Certificates) -> None:
     with SmtpServer(secured({}, Security.TLS, certificates)) as server:
         error = failure(connection_to(server, timeout_seconds=0.2))
         assert error.phase is Phase.CONNECT
         assert "set security to tls" in str(error)
 
 
-def test_a_server_without_login_says_so(certificates: Certificates) -> None:
+def test_a_server_without_a_login_is_named(certificates: Certificates) -> None:
     with SmtpServer(secured({}, Security.STARTTLS, certificates)) as server:
         error = failure(
             connection_to(server, security=Security.STARTTLS, ca_file=certificates.ca_file, **LOGIN)
@@ -212,14 +212,14 @@ def test_a_server_without_login_says_so(certificates: Certificates) -> None:
         assert classify(error.attempt).trouble is Trouble.DOWN
 
 
-def test_a_ca_file_that_is_not_there_is_named() -> None:
+def test_a_missing_ca_file_is_named() -> None:
     with SmtpServer() as server:
         error = failure(connection_to(server, security=Security.TLS, ca_file="/nowhere/ca.pem"))
         assert "/nowhere/ca.pem" in str(error)
         assert classify(error.attempt).trouble is Trouble.DOWN
 
 
-def test_a_ca_file_that_holds_no_certificate_is_told(tmp_path: Path) -> None:
+def test_a_ca_file_without_a_certificate_is_named(tmp_path: Path) -> None:
     path = tmp_path / "empty.pem"
     path.write_text("no certificate\n")
     with SmtpServer() as server:

@@ -1,4 +1,4 @@
-"""What a session promises, against servers that nobody here wrote."""
+"""The promises of a session, against servers of others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _aiosmtpd(certificates: Certificates) -> Iterator[RealServer]:
 
 @pytest.fixture(params=PAIRS, ids="-".join)
 def pair(request: pytest.FixtureRequest) -> tuple[RealServer, str]:
-    """A server, and the kind of session."""
+    """Return a server, and the kind of session."""
     name, kind = request.param
     return request.getfixturevalue(name), kind
 
@@ -58,7 +58,7 @@ def connection_to(server: RealServer, kind: str, **fields: Any) -> Connection:
 def letter(
     recipient: str = "ann", body: bytes = b"Hello\r\n", *, subject: str = "x", utf8: bool = False
 ) -> Envelope:
-    """A message with a Message-ID of its own."""
+    """Return a message with its own Message-ID."""
     number = next(_numbers)
     header = (
         f"From: {SENDER}\r\nSubject: {subject}\r\nMessage-ID: <{number}@example.com>\r\n"
@@ -72,7 +72,7 @@ def name(envelope: Envelope) -> str:
 
 
 def arrived(server: RealServer, mail: Iterable[Envelope]) -> dict[str, list[bytes]]:
-    """The bodies that arrived, by Message-ID."""
+    """Return the bodies that arrived, by Message-ID."""
     return server.bodies([name(one) for one in mail])
 
 
@@ -80,7 +80,7 @@ def body(envelope: Envelope) -> bytes:
     return envelope.content.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n")
 
 
-def test_the_offer_leads_to_this_kind_of_session(pair: tuple[RealServer, str]) -> None:
+def test_the_servers_offer_decides_on_the_kind_of_session(pair: tuple[RealServer, str]) -> None:
     server, kind = pair
 
     async def work() -> type:
@@ -113,7 +113,7 @@ def test_every_message_arrives_once_around_refused_recipients(
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.STARTTLS])
-def test_bodies_arrive_as_they_were(pair: tuple[RealServer, str], security: Security) -> None:
+def test_bodies_arrive_unchanged(pair: tuple[RealServer, str], security: Security) -> None:
     server, kind = pair
     mail = [
         letter(body=b".\r\n..\r\n.dots\r\n\r\n.\r\n"),
@@ -128,7 +128,7 @@ def test_bodies_arrive_as_they_were(pair: tuple[RealServer, str], security: Secu
     assert arrived(server, mail) == {name(one): [body(one)] for one in mail}
 
 
-def test_a_message_too_large_fails_alone(pair: tuple[RealServer, str]) -> None:
+def test_a_message_that_is_too_large_does_not_affect_others(pair: tuple[RealServer, str]) -> None:
     server, kind = pair
     before, after = letter("before"), letter("after")
     large = letter("large", b"x" * 70 + b"\r\n" + b"y" * 70 + b"\r\n" * SIZE_LIMIT)
@@ -144,7 +144,7 @@ def test_a_message_too_large_fails_alone(pair: tuple[RealServer, str]) -> None:
 
 @TOGETHER
 @pytest.mark.parametrize("messages_in_flight", [1, 10])
-def test_a_message_too_large_for_a_server_that_did_not_say_so_fails_alone(
+def test_a_message_too_large_for_an_unannounced_limit_does_not_affect_others(
     postfix: RealServer, messages_in_flight: int
 ) -> None:
     mail = [letter("a"), letter("b"), letter("large", b"x\r\n" * SIZE_LIMIT), letter("c")]

@@ -1,4 +1,4 @@
-"""A server that closes with bytes under way to it: those that cannot have arrived are no doubt."""
+"""A server that closes while bytes are in flight: what cannot have arrived is untouched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL_BUFFER = 4_096
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take the first message, read nothing of the others, and close in good order."""
+    """Accept the first message, read nothing of the others, and close the link."""
     sock: Any = writer.get_extra_info("socket")
     writer.write(b"220 mail.example\r\n")
     await reader.readline()
@@ -40,7 +40,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not tell")
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_message_that_the_server_did_not_acknowledge_is_not_in_doubt(loop: str) -> None:
+def test_a_message_that_the_server_did_not_acknowledge_is_not_uncertain(loop: str) -> None:
     large = envelopes("large", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 10_000)
     feed = ListFeed([*envelopes("a", "small"), *large])
 

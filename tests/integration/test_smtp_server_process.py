@@ -1,4 +1,4 @@
-"""The test server as a process writes down what it accepts before it says so."""
+"""The test server, as a process, records a message before it accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all kinds of session promise, over every encryption and on both loops."""
+"""The promises of all kinds of session, over every encryption and on both event loops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("security", list(Security))
-def test_every_message_arrives_once_as_it_was(
+def test_every_message_arrives_once_and_unchanged(
     keywords: tuple[str, ...], security: Security, loop: str, certificates: Certificates
 ) -> None:
     bodies = [
@@ -64,7 +64,7 @@ def test_every_message_arrives_once_as_it_was(
         assert server.sessions == 1
 
 
-def test_a_content_that_starts_with_a_dot_arrives_as_it_was(keywords: tuple[str, ...]) -> None:
+def test_a_content_that_starts_with_a_dot_arrives_unchanged(keywords: tuple[str, ...]) -> None:
     mail = [Envelope(1, SENDER, "a@example.com", b".odd: header\r\n\r\n.\r\n")]
     with SmtpServer(Settings(keywords=keywords)) as server:
         deliver(connection_to(server), mail)
@@ -80,7 +80,7 @@ def test_replies_may_be_cut_anywhere(keywords: tuple[str, ...], piece: int | Non
         assert feed.attempt("550-at-rcpt").text == "5.1.1 as the address wants it"
 
 
-def test_the_dot_is_told_before_its_reply_is(keywords: tuple[str, ...]) -> None:
+def test_the_dot_is_reported_before_the_outcome(keywords: tuple[str, ...]) -> None:
     with SmtpServer(Settings(keywords=keywords)) as server:
         feed, _ = deliver(connection_to(server), envelopes("a", "450-at-rcpt", "b"))
         for number in (0, 2):
@@ -88,7 +88,7 @@ def test_the_dot_is_told_before_its_reply_is(keywords: tuple[str, ...]) -> None:
         assert [one for one in feed.log if "settled" in one] == [f"settled {i}" for i in range(3)]
 
 
-def test_mail_that_has_to_be_waited_for_goes_out_too(keywords: tuple[str, ...]) -> None:
+def test_mail_that_arrives_later_is_sent(keywords: tuple[str, ...]) -> None:
     names = ("a", "b", "550-at-rcpt", "c", "d")
     with SmtpServer(Settings(keywords=keywords)) as server:
         _, error = deliver(connection_to(server), envelopes(*names), pauses=("b", "c", "d"))
@@ -129,7 +129,7 @@ def test_a_server_that_closes_after_some_messages_loses_nothing(
         assert sorted(server.recipients.elements()) == sorted(accepted)
 
 
-def test_what_the_server_cannot_take_fails_without_being_sent() -> None:
+def test_messages_that_the_server_cannot_take_fail_unsent() -> None:
     keywords = ("PIPELINING", "SIZE 200")
     mail = [
         *envelopes("a"),
@@ -148,7 +148,7 @@ def test_what_the_server_cannot_take_fails_without_being_sent() -> None:
         assert "control character" in feed.attempt("b\r\nRSET").text
 
 
-def test_a_non_ascii_address_goes_out_where_smtputf8_is_offered() -> None:
+def test_a_non_ascii_address_is_sent_if_smtputf8_is_offered() -> None:
     mail = [Envelope(1, SENDER, "jörg@example.com", "Subject: ö\r\n\r\n".encode(), smtputf8=True)]
     with SmtpServer() as server:
         deliver(connection_to(server), mail)
@@ -158,7 +158,7 @@ def test_a_non_ascii_address_goes_out_where_smtputf8_is_offered() -> None:
         )
 
 
-def test_nothing_listens() -> None:
+def test_a_port_without_a_server_is_the_connections_trouble() -> None:
     with SmtpServer() as server:
         port = server.port
     connection = Connection("test", "127.0.0.1", port, Security.NONE, local_hostname="c.example")
@@ -178,7 +178,7 @@ def test_nothing_listens() -> None:
         ((), 2, SequentialSession),
     ],
 )
-def test_server_and_connection_decide_on_the_kind(
+def test_server_and_connection_decide_on_the_kind_of_session(
     offered: tuple[str, ...], messages_in_flight: int, kind: type
 ) -> None:
     async def work() -> Session:
@@ -191,7 +191,7 @@ def test_server_and_connection_decide_on_the_kind(
         assert type(run(work)) is kind
 
 
-def test_a_sequential_session_takes_nothing_ahead() -> None:
+def test_a_sequential_session_takes_no_mail_ahead() -> None:
     with SmtpServer(Settings(keywords=())) as server:
         feed, _ = deliver(connection_to(server), envelopes("a", "drop-at-dot", "b"))
         assert list(feed.verdicts()) == ["a", "drop-at-dot"]

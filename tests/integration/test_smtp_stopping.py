@@ -1,4 +1,4 @@
-"""A session that is stopped from our side: nothing is torn, nothing is told wrongly."""
+"""A session that is stopped: no message is torn, and no outcome is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def keywords(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def stop_at(
     server: SmtpServer, names: tuple[str, ...], stop: Stop, ready: Callable[[ListFeed], bool]
 ) -> tuple[ListFeed, BaseException | None]:
-    """Send, and stop once the feed has come so far and the session waits for a reply."""
+    """Send, and stop when the feed has come so far and the session waits for a reply."""
     feed = ListFeed(envelopes(*names))
     return feed, stop_feed(server, feed, stop, ready)
 
@@ -35,7 +35,7 @@ def stop_at(
 def stop_feed(
     server: SmtpServer, feed: ListFeed, stop: Stop, ready: Callable[[ListFeed], bool]
 ) -> BaseException | None:
-    """The same with a feed of one's own."""
+    """Send from a given feed, and stop."""
 
     async def work() -> BaseException | None:
         session = await open_session(connection_to(server))
@@ -61,7 +61,7 @@ STOPS: dict[str, tuple[Stop, type[BaseException]]] = {
 
 
 @pytest.mark.parametrize("how", list(STOPS))
-def test_stopped_after_the_dot_the_message_is_uncertain(
+def test_a_message_is_uncertain_if_stopped_after_the_dot(
     keywords: tuple[str, ...], how: str
 ) -> None:
     stop, expected = STOPS[how]
@@ -74,7 +74,7 @@ def test_stopped_after_the_dot_the_message_is_uncertain(
 
 @pytest.mark.parametrize("how", list(STOPS))
 @pytest.mark.parametrize("kind", ["sequential", "pipelined"])  # chunked: all is out at once
-def test_stopped_before_the_dot_the_message_is_untouched(kind: str, how: str) -> None:
+def test_a_message_is_untouched_if_stopped_before_the_dot(kind: str, how: str) -> None:
     stop, expected = STOPS[how]
     with SmtpServer(Settings(keywords=KINDS[kind])) as server:
         feed, error = stop_at(
@@ -86,7 +86,7 @@ def test_stopped_before_the_dot_the_message_is_untouched(kind: str, how: str) ->
 
 
 def test_a_reply_that_came_before_the_stop_counts() -> None:
-    """Pipelined: the body's 250 is there while the next transaction's replies are not."""
+    """With pipelining, the body's 250 has come, but the next transaction's replies have not."""
     with SmtpServer(Settings(keywords=("PIPELINING",))) as server:
         feed = ListFeed(envelopes("a", "hang-at-data"))
 
@@ -105,7 +105,7 @@ def test_a_reply_that_came_before_the_stop_counts() -> None:
 
 
 @pytest.mark.parametrize("how", list(STOPS))
-def test_stopped_with_several_in_flight_those_without_a_reply_are_uncertain(how: str) -> None:
+def test_unanswered_messages_in_flight_are_uncertain_after_a_stop(how: str) -> None:
     stop, expected = STOPS[how]
     names = ("a", "b", "hang-at-rcpt", "c")
     with SmtpServer(Settings(keywords=KINDS["chunked"])) as server:
@@ -118,7 +118,7 @@ def test_stopped_with_several_in_flight_those_without_a_reply_are_uncertain(how:
         }
 
 
-def test_a_session_that_waits_for_mail_with_some_in_flight_can_be_stopped() -> None:
+def test_a_session_with_mail_in_flight_can_be_stopped_while_it_waits() -> None:
     class Slow(ListFeed):
         async def next(self) -> Envelope | None:
             if len(self.taken) < 2:
@@ -135,7 +135,7 @@ def test_a_session_that_waits_for_mail_with_some_in_flight_can_be_stopped() -> N
             assert feed.verdicts() == {"a": Verdict.ACCEPTED, "hang-at-dot": Verdict.UNCERTAIN}
 
 
-def test_a_feed_that_fails_leaves_nothing_open(keywords: tuple[str, ...]) -> None:
+def test_after_an_error_of_the_feed_no_envelope_is_open(keywords: tuple[str, ...]) -> None:
     class FullDisk(ListFeed):
         def dot(self, envelope: Envelope) -> None:
             if envelope.recipient_id == 1:

@@ -1,4 +1,4 @@
-"""Limits hold at the server, by its own clock: in every trailing window, whoever sends."""
+"""Limits hold at the server by its own clock, in every trailing window, for all senders."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sender(database: Database, tmp_path: Path) -> Sender:
 
 
 def kept(sender: Sender) -> set[str]:
-    """The keys under which something is remembered."""
+    """Return the keys under which usage is stored."""
     with sender.database.read() as connection:
         return set(connection.execute(sa.select(usage.c.key)).scalars())
 
@@ -76,7 +76,7 @@ async def test_a_campaigns_limit_is_shared_out_and_holds(
     assert most_in_a_second(chain.from_iterable(use.received for use in used.values())) <= total
 
 
-async def test_what_a_connection_cannot_use_of_its_share_is_not_lent_to_others(
+async def test_an_unused_share_is_not_lent_to_other_connections(
     sender: Sender, tmp_path: Path
 ) -> None:
     planned = document(
@@ -94,7 +94,7 @@ async def test_what_a_connection_cannot_use_of_its_share_is_not_lent_to_others(
 async def test_a_session_that_opens_slowly_does_not_lose_its_turn(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """Else the mail would go at the limit's next one, half an hour later."""
+    """Otherwise the mail would be sent at the next start, half an hour later."""
     planned = document(tmp_path, 1, ["red"])
     with SmtpServer(Settings(delay_seconds=0.4)) as red:  # greeting and EHLO take 0.8
         await sender.send(planned, [connection("red", red, per_hour=2)])
@@ -152,9 +152,7 @@ async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_no
         assert 0 <= uncertain <= 4
 
 
-async def test_a_limit_that_is_used_up_stays_used_up_over_a_restart(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_a_used_up_limit_stays_so_over_a_restart(sender: Sender, tmp_path: Path) -> None:
     planned = document(tmp_path, 3, ["red"])
     with SmtpServer() as red:
         target = connection("red", red, per_hour=1)
@@ -169,7 +167,7 @@ async def test_a_limit_that_is_used_up_stays_used_up_over_a_restart(
 
 
 def _is_waiting(run: Any) -> bool:
-    """Whether it has asked for a start, and knows that there is none for long."""
+    """Whether the run has asked for a start, and knows that there is none for a long time."""
     sender = run._connection_senders.get("red")
     if sender is None:
         return False
@@ -178,7 +176,7 @@ def _is_waiting(run: Any) -> bool:
 
 
 async def waits(run: Any, sending: asyncio.Future[Any]) -> float:
-    """Until it has nothing to do for long; gives for how long, and stops it."""
+    """Run until there is nothing to do for a long time; stop, and return for how long."""
     try:
         seconds: float = await eventually_async(run.next_in, lambda seconds: seconds >= 60)
         run.stop()
@@ -203,10 +201,10 @@ async def test_outside_the_sending_window_nothing_is_sent(sender: Sender, tmp_pa
     assert sender.ledger.states() == {"pending": 3}
 
 
-async def test_the_cap_of_a_day_holds_at_the_wire_whatever_was_planned(
+async def test_the_cap_of_a_day_holds_while_sending_whatever_was_planned(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """Mail of the days before may have been late, and comes on top."""
+    """Late mail of the days before comes on top."""
     planned = document(tmp_path, 12, ["red"])
     warm_up = WarmUp(start=datetime.now(UTC).date() - timedelta(days=1), daily_caps=(1, 7, 9))
     with SmtpServer() as red:

@@ -1,4 +1,4 @@
-"""Logging in with OAuth: a real token server, a real mail server that checks its tokens."""
+"""Logging in with OAuth, with a real token server and a real mail server that checks tokens."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def granting() -> Iterator[TokenServer]:
 
 
 def settings(granting: TokenServer, *methods: str, **fields: Any) -> Settings:
-    """A mail server that takes the tokens of that token server."""
+    """Return a mail server that accepts the tokens of a token server."""
     return Settings(
         auth_methods=methods or ("LOGIN", "PLAIN", "XOAUTH2"), token_holds=granting.holds, **fields
     )
@@ -89,13 +89,13 @@ def test_a_public_client_has_no_secret() -> None:
         assert "client_secret" not in granting.asked[0]
 
 
-def test_a_secret_arrives_as_it_is() -> None:
+def test_the_client_secret_arrives_unchanged() -> None:
     secret = "a+b c%20&=/~\u00e9:"
     with TokenServer(client_secret=secret) as granting, SmtpServer(settings(granting)) as server:
         assert deliver(connection(server, granting), envelopes("a"))[1] is None
 
 
-def test_the_token_does_not_cross_a_plain_link(granting: TokenServer) -> None:
+def test_the_token_is_not_sent_over_a_plain_link(granting: TokenServer) -> None:
     with SmtpServer(settings(granting)) as server:
         ended = failure(connection(server, granting, allow_plain_password=False))
         assert "the access token would cross an unencrypted link" in str(ended)
@@ -104,7 +104,7 @@ def test_the_token_does_not_cross_a_plain_link(granting: TokenServer) -> None:
         assert not server.logins
 
 
-def test_a_server_without_oauth_says_so(granting: TokenServer) -> None:
+def test_a_server_without_oauth_is_named(granting: TokenServer) -> None:
     with SmtpServer(settings(granting, "PLAIN", "LOGIN")) as server:
         ended = failure(connection(server, granting))
         assert "offers plain, login; Mailsluice knows xoauth2, oauthbearer" in str(ended)
@@ -132,7 +132,7 @@ def test_a_token_that_was_revoked_early_is_replaced_once(
 
 
 @pytest.mark.parametrize("method", ["XOAUTH2", "OAUTHBEARER"])
-def test_a_mailbox_that_is_refused_whatever_the_token_takes_the_connection_down(
+def test_a_mailbox_refused_with_every_token_takes_the_connection_down(
     method: str, granting: TokenServer
 ) -> None:
     refusing = Settings(auth_methods=(method,), token_holds=lambda *_: False)
@@ -146,7 +146,7 @@ def test_a_mailbox_that_is_refused_whatever_the_token_takes_the_connection_down(
         assert "access-" not in str(ended) + repr(ended)
 
 
-def test_a_server_that_allows_one_login_a_session_gets_the_other_token_in_the_next(
+def test_the_next_session_uses_another_token_if_a_session_allows_one_login(
     granting: TokenServer,
 ) -> None:
     with SmtpServer(settings(granting, closes_after_refusal=True)) as server:
@@ -209,7 +209,7 @@ FAILURES: list[tuple[Reply, Trouble, str]] = [
 
 
 @pytest.mark.parametrize(("reply", "trouble", "advice"), FAILURES)
-def test_failures_of_the_token_server_are_named(
+def test_failures_of_the_token_server_are_described_with_advice(
     reply: Reply, trouble: Trouble, advice: str, granting: TokenServer
 ) -> None:
     granting.always = reply
@@ -223,7 +223,7 @@ def test_failures_of_the_token_server_are_named(
         assert not server.logins
 
 
-def test_a_token_server_that_is_not_there_is_trouble_that_passes(granting: TokenServer) -> None:
+def test_an_unreachable_token_server_is_passing_trouble(granting: TokenServer) -> None:
     with TokenServer() as other, SmtpServer(settings(granting)) as server:
         target = connection(server, other)
     with SmtpServer(settings(granting)) as server:
@@ -232,7 +232,7 @@ def test_a_token_server_that_is_not_there_is_trouble_that_passes(granting: Token
         assert classify(ended.attempt).trouble is Trouble.SESSION
 
 
-def test_a_token_server_that_does_not_answer_is_trouble_that_passes(granting: TokenServer) -> None:
+def test_a_silent_token_server_is_passing_trouble(granting: TokenServer) -> None:
     granting.may_answer.clear()
     with SmtpServer(settings(granting)) as server:
         ended = failure(connection(server, granting, timeout_seconds=2.0))
@@ -252,7 +252,7 @@ def test_a_token_server_whose_certificate_does_not_verify_gets_no_secret(
         assert not granting.asked
 
 
-def test_without_a_refresh_token_the_next_step_is_told(granting: TokenServer) -> None:
+def test_without_a_refresh_token_the_error_gives_the_next_step(granting: TokenServer) -> None:
     with SmtpServer(settings(granting)) as server:
         ended = failure(connection(server, granting, oauth={"refresh_token": None}))
         assert "python -m deployments.authorise test" in str(ended)

@@ -1,4 +1,4 @@
-"""One access token for all sessions of a connection, from a real token server."""
+"""All sessions of a connection share an access token from a real token server."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_a_token_is_replaced_before_it_runs_out(lifetime: float, fresh: float) -
 
 
 @given(st.floats(min_value=0, max_value=1e9))
-def test_a_token_is_never_used_beyond_its_life_nor_for_less_than_half(lifetime: float) -> None:
+def test_a_token_is_used_for_half_to_all_of_its_life(lifetime: float) -> None:
     assert lifetime / 2 <= fresh_seconds(lifetime) <= lifetime
 
 
-async def test_a_token_is_used_until_it_is_not_fresh_any_more(granting: TokenServer) -> None:
+async def test_a_token_is_used_as_long_as_it_is_fresh(granting: TokenServer) -> None:
     clock = Clock()
     tokens = Tokens(clock=clock)
     seen = []
@@ -62,7 +62,7 @@ async def test_a_token_is_used_until_it_is_not_fresh_any_more(granting: TokenSer
     assert seen == ["access-1", "access-1", "access-2", "access-2", "access-3"]
 
 
-async def test_a_token_is_counted_from_when_it_was_asked_for(granting: TokenServer) -> None:
+async def test_the_life_of_a_token_begins_when_it_is_asked_for(granting: TokenServer) -> None:
     clock = Clock()
     tokens = Tokens(clock=clock)
     granting.may_answer.clear()
@@ -74,7 +74,7 @@ async def test_a_token_is_counted_from_when_it_was_asked_for(granting: TokenServ
     assert await tokens.token(target(granting)) == "access-2"
 
 
-async def test_who_waits_for_a_token_shares_what_comes(granting: TokenServer) -> None:
+async def test_waiting_sessions_share_the_token(granting: TokenServer) -> None:
     tokens, red = Tokens(), target(granting)
     granting.may_answer.clear()
     asking = [asyncio.ensure_future(tokens.token(red)) for _ in range(5)]
@@ -85,7 +85,7 @@ async def test_who_waits_for_a_token_shares_what_comes(granting: TokenServer) ->
     assert granting.handed_out == 2
 
 
-async def test_who_waits_for_a_token_shares_the_failure(granting: TokenServer) -> None:
+async def test_waiting_sessions_share_the_failure(granting: TokenServer) -> None:
     tokens, red = Tokens(), target(granting)
     granting.fails = [error("invalid_grant")]
     ends = await asyncio.gather(*(tokens.token(red) for _ in range(5)), return_exceptions=True)
@@ -94,7 +94,7 @@ async def test_who_waits_for_a_token_shares_the_failure(granting: TokenServer) -
     assert await tokens.token(red) == "access-2"  # who comes later asks again
 
 
-async def test_a_refused_token_is_replaced_once_for_all_who_were_refused(
+async def test_a_refused_token_is_replaced_once_for_all_sessions(
     granting: TokenServer,
 ) -> None:
     tokens, red = Tokens(), target(granting)
@@ -104,10 +104,10 @@ async def test_a_refused_token_is_replaced_once_for_all_who_were_refused(
     assert await tokens.token(red, refused=first) == "access-2"
 
 
-async def test_a_refresh_token_put_into_the_block_is_used_when_one_is_needed(
+async def test_a_refresh_token_put_into_the_block_is_used_at_the_next_exchange(
     granting: TokenServer,
 ) -> None:
-    """At once it would make processes that rotate tokens chase each other."""
+    """Used at once, processes that rotate tokens would make each other ask again and again."""
     tokens = Tokens()
     first = await tokens.token(target(granting))
     granting.refresh_token = "mine"
@@ -116,7 +116,7 @@ async def test_a_refresh_token_put_into_the_block_is_used_when_one_is_needed(
     assert used(granting) == ["refresh-0", "mine"]
 
 
-async def test_a_block_that_still_holds_a_replaced_refresh_token_is_no_news(
+async def test_a_replaced_refresh_token_in_the_block_is_not_used_again(
     granting: TokenServer,
 ) -> None:
     granting.rotates = True
