@@ -16,9 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.masking import masked
 from mailsluice.delivery.journal import Journal
@@ -30,9 +27,10 @@ from mailsluice.store import (
     Outbox,
     Settled,
     Starts,
+    Transaction,
     Usages,
 )
-from mailsluice.store.trouble import is_passing
+from mailsluice.store.trouble import DatabaseError, is_passing
 
 _Result = TypeVar("_Result")
 
@@ -46,20 +44,20 @@ _PEER_SECONDS = 1.0
 """How long to wait for what others on the connection may leave."""
 
 
-Claiming = Callable[[sa.Connection], bool]
+Claiming = Callable[[Transaction], bool]
 """Whether this process may claim in a transaction: nobody has taken it for dead."""
 
 
 class Peers(Protocol):
     """Other processes that send over the same connection of the same campaign."""
 
-    def claiming(self, transaction: sa.Connection) -> bool:
+    def claiming(self, transaction: Transaction) -> bool:
         """Whether this process may claim in this transaction: it was not taken for dead."""
 
-    def idle(self, transaction: sa.Connection) -> None:
+    def idle(self, transaction: Transaction) -> None:
         """It has nothing in hand, and found nothing to claim, now or later."""
 
-    def are_busy(self, transaction: sa.Connection) -> bool:
+    def are_busy(self, transaction: Transaction) -> bool:
         """Whether others may leave something to be sent."""
 
 
@@ -257,7 +255,7 @@ class Bookkeeper:
             starts = self._usages.reserve(transaction, [one.ask for one in round_.reservations])
         return batches, starts
 
-    def _claim(self, transaction: sa.Connection, claim: _Claim, round_: _Round) -> Batch:
+    def _claim(self, transaction: Transaction, claim: _Claim, round_: _Round) -> Batch:
         if claim.answer.cancelled() or (self._claiming and not self._claiming(transaction)):
             return Batch((), None)
         after = self._cursors.get(claim.connection, 0)
@@ -295,7 +293,7 @@ class Bookkeeper:
         for failed in itertools.count():
             try:
                 result = action()
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 if not is_passing(error):
                     raise
                 if (self.hurried or self._closing) and failed >= _HURRIED_RETRIES:

@@ -12,15 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.steady import steady
 from mailsluice.delivery.renewal import Renewal
 from mailsluice.delivery.silence import Silence
+from mailsluice.store import Transaction
 from mailsluice.store.leases import AGREE_SECONDS, LEASE_SECONDS, Leases
-from mailsluice.store.trouble import told
+from mailsluice.store.trouble import DatabaseError, told
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +62,7 @@ class Lease:
         """Renew the lease for LEASE_SECONDS. Raises CampaignBusyError where another run has it."""
         self._leases.renew(self._campaign_id, self._owner)
 
-    def claiming(self, transaction: sa.Connection) -> bool:
+    def claiming(self, transaction: Transaction) -> bool:
         """Whether this run may claim in this transaction: until its end nobody takes it over.
 
         A machine that was asleep, or paused, does not know that it was.
@@ -81,7 +79,7 @@ class Lease:
             return
         try:
             self._leases.release(self._campaign_id, self._owner)
-        except SQLAlchemyError as error:
+        except DatabaseError as error:
             logger.warning(
                 "the lease could not be given back; it runs out by itself: %s", told(error)
             )

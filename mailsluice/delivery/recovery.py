@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.decision import AFTER_UNCERTAIN
 from mailsluice.delivery.journal import JournalContents
-from mailsluice.store import History, InDoubt, Outbox, Settled
+from mailsluice.store import History, InDoubt, Outbox, Settled, Transaction
 
 _STATUS = {
     Verdict.ACCEPTED: RecipientStatus.SENT,
@@ -43,7 +41,7 @@ class Recovery:
         """How many stay in doubt."""
         return sum(one.status is RecipientStatus.UNCERTAIN for one in self.settled)
 
-    def write(self, outbox: Outbox, transaction: sa.Connection) -> None:
+    def write(self, outbox: Outbox, transaction: Transaction) -> None:
         """Carry them out."""
         outbox.settle(transaction, self.settled)
         outbox.release(transaction, self.released)

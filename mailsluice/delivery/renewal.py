@@ -6,11 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from mailsluice.core.errors import CampaignBusyError, SenderLostError
 from mailsluice.core.steady import steady
 from mailsluice.store.leases import LEASE_SECONDS
+from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Renewal:
             except (CampaignBusyError, SenderLostError) as error:
                 self.lose(str(error))
                 return
-            except SQLAlchemyError:
+            except DatabaseError:
                 continue  # the database is away: not valid any longer, unless it is back in time
             if not self.lost:
                 self._valid_until = asked + LEASE_SECONDS

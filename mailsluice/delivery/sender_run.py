@@ -15,9 +15,6 @@ import logging
 from pathlib import Path
 from uuid import uuid4
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, JournalError
 from mailsluice.core.status import CampaignStatus
@@ -29,7 +26,8 @@ from mailsluice.delivery.run import Run
 from mailsluice.delivery.silence import Silence
 from mailsluice.delivery.standing import dumped
 from mailsluice.delivery.take_over import journal_path, take_over
-from mailsluice.store import Campaigns, Database, Ending, Outbox, Senders
+from mailsluice.store import Campaigns, Database, Ending, Outbox, Senders, Transaction
+from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +102,7 @@ class SenderRun(Run):
         self._senders.renew(self._sender_id, self._standing())
         try:
             self._take_over()
-        except (SQLAlchemyError, OSError, JournalError) as error:
+        except (DatabaseError, OSError, JournalError) as error:
             # The next time: this process lives all the same.
             logger.warning("dead senders could not be looked for: %s", type(error).__name__)
 
@@ -146,11 +144,11 @@ class _Peers:
         self._sender_id = sender_id
         self._connection = connection
 
-    def claiming(self, transaction: sa.Connection) -> bool:
+    def claiming(self, transaction: Transaction) -> bool:
         return self._senders.claiming(transaction, self._sender_id)
 
-    def idle(self, transaction: sa.Connection) -> None:
+    def idle(self, transaction: Transaction) -> None:
         self._senders.idle(transaction, self._sender_id)
 
-    def are_busy(self, transaction: sa.Connection) -> bool:
+    def are_busy(self, transaction: Transaction) -> bool:
         return self._senders.others_are_busy(transaction, self._sender_id, self._connection)

@@ -3,7 +3,7 @@
 from mailsluice.store.bounces import Bounces, Recorded
 from mailsluice.store.campaigns import CampaignRecord, Campaigns
 from mailsluice.store.counts import Counts
-from mailsluice.store.database import Database, default_url, home
+from mailsluice.store.database import Database, Transaction, default_url, home
 from mailsluice.store.launches import Launches
 from mailsluice.store.leases import Leases
 from mailsluice.store.outbox import Claimed, History, InDoubt, Outbox, Settled
@@ -34,6 +34,7 @@ __all__ = [
     "Settled",
     "Starts",
     "Suppressions",
+    "Transaction",
     "Usages",
     "WarmUps",
     "default_url",

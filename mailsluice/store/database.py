@@ -45,6 +45,10 @@ def default_url() -> str:
     return given or f"sqlite:///{home() / 'mailsluice.db'}"
 
 
+Transaction = sa.Connection
+"""A transaction of the state database, passed from the code that begins it to the store."""
+
+
 class Database:
     """An open state database in SQLite or PostgreSQL, migrated to this version's schema.
 
