@@ -38,7 +38,7 @@ def notes(observed: Observed) -> list[str]:
     ]
     if not counts["bounced"].any():
         found.append(
-            "no hard bounce is recorded, so bounces are not compared: run `collect-bounces` first,"
+            "no hard bounce is recorded, so bounces are not compared: run collect-bounces first,"
             " if mail comes back to a mailbox"
         )
     return found
