@@ -104,9 +104,7 @@ def test_a_used_up_limit_stays_so_for_exactly_its_hour(
     assert starts.next_at - asker.now == pytest.approx(3_600, abs=30)
     told = [record for record in caplog.records if "clock was set" in record.message]
     assert len(told) == 2
-    assert all(
-        "limits go on by the time that has really passed" in record.message for record in told
-    )
+    assert all("limits follow the time that has really passed" in record.message for record in told)
 
 
 def test_a_process_started_after_a_jump_waits_at_most_a_window(
