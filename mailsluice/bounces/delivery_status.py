@@ -7,21 +7,21 @@ from email.message import Message
 from mailsluice.bounces.notice import MAX_TEXT, Reported
 from mailsluice.bounces.own_reply import OwnReply, own_reply
 from mailsluice.bounces.report_parts import address, field, groups
-from mailsluice.bounces.stated_reason import Said
+from mailsluice.bounces.stated_reason import StatedReason
 
 TYPES = ("message/delivery-status", "message/global-delivery-status")
 
 
-def recipients(part: Message, said: Said) -> tuple[Reported, ...]:
+def recipients(part: Message, stated: StatedReason) -> tuple[Reported, ...]:
     """Read the recipients of a delivery status part (RFC 3464 section 2.3).
 
-    `said` is the mail's text for people, which counts if the part gives no reason.
+    `stated` is the mail's text for people, which counts if the part gives no reason.
     """
     named = [group for group in groups(part) if "Final-Recipient" in group]
-    return tuple(_reported(group, said, is_alone=len(named) == 1) for group in named)
+    return tuple(_reported(group, stated, is_alone=len(named) == 1) for group in named)
 
 
-def _reported(group: Message, said: Said, *, is_alone: bool) -> Reported:
+def _reported(group: Message, stated: StatedReason, *, is_alone: bool) -> Reported:
     names = (address(field(group, name)) for name in ("Final-Recipient", "Original-Recipient"))
     addresses = tuple(filter(None, names))
     diagnostic = field(group, "Diagnostic-Code")
@@ -36,7 +36,7 @@ def _reported(group: Message, said: Said, *, is_alone: bool) -> Reported:
         is_final=is_final,
         status=status,
         code=own.code,
-        text=reason[:MAX_TEXT] or said.about(addresses, is_alone=is_alone).text,
+        text=reason[:MAX_TEXT] or stated.about(addresses, is_alone=is_alone).text,
     )
 
 

@@ -15,7 +15,7 @@ from flufl.bounce import all_failures
 from mailsluice.bounces.notice import Reported
 from mailsluice.bounces.own_reply import OwnReply
 from mailsluice.bounces.report_parts import address, field, parse
-from mailsluice.bounces.stated_reason import Said
+from mailsluice.bounces.stated_reason import StatedReason
 from mailsluice.bounces.words import Topic, topics
 
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
@@ -34,7 +34,7 @@ def comes_from_a_system(message: Message) -> bool:
     return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
 
 
-def recipients(message: Message, content: bytes, said: Said) -> tuple[Reported, ...]:
+def recipients(message: Message, content: bytes, stated: StatedReason) -> tuple[Reported, ...]:
     """Read the recipients from a mail system's text; an empty tuple if it is not understood.
 
     If no address can be found, the words are about the recipient whom the mail's proofs name.
@@ -44,9 +44,9 @@ def recipients(message: Message, content: bytes, said: Said) -> tuple[Reported, 
         Reported((name,), is_final, own.status, own.code, text)
         for is_final, names in ((True, failed), (False, passing))
         for name in names
-        for own, text in [said.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
+        for own, text in [stated.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
     )
-    return named or _nameless(message, said)
+    return named or _nameless(message, stated)
 
 
 def _named(content: bytes) -> tuple[list[str], list[str]]:
@@ -62,10 +62,10 @@ def _readable(addresses: frozenset[bytes]) -> list[str]:
     return [name for name in names if name]
 
 
-def _nameless(message: Message, said: Said) -> tuple[Reported, ...]:
-    own, text = said.reason()
+def _nameless(message: Message, stated: StatedReason) -> tuple[Reported, ...]:
+    own, text = stated.reason()
     subject = field(message, "Subject")[:_MAX_FIELD]
-    is_passing = said.is_passing or Said((subject,)).is_passing
+    is_passing = stated.is_passing or StatedReason((subject,)).is_passing
     if is_passing:
         return (Reported((), False, own.status, own.code, text),)
     is_telling = _is_lasting(own) or topics(text) & _TELLING

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from mailsluice.bounces import complaint, delivery_status, free_text, notifications
 from mailsluice.bounces.notice import AUTO_REPLY, UNKNOWN, Notice, Sort
 from mailsluice.bounces.report_parts import field, parse, parts, text
-from mailsluice.bounces.stated_reason import Said
+from mailsluice.bounces.stated_reason import StatedReason
 from mailsluice.bounces.traces import Traces, traces
 
 _AUTO_REPLIES = ("X-Autoreply", "X-Autorespond", "X-Autoresponse")
@@ -56,16 +56,16 @@ def _read(content: bytes) -> ReturnedMail:
 def _notice(message: Message, content: bytes) -> Notice:
     if passed_on := complaint.passed_on(message):
         return passed_on
-    said = Said.of(message)
+    stated = StatedReason.of(message)
     for part in parts(message):
         kind = part.get_content_type()
         if kind == complaint.TYPE:
             return complaint.complaint(part)
-        if kind in delivery_status.TYPES and (reported := delivery_status.recipients(part, said)):
+        if kind in delivery_status.TYPES and (reported := delivery_status.recipients(part, stated)):
             return Notice(Sort.RETURNED, reported)
     if not free_text.comes_from_a_system(message):
         return AUTO_REPLY if _is_auto_reply(message) else UNKNOWN
-    reported = free_text.recipients(message, content, said)
+    reported = free_text.recipients(message, content, stated)
     return Notice(Sort.RETURNED, reported) if reported else UNKNOWN
 
 

@@ -31,7 +31,7 @@ _PASSING = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatedReason:
     """The lines of a report before the returned mail."""
 
     lines: tuple[str, ...]
@@ -48,7 +48,7 @@ class Said:
         """Whether the mail is only delayed."""
         return any(_PASSING.search(line) for line in self.lines)
 
-    def about(self, addresses: Collection[str], *, is_alone: bool) -> Said:
+    def about(self, addresses: Collection[str], *, is_alone: bool) -> StatedReason:
         """Return the words about these addresses.
 
         They begin in the line that names one of the addresses, and end before another address. If
@@ -58,13 +58,13 @@ class Said:
             return self
         first = next((i for i, line in enumerate(self.lines) if _names(line, addresses)), None)
         if first is None:
-            return Said(())
+            return StatedReason(())
         others = (
             i
             for i, line in enumerate(self.lines)
             if i > first and "@" in line and not _names(line, addresses)
         )
-        return Said(self.lines[first : next(others, None)])
+        return StatedReason(self.lines[first : next(others, None)])
 
     def reason(self) -> tuple[OwnReply, str]:
         """Return the server's reply and the paragraph that begins with it, or else all words.

@@ -160,7 +160,7 @@ def topics(text: str) -> frozenset[Topic]:
 def _topics(text: str) -> frozenset[Topic]:
     line = " ".join(text.split())
     words = _MACHINE.sub(" ", _LINK.sub(" ", line))
-    found = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
+    spoken = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
     if _LISTS.search(line):
-        found.add(Topic.LISTED)
-    return frozenset(found)
+        spoken.add(Topic.LISTED)
+    return frozenset(spoken)

@@ -95,15 +95,15 @@ class Timekeeper:
         last = timeline.look
         if not known.is_known and last and self._clock and last.clock == self._clock:
             known.seen(last.moment, last.before, last.after)
-        said = moment = database - timeline.set_by
+        shown = moment = database - timeline.set_by
         has_measure = known.is_known
         if has_measure:
             moment = min(moment, known.to_database(after))
         moment = max(moment, timeline.confirmed_at)
-        if moment != said:
+        if moment != shown:
             timeline.set_by = database - moment
         known.seen(moment, before, after)
         if has_measure:
             timeline.confirmed_at = moment
         timeline.look = Look(self._clock, moment, before, after)
-        return said - moment
+        return shown - moment

@@ -38,12 +38,12 @@ async def look_up(connection: Connection) -> list[Place]:
     """Return the addresses of the host, A and AAAA. Raises SessionError if there are none."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(
+        addresses = await loop.getaddrinfo(
             connection.host, connection.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )
     except (OSError, ValueError) as error:
         raise SessionError(_attempt(error, connection)) from error
-    return [Place(family, address) for family, _, _, _, address in found]
+    return [Place(family, address) for family, _, _, _, address in addresses]
 
 
 async def reach(connection: Connection, places: Sequence[Place]) -> socket.socket:

@@ -48,8 +48,8 @@ async def _log_in(smtp: aiosmtplib.SMTP, method: str, connection: Connection, to
     try:
         await _say(smtp, method, connection, token)
     except aiosmtplib.SMTPAuthenticationError as error:
-        said = without_secrets(str(error.message), (token,))
-        raise aiosmtplib.SMTPAuthenticationError(error.code, said) from None
+        words = without_secrets(str(error.message), (token,))
+        raise aiosmtplib.SMTPAuthenticationError(error.code, words) from None
 
 
 async def _say(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token: str) -> None:
