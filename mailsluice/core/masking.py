@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import quote
 
 _ADDRESS_MARK, _SECRET_MARK = "<address>", "<secret>"
@@ -30,7 +30,7 @@ _ENCODED = re.compile(
 )
 
 
-def masked(text: str, spellings: Iterable[str] = ()) -> str:
+def masked(text: str, spellings: Collection[str] = ()) -> str:
     """Replace everything that looks like an address, in angle brackets or not, by `<address>`.
 
     When in doubt, text is hidden: anything around an @ counts as an address (RFC 5321 section
@@ -42,7 +42,8 @@ def masked(text: str, spellings: Iterable[str] = ()) -> str:
         text: Text of a server, a mail or a template.
         spellings: Forms of a known address, which are hidden first, whatever their case.
     """
-    text = _replaced(text, spellings, _ADDRESS_MARK, re.IGNORECASE)
+    if spellings:
+        text = _replaced(text, spellings, _ADDRESS_MARK, re.IGNORECASE)
     if "%40" in text:
         text = _ENCODED.sub(_ADDRESS_MARK, text)
     return _ADDRESS.sub(_ADDRESS_MARK, text) if "@" in text else text
