@@ -1,7 +1,7 @@
-"""`python -m deployments.authorise <block>`: lets a connection send for a mailbox, by the browser.
+"""`python -m deployments.authorise <block>`: authorise a connection for a mailbox in the browser.
 
-The authorization code grant of a native application, with PKCE, on loopback (RFC 8252, RFC 7636).
-What comes of it, a refresh token, goes into the block's oauth box; nothing secret is shown.
+Uses the authorization code grant of a native application, with PKCE, on loopback (RFC 8252,
+RFC 7636). The resulting refresh token goes into the block's oauth box; no secret is shown.
 """
 
 from __future__ import annotations
@@ -32,15 +32,19 @@ _tell = partial(print, flush=True)
 
 
 class AuthorisationError(MailsluiceError):
-    """No refresh token came of it."""
+    """The authorisation gave no refresh token."""
 
 
 def main() -> None:
     """Authorise one connection."""
     parser = argparse.ArgumentParser(prog="python -m deployments.authorise", description=__doc__)
     parser.add_argument("block", help="the name of an SMTP Connection block with an oauth box")
-    parser.add_argument("--authorization-url", help="where the provider is neither known one")
-    parser.add_argument("--port", type=int, default=0, help="of the page it comes back to")
+    parser.add_argument(
+        "--authorization-url", help="the page, for providers other than Google and Microsoft"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="the local port that the browser returns to"
+    )
     given = parser.parse_args()
     try:
         asyncio.run(authorise(given.block, given.authorization_url, given.port))
@@ -57,7 +61,7 @@ async def authorise(
 ) -> None:
     """Show the provider's page, wait for the answer, exchange it, save the refresh token.
 
-    Raises MailsluiceError with the next step where that does not work.
+    Raises MailsluiceError, whose message says what to do.
     """
     block = await _block(name)
     url = authorization_url or authorisation_page(block.oauth.token_url or "")
@@ -93,10 +97,12 @@ async def _block(name: str) -> SMTPConnection:
 
 
 def authorisation_page(token_url: str) -> str:
-    """Where the person is asked: Google's page, or beside the token URL as with Microsoft."""
+    """The provider's consent page: Google's, or a page beside the token URL as with Microsoft."""
     known = _GOOGLE.get(urlsplit(token_url).hostname or "")
     if known is None and not token_url.endswith("/token"):
-        raise AuthorisationError("this provider's page is not known: give it, --authorization-url")
+        raise AuthorisationError(
+            "this provider's page is not known: give it with --authorization-url"
+        )
     return known or token_url.removesuffix("token") + "authorize"
 
 
@@ -127,11 +133,15 @@ class _Answers(HTTPServer):
         while self.answer is None:
             self.timeout = deadline - time.monotonic()
             if self.timeout <= 0:
-                raise AuthorisationError("nobody answered within five minutes: start it again")
+                raise AuthorisationError(
+                    "the provider sent no answer within five minutes: run this command again"
+                )
             self.handle_request()
         if "code" not in self.answer:
             reason = self.answer.get("error", "nothing")
-            raise AuthorisationError(f"the provider says {reason}: start it again, and agree")
+            raise AuthorisationError(
+                f"the provider says {reason}: run this command again, and agree"
+            )
         return self.answer["code"]
 
 
@@ -152,7 +162,7 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the request holds the code."""
+        """Log nothing, because the request holds the code."""
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""`python -m deployments.automations`: let a `send-campaign` run that died go on by itself.
+"""`python -m deployments.automations`: restart `send-campaign` runs that died.
 
-Makes two automations on the Prefect server, or brings them up to date, by their names. One marks a
-run as crashed when it has been silent for too long: its machine died, or its worker with it. The
-other schedules a crashed run again, as Retry in the UI does; the run goes on where it stopped.
+Creates two automations on the Prefect server, or updates them, by their names. One marks a run as
+crashed when its heartbeats are missing for too long, because its worker or machine died. The other
+schedules a crashed run again, as Retry in the UI does; the run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -20,36 +20,35 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.settings import get_current_settings
 
 MAX_STARTS = 10
-"""A run that was started so often is left crashed, for a person to look at."""
+"""A run that was started this often stays crashed, for an operator to look at."""
 MIN_LIFE = timedelta(seconds=10)
 _MISSED_HEARTBEATS = 3
 _DEFAULT_HEARTBEAT_SECONDS = 180
 _ENDINGS = ("Completed", "Failed", "TimedOut", "Cancelling", "Cancelled", "Crashed")
 _RESTS = ("Paused", "Suspended", "Resuming", "Scheduled", "AwaitingRetry", "Late")
-"""States in which no process runs, so that none can be missed."""
+"""States without a process, so that no heartbeat is expected."""
 
 RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 OF_SEND_CAMPAIGN: list[ResourceSpecification | dict[str, str | list[str]]] = [
     ResourceSpecification(
         {"prefect.resource.role": "flow", "prefect.resource.name": "send-campaign"}
     ),
-    # A run without a deployment, called from Python, is nobody's to start again.
+    # No server can restart a run without a deployment, which was called from Python.
     ResourceSpecification({"prefect.resource.role": "deployment"}),
 ]
 
 
 def silence() -> timedelta:
-    """How long a living run is never silent: three of the heartbeats that are set up here.
+    """The time without a heartbeat after which a run is dead: three heartbeats.
 
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY (seconds, at least 30) has to be the same where the workers
-    are.
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY (seconds, at least 30) must be the same for the workers.
     """
     every = get_current_settings().flows.heartbeat_frequency or _DEFAULT_HEARTBEAT_SECONDS
     return timedelta(seconds=_MISSED_HEARTBEATS * every)
 
 
 def silent_is_crashed(within: timedelta) -> Automation:
-    """Marks a run as crashed that gave no heartbeat for so long (at least 10 seconds)."""
+    """Mark a run as crashed that gave no heartbeat `within` this time (at least 10 seconds)."""
     heartbeat = "prefect.flow-run.heartbeat"
     return Automation(
         name="Mailsluice: a silent send-campaign run has crashed",

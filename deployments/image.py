@@ -91,7 +91,7 @@ def build(base: str | None) -> None:
 
 
 def size() -> str:
-    """How large the image is, base included."""
+    """The size of the image with its base."""
     return run("buildah", "images", "--format", "{{.Size}}", IMAGE)
 
 

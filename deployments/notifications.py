@@ -32,7 +32,7 @@ _GOES_ON = (
 )
 """All that a run may become after it has crashed."""
 CRASHED_FOR = timedelta(minutes=2)
-"""A crashed run that has not gone on for so long will not by itself, for whatever reason."""
+"""A run that stays crashed for this time does not restart by itself."""
 _RUN = "{{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
 _NOTIFY = "notify"
 """The capability of blocks that can send a message."""
@@ -43,7 +43,7 @@ class NotificationError(MailsluiceError):
 
 
 def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[Automation]:
-    """What is told: how campaigns end, connections that are given up, bounces, complaints."""
+    """The notifications: ends of campaigns, quarantined connections, bounces, complaints."""
 
     def of_run(what: str, trigger: EventTrigger, subject: str) -> Automation:
         return _automation(what, trigger, block_id, f"{{{{ flow_run.name }}}}: {subject}", _RUN)

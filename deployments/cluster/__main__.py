@@ -37,14 +37,14 @@ def main() -> None:
 
 
 def default_folder() -> Path:
-    """`cluster` under MAILSLUICE_HOME; for root, who has not set that, under /var/lib."""
+    """The folder `cluster` under MAILSLUICE_HOME; without that, for root, under /var/lib."""
     if os.geteuid() == 0 and not os.environ.get("MAILSLUICE_HOME"):
         return _ROOTS_FOLDER
     return home() / "cluster"
 
 
 def instructions(cluster: Cluster) -> str:
-    """Where everything is, and what another terminal exports."""
+    """The addresses and folders, and the variables for another terminal."""
     exports = [f"export {name}='{value}'" for name, value in cluster.environment.items()]
     login = cluster.environment["PREFECT_API_AUTH_STRING"]
     lines = [
@@ -58,7 +58,7 @@ def instructions(cluster: Cluster) -> str:
 
 
 def _watch(cluster: Cluster) -> None:
-    """Name members that have ended, once each; the others go on."""
+    """Print the name of each member that has ended; the others continue."""
     told: set[str] = set()
     while True:
         for member in cluster.members:

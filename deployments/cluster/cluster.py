@@ -76,12 +76,12 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client exports: the API's address and login, its authority, the database."""
+        """The variables of a client: the API's address and login, its authority, the database."""
         certificate = str(self._secrets / "ca.crt")
         return self.secrets("worker") | {"PREFECT_API_SSL_CERT_FILE": certificate}
 
     def secrets(self, role: str) -> dict[str, str]:
-        """What credentials.py made for a kind of process: server, worker, owner, postgres, ..."""
+        """The settings that credentials.py made for a kind of process, such as server or worker."""
         return read_settings(self._secrets / f"{role}.env")
 
     @property

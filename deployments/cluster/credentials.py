@@ -25,12 +25,12 @@ class CredentialsError(MailsluiceError):
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the members find each other (`host:port`); by default as compose names them."""
+    """The members' addresses (`host:port`), by default those of compose."""
 
     url: str
-    """Of the UI, as the browser shows it: `https://mail.example.com`."""
+    """The UI's address in the browser, such as `https://mail.example.com`."""
     api_url: str = "https://proxy:8443/api"
-    """As the workers see it."""
+    """The API's address for the workers."""
     postgresql: str = "postgres:5432"
     redis: str = "redis:6379"
 

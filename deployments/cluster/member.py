@@ -48,7 +48,7 @@ class Member:
 
     @property
     def pid(self) -> int:
-        """Of the process that leads the group. Raises ClusterError where none runs."""
+        """The id of the process that leads the group. Raises ClusterError when none runs."""
         if self.process is None:
             raise ClusterError(f"{self.name} is not running: start it")
         return self.process.pid

@@ -13,7 +13,7 @@ from prefect.server.models.block_registration import run_block_auto_registration
 
 
 async def prepare() -> None:
-    """What PREFECT_SERVER_DATABASE_CONNECTION_URL points to, brought up to date."""
+    """Migrate the database of PREFECT_SERVER_DATABASE_CONNECTION_URL."""
     database = provide_database_interface()
     await database.create_db()
     async with await database.session() as session:

@@ -1,4 +1,4 @@
-"""What keeps state: PostgreSQL with its databases and roles, and Redis."""
+"""The stores of a cluster: PostgreSQL with its databases and roles, and Redis."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ _KINDS = {
 
 
 def _fate(mail: ReturnedMail, to: SentTo | None) -> Fate:
-    """What to do with a message about this recipient's mail, or about no known mail."""
+    """Decide about a message that concerns this recipient's mail, or no known mail."""
     sort = mail.notice.sort
     if sort is Sort.AUTO_REPLY:
         return Fate.AUTO_REPLY

@@ -81,7 +81,7 @@ def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """When a campaign is launched, and the warm-ups of its connections."""
+    """The time of a launch, and the warm-ups of the campaign's connections."""
 
     day: date
     """The day that the run was scheduled for, which decides growing shares."""

@@ -27,7 +27,7 @@ class ArchiveRows:
         self._campaign_id = campaign_id
 
     def count(self, part: ArchivePart) -> int:
-        """How many rows the part has in the database."""
+        """The number of the part's rows in the database."""
         query: sa.Select[Any] = sa.select(sa.func.count()).select_from(part.table)
         with self._database.read() as connection:
             rows = connection.execute(query.where(part.of(self._campaign_id)))

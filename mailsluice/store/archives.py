@@ -1,4 +1,4 @@
-"""Which campaigns are archived, and in which folder."""
+"""Archived campaigns and the folders of their archives."""
 
 from __future__ import annotations
 

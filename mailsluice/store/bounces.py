@@ -32,7 +32,7 @@ SOFT_IN_A_ROW = 5
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How many reports and suppressions were new."""
+    """The numbers of new reports and suppressions."""
 
     new: int
     """Reports that were not recorded before."""

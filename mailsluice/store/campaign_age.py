@@ -1,4 +1,4 @@
-"""How old a campaign is, as far as archiving it is concerned. Pure."""
+"""The age of a campaign, which decides when it is archived. Pure."""
 
 from __future__ import annotations
 

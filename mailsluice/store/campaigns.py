@@ -141,12 +141,12 @@ class Campaigns:
             )
 
     def routes(self, campaign_id: int) -> list[RouteRecord]:
-        """What each connection was assigned at the launch, in the campaign's order."""
+        """The routes as assigned at the launch, in the campaign's order."""
         with self._database.read() as connection:
             return read_routes(connection, campaign_id)
 
     def moves(self, campaign_id: int) -> list[Move]:
-        """How many recipients changed their connection, in the order in which they did."""
+        """Moves of recipients to another connection, in the order in which they happened."""
         with self._database.read() as connection:
             return read_moves(connection, campaign_id)
 

@@ -19,7 +19,7 @@ from mailsluice.store.schema import senders
 
 
 class Ending(StrEnum):
-    """How a sender ended."""
+    """The end of a sender."""
 
     DONE = "done"
     """No recipient of the connection waits for mail."""
@@ -51,7 +51,8 @@ class SenderRecord:
     ending: Ending | None
     detail: str | None
     next_at: float | None
-    """When there is something to send again; seconds since the epoch by the database's clock."""
+    """The time at which the connection can send again, in seconds since the epoch by the
+    database's clock."""
     lease_until: float = 0.0
     """Seconds since the epoch by the database's clock."""
 

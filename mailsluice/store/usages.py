@@ -30,11 +30,11 @@ _TOLD_SECONDS = 1.0  # smaller corrections of a clock are not worth a warning
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What one sender reports and requests, under all keys whose limits apply to it."""
+    """The report and request of one sender, under all keys whose limits apply to it."""
 
     holder: str
     rules: Mapping[str, Rules]
-    """By key."""
+    """Limits by key."""
     open: int
     """Starts that were granted, neither returned nor answered by a reply."""
     replies: Sequence[float]
@@ -42,7 +42,7 @@ class Ask:
     most: int
     """The most starts requested."""
     horizon_seconds: float
-    """How far ahead a granted start may lie."""
+    """The most seconds by which a granted start may lie ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Starts:
     moments: Sequence[float]
     """One for each granted message, which may start from this moment on, but before `until`."""
     next_at: float
-    """When another start becomes possible; infinity when a reply must come first."""
+    """The moment at which another start becomes possible; infinity when a reply must come first."""
     hold: Hold | None
     """The rule that delays the next start."""
     until: float

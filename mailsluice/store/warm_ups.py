@@ -69,7 +69,7 @@ class WarmUps:
     def _taken(
         self, reader: sa.Connection, campaign_id: int | None, name: str, today: date
     ) -> dict[date, int]:
-        """What other campaigns planned by day, without the later days of cancelled campaigns."""
+        """Plans of other campaigns by day, without the later days of cancelled campaigns."""
         plans = warm_up_plans.c
         query = (
             sa.select(plans.day, sa.func.sum(plans.planned))

@@ -1,4 +1,4 @@
-"""What became of the mail of campaigns, by domain and connection: the input of a comparison."""
+"""Counting outcomes by campaign, domain and connection, as the input of a comparison."""
 
 from __future__ import annotations
 

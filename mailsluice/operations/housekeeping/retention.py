@@ -1,4 +1,4 @@
-"""Which campaigns are old enough to be archived. Pure."""
+"""Choosing the campaigns that are old enough to be archived. Pure."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Report:
     limits: Mapping[str, Sequence[Bound]] = field(default_factory=dict)
     """The limits of each connection, as far as known."""
     archive: str = ""
-    """Where the recipients of an archived campaign are; empty when it is not archived."""
+    """The place of an archived campaign's recipients; empty when it is not archived."""
     statistics: Statistics | None = None
     """None when nothing was counted."""
 

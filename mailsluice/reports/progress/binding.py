@@ -1,4 +1,4 @@
-"""What a connection waits for now: the one condition that keeps it from sending. Pure."""
+"""The condition that keeps a connection from sending now. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ not shown."""
 
 
 class Cause(StrEnum):
-    """What a connection waits for, and the sentence that says so."""
+    """A condition that a connection waits for, with the sentence that says so."""
 
     STARTING = "starts"
     DONE = "done"
@@ -44,7 +44,7 @@ TROUBLES = (Cause.QUARANTINED, Cause.RESTING, Cause.RETRYING)
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a connection waits for, without addresses."""
+    """The condition that a connection waits for, without addresses."""
 
     cause: Cause
     detail: str = ""

@@ -35,7 +35,7 @@ class Page:
     """Whether the run has ended, so that no end is estimated."""
 
     def connection(self, standing: Standing) -> str:
-        """What one connection waits for, and its numbers."""
+        """The condition that one connection waits for, and its numbers."""
         rate = self.rates.get(standing.connection)
         numbers = self._numbers(standing.tally, rate, [self._end(standing)])
         binding = standing.binding

@@ -1,4 +1,4 @@
-"""What was started under each limit."""
+"""The usage of each limit."""
 
 import sqlalchemy as sa
 from alembic import op

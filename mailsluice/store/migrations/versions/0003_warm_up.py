@@ -1,4 +1,4 @@
-"""Warm-up: what is planned for a connection on a day, and what came of it."""
+"""Warm-up: the plan for a connection on a day, and the outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounces: mail that came back, or was refused for good, and complaints."""
+"""Bounces, permanent refusals and complaints."""
 
 from __future__ import annotations
 

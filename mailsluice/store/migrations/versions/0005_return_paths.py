@@ -1,4 +1,4 @@
-"""Return paths: the secret by which a campaign knows its own."""
+"""Return paths: the secret by which a campaign recognises its own."""
 
 from __future__ import annotations
 

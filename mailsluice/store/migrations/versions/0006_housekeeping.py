@@ -1,4 +1,4 @@
-"""Housekeeping: where archived campaigns are; an index and pages that updates do not write anew."""
+"""Housekeeping: the folders of archives; an index and pages that allow HOT updates."""
 
 from __future__ import annotations
 

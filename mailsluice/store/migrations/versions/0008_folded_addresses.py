@@ -1,8 +1,8 @@
-"""Addresses are compared folded (`mailsluice.core.folding`): stored ones are folded, too.
+"""Folded addresses: stored addresses are compared folded too (`mailsluice.core.folding`).
 
 Spellings of one mailbox become one row of `suppressions`, with the strongest reason and the oldest
-date. Where a campaign under way has several recipients who are one, those whose mail waits give way
-to the one that was sent to, or else comes first: nobody gets it twice.
+date. When several recipients of a campaign in progress are the same mailbox, the one that was sent
+to, or else the first, stays; the others that wait are suppressed, so that none gets the mail twice.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _leave_one_of_each(connection: sa.Connection) -> None:
     under_way = sa.select(_campaigns.c.id).where(
         _campaigns.c.status.not_in(["completed", "cancelled"])
     )
-    # Only who has a second form can be another spelling of somebody.
+    # Only an address with a folded form can be another spelling of a recipient's address.
     twins = sa.select(columns.folded).where(columns.folded.is_not(None))
     is_waiting = columns.status.in_(["pending", "deferred"])
     place = sa.func.row_number().over(

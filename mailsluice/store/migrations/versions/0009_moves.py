@@ -1,4 +1,4 @@
-"""Moves: how many recipients changed their connection, and why."""
+"""Moves of recipients to another connection, with their reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sender's domain, by itself: no stored document is read to tell whose mail came back."""
+"""The sender's domain in a column, so that matching bounces reads no stored document."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def _sender_domain(content: str) -> str | None:
-    """As the versions that stored this document read its sender: their Message-IDs end with it."""
+    """The domain as earlier versions read it, since it ends their Message-IDs."""
     try:
         sender = orjson.loads(content)["message"]["sender"]
         domain = parseaddr(sender)[1].rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""Whether a campaign's mail has return paths: then a report has to name one."""
+"""Whether a campaign's messages have return paths, which bounce reports must contain."""
 
 from __future__ import annotations
 
