@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64, b2a_qp
+from enum import Enum
 from functools import lru_cache
 
 _PLAIN = bytes((9, *range(32, 127)))
@@ -10,12 +11,27 @@ _PLAIN = bytes((9, *range(32, 127)))
 _HIGH = bytes(range(128, 256))
 LONGEST_LINE = 998
 """Octets, without the line's end (RFC 5322 section 2.1.1)."""
-_BASE64_LINE = 76
-_SOFT_BREAK = (b"=\n", b"=\r\n")
+_BASE64_LINE, _BASE64_OCTETS = 76, 57
+SOFT_BREAK = (b"=\n", b"=\r\n")
+"""The soft line break as `b2a_qp` writes it, and as it goes out."""
 
-SEVEN_BIT = b"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
-_QUOTED = b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-_BASE64 = b"\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+
+class Encoding(Enum):
+    """How a body goes out (RFC 2045 section 6.1)."""
+
+    SEVEN_BIT = "7bit"
+    QUOTED_PRINTABLE = "quoted-printable"
+    BASE64 = "base64"
+
+    @property
+    def header(self) -> bytes:
+        """The end of the part's header, before the body."""
+        return f"\r\nContent-Transfer-Encoding: {self.value}\r\n\r\n".encode()
+
+
+SEVEN_BIT = Encoding.SEVEN_BIT.header
+_QUOTED = Encoding.QUOTED_PRINTABLE.header
+_BASE64 = Encoding.BASE64.header
 
 
 def encode_body(text: str, marker: bytes) -> bytes:
@@ -52,23 +68,36 @@ def _lines_fit(data: bytes) -> bool:
 
 def _armoured(lines: list[bytes]) -> bytes:
     data = b"\r\n".join([*lines, b""])
-    high = len(data) - len(data.translate(None, _HIGH))
-    if 2 * high > 0.37 * len(data):  # "=E9" adds two octets for each, base64 37 % in all
-        return _BASE64 + _base64(data)
+    if _is_base64_shorter(data):
+        return _BASE64 + base64_lines(data)
     return _QUOTED + b"\r\n".join([*map(_quoted, lines), b""])
 
 
-def _base64(data: bytes) -> bytes:
+def best_encoding(text: str) -> Encoding:
+    """Return the shorter of quoted-printable and base64 for a text."""
+    is_shorter = _is_base64_shorter(text.encode("utf-8", "replace"))
+    return Encoding.BASE64 if is_shorter else Encoding.QUOTED_PRINTABLE
+
+
+def _is_base64_shorter(data: bytes) -> bool:
+    high = len(data) - len(data.translate(None, _HIGH))
+    return 2 * high > 0.37 * len(data)  # "=E9" adds two octets for each, base64 37 % in all
+
+
+def base64_lines(data: bytes) -> bytes:
+    """Encode octets as base64, in lines of 76 characters that all have an end."""
+    if len(data) <= _BASE64_OCTETS:
+        return b2a_base64(data, newline=False) + b"\r\n" if data else b""
     encoded = b2a_base64(data, newline=False)
     lines = [encoded[at : at + _BASE64_LINE] for at in range(0, len(encoded), _BASE64_LINE)]
     return b"\r\n".join([*lines, b""])
 
 
 def _quoted(line: bytes) -> bytes:
-    return _quoted_once(line) if len(line) < LONGEST_LINE else b2a_qp(line).replace(*_SOFT_BREAK)
+    return _quoted_once(line) if len(line) < LONGEST_LINE else b2a_qp(line).replace(*SOFT_BREAK)
 
 
 @lru_cache(maxsize=4096)
 def _quoted_once(line: bytes) -> bytes:
     """Encode a line, cached, since most lines are the same for all and b2a_qp is slow."""
-    return b2a_qp(line).replace(*_SOFT_BREAK)
+    return b2a_qp(line).replace(*SOFT_BREAK)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 import idna
@@ -16,7 +17,7 @@ from mailsluice.core.errors import MessageError
 from mailsluice.core.named_address import addr_spec, parse_mailbox
 from mailsluice.message.attachments import read_attachments
 from mailsluice.message.body import encode_body
-from mailsluice.message.content import Content
+from mailsluice.message.content import Content, Shape
 from mailsluice.message.headers import address_field, field, fold, mailbox
 from mailsluice.message.identity import ascii_domain, message_ids
 from mailsluice.message.return_path import return_paths
@@ -24,6 +25,8 @@ from mailsluice.message.skeleton import mime_skeleton
 from mailsluice.message.stencil import Stencil
 
 _SECOND = timedelta(seconds=1)
+_SHAPES = 64
+"""Stencils that are kept; each holds the encoded bodies."""
 
 
 def compile_message(
@@ -100,11 +103,11 @@ class CompiledMessage:
         self._smtputf8 = not fixed.isascii()
         self._skeleton = skeleton
         self._marker = marker
-        self._stencil = Stencil.cut(content, skeleton, marker)
-        is_fixed_dotless = "\n." not in fixed  # other fields' lines begin with a name or a space
-        self._is_dotless = (
-            self._stencil is not None and self._stencil.is_dotless and is_fixed_dotless
-        )
+        self._is_head_dotless = "\n." not in fixed  # other lines begin with a name or a space
+        self._stencil = lru_cache(maxsize=_SHAPES)(self._cut)
+        shape = content.example_shape()
+        example = self._stencil(shape) if shape else None  # raises MessageError for odd HTML
+        self._only_stencil = example if content.has_one_shape else None
         self._now = now
         never = datetime.min.replace(tzinfo=UTC)
         self._date = (never, never, "")
@@ -133,9 +136,24 @@ class CompiledMessage:
         smtputf8 = self._smtputf8 or not to.isascii()
         path = self._return_path
         sender = path if isinstance(path, str) else path(recipient_id)
-        if self._stencil and (content := self._stencil.fill(head, values)):
-            return Envelope(recipient_id, sender, to, content, smtputf8, self._is_dotless)
+        if filled := self._filled(head, values):
+            content, is_dotless = filled
+            is_dotless = is_dotless and self._is_head_dotless
+            return Envelope(recipient_id, sender, to, content, smtputf8, is_dotless)
         return Envelope(recipient_id, sender, to, self._encoded(head, values), smtputf8)
+
+    def _filled(self, head: str, values: Mapping[str, str]) -> tuple[bytes, bool] | None:
+        """Fill in the values by a stencil; None where they have to be rendered."""
+        try:
+            if self._only_stencil:
+                return self._only_stencil.fill(head, values)
+            shape = self._content.shape(values)
+            return self._stencil(shape).fill(head, values) if shape else None
+        except (KeyError, UnicodeError):  # rendering will raise an error that says what is wrong
+            return None
+
+    def _cut(self, shape: Shape) -> Stencil:
+        return Stencil(self._content.outlines(shape), self._skeleton, self._marker.decode())
 
     def _encoded(self, head: str, values: Mapping[str, str]) -> bytes:
         """Return the whole message, with its bodies encoded for these values."""

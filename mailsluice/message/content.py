@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from mailsluice.campaign import Message
 from mailsluice.core.errors import MessageError
 from mailsluice.message.headers import uri
-from mailsluice.message.simple import Outline
+from mailsluice.message.outline import Decisions, Outline
 from mailsluice.message.templates import Template, TemplateField
-from mailsluice.message.text import TextFromHtml
+from mailsluice.message.text import Pattern, TextFromHtml, insertions_of, pattern_of
 from mailsluice.message.variables import column_names
+
+Shape = tuple[tuple[Decisions, ...], Pattern | None]
+"""The branches that a row takes in each body, and the pattern of values in a derived text."""
 
 _SCHEMES = ("https://", "http://")
 
@@ -33,8 +37,15 @@ class Content:
             else None
         )
         self._text_from_html = TextFromHtml()
+        bodies = [body.simple for body in (self._text, self._html) if body]
+        simple = [template for template in bodies if template]
+        self._simple = simple if len(simple) == len(bodies) else None
+        self._insertions = lru_cache(maxsize=256)(
+            lambda decisions: insertions_of(simple[0].outline(decisions))
+        )
         templates = (self._subject, self._html, self._text, self._unsubscribe_url)
         used = {name for template in templates if template for name in template.uses}
+        self._names = readable
         self._slugs = [
             (name, names[name]) for name in sorted(used & set(names)) if names[name] != name
         ]
@@ -49,18 +60,37 @@ class Content:
         """Whether the text is made from the HTML."""
         return self._html is not None and self._text is None
 
-    @property
-    def outlines(self) -> tuple[Outline, ...] | None:
-        """The parts of each of `bodies`; None if one is more than text and insertions.
+    def shape(self, values: Mapping[str, str]) -> Shape | None:
+        """Tell by what the bodies of rows differ, apart from the values that are inserted.
 
-        The outline of a derived text is valid only for values that differ, and are not empty.
+        None if a body's template is not simple. Raises KeyError for a missing value.
         """
-        templates = [template for template in (self._text, self._html) if template]
-        outlines = [template.outline for template in templates if template.outline is not None]
-        if len(outlines) < len(templates):
+        if self._simple is None:
             return None
-        if self.derives_text:
-            outlines.insert(0, self._text_from_html.outline(*outlines))
+        decisions = tuple([template.decide(values) for template in self._simple])
+        if not self.derives_text:
+            return decisions, None
+        return decisions, pattern_of(self._insertions(decisions[0]), values)
+
+    @property
+    def has_one_shape(self) -> bool:
+        """Whether all rows have the same shape."""
+        simple = self._simple or ()
+        return bool(simple) and not self.derives_text and all(one.is_flat for one in simple)
+
+    def example_shape(self) -> Shape | None:
+        """Return the shape of a row in which every value is a different word."""
+        return self.shape({name: name for name in self._names})
+
+    def outlines(self, shape: Shape) -> tuple[Outline, ...]:
+        """Return the parts of each of `bodies` for rows of this shape."""
+        decisions, pattern = shape
+        outlines = [
+            template.outline(decided)
+            for template, decided in zip(self._simple or (), decisions, strict=True)
+        ]
+        if pattern is not None:
+            outlines.insert(0, self._text_from_html.outline(outlines[0], pattern))
         return tuple(outlines)
 
     def values(self, email: str, variables: Mapping[str, str]) -> dict[str, str]:

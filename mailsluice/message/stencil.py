@@ -1,10 +1,13 @@
 """The bodies of a message, encoded once, with holes for each recipient's values.
 
+When the message is compiled, its bodies are encoded with holes in the place of the values. For a
+recipient, the values are encoded alone, and joined with the pieces. The rows that a template treats
+alike (`Content.shape`) share a stencil.
+
 Most templates are ASCII text with insertions, and most values are words. Such values change neither
-the encoding of a body nor the ends of its lines. So the bodies are encoded when the message is
-compiled, with a stand-in for each value, and cut at the stand-ins. For a recipient, the values are
-checked, and joined with the pieces. If the result could differ from rendering and encoding the
-bodies, `Stencil.fill` returns None, and the caller renders and encodes them.
+the encoding of a 7-bit body nor the ends of its lines, and need no encoding: `PlainStencil`. For
+all others, each body is quoted-printable or base64: `EncodedStencil`. Where neither can be sure of
+the result, `fill` returns None, and the caller renders and encodes the bodies.
 """
 
 from __future__ import annotations
@@ -15,34 +18,65 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from mailsluice.message.body import LONGEST_LINE, SEVEN_BIT, encode_body
-from mailsluice.message.content import Content
-from mailsluice.message.simple import Insertion, escape_value
+from mailsluice.message.body import LONGEST_LINE, SEVEN_BIT, Encoding, best_encoding, encode_body
+from mailsluice.message.outline import Insertion, Outline
+from mailsluice.message.segments import Base64Body, quoted_piece, quoted_value
+from mailsluice.message.simple import escape_value
 
 _ESCAPED = re.compile("[&<>'\"]")
 """Characters that escaping changes."""
+_MOST_VALUES = 20_000
+"""The most characters of all values together; more are left to the checks of rendering."""
 
 
 class Stencil:
     """A message that is ready for the wire, except for its header and the values."""
 
+    def __init__(self, outlines: Sequence[Outline], skeleton: Sequence[bytes], marker: str) -> None:
+        """Encode the bodies.
+
+        Args:
+            outlines: The parts of each body.
+            skeleton: The MIME structure around the bodies (see `mime_skeleton`).
+            marker: The beginning of the boundaries.
+        """
+        self._plain = PlainStencil.cut(outlines, skeleton, marker)
+        self._encoded = EncodedStencil(outlines, skeleton)
+
+    def fill(self, head: str, row: Mapping[str, str]) -> tuple[bytes, bool] | None:
+        """Return the whole message for a row, with this header.
+
+        Also whether no line after the header begins with a dot. None if the values have to be
+        rendered: they are very long, or one has a carriage return. Raises KeyError for a missing
+        value, UnicodeError for one that a filter cannot change.
+        """
+        if self._plain and (content := self._plain.fill(head, row)):
+            return content, self._plain.is_dotless
+        if content := self._encoded.fill(head, row):
+            return content, self._encoded.is_dotless
+        return None
+
+
+class PlainStencil:
+    """A message of 7-bit bodies, for values of printable ASCII."""
+
     def __init__(
         self,
         pieces: Sequence[str],
         insertions: Sequence[Insertion],
+        last: Sequence[Insertion],
         *,
         end: bytes,
         marker: str,
-        distinct: bool,
     ) -> None:
         """Prepare the pieces for filling.
 
         Args:
             pieces: The encoded bodies and the structure around them.
             insertions: The insertions between the pieces.
+            last: Those that bodies end with.
             end: The end of the message, after the last piece.
             marker: The beginning of the boundaries.
-            distinct: Whether the stencil is only valid for values that differ.
         """
         values = [*dict.fromkeys((hole.name, hole.change) for hole in insertions)]
         self._read = _items([name for name, _ in values])
@@ -56,8 +90,8 @@ class Stencil:
         )
         self._parts = [""] * 2 * len(pieces)
         self._parts[1::2] = pieces
+        self._last = [values.index((hole.name, hole.change)) for hole in last]
         self._end = end
-        self._distinct = distinct
         lines = "\n" + "\0".join(pieces) + end.decode("ascii", "replace")
         self.is_dotless = not ("\n." in lines or "\n\0" in lines)
         """Whether no line after the header begins with a dot, whatever the values."""
@@ -69,16 +103,18 @@ class Stencil:
         )
 
     @classmethod
-    def cut(cls, content: Content, skeleton: Sequence[bytes], marker: bytes) -> Stencil | None:
-        """Make a stencil from the bodies and the MIME structure around them (see `mime_skeleton`).
+    def cut(
+        cls, outlines: Sequence[Outline], skeleton: Sequence[bytes], marker: str
+    ) -> PlainStencil | None:
+        """Make a stencil from the parts of the bodies and the MIME structure around them.
 
-        None if a body is more than text and insertions, or needs another encoding than 7bit.
+        None if a body needs another encoding than 7bit.
         """
-        outlines = content.outlines or ()
-        stand_in = f"({marker[2:].decode()})"  # a hash of the message, so it occurs nowhere in it
+        stand_in = f"({marker[2:]})"  # a hash of the message, so it occurs nowhere in it
         bodies = [
             encode_body(
-                "".join(part if isinstance(part, str) else stand_in for part in parts), marker
+                "".join(part if isinstance(part, str) else stand_in for part in parts),
+                marker.encode(),
             )
             for parts in outlines
         ]
@@ -88,19 +124,18 @@ class Stencil:
         return cls(
             whole.split(stand_in),
             [part for parts in outlines for part in parts if not isinstance(part, str)],
+            _last(outlines),
             end=skeleton[-1],
-            marker=marker.decode(),
-            distinct=content.derives_text,
+            marker=marker,
         )
 
     def fill(self, head: str, row: Mapping[str, str]) -> bytes | None:
         """Return the whole message for a row, with this header; None if a value is not plain."""
-        try:
-            values = self._values(row)
-        except (KeyError, UnicodeError):  # rendering will raise an error that says what is wrong
-            return None
+        values = self._values(row)
         together = "".join(values)
-        if len(together) > LONGEST_LINE or not self._are_plain(values, together):
+        if len(together) > LONGEST_LINE or not (together.isascii() and together.isprintable()):
+            return None
+        if self._last and not all(values[place] for place in self._last):
             return None
         escaped = values
         if not together.isalnum() and _ESCAPED.search(together):
@@ -116,28 +151,90 @@ class Stencil:
     def _values(self, row: Mapping[str, str]) -> tuple[str, ...]:
         values = self._read(row)
         if self._are_changed:
-            return tuple(change(text) for change, text in zip(self._changes, values, strict=True))
+            return tuple([change(text) for change, text in zip(self._changes, values, strict=True)])
         return values
-
-    def _are_plain(self, values: Sequence[str], together: str) -> bool:
-        """Whether the values leave the encoding and the lines of the bodies as they are.
-
-        Plain values are printable ASCII, and not empty: a body may end with an empty value, and a
-        text that is made from the HTML has no place for it. In such a text equal values share a
-        place, so there the values have to differ.
-        """
-        return (
-            together.isascii()
-            and together.isprintable()
-            and "" not in values
-            and not (self._distinct and len({*values}) < len(values))
-        )
 
     def _holds_marker(self, filled: str, together: str) -> bool:
         """Whether values complete a boundary; then its "_" is in a value or near a piece's end."""
         return ("_" in together or self._begins_marker) and (
             filled.count(self._marker) != self._markers
         )
+
+
+class EncodedStencil:
+    """A message whose bodies are quoted-printable or base64, for any values."""
+
+    def __init__(self, outlines: Sequence[Outline], skeleton: Sequence[bytes]) -> None:
+        """Encode the pieces of the bodies (see `Stencil`)."""
+        self._insertions = [
+            *dict.fromkeys(
+                part for outline in outlines for part in outline if not isinstance(part, str)
+            )
+        ]
+        self._last = [self._insertions.index(hole) for hole in _last(outlines)]
+        self._base64: list[Base64Body] = []
+        self._quotes = False
+        pieces, holes = [skeleton[0]], list[int]()
+        for outline, structure in zip(outlines, skeleton[1:], strict=True):
+            encoding, (first, *others), inserted = self._encoded(outline)
+            pieces[-1] += encoding.header + first
+            pieces += others
+            pieces[-1] += structure
+            holes += inserted
+        self._arranged = _items(holes)
+        self._parts = [b""] * 2 * len(pieces)
+        self._parts[1::2] = pieces
+        self.is_dotless = b"\n." not in b"".join(pieces)
+        """Whether no line after the header begins with a dot, whatever the values."""
+
+    def _encoded(self, outline: Outline) -> tuple[Encoding, list[bytes], list[int]]:
+        """Return a body's encoding, its pieces, and the positions of what goes between them."""
+        texts, holes = self._split(outline)
+        encoding = best_encoding("".join(texts))
+        if encoding is Encoding.BASE64:
+            self._base64.append(Base64Body(texts, holes))
+            return encoding, [b"", b""], [len(self._insertions) + len(self._base64) - 1]
+        self._quotes = True
+        *others, last = texts
+        pieces = [quoted_piece(text, is_last=False) for text in others]
+        return encoding, [*pieces, quoted_piece(last, is_last=True)], holes
+
+    def _split(self, outline: Outline) -> tuple[list[str], list[int]]:
+        """Return the texts around the insertions, and the insertions' positions."""
+        texts, holes = [""], []
+        for part in outline:
+            if isinstance(part, str):
+                texts[-1] += part
+            else:
+                holes.append(self._insertions.index(part))
+                texts.append("")
+        if not texts[-1].endswith("\n"):
+            texts[-1] += "\n"
+        return texts, holes
+
+    def fill(self, head: str, row: Mapping[str, str]) -> bytes | None:
+        """Return the whole message for a row, with this header; None if a value is odd."""
+        values = [
+            escape_value(change(row[name])) if escaped else change(row[name])
+            for name, change, escaped in self._insertions
+        ]
+        together = "".join(values)
+        if len(together) > _MOST_VALUES or "\r" in together:
+            return None
+        if self._last and any(values[place][-1:] in ("", "\n") for place in self._last):
+            return None  # whether the body gets a line end depends on what comes before
+        encoded = [quoted_value(value) for value in values] if self._quotes else [b""] * len(values)
+        if self._base64:
+            encoded += [body.fill(values) for body in self._base64]
+        parts = self._parts.copy()
+        parts[0] = head.encode()
+        parts[2::2] = self._arranged(encoded)
+        return b"".join(parts)
+
+
+def _last(outlines: Sequence[Outline]) -> list[Insertion]:
+    """Return the insertions that bodies end with."""
+    return [outline[-1] for outline in outlines if outline and not isinstance(outline[-1], str)]
 
 
 def _room(pieces: Sequence[str]) -> int:
@@ -148,4 +245,6 @@ def _room(pieces: Sequence[str]) -> int:
 
 def _items(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
     """Return an `itemgetter` that returns a tuple for any number of keys."""
-    return itemgetter(*keys) if len(keys) > 1 else lambda source: tuple(source[key] for key in keys)
+    return (
+        itemgetter(*keys) if len(keys) > 1 else lambda source: tuple([source[key] for key in keys])
+    )

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from mailsluice.core.errors import MessageError
 from mailsluice.message import sandbox
 from mailsluice.message.bounds import MOST_RENDERED, TooMuchError, too_long
-from mailsluice.message.simple import Outline, Rendered, SimpleTemplate
+from mailsluice.message.simple import Rendered, SimpleTemplate
 from mailsluice.message.variables import Unknown, unknown_variables
 
 _MAX_PIECES = 100_000
@@ -58,9 +58,9 @@ class Template:
             raise MessageError(_unknown_message(part, unknown, known))
 
     @property
-    def outline(self) -> Outline | None:
-        """The parts of the template, if they are only text and plain insertions."""
-        return self._simple.outline if self._simple else None
+    def simple(self) -> SimpleTemplate | None:
+        """The template as text, insertions and simple conditions, if it is no more than that."""
+        return self._simple
 
     def fill(self, values: Mapping[str, str]) -> Rendered:
         """Render the template for a row, in pieces.

@@ -9,12 +9,13 @@ unescaped.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from mailsluice.core.errors import MessageError
-from mailsluice.message.simple import Insertion, Outline, Rendered
+from mailsluice.message.outline import Insertion, Outline
+from mailsluice.message.simple import Rendered
 
 if TYPE_CHECKING:
     from html2text import HTML2Text
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 Shape = tuple[str | int, ...]
 """The pieces of a rendered HTML, with a number in the place of each inserted value."""
+
+Pattern = tuple[int | None, ...]
+"""For each insertion, the number of its value among the values that differ; None if it is empty."""
+_EMPTY = None
 
 _MARK = re.compile("\ufdd0([0-9]+)\ufdd1")  # noncharacters, which no text contains
 _NEEDLESS_ESCAPE = re.compile(r"^([ \t]*+[0-9]*+)\\([.+-])(?=\s)", re.MULTILINE)
@@ -51,14 +56,18 @@ class TextFromHtml:
                 shape[position] = values.setdefault(value, len(values))
         return "".join(self._filled(shape, [*values]))
 
-    def outline(self, html: Outline) -> Outline:
-        """Return the parts of the text for values that differ, and are not empty."""
-        numbers: dict[Insertion, int] = {}
-        shape = [
-            part if isinstance(part, str) else numbers.setdefault(part, len(numbers))
-            for part in html
-        ]
-        return self._filled(shape, [hole._replace(escaped=False) for hole in numbers])
+    def outline(self, html: Outline, pattern: Pattern) -> Outline:
+        """Return the parts of the text for values with this pattern (see `pattern_of`)."""
+        insertions = insertions_of(html)
+        numbers = dict(zip(insertions, pattern, strict=True))
+        shape = [part if isinstance(part, str) else numbers[part] for part in html]
+        holes = {
+            number: hole._replace(escaped=False)
+            for hole, number in reversed(numbers.items())
+            if number is not _EMPTY
+        }
+        values = [holes[number] for number in range(len(holes))]
+        return self._filled(["" if part is _EMPTY else part for part in shape], values)
 
     def _filled(self, shape: Sequence[str | int], values: Sequence[_Value]) -> list[str | _Value]:
         text, holes = self._converted(tuple(shape))
@@ -66,6 +75,21 @@ class TextFromHtml:
         for position, number in holes:
             filled[position] = values[number]
         return filled
+
+
+def insertions_of(outline: Outline) -> list[Insertion]:
+    """List the insertions of an outline, each once."""
+    return [*dict.fromkeys(part for part in outline if not isinstance(part, str))]
+
+
+def pattern_of(insertions: Sequence[Insertion], values: Mapping[str, str]) -> Pattern:
+    """Tell which of the inserted values are empty, and which are equal.
+
+    Rows with the same pattern share the text that is made from their HTML, except for the values.
+    """
+    numbers: dict[str, int] = {}
+    changed = [change(values[name]) for name, change, _ in insertions]
+    return tuple([numbers.setdefault(text, len(numbers)) if text else _EMPTY for text in changed])
 
 
 def _convert(shape: Shape) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
