@@ -73,7 +73,13 @@ async def send(task: dict[str, Any]) -> dict[str, Any]:
             messages_in_flight=task["in_flight"],
         )
         await block.save(name, overwrite=True)
-    fields = document.campaign(f"bench {time.time_ns()}", task["messages"], task["size"], names)
+    fields = document.campaign(
+        f"bench {time.time_ns()}",
+        task["messages"],
+        task["size"],
+        names,
+        is_newsletter=task["is_newsletter"],
+    )
     if task["per_second"]:
         fields["throttle"] = {"per_second": task["per_second"]}
     started = time.monotonic()

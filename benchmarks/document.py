@@ -17,10 +17,22 @@ SAMPLE = {"first_name": "Zoe", "city": "Lisbon"}
 _DOMAINS = (*["example.com"] * 4, *["example.org"] * 3, *(f"d{i}.example.net" for i in range(13)))
 _CITIES = ("Lisbon", "Oslo", "Graz", "Gent", "Brno", "Cork", "Bari", "Pune")
 _LINE = "Everything on this page is on offer until Sunday, as long as there is any.\n"
+_PARAGRAPH = (
+    "Für alle, die früh bestellen, gibt es bis Sonntag auf jedes Stück dieser Seite einen Nachlaß; "
+    "größere Mengen verschicken wir ohne Aufpreis nach Österreich und in die Schweiz. "
+) * 3
 
 
-def message(size: int) -> dict[str, Any]:
-    """A personalised message, HTML and text, of about `size` bytes on the wire."""
+def message(size: int, *, is_newsletter: bool = False) -> dict[str, Any]:
+    """A personalised message, HTML and text, of about `size` bytes on the wire.
+
+    A newsletter is outside of ASCII, has long lines and a condition; else the text is ASCII in
+    short lines.
+    """
+    if is_newsletter:
+        fields = _newsletter(1)
+        paragraph = len(sample(_newsletter(2))) - len(sample(fields))
+        return _newsletter(max(1, (size - len(sample(fields))) // paragraph + 1))
     spare = size - len(sample(_message(0)))
     return _message(max(0, spare) * len(_LINE) // (len(_LINE) + 1))  # a line break is two bytes
 
@@ -41,11 +53,11 @@ def fixed_parts(fields: dict[str, Any]) -> dict[str, str]:
     return parts
 
 
-def sample_file(size: int) -> Path:
+def sample_file(size: int, *, is_newsletter: bool = False) -> Path:
     """The sample in a file."""
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"message-{size}.eml"
-    path.write_bytes(sample(message(size)))
+    path = FOLDER / f"{'newsletter' if is_newsletter else 'message'}-{size}.eml"
+    path.write_bytes(sample(message(size, is_newsletter=is_newsletter)))
     return path
 
 
@@ -66,15 +78,36 @@ def recipients_file(number: int) -> Path:
     return path
 
 
-def campaign(name: str, recipients: int, size: int, connections: list[str]) -> dict[str, Any]:
+def campaign(
+    name: str,
+    recipients: int,
+    size: int,
+    connections: list[str],
+    *,
+    is_newsletter: bool = False,
+) -> dict[str, Any]:
     """The campaign as the flow takes it: all by one connection, or half and half by two."""
     share = {} if len(connections) == 1 else {"percent": 100 // len(connections)}
     return {
         "name": name,
         "recipients": {"path": str(recipients_file(recipients))},
-        "message": message(size),
+        "message": message(size, is_newsletter=is_newsletter),
         "strategy": "percentage" if share else "single",
         "routes": [{"connection": one, **share} for one in connections],
+    }
+
+
+def _newsletter(paragraphs: int) -> dict[str, Any]:
+    """A message outside of ASCII, whose paragraphs are long lines, as editors write them."""
+    text = f"{_PARAGRAPH}\n\n" * paragraphs
+    html = f"<p>{_PARAGRAPH}</p>\n" * paragraphs
+    return {
+        "sender": "News <news@example.com>",
+        "subject": "{{ first_name }}, der Frühling ist da",
+        "text": f"Grüß Gott, {{{{ first_name }}}},\nbis bald in {{{{ city }}}}.\n{text}",
+        "html": "<h1>Grüß Gott, {{ first_name }}</h1>\n"
+        "{% if city == 'Graz' %}<p>Auch bei Ihnen um die Ecke!</p>{% endif %}\n"
+        f"<p>Bis bald in <b>{{{{ city }}}}</b>.</p>\n{html}",
     }
 
 

@@ -49,6 +49,7 @@ class Point:
     tls: bool = False
     in_flight: int = 1
     """In each session, for who can (CHUNKING)."""
+    is_newsletter: bool = False
     sink: str = "smtp-sink"
     slower: float = 1.0
     """About how much slower than 20 sessions with 2 kB: a measurement has fewer messages."""
@@ -79,6 +80,14 @@ POINTS = (
     replace(LOOPBACK, title="loopback, 1 session", senders=_FAST, sessions=1, slower=4.0),
     replace(LOOPBACK, title="loopback, 100 sessions", senders=_FAST, sessions=100),
     replace(LOOPBACK, title="loopback, 50 kB", senders=_FAST, size=50_000, slower=5.0),
+    replace(
+        LOOPBACK,
+        title="loopback, newsletter of 50 kB",
+        senders=_FAST,
+        size=50_000,
+        is_newsletter=True,
+        slower=5.0,
+    ),
     replace(
         LOOPBACK,
         title="loopback, server in Python",
@@ -136,7 +145,14 @@ def measure(
         delayed([sink.port for sink in there], point.round_trip) as ports,
     ):
         task = Task(
-            ports, point.sessions, messages, point.size, ca_file, point.in_flight, per_second
+            ports,
+            point.sessions,
+            messages,
+            point.size,
+            ca_file,
+            point.in_flight,
+            per_second,
+            point.is_newsletter,
         )
         told = dict(sender.send(task))
         wait_for(there, messages)

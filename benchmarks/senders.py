@@ -29,23 +29,34 @@ class Task:
     """In each session, for who can (CHUNKING)."""
     per_second: int | None = None
     """The throttle of the campaign; nobody else has one."""
+    is_newsletter: bool = False
+    """Whether the message is a newsletter (see `document.message`)."""
 
     def as_json(self, *, with_parts: bool) -> str:
         """The same for a child; `with_parts` lets it build the MIME message itself, each time."""
-        parts = document.fixed_parts(document.message(self.size)) if with_parts else None
+        parts = self._parts() if with_parts else None
         return json.dumps(
             {
                 "ports": list(self.ports),
                 "sessions": self.sessions,
                 "messages": self.messages,
                 "size": self.size,
-                "file": str(document.sample_file(self.size)),
+                "file": str(self.file()),
                 "parts": parts,
                 "ca": self.ca_file,
                 "in_flight": self.in_flight,
                 "per_second": self.per_second,
+                "is_newsletter": self.is_newsletter,
             }
         )
+
+    def file(self) -> Path:
+        """The message of one recipient, ready for the wire."""
+        return document.sample_file(self.size, is_newsletter=self.is_newsletter)
+
+    def _parts(self) -> dict[str, str]:
+        fields = document.message(self.size, is_newsletter=self.is_newsletter)
+        return document.fixed_parts(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ def _prefect_email(task: Task) -> Mapping[str, Any]:
 def _smtp_source(task: Task) -> Mapping[str, Any]:
     tools = postfix()
     numbers = ["-s", task.sessions, "-m", task.messages]
-    options = ["-d", "-F", document.sample_file(task.size)]  # -d: a session for many messages
+    options = ["-d", "-F", task.file()]  # -d: a session for many messages
     addresses = ["-f", "news@example.com", "-t", "user@example.com"]
     command = [tools.source, *numbers, *options, *addresses, f"127.0.0.1:{task.ports[0]}"]
     script = 'env LD_LIBRARY_PATH="$0" "$@" && echo "{}"'
