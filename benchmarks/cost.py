@@ -143,8 +143,8 @@ async def wire(messages: int, port: int) -> tuple[float, float]:
     return (time.thread_time() - cpu) * 1e6 / messages, messages / seconds
 
 
-def bookkeeper_steps(messages: int, kind: str) -> Steps:
-    """What the bookkeeper's thread does for each message, in transactions of a usual size."""
+def store_steps(messages: int, kind: str) -> Steps:
+    """Measure what the store's thread does for each message, in transactions of a usual size."""
     campaign = Campaign(**document.campaign("cost", messages, 2_000, ["smtp-a"]))
     with database(kind) as url, Database(url) as opened:
         record = Campaigns(opened).register(campaign.name, launch.content(campaign))
@@ -189,7 +189,7 @@ def run(*, repeat: int = 3, messages: int = 20_000) -> None:
             engine["socket and event loop"] = whole - known
             speeds.append(speed)
             steps.append(("engine", engine))
-            steps += [("bookkeeper", bookkeeper_steps(messages, one)) for one in KINDS]
+            steps += [("store", store_steps(messages, one)) for one in KINDS]
             done = measure(replace(LOOPBACK, sink=kind), sender, messages)
             threads.append(dict(done.told["cpu_us_per_message"]))
     section = {

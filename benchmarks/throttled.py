@@ -24,7 +24,7 @@ from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Ask, Database, Starts, Usages
 
 RESERVE = "Usages.reserve"
-_THREADS = ("mailsluice-engine", "mailsluice-bookkeeper")
+_THREADS = ("mailsluice-engine", "mailsluice-store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Told:
     reserve_cpu_seconds: float
     reserve_wall_seconds: float
     threads_cpu_seconds: float
-    """The engine's and the bookkeeper's."""
+    """Of the engine's thread and the store's thread."""
 
     def shares(self) -> dict[str, float]:
         """What `Usages.reserve` takes: of each second of sending, and of both threads' work."""

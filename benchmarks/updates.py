@@ -23,7 +23,7 @@ from mailsluice.store import Database, Outbox, Settled
 PREDICATES = {"status": "status = 'deferred'", "next_attempt_at": "next_attempt_at IS NOT NULL"}
 FILLFACTORS = (100, 85, 70, 50)
 _BATCH_ROWS = 600
-"""What a bookkeeper's transaction claims, and settles of what it claimed before, at full speed."""
+"""Rows that one transaction of the store's thread claims and settles at full speed."""
 
 
 def measure(predicate: str, fillfactor: int, rows: int) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _prepare(opened: Database, predicate: str, fillfactor: int) -> None:
 
 
 def _batches(opened: Database, outbox: Outbox) -> Iterator[int]:
-    """As the bookkeeper does it: one transaction claims the next and settles the ones before."""
+    """Claim and settle as the store's thread does; each transaction settles the batch before."""
     for name in CONNECTIONS:
         settled: list[Settled] = []
         after = 0

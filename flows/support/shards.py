@@ -104,12 +104,12 @@ class Shards:
             known = [one async for one in self._runs(client)]
             self._done_before = {one.id for one in known if _is_final(one)}
             while True:
-                records = await asyncio.to_thread(self._run.hear)
+                records = await asyncio.to_thread(self._run.read_senders)
                 with suppress(*_UNHEARD):  # away: they go on sending
                     if await self._look(client, shards, records):
                         break
                 await asyncio.sleep(_LOOK_SECONDS)
-        self._wait_for(await asyncio.to_thread(self._run.hear))
+        self._wait_for(await asyncio.to_thread(self._run.read_senders))
 
     async def _look(
         self, client: PrefectClient, shards: Sequence[Shard], records: Sequence[SenderRecord]

@@ -1,4 +1,4 @@
-"""The send loop: joins the outbox, the message and the wire."""
+"""The send loop: joins the store, the message and the SMTP sessions."""
 
 from mailsluice.delivery.campaign_run import CampaignRun
 from mailsluice.delivery.run import RouteResult, Run

@@ -1,4 +1,4 @@
-"""One run of a campaign: its lease and journal, what the last run left, its connection senders."""
+"""One run of a campaign: its lease, its journal, and what the last run left in doubt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.moves import placed
 from mailsluice.core.status import CampaignStatus
-from mailsluice.delivery.holders import take_turn
+from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.lease import Lease
 from mailsluice.delivery.recovery import Recovery, recover
@@ -38,17 +38,18 @@ from mailsluice.store.reassignment import reassign
 logger = logging.getLogger(__name__)
 
 _PROCESS = ", process "
-"""Tells one process's lease from another's, at the end of the owner's name."""
+"""Separates the run's name from its process in a lease's owner."""
 
 
 class CampaignRun(Run):
-    """The only run of this campaign, from its making until `close`.
+    """The only run of a campaign, from its construction until `close`.
 
-    It sends by itself, or has senders do it (`crew`).
+    The run sends in its own process, or other processes send on its behalf (`senders`).
 
-    Making it registers the campaign, takes the lease, and settles what a dead run left in doubt.
-    Without `content` it takes the stored campaign of this name as it is. Raises CampaignError,
-    CampaignDiffersError, CampaignBusyError or OutboxError. Blocking; `send` is not.
+    The constructor registers the campaign, acquires the lease, and settles what a dead run left in
+    doubt. Without `content` it takes the stored campaign of this name as it is. Raises
+    CampaignError, CampaignDiffersError, CampaignBusyError or OutboxError. Blocking, except for the
+    coroutines.
     """
 
     def __init__(
@@ -70,37 +71,38 @@ class CampaignRun(Run):
         journal = _open_journal(path, record)
         try:
             process = journal.id[:8]
-            owner += _PROCESS + process  # a run may be tried again while it lives elsewhere
-            before = take_turn(path.with_suffix(".holders"), process, journal)
+            owner += _PROCESS + process  # Prefect may retry a run that still lives elsewhere
+            earlier = note_holder(path.with_suffix(".holders"), process, journal)
 
-            def lives(other: str) -> bool | None:
-                holder = before.get(other.rpartition(_PROCESS)[2])
-                return holder.lives(journal) if holder else None
+            def is_alive(owner: str) -> bool | None:
+                holder = earlier.get(owner.rpartition(_PROCESS)[2])
+                return holder.is_alive(journal) if holder else None
 
-            self._lease = Lease(Leases(database), record.id, owner, lives)
+            self._lease = Lease(Leases(database), record.id, owner, is_alive)
         except BaseException:
             journal.close()
             raise
         longest = campaign.retry.max_delay_seconds
         outbox = Outbox(database, record.id, longest_delay_seconds=longest)
-        claiming = self._lease.claiming
-        super().__init__(database, campaign, outbox, journal, record.id, claiming=claiming)
-        self.crew = SenderPool(database, record.id, path.parent, campaign.uncertain)
-        """The processes that send on its behalf."""
+        may_claim = self._lease.may_claim
+        super().__init__(database, campaign, outbox, journal, record.id, may_claim=may_claim)
+        self.senders = SenderPool(database, record.id, path.parent, campaign.uncertain)
+        """The processes that send on behalf of this run."""
         try:
             record = self.campaigns.get(campaign.name)
-            known = journal.evidence
-            believed = known if known and known.journal_id == record.journal else None
-            self.recovered = recover(self.outbox.in_doubt(), believed, campaign.uncertain)
+            evidence = journal.evidence
+            if evidence and evidence.journal_id != record.journal:
+                evidence = None
+            self.recovered = recover(self.outbox.in_doubt(), evidence, campaign.uncertain)
             self._write(self.recovered)
-            self.crew.take_over()
+            self.senders.take_over()
             journal.start()
             self.campaigns.set_journal(self.id, journal.id)
             if record.status is CampaignStatus.READY:
                 self.campaigns.set_status(self.id, CampaignStatus.SENDING)
             self.record = self.campaigns.get(campaign.name)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
         self._lease.on_lost(self.stop)
 
@@ -108,39 +110,39 @@ class CampaignRun(Run):
         if recovery:
             with self._database.write() as transaction:
                 recovery.write(self.outbox, transaction)
-            logger.info("left in the middle of sending: %s", recovery)
+            logger.info("recipients left in the middle of sending: %s", recovery)
 
     def count(self) -> None:
-        """Look where the recipients stand: `progress` counts on from there. Blocking.
+        """Count the recipients in the database; `progress` adds to these counts. Blocking.
 
-        Called when no connection is sending.
+        Call it while no connection sends.
         """
-        down = {name: one.down for name, one in self._results.items() if one.down}
+        down = {name: result.down for name, result in self._results.items() if result.down}
         moves = self.campaigns.moves(self.id)
-        assigned = {one.connection: one.assigned for one in self.campaigns.routes(self.id)}
+        assigned = {route.connection: route.assigned for route in self.campaigns.routes(self.id)}
         is_new = self.record.status is CampaignStatus.RESOLVING and not self._results
         counts = None if is_new else self.outbox.counts()
         self._tracker.begin(placed(assigned, moves), counts, down, moves)
-        self.crew.begin()
+        self.senders.begin()
 
-    def hear(self) -> list[SenderRecord]:
-        """See how its senders get on: for `progress`, and for `report`. Blocking."""
-        self.crew.take_over()
-        records = self.crew.records()
-        self._tracker.hear(self.crew.standings(records))
-        self._results.update(self.crew.results(records))
+    def read_senders(self) -> list[SenderRecord]:
+        """Read the records of the senders, for `progress` and for `report`. Blocking."""
+        self.senders.take_over()
+        records = self.senders.records()
+        self._tracker.set_elsewhere(self.senders.standings(records))
+        self._results.update(self.senders.results(records))
         return records
 
     def reassign(self) -> set[str]:
-        """Move who waits on a connection that is down to those that work, in proportion.
+        """Move recipients from connections that are down to working ones, in proportion to shares.
 
-        One that warms up takes nobody over: its cap is planned.
-        Called when no connection is sending any more. Returns the connections that have more to
-        send now.
+        Only recipients that were never attempted move, and none to a connection in warm-up, whose
+        caps are planned. Call it when no connection sends any more. Returns the connections that
+        got recipients.
         """
-        down = [one.connection for one in self._results.values() if one.down]
+        down = [result.connection for result in self._results.values() if result.down]
         shares = launched_shares(self.campaigns.routes(self.id))
-        warm_ups = {one.connection for one in WarmUps(self._database).of_campaign(self.id)}
+        warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
         healthy = {
             name: share
             for name, share in shares.items()
@@ -151,29 +153,29 @@ class CampaignRun(Run):
             moved.update(reassign(self._database, self.id, name, healthy))
         if moved.total():
             logger.warning(
-                "%s down: %d recipients that were never attempted go over other connections",
+                "%s down: %d recipients that were never attempted move to other connections",
                 ", ".join(down),
                 moved.total(),
             )
             self.count()
-        return {name for name, number in moved.items() if number}
+        return {name for name, count in moved.items() if count}
 
     def cancel(self) -> None:
-        """End the campaign for good: who waits for his mail does not get it.
+        """End the campaign for good: recipients that wait get no mail.
 
-        Called when no connection is sending any more. Raises CampaignBusyError where another run
-        has taken the campaign over meanwhile.
+        Call it when no connection sends any more. Raises CampaignBusyError where another run has
+        taken the campaign over.
         """
         self._lease.confirm()
         self._settle_orphans()
-        if self.outbox.cancel():  # else it was complete before
+        if self.outbox.cancel():  # False: the campaign was complete before
             self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
 
     def report(self) -> Report:
-        """Record where the campaign stands now, and say so.
+        """Store the campaign's new status, and report what became of its recipients.
 
-        Called when no connection is sending any more. Raises CampaignBusyError where another run
-        has taken the campaign over meanwhile: then it is not ours to judge.
+        Call it when no connection sends any more. Raises CampaignBusyError where another run has
+        taken the campaign over, whose status this run must not change.
         """
         self._lease.confirm()
         self._settle_orphans()
@@ -186,17 +188,17 @@ class CampaignRun(Run):
         record = self.campaigns.get(self._campaign.name)
         if record.status is not CampaignStatus.READY:
             self._rule_book.forget()
-        found = stored_report(self._database, record.name)
-        return replace(found, routes=[self._with_this_run(one) for one in found.routes])
+        report = stored_report(self._database, record.name)
+        return replace(report, routes=[self._with_this_run(route) for route in report.routes])
 
     def _settle_orphans(self) -> None:
-        """Decide about who is `sending` although no connection is.
+        """Decide about recipients that are `sending` although no connection sends.
 
-        Their claim, or what became of them, was in a commit that a broken link did not confirm.
+        Their claim or their outcome was in a commit that a broken link did not confirm.
         """
         orphans = self.outbox.in_doubt()
         self._write(recover(orphans, self._journal.so_far(), self._campaign.uncertain))
-        self.crew.take_over()
+        self.senders.take_over()
 
     def _with_this_run(self, route: RouteReport) -> RouteReport:
         result = self._results.get(route.connection)
@@ -207,7 +209,7 @@ class CampaignRun(Run):
     def _is_held(self) -> bool:
         return self._lease.held()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._lease.close()
         self._journal.close()
 

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from mailsluice.delivery.bookkeeper import Bookkeeper
+from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.store import Claimed
 
 _MIN_CLAIM, _MAX_CLAIM = 4, 2400
@@ -19,23 +19,19 @@ _CLAIM_SECONDS = 0.25  # a claim is sized to last about that long
 
 
 class ClaimedRecipients:
-    """Claims ahead, as much as about a quarter of a second needs.
-
-    So a slow or throttled connection claims a handful and a fast one thousands, and what a crash
-    leaves in doubt stays small.
-    """
+    """The claimed recipients of one connection, in the order in which they are sent to."""
 
     def __init__(
         self,
         connection: str,
-        bookkeeper: Bookkeeper,
+        store: StoreThread,
         *,
         sessions: int,
         clock: Callable[[], float],
         changed: Callable[[], None],
     ) -> None:
         self._connection = connection
-        self._bookkeeper = bookkeeper
+        self._store = store
         self._clock = clock
         self._changed = changed
         self._rows: deque[Claimed] = deque()
@@ -43,10 +39,10 @@ class ClaimedRecipients:
         self._claimed_at = -math.inf
         self._claiming: asyncio.Task[None] | None = None
         self._closed = False
-        self.aside = 0
-        """Recipients that were taken and may come back, or be deferred: it is not decided yet."""
+        self.undecided = 0
+        """Suspects: recipients that were taken, and may be put back or deferred."""
         self.due_at = -math.inf
-        """When the outbox may have something: minus infinity is now, infinity is never."""
+        """When the outbox may have recipients: minus infinity is now, infinity is never."""
         self.failure: BaseException | None = None
         """Why nothing can be claimed any more."""
 
@@ -55,34 +51,34 @@ class ClaimedRecipients:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether nothing is here and nothing will come."""
-        return self.rests_until == math.inf and not self.aside
+        """Whether no recipient is left, now or later."""
+        return self.rests_until == math.inf and not self.undecided
 
     @property
     def rests_until(self) -> float:
-        """Until when nothing is here and nothing comes; minus infinity where something may."""
+        """Until when no recipient can be taken; minus infinity where one may be taken now."""
         return self.due_at if not (self._rows or self._claiming) else -math.inf
 
     def take(self) -> Claimed | None:
-        """The next recipient, if one is here."""
+        """Take the next recipient; None where none is claimed yet."""
         if len(self._rows) <= self._size // 2:
             self.refill()
         return self._rows.popleft() if self._rows else None
 
     def put_back(self, row: Claimed) -> None:
-        """A recipient that was taken and not sent to: it is the next one."""
+        """Put a recipient that was not sent to before all others."""
         self._rows.appendleft(row)
 
     def put_last(self, row: Claimed) -> None:
-        """A recipient that was taken and not sent to: it may be to blame, others go first."""
+        """Put a recipient that was not sent to behind all others, as it may be to blame."""
         self._rows.append(row)
 
     def expect(self, delay_seconds: float) -> None:
-        """A recipient was deferred: the outbox has it again after so many seconds."""
+        """Note that a recipient was deferred: it can be claimed again after so many seconds."""
         self.due_at = min(self.due_at, self._clock() + delay_seconds)
 
     def refill(self) -> None:
-        """Claim more, unless a claim is under way or the outbox has nothing now."""
+        """Claim more recipients, unless a claim is under way or the outbox has none now."""
         now = self._clock()
         if self._claiming or self._closed or self.failure or now < self.due_at:
             return
@@ -96,7 +92,7 @@ class ClaimedRecipients:
     async def _claim(self) -> None:
         self.due_at = math.inf
         try:
-            batch = await self._bookkeeper.claim(self._connection, self._size)
+            batch = await self._store.claim(self._connection, self._size)
         except Exception as error:  # noqa: BLE001 the connection sender raises it
             self.failure = error
         else:
@@ -109,9 +105,9 @@ class ClaimedRecipients:
         self._changed()
 
     async def close(self) -> None:
-        """Give back what was not taken."""
+        """Release the recipients that were not taken."""
         self._closed = True
         if self._claiming:
             await self._claiming
-        self._bookkeeper.release(row.id for row in self._rows)
+        self._store.release(row.id for row in self._rows)
         self._rows.clear()

@@ -67,20 +67,20 @@ class ConnectionSender:
         return self._state.accepted
 
     def next_at(self, now: float) -> float:
-        """When this connection has something to do: now, later, or never (infinity)."""
+        """When this connection has something to do; infinity: never."""
         if self.queue.is_over:
             return math.inf
         if self._sessions.open:
             return now
         at = max(self.queue.mail_at(now), self._state.health.session_at(0))
-        return now if at == math.inf else at  # infinity: an answer is awaited, and comes soon
+        return now if at == math.inf else at  # infinity: the store's answer comes soon
 
     def tally(self) -> Tally:
         """Count what became of recipients in this run."""
         return self._outcomes.tally()
 
     def facts(self, now: float) -> ConnectionFacts:
-        """All that says what this connection waits for."""
+        """The facts that tell what this connection waits for."""
         state = self._state
         breaker, slowdown = state.health.breaker, state.health.slowdown
         held = state.starts.held()
@@ -115,12 +115,12 @@ class ConnectionSender:
             self._outcomes.put_back_suspects()
             await self._state.claimed.close()
             await self._state.starts.close()
-        await self._state.context.bookkeeper.flush()
+        await self._state.context.store.flush()
         if self.queue.failure:
             raise self.queue.failure
 
     def stop(self) -> None:
-        """Give out no more mail; `run` returns when what is in flight is settled."""
+        """Start no more messages; `run` returns when the messages in flight are settled."""
         self._state.stopped.set()
         self._on_change()
 
@@ -138,37 +138,37 @@ class ConnectionSender:
     def _settled(self, envelope: Envelope, attempt: Attempt, session: SessionHistory) -> None:
         code = attempt.code
         if attempt.phase is not Phase.BODY or (code is not None and code >= _REFUSED):
-            # The server has no message, whether or not the dot was out. Whose fault a refusal is
-            # may be decided much later: after a crash before that the recipient is pending.
+            # The server has not taken the message. Whose fault a refusal is may be decided much
+            # later; after a crash before that decision the recipient is pending.
             self._journal.forget((envelope.recipient_id,))
         elif code is not None:
             self._journal.reply(envelope.recipient_id, code)
         is_unused = attempt.phase is Phase.MAIL and code is None
-        row, number = self.queue.landed(envelope, is_unused=is_unused)
+        row, number = self.queue.finished(envelope, is_unused=is_unused)
         self._outcomes.handle(row, attempt, session, number)
         self.queue.serve()
-        if self._state.claimed.aside:
+        if self._state.claimed.undecided:
             self._conclude_at_the_end()
 
     def _conclude_at_the_end(self) -> None:
-        """Decide about suspects where, for now, no recipient is left to be tried after them."""
+        """Decide about the suspects where no other recipient can be tried soon."""
         if self._concluding or self._state.is_stopping or self.queue.in_flight:
             return
         context = self._state.context
         later = self._state.claimed.rests_until - context.clock()
-        if later > _SOON_SECONDS or (later > 0 and context.bookkeeper.has_peers):
+        if later > _SOON_SECONDS or (later > 0 and context.store.has_peers):
             self._concluding = asyncio.ensure_future(self._conclude())
 
     async def _conclude(self) -> None:
         try:
             await self._outcomes.conclude()
-        except OutboxError:  # `run` raises it as well; the suspects stay pending
+        except OutboxError:  # `run` raises it as well, and the suspects stay pending
             self.stop()
         self._concluding = None
         self._on_change()
 
     def _on_change(self) -> None:
         self.queue.serve()
-        if self._state.claimed.aside:
+        if self._state.claimed.undecided:
             self._conclude_at_the_end()
         self._sessions.wake()

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.core.steady import steady
-from mailsluice.delivery.bookkeeper import Bookkeeper
 from mailsluice.delivery.breaker import BreakerSettings
 from mailsluice.delivery.claimed_recipients import ClaimedRecipients
 from mailsluice.delivery.health import ConnectionHealth
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.session_lengths import SessionLengths
 from mailsluice.delivery.starts import StartStock
+from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.limits import Rules
 from mailsluice.smtp.connection import Connection
 
@@ -33,9 +33,9 @@ class SenderSettings:
 
 @dataclass(frozen=True, slots=True)
 class SenderContext:
-    """What all connection senders of a process share."""
+    """The parts that all connection senders of a process share."""
 
-    bookkeeper: Bookkeeper
+    store: StoreThread
     journal: Journal
     opens_at: Callable[[float], float] = lambda now: now
     """The moment, this one or later, from which mail may go at all."""
@@ -57,7 +57,7 @@ class ConnectionState:
         settings: SenderSettings,
         changed: Callable[[], None],
     ) -> None:
-        """`changed` is called when mail or a start has come, or the server answers again."""
+        """`changed` is called when recipients or starts arrive, or the server answers again."""
         self.connection = connection
         """The connection with its present number of sessions."""
         self.context = context
@@ -65,14 +65,14 @@ class ConnectionState:
         self.changed = changed
         self.stopped = asyncio.Event()
         self.accepted = 0
-        """Messages that the server took in this run."""
+        """Messages that the server has accepted in this run."""
         self.session_lengths = SessionLengths()
-        name, bookkeeper, clock = connection.name, context.bookkeeper, context.clock
+        name, store, clock = connection.name, context.store, context.clock
         holder = f"{context.journal.id} {name}"
         self.health = ConnectionHealth(name, settings.breaker, clock=clock, chance=context.chance)
-        self.starts = StartStock(holder, bookkeeper, clock=clock, changed=changed)
+        self.starts = StartStock(holder, store, clock=clock, changed=changed)
         self.claimed = ClaimedRecipients(
-            name, bookkeeper, sessions=connection.max_sessions, clock=clock, changed=changed
+            name, store, sessions=connection.max_sessions, clock=clock, changed=changed
         )
 
     @property
@@ -87,10 +87,10 @@ class ConnectionState:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more mail is to be given out."""
+        """Whether no more messages are to be started."""
         return self.stopped.is_set() or self.health.breaker.down is not None
 
     def follow(self, rules: Mapping[str, Rules]) -> None:
-        """Keep these limits from now on, by the key under which other senders share each."""
+        """Follow these limits from now on, by the key under which other senders share each."""
         self.starts.follow(rules)
         self.health.slowdown.limit_per_second = self.starts.per_second

@@ -30,7 +30,7 @@ def settle(
     """The new state of a recipient after an attempt with this verdict.
 
     `chance` gives numbers from [0, 1), for the jitter of the next attempt. Without `uses_attempt`
-    the recipient's attempts stay as many as they are: only its age bounds it.
+    the count of attempts stays the same, and only the recipient's age limits its retries.
     """
     attempts = row.attempts + uses_attempt
     status, delay = _SIMPLE.get(verdict), None
@@ -53,7 +53,7 @@ def settle(
 
 
 def _bounded(retries: Retry) -> Retry:
-    """Bound how often a message goes again that may have arrived each time."""
+    """Limit how often a message is sent again that may have arrived each time."""
     most = min(retries.max_attempts or _MOST_RESENT, _MOST_RESENT)
     return retries.model_copy(update={"max_attempts": most})
 

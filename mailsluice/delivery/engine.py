@@ -1,4 +1,4 @@
-"""The engine's own thread and event loop: whoever calls it keeps his loop for himself."""
+"""The engine's own thread and event loop, so that sending does not share its caller's loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 try:
     from uvloop import new_event_loop
-except ImportError:  # where there is no uvloop
+except ImportError:  # uvloop is not installed
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 _Result = TypeVar("_Result")
@@ -25,11 +25,11 @@ class Engine:
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
-        """Start work on the engine's loop."""
+        """Start a coroutine on the engine's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Do work on the engine's loop; cancelling the wait cancels the work."""
+        """Run a coroutine on the engine's loop; cancelling the wait cancels the coroutine."""
         return await asyncio.wrap_future(self.submit(work))
 
     def call(self, function: Any, *arguments: Any) -> None:

@@ -22,10 +22,10 @@ from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.message import CompiledMessage
 from mailsluice.store import Claimed, Settled
 
-_IDLE_SECONDS = 20.0  # a session without mail for longer than that is closed rather than held
-_FIRST_SECONDS = 1.0  # taken to be what a message takes, until that is known
-_OLDER = 0.9  # the weight of all messages before the latest in that
-_SHARE_OF_IDLE = 0.8  # of what the server was seen to bear
+_IDLE_SECONDS = 20.0  # a session that would wait longer for mail is closed
+_ASSUMED_SECONDS = 1.0  # what a message is assumed to take until one was measured
+_OLDER = 0.9  # the weight of earlier messages in the mean time that messages take
+_SHARE_OF_IDLE = 0.8  # of the idle time after which the server ended a session
 
 
 class _Waiter(NamedTuple):
@@ -38,38 +38,38 @@ class _Waiter(NamedTuple):
 class EnvelopeQueue:
     """The next messages of one connection, one at a time.
 
-    The session that was used last is the first to get mail. So as many are used as the pace needs,
-    whatever the number of those that are open, and the others are closed when they have been idle
-    for a while, before the server does it.
+    The session that was used last is the first to get mail, so only as many sessions are used as
+    the pace needs. The others are closed when they have been idle for a while, before the server
+    closes them.
     """
 
     def __init__(self, message: CompiledMessage, state: ConnectionState) -> None:
         self._message = message
         self._state = state
-        self._bookkeeper = state.context.bookkeeper
+        self._store = state.context.store
         self._claimed = state.claimed
         self._starts = state.starts
         self._slowdown = state.health.slowdown
         self._opens_at = state.context.opens_at
         self._clock = state.context.clock
         self._in_flight: dict[int, tuple[Claimed, float, int]] = {}
-        """Whose message is on its way, since when, and its number; in the order of starting."""
+        """Recipients whose message is on its way, with its start and its number, in that order."""
         self.started = 0
-        """How many messages have been started: the number of the next one."""
-        self.waits = False
-        """Whether messages under way have to be answered before more go."""
-        self._took: float | None = None
-        """Seconds that messages take, lately."""
+        """How many messages have been started, which is the number of the next one."""
+        self.waits_for_replies = False
+        """Whether messages on their way must be answered before the next one is started."""
+        self._message_seconds: float | None = None
+        """The mean time from a message's start to its reply; recent messages count most."""
         self.unrenderable = 0
-        """Recipients for whom there was no message."""
+        """Recipients for whom no message could be rendered."""
         self._waiters: deque[_Waiter] = deque()
         self._idle_seconds = math.inf
-        """The shortest time after which the server has ended an idle session."""
+        """The shortest idle time after which the server has ended a session."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def failure(self) -> BaseException | None:
-        """Why nothing more can be given out."""
+        """Why no more messages can be handed out."""
         return self._claimed.failure or self._starts.failure
 
     @property
@@ -82,17 +82,17 @@ class EnvelopeQueue:
     @property
     def waiting(self) -> int:
         """Sessions that wait for mail."""
-        return sum(not one.envelope.done() for one in self._waiters)
+        return sum(not waiter.envelope.done() for waiter in self._waiters)
 
     @property
     def sessions_at_work(self) -> float:
-        """How many sessions have a message on its way at once, at the pace that limits and server
-        allow; infinity where nothing limits it.
-        """
+        """How many sessions the pace that limits and server allow keeps busy; infinity: all."""
         slowed = self._slowdown.per_second(self._clock())
         pace = min(self._starts.per_second, math.inf if slowed is None else slowed)
-        took = _FIRST_SECONDS if self._took is None else self._took
-        return math.inf if pace == math.inf else pace * took
+        seconds = self._message_seconds
+        if seconds is None:
+            seconds = _ASSUMED_SECONDS
+        return math.inf if pace == math.inf else pace * seconds
 
     @property
     def idle_seconds(self) -> float:
@@ -100,7 +100,7 @@ class EnvelopeQueue:
         return min(_IDLE_SECONDS, _SHARE_OF_IDLE * self._idle_seconds)
 
     def ended_idle(self, seconds: float) -> None:
-        """The server has ended a session that had waited for so long."""
+        """Note that the server has ended a session that had been idle for so long."""
         self._idle_seconds = min(self._idle_seconds, seconds)
 
     async def next(self) -> Envelope | None:
@@ -113,12 +113,12 @@ class EnvelopeQueue:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and (given := waiter.result()):
-                self._claimed.put_back(self.landed(given, is_unused=True)[0])
+            if waiter.done() and not waiter.cancelled() and (envelope := waiter.result()):
+                self._claimed.put_back(self.finished(envelope, is_unused=True)[0])
             raise
 
     def next_nowait(self) -> Envelope | None:
-        """The next message, if it may go this instant."""
+        """The next message, if it may go now."""
         while not self._state.has_ended:
             now = self._clock()
             if self._ready_at(now) > now:
@@ -130,7 +130,7 @@ class EnvelopeQueue:
                 envelope = self._message.render(row.id, row.email, orjson.loads(row.variables))
             except MessageError as error:
                 failed = RecipientStatus.FAILED
-                self._bookkeeper.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
+                self._store.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
                 self.unrenderable += 1
                 continue
             self._starts.started()
@@ -140,10 +140,10 @@ class EnvelopeQueue:
             return envelope
         return None
 
-    def landed(self, envelope: Envelope, *, is_unused: bool = False) -> tuple[Claimed, int]:
-        """A message is not on its way any more; gives whose it was, and its number.
+    def finished(self, envelope: Envelope, *, is_unused: bool = False) -> tuple[Claimed, int]:
+        """Note that a message is no longer on its way; returns its recipient and its number.
 
-        `is_unused`: the server did not answer even its MAIL, so it counts against no limit.
+        `is_unused`: the server did not even answer its MAIL, so it counts against no limit.
         """
         if is_unused:
             self._starts.unused()
@@ -151,7 +151,8 @@ class EnvelopeQueue:
             self._starts.finished()
         row, since, number = self._in_flight.pop(envelope.recipient_id)
         seconds = self._clock() - since
-        self._took = _OLDER * (self._took or seconds) + (1 - _OLDER) * seconds
+        mean = self._message_seconds or seconds
+        self._message_seconds = _OLDER * mean + (1 - _OLDER) * seconds
         return row, number
 
     @property
@@ -161,11 +162,11 @@ class EnvelopeQueue:
 
     @property
     def oldest(self) -> int:
-        """The number of the message that is on its way the longest; the next one's if none is."""
+        """The number of the message on its way that was started first; else of the next one."""
         return next((number for *_, number in self._in_flight.values()), self.started)
 
     def under_way(self) -> set[int]:
-        """The ids of those whose message is on its way."""
+        """The ids of the recipients whose message is on its way."""
         return set(self._in_flight)
 
     def mail_at(self, now: float) -> float:
@@ -176,9 +177,9 @@ class EnvelopeQueue:
         return max(now, self._claimed.due_at)
 
     def serve(self) -> None:
-        """Give waiting sessions their mail, or tell them to end."""
+        """Hand messages to the waiting sessions, or let the sessions end."""
         while self._waiters:
-            if self._waiters[-1].envelope.done():  # its session is gone
+            if self._waiters[-1].envelope.done():  # the session was cancelled
                 self._waiters.pop()
                 continue
             envelope = self.next_nowait()
@@ -191,12 +192,12 @@ class EnvelopeQueue:
         opens_at = self._opens_at(now)
         if opens_at > now:
             return opens_at
-        if self._in_flight and (self._slowdown.rests or self.waits):
-            return math.inf  # the reply to it serves the next one
+        if self._in_flight and (self._slowdown.rests or self.waits_for_replies):
+            return math.inf  # a reply calls `serve`
         return max(self._slowdown.next_at, self._starts.ready_at(now))
 
     def _dismiss(self) -> None:
-        """Let those end that wait too long; a timer serves the others in time."""
+        """End the sessions that would wait too long; a timer serves the others in time."""
         now, mail_at = self._clock(), math.inf
         if not self.is_over:
             mail_at = self.mail_at(now)

@@ -1,4 +1,4 @@
-"""The evidence of a sequential test, and what is known of a rate. Pure."""
+"""The evidence of a sequential test, and the upper bound of a rate. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Cusum:
         self.enough = enough
         self.value = 0.0
         self.ahead = 0.0
-        """What speaks for a change among the weights that are known, but not in yet."""
+        """The sum of the positive weights that are known but not added yet."""
 
     def weigh(self, weight: float) -> None:
-        """Take a weight in that was known before."""
+        """Add a weight that was known before."""
         self.ahead -= max(0.0, weight)
         self.value = max(0.0, self.value + weight)
 
@@ -30,7 +30,7 @@ class Cusum:
         return self.value >= self.enough
 
     def would_be_enough(self, weights: Iterable[float]) -> bool:
-        """Whether the odds suffice at some point when these are taken in."""
+        """Whether the odds suffice at some point while these weights are added."""
         value = self.value
         for weight in weights:
             value = max(0.0, value + weight)
@@ -40,7 +40,7 @@ class Cusum:
 
 
 def at_most(times: int, among: int) -> float:
-    """Give the upper bound of a rate that is right in 999 cases of 1,000 (Chernoff's bound)."""
+    """The upper bound of a rate, right in 999 cases of 1,000 (Chernoff's bound)."""
     if not among:
         return 1.0
     seen = times / among
@@ -52,7 +52,7 @@ def at_most(times: int, among: int) -> float:
 
 
 def _divergence(seen: float, rate: float) -> float:
-    """Kullback and Leibler's, of two coins."""
+    """The Kullback-Leibler divergence of two coins."""
     heads = seen * math.log(seen / rate) if seen else 0.0
     tails = (1 - seen) * math.log((1 - seen) / (1 - rate)) if seen < 1 else 0.0
     return heads + tails

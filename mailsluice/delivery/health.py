@@ -1,4 +1,4 @@
-"""The health of one connection: what its server's troubles mean for its sessions and its pace."""
+"""The health of one connection: what trouble of its server means for its sessions and its pace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETUP = (Phase.CONNECT, Phase.TLS, Phase.LOGIN)
 
 
 class ConnectionHealth:
-    """Joins the breaker, which says whether, and the slowdown, which says how fast."""
+    """Joins the breaker (whether sessions are opened) and the slowdown (how fast they send)."""
 
     def __init__(
         self,
@@ -32,39 +32,39 @@ class ConnectionHealth:
         self._clock = clock
         self._chance = chance
         self._first_rest_seconds = settings.first_delay_seconds
-        self._room = math.inf
-        """So many sessions the server is known to take beside each other."""
+        self._most_sessions = math.inf
+        """How many sessions the server is known to take at once."""
         self._crowded_until = -math.inf
         self.breaker = Breaker(settings)
         self.slowdown = Slowdown()
 
     @property
     def down(self) -> str | None:
-        """Why the connection was given up in this run; None while it works."""
+        """Why the connection went down in this run; None while it works."""
         return self.breaker.down
 
     def session_at(self, sessions: int) -> float:
-        """When one more session may be opened beside these; infinity: not beside them."""
+        """When one more session may be opened beside so many; infinity: not beside them."""
         if not sessions:
             return self.breaker.retry_at
-        if self.breaker.is_open or sessions > self._room:
+        if self.breaker.is_open or sessions > self._most_sessions:
             return math.inf
-        if sessions < self._room:
+        if sessions < self._most_sessions:
             return self.breaker.retry_at
         return max(self.breaker.retry_at, self._crowded_until)
 
     def session_opened(self, sessions: int) -> None:
-        """One of so many sessions is logged in."""
-        self._room = max(self._room, sessions)
+        """Note that so many sessions are logged in at once."""
+        self._most_sessions = max(self._most_sessions, sessions)
 
     def session_lost(
         self, error: SessionError, sessions: int, *, carried: bool, blames: bool
     ) -> None:
-        """A session, one of so many, could not be opened or ended before its time.
+        """Note that one of so many sessions could not be opened, or ended too early.
 
-        That is no failure of the connection where the server had dealt with a recipient in it
-        (`carried`: servers end sessions after so many messages, and idle ones), nor where it broke
-        at a recipient that had cost a session before (`blames`).
+        The connection has not failed when the server had dealt with a recipient in the session
+        (`carried`: servers end sessions that are long or idle), nor when the session broke at a
+        recipient that had broken one before (`blames`).
         """
         outcome = classify(error.attempt)
         untouched = outcome.verdict is Verdict.UNTOUCHED and outcome.trouble is not Trouble.DOWN
@@ -72,7 +72,7 @@ class ConnectionHealth:
             return
         if outcome.trouble is Trouble.THROTTLED:
             if error.phase in _SETUP and sessions > 1:  # the server wants fewer
-                self._room = max(1, min(self._room, sessions - 1))
+                self._most_sessions = max(1, min(self._most_sessions, sessions - 1))
                 self._crowded_until = self._clock() + _CROWDED_SECONDS
                 return
             self.throttled()
@@ -80,14 +80,14 @@ class ConnectionHealth:
             self.failed(outcome.trouble, error)
 
     def failed(self, trouble: Trouble, reason: SessionError | str) -> None:
-        """Note a failure; `reason` is told to the operator."""
+        """Note a failure; `reason` is for the operator."""
         was_down = self.down
         self.breaker.failed(trouble, str(reason), self._clock(), self._chance())
         if self.down and not was_down:
             logger.error("connection %s is down: %s", self._connection, self.down)
 
     def throttled(self) -> None:
-        """The server asks for less mail."""
+        """Slow down, as the server asks for less mail."""
         pace = self.slowdown.throttled(self._clock())
         if pace is not None:
             logger.warning(
@@ -97,11 +97,11 @@ class ConnectionHealth:
             )
 
     def takes_nothing(self) -> None:
-        """The session goes on, but the server takes no mail for now: all sessions wait a while."""
+        """Rest all sessions: the server keeps this one open, but takes no mail for now."""
         self.throttled()
         self.slowdown.rest(self._clock(), self._first_rest_seconds)
 
     def refuses_everybody(self, trouble: Trouble, error: SessionError) -> None:
-        """The session goes on, but nothing comes of it: all sessions wait a while."""
+        """Pause all sessions: the server keeps this one open, but refuses every recipient."""
         self.failed(trouble, error)
         self.slowdown.hold_until(self.breaker.retry_at)

@@ -1,9 +1,9 @@
 """Which processes have held the journal of a campaign in this home, and which of them are dead.
 
-A lease that carries the name of a dead one need not be waited for. A process holds its journal's
-lock as long as it lives. So it is dead where this process has the lock of the very file that it
-held: a file of the same name may be another one, since somebody may have deleted the first. Where
-the file is another one, the process's number tells, if it is of this machine.
+The lease of a dead process can be taken over without waiting until it expires. A process locks its
+journal's file as long as it lives. So the process is dead when this one can lock that same file,
+identified by device and inode, since a deleted journal may have been replaced by a file of the same
+name. Where the files differ, the process id decides, if the process ran on this machine.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ class Holder:
 
     name: str
     file: str
-    """The file that it locked, see `Journal.file`."""
+    """The file that the process locked, see `Journal.file`."""
     process: Process
 
-    def lives(self, journal: Journal) -> bool | None:
-        """Whether it lives, as seen by the present holder of the journal; None: unknown."""
-        lives = self.process.lives()
-        return False if lives is None and self.file == journal.file else lives
+    def is_alive(self, journal: Journal) -> bool | None:
+        """Whether the process lives, for the present holder of the journal; None: unknown."""
+        is_alive = self.process.lives()
+        return False if is_alive is None and self.file == journal.file else is_alive
 
 
-def take_turn(path: Path, name: str, journal: Journal) -> dict[str, Holder]:
-    """Note that this process holds the journal now; gives those that held it before, by name."""
-    before = {one.name: one for one in _read(path)}
+def note_holder(path: Path, name: str, journal: Journal) -> dict[str, Holder]:
+    """Note that this process holds the journal now; returns its earlier holders by name."""
+    earlier = {holder.name: holder for holder in _read(path)}
     with open(path, "a", opener=private_opener) as file:
         file.write(f"{name} {journal.file} {Process.own()}\n")
-    return before
+    return earlier
 
 
 def _read(path: Path) -> Iterator[Holder]:

@@ -2,15 +2,15 @@
 
 The outbox commits in groups; between two commits a crash would leave every claimed recipient in
 doubt. This memory-mapped file is written, without a system call, right before a message's final dot
-and right after its reply. It survives the process (the pages are the kernel's), not the machine:
-after a reboot it is not believed. So after a `kill -9` only messages whose dot was out and whose
-reply was not read are uncertain.
+and right after its reply. The file survives the process (the kernel owns the pages), but not the
+machine: after a reboot it is ignored. So after a `kill -9` only messages are uncertain whose final
+dot was written and whose reply was not read.
 
-The file names itself (device and inode), so a copy that somebody has put in its place, say from a
-backup, is not believed either: it may be older.
+The file contains its own identity (device and inode). So a copy in its place, such as one from a
+backup, is ignored as well, since it may be older.
 
-A slot holds one message on its way (id, state, check sum); it is free again when the outbox has
-committed the outcome, so the file stays as small as what is in flight.
+A slot holds one message on its way (id, state, check sum). The slot is free again when the outbox
+has committed the outcome, so the file is only as large as the messages in flight need.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _EMPTY = bytes(_SLOT.size)
 _DOT = -1
 _SLOTS = 4096
 _UNKNOWN = (0, 0)
-"""The file, in a journal of before it was noted."""
+"""The identity in a journal of a version that did not store it."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -52,22 +52,22 @@ class JournalBusyError(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class JournalContents:
-    """What the journal of a dead run knows."""
+    """What the journal of a dead run says."""
 
     journal_id: str
     replies: Mapping[int, int | None]
-    """Recipient id to the code of the reply to its message; None: the dot was out, no reply read.
-    Who is not in here never had a dot written."""
+    """By recipient id, the code of the reply; None: the final dot was written, no reply was read.
+    For a recipient that is missing, no final dot was written."""
 
 
 class Journal:
     """The journal of one campaign on this machine, held by one process at a time.
 
-    Raises JournalBusyError where a living process holds it, JournalError where nobody can write it.
+    Raises JournalBusyError where a living process holds it, JournalError where it is not writable.
     """
 
     def __init__(self, path: Path, journal_id: str = "") -> None:
-        """`journal_id` is 32 characters; by default new ones."""
+        """`journal_id` has 32 characters; a new one by default."""
         self._path = path
         with self._writable():
             private_folder(path.parent)
@@ -79,16 +79,16 @@ class Journal:
             raise JournalBusyError(path) from None
         data = os.pread(self._file, os.fstat(self._file).st_size, 0)
         self.is_own_file = _file(data) in (self._identity, _UNKNOWN)
-        """Whether the last run held this very file; else somebody has put another in its place."""
+        """Whether the last run held this file, and not another one that was replaced by a copy."""
         self.evidence = _read(data) if self.is_own_file else None
-        """What the last run left; None where it cannot be believed."""
+        """The contents that the last run left; None where they cannot be trusted."""
         self.id = journal_id or uuid4().hex
         self._map: mmap.mmap | None = None
         self._slots: dict[int, int] = {}
         self._free: list[int] = []
 
     def start(self) -> None:
-        """Begin anew, for the claims of this run. What the last one left is gone from here on."""
+        """Delete what the last run left, and begin a journal for the claims of this run."""
         with self._writable():
             os.ftruncate(self._file, 0)
         self._grow()
@@ -97,20 +97,20 @@ class Journal:
         os.fsync(self._file)
 
     def dot(self, recipient_id: int) -> None:
-        """The final dot of this recipient's message is about to be written."""
+        """Note that the final dot of this recipient's message is about to be written."""
         offset = self._slots.get(recipient_id)
-        if offset is None:  # else it was answered "not now", and goes again
+        if offset is None:  # else the message was deferred before, and is sent again
             if not self._free:
                 self._grow()
             offset = self._slots[recipient_id] = self._free.pop()
         self._write(offset, recipient_id, _DOT)
 
     def reply(self, recipient_id: int, code: int) -> None:
-        """The server answered the message with this code."""
+        """Note that the server answered the message with this code."""
         self._write(self._slots[recipient_id], recipient_id, code)
 
     def forget(self, recipient_ids: Iterable[int]) -> None:
-        """The outbox has committed what became of these."""
+        """Free the slots of these recipients, whose outcomes the outbox has committed."""
         for recipient_id in recipient_ids:
             offset = self._slots.pop(recipient_id, None)
             if offset is not None:
@@ -118,25 +118,25 @@ class Journal:
                 self._free.append(offset)
 
     def so_far(self) -> JournalContents | None:
-        """What this journal knows of this run."""
+        """The contents that this run has written."""
         return _read(self._data[:])
 
     def close(self) -> None:
-        """Let go of the journal; another run may take it."""
+        """Release the journal; another run may hold it."""
         if self._map is not None:
             self._map.close()
         os.close(self._file)
 
     @property
     def file(self) -> str:
-        """The identity of the open file: another file of the same name has another one."""
+        """The identity of the open file, which another file of the same name does not have."""
         device, inode = self._identity
         return f"{device}:{inode}"
 
     @property
     def _identity(self) -> tuple[int, int]:
-        found = os.fstat(self._file)
-        return found.st_dev, found.st_ino
+        status = os.fstat(self._file)
+        return status.st_dev, status.st_ino
 
     @property
     def _data(self) -> mmap.mmap:
@@ -155,9 +155,9 @@ class Journal:
             yield
         except OSError as error:
             raise JournalError(
-                f"the journal {self._path} cannot be written ({error.strerror}): nothing is sent"
-                " without it. Make room there or make the folder writable, or set MAILSLUICE_HOME"
-                " to a folder that is, then run it again"
+                f"the journal {self._path} cannot be written ({error.strerror}), and nothing is"
+                " sent without it. Free disk space or make the folder writable, or set"
+                " MAILSLUICE_HOME to another folder, then run the campaign again"
             ) from error
 
     def _grow(self) -> None:
@@ -172,7 +172,7 @@ class Journal:
 
 
 def _file(data: bytes) -> tuple[int, int] | None:
-    """The file that the last run held; None where nothing tells it."""
+    """The identity of the file that the last run held; None where the journal is too short."""
     if len(data) < _HEADER_BYTES:
         return None
     _, _, _, device, inode = _HEADER.unpack_from(data)
@@ -191,14 +191,14 @@ def _read(data: bytes) -> JournalContents | None:
         if not (recipient_id or state or check):
             continue
         if check != zlib.crc32(_BODY.pack(recipient_id, state)):
-            return None  # torn: no line of it is believed
+            return None  # a torn slot: the whole journal is ignored
         replies[recipient_id] = None if state == _DOT else state
     return JournalContents(journal_id.decode(), replies)
 
 
 def _boot_id() -> bytes:
-    """What tells one boot of the machine from the next."""
+    """The id of this boot of the machine."""
     try:
         return _BOOT_ID.read_text().strip().encode().ljust(36)[:36]
-    except OSError:  # no such file on this system: every run counts as another boot
+    except OSError:  # no such file on this system, where every run counts as a new boot
         return uuid4().hex.encode().ljust(36)

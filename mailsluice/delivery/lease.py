@@ -29,9 +29,9 @@ _POLL_SECONDS = 1.0
 class Lease:
     """A lease on a campaign, renewed by a thread until it is closed.
 
-    Taking it waits for a dead holder's lease to run out; a holder that renews it lives, and
-    CampaignBusyError is raised. The database's clock tells whether the lease has run out, if it
-    agrees with this machine's; else the holder has to be silent for as long as a lease holds.
+    The constructor waits until a dead holder's lease expires, and raises CampaignBusyError when the
+    holder renews it. The database's clock tells whether the lease has expired, if it agrees with
+    this machine's; else the lease must have been unchanged for as long as it holds.
     """
 
     def __init__(
@@ -39,19 +39,19 @@ class Lease:
         leases: Leases,
         campaign_id: int,
         owner: str,
-        lives: Callable[[str], bool | None] = lambda _: None,
+        is_alive: Callable[[str], bool | None] = lambda _: None,
     ) -> None:
-        """`lives` tells whether the process of an owner does, where that can be told.
+        """`is_alive` tells whether the process of an owner lives; None where that is unknown.
 
-        The lease of a dead one is taken over at once; a living one may only be late, whatever the
-        clock says.
+        The lease of a dead process is taken over at once. That of a living process is not taken
+        over when it expires: the process may only be late.
         """
         self._leases = leases
         self._campaign_id = campaign_id
         self._owner = owner
         self._renewal = Renewal(
             self.confirm,
-            taken_at=self._acquire(lives),
+            taken_at=self._acquire(is_alive),
             every_seconds=_RENEW_SECONDS,
             name="lease",
         )
@@ -62,10 +62,11 @@ class Lease:
         """Renew the lease for LEASE_SECONDS. Raises CampaignBusyError where another run has it."""
         self._leases.renew(self._campaign_id, self._owner)
 
-    def claiming(self, transaction: Transaction) -> bool:
-        """Whether this run may claim in this transaction: until its end nobody takes it over.
+    def may_claim(self, transaction: Transaction) -> bool:
+        """Renew the lease in a transaction; True where this run may claim in it.
 
-        A machine that was asleep, or paused, does not know that it was.
+        A machine that was paused does not know that; another run may have taken the lease
+        meanwhile.
         """
         is_ours = self._leases.keep(transaction, self._campaign_id, self._owner)
         if not is_ours:
@@ -73,45 +74,45 @@ class Lease:
         return is_ours
 
     def close(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         self._renewal.close()
         if self._renewal.lost:
             return
         try:
             self._leases.release(self._campaign_id, self._owner)
         except DatabaseError as error:
-            logger.warning(
-                "the lease could not be given back; it runs out by itself: %s", told(error)
-            )
+            logger.warning("the lease could not be released; it expires by itself: %s", told(error))
 
-    def _acquire(self, lives: Callable[[str], bool | None]) -> float:
-        """Acquire the lease; gives the moment of the steady clock from which it holds."""
+    def _acquire(self, is_alive: Callable[[str], bool | None]) -> float:
+        """Acquire the lease; returns the moment of the steady clock from which it holds."""
         silence, waits = Silence(), False
         while True:
             asked, lease = steady(), self._leases.read(self._campaign_id)
-            differ = abs(lease.now - time.time())
-            silent = silence.seconds(lease.owner, lease.until, asked)
-            is_alive = lives(lease.owner) if lease.owner else None
-            is_dead = is_alive is False or (silent is not None and silent > LEASE_SECONDS)
+            clocks_differ = abs(lease.now - time.time())
+            unchanged = silence.seconds(lease.owner, lease.until, asked)
+            owner_is_alive = is_alive(lease.owner) if lease.owner else None
+            is_silent = unchanged is not None and unchanged > LEASE_SECONDS
+            is_dead = owner_is_alive is False or is_silent
             try:
                 self._leases.acquire(
                     self._campaign_id,
                     self._owner,
                     dead_owner=lease.owner if is_dead else None,
-                    when_run_out=differ < AGREE_SECONDS and not is_alive,
+                    when_run_out=clocks_differ < AGREE_SECONDS and not owner_is_alive,
                 )
             except CampaignBusyError:
-                if waits and silent is None:
-                    raise  # it has been renewed: the holder lives
+                if waits and unchanged is None:
+                    raise  # the holder has renewed it, so the holder lives
                 if not waits:
                     logger.info(
                         "another run holds the campaign: waiting to see whether it is still alive"
                     )
-                if not waits and differ >= AGREE_SECONDS:
+                if not waits and clocks_differ >= AGREE_SECONDS:
                     logger.warning(
-                        "the state database's clock is %.0f s off this machine's: waiting for the"
-                        " lease, even if it seems to have run out. Let NTP set the clocks",
-                        differ,
+                        "the clocks of the state database and of this machine differ by %.0f s:"
+                        " waiting for the lease, even if it seems to have expired. Let NTP set the"
+                        " clocks",
+                        clocks_differ,
                     )
                 waits = True
                 time.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""When mail may go at all, by the campaign's sending window."""
+"""When mail may be sent at all, by the campaign's sending window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from mailsluice.campaign.sending_window import SendingWindow
 
-_LONGEST_SECONDS = 20.0  # clocks on the wall are set now and then
+_LONGEST_SECONDS = 20.0  # the wall clock may be set at any time
 
 
 def _wall() -> datetime:
@@ -16,7 +16,7 @@ def _wall() -> datetime:
 
 
 class OpeningHours:
-    """A sending window on the steady clock; looked up now and then, not for every message."""
+    """A sending window on the steady clock, computed every 20 seconds, not for every message."""
 
     def __init__(self, window: SendingWindow, wall: Callable[[], datetime] = _wall) -> None:
         self._window = window
@@ -24,12 +24,12 @@ class OpeningHours:
         self._opens_at = self._known_until = -math.inf
 
     def opens_at(self, now: float) -> float:
-        """The first moment, `now` or later, at which it is open."""
+        """The first moment, `now` or later, at which the window is open."""
         if now >= self._known_until:
-            self._look(now)
+            self._update(now)
         return max(now, self._opens_at)
 
-    def _look(self, now: float) -> None:
+    def _update(self, now: float) -> None:
         wall = self._wall()
         self._opens_at = now + (self._window.opens_at(wall) - wall).total_seconds()
         closes_at = self._window.closes_at(wall)

@@ -61,7 +61,7 @@ class OutcomeHandler:
         self._behind_failure: set[int] = set()
         """Recipients whose messages were on their way at the last failure."""
         self._throttled: dict[int, int] = {}
-        """Recipients that the server throttled once, and how many it had accepted by then."""
+        """By id of a recipient that the server throttled once, how many it had accepted by then."""
 
     def tally(self) -> Tally:
         """Count what became of recipients in this run."""

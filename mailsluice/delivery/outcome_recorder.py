@@ -16,7 +16,7 @@ class OutcomeRecorder:
 
     def __init__(self, state: ConnectionState) -> None:
         self._state = state
-        self._bookkeeper = state.context.bookkeeper
+        self._store = state.context.store
         self.counts: Counter[RecipientStatus] = Counter()
         """The statuses recorded here, except those of accepted messages."""
 
@@ -35,7 +35,7 @@ class OutcomeRecorder:
             chance=self._state.context.chance,
             uses_attempt=uses_attempt,
         )
-        self._bookkeeper.settle(settled)
+        self._store.settle(settled)
         if verdict is Verdict.ACCEPTED:
             self._state.accepted += 1
         else:

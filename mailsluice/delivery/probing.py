@@ -1,8 +1,8 @@
-"""Finding out soon that a server is back, while its connection rests.
+"""Find out soon that an unreachable server is back, while its connection rests.
 
-Rests are long, for a server that has failed often is not to be tried often. Where it cannot even be
-reached, a greeting every few seconds is cheap for both sides: it takes no slot of a session, no
-start under a limit and no recipient's attempt.
+Rests are long, since a server that has failed often should not be tried often. But while a server
+cannot even be reached, asking for its greeting every few seconds is cheap for both sides: it uses
+no session slot, no start under a limit and no recipient's attempt.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _GROWS = 1.5
 
 
 def delay_seconds(number: int, uniform: float) -> float:
-    """How long to wait before one more look; `uniform` is a number from 0 to 1."""
+    """The delay before the next attempt, after `number` of them; `uniform` is from 0 to 1."""
     longest = min(MOST_SECONDS, 2 * LEAST_SECONDS * _GROWS ** min(number, 10))
     return LEAST_SECONDS + (longest - LEAST_SECONDS) * uniform
 
 
 def is_unreachable(attempt: Attempt) -> bool:
-    """Whether there was no server to speak to: nothing it said, nothing of ours is wrong."""
+    """Whether no server could be reached, so that neither a reply nor a setting is at fault."""
     return attempt.phase is Phase.CONNECT and attempt.code is None and not attempt.refused_here
 
 
 class Probing:
-    """Looks whether the server greets, one look at a time, for as long as the connection rests."""
+    """Asks for the server's greeting, again and again, while the connection rests."""
 
     def __init__(
         self,
@@ -42,46 +42,44 @@ class Probing:
         *,
         greets: Callable[[], Awaitable[bool]],
         is_wanted: Callable[[], bool],
-        found: Callable[[], None],
+        answered: Callable[[], None],
         clock: Callable[[], float],
         chance: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`is_wanted` tells whether the run still has mail for it; `found` is called when it is
-        back.
-        """
+        """`is_wanted` tells whether mail is left; `answered` is called when the server is back."""
         self._connection = connection
         self._breaker = breaker
         self._greets = greets
         self._is_wanted = is_wanted
-        self._found = found
+        self._answered = answered
         self._clock = clock
         self._chance = chance
         self._sleep = sleep
-        self._looking: asyncio.Task[None] | None = None
-        self._is_told = False
+        self._probing: asyncio.Task[None] | None = None
+        self._is_logged = False
 
-    def heard(self, error: SessionError) -> None:
-        """A session could not be opened, or broke: look for the server, if that is the cause."""
-        is_looking = self._looking and not self._looking.done()
-        if not is_looking and is_unreachable(error.attempt) and self._rests():
-            self._looking = asyncio.ensure_future(self._look())
+    def session_failed(self, error: SessionError) -> None:
+        """Start to probe, where a session failed because the server cannot be reached."""
+        is_probing = self._probing and not self._probing.done()
+        if not is_probing and is_unreachable(error.attempt) and self._rests():
+            self._probing = asyncio.ensure_future(self._probe())
 
     async def close(self) -> None:
-        """Look no more."""
-        if self._looking:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        """Stop probing."""
+        if self._probing:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
 
     def _rests(self) -> bool:
         return self._is_wanted() and self._breaker.rests_until(self._clock()) is not None
 
-    async def _look(self) -> None:
-        if not self._is_told:
-            self._is_told = True
+    async def _probe(self) -> None:
+        if not self._is_logged:
+            self._is_logged = True
             logger.info(
-                "connection %s: its server cannot be reached. It is asked for its greeting every"
-                " few seconds, and sending goes on as soon as it answers",
+                "connection %s: the server cannot be reached. Mailsluice tries it every few"
+                " seconds, and goes on sending as soon as it answers",
                 self._connection,
             )
         number = 0
@@ -90,9 +88,9 @@ class Probing:
             if not self._rests():
                 return
             if await self._greets() and self._rests():
-                self._is_told = False
-                logger.info("connection %s: its server answers again", self._connection)
-                self._breaker.found(self._clock())
-                self._found()
+                self._is_logged = False
+                logger.info("connection %s: the server answers again", self._connection)
+                self._breaker.server_answers(self._clock())
+                self._answered()
                 return
             number += 1

@@ -20,14 +20,14 @@ from mailsluice.store import Counts
 
 
 class ProgressTracker:
-    """Counts on from one look at the database, so that later looks cost nothing."""
+    """Adds what senders do to counts that are read from the database once."""
 
     def __init__(self, campaign: str) -> None:
         self._campaign = campaign
         self._before: dict[str, Tally] = {}
         self._down: dict[str, str] = {}
         self._connection_senders: dict[str, ConnectionSender] = {}
-        self._heard: dict[str, Standing] = {}
+        self._elsewhere: dict[str, Standing] = {}
         self._moves: tuple[Move, ...] = ()
 
     def begin(
@@ -37,45 +37,49 @@ class ProgressTracker:
         down: Mapping[str, str],
         moves: Sequence[Move] = (),
     ) -> None:
-        """From here on connection senders count; `counts` is None where nothing was sent yet.
+        """Start from these counts.
 
-        `recipients` are those on each connection, after the `moves`; `down` are connections given
-        up before, and why.
+        Args:
+            recipients: How many recipients each connection has, after the `moves`.
+            counts: What is stored; None where nothing was sent yet.
+            down: The connections that went down before, with the reason.
+            moves: Recipients that were moved to other connections.
         """
         self._before = {
-            name: Tally.of(counts.by_connection.get(name, {})) if counts else Tally(number)
-            for name, number in recipients.items()
+            name: Tally.of(counts.by_connection.get(name, {})) if counts else Tally(count)
+            for name, count in recipients.items()
         }
         self._moves = tuple(moves)
         self._down = dict(down)
-        self._connection_senders.clear()  # what they did is in the database
-        self._heard = {}
+        self._connection_senders.clear()  # their work is in the counts
+        self._elsewhere = {}
 
     def watch(self, connection: str, sender: ConnectionSender) -> None:
-        """This one sends from here on."""
+        """Add what this connection sender does."""
         self._connection_senders[connection] = sender
 
-    def hear(self, standings: Mapping[str, Standing]) -> None:
-        """What is done elsewhere, by connection: since `begin`."""
-        self._heard = dict(standings)
+    def set_elsewhere(self, standings: Mapping[str, Standing]) -> None:
+        """Add what other processes have done since `begin`, by connection."""
+        self._elsewhere = dict(standings)
 
-    def look(
+    def progress(
         self,
         complete: Callable[[ConnectionFacts], ConnectionFacts],
         now: float,
         moment: datetime,
     ) -> Progress:
-        """Give the progress of the campaign and of each connection.
+        """The progress of the campaign and of each connection. Call it on the loop that sends.
 
-        `complete` adds what no connection sender knows; `moment` is `now` by the wall clock.
-
-        On the loop that sends.
+        Args:
+            complete: Adds the facts that a connection sender does not know.
+            now: The present by the steady clock.
+            moment: The present by the wall clock.
         """
         standings = []
         for name, before in self._before.items():
             sender = self._connection_senders.get(name)
-            if heard := self._heard.get(name):
-                standings.append(Standing(name, before + heard.tally, heard.binding))
+            if elsewhere := self._elsewhere.get(name):
+                standings.append(Standing(name, before + elsewhere.tally, elsewhere.binding))
                 continue
             if sender is None:
                 standings.append(Standing(name, before, self._without_sender(name)))

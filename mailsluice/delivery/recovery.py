@@ -20,7 +20,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The decisions."""
+    """Decisions about recipients in doubt."""
 
     settled: list[Settled] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
@@ -32,17 +32,17 @@ class Recovery:
     def __str__(self) -> str:
         known = len(self.settled) - self.uncertain
         return (
-            f"{len(self.released)} messages had not gone out, of {known} the reply is known,"
+            f"{len(self.released)} messages had not been sent, the replies to {known} are known,"
             f" {self.uncertain} are uncertain"
         )
 
     @property
     def uncertain(self) -> int:
-        """How many stay in doubt."""
-        return sum(one.status is RecipientStatus.UNCERTAIN for one in self.settled)
+        """How many recipients stay in doubt."""
+        return sum(outcome.status is RecipientStatus.UNCERTAIN for outcome in self.settled)
 
     def write(self, outbox: Outbox, transaction: Transaction) -> None:
-        """Carry them out."""
+        """Carry out the decisions."""
         outbox.settle(transaction, self.settled)
         outbox.release(transaction, self.released)
 
@@ -52,8 +52,8 @@ def recover(
 ) -> Recovery:
     """Decide about each recipient in doubt, by id.
 
-    The journal's evidence tells claimed from sent. Without evidence to be believed, all of them may
-    have got the mail.
+    The journal's evidence tells claimed from sent. Without it every recipient may have got the
+    message.
     """
     recovery = Recovery()
     for recipient_id, row in in_doubt.items():

@@ -1,4 +1,4 @@
-"""A thread that says again and again that this process lives."""
+"""A thread that renews a lease while this process lives."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 class Renewal:
-    """Renews a lease of LEASE_SECONDS that was taken at a moment of the steady clock.
+    """Renews a lease of LEASE_SECONDS that was acquired at a moment of the steady clock.
 
-    `renew` raises CampaignBusyError or SenderLostError where another has taken it over.
+    `renew` raises CampaignBusyError or SenderLostError where another process has taken the lease.
     """
 
     def __init__(
@@ -27,19 +27,19 @@ class Renewal:
         self._every_seconds = every_seconds
         self._valid_until = taken_at + LEASE_SECONDS
         self._closed = threading.Event()
-        self._act: Callable[[], None] = lambda: None
+        self._on_lost: Callable[[], None] = lambda: None
         self.lost = False
-        """Whether another has taken it over."""
+        """Whether another process has taken the lease."""
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def held(self) -> bool:
-        """Whether this process may send now. False as well while it cannot be renewed in time."""
+        """Whether this process may send now; False also when the lease was not renewed in time."""
         return steady() < self._valid_until
 
     def on_lost(self, act: Callable[[], None]) -> None:
-        """Call this, from the thread, when another has taken it over."""
-        self._act = act
+        """Have `act` called, from the renewing thread, when another process takes the lease."""
+        self._on_lost = act
 
     def close(self) -> None:
         """Renew no more."""
@@ -47,11 +47,11 @@ class Renewal:
         self._thread.join()
 
     def lose(self, reason: str) -> None:
-        """Another has taken it over: this process sends nothing more. From any thread."""
+        """Stop this process's sending: another process has taken the lease. Thread-safe."""
         if not self.lost:
             logger.error("%s; this run stops sending", reason)
             self.lost, self._valid_until = True, 0.0
-            self._act()
+            self._on_lost()
 
     def _work(self) -> None:
         while not self._closed.wait(self._every_seconds):
@@ -62,6 +62,6 @@ class Renewal:
                 self.lose(str(error))
                 return
             except DatabaseError:
-                continue  # the database is away: not valid any longer, unless it is back in time
+                continue  # the database does not answer; the lease may expire meanwhile
             if not self.lost:
                 self._valid_until = asked + LEASE_SECONDS

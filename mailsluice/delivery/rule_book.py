@@ -1,4 +1,4 @@
-"""The limits that one campaign's connections fall under."""
+"""The limits that apply to the connections of one campaign."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailsluice.store import Campaigns, Database, Usages, WarmUps
 
 
 def named(hold: Hold) -> str:
-    """The rule that a connection waits for, in words."""
+    """Name the rule that delays a connection."""
     kind, _, name = hold.key.partition(" ")
     if isinstance(hold.rule, Cap):
         return f"{name}'s warm-up: {hold.rule.count:,} a day"
@@ -22,7 +22,7 @@ def named(hold: Hold) -> str:
 
 
 class RuleBook:
-    """Looks them up, by the key that all who fall under the same limit share. Blocking."""
+    """Looks up the limits, by the keys under which all senders share each. Blocking."""
 
     def __init__(self, database: Database, campaign_id: int, throttle: Throttle) -> None:
         self._database = database
@@ -30,10 +30,11 @@ class RuleBook:
         self._throttle = throttle
 
     def rules(self, connection: Connection) -> dict[str, Rules]:
-        """What holds for a connection's messages from now on.
+        """The limits of a connection's messages from now on.
 
-        A campaign's share below one message a window is one in a longer window: so its limit has to
-        hold for all of it as well.
+        They include the limit of the whole campaign beside the connection's share of it: a share of
+        less than one message in a window becomes one message in a longer window, so the shares
+        alone may exceed the campaign's limit.
         """
         share = shared(self._throttle, self.shares()).get(connection.name, ())
         return {
@@ -43,13 +44,13 @@ class RuleBook:
         }
 
     def forget(self) -> None:
-        """Nobody will send under the campaign's own limits any more."""
+        """Delete the stored usage of the campaign's own limits, since the campaign has ended."""
         keys = [self._key, *(f"{self._key} {name}" for name in self.shares())]
         with self._database.write() as transaction:
             Usages(self._database).forget(transaction, keys)
 
     def shares(self) -> dict[str, Decimal]:
-        """Shares as they were at the launch, moved along with recipients that moved."""
+        """The shares at the launch, adjusted for recipients that moved to other connections."""
         return Campaigns(self._database).shares(self._campaign_id)
 
     @property
@@ -58,12 +59,12 @@ class RuleBook:
 
 
 def own_rules(database: Database, connection: Connection) -> dict[str, Rules]:
-    """What holds for all that goes over a connection, whoever sends it. Blocking."""
+    """The limits of everything that is sent over a connection, by any campaign. Blocking."""
     return {f"connection {connection.name}": Rules(limits(connection), _caps(database, connection))}
 
 
 def _caps(database: Database, connection: Connection) -> tuple[Cap, ...]:
-    """Those of a warm-up, for the days around this one by the database's clock."""
+    """The daily caps of a warm-up, for the days around today by the database's clock."""
     warm_up = connection.warm_up
     if warm_up.start is None:
         return ()

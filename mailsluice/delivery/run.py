@@ -1,4 +1,4 @@
-"""Send over connections of a campaign, in one process: one engine, bookkeeper and journal."""
+"""Send over connections of a campaign in one process, with one engine, store thread and journal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 
 from mailsluice.campaign import Campaign
 from mailsluice.core.steady import steady
-from mailsluice.delivery.bookkeeper import Bookkeeper, Claiming, Peers
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.connection_state import SenderContext, SenderSettings
 from mailsluice.delivery.engine import Engine
+from mailsluice.delivery.group_commit import MayClaim, Peers
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.progress_tracker import ProgressTracker
 from mailsluice.delivery.rule_book import RuleBook
 from mailsluice.delivery.session_pool import OpenSession
+from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.limits import Rules
 from mailsluice.message import CompiledMessage
 from mailsluice.reports.progress import ConnectionFacts, Progress
@@ -51,7 +52,7 @@ class RouteResult:
 
 
 class Run(ABC):
-    """Sends over connections of a campaign: what its run and its senders have in common."""
+    """What the run of a campaign and its senders have in common."""
 
     def __init__(
         self,
@@ -61,22 +62,22 @@ class Run(ABC):
         journal: Journal,
         campaign_id: int,
         peers: Peers | None = None,
-        claiming: Claiming | None = None,
+        may_claim: MayClaim | None = None,
     ) -> None:
         self.id = campaign_id
-        """The campaign's."""
+        """The id of the campaign."""
         self.outbox = outbox
         self._database = database
         self._campaign = campaign
         self._journal = journal
         self._peers = peers
-        self._claiming = claiming
+        self._may_claim = may_claim
         self._engine: Engine | None = None
-        self._bookkeeper: Bookkeeper | None = None
+        self._store: StoreThread | None = None
         self._connection_senders: dict[str, ConnectionSender] = {}
         self._connections: dict[str, Connection] = {}
         self._rules_of: dict[str, dict[str, Rules]] = {}
-        """Both as each connection sender has them."""
+        """The connections and rules that the connection senders use now, by connection."""
         self._results: dict[str, RouteResult] = {}
         self._tracker = ProgressTracker(campaign.name)
         self._stopping = False
@@ -84,9 +85,9 @@ class Run(ABC):
         self._rule_book = RuleBook(database, campaign_id, campaign.throttle)
         self.tokens = Tokens(clock=steady)
         self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
-        """Opens a session; those of one connection share an access token."""
+        """Opens a session; the sessions of one connection share an access token."""
         self.on_hold = False
-        """Whether to send nothing for the time being; what is in flight is finished."""
+        """Whether to start no message for now; messages in flight finish."""
 
     async def send(
         self,
@@ -102,7 +103,7 @@ class Run(ABC):
         return await self.on_engine(self._send(connection, message, rules, settings, opening))
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Do work on the loop that sends: what `open_session` shares with its caller."""
+        """Run a coroutine on the loop that sends, where `open_session` is called as well."""
         engine = self._engine = self._engine or Engine()
         return await engine.run(work)
 
@@ -114,14 +115,14 @@ class Run(ABC):
         settings: SenderSettings | None,
         open_session: OpenSession,
     ) -> RouteResult:
-        if self._bookkeeper is None:
-            self._bookkeeper = Bookkeeper(
-                self._database, self.outbox, self._journal, self._peers, self._claiming
+        if self._store is None:
+            self._store = StoreThread(
+                self._database, self.outbox, self._journal, self._peers, self._may_claim
             )
         sender = ConnectionSender(
             connection,
             message,
-            SenderContext(self._bookkeeper, self._journal, self._opens_at),
+            SenderContext(self._store, self._journal, self._opens_at),
             open_session=open_session,
             rules=rules,
             settings=settings or SenderSettings(self._campaign.retry, self._campaign.uncertain),
@@ -135,30 +136,31 @@ class Run(ABC):
             sender.stop()
         await sender.run()
         seconds, sent = steady() - started, sender.sent
-        if before := self._results.get(connection.name):  # it got more to send
+        if before := self._results.get(connection.name):  # recipients were moved to the connection
             seconds, sent = seconds + before.seconds, sent + before.sent
         result = RouteResult(connection.name, seconds, sent, sender.down)
         self._results[connection.name] = result
         return result
 
     def _opens_at(self, now: float) -> float:
-        """When, from a moment of the steady clock on, mail may go at all."""
+        """The first moment of the steady clock, `now` or later, at which mail may go at all."""
         if self.on_hold or not self._is_held():
             return now + _POLL_SECONDS
         return self._hours.opens_at(now)
 
     async def next_in(self) -> float:
-        """In how many seconds a connection has something to do; infinity: never."""
+        """Seconds until any connection has something to do; infinity: never."""
         return await self._engine.run(self._next_in()) if self._engine else 0.0
 
     async def _next_in(self) -> float:
         now = steady()
         return min(
-            (one.next_at(now) - now for one in self._connection_senders.values()), default=0.0
+            (sender.next_at(now) - now for sender in self._connection_senders.values()),
+            default=0.0,
         )
 
     async def progress(self) -> Progress:
-        """Where the campaign stands, and what each connection waits for; without the database."""
+        """The counts, and what each connection waits for, without a query."""
         return await self.on_engine(self._progress())
 
     async def _progress(self) -> Progress:
@@ -172,16 +174,16 @@ class Run(ABC):
                 opens_at=self._hours.opens_at(now),
             )
 
-        return self._tracker.look(complete, now, datetime.now(UTC))
+        return self._tracker.progress(complete, now, datetime.now(UTC))
 
     def _is_away(self) -> bool:
-        return self._bookkeeper is not None and self._bookkeeper.away
+        return self._store is not None and self._store.is_away
 
     async def update(self, connection: Connection) -> list[str]:
-        """Go on sending with what has changed in a connection, or in what day it is for a warm-up.
+        """Use a connection's new settings, and the warm-up cap of a new day, from now on.
 
-        Limits hold from the next message on, all else from the next session on. Gives what has
-        changed, as it may be told; nothing where the connection does not send yet.
+        Limits hold from the next message on, other settings from the next session on. Returns the
+        changes, one line each without secrets; none where the connection does not send yet.
         """
         name = connection.name
         if self._engine is None or name not in self._connection_senders:
@@ -200,29 +202,29 @@ class Run(ABC):
         return self._stopping
 
     def stop(self) -> None:
-        """Finish what is in flight, then end; may be called from any thread."""
+        """Let messages in flight finish, then end. Thread-safe."""
         self._stopping = True
-        if self._bookkeeper:
-            self._bookkeeper.hurried = True
+        if self._store:
+            self._store.hurry()
         if self._engine:
             for sender in list(self._connection_senders.values()):
                 self._engine.call(sender.stop)
 
     async def close(self) -> None:
-        """Commit what is left, end the engine; then `_let_go`."""
-        if self._engine and self._bookkeeper:
-            await self._engine.run(self._bookkeeper.close())
+        """Commit what is left, end the engine, and release what this process holds."""
+        if self._engine and self._store:
+            await self._engine.run(self._store.close())
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         if self._engine:
             self._engine.close()
-        self._let_go()
+        self._release()
 
     @abstractmethod
     def _is_held(self) -> bool:
         """Whether this process may send now."""
 
     @abstractmethod
-    def _let_go(self) -> None:
-        """Give back what this process holds."""
+    def _release(self) -> None:
+        """Release the journal and whatever else this process holds."""

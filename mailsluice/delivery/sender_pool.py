@@ -1,4 +1,4 @@
-"""The senders of a campaign, as its run sees them."""
+"""The senders of a campaign, as the campaign's run sees them in the state database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailsluice.store import Database, Ending, SenderRecord, Senders
 
 
 class SenderPool:
-    """Looks at what they say in the state database. Blocking."""
+    """Reads the records of a campaign's senders, and takes over from dead ones. Blocking."""
 
     def __init__(
         self, database: Database, campaign_id: int, journals: Path, policy: UncertainPolicy
@@ -32,12 +32,12 @@ class SenderPool:
         self._before: dict[int, Tally] = {}
 
     def begin(self) -> None:
-        """What they do is counted from here on."""
+        """Count what the senders do from now on."""
         self._after_id = self._senders.last_id()
-        self._before = {one.id: _tally(one) for one in self._senders.living()}
+        self._before = {sender.id: _tally(sender) for sender in self._senders.living()}
 
     def take_over(self) -> int:
-        """Settle what dead ones had claimed. Returns how many were dead."""
+        """Settle the recipients that dead senders had claimed. Returns how many were dead."""
         return take_over(
             self._database,
             self._campaign_id,
@@ -47,29 +47,29 @@ class SenderPool:
         )
 
     def records(self) -> list[SenderRecord]:
-        """Those that live, and those that have come since `begin`."""
+        """The senders that live, and those that have come since `begin`."""
         return self._senders.all(self._after_id)
 
     def standings(self, records: Sequence[SenderRecord]) -> dict[str, Standing]:
-        """By connection: what its senders have done since `begin`, and what it waits for."""
+        """What the senders of each connection have done since `begin`, and what they wait for."""
         return {
-            name: Standing(name, sum(map(self._since, these), Tally()), _binding(these))
-            for name, these in _by_connection(records).items()
+            name: Standing(name, sum(map(self._since, senders), Tally()), _binding(senders))
+            for name, senders in _by_connection(records).items()
         }
 
     def results(self, records: Sequence[SenderRecord]) -> dict[str, RouteResult]:
-        """By connection, of those where no sender lives: how it ended."""
+        """How each connection ended over which no sender works any more."""
         return {
-            name: self._result(name, these)
-            for name, these in _by_connection(records).items()
-            if all(one.ended_at for one in these)
+            name: self._result(name, senders)
+            for name, senders in _by_connection(records).items()
+            if all(sender.ended_at for sender in senders)
         }
 
-    def _result(self, name: str, records: Sequence[SenderRecord]) -> RouteResult:
-        ends = [one.ended_at for one in records if one.ended_at]
-        seconds = max(ends) - min(one.started_at for one in records)
-        sent = sum(self._since(one).sent for one in records)
-        last = max(records, key=lambda one: one.ended_at or 0.0)
+    def _result(self, name: str, senders: Sequence[SenderRecord]) -> RouteResult:
+        ends = [sender.ended_at for sender in senders if sender.ended_at]
+        seconds = max(ends) - min(sender.started_at for sender in senders)
+        sent = sum(self._since(sender).sent for sender in senders)
+        last = max(senders, key=lambda sender: sender.ended_at or 0.0)
         return RouteResult(name, seconds, sent, last.detail if _is_down(last) else None)
 
     def _since(self, record: SenderRecord) -> Tally:
@@ -83,24 +83,26 @@ class SenderPool:
 
 
 def _by_connection(records: Iterable[SenderRecord]) -> dict[str, list[SenderRecord]]:
-    found: dict[str, list[SenderRecord]] = defaultdict(list)
-    for one in records:
-        found[one.connection].append(one)
-    return found
+    senders: dict[str, list[SenderRecord]] = defaultdict(list)
+    for record in records:
+        senders[record.connection].append(record)
+    return senders
 
 
 def _tally(record: SenderRecord) -> Tally:
     return loaded(record.standing).tally if record.standing else Tally()
 
 
-def _binding(records: Sequence[SenderRecord]) -> Binding:
-    """That of the one that is held up least; of the last one where none lives."""
-    living = [one for one in records if not one.ended_at]
-    if not living and _is_down(last := records[-1]):
+def _binding(senders: Sequence[SenderRecord]) -> Binding:
+    """What delays the least delayed sender; the last sender where none lives."""
+    living = [sender for sender in senders if not sender.ended_at]
+    if not living and _is_down(last := senders[-1]):
         return Binding(Cause.QUARANTINED, last.detail or "")
-    told = [loaded(one.standing).binding for one in living or records[-1:] if one.standing]
-    free = (one for one in told if one.cause is Cause.FREE)
-    return next(free, told[0] if told else Binding(Cause.STARTING))
+    known = [
+        loaded(sender.standing).binding for sender in living or senders[-1:] if sender.standing
+    ]
+    free = (binding for binding in known if binding.cause is Cause.FREE)
+    return next(free, known[0] if known else Binding(Cause.STARTING))
 
 
 def _is_down(record: SenderRecord) -> bool:

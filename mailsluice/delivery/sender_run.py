@@ -1,11 +1,11 @@
 """One of the processes that share the recipients of one connection of a campaign.
 
-Nothing is distributed to these senders. Each one claims what it can send in a quarter of a second
-(with SKIP LOCKED on PostgreSQL), under its own row in `senders`, and writes the row's number into
-`recipients.claimed_by`. A claim updates that row and a take-over marks it, so the two exclude each
-other: a sender that was taken for dead can claim nothing more. A sender is done when it finds no
-recipient and no other sender holds one, since the recipients of a dying sender return to those that
-are left. Senders learn about each other by their rows alone.
+No recipients are distributed to these senders. Each sender claims what it can send in a quarter of
+a second (with SKIP LOCKED on PostgreSQL) under its own row in `senders`, and writes that row's id
+into `recipients.claimed_by`. A claim updates the row and a take-over marks it, so the two exclude
+each other: a sender that was taken for dead can claim no more recipients. A sender is done when it
+finds no recipient and no other sender holds one, since the recipients of a sender that dies return
+to the others. Senders know about each other by their rows alone.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _SENT = (CampaignStatus.READY, CampaignStatus.SENDING)
 
 
 class SenderRun(Run):
-    """Sends over one connection of a campaign that its run has made ready, from here until `close`.
+    """Sends over one connection of a launched campaign, from its construction until `close`.
 
-    Any number of them may do so at once, on any machine: each claims its recipients for itself, and
-    takes over those of one that died. Raises CampaignError where the campaign is not to be sent, or
-    OutboxError. Blocking; `send` is not.
+    Any number of senders may work at once, on any machine: each claims recipients for itself, and
+    takes over those of senders that died. Raises CampaignError where the campaign is not to be
+    sent, or OutboxError. Blocking, except for the coroutines.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class SenderRun(Run):
         self._renewal.on_lost(self.stop)
 
     async def end(self, ending: Ending, next_in_seconds: float | None = None) -> None:
-        """Record how it ended: nothing is sent any more. Raises SenderLostError."""
+        """Record how the sender ended; it sends nothing more. Raises SenderLostError."""
         standing = dumped((await self.progress()).standings[0])
         await asyncio.to_thread(self._end, ending, standing, next_in_seconds)
 
     def _end(self, ending: Ending, standing: str, next_in_seconds: float | None) -> None:
         self._renewal.close()
-        # Whose claim was in a commit that a broken link did not confirm.
+        # Recipients whose claim was in a commit that a broken link did not confirm.
         orphans = recover(self.outbox.in_doubt(), self._journal.so_far(), self._campaign.uncertain)
         with self._database.write() as transaction:
             orphans.write(self.outbox, transaction)
@@ -103,16 +103,16 @@ class SenderRun(Run):
         try:
             self._take_over()
         except (DatabaseError, OSError, JournalError) as error:
-            # The next time: this process lives all the same.
-            logger.warning("dead senders could not be looked for: %s", type(error).__name__)
+            # The lease is renewed all the same, and the next renewal tries again.
+            logger.warning("the search for dead senders failed: %s", type(error).__name__)
 
     def _take_over(self) -> None:
         policy = self._campaign.uncertain
         dead = take_over(
             self._database, self.id, self._folder, policy, self._sender_id, self._silence
         )
-        if dead and self._bookkeeper:
-            self._bookkeeper.look_back()
+        if dead and self._store:
+            self._store.rescan()
 
     def _standing(self) -> str | None:
         if self._engine is None:
@@ -124,15 +124,15 @@ class SenderRun(Run):
         return dumped(progress.standings[0])
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._renewal.close)  # it asks the engine
+        await asyncio.to_thread(self._renewal.close)  # first, since it calls the engine
         await super().close()
 
     def _is_held(self) -> bool:
         return self._renewal.held()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._journal.close()
-        if self._has_ended:  # else others read in it what became of its messages
+        if self._has_ended:  # otherwise other senders read in it whose message was sent
             self._path.unlink(missing_ok=True)
 
 
@@ -144,7 +144,7 @@ class _Peers:
         self._sender_id = sender_id
         self._connection = connection
 
-    def claiming(self, transaction: Transaction) -> bool:
+    def may_claim(self, transaction: Transaction) -> bool:
         return self._senders.claiming(transaction, self._sender_id)
 
     def idle(self, transaction: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""The mail of one session, and what became of it."""
+"""The messages of one session, and their outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Settle = Callable[[Envelope, Attempt, SessionHistory], None]
 
 
 class SessionFeed(SessionHistory):
-    """What a session sends from and reports to. Implements `mailsluice.smtp.session.Feed`."""
+    """Gives a session its messages and takes their outcomes. Implements `smtp.session.Feed`."""
 
     __slots__ = ("_settle", "dot", "next", "next_nowait")
 

@@ -22,7 +22,7 @@ OpenSession = Callable[[Connection], Awaitable[Session]]
 
 logger = logging.getLogger(__name__)
 
-_LOGIN_SECONDS = 1.0  # a session is opened so long before its first message may go
+_LOGIN_SECONDS = 1.0  # how long before its first message may go a session is opened
 _CANCEL_SECONDS = 0.05
 
 
@@ -40,7 +40,7 @@ class SessionPool:
         open_session: OpenSession,
         feed: Callable[[], SessionFeed],
     ) -> None:
-        """`feed` makes what a session sends from and reports to."""
+        """`feed` makes the feed of a new session."""
         self._state = state
         self._queue = queue
         self._open_session = open_session
@@ -50,7 +50,7 @@ class SessionPool:
             state.health.breaker,
             greets=lambda: greets(state.connection),
             is_wanted=lambda: not queue.is_over,
-            found=state.changed,
+            answered=state.changed,
             clock=state.context.clock,
             chance=state.context.chance,
         )
@@ -62,8 +62,9 @@ class SessionPool:
         """Sessions that may send."""
 
     async def run(self) -> None:
-        """Send until no mail is left, or until the state says stop; then let the mail in flight
-        finish, for `stop_seconds` at most.
+        """Send until no mail is left or the connection is to stop.
+
+        Messages in flight then have `stop_seconds` to finish.
         """
         stopped = asyncio.ensure_future(self._state.stopped.wait())
         self.grow()
@@ -83,7 +84,7 @@ class SessionPool:
             await asyncio.gather(*self._workers, return_exceptions=True)
 
     def grow(self) -> None:
-        """Start the workers that are missing; those beyond the limit find nothing to do."""
+        """Start the missing workers; workers beyond the limit find nothing to do."""
         for _ in range(len(self._workers), self._state.connection.max_sessions):
             self._workers.add(asyncio.ensure_future(self._work()))
 
@@ -98,7 +99,7 @@ class SessionPool:
             worker.result()
 
     async def _work(self) -> None:
-        """Open one session after the other, while there is mail."""
+        """Open one session after the other while mail is left."""
         while await self._is_worth_a_session():
             self.open += 1
             feed = self._feed()
@@ -121,25 +122,25 @@ class SessionPool:
             self.logged_in -= 1
 
     def _lost(self, error: SessionError, feed: SessionFeed) -> None:
-        """Note that a session could not be opened, or ended before its time."""
+        """Note that a session could not be opened, or ended too early."""
         if isinstance(error, IdleEndError) and error.is_for_idleness:
             self._queue.ended_idle(error.idle_seconds)
             return
         if isinstance(error, OutOfStepError):
             logger.warning(
                 "connection %s: a session with %s was ended, because its replies did not match the"
-                " commands. Recipients whose message was out are uncertain, the others are"
-                " untouched. Tell whoever runs that server (%s)",
+                " commands. Recipients whose message was sent are uncertain, the others are"
+                " untouched. Tell the server's operator (%s)",
                 self._state.name,
                 self._state.connection.host,
                 error,
             )
         carried = feed.carried > 0
         self._state.health.session_lost(error, self.open, carried=carried, blames=feed.blames)
-        self._probing.heard(error)
+        self._probing.session_failed(error)
 
     async def _opened(self) -> Session | None:
-        """Open a session; None where no mail is left for it in the meantime."""
+        """Open a session; None where no mail is left before it is open."""
         opening = asyncio.ensure_future(self._open_session(self._with_learnt_length()))
         try:
             while not (opening.done() or self._queue.is_over):
@@ -171,7 +172,7 @@ class SessionPool:
         return False
 
     def _next_session_at(self, now: float) -> float:
-        """When to look at whether to open one more session; now: open it. Infinity: at a change."""
+        """When one more session is to be opened; infinity: not before something changes."""
         claimed = len(self._state.claimed)
         if claimed and not self._needs_another(claimed):
             return math.inf
@@ -181,7 +182,7 @@ class SessionPool:
         return at if claimed or at > now else math.inf
 
     def _needs_another(self, claimed: int) -> bool:
-        """Whether mail would wait for a session, at the pace at which it may go."""
+        """Whether mail would wait for a session at the pace that limits and server allow."""
         if self.open >= min(claimed, self._state.connection.max_sessions):
             return False
         is_one_spare = self._queue.waiting > 0 or self.open > self.logged_in

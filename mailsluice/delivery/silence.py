@@ -1,4 +1,4 @@
-"""For how long the holder of a lease has been silent, by a clock that nobody can set. Pure."""
+"""How long a lease has not been renewed, by the steady clock, which cannot be set. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Hashable
 class Silence:
     """Remembers when each holder's lease was last seen to change.
 
-    A holder renews its lease three times before it runs out. So one that leaves it as it is for as
-    long as a lease holds is dead, whatever the database's clock says.
+    A living holder renews its lease three times before the lease expires. So a holder whose lease
+    has not changed for as long as a lease holds is dead, whatever the database's clock says.
     """
 
     def __init__(self) -> None:
         self._seen: dict[Hashable, tuple[float, float]] = {}
 
     def seconds(self, holder: Hashable, lease_until: float, now: float) -> float | None:
-        """For how long its lease has been seen unchanged; None: it is new, or was renewed.
+        """How long the holder's lease has been unchanged; None: it is new or was renewed.
 
-        `lease_until` is by the database's clock, whose jumps do not change it; `now` by the own.
+        `lease_until` is stored, so jumps of the database's clock do not change it; `now` is by the
+        steady clock.
         """
         before = self._seen.get(holder)
         if before and before[0] == lease_until:

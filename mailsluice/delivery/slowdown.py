@@ -1,10 +1,9 @@
-"""How much a connection holds back after its server has asked for less. Pure.
+"""How much a connection slows down after its server has asked for less mail. Pure.
 
-A throttling reply halves the pace; from there it doubles in half a minute, until it is what it was
-before the first one. A server that takes nothing at all is left alone for a while and tried again,
-after waits that double up to a quarter of an hour: a limit an hour or a day ends by itself. Without
-a server that asks, nothing here slows anything down, and limits stay what they are: this only ever
-adds to a wait. The clock is an argument, in seconds.
+A throttling reply halves the pace, which then doubles every half minute until it is what it was
+before the first such reply. A server that takes nothing at all gets nothing for a while, with rests
+that double up to a quarter of an hour: a server's hourly or daily limit ends by itself. A slowdown
+only adds to the wait for the connection's own limits. The clock is an argument, in seconds.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import math
 
 _DOUBLES_IN_SECONDS = 30.0
 _REACTION_SECONDS = 1.0
-"""Replies so soon after a step are about what was on its way before it."""
+"""Throttling replies so soon after a step are to messages that were on their way before it."""
 _SHARE = 0.05
-"""Of the messages since the last step: fewer throttled ones than that are single recipients'."""
+"""Where less of the mail since the last step was throttled, single recipients were the cause."""
 _LEAST_PER_SECOND = 0.1
 _WINDOW_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
@@ -29,24 +28,24 @@ class Slowdown:
 
     def __init__(self, limit_per_second: float = math.inf) -> None:
         self.limit_per_second = limit_per_second
-        """What the limits allow: it was never faster than that."""
+        """The pace that the limits allow, which the connection never exceeded."""
         self._count = 0
         self._older = self._newer = (-math.inf, 0)
-        """Moments at least a window apart, each with the messages started until then."""
+        """Two moments at least a window apart, each with the messages started until then."""
         self._normal: float | None = None
-        """The pace before the first step down; None while nothing is slowed down."""
+        """The pace before the first step down; None while the pace is normal."""
         self._pace = math.inf
         self._stepped_at = -math.inf
-        self._counted = 0
-        self._heard = 0
+        self._count_at_step = 0
+        self._throttled_since_step = 0
         self.rests = 0
-        """How often it has rested since the server took a message; then one goes at a time."""
+        """Rests since the server last took a message; above 0 only one message is in flight."""
         self._rests_until = -math.inf
         self.next_at = -math.inf
         """The next message may not go before this moment."""
 
     def started(self, now: float) -> None:
-        """A message has been started."""
+        """Note that a message was started."""
         self._count += 1
         if now - self._newer[0] >= _WINDOW_SECONDS:
             self._sample(now)
@@ -54,18 +53,19 @@ class Slowdown:
             self._space(now, self._normal)
 
     def throttled(self, now: float) -> float | None:
-        """The server asks for less. Returns the new pace in messages per second, if it changes."""
+        """Slow down, as the server asks; returns the new pace per second, if it changes."""
         if not self._count:
             return None
-        self._heard += 1
+        self._throttled_since_step += 1
         if now - self._stepped_at < _REACTION_SECONDS:
             return None
         if self._normal is None:
             self._normal = self._pace = min(self.limit_per_second, self._recent(now))
-        elif self._heard < _SHARE * (self._count - self._counted):
+        elif self._throttled_since_step < _SHARE * (self._count - self._count_at_step):
             return None
         self._pace = max(_LEAST_PER_SECOND, self._eased(now) / 2)
-        self._stepped_at, self._counted, self._heard = now, self._count, 0
+        self._stepped_at = now
+        self._count_at_step, self._throttled_since_step = self._count, 0
         self.hold_until(now + 1 / self._pace)
         return self._pace
 
@@ -75,24 +75,24 @@ class Slowdown:
         return self._normal is not None
 
     def per_second(self, now: float) -> float | None:
-        """The pace; None where nothing is slowed down."""
+        """The pace; None while it is normal."""
         return None if self._normal is None else self._eased(now)
 
     def rest(self, now: float, first_seconds: float) -> None:
-        """The server takes no mail for now: send nothing for a while, longer each time.
+        """Send nothing for a while, as the server takes no mail; longer each time.
 
-        What it says during a rest is about what was on its way before.
+        Replies during a rest are to messages that were on their way before it, and change nothing.
         """
         if now < self._rests_until:
             return
-        # 2 ** 20 times any first wait is beyond the longest: no overflow after months.
+        # The exponent is bounded, so that it cannot overflow after months.
         seconds = min(first_seconds * 2.0 ** min(self.rests, 20), _LONGEST_REST_SECONDS)
         self.rests += 1
         self._rests_until = now + seconds
         self.hold_until(self._rests_until)
 
     def accepted(self) -> None:
-        """The server takes mail: the next rest is a short one again."""
+        """Make the next rest short again, as the server takes mail."""
         self.rests = 0
 
     def hold_until(self, moment: float) -> None:
@@ -117,6 +117,6 @@ class Slowdown:
         self._newer = (now, self._count - 1) if idle else (now, self._count)
 
     def _recent(self, now: float) -> float:
-        """Messages per second, lately."""
+        """The recent pace, in messages per second."""
         since, count = self._older
         return max(self._count - count, 1) / max(now - since, _SHORTEST_SECONDS)

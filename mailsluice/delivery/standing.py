@@ -1,4 +1,4 @@
-"""A connection's standing on its way through the state database, as JSON."""
+"""A connection's standing as JSON, which senders store for the run of their campaign."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mailsluice.reports.progress import Binding, Cause, Standing, Tally
 
 
 def dumped(standing: Standing) -> str:
-    """As JSON."""
+    """Serialise a standing."""
     return orjson.dumps(asdict(standing)).decode()
 
 
 def loaded(text: str) -> Standing:
-    """What `dumped` has made."""
-    found = orjson.loads(text)
-    bound = found["binding"]
-    until = datetime.fromisoformat(bound["until"]) if bound["until"] else None
+    """Read what `dumped` wrote."""
+    standing = orjson.loads(text)
+    binding = standing["binding"]
+    until = datetime.fromisoformat(binding["until"]) if binding["until"] else None
     return Standing(
-        found["connection"],
-        Tally(**found["tally"]),
-        Binding(Cause(bound["cause"]), bound["detail"], until),
+        standing["connection"],
+        Tally(**standing["tally"]),
+        Binding(Cause(binding["cause"]), binding["detail"], until),
     )

@@ -1,4 +1,4 @@
-"""The starts that one connection has in stock: moments at which its next messages may go."""
+"""The starts that one connection has in stock: moments at which its next messages may begin."""
 
 from __future__ import annotations
 
@@ -11,68 +11,69 @@ from typing import Protocol
 from mailsluice.limits import Hold, Rules
 from mailsluice.store import Ask, Starts
 
-_HORIZON_SECONDS = 0.25  # starts are asked for so far ahead
-_LOW_SECONDS = 0.12  # with less than that in stock it asks for more
-_STALE_SECONDS = 0.5  # a start not used for so long goes back to the others
+_HORIZON_SECONDS = 0.25  # how far ahead starts are requested
+_LOW_SECONDS = 0.12  # more starts are requested when the stock covers less than this
+_STALE_SECONDS = 0.5  # a start that is unused for so long is returned
 _TEND_SECONDS = 1.0
-_RENEW_SECONDS = 8.0  # what is held has to be told again well before it is lost
-_POLL_SECONDS = 0.1  # another sender's reply makes room: nobody tells us
+_RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
+_POLL_SECONDS = 0.1  # a reply to another sender makes room without notice
 _MOST = 5_000
 
 
-class Reserves(Protocol):
-    """Who can ask the limits' common memory: the bookkeeper."""
+class StartSource(Protocol):
+    """Grants starts from the limits' usage, which all processes share."""
 
     async def reserve(self, ask: Ask) -> Starts: ...
 
 
 class StartStock:
-    """Asks the limits' common memory ahead of time, and tells it what came of what it got.
+    """Requests starts ahead of time, and reports which of them were used.
 
-    All on one event loop. Without rules it costs nothing: a message may always go.
+    Everything here runs on one event loop. Without rules a message may always start, and nothing is
+    requested.
     """
 
     def __init__(
         self,
         holder: str,
-        bookkeeper: Reserves,
+        source: StartSource,
         *,
         clock: Callable[[], float],
         changed: Callable[[], None],
     ) -> None:
         self._holder = holder
-        self._bookkeeper = bookkeeper
+        self._source = source
         self._clock = clock
         self._changed = changed
         self._rules: Mapping[str, Rules] = {}
         self._starts: deque[float] = deque()
         self._in_flight = 0
         self._replies: list[float] = []
-        self._told, self._told_at = 0, -math.inf
-        """How many were open when that was told last."""
+        self._reported, self._reported_at = 0, -math.inf
+        """The open starts at the last report, and its moment."""
         self._ask_at = -math.inf
         self._held: tuple[Hold, float] | None = None
-        """The rule that the start after those in stock waits for, and until when."""
-        self._lost_at = math.inf
+        """The rule that delays the start after the stock, and until when."""
+        self._expires_at = math.inf
         self._asking: asyncio.Task[None] | None = None
         self._tending: asyncio.TimerHandle | None = None
         self.failure: BaseException | None = None
-        """Why no start can be had any more."""
+        """Why no more starts can be granted."""
 
     @property
     def per_second(self) -> float:
         """The pace that the rules allow; infinity without any."""
-        return min((one.per_second for one in self._rules.values()), default=math.inf)
+        return min((rules.per_second for rules in self._rules.values()), default=math.inf)
 
     def follow(self, rules: Mapping[str, Rules]) -> None:
-        """These rules hold from here on, by the key under which others fall under them too."""
-        self._rules = {key: one for key, one in rules.items() if one}
+        """Follow these rules from now on, by the key under which other senders share each."""
+        self._rules = {key: rule for key, rule in rules.items() if rule}
         self._starts.clear()
         self._ask_at = -math.inf
         self._held = None
 
     def ready_at(self, now: float) -> float:
-        """When the next message may be started; infinity: `changed` will be called first."""
+        """When the next message may start; infinity: not known before `changed` is called."""
         if not self._rules:
             return now
         self._drop_stale(now)
@@ -84,19 +85,19 @@ class StartStock:
         return max(now, self._starts[0])
 
     def held(self) -> tuple[Hold, float] | None:
-        """The rule that decides when the next message may be started, and when; None: no rule."""
+        """The rule that delays the next message, and until when; None where no rule does."""
         if self._held is None or not self._starts:
             return self._held
         return self._held[0], self._starts[0]
 
     def started(self) -> None:
-        """A message was started, by the first start of the stock."""
+        """Use the first start of the stock for a message."""
         self._in_flight += 1
         if self._rules:
             self._starts.popleft()
 
     def finished(self) -> None:
-        """A message's reply has come, or it cannot arrive any more."""
+        """Note that a message's reply has come, or cannot come any more."""
         self._in_flight -= 1
         if self._rules:
             self._replies.append(self._clock())
@@ -104,30 +105,34 @@ class StartStock:
                 self._ask_at = -math.inf
 
     def unused(self) -> None:
-        """A message that was started did not reach the server: its start is there for another."""
+        """Note that a started message did not reach the server: another one may use its start."""
         self._in_flight -= 1
         if self._rules:
             now = self._clock()
             self._starts.appendleft(min(now, self._starts[0]) if self._starts else now)
 
     async def close(self) -> None:
-        """Give back what was not used."""
+        """Return the unused starts."""
         if self._tending:
             self._tending.cancel()
         while self._asking:
             await self._asking
         self._starts.clear()
-        if (self._told or self._replies) and not self.failure:
+        if (self._reported or self._replies) and not self.failure:
             await self._exchange(0)
 
     @property
     def _open(self) -> int:
-        """Starts given out of which nobody else knows the end."""
+        """Granted starts that are unused, in flight, or answered since the last report."""
         return len(self._starts) + self._in_flight + len(self._replies)
 
     def _drop_stale(self, now: float) -> None:
-        """Those not used in time. The next may be hours away: given back, it is had again now."""
-        oldest = math.inf if now >= self._lost_at else now - _STALE_SECONDS
+        """Drop starts that were not used in time.
+
+        A limit's next start may be hours away. A dropped start is returned with the next report,
+        and can be granted again at once.
+        """
+        oldest = math.inf if now >= self._expires_at else now - _STALE_SECONDS
         while self._starts and self._starts[0] < oldest:
             self._starts.popleft()
             self._ask_at = -math.inf
@@ -147,7 +152,7 @@ class StartStock:
             horizon_seconds=_HORIZON_SECONDS,
         )
         try:
-            self._take(ask, await self._bookkeeper.reserve(ask))
+            self._take(ask, await self._source.reserve(ask))
         except Exception as error:  # noqa: BLE001 the connection sender raises it
             self.failure = error
         self._asking = None
@@ -155,8 +160,8 @@ class StartStock:
 
     def _take(self, ask: Ask, answer: Starts) -> None:
         now = self._clock()
-        self._told, self._told_at = ask.open + len(answer.moments), now
-        self._lost_at = answer.until
+        self._reported, self._reported_at = ask.open + len(answer.moments), now
+        self._expires_at = answer.until
         if ask.rules is self._rules and ask.most:
             self._starts.extend(answer.moments)
             self._held = (answer.hold, answer.hold.until) if answer.hold else None
@@ -166,10 +171,10 @@ class StartStock:
             self._tend()
 
     def _tend(self) -> None:
-        """Now and then: give back what is not used, renew what is held."""
+        """Return unused starts and renew open ones, every second."""
         self._tending = asyncio.get_running_loop().call_later(_TEND_SECONDS, self._tend)
         now = self._clock()
         self._drop_stale(now)
-        is_due = self._told and now > self._told_at + _RENEW_SECONDS
-        if is_due or self._replies or self._told != self._open:
+        is_due = self._reported and now > self._reported_at + _RENEW_SECONDS
+        if is_due or self._replies or self._reported != self._open:
             self._exchange_soon(0)

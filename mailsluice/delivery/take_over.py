@@ -1,4 +1,4 @@
-"""What a dead sender had claimed, settled by those that live."""
+"""Find dead senders of a campaign, and settle the recipients that they had claimed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def journal_path(folder: Path, journal_id: str) -> Path:
-    """Where the journal of a sender is, on its machine."""
+    """The path of a sender's journal on the machine of that sender."""
     return folder / f"sender-{journal_id}.journal"
 
 
@@ -30,28 +30,37 @@ def take_over(
     sender_id: int | None = None,
     silence: Silence | None = None,
 ) -> int:
-    """Settle what the campaign's dead senders, this one left out, had claimed. Blocking.
+    """Settle the recipients that dead senders of a campaign had claimed. Blocking.
 
-    One of this machine is dead when nobody holds its journal, which then tells who may have got the
-    mail. One of another machine is dead when its lease has run out, by a database's clock that
-    agrees with this machine's, or when it has been silent for as long as a lease holds; whoever it
-    had claimed may have got the mail. Returns how many were dead.
+    A sender of this machine is dead when no process holds its journal, which then tells whose
+    message may have been sent. A sender of another machine is dead when its lease has expired, by a
+    database clock that agrees with this machine's, or has not changed for as long as a lease holds;
+    then every recipient that it had claimed may have got the message.
 
-    `silence` remembers, from call to call, who was heard of when.
+    Args:
+        database: The state database.
+        campaign_id: The campaign's id.
+        folder: The journals of this machine.
+        policy: What becomes of recipients in doubt.
+        sender_id: The calling sender, which is left out.
+        silence: Since when each lease is unchanged, kept from call to call.
+
+    Returns:
+        How many senders were dead.
     """
     senders = Senders(database, campaign_id)
-    others = [one for one in senders.living() if one.id != sender_id]
+    others = [sender for sender in senders.living() if sender.id != sender_id]
     if not others:
         return 0
-    agree = abs(senders.moment() - time.time()) < AGREE_SECONDS
+    clocks_agree = abs(senders.moment() - time.time()) < AGREE_SECONDS
     dead = 0
-    for one in others:
-        silent = (silence or Silence()).seconds(one.id, one.lease_until, steady())
-        is_silent = silent is not None and silent > LEASE_SECONDS
-        path = journal_path(folder, one.journal)
+    for sender in others:
+        unchanged = (silence or Silence()).seconds(sender.id, sender.lease_until, steady())
+        is_silent = unchanged is not None and unchanged > LEASE_SECONDS
+        path = journal_path(folder, sender.journal)
         journal, is_locked = _abandoned(path)
-        if journal or is_silent or (one.is_expired and agree and not is_locked):
-            dead += _taken_over(database, campaign_id, path, policy, one, journal)
+        if journal or is_silent or (sender.is_expired and clocks_agree and not is_locked):
+            dead += _taken_over(database, campaign_id, path, policy, sender, journal)
     return dead
 
 
@@ -73,15 +82,15 @@ def _taken_over(
     finally:
         if journal:
             journal.close()
-    if journal:  # nobody will ask it again, whoever was first
+    if journal:  # not needed again, whichever process has settled its recipients
         path.unlink(missing_ok=True)
     if recovery is not None:
-        logger.warning("a sender over %s is dead: %s", sender.connection, recovery)
+        logger.warning("a sender over %s has died: %s", sender.connection, recovery)
     return recovery is not None
 
 
 def _abandoned(path: Path) -> tuple[Journal | None, bool]:
-    """The journal of a process of this machine that is gone; and whether a living one holds it."""
+    """The journal, if the process that held it is gone; and whether a living process holds it."""
     if not path.exists():
         return None, False
     try:
@@ -90,5 +99,5 @@ def _abandoned(path: Path) -> tuple[Journal | None, bool]:
         return None, True
     if journal.is_own_file:
         return journal, False
-    journal.close()  # a copy of the one that it may still hold
+    journal.close()  # a copy: the process may still hold the original
     return None, False

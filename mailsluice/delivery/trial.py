@@ -23,7 +23,8 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
 from mailsluice.delivery.outcome_recorder import OutcomeRecorder
-from mailsluice.delivery.suspects import Experience, Ruling, Suspects, rate_after
+from mailsluice.delivery.refusal_weights import Experience, rate_after
+from mailsluice.delivery.suspects import Ruling, Suspects
 from mailsluice.smtp.session import SessionError
 from mailsluice.store import Claimed
 
@@ -31,13 +32,13 @@ _NAMES_NO_RECIPIENT = frozenset((Phase.CONNECT, Phase.TLS, Phase.LOGIN, Phase.MA
 
 
 class Trial:
-    """Suspects of both kinds: refused for good (5xx), and put off (4xx).
+    """Suspects of both kinds: refused for good (5xx), and deferred (4xx).
 
-    Where the connection refuses everybody it is down, and its suspects are pending as before. Where
-    it puts everybody off, nothing goes for a while, and its suspects are tried later without having
-    used an attempt. Else each refusal means what it says, except one that speaks of a limit while
-    others are accepted: the server takes some of the mail only, so the pace is slowed down, and the
-    recipient is tried later.
+    When the connection refuses every recipient, it goes down and its suspects become pending again.
+    When it defers every recipient, sending pauses, and its suspects are tried later without having
+    used an attempt. Otherwise each reply counts for its recipient, with one exception: a refusal
+    that names a limit, while other recipients are accepted, means that the server takes only a part
+    of the mail. Then the pace slows down and the recipient is tried later.
     """
 
     def __init__(
@@ -50,14 +51,17 @@ class Trial:
         self._health = state.health
         self._refused: Suspects[tuple[Claimed, Attempt]] = Suspects()
         self._deferred: Suspects[tuple[Claimed, Attempt]] = Suspects()
-        self._all_are_put_off = False
+        self._all_are_deferred = False
         self.is_open = False
-        """Whether anything is undecided; asked for every message, so kept rather than found out."""
-        self._meant = {Verdict.FAILED: 0, Verdict.DEFERRED: 0}
-        """How many suspects were to blame themselves."""
+        """Whether a decision is open; read for every message, so it is stored, not computed."""
+        self._confirmed = {Verdict.FAILED: 0, Verdict.DEFERRED: 0}
+        """How many suspects were refused for reasons of their own."""
 
     def refused(self, row: Claimed, attempt: Attempt, number: int, *, is_spoken: bool) -> None:
-        """A server refused a message for good; `is_spoken`: in words about the connection."""
+        """Hold a recipient that was refused for good.
+
+        `is_spoken`: the words of the refusal are about the connection.
+        """
         self._refused.refused(
             (row, attempt),
             number,
@@ -67,101 +71,104 @@ class Trial:
             is_spoken=is_spoken,
             least=rate_after(row.attempts, is_plain=says_no_such_mailbox(attempt)),
         )
-        self._tell()
+        self._update()
         if attempt.phase in _NAMES_NO_RECIPIENT and is_spoken:
-            self._give_up()
+            self._take_down()
 
     def deferred(self, row: Claimed, attempt: Attempt, number: int) -> None:
-        """A server put a message off."""
-        if self._all_are_put_off:
+        """Hold a recipient that was deferred, unless every recipient is."""
+        if self._all_are_deferred:
             self._health.takes_nothing()
             self._recorder.put_off(row, attempt)
             return
-        so_far = self._experience(Verdict.DEFERRED)
-        asked = self._queue.started
-        self._deferred.refused((row, attempt), number, asked, so_far, is_final=False)
-        self._tell()
+        experience = self._experience(Verdict.DEFERRED)
+        started = self._queue.started
+        self._deferred.refused((row, attempt), number, started, experience, is_final=False)
+        self._update()
 
     def accepted(self, number: int) -> None:
-        """A server took a message over while something was undecided."""
-        self._all_are_put_off = False
+        """Take an acceptance into account while a decision is open."""
+        self._all_are_deferred = False
         for suspects in (self._refused, self._deferred):
             if suspects:
                 suspects.accepted(number)
-        self._tell()
+        self._update()
 
     def proceed(self) -> None:
-        """Decide what can be decided."""
+        """Decide about the suspects, as far as the replies so far allow."""
         oldest = self._queue.oldest
         if self._deferred and self._deferred.judge(oldest) is Ruling.CONVICTED:
-            self._rest()
+            self._pause()
         if self._refused and self._refused.judge(oldest) is Ruling.CONVICTED:
-            self._give_up()
-        for one in self._refused.acquitted():
-            if is_about_a_limit(one[1]):
+            self._take_down()
+        for row, attempt in self._refused.acquitted():
+            if is_about_a_limit(attempt):
                 self._health.throttled()
-                self._mean_it([one], Verdict.DEFERRED)
+                self._confirm([(row, attempt)], Verdict.DEFERRED)
             else:
-                self._mean_it([one], Verdict.FAILED)
-        self._mean_it(self._deferred.acquitted(), Verdict.DEFERRED)
+                self._confirm([(row, attempt)], Verdict.FAILED)
+        self._confirm(self._deferred.acquitted(), Verdict.DEFERRED)
 
     async def conclude(self) -> None:
-        """Decide about suspects after which no recipient comes, by how many they are.
+        """Decide about suspects after which no recipient comes, by their number.
 
-        Few are chance, and failed. More are not, nor is a vague refusal where the connection has
-        accepted nobody in this campaign: then it is down, and they wait.
+        A few refusals are chance, and the recipients fail. More refusals, or a vague refusal by a
+        connection that has accepted nobody in this campaign, take the connection down, and the
+        suspects wait.
         """
-        accepted, failed = self._state.accepted, self._meant[Verdict.FAILED]
+        accepted, failed = self._state.accepted, self._confirmed[Verdict.FAILED]
         if self._refused and not accepted:
-            accepted, failed = await self._before()
+            accepted, failed = await self._counts_of_all_runs()
         if self._state.is_stopping or self._health.down:
             return
-        are_plain = all(says_no_such_mailbox(one) for _, one in self._refused.last_ones())
+        are_plain = all(says_no_such_mailbox(attempt) for _, attempt in self._refused.last_ones())
         if not self._refused.may_be_chance(accepted, failed, are_plain=are_plain):
-            self._give_up()
-        self._mean_it(self._refused.clear(), Verdict.FAILED)
-        self._mean_it(self._deferred.clear(), Verdict.DEFERRED)
+            self._take_down()
+        self._confirm(self._refused.clear(), Verdict.FAILED)
+        self._confirm(self._deferred.clear(), Verdict.DEFERRED)
 
     def put_back(self) -> None:
-        """Make the suspects pending again, as no decision was made about them."""
-        held = [*self._refused.clear(), *self._deferred.clear()]
-        self._tell()
-        for row, _ in sorted(held, key=lambda one: one[0].id, reverse=True):
+        """Put the suspects back among the claimed recipients, without a decision about them."""
+        rows = [row for row, _ in (*self._refused.clear(), *self._deferred.clear())]
+        self._update()
+        for row in sorted(rows, key=lambda row: row.id, reverse=True):
             self._claimed.put_back(row)
 
-    def _mean_it(self, cleared: Iterable[tuple[Claimed, Attempt]], verdict: Verdict) -> None:
-        for row, attempt in cleared:
-            self._meant[verdict] += 1
+    def _confirm(self, acquitted: Iterable[tuple[Claimed, Attempt]], verdict: Verdict) -> None:
+        """Record the recipients' own replies, as the connection is not at fault."""
+        for row, attempt in acquitted:
+            self._confirmed[verdict] += 1
             self._recorder.record(row, attempt, verdict)
-        self._tell()
+        self._update()
 
-    def _tell(self) -> None:
-        """Tell the stock who may come back, and the dispatch whether to wait for replies."""
-        self._claimed.aside = aside = len(self._refused) + len(self._deferred)
-        self.is_open = self._all_are_put_off or aside > 0
-        self._queue.waits = self._refused.are_pressing or self._deferred.are_pressing
+    def _update(self) -> None:
+        """Update what the claimed recipients and the queue know of the suspects."""
+        self._claimed.undecided = undecided = len(self._refused) + len(self._deferred)
+        self.is_open = self._all_are_deferred or undecided > 0
+        self._queue.waits_for_replies = self._refused.would_convict or self._deferred.would_convict
 
-    def _rest(self) -> None:
-        self._all_are_put_off = True
+    def _pause(self) -> None:
+        """Send nothing for a while, as the server defers every recipient."""
+        self._all_are_deferred = True
         self._health.takes_nothing()
         for row, attempt in self._deferred.clear():
             self._recorder.put_off(row, attempt)
-        self._tell()
-        self._tell()
+        self._update()
 
-    def _give_up(self) -> None:
+    def _take_down(self) -> None:
+        """Take the connection down, as it refuses every recipient or far too many."""
         error = SessionError(self._refused.last[1])
-        number, among = len(self._refused), self._refused.among
-        last = f"the last {number}" if number == among else f"{number} of the last {among}"
+        count, among = len(self._refused), self._refused.among
+        last = f"the last {count}" if count == among else f"{count} of the last {among}"
         reason = f"{error} (so it answered {last} recipients, who wait as before)"
-        self._health.failed(Trouble.DOWN, reason if number > 1 else error)
+        self._health.failed(Trouble.DOWN, reason if count > 1 else error)
         self.put_back()
 
     def _experience(self, verdict: Verdict) -> Experience:
-        return Experience(self._state.accepted, self._meant[verdict])
+        return Experience(self._state.accepted, self._confirmed[verdict])
 
-    async def _before(self) -> tuple[int, int]:
-        """How many recipients of the connection are sent and failed, in all runs."""
-        counts, name = await self._state.context.bookkeeper.counts(), self._state.name
+    async def _counts_of_all_runs(self) -> tuple[int, int]:
+        """How many recipients of the connection were sent and have failed, in all runs."""
+        counts, name = await self._state.context.store.counts(), self._state.name
         sent = counts.of(RecipientStatus.SENT, connection=name)
         return sent, counts.of(RecipientStatus.FAILED, connection=name)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.Text()))
-_BUSY_TIMEOUT_SECONDS = 5  # the bookkeeper tries again
+_BUSY_TIMEOUT_SECONDS = 5  # the send loop repeats the transaction
 _CONNECT_TIMEOUT_SECONDS = 5
 _WAL_RETRY_SECONDS = 0.02
 _POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses

@@ -124,10 +124,10 @@ class Life:
             uncertain=len(claimed) if outcome is UNCERTAIN else 0,
         )
         self.since[connection] = self.since.get(connection, Tally()) + new
-        heard = {
+        elsewhere = {
             name: Standing(name, tally, Binding(Cause.FREE)) for name, tally in self.since.items()
         }
-        self.run._tracker.hear(heard)  # as of senders in other processes
+        self.run._tracker.set_elsewhere(elsewhere)  # as of senders in other processes
 
     def suppress(self, number: int) -> None:
         """Suppress the first waiting recipients."""

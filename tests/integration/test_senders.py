@@ -44,7 +44,7 @@ MANY = 5_000
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks for the dead, and for what others leave, are frequent."""
     monkeypatch.setattr("mailsluice.delivery.sender_run._RENEW_SECONDS", 0.05)
-    monkeypatch.setattr("mailsluice.delivery.bookkeeper._PEER_SECONDS", 0.02)
+    monkeypatch.setattr("mailsluice.delivery.group_commit._PEER_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def send(run: SenderRun, document: Campaign, target: Connection) -> RouteR
 
 
 async def conclude(run: CampaignRun) -> Report:
-    await asyncio.to_thread(run.hear)
+    await asyncio.to_thread(run.read_senders)
     report = await asyncio.to_thread(run.report)
     assert run.outbox.counts().is_conserved
     return report
@@ -183,7 +183,7 @@ async def test_the_campaigns_run_takes_over_where_nobody_else_is_left(
             dead.outbox.claim(transaction, "red", 10)
         dead._renewal.close()
         dead._journal.close()
-        (record,) = await asyncio.to_thread(run.hear)
+        (record,) = await asyncio.to_thread(run.read_senders)
         assert record.ending is Ending.LOST
     assert sender.ledger.states() == {"pending": 10}
 
@@ -255,7 +255,7 @@ async def test_progress_is_that_of_all_senders_together(sender: Sender, tmp_path
         async with parent(sender, document) as run:
             async with shard(sender, document) as one:
                 await send(one, document, target)
-            await asyncio.to_thread(run.hear)
+            await asyncio.to_thread(run.read_senders)
             (standing,) = (await run.progress()).standings
     assert (standing.tally.sent, standing.tally.left) == (60, 0)
     assert standing.binding.cause is Cause.DONE

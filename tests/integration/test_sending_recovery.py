@@ -265,10 +265,10 @@ def test_a_run_that_was_taken_over_claims_nothing_more(sender: Sender, tmp_path:
     document = campaign(tmp_path, people(3))
     run = sender.prepare(document)
     with sender.database.write() as transaction:
-        assert run._lease.claiming(transaction)
+        assert run._lease.may_claim(transaction)
     sender.ledger.update(owner="heir")
     with sender.database.write() as transaction:
-        assert not run._lease.claiming(transaction)
+        assert not run._lease.may_claim(transaction)
     assert run._stopping  # and what it has in hand is not begun either
     assert not run._is_held()
     asyncio.run(run.close())

@@ -41,7 +41,7 @@ UNHURRIED = Settings(delay_seconds=0.005)
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is asked again soon."""
-    monkeypatch.setattr("mailsluice.delivery.bookkeeper._RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("mailsluice.delivery.store_retry._RETRY_SECONDS", (0.02,))
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def send(
 
 
 def is_away(run: CampaignRun) -> bool:
-    return bool(run._bookkeeper and run._bookkeeper.away)
+    return bool(run._store and run._store.is_away)
 
 
 async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:

@@ -88,7 +88,7 @@ def dispatch(world: World) -> EnvelopeQueue:
         setattr(starts, name, getattr(world, name))
     starts.unused, starts.failure, starts.per_second = world.unused_start, None, world.per_second
     state = SimpleNamespace(
-        context=SimpleNamespace(bookkeeper=None, opens_at=lambda now: now, clock=lambda: world.now),
+        context=SimpleNamespace(store=None, opens_at=lambda now: now, clock=lambda: world.now),
         claimed=world,
         starts=starts,
         health=SimpleNamespace(slowdown=Slowdown()),
@@ -109,7 +109,7 @@ class Sessions:
     async def _work(self, number: int) -> None:
         while (envelope := await self._dispatch.next()) is not None:
             self.sent[number] += 1
-            self._dispatch.landed(envelope)
+            self._dispatch.finished(envelope)
         self.ended.add(number)
 
     async def settle(self) -> None:
@@ -159,7 +159,7 @@ async def test_a_start_whose_message_did_not_go_is_given_back(
     await asyncio.sleep(0)
     envelope = await task
     assert envelope is not None
-    dispatch.landed(envelope, is_unused=True)
+    dispatch.finished(envelope, is_unused=True)
     assert world.unused == 1
 
 
@@ -170,5 +170,5 @@ async def test_as_many_sessions_work_as_the_pace_needs(
     envelope = await dispatch.next()
     assert envelope is not None
     world.now += 6.0
-    dispatch.landed(envelope)
+    dispatch.finished(envelope)
     assert dispatch.sessions_at_work == pytest.approx(2.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsluice.core.process import Process
-from mailsluice.delivery.holders import Holder, take_turn
+from mailsluice.delivery.holders import Holder, note_holder
 from mailsluice.delivery.journal import Journal
 
 ELSEWHERE = Process(1, 1, "another container")
@@ -34,7 +34,7 @@ def seen_after(path: Path, process: Process, change: str) -> bool | None:
             path.with_suffix(".copy").rename(path)
     second = Journal(path)
     try:
-        return Holder("first", file, process).lives(second)
+        return Holder("first", file, process).is_alive(second)
     finally:
         second.close()
 
@@ -63,7 +63,7 @@ def test_those_before_are_known_by_name_and_older_lines_are_skipped(tmp_path: Pa
     path = tmp_path / "one.holders"
     path.write_text("0123abcd\n")  # as it was noted before files and processes were
     journal = Journal(tmp_path / "one.journal")
-    assert take_turn(path, "first", journal) == {}
-    (found,) = take_turn(path, "second", journal).values()
+    assert note_holder(path, "first", journal) == {}
+    (found,) = note_holder(path, "second", journal).values()
     assert found == Holder("first", journal.file, Process.own())
     journal.close()

@@ -21,7 +21,7 @@ CLOSED = Attempt(Phase.MAIL, None, "connection closed")
 
 
 class Around:
-    """Claimed recipients, queue and bookkeeper, as far as an outcome handler needs them."""
+    """Claimed recipients, queue and store, as far as an outcome handler needs them."""
 
     unrenderable = 0
 
@@ -55,7 +55,7 @@ def handler(around: Around) -> OutcomeHandler:
     health = ConnectionHealth("red", BreakerSettings(), clock=lambda: 0.0, chance=lambda: 0.5)
     state = SimpleNamespace(
         name="red",
-        context=SimpleNamespace(bookkeeper=around, chance=lambda: 0.5),
+        context=SimpleNamespace(store=around, chance=lambda: 0.5),
         settings=SenderSettings(),
         health=health,
         claimed=around,

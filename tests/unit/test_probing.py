@@ -37,7 +37,7 @@ class World:
             self.breaker,
             greets=self._greets,
             is_wanted=lambda: self.is_wanted,
-            found=self._found,
+            answered=self._found,
             clock=lambda: self.now,
             chance=lambda: 0.5,
             sleep=self._sleep,
@@ -57,7 +57,7 @@ class World:
     def fail(self, attempt: Attempt = REFUSED) -> None:
         """A session could not be opened."""
         self.breaker.failed(Trouble.SESSION, attempt.text, self.now, 0.5)
-        self.probing.heard(SessionError(attempt))
+        self.probing.session_failed(SessionError(attempt))
 
     def rest(self) -> None:
         """Fail until the connection rests."""
@@ -66,8 +66,8 @@ class World:
             self.fail()
 
     async def until_quiet(self) -> None:
-        if self.probing._looking:
-            await self.probing._looking
+        if self.probing._probing:
+            await self.probing._probing
 
 
 @given(st.integers(0, 1_000), st.floats(0, 1))
@@ -137,16 +137,16 @@ async def test_other_causes_leave_rests_as_they_are() -> None:
     await world.probing.close()
     world.probing = World(answers_at=0.0).probing
     world.fail(Attempt(Phase.CONNECT, 421, "too busy"))
-    assert world.probing._looking is None
+    assert world.probing._probing is None
 
 
 async def test_one_look_at_a_time_however_many_sessions_fail() -> None:
     world = World(answers_at=1e9)
     world.rest()
-    looking = world.probing._looking
+    looking = world.probing._probing
     for _ in range(5):
-        world.probing.heard(SessionError(REFUSED))
-    assert world.probing._looking is looking
+        world.probing.session_failed(SessionError(REFUSED))
+    assert world.probing._probing is looking
     await world.probing.close()
 
 

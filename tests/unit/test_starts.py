@@ -15,7 +15,7 @@ HALF_AN_HOUR = 1_800.0
 
 
 class Memory:
-    """The limits' common memory, on the test's clock. Implements `Reserves`."""
+    """The limits' common memory, on the test's clock. Implements `StartSource`."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.delivery.evidence import at_most
-from mailsluice.delivery.suspects import (
-    DEAD,
-    ODDS,
-    Experience,
-    Ruling,
-    Suspects,
-    own_rate,
-    rate_after,
-)
+from mailsluice.delivery.refusal_weights import DEAD, ODDS, Experience, own_rate, rate_after
+from mailsluice.delivery.suspects import Ruling, Suspects
 
 NONE = Experience()
 
@@ -154,7 +147,7 @@ def test_after_many_refusals_one_acceptance_acquits_nobody_yet() -> None:
 def test_what_was_under_way_when_a_limit_was_reached_acquits_nobody() -> None:
     """Message 0 is accepted slowly, 1 was refused meanwhile."""
     suspects: Suspects[str] = Suspects()
-    suspects.refused("limit", 1, asked=2, before=NONE)
+    suspects.refused("limit", 1, started=2, experience=NONE)
     assert suspects.judge(oldest=0) is Ruling.OPEN
     suspects.accepted(0)
     suspects.judge(oldest=2)
@@ -168,20 +161,20 @@ def test_refusals_that_come_sooner_than_acceptances_do_not_look_like_more() -> N
     """A hundred sessions: every third recipient is dead, the acceptances take longer."""
     suspects: Suspects[int] = Suspects()
     for number in range(3, 100, 3):
-        suspects.refused(number, number, asked=100, before=NONE)
+        suspects.refused(number, number, started=100, experience=NONE)
         assert suspects.judge(oldest=0) is Ruling.OPEN
-    assert suspects.are_pressing  # no more are started until they are answered
+    assert suspects.would_convict  # no more are started until they are answered
     for number in set(range(100)) - set(range(3, 100, 3)):
         suspects.accepted(number)
     assert suspects.judge(oldest=0) is Ruling.OPEN
-    assert not suspects.are_pressing
+    assert not suspects.would_convict
 
 
 def test_one_message_without_a_reply_does_not_hold_up_the_judgement_for_ever() -> None:
     suspects: Suspects[int] = Suspects()
     rulings = []
     for number in range(1, 2_100):
-        suspects.refused(number, number, asked=number + 1, before=NONE)
+        suspects.refused(number, number, started=number + 1, experience=NONE)
         rulings.append(suspects.judge(oldest=0))
     assert Ruling.CONVICTED in rulings
 

@@ -12,7 +12,8 @@ import statistics
 
 import pytest
 
-from mailsluice.delivery.suspects import Experience, Ruling, Suspects
+from mailsluice.delivery.refusal_weights import Experience
+from mailsluice.delivery.suspects import Ruling, Suspects
 from tests.unit.simulated import TIMES
 
 MESSAGES = 20_000 * TIMES
@@ -42,7 +43,7 @@ class Simulation:
         now = 0.0
         while started < messages or replies:
             while started < messages and len(replies) < self.sessions:
-                if replies and self.suspects.are_pressing:
+                if replies and self.suspects.would_convict:
                     break
                 is_limit = limit is not None and started >= limit and self.random.random() < share
                 is_refused = is_limit or self.random.random() < self.dead

@@ -83,7 +83,7 @@ async def _send(connection: Connection, feed: _Copies, open_session: OpenSession
 
 
 class _Reservations:
-    """Reserves starts in the usage of limits, each time in a transaction. Implements `Reserves`."""
+    """Reserves starts, each time in a transaction of its own. Implements `StartSource`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,0 +1,113 @@
+"""One transaction of a campaign's sending: outcomes, releases, claims and starts together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from mailsluice.delivery.store_requests import Answers, ClaimedBatch, ClaimRequest, Requests
+from mailsluice.store import Database, Outbox, Transaction, Usages
+
+_ALL_CLAIMED = 2**62
+_PEER_SECONDS = 1.0
+"""How long to wait for recipients that other senders of the connection may release."""
+
+MayClaim = Callable[[Transaction], bool]
+"""Whether this process may claim in a transaction: no other process has taken it for dead."""
+
+
+class Peers(Protocol):
+    """Other processes that send over the same connection of the same campaign."""
+
+    def may_claim(self, transaction: Transaction) -> bool:
+        """Whether this process may claim in this transaction: it was not taken for dead."""
+
+    def idle(self, transaction: Transaction) -> None:
+        """Note that this process holds no recipient and found none to claim."""
+
+    def are_busy(self, transaction: Transaction) -> bool:
+        """Whether other processes may leave recipients to be sent."""
+
+
+class GroupCommit:
+    """Carries out requests in one transaction. Used by the store's thread only.
+
+    For each connection a cursor says up to which id no recipient is pending, so that a claim does
+    not search the hundreds of thousands that were sent before.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        peers: Peers | None,
+        may_claim: MayClaim | None,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._peers = peers
+        self._may_claim = may_claim or (peers.may_claim if peers else None)
+        self._usages = Usages(database)
+        self._held: set[int] = set()
+        """Recipients claimed by this process; kept where there are peers."""
+        self._cursors: dict[str, int] = {}
+
+    def attempt(self, requests: Requests) -> Answers:
+        """Try the transaction once.
+
+        An earlier try that reached its commit may have taken effect although it raised. Then only
+        recipients that are still `sending` are settled, and what that try claimed is released.
+        """
+        settled = requests.settled
+        if requests.released or requests.rescans:
+            self._cursors.clear()  # released recipients have lower ids
+        if requests.may_be_committed:
+            sending = self._outbox.in_doubt()
+            settled = [outcome for outcome in settled if outcome.id in sending]
+        with self._database.write() as transaction:
+            self._outbox.release(transaction, requests.claimed)
+            self._outbox.settle(transaction, settled)
+            self._outbox.release(transaction, requests.released)
+            batches = [self._claim(transaction, claim, requests) for claim in requests.claims]
+            requests.may_be_committed = True
+            requests.claimed += [row.id for batch in batches for row in batch.rows]
+            # Last: other processes may wait for the rows of the same limits until the commit.
+            asks = [reservation.ask for reservation in requests.reservations]
+            starts = self._usages.reserve(transaction, asks)
+        return Answers(batches, starts)
+
+    def committed(self, requests: Requests, answers: Answers) -> None:
+        """Note what the transaction claimed, once its commit is certain."""
+        for claim, batch in zip(requests.claims, answers.batches, strict=True):
+            newest = max((row.id for row in batch.rows if not row.attempts), default=0)
+            self._cursors[claim.connection] = max(newest, self._cursors.get(claim.connection, 0))
+        if self._peers:
+            self._held -= requests.finished()
+            self._held.update(row.id for batch in answers.batches for row in batch.rows)
+
+    def _claim(
+        self, transaction: Transaction, claim: ClaimRequest, requests: Requests
+    ) -> ClaimedBatch:
+        if claim.answer.cancelled() or (self._may_claim and not self._may_claim(transaction)):
+            return ClaimedBatch((), None)
+        after = self._cursors.get(claim.connection, 0)
+        rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)
+        if rows:
+            return ClaimedBatch(rows, None)
+        due = self._outbox.next_due_seconds(transaction, claim.connection)
+        if due is None:
+            if self._peers and self._peers_are_busy(self._peers, transaction, requests):
+                return ClaimedBatch((), _PEER_SECONDS)
+            if after:  # before the connection is done, search its recipients from the first on
+                rows = self._outbox.claim(transaction, claim.connection, claim.limit)
+                if rows and self._peers:
+                    self._peers.may_claim(transaction)
+        if not rows:
+            self._cursors[claim.connection] = _ALL_CLAIMED
+        return ClaimedBatch(rows, due)
+
+    def _peers_are_busy(self, peers: Peers, transaction: Transaction, requests: Requests) -> bool:
+        """Whether other processes may still release recipients of the connection."""
+        if self._held <= requests.finished():
+            peers.idle(transaction)
+        return peers.are_busy(transaction)
