@@ -1,4 +1,4 @@
-"""The flow by which a person puts addresses on the list of suppressions."""
+"""The flow that adds addresses to the suppression list by hand."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ async def add_suppressions(
     addresses: Annotated[Sequence[str], Field(min_length=1, max_length=1_000)],
     reason: SuppressionReason = SuppressionReason.MANUAL,
 ) -> State[Any]:
-    """Put addresses on the list: they get no mail any more, whatever the campaign.
+    """Add addresses to the suppression list, so that no campaign sends to them any more.
 
-    Campaigns that are being sent leave them out from now on. Returns what became of them.
+    Campaigns that are being sent leave them out from now on. Returns the `Change`.
 
     Args:
-        addresses: The addresses, at most 1,000. Prefect keeps them with this run, in clear: a file
-            and import-suppressions avoid that, and take any number.
-        reason: Why. Who unsubscribed or complained is not taken off the list again by mistake.
+        addresses: The addresses, at most 1,000. Prefect stores them with this run, in clear text;
+            import-suppressions reads a file of any length instead.
+        reason: Why. People who unsubscribed or complained cannot be removed by mistake.
     """
     return await changed(partial(by_hand.add, given=addresses, reason=reason, source="an operator"))

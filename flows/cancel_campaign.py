@@ -17,9 +17,10 @@ from mailsluice.store import home
 
 @operation("cancel-campaign", run_name="cancel {campaign}")
 async def cancel_campaign(campaign: CampaignName) -> State[Any]:
-    """Cancel a campaign that no run is sending: who has not got it will not get it.
+    """Cancel a campaign that no run is sending: its remaining recipients get no mail.
 
-    Cancelled is final. A run that is sending is cancelled in the Prefect UI, which does the same.
+    A cancelled campaign cannot be resumed. To cancel a campaign that a run is sending, cancel that
+    run in the Prefect UI.
 
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.
@@ -43,6 +44,6 @@ def _final(campaign: str, done: accounts.Cancelled) -> State[Any]:
         return Completed(message=f"nothing to cancel: {campaign!r} was completed before", data=done)
     return Completed(
         message=f"cancelled: {done.sent:,} of {done.accepted:,} had been sent,"
-        f" {done.cancelled:,} do not get it",
+        f" {done.cancelled:,} recipients get no mail",
         data=done,
     )

@@ -1,4 +1,4 @@
-"""The flow that reads the mailbox that mail comes back to."""
+"""The flow that reads the mailbox for returned mail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
-from flows.support.bounce_shares import tell_bounce_shares
+from flows.support.bounce_shares import emit_bounce_alerts
 from flows.support.operation import operation, state_database
 from mailsluice.bounces.collected import Collected
 from tasks.collect_bounces import publish_collected, read_mailbox
@@ -23,26 +23,27 @@ _NEXT_RUN = "The next run continues"
 async def collect_bounces(
     mailbox: MailboxBlock, limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 ) -> State[Any]:
-    """Read the mailbox that undeliverable mail and complaints come back to.
+    """Read the mailbox for returned mail: bounces and complaints.
 
-    Records each under the recipient that it is about, and suppresses whom mail cannot reach. Made
-    for a schedule of every 15 minutes. What is done with is moved to the processed folder; what is
-    not understood or not ours stays, flagged. Returns `Collected`.
+    Records each returned mail for its recipient, and suppresses addresses that cannot be reached.
+    Run it on a schedule, every 15 minutes. Processed mail is moved to the processed folder; mail
+    that is not understood, or about other messages, stays in place and is flagged. Returns
+    `Collected`.
 
     Args:
         mailbox: The mailbox block, or its name.
         limit: The most mails that this run reads, the oldest first.
     """
-    found = await _collect(mailbox, limit)
-    if found.trouble:
-        return Failed(message=f"{found.summary()}. Stopped early: {found.trouble}")
-    return Completed(message=found.summary(), data=found)
+    collected = await _collect(mailbox, limit)
+    if collected.trouble:
+        return Failed(message=f"{collected.summary()}. Stopped early: {collected.trouble}")
+    return Completed(message=collected.summary(), data=collected)
 
 
 async def _collect(name: str, limit: int) -> Collected:
     mailbox = (await load_mailbox(name)).to_mailbox()
     async with state_database() as database:
-        found = await read_mailbox(mailbox, database, limit, name)
-        await publish_collected(name, found)
-        await tell_bounce_shares(database, found.campaign_ids, get_run_logger())
-    return found
+        collected = await read_mailbox(mailbox, database, limit, name)
+        await publish_collected(name, collected)
+        await emit_bounce_alerts(database, collected.campaign_ids, get_run_logger())
+    return collected

@@ -1,4 +1,4 @@
-"""The flow that says whose mail fares better."""
+"""The flow that compares connections by what became of their mail."""
 
 from __future__ import annotations
 
@@ -40,15 +40,16 @@ async def compare_connections(
     confidence: Confidence = 0.95,
     smallest_difference_points: Points = 0.5,
 ) -> State[Any]:
-    """Say whose mail is deferred, refused or bounced less, where the mail so far can tell.
+    """Compare how often the mail of connections is deferred, refused or bounced.
 
-    Every two connections are compared within the same campaign and domain. Changes nothing, so it
-    may be run at any time; but decide beforehand when to look. Returns the `Comparison`.
+    Every two connections are compared within the same campaign and domain. This changes nothing, so
+    you may run it at any time; but decide beforehand when you look at the result. Returns the
+    `Comparison`.
 
     Args:
         campaigns: Names of one to a hundred campaigns; with the day, where {date} was in it.
-        connections: Compare these alone. Left empty: all of these campaigns.
-        confidence: Of intervals and of verdicts, all tests of the page together.
+        connections: The connections to compare. Left empty: all connections of these campaigns.
+        confidence: The confidence of intervals and verdicts, for all tests of the page together.
         smallest_difference_points: The smallest difference that matters, in percentage points.
     """
     question = Question(confidence, smallest_difference_points / 100)

@@ -1,4 +1,4 @@
-"""The flow that writes down who got a campaign."""
+"""The flow that exports a campaign's recipients to a file."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ async def export_campaign(
     statuses: Sequence[RecipientStatus] = (),
     overwrite: bool = False,
 ) -> State[Any]:
-    """Write every recipient of a campaign into a CSV or Parquet file, with what became of it.
+    """Export every recipient of a campaign, with its outcome, to a CSV or Parquet file.
 
-    The file appears under its name when it is complete. Returns the number of its rows.
+    The file appears under its name when it is complete. Returns the number of rows.
 
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.
-        path: The file to write, as the worker sees it: .csv or .parquet, which says the format.
-        contents: recipients: everybody with what became of it, and its Message-ID. rejects: the
-            rows of the source that are not in the audience, and why.
-        statuses: Only recipients in these states: uncertain, for example, to look them up at the
-            provider. Left empty: all.
-        overwrite: Replace the file where there is one.
+        path: The file to write, on the worker's machine; .csv or .parquet decides the format.
+        contents: recipients: every recipient with its outcome and its Message-ID. rejects: the rows
+            of the source that are not in the audience, and why.
+        statuses: Export only recipients in these states, for example the uncertain ones, to look
+            them up at the provider. Left empty: all.
+        overwrite: Replace an existing file.
     """
     async with state_database() as database:
         exported = await asyncio.to_thread(

@@ -1,4 +1,4 @@
-"""The flow that writes down who gets no mail."""
+"""The flow that exports the suppression list to a file."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ async def export_suppressions(
     reasons: Sequence[SuppressionReason] = (),
     overwrite: bool = False,
 ) -> State[Any]:
-    """Write the addresses that get no mail into a CSV or Parquet file: email, reason, source, date.
+    """Export the suppression list to a CSV or Parquet file: email, reason, source, date.
 
-    The file appears under its name when it is complete; import-suppressions reads it back.
+    The file appears under its name when it is complete; import-suppressions can read it.
 
     Args:
-        path: The file to write, as the worker sees it: .csv or .parquet, which says the format.
-        reasons: Only those that are on the list for one of these reasons. Left empty: all.
-        overwrite: Replace the file where there is one.
+        path: The file to write, on the worker's machine; .csv or .parquet decides the format.
+        reasons: Export only addresses with one of these reasons. Left empty: all.
+        overwrite: Replace an existing file.
     """
     return await changed(
         partial(

@@ -1,4 +1,4 @@
-"""The flow that puts old campaigns away."""
+"""The flow that archives old campaigns."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _NEXT_RUN = "The next run continues"
 async def housekeeping(
     keep_days: Annotated[int, Field(ge=30, le=36_500)] = 400, archive_folder: str = ""
 ) -> State[Any]:
-    """Put campaigns that ended long ago into Parquet files, and delete their recipients.
+    """Archive campaigns that ended long ago to Parquet files, and delete their recipients.
 
-    Without a folder nothing is changed: the page under Artifacts says what would be. What is
-    deleted is in the files, which are read back before. The campaigns themselves stay, so none is
-    sent again. Made for a nightly schedule; a run that is stopped is gone on with by the next.
-    Returns `Kept`.
+    Without a folder nothing is changed, and the page under Artifacts lists what would be archived.
+    Rows are deleted only after the files that contain them were read back. The campaigns themselves
+    stay, so none is sent again. Run it on a nightly schedule; a run that is stopped is continued by
+    the next one. Returns `Kept`.
 
     Args:
-        keep_days: Campaigns that ended (completed or cancelled) more days ago are archived.
-        archive_folder: A folder that exists where the worker runs; each campaign gets one of its
-            own in it. Left empty: only a plan is made.
+        keep_days: Archive campaigns that ended (completed or cancelled) more days ago.
+        archive_folder: An existing folder on the worker's machine; each campaign gets a folder in
+            it. Left empty: only a plan is made.
     """
     folder = Path(archive_folder.strip()) if archive_folder.strip() else None
     async with state_database() as database:

@@ -1,4 +1,4 @@
-"""The flow that takes over a list of addresses that get no mail."""
+"""The flow that imports addresses into the suppression list."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mailsluice.operations.suppression import importing
 async def import_suppressions(
     addresses: RecipientSource, reason: SuppressionReason = SuppressionReason.IMPORTED
 ) -> State[Any]:
-    """Put the addresses of a file or a query on the list of those that get no mail.
+    """Import the addresses of a file or a query into the suppression list.
 
-    The columns reason (or type), source and date (or created) are read where they are there. A
-    reason may be ours, or as SendGrid, Mailgun, Amazon SES, SparkPost, Postmark or Mailchimp call
-    it. Bad rows are counted, and told by their number. Doing it again changes nothing. Returns what
-    became of the rows.
+    The columns reason (or type), source and date (or created) are read where they exist. A reason
+    may be one of Mailsluice or a name that SendGrid, Mailgun, Amazon SES, SparkPost, Postmark or
+    Mailchimp use. Bad rows are counted and listed by number. A second import of the same rows
+    changes nothing. Returns the `Change`.
 
     Args:
         addresses: Where the addresses are.
-        reason: Why rows that say no reason, or none that is known, are on the list.
+        reason: The reason of rows that have none, or an unknown one.
     """
     engines = await _engines(addresses)
     return await changed(

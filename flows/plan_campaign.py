@@ -1,4 +1,4 @@
-"""The flow that says what a campaign would do."""
+"""The flow that shows what a campaign would do."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def _run_name() -> str:
 
 @operation("plan-campaign", run_name=_run_name)
 async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -> State[Any]:
-    """Say what a campaign would do, without sending or storing anything.
+    """Show what a campaign would do, without sending or storing anything.
 
-    Who is accepted, how many go over which connection and what binds it, when it would be done,
-    how the message looks, what is wrong with it. The launch decides by the same code: it shows the
-    same digest of who gets the mail over which connection on which day. Returns the `Plan`.
+    The plan lists the accepted recipients, how many each connection sends and which limit binds it,
+    when the campaign would end, how the message looks, and warnings. The launch uses the same code,
+    and shows the same digest of which recipient is sent over which connection on which day. Returns
+    the `Plan`.
 
     Args:
         campaign: The campaign, as send-campaign takes it.
-        starts_at: When it would start, which {date}, growing shares, warm-ups and the sending
-            window depend on, as 2026-12-01T09:00+01:00. Left empty: now.
+        starts_at: When the campaign would start, such as 2026-12-01T09:00+01:00: {date}, growing
+            shares, warm-ups and the sending window depend on it. Left empty: now.
     """
     document, day = await for_its_day(campaign, starts_at)
     plan = await _plan(document, day, starts_at)

@@ -1,4 +1,4 @@
-"""The flow by which a person takes addresses off the list of suppressions."""
+"""The flow that removes addresses from the suppression list by hand."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ async def remove_suppressions(
     email_column: Annotated[str, Field(min_length=1)] = "email",
     even_unsubscribed: bool = False,
 ) -> State[Any]:
-    """Take addresses off the list: the next campaign may send to them again.
+    """Remove addresses from the suppression list, so that the next campaign may send to them.
 
-    What came back from them so far is forgotten. A campaign that left them out already does not
-    take them up again. Returns what became of them.
+    The bounces of these addresses so far no longer count. A campaign that has left them out already
+    does not send to them. Returns the `Change`.
 
     Args:
-        addresses: The addresses, at most 1,000. Prefect keeps them with this run, in clear: a file
-            avoids that.
-        path: A CSV or Parquet file of addresses, as the worker sees it.
+        addresses: The addresses, at most 1,000. Prefect stores them with this run, in clear text;
+            use a file to avoid that.
+        path: A CSV or Parquet file of addresses, on the worker's machine.
         email_column: The file's column of addresses.
-        even_unsubscribed: Remove also those whose owners unsubscribed or complained. Only with
-            their consent: else it is against the law in most places.
+        even_unsubscribed: Also remove people who unsubscribed or complained. Do this only with
+            their consent; without it, it is against the law in most places.
     """
     return await changed(
         partial(

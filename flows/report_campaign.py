@@ -1,4 +1,4 @@
-"""The flow that makes a campaign's report anew."""
+"""The flow that updates a campaign's report."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tasks.report import publish_report
 
 @operation("report-campaign", run_name="report {campaign}")
 async def report_campaign(campaign: CampaignName) -> State[Any]:
-    """Make the report of a campaign anew, with what has become of it since: bounces, for example.
+    """Update the report of a campaign with what has happened since, such as bounces.
 
-    Changes nothing, so it may be run at any time, also while the campaign is sent. It is under
-    Artifacts with the earlier ones. Returns the `Report`.
+    This changes nothing else, so you may run it at any time, also while the campaign is sent. The
+    report is under Artifacts, beside the earlier ones. Returns the `Report`.
 
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.
@@ -39,7 +39,7 @@ async def report_campaign(campaign: CampaignName) -> State[Any]:
 
 
 async def _limits(connection: str) -> Sequence[Bound]:
-    """Its own, as far as its block is still there; a campaign's throttle only its run knows."""
+    """The connection's own limits, if its block exists; a campaign's throttle is not stored."""
     try:
         block = (await load_connections([connection]))[connection]
     except CampaignError:

@@ -1,4 +1,4 @@
-"""The flow by which a person decides about recipients in doubt."""
+"""The flow that resolves uncertain recipients."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ async def resolve_uncertain(
     path: str = "",
     email_column: Annotated[str, Field(min_length=1)] = "email",
 ) -> State[Any]:
-    """Settle recipients that are uncertain: after a crash nobody could know whether they got it.
+    """Resolve uncertain recipients, of whom nobody knows whether they got the message.
 
-    Those in any other state are left alone. Refused while a run is sending the campaign. Returns
-    what was changed.
+    Recipients in other states do not change. The flow fails while a run is sending the campaign.
+    Returns `Resolved`.
 
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.
-        action: sent: count them as sent. resend: the next run of the campaign sends it to them
-            again. failed: count them as failed.
-        emails: The addresses it is for. Prefect keeps them with this run, in clear: a file avoids
-            that. Left empty, and no file given: all that are uncertain.
-        path: A CSV or Parquet file of the addresses it is for, as the worker sees it: an export
-            with the others taken out, for example.
+        action: sent: count them as sent. resend: the next run of the campaign sends to them again.
+            failed: count them as failed.
+        emails: The addresses to resolve. Prefect stores them with this run, in clear text; use a
+            file to avoid that. Left empty, and no file given: all uncertain recipients.
+        path: A CSV or Parquet file of the addresses to resolve, on the worker's machine, such as an
+            export from which you removed the other rows.
         email_column: The file's column of addresses.
     """
     listed = await asyncio.to_thread(_read, path, email_column) if path else []

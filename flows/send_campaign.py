@@ -1,4 +1,4 @@
-"""The flow that sends a campaign: recipients, connections, subflows, report."""
+"""The flow that sends a campaign: connections, recipients, subflows, report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from flows.support.run_day import day_of_run
 from flows.support.sending import Sending, connection_subflow
 from flows.support.session_slots import session_slots
 from flows.support.shards import Shards, deployment_of, shards_of
-from flows.support.stopping import StopReason, StopRequest, look, stop_on_request
+from flows.support.stopping import StopReason, StopRequest, read_states, stop_on_request
 from flows.support.waiting import left_when_idle, wait_seconds
 from flows.support.watching_connections import watch_connections
 from mailsluice.campaign import Campaign, Dispatch, DownPolicy
@@ -38,7 +38,7 @@ from mailsluice.smtp.connection import Connection
 
 
 def _run_name() -> str:
-    """The campaign's name, as far as it can be told before the document is checked."""
+    """Name the run after the campaign, whose document is not checked yet."""
     campaign = flow_run.get_parameters().get("campaign")
     return named_in(campaign, day_of_run(campaign).day)
 
@@ -47,10 +47,10 @@ def _run_name() -> str:
 async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     """Send an e-mail campaign over one or more SMTP connections.
 
-    The same name again continues where the campaign stopped: nobody gets the mail twice. `{date}`
-    in the name stands for the day this run was scheduled for, in the time zone of its schedule;
-    shares that grow are those of that day. Returns the `Report`, unless the campaign had ended
-    before.
+    A campaign of the same name continues where it stopped, and nobody gets the mail twice. `{date}`
+    in the name stands for the day for which this run was scheduled, in the time zone of its
+    schedule; growing shares are those of that day. Returns the `Report`, unless the campaign had
+    ended before.
     """
     document, day = await for_its_day(campaign)
     longest_wait = wait_seconds()
@@ -65,15 +65,15 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         if run.record.status in _ENDED:
             return _ENDED[run.record.status]()
         request.attach(run)
-        document = document.model_copy(update={"name": run.record.name})  # as it is stored
+        document = document.model_copy(update={"name": run.record.name})  # the stored spelling
         routes = await asyncio.to_thread(run.campaigns.routes, run.id)
         names = [route.connection for route in routes]
         connections |= await load_connections(name for name in names if name not in connections)
         progress = await _send(
             document, names, connections, run, request, deployments, longest_wait
         )
-        if request.reason is StopReason.TERMINATED:  # by a Cancel, perhaps
-            await _look(request)
+        if request.reason is StopReason.TERMINATED:  # perhaps by a Cancel
+            await _read_state(request)
         shares = await asyncio.to_thread(run.campaigns.shares, run.id)
         limits = {
             name: bounds(connections[name], document.throttle, shares, name) for name in shares
@@ -92,7 +92,7 @@ _ENDED: dict[CampaignStatus, Callable[[], State[Any]]] = {
 
 
 async def _deployments(document: Campaign, connections: Iterable[str]) -> dict[str, str]:
-    """By connection, the deployment whose workers send over it; empty where this process sends."""
+    """The deployment whose workers send over each connection; empty where this process sends."""
     if document.dispatch is Dispatch.INLINE:
         return {}
     return {name: await deployment_of(name) for name in connections}
@@ -126,25 +126,25 @@ async def _send(
                     await _send_here(document.name, left, sending, run, longest_wait)
                 else:
                     await _send_on_workers(document, left, sending, run, deployments)
-                left = await _taken_over(document, names, run, request)
+                left = await _reassigned(document, names, run, request)
     return progress
 
 
 async def _send_here(
     campaign: str, names: Sequence[str], sending: Sending, run: CampaignRun, longest_wait: float
 ) -> None:
-    """Send over all connections at once, each in a subflow; each fails alone."""
+    """Send over all connections at once, each in a subflow that fails alone."""
     standings = (await run.progress()).standings
-    sending.waiting.update({known.connection: known.tally.left for known in standings})
+    sending.waiting.update({standing.connection: standing.tally.left for standing in standings})
     subflow = connection_subflow(sending)
-    # All at once. Prefect numbers subflows in the order of their calls, and a run that is started
-    # again finds them by these numbers: tasks begin in the order in which they are made.
+    # Prefect numbers subflows in the order of their calls, and a run that is started again finds
+    # them by these numbers. Tasks begin in the order in which they are made.
     subflows = [asyncio.ensure_future(subflow(campaign, name)) for name in names]
     async with left_when_idle(run, sending.stop_request, longest_wait):
         ends = await asyncio.gather(*subflows, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
-        if isinstance(end, Pause):  # Prefect's engine has seen the Suspend first
-            await _look(sending.stop_request)
+        if isinstance(end, Pause):  # Prefect's engine has noticed the Suspend first
+            await _read_state(sending.stop_request)
             continue
         if isinstance(end, BaseException):
             raise end
@@ -168,17 +168,20 @@ async def _send_on_workers(
     await Shards(run, sending.stop_request, deployments, get_run_logger()).send(shards)
 
 
-async def _taken_over(
+async def _reassigned(
     document: Campaign, names: Sequence[str], run: CampaignRun, request: StopRequest
 ) -> list[str]:
-    """The connections that have got the recipients of one that is down, where that is wanted."""
+    """Reassign recipients of connections that are down, if the campaign says so.
+
+    Returns the connections that got recipients.
+    """
     if document.on_connection_down is not DownPolicy.REASSIGN or request.reason is not None:
         return []
     reassigned = await asyncio.to_thread(run.reassign)
     return [name for name in names if name in reassigned]
 
 
-async def _look(request: StopRequest) -> None:
-    """Ask the server at once whether the run is to stop, where the server answers."""
+async def _read_state(request: StopRequest) -> None:
+    """Ask the server now whether the run is to stop, if the server answers."""
     with suppress(httpx.HTTPError):
-        await look(request, UUID(flow_run.get_id()))
+        await read_states(request, UUID(flow_run.get_id()))

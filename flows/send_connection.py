@@ -26,7 +26,13 @@ from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.sending import Sending
 from flows.support.session_slots import session_slots
 from flows.support.shards import shard_name
-from flows.support.stopping import StopReason, StopRequest, look, stop_on_request, wait_for_server
+from flows.support.stopping import (
+    StopReason,
+    StopRequest,
+    read_states,
+    stop_on_request,
+    wait_for_server,
+)
 from flows.support.waiting import left_when_idle, wait_seconds
 from flows.support.watching_connections import watch_connections
 from mailsluice.campaign import Campaign
@@ -37,8 +43,8 @@ from mailsluice.store import Ending, home
 
 
 def _run_name() -> str:
-    given = flow_run.get_parameters()
-    return shard_name(given["campaign"], given["connection"], given["shard"], given["shards"])
+    values = flow_run.get_parameters()
+    return shard_name(values["campaign"], values["connection"], values["shard"], values["shards"])
 
 
 @operation("send-connection", run_name=_run_name)
@@ -47,22 +53,22 @@ async def send_connection(
 ) -> State[Any]:
     """Send to the recipients that a campaign assigned to one connection, on a worker.
 
-    Started by send-campaign with the dispatch 'workers'; not to be started by hand. Runs of the
-    same connection share its sessions and its limits.
+    send-campaign starts these runs with the dispatch 'workers'; do not start one by hand. Runs of
+    the same connection share its sessions and its limits.
 
     Args:
         campaign: The campaign's name.
         connection: The connection's name.
-        shard: Which one of the runs that share the connection this is, from 1.
-        shards: How many they are.
+        shard: The number of this run among those that share the connection, from 1.
+        shards: How many runs share the connection.
     """
     if not 1 <= shard <= shards:
         raise CampaignError(f"shard {shard} of {shards}: give a number from 1 to {shards}")
     parent_id, run_id = _parent_id(), UUID(flow_run.get_id())
     document = await _document(parent_id, campaign)
     async with stop_on_request(run_id, parent_id) as request:
-        await look(request, run_id, parent_id)
-        if request.reason:  # before it began
+        await read_states(request, run_id, parent_id)
+        if request.reason:  # stopped before it began
             return _final(connection, request, RouteResult(connection, 0.0, 0, None))
         async with _sender(document, connection, str(run_id)) as run:
             request.attach(run)
@@ -82,7 +88,7 @@ def _parent_id() -> UUID:
 
 
 async def _document(parent_id: UUID, name: str) -> Campaign:
-    """The campaign as its run has it."""
+    """The campaign's document, from the parameters of the campaign's run."""
     async with get_client() as client:
         parent = await client.read_flow_run(parent_id)
     document = await checked_parameter(parent.parameters["campaign"])
@@ -122,7 +128,7 @@ async def _sent(
 
 
 def _ending(result: RouteResult, request: StopRequest) -> tuple[Ending, float | None]:
-    """How the sender ended, for its record, and in how many seconds it has work again."""
+    """How the sender ended, and in how many seconds it has work again, for its record."""
     if result.down:
         return Ending.DOWN, None
     if request.reason is StopReason.WAITING and request.state:
@@ -140,7 +146,7 @@ def _final(connection: str, request: StopRequest, result: RouteResult) -> State[
         case None:
             return Completed(message=summary)
         case StopReason.WAITING:
-            return Completed(message=f"{summary}; nothing can be sent for long: its campaign waits")
+            return Completed(message=f"{summary}; nothing can be sent for now, the campaign waits")
         case StopReason.TERMINATED | StopReason.INTERRUPTED:
             return Crashed(message=f"{request.reason.value}, {summary}")
         case reason:

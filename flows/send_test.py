@@ -55,16 +55,16 @@ def _run_name() -> str:
 async def send_test(
     campaign: CampaignParameter, to: Addresses, recipient: ChosenRecipient = ""
 ) -> State[Any]:
-    """Send what one recipient would get to your own addresses, over each connection.
+    """Send one recipient's message to your own addresses, over each connection.
 
-    A copy for each address and connection, marked in its subject; the campaign and its recipients
-    are not touched. Returns the `SendTestResult`.
+    Each address gets one copy over each connection, marked in its subject. The campaign and its
+    recipients do not change. Returns the `SendTestResult`.
 
     Args:
         campaign: The campaign, as send-campaign takes it.
         to: Up to ten addresses of your own, best at different providers.
         recipient: The address of the recipient whose values are filled in. Left empty: the first
-            in send order, whom plan-campaign shows.
+            recipient in send order, which plan-campaign shows.
     """
     document, day = await for_its_day(campaign)
     result = await _send(document, day, checked_addresses(to), recipient)
@@ -88,9 +88,14 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
             occasion=str(uuid4()),
             now=partial(datetime.now, UTC),
         )
-        rendered = {one.name: render(connection=one.name) for one in connections}
+        rendered = {
+            connection.name: render(connection=connection.name) for connection in connections
+        }
         tokens = Tokens()
-        sending = (_deliver(one, rendered[one.name], database, tokens) for one in connections)
+        sending = (
+            _deliver(connection, rendered[connection.name], database, tokens)
+            for connection in connections
+        )
         async with keep_rotated_tokens(tokens, get_run_logger()):
             return SendTestResult(document.name, await asyncio.gather(*sending))
 
@@ -105,7 +110,7 @@ def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -
 async def _deliver(
     connection: Connection, envelopes: Sequence[Envelope], database: Database, tokens: Tokens
 ) -> Delivery:
-    """Over sessions that hold a slot each, as a campaign's do."""
+    """Send over sessions that hold a slot each, as a campaign's sessions do."""
     opening = partial(open_session, tokens=tokens)
     slots = SessionSlots(connection, get_run_logger(), opening)
     try:

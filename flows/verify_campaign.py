@@ -1,4 +1,4 @@
-"""The flow that checks whether everybody of a campaign is accounted for."""
+"""The flow that checks that every recipient of a campaign is accounted for."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CampaignName = Annotated[str, Field(min_length=1, max_length=200)]
 
 @operation("verify-campaign", run_name="verify {campaign}")
 async def verify_campaign(campaign: CampaignName) -> State[Any]:
-    """Check that nobody of a campaign is lost and nobody is there twice.
+    """Check that no recipient of a campaign is lost or present twice.
 
-    Ends Completed where its numbers add up, Failed with what is wrong where they do not; either way
-    with a page that shows both. Changes nothing, so it may be run at any time. Returns the
-    `Verification`.
+    The run ends Completed where the numbers add up, or Failed with what is wrong; both ways a page
+    under Artifacts shows the numbers. This changes nothing, so you may run it at any time. Returns
+    the `Verification`.
 
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.

@@ -26,14 +26,14 @@ _NO_MAIL = TrialMail()
 async def verify_connection(
     connection: ConnectionBlock, test_mail: TrialMail = _NO_MAIL
 ) -> State[Any]:
-    """Check a connection step by step: name, link, TLS, login, what the server offers.
+    """Check a connection step by step: host name, link, TLS, login, the server's extensions.
 
-    Ends Completed with what was found, or Failed with what is wrong and the next step; either way
-    with a page. Returns the `ConnectionCheck`.
+    The run ends Completed with the results, or Failed with what is wrong and the next step; both
+    ways a page under Artifacts shows the steps. Returns the `ConnectionCheck`.
 
     Args:
         connection: The SMTP connection, or its name.
-        test_mail: A mail that is really sent over it. Left empty: none is.
+        test_mail: A mail to send over the connection. Left empty: no mail is sent.
     """
     check = await _check(connection, test_mail)
     await publish_inspection(check)

@@ -1,4 +1,4 @@
-"""Telling of campaigns of which too much came back."""
+"""Alerts about campaigns with too many bounces or complaints."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import asyncio
 import logging
 from collections.abc import Collection
 
-from flows.support.events import Milestone, tell
+from flows.support.events import Milestone, emit
 from mailsluice.store import Database
 from mailsluice.store.alerts import Alerts
 
 
-async def tell_bounce_shares(
+async def emit_bounce_alerts(
     database: Database,
     campaign_ids: Collection[int],
     logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
 ) -> None:
-    """Emit an event for each of the campaigns whose bounces or complaints have passed a threshold.
+    """Emit an event for each campaign whose bounces or complaints exceed a threshold.
 
-    Once a campaign and threshold, however often it is called; see `bounces.shares.exceeded`.
+    Each threshold of a campaign is reported once, however often this is called; see
+    `bounces.shares.exceeded`.
     """
     for campaign_id in sorted(campaign_ids):
-        campaign, passed = await asyncio.to_thread(Alerts(database).due, campaign_id)
-        for one in passed:
-            logger.warning("%s: %s", campaign, one)
-            milestone = Milestone.COMPLAINTS_HIGH if one.complaints else Milestone.BOUNCES_HIGH
-            tell(
+        campaign, alerts = await asyncio.to_thread(Alerts(database).due, campaign_id)
+        for alert in alerts:
+            logger.warning("%s: %s", campaign, alert)
+            milestone = Milestone.COMPLAINTS_HIGH if alert.complaints else Milestone.BOUNCES_HIGH
+            emit(
                 milestone,
                 campaign,
-                threshold=one.threshold,
-                share=one.percent,
-                sent=one.total,
-                complained=one.number if one.complaints else None,
-                bounced=None if one.complaints else one.number,
+                threshold=alert.threshold,
+                share=alert.percent,
+                sent=alert.total,
+                complained=alert.number if alert.complaints else None,
+                bounced=None if alert.complaints else alert.number,
             )

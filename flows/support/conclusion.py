@@ -1,4 +1,4 @@
-"""The report of a campaign's run, and the state that the run ends in."""
+"""The report of a campaign's run, and the run's final state."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
-from flows.support.bounce_shares import tell_bounce_shares
+from flows.support.bounce_shares import emit_bounce_alerts
 from flows.support.progress import ProgressReporter
 from flows.support.stopping import StopReason, StopRequest, show_subflows, wait_for_server
-from flows.support.waiting import come_back
+from flows.support.waiting import reschedule
 from mailsluice.delivery import CampaignRun
 from mailsluice.limits import Bound
 from mailsluice.operations import accounts
@@ -33,10 +33,10 @@ async def concluded(
     progress: ProgressReporter,
     limits: Mapping[str, Sequence[Bound]],
 ) -> State[Any]:
-    """Report what became of the campaign, and give the run's state.
+    """Publish the campaign's report, and return the run's state.
 
-    `limits` are those that each connection's messages fell under. Raises Pause where the run is
-    suspended or comes back later, and KeyboardInterrupt after Ctrl-C.
+    `limits` are the limits of each connection's messages. Raises Pause where the run is suspended
+    or continues later, and KeyboardInterrupt after Ctrl-C.
     """
     if request.reason is StopReason.CANCELLED:
         await asyncio.to_thread(run.cancel)
@@ -44,14 +44,14 @@ async def concluded(
     verified = await asyncio.to_thread(_verified, database, report.campaign)
     await wait_for_server()
     await progress.conclude(report, request.reason)
-    await tell_bounce_shares(database, [run.id], get_run_logger())
+    await emit_bounce_alerts(database, [run.id], get_run_logger())
     run_id = UUID(flow_run.get_id())
     if request.reason is StopReason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(run_id, request.reason)
         raise Pause(state=request.state)
     if request.reason is StopReason.WAITING and request.state and report.open:
-        raise Pause(state=await come_back(request.state, report.summary()))
+        raise Pause(state=await reschedule(request.state, report.summary()))
     await publish_report(replace(report, limits=limits), database)
     if request.reason is StopReason.CANCELLED:
         await show_subflows(run_id, request.reason)
@@ -63,7 +63,7 @@ async def concluded(
 def _final(
     report: Report, reason: StopReason | None, verified: accounts.Verification
 ) -> State[Any]:
-    """The state of a run that has ended."""
+    """The state of a run that does not continue."""
     summary = report.summary()
     if reason is StopReason.CANCELLED:
         return Cancelled(message=summary)
@@ -71,13 +71,13 @@ def _final(
         return Crashed(message=f"stopped by SIGTERM: {summary}. Retry this run to go on")
     summary += "".join(f"; {name} is down: {why}" for name, why in report.down.items())
     if not verified.is_conserved:
-        return Failed(message=f"{summary}. The books do not balance: {verified.summary()}")
+        return Failed(message=f"{summary}. The numbers do not add up: {verified.summary()}")
     if report.open:
         return Failed(message=f"{summary}. Retry this run to go on")
     return Completed(message=summary, data=report)
 
 
 def _verified(database: Database, campaign: str) -> accounts.Verification:
-    # Addresses cannot become duplicates after the launch: no need to compare them again.
+    # Addresses cannot become duplicates after the launch, so they are not compared again.
     tally = accounts.tally(database, campaign, addresses=False)
     return accounts.verify(tally, at_end_of_run=True)

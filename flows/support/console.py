@@ -1,4 +1,4 @@
-"""What a run does about the console of a worker that is no more."""
+"""Keep a run alive when the console of its worker is gone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from prefect.logging.handlers import PrefectConsoleHandler
 
 
 def outlive_console() -> None:
-    """Let lines of log that nobody reads any more be dropped.
+    """Drop log lines to a console that is gone.
 
-    A worker that is killed leaves its runs alive, with a broken pipe for a console. There, the
-    library that Prefect prints with ends the thread that has something to say, without a word: the
-    next warning of the engine would stop it for good. (`rich.console.Console.on_broken_pipe` is
-    made to be replaced.)
+    The runs of a killed worker go on, with a broken pipe as their console. The library that Prefect
+    prints with then silently ends the thread that logs, so the next warning of the engine would end
+    the engine. `rich.console.Console.on_broken_pipe` is meant to be replaced.
     """
     for name in ("", "prefect"):
         for handler in logging.getLogger(name).handlers:

@@ -1,8 +1,8 @@
 """A campaign document in a flow: its check, its day, the databases of its queries.
 
-Prefect checks a flow's parameters before it names the run, and says what is wrong with them in
-words for programmers, together with the parameters. So flows take a campaign as it is given, under
-its schema, and check it here, when the run has its name.
+Prefect validates a flow's parameters before it names the run, and its message is meant for
+programmers and contains the parameters. So a flow takes the campaign unchecked, under its schema,
+and checks it here, when the run has its name.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from mailsluice.core.forms import in_words
 from mailsluice.core.names import DAY, LONGEST, campaign_name, seen
 
 CampaignParameter = Annotated[CampaignForm, WrapValidator(lambda value, _: value)]
-"""A campaign that nobody has checked yet; in the form, all of its fields."""
+"""A campaign that is not checked yet; the form shows all of its fields."""
 
 
 def named_in(campaign: object, day: date | None = None) -> str:
-    """Name a run of this campaign, whatever is wrong with the document."""
+    """The campaign's name for a run, even where the document is invalid."""
     name = seen(str(field_of(campaign, "name") or "campaign")[:LONGEST])
     return name if day is None else name.replace(DAY, day.isoformat())
 
 
 def checked(campaign: object) -> CampaignForm:
-    """The document, checked as a whole. Raises CampaignError, in words for the operator."""
+    """Check a document as a whole. Raises CampaignError, in words for the operator."""
     try:
         return CampaignForm.model_validate(campaign)
     except ValidationError as error:
@@ -45,7 +45,7 @@ def checked(campaign: object) -> CampaignForm:
 
 
 async def checked_parameter(campaign: object) -> CampaignForm:
-    """The document of another run, as the Prefect server has it. Raises CampaignError."""
+    """Check a campaign from the parameters of another run. Raises CampaignError."""
 
     def block(value: Any) -> Any:
         is_reference = isinstance(value, dict) and "$ref" in value
@@ -57,7 +57,7 @@ async def checked_parameter(campaign: object) -> CampaignForm:
         loaded = await asyncio.to_thread(visit_collection, campaign, block, return_data=True)
     except (ValueError, RuntimeError):
         raise CampaignError(
-            "a block that the campaign names does not exist any more: pick another one"
+            "a block that the campaign names does not exist any more: choose another one"
         ) from None
     return checked(loaded)
 
@@ -65,17 +65,16 @@ async def checked_parameter(campaign: object) -> CampaignForm:
 async def for_its_day(
     campaign: object, starts_at: datetime | None = None
 ) -> tuple[CampaignForm, date]:
-    """The document, checked, with the day in its name; and the day.
+    """Check a document and put the day into its name; returns the document and the day.
 
-    The day of the run; with `starts_at`, the one that a run at this moment would have. Raises
-    CampaignError.
+    The day is that of this run, or of a run that starts at `starts_at`. Raises CampaignError.
     """
     document = checked(campaign)
-    found = await _day(document, starts_at)
+    run_day = await _day(document, starts_at)
     if DAY in document.name or any(route.growth for route in document.routes):
-        get_run_logger().info("%s", found)
-    name = campaign_name(document.name.replace(DAY, found.day.isoformat()))
-    return document.model_copy(update={"name": name}), found.day
+        get_run_logger().info("%s", run_day)
+    name = campaign_name(document.name.replace(DAY, run_day.day.isoformat()))
+    return document.model_copy(update={"name": name}), run_day.day
 
 
 async def _day(document: Campaign, starts_at: datetime | None) -> RunDay:
@@ -87,7 +86,7 @@ async def _day(document: Campaign, starts_at: datetime | None) -> RunDay:
 
 
 async def database_engines(document: Campaign) -> Connect:
-    """Load the databases that a campaign's queries run on; gives the engine of each by its name."""
+    """Load the databases of a campaign's queries; returns a lookup of their engines by name."""
     names = {document.recipients.database, document.exclude.database} - {None}
     engines = {name: (await load_database(name)).get_engine() for name in names if name}
     return engines.__getitem__

@@ -1,4 +1,4 @@
-"""What a campaign tells the world: Prefect events, with counts, never addresses."""
+"""Prefect events about a campaign: counts and names, never addresses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class Milestone(StrEnum):
     CAMPAIGN_STARTED = "mailsluice.campaign.started"
     CAMPAIGN_COMPLETED = "mailsluice.campaign.completed"
     CONNECTION_QUARANTINED = "mailsluice.connection.quarantined"
-    """It was given up for this run; its recipients wait."""
+    """The connection is down for this run; its recipients wait."""
     CONNECTION_RECOVERED = "mailsluice.connection.recovered"
-    """It sends again, after it had been quarantined."""
+    """The connection sends again after it was quarantined."""
     LIMIT_REACHED = "mailsluice.limit.reached"
-    """A limit holds a connection back for more than a moment."""
+    """A limit delays a connection by more than a minute."""
     BOUNCES_HIGH = "mailsluice.bounces.high"
-    """More of a campaign's mail bounced than the threshold, a percentage, allows."""
+    """The share of a campaign's mail that bounced exceeds a threshold, a percentage."""
     COMPLAINTS_HIGH = "mailsluice.complaints.high"
 
 
-def tell(
+def emit(
     milestone: Milestone,
     campaign: str,
     connection: str | None = None,
@@ -31,10 +31,10 @@ def tell(
     threshold: str | None = None,
     **payload: str | float | None,
 ) -> None:
-    """Emit an event. It is about the connection, where one is named, else about the campaign.
+    """Emit an event about the connection, where one is named, else about the campaign.
 
-    `threshold` is a label of the resource, so that an automation can ask for it. Within a run the
-    event is related to the run by Prefect. Does not wait for the server.
+    `threshold` is a label of the resource, so that an automation can match it. Prefect relates the
+    event to the current run. The call does not wait for the server.
     """
     kind, name = ("campaign", campaign) if connection is None else ("connection", connection)
     resource = {

@@ -1,4 +1,4 @@
-"""The state that a flow ends in where something outside it fails: one line that says what to do."""
+"""The state in which a flow ends when something outside it fails: one line that says what to do."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mailsluice.core.errors import MailsluiceError
 from mailsluice.store.trouble import RETRY, DatabaseError, told
 
 TROUBLE = (MailsluiceError, DatabaseError, OSError)
-"""Errors that `failed` has words for. Any other is a fault, and shows where it happened."""
+"""Errors that `failed` explains. Any other error is a bug, and keeps its traceback."""
 
 
 def failed(error: Exception, then: str = RETRY) -> State[Any]:
-    """The state of a run that one of TROUBLE ended; `then` is how to go on where that helps."""
-    said = explained(error, then)
-    return Failed(message=str(said), data=said)
+    """The state of a run that one of TROUBLE ended; `then` says how to continue."""
+    explanation = explained(error, then)
+    return Failed(message=str(explanation), data=explanation)
 
 
 def explained(
     error: Exception, then: str = RETRY, place: str = " on the worker's machine"
 ) -> MailsluiceError:
-    """One of TROUBLE as an error whose message says what to do. Raises any other one."""
+    """Turn one of TROUBLE into an error whose message says what to do. Raises any other error."""
     if isinstance(error, MailsluiceError):
         return error
     if isinstance(error, DatabaseError):
@@ -32,6 +32,6 @@ def explained(
         where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
         reason = error.strerror or type(error).__name__
         return MailsluiceError(
-            f"{where}{place}: {reason}. Make room there, or let this user write there. {then}"
+            f"{where}{place}: {reason}. Free disk space, or let this user write there. {then}"
         )
     raise error

@@ -17,14 +17,16 @@ def labelled(flow: _Flow) -> _Flow:
     """Label the form of a flow as people write: `starts_at` is "Starts at".
 
     Prefect labels a field with its parameter's name, unless the JSON schema of its type has a
-    title; deployments make their form of the flow's signature. The description goes without its
-    section about arguments, which the form has beside its fields.
+    title. Deployments make their form from the flow's signature. The section about arguments is cut
+    from the description, since the form shows it beside the fields.
     """
     signature = inspect.signature(flow.fn, eval_str=True)
     unlabelled = [n for n, field in flow.parameters.properties.items() if field.get("title") == n]
     parameters = [
-        one.replace(annotation=_titled(one)) if one.name in unlabelled else one
-        for one in signature.parameters.values()
+        parameter.replace(annotation=_titled(parameter))
+        if parameter.name in unlabelled
+        else parameter
+        for parameter in signature.parameters.values()
     ]
     labelled_signature = signature.replace(parameters=parameters)
     flow.__signature__ = labelled_signature  # type: ignore[attr-defined]  # Prefect makes the form of it

@@ -1,4 +1,4 @@
-"""Make a campaign ready to be sent: recipients stored, each with its connection."""
+"""Launch a campaign: resolve its recipients, and store each with its connection."""
 
 from __future__ import annotations
 
@@ -69,8 +69,9 @@ async def _only_run(
 ) -> CampaignRun:
     """Become the only run that sends this campaign.
 
-    This flow run may still send in another process: Prefect takes a process for dead that cannot
-    report while the server is away, and starts the run again. Then wait for that process to end.
+    This flow run may still send in another process: when a process cannot report because the server
+    is away, Prefect takes it for dead and starts the run again. Then this waits for the end of that
+    process.
     """
     owner = run_owner()
     while True:
@@ -81,5 +82,5 @@ async def _only_run(
         except CampaignBusyError as busy:
             if request.reason or f"({flow_run.get_id()})" not in busy.owner:
                 raise
-            get_run_logger().info("this run still sends in another process: waiting for its end")
+            get_run_logger().info("this run still sends in another process; waiting for its end")
             await asyncio.sleep(_WAIT_SECONDS)

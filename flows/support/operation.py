@@ -1,4 +1,4 @@
-"""The one way to define a flow: form labels, a clear end whatever fails, the state database."""
+"""How every flow is defined: form labels, a final state with a message, the state database."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _Body = Callable[_P, Awaitable[State[Any]]]
 def operation(
     name: str, *, run_name: str | Callable[[], str], then: str = RETRY
 ) -> Callable[[_Body[_P]], Flow[_P, Coroutine[Any, Any, Any]]]:
-    """Make an async function a flow that ends Failed, with what to do, where it meets trouble.
+    """Make an async function a flow that ends Failed, with what to do, when something fails.
 
-    Trouble is any of `failing.TROUBLE`: an error of ours, a lost database, a file that cannot be
-    used. Other errors are faults of the program and keep their traceback.
+    This handles `failing.TROUBLE`: an error of Mailsluice, a lost database, an unusable file. Other
+    errors are bugs, and keep their traceback.
 
     Args:
         name: The flow's name.
         run_name: The name of its runs, as Prefect's `flow_run_name`.
-        then: The sentence that says how to continue after a passing trouble.
+        then: The sentence that says how to continue after a temporary failure.
     """
 
     def decorate(body: _Body[_P]) -> Flow[_P, Coroutine[Any, Any, Any]]:
@@ -47,10 +47,10 @@ def operation(
             except TROUBLE as error:
                 return failed(error, then)
 
-        # Prefect evaluates annotations that are strings among the names of this module.
+        # Prefect would evaluate annotations that are strings among the names of this module.
         signature = inspect.signature(body, eval_str=True)
-        run.__signature__ = signature  # type: ignore[attr-defined]  # inspect looks for it
-        # By default the version is a hash of the file that the wrapper is in.
+        run.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect
+        # By default the version is a hash of this file.
         version = file_hash(inspect.getfile(body))
         make = flow(name=name, version=version, flow_run_name=run_name, persist_result=False)
         made: Flow[_P, Coroutine[Any, Any, Any]] = make(run)
@@ -61,7 +61,7 @@ def operation(
 
 @asynccontextmanager
 async def state_database() -> AsyncIterator[Database]:
-    """Open the state database, migrated where that is due, and close it at the end."""
+    """Open the state database, migrate it if necessary, and close it at the end."""
     database = await asyncio.to_thread(Database)
     try:
         yield database
@@ -70,5 +70,5 @@ async def state_database() -> AsyncIterator[Database]:
 
 
 def run_owner() -> str:
-    """Name the present run, for what it holds: its name and id."""
+    """The current run's name and id, as the owner of what it holds."""
     return f"{flow_run.get_name()} ({flow_run.get_id()})"

@@ -1,4 +1,4 @@
-"""Keeping the refresh tokens that providers replace when they are used."""
+"""Save the refresh tokens that providers replace at each use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLOSE_SECONDS = 30.0  # the client asks a busy server again for about so long
 
 
 class _Keeper:
-    """Writes new refresh tokens into the blocks, one after the other."""
+    """Saves new refresh tokens in the blocks, one after the other."""
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
@@ -24,7 +24,7 @@ class _Keeper:
         self._turn = asyncio.Lock()
 
     async def keep(self, name: str, used: SecretStr, new: SecretStr) -> None:
-        """Replace the token in the block, unless somebody has put another one there meanwhile."""
+        """Replace the token in the block, unless the block was changed meanwhile."""
         async with self._turn:
             self._used.setdefault(name, set()).add(used)
             try:
@@ -34,9 +34,9 @@ class _Keeper:
             except Exception as error:  # noqa: BLE001 whatever it is, the run goes on
                 self._logger.warning(
                     "connection %s: its provider gave a new refresh token, which could not be saved"
-                    " into its block (%s)",
+                    " in its block (%s)",
                     name,
-                    type(error).__name__,  # its text may hold the token
+                    type(error).__name__,  # the error's text may contain the token
                 )
 
 
@@ -50,7 +50,7 @@ async def keep_rotated_tokens(tokens: Tokens, logger: Logger) -> AsyncIterator[N
         saving.add(loop.create_task(keeper.keep(name, used, new)))
 
     def on_rotated(name: str, used: SecretStr, new: SecretStr) -> None:
-        loop.call_soon_threadsafe(save, name, used, new)  # it may be told on the engine's loop
+        loop.call_soon_threadsafe(save, name, used, new)  # called on the engine's loop, perhaps
 
     tokens.on_rotated = on_rotated
     try:

@@ -1,9 +1,9 @@
-"""The day that a run is for: what `{date}` stands for, and the day of shares that grow.
+"""The day of a run, for which `{date}` stands and by which growing shares are chosen.
 
-A schedule goes by the clock of one time zone. In another one, two of its runs can fall on one
-day; the second would then have the name of the first one's campaign, and send nothing. The day is
-kept in a label of the run, so Retry and Resume go on with the campaign that the run began, even
-where the schedule is changed meanwhile.
+A schedule follows the clock of one time zone. In another zone, two of its runs can fall on the same
+day; the second would then have the campaign name of the first, and send nothing. The day is stored
+in a label of the run, so Retry and Resume continue the campaign that the run began, even if the
+schedule has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REASON = "mailsluice.day-reason"
 
 @dataclass(frozen=True, slots=True)
 class RunDay:
-    """A day, and in words how it was found."""
+    """A day, and how it was determined, in words."""
 
     day: date
     reason: str
@@ -42,35 +42,35 @@ class RunDay:
 
 
 def day_of_run(campaign: object) -> RunDay:
-    """Find the day of the current run, which sends, plans or tests this campaign.
+    """The day of the current run, which sends, plans or tests this campaign.
 
-    `campaign` may not have been checked yet. Every start of a run has the same day; the first one
-    asks the Prefect server. Blocking.
+    `campaign` need not be checked yet. Every start of a run has the same day; the first start asks
+    the Prefect server. Blocking.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run is None:
         return day_at(campaign, flow_run.get_scheduled_start_time())
-    if kept := run.labels.get(_LABEL):
-        return RunDay(date.fromisoformat(str(kept)), str(run.labels.get(_REASON)))
+    if stored := run.labels.get(_LABEL):
+        return RunDay(date.fromisoformat(str(stored)), str(run.labels.get(_REASON)))
     moment = run.expected_start_time or flow_run.get_scheduled_start_time()
     if _was_started_before(run):
-        found = _in("UTC", moment, "the day in UTC, as an earlier version began this run")
+        run_day = _in("UTC", moment, "the day in UTC, as an earlier version began this run")
     else:
-        found = day_at(campaign, moment, run)
-    labels: KeyValueLabels = {_LABEL: found.day.isoformat(), _REASON: found.reason}
+        run_day = day_at(campaign, moment, run)
+    labels: KeyValueLabels = {_LABEL: run_day.day.isoformat(), _REASON: run_day.reason}
     run.labels.update(labels)
-    # Stored for every run: Prefect reads the run anew once it has its name.
+    # Stored for every run: Prefect reads the run again once it has a name.
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(run.id, labels)
-    return found
+    return run_day
 
 
 def day_at(campaign: object, moment: datetime, run: FlowRun | None = None) -> RunDay:
-    """Find the day of an aware moment for a campaign, in the first of these time zones.
+    """The day of an aware moment for a campaign.
 
-    The schedule's (the run's own schedule, or the one that sends a campaign of this name), the
-    sending window's, UTC. Blocking.
+    The time zone is that of the schedule (the run's own, or the one that sends a campaign of this
+    name), else that of the sending window, else UTC. Blocking.
     """
     if zone := _scheduled_zone(campaign, run):
         return _in(zone, moment, f"the day in {zone}, the time zone of the schedule")
@@ -83,7 +83,7 @@ def day_at(campaign: object, moment: datetime, run: FlowRun | None = None) -> Ru
 
 
 def _was_started_before(run: FlowRun) -> bool:
-    """Whether this is a later start. A start counts itself as soon as the run is Running."""
+    """Whether the run was started before; Prefect counts this start once the run is Running."""
     is_counted = run.state is not None and run.state.is_running()
     return run.run_count > is_counted
 
@@ -99,25 +99,25 @@ def _scheduled_zone(campaign: object, run: FlowRun | None) -> str | None:
     schedules = deployment.schedules
     creator = run.created_by.id if run and run.created_by else None
     name = field_of(campaign, "name")
-    chosen = [one for one in schedules if one.id == creator] or [
-        one
-        for one in schedules
-        if name and name == field_of(_parameters(deployment, one).get("campaign"), "name")
+    chosen = [schedule for schedule in schedules if schedule.id == creator] or [
+        schedule
+        for schedule in schedules
+        if name and name == field_of(_parameters(deployment, schedule).get("campaign"), "name")
     ]
     return zone_of(chosen)
 
 
 def zone_of(schedules: Iterable[DeploymentSchedule]) -> str | None:
-    """The time zone that these schedules have in common; None: they have none, or several."""
-    zones = {getattr(one.schedule, "timezone", None) for one in schedules}
+    """The time zone that these schedules share; None where they have none, or several."""
+    zones = {getattr(known.schedule, "timezone", None) for known in schedules}
     zone = zones.pop() if len(zones) == 1 else None
     return zone if zone and is_known(zone) else None
 
 
 def _deployment(run: FlowRun | None) -> DeploymentResponse | None:
-    """Read the deployment whose schedules count: the run's own, or the one that sends.
+    """Read the deployment whose schedules apply: the run's own, or the one that sends.
 
-    A campaign that is planned, tried, or sent by hand has the day that its schedule would give it.
+    A campaign that is planned, tested, or sent by hand has the day that its schedule would give it.
     """
     with get_client(sync_client=True) as client:
         try:

@@ -1,4 +1,4 @@
-"""A campaign that this process is sending, and the subflow that sends over one connection of it."""
+"""A campaign that this process sends, and the subflow that sends over one of its connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ConnectionSubflow = Callable[[str, str], Awaitable[State[Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What it takes to send over the connections of one campaign in this process."""
+    """Everything that sending over the connections of a campaign in this process needs."""
 
     run: Run
     message: CompiledMessage
@@ -33,10 +33,10 @@ class Sending:
     shards: int = 1
     """How many processes share each connection's sessions."""
     waiting: dict[str, int] = field(default_factory=dict)
-    """By connection, how many recipients are left to send to."""
+    """How many recipients are left to send to, by connection."""
 
     def fitted(self, connection: Connection) -> Connection:
-        """A connection with the sessions that are this process's part."""
+        """A connection with this process's part of its sessions."""
         return replace(connection, max_sessions=-(-connection.max_sessions // self.shards))
 
     async def send(self, connection: str) -> RouteResult:

@@ -1,4 +1,4 @@
-"""The send-connection runs of a campaign on workers: begun, watched, begun again where one dies."""
+"""Start the send-connection runs of a campaign on workers, and restart those that die."""
 
 from __future__ import annotations
 
@@ -32,33 +32,34 @@ _FLOW = "send-connection"
 _LOOK_SECONDS = 2.0
 _PAGE = 200
 _MOST_STARTS = 10
-"""So often a part of a connection is begun in one run of its campaign."""
-_AGAIN_SECONDS = 10.0
+"""How often a shard is started in one run of its campaign."""
+_RESTART_SECONDS = 10.0
 _SILENT_SECONDS = 120.0
-"""A run that has begun, and has not come to send within that, has died."""
+"""A run that has begun, but does not send within this time, has died."""
 _PENDING_SECONDS = 600.0
-"""So has one that a worker took, and that has not begun within that: an image may be pulled."""
+"""A run that a worker took, but that does not begin within this time, has died."""
 _STOP_SECONDS = 60.0
-_UNHEARD = (httpx.HTTPError, PrefectHTTPStatusError)
+_SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a connection."""
+    """One part of a connection's sessions."""
 
     connection: str
     number: int
-    """From 1."""
+    """Counts from 1."""
     of: int
+    """How many shards the connection has."""
 
 
 async def deployment_of(connection: str) -> str:
-    """The deployment whose workers send over a connection: the one of its name, or the general one.
+    """The deployment whose workers send over a connection: that of its name, or the general one.
 
     Raises CampaignError where there is neither.
     """
     async with get_client() as client:
-        for name in (connection, _FLOW, "default"):  # the last one as it was called before
+        for name in (connection, _FLOW, "default"):  # earlier versions called it "default"
             with suppress(ObjectNotFound):
                 await client.read_deployment_by_name(f"{_FLOW}/{name}")
                 return f"{_FLOW}/{name}"
@@ -69,7 +70,7 @@ async def deployment_of(connection: str) -> str:
 
 
 def shards_of(connection: Connection, sessions_per_worker: int) -> list[Shard]:
-    """A connection, cut into parts of at most so many sessions."""
+    """Divide a connection into shards of at most so many sessions."""
     of = -(-connection.max_sessions // sessions_per_worker)
     return [Shard(connection.name, number, of) for number in range(1, of + 1)]
 
@@ -81,7 +82,7 @@ def shard_name(campaign: str, connection: str, shard: int, shards: int) -> str:
 
 
 class Shards:
-    """Runs them to their ends."""
+    """Starts the runs of a campaign's shards, and watches them until they end."""
 
     def __init__(
         self, run: CampaignRun, request: StopRequest, deployments: dict[str, str], logger: Logger
@@ -96,53 +97,54 @@ class Shards:
         self._stop_at: float | None = None
 
     async def send(self, shards: Sequence[Shard]) -> None:
-        """Until each has ended for good, or the campaign is to stop.
+        """Run every shard until it has finished, or until the campaign is to stop.
 
-        Those that another process of this run has begun, which died, are found at work.
+        If an earlier process of this run died, its shards are still running and are not started
+        again.
         """
         async with get_client() as client:
-            known = [one async for one in self._runs(client)]
-            self._done_before = {one.id for one in known if _is_final(one)}
+            earlier = [run async for run in self._runs(client)]
+            self._done_before = {run.id for run in earlier if _is_final(run)}
             while True:
                 records = await asyncio.to_thread(self._run.read_senders)
-                with suppress(*_UNHEARD):  # away: they go on sending
-                    if await self._look(client, shards, records):
+                with suppress(*_SERVER_AWAY):  # the shards go on sending
+                    if await self._poll(client, shards, records):
                         break
                 await asyncio.sleep(_LOOK_SECONDS)
         self._wait_for(await asyncio.to_thread(self._run.read_senders))
 
-    async def _look(
+    async def _poll(
         self, client: PrefectClient, shards: Sequence[Shard], records: Sequence[SenderRecord]
     ) -> bool:
-        """Once. Whether all is over."""
+        """Poll once, and restart what died; True when every shard has finished."""
         latest: dict[Shard, FlowRun] = {}
-        number: defaultdict[Shard, int] = defaultdict(int)
-        senders = {one.owner: one for one in records}
-        async for one in self._runs(client):
-            shard = _shard(one)
-            number[shard] += 1
-            if one.id not in self._done_before:
-                latest[shard] = one
+        starts: defaultdict[Shard, int] = defaultdict(int)
+        senders = {record.owner: record for record in records}
+        async for run in self._runs(client):
+            shard = _shard(run)
+            starts[shard] += 1
+            if run.id not in self._done_before:
+                latest[shard] = run
         if self._request.reason:
             return await self._stop(client, latest.values())
-        over = True
+        have_finished = True
         for shard in shards:
-            found = latest.get(shard)
-            sender = senders.get(str(found.id)) if found else None
-            if found and not _is_final(found):
-                over = False
-                if _has_died(found, sender):
+            latest_run = latest.get(shard)
+            sender = senders.get(str(latest_run.id)) if latest_run else None
+            if latest_run and not _is_final(latest_run):
+                have_finished = False
+                if _has_died(latest_run, sender):
                     state: State[Any] = Crashed(message="no sign of life from its process")
-                    await client.set_flow_run_state(found.id, state, force=True)
-            elif found is None or await self._goes_on(shard, found, sender):
-                over = False
-                if found is None or _is_due(found):
-                    await self._begin(shard, number[shard])
-        return over
+                    await client.set_flow_run_state(latest_run.id, state, force=True)
+            elif latest_run is None or await self._has_work(shard, latest_run, sender):
+                have_finished = False
+                if latest_run is None or _is_due(latest_run):
+                    await self._start(shard, starts[shard])
+        return have_finished
 
-    async def _goes_on(self, shard: Shard, found: FlowRun, sender: SenderRecord | None) -> bool:
-        """Whether a part that has ended is to be begun again."""
-        state = found.state
+    async def _has_work(self, shard: Shard, run: FlowRun, sender: SenderRecord | None) -> bool:
+        """Whether a shard that has ended is to be started again."""
+        state = run.state
         if state is None or not (state.is_crashed() or state.is_failed()):
             return False
         if (sender and sender.ending is Ending.DOWN) or self._starts[shard] >= _MOST_STARTS:
@@ -150,7 +152,7 @@ class Shards:
         counts = await asyncio.to_thread(self._run.outbox.counts)
         return counts.of(*OPEN, connection=shard.connection) > 0
 
-    async def _begin(self, shard: Shard, number: int) -> None:
+    async def _start(self, shard: Shard, starts_before: int) -> None:
         self._starts[shard] += 1
         campaign = self._run.record.name
         name = shard_name(campaign, shard.connection, shard.number, shard.of)
@@ -164,54 +166,59 @@ class Shards:
             },
             flow_run_name=name,
             timeout=0,
-            idempotency_key=f"{self._parent_id} {shard.connection} {shard.number} {number}",
+            idempotency_key=f"{self._parent_id} {shard.connection} {shard.number} {starts_before}",
         )
-        if number:
-            self._logger.info("%s: begun again", name)
+        if starts_before:
+            self._logger.info("%s: started again", name)
 
     async def _stop(self, client: PrefectClient, runs: Iterable[FlowRun]) -> bool:
-        """Those at work see by themselves that the campaign is to stop. Whether all have ended."""
+        """Cancel runs that have not begun; True when all have ended.
+
+        Runs at work notice by themselves that the campaign is to stop.
+        """
         if self._request.reason is StopReason.TERMINATED:
-            return True  # they go on: the next process of this run finds them
+            return True  # the runs go on, and the next process of this run finds them
         now = asyncio.get_running_loop().time()
         self._stop_at = self._stop_at or now + _STOP_SECONDS
-        left = [one for one in runs if not _is_final(one)]
-        for one in left:
-            if one.state and (one.state.is_scheduled() or one.state.is_pending()):
-                await client.set_flow_run_state(one.id, Cancelled(), force=True)
+        left = [run for run in runs if not _is_final(run)]
+        for run in left:
+            if run.state and (run.state.is_scheduled() or run.state.is_pending()):
+                await client.set_flow_run_state(run.id, Cancelled(), force=True)
             elif self._request.reason is StopReason.INTERRUPTED:
-                await client.set_flow_run_state(one.id, Cancelling(), force=True)
+                await client.set_flow_run_state(run.id, Cancelling(), force=True)
         if left and now > self._stop_at:
             self._logger.warning("%d runs on workers have not stopped in time", len(left))
         return not left or now > self._stop_at
 
     def _wait_for(self, records: Iterable[SenderRecord]) -> None:
-        """Where some have nothing to send for long, the campaign comes back when they have."""
-        moments = [one.next_at for one in records if one.ending is Ending.WAITING and one.next_at]
+        """Schedule the campaign for the next moment at which a waiting sender has work."""
+        moments = [
+            record.next_at
+            for record in records
+            if record.ending is Ending.WAITING and record.next_at
+        ]
         if moments and self._request.reason is None:
             when = datetime.fromtimestamp(min(moments), UTC)
             self._request.make(StopReason.WAITING, Scheduled(scheduled_time=when))
 
     async def _runs(self, client: PrefectClient) -> AsyncIterator[FlowRun]:
-        """All that were begun for this campaign's run, the oldest first."""
+        """All runs that were started for this campaign's run, the oldest first."""
         mine = FlowRunFilter(
             parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[self._parent_id])
         )
-        found: list[FlowRun] = []
+        runs: list[FlowRun] = []
         while len(
-            page := await client.read_flow_runs(
-                flow_run_filter=mine, limit=_PAGE, offset=len(found)
-            )
+            page := await client.read_flow_runs(flow_run_filter=mine, limit=_PAGE, offset=len(runs))
         ):
-            found += page
-        for one in sorted(found, key=lambda one: one.created or datetime.max.replace(tzinfo=UTC)):
-            if one.deployment_id:
-                yield one
+            runs += page
+        for run in sorted(runs, key=lambda run: run.created or datetime.max.replace(tzinfo=UTC)):
+            if run.deployment_id:
+                yield run
 
 
 def _shard(run: FlowRun) -> Shard:
-    given = run.parameters
-    return Shard(given["connection"], given["shard"], given["shards"])
+    values = run.parameters
+    return Shard(values["connection"], values["shard"], values["shards"])
 
 
 def _is_final(run: FlowRun) -> bool:
@@ -219,13 +226,13 @@ def _is_final(run: FlowRun) -> bool:
 
 
 def _is_due(run: FlowRun) -> bool:
-    """Whether a part that died may be begun again now."""
+    """Whether a shard that died may be started again now."""
     ended = run.state.timestamp if run.state else None
-    return ended is None or datetime.now(UTC) - ended > timedelta(seconds=_AGAIN_SECONDS)
+    return ended is None or datetime.now(UTC) - ended > timedelta(seconds=_RESTART_SECONDS)
 
 
 def _has_died(run: FlowRun, sender: SenderRecord | None) -> bool:
-    """Whether a run that Prefect takes for running, or about to run, has no process."""
+    """Whether a run that is running or pending for Prefect has no process."""
     if sender:
         return sender.ending is Ending.LOST
     since: datetime | None = run.start_time

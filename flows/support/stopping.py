@@ -1,11 +1,11 @@
-"""Stopping a run in good order: Suspend and Cancel in the Prefect UI, SIGTERM, Ctrl-C.
+"""Stop a run without tearing messages: Suspend and Cancel in the Prefect UI, SIGTERM, Ctrl-C.
 
-Prefect tells a running process of none of them in a way that lets it finish what is in flight: a
-Suspend only changes the run's state on the server, a Cancel ends in a SIGTERM whose handler raises
-wherever the main thread happens to be. Prefect's engine observes the Suspend of a deployment's run,
-and raises `Pause` at the next call of Prefect that the flow makes: between two tasks, but not while
-mail is sent. So the state is read here whenever it may have changed, and the signals are handled
-here, while mail is sent.
+Prefect announces none of these to a running process in a way that lets messages in flight finish. A
+Suspend only changes the run's state on the server. A Cancel ends in a SIGTERM, whose handler raises
+wherever the main thread happens to be. Prefect's engine notices the Suspend of a deployment's run
+and raises `Pause` at the flow's next call to Prefect, between two tasks but not while mail is sent.
+So this module reads the state whenever it may have changed, and handles the signals while mail is
+sent.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopReason(StrEnum):
-    """Why a run is to stop. Where several come together, the last of these counts."""
+    """Why a run is to stop. Of several reasons the last in this list counts."""
 
     WAITING = "waiting"
-    """Nothing can be sent for long: it comes back by itself."""
+    """Nothing can be sent for a long time; the run is scheduled for later."""
     TERMINATED = "terminated"
-    """SIGTERM: the machine or the worker goes down."""
+    """SIGTERM: the machine or the worker shuts down."""
     INTERRUPTED = "interrupted"
     """Ctrl-C."""
     SUSPENDED = "suspended"
@@ -63,35 +63,35 @@ class StopRequest:
         self._run: Run | None = None
         self.reason: StopReason | None = None
         self.state: State[Any] | None = None
-        """For `suspended`: the state that the server has; for `waiting`: the one it is to have."""
+        """For `suspended`, the run's state on the server; for `waiting`, the state to set there."""
 
     def make(self, reason: StopReason, state: State[Any] | None = None) -> None:
-        """Ask for the stop. A Cancel says more than the signal that goes with it."""
+        """Request the stop. A Cancel counts more than the signal that comes with it."""
         if self.reason is None or _RANK[reason] > _RANK[self.reason]:
             self.reason, self.state = reason, state
             if self._run:
                 self._run.stop()
 
     def attach(self, run: Run) -> None:
-        """From here on this is what has to stop; at once, where that was asked for before."""
+        """Stop this run when it is requested; at once, if that was requested before."""
         self._run = run
         if self.reason:
             run.stop()
 
     def hold(self, on_hold: bool) -> None:
-        """Have the run wait for as long as it is on hold."""
+        """Put the run on hold, or let it go on."""
         if self._run:
             self._run.on_hold = on_hold
 
     def handle_signals(self) -> None:
-        """Take the signals over. Prefect takes them back whenever a flow run starts."""
-        with suppress(ValueError):  # not in the main thread: the polling has to do
+        """Install the signal handlers. Prefect installs its own whenever a flow run starts."""
+        with suppress(ValueError):  # not in the main thread, where only the state is watched
             for number in _SIGNALS:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGINT and self.reason is StopReason.INTERRUPTED:
-            raise KeyboardInterrupt  # asked twice
+            raise KeyboardInterrupt  # the second Ctrl-C
         self.make(StopReason.TERMINATED if number == signal.SIGTERM else StopReason.INTERRUPTED)
 
 
@@ -99,10 +99,10 @@ class StopRequest:
 async def stop_on_request(
     flow_run_id: UUID, parent_id: UUID | None = None
 ) -> AsyncIterator[StopRequest]:
-    """Watch for what the operator or the system wants, until the run has come to its conclusion.
+    """Watch the run's state and the signals while the `with` block runs.
 
-    Whatever stops the parent stops this run, too; a parent that crashed is started again, and finds
-    it at work.
+    What stops the parent stops this run, too, except a crash: the parent is started again, and
+    finds this run at work.
     """
     request = StopRequest()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -114,20 +114,20 @@ async def stop_on_request(
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         if request.reason is StopReason.CANCELLED:
-            # Its SIGTERM may still come. Handled by Prefect it would turn this run into a crashed
-            # one, to be started again; Prefect puts the first handler back when the run is over.
+            # The SIGTERM of the Cancel may still come. Prefect's handler would make this run a
+            # crashed one, which is started again. Prefect restores the first handler at the end.
             before.pop(signal.SIGTERM)
         with suppress(ValueError):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
-async def look(
+async def read_states(
     request: StopRequest, flow_run_id: UUID, parent_id: UUID | None = None
 ) -> dict[UUID, State[Any]]:
-    """Ask the server once whether the run is to stop.
+    """Read the states of the run and its parent, and request the stop where they say so.
 
-    Returns the states that were read, by run. Raises httpx.HTTPError where the server is away.
+    Returns the states by run. Raises httpx.HTTPError where the server is away.
     """
     states: dict[UUID, State[Any]] = {}
     async with get_client() as client:
@@ -145,8 +145,8 @@ async def _watch(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None
     async with state_changes(run_ids) as changes:
         while True:
             await changes.next()
-            with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: sending goes on
-                changes.see(await look(request, flow_run_id, parent_id))
+            with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # sending goes on meanwhile
+                changes.note(await read_states(request, flow_run_id, parent_id))
 
 
 def _apply(state: State[Any], request: StopRequest) -> None:
@@ -154,16 +154,16 @@ def _apply(state: State[Any], request: StopRequest) -> None:
     if paused and state.state_details.pause_reschedule:
         request.make(StopReason.SUSPENDED, state)
         return
-    request.hold(paused)  # else this process is to wait
+    request.hold(paused)  # a pause that is not rescheduled keeps this process
     if state.is_cancelling() or state.is_cancelled():
         request.make(StopReason.CANCELLED, state)
 
 
 async def show_subflows(parent_id: UUID, reason: StopReason) -> None:
-    """Show the subflows of a suspended or cancelled run as what they are.
+    """Set the subflows of a suspended or cancelled run to the state of that run.
 
-    Prefect leaves those of a suspended one Running; paused ones are what the resumed run takes up
-    again. Cancelled in the UI together with their parent, they would stay Cancelling.
+    Prefect leaves the subflows of a suspended run Running; the resumed run continues paused ones.
+    Subflows that are cancelled in the UI together with their parent would stay Cancelling.
     """
     kind, name, before = _SUBFLOWS[reason]
     state = State[Any](type=kind, name=name, message="with its campaign")
@@ -183,16 +183,15 @@ _SUBFLOWS = {
 
 
 async def wait_for_server(seconds: float = 600.0) -> None:
-    """Wait until the Prefect API answers: what is reported while it is away is lost.
+    """Wait until the Prefect API answers, since a state that is set while it is away is lost.
 
-    After `seconds` without an answer it gives up waiting; what is not reported then is done all the
-    same, and the next run of the campaign says so.
+    This gives up after `seconds`: the campaign is stored all the same, and its next run reports it.
     """
     deadline = asyncio.get_running_loop().time() + seconds
-    warned = False
+    has_warned = False
     async with get_client() as client:
         while await client.api_healthcheck() and asyncio.get_running_loop().time() < deadline:
-            if not warned:
-                logger.warning("the Prefect API does not answer: waiting before this is reported")
-                warned = True
+            if not has_warned:
+                logger.warning("the Prefect API does not answer: waiting to report this run's end")
+                has_warned = True
             await asyncio.sleep(_POLL_SECONDS)

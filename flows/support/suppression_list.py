@@ -1,4 +1,4 @@
-"""What the flows that change the list of suppressions have in common."""
+"""What the flows that change the suppression list have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.suppressions import publish_suppressions
 
 
 async def changed(change: Callable[[Database], Change]) -> State[Any]:
-    """Change the list, show what was done, and end in a state that says so."""
+    """Change the list, publish the page about it, and return the flow's final state."""
     async with state_database() as database:
         done = await asyncio.to_thread(change, database)
         await publish_suppressions(database, done)

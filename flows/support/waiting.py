@@ -31,14 +31,14 @@ _DEFAULT_WAIT_SECONDS = 300.0
 def wait_seconds() -> float:
     """How long a run waits in its process: MAILSLUICE_WAIT_SECONDS, by default 300.
 
-    Raises CampaignError where that is no number.
+    Raises CampaignError where the variable is not a number.
     """
-    given = os.environ.get("MAILSLUICE_WAIT_SECONDS") or _DEFAULT_WAIT_SECONDS
+    value = os.environ.get("MAILSLUICE_WAIT_SECONDS") or _DEFAULT_WAIT_SECONDS
     try:
-        return float(given)
+        return float(value)
     except ValueError:
         raise CampaignError(
-            f"MAILSLUICE_WAIT_SECONDS is {given!r}: write a number of seconds, such as 300"
+            f"MAILSLUICE_WAIT_SECONDS is {value!r}: write a number of seconds, such as 300"
         ) from None
 
 
@@ -46,9 +46,9 @@ def wait_seconds() -> float:
 async def left_when_idle(
     run: Run, request: StopRequest, longest_seconds: float
 ) -> AsyncIterator[None]:
-    """Within, the run is stopped when no connection has anything to do for so long.
+    """Stop the run, inside the `with` block, when no connection has work for longer than this.
 
-    A run without a deployment is nobody's to start again: it waits.
+    A run without a deployment cannot be scheduled for later, so it waits.
     """
     if deployment.get_id() is None:
         yield
@@ -71,10 +71,10 @@ async def _watch(run: Run, request: StopRequest, longest_seconds: float) -> None
             return
 
 
-async def come_back(state: State[None], message: str) -> State[None]:
-    """Have this run started again at the time of a Scheduled state, by whoever runs its deployment.
+async def reschedule(state: State[None], message: str) -> State[None]:
+    """Set this run to a Scheduled state, so that its deployment starts it again at that time.
 
-    Gives the state that the run has now.
+    Returns the state, with the message.
     """
     when = state.state_details.scheduled_time
     state = state.model_copy(update={"message": f"waits until {when:%Y-%m-%d %H:%M %Z}: {message}"})

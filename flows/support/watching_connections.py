@@ -1,4 +1,4 @@
-"""Taking up what an operator changes in a connection's block while its campaign runs."""
+"""Apply what an operator changes in a connection's block while a campaign is sent."""
 
 from __future__ import annotations
 
@@ -15,46 +15,48 @@ from mailsluice.smtp.connection import Connection
 _LOOK_SECONDS = 10.0
 
 
-class Watch:
-    """Looks at the blocks of a running campaign's connections."""
+class BlockWatcher:
+    """Reads the blocks of a running campaign's connections, and applies their changes."""
 
     def __init__(self, sending: Sending, logger: Logger) -> None:
         self._sending = sending
         self._logger = logger
         self._unreadable: set[str] = set()
 
-    async def look(self) -> None:
-        """Read all blocks once. Where one cannot be read its connection stays as it is."""
+    async def read(self) -> None:
+        """Read all blocks once. A connection whose block cannot be read stays as it is."""
         for name in self._sending.connections:
             try:
-                found = await load_connections([name])
-                await self._take_up(found[name])
+                loaded = await load_connections([name])
+                await self._apply(loaded[name])
             except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
-                self._tell(name, error)
+                self._warn(name, error)
             else:
                 self._unreadable.discard(name)
 
-    async def _take_up(self, connection: Connection) -> None:
+    async def _apply(self, connection: Connection) -> None:
         self._sending.connections[connection.name] = connection
         changed = await self._sending.run.update(self._sending.fitted(connection))
         if changed:
             self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
         await self._sending.run.on_engine(self._sending.slots[connection.name].update(connection))
 
-    def _tell(self, name: str, error: Exception) -> None:
+    def _warn(self, name: str, error: Exception) -> None:
         if name not in self._unreadable:
             self._unreadable.add(name)
-            # Others may hold what was typed into the block.
+            # The text of other errors may contain the values of the block.
             reason = str(error) if isinstance(error, MailsluiceError) else type(error).__name__
             self._logger.warning(
-                "connection %s: its block cannot be read, it goes on as it was: %s", name, reason
+                "connection %s: its block cannot be read, so its settings do not change: %s",
+                name,
+                reason,
             )
 
 
 @asynccontextmanager
 async def watch_connections(sending: Sending, logger: Logger) -> AsyncIterator[None]:
-    """Look every ten seconds while the `with` block runs."""
-    watching = asyncio.ensure_future(_watch(Watch(sending, logger)))
+    """Read the blocks every ten seconds while the `with` block runs."""
+    watching = asyncio.ensure_future(_watch(BlockWatcher(sending, logger)))
     try:
         yield
     finally:
@@ -62,7 +64,7 @@ async def watch_connections(sending: Sending, logger: Logger) -> AsyncIterator[N
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(watch: Watch) -> None:
+async def _watch(watcher: BlockWatcher) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        await watch.look()
+        await watcher.read()

@@ -20,7 +20,7 @@ from prefect.states import Completed, Crashed, Failed, Scheduled
 
 from blocks import SMTPConnection
 from deployments import notifications
-from flows.support.events import Milestone, tell
+from flows.support.events import Milestone, emit
 from tests.eventually import eventually_async
 from tests.saved_blocks import save
 
@@ -105,10 +105,10 @@ async def ends_of_campaigns() -> None:
 
 
 def events() -> None:
-    tell(Milestone.CONNECTION_QUARANTINED, "winter", "red", reason="login: 535")
-    tell(Milestone.CONNECTION_RECOVERED, "winter", "red")  # nobody asked for it
+    emit(Milestone.CONNECTION_QUARANTINED, "winter", "red", reason="login: 535")
+    emit(Milestone.CONNECTION_RECOVERED, "winter", "red")  # nobody asked for it
     for threshold, bounced, share in (("2", 30, 3.0), ("5", 60, 6.0)):
-        tell(
+        emit(
             Milestone.BOUNCES_HIGH,
             "winter",
             threshold=threshold,
@@ -116,7 +116,7 @@ def events() -> None:
             sent=1000,
             bounced=bounced,
         )
-    tell(Milestone.COMPLAINTS_HIGH, "winter", threshold="0.1", share=0.13, sent=1500, complained=2)
+    emit(Milestone.COMPLAINTS_HIGH, "winter", threshold="0.1", share=0.13, sent=1500, complained=2)
 
 
 async def told_of(webhook: Webhook, *subjects: str) -> None:
@@ -137,7 +137,7 @@ async def test_what_an_operator_has_to_know_is_told_once(webhook: Webhook) -> No
     await ends_of_campaigns()
     events()
     await told_of(webhook, *(subject for subject, _ in EXPECTED))
-    tell(Milestone.CONNECTION_QUARANTINED, "winter", "last", reason="")
+    emit(Milestone.CONNECTION_QUARANTINED, "winter", "last", reason="")
     await told_of(webhook, LAST)  # what comes twice has come by now
     told = sorted((one["subject"], one["body"]) for one in webhook.messages)
     told = [one for one in told if one[0] != LAST]

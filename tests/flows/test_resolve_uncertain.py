@@ -84,7 +84,7 @@ async def test_a_cancelled_campaign_is_not_sent_any_more(
         save_block("red", gone)
     assert (await run(campaign)).is_failed()
     final = await cancel_campaign("spring-sale", return_state=True)
-    assert final.message == "cancelled: 0 of 3 had been sent, 3 do not get it"
+    assert final.message == "cancelled: 0 of 3 had been sent, 3 recipients get no mail"
     save_block("red", servers["red"])
     again = await run(campaign)
     assert "cancelled is final" in str(again.message)

@@ -15,7 +15,7 @@ from flows.export_suppressions import export_suppressions
 from flows.import_suppressions import import_suppressions
 from flows.plan_campaign import plan_campaign
 from flows.remove_suppressions import remove_suppressions
-from flows.support.bounce_shares import tell_bounce_shares
+from flows.support.bounce_shares import emit_bounce_alerts
 from flows.support.events import Milestone
 from mailsluice.operations.plan import Plan
 from mailsluice.store import Database
@@ -90,7 +90,7 @@ async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
     thresholds = await eventually_async(lambda: emitted(name), lambda found: len(found) == 2)
     assert thresholds == {"2", "5"}
     with Database() as database:
-        await tell_bounce_shares(database, [1], logging.getLogger("again"))
+        await emit_bounce_alerts(database, [1], logging.getLogger("again"))
     assert len([line for line in caplog.messages if "hard bounces of 62" in line]) == 2
 
     plan = await result(plan_campaign, document(csv, name="summer"))

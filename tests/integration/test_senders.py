@@ -291,7 +291,7 @@ async def test_one_that_cannot_look_for_the_dead_lives_and_sends(
         async with parent(sender, document), shard(sender, document) as one:
             monkeypatch.setattr("mailsluice.delivery.sender_run.take_over", unreadable)
             sending = asyncio.ensure_future(send(one, document, connection("red", server)))
-            await eventually_async(lambda: "dead senders could not be looked for" in caplog.text)
+            await eventually_async(lambda: "the search for dead senders failed" in caplog.text)
             await sending
             assert one._renewal.held()
             assert not one._renewal.lost

@@ -30,7 +30,7 @@ LOST = OperationalError("SELECT", None, Exception("the link to the database brok
         (
             OSError(errno.ENOSPC, "No space left on device", "/home/reports/a.html"),
             "/home/reports/a.html cannot be used on the worker's machine: No space left on device."
-            " Make room there, or let this user write there. Retry this run to go on",
+            " Free disk space, or let this user write there. Retry this run to go on",
         ),
     ],
 )

@@ -30,7 +30,7 @@ async def test_a_block_that_is_gone_is_said_so(monkeypatch: pytest.MonkeyPatch) 
         raise ValueError("no such block")
 
     monkeypatch.setattr(Block, "load_from_ref", gone)
-    with pytest.raises(CampaignError, match="does not exist any more: pick another one"):
+    with pytest.raises(CampaignError, match="does not exist any more: choose another one"):
         await checked_parameter(PICKED)
 
 

@@ -41,10 +41,10 @@ class Feed:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str | None, dict[str, Any]]] = []
-        self.given_up: set[str] = set()
+        self.quarantined: set[str] = set()
         self.is_away = False
 
-    def tell(self, milestone: str, campaign: str, connection: str | None, **more: Any) -> None:
+    def emit(self, milestone: str, campaign: str, connection: str | None, **more: Any) -> None:
         if self.is_away:
             raise RuntimeError("no events")
         assert campaign == "spring"
@@ -54,7 +54,7 @@ class Feed:
     async def last_words(self, connections: Collection[str]) -> set[str]:
         if self.is_away:
             raise httpx.ConnectError("away")
-        return self.given_up & set(connections)
+        return self.quarantined & set(connections)
 
     @property
     def names(self) -> list[str]:
@@ -64,8 +64,8 @@ class Feed:
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
     feed = Feed()
-    monkeypatch.setattr(event_emitter, "tell", feed.tell)
-    monkeypatch.setattr(event_emitter, "_given_up", feed.last_words)
+    monkeypatch.setattr(event_emitter, "emit", feed.emit)
+    monkeypatch.setattr(event_emitter, "_quarantined", feed.last_words)
     return feed
 
 
@@ -74,7 +74,7 @@ async def told_of(feed: Feed, *looks: Progress) -> list[str]:
     teller = EventEmitter("spring")
     teller.begin(standing(FREE), is_new=False)
     for look in looks:
-        await teller.look(look, NOW)
+        await teller.update(look, NOW)
     return feed.names
 
 
@@ -85,7 +85,7 @@ async def test_a_campaign_starts_once(feed: Feed) -> None:
     assert feed.told == [(Milestone.CAMPAIGN_STARTED, None, payload)]
 
 
-async def test_a_connection_is_given_up_once(feed: Feed) -> None:
+async def test_a_connection_is_quarantined_once(feed: Feed) -> None:
     await told_of(feed, standing(FREE), standing(DOWN), standing(DOWN))
     assert feed.told == [(Milestone.CONNECTION_QUARANTINED, "red", {"reason": "login: 535 no"})]
 
@@ -97,15 +97,15 @@ async def test_one_that_rested_recovers_when_it_sends(feed: Feed) -> None:
     assert feed.told == [(Milestone.CONNECTION_RECOVERED, "red", {})]
 
 
-async def test_one_that_was_given_up_in_a_run_before_recovers_when_it_sends(feed: Feed) -> None:
-    feed.given_up = {"red", "green"}
+async def test_one_that_was_quarantined_in_a_run_before_recovers_when_it_sends(feed: Feed) -> None:
+    feed.quarantined = {"red", "green"}
     assert await told_of(feed, standing(FREE), standing(DONE, 3)) == [
         Milestone.CONNECTION_RECOVERED
     ]
 
 
-async def test_one_that_is_given_up_again_has_not_recovered(feed: Feed) -> None:
-    feed.given_up = {"red"}
+async def test_one_that_is_quarantined_again_has_not_recovered(feed: Feed) -> None:
+    feed.quarantined = {"red"}
     assert await told_of(feed, standing(DOWN, 3)) == [Milestone.CONNECTION_QUARANTINED]
 
 
@@ -129,12 +129,12 @@ async def test_a_limit_is_told_once_an_episode(
 
 
 async def test_a_feed_that_is_away_is_asked_again(feed: Feed) -> None:
-    feed.given_up, feed.is_away = {"red"}, True
+    feed.quarantined, feed.is_away = {"red"}, True
     teller = EventEmitter("spring")
     teller.begin(standing(FREE), is_new=True)
-    await teller.look(standing(DOWN), NOW)
+    await teller.update(standing(DOWN), NOW)
     feed.is_away = False
-    await teller.look(standing(FREE, 1), NOW)
+    await teller.update(standing(FREE, 1), NOW)
     assert feed.names == [Milestone.CONNECTION_RECOVERED]
 
 
@@ -201,9 +201,9 @@ async def test_what_is_seen_is_shown_with_its_pace(feed: Feed) -> None:
     run, shown, clock = Run(), Shown(), Clock()
     made = await begun(run, shown, clock)
     clock.now, run.seen = 10.0, standing(SHORT, 50)
-    await made.look()
+    await made.update()
     assert {name: bar.percent for name, bar in shown.bars.items()} == {None: 50.0, "red": 50.0}
-    words = shown.bars["red"].words
+    words = shown.bars["red"].text
     assert words.startswith("**held by red per_hour 100 until ")
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
 
@@ -223,7 +223,7 @@ async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(f
     await made.begin(is_new=True)
     for second, sent in ((5, 10), (30, 40), (35, 50), (59, 50), (60, 50), (600, 50), (660, 50)):
         clock.now, run.seen = float(second), standing(DOWN, sent)
-        await made.look()
+        await made.update()
     assert [line.split(",")[0] for line in lines] == [
         "40 of 100 sent",
         "50 of 100 sent",
@@ -238,12 +238,12 @@ async def test_a_connection_that_is_done_has_nobody_left(feed: Feed) -> None:
     made = await begun(run, shown, Clock())
     for _ in range(3):
         run.seen = standing(DONE, 90)
-        await made.look()
-        assert shown.bars["red"].words == "**done**: 90 of 100 sent, 10 suppressed or cancelled"
+        await made.update()
+        assert shown.bars["red"].text == "**done**: 90 of 100 sent, 10 suppressed or cancelled"
     assert run.counted == 1
     run.seen = standing(SHORT, 91)  # it goes on, with recipients of another one
-    await made.look()
-    assert ": 91 of 100 sent, 9 left" in shown.bars["red"].words
+    await made.update()
+    assert ": 91 of 100 sent, 9 left" in shown.bars["red"].text
 
 
 @pytest.mark.parametrize("away", ["the artifacts", "the engine", "the feed"])
@@ -258,7 +258,7 @@ async def test_whatever_is_away_the_campaign_goes_on(
         feed.is_away = True
     else:
         monkeypatch.delattr(Run, "progress")
-    await made.look()
+    await made.update()
     await made.conclude(report(100, 0), None)
 
 
@@ -289,12 +289,12 @@ async def test_the_end_is_by_the_report(
     run, shown = Run(), Shown()
     made = await begun(run, shown, Clock())
     run.seen = standing(LONG, 10)
-    await made.look()
+    await made.update()
     run.seen = standing(Binding(Cause.STOPPED), 10)
     await made.conclude(report(100 - left, left), reason)
     assert shown.bars["red"].percent == 100 - left
-    assert f"**{words}" in shown.bars["red"].words
-    assert "done about" not in shown.bars["red"].words
+    assert f"**{words}" in shown.bars["red"].text
+    assert "done about" not in shown.bars["red"].text
 
 
 @pytest.mark.parametrize(

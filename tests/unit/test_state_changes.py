@@ -55,8 +55,8 @@ class Stream:
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     """No look comes by itself: a test that waits for one would never end."""
-    monkeypatch.setattr(module, "_UNHEARD_SECONDS", None)
-    monkeypatch.setattr(module, "_HEARD_SECONDS", None)
+    monkeypatch.setattr(module, "_UNSUBSCRIBED_SECONDS", None)
+    monkeypatch.setattr(module, "_SUBSCRIBED_SECONDS", None)
     monkeypatch.setattr(module, "_COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(module, "_pause", lambda failures: 0.0)
     return Stream()
@@ -81,7 +81,7 @@ async def test_a_new_subscription_is_a_reason_to_look_and_then_there_is_none(
 ) -> None:
     async with state_changes([RUN, PARENT], stream.subscribe) as changes:
         await changes.next()
-        changes.see(read(NOW))
+        changes.note(read(NOW))
         assert await is_idle(changes)
     (wanted,) = stream.filters
     assert wanted.resource
@@ -91,17 +91,17 @@ async def test_a_new_subscription_is_a_reason_to_look_and_then_there_is_none(
 async def test_an_event_is_a_reason_to_look_at_once(stream: Stream) -> None:
     async with state_changes([RUN], stream.subscribe) as changes:
         await changes.next()
-        changes.see(read(NOW))
+        changes.note(read(NOW))
         stream.tell(LATER)
         await changes.next()
-        changes.see(read(LATER))
+        changes.note(read(LATER))
         assert await is_idle(changes)
 
 
 async def test_an_event_of_a_state_that_was_read_before_is_none(stream: Stream) -> None:
     async with state_changes([RUN], stream.subscribe) as changes:
         await changes.next()
-        changes.see(read(LATER))
+        changes.note(read(LATER))
         stream.tell(NOW)  # the stream begins with those of the last minute
         stream.tell(LATER)
         assert await is_idle(changes)
@@ -110,13 +110,13 @@ async def test_an_event_of_a_state_that_was_read_before_is_none(stream: Stream) 
 async def test_a_state_that_is_not_committed_yet_is_read_again(stream: Stream) -> None:
     async with state_changes([RUN], stream.subscribe) as changes:
         await changes.next()
-        changes.see(read(NOW))
+        changes.note(read(NOW))
         stream.tell(LATER)
         for _ in range(3):
             await changes.next()
-            changes.see(read(NOW))  # the server has not committed what it told
+            changes.note(read(NOW))  # the server has not committed the announced state
         await changes.next()
-        changes.see(read(LATER))
+        changes.note(read(LATER))
         assert await is_idle(changes)
 
 
@@ -126,10 +126,10 @@ async def test_a_state_that_is_never_committed_is_not_waited_for_for_ever(
     monkeypatch.setattr(module, "_COMMIT_PATIENCE_SECONDS", 0.0)
     async with state_changes([RUN], stream.subscribe) as changes:
         await changes.next()
-        changes.see(read(NOW))
+        changes.note(read(NOW))
         stream.tell(LATER)
         await changes.next()
-        changes.see(read(NOW))
+        changes.note(read(NOW))
         assert await is_idle(changes)
 
 
@@ -152,7 +152,7 @@ async def test_a_lost_stream_is_a_reason_to_look_and_is_subscribed_to_again(
 async def test_it_is_time_to_look_now_and_then_whatever_the_stream_says(
     stream: Stream, refuses: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = "_UNHEARD_SECONDS" if refuses else "_HEARD_SECONDS"
+    seconds = "_UNSUBSCRIBED_SECONDS" if refuses else "_SUBSCRIBED_SECONDS"
     monkeypatch.setattr(module, seconds, 0.001)
     stream.refuses = refuses
     async with state_changes([RUN], stream.subscribe) as changes:

@@ -11,7 +11,7 @@ import pytest
 
 from flows.support import watching_connections
 from flows.support.sending import Sending
-from flows.support.watching_connections import Watch
+from flows.support.watching_connections import BlockWatcher
 from mailsluice.core.errors import CampaignError
 from mailsluice.smtp.connection import Connection
 
@@ -77,9 +77,9 @@ async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
 ) -> None:
     caplog.set_level(logging.INFO)
     after = blocks.stored["red"] = replace(RED, per_minute=50)
-    watch = Watch(sending, logging.getLogger("run"))
+    watcher = BlockWatcher(sending, logging.getLogger("run"))
     for _ in range(3):
-        await watch.look()
+        await watcher.read()
     slots = cast("Slots", sending.slots["red"])
     run = cast("Run", sending.run)
     assert sending.connections["red"] == run.sends["red"] == slots.connection == after
@@ -90,7 +90,7 @@ async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
     ("error", "reason"),
     [
         (CampaignError("there is no SMTP Connection block 'red'"), "there is no SMTP Connection"),
-        (OSError("password=secret"), "as it was: OSError"),  # whoever wrote that text
+        (OSError("password=secret"), "do not change: OSError"),  # whoever wrote that text
     ],
 )
 async def test_a_block_that_cannot_be_read_leaves_the_connection_and_is_told_once(
@@ -100,15 +100,15 @@ async def test_a_block_that_cannot_be_read_leaves_the_connection_and_is_told_onc
     error: Exception,
     reason: str,
 ) -> None:
-    watch = Watch(sending, logging.getLogger("run"))
+    watcher = BlockWatcher(sending, logging.getLogger("run"))
     blocks.stored["red"] = error
     blocks.stored["green"] = replace(GREEN, max_sessions=2)
     for _ in range(3):
-        await watch.look()
+        await watcher.read()
     assert sending.connections == {"red": RED, "green": replace(GREEN, max_sessions=2)}
     (line,) = caplog.messages
     assert reason in line
     assert "secret" not in line
     blocks.stored["red"] = replace(RED, per_minute=50)
-    await watch.look()
+    await watcher.read()
     assert sending.connections["red"] == replace(RED, per_minute=50)

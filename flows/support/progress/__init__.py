@@ -1,4 +1,4 @@
-"""Progress of a campaign as people see it: artifacts, lines in the log, events."""
+"""A campaign's progress for people: artifacts, log lines and events."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _LOOK_SECONDS = 5.0
 async def progress_shown(
     run: CampaignRun, window: SendingWindow
 ) -> AsyncIterator[ProgressReporter]:
-    """Look every five seconds while the `with` block runs; one task, whatever is sent.
+    """Show the progress every five seconds while the `with` block runs, in one task.
 
-    Whoever is inside calls `ProgressReporter.conclude` when the outcome is known.
+    The caller calls `ProgressReporter.conclude` when the outcome is known.
     """
     name = run.record.name
     artifacts, log = ProgressArtifacts(UUID(flow_run.get_id()), name), get_run_logger().info
@@ -38,7 +38,7 @@ async def progress_shown(
     try:
         yield reporter
     except Exception:
-        await reporter.look()  # where it stopped: nobody will come to a conclusion
+        await reporter.update()  # the last progress, since `conclude` is not called
         raise
     finally:
         watching.cancel()
@@ -48,4 +48,4 @@ async def progress_shown(
 async def _watch(reporter: ProgressReporter) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        await reporter.look()
+        await reporter.update()

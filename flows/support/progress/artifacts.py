@@ -18,15 +18,15 @@ from slugify import slugify
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What an artifact shows."""
+    """The contents of a progress artifact."""
 
     percent: float
-    words: str
+    text: str
     """Markdown."""
 
 
 class ProgressArtifacts:
-    """Makes them once a run, then changes them: what did not change costs no call."""
+    """Creates the artifacts once in a run, and updates those that have changed."""
 
     def __init__(self, flow_run_id: UUID, campaign: str) -> None:
         self._flow_run_id = flow_run_id
@@ -35,9 +35,9 @@ class ProgressArtifacts:
         self._shown: dict[str, Bar] = {}
 
     async def show(self, bars: Mapping[str | None, Bar]) -> None:
-        """Show these, by connection; None is the campaign.
+        """Show a bar for each connection, and one for the campaign (None).
 
-        Raises whatever Prefect's client does where the server is away.
+        Raises what Prefect's client raises where the server is away.
         """
         changed = {
             name: bar for name, bar in bars.items() if self._shown.get(self._key(name)) != bar
@@ -52,22 +52,22 @@ class ProgressArtifacts:
 
     async def _write(self, client: PrefectClient, ids: dict[str, UUID], key: str, bar: Bar) -> None:
         if key in ids:
-            await aupdate_progress_artifact(ids[key], bar.percent, bar.words, client)
+            await aupdate_progress_artifact(ids[key], bar.percent, bar.text, client)
         else:
-            new = ProgressArtifact(progress=bar.percent, key=key, description=bar.words)
+            new = ProgressArtifact(progress=bar.percent, key=key, description=bar.text)
             ids[key] = (await new.acreate(client)).id
         self._shown[key] = bar
 
     async def _known(self, client: PrefectClient) -> dict[str, UUID]:
-        """Those that this run made before it was stopped."""
+        """The artifacts that this run created before it was stopped."""
         mine = ArtifactFilter(
             flow_run_id=ArtifactFilterFlowRunId(any_=[self._flow_run_id]),
             type=ArtifactFilterType(any_=["progress"]),
         )
-        found = await client.read_artifacts(artifact_filter=mine)
-        return {one.key: one.id for one in found if one.key}
+        artifacts = await client.read_artifacts(artifact_filter=mine)
+        return {artifact.key: artifact.id for artifact in artifacts if artifact.key}
 
     def _key(self, connection: str | None) -> str:
-        """Two dashes part them: no slug holds two."""
+        """The artifact's key; two dashes separate its parts, since no slug contains two."""
         key = f"progress-{slugify(self._campaign) or 'campaign'}"
         return f"{key}--{slugify(connection)}" if connection else key

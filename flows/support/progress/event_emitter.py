@@ -1,4 +1,4 @@
-"""Which events follow from where the connections of a campaign stand."""
+"""Emit events about a campaign's connections when their situation changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.support.events import Milestone, tell
+from flows.support.events import Milestone, emit
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import TROUBLES, Cause, Progress, Standing
@@ -20,101 +20,108 @@ from mailsluice.reports.progress import TROUBLES, Cause, Progress, Standing
 logger = logging.getLogger(__name__)
 
 _LONG = timedelta(seconds=60)
-_SICK = (Milestone.CONNECTION_QUARANTINED, Milestone.CONNECTION_RECOVERED)
+_HEALTH = (Milestone.CONNECTION_QUARANTINED, Milestone.CONNECTION_RECOVERED)
 
 
 class EventEmitter:
-    """Tells each event once. Whether a connection recovers is known by the last word about it."""
+    """Emits each event once.
+
+    A connection that an earlier run quarantined recovers in this one, so the emitter reads the last
+    event about each connection.
+    """
 
     def __init__(self, campaign: str) -> None:
         self._campaign = campaign
         self._down: set[str] = set()
-        self._ill: dict[str, int] = {}
-        """Connections that were given up or rested, with what they had sent by then."""
-        self._unheard: dict[str, int] = {}
-        """Connections whose last word is not known, with what had been sent before this run."""
-        self._held: dict[str, str] = {}
-        """The limit that a connection is held by, once it was told."""
+        self._troubled: dict[str, int] = {}
+        """Connections that were quarantined or rested, with what they had sent by then."""
+        self._unknown: dict[str, int] = {}
+        """Connections whose last event is not read yet, with what was sent before this run."""
+        self._limits: dict[str, str] = {}
+        """The limit that delays a connection, once its event was emitted."""
 
     def begin(self, progress: Progress, *, is_new: bool) -> None:
-        """Before the first mail of a run, which is the campaign's first one or goes on with it."""
-        self._unheard = {one.connection: one.tally.sent for one in progress.standings}
+        """Start before the first message of a run; `is_new` for the campaign's first run."""
+        self._unknown = {
+            standing.connection: standing.tally.sent for standing in progress.standings
+        }
         if not is_new:
             return
-        assigned = {one.connection: one.tally.assigned for one in progress.standings}
-        self._tell(
+        assigned = {standing.connection: standing.tally.assigned for standing in progress.standings}
+        self._emit(
             Milestone.CAMPAIGN_STARTED,
             accepted=progress.tally.assigned,
-            connections=", ".join(f"{name} {number}" for name, number in assigned.items()),
+            connections=", ".join(f"{name} {count}" for name, count in assigned.items()),
         )
 
-    async def look(self, progress: Progress, moment: datetime) -> None:
-        """Tell what is new about its connections."""
-        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # away: the next time
-            await self._remember()
+    async def update(self, progress: Progress, moment: datetime) -> None:
+        """Emit the events that follow from the connections' new situation."""
+        with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # read with the next update
+            await self._read_last_events()
         for standing in progress.standings:
             self._quarantined(standing)
             self._recovered(standing)
             self._limited(standing, moment)
 
-    async def _remember(self) -> None:
-        """Ask Prefect's event feed, once, which connections were given up when last heard of."""
-        for name in await _given_up(self._unheard) if self._unheard else ():
-            self._ill.setdefault(name, self._unheard[name])
-        self._unheard = {}
+    async def _read_last_events(self) -> None:
+        """Ask Prefect once which connections are quarantined by their last event."""
+        for name in await _quarantined(self._unknown) if self._unknown else ():
+            self._troubled.setdefault(name, self._unknown[name])
+        self._unknown = {}
 
     def completed(self, report: Report) -> None:
-        """Nobody waits for the mail any more."""
-        counts = {one.value: report.of(one) for one in RecipientStatus if report.of(one)}
-        self._tell(Milestone.CAMPAIGN_COMPLETED, None, accepted=report.accepted, **counts)
+        """Emit that no recipient waits any more."""
+        counts = {status.value: report.of(status) for status in RecipientStatus}
+        counts = {name: count for name, count in counts.items() if count}
+        self._emit(Milestone.CAMPAIGN_COMPLETED, None, accepted=report.accepted, **counts)
 
     def _quarantined(self, standing: Standing) -> None:
         name, binding = standing.connection, standing.binding
         if binding.cause is Cause.QUARANTINED and name not in self._down:
             self._down.add(name)
-            self._tell(Milestone.CONNECTION_QUARANTINED, name, reason=binding.detail)
+            self._emit(Milestone.CONNECTION_QUARANTINED, name, reason=binding.detail)
 
     def _recovered(self, standing: Standing) -> None:
         name, cause, sent = standing.connection, standing.binding.cause, standing.tally.sent
         if cause is Cause.RESTING:
-            self._ill[name] = sent
-        elif name in self._ill and cause not in TROUBLES and sent > self._ill[name]:
-            del self._ill[name]
-            self._tell(Milestone.CONNECTION_RECOVERED, name)
+            self._troubled[name] = sent
+        elif name in self._troubled and cause not in TROUBLES and sent > self._troubled[name]:
+            del self._troubled[name]
+            self._emit(Milestone.CONNECTION_RECOVERED, name)
 
     def _limited(self, standing: Standing, moment: datetime) -> None:
-        """Once for as long as the same limit binds."""
+        """Emit one event for as long as the same limit delays the connection."""
         name, binding = standing.connection, standing.binding
-        if (
-            binding.cause is not Cause.LIMIT
-            or self._held.get(name, binding.detail) != binding.detail
-        ):
-            self._held.pop(name, None)
+        is_limited = binding.cause is Cause.LIMIT
+        if not is_limited or self._limits.get(name, binding.detail) != binding.detail:
+            self._limits.pop(name, None)
         is_long = binding.until is not None and binding.until - moment > _LONG
-        if binding.cause is Cause.LIMIT and is_long and name not in self._held:
-            self._held[name] = binding.detail
+        if is_limited and is_long and name not in self._limits:
+            self._limits[name] = binding.detail
             until = binding.until.isoformat() if binding.until else None
-            self._tell(Milestone.LIMIT_REACHED, name, limit=binding.detail, until=until)
+            self._emit(Milestone.LIMIT_REACHED, name, limit=binding.detail, until=until)
 
-    def _tell(
+    def _emit(
         self, milestone: Milestone, connection: str | None = None, **payload: str | float | None
     ) -> None:
         try:
-            tell(milestone, self._campaign, connection, threshold=None, **payload)
+            emit(milestone, self._campaign, connection, threshold=None, **payload)
         except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
-            logger.debug("%s was not told: %s", milestone, error)
+            logger.debug("%s was not emitted: %s", milestone, error)
 
 
-async def _given_up(connections: Iterable[str]) -> set[str]:
-    """Those whose last word is that they were given up, in whichever campaign."""
+async def _quarantined(connections: Iterable[str]) -> set[str]:
+    """The connections whose last event, of any campaign, says that they are quarantined."""
     ids = {f"mailsluice.connection.{name}": name for name in connections}
     last: dict[str, str] = {}
     async with get_client() as client:
         for resource in ids:
             wanted = EventFilter(
-                event=EventNameFilter(name=[str(one) for one in _SICK]),
+                event=EventNameFilter(name=[str(milestone) for milestone in _HEALTH]),
                 resource=EventResourceFilter(id=[resource]),
             )
             for event in (await client.read_events(wanted, limit=1)).events:
                 last[resource] = event.event
-    return {ids[one] for one, word in last.items() if word == Milestone.CONNECTION_QUARANTINED}
+    return {
+        ids[resource] for resource, name in last.items() if name == Milestone.CONNECTION_QUARANTINED
+    }

@@ -1,4 +1,4 @@
-"""Who looks how a campaign gets on, and shows it: never at the campaign's cost."""
+"""Show how a campaign progresses, without ever delaying or failing the campaign."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _PATIENCE_SECONDS = 10.0
 
 
 class ProgressReporter:
-    """Keeps the artifacts of one run true, and tells its events.
+    """Updates the artifacts of one run, writes log lines, and emits events.
 
-    What Prefect's server does not take is left out: the next look says it all again.
+    What Prefect's server does not take is left out, as the next update repeats it.
     """
 
     def __init__(
@@ -60,35 +60,35 @@ class ProgressReporter:
         self._logged = ""
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
         self._bindings: dict[str, Binding] = {}
-        """By connection, what bound it when it was looked at last."""
+        """By connection, what delayed it at the last update."""
         self._counted: dict[str, tuple[Tally, Tally]] = {}
-        """By connection that is done: what it seemed to have done, and what is stored."""
+        """By connection that is done, its tally in this run and the stored one."""
 
     async def begin(self, *, is_new: bool) -> None:
-        """Before the first mail: where everybody stands, from the database."""
+        """Count the recipients in the database, before the first message."""
         await asyncio.to_thread(self._run.count)
-        progress = await self._seen()
+        progress = await self._current()
         self._events.begin(progress, is_new=is_new)
 
-    async def look(self) -> None:
-        """Once: show what has changed, tell what is new."""
-        await _quietly(self._look())
+    async def update(self) -> None:
+        """Show what has changed, and emit the events that follow."""
+        await _quietly(self._update())
 
     async def conclude(self, report: Report, reason: StopReason | None) -> None:
-        """Show how the run ended; `reason` is why it was stopped, if it was."""
+        """Show how the run ended; `reason` says why it was stopped, if it was."""
         await _quietly(self._conclude(report, reason))
 
-    async def _look(self) -> None:
-        progress, moment = await self._recounted(await self._seen()), datetime.now(UTC)
-        await self._events.look(progress, moment)
-        self._bindings = {one.connection: one.binding for one in progress.standings}
+    async def _update(self) -> None:
+        progress, moment = await self._recounted(await self._current()), datetime.now(UTC)
+        await self._events.update(progress, moment)
+        self._bindings = {standing.connection: standing.binding for standing in progress.standings}
         rates = {name: pace.per_second for name, pace in self._paces.items()}
         page = Page(progress, rates, moment, self._window)
-        self._tell(page)
+        self._log_line(page)
         await self._show(page)
 
-    def _tell(self, page: Page) -> None:
-        """A line in the run's log now and then: every UI shows new ones by itself."""
+    def _log_line(self, page: Page) -> None:
+        """Write a line to the run's log now and then, as every UI shows new lines by itself."""
         if self._clock() - self._logged_at < self._log_seconds:
             return
         self._logged_at = self._clock()
@@ -97,67 +97,71 @@ class ProgressReporter:
             self._log(line)
 
     async def _conclude(self, report: Report, reason: StopReason | None) -> None:
-        seen, moment = await self._seen(), datetime.now(UTC)
-        await self._events.look(seen, moment)
+        current, moment = await self._current(), datetime.now(UTC)
+        await self._events.update(current, moment)
         if not report.open and reason is not StopReason.CANCELLED:
             self._events.completed(report)
-        rates = {one.connection: one.per_second for one in report.routes}
-        progress = self._final(seen, report, reason)
+        rates = {route.connection: route.per_second for route in report.routes}
+        progress = self._final(current, report, reason)
         await self._show(Page(progress, rates, moment, self._window, is_over=True))
 
-    async def _seen(self) -> Progress:
+    async def _current(self) -> Progress:
         progress = await self._run.progress()
-        for one in progress.standings:
-            self._paces[one.connection].see(self._clock(), one.tally.sent)
+        for standing in progress.standings:
+            self._paces[standing.connection].see(self._clock(), standing.tally.sent)
         return progress
 
-    async def _recounted(self, seen: Progress) -> Progress:
-        """With those counted anew who are done but seem to have somebody left.
+    async def _recounted(self, progress: Progress) -> Progress:
+        """Correct the tallies of connections that are done but seem to have recipients left.
 
-        The claims of a run leave out whoever was suppressed since the launch, without a word: the
-        state database knows, and is asked once about each connection.
+        A run's claims leave out recipients that were suppressed since the launch, and do not count
+        them. So the state database is asked once about each such connection.
         """
-        odd = [one for one in seen.standings if one.binding.cause is Cause.DONE and one.tally.left]
-        if any(self._counted.get(one.connection, (None,))[0] != one.tally for one in odd):
+        wrong = [
+            standing
+            for standing in progress.standings
+            if standing.binding.cause is Cause.DONE and standing.tally.left
+        ]
+        if any(self._counted.get(known.connection, (None,))[0] != known.tally for known in wrong):
             counts = await asyncio.to_thread(self._run.outbox.counts)
-            for one in odd:
-                stored = Tally.of(counts.by_connection.get(one.connection, {}))
-                stored = replace(stored, deferrals=one.tally.deferrals)
-                self._counted[one.connection] = one.tally, stored
+            for standing in wrong:
+                stored = Tally.of(counts.by_connection.get(standing.connection, {}))
+                stored = replace(stored, deferrals=standing.tally.deferrals)
+                self._counted[standing.connection] = standing.tally, stored
 
-        def recounted(one: Standing) -> Standing:
-            before, stored = self._counted.get(one.connection, (None, one.tally))
-            return replace(one, tally=stored) if one.tally == before else one
+        def recounted(standing: Standing) -> Standing:
+            before, stored = self._counted.get(standing.connection, (None, standing.tally))
+            return replace(standing, tally=stored) if standing.tally == before else standing
 
-        return replace(seen, standings=tuple(map(recounted, seen.standings)))
+        return replace(progress, standings=tuple(map(recounted, progress.standings)))
 
-    def _final(self, seen: Progress, report: Report, reason: StopReason | None) -> Progress:
-        """By the numbers of the report. A run that comes back says what it waits for."""
-        counts = {one.connection: Tally.of(one.by_status) for one in report.routes}
+    def _final(self, progress: Progress, report: Report, reason: StopReason | None) -> Progress:
+        """Use the report's numbers; for a run that continues later, keep what it waits for."""
+        counts = {route.connection: Tally.of(route.by_status) for route in report.routes}
 
-        def final(one: Standing) -> Standing:
-            bound = one.binding
-            if bound.cause is Cause.STOPPED and reason is StopReason.WAITING:
-                bound = self._bindings.get(one.connection, bound)
-            tally = replace(counts[one.connection], deferrals=one.tally.deferrals)
-            return replace(one, tally=tally, binding=bound)
+        def final(standing: Standing) -> Standing:
+            binding = standing.binding
+            if binding.cause is Cause.STOPPED and reason is StopReason.WAITING:
+                binding = self._bindings.get(standing.connection, binding)
+            tally = replace(counts[standing.connection], deferrals=standing.tally.deferrals)
+            return replace(standing, tally=tally, binding=binding)
 
-        return replace(seen, standings=tuple(map(final, seen.standings)))
+        return replace(progress, standings=tuple(map(final, progress.standings)))
 
     async def _show(self, page: Page) -> None:
         bars: dict[str | None, Bar] = {
             None: Bar(page.progress.tally.percent, page.campaign()),
             **{
-                one.connection: Bar(one.tally.percent, page.connection(one))
-                for one in page.progress.standings
+                standing.connection: Bar(standing.tally.percent, page.connection(standing))
+                for standing in page.progress.standings
             },
         }
         await self._artifacts.show(bars)
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    """Do it, or not: the campaign goes on, whatever comes of this."""
+    """Run a coroutine and ignore its failure, so that the campaign goes on."""
     try:
         await asyncio.wait_for(work, _PATIENCE_SECONDS)
     except Exception as error:  # noqa: BLE001
-        logger.debug("how it gets on could not be shown: %s", type(error).__name__)
+        logger.debug("the progress could not be shown: %s", type(error).__name__)
