@@ -200,7 +200,7 @@ class Life:
         tallies = accounts.tally(self.database, self.document.name)
         found = accounts.verify(tallies)
         assert found.is_conserved, found.summary()
-        rows = table(found.markdown(), "")
+        rows = table(found.markdown(), "Connections")
         for row in rows:
             away, here = number(row["moved away"]), number(row["moved here"])
             assert number(row["assigned"]) - away + here == number(row["now"])
