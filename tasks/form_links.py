@@ -50,10 +50,10 @@ async def form_links(labels: Mapping[str, str], campaign: str | None = None) -> 
 async def _deployment(client: PrefectClient, flow: str) -> UUID | None:
     """The flow's deployment that was updated last."""
     mine = FlowFilter(name=FlowFilterName(any_=[flow]))
-    found = await client.read_deployments(
+    deployments = await client.read_deployments(
         flow_filter=mine, sort=DeploymentSort.UPDATED_DESC, limit=1
     )
-    return found[0].id if found else None
+    return deployments[0].id if deployments else None
 
 
 async def _campaign(client: PrefectClient, name: str | None) -> dict[str, Any] | None:
@@ -81,9 +81,9 @@ async def _sent(client: PrefectClient, name: str) -> Any:
 
 async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> dict[str, Any]:
     """The campaign with references instead of block names, which a form's picker needs."""
-    found = dict(campaign)
+    filled = dict(campaign)
     slug = SMTPConnection.get_block_type_slug()
-    found["routes"] = [
+    filled["routes"] = [
         {**route, "connection": await _reference(client, route.get("connection"), slug)}
         for route in campaign.get("routes") or []
         if isinstance(route, dict)
@@ -91,8 +91,8 @@ async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> d
     for name in ("recipients", "exclude"):
         if isinstance(source := campaign.get(name), dict) and source.get("database"):
             database = await _reference(client, source["database"], DATABASE_SLUG)
-            found[name] = {**source, "database": database}
-    return found
+            filled[name] = {**source, "database": database}
+    return filled
 
 
 async def _reference(client: PrefectClient, name: Any, slug: str) -> Any:

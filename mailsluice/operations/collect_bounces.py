@@ -54,28 +54,28 @@ def collect(
     Raises:
         MailboxError: The mailbox cannot be opened. Later errors are in the result's `trouble`.
     """
-    found = Collected()
+    collected = Collected()
     with Inbox(mailbox) as inbox:
-        collecting = _Collecting(inbox, database, source, found)
+        collecting = _Collecting(inbox, database, source, collected)
         try:
             waiting = inbox.waiting()
-            found.waiting = len(waiting)
+            collected.waiting = len(waiting)
             uids = islice(waiting, limit)
             while goes_on() and (batch := list(islice(uids, BATCH))):
                 collecting.take(batch)
-                found.waiting -= len(batch)
+                collected.waiting -= len(batch)
         except MailboxError as error:
-            found.trouble = str(error)
-    return found
+            collected.trouble = str(error)
+    return collected
 
 
 class _Collecting:
-    def __init__(self, inbox: Inbox, database: Database, source: str, found: Collected) -> None:
+    def __init__(self, inbox: Inbox, database: Database, source: str, collected: Collected) -> None:
         self._inbox = inbox
         self._sent = SentMail(database)
         self._bounces = Bounces(database)
         self._source = source
-        self._found = found
+        self._collected = collected
 
     def take(self, uids: Sequence[str]) -> None:
         """Read these messages, record what they report, and file them away.
@@ -91,7 +91,7 @@ class _Collecting:
                     self.take([uid])
                 return
             self._inbox.flag(uids)
-            self._found.add(Fate.UNREADABLE)
+            self._collected.add(Fate.UNREADABLE)
 
     def _settle(self, mails: Sequence[Fetched]) -> None:
         read_mails = [read(mail.content) for mail in mails]
@@ -103,11 +103,11 @@ class _Collecting:
             if to and fate.is_recorded
         ]
         recorded = self._bounces.record(bounces)
-        self._found.suppressed += recorded.suppressed
-        self._found.known_before += len(bounces) - recorded.new
+        self._collected.suppressed += recorded.suppressed
+        self._collected.known_before += len(bounces) - recorded.new
         for fate, to in zip(fates, recipients, strict=True):
             line = Line(to.campaign_id, to.campaign, to.connection) if to else None
-            self._found.add(fate, line)
+            self._collected.add(fate, line)
         pairs = list(zip(mails, fates, strict=True))
         self._inbox.move_processed([mail.uid for mail, fate in pairs if not fate.is_left])
         self._inbox.flag([mail.uid for mail, fate in pairs if fate.is_left])
@@ -116,13 +116,13 @@ class _Collecting:
         """The recipient that each message is about, found by one or two queries for all."""
         ids = {token.recipient_id for mail in mails for token in mail.traces.tokens}
         by_id = {recipient.recipient_id: recipient for recipient in self._sent.by_id(ids)}
-        found = [by_token(mail.traces, by_id) for mail in mails]
-        rest = [mail.traces for mail, to in zip(mails, found, strict=True) if to is None]
+        matched = [by_token(mail.traces, by_id) for mail in mails]
+        rest = [mail.traces for mail, to in zip(mails, matched, strict=True) if to is None]
         emails = {email for traces in rest for email in candidates(traces)}
         domains = {domain for traces in rest for domain in traces.domains}
         known = self._sent.by_address(emails, domains)
         return [
-            to or by_message_id(mail.traces, known) for mail, to in zip(mails, found, strict=True)
+            to or by_message_id(mail.traces, known) for mail, to in zip(mails, matched, strict=True)
         ]
 
     def _bounce(self, mail: Fetched, returned: ReturnedMail, to: SentTo, fate: Fate) -> Bounce:

@@ -6,7 +6,8 @@ from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database, Transaction, default_url, home
 from mailsluice.store.launches import Launches
 from mailsluice.store.leases import Leases
-from mailsluice.store.outbox import Claimed, History, InDoubt, Outbox, Settled
+from mailsluice.store.outbox import Outbox
+from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
 from mailsluice.store.routes import RouteRecord, launched_shares
 from mailsluice.store.senders import Ending, SenderRecord, Senders
 from mailsluice.store.suppressions import Suppressions

@@ -11,70 +11,22 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from mailsluice.bounces import Bounce
-from mailsluice.bounces.refusal import refused
-from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
-from mailsluice.store.bounces import Bounces
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, fetch, rows_in
+from mailsluice.store.outbox_rows import Claimed, InDoubt, Settled
+from mailsluice.store.refusals import record_refusals
 from mailsluice.store.schema import attempts, campaigns, compared, recipients, suppressions
 
 logger = logging.getLogger(__name__)
 
 _CLOCKS_DIFFER_SECONDS = 60.0  # a difference that a failover to another machine may cause unnoticed
-
-
-class Claimed(NamedTuple):
-    """A recipient that this process may send to: its row is `sending`."""
-
-    id: int
-    email: str
-    variables: str
-    """JSON object: column name to text."""
-    attempts: int
-    """Attempts made before this one."""
-    age_seconds: float
-    """Seconds since the first attempt; 0 before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class InDoubt:
-    """A recipient whose row is `sending`, when its process died or lost the database."""
-
-    connection: str
-    attempts: int
-    """Attempts made before this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """An attempt that was not accepted, for the `attempts` table."""
-
-    connection: str
-    phase: str
-    verdict: str
-
-
-class Settled(NamedTuple):
-    """The outcome for a claimed recipient."""
-
-    id: int
-    status: RecipientStatus
-    attempts: int
-    """Attempts made so far, including this one."""
-    code: int | None = None
-    reply: str | None = None
-    delay_seconds: float | None = None
-    """For `deferred`: seconds from now until the next attempt."""
-    history: History | None = None
 
 
 class Outbox:
@@ -130,9 +82,9 @@ class Outbox:
         claimed: list[Claimed] = []
         for query in (due, pending):
             while room := limit - len(claimed):
-                found = fetch(transaction, self._database, query.limit(room))
-                suppressed = [row[0] for row in found if row[-1]]
-                taken = sorted(Claimed(*row[:-1]) for row in found if not row[-1])
+                rows = fetch(transaction, self._database, query.limit(room))
+                suppressed = [row[0] for row in rows if row[-1]]
+                taken = sorted(Claimed(*row[:-1]) for row in rows if not row[-1])
                 self._mark(
                     transaction,
                     (row.id for row in taken),
@@ -141,7 +93,7 @@ class Outbox:
                 )
                 self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=_why())
                 claimed += taken
-                if len(found) < room:
+                if len(rows) < room:
                     break
         return claimed
 
@@ -195,44 +147,7 @@ class Outbox:
         ]
         if history:
             transaction.execute(sa.insert(attempts).values(at=self._database.now), history)
-            self._record_bounces(transaction, troubled)
-
-    def _record_bounces(
-        self, transaction: sa.Connection, troubled: Sequence[tuple[Settled, History]]
-    ) -> None:
-        """Record a bounce for each recipient that failed for a reason of its own."""
-        found = {
-            outcome.id: (outcome, past, refusal)
-            for outcome, past in troubled
-            if outcome.status is RecipientStatus.FAILED
-            and (refusal := refused(Attempt(Phase(past.phase), outcome.code, outcome.reply or "")))
-        }
-        if not found:
-            return
-        given = rows_in(self._database, {"id": sa.BigInteger()})
-        query = sa.select(recipients.c.id, recipients.c.email, self._database.now.label("now"))
-        rows = transaction.execute(
-            query.where(recipients.c.id.in_(sa.select(given.c.id))),
-            as_parameter((recipient_id,) for recipient_id in found),
-        )
-        reports = []
-        for row in rows:
-            one, past, (kind, status) = found[row.id]
-            reports.append(
-                Bounce(
-                    key=f"smtp:{self._campaign_id}:{row.id}",
-                    email=row.email,
-                    kind=kind,
-                    status=status,
-                    detail=one.reply or "",
-                    source=f"smtp {past.connection}",
-                    at=row.now,
-                    connection=past.connection,
-                    campaign_id=self._campaign_id,
-                    recipient_id=row.id,
-                )
-            )
-        Bounces(self._database).write(transaction, reports)
+            record_refusals(self._database, transaction, self._campaign_id, troubled)
 
     def _settle(self) -> sa.Update:
         value = rows_in(self._database, _TYPES).c

@@ -124,11 +124,11 @@ class Usages:
     def _locked(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
         """Lock and read rows in the order of their keys, so that no two senders deadlock."""
         query = sa.select(usage).where(usage.c.key.in_(keys)).order_by(usage.c.key)
-        found = transaction.execute(query.with_for_update()).all()
-        if len(found) < len(keys):
+        rows = transaction.execute(query.with_for_update()).all()
+        if len(rows) < len(keys):
             self._add(transaction, keys)
-            found = transaction.execute(query.with_for_update()).all()
-        return {row.key: Usage.from_json(orjson.loads(row.state)) for row in found}
+            rows = transaction.execute(query.with_for_update()).all()
+        return {row.key: Usage.from_json(orjson.loads(row.state)) for row in rows}
 
     def _add(self, transaction: sa.Connection, keys: Collection[str]) -> None:
         new = orjson.dumps(Usage().to_json()).decode()

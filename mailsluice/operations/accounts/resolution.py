@@ -103,12 +103,12 @@ def read_addresses(source: RecipientSource) -> list[str]:
     def no_database(_: str) -> NoReturn:
         raise LedgerError("addresses come from a file here, not from a query: give its path")
 
-    found: list[str] = []
+    addresses: list[str] = []
     for chunk in read_chunks(source, connect=no_database):
         rows = dict(zip(chunk.rows.tolist(), chunk.email.tolist(), strict=True))
         rows |= {row: f"malformed row {row}" for row in chunk.malformed}
-        found += [rows[row] for row in sorted(rows)]
-    return found
+        addresses += [rows[row] for row in sorted(rows)]
+    return addresses
 
 
 def _refuse_cancelled(name: str) -> NoReturn:

@@ -28,8 +28,8 @@ def verify_written(database: Database, folder: Path, manifest: Manifest) -> None
         stored = rows.count(part)
         if not read == stored == manifest.files[part.file].rows:
             raise _differs(manifest, f"{part.name}: {read:,} rows read back of {stored:,} stored")
-    if (found := _counts(folder)) != manifest.counts:
-        raise _differs(manifest, f"recipients by connection and status: {found} read back")
+    if (read_back := _counts(folder)) != manifest.counts:
+        raise _differs(manifest, f"recipients by connection and status: {read_back} read back")
 
 
 def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
@@ -38,8 +38,8 @@ def verify_kept(folder: Path, campaign_id: int, digest: str) -> Manifest:
     Raises HousekeepingError when a file is missing or differs.
     """
     try:
-        manifest, found = Manifest.read(folder)
-        same = found == digest and manifest.campaign_id == campaign_id
+        manifest, present = Manifest.read(folder)
+        same = present == digest and manifest.campaign_id == campaign_id
         changed = [
             name for name, file in manifest.files.items() if sha256(folder / name) != file.sha256
         ]

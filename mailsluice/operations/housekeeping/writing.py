@@ -62,9 +62,9 @@ def _free(archives: Path, campaign: CampaignAge) -> Path:
     """An unused folder: archives of other databases and of killed runs may have the same name."""
     slug = slugify(campaign.name, max_length=_LONGEST_SLUG) or "campaign"
     number = 1
-    while (found := archives / f"{campaign.id}-{slug}{f'-{number}' * (number > 1)}").exists():
+    while (folder := archives / f"{campaign.id}-{slug}{f'-{number}' * (number > 1)}").exists():
         number += 1
-    return found
+    return folder
 
 
 def _write_part(

@@ -65,6 +65,6 @@ def host(url: str) -> str:
 
 
 def _hosts(names: Iterable[str]) -> str:
-    found: Sequence[str] = [*dict.fromkeys(names)]
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return ", ".join(found[:_MOST_NAMED]) + more
+    unique: Sequence[str] = [*dict.fromkeys(names)]
+    more = f" and {len(unique) - _MOST_NAMED} more" if len(unique) > _MOST_NAMED else ""
+    return ", ".join(unique[:_MOST_NAMED]) + more

@@ -37,14 +37,14 @@ def read_markup(html: str) -> Markup:
     except AssertionError:  # html.parser gives up; what it read before counts
         pass
     reader.end_link()
-    reader.found.text = " ".join(reader.found.text.split())
-    return reader.found
+    reader.markup.text = " ".join(reader.markup.text.split())
+    return reader.markup
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.found = Markup()
+        self.markup = Markup()
         self._target: str | None = None
         self._shown = ""
         self._unread = 0
@@ -55,8 +55,8 @@ class _Reader(HTMLParser):
             self.end_link()
             self._target, self._shown = values.get("href"), ""
         elif tag == "img":
-            self.found.sources.append(values.get("src") or "")
-            self.found.without_alt += "alt" not in values
+            self.markup.sources.append(values.get("src") or "")
+            self.markup.without_alt += "alt" not in values
         self._unread += tag in _UNREAD
 
     def handle_endtag(self, tag: str) -> None:
@@ -67,10 +67,10 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         self._shown += data
         if not self._unread:
-            self.found.text += data + " "
+            self.markup.text += data + " "
 
     def end_link(self) -> None:
         """End the present link, at its end tag or at the next link."""
         if self._target:
-            self.found.links.append(Hyperlink(self._target.strip(), " ".join(self._shown.split())))
+            self.markup.links.append(Hyperlink(self._target.strip(), " ".join(self._shown.split())))
         self._target = None

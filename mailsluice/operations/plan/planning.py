@@ -81,8 +81,8 @@ def _releases(
 
 def _bounds(campaign: Campaign, placement: Placement, connection: Connection) -> list[Bound]:
     speed = Limit(ASSUMED_PER_SESSION * connection.max_sessions, 1.0)
-    found = bounds(connection, campaign.throttle, placement.shares, connection.name)
-    return found or [Bound(speed, "assumed")]
+    limits = bounds(connection, campaign.throttle, placement.shares, connection.name)
+    return limits or [Bound(speed, "assumed")]
 
 
 def _warnings(

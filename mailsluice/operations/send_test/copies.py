@@ -28,13 +28,14 @@ def checked_addresses(to: Sequence[str]) -> list[str]:
     """
     if not 1 <= len(to) <= MOST:
         raise CampaignError(f"copies go to 1 to {MOST} addresses, not {len(to)}: change 'to'")
-    found = normalise(pd.Series(to, dtype="str"))["email"].tolist()
-    if "" in found:
+    normalised = normalise(pd.Series(to, dtype="str"))["email"].tolist()
+    if "" in normalised:
         raise CampaignError(
-            f"address {found.index('') + 1} of 'to' is not an address: write it as user@example.com"
+            f"address {normalised.index('') + 1} of 'to' is not an address: write it as"
+            " user@example.com"
         )
     first: dict[str, str] = {}
-    for email in found:
+    for email in normalised:
         first.setdefault(folded(email), email)
     return [*first.values()]
 

@@ -27,11 +27,11 @@ class Delivery:
 
     def rows(self) -> dict[tuple[str, str, str], list[int]]:
         """The numbers of the addresses by (result, reply, next step)."""
-        found: dict[tuple[str, str, str], list[int]] = {}
+        by_outcome: dict[tuple[str, str, str], list[int]] = {}
         for number, attempt in enumerate(self.attempts, 1):
             key = (_result(attempt), _reply(attempt), _next_step(attempt))
-            found.setdefault(key, []).append(number)
-        return found
+            by_outcome.setdefault(key, []).append(number)
+        return by_outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,10 @@ def _rows(chunk: Chunk, reason: SuppressionReason, where: str, done: Imported) -
 
 def _column(given: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
     """The first column with one of these names, or a column of empty texts."""
-    found = {re.sub(r"[^a-z]", "", name.lower()): name for name in reversed(given.columns)}
+    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in reversed(given.columns)}
     for name in names:
-        if name in found:
-            return given[found[name]].str.strip()
+        if name in by_name:
+            return given[by_name[name]].str.strip()
     return pd.Series("", index=given.index, dtype="str")
 
 

@@ -34,8 +34,8 @@ class Lookup:
         if self._seen * _WORTH < self._length:
             return self._suppressions.find(emails.tolist())
         at = np.flatnonzero(self._keys.contains(keys))
-        found = self._suppressions.find(emails.iloc[at].tolist()) if len(at) else {}
-        return {int(at[position]): suppression for position, suppression in found.items()}
+        entries = self._suppressions.find(emails.iloc[at].tolist()) if len(at) else {}
+        return {int(at[position]): suppression for position, suppression in entries.items()}
 
     @cached_property
     def _length(self) -> int:

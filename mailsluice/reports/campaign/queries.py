@@ -189,10 +189,10 @@ class _Counting:
             .where(bounces.c.campaign_id == self._campaign_id)
             .group_by(bounces.c.connection, bounces.c.kind)
         )
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for name, kind, number in self._connection.execute(query):
-            found.setdefault(name, {})[kind] = number
-        return found
+            counts.setdefault(name, {})[kind] = number
+        return counts
 
 
 def _reply(row: Any) -> tuple[str | None, str, int | None, str]:

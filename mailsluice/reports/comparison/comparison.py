@@ -78,10 +78,10 @@ def compare(observed: Observed, question: Question) -> Comparison:
     """
     strata = stratify(observed.counts)
     contrasts = [
-        found
+        result
         for measure in _tested(observed.counts)
         for first, second in combinations(strata.connections, 2)
-        if (found := contrast(strata, measure, first, second, question.confidence))
+        if (result := contrast(strata, measure, first, second, question.confidence))
     ]
     adjusted = _holm([result.p_value for result in contrasts])
     tests = max(sum(p is not None for p in adjusted), 1)

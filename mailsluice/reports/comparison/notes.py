@@ -11,34 +11,34 @@ def notes(observed: Observed) -> list[str]:
     per_campaign = counts.groupby("campaign")[["mail", "moved", "uncertain"]].sum()
     with_mail = counts[counts["mail"] > 0].groupby("campaign")["connection"].nunique()
     totals = counts.groupby("connection")["mail"].sum()
-    found = [f"{name} has no mail in these campaigns" for name in totals.index[totals == 0]]
-    found += [
+    warnings = [f"{name} has no mail in these campaigns" for name in totals.index[totals == 0]]
+    warnings += [
         f"{name} went over one connection only, so its mail compares nothing"
         for name in with_mail.index[with_mail == 1]
     ]
-    found += [
+    warnings += [
         f"{name}: {row.moved:,} recipients were moved from a connection that was down or warming"
         " up, and are left out"
         for name, row in per_campaign.iterrows()
         if row.moved
     ]
-    found += [
+    warnings += [
         f"{name}: {row.uncertain:,} recipients are uncertain, and are left out"
         for name, row in per_campaign.iterrows()
         if row.uncertain
     ]
-    found += [
+    warnings += [
         f"{name}: {', '.join(held_back)} warmed up, so this mail was sent on other days than the"
         " rest. A difference may come from the days"
         for name, held_back in observed.warming.items()
     ]
-    found += [
+    warnings += [
         f"{name} still has mail to send: the numbers of accepted and failed mail may change"
         for name in observed.unfinished
     ]
     if not counts["bounced"].any():
-        found.append(
+        warnings.append(
             "no hard bounce is recorded, so bounces are not compared: run collect-bounces first,"
             " if mail comes back to a mailbox"
         )
-    return found
+    return warnings

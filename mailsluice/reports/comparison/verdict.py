@@ -72,15 +72,17 @@ class ContrastResult:
 
 def verdict(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> ContrastResult:
     """Draw the conclusion from a contrast, by these rules."""
-    found = _finding(contrast, adjusted_p, terms)
+    conclusion = _finding(contrast, adjusted_p, terms)
     smallest = smallest_shown(contrast.rate, *contrast.sizes, terms.planned_alpha)
     return ContrastResult(
-        contrast, adjusted_p, found, smallest, _text(found, contrast, adjusted_p, terms)
+        contrast, adjusted_p, conclusion, smallest, _text(conclusion, contrast, adjusted_p, terms)
     )
 
 
-def _text(found: Conclusion, contrast: Contrast, adjusted_p: float | None, terms: Terms) -> str:
-    match found:
+def _text(
+    conclusion: Conclusion, contrast: Contrast, adjusted_p: float | None, terms: Terms
+) -> str:
+    match conclusion:
         case Conclusion.DIFFERENT:
             return _different(contrast, adjusted_p, terms)
         case Conclusion.ALIKE:

@@ -99,8 +99,8 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
         is_told = least < at - now < math.inf
         return Binding(cause, detail, moment + timedelta(seconds=at - now) if is_told else None)
 
-    if found := _ended(facts) or _not_allowed(facts):
-        return Binding(found, masked(facts.down or ""))
+    if cause := _ended(facts) or _not_allowed(facts):
+        return Binding(cause, masked(facts.down or ""))
     if facts.opens_at > now:
         return later(Cause.WINDOW, facts.opens_at)
     if not facts.in_stock and facts.due_at > now:
