@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments import server
+from tests.prefect_database import give_database
 from tests.saved_blocks import save
 from tests.smtpd import SmtpServer
 
@@ -23,20 +24,34 @@ _SETTINGS = {
 }
 
 
+_FIRST = {
+    "test_authorise.py",
+    "test_automations.py",
+    "test_notifications.py",
+    "test_progress.py",
+    "test_report.py",
+    "test_run_day.py",
+}
+"""Half of the tests, by what they cost: the others are the second half."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests together in one process: a Prefect server costs as much as ten of them."""
+    """Make two groups, each with a Prefect server, which costs as much as two tests."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("flows"))
+            half = 1 if item.path.name in _FIRST else 2
+            item.add_marker(pytest.mark.xdist_group(f"flows-{half}"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of the one Prefect server that all flow tests of a process share."""
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
-    settings = {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), **_SETTINGS}
+    home = tmp_path_factory.mktemp("prefect")
+    give_database(home)
+    settings = {"PREFECT_HOME": str(home), **_SETTINGS}
     with (
         server.prefect_server(api_url, settings),
         temporary_settings({PREFECT_API_URL: api_url}),
@@ -51,6 +66,12 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MAILSLUICE_DATABASE_URL", raising=False)
     return tmp_path / "home" / "mailsluice.db"
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave pictures out of reports: drawing is an eighth of a run, and `test_report.py` has it."""
+    monkeypatch.setattr("mailsluice.reports.campaign.figures.pictures", lambda report: {})
 
 
 @pytest.fixture

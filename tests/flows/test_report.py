@@ -27,6 +27,11 @@ from tests.smtpd import Settings, SmtpServer
 ADDRESS = re.compile(r"\S@")  # a style sheet has an @ with nothing before it
 
 
+@pytest.fixture
+def no_pictures() -> None:
+    """Draw the pictures, which the other modules leave out."""
+
+
 def files(state: Path) -> list[Path]:
     return sorted((state.parent / "reports").iterdir())
 
