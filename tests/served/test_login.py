@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from blocks import SMTPConnection
 from deployments.server import free_port
 from tests.eventually import PATIENCE_SECONDS, eventually
+from tests.prefect_database import give_database
 from tests.saved_blocks import save
 from tests.serving import CsrfToken, serving
 from tests.smtpd import SmtpServer
@@ -30,6 +31,7 @@ def test_a_server_that_others_reach_asks_for_a_login(tmp_path: Path) -> None:
     url = f"http://{ADDRESS}:{free_port()}"
     environment = {"PREFECT_API_URL": f"{url}/api"}
     file = tmp_path / "mailsluice" / "prefect-login"
+    give_database(tmp_path / "prefect")
     with serving(tmp_path, environment, "--host", ADDRESS):
         login = printed_login(tmp_path).split()[0]
         assert file.read_text().strip() == login
