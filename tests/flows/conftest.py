@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -109,27 +107,7 @@ async def saved_block(name: str) -> SMTPConnection:
     return block
 
 
-_documents: dict[str, UUID] = {}
-"""The blocks of the test servers that were saved before, by name."""
-
-
 def save_block(name: str, smtp_server: SmtpServer, **fields: object) -> None:
-    """Save a connection block that reaches a test server.
-
-    The first time as everybody does, which asks for the block's type and schema as well; then by
-    one request.
-    """
+    """Save a connection block that reaches a test server."""
     values = {"host": smtp_server.host, "port": smtp_server.port, "security": "none", **fields}
-    block = SMTPConnection(**values)
-    if name not in _documents:
-        _documents[name] = save(block, name)
-        return
-    data = block.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude={"block_type_slug"},
-        context={"include_secrets": True},
-    )
-    changed = BlockDocumentUpdate(data=data, merge_existing_data=False)
-    with get_client(sync_client=True) as client:
-        client.update_block_document(_documents[name], changed)
+    save(SMTPConnection(**values), name)
