@@ -69,7 +69,9 @@ async def test_the_refresh_token_goes_into_the_block(forged: bool, granting: Tok
 async def test_a_person_who_does_not_agree_is_told_what_to_do(granting: TokenServer) -> None:
     save_block(granting)
     granting.agrees = False
-    with pytest.raises(AuthorisationError, match="access_denied: start it again, and agree"):
+    with pytest.raises(
+        AuthorisationError, match="access_denied: run this command again, and agree"
+    ):
         await authorise("gmail", show=Browser().show)
 
 
