@@ -62,8 +62,8 @@ class FakeLimit:
         self._server.calls.append(name)
         return self._server
 
-    async def standing(self, max_sessions: int) -> LimitState:
-        server = await self._call("standing")
+    async def read(self, max_sessions: int) -> LimitState:
+        server = await self._call("read")
         if server.limit is None:
             server.limit = max_sessions
         return LimitState(server.id, server.limit, server.taken, server.is_active)
@@ -90,8 +90,8 @@ class FakeLimit:
     async def clear(self) -> None:
         (await self._call("clear")).taken = 0
 
-    async def release_of_the_dead(self) -> None:
-        server = await self._call("release_of_the_dead")
+    async def release_stale(self) -> None:
+        server = await self._call("release_stale")
         server.taken -= len(server.of_the_dead)
         server.of_the_dead.clear()
 

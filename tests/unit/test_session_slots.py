@@ -66,7 +66,7 @@ class Process:
         """Let the recalled sessions reach the end of their message; how many there were."""
         recalled = [slot for slot in self.open if slot.is_recalled]
         for slot in recalled:
-            self.keeper.slots.give_back(slot)
+            self.keeper.slots.release(slot)
         return len(recalled)
 
 
@@ -114,7 +114,7 @@ async def test_two_processes_together_hold_no_more_than_the_limit(
     assert (len(one.open), len(other.open)) == (4, 0)
     one.keeper.slots.dismiss()
     for slot in one.open[:2]:
-        one.keeper.slots.give_back(slot)
+        one.keeper.slots.release(slot)
     await one.after(LINGER_SECONDS)
     await other.after(LOOK_SECONDS)
     assert (len(one.open), len(other.open)) == (2, 2)
@@ -128,7 +128,7 @@ async def test_the_next_session_takes_the_slot_of_the_last_without_a_call(
     await process.settle()
     before = list(server.calls)
     for _ in range(100):
-        process.keeper.slots.give_back(process.open[0])
+        process.keeper.slots.release(process.open[0])
         await process.want(1)
         await process.settle()
     assert len(process.open) == 1
@@ -140,10 +140,10 @@ async def test_an_idle_slot_is_given_back(
 ) -> None:
     await process.want(2)
     await process.settle()
-    process.keeper.slots.give_back(process.open[0])
+    process.keeper.slots.release(process.open[0])
     await process.after(LINGER_SECONDS)
     assert server.taken == len(server.leases) == 1
-    process.keeper.slots.give_back(process.open[0])
+    process.keeper.slots.release(process.open[0])
     await process.after(LINGER_SECONDS)
     assert server.taken == 0
     assert await process.settle() is None  # nothing held, nothing to ask for
@@ -286,7 +286,7 @@ async def test_waiting_asks_about_once_a_second(server: SlotServer, process: Pro
     server.limit, server.taken = 3, 3
     await process.want(3)
     await process.after(60)
-    assert server.calls.count("standing") <= 61
+    assert server.calls.count("read") <= 61
     assert "acquire" not in server.calls
 
 
@@ -386,7 +386,7 @@ async def test_a_server_that_was_not_asked_is_not_taken_to_be_back(
     server.is_away = True
     await process.want(1)
     await process.after(ALONE_SECONDS + 6)
-    process.keeper.slots.give_back(process.open[0])
+    process.keeper.slots.release(process.open[0])
     await process.after(LINGER_SECONDS + 60)  # nothing to ask for
     await process.want(1)
     await process.after(6)

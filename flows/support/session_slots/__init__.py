@@ -1,8 +1,8 @@
 """A connection's `max_sessions` over all campaigns, processes and machines.
 
-Held by the global concurrency limit `smtp-<connection>` in Prefect: a slot a session, visible and
-changeable in its UI. A call costs milliseconds, so there is one when a session opens or closes, and
-none a mail.
+The global concurrency limit `smtp-<connection>` in Prefect has one slot for each session; operators
+see and change it in the UI. A call costs milliseconds, so there is one when a session opens or
+closes, and none for a message.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _CLOSE_SECONDS = 10.0
 class SessionSlots:
     """Opens the sessions of one connection, each when there is a slot for it.
 
-    All but the making of it happens on one loop, the engine's.
+    Everything but the constructor runs on the engine's loop.
     """
 
     def __init__(self, connection: Connection, logger: Logger, opening: OpenSession) -> None:
         self._connection = connection
         self._logger = logger
         self._opening = opening
-        self._context = copy_context()  # has Prefect's settings, which the engine's thread has not
+        self._context = copy_context()  # Prefect's settings, which the engine's thread lacks
         self._keeper: SlotKeeper | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -50,18 +50,18 @@ class SessionSlots:
             return SlottedSession(await self._opening(connection), slot, slots)
         except BaseException as error:
             if isinstance(error, SessionError):
-                slots.dismiss()  # whether to try again is the connection sender's to decide
-            slots.give_back(slot)
+                slots.dismiss()  # the connection sender decides whether to try again
+            slots.release(slot)
             raise
 
     async def update(self, connection: Connection) -> None:
-        """The block was changed."""
+        """Use the changed block's number of sessions."""
         self._connection = connection
         if self._keeper:
             self._keeper.resize(connection.max_sessions)
 
     async def close(self) -> None:
-        """Give all slots back; those that the server does not take in time expire."""
+        """Release all slots; slots that cannot be released in time expire."""
         if self._keeper and self._keeping:
             self._keeper.close()
             await asyncio.wait({self._keeping}, timeout=_CLOSE_SECONDS)
@@ -82,9 +82,12 @@ class SessionSlots:
 async def session_slots(
     connections: Iterable[Connection], run: Run, logger: Logger
 ) -> AsyncIterator[dict[str, SessionSlots]]:
-    """The slots of a campaign's connections, by their names; given back in the end."""
-    slots = {one.name: SessionSlots(one, logger, run.open_session) for one in connections}
+    """The slots of a campaign's connections, by connection name; released at the end."""
+    slots = {
+        connection.name: SessionSlots(connection, logger, run.open_session)
+        for connection in connections
+    }
     try:
         yield slots
     finally:
-        await asyncio.gather(*(run.on_engine(one.close()) for one in slots.values()))
+        await asyncio.gather(*(run.on_engine(known.close()) for known in slots.values()))

@@ -27,25 +27,25 @@ from flows.support.session_slots.slots import Slot, Slots
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 3.0
-_STARVING_LOOK_SECONDS = 1.0  # without any session
-_STARVING_SECONDS = 5.0  # then the operator is told
-_GIVE_BACK_SECONDS = 5.0  # so long the end of a campaign waits for the server
+_STARVING_LOOK_SECONDS = 1.0  # while the process has no session
+_STARVING_SECONDS = 5.0  # without a session for so long, a warning is logged
+_RELEASE_SECONDS = 5.0  # how long the end of a campaign waits for the server
 
 
 class SlotClient(Protocol):
     """What the keeper asks of `SlotLimit`; each call may raise SlotsUnavailableError."""
 
-    async def standing(self, max_sessions: int) -> LimitState: ...
+    async def read(self, max_sessions: int) -> LimitState: ...
     async def acquire(self) -> UUID | None: ...
     async def renew(self, lease: UUID) -> bool: ...
     async def release(self, lease: UUID) -> None: ...
     async def clear(self) -> None: ...
-    async def release_of_the_dead(self) -> None: ...
+    async def release_stale(self) -> None: ...
     async def close(self) -> None: ...
 
 
 class SlotKeeper:
-    """Keeps slots for as many sessions as want one, limit and block permitting."""
+    """Keeps a slot for each session that wants one, as far as limit and block allow."""
 
     def __init__(
         self,
@@ -67,13 +67,13 @@ class SlotKeeper:
         self._closing = False
 
     def resize(self, max_sessions: int) -> None:
-        """The block has another limit now."""
+        """Use the number of sessions of a changed block."""
         if max_sessions != self._share.max_sessions:
             self._share.resize(max_sessions)
             self._changed.set()
 
     async def run(self) -> None:
-        """Keep the slots until `close`; then give all back."""
+        """Keep the slots until `close`, then release all of them."""
         try:
             while not self._closing:
                 self._changed.clear()
@@ -81,9 +81,9 @@ class SlotKeeper:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(delay):
                         await self._changed.wait()
-            await self._give_all_back()
+            await self._release_all()
         except Exception as error:
-            self.slots.fail(error)  # nobody waits for a keeper that is no more
+            self.slots.fail(error)  # sessions must not wait for a keeper that has ended
             raise
         finally:
             await self._limit.close()
@@ -94,20 +94,20 @@ class SlotKeeper:
         self._changed.set()
 
     async def step(self) -> float | None:
-        """Do what is due; gives the seconds until something is due again, None for never."""
+        """Do what is due; returns the seconds until something is due again, None for never."""
         if self._clock() >= self._patience.retry_at:
             try:
                 await self._ask()
             except SlotsUnavailableError as error:
                 self._unanswered(error)
-        self._tell_of_starving()
+        self._warn_when_starving()
         due_at = self._due_at()
         return max(0.0, due_at - self._clock()) if due_at < math.inf else None
 
     async def _ask(self) -> None:
         for slot in self.slots.all:
             if slot.ends_at <= self._clock():
-                slot.is_recalled = True  # nobody gets it while it is given back
+                slot.is_recalled = True  # no session gets it while it is being released
                 await self._uncount(slot)
                 self.slots.remove(slot)
         if self.slots.all or self.slots.waiting:
@@ -116,25 +116,25 @@ class SlotKeeper:
             await self._fill()
 
     async def _look(self) -> None:
-        """Read where the limit stands."""
+        """Read the limit's state."""
         now = self._clock()
         if now < self._look_at:
             return
         if not self.slots.all:
-            await self._limit.release_of_the_dead()
-        before, found = self._share.standing, await self._limit.standing(self._share.max_sessions)
+            await self._limit.release_stale()
+        before, state = self._share.limit_state, await self._limit.read(self._share.max_sessions)
         self._looked_at = now
         self._answered()
-        if before and before.id != found.id:  # made anew: our leases count nowhere
+        if before and before.id != state.id:  # deleted and created again: our leases are void
             for slot in self.slots.all:
                 slot.lease = None
         counted = [slot for slot in self.slots.all if slot.lease]
-        if counted and not found.is_active:
+        if counted and not state.is_active:
             for slot in counted:
                 await self._uncount(slot)
             await self._limit.clear()
-        self._notices.standing(found, self._share.max_sessions)
-        self._share.see(found)
+        self._notices.limit_state(state, self._share.max_sessions)
+        self._share.update(state)
 
     async def _renew(self) -> None:
         for slot in self.slots.all:
@@ -145,7 +145,7 @@ class SlotKeeper:
                     slot.lease = None
 
     async def _fill(self) -> None:
-        """Count the sessions that are not, then those that wait."""
+        """Acquire leases for uncounted slots, then slots for waiting sessions."""
         if not self._share.is_counted:
             self._grant_uncounted()
             return
@@ -154,11 +154,11 @@ class SlotKeeper:
             if not (uncounted or self._share.has_room):
                 return
             lease = await self._limit.acquire()
-            if lease is None:  # somebody was faster
+            if lease is None:  # another process was faster
                 self._looked_at = self._clock()
-                self._share.full()
+                self._share.set_full()
                 return
-            self._share.took(1)
+            self._share.add_taken(1)
             slot = uncounted[0] if uncounted else self.slots.add()
             slot.lease, slot.renew_at = lease, self._clock() + RENEW_SECONDS
 
@@ -171,11 +171,11 @@ class SlotKeeper:
             await self._limit.release(slot.lease)
             self._answered()
             slot.lease = None
-            self._share.took(-1)
+            self._share.add_taken(-1)
 
-    async def _give_all_back(self) -> None:
-        """What the server does not take within seconds expires."""
-        give_up_at = self._clock() + _GIVE_BACK_SECONDS
+    async def _release_all(self) -> None:
+        """Release all leases; those that the server does not release within seconds expire."""
+        give_up_at = self._clock() + _RELEASE_SECONDS
         for slot in self.slots.all:
             while slot.lease and self._clock() < give_up_at:
                 try:
@@ -185,20 +185,20 @@ class SlotKeeper:
 
     def _answered(self) -> None:
         self._patience.answered()
-        self._notices.answered()
+        self._notices.server_answers()
 
     def _unanswered(self, error: SlotsUnavailableError) -> None:
         now = self._clock()
         self._patience.failed(now)
         if self._patience.is_over(now) and self._share.has_room:
-            self._notices.alone(error)
+            self._notices.server_away(error)
             self._grant_uncounted()
 
-    def _tell_of_starving(self) -> None:
+    def _warn_when_starving(self) -> None:
         if self.slots.all or not self.slots.waiting:
-            self._notices.fed()
+            self._notices.has_session()
         elif self._clock() - self.slots.waiting_since >= _STARVING_SECONDS:
-            self._notices.starving(self._share.standing)
+            self._notices.starving(self._share.limit_state)
 
     @property
     def _look_at(self) -> float:

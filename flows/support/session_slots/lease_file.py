@@ -1,8 +1,8 @@
-"""The leases that a process holds, on disk for as long as it does.
+"""A file with the leases that a process holds, for as long as it holds them.
 
-A killed process leaves its file behind, unlocked. The next one on this machine releases what it
-finds there at once, instead of waiting until the leases expire. A courtesy: where the disk is full
-or not ours, the leases expire all the same.
+A killed process leaves its file behind, unlocked. The next process on this machine releases the
+leases in the file at once, instead of waiting until they expire. Errors are ignored: where the disk
+is full or not writable, the leases expire all the same.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class LeaseFile:
         self._write()
 
     def remove(self, lease: UUID) -> None:
-        """It is released."""
+        """Remove a released lease."""
         self._leases.discard(lease)
         self._write()
 
     def close(self) -> None:
-        """Delete the file, unless leases are left in it: then the next process may release them."""
+        """Delete the file, unless it contains leases, which the next process may release."""
         if self._file is None:
             return
         if not self._leases:
@@ -59,13 +59,13 @@ class LeaseFile:
             os.pwrite(self._file, text, 0)
             os.ftruncate(self._file, len(text))
         except OSError as error:
-            logger.debug("session leases are not noted on disk: %s", error)
+            logger.debug("session leases are not written to disk: %s", error)
 
 
 def take_over(api_url: str) -> Iterator[list[UUID]]:
-    """The leases that dead processes held at this Prefect server, and may be released now.
+    """Yield the leases of each dead process at this Prefect server, to be released.
 
-    A file goes away when the next is asked for: not where releasing has raised.
+    Each file is deleted when the iteration continues, so not where the release has raised.
     """
     for path in _folder().glob("*.leases"):
         with suppress(OSError):
@@ -92,7 +92,7 @@ def _locked(path: Path) -> int:
 
 
 def _lease(line: str) -> UUID | None:
-    """None for a line that was cut short."""
+    """Parse a lease; None for a line that was cut off."""
     with suppress(ValueError):
         return UUID(line)
     return None

@@ -1,7 +1,7 @@
-"""The slots of one connection in Prefect: a global concurrency limit, and a lease a slot.
+"""The slots of one connection in Prefect: a global concurrency limit, and a lease for each slot.
 
-Prefect's own `concurrency()` renews by a thread a slot and asks for each slot on its own; here one
-client a connection does both.
+Prefect's own `concurrency()` needs a thread and a client for each slot; here one client serves all
+slots of a connection.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from flows.support.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.core.errors import MailsluiceError
 
 LEASE_SECONDS = 60.0
-"""A slot whose holder gives no sign of life is free again after so long, and the server's round of
-15 seconds. Prefect takes no less."""
+"""A lease that is not renewed expires after so long, and is released by the server up to 15 seconds
+later. Prefect accepts no shorter leases."""
 _TIMEOUT_SECONDS = 10.0
 _LOCKED, _MORE_THAN_THE_LIMIT, _GONE = 423, 422, 410
 
@@ -38,12 +38,12 @@ def limit_name(connection: str) -> str:
 
 
 class SlotsUnavailableError(MailsluiceError):
-    """The Prefect server gives no answer about slots."""
+    """The Prefect server does not answer about slots."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """Where a limit stands, over all processes."""
+    """The state of a limit, over all processes."""
 
     id: UUID
     limit: int
@@ -56,10 +56,11 @@ class LimitState:
 
 
 class SlotLimit:
-    """The limit `smtp-<connection>`. Every call raises SlotsUnavailableError where none answers.
+    """The limit `smtp-<connection>`. Call it on one loop only.
 
-    All calls on one loop. Leases are noted on disk while they are held, so that the next process of
-    this machine can release those of a killed one.
+    Every call raises SlotsUnavailableError where the server does not answer. Leases are written to
+    disk while they are held, so that the next process on this machine can release those of a killed
+    process.
     """
 
     def __init__(self, connection: str) -> None:
@@ -69,15 +70,15 @@ class SlotLimit:
         self._asking_once: SettingsContext | None = None
         self._file = LeaseFile()
 
-    async def standing(self, max_sessions: int) -> LimitState:
+    async def read(self, max_sessions: int) -> LimitState:
         """Read the limit; where there is none, create it with so many slots."""
         with self._answering():
             client = await self._client()
             try:
-                found = await client.read_global_concurrency_limit_by_name(self.name)
+                limit = await client.read_global_concurrency_limit_by_name(self.name)
             except ObjectNotFound:
-                found = await self._created(client, max_sessions)
-            return LimitState(found.id, found.limit, found.active_slots, found.active)
+                limit = await self._created(client, max_sessions)
+            return LimitState(limit.id, limit.limit, limit.active_slots, limit.active)
 
     async def _created(
         self, client: PrefectClient, max_sessions: int
@@ -88,7 +89,7 @@ class SlotLimit:
         return await client.read_global_concurrency_limit_by_name(self.name)
 
     async def acquire(self, seconds: float = LEASE_SECONDS) -> UUID | None:
-        """Take one slot for so long; gives its lease, None where none is free."""
+        """Acquire one slot for so long; returns its lease, None where no slot is free."""
         with self._answering():
             client = await self._client()
             try:
@@ -99,10 +100,10 @@ class SlotLimit:
                 if error.response.status_code in {_LOCKED, _MORE_THAN_THE_LIMIT}:
                     return None
                 raise
-            found = reply.json()
-        if not found["limits"]:  # deleted just now: the next look makes it anew
+            acquired = reply.json()
+        if not acquired["limits"]:  # the limit was just deleted; the next `read` creates it
             return None
-        lease = UUID(found["lease_id"])
+        lease = UUID(acquired["lease_id"])
         self._file.add(str(client.api_url), lease)
         return lease
 
@@ -118,23 +119,23 @@ class SlotLimit:
         return True
 
     async def release(self, lease: UUID) -> None:
-        """Give a slot back. Releasing one that is lost, or twice, changes nothing."""
+        """Release a slot. To release a lost lease, or one twice, changes nothing."""
         with self._answering():
             await (await self._client()).release_concurrency_slots_with_lease(lease)
         self._file.remove(lease)
 
     async def clear(self) -> None:
-        """Set a deactivated limit to nothing taken.
+        """Set the taken slots of a deactivated limit to none.
 
-        While it is deactivated Prefect counts no release: activated again, its slots would stay
-        taken for ever.
+        Prefect counts no release while a limit is deactivated, so the slots would stay taken for
+        ever once it is activated again.
         """
         with self._answering():
             nothing = GlobalConcurrencyLimitUpdate(active_slots=0)
             await (await self._client()).update_global_concurrency_limit(self.name, nothing)
 
-    async def release_of_the_dead(self) -> None:
-        """Release what killed processes of this machine held, of any connection."""
+    async def release_stale(self) -> None:
+        """Release the leases of killed processes of this machine, for any connection."""
         with self._answering():
             client = await self._client()
             for leases in take_over(str(client.api_url)):
@@ -142,7 +143,7 @@ class SlotLimit:
                     await client.release_concurrency_slots_with_lease(lease)
 
     async def close(self) -> None:
-        """End the client. Leases that are still held expire."""
+        """Close the client. Leases that are still held expire."""
         self._file.close()
         await self._clients.aclose()
 
@@ -163,16 +164,16 @@ class SlotLimit:
             reply = error.response
             raise SlotsUnavailableError(f"{reply.status_code} {reply.reason_phrase}") from error
         except Exception as error:
-            # Whatever else its client raises: a campaign does not end for that.
+            # The client may raise other errors, too; none of them may end a campaign.
             raise SlotsUnavailableError(str(error) or type(error).__name__) from error
 
 
 def _settings_to_ask_once() -> SettingsContext:
-    """Settings with which Prefect's client does not try a request again.
+    """Settings with which Prefect's client does not retry a request.
 
     The client waits for two seconds and more when its server is busy for milliseconds; the keeper
-    asks again by itself. The settings hold for the slots' calls alone: others in the same context
-    keep the client's patience. Prefect takes some 20 ms to make them, so a limit keeps its own.
+    retries by itself. The settings apply to the slots' calls alone, not to other calls in the same
+    context. Prefect takes about 20 ms to create them, so each limit keeps its own.
     """
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         return get_settings_context()

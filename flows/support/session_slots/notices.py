@@ -1,4 +1,4 @@
-"""What the operator is told about the slots of a connection: each thing once, until it changes."""
+"""Log lines about the slots of a connection, each once until the situation changes."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 
 class Notices:
-    """Writes to the log of the run."""
+    """Writes to the run's log."""
 
     def __init__(self, connection: str, logger: Logger) -> None:
         self._connection = connection
         self._limit = limit_name(connection)
         self._logger = logger
-        self._told: dict[str, object] = {}
+        self._logged: dict[str, object] = {}
 
-    def standing(self, found: LimitState, max_sessions: int) -> None:
-        """Which of limit and block binds, where it is not the block as usual."""
-        binding = found.limit if found.is_active else None
+    def limit_state(self, state: LimitState, max_sessions: int) -> None:
+        """Log which of limit and block binds, unless it is the block, as usual."""
+        binding = state.limit if state.is_active else None
         if binding is not None and binding >= max_sessions:
-            if self._told.pop("standing", None):
-                self._say("limit %s no longer binds below the block", self._limit)
-        elif not self._is_news("standing", (binding, max_sessions)):
+            if self._logged.pop("limit_state", None):
+                self._info("limit %s no longer binds below the block", self._limit)
+        elif not self._is_new("limit_state", (binding, max_sessions)):
             return
         elif binding is None:
-            self._say("limit %s is deactivated: only the block's max_sessions binds", self._limit)
+            self._info("limit %s is deactivated: only the block's max_sessions binds", self._limit)
         elif binding == 0:
             self._warn("sends nothing: limit %s is 0. Raise it under Concurrency", self._limit)
         else:
-            self._say(
+            self._info(
                 "at most %d sessions over all runs: limit %s is lower than the block's max_sessions"
                 " (%d). Raise it in the Prefect UI under Concurrency",
                 binding,
@@ -40,43 +40,43 @@ class Notices:
                 max_sessions,
             )
 
-    def starving(self, found: LimitState | None) -> None:
-        """No session is open, and none can be: others hold all slots."""
-        if found and found.limit and found.is_full and self._is_news("starving", True):
+    def starving(self, state: LimitState | None) -> None:
+        """Warn that no session can be opened, as other processes hold all slots."""
+        if state and state.limit and state.is_full and self._is_new("starving", True):
             self._warn(
                 "waits for a session: all %d of limit %s are taken by other runs, or by one that"
-                " was killed less than two minutes ago. Where neither is so: prefect gcl update"
+                " was killed less than two minutes ago. If neither is the case: prefect gcl update"
                 " %s --active-slots 0",
-                found.limit,
+                state.limit,
                 self._limit,
                 self._limit,
             )
 
-    def fed(self) -> None:
-        """There is a session again."""
-        self._told.pop("starving", None)
+    def has_session(self) -> None:
+        """Note that a session is open again."""
+        self._logged.pop("starving", None)
 
-    def alone(self, error: Exception) -> None:
-        """Sessions are opened without a word from the server."""
-        if self._is_news("alone", True):
+    def server_away(self, error: Exception) -> None:
+        """Warn that sessions are opened while the server does not answer."""
+        if self._is_new("server_away", True):
             self._warn(
                 "the Prefect API does not answer (%s): sessions are opened up to the last known"
                 " limit of this run alone, until it answers again",
                 error,
             )
 
-    def answered(self) -> None:
-        """The server is there."""
-        if self._told.pop("alone", None):
-            self._say("the Prefect API answers again: sessions over all runs are limited again")
+    def server_answers(self) -> None:
+        """Log that the server answers again."""
+        if self._logged.pop("server_away", None):
+            self._info("the Prefect API answers again: sessions over all runs are limited again")
 
-    def _is_news(self, key: str, value: object) -> bool:
-        if self._told.get(key) == value:
+    def _is_new(self, key: str, value: object) -> bool:
+        if self._logged.get(key) == value:
             return False
-        self._told[key] = value
+        self._logged[key] = value
         return True
 
-    def _say(self, text: str, *arguments: object) -> None:
+    def _info(self, text: str, *arguments: object) -> None:
         self._logger.info(f"connection %s: {text}", self._connection, *arguments)
 
     def _warn(self, text: str, *arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""A session that holds a slot: it ends where the slot is recalled, and gives it back."""
+"""A session that holds a slot, ends when the slot is recalled, and releases it at the end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RecallableFeed:
         self.dot = feed.dot
         self.settled = feed.settled
         self.ran_dry = False
-        """Whether the session was to end for want of mail."""
+        """Whether the session ended because there was no more mail for it."""
 
     async def next(self) -> Envelope | None:
         envelope = self.next_nowait()
@@ -66,26 +66,26 @@ class SlottedSession:
         self._slots = slots
 
     async def send(self, feed: Feed) -> None:
-        """Send until the feed has no more or the slot is recalled; see `Session.send`."""
+        """Send until the feed ends or the slot is recalled; see `Session.send`."""
         recallable = RecallableFeed(feed, self._slot)
         try:
             await self._session.send(recallable)
         finally:
             if recallable.ran_dry:
                 self._slots.dismiss()
-            self._slots.give_back(self._slot)
+            self._slots.release(self._slot)
 
     def abort(self) -> None:
-        """Drop the link at once."""
+        """Close the link at once."""
         self._session.abort()
-        self._slots.give_back(self._slot)
+        self._slots.release(self._slot)
 
 
 class NoSession:
-    """Stands for one that there is no need of any more. Implements `Session`."""
+    """The session of a caller that is not needed any more. Implements `Session`."""
 
     async def send(self, feed: Feed) -> None:
-        """Nothing, at once."""
+        """Send nothing, and return at once."""
 
     def abort(self) -> None:
-        """There is nothing to drop."""
+        """There is no link to close."""

@@ -1,4 +1,4 @@
-"""How many of a limit's slots this process may have, and which it gives up. Asks nobody."""
+"""How many of a limit's slots this process may hold, and which it releases. Calls no server."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from dataclasses import replace
 from flows.support.session_slots.limit import LimitState
 from flows.support.session_slots.slots import Slot, Slots
 
-TURN_SECONDS = 60.0  # who holds several of a full limit leaves one to others so often
-PASS_SECONDS = 1.5  # who has none looks more often than that
+TURN_SECONDS = 60.0  # how often a process with several slots of a full limit releases one
+PASS_SECONDS = 1.5  # how long that slot is left to others; those without a slot poll more often
 
 
 def surplus(limit: int, taken: int, held: int, uniform: float) -> int:
-    """How many of the slots it holds a process gives up where more are taken than the limit.
+    """How many of its slots a process releases where more are taken than the limit allows.
 
-    Its part of what is too many. A fraction is one more by that chance (`uniform` is a number from
-    0 to 1): processes that hold one each do not all end theirs for a limit lowered by one.
+    That is the process's part of the excess. A fraction is rounded up with that probability
+    (`uniform` is a number from 0 to 1), so that when the limit is lowered by one, processes with
+    one session each do not all end theirs.
     """
     if taken <= limit or not held:
         return 0
@@ -26,7 +27,7 @@ def surplus(limit: int, taken: int, held: int, uniform: float) -> int:
 
 
 class Share:
-    """The part of this process: the lower of block and limit, as far as others leave it."""
+    """This process's part of the slots: the lower of block and limit, less what others hold."""
 
     def __init__(
         self,
@@ -40,42 +41,43 @@ class Share:
         self._chance = chance
         self._turn_since = clock()
         self.max_sessions = max_sessions
-        self.standing: LimitState | None = None
-        """As last seen; None where it never was."""
+        self.limit_state: LimitState | None = None
+        """The limit as it was read last; None before that."""
         self.pass_until = -math.inf
-        """Until then others may take what was left to them."""
+        """Until this moment a released slot is left to other processes."""
 
     def resize(self, max_sessions: int) -> None:
-        """The block has another limit now; sessions above it are to end."""
+        """Use the block's new number of sessions; recall the slots above it."""
         self.max_sessions = max_sessions
-        self._shed()
+        self._recall_excess()
 
-    def see(self, standing: LimitState) -> None:
-        """This is where the limit stands; sessions above it are to end."""
-        self.standing = standing
-        self._shed()
+    def update(self, limit_state: LimitState) -> None:
+        """Use the limit's new state; recall the slots above it."""
+        self.limit_state = limit_state
+        self._recall_excess()
         self._pass_on()
 
-    def took(self, number: int) -> None:
-        """So many were taken, or given back, since the limit was seen."""
-        if self.standing:
-            self.standing = replace(self.standing, taken=self.standing.taken + number)
+    def add_taken(self, count: int) -> None:
+        """Note that so many slots were acquired, or released, since the limit was read."""
+        if self.limit_state:
+            taken = self.limit_state.taken + count
+            self.limit_state = replace(self.limit_state, taken=taken)
 
-    def full(self) -> None:
-        """Others took what was free."""
-        if self.standing:
-            self.took(self.standing.limit - self.standing.taken)
+    def set_full(self) -> None:
+        """Note that other processes took the free slots."""
+        if self.limit_state:
+            self.add_taken(self.limit_state.limit - self.limit_state.taken)
 
     @property
     def is_counted(self) -> bool:
-        """Whether the server counts sessions: not for a limit that is deactivated."""
-        return self.standing is not None and self.standing.is_active
+        """Whether the server counts sessions; it does not while the limit is deactivated."""
+        return self.limit_state is not None and self.limit_state.is_active
 
     @property
     def most(self) -> int:
-        """How many sessions this process may have."""
-        if self.standing and self.standing.is_active:
-            return min(self.max_sessions, self.standing.limit)
+        """How many slots this process may hold at most."""
+        if self.limit_state and self.limit_state.is_active:
+            return min(self.max_sessions, self.limit_state.limit)
         return self.max_sessions
 
     @property
@@ -84,28 +86,28 @@ class Share:
 
     @property
     def has_room(self) -> bool:
-        """Whether somebody waits, and one more session would not be one too many."""
+        """Whether a session waits for a slot, and one more is allowed."""
         return self._slots.waiting > 0 and self.may_have_more
 
     @property
     def may_take(self) -> bool:
-        """Whether one may be taken from the server now."""
+        """Whether a slot may be acquired now."""
         is_others_turn = self._slots.all and self._clock() < self.pass_until
-        return bool(self.standing and not self.standing.is_full and not is_others_turn)
+        return bool(self.limit_state and not self.limit_state.is_full and not is_others_turn)
 
-    def _shed(self) -> None:
+    def _recall_excess(self) -> None:
         too_many = len(self._slots.staying) - self.most
-        if self.standing and self.standing.is_active:
-            limit, taken = self.standing.limit, self.standing.taken
+        if self.limit_state and self.limit_state.is_active:
+            limit, taken = self.limit_state.limit, self.limit_state.taken
             leaving = sum(_counts(slot) for slot in self._slots.all if slot.is_recalled)
             held = sum(_counts(slot) for slot in self._slots.all)
             too_many = max(too_many, surplus(limit, taken, held, self._chance()) - leaving)
         self._slots.recall(too_many)
 
     def _pass_on(self) -> None:
-        """Leave one slot to others from time to time: a campaign of hours must not keep all."""
+        """Release one slot from time to time, so that a long campaign does not keep all of them."""
         now = self._clock()
-        is_full = self.standing is not None and self.standing.is_full
+        is_full = self.limit_state is not None and self.limit_state.is_full
         if not is_full or sum(_counts(slot) for slot in self._slots.staying) < 2:
             self._turn_since = now
         elif now - self._turn_since >= TURN_SECONDS:

@@ -1,4 +1,4 @@
-"""The slots of one connection in this process: who has one, who waits for one. Knows no server."""
+"""The slots of one connection in this process, and the sessions that wait. Calls no server."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-LINGER_SECONDS = 2.0  # a slot outlives its session so long: the next session needs no call
+LINGER_SECONDS = 2.0  # a slot outlives its session, so that the next session needs no call
 
 
 class Slot:
-    """Leave for one session at a time."""
+    """The permission for one session at a time."""
 
     __slots__ = ("idle_since", "is_recalled", "lease", "on_recall", "renew_at")
 
     def __init__(self, now: float) -> None:
         self.lease: UUID | None = None
-        """None: not counted on the server, which is away or has its limit deactivated."""
+        """None where the server does not count it: the server is away, or the limit deactivated."""
         self.renew_at = math.inf
         self.idle_since: float | None = now
         self.is_recalled = False
-        """Whether its session is to end after the message it is at."""
+        """Whether its session is to end after the current message."""
         self.on_recall: Callable[[], None] | None = None
 
     def recall(self) -> None:
-        """Have its session end, between two messages."""
+        """End the slot's session, between two messages."""
         self.is_recalled = True
         if self.on_recall:
             self.on_recall()
 
     @property
     def ends_at(self) -> float:
-        """When it is to be given back to the server."""
+        """When the slot is to be released on the server."""
         if self.idle_since is None:
             return math.inf
         return -math.inf if self.is_recalled else self.idle_since + LINGER_SECONDS
 
 
 class Slots:
-    """All slots that this process holds of one connection. All calls on one loop."""
+    """The slots that this process holds of one connection. Call it on one loop only."""
 
     def __init__(self, clock: Callable[[], float], changed: Callable[[], None]) -> None:
         self._clock = clock
@@ -51,7 +51,7 @@ class Slots:
         self._failure: Exception | None = None
 
     async def take(self) -> Slot | None:
-        """Wait for a slot; None where there is no need of one any more, see `dismiss`."""
+        """Wait for a slot; None where `dismiss` ended the wait."""
         if self._failure:
             raise self._failure
         waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
@@ -64,20 +64,20 @@ class Slots:
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and not waiter.exception() and (slot := waiter.result()):
-                self.give_back(slot)
+                self.release(slot)
             raise
 
-    def give_back(self, slot: Slot) -> None:
-        """Its session is over, or was not opened. Giving it back twice changes nothing."""
+    def release(self, slot: Slot) -> None:
+        """Free the slot of a session that has ended, or was not opened. Idempotent."""
         if slot.idle_since is None:
             slot.idle_since, slot.on_recall = self._clock(), None
             self._hand_out()
             self._changed()
 
     def dismiss(self) -> None:
-        """Send away who waits: there is no mail for one more session, or its server is in trouble.
+        """End all waits: there is no mail for one more session, or the server is in trouble.
 
-        Whoever needs a session all the same asks again.
+        A caller that still needs a session asks again.
         """
         for waiter in self._waiters:
             if not waiter.done():
@@ -97,11 +97,11 @@ class Slots:
 
     @property
     def staying(self) -> list[Slot]:
-        """Those that are not recalled."""
+        """The slots that are not recalled."""
         return [slot for slot in self._slots if not slot.is_recalled]
 
     def add(self) -> Slot:
-        """One more, for who waits."""
+        """Add a slot for a waiting session."""
         slot = Slot(self._clock())
         self._slots.append(slot)
         self._hand_out()
@@ -110,16 +110,16 @@ class Slots:
     def remove(self, slot: Slot) -> None:
         self._slots.remove(slot)
 
-    def recall(self, number: int) -> None:
-        """Recall so many: idle ones first, then those that the server does not count."""
+    def recall(self, count: int) -> None:
+        """Recall so many slots: idle ones first, then those that the server does not count."""
         order = sorted(
-            self.staying, key=lambda one: (one.idle_since is None, one.lease is not None)
+            self.staying, key=lambda slot: (slot.idle_since is None, slot.lease is not None)
         )
-        for slot in order[: max(number, 0)]:
+        for slot in order[: max(count, 0)]:
             slot.recall()
 
     def fail(self, error: Exception) -> None:
-        """There will be no more slots: whoever waits, or comes, gets this error."""
+        """Raise this error in all present and future calls of `take`."""
         self._failure = error
         for waiter in self._waiters:
             if not waiter.done():
@@ -130,7 +130,7 @@ class Slots:
         for slot in self._slots:
             if slot.idle_since is None or slot.is_recalled:
                 continue
-            while self._waiters and self._waiters[0].done():  # its opening was given up
+            while self._waiters and self._waiters[0].done():  # the caller was cancelled
                 self._waiters.popleft()
             if not self._waiters:
                 return

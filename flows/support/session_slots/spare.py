@@ -1,4 +1,4 @@
-"""One slot for a session beside the campaigns: where one is free."""
+"""A slot for a single session outside of campaigns, if one is free."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from flows.support.session_slots.patience import Patience
 from mailsluice.smtp.connection import Connection
 
 _T = TypeVar("_T")
-_LEASE_SECONDS = 120.0  # it is not renewed, and a slow server takes its time at every step
+_LEASE_SECONDS = 120.0  # not renewed, and a slow server may take long at every step
 
 
 @asynccontextmanager
 async def spare_slot(connection: Connection) -> AsyncIterator[bool]:
-    """Hold one of the connection's slots, if one is free; tells whether.
+    """Hold one of the connection's slots, if one is free; yields whether.
 
-    Neither waits for one nor renews it: who uses it takes less than a lease. A server that does not
-    answer is asked again for ten seconds.
+    It neither waits for a slot nor renews it, so the session must be shorter than the lease. A
+    server that does not answer is asked again for ten seconds.
     """
     limit = SlotLimit(connection.name)
     lease = None
     try:
         with suppress(SlotsUnavailableError):
-            # Makes the limit, where there is none.
-            await _answered(limit.standing, connection.max_sessions)
-            lease = await _answered(limit.acquire, _LEASE_SECONDS)
+            # Creates the limit where there is none.
+            await _retried(limit.read, connection.max_sessions)
+            lease = await _retried(limit.acquire, _LEASE_SECONDS)
         yield lease is not None
     finally:
         with suppress(SlotsUnavailableError):
             if lease is not None:
-                await _answered(limit.release, lease)
+                await _retried(limit.release, lease)
         await limit.close()
 
 
-async def _answered(call: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+async def _retried(call: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
     patience = Patience()
     while True:
         try:

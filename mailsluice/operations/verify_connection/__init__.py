@@ -1,4 +1,4 @@
-"""Checking a connection before it is used: what works, what does not, and the next step."""
+"""Check a connection before it is used: what works, what does not, and the next step."""
 
 from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 from mailsluice.operations.verify_connection.finding import (

@@ -1,4 +1,4 @@
-"""A server's certificate, as far as it matters to an operator. Pure."""
+"""A server's certificate, as an operator needs to see it. Pure."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ _MOST_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Whose it is, who signed it, from when until when."""
+    """The names, the issuer and the validity of a certificate."""
 
     names: tuple[str, ...]
-    """The hosts and addresses it is for."""
+    """The host names and IP addresses that the certificate is for."""
     issuer: str
     valid_from: datetime
     valid_until: datetime
 
     @classmethod
     def from_der(cls, der: bytes) -> Self:
-        """Read what a server shows, trusted or not (RFC 5280). Raises ValueError for none."""
-        found = x509.load_der_x509_certificate(der)
+        """Parse a certificate, trusted or not (RFC 5280). Raises ValueError if it is invalid."""
+        parsed = x509.load_der_x509_certificate(der)
         return cls(
-            _names(found) or (_called(found.subject),),
-            _called(found.issuer),
-            found.not_valid_before_utc,
-            found.not_valid_after_utc,
+            _names(parsed) or (_common_name(parsed.subject),),
+            _common_name(parsed.issuer),
+            parsed.not_valid_before_utc,
+            parsed.not_valid_after_utc,
         )
 
     def days_left(self, now: datetime) -> int:
-        """Whole days until it ends."""
+        """Whole days until the certificate expires."""
         return (self.valid_until - now).days
 
     def sentence(self, now: datetime) -> str:
-        """All of it, to be read."""
+        """Describe the certificate in one sentence."""
         more = len(self.names) - _MOST_NAMES
         left = self.days_left(now)
-        lasts = f"{left} days left" if now < self.valid_until else f"ended {-left - 1} days ago"
+        lasts = f"{left} days left" if now < self.valid_until else f"expired {-left - 1} days ago"
         names = ", ".join(self.names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
         return (
             f"certificate for {names}, signed by {self.issuer}, valid"
@@ -52,27 +52,27 @@ class Certificate:
         )
 
     def warning(self, now: datetime) -> str | None:
-        """What to say where it ends soon."""
+        """The warning about a certificate that expires soon; None for other certificates."""
         left = self.days_left(now)
         if left >= SOON_DAYS:
             return None
         return (
-            f"the certificate ends in {left} days, on {self.valid_until:%Y-%m-%d}: see that it is"
-            " renewed before, else nothing is sent any more"
+            f"the certificate expires in {left} days, on {self.valid_until:%Y-%m-%d}: have it"
+            " renewed before then, or nothing can be sent any more"
         )
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    addresses = (str(one) for one in found.get_values_for_type(x509.IPAddress))
-    return (*found.get_values_for_type(x509.DNSName), *addresses)
+    addresses = (str(address) for address in names.get_values_for_type(x509.IPAddress))
+    return (*names.get_values_for_type(x509.DNSName), *addresses)
 
 
-def _called(name: x509.Name) -> str:
-    """The common name, or the organisation, or all there is."""
+def _common_name(name: x509.Name) -> str:
+    """The common name, else the organisation, else the whole name."""
     for key in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         for attribute in name.get_attributes_for_oid(key):
             return str(attribute.value)

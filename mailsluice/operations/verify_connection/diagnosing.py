@@ -1,4 +1,4 @@
-"""What is wrong with a connection, from how an attempt ended: two tables. Pure."""
+"""Diagnose a connection from the outcome of an attempt, by two tables. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-_CONNECT, _TLS, _LOGIN = (frozenset((one,)) for one in (Phase.CONNECT, Phase.TLS, Phase.LOGIN))
-_MAIL, _RCPT, _BODY = (frozenset((one,)) for one in (Phase.MAIL, Phase.RCPT, Phase.BODY))
+_CONNECT, _TLS, _LOGIN = (frozenset((phase,)) for phase in (Phase.CONNECT, Phase.TLS, Phase.LOGIN))
+_MAIL, _RCPT, _BODY = (frozenset((phase,)) for phase in (Phase.MAIL, Phase.RCPT, Phase.BODY))
 _MESSAGE = frozenset((Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY))
 _ANY = frozenset(Phase)
 
@@ -46,7 +46,7 @@ _BY_CAUSE = {
     LocalCause.BDAT_NOT_UNDERSTOOD: Diagnosis.NO_BDAT,
 }
 _BY_REPLY: tuple[Rule[Diagnosis], ...] = (
-    # No reply, and no cause that was found on this side.
+    # No reply, and no cause on this side.
     Rule(_TLS, "here", Diagnosis.TLS_FAILED),
     Rule(_BODY, "none", Diagnosis.NOT_KNOWN),
     Rule(_ANY, "none", Diagnosis.LINK_BROKE),
@@ -84,23 +84,23 @@ _BY_REPLY: tuple[Rule[Diagnosis], ...] = (
     Rule(_MESSAGE, "5..", Diagnosis.MESSAGE_REFUSED),
     Rule(_ANY, ".*", Diagnosis.OTHER),
 )
-_OFTEN_THE_SENDERS = (Diagnosis.RECIPIENT_REFUSED, Diagnosis.MESSAGE_REFUSED)
+_MAY_BE_ABOUT_SENDER = (Diagnosis.RECIPIENT_REFUSED, Diagnosis.MESSAGE_REFUSED)
 
 
 def diagnose(attempt: Attempt) -> Diagnosis:
-    """Name what is wrong, from an attempt that was not accepted (RFC 5321 section 4.2, RFC 3463).
+    """Diagnose an attempt that was not accepted (RFC 5321 section 4.2, RFC 3463).
 
-    Whether a refusal at RCPT or after is the sender's in truth is what `classify` decides.
+    `classify` decides whether a refusal at RCPT or later is about the sender.
     """
     if attempt.cause is not None and not _may_be_accepted(attempt):
         return _BY_CAUSE[attempt.cause]
     diagnosis = decide(_BY_REPLY, attempt)
-    is_senders = classify(attempt).trouble is Trouble.DOWN
-    if diagnosis in _OFTEN_THE_SENDERS and is_senders:
+    is_about_sender = classify(attempt).trouble is Trouble.DOWN
+    if diagnosis in _MAY_BE_ABOUT_SENDER and is_about_sender:
         return Diagnosis.SENDER_NOT_ALLOWED
     return diagnosis
 
 
 def _may_be_accepted(attempt: Attempt) -> bool:
-    """Whether the message may have reached the server, whatever ended the link after that."""
+    """Whether the message may have reached the server before the link ended."""
     return attempt.phase is Phase.BODY and attempt.code is None

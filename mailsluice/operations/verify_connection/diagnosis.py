@@ -1,4 +1,4 @@
-"""The names of what can be wrong with a connection, each with the operator's next step. Pure."""
+"""What can be wrong with a connection, each with the operator's next step. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Diagnosis(StrEnum):
-    """The name of what is wrong, and the next step."""
+    """What is wrong with a connection, by name, and the operator's next step."""
 
     next_step: str
 
@@ -30,26 +30,26 @@ class Diagnosis(StrEnum):
     )
     NOT_REACHED = (
         "server not reached",
-        "Let the worker's network out to this port: a firewall, or a cloud provider, that blocks it"
-        " is the usual cause. Many providers listen on 2525 as well.",
+        "Allow the worker's network to connect to this port: usually a firewall or the cloud"
+        " provider blocks it. Many providers also listen on 2525.",
     )
     LINK_BROKE = (
         "link broke",
-        "Run this again. Where it stays, ask the provider whether it lets this machine's IP address"
-        " in, and look for a proxy or firewall between.",
+        "Run this again. If it fails again, ask the provider whether it accepts this machine's IP"
+        " address, and look for a proxy or firewall in between.",
     )
     SILENT = (
         "no answer",
-        "Run this again. Where it stays silent, raise timeout_seconds, or ask the provider.",
+        "Run this again. If the server stays silent, raise timeout_seconds, or ask the provider.",
     )
     TLS_EXPECTED = (
         "no greeting: TLS expected",
-        "Set security to tls if the port is 465 or one that starts with TLS. Else no SMTP server"
-        " listens there: correct the port.",
+        "Set security to tls if the port is 465 or another one that starts with TLS. Otherwise no"
+        " SMTP server listens there: correct the port.",
     )
     NOT_SMTP = (
         "not an SMTP server",
-        "Correct host and port: what answers there does not speak SMTP.",
+        "Correct host and port: the server there does not speak SMTP.",
     )
     NO_TLS = (
         "no TLS on this port",
@@ -57,17 +57,17 @@ class Diagnosis(StrEnum):
     )
     NO_STARTTLS = (
         "no STARTTLS on this port",
-        "Set security to tls with port 465, where the server has that; none is for a relay on a"
-        " trusted network.",
+        "Set security to tls and the port to 465, if the server offers that; none is for a relay"
+        " on a trusted network.",
     )
     NO_TLS_FOR_NOW = (
-        "no TLS for now",
-        "Run this again later; where it stays, the server's TLS is broken: tell the provider.",
+        "TLS temporarily unavailable",
+        "Run this again later. If it fails again, the server's TLS is broken: tell the provider.",
     )
     TLS_FAILED = (
         "TLS failed",
-        "Ask the server's operator for TLS 1.2 or newer: both sides found no common version or"
-        " cipher.",
+        "Ask the server's operator for TLS 1.2 or newer: the two sides have no version or cipher"
+        " in common.",
     )
     CERTIFICATE_EXPIRED = (
         "certificate expired",
@@ -78,13 +78,13 @@ class Diagnosis(StrEnum):
         "Check the clock of the worker's machine, then the server's certificate.",
     )
     WRONG_NAME = (
-        "certificate of another name",
-        "Set host to a name that is in the certificate: the one the provider documents.",
+        "certificate for another name",
+        "Set host to a name in the certificate, the one that the provider documents.",
     )
     UNKNOWN_CA = (
         "certificate of an unknown CA",
-        "Set ca_file to the PEM file of the CA that signed it, if it is your own; else do not use"
-        " this server: somebody may be in between.",
+        "Set ca_file to the PEM file of the CA that signed it, if it is your own CA. Otherwise do"
+        " not use this server: somebody may intercept the link.",
     )
     CERTIFICATE_BAD = (
         "certificate does not verify",
@@ -95,51 +95,51 @@ class Diagnosis(StrEnum):
         "Correct ca_file: a PEM file, by its path on the worker's machine.",
     )
     BLOCKLISTED = (
-        "not let in: blocklisted",
-        "Look this machine's IP address up in the blocklist that the reply names, and ask to be"
-        " taken off; with a provider, ask whether only listed addresses may connect.",
+        "connection refused: blocklisted",
+        "Look up this machine's IP address in the blocklist that the reply names, and ask for its"
+        " removal. At a provider, ask whether only listed addresses may connect.",
     )
     TOO_MANY = (
         "too many connections, or rate limited",
-        "Wait some minutes. Lower max_sessions and the limits in the block to what the provider"
+        "Wait a few minutes. Lower max_sessions and the limits in the block to what the provider"
         " allows.",
     )
     NOT_NOW = (
-        "not for now",
-        "Run this again in some minutes: the server says that it is its own, passing trouble.",
+        "temporarily unavailable",
+        "Run this again in a few minutes: the server reports a temporary problem of its own.",
     )
     EHLO_REFUSED = (
         "EHLO refused",
-        "Set local_hostname in the block to this machine's full name, one that DNS knows.",
+        "Set local_hostname in the block to this machine's full name, which DNS must know.",
     )
     LOGIN_REFUSED = (
         "login refused",
-        "Check username and password in the block. Many providers want an API key or an SMTP"
-        " password of its own here, not that of their web site.",
+        "Check username and password in the block. Many providers want an API key or a separate"
+        " SMTP password here, not the password of their web site.",
     )
     TOKEN_REFUSED = (
         "access refused: authorise again",
-        "The refresh token in the oauth box is not good any more: get a new one with"
-        " `python -m deployments.authorise`, or paste one into the block.",
+        "The refresh token in the oauth box is no longer valid: get a new one with `python -m"
+        " deployments.authorise`, or paste one into the block.",
     )
     NO_TOKEN = (
         "no access token",
-        "Check token URL, client ID and client secret in the oauth box; where the token server is"
-        " away, run this again later.",
+        "Check token URL, client ID and client secret in the oauth box. If the token server is"
+        " down, run this again later.",
     )
     PASSWORD_OF_ITS_OWN = (
-        "login refused: another password or method wanted",
-        "Make an app password or SMTP credentials at the provider, or allow SMTP login there, and"
-        " put them into the block.",
+        "login refused: other password or method needed",
+        "Create an app password or SMTP credentials at the provider, or allow SMTP login there,"
+        " and enter them in the block.",
     )
     PASSWORD_TO_CHANGE = (
-        "login refused: password to be changed",
+        "login refused: password must be changed",
         "Change the password at the provider, then in the block.",
     )
     NO_LOGIN_OFFERED = (
         "no login offered",
-        "Set security to starttls or tls, if it is none; clear username and password if the server"
-        " needs none.",
+        "Set security to starttls or tls if it is none. Clear username and password if the server"
+        " needs no login.",
     )
     METHOD_UNKNOWN = (
         "login method unknown",
@@ -151,55 +151,55 @@ class Diagnosis(StrEnum):
     )
     TLS_NEEDED = (
         "encryption needed",
-        "Set security to starttls: the server takes no mail over a plain link.",
+        "Set security to starttls: the server takes no mail over an unencrypted link.",
     )
     LOGIN_NEEDED = (
         "login needed",
-        "Put the provider's username and password into the block.",
+        "Enter the provider's username and password in the block.",
     )
     SENDER_NOT_ALLOWED = (
         "sender not allowed",
-        "Verify the sender's address or domain at the provider, with SPF and DKIM records in DNS;"
-        " or use a sender that is verified.",
+        "Verify the sender's address or domain at the provider, with SPF and DKIM records in DNS,"
+        " or use a verified sender.",
     )
     RELAY_DENIED = (
         "relay denied",
-        "The server takes no mail to other domains from here: add a login to the block, or have"
-        " this machine's IP address allowed there.",
+        "The server takes no mail to other domains from this machine: add a login to the block, or"
+        " have the machine's IP address allowed there.",
     )
     RECIPIENT_REFUSED = (
         "recipient refused",
-        "Try another recipient, one that surely exists; a provider's test account may only send to"
+        "Try another recipient that certainly exists. A provider's test account may only send to"
         " its own address.",
     )
     PUT_OFF = (
-        "put off by the server",
-        "Run this again in some minutes: a new sender is often put off at first (greylisting).",
+        "deferred by the server",
+        "Run this again in a few minutes: servers often defer a new sender at first (greylisting).",
     )
     TOO_BIG = (
         "mail too big",
         "Make the mail smaller, or have the server's limit raised.",
     )
     ADDRESS_NOT_TAKEN = (
-        "address not taken by this server",
+        "address not supported by this server",
         "Use an ASCII address: the server does not offer SMTPUTF8.",
     )
     MESSAGE_REFUSED = (
         "message refused",
-        "Read the reply: it names the rule. Usual causes: a sender's domain without SPF, DKIM or"
-        " DMARC, or an account that is held back.",
+        "Read the reply, which names the rule. Usual causes are a sender's domain without SPF,"
+        " DKIM or DMARC, or a suspended account.",
     )
     NO_BDAT = (
-        "CHUNKING offered, but not kept",
+        "CHUNKING offered, but not supported",
         "Set messages_in_flight to 1 in the block.",
     )
     NOT_KNOWN = (
         "the mail may have been taken",
-        "Look into the recipient's inbox: the link ended before the server's last reply.",
+        "Check the recipient's inbox: the link ended before the server's last reply.",
     )
     OTHER = (
-        "not as it should be",
-        "Read the reply above; where it does not help, show it to the provider's support.",
+        "unexpected reply",
+        "Read the reply above. If it does not help, show it to the provider's support.",
     )
 
 

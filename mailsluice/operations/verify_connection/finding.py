@@ -1,4 +1,4 @@
-"""What an inspection finds, step by step, and the page about it. Pure."""
+"""The results of a connection check, step by step, and the page about them. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 
 
 class Step(StrEnum):
-    """What is checked, in this order; with security "tls", TLS comes before the greeting."""
+    """The steps of a check, in order; with security "tls", TLS comes before the greeting."""
 
     NAME = "host name"
     LINK = "link"
@@ -34,7 +34,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepFinding:
-    """What one step found. No addresses of mail, no password."""
+    """The result of one step, without e-mail addresses and passwords."""
 
     step: Step
     result: Result
@@ -42,10 +42,10 @@ class StepFinding:
     seconds: float | None = None
     warnings: tuple[str, ...] = ()
     fact: str = ""
-    """What the summary says of it."""
+    """The step's part of the summary."""
 
     def line(self) -> str:
-        """For a log."""
+        """The step as a log line."""
         took = "" if self.seconds is None else f" ({_shown(self.seconds)})"
         note = f": {self.note}" if self.note else ""
         return f"{self.step}: {self.result}{took}{note}"
@@ -53,17 +53,16 @@ class StepFinding:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCheck:
-    """All that was found about a connection."""
+    """The result of a connection check."""
 
     connection: str
     server: str
     """Host, port and security."""
     findings: Sequence[StepFinding]
     consequences: Sequence[str] = ()
-    """What Mailsluice makes of what the server offers."""
+    """How Mailsluice uses the server's extensions."""
     diagnosis: Diagnosis | None = None
-    """What is wrong, where something is."""
-
+    """What is wrong; None where the connection works."""
     has_slot: bool = True
     """Whether the session counted among the connection's `max_sessions`."""
 
@@ -73,48 +72,48 @@ class ConnectionCheck:
 
     @property
     def warnings(self) -> list[str]:
-        return [said for one in self.findings for said in one.warnings]
+        return [warning for finding in self.findings for warning in finding.warnings]
 
     def summary(self) -> str:
-        """One sentence; where it does not work, with the next step."""
+        """The result in one sentence; with the next step where the connection does not work."""
         if self.diagnosis is not None:
-            (failed,) = (one for one in self.findings if one.result is Result.FAILED)
+            (failed,) = (known for known in self.findings if known.result is Result.FAILED)
             return (
                 f"{self.connection} does not work: {self.diagnosis} ({failed.note})."
                 f" Next step: {self.diagnosis.next_step}"
             )
-        number = len(self.warnings)
-        counted = f"{number or 'no'} warning{'' if number == 1 else 's'}"
-        facts = [one.fact for one in self.findings if one.fact]
+        count = len(self.warnings)
+        counted = f"{count or 'no'} warning{'' if count == 1 else 's'}"
+        facts = [finding.fact for finding in self.findings if finding.fact]
         return f"{self.connection} works: {', '.join([*facts, counted])}"
 
     def lines(self) -> list[str]:
-        """For a log."""
-        said = [one.line() for one in self.findings]
-        return [*said, *(f"warning: {one}" for one in self.warnings), *self.remarks()]
+        """The result as log lines."""
+        steps = [finding.line() for finding in self.findings]
+        warnings = [f"warning: {warning}" for warning in self.warnings]
+        return [*steps, *warnings, *self.remarks()]
 
     def remarks(self) -> list[str]:
-        """What Mailsluice makes of it."""
-        beside = "No session was free: this one was opened beside the campaigns' own."
-        return [*self.consequences, *([] if self.has_slot else [beside])]
+        """How Mailsluice uses the connection."""
+        extra = "No session was free: this check opened one more than max_sessions allows."
+        return [*self.consequences, *([] if self.has_slot else [extra])]
 
     def markdown(self) -> str:
-        """The page."""
+        """The page about the check."""
         rows = [
-            [one.step, f"**{one.result}**", _shown(one.seconds), cell(one.note)]
-            for one in self.findings
+            [finding.step, f"**{finding.result}**", _shown(finding.seconds), cell(finding.note)]
+            for finding in self.findings
         ]
         title = f"# {self.connection} {'works' if self.diagnosis is None else 'does not work'}"
         lines = [title, "", self.server, ""]
         if self.diagnosis is not None:
             name = self.diagnosis[0].upper() + self.diagnosis[1:]
-            wrong = f"**{name}.** {self.diagnosis.next_step}"
-            lines += section("Next step", [wrong])
-        lines += section("Warnings", [f"- {cell(one)}" for one in self.warnings])
+            lines += section("Next step", [f"**{name}.** {self.diagnosis.next_step}"])
+        lines += section("Warnings", [f"- {cell(warning)}" for warning in self.warnings])
         lines += section(
-            "Steps", table(("step", "result", "how long", "note"), rows, words=len(rows[0]))
+            "Steps", table(("step", "result", "time", "note"), rows, words=len(rows[0]))
         )
-        lines += section("What Mailsluice makes of it", [f"- {one}" for one in self.remarks()])
+        lines += section("Use by Mailsluice", [f"- {remark}" for remark in self.remarks()])
         return "\n".join(lines)
 
 

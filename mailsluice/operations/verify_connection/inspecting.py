@@ -1,4 +1,4 @@
-"""The steps of an inspection, one after the other, until one fails."""
+"""The steps of a connection check, one after the other, until one fails."""
 
 from __future__ import annotations
 
@@ -24,18 +24,23 @@ from mailsluice.smtp.tokens import Tokens
 async def inspect(
     connection: Connection, trial: TrialMail, now: datetime, tokens: Tokens | None = None
 ) -> ConnectionCheck:
-    """Open a session step by step, and say what each step found.
+    """Open a session step by step, and return the result of each step.
 
-    Sends a mail where one is wanted, else not even MAIL. `now` is an aware time: certificates and
-    the mail's Date go by it. `tokens` are for a login with OAuth. Raises MessageError where no mail
-    can be from this sender; all else that goes wrong is in what is given back.
+    Args:
+        connection: The connection to check.
+        trial: The mail to send, if one is wanted; without it not even MAIL is sent.
+        now: An aware time, for certificates and for the mail's Date.
+        tokens: The access tokens for a login with OAuth.
+
+    Raises:
+        MessageError: The mail cannot be made; every other failure is in the result.
     """
     mail = OneMail(trial.envelope(connection.name, now)) if trial.is_wanted else None
     inspector = _Inspector(connection, mail, now, tokens)
-    with suppress(SessionError):  # it is in the record
+    with suppress(SessionError):  # recorded as the step's result
         await inspector.run()
     if inspector.record.diagnosis in ABOUT_CERTIFICATES:
-        await inspector.tell_certificate()
+        await inspector.add_certificate()
     return ConnectionCheck(
         connection.name,
         f"{connection.host}:{connection.port}, security {connection.security}",
@@ -57,103 +62,102 @@ class _Inspector:
         self.consequences: list[str] = []
 
     async def run(self) -> None:
-        """All steps; raises the SessionError of the one that fails."""
-        with self.record.step(Step.NAME) as found:
+        """Do all steps; raises the SessionError of the step that fails."""
+        with self.record.step(Step.NAME) as note:
             places = await look_up(self._connection)
-            found.note = ", ".join(dict.fromkeys(one.host for one in places))
-        with self.record.step(Step.LINK) as found:
-            opening = Opening(
-                self._connection, tokens=self._tokens
-            )  # first: where it is refused nothing is open yet
+            note.text = ", ".join(dict.fromkeys(place.host for place in places))
+        with self.record.step(Step.LINK) as note:
+            # First, since it may refuse ca_file; the socket would stay open.
+            opening = Opening(self._connection, tokens=self._tokens)
             sock = await reach(self._connection, places)
-            found.note = f"connected to {sock.getpeername()[0]}, port {self._connection.port}"
+            note.text = f"connected to {sock.getpeername()[0]}, port {self._connection.port}"
         try:
-            await self._meet(opening, sock)
+            await self._greet(opening, sock)
             await self._log_in(opening)
             self._read_offer(opening)
             await self._send(opening)
         finally:
             opening.close()
 
-    async def _meet(self, opening: Opening, sock: socket.socket) -> None:
-        """Greeting and TLS, in the order that the connection's security wants."""
+    async def _greet(self, opening: Opening, sock: socket.socket) -> None:
+        """Do the greeting and TLS, in the order of the connection's security."""
         if self._connection.security is Security.TLS:
-            with self.record.step(Step.TLS) as found:
+            with self.record.step(Step.TLS) as note:
                 await opening.connect(sock)
-                self._tell_tls(found, opening)
-            with self.record.step(Step.GREETING) as found:
+                self._describe_tls(note, opening)
+            with self.record.step(Step.GREETING) as note:
                 await opening.greet()
-                _tell_greeting(found, opening)
+                _describe_greeting(note, opening)
             return
-        with self.record.step(Step.GREETING) as found:
+        with self.record.step(Step.GREETING) as note:
             await opening.connect(sock)
             await opening.greet()
-            _tell_greeting(found, opening)
-        with self.record.step(Step.TLS) as found:
+            _describe_greeting(note, opening)
+        with self.record.step(Step.TLS) as note:
             await opening.encrypt()
-            self._tell_tls(found, opening)
+            self._describe_tls(note, opening)
 
-    def _tell_tls(self, found: Note, opening: Opening) -> None:
+    def _describe_tls(self, note: Note, opening: Opening) -> None:
         if (link := opening.encryption) is None:
-            found.result = Result.LEFT_OUT
-            found.note = found.fact = "no encryption"
+            note.result = Result.LEFT_OUT
+            note.text = note.fact = "no encryption"
             if not is_loopback(self._connection.host):
-                found.warnings.append(
-                    "security is none: whoever is on the way reads all mail, and may change it"
+                note.warnings.append(
+                    "security is none: anyone between here and the server can read and change mail"
                 )
             return
-        found.fact = link.version() or "TLS"
+        note.fact = link.version() or "TLS"
         cipher, *_ = link.cipher() or ("no cipher",)
         trusted = self._connection.ca_file or "the system's CAs"
         certificate = certificate_of(opening)
         about = certificate.sentence(self._now) if certificate else "certificate"
-        found.note = f"{found.fact}, {cipher}; {about}, verified with {trusted}"
+        note.text = f"{note.fact}, {cipher}; {about}, verified with {trusted}"
         if certificate and (warning := certificate.warning(self._now)):
-            found.warnings.append(warning)
+            note.warnings.append(warning)
 
-    async def tell_certificate(self) -> None:
-        """Say on which certificate TLS failed."""
+    async def add_certificate(self) -> None:
+        """Add the certificate on which TLS failed to the failed step."""
         if certificate := await shown_certificate(self._connection):
             self.record.add(f"the server shows a {certificate.sentence(self._now)}")
 
     async def _log_in(self, opening: Opening) -> None:
         user = self._connection.username
-        with self.record.step(Step.LOGIN) as found:
+        with self.record.step(Step.LOGIN) as note:
             method = await opening.log_in()
             if user is not None:
-                found.note = f"as {user}, by {method}"
-                found.fact = f"login as {user}"
+                note.text = f"as {user}, by {method}"
+                note.fact = f"login as {user}"
                 return
-            found.result = Result.LEFT_OUT
-            found.note = "the block has no user name"
+            note.result = Result.LEFT_OUT
+            note.text = "the block has no user name"
             if opening.smtp.server_auth_methods:
-                found.warnings.append(
+                note.warnings.append(
                     "the server offers a login and the block has none: most such servers take mail"
-                    " of their users only"
+                    " from logged-in users only"
                 )
 
     def _read_offer(self, opening: Opening) -> None:
-        with self.record.step(Step.OFFER) as found:
-            found.note = _offered(opening)
+        with self.record.step(Step.OFFER) as note:
+            note.text = _offered(opening)
         offer = Offer.from_extensions(opening.smtp.esmtp_extensions)
         self.consequences += consequences(offer, self._connection)
 
     async def _send(self, opening: Opening) -> None:
-        with self.record.step(Step.MAIL) as found:
+        with self.record.step(Step.MAIL) as note:
             if self._mail is None:
-                found.result = Result.LEFT_OUT
-                found.note = "none sent: fill in sender and recipient to have one sent"
+                note.result = Result.LEFT_OUT
+                note.text = "none sent: fill in sender and recipient to send one"
                 await opening.quit()
                 return
             attempt = await self._mail.sent(opening.session())
-            found.note = f"sender and recipient taken, accepted with {reply_text(attempt)}"
-            found.fact = "test mail accepted"
+            note.text = f"sender and recipient taken, accepted with {reply_text(attempt)}"
+            note.fact = "test mail accepted"
 
 
-def _tell_greeting(found: Note, opening: Opening) -> None:
+def _describe_greeting(note: Note, opening: Opening) -> None:
     ehlo = opening.smtp.last_ehlo_response
     name = ehlo.message.partition("\n")[0] if ehlo else ""
-    found.note = (
+    note.text = (
         f"{bounded(name)} offers {_offered(opening)}; our EHLO is {opening.smtp.local_hostname}"
     )
 

@@ -1,4 +1,4 @@
-"""What a server offers, in words that matter, and what a session makes of it. Pure."""
+"""A server's extensions, and how Mailsluice uses them, in words. Pure."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ _SHOWN = ("starttls", "pipelining", "chunking", "8bitmime", "smtputf8", "dsn")
 
 
 def keywords(extensions: Mapping[str, str], methods: Sequence[str]) -> str:
-    """The EHLO keywords that matter, with the size limit and the methods of AUTH."""
-    found = [name.upper() for name in _SHOWN if name in extensions]
+    """The relevant EHLO keywords, with the size limit and the methods of AUTH."""
+    shown = [name.upper() for name in _SHOWN if name in extensions]
     limit = Offer.from_extensions(extensions).size_limit
     if limit is not None:
-        found.append(f"SIZE {limit / _MEGABYTE:.3g} MB")
+        shown.append(f"SIZE {limit / _MEGABYTE:.3g} MB")
     if methods:
-        found.append(f"AUTH {' '.join(methods).upper()}")
-    return ", ".join(found) or "nothing beyond plain SMTP"
+        shown.append(f"AUTH {' '.join(methods).upper()}")
+    return ", ".join(shown) or "nothing beyond plain SMTP"
 
 
 def consequences(offer: Offer, connection: Connection) -> list[str]:
-    """What Mailsluice makes of the offer, a sentence each."""
-    said = [_speed(offer, connection.messages_in_flight)]
+    """How Mailsluice uses the server's extensions, in sentences."""
+    sentences = [_speed(offer, connection.messages_in_flight)]
     if offer.size_limit is not None:
-        said.append(
-            f"Messages above {offer.size_limit / _MEGABYTE:.3g} MB are refused without being sent."
+        sentences.append(
+            f"Messages above {offer.size_limit / _MEGABYTE:.3g} MB fail without being sent."
         )
     if not offer.smtputf8:
-        said.append(
-            "No SMTPUTF8: an address that is not ASCII before its domain is refused without being"
+        sentences.append(
+            "No SMTPUTF8: addresses that are not ASCII before their domain fail without being"
             " sent to."
         )
-    return said
+    return sentences
 
 
 def _speed(offer: Offer, in_flight: int) -> str:
     if not offer.pipelining:
-        return "No PIPELINING: four round trips a message, so a far server needs more sessions."
+        return "No PIPELINING: four round trips a message, so a distant server needs more sessions."
     if not offer.chunking:
         return "PIPELINING: one round trip a message."
     if in_flight > 1:

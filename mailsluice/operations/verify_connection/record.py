@@ -1,4 +1,4 @@
-"""The findings of an inspection while it goes on."""
+"""Record the result of each step of a connection check."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mailsluice.smtp.session import SessionError, reply_text
 
 @dataclass
 class Note:
-    """What is found in a step, to be filled in there."""
+    """A step's result, which the step fills in."""
 
-    note: str = ""
+    text: str = ""
     fact: str = ""
-    """What the summary says of it."""
+    """The step's part of the summary."""
     result: Result = Result.OK
-    """Where there are no warnings."""
+    """The result if there are no warnings."""
     warnings: list[str] = field(default_factory=list)
 
 
 class Record:
-    """Each step with how it ended and how long it took."""
+    """The results of the steps so far, with the time that each took."""
 
     def __init__(self) -> None:
         self.findings: list[StepFinding] = []
@@ -35,11 +35,11 @@ class Record:
 
     @contextmanager
     def step(self, step: Step) -> Iterator[Note]:
-        """Do a step in here; a SessionError is noted as its failure, and goes on."""
-        found = Note()
+        """Time and record a step; a SessionError is recorded as its failure, and raised again."""
+        note = Note()
         begun = time.perf_counter()
         try:
-            yield found
+            yield note
         except SessionError as error:
             seconds = time.perf_counter() - begun
             self.diagnosis = diagnose(error.attempt)
@@ -47,26 +47,26 @@ class Record:
             self.findings.append(StepFinding(failed, Result.FAILED, text, seconds))
             raise
         seconds = time.perf_counter() - begun
-        result = Result.WARNING if found.warnings else found.result
-        warnings = tuple(found.warnings)
-        self.findings.append(StepFinding(step, result, found.note, seconds, warnings, found.fact))
+        result = Result.WARNING if note.warnings else note.result
+        warnings = tuple(note.warnings)
+        self.findings.append(StepFinding(step, result, note.text, seconds, warnings, note.fact))
 
     def add(self, text: str) -> None:
-        """Say more about the step that failed."""
+        """Add text to the step that failed."""
         last = self.findings[-1]
         self.findings[-1] = replace(last, note=f"{last.note}; {text}")
 
     def complete(self) -> list[StepFinding]:
-        """The findings, and the steps that were not reached."""
-        reached = {one.step for one in self.findings}
-        rest = [StepFinding(one, Result.NOT_REACHED) for one in Step if one not in reached]
+        """The results of all steps, including those that were not reached."""
+        reached = {finding.step for finding in self.findings}
+        rest = [StepFinding(step, Result.NOT_REACHED) for step in Step if step not in reached]
         return [*self.findings, *rest]
 
 
 def _failed(step: Step, attempt: Attempt) -> Step:
-    """The step that failed in truth."""
-    if step is Step.LINK and attempt.phase is Phase.TLS:  # ca_file, which is read before
+    """The step to which a failure belongs."""
+    if step is Step.LINK and attempt.phase is Phase.TLS:  # ca_file, which is read first
         return Step.TLS
     if step is Step.TLS and attempt.phase is Phase.CONNECT and attempt.code:
-        return Step.GREETING  # with "tls" it is read right after the handshake
+        return Step.GREETING  # with "tls" the greeting is read right after the handshake
     return step

@@ -1,4 +1,4 @@
-"""The certificate that a server shows, where we did not take it."""
+"""Read the certificate of a server with which the TLS handshake failed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mailsluice.smtp.session import SessionError
 
 
 async def shown_certificate(connection: Connection) -> Certificate | None:
-    """Fetch it over a link of its own, which nothing is told; None where that fails.
+    """Read the server's certificate over a new link, without verification; None if that fails.
 
-    The handshake that failed does not say what it failed on.
+    The failed handshake does not reveal the certificate. Nothing is sent over the new link.
     """
     with suppress(SessionError):
         opening = Opening(connection, _trusting_all())
@@ -29,7 +29,7 @@ async def shown_certificate(connection: Connection) -> Certificate | None:
 
 
 def certificate_of(opening: Opening) -> Certificate | None:
-    """Of an encrypted link; None where it is stranger than our parser can read."""
+    """The certificate of an encrypted link; None where it cannot be parsed."""
     link = opening.encryption
     with suppress(ValueError):
         return Certificate.from_der((link and link.getpeercert(binary_form=True)) or b"")

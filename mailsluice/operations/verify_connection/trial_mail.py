@@ -1,4 +1,4 @@
-"""A test mail, sent as a campaign's mail is."""
+"""A test mail, sent in the same way as a campaign's mail."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from mailsluice.smtp.session import Session, SessionError
 
 _MOST = 320
 _TEXT = (
-    "This mail was sent by Mailsluice, to test the connection {{ connection }}.\n\n"
-    "It went the way a campaign's mail goes. Look at its header for what SPF, DKIM and DMARC say"
-    " (Authentication-Results), and whether it came into the inbox or among the spam.\n"
+    "Mailsluice sent this mail to test the connection {{ connection }}, in the same way as a"
+    " campaign's mail.\n\n"
+    "Check the results of SPF, DKIM and DMARC in its header (Authentication-Results), and whether"
+    " it arrived in the inbox or in the spam folder.\n"
 )
 
 
 class TrialMail(Document):
-    """A mail that is really sent. Left empty: none is, and no sender is named to the server."""
+    """A mail to send. Left empty: no mail is sent, and no sender is named to the server."""
 
-    # Any text will do here and is checked by `envelope`: Prefect logs parameters that are refused,
-    # and these are addresses.
+    # Every text is valid here, and `envelope` checks the addresses: Prefect logs the values of
+    # parameters that are invalid.
     sender: str = Field(
         "",
-        description="Who it is from, as in a campaign: News <news@example.com>.",
+        description="The sender, as in a campaign: News <news@example.com>.",
         json_schema_extra={"maxLength": _MOST},
     )
     recipient: str = Field(
         "",
-        description="Who gets it: your own address, best at another provider.",
+        description="The recipient: your own address, best at another provider.",
         json_schema_extra={"maxLength": _MOST},
     )
 
@@ -43,16 +44,16 @@ class TrialMail(Document):
         return bool(self.sender or self.recipient)
 
     def envelope(self, connection: str, now: datetime) -> Envelope:
-        """The message, rendered as a campaign's is; each has a Message-ID of its own.
+        """The message, rendered like a campaign's, with a Message-ID of its own.
 
-        Raises MessageError, which does not repeat them, for addresses that are none.
+        Raises MessageError for invalid addresses, without repeating them.
         """
         if not self.sender or not self.recipient:
             missing = "recipient" if self.sender else "sender"
             raise MessageError(f"a test mail has a sender and a recipient: add the {missing}")
         email = _normalised(self.recipient)
         if not email:
-            raise MessageError("recipient is no e-mail address: write it as user@example.com")
+            raise MessageError("recipient is not an e-mail address: write it as user@example.com")
         return self._compiled(connection, now).render(0, email, {"connection": connection})
 
     def _compiled(self, connection: str, now: datetime) -> CompiledMessage:
@@ -67,7 +68,7 @@ class TrialMail(Document):
         except (ValueError, MessageError):
             raise MessageError(
                 "sender is not an e-mail address: write it as Name <user@example.com>"
-            ) from None  # what it was raised from has the address
+            ) from None  # the original error contains the address
 
 
 class OneMail:
@@ -76,12 +77,12 @@ class OneMail:
     def __init__(self, envelope: Envelope) -> None:
         self._waiting: Envelope | None = envelope
         self.attempt = Attempt(Phase.MAIL, None, "the mail was not sent")
-        """How it ended."""
+        """How the attempt ended."""
 
     async def sent(self, session: Session) -> Attempt:
-        """Send it; gives how it was accepted. Raises SessionError where it was not.
+        """Send the mail, and return its acceptance. Raises SessionError where it was refused.
 
-        What happens to the session after that does not matter.
+        An error of the session after the acceptance is ignored.
         """
         try:
             await session.send(self)
@@ -100,17 +101,17 @@ class OneMail:
         return envelope
 
     def dot(self, envelope: Envelope) -> None:
-        """Nobody keeps a journal of it."""
+        """Do nothing: a test mail has no journal."""
 
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:  # noqa: ARG002
         self.attempt = attempt
 
 
 def _normalised(address: str) -> str:
-    """The address as it is sent to; empty where it is none."""
-    import pandas as pd  # most checks send no mail
+    """The address in the form to send to; empty where it is invalid."""
+    import pandas as pd  # here, since most checks send no mail
 
     from mailsluice.audience.address import normalise
 
-    (found,) = normalise(pd.Series([address], dtype="str"))["email"]
-    return str(found)
+    (email,) = normalise(pd.Series([address], dtype="str"))["email"]
+    return str(email)

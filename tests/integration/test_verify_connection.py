@@ -247,7 +247,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(certificates: Certificates) -
     assert found.works
     assert result(found, Step.TLS) is Result.WARNING
     (warning,) = found.warnings
-    assert "the certificate ends in 20 days" in warning
+    assert "the certificate expires in 20 days" in warning
     assert found.summary() == "test works: TLSv1.3, 1 warning"
 
 
@@ -374,7 +374,7 @@ def test_the_second_address_is_tried_where_the_first_refuses(
     assert found.works
     assert note(found, Step.NAME) == "127.0.0.2, 127.0.0.1"
     assert note(found, Step.LINK).startswith("connected to 127.0.0.1")
-    assert "whoever is on the way reads all mail" in found.warnings[0]
+    assert "can read and change mail" in found.warnings[0]
 
 
 async def test_a_server_that_leaves_after_its_greeting_is_told() -> None:

@@ -45,7 +45,7 @@ def test_a_certificate_in_a_sentence() -> None:
 
 def test_a_certificate_that_has_ended_in_a_sentence() -> None:
     sentence = certificate("smtp.example.com").sentence(UNTIL + timedelta(days=2, hours=1))
-    assert sentence.endswith("valid 2029-12-01 to 2030-01-22 (ended 2 days ago)")
+    assert sentence.endswith("valid 2029-12-01 to 2030-01-22 (expired 2 days ago)")
 
 
 def test_a_certificate_with_many_names_shows_three() -> None:
@@ -131,5 +131,5 @@ def test_a_connection_that_does_not_work_is_told_with_the_next_step() -> None:
 
 def test_a_session_beside_a_full_limit_is_told() -> None:
     found = ConnectionCheck("sendgrid", "smtp:587", FINDINGS, has_slot=False)
-    assert "opened beside the campaigns' own" in found.markdown()
-    assert "opened beside the campaigns' own" in found.lines()[-1]
+    assert "opened one more than max_sessions allows" in found.markdown()
+    assert "opened one more than max_sessions allows" in found.lines()[-1]

@@ -30,7 +30,7 @@ def test_it_is_a_proper_message() -> None:
     assert message["From"] == "Jörg <news@example.com>"
     assert message["Date"].datetime == NOW
     assert message["Message-ID"].endswith("@example.com>")
-    assert "to test the connection send {{ grid }}." in message.get_content()
+    assert "to test the connection send {{ grid }}, " in message.get_content()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_it_is_a_proper_message() -> None:
         ({"sender": "jane@example.com"}, "add the recipient"),
         ({"recipient": "jane@example.com"}, "add the sender"),
         ({"sender": "jane", "recipient": "jane@example.com"}, "sender is not an e-mail address"),
-        ({"sender": "jane@example.com", "recipient": "jane@"}, "recipient is no e-mail address"),
+        ({"sender": "jane@example.com", "recipient": "jane@"}, "recipient is not an e-mail address"),
         ({"sender": "jane@example.com", "recipient": "a@b.example, jane@example.com"}, "recipient"),
     ],
 )
