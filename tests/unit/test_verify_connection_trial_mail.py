@@ -39,7 +39,10 @@ def test_it_is_a_proper_message() -> None:
         ({"sender": "jane@example.com"}, "add the recipient"),
         ({"recipient": "jane@example.com"}, "add the sender"),
         ({"sender": "jane", "recipient": "jane@example.com"}, "sender is not an e-mail address"),
-        ({"sender": "jane@example.com", "recipient": "jane@"}, "recipient is not an e-mail address"),
+        (
+            {"sender": "jane@example.com", "recipient": "jane@"},
+            "recipient is not an e-mail address",
+        ),
         ({"sender": "jane@example.com", "recipient": "a@b.example, jane@example.com"}, "recipient"),
     ],
 )
