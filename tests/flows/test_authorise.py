@@ -66,7 +66,7 @@ async def test_the_refresh_token_goes_into_the_block(forged: bool, granting: Tok
     assert [one.status_code for one in browser.pages][:-1] == ([404] if forged else [])
 
 
-async def test_a_person_who_does_not_agree_is_told_what_to_do(granting: TokenServer) -> None:
+async def test_a_person_who_refuses_reads_what_to_do(granting: TokenServer) -> None:
     save_block(granting)
     granting.agrees = False
     with pytest.raises(
@@ -75,14 +75,14 @@ async def test_a_person_who_does_not_agree_is_told_what_to_do(granting: TokenSer
         await authorise("gmail", show=Browser().show)
 
 
-async def test_a_wrong_client_secret_is_told(granting: TokenServer) -> None:
+async def test_a_wrong_client_secret_is_reported(granting: TokenServer) -> None:
     save_block(granting, client_secret="mistaken")
     with pytest.raises(MailsluiceError, match="check client ID and client secret") as caught:
         await authorise("gmail", show=Browser().show)
     assert "mistaken" not in str(caught.value)
 
 
-async def test_a_block_that_is_not_there_or_has_no_oauth_is_named(granting: TokenServer) -> None:
+async def test_a_block_that_is_missing_or_has_no_oauth_is_named(granting: TokenServer) -> None:
     with pytest.raises(MailsluiceError, match="no SMTP Connection block 'nobody'"):
         await authorise("nobody")
     save_block(granting, scope=None)
@@ -139,6 +139,6 @@ def test_the_pages_of_google_and_microsoft_are_known(token_url: str, page: str) 
     assert authorisation_page(token_url) == page
 
 
-def test_the_page_of_another_provider_has_to_be_given() -> None:
+def test_the_page_of_another_provider_is_required() -> None:
     with pytest.raises(AuthorisationError, match="--authorization-url"):
         authorisation_page("https://login.example.com/exchange")

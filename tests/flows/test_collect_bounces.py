@@ -86,7 +86,7 @@ async def test_a_campaigns_returned_mail_is_recorded_and_shown(
     assert (again.is_completed(), again.message) == (True, "nothing new in the mailbox")
 
 
-async def test_what_is_wrong_with_the_mailbox_is_the_runs_message(server: Dovecot) -> None:
+async def test_a_mailbox_failure_is_the_runs_message(server: Dovecot) -> None:
     save_mailbox(server, folder="Nowhere")
     final = await collected()
     assert final.is_failed()
@@ -94,13 +94,13 @@ async def test_what_is_wrong_with_the_mailbox_is_the_runs_message(server: Doveco
     assert "there is: " in str(final.message)
 
 
-async def test_a_block_that_is_not_there_is_named(server: Dovecot) -> None:
+async def test_a_missing_block_is_named(server: Dovecot) -> None:
     final = await collect_bounces("elsewhere", return_state=True)
     assert final.is_failed()
     assert "there is no Mailbox block 'elsewhere' (existing: bounces)" in str(final.message)
 
 
-def test_its_form_picks_a_mailbox_and_bounds_the_limit() -> None:
+def test_the_form_offers_mailboxes_and_bounds_the_limit() -> None:
     properties = collect_bounces.parameters.properties
     assert properties["mailbox"]["block_type_slug"] == "mailbox"
     assert properties["limit"]["type"] == "integer"

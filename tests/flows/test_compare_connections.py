@@ -47,7 +47,7 @@ async def test_a_server_that_defers_more_is_found(
     assert "@d1.example.com" not in caplog.text
 
 
-async def test_what_cannot_be_compared_is_said_without_a_stack_trace(
+async def test_an_impossible_comparison_is_reported_without_a_stack_trace(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     final = await compare_connections(["autumn"], return_state=True)

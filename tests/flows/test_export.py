@@ -29,7 +29,7 @@ async def test_the_file_holds_the_message_id_each_server_saw(
     assert "@d1.example.com" not in caplog.text
 
 
-async def test_rejects_are_a_file_of_their_own(tmp_path: Path, servers: Servers) -> None:
+async def test_rejects_have_their_own_file(tmp_path: Path, servers: Servers) -> None:
     source = tmp_path / "r.csv"
     source.write_text("email,first_name\na@example.com,A\nnobody,B\na@EXAMPLE.com,C\n")
     await run(document(source))

@@ -18,7 +18,7 @@ def make_old(state: Path) -> None:
         connection.execute("UPDATE campaigns SET ended_at = ended_at - 500 * 86400")
 
 
-async def test_a_plan_first_then_the_archive_and_nobody_gets_the_mail_again(
+async def test_the_archive_follows_the_plan_and_nobody_gets_the_mail_again(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     campaign = document(write_csv(tmp_path / "r.csv", 20))
@@ -41,13 +41,13 @@ async def test_a_plan_first_then_the_archive_and_nobody_gets_the_mail_again(
     assert "1-spring-sale" in await page("campaign-spring-sale")
 
 
-def test_its_form_may_be_sent_as_it_is() -> None:
+def test_the_form_is_valid_without_changes() -> None:
     folder = housekeeping.parameters.properties["archive_folder"]
     assert folder["type"] == "string"
     assert folder["default"] == ""  # a null is refused by the server
 
 
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path, state: Path) -> None:
+async def test_a_missing_folder_is_reported(tmp_path: Path, state: Path) -> None:
     final = await housekeeping(archive_folder=str(tmp_path / "nowhere"), return_state=True)
     assert final.is_failed()
     assert "mount its disk" in str(final.message)

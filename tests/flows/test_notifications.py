@@ -126,7 +126,7 @@ async def told_of(webhook: Webhook, *subjects: str) -> None:
     )
 
 
-async def test_what_an_operator_has_to_know_is_told_once(webhook: Webhook) -> None:
+async def test_each_notification_is_sent_once(webhook: Webhook) -> None:
     first = await notifications.install(BLOCK, CRASHED_FOR)
     assert (
         await notifications.install(BLOCK, CRASHED_FOR) == first
@@ -148,7 +148,7 @@ async def test_what_an_operator_has_to_know_is_told_once(webhook: Webhook) -> No
     assert "/runs/flow-run/" in next(body for subject, body in told if "finished" in subject)
 
 
-async def test_one_that_is_switched_off_stays_off(webhook: Webhook) -> None:
+async def test_a_notification_that_is_switched_off_stays_off(webhook: Webhook) -> None:
     name = (await notifications.install(BLOCK))[0]
     async with get_client() as client:
         (automation,) = await client.read_automations_by_name(name)
@@ -167,7 +167,7 @@ async def test_one_that_is_switched_off_stays_off(webhook: Webhook) -> None:
         ("smtp-connection/mail", "'smtp-connection/mail' cannot send messages"),
     ],
 )
-async def test_another_block_is_refused_with_those_there_are(
+async def test_an_unknown_block_is_refused_and_the_known_ones_are_listed(
     webhook: Webhook, block: str, reason: str
 ) -> None:
     await SMTPConnection(host="127.0.0.1", security="none").save("mail", overwrite=True)
@@ -177,7 +177,7 @@ async def test_another_block_is_refused_with_those_there_are(
     assert BLOCK in str(refusal.value)
 
 
-def test_the_command_says_what_it_has_made(
+def test_the_command_lists_what_it_created(
     webhook: Webhook, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["notifications", BLOCK])

@@ -68,7 +68,7 @@ async def test_the_secrets_in_the_box_are_hidden_by_the_api(
     )
 
 
-async def test_a_new_refresh_token_is_kept_in_the_block_for_the_next_run(
+async def test_a_new_refresh_token_is_saved_in_the_block_for_the_next_run(
     smtp: SmtpServer, granting: TokenServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     granting.rotates = True  # each is good for one exchange
@@ -83,7 +83,7 @@ async def test_a_new_refresh_token_is_kept_in_the_block_for_the_next_run(
     assert not any(secret in told for secret in ("refresh-", "access-", granting.client_secret))
 
 
-async def test_a_check_and_a_test_keep_a_new_refresh_token_as_well(
+async def test_a_check_and_a_test_save_a_new_refresh_token(
     smtp: SmtpServer, granting: TokenServer, tmp_path: Path
 ) -> None:
     granting.rotates = True  # what is not kept is lost: the one before is void
@@ -99,7 +99,7 @@ async def test_a_check_and_a_test_keep_a_new_refresh_token_as_well(
     assert len(smtp.received) == 1
 
 
-def test_the_command_keeps_a_new_refresh_token_as_well(
+def test_the_command_saves_a_new_refresh_token(
     smtp: SmtpServer,
     granting: TokenServer,
     tmp_path: Path,
@@ -118,7 +118,7 @@ def test_the_command_keeps_a_new_refresh_token_as_well(
     assert len(smtp.received) == 20
 
 
-async def test_a_token_that_somebody_put_into_the_block_meanwhile_stays(
+async def test_a_token_entered_in_the_block_meanwhile_stays(
     smtp: SmtpServer, granting: TokenServer, tmp_path: Path
 ) -> None:
     granting.rotates = True

@@ -116,13 +116,13 @@ async def test_a_plan_for_another_day_has_its_name_and_its_window(
     assert found.warnings[0] == "the sending window is closed: it opens at 2030-01-07 08:00 UTC"
 
 
-def test_its_form_has_a_plain_field_for_the_time() -> None:
+def test_the_form_has_a_plain_field_for_the_time() -> None:
     properties = plan_campaign.parameters.properties
     assert properties["starts_at"]["type"] == "string"
     assert properties["starts_at"]["default"] == ""  # a null is refused by the server
 
 
-async def test_it_shows_the_message_and_what_is_wrong_with_it(
+async def test_the_plan_shows_the_message_and_its_warnings(
     tmp_path: Path, servers: Servers
 ) -> None:
     csv = tmp_path / "r.csv"

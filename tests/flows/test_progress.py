@@ -82,7 +82,7 @@ async def test_start_and_end_are_events_of_the_run(tmp_path: Path, servers: Serv
         assert run_id in {one.id for one in event.related}
 
 
-async def test_a_connection_that_is_given_up_and_mended_is_told_twice(
+async def test_a_connection_that_is_quarantined_and_recovers_has_two_events(
     tmp_path: Path, servers: Servers
 ) -> None:
     name = "given up and mended"
@@ -113,7 +113,7 @@ async def test_a_connection_that_is_given_up_and_mended_is_told_twice(
         assert "@" not in str(shown.description)
 
 
-async def test_while_it_is_held_the_artifact_says_by_what_and_an_event_tells(
+async def test_the_artifact_and_an_event_name_the_limit_that_delays_a_connection(
     tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flows.support.progress._LOOK_SECONDS", 0.2)

@@ -78,7 +78,7 @@ async def test_bad_input_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("flow", [send_campaign, plan_campaign, send_test])
-async def test_a_document_with_a_fault_ends_its_run_under_its_name_in_words(
+async def test_an_invalid_document_ends_a_named_run_with_an_explanation(
     flow: AnyFlow, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Prefect's own check comes before the run has its name, and logs the parameters."""
@@ -102,13 +102,13 @@ async def test_a_document_with_a_fault_ends_its_run_under_its_name_in_words(
 @pytest.mark.parametrize(
     "given", ["text", 7, None, [], {}, {"name": 5}, {"name": "x" * 9_999}, {"name": "a\u200bb"}]
 )
-async def test_whatever_is_given_for_a_campaign_is_refused_in_words(given: Any) -> None:
+async def test_any_invalid_campaign_is_refused_with_an_explanation(given: Any) -> None:
     final = await run(given)
     assert final.is_failed()
     assert (final.message or "").startswith("the campaign cannot be sent as it is: ")
 
 
-async def test_a_block_that_cannot_work_is_named_with_what_is_wrong(
+async def test_an_invalid_block_is_named_with_its_fault(
     tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The UI of another Prefect server saves a block without a host; ours refuses to store it."""
@@ -142,7 +142,7 @@ async def test_other_content_under_the_same_name_is_refused_naming_what_differs(
         await result(send_campaign, other)
 
 
-async def test_a_time_to_wait_that_is_no_number_is_refused(
+async def test_a_waiting_time_that_is_not_a_number_is_refused(
     tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAILSLUICE_WAIT_SECONDS", "5m")

@@ -32,7 +32,7 @@ async def is_there(client: PrefectClient, name: str) -> bool:
     return True
 
 
-async def test_what_operators_added_to_the_old_one_goes_along() -> None:
+async def test_operators_additions_to_the_old_deployment_move_along() -> None:
     async with get_client() as client:
         old = await deploy(BOUNCES, "default")
         schedule = CronSchedule(cron="*/15 * * * *", timezone="Europe/Berlin")

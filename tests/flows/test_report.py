@@ -104,7 +104,7 @@ async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: 
         ("mailsluice.reports.campaign.file.html", OSError("disk full"), "file of HTML"),
     ],
 )
-async def test_a_part_that_cannot_be_made_is_left_out_and_changes_nothing_else(
+async def test_a_part_that_fails_is_left_out_and_changes_nothing_else(
     broken: str,
     error: Exception,
     missing: str,
@@ -126,7 +126,7 @@ async def test_a_part_that_cannot_be_made_is_left_out_and_changes_nothing_else(
     assert "| red | 7 | 70.00% | 7 |" in text
 
 
-async def test_the_report_can_be_made_anew_with_what_came_in_since(
+async def test_the_report_can_be_updated_with_later_bounces(
     tmp_path: Path, servers: Servers, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_block("red", servers["red"], per_hour=90_000)
@@ -151,7 +151,9 @@ async def test_the_report_can_be_made_anew_with_what_came_in_since(
     assert "@d1.example.com" not in caplog.text
 
 
-async def test_it_can_be_made_while_the_campaign_is_sent(tmp_path: Path, servers: Servers) -> None:
+async def test_the_report_can_be_made_while_the_campaign_is_sent(
+    tmp_path: Path, servers: Servers
+) -> None:
     campaign = document(
         write_csv(tmp_path / "r.csv", 1_000), name="meanwhile", throttle={"per_second": 40}
     )

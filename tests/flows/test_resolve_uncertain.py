@@ -39,7 +39,7 @@ def statuses(state: Path) -> Counter[str]:
     return Counter(status for _, _, status in rows(state))
 
 
-async def test_an_export_of_those_in_doubt_goes_in_again_and_is_resolved(
+async def test_an_export_of_uncertain_recipients_resolves_them(
     tmp_path: Path, servers: Servers, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     campaign = in_doubt(tmp_path)
@@ -57,7 +57,7 @@ async def test_an_export_of_those_in_doubt_goes_in_again_and_is_resolved(
     assert "stranger" not in caplog.text
 
 
-async def test_those_resent_get_it_with_the_next_run(
+async def test_recipients_to_be_resent_get_the_mail_with_the_next_run(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     campaign = in_doubt(tmp_path)
@@ -93,7 +93,7 @@ async def test_a_cancelled_campaign_is_not_sent_any_more(
     assert (await verify_campaign("spring-sale", return_state=True)).is_completed()
 
 
-async def test_a_campaign_that_a_run_is_sending_is_left_to_that_run(
+async def test_a_campaign_that_is_being_sent_does_not_change(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     await run(in_doubt(tmp_path))

@@ -141,7 +141,7 @@ async def test_a_run_that_an_earlier_version_began_keeps_its_utc_day(
         ((), "daily {date}", "America/New_York", 3),
     ],
 )
-async def test_a_run_by_hand_has_the_day_of_its_campaigns_schedule(
+async def test_a_run_started_by_hand_has_the_day_of_its_campaigns_schedule(
     weekly: dict[str, Any],
     servers: Servers,
     state: Path,
@@ -178,7 +178,7 @@ async def test_a_plan_has_the_day_that_the_schedule_will_have(
     assert plan.campaign == "daily 2026-10-04"
 
 
-async def test_a_run_without_a_deployment_is_no_run_of_an_earlier_version(
+async def test_a_run_without_a_deployment_is_not_one_of_an_earlier_version(
     weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Prefect reads the run anew between its name and its work; its first start is counted then."""
@@ -191,7 +191,7 @@ async def test_a_run_without_a_deployment_is_no_run_of_an_earlier_version(
 
 
 @pytest.mark.parametrize("flow", [plan_campaign, send_campaign])
-async def test_a_first_start_goes_by_the_sending_window(
+async def test_a_first_start_follows_the_sending_window(
     weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture, flow: AnyFlow
 ) -> None:
     """Of a flow that takes the day for its name, and of one that asks for it in its work alone."""

@@ -157,7 +157,7 @@ async def test_the_audience_is_what_was_resolved_at_launch(
     assert len(sent_to(servers)) == 20
 
 
-async def test_a_failing_connection_fails_alone_and_a_retry_goes_on(
+async def test_a_failing_connection_fails_alone_and_a_retry_continues(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     campaign = document(write_csv(tmp_path / "r.csv", 100))
@@ -274,7 +274,7 @@ async def end_in_the_middle(
     assert sum(received(servers).values()) < 1_000
 
 
-async def test_ctrl_c_finishes_what_is_in_flight(
+async def test_ctrl_c_lets_messages_in_flight_finish(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     campaign = document(write_csv(tmp_path / "r.csv", 1_000), throttle={"per_second": 400})

@@ -133,7 +133,7 @@ async def test_copies_count_under_the_limits_of_the_connection(
         (TO, {"recipient": "secret"}, "the chosen recipient is not in the audience"),
     ],
 )
-async def test_what_cannot_be_sent_is_refused_without_an_address(
+async def test_an_invalid_test_is_refused_without_showing_an_address(
     tmp_path: Path, servers: Servers, to: list[str], fields: dict[str, str], message: str
 ) -> None:
     final = await proof_of(document(write_csv(tmp_path / "r.csv", 5)), to, **fields)
@@ -143,7 +143,7 @@ async def test_what_cannot_be_sent_is_refused_without_an_address(
     assert received(servers) == {}
 
 
-def test_its_form_has_plain_fields() -> None:
+def test_the_form_has_plain_fields() -> None:
     properties = send_test.parameters.properties
     assert properties["to"]["items"] == {"type": "string"}
     assert (properties["to"]["minItems"], properties["to"]["maxItems"]) == (1, 10)

@@ -68,7 +68,7 @@ async def test_the_event_of_a_stop_stops_the_run(
     assert held.is_stopped
 
 
-async def test_the_event_of_a_pause_holds_the_run_until_it_goes_on(run_id: UUID) -> None:
+async def test_the_event_of_a_pause_holds_the_run_until_it_resumes(run_id: UUID) -> None:
     held = Held()
     async with stop_on_request(run_id) as request:
         request.attach(held)  # type: ignore[arg-type]

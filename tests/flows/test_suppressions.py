@@ -59,7 +59,7 @@ async def test_a_list_is_imported_changed_by_hand_and_exported(
     assert "@example.com" not in caplog.text + before + await page("suppressions")
 
 
-async def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+async def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     source = {"path": str(tmp_path / "no.csv")}
     for final in (
         await import_suppressions(source, return_state=True),
@@ -75,7 +75,7 @@ async def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         assert "Traceback" not in final.message
 
 
-async def test_a_campaign_of_which_too_much_comes_back_is_told_once_a_threshold(
+async def test_a_campaign_with_too_many_bounces_is_reported_once_for_each_threshold(
     tmp_path: Path, servers: Servers, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     csv = write_csv(tmp_path / "r.csv", 58)

@@ -26,7 +26,7 @@ async def test_a_sent_campaign_is_conserved(
     assert "@d1.example.com" not in caplog.text
 
 
-async def test_a_lost_recipient_fails_it_and_is_on_the_page(
+async def test_a_lost_recipient_fails_the_run_and_is_on_the_page(
     tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     await run(document(write_csv(tmp_path / "r.csv", 10)))

@@ -82,7 +82,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("fault", "security"), CASES)
-async def test_a_fault_is_its_own_recipients_alone(
+async def test_a_fault_affects_its_own_recipient_alone(
     fault: str, security: Security, sender: Sender, certificates: Certificates, tmp_path: Path
 ) -> None:
     domain = f"case{next(_numbers)}.example.com"

@@ -108,7 +108,9 @@ async def shared_by_two(
         return results, await conclude(run)
 
 
-async def test_two_share_the_recipients_of_a_connection(sender: Sender, tmp_path: Path) -> None:
+async def test_two_senders_share_the_recipients_of_a_connection(
+    sender: Sender, tmp_path: Path
+) -> None:
     document = campaign(tmp_path, people(300))
     with SmtpServer(SLOW) as server:
         results, report = await shared_by_two(sender, document, server)
@@ -120,7 +122,7 @@ async def test_two_share_the_recipients_of_a_connection(sender: Sender, tmp_path
     assert route.sent_now == 300
 
 
-async def test_each_sends_over_its_connection_alone(sender: Sender, tmp_path: Path) -> None:
+async def test_each_sender_sends_over_its_connection_alone(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(40), ["red", "green"])
     with SmtpServer() as red, SmtpServer() as green:
         async with (
@@ -135,7 +137,7 @@ async def test_each_sends_over_its_connection_alone(sender: Sender, tmp_path: Pa
 
 
 @pytest.mark.parametrize("home", ["one", "another"])
-async def test_what_a_dead_one_had_claimed_is_taken_over(
+async def test_the_recipients_of_a_dead_sender_are_taken_over(
     sender: Sender, tmp_path: Path, home: str
 ) -> None:
     """Its journal tells who got the mail; on another machine whoever it had claimed may have."""
@@ -173,7 +175,7 @@ async def test_what_a_dead_one_had_claimed_is_taken_over(
     assert report.open == 0
 
 
-async def test_the_campaigns_run_takes_over_where_nobody_else_is_left(
+async def test_the_campaigns_run_takes_over_where_no_sender_is_left(
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(10))
@@ -188,7 +190,9 @@ async def test_the_campaigns_run_takes_over_where_nobody_else_is_left(
     assert sender.ledger.states() == {"pending": 10}
 
 
-async def test_whoever_was_taken_over_claims_nothing_more(sender: Sender, tmp_path: Path) -> None:
+async def test_a_sender_that_was_taken_over_claims_nothing_more(
+    sender: Sender, tmp_path: Path
+) -> None:
     document = campaign(tmp_path, people(MANY))
     with SmtpServer(SLOW) as server:
         async with parent(sender, document), shard(sender, document, home="another") as slow:
@@ -204,7 +208,7 @@ async def test_whoever_was_taken_over_claims_nothing_more(sender: Sender, tmp_pa
     assert states["pending"] == MANY - states["sent"]
 
 
-async def test_a_deferred_recipient_is_waited_for_by_all_and_sent_once(
+async def test_all_senders_wait_for_a_deferred_recipient_which_is_sent_once(
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, ["later@example.com", *people(30)])
@@ -232,7 +236,7 @@ async def test_a_deferred_recipient_is_waited_for_by_all_and_sent_once(
     everybody_once(sender.ledger, {"red": server})
 
 
-async def test_a_stop_gives_back_what_was_claimed(sender: Sender, tmp_path: Path) -> None:
+async def test_a_stop_releases_claimed_recipients(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(1_000))
     with SmtpServer(SLOW) as server:
         target = connection("red", server)
@@ -248,7 +252,7 @@ async def test_a_stop_gives_back_what_was_claimed(sender: Sender, tmp_path: Path
     everybody_once(sender.ledger, {"red": server})
 
 
-async def test_progress_is_that_of_all_senders_together(sender: Sender, tmp_path: Path) -> None:
+async def test_progress_counts_all_senders_together(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(60))
     with SmtpServer() as server:
         target = connection("red", server)
@@ -277,7 +281,7 @@ async def test_a_connection_that_is_down_is_known_to_the_campaigns_run(
     assert sender.ledger.states() == {"pending": 5}
 
 
-async def test_one_that_cannot_look_for_the_dead_lives_and_sends(
+async def test_a_sender_that_cannot_search_for_dead_senders_goes_on(
     sender: Sender,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -321,7 +325,7 @@ def expire(database: Database, sender_id: int) -> None:
         )
 
 
-async def test_the_last_ones_may_be_refused_to_several_senders_and_all_end(
+async def test_the_last_recipients_may_be_refused_to_several_senders_and_all_end(
     sender: Sender, tmp_path: Path
 ) -> None:
     """Each waits for what the other may leave, while both hold refused recipients aside."""

@@ -35,7 +35,7 @@ SENT = {
 
 @pytest.mark.parametrize("in_flight", [1, 5])
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING",), ("PIPELINING", "CHUNKING")])
-async def test_envelope_and_header_have_the_address_as_it_is_to_be_sent(
+async def test_envelope_and_header_have_the_address_in_its_form_on_the_wire(
     database: Database, tmp_path: Path, keywords: tuple[str, ...], in_flight: int
 ) -> None:
     sender = Sender(database, tmp_path)
@@ -56,7 +56,7 @@ async def test_envelope_and_header_have_the_address_as_it_is_to_be_sent(
         assert folded(read.addresses[0].addr_spec) == folded(recipient)
 
 
-async def test_who_bounces_in_one_spelling_gets_no_mail_in_another(
+async def test_an_address_that_bounced_gets_no_mail_in_another_spelling(
     database: Database, tmp_path: Path
 ) -> None:
     sender = Sender(database, tmp_path)

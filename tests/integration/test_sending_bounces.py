@@ -51,7 +51,7 @@ def listed(database: Database) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("in_flight", [1, 5])
-async def test_who_does_not_exist_is_suppressed_at_once_and_nobody_else(
+async def test_only_a_recipient_that_does_not_exist_is_suppressed_at_once(
     sender: Sender, tmp_path: Path, in_flight: int
 ) -> None:
     everybody = [NOBODY, POLICY, FULL, SPAM, LATE, *people(3)]
@@ -91,7 +91,7 @@ async def test_five_campaigns_whose_mail_is_refused_for_now_suppress(
     assert Bounces(sender.database).suppress_soft([FULL]) == 0  # the row begins anew
 
 
-async def test_a_delivery_between_begins_the_row_anew(sender: Sender, tmp_path: Path) -> None:
+async def test_a_delivery_in_between_restarts_the_count(sender: Sender, tmp_path: Path) -> None:
     for number in range(6):
         with SmtpServer(faults=FAULTS if number != 3 else {}) as server:
             document = campaign(tmp_path, [FULL], name=f"week {number}", retry=ONCE)
@@ -105,7 +105,7 @@ def kinds_of_all(database: Database) -> list[str]:
         return list(reader.execute(sa.select(bounces.c.kind)).scalars())
 
 
-async def test_who_is_suppressed_meanwhile_is_told_with_the_reason(
+async def test_a_recipient_suppressed_meanwhile_is_reported_with_the_reason(
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(3))
@@ -120,7 +120,7 @@ async def test_who_is_suppressed_meanwhile_is_told_with_the_reason(
     assert "Suppressed since the launch 1: 1 unsubscribed." in page(report)
 
 
-async def test_a_passed_threshold_is_told_once(sender: Sender, tmp_path: Path) -> None:
+async def test_an_exceeded_threshold_is_reported_once(sender: Sender, tmp_path: Path) -> None:
     with SmtpServer() as server:
         emails = [*people(58), *(f"550-at-rcpt.{i}@example.com" for i in range(2))]
         await sender.send(campaign(tmp_path, emails), [connection("red", server)])
@@ -144,7 +144,7 @@ async def test_a_passed_threshold_is_told_once(sender: Sender, tmp_path: Path) -
         (1, {0: 550}, set()),  # the journal knows that the message was refused, but not why
     ],
 )
-async def test_who_was_refused_when_a_run_died_has_at_most_one_bounce(
+async def test_a_recipient_refused_when_a_run_died_has_at_most_one_bounce(
     sender: Sender, tmp_path: Path, dots: int, replies: dict[int, int], bounced: set[str]
 ) -> None:
     document = campaign(tmp_path, [NOBODY])

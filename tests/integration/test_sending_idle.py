@@ -32,7 +32,7 @@ def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
 
 
 @pytest.mark.parametrize("ending", list(ENDINGS))
-async def test_idle_sessions_that_the_server_ends_cost_nobody_an_attempt(
+async def test_idle_sessions_that_the_server_ends_cost_no_recipient_an_attempt(
     ending: str, sender: Sender, tmp_path: Path
 ) -> None:
     """One after the other, each of four sessions would wait longer than the server bears."""

@@ -45,7 +45,7 @@ async def test_everybody_gets_the_mail_once(sender: Sender, tmp_path: Path) -> N
         everybody_once(sender.ledger, {"red": server})
 
 
-async def test_refused_and_deferred_recipients_cost_nobody_else_anything(
+async def test_refused_and_deferred_recipients_do_not_affect_the_others(
     sender: Sender, tmp_path: Path
 ) -> None:
     names = ("good", "550-at-rcpt", "good", "450-at-rcpt-once", "451-at-dot-once", "good")
@@ -87,7 +87,7 @@ async def test_a_server_that_ends_sessions_after_some_messages_loses_nobody(
     assert {row.attempts for row in sender.ledger.rows().values()} == {1}
 
 
-async def test_a_sender_that_is_put_off_uses_no_attempt(sender: Sender, tmp_path: Path) -> None:
+async def test_a_deferred_sender_address_uses_no_attempt(sender: Sender, tmp_path: Path) -> None:
     busy = Fault(Stage.MAIL, b"450 4.7.1 Error: too much mail", times=2)
     with SmtpServer(Settings(keywords=KEYWORDS, faults={"news": busy})) as server:
         red = connection("red", server, messages_in_flight=WINDOW)
@@ -129,7 +129,7 @@ class PutOff:
         raise AssertionError
 
 
-async def test_a_whole_window_that_is_put_off_slowly_counts_as_one_failure(
+async def test_a_whole_window_that_is_deferred_slowly_counts_as_one_failure(
     sender: Sender, tmp_path: Path
 ) -> None:
     session = PutOff(seconds=0.06)  # longer than any delay of the breaker
@@ -144,9 +144,7 @@ async def test_a_whole_window_that_is_put_off_slowly_counts_as_one_failure(
     assert {row.attempts for row in sender.ledger.rows().values()} == {1}
 
 
-async def test_a_refusal_takes_back_what_the_journal_said_about_the_dot(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_a_refusal_removes_the_dot_from_the_journal(sender: Sender, tmp_path: Path) -> None:
     """A kill would leave nobody in doubt who is only waiting for another turn."""
     session = PutOff(seconds=0)
     known: list[JournalContents | None] = []

@@ -26,7 +26,7 @@ def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("stray", list(STRAYS))
-async def test_a_reply_too_many_makes_nobody_sent_or_failed(
+async def test_an_extra_reply_makes_no_recipient_sent_or_failed(
     kind: str, stray: str, sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     emails = [*people(9), ODD, *people(9, "later.example.com")]

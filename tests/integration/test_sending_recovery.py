@@ -67,7 +67,7 @@ async def test_the_journal_tells_claimed_from_sent(sender: Sender, tmp_path: Pat
         (UncertainPolicy.ASSUME_SENT, 5, {"sent": 8}),
     ],
 )
-async def test_the_policy_decides_about_those_in_doubt(
+async def test_the_policy_decides_about_recipients_in_doubt(
     policy: UncertainPolicy,
     received: int,
     states: dict[str, int],
@@ -115,7 +115,7 @@ def cut(journal: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lose, tear, cut])
-async def test_without_a_journal_to_believe_whoever_was_claimed_is_in_doubt(
+async def test_without_a_journal_every_claimed_recipient_is_in_doubt(
     damage: Callable[[Path], None], sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(10))
@@ -129,7 +129,7 @@ async def test_without_a_journal_to_believe_whoever_was_claimed_is_in_doubt(
     assert sender.ledger.states() == {"sent": 4, "uncertain": 6}
 
 
-async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_run_out(
+async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_expired(
     sender: Sender, tmp_path: Path
 ) -> None:
     document = campaign(tmp_path, people(10))
@@ -183,7 +183,7 @@ async def test_a_run_that_died_between_its_lease_and_its_journal_is_taken_over_a
     assert sender.ledger.states() == {"sent": 2, "uncertain": 1}
 
 
-async def test_a_run_whose_journal_somebody_has_deleted_is_not_displaced(
+async def test_a_run_whose_journal_was_deleted_is_not_displaced(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = campaign(tmp_path, people(3))
@@ -244,7 +244,7 @@ def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
         holder.join()
 
 
-async def test_a_copy_of_a_journal_is_not_believed(sender: Sender, tmp_path: Path) -> None:
+async def test_a_copy_of_a_journal_is_ignored(sender: Sender, tmp_path: Path) -> None:
     """A copy may be older than the claims: then it has none of their dots."""
     document = campaign(tmp_path, people(4))
     run = sender.prepare(document)
@@ -306,7 +306,7 @@ async def test_the_same_run_tried_again_elsewhere_does_not_rob_the_living_one(
         await first.close()
 
 
-async def test_a_run_that_has_lost_its_lease_touches_nothing_of_the_new_one(
+async def test_a_run_that_has_lost_its_lease_changes_nothing_of_the_new_run(
     sender: Sender, tmp_path: Path
 ) -> None:
     """Say, a machine that was asleep: its claims are the new run's to judge, not the other way."""

@@ -135,7 +135,7 @@ async def test_a_connection_that_begins_to_refuse_many_is_down_and_they_wait(
         ((*ALL_KEYWORDS, "CHUNKING"), {"messages_in_flight": 10, "max_sessions": 4}),
     ],
 )
-async def test_however_many_are_under_way_nobody_fails(
+async def test_no_recipient_fails_however_many_messages_are_in_flight(
     keywords: tuple[str, ...], fields: dict[str, int], sender: Sender, tmp_path: Path
 ) -> None:
     refusal = Everybody(50, Fault(Stage.RCPT, b"550 Invalid recipient"))
@@ -165,7 +165,7 @@ async def test_dead_addresses_fail_and_are_suppressed(
     assert suppressed(sender) == 3 * percent
 
 
-async def test_who_meets_a_limit_that_lets_others_through_is_tried_later(
+async def test_a_recipient_that_meets_a_limit_others_do_not_is_tried_later(
     sender: Sender, tmp_path: Path
 ) -> None:
     """A server that takes so many a second, and refuses for good what is beyond that."""
@@ -186,7 +186,7 @@ async def test_who_meets_a_limit_that_lets_others_through_is_tried_later(
         (2, b"550 Daily limit has been exceeded"),
     ],
 )
-async def test_a_tiny_list_of_which_nobody_is_accepted_waits_and_says_why(
+async def test_a_tiny_list_without_any_acceptance_waits_and_says_why(
     number: int, reply: bytes, sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = campaign(tmp_path, people(number))
@@ -198,7 +198,7 @@ async def test_a_tiny_list_of_which_nobody_is_accepted_waits_and_says_why(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-async def test_very_few_of_whom_the_status_says_that_they_are_dead_have_failed(
+async def test_a_few_recipients_with_the_status_of_a_dead_mailbox_fail(
     number: int, sender: Sender, tmp_path: Path
 ) -> None:
     refusal = Everybody(0, Fault(Stage.RCPT, b"550 5.1.1 User unknown"))
@@ -209,7 +209,7 @@ async def test_very_few_of_whom_the_status_says_that_they_are_dead_have_failed(
     assert suppressed(sender) == number
 
 
-async def test_the_last_of_a_list_may_be_dead(sender: Sender, tmp_path: Path) -> None:
+async def test_the_last_recipients_of_a_list_may_be_dead(sender: Sender, tmp_path: Path) -> None:
     """Two at the end of a list are not improbable for a connection that refuses one in ten."""
     emails = [*people(40), *(f"550-at-rcpt.{i}@example.com" for i in range(4))]
     with SmtpServer() as server:
@@ -299,17 +299,13 @@ async def three_suspects(sender: Sender, folder: Path) -> AsyncIterator[Campaign
             yield run
 
 
-async def test_who_is_suspect_when_a_run_is_stopped_is_pending(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_suspects_are_pending_after_a_stop(sender: Sender, tmp_path: Path) -> None:
     async with three_suspects(sender, tmp_path):
         pass
     assert sender.ledger.states() == {"sent": 10, "pending": 90}
 
 
-async def test_who_is_suspect_when_a_process_dies_is_pending(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_suspects_are_pending_after_a_crash(sender: Sender, tmp_path: Path) -> None:
     """Refused after the final dot, so the journal knew of them."""
     async with three_suspects(sender, tmp_path) as run:
         # What a new process would find now.
@@ -331,7 +327,7 @@ PUT_OFF = [
 
 
 @pytest.mark.parametrize(("stage", "reply", "times"), PUT_OFF)
-async def test_a_server_that_puts_everybody_off_is_left_alone_a_while(
+async def test_a_server_that_defers_everybody_gets_a_pause(
     stage: Stage, reply: bytes, times: int, sender: Sender, tmp_path: Path
 ) -> None:
     """However long that lasts, no recipient uses an attempt, and the connection is not given up."""
@@ -344,7 +340,7 @@ async def test_a_server_that_puts_everybody_off_is_left_alone_a_while(
     assert max(row.attempts for row in sender.ledger.rows().values()) == 1
 
 
-async def test_a_greylist_puts_everybody_off_once_and_slows_nothing(
+async def test_a_greylist_defers_everybody_once_and_slows_nothing(
     sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     emails = people(200)
@@ -356,7 +352,7 @@ async def test_a_greylist_puts_everybody_off_once_and_slows_nothing(
     assert "asks for less mail" not in caplog.text
 
 
-async def test_a_recipient_with_a_limit_of_its_own_holds_nobody_up(
+async def test_a_recipient_with_its_own_limit_delays_no_other(
     sender: Sender, tmp_path: Path
 ) -> None:
     """Its words are those of a limit of the sender's, but others are accepted."""
@@ -394,7 +390,7 @@ async def test_a_server_that_takes_so_many_in_a_session_gets_new_sessions_and_is
     assert {row.attempts for row in sender.ledger.rows().values()} == {1}
 
 
-async def test_exchange_says_too_many_connections_and_gets_fewer_and_few_connects(
+async def test_exchange_gets_fewer_sessions_and_few_connection_attempts(
     sender: Sender, tmp_path: Path
 ) -> None:
     with SmtpServer(Settings(delay_seconds=0.01, most_sessions=2)) as server:

@@ -78,7 +78,7 @@ def settings(**fields: Any) -> SenderSettings:
     return SenderSettings(**{"retry": LATER, "stop_seconds": HOUR, **fields})
 
 
-async def test_while_it_waits_for_its_throttle(
+async def test_stop_while_a_connection_waits_for_its_throttle(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goodbyes: list[Link] = []
@@ -103,7 +103,9 @@ async def test_while_it_waits_for_its_throttle(
     assert len(goodbyes) == server.sessions
 
 
-async def test_while_it_waits_after_a_failure(sender: Sender, tmp_path: Path) -> None:
+async def test_stop_while_a_connection_waits_after_a_failure(
+    sender: Sender, tmp_path: Path
+) -> None:
     with SmtpServer() as gone:
         target = connection("red", gone)
     await stop_when(
@@ -117,7 +119,9 @@ async def test_while_it_waits_after_a_failure(sender: Sender, tmp_path: Path) ->
     assert sender.ledger.states() == {"pending": 5}
 
 
-async def test_while_it_waits_for_a_deferred_recipient(sender: Sender, tmp_path: Path) -> None:
+async def test_stop_while_a_connection_waits_for_a_deferred_recipient(
+    sender: Sender, tmp_path: Path
+) -> None:
     with SmtpServer() as server:
         await stop_when(
             sender,
@@ -132,7 +136,7 @@ async def test_while_it_waits_for_a_deferred_recipient(sender: Sender, tmp_path:
 
 
 @pytest.mark.parametrize("stage", [Stage.GREETING, Stage.EHLO])
-async def test_while_a_session_is_being_opened(
+async def test_stop_while_a_session_is_being_opened(
     stage: Stage, sender: Sender, tmp_path: Path
 ) -> None:
     with SmtpServer(faults={"*": Fault(stage, HANG)}) as server:
@@ -160,7 +164,9 @@ def both_on_their_way(opened: Opened) -> bool:
     )
 
 
-async def test_while_a_server_does_not_answer_a_message(sender: Sender, tmp_path: Path) -> None:
+async def test_stop_while_a_server_does_not_answer_a_message(
+    sender: Sender, tmp_path: Path
+) -> None:
     """After the bounded wait what has its dot out is uncertain, the others are pending."""
     hanging = {"user0": Fault(Stage.DOT, HANG), "user1": Fault(Stage.RCPT, HANG)}
     with SmtpServer(faults=hanging) as server:
@@ -177,9 +183,7 @@ async def test_while_a_server_does_not_answer_a_message(sender: Sender, tmp_path
     assert len(server.received) == 0
 
 
-async def test_with_a_slow_server_what_is_in_flight_is_finished(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_messages_in_flight_to_a_slow_server_finish(sender: Sender, tmp_path: Path) -> None:
     with SmtpServer(Settings(delay_seconds=0.2)) as server:
         await stop_when(
             sender,
@@ -193,7 +197,9 @@ async def test_with_a_slow_server_what_is_in_flight_is_finished(
         assert states == {"sent": len(server.received), "pending": 1_000 - len(server.received)}
 
 
-async def test_a_stopped_campaign_goes_on_where_it_stopped(sender: Sender, tmp_path: Path) -> None:
+async def test_a_stopped_campaign_continues_where_it_stopped(
+    sender: Sender, tmp_path: Path
+) -> None:
     document = campaign(tmp_path, people(400))
     with SmtpServer() as server:
         await stop_when(
@@ -209,9 +215,7 @@ async def test_a_stopped_campaign_goes_on_where_it_stopped(sender: Sender, tmp_p
     assert sender.ledger.states() == {"sent": 400}
 
 
-async def test_cancelling_leaves_nobody_behind_who_is_claimed(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_a_cancel_leaves_no_recipient_claimed(sender: Sender, tmp_path: Path) -> None:
     """A claim whose commit a broken link did not confirm: no connection knows of it."""
     run = await asyncio.to_thread(sender.prepare, campaign(tmp_path, people(5)))
     with sender.database.write() as transaction:
@@ -223,9 +227,7 @@ async def test_cancelling_leaves_nobody_behind_who_is_claimed(
     await run.close()
 
 
-async def test_a_campaign_that_is_complete_is_not_cancelled_any_more(
-    sender: Sender, tmp_path: Path
-) -> None:
+async def test_a_complete_campaign_cannot_be_cancelled(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(5))
     with SmtpServer() as server:
         run = await asyncio.to_thread(sender.prepare, document)

@@ -88,7 +88,7 @@ async def test_a_server_that_ends_sessions_after_some_messages_costs_no_time(
     assert report.routes[0].seconds < 10  # seconds of backoff each would be minutes
 
 
-async def test_one_address_that_the_server_blames_on_the_sender_fails_alone(
+async def test_a_single_refusal_that_names_the_sender_fails_its_recipient_alone(
     sender: Sender, tmp_path: Path
 ) -> None:
     fault = Fault(Stage.RCPT, b"550 5.7.1 <odd@example.com>: Relay access denied")
@@ -117,7 +117,7 @@ async def test_a_server_that_refuses_everybody_is_down_and_nobody_has_failed(
     assert "@" not in report.down["red"] + caplog.text
 
 
-async def test_a_server_that_loses_every_message_is_left_alone_soon(
+async def test_a_server_that_loses_every_message_gets_a_pause_soon(
     sender: Sender, tmp_path: Path
 ) -> None:
     emails = people(100)
@@ -145,7 +145,7 @@ async def test_a_server_that_wants_fewer_sessions_gets_fewer(
     assert report.down == {}
 
 
-async def test_a_sender_that_is_put_off_slows_the_connection_and_uses_no_attempt(
+async def test_a_deferred_sender_address_slows_the_connection_and_uses_no_attempt(
     sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     busy = Fault(Stage.MAIL, b"450 4.7.1 Error: too much mail", times=2)
@@ -216,9 +216,7 @@ async def on_its_loop(server: SmtpServer, work: Coroutine[Any, Any, None]) -> No
 
 
 @pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
-async def test_a_greeting_is_all_that_is_asked_of_a_server(
-    tmp_path: Path, security: Security
-) -> None:
+async def test_a_probe_asks_only_for_the_greeting(tmp_path: Path, security: Security) -> None:
     certificates = Certificates.make(tmp_path)
     is_tls = security is Security.TLS
     settings = Settings(tls=certificates.context() if is_tls else None, tls_from_start=is_tls)
@@ -230,7 +228,7 @@ async def test_a_greeting_is_all_that_is_asked_of_a_server(
 
 
 @pytest.mark.parametrize("reply", [b"421 4.3.2 busy", b"554 no", DROP, HANG])
-async def test_a_server_that_does_not_greet_is_not_back(reply: bytes) -> None:
+async def test_a_server_that_does_not_greet_does_not_count_as_back(reply: bytes) -> None:
     faults = {"*": Fault(Stage.GREETING, reply)}
     with SmtpServer(faults=faults) as server:
         assert not await greets(connection("red", server, timeout_seconds=0.2))

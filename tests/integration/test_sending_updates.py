@@ -22,7 +22,7 @@ def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
 
 
 @pytest.mark.parametrize("limit", [{"per_day": 20}, {"per_second": 20}])
-async def test_limits_that_are_lifted_let_the_rest_go(
+async def test_lifted_limits_let_the_rest_be_sent(
     sender: Sender, tmp_path: Path, limit: dict[str, int]
 ) -> None:
     document = campaign(tmp_path, people(200))
@@ -45,7 +45,7 @@ async def test_limits_that_are_lifted_let_the_rest_go(
         everybody_once(sender.ledger, {"red": server})
 
 
-async def test_a_day_that_turns_has_its_own_cap(
+async def test_a_new_day_has_its_own_cap(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The block is the same; what its warm-up allows is not."""

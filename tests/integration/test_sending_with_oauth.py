@@ -88,7 +88,7 @@ def setting(sqlite_database: Database, tmp_path: Path) -> Iterator[Setting]:
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-async def test_tokens_are_replaced_before_they_run_out_one_at_a_time(
+async def test_tokens_are_replaced_one_at_a_time_before_they_expire(
     rotates: bool, setting: Setting
 ) -> None:
     setting.granting.rotates = rotates
@@ -126,7 +126,7 @@ async def test_a_revoked_refresh_token_takes_the_connection_down_with_the_next_s
     everybody_once(setting.sender.ledger, {"red": setting.smtp})
 
 
-async def test_a_token_server_that_is_away_is_waited_for(setting: Setting) -> None:
+async def test_sending_waits_for_a_token_server_that_is_away(setting: Setting) -> None:
     setting.granting.fails = [error("server_error", 503), (502, b"<html>"), (200, b"")]
     report = await setting.send()
     assert report.down == {}

@@ -102,7 +102,7 @@ async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: 
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-async def test_sqlite_locked_for_a_while(
+async def test_a_sqlite_database_may_be_locked_for_a_while(
     sender: Sender, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     @sa.event.listens_for(sender.database.engine, "connect")
@@ -184,7 +184,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("made", [True, False])
-async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
+async def test_a_commit_with_an_unknown_result_is_not_done_twice(
     made: bool, sender: Sender, tmp_path: Path
 ) -> None:
     """Nothing stays `sending`, nothing goes twice, and the history says nothing twice."""
@@ -204,7 +204,7 @@ async def test_a_commit_of_which_nobody_knows_whether_it_was_made(
     assert row.history == [("rcpt", "deferred", 450)]
 
 
-async def test_postgresql_restarts(tmp_path: Path) -> None:
+async def test_a_restart_of_postgresql_loses_nothing(tmp_path: Path) -> None:
     """Its server is stopped with no regard for sessions, stays away for a while, and is back."""
     with (
         postgresql() as server,
@@ -229,7 +229,7 @@ async def test_postgresql_restarts(tmp_path: Path) -> None:
         everybody_once(sender.ledger, {"red": smtp})
 
 
-async def test_while_outcomes_cannot_be_written_nothing_new_goes_out(
+async def test_no_message_is_started_while_outcomes_cannot_be_written(
     sender: Sender, tmp_path: Path, disk: Disk
 ) -> None:
     document = campaign(tmp_path, people(800))
@@ -272,7 +272,7 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
         everybody_once(sender.ledger, {"red": server})
 
 
-async def test_a_thread_that_is_ended_from_within_ends_the_run(
+async def test_a_store_thread_that_ends_ends_the_run(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some libraries end the thread they are called in; nobody is to wait for it then."""

@@ -152,7 +152,9 @@ async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_no
         assert 0 <= uncertain <= 4
 
 
-async def test_a_used_up_limit_stays_so_over_a_restart(sender: Sender, tmp_path: Path) -> None:
+async def test_a_used_up_limit_stays_used_up_after_a_restart(
+    sender: Sender, tmp_path: Path
+) -> None:
     planned = document(tmp_path, 3, ["red"])
     with SmtpServer() as red:
         target = connection("red", red, per_hour=1)
@@ -201,7 +203,7 @@ async def test_outside_the_sending_window_nothing_is_sent(sender: Sender, tmp_pa
     assert sender.ledger.states() == {"pending": 3}
 
 
-async def test_the_cap_of_a_day_holds_while_sending_whatever_was_planned(
+async def test_the_daily_cap_holds_while_sending_whatever_was_planned(
     sender: Sender, tmp_path: Path
 ) -> None:
     """Late mail of the days before comes on top."""

@@ -67,7 +67,7 @@ def note(found: ConnectionCheck, step: Step) -> str:
 
 
 @pytest.mark.parametrize("security", Security)
-def test_a_connection_that_works_is_told_step_by_step(
+def test_a_connection_that_works_is_described_step_by_step(
     security: Security, certificates: Certificates
 ) -> None:
     settings = secured({"users": USERS}, security, certificates)
@@ -137,7 +137,7 @@ def _faults() -> Iterator[tuple[Stage, bytes, Step, Diagnosis]]:
 
 
 @pytest.mark.parametrize(("stage", "action", "step", "diagnosis"), list(_faults()))
-def test_what_goes_wrong_before_the_first_mail_has_a_name(
+def test_every_failure_before_the_first_mail_has_a_diagnosis(
     stage: Stage, action: bytes, step: Step, diagnosis: Diagnosis, certificates: Certificates
 ) -> None:
     fields: dict[str, Any] = {"users": USERS, "faults": {"*": Fault(stage, action)}}
@@ -233,13 +233,13 @@ def test_a_certificate_that_does_not_verify_says_why(
     assert f"the server shows a certificate for {name}, signed by trustme" in found.summary()
 
 
-def test_the_systems_cas_do_not_know_a_ca_of_ones_own(certificates: Certificates) -> None:
+def test_a_private_ca_is_unknown_to_the_systems_cas(certificates: Certificates) -> None:
     with SmtpServer(secured({}, Security.TLS, certificates)) as server:
         found = inspected(connection_to(server, security=Security.TLS))
         assert found.diagnosis is Diagnosis.UNKNOWN_CA
 
 
-def test_a_certificate_that_ends_soon_is_a_warning(certificates: Certificates) -> None:
+def test_a_certificate_that_expires_soon_is_a_warning(certificates: Certificates) -> None:
     context = _until(certificates, datetime.now(UTC) + timedelta(days=20, hours=1))
     with SmtpServer(Settings(tls=context, tls_from_start=True)) as server:
         connection = connection_to(server, security=Security.TLS, ca_file=certificates.ca_file)
@@ -251,19 +251,21 @@ def test_a_certificate_that_ends_soon_is_a_warning(certificates: Certificates) -
     assert found.summary() == "test works: TLSv1.3, 1 warning"
 
 
-def test_no_starttls_is_told() -> None:
+def test_a_missing_starttls_is_reported() -> None:
     with SmtpServer() as server:
         found = inspected(connection_to(server, security=Security.STARTTLS))
         assert (failed_step(found), found.diagnosis) == (Step.TLS, Diagnosis.NO_STARTTLS)
 
 
-def test_tls_to_a_plain_port_is_told() -> None:
+def test_tls_to_a_plain_port_is_reported() -> None:
     with SmtpServer() as server:
         found = inspected(connection_to(server, security=Security.TLS))
         assert (failed_step(found), found.diagnosis) == (Step.TLS, Diagnosis.NO_TLS)
 
 
-def test_a_refusal_in_the_greeting_over_tls_is_the_greetings(certificates: Certificates) -> None:
+def test_a_refusal_in_the_greeting_over_tls_belongs_to_the_greeting(
+    certificates: Certificates,
+) -> None:
     faults = {"*": Fault(Stage.GREETING, b"421 4.7.0 Too many connections")}
     with SmtpServer(secured({"faults": faults}, Security.TLS, certificates)) as server:
         connection = connection_to(server, security=Security.TLS, ca_file=certificates.ca_file)
@@ -272,7 +274,9 @@ def test_a_refusal_in_the_greeting_over_tls_is_the_greetings(certificates: Certi
 
 
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.NONE])
-def test_plain_to_a_tls_port_is_told(security: Security, certificates: Certificates) -> None:
+def test_plain_smtp_to_a_tls_port_is_reported(
+    security: Security, certificates: Certificates
+) -> None:
     with SmtpServer(secured({}, Security.TLS, certificates)) as server:
         found = inspected(connection_to(server, security=security, timeout_seconds=SOON))
         assert (failed_step(found), found.diagnosis) == (Step.GREETING, Diagnosis.TLS_EXPECTED)
@@ -285,14 +289,14 @@ def test_a_password_does_not_cross_a_plain_link() -> None:
         assert not server.logins
 
 
-def test_a_server_without_login_is_told(certificates: Certificates) -> None:
+def test_a_server_without_login_is_reported(certificates: Certificates) -> None:
     with SmtpServer(secured({}, Security.TLS, certificates)) as server:
         fields = {"security": Security.TLS, "ca_file": certificates.ca_file, **LOGIN}
         found = inspected(connection_to(server, **fields))
         assert found.diagnosis is Diagnosis.NO_LOGIN_OFFERED
 
 
-def test_a_server_with_none_of_our_login_methods_is_told(certificates: Certificates) -> None:
+def test_a_server_with_unknown_login_methods_is_reported(certificates: Certificates) -> None:
     fields = {"users": USERS, "auth_methods": ("GSSAPI",)}
     with SmtpServer(secured(fields, Security.TLS, certificates)) as server:
         fields = {"security": Security.TLS, "ca_file": certificates.ca_file, **LOGIN}
@@ -300,27 +304,27 @@ def test_a_server_with_none_of_our_login_methods_is_told(certificates: Certifica
         assert found.diagnosis is Diagnosis.METHOD_UNKNOWN
 
 
-def test_a_login_that_the_block_has_not_is_a_warning() -> None:
+def test_a_login_that_the_block_lacks_is_a_warning() -> None:
     with SmtpServer(Settings(users=USERS)) as server:
         found = inspected(connection_to(server))
         assert found.works
         assert result(found, Step.LOGIN) is Result.WARNING
 
 
-def test_a_ca_file_that_is_not_there_is_told() -> None:
+def test_a_missing_ca_file_is_reported() -> None:
     with SmtpServer() as server:
         found = inspected(connection_to(server, ca_file="/nowhere/ca.pem"))
         assert (failed_step(found), found.diagnosis) == (Step.TLS, Diagnosis.CA_FILE)
         assert not server.sessions
 
 
-def test_a_local_hostname_that_is_none_is_told() -> None:
+def test_an_invalid_local_hostname_is_reported() -> None:
     with SmtpServer() as server:
         found = inspected(connection_to(server, local_hostname="two words"))
         assert found.diagnosis is Diagnosis.EHLO_REFUSED
 
 
-def test_a_port_where_nobody_listens_is_told() -> None:
+def test_a_closed_port_is_reported() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
     found = inspected(Connection("test", "127.0.0.1", port, Security.NONE))
@@ -328,7 +332,9 @@ def test_a_port_where_nobody_listens_is_told() -> None:
     assert result(found, Step.NAME) is Result.OK
 
 
-def test_a_server_that_does_not_take_the_link_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_accept_the_link_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def never(*_: object) -> None:
         await asyncio.get_running_loop().create_future()
 
@@ -345,7 +351,7 @@ def test_a_server_that_does_not_take_the_link_is_told(monkeypatch: pytest.Monkey
         (socket.EAI_AGAIN, "Temporary failure in name resolution", Diagnosis.NO_NAME_SERVER),
     ],
 )
-def test_a_host_that_is_not_found_is_told(
+def test_an_unknown_host_is_reported(
     number: int, words: str, diagnosis: Diagnosis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*_: object, **__: object) -> None:
@@ -356,7 +362,7 @@ def test_a_host_that_is_not_found_is_told(
     assert (failed_step(found), found.diagnosis) == (Step.NAME, diagnosis)
 
 
-def test_a_host_that_no_name_can_be_is_told() -> None:
+def test_an_impossible_host_name_is_reported() -> None:
     found = inspected(Connection("test", f"{'x' * 64}.example", 25, local_hostname="c.example"))
     assert (failed_step(found), found.diagnosis) == (Step.NAME, Diagnosis.HOST_NOT_FOUND)
 
@@ -377,7 +383,7 @@ def test_the_second_address_is_tried_where_the_first_refuses(
     assert "can read and change mail" in found.warnings[0]
 
 
-async def test_a_server_that_leaves_after_its_greeting_is_told() -> None:
+async def test_a_server_that_closes_after_its_greeting_is_reported() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example\r\n")
         await reader.readline()

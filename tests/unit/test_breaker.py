@@ -14,7 +14,7 @@ def fail(breaker: Breaker, times: int = 1, trouble: Trouble = Trouble.SESSION) -
         breaker.failed(trouble, "link lost", breaker.retry_at, 1.0)
 
 
-def test_a_wrong_setting_gives_the_connection_up_at_once() -> None:
+def test_a_wrong_setting_takes_the_connection_down_at_once() -> None:
     breaker = Breaker(SETTINGS)
     fail(breaker, trouble=Trouble.DOWN)
     assert breaker.down == "link lost"
@@ -36,7 +36,7 @@ def test_failures_at_the_same_time_are_one() -> None:
     assert breaker.failures == 1
 
 
-def test_a_connection_that_never_worked_is_given_up_without_probes() -> None:
+def test_a_connection_that_never_worked_goes_down_without_probes() -> None:
     breaker = Breaker(SETTINGS)
     fail(breaker, 2)
     assert breaker.down is None
@@ -44,7 +44,7 @@ def test_a_connection_that_never_worked_is_given_up_without_probes() -> None:
     assert breaker.down == "link lost"
 
 
-def test_one_that_worked_before_rests_and_is_probed() -> None:
+def test_a_connection_that_worked_before_rests_and_is_probed() -> None:
     breaker = Breaker(SETTINGS)
     breaker.succeeded()
     fail(breaker, 3)
@@ -56,7 +56,7 @@ def test_one_that_worked_before_rests_and_is_probed() -> None:
     assert breaker.down == "link lost"
 
 
-def test_a_successful_probe_closes_it_again() -> None:
+def test_a_successful_probe_closes_the_breaker() -> None:
     breaker = Breaker(SETTINGS)
     breaker.succeeded()
     fail(breaker, 3)
@@ -66,7 +66,7 @@ def test_a_successful_probe_closes_it_again() -> None:
     assert breaker.down is None
 
 
-def test_one_whose_server_is_too_busy_is_probed_although_it_never_worked() -> None:
+def test_a_connection_to_a_busy_server_is_probed_although_it_never_worked() -> None:
     breaker = Breaker(SETTINGS)
     fail(breaker, 3, Trouble.THROTTLED)
     assert breaker.is_open

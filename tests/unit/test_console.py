@@ -27,13 +27,15 @@ def warn() -> Iterator[logging.Logger]:
         stream.close()
 
 
-def test_it_says_nothing_and_goes_on(warn: logging.Logger) -> None:
+def test_a_run_with_a_broken_console_goes_on(warn: logging.Logger) -> None:
     outlive_console()
     warn.warning("the state database is away")
     warn.warning("and again")
 
 
-def test_else_it_would_end(warn: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_console_would_end_the_thread_otherwise(
+    warn: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Why there is such a thing: where this fails, it can go."""
     monkeypatch.setattr("rich.console.os.dup2", lambda *_: None)  # that is pytest's own output
     with pytest.raises(SystemExit):

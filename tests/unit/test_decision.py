@@ -57,7 +57,7 @@ def test_an_attempt_settles_its_row(
     assert settled.history == kept
 
 
-def test_a_recipient_who_is_put_off_without_an_attempt_is_bounded_by_its_age_alone() -> None:
+def test_a_recipient_deferred_without_an_attempt_is_bounded_by_its_age_alone() -> None:
     def put_off(age: float) -> Settled:
         return settle(
             Claimed(7, "ann@example.com", "{}", 2, age),
@@ -74,7 +74,7 @@ def test_a_recipient_who_is_put_off_without_an_attempt_is_bounded_by_its_age_alo
     assert put_off(3_601.0).status is FAILED
 
 
-def test_who_may_have_got_the_mail_is_sent_it_five_times_at_most() -> None:
+def test_a_message_that_may_have_arrived_is_sent_five_times_at_most() -> None:
     """Whatever the retries say: an age alone would allow dozens."""
     settled = settle(
         Claimed(7, "ann@example.com", "{}", 4, 0.0),

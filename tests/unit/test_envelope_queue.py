@@ -127,7 +127,9 @@ class Sessions:
             task.cancel()
 
 
-async def test_one_session_does_what_one_can(world: World, dispatch: EnvelopeQueue) -> None:
+async def test_one_session_is_used_where_one_is_enough(
+    world: World, dispatch: EnvelopeQueue
+) -> None:
     """In turns, each of four would be idle for twelve seconds."""
     sessions = Sessions(dispatch, 4)
     await sessions.settle()
@@ -137,7 +139,7 @@ async def test_one_session_does_what_one_can(world: World, dispatch: EnvelopeQue
     sessions.stop()
 
 
-async def test_sessions_are_closed_before_the_server_does_it(
+async def test_idle_sessions_are_closed_before_the_server_closes_them(
     world: World, dispatch: EnvelopeQueue
 ) -> None:
     sessions = Sessions(dispatch, 4)
@@ -152,7 +154,7 @@ async def test_sessions_are_closed_before_the_server_does_it(
     sessions.stop()
 
 
-async def test_a_start_whose_message_did_not_go_is_given_back(
+async def test_the_start_of_a_message_that_was_not_sent_is_returned(
     world: World, dispatch: EnvelopeQueue
 ) -> None:
     task = asyncio.ensure_future(dispatch.next())

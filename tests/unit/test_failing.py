@@ -34,14 +34,14 @@ LOST = OperationalError("SELECT", None, Exception("the link to the database brok
         ),
     ],
 )
-def test_the_line_says_what_where_and_what_to_do(error: Exception, message: str) -> None:
+def test_the_message_says_what_where_and_what_to_do(error: Exception, message: str) -> None:
     state = failed(error)
     assert state.is_failed()
     assert state.message == message
     assert isinstance(state.data, MailsluiceError)
 
 
-def test_a_fault_of_ours_shows_where_it_is() -> None:
+def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(TimeoutError):
         failed(TimeoutError())  # an OSError to Python, but of no file
 

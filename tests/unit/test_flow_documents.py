@@ -15,7 +15,7 @@ from tests.unit.test_forms import SMALL
 PICKED = {**SMALL, "routes": [{"connection": {"$ref": {"block_document_id": "some-id"}}}]}
 
 
-async def test_a_block_that_was_picked_in_the_form_is_known_by_its_name(
+async def test_a_block_chosen_in_the_form_is_known_by_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run on a worker reads its campaign's parameters, in which a block is a reference."""
@@ -25,7 +25,7 @@ async def test_a_block_that_was_picked_in_the_form_is_known_by_its_name(
     assert (await checked_parameter(PICKED)).routes[0].connection == "red"
 
 
-async def test_a_block_that_is_gone_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_block_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: Any, **__: Any) -> Block:
         raise ValueError("no such block")
 
@@ -46,5 +46,5 @@ async def test_a_block_that_is_gone_is_said_so(monkeypatch: pytest.MonkeyPatch) 
         ("text", "campaign"),
     ],
 )
-def test_a_run_has_a_name_whatever_its_document_is(campaign: object, name: str) -> None:
+def test_a_run_has_a_name_even_for_an_invalid_document(campaign: object, name: str) -> None:
     assert named_in(campaign) == name

@@ -65,11 +65,13 @@ def test_no_form_shows_a_regular_expression_or_a_choice_with_null(flow: Flow[Any
 
 
 @pytest.mark.parametrize("block", [SMTPConnection, Mailbox])
-def test_no_form_of_a_block_does_either(block: type[Any]) -> None:
+def test_no_form_of_a_block_shows_a_regular_expression_or_a_choice_with_null(
+    block: type[Any],
+) -> None:
     for part in parts(json.loads(json.dumps(block.model_json_schema()))):
         assert not isinstance(part.get("pattern"), str), part
         assert {"type": "null"} not in part.get("anyOf", []), part
 
 
-def test_the_recipient_of_a_test_is_whose_values_are_shown() -> None:
+def test_the_recipient_of_a_test_is_labelled_by_its_values() -> None:
     assert send_test.parameters.properties["recipient"]["title"] == "Values of recipient"

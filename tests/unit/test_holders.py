@@ -48,18 +48,20 @@ def seen_after(path: Path, process: Process, change: str) -> bool | None:
         (Process(os.getppid(), 0, ""), "deleted", None),
     ],
 )
-def test_only_the_file_that_it_held_proves_its_death(
+def test_only_the_file_that_a_process_held_proves_its_death(
     path: Path, process: Process, change: str, lives: bool | None
 ) -> None:
     assert seen_after(path, process, change) is lives
 
 
-def test_a_process_of_this_machine_that_is_gone_is_dead_whatever_its_file(path: Path) -> None:
+def test_a_process_of_this_machine_that_is_gone_is_dead_whichever_file_it_held(path: Path) -> None:
     gone = Process(Process.own().pid, 1, Process.own().place)  # the number is used again
     assert seen_after(path, gone, "deleted") in (False, None)  # None: there is no /proc
 
 
-def test_those_before_are_known_by_name_and_older_lines_are_skipped(tmp_path: Path) -> None:
+def test_earlier_holders_are_known_by_name_and_lines_of_old_versions_are_skipped(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "one.holders"
     path.write_text("0123abcd\n")  # as it was noted before files and processes were
     journal = Journal(tmp_path / "one.journal")

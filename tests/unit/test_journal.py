@@ -28,7 +28,7 @@ def test_a_new_journal_has_no_evidence(path: Path) -> None:
     journal.close()
 
 
-def test_the_next_run_reads_what_the_last_one_was_doing(path: Path) -> None:
+def test_the_next_run_reads_what_the_last_run_left(path: Path) -> None:
     first = Journal(path)
     first.start()
     first.dot(7)
@@ -58,7 +58,7 @@ def test_a_killed_process_leaves_its_journal_behind(path: Path) -> None:
     journal.close()
 
 
-def test_what_the_outbox_has_committed_is_forgotten_and_its_slot_used_again(path: Path) -> None:
+def test_a_committed_outcome_frees_its_slot(path: Path) -> None:
     journal = Journal(path)
     journal.start()
     size = path.stat().st_size
@@ -72,7 +72,7 @@ def test_what_the_outbox_has_committed_is_forgotten_and_its_slot_used_again(path
     journal.close()
 
 
-def test_it_grows_with_what_is_in_flight(path: Path) -> None:
+def test_the_file_grows_with_the_messages_in_flight(path: Path) -> None:
     journal = Journal(path)
     journal.start()
     for recipient in range(10_000):
@@ -81,7 +81,7 @@ def test_it_grows_with_what_is_in_flight(path: Path) -> None:
     journal.close()
 
 
-def test_a_message_that_goes_again_is_in_doubt_again(path: Path) -> None:
+def test_a_message_that_is_sent_again_is_in_doubt_again(path: Path) -> None:
     journal = Journal(path)
     journal.start()
     journal.dot(5)
@@ -91,7 +91,7 @@ def test_a_message_that_goes_again_is_in_doubt_again(path: Path) -> None:
     journal.close()
 
 
-def test_a_torn_journal_is_not_believed(path: Path) -> None:
+def test_a_torn_journal_is_ignored(path: Path) -> None:
     first = Journal(path)
     first.start()
     first.dot(7)
@@ -104,7 +104,7 @@ def test_a_torn_journal_is_not_believed(path: Path) -> None:
     second.close()
 
 
-def test_a_journal_from_before_a_reboot_is_not_believed(
+def test_a_journal_from_before_a_reboot_is_ignored(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Journal(path)
@@ -116,7 +116,7 @@ def test_a_journal_from_before_a_reboot_is_not_believed(
     second.close()
 
 
-def test_a_living_holder_keeps_others_out(path: Path) -> None:
+def test_a_living_holder_excludes_other_processes(path: Path) -> None:
     journal = Journal(path)
     with pytest.raises(JournalBusyError):
         Journal(path)
@@ -124,7 +124,7 @@ def test_a_living_holder_keeps_others_out(path: Path) -> None:
     Journal(path).close()
 
 
-def test_starting_anew_drops_the_old_evidence(path: Path) -> None:
+def test_a_new_start_drops_the_old_evidence(path: Path) -> None:
     first = Journal(path)
     first.start()
     first.dot(7)

@@ -65,7 +65,7 @@ PLAIN = Failure(
         ),
     ],
 )
-def test_the_table(failure: Failure, judgement: Judgement) -> None:
+def test_each_failure_has_its_judgement(failure: Failure, judgement: Judgement) -> None:
     assert judge(failure) == judgement
 
 
@@ -83,7 +83,7 @@ def test_the_table(failure: Failure, judgement: Judgement) -> None:
         is_ending=st.booleans(),
     )
 )
-def test_the_laws(failure: Failure) -> None:
+def test_laws_of_the_judgement(failure: Failure) -> None:
     """One side is blamed at most, and a recipient never gets its points back without a turn."""
     judgement = judge(failure)
     assert not (judgement.blames_recipient and judgement.blames_connection)

@@ -87,7 +87,7 @@ def test_a_server_that_ends_sessions_after_so_many_is_not_the_recipients_fault(
     assert {one.status for one in around.settled} == {RecipientStatus.SENT}
 
 
-def test_a_recipient_at_whom_sessions_break_is_deferred(
+def test_a_recipient_that_breaks_sessions_is_deferred(
     around: Around, handler: OutcomeHandler
 ) -> None:
     session_of(handler, 5)
@@ -97,7 +97,7 @@ def test_a_recipient_at_whom_sessions_break_is_deferred(
     assert handler.tally().deferrals == 1
 
 
-def test_a_session_that_breaks_at_its_first_recipient_says_more(
+def test_a_session_that_breaks_at_its_first_recipient_costs_more_points(
     around: Around, handler: OutcomeHandler
 ) -> None:
     for _ in range(3):

@@ -71,7 +71,7 @@ class World:
 
 
 @given(st.integers(0, 1_000), st.floats(0, 1))
-def test_looks_are_two_to_ten_seconds_apart(number: int, uniform: float) -> None:
+def test_probes_are_two_to_ten_seconds_apart(number: int, uniform: float) -> None:
     assert 2.0 <= delay_seconds(number, uniform) <= 10.0
 
 
@@ -88,9 +88,7 @@ def test_looks_are_two_to_ten_seconds_apart(number: int, uniform: float) -> None
         (Attempt(Phase.BODY, None, "link lost"), False),
     ],
 )
-def test_only_a_server_that_cannot_be_reached_is_looked_for(
-    attempt: Attempt, expected: bool
-) -> None:
+def test_only_a_server_that_cannot_be_reached_is_probed(attempt: Attempt, expected: bool) -> None:
     assert is_unreachable(attempt) is expected
 
 
@@ -107,7 +105,7 @@ async def test_a_server_back_after_ten_seconds_is_found_within_ten(
     assert len(caplog.records) == 2  # that it looks, and that it has found
 
 
-async def test_where_it_does_not_come_back_the_rest_is_as_long_as_ever() -> None:
+async def test_a_rest_stays_as_long_if_the_server_does_not_come_back() -> None:
     world = World(answers_at=1e9)
     world.rest()
     ends = world.breaker.retry_at
@@ -140,7 +138,7 @@ async def test_other_causes_leave_rests_as_they_are() -> None:
     assert world.probing._probing is None
 
 
-async def test_one_look_at_a_time_however_many_sessions_fail() -> None:
+async def test_one_probe_runs_at_a_time_however_many_sessions_fail() -> None:
     world = World(answers_at=1e9)
     world.rest()
     looking = world.probing._probing
@@ -150,7 +148,7 @@ async def test_one_look_at_a_time_however_many_sessions_fail() -> None:
     await world.probing.close()
 
 
-async def test_a_run_that_stops_looks_no_more() -> None:
+async def test_a_run_that_stops_ends_the_probes() -> None:
     world = World(answers_at=1e9)
     world.rest()
     world.is_wanted = False

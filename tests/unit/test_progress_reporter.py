@@ -90,21 +90,23 @@ async def test_a_connection_is_quarantined_once(feed: Feed) -> None:
     assert feed.told == [(Milestone.CONNECTION_QUARANTINED, "red", {"reason": "login: 535 no"})]
 
 
-async def test_one_that_rested_recovers_when_it_sends(feed: Feed) -> None:
+async def test_a_connection_that_rested_recovers_when_it_sends(feed: Feed) -> None:
     await told_of(feed, standing(RESTING, 5), standing(FREE, 5))
     assert feed.names == []
     await told_of(feed, standing(RESTING, 5), standing(FREE, 6), standing(FREE, 7))
     assert feed.told == [(Milestone.CONNECTION_RECOVERED, "red", {})]
 
 
-async def test_one_that_was_quarantined_in_a_run_before_recovers_when_it_sends(feed: Feed) -> None:
+async def test_a_connection_quarantined_in_an_earlier_run_recovers_when_it_sends(
+    feed: Feed,
+) -> None:
     feed.quarantined = {"red", "green"}
     assert await told_of(feed, standing(FREE), standing(DONE, 3)) == [
         Milestone.CONNECTION_RECOVERED
     ]
 
 
-async def test_one_that_is_quarantined_again_has_not_recovered(feed: Feed) -> None:
+async def test_a_connection_that_is_quarantined_again_has_not_recovered(feed: Feed) -> None:
     feed.quarantined = {"red"}
     assert await told_of(feed, standing(DOWN, 3)) == [Milestone.CONNECTION_QUARANTINED]
 
@@ -118,7 +120,7 @@ async def test_one_that_is_quarantined_again_has_not_recovered(feed: Feed) -> No
         ([LONG, Binding(Cause.LIMIT, "red per_day 9", LONG.until)], 2),  # another limit
     ],
 )
-async def test_a_limit_is_told_once_an_episode(
+async def test_a_limit_is_reported_once_for_as_long_as_it_binds(
     feed: Feed, bindings: list[Binding], times: int
 ) -> None:
     await told_of(feed, *map(standing, bindings))
@@ -197,7 +199,7 @@ def report(sent: int, pending: int) -> Report:
     return Report("spring", 100, 100, {}, [route])
 
 
-async def test_what_is_seen_is_shown_with_its_pace(feed: Feed) -> None:
+async def test_progress_is_shown_with_its_pace(feed: Feed) -> None:
     run, shown, clock = Run(), Shown(), Clock()
     made = await begun(run, shown, clock)
     clock.now, run.seen = 10.0, standing(SHORT, 50)
@@ -232,7 +234,7 @@ async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(f
     assert lines[-1] == ("50 of 100 sent, 50 left; red 50 of 100, quarantined: login: 535 no")
 
 
-async def test_a_connection_that_is_done_has_nobody_left(feed: Feed) -> None:
+async def test_a_connection_that_is_done_has_no_recipient_left(feed: Feed) -> None:
     """Ten were put on the suppression list meanwhile; the database is asked once."""
     run, shown = Run(), Shown()
     made = await begun(run, shown, Clock())
@@ -247,7 +249,7 @@ async def test_a_connection_that_is_done_has_nobody_left(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize("away", ["the artifacts", "the engine", "the feed"])
-async def test_whatever_is_away_the_campaign_goes_on(
+async def test_the_campaign_goes_on_whatever_is_away(
     feed: Feed, away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, shown, clock = Run(), Shown(), Clock()
@@ -262,7 +264,7 @@ async def test_whatever_is_away_the_campaign_goes_on(
     await made.conclude(report(100, 0), None)
 
 
-async def test_a_server_that_does_not_answer_is_not_waited_for(
+async def test_a_server_that_does_not_answer_delays_nothing(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hanging(Shown):
@@ -283,7 +285,7 @@ async def test_a_server_that_does_not_answer_is_not_waited_for(
         (StopReason.WAITING, 40, "held by red per_hour 100 until "),  # so it says what it waits for
     ],
 )
-async def test_the_end_is_by_the_report(
+async def test_the_end_shows_the_numbers_of_the_report(
     feed: Feed, reason: StopReason | None, left: int, words: str
 ) -> None:
     run, shown = Run(), Shown()
@@ -301,7 +303,7 @@ async def test_the_end_is_by_the_report(
     ("reason", "left", "is_told"),
     [(None, 0, True), (None, 3, False), (StopReason.CANCELLED, 0, False)],
 )
-async def test_only_a_campaign_that_is_through_is_completed(
+async def test_only_a_campaign_without_open_recipients_is_completed(
     feed: Feed, reason: StopReason | None, left: int, is_told: bool
 ) -> None:
     made = await begun(Run(), Shown(), Clock())
@@ -358,7 +360,7 @@ BARS: dict[str | None, Bar] = {None: Bar(5.0, "5 of 100"), "Röd 1": Bar(5.0, "5
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
-async def test_artifacts_are_made_once_a_run_and_then_changed(server: Server) -> None:
+async def test_artifacts_are_created_once_in_a_run_and_then_updated(server: Server) -> None:
     run_id = uuid4()
     mine = ProgressArtifacts(run_id, "Spring sale")
     await mine.show(BARS)
@@ -377,7 +379,7 @@ async def test_artifacts_are_made_once_a_run_and_then_changed(server: Server) ->
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
-async def test_what_the_server_did_not_take_is_said_again(server: Server) -> None:
+async def test_an_update_that_the_server_did_not_take_is_repeated(server: Server) -> None:
     mine = ProgressArtifacts(uuid4(), "spring")
     server.refuses = True
     with pytest.raises(httpx.ConnectError):

@@ -44,7 +44,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("known", "policy", "status"), CASES)
-def test_the_journal_decides_and_in_doubt_the_policy(
+def test_the_journal_decides_and_the_policy_decides_in_doubt(
     known: dict[int, int | None] | None, policy: UncertainPolicy, status: RecipientStatus | None
 ) -> None:
     evidence = None if known is None else JournalContents("j", known)
@@ -59,7 +59,7 @@ def test_the_journal_decides_and_in_doubt_the_policy(
     assert recovery.uncertain == (status is UNCERTAIN)
 
 
-def test_what_was_not_accepted_is_kept_in_the_history() -> None:
+def test_attempts_that_were_not_accepted_are_kept_in_the_history() -> None:
     recovery = recover(
         dict.fromkeys((1, 2, 3), InDoubt("red", 0)),
         JournalContents("j", {1: 250, 2: 450, 3: None}),
@@ -77,7 +77,7 @@ CODES = st.none() | st.integers(200, 599)
     st.dictionaries(st.integers(1, 50), st.builds(InDoubt, st.just("red"), st.integers(0, 5))),
     st.none() | st.dictionaries(st.integers(1, 50), CODES),
 )
-def test_everybody_is_decided_about_once_and_held_where_the_mail_may_have_arrived(
+def test_each_recipient_is_decided_once_and_held_where_the_mail_may_have_arrived(
     in_doubt: dict[int, InDoubt], replies: dict[int, int | None] | None
 ) -> None:
     evidence = None if replies is None else JournalContents("j", replies)

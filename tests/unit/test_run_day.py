@@ -68,7 +68,7 @@ def test_a_day_of_the_utc_clock_would_repeat_and_be_missing() -> None:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_a_recurrence_rule_has_each_day_once_too(in_schedule: Any, zone: str) -> None:
+def test_a_recurrence_rule_has_each_day_once(in_schedule: Any, zone: str) -> None:
     in_schedule(zone)
     schedule = ServerRRule(rrule="DTSTART:20260101T103000\nRRULE:FREQ=DAILY", timezone=zone)
     start = datetime(2026, 3, 20, tzinfo=UTC)
@@ -89,7 +89,7 @@ def test_a_recurrence_rule_has_each_day_once_too(in_schedule: Any, zone: str) ->
         ("UTC", "Australia/Sydney", 3, "in UTC, the time zone of the schedule"),
     ],
 )
-def test_the_schedule_goes_before_the_window(
+def test_the_schedule_comes_before_the_sending_window(
     in_schedule: Any, scheduled: str | None, window: str | None, day: int, reason: str
 ) -> None:
     in_schedule(scheduled)

@@ -95,7 +95,7 @@ async def process(server: SlotServer, clock: Clock) -> Process:
     return Process(server, clock)
 
 
-async def test_a_limit_that_is_missing_is_made_from_the_block(
+async def test_a_missing_limit_is_created_from_the_block(
     server: SlotServer, process: Process
 ) -> None:
     await process.want(6)
@@ -135,9 +135,7 @@ async def test_the_next_session_takes_the_slot_of_the_last_without_a_call(
     assert server.calls == before
 
 
-async def test_an_idle_slot_is_given_back(
-    server: SlotServer, clock: Clock, process: Process
-) -> None:
+async def test_an_idle_slot_is_released(server: SlotServer, clock: Clock, process: Process) -> None:
     await process.want(2)
     await process.settle()
     process.keeper.slots.release(process.open[0])
@@ -203,7 +201,7 @@ async def test_two_processes_share_what_a_lowered_limit_takes(
     assert server.taken == len(one.open) + len(other.open) == 3
 
 
-async def test_who_holds_all_leaves_one_to_others_and_takes_it_back_where_nobody_wants_it(
+async def test_a_process_with_all_slots_releases_one_and_takes_it_back_if_no_other_does(
     server: SlotServer, clock: Clock, process: Process
 ) -> None:
     await process.want(5)
@@ -228,7 +226,7 @@ async def test_a_last_slot_is_not_left_to_others(server: SlotServer, process: Pr
     assert process.end_recalled() == 0
 
 
-async def test_no_slots_at_all_wait_and_say_so(
+async def test_a_limit_of_no_slots_waits_and_is_reported(
     server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.limit = 0
@@ -252,7 +250,7 @@ async def test_no_slots_at_all_wait_and_say_so(
         (2, False, ["limit smtp-red is deactivated"]),
     ],
 )
-async def test_what_binds_is_said_once_where_it_is_not_the_block(
+async def test_the_binding_limit_is_logged_once_where_it_is_not_the_block(
     server: SlotServer,
     process: Process,
     caplog: pytest.LogCaptureFixture,
@@ -269,7 +267,7 @@ async def test_what_binds_is_said_once_where_it_is_not_the_block(
     assert all(part in line for part, line in zip(said, found, strict=True))
 
 
-async def test_who_waits_for_other_runs_is_told_once(
+async def test_a_wait_for_other_runs_is_logged_once(
     server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.limit, server.taken = 3, 3
@@ -282,7 +280,9 @@ async def test_who_waits_for_other_runs_is_told_once(
     assert len(process.open) == 3
 
 
-async def test_waiting_asks_about_once_a_second(server: SlotServer, process: Process) -> None:
+async def test_a_waiting_process_asks_about_once_a_second(
+    server: SlotServer, process: Process
+) -> None:
     server.limit, server.taken = 3, 3
     await process.want(3)
     await process.after(60)
@@ -316,7 +316,7 @@ async def test_leases_are_renewed_in_time(server: SlotServer, process: Process) 
     assert 18 <= server.calls.count("renew") <= 20
 
 
-async def test_a_lost_lease_keeps_its_session_and_is_taken_anew(
+async def test_a_lost_lease_keeps_its_session_and_is_acquired_again(
     server: SlotServer, process: Process
 ) -> None:
     await process.want(2)
@@ -327,7 +327,7 @@ async def test_a_lost_lease_keeps_its_session_and_is_taken_anew(
     assert (len(process.open), server.taken) == (2, 2)
 
 
-async def test_a_limit_that_was_deleted_is_made_anew_and_counts_the_sessions(
+async def test_a_deleted_limit_is_created_again_and_counts_the_sessions(
     server: SlotServer, process: Process
 ) -> None:
     await process.want(2)
@@ -379,7 +379,7 @@ async def test_with_the_server_away_from_the_start_the_block_binds(
     assert len(process.open) == 4
 
 
-async def test_a_server_that_was_not_asked_is_not_taken_to_be_back(
+async def test_a_server_that_was_not_asked_does_not_count_as_back(
     server: SlotServer, process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -395,7 +395,7 @@ async def test_a_server_that_was_not_asked_is_not_taken_to_be_back(
 
 
 @pytest.mark.parametrize(("taken", "is_told"), [(0, False), (3, False), (4, True), (5, True)])
-def test_others_are_said_to_hold_all_slots_only_where_they_do(
+def test_the_warning_about_other_runs_appears_only_where_they_hold_all_slots(
     caplog: pytest.LogCaptureFixture, taken: int, is_told: bool
 ) -> None:
     """A server that is slow to give a slot has not given it to others."""
@@ -404,7 +404,7 @@ def test_others_are_said_to_hold_all_slots_only_where_they_do(
     assert ("taken by other runs" in caplog.text) == is_told
 
 
-async def test_slots_of_the_dead_are_released_before_waiting_for_them(
+async def test_leases_of_killed_processes_are_released_before_a_wait(
     server: SlotServer, process: Process
 ) -> None:
     server.limit = server.taken = 4
@@ -414,7 +414,7 @@ async def test_slots_of_the_dead_are_released_before_waiting_for_them(
     assert len(process.open) == 4
 
 
-async def test_the_end_gives_everything_back(server: SlotServer, process: Process) -> None:
+async def test_the_end_releases_everything(server: SlotServer, process: Process) -> None:
     await process.want(6)
     running = asyncio.create_task(process.keeper.run())
     await asyncio.wait(process.waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
@@ -424,7 +424,7 @@ async def test_the_end_gives_everything_back(server: SlotServer, process: Proces
     assert (server.taken, server.leases) == (0, set())
 
 
-async def test_a_slot_is_not_lost_with_an_opening_that_is_given_up(
+async def test_a_slot_is_not_lost_with_a_cancelled_opening(
     server: SlotServer, process: Process
 ) -> None:
     await process.want(1)
@@ -435,7 +435,7 @@ async def test_a_slot_is_not_lost_with_an_opening_that_is_given_up(
     assert [slot.idle_since is None for slot in process.keeper.slots.all] == [False]
 
 
-async def test_a_keeper_that_breaks_lets_nobody_wait(
+async def test_a_keeper_that_fails_ends_all_waits(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken() -> None:
@@ -455,9 +455,7 @@ async def test_a_keeper_that_breaks_lets_nobody_wait(
     holders=st.lists(st.integers(0, 20), min_size=1, max_size=8),
     uniform=st.floats(0, 1, exclude_max=True),
 )
-def test_what_processes_give_up_is_about_what_is_too_much(
-    limit: int, holders: list[int], uniform: float
-) -> None:
+def test_processes_release_about_the_excess(limit: int, holders: list[int], uniform: float) -> None:
     taken = sum(holders)
     given_up = [surplus(limit, taken, held, uniform) for held in holders]
     assert all(0 <= one <= held for one, held in zip(given_up, holders, strict=True))
@@ -467,7 +465,7 @@ def test_what_processes_give_up_is_about_what_is_too_much(
 
 
 @given(held=st.integers(1, 20), others=st.integers(0, 20), limit=st.integers(0, 39))
-def test_on_average_processes_give_up_exactly_what_is_too_much(
+def test_processes_release_exactly_the_excess_on_average(
     held: int, others: int, limit: int
 ) -> None:
     taken = held + others

@@ -40,20 +40,20 @@ def test_the_leases_of_a_dead_process_are_found_once() -> None:
     assert list(take_over(API)) == []
 
 
-def test_those_of_a_living_process_are_not_touched(folder: Path) -> None:
+def test_the_leases_of_a_living_process_are_not_touched(folder: Path) -> None:
     file = held(uuid4())
     assert list(take_over(API)) == []
     die(file)
     assert len(list(folder.iterdir())) == 1
 
 
-def test_those_of_another_server_stay() -> None:
+def test_the_leases_of_another_server_stay() -> None:
     die(held(uuid4()))
     assert list(take_over("http://127.0.0.1:4201/api")) == []
     assert len(list(take_over(API))) == 1
 
 
-def test_what_could_not_be_released_is_found_again() -> None:
+def test_leases_that_could_not_be_released_are_found_again() -> None:
     lease = uuid4()
     die(held(lease))
     finding = take_over(API)

@@ -85,7 +85,7 @@ async def taken(slots: Slots) -> Slot:
     return slot
 
 
-async def test_a_recalled_session_ends_after_the_message_it_is_at(slots: Slots) -> None:
+async def test_a_recalled_session_ends_after_its_current_message(slots: Slots) -> None:
     slot, mail = await taken(slots), Mail(10)
     await SlottedSession(Wire(3, slot), slot, slots).send(mail)
     assert (len(mail.settlements), len(mail.left)) == (3, 7)
@@ -124,7 +124,7 @@ async def test_mail_that_comes_together_with_a_cancellation_is_settled(slots: Sl
     assert slot.idle_since is not None
 
 
-async def test_others_need_not_wait_for_a_slot_when_the_mail_is_out(slots: Slots) -> None:
+async def test_other_sessions_do_not_wait_for_a_slot_when_no_mail_is_left(slots: Slots) -> None:
     slot = await taken(slots)
     other = asyncio.create_task(slots.take())
     await asyncio.sleep(0)
@@ -132,7 +132,7 @@ async def test_others_need_not_wait_for_a_slot_when_the_mail_is_out(slots: Slots
     assert await other is None
 
 
-async def test_others_get_the_slot_of_a_session_that_ends_with_mail_left(slots: Slots) -> None:
+async def test_another_session_gets_the_slot_of_one_that_ends_with_mail_left(slots: Slots) -> None:
     slot = await taken(slots)
     other = asyncio.create_task(slots.take())
     await asyncio.sleep(0)
@@ -145,7 +145,7 @@ async def test_others_get_the_slot_of_a_session_that_ends_with_mail_left(slots: 
     assert await other is slot
 
 
-async def test_an_aborted_session_gives_its_slot_back(slots: Slots) -> None:
+async def test_an_aborted_session_releases_its_slot(slots: Slots) -> None:
     slot, wire = await taken(slots), Wire()
     SlottedSession(wire, slot, slots).abort()
     assert wire.is_aborted
@@ -159,7 +159,7 @@ class Keeper:
         self.slots = slots
 
 
-async def test_a_session_that_cannot_be_opened_lets_go_of_its_slot_and_of_who_waits(
+async def test_a_session_that_cannot_be_opened_releases_its_slot_and_ends_the_waits(
     slots: Slots,
 ) -> None:
     async def refused(_: Connection) -> Session:

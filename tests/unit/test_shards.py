@@ -42,7 +42,7 @@ LOST = replace(LIVING, ending=Ending.LOST)
         (Pending, None, None, False),
     ],
 )
-def test_a_run_without_a_process(
+def test_a_run_without_a_process_has_died(
     state: Callable[[], State[Any]],
     started_seconds_ago: int | None,
     sender: SenderRecord | None,
@@ -53,7 +53,7 @@ def test_a_run_without_a_process(
     assert _has_died(run, sender) is has_died
 
 
-def test_a_run_that_a_worker_took_and_did_not_begin() -> None:
+def test_a_pending_run_that_does_not_begin_has_died() -> None:
     long_ago = datetime.now(UTC) - timedelta(minutes=11)
     pending: State[Any] = Pending(timestamp=long_ago)
     assert _has_died(FlowRun(flow_id=uuid4(), state=pending), None)
@@ -62,7 +62,7 @@ def test_a_run_that_a_worker_took_and_did_not_begin() -> None:
 @pytest.mark.parametrize(
     ("sessions", "a_worker", "number"), [(1, 20, 1), (20, 20, 1), (21, 20, 2), (50, 20, 3)]
 )
-def test_a_connection_is_cut_by_its_sessions(sessions: int, a_worker: int, number: int) -> None:
+def test_a_connection_is_divided_by_its_sessions(sessions: int, a_worker: int, number: int) -> None:
     connection = Connection("red", "mail.example", 25, Security.NONE, max_sessions=sessions)
     shards = shards_of(connection, a_worker)
     assert [(one.number, one.of) for one in shards] == [(i + 1, number) for i in range(number)]

@@ -28,27 +28,27 @@ def test_without_a_throttling_reply_nothing_waits() -> None:
     assert send(slowdown, 0, 5, 100) == pytest.approx(500, abs=1)
 
 
-def test_a_throttling_reply_halves_the_pace_measured_lately() -> None:
+def test_a_throttling_reply_halves_the_recent_pace() -> None:
     slowdown = Slowdown()
     send(slowdown, 0, 10, 100)
     assert slowdown.throttled(10) == pytest.approx(50, rel=0.02)
     assert send(slowdown, 10, 12, 100) == pytest.approx(100, rel=0.06)
 
 
-def test_it_is_measured_where_mail_flows_not_over_an_idle_hour() -> None:
+def test_an_idle_hour_does_not_count_in_the_recent_pace() -> None:
     slowdown = Slowdown()
     send(slowdown, 0, 10, 100)
     send(slowdown, 3_600, 3_602, 100)
     assert slowdown.throttled(3_602) == pytest.approx(50, rel=0.02)
 
 
-def test_a_limit_that_is_lower_than_what_was_measured_is_what_is_halved() -> None:
+def test_a_limit_below_the_recent_pace_is_halved_instead() -> None:
     slowdown = Slowdown(limit_per_second=10)
     send(slowdown, 0, 1, 1_000)  # a burst at the start
     assert slowdown.throttled(1) == pytest.approx(5)
 
 
-def test_replies_to_what_was_on_its_way_do_not_halve_again() -> None:
+def test_replies_to_messages_in_flight_do_not_halve_the_pace_again() -> None:
     slowdown = Slowdown()
     send(slowdown, 0, 10, 100)
     assert slowdown.throttled(10)
@@ -67,7 +67,7 @@ def test_a_server_that_keeps_asking_is_given_less_and_less_but_never_nothing() -
     assert known[-1] == pytest.approx(0.1, rel=0.1)
 
 
-def test_a_few_among_many_do_not_halve_again() -> None:
+def test_a_few_throttled_messages_among_many_do_not_halve_the_pace_again() -> None:
     """One greylisted address in a hundred is no reason to slow down further."""
     slowdown = Slowdown()
     send(slowdown, 0, 10, 100)
@@ -76,7 +76,7 @@ def test_a_few_among_many_do_not_halve_again() -> None:
     assert slowdown.throttled(15) is None
 
 
-def test_the_pace_doubles_in_half_a_minute_and_then_nothing_is_held_back() -> None:
+def test_the_pace_doubles_in_half_a_minute_until_it_is_normal() -> None:
     slowdown = Slowdown()
     send(slowdown, 0, 10, 100)
     slowdown.throttled(10)
@@ -96,7 +96,7 @@ def test_a_reply_before_any_message_says_nothing_about_the_pace() -> None:
     st.floats(0.5, 500),
     st.lists(st.tuples(st.floats(0.01, 20), st.integers(0, 3)), max_size=12),
 )
-def test_it_never_raises_the_pace_above_the_one_before(
+def test_the_pace_never_exceeds_the_one_before(
     per_second: float, events: list[tuple[float, int]]
 ) -> None:
     slowdown = Slowdown()

@@ -49,7 +49,7 @@ async def ready_at(stock: StartStock, memory: Memory) -> float:
     return at - memory.now
 
 
-async def test_one_may_go_at_once_and_the_next_half_an_hour_later(
+async def test_the_first_start_is_now_and_the_next_half_an_hour_later(
     stock: StartStock, memory: Memory
 ) -> None:
     assert await ready_at(stock, memory) == pytest.approx(0, abs=0.01)
@@ -60,7 +60,7 @@ async def test_one_may_go_at_once_and_the_next_half_an_hour_later(
 
 
 @pytest.mark.parametrize("late_seconds", [0.6, 5.0])
-async def test_a_start_that_was_not_used_in_time_is_asked_for_again(
+async def test_a_start_that_was_not_used_in_time_is_requested_again(
     stock: StartStock, memory: Memory, late_seconds: float
 ) -> None:
     """A session may take seconds to open; the limit's next start may be hours away."""
@@ -73,7 +73,7 @@ async def test_a_start_that_was_not_used_in_time_is_asked_for_again(
     await stock.close()
 
 
-async def test_a_start_whose_message_did_not_reach_the_server_is_there_for_another(
+async def test_the_start_of_a_message_that_did_not_reach_the_server_is_used_again(
     stock: StartStock, memory: Memory
 ) -> None:
     await ready_at(stock, memory)

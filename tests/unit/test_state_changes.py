@@ -76,7 +76,7 @@ async def is_idle(changes: StateChanges) -> bool:
     return waiting.cancelled()
 
 
-async def test_a_new_subscription_is_a_reason_to_look_and_then_there_is_none(
+async def test_a_new_subscription_has_the_states_read_once(
     stream: Stream,
 ) -> None:
     async with state_changes([RUN, PARENT], stream.subscribe) as changes:
@@ -88,7 +88,7 @@ async def test_a_new_subscription_is_a_reason_to_look_and_then_there_is_none(
     assert set(wanted.resource.id or []) == {f"prefect.flow-run.{one}" for one in (RUN, PARENT)}
 
 
-async def test_an_event_is_a_reason_to_look_at_once(stream: Stream) -> None:
+async def test_an_event_has_the_states_read_at_once(stream: Stream) -> None:
     async with state_changes([RUN], stream.subscribe) as changes:
         await changes.next()
         changes.note(read(NOW))
@@ -98,7 +98,7 @@ async def test_an_event_is_a_reason_to_look_at_once(stream: Stream) -> None:
         assert await is_idle(changes)
 
 
-async def test_an_event_of_a_state_that_was_read_before_is_none(stream: Stream) -> None:
+async def test_an_event_of_a_state_that_was_read_before_changes_nothing(stream: Stream) -> None:
     async with state_changes([RUN], stream.subscribe) as changes:
         await changes.next()
         changes.note(read(LATER))
@@ -120,7 +120,7 @@ async def test_a_state_that_is_not_committed_yet_is_read_again(stream: Stream) -
         assert await is_idle(changes)
 
 
-async def test_a_state_that_is_never_committed_is_not_waited_for_for_ever(
+async def test_the_wait_for_a_state_that_is_never_committed_ends(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_COMMIT_PATIENCE_SECONDS", 0.0)
@@ -133,7 +133,7 @@ async def test_a_state_that_is_never_committed_is_not_waited_for_for_ever(
         assert await is_idle(changes)
 
 
-async def test_a_lost_stream_is_a_reason_to_look_and_is_subscribed_to_again(
+async def test_a_lost_stream_has_the_states_read_and_is_subscribed_to_again(
     stream: Stream,
 ) -> None:
     async with state_changes([RUN], stream.subscribe) as changes:
@@ -149,7 +149,7 @@ async def test_a_lost_stream_is_a_reason_to_look_and_is_subscribed_to_again(
 
 
 @pytest.mark.parametrize("refuses", [True, False])
-async def test_it_is_time_to_look_now_and_then_whatever_the_stream_says(
+async def test_states_are_polled_whatever_the_stream_says(
     stream: Stream, refuses: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = "_UNSUBSCRIBED_SECONDS" if refuses else "_SUBSCRIBED_SECONDS"

@@ -60,7 +60,7 @@ def test_refusals_with_nobody_accepted_between_convict(text: str, ruling: Ruling
     assert Connection().answers(text) is ruling
 
 
-def test_where_more_were_refused_before_it_takes_more_to_convict() -> None:
+def test_a_connection_that_refused_more_before_takes_more_refusals_to_convict() -> None:
     assert Connection(Experience(40_000, 60_000)).answers("R" * 41) is Ruling.OPEN
     assert Connection(Experience(40_000, 60_000)).answers("R" * 42) is Ruling.CONVICTED
     assert Connection(Experience(0, 100_000)).answers("R" * 500) is Ruling.CONVICTED
@@ -93,7 +93,7 @@ def test_a_connection_that_refuses_far_more_than_before_is_convicted(
         assert connection.suspects.among == seen
 
 
-def test_what_is_refused_in_the_doubt_is_no_experience() -> None:
+def test_refusals_during_a_doubt_are_not_experience() -> None:
     """Else the connection would get used to it, slowly enough."""
     connection = Connection(Experience(300, 3))
     assert connection.answers("RAAR" + "RAA" * 100) is Ruling.CONVICTED
@@ -108,7 +108,7 @@ def test_a_list_that_ends_in_such_a_doubt_leaves_its_suspects_open() -> None:
 
 
 @pytest.mark.parametrize(("is_final", "least"), [(False, 0.0), (True, DEAD)])
-def test_who_is_tried_later_or_was_put_off_before_does_not_count_among_many(
+def test_recipients_tried_later_or_deferred_before_do_not_count_in_the_second_test(
     is_final: bool, least: float
 ) -> None:
     suspects: Suspects[int] = Suspects()
@@ -120,7 +120,7 @@ def test_who_is_tried_later_or_was_put_off_before_does_not_count_among_many(
 
 
 @given(st.integers(0, 2_000), st.integers(1, 2_000))
-def test_the_upper_bound_of_a_rate_is_above_what_was_seen(times: int, among: int) -> None:
+def test_the_upper_bound_of_a_rate_is_above_the_observed_rate(times: int, among: int) -> None:
     times = min(times, among)
     bound = at_most(times, among)
     assert times / among <= bound <= 1
@@ -136,7 +136,7 @@ def test_a_suspect_is_acquitted_by_a_later_message_that_is_accepted() -> None:
     assert not connection.suspects
 
 
-def test_after_many_refusals_one_acceptance_acquits_nobody_yet() -> None:
+def test_one_acceptance_after_many_refusals_acquits_no_suspect() -> None:
     connection = Connection()
     connection.answers("RRRRRRRA")
     assert connection.failed == []
@@ -144,7 +144,7 @@ def test_after_many_refusals_one_acceptance_acquits_nobody_yet() -> None:
     assert connection.failed == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_what_was_under_way_when_a_limit_was_reached_acquits_nobody() -> None:
+def test_acceptances_of_messages_in_flight_at_a_limit_acquit_no_suspect() -> None:
     """Message 0 is accepted slowly, 1 was refused meanwhile."""
     suspects: Suspects[str] = Suspects()
     suspects.refused("limit", 1, started=2, experience=NONE)
@@ -170,7 +170,7 @@ def test_refusals_that_come_sooner_than_acceptances_do_not_look_like_more() -> N
     assert not suspects.would_convict
 
 
-def test_one_message_without_a_reply_does_not_hold_up_the_judgement_for_ever() -> None:
+def test_one_message_without_a_reply_does_not_delay_the_judgement_for_ever() -> None:
     suspects: Suspects[int] = Suspects()
     rulings = []
     for number in range(1, 2_100):
@@ -195,7 +195,7 @@ LAST = [
 
 
 @pytest.mark.parametrize(("accepted", "refused", "last", "are_plain", "expected"), LAST)
-def test_at_the_end_few_are_chance(
+def test_a_few_refusals_at_the_end_are_chance(
     accepted: int, refused: int, last: int, are_plain: bool, expected: bool
 ) -> None:
     connection = Connection()
@@ -214,7 +214,7 @@ RETRIED = [
 
 
 @pytest.mark.parametrize(("last", "is_plain", "expected"), RETRIED)
-def test_who_was_put_off_before_is_refused_more_often(
+def test_recipients_deferred_before_are_refused_more_often(
     last: int, is_plain: bool, expected: bool
 ) -> None:
     suspects: Suspects[int] = Suspects()
@@ -225,14 +225,14 @@ def test_who_was_put_off_before_is_refused_more_often(
     assert suspects.may_be_chance(10_000, 0, are_plain=is_plain) is expected
 
 
-def test_at_the_end_what_speaks_of_the_connection_is_no_chance() -> None:
+def test_refusals_about_the_connection_at_the_end_are_not_chance() -> None:
     connection = Connection()
     connection.answers("S")
     assert not connection.suspects.may_be_chance(1_000, 0, are_plain=True)
 
 
 @given(st.text("ARS", max_size=60))
-def test_everybody_is_in_one_place_and_in_order(text: str) -> None:
+def test_each_suspect_is_returned_once_and_in_order(text: str) -> None:
     connection = Connection()
     connection.answers(text)
     left = connection.suspects.clear()
@@ -243,7 +243,7 @@ def test_everybody_is_in_one_place_and_in_order(text: str) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
-def test_the_own_rate_starts_as_that_of_a_bad_list(accepted: int, refused: int) -> None:
+def test_the_rate_without_experience_is_that_of_a_bad_list(accepted: int, refused: int) -> None:
     assert own_rate(0, 0) == pytest.approx(DEAD)
     assert 0 < own_rate(accepted, refused) < 1
     assert ODDS >= 1e9

@@ -89,7 +89,7 @@ def test_dead_addresses_are_settled_while_the_others_are_sent(dead: float, sessi
     assert simulation.most_held <= 50 + 8 * sessions
 
 
-def test_a_list_of_which_most_are_dead_is_seen_to_be_one() -> None:
+def test_a_list_of_mostly_dead_addresses_does_not_convict() -> None:
     """The connection's own rate of refusals is learnt, although some suspects are always open."""
     for seed in range(5):
         simulation = Simulation(seed, 0.6, 10)
@@ -97,7 +97,7 @@ def test_a_list_of_which_most_are_dead_is_seen_to_be_one() -> None:
 
 
 @pytest.mark.parametrize("dead", [0.05, 0.20, 0.30])
-def test_the_bound_of_false_alarms_holds_where_it_can_be_seen(dead: float) -> None:
+def test_the_bound_of_false_alarms_holds_at_lower_odds(dead: float) -> None:
     """With odds of a thousand instead of a thousand million to one."""
     alarms = messages = 0
     for seed in range(50 * TIMES):
@@ -111,7 +111,7 @@ def test_the_bound_of_false_alarms_holds_where_it_can_be_seen(dead: float) -> No
 
 @pytest.mark.parametrize("dead", [0.01, 0.05, 0.30])
 @pytest.mark.parametrize("sessions", [1, 20])
-def test_a_connection_that_refuses_everybody_is_seen_after_18_and_those_under_way(
+def test_a_connection_that_refuses_everybody_is_convicted_after_18_and_those_in_flight(
     dead: float, sessions: int
 ) -> None:
     touched = []
@@ -139,7 +139,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("after", "share", "sessions", "median", "most"), CHANGES)
-def test_a_connection_that_begins_to_refuse_many_is_seen(
+def test_a_connection_that_begins_to_refuse_many_is_convicted(
     after: int, share: float, sessions: int, median: int, most: int
 ) -> None:
     """Measured, with 2 % of dead addresses before; recipients touched (median, most of 30 runs).

@@ -76,7 +76,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize(("phase", "code", "text", "diagnosis"), CASES)
-def test_a_reply_has_its_name(
+def test_each_reply_has_its_diagnosis(
     phase: str, code: int | None, text: str, diagnosis: Diagnosis | str
 ) -> None:
     found = diagnose(Attempt(Phase(phase), code, text))
@@ -90,7 +90,7 @@ def test_a_reply_has_its_name(
     st.booleans(),
     st.none() | st.sampled_from(LocalCause),
 )
-def test_whatever_happens_has_a_name(
+def test_every_attempt_has_a_diagnosis(
     phase: Phase, code: int | None, text: str, refused_here: bool, cause: LocalCause | None
 ) -> None:
     diagnosis = diagnose(Attempt(phase, code, text, refused_here, cause))
@@ -98,7 +98,7 @@ def test_whatever_happens_has_a_name(
 
 
 @pytest.mark.parametrize("cause", LocalCause)
-def test_a_cause_decides_whatever_the_text_says(cause: LocalCause) -> None:
+def test_a_cause_decides_whatever_the_text_is(cause: LocalCause) -> None:
     diagnoses = {
         diagnose(Attempt(Phase.LOGIN, None, text, cause=cause))
         for text in ("", "certificate has expired", "no answer from mail.example", "relay")
@@ -113,12 +113,12 @@ def test_silence_after_the_message_leaves_open_whether_it_was_taken() -> None:
 
 
 @pytest.mark.parametrize("diagnosis", Diagnosis)
-def test_every_name_has_a_next_step(diagnosis: Diagnosis) -> None:
+def test_every_diagnosis_has_a_next_step(diagnosis: Diagnosis) -> None:
     assert diagnosis.next_step[0].isupper()
     assert diagnosis.next_step.endswith(".")
 
 
 @pytest.mark.parametrize("diagnosis", Diagnosis)
-def test_every_name_is_in_the_documentation(diagnosis: Diagnosis) -> None:
+def test_every_diagnosis_is_in_the_documentation(diagnosis: Diagnosis) -> None:
     page = Path(__file__).parents[2] / "docs" / "set-up-a-provider.md"
     assert f"| {diagnosis} | {diagnosis.next_step} |\n" in page.read_text(encoding="utf-8")

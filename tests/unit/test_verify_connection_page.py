@@ -43,7 +43,7 @@ def test_a_certificate_in_a_sentence() -> None:
     )
 
 
-def test_a_certificate_that_has_ended_in_a_sentence() -> None:
+def test_an_expired_certificate_in_a_sentence() -> None:
     sentence = certificate("smtp.example.com").sentence(UNTIL + timedelta(days=2, hours=1))
     assert sentence.endswith("valid 2029-12-01 to 2030-01-22 (expired 2 days ago)")
 
@@ -75,7 +75,9 @@ def test_fewer_than_21_days_are_a_warning(days: int, is_told: bool) -> None:
         ({"smtputf8": "", "x-secret": ""}, [], "SMTPUTF8"),
     ],
 )
-def test_what_a_server_offers(extensions: dict[str, str], methods: list[str], words: str) -> None:
+def test_a_servers_extensions_in_words(
+    extensions: dict[str, str], methods: list[str], words: str
+) -> None:
     assert keywords(extensions, methods) == words
 
 
@@ -89,7 +91,7 @@ def test_what_a_server_offers(extensions: dict[str, str], methods: list[str], wo
         (Offer(pipelining=True, chunking=True), 5, "up to 5 messages in one round trip"),
     ],
 )
-def test_what_a_session_makes_of_it(offer: Offer, in_flight: int, words: str) -> None:
+def test_the_use_of_a_servers_extensions_in_words(offer: Offer, in_flight: int, words: str) -> None:
     said, *_ = consequences(offer, Connection("x", "h", 25, messages_in_flight=in_flight))
     assert words in said
 
@@ -101,7 +103,7 @@ FINDINGS = (
 )
 
 
-def test_a_connection_that_works_is_told_in_a_sentence() -> None:
+def test_a_connection_that_works_has_a_summary_of_one_sentence() -> None:
     found = ConnectionCheck("sendgrid", "smtp:587, security starttls", FINDINGS)
     assert found.summary() == "sendgrid works: TLSv1.3, 1 warning"
     assert found.lines() == [
@@ -114,7 +116,7 @@ def test_a_connection_that_works_is_told_in_a_sentence() -> None:
     assert "- it ends soon" in found.markdown()
 
 
-def test_a_connection_that_does_not_work_is_told_with_the_next_step() -> None:
+def test_the_summary_of_a_connection_that_does_not_work_has_the_next_step() -> None:
     failed = StepFinding(Step.LOGIN, Result.FAILED, "535 5.7.8 no | really", 0.1)
     found = ConnectionCheck(
         "sendgrid", "smtp:587, security tls", [failed], diagnosis=Diagnosis.LOGIN_REFUSED
@@ -129,7 +131,7 @@ def test_a_connection_that_does_not_work_is_told_with_the_next_step() -> None:
     assert "| login | **failed** | 100 ms | 535 5.7.8 no \\| really |" in page
 
 
-def test_a_session_beside_a_full_limit_is_told() -> None:
+def test_a_session_beside_a_full_limit_is_reported() -> None:
     found = ConnectionCheck("sendgrid", "smtp:587", FINDINGS, has_slot=False)
     assert "opened one more than max_sessions allows" in found.markdown()
     assert "opened one more than max_sessions allows" in found.lines()[-1]

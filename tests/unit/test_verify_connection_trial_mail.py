@@ -13,12 +13,12 @@ from mailsluice.operations.verify_connection import TrialMail
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def test_left_empty_none_is_wanted() -> None:
+def test_an_empty_form_sends_no_mail() -> None:
     assert not TrialMail().is_wanted
     assert not TrialMail(sender="", recipient="").is_wanted
 
 
-def test_it_is_a_proper_message() -> None:
+def test_the_test_mail_is_a_proper_message() -> None:
     trial = TrialMail(sender="Jörg <news@example.com>", recipient=" Box@Bücher.example ")
     envelope = trial.envelope("send {{ grid }}", NOW)
     assert (envelope.sender, envelope.recipient) == (

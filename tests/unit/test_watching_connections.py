@@ -72,7 +72,7 @@ def sending() -> Sending:
     return Sending(message=message, stop_request=stop_request, connections=connections, **fields)
 
 
-async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
+async def test_a_changed_block_reaches_the_sender_the_slots_and_later_subflows(
     blocks: Blocks, sending: Sending, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -93,7 +93,7 @@ async def test_a_changed_block_reaches_courier_slots_and_later_subflows(
         (OSError("password=secret"), "do not change: OSError"),  # whoever wrote that text
     ],
 )
-async def test_a_block_that_cannot_be_read_leaves_the_connection_and_is_told_once(
+async def test_a_block_that_cannot_be_read_changes_nothing_and_is_logged_once(
     blocks: Blocks,
     sending: Sending,
     caplog: pytest.LogCaptureFixture,
