@@ -1,1 +1,1 @@
-"""How fast it is, side by side with its peers. See README.md."""
+"""Benchmarks of Mailsluice beside comparable senders. See README.md."""

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: `make bench`. Prints tables, saves .bench/results.json."""
+"""Run all benchmarks (`make bench`), print tables, and save .bench/results.json."""
 
 from __future__ import annotations
 

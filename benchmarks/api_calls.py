@@ -1,4 +1,4 @@
-"""How often a campaign asks the Prefect API, by its recipients and by how long it takes.
+"""Count a campaign's requests to the Prefect API, by its recipients and its duration.
 
 Counted on the wire, by a proxy in front of the server. The first two campaigns run as fast as they
 can; the others take as long as their throttle makes them, which shows the requests that grow with
@@ -34,7 +34,7 @@ class Size:
 
     @property
     def title(self) -> str:
-        """The head of its column."""
+        """The heading of the campaign's column."""
         if self.per_second is None:
             return f"{self.recipients:,} at once"
         return f"{self.recipients:,} in {self.recipients // self.per_second} s"
@@ -47,7 +47,7 @@ SIZES = (
 )
 LARGE = Size(100_000)
 _WARM_UP = Size(40)
-"""The first campaign on a server registers the block types: that is not counted."""
+"""A campaign that is not counted, since the first one on a server registers the block types."""
 _KINDS = {
     "GET /api/v2/concurrency_limits/*": "limits of sessions read",
     "POST /api/v2/concurrency_limits/leases/*/renew": "leases of sessions renewed",
@@ -62,7 +62,7 @@ _OTHERS = "all others"
 
 
 def count(size: Size) -> dict[str, Any]:
-    """Send one campaign; gives what was asked for."""
+    """Send one campaign; returns the requests that it made."""
     (sender,) = (one for one in SENDERS if one.name == MAILSLUICE)
     straight = os.environ["PREFECT_API_URL"]
     point = replace(LOOPBACK, sink=default_kind(), sessions=SESSIONS)
@@ -81,7 +81,7 @@ def count(size: Size) -> dict[str, Any]:
 
 
 def by_kind(requests: Mapping[str, int]) -> dict[str, int]:
-    """Requests by what they are for; the kinds in the order of the table."""
+    """Count requests by purpose, in the order of the table."""
     kinds = Counter(dict.fromkeys([*_KINDS.values(), _OTHERS], 0))
     for route, number in requests.items():
         kinds[_KINDS.get(route, _OTHERS)] += number
@@ -89,7 +89,7 @@ def by_kind(requests: Mapping[str, int]) -> dict[str, int]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """A markdown table: a column a campaign."""
+    """Format a markdown table with a column for each campaign."""
     measured = section["measured"]
     kinds = [by_kind(one["requests"]) for one in measured]
     rows = [[kind, *(of_one[kind] for of_one in kinds)] for kind in kinds[0]]

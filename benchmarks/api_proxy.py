@@ -1,4 +1,4 @@
-"""Counts what goes to a Prefect API, on the wire: a proxy in a thread, on 127.0.0.1."""
+"""A proxy on 127.0.0.1, in a thread, that counts requests and events for a Prefect API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SOCKET = re.compile(rb"\r\nupgrade: *websocket", re.IGNORECASE)
 
 
 class Calls:
-    """What was asked for, by method and path, ids left out; and how many events were sent."""
+    """Requests by method and path, without ids, and the number of events."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
@@ -28,7 +28,7 @@ class Calls:
 
 
 class _Client:
-    """Reads along what one client sends: HTTP/1.1 requests, or WebSocket frames (RFC 6455)."""
+    """Parses what one client sends: HTTP/1.1 requests or WebSocket frames (RFC 6455)."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -51,7 +51,7 @@ class _Client:
 
 
 def _frame_size(data: bytes) -> int | None:
-    """The bytes of the frame at the start, as soon as they can be told (RFC 6455 section 5.2)."""
+    """The length of the first frame, once it is known (RFC 6455 section 5.2)."""
     if len(data) < 10:
         return None if len(data) < 2 or data[1] & 0x7F > 125 else 6 + (data[1] & 0x7F)
     short, extended = data[1] & 0x7F, {126: 2, 127: 8}
@@ -62,7 +62,7 @@ def _frame_size(data: bytes) -> int | None:
 
 @contextmanager
 def counted(port: int) -> Iterator[tuple[int, Calls]]:
-    """A port that leads to this one, and what goes through it."""
+    """Open a port that forwards to this one; yields it with its counts."""
     calls, loop, tasks = Calls(), asyncio.new_event_loop(), set[asyncio.Task[None]]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,7 @@ _SAMPLE_SECONDS = 0.1
 
 
 class ThreadTimes:
-    """CPU seconds of each named thread within the `with` block, read now and then (Linux only)."""
+    """Measure the CPU seconds of each named thread in the `with` block (Linux only)."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -55,7 +55,7 @@ def _thread_seconds() -> Iterator[tuple[str, float]]:
 
 
 async def send(task: dict[str, Any]) -> dict[str, Any]:
-    """Save a connection a port, run the flow, and tell what it says about itself."""
+    """Save a connection for each port, run the flow, and return its own figures."""
     from prefect.logging.handlers import APILogHandler
 
     from blocks import CampaignForm, SMTPConnection

@@ -27,7 +27,7 @@ _SMALL_DOMAINS = 300
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is simulated."""
+    """The setting of a simulation."""
 
     recipients: int = 3_000
     percents: tuple[int, ...] = (50, 50)
@@ -38,7 +38,7 @@ class Setting:
 
 
 def simulated(setting: Setting, campaigns: int, seed: int = 0) -> Iterator[Comparison]:
-    """As many comparisons, each of one campaign."""
+    """Simulate comparisons, each of one campaign."""
     rng = np.random.default_rng(seed)
     for number in range(campaigns):
         observed = Observed(_counts(setting, f"campaign {seed} {number}", rng))
@@ -46,7 +46,7 @@ def simulated(setting: Setting, campaigns: int, seed: int = 0) -> Iterator[Compa
 
 
 def shown(comparisons: Sequence[Comparison], measure: str | None = None) -> float:
-    """The share of the pages that show a difference (in this measure)."""
+    """The share of pages that show a difference in this measure."""
     return float(
         np.mean(
             [

@@ -1,4 +1,4 @@
-"""Where the time of a message goes: processor time of each step alone, and of the threads in all.
+"""Measure the processor time of each step of a message alone, and of the threads in a campaign.
 
 The steps run in this process, one after the other; the threads are those of a real campaign. What
 the steps do not explain is the event loop's and the interpreter's: threads that wait for each other
@@ -52,7 +52,7 @@ Steps = dict[str, float]
 
 
 def engine_steps(messages: int) -> Steps:
-    """What the engine's thread does for each message, but for the socket."""
+    """Measure the engine's thread for each message, without the socket."""
     campaign = Campaign(**document.campaign("cost", 40, 2_000, ["smtp-a"]))
     compiled = launch.compiled(campaign, document.COLUMNS)
     envelope = _render(compiled, 1)
@@ -111,7 +111,7 @@ def _journal(journal: Journal, number: int) -> None:
 
 
 class Repeated:
-    """A feed that gives one ready envelope again and again."""
+    """A feed that repeats one ready envelope."""
 
     def __init__(self, envelope: Envelope, times: int) -> None:
         self._envelopes: Iterator[Envelope] = iter([envelope] * times)
@@ -123,14 +123,14 @@ class Repeated:
         return next(self._envelopes, None)
 
     def dot(self, envelope: Envelope) -> None:
-        """Nothing is kept here."""
+        """Do nothing."""
 
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
-        """Nothing is kept here."""
+        """Do nothing."""
 
 
 async def wire(messages: int, port: int) -> tuple[float, float]:
-    """The wire alone, with ready envelopes: microseconds of this thread, and messages a second."""
+    """Measure the wire alone, in microseconds of this thread and in messages a second."""
     envelope = Envelope(
         1, "news@example.com", "user@example.com", document.sample(document.message(2_000))
     )
@@ -210,7 +210,7 @@ def _medians(values: list[tuple[str, float]]) -> dict[str, float]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """Two markdown tables."""
+    """Format two markdown tables."""
     steps = results.table(
         ["step", "us a message"], [[name, f"{us:.1f}"] for name, us in section["steps"].items()]
     )

@@ -1,4 +1,4 @@
-"""Empty state databases to measure with: a SQLite file, or a PostgreSQL of our own."""
+"""Empty state databases for measurements: a SQLite file, or a new PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.results import FOLDER
 
 KINDS = ("SQLite", "PostgreSQL")
 NO_QUERIES: Callable[[str], sa.Engine] = dict[str, sa.Engine]().__getitem__
-"""Where recipients are read from a file, no database block is asked for."""
+"""The queries' databases of a campaign that reads a file: there are none."""
 
 
 @contextmanager
 def database(kind: str) -> Iterator[str]:
-    """The URL of an empty one, gone at the end; on the disk that the project is on."""
+    """Create an empty database on the project's disk; yields its URL, and deletes it at the end."""
     FOLDER.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="database-", dir=FOLDER))
     try:

@@ -23,11 +23,11 @@ from benchmarks.processes import module
 
 HOST = "127.0.0.1"
 _EARLY_SECONDS = 0.0005
-"""The loop's timers have steps of a millisecond: half of one early is right on average."""
+"""The loop's timers have steps of a millisecond; half a step early is right on average."""
 
 
 class DelayLine:
-    """Does things later, all by the same time, and so in order: one queue, one timer."""
+    """Delays calls by the same time, and so in order, with one queue and one timer."""
 
     def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ class DelayLine:
 
 
 class End(asyncio.Protocol):
-    """One end of a proxied connection: what it receives goes out at the other end, later."""
+    """One end of a proxied connection, which forwards to the other end with a delay."""
 
     def __init__(self, line: DelayLine, other: End | None = None) -> None:
         self._line = line
@@ -59,7 +59,7 @@ class End(asyncio.Protocol):
 
     @classmethod
     def accepting(cls, line: DelayLine, target: int) -> End:
-        """The end towards a client; connects to the target when the client is there."""
+        """The client's end, which connects to the target when a client connects."""
         end = cls(line)
         other = end._other = cls(line, end)
         loop = asyncio.get_running_loop()
@@ -103,7 +103,7 @@ async def serve(targets: Sequence[int], seconds: float) -> None:
 
 @contextmanager
 def delayed(ports: Sequence[int], round_trip_seconds: float) -> Iterator[Sequence[int]]:
-    """The ports through which these are so far away; the same ones where that is 0."""
+    """Open ports that forward to these with a delay; the same ports where the delay is 0."""
     if not round_trip_seconds:
         yield ports
         return

@@ -38,7 +38,7 @@ def message(size: int, *, is_newsletter: bool = False) -> dict[str, Any]:
 
 
 def sample(fields: dict[str, Any]) -> bytes:
-    """The whole message as one recipient gets it."""
+    """The complete message of one recipient."""
     compiled = compile_message(
         Message(**fields), campaign="sample", columns=COLUMNS, now=lambda: datetime.now(UTC)
     )
@@ -46,7 +46,7 @@ def sample(fields: dict[str, Any]) -> bytes:
 
 
 def fixed_parts(fields: dict[str, Any]) -> dict[str, str]:
-    """Subject, text and HTML for one recipient: what the peers send again and again."""
+    """Subject, text and HTML of one recipient, which the peers send repeatedly."""
     parts = {name: str(fields[name]) for name in ("subject", "text", "html")}
     for name, value in SAMPLE.items():
         parts = {part: text.replace("{{ " + name + " }}", value) for part, text in parts.items()}
@@ -54,7 +54,7 @@ def fixed_parts(fields: dict[str, Any]) -> dict[str, str]:
 
 
 def sample_file(size: int, *, is_newsletter: bool = False) -> Path:
-    """The sample in a file."""
+    """Write the sample to a file."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{'newsletter' if is_newsletter else 'message'}-{size}.eml"
     path.write_bytes(sample(message(size, is_newsletter=is_newsletter)))
@@ -62,7 +62,7 @@ def sample_file(size: int, *, is_newsletter: bool = False) -> Path:
 
 
 def recipients_file(number: int) -> Path:
-    """A CSV file with that many recipients at 15 domains; written once."""
+    """A CSV file with so many recipients at 15 domains, written once."""
     path = FOLDER / "data" / f"recipients-{number}.csv"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def campaign(
     *,
     is_newsletter: bool = False,
 ) -> dict[str, Any]:
-    """The campaign as the flow takes it: all by one connection, or half and half by two."""
+    """The campaign's document, over one connection, or half and half over two."""
     share = {} if len(connections) == 1 else {"percent": 100 // len(connections)}
     return {
         "name": name,
@@ -98,7 +98,7 @@ def campaign(
 
 
 def _newsletter(paragraphs: int) -> dict[str, Any]:
-    """A message outside of ASCII, whose paragraphs are long lines, as editors write them."""
+    """A message beyond ASCII, whose paragraphs are long lines, as editors write them."""
     text = f"{_PARAGRAPH}\n\n" * paragraphs
     html = f"<p>{_PARAGRAPH}</p>\n" * paragraphs
     return {

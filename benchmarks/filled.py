@@ -1,4 +1,4 @@
-"""A PostgreSQL state database filled by the server itself: many campaigns, in no time of ours."""
+"""A PostgreSQL state database with many campaigns, filled by statements on the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mailsluice.store import Database
 
 CONNECTIONS = ("smtp-a", "smtp-b")
-"""They take turns."""
+"""The connections of the campaigns, in turn."""
 _WORKERS = 2
 
 _CAMPAIGN = sa.text(
@@ -41,7 +41,7 @@ _RECIPIENTS = sa.text(
 
 
 def add_campaign(database: Database, number: int, rows: int, sent: int) -> None:
-    """Campaign number so much, of which so many recipients got it. One transaction."""
+    """Insert a campaign, of whose recipients so many are sent, in one transaction."""
     status = "completed" if sent == rows else "sending"
     values = {"id": number, "name": f"campaign {number}", "status": status, "rows": rows}
     with database.write() as transaction:
@@ -53,7 +53,7 @@ def add_campaign(database: Database, number: int, rows: int, sent: int) -> None:
 
 
 def add_campaigns(database: Database, number: int, rows: int) -> None:
-    """So many campaigns of so many recipients each: all sent, but for the last, half sent."""
+    """Insert campaigns of so many recipients; all are sent, except the last, which is half sent."""
     with without_indexes(database), ThreadPoolExecutor(_WORKERS) as pool:
         each = range(1, number + 1)
         list(
@@ -71,7 +71,7 @@ def add_campaigns(database: Database, number: int, rows: int) -> None:
 
 @contextmanager
 def without_indexes(database: Database) -> Iterator[None]:
-    """Rows go in faster where the indexes are made afterwards."""
+    """Drop the indexes meanwhile, so that rows are inserted faster."""
     query = sa.text(
         "SELECT indexname, indexdef FROM pg_indexes"
         " WHERE tablename = 'recipients' AND indexname LIKE 'ix%'"
@@ -88,6 +88,6 @@ def without_indexes(database: Database) -> Iterator[None]:
 
 
 def maintain(database: Database, statement: str) -> None:
-    """VACUUM and the like, which no transaction may hold."""
+    """Run a statement outside of a transaction, such as VACUUM."""
     with database.read() as connection:
         connection.exec_driver_sql(statement)

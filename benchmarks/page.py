@@ -1,4 +1,4 @@
-"""Puts the saved results into docs/performance.md, between its markers, with plots."""
+"""Write the saved results into docs/performance.md, between its markers, with plots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def fill(sections: dict[str, Any]) -> None:
-    """Replace what stands between the markers of each section that there are results of."""
+    """Replace the text between the markers of each section that has results."""
     text = PAGE.read_text("utf-8")
     parts = {name: _with_machine(name, sections[name]) for name in _TABLES if name in sections}
     parts["aims"] = aims(sections)
@@ -37,7 +37,7 @@ def fill(sections: dict[str, Any]) -> None:
 
 
 def aims(sections: dict[str, Any]) -> str:
-    """What was aimed at, beside what was measured."""
+    """Format the targets beside the measured figures."""
     rows: list[list[str]] = []
     if "send" in sections:
         points = {one["title"]: send.summary(one) for one in sections["send"]["points"]}
@@ -110,7 +110,7 @@ def _with_machine(name: str, section: dict[str, Any]) -> str:
 
 
 def plot(section: dict[str, Any]) -> None:
-    """Messages a second of everybody, near and far, as bars."""
+    """Plot each sender's messages a second, near and far, as bars."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -137,7 +137,7 @@ def plot(section: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """From the results saved last."""
+    """Write the page from the latest results."""
     sections = results.load()
     fill(sections)
     if "send" in sections:

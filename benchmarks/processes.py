@@ -1,4 +1,4 @@
-"""Child processes that measure one thing each, and print it as JSON on their last line."""
+"""Child processes that measure one figure each, and print it as JSON on their last line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 900
 
 
 class BenchmarkError(Exception):
-    """A measurement did not work out; the message says why."""
+    """A measurement failed; the message says why."""
 
 
 def module(name: str, *arguments: object) -> list[str]:
@@ -26,7 +26,7 @@ def module(name: str, *arguments: object) -> list[str]:
 
 
 def run_json(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Any:
-    """Run to the end; gives what its last line says. Raises BenchmarkError."""
+    """Run a command to its end, and return its last line, parsed. Raises BenchmarkError."""
     try:
         done = subprocess.run(
             command,
@@ -48,7 +48,7 @@ def run_json(command: Sequence[str], environment: Mapping[str, str] | None = Non
 
 
 def peak_mb() -> float:
-    """The most memory this process had resident, in 10^6 bytes.
+    """The peak resident memory of this process, in 10^6 bytes.
 
     Read from /proc where there is one: `ru_maxrss` of a child counts what its parent had too.
     """

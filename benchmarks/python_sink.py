@@ -17,7 +17,7 @@ _COUNT_SECONDS = 0.005
 
 
 class Count:
-    """How many messages were accepted."""
+    """Counts the accepted messages."""
 
     def __init__(self) -> None:
         self.messages = 0

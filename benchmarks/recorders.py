@@ -1,4 +1,4 @@
-"""SMTP servers that write down when each message arrived, each in a process of its own."""
+"""SMTP servers that record when each message arrived, each in its own process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Recorder:
     path: Path
 
     def count(self) -> int:
-        """Messages so far."""
+        """The number of messages so far."""
         return self.path.read_bytes().count(b"\n")
 
     def times(self) -> list[float]:
-        """When each message's final dot had come, in order, by the server's clock, in seconds.
+        """The times of the messages' final dots, in order, by the server's clock, in seconds.
 
         Raises BenchmarkError where one arrived twice.
         """
@@ -36,7 +36,7 @@ class Recorder:
 
 @contextmanager
 def recorders(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Recorder]]:
-    """Start one for each connection."""
+    """Start a server for each connection."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(_recorder(folder / f"{name}.tsv")) for name in names}
 

@@ -1,4 +1,4 @@
-"""From a CSV file to stored recipients, each with its connection: seconds and memory.
+"""Measure seconds and memory from a CSV file to stored recipients with their connections.
 
 Each measurement in a process of its own; memory is the most that it had resident.
 """
@@ -44,7 +44,7 @@ def measure(recipients: int, url: str) -> dict[str, float]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """Medians as a markdown table."""
+    """Format the medians as a markdown table."""
     rows = []
     for one in section["measured"]:
         seconds = {

@@ -1,4 +1,4 @@
-"""Where results are kept: one JSON file, a section a benchmark, with the machine it ran on."""
+"""The results: one JSON file with a section for each benchmark, and the machine that it ran on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESULTS = FOLDER / "results.json"
 
 
 def machine() -> dict[str, Any]:
-    """What a figure is worth nothing without: cores, versions, and what else was running."""
+    """The machine's cores, versions and load, without which a figure means nothing."""
     return {
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -32,14 +32,14 @@ def load() -> dict[str, Any]:
 
 
 def save(section: str, before: dict[str, Any], **values: Any) -> None:
-    """Replace a section; `before` is what `machine` said before the benchmark."""
+    """Replace a section; `before` is the result of `machine` before the benchmark."""
     FOLDER.mkdir(exist_ok=True)
     sections = {**load(), section: {"machine": before, **values}}
     RESULTS.write_text(json.dumps(sections, indent=2) + "\n", "utf-8")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A markdown table, aligned for a terminal as well; all but the first column are numbers."""
+    """Format an aligned markdown table; all columns but the first are numbers."""
     lines = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -51,5 +51,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def met(is_met: bool) -> str:
-    """The last cell of an aim."""
+    """The last cell of a target's row."""
     return "yes" if is_met else "no"

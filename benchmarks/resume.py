@@ -1,4 +1,4 @@
-"""How long a half-sent campaign takes from its restart to the first mail at a server.
+"""Measure the time from the restart of a half-sent campaign to the first mail at a server.
 
 The campaign is made directly in the database; the clock starts before the database is opened.
 """
@@ -52,13 +52,13 @@ FROM n
 
 
 def campaign(names: Sequence[str] = _NAMES) -> Campaign:
-    """Its recipients are read from the database, not from its file."""
+    """The resumed run reads the recipients from the database, not from the file."""
     fields = document.campaign("resume", 40, 2_000, list(names))
     return Campaign(**fields)
 
 
 def prepare(url: str, recipients: int, sent: int, names: Sequence[str] = _NAMES) -> None:
-    """Make a campaign over one or two connections that has got so far."""
+    """Make a campaign over one or two connections that is sent so far."""
     with Database(url) as opened:
         campaigns = Campaigns(opened)
         record = campaigns.register("resume", launch.content(campaign(names)))
@@ -79,7 +79,7 @@ def prepare(url: str, recipients: int, sent: int, names: Sequence[str] = _NAMES)
 
 
 async def resume(url: str, ports: list[int]) -> dict[str, float]:
-    """Go on for a second; gives when it began, on the monotonic clock."""
+    """Resume for a second; returns its start by the monotonic clock."""
     started = time.monotonic()
     document_ = campaign()
     with tempfile.TemporaryDirectory() as home, Database(url) as opened:
@@ -101,7 +101,7 @@ async def resume(url: str, ports: list[int]) -> dict[str, float]:
 
 
 def measure(kind: str, recipients: int) -> float:
-    """Seconds to the first mail."""
+    """Measure the seconds to the first mail."""
     with database(kind) as url, sinks(len(_NAMES), default_kind()) as there:
         run_json(module("benchmarks.resume", "--prepare", url, "--messages", recipients))
         ports = json.dumps([sink.port for sink in there])
@@ -113,7 +113,7 @@ def measure(kind: str, recipients: int) -> float:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """A markdown table."""
+    """Format a markdown table."""
     rows = [
         [f"{one['database']}, {one['recipients']:,} recipients", f"{median(one['seconds']):.2f} s"]
         for one in section["measured"]

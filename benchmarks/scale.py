@@ -1,4 +1,4 @@
-"""What a million mails costs one process: processor, database, Prefect; drawn out to a day's 10^9.
+"""Measure the cost of a million mails (processor, database, Prefect), extrapolated to 10^9 a day.
 
 Campaigns go out by the real flow to servers that throw everything away. The database's processor
 time is that of all PostgreSQL's processes; SQLite's is in the engine's own threads.
@@ -47,7 +47,7 @@ _SIZES = sa.text(
 
 
 def measure(kind: str, mails: int) -> dict[str, Any]:
-    """Send one campaign of so many mails; gives what it cost in all."""
+    """Send one campaign of so many mails; returns its total cost."""
     recipients_file(mails)
     straight = os.environ["PREFECT_API_URL"]
     with (
@@ -88,7 +88,7 @@ def measure(kind: str, mails: int) -> dict[str, Any]:
 
 @contextmanager
 def database_cost(url: str) -> Iterator[dict[str, float]]:
-    """What the database does within the block; of SQLite the size of its file alone."""
+    """Measure the database's work in the `with` block; for SQLite only the size of its file."""
     cost: dict[str, float] = {}
     if url.startswith("sqlite"):
         yield cost
@@ -115,7 +115,7 @@ def _sizes(engine: sa.Engine) -> dict[str, float]:
 
 
 def _server_seconds(engine: sa.Engine) -> float:
-    """Processor seconds of the server so far: its living processes, and those that have ended."""
+    """The server's processor seconds so far, including those of its ended processes."""
     backend = Path(f"/proc/{int(_sizes(engine)['pid'])}/stat")
     main = _stat(backend)[1]
     seconds = sum(_stat(Path(f"/proc/{main}/stat"))[11:15])
@@ -137,7 +137,7 @@ def _stat(path: Path) -> list[int]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """Measured, then computed from the largest campaign, both in markdown."""
+    """Format the measured figures, and those computed from the largest campaign, in markdown."""
     head = ["measured", "mails/s", "engine", "flow", "database", "WAL", "stored", "API", "memory"]
     rows = [
         [
@@ -157,7 +157,7 @@ def tables(section: dict[str, Any]) -> str:
 
 
 def _computed(section: dict[str, Any]) -> str:
-    """A day of 10^9 mails, by the largest campaign of each database."""
+    """Compute a day of 10^9 mails from the largest campaign of each database."""
     largest = {one["database"]: one for one in section["measured"]}
     rows = []
     for name, one in largest.items():

@@ -1,4 +1,4 @@
-"""Messages a second: the send phase of a campaign through the real flow, and its peers.
+"""Measure messages a second of a campaign through the real flow, and of comparable senders.
 
 Everybody sends to the same kind of servers, which count: from the first message accepted to the
 last. One after the other, and all again as often as told (A B C A B C ...); the median counts.
@@ -38,26 +38,26 @@ _MOST_MESSAGES = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One set of circumstances, and who is measured in it."""
+    """One set of conditions, and the senders that are measured in it."""
 
     title: str
     senders: tuple[str, ...]
     sessions: int = 20
     size: int = 2_000
     round_trip: float = 0.0
-    """Seconds."""
+    """The round trip, in seconds."""
     tls: bool = False
     in_flight: int = 1
-    """In each session, for who can (CHUNKING)."""
+    """Messages in flight in each session, for senders that use CHUNKING."""
     is_newsletter: bool = False
     sink: str = "smtp-sink"
     slower: float = 1.0
-    """About how much slower than 20 sessions with 2 kB: a measurement has fewer messages."""
+    """About how much slower than with 20 sessions and 2 kB, so that fewer messages are measured."""
     longer: float = 1.0
-    """A measurement takes so many times longer: the far ones begin slowly."""
+    """How many times longer a measurement takes, since distant connections start slowly."""
 
     def messages(self, sender: Sender, seconds: float) -> int:
-        """How many make a measurement of about so many seconds."""
+        """How many messages make a measurement of about so many seconds."""
         per_second = sender.per_second / self.slower
         if self.round_trip:
             ahead = self.in_flight if sender.name == MAILSLUICE else 1
@@ -121,21 +121,21 @@ MORE_POINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One sender's one run."""
+    """One run of one sender."""
 
     messages: int
     per_second: float
-    """At the servers, from the first message to the last of all."""
+    """The rate at all servers together, from the first message to the last."""
     round_trips: float | None
-    """A message and session; from each server's own first message to its last."""
+    """Round trips for a message in a session, from each server's first message to its last."""
     told: dict[str, Any]
-    """What the sender says about itself."""
+    """The sender's own figures."""
 
 
 def measure(
     point: Point, sender: Sender, messages: int, per_second: int | None = None
 ) -> Measurement:
-    """Run one sender once; a campaign may have a throttle."""
+    """Run one sender once; only a campaign may have a throttle."""
     servers = min(sender.servers, point.sessions)
     ca_file, certificate = certificates() if point.tls else (None, None)
     if sender.name == MAILSLUICE:
@@ -163,7 +163,7 @@ def measure(
 
 @contextmanager
 def a_prefect_server() -> Iterator[None]:
-    """Runs one, empty, on a free port; the children of this process find it."""
+    """Run an empty Prefect server on a free port, which child processes find."""
     api_url = f"http://127.0.0.1:{free_port()}/api"
     with tempfile.TemporaryDirectory(prefix="mailsluice-bench-") as home:
         os.environ |= {"PREFECT_API_URL": api_url, "PREFECT_HOME": home}
@@ -174,7 +174,7 @@ def a_prefect_server() -> Iterator[None]:
 def run_point(
     point: Point, repeat: int, seconds: float, messages: int | None, names: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Measure everybody of a point in turn, `repeat` times; who cannot be is named with why."""
+    """Measure a point's senders in turn, `repeat` times; failures are listed with the reason."""
     measured: dict[str, list[Measurement]] = {}
     missing: dict[str, str] = {}
     senders = [
@@ -214,7 +214,7 @@ def _measured_round_trip(point: Point) -> float | None:
 
 
 def summary(point: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """{sender: medians} of a point as it was saved."""
+    """The saved medians of a point, by sender."""
     return {
         name: {
             "per_second": median(one["per_second"] for one in runs),
@@ -229,7 +229,7 @@ def summary(point: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """All points as markdown tables."""
+    """Format all points as markdown tables."""
     return "\n\n".join(_table(point) for point in section["points"])
 
 

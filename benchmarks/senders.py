@@ -1,4 +1,4 @@
-"""Who sends: the campaign by the real flow, and its peers. Each is one child process."""
+"""The senders: a campaign by the real flow, and comparable senders, each in a child process."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from benchmarks.processes import BenchmarkError, module, run_json
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What everybody has to send, and where to."""
+    """What each sender has to send, and where."""
 
     ports: Sequence[int]
     sessions: int
     messages: int
     size: int
     ca_file: str | None = None
-    """With one: TLS from the first byte."""
+    """The CA's file, for TLS from the first byte; None: no TLS."""
     in_flight: int = 1
-    """In each session, for who can (CHUNKING)."""
+    """Messages in flight in each session, for senders that use CHUNKING."""
     per_second: int | None = None
-    """The throttle of the campaign; nobody else has one."""
+    """The throttle of the campaign; other senders have none."""
     is_newsletter: bool = False
     """Whether the message is a newsletter (see `document.message`)."""
 
@@ -51,7 +51,7 @@ class Task:
         )
 
     def file(self) -> Path:
-        """The message of one recipient, ready for the wire."""
+        """A file with the message of one recipient, ready for the wire."""
         return document.sample_file(self.size, is_newsletter=self.is_newsletter)
 
     def _parts(self) -> dict[str, str]:
@@ -68,12 +68,12 @@ class Sender:
     """Sends and comes back when the last message was accepted; gives what it says about itself.
     Raises PeerMissingError or BenchmarkError."""
     per_second: int
-    """About what to expect of it on loopback: a measurement's number of messages follows."""
+    """About the rate on loopback, from which the number of messages follows."""
     round_trips: float = 4.0
-    """About what it needs a message."""
+    """About how many round trips a message takes."""
     can_tls: bool = True
     servers: int = 2
-    """How many it can send to at once."""
+    """How many servers it can send to at once."""
 
 
 def _campaign(task: Task) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""SMTP servers that throw everything away, each in a process of its own, and are watched."""
+"""SMTP servers that discard all mail and count it, each in its own process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _LAST_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """So many messages had been accepted by then (monotonic clock, in seconds)."""
+    """How many messages were accepted by a moment of the monotonic clock, in seconds."""
 
     at: float
     messages: int
 
 
 class Sink:
-    """A running server; a thread reads the running counter that it prints."""
+    """A running server, whose printed counter is read by a thread."""
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
@@ -50,7 +50,7 @@ class Sink:
 
     @property
     def per_second(self) -> float:
-        """Between the first and the last message."""
+        """Messages a second, from the first message to the last."""
         return rate([self])
 
     def _watch(self) -> None:
@@ -67,7 +67,7 @@ class Sink:
 
 
 def rate(sinks: Sequence[Sink]) -> float:
-    """Messages a second at all of them together, from the first message to the last."""
+    """Messages a second at all servers together, from the first message to the last."""
     firsts = [sink.first for sink in sinks if sink.first]
     lasts = [sink.last for sink in sinks if sink.last]
     if not firsts:
@@ -80,7 +80,7 @@ def rate(sinks: Sequence[Sink]) -> float:
 
 
 def wait_for(sinks: Sequence[Sink], messages: int) -> None:
-    """The last count may still be on its way. Raises BenchmarkError where it does not come."""
+    """Wait for the last count. Raises BenchmarkError where it does not come."""
     deadline = time.monotonic() + _LAST_SECONDS
     while (arrived := sum(sink.messages for sink in sinks)) != messages:
         if time.monotonic() > deadline:
@@ -96,7 +96,7 @@ def sinks(number: int, kind: str, certificate: str | None = None) -> Iterator[li
 
 
 def default_kind() -> str:
-    """The fastest kind that this machine has."""
+    """The fastest kind of server that this machine has."""
     try:
         postfix()
     except PeerMissingError:

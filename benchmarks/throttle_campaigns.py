@@ -26,11 +26,11 @@ _SESSIONS = 20
 _SIZE = 2_000
 _LOOK_SECONDS = 0.01
 _LAST_SECONDS = 0.3
-"""What a killed process had written has been read by then; no other has started so soon."""
+"""By then the output of a killed process is read, and no other process has started."""
 
 
 def send(point: Point) -> tuple[Times, list[Told], float]:
-    """Run a point once; gives also what the processes say, and from when its use counts."""
+    """Run a point once; also returns the processes' figures, and from when the use counts."""
     with (
         tempfile.TemporaryDirectory(prefix="mailsluice-bench-") as folder,
         database(point.database) as url,

@@ -1,4 +1,4 @@
-"""What throttles did, as numbers, tables and a plot: each limit beside what arrived under it.
+"""The results of throttles as numbers, tables and a plot: each limit beside the arrivals.
 
 Use is messages / (limit x time) from the first message to the last; at both connections together
 until the first of them has nothing left, after a kill from the first message of the new run.
@@ -25,11 +25,11 @@ _GROUPS = {
 }
 
 Times = Mapping[str, Sequence[float]]
-"""When messages arrived, by connection, in order."""
+"""The arrival times of messages, by connection, in order."""
 
 
 def judged(point: Point, times: Times, since: float = 0.0) -> list[dict[str, Any]]:
-    """Each limit of a point beside what arrived."""
+    """Compare each limit of a point with the arrivals."""
     return [_judged(bound, times, since) for bound in point.bounds]
 
 
@@ -48,7 +48,7 @@ def _judged(bound: Bound, times: Times, since: float) -> dict[str, Any]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """Two markdown tables."""
+    """Format two markdown tables."""
     rows = []
     for one in section["measured"]:
         what = ", ".join(filter(None, (one["title"], one["database"])))
@@ -85,7 +85,7 @@ def _cost_table(section: dict[str, Any]) -> str:
 
 
 def aims(section: dict[str, Any]) -> list[list[str]]:
-    """Rows of the table of aims."""
+    """The rows of the table of targets."""
     out = []
     bounds = [(one["group"], bound) for one in section["measured"] for bound in one["bounds"]]
     over = sum(bound["most"] > bound["limit"] for _, bound in bounds)
@@ -107,7 +107,7 @@ def aims(section: dict[str, Any]) -> list[list[str]]:
 
 
 def plot(section: dict[str, Any]) -> None:
-    """Planned and received, second by second, of the campaign that this was kept of."""
+    """Plot planned and received messages, second by second, of the recorded campaign."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,4 +1,4 @@
-"""What is measured of throttles: campaigns, their limits, and what may arrive under them."""
+"""The measurements of throttles: campaigns, their limits, and what may arrive under them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ class Bound:
     count: int
     window_seconds: float
     binds: bool = True
-    """Whether this is what holds the mail back, so that it should be used up."""
+    """Whether this limit delays the mail, so that it should be used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One campaign, or two of the same kind at once; written down apart from what the code does."""
+    """One campaign, or two equal ones at once; the expectations are independent of the code."""
 
     title: str
     messages: int
-    """Of each campaign."""
+    """The number of messages of each campaign."""
     bounds: tuple[Bound, ...]
     throttle: Mapping[str, int] = field(default_factory=dict)
     percents: tuple[int, ...] = ()
-    """None with two connections is round robin."""
+    """The shares in percent; without them, two connections mean round robin."""
     own: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By connection: limits of its own."""
+    """The limits of each connection."""
     campaigns: int = 1
-    """Each in a process of its own."""
+    """The number of campaigns, each in its own process."""
     kill_after: int | None = None
-    """So many messages have arrived, then the process is killed, and another goes on."""
+    """After so many messages the process is killed, and another one continues."""
     database: str = "SQLite"
     round_trip_seconds: float = 0.0
 
@@ -159,4 +159,4 @@ SLOW = (
     _shared((), 6_000, 15_000, HOUR),
     _shared((70, 30), 10_000, 25_000, DAY),
 )
-"""Too slow to wait for."""
+"""The points that take too long, and are simulated."""

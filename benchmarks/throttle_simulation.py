@@ -1,4 +1,4 @@
-"""Limits too slow to wait for: the engine's pure part, with a clock and a network made up here."""
+"""Simulate slow limits: the engine's pure part, with a simulated clock and network."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LOW_SECONDS = 0.12
 _POLL_SECONDS = 0.1
 _HOLDER_SECONDS = 30.0
 _TRIP_SECONDS = 0.2
-"""The longest way to the server, and back."""
+"""The longest delays to the server and back, in seconds."""
 
 
 @dataclass(slots=True)
 class _Connection:
-    """What the engine knows of one connection."""
+    """The engine's state of one connection."""
 
     name: str
     left: int
@@ -34,12 +34,12 @@ class _Connection:
     replies: list[float] = field(default_factory=list)
     ask_at: float = -math.inf
     ticket: int = -1
-    """Of its next waking up; older ones are void."""
+    """The number of the next wake-up; older ones are void."""
     arrivals: list[float] = field(default_factory=list)
 
 
 class Simulation:
-    """Sends a point's messages over its connections until all have had their reply."""
+    """Sends a point's messages over its connections until all are answered."""
 
     def __init__(self, point: Point, seed: int = 1) -> None:
         throttle = Throttle(**point.throttle)
@@ -59,7 +59,7 @@ class Simulation:
         ]
 
     def run(self) -> dict[str, list[float]]:
-        """When messages arrived, by connection, in order, in seconds."""
+        """The arrival times of messages, by connection, in order, in seconds."""
         for one in self._connections:
             self._wake(one, 1_000_000.0)
         while self._events:
@@ -109,6 +109,6 @@ class Simulation:
 
 
 def _rules(throttle: Rates, shares: Mapping[str, Decimal]) -> dict[str, dict[str, Rules]]:
-    """By connection: what it falls under."""
+    """The limits that apply to each connection."""
     whole, each = Rules(limits(throttle)), shared(throttle, shares)
     return {name: {"campaign": whole, name: Rules(each[name])} for name in shares}

@@ -29,18 +29,18 @@ _THREADS = ("mailsluice-engine", "mailsluice-store")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one process says about itself."""
+    """The figures of one process."""
 
     seconds: float
-    """That it was sending."""
+    """The seconds of sending."""
     reserve_calls: int
     reserve_cpu_seconds: float
     reserve_wall_seconds: float
     threads_cpu_seconds: float
-    """Of the engine's thread and the store's thread."""
+    """The CPU seconds of the engine's thread and of the store's thread."""
 
     def shares(self) -> dict[str, float]:
-        """What `Usages.reserve` takes: of each second of sending, and of both threads' work."""
+        """The cost of `Usages.reserve`, as shares of the sending time and of both threads' time."""
         return {
             "calls_per_second": self.reserve_calls / self.seconds,
             "cpu": self.reserve_cpu_seconds / self.seconds,
@@ -50,7 +50,7 @@ class Told:
 
 
 class ReserveTimes:
-    """How often, and how long, this process is in `Usages.reserve`."""
+    """Counts and times the calls of `Usages.reserve` in this process."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -70,7 +70,7 @@ class ReserveTimes:
 
 
 async def send(task: dict[str, Any]) -> Told:
-    """Prepare the campaign or go on with it, and send until nothing is left."""
+    """Launch or continue the campaign, and send until no recipient is left."""
     campaign, reserve = Campaign(**task["campaign"]), ReserveTimes()
     with Database(task["url"]) as database:
         run = await asyncio.to_thread(

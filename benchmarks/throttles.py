@@ -17,7 +17,7 @@ from benchmarks.throttled import Told
 
 
 def measure(group: str, point: Point) -> dict[str, Any]:
-    """Run or simulate a point; gives what is saved of it."""
+    """Run or simulate a point; returns the figures to save."""
     told: Sequence[Told] = ()
     since = 0.0
     if group == "simulated":

@@ -1,4 +1,4 @@
-"""What a message costs PostgreSQL: claim and outcome of every recipient, by index and fillfactor.
+"""Measure what a message costs PostgreSQL (claim and outcome), by index and fillfactor.
 
 The first index has `status` in its predicate, so that no update of it can be heap-only (HOT); the
 second has `next_attempt_at IS NOT NULL`, which a plain message never touches.
@@ -27,7 +27,7 @@ _BATCH_ROWS = 600
 
 
 def measure(predicate: str, fillfactor: int, rows: int) -> dict[str, Any]:
-    """Send one campaign's worth of claims and outcomes."""
+    """Do the claims and outcomes of one campaign."""
     with database("PostgreSQL") as url, Database(url) as opened:
         _prepare(opened, predicate, fillfactor)
         add_campaign(opened, 1, rows, 0)
@@ -99,7 +99,7 @@ def _state(opened: Database) -> dict[str, int]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """A markdown table."""
+    """Format a markdown table."""
     head = ["predicate, fillfactor", "messages/s", "WAL bytes", "HOT", "table", "then"]
     rows = [
         [

@@ -1,4 +1,4 @@
-"""What the times at which messages arrived say about a limit. Pure."""
+"""Compare the arrival times of messages with a limit. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def use(times: Sequence[float], count: int, window_seconds: float) -> float:
 
 
 def per_second(times: Sequence[float], since: float) -> list[int]:
-    """How many arrived in each second since a moment."""
+    """Count the arrivals in each second since a moment."""
     counts = [0] * (int(max(times, default=since) - since) + 1)
     for time in times:
         counts[int(time - since)] += 1

@@ -1,4 +1,4 @@
-"""One connection, sent over by one process and by several side by side, on PostgreSQL.
+"""Measure sending over one connection by one process and by several, on PostgreSQL.
 
 Each process is what a worker runs: claims, journal, lease and outcomes of its own. They start
 together; rates are what the server counts between its first message and its last. With a round
@@ -37,11 +37,11 @@ from mailsluice.store import Database, Ending
 _NAME = "smtp-a"
 _SESSIONS = 20
 _START_SECONDS = 4.0
-"""So long after they are begun all have imported what they need."""
+"""By then all processes have finished their imports."""
 
 
 class HeldTimes:
-    """How long each connection to a database is in use: by a statement, a commit, or between."""
+    """Times each database connection's use: statements, commits, and the time in between."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.seconds = 0.0
@@ -61,7 +61,7 @@ class HeldTimes:
 
 
 async def work(url: str, port: int, start_at: float) -> dict[str, Any]:
-    """Send as one of several; gives what it sent, and where its time went."""
+    """Send as one of several; returns what it sent and how its time was used."""
     document = campaign([_NAME])
     with tempfile.TemporaryDirectory() as home, Database(url) as opened:
         run = SenderRun(opened, document, _NAME, owner="a worker", home=Path(home))
@@ -84,7 +84,7 @@ async def work(url: str, port: int, start_at: float) -> dict[str, Any]:
 
 
 def measure(workers: int, round_trip: float, messages: int) -> dict[str, Any]:
-    """One campaign by so many processes."""
+    """Send one campaign by so many processes."""
     with database("PostgreSQL") as url, sinks(1, default_kind()) as there:
         prepare(url, messages, 0, [_NAME])
         with delayed([there[0].port], round_trip) as (port,), database_cost(url) as cost:
@@ -109,7 +109,7 @@ def measure(workers: int, round_trip: float, messages: int) -> dict[str, Any]:
 
 
 def tables(section: dict[str, Any]) -> str:
-    """A markdown table; figures are medians of the repetitions."""
+    """Format a markdown table with the medians of the repetitions."""
     head = ["round trip", "processes", "mails/s", "times", "CPU a mail", "of the database"]
     rows = []
     for (ms, workers), group in _groups(section["measured"]):

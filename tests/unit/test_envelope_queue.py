@@ -21,7 +21,7 @@ MANY = 100
 
 @dataclass
 class World:
-    """A clock, mail at a pace, and what a dispatch asks of its neighbours."""
+    """A clock, mail at a pace, and the parts that a queue needs."""
 
     now: float = 0.0
     next_at: float = 0.0
@@ -33,7 +33,7 @@ class World:
     waits: bool = False
     per_second: float = 1 / PACE_SECONDS
 
-    # the stock
+    # the starts in stock
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +82,7 @@ def world() -> World:
 
 
 @pytest.fixture
-def dispatch(world: World) -> EnvelopeQueue:
+def queue(world: World) -> EnvelopeQueue:
     starts = cast("Any", type("Starts", (), {}))()
     for name in ("ready_at", "started", "finished"):
         setattr(starts, name, getattr(world, name))
@@ -100,16 +100,16 @@ def dispatch(world: World) -> EnvelopeQueue:
 class Sessions:
     """Some that wait for mail, send it in no time, and wait again."""
 
-    def __init__(self, dispatch: EnvelopeQueue, number: int) -> None:
-        self._dispatch = dispatch
+    def __init__(self, queue: EnvelopeQueue, number: int) -> None:
+        self._queue = queue
         self.sent = [0] * number
         self.ended: set[int] = set()
         self._tasks = [asyncio.ensure_future(self._work(one)) for one in range(number)]
 
     async def _work(self, number: int) -> None:
-        while (envelope := await self._dispatch.next()) is not None:
+        while (envelope := await self._queue.next()) is not None:
             self.sent[number] += 1
-            self._dispatch.finished(envelope)
+            self._queue.finished(envelope)
         self.ended.add(number)
 
     async def settle(self) -> None:
@@ -119,7 +119,7 @@ class Sessions:
     async def pass_time(self, world: World, seconds: float) -> None:
         for _ in range(int(seconds * 2)):
             world.now += 0.5
-            self._dispatch.serve()
+            self._queue.serve()
             await self.settle()
 
     def stop(self) -> None:
@@ -127,11 +127,9 @@ class Sessions:
             task.cancel()
 
 
-async def test_one_session_is_used_where_one_is_enough(
-    world: World, dispatch: EnvelopeQueue
-) -> None:
+async def test_one_session_is_used_where_one_is_enough(world: World, queue: EnvelopeQueue) -> None:
     """In turns, each of four would be idle for twelve seconds."""
-    sessions = Sessions(dispatch, 4)
+    sessions = Sessions(queue, 4)
     await sessions.settle()
     await sessions.pass_time(world, 60)
     assert len(sessions.ended) == 3
@@ -140,13 +138,13 @@ async def test_one_session_is_used_where_one_is_enough(
 
 
 async def test_idle_sessions_are_closed_before_the_server_closes_them(
-    world: World, dispatch: EnvelopeQueue
+    world: World, queue: EnvelopeQueue
 ) -> None:
-    sessions = Sessions(dispatch, 4)
+    sessions = Sessions(queue, 4)
     await sessions.settle()
-    dispatch.ended_idle(10.0)
-    dispatch.ended_idle(60.0)
-    assert dispatch.idle_seconds == pytest.approx(8.0)
+    queue.ended_idle(10.0)
+    queue.ended_idle(60.0)
+    assert queue.idle_seconds == pytest.approx(8.0)
     await sessions.pass_time(world, 7.5)
     assert not sessions.ended
     await sessions.pass_time(world, 3)
@@ -155,22 +153,20 @@ async def test_idle_sessions_are_closed_before_the_server_closes_them(
 
 
 async def test_the_start_of_a_message_that_was_not_sent_is_returned(
-    world: World, dispatch: EnvelopeQueue
+    world: World, queue: EnvelopeQueue
 ) -> None:
-    task = asyncio.ensure_future(dispatch.next())
+    task = asyncio.ensure_future(queue.next())
     await asyncio.sleep(0)
     envelope = await task
     assert envelope is not None
-    dispatch.finished(envelope, is_unused=True)
+    queue.finished(envelope, is_unused=True)
     assert world.unused == 1
 
 
-async def test_as_many_sessions_work_as_the_pace_needs(
-    world: World, dispatch: EnvelopeQueue
-) -> None:
-    assert dispatch.sessions_at_work == pytest.approx(1 / PACE_SECONDS)  # a second each, at first
-    envelope = await dispatch.next()
+async def test_as_many_sessions_work_as_the_pace_needs(world: World, queue: EnvelopeQueue) -> None:
+    assert queue.sessions_at_work == pytest.approx(1 / PACE_SECONDS)  # a second each, at first
+    envelope = await queue.next()
     assert envelope is not None
     world.now += 6.0
-    dispatch.finished(envelope)
-    assert dispatch.sessions_at_work == pytest.approx(2.0)
+    queue.finished(envelope)
+    assert queue.sessions_at_work == pytest.approx(2.0)

@@ -20,7 +20,7 @@ TAKEN = Attempt(Phase.BODY, 250, "taken")
 CLOSED = Attempt(Phase.MAIL, None, "connection closed")
 
 
-class Around:
+class FakeParts:
     """Claimed recipients, queue and store, as far as an outcome handler needs them."""
 
     unrenderable = 0
@@ -46,23 +46,23 @@ class Around:
 
 
 @pytest.fixture
-def around() -> Around:
-    return Around()
+def parts() -> FakeParts:
+    return FakeParts()
 
 
 @pytest.fixture
-def handler(around: Around) -> OutcomeHandler:
+def handler(parts: FakeParts) -> OutcomeHandler:
     health = ConnectionHealth("red", BreakerSettings(), clock=lambda: 0.0, chance=lambda: 0.5)
     state = SimpleNamespace(
         name="red",
-        context=SimpleNamespace(store=around, chance=lambda: 0.5),
+        context=SimpleNamespace(store=parts, chance=lambda: 0.5),
         settings=SenderSettings(),
         health=health,
-        claimed=around,
+        claimed=parts,
         accepted=0,
         is_stopping=False,
     )
-    return OutcomeHandler(cast("Any", state), cast("Any", around))
+    return OutcomeHandler(cast("Any", state), cast("Any", parts))
 
 
 def row(number: int) -> Claimed:
@@ -79,28 +79,28 @@ def session_of(handler: OutcomeHandler, carries: int) -> SessionHistory:
 
 @pytest.mark.parametrize("carries", [1, 3])
 def test_a_server_that_ends_sessions_after_so_many_is_not_the_recipients_fault(
-    around: Around, handler: OutcomeHandler, carries: int
+    parts: FakeParts, handler: OutcomeHandler, carries: int
 ) -> None:
     for _ in range(50):
         handler.handle(row(1), CLOSED, session_of(handler, carries))
-        assert around.waiting.popleft() == 1
-    assert {one.status for one in around.settled} == {RecipientStatus.SENT}
+        assert parts.waiting.popleft() == 1
+    assert {one.status for one in parts.settled} == {RecipientStatus.SENT}
 
 
 def test_a_recipient_that_breaks_sessions_is_deferred(
-    around: Around, handler: OutcomeHandler
+    parts: FakeParts, handler: OutcomeHandler
 ) -> None:
     session_of(handler, 5)
     for _ in range(9):
         handler.handle(row(1), CLOSED, session_of(handler, 2))
-    assert [(one.id, one.attempts) for one in around.settled if one.code is None] == [(1, 1)]
+    assert [(one.id, one.attempts) for one in parts.settled if one.code is None] == [(1, 1)]
     assert handler.tally().deferrals == 1
 
 
 def test_a_session_that_breaks_at_its_first_recipient_costs_more_points(
-    around: Around, handler: OutcomeHandler
+    parts: FakeParts, handler: OutcomeHandler
 ) -> None:
     for _ in range(3):
         handler.handle(row(1), CLOSED, SessionHistory())
-    assert [one.id for one in around.settled] == [1]
-    assert list(around.waiting) == [1, 1]
+    assert [one.id for one in parts.settled] == [1]
+    assert list(parts.waiting) == [1, 1]
