@@ -13,7 +13,7 @@ AnyFlow = Flow[..., Coroutine[Any, Any, State[Any]]]
 
 
 async def ended(flow: AnyFlow, *given: object, **fields: object) -> State[Any]:
-    """The final state of a new run; a failed run does not raise."""
+    """Run a flow and return its final state; a failed run does not raise."""
     return await flow(*given, **fields, return_state=True)
 
 
@@ -23,7 +23,7 @@ async def result(flow: AnyFlow, *given: object, **fields: object) -> object:
 
 
 async def started(flow: AnyFlow, run: FlowRun) -> State[Any]:
-    """The final state of a run that the server has already."""
+    """Execute a run that exists on the server, and return its final state."""
     running = run_flow(flow, flow_run=run, return_type="state")
     assert isinstance(running, Coroutine)
     state = await running

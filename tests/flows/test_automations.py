@@ -1,4 +1,4 @@
-"""A run whose process dies goes on by itself: a real server, a served deployment, kill -9."""
+"""A run whose process is killed continues by itself, with a real server and a served deployment."""
 
 from __future__ import annotations
 

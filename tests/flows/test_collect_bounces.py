@@ -1,4 +1,4 @@
-"""collect-bounces by Prefect: the block, what the run says, its page."""
+"""collect-bounces by Prefect: the block, the run's message, its page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
 
 @pytest.fixture
 def server(running: Dovecot) -> Iterator[Dovecot]:
-    """With an empty mailbox, which the block "bounces" reaches."""
+    """A mail server with an empty mailbox, which the block "bounces" reaches."""
     save_mailbox(running)
     yield running
     running.empty()

@@ -1,4 +1,4 @@
-"""export-campaign: the file it writes, and what it says."""
+"""export-campaign: its file and its message."""
 
 from __future__ import annotations
 

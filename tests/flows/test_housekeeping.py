@@ -1,4 +1,4 @@
-"""housekeeping by Prefect: what the run says, its page, and that nothing is sent again."""
+"""housekeeping by Prefect: the run's message, its page, and that nothing is sent again."""
 
 from __future__ import annotations
 

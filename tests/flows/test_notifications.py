@@ -90,7 +90,7 @@ def webhook(own_automations: None) -> Iterator[Webhook]:
 
 
 async def ends_of_campaigns() -> None:
-    """A run of send-campaign for each of the ends."""
+    """Runs of send-campaign, one for each final state."""
 
     @flow(name="send-campaign")
     def ends() -> None: ...

@@ -39,7 +39,7 @@ def granting() -> Iterator[TokenServer]:
 
 @pytest.fixture
 def smtp(granting: TokenServer) -> Iterator[SmtpServer]:
-    """With the block "gmail"."""
+    """A token server and a mail server, which the block "gmail" reaches."""
     with SmtpServer(Settings(auth_methods=("XOAUTH2",), token_holds=granting.holds)) as server:
         fields = {"username": "mailbox", "allow_plain_password": True, "max_sessions": 2}
         save_block("gmail", server, oauth=granting.oauth(), **fields)

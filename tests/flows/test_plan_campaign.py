@@ -1,4 +1,4 @@
-"""plan-campaign: what it says, that the launch agrees, and that nothing is written or sent."""
+"""plan-campaign: its page, that the launch agrees, and that nothing is written or sent."""
 
 from __future__ import annotations
 

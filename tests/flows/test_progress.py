@@ -1,4 +1,4 @@
-"""What is seen of a campaign while it is sent: artifacts and events, on a real Prefect server."""
+"""The artifacts and events of a campaign while it is sent, on a real Prefect server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input: each with a message that says what, where, and what to do; and nothing sent."""
+"""Bad input is refused with a message that says what, where, and what to do; nothing is sent."""
 
 from __future__ import annotations
 

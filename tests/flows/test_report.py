@@ -72,7 +72,7 @@ async def test_a_run_that_fails_says_what_to_do_next(
 
 
 async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: Servers) -> None:
-    """Of flows that are deployed, on the report that is made anew as well."""
+    """The page links forms of deployed flows, also after an update."""
     deployed = await (await plan_campaign.ato_deployment("default")).aapply()
     given = document(write_csv(tmp_path / "r.csv", 10), name="linked")
     assert (await run(given)).is_completed()

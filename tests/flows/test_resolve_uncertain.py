@@ -1,4 +1,4 @@
-"""resolve-uncertain and cancel-campaign: a person decides."""
+"""resolve-uncertain and cancel-campaign: an operator decides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.smtpd import Settings, SmtpServer
 
 
 def in_doubt(tmp_path: Path) -> dict[str, Any]:
-    """A campaign in which a server breaks off after the final dot, for two of three."""
+    """A campaign whose server closes the link after the final dot of two of three messages."""
     csv = tmp_path / "r.csv"
     csv.write_text(
         "email\nfine@example.com\ndrop-at-dot.1@example.com\ndrop-at-dot.2@example.com\n"

@@ -55,7 +55,7 @@ async def deploy(
 
 
 async def scheduled(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
-    """The runs that the server makes of the schedules, in order of time."""
+    """The runs that the server creates from the schedules, in order of time."""
     response = await client._client.post(
         f"/deployments/{deployment}/schedule",
         json={"start_time": BEFORE.isoformat(), "end_time": AFTER.isoformat(), "min_runs": 2},
@@ -194,7 +194,7 @@ async def test_a_run_without_a_deployment_is_not_one_of_an_earlier_version(
 async def test_a_first_start_follows_the_sending_window(
     weekly: dict[str, Any], servers: Servers, caplog: pytest.LogCaptureFixture, flow: AnyFlow
 ) -> None:
-    """Of a flow that takes the day for its name, and of one that asks for it in its work alone."""
+    """Flows that use the day in their name, and flows that ask for it only later."""
     weekly["sending_window"] = {"days": "Mon-Sun", "timezone": SYDNEY}
     at: State[Any] = Scheduled(scheduled_time=datetime(2026, 10, 3, 23, 30, tzinfo=UTC))
     async with get_client() as client:

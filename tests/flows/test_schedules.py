@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("own_deployments")
 
 
 async def test_a_deployment_with_a_schedule_gets_its_runs() -> None:
-    """The scheduler service of the server makes the runs, by a bulk insert."""
+    """The server's scheduler creates the runs, by a bulk insert."""
 
     @flow(name="weekly")
     def weekly() -> None: ...

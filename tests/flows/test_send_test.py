@@ -1,4 +1,4 @@
-"""send-test: copies over each connection, marked, counted, and nothing else touched."""
+"""send-test: marked copies over each connection, counted under the limits, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def proof_of(campaign: dict[str, Any], to: list[str] = TO, **fields: Any) 
 
 
 async def shown(state: State[Any]) -> str:
-    """What the run has put before people besides its log: its state and its page."""
+    """The texts of a run for people: its state and its page."""
     run = state.state_details.flow_run_id
     assert run is not None
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))

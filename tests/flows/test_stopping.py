@@ -1,4 +1,4 @@
-"""Suspend, Cancel and Pause of a run as Prefect's event stream tells them, on a real server."""
+"""Suspend, Cancel and Pause of a run by Prefect's event stream, on a real server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def set_state(run_id: UUID, state: State) -> None:
 
 
 class Held:
-    """A campaign that takes note of what it is told."""
+    """A campaign run that records calls."""
 
     is_stopped = False
     on_hold = False

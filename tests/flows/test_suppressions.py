@@ -1,4 +1,4 @@
-"""The four flows that keep the list of suppressions: what they do, say, and hide."""
+"""The four flows that change the suppression list: effects, messages, and hidden addresses."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_a_campaign_with_too_many_bounces_is_reported_once_for_each_thresh
 
 
 async def emitted(campaign: str) -> set[str]:
-    """The thresholds in a campaign's events that Prefect's server has."""
+    """The thresholds in a campaign's events on Prefect's server."""
     wanted = EventFilter(event=EventNameFilter(name=[str(Milestone.BOUNCES_HIGH)]))
     async with get_client() as client:
         found = (await client.read_events(wanted, limit=50)).events

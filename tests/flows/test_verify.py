@@ -1,4 +1,4 @@
-"""verify-campaign: what it says, and the page it leaves."""
+"""verify-campaign: its message and its page."""
 
 from __future__ import annotations
 

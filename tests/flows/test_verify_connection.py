@@ -1,4 +1,4 @@
-"""verify-connection: its state, its page, and what is not to be read anywhere."""
+"""verify-connection: its state, its page, and secrets that appear nowhere."""
 
 from __future__ import annotations
 

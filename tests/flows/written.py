@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import Artifact
 
 
 async def pages(key: str) -> list[str]:
-    """Those of a key, the latest last."""
+    """The pages of a key, the latest last."""
     # Asked for by its key: without, the server gives some 200 of all there are.
     mine = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     async with get_client() as client:

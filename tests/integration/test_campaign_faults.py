@@ -1,4 +1,4 @@
-"""Every fault in every phase through a whole campaign: what the server has, what is told.
+"""Every fault in every phase of a whole campaign: what the server got, and what is reported.
 
 Faults that end the link, which look otherwise where it is encrypted, come in every security mode.
 What a server replies is the same text in all of them; that it is read alike in all of them is what
@@ -67,7 +67,7 @@ FATES: dict[str, tuple[str, int | None, int, int]] = {
 def sender(
     tmp_path_factory: pytest.TempPathFactory, new_sqlite: Callable[[Path], str]
 ) -> Iterator[Sender]:
-    """One state database for all cases; each is a campaign of its own."""
+    """One state database for all cases, each of which has its own campaign."""
     home = tmp_path_factory.mktemp("home")
     with Database(new_sqlite(home / "state.db")) as database:
         yield Sender(database, home)

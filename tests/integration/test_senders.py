@@ -1,4 +1,4 @@
-"""Several processes share one connection of a campaign: nobody twice, and the dead are taken over.
+"""Several senders share one connection: nobody gets the mail twice, dead senders are taken over.
 
 Each sender is an object of its own here, with its own engine, journal and connections to the
 database, as in a process of its own.
@@ -37,7 +37,7 @@ from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
 
 SLOW = Settings(delay_seconds=0.002)
 MANY = 5_000
-"""So many take seconds at a slow server: whoever looks at ten is early, on a slow machine too."""
+"""So many take seconds at a slow server, so a test that acts after ten is early on any machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ async def test_each_sender_sends_over_its_connection_alone(sender: Sender, tmp_p
 async def test_the_recipients_of_a_dead_sender_are_taken_over(
     sender: Sender, tmp_path: Path, home: str
 ) -> None:
-    """Its journal tells who got the mail; on another machine whoever it had claimed may have."""
+    """Its journal tells who got the mail; without it, each recipient that it claimed may have."""
     document = campaign(tmp_path, people(200))
     with SmtpServer(SLOW) as server:
         target = connection("red", server)
@@ -318,7 +318,7 @@ async def until_sent(server: SmtpServer, number: int) -> None:
 
 
 def expire(database: Database, sender_id: int) -> None:
-    """Its machine has been silent for too long."""
+    """The sender's machine has been silent for too long."""
     with database.write() as transaction:
         transaction.execute(
             sa.update(senders).where(senders.c.id == sender_id).values(lease_until=0.0)
@@ -328,7 +328,7 @@ def expire(database: Database, sender_id: int) -> None:
 async def test_the_last_recipients_may_be_refused_to_several_senders_and_all_end(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """Each waits for what the other may leave, while both hold refused recipients aside."""
+    """Each sender waits for recipients of the other, while both hold suspects."""
     document = campaign(tmp_path, people(100))
     refusal = Everybody(96, Fault(Stage.RCPT, b"550 5.1.1 User unknown"))
     with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:

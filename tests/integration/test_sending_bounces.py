@@ -1,4 +1,4 @@
-"""Who is suppressed by what servers say while a campaign is sent, and what the next one does."""
+"""Servers' replies suppress recipients while a campaign is sent, and for the next one."""
 
 from __future__ import annotations
 

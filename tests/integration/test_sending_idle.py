@@ -35,7 +35,7 @@ def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
 async def test_idle_sessions_that_the_server_ends_cost_no_recipient_an_attempt(
     ending: str, sender: Sender, tmp_path: Path
 ) -> None:
-    """One after the other, each of four sessions would wait longer than the server bears."""
+    """In turns, each of four sessions would be idle for longer than the server tolerates."""
     settings = Settings(idle_seconds=IDLE_SECONDS, idle_reply=ENDINGS[ending])
     with SmtpServer(settings) as server:
         red = connection("red", server, max_sessions=SESSIONS)

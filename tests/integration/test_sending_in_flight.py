@@ -98,7 +98,7 @@ async def test_a_deferred_sender_address_uses_no_attempt(sender: Sender, tmp_pat
 
 
 class PutOff:
-    """A session whose first window is refused, one message after the other; then all is well."""
+    """A session whose first window is refused, one message after the other, and no later one."""
 
     def __init__(self, seconds: float) -> None:
         self.refused: list[int] = []
@@ -145,7 +145,7 @@ async def test_a_whole_window_that_is_deferred_slowly_counts_as_one_failure(
 
 
 async def test_a_refusal_removes_the_dot_from_the_journal(sender: Sender, tmp_path: Path) -> None:
-    """A kill would leave nobody in doubt who is only waiting for another turn."""
+    """After a kill, a recipient that only waits for another turn is not in doubt."""
     session = PutOff(seconds=0)
     known: list[JournalContents | None] = []
     document = campaign(tmp_path, people(5))

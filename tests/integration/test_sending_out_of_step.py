@@ -1,4 +1,4 @@
-"""A campaign over a server with replies that nobody had asked for."""
+"""A campaign over a server that sends replies without a command."""
 
 from __future__ import annotations
 

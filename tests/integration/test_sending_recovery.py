@@ -1,4 +1,4 @@
-"""A run after one that died: whose recipients are they, and what became of them?"""
+"""A run after one that died: which run owns the recipients, and what became of them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_ex
 
 @pytest.fixture
 def no_lease_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease holds for most of a minute: whoever waits for its end fails."""
+    """A lease holds for most of a minute, so a run that waits for its end fails this test."""
 
     def waited(_: float) -> None:
         raise AssertionError("it waits for the lease of the dead run")
@@ -213,7 +213,7 @@ def hold(url: str, folder: Path) -> None:
 def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """Whatever the files and the clocks say: the process is there, or it is not."""
+    """Only whether the process exists counts, whatever the files and the clocks say."""
     url = sender.database.engine.url.render_as_string()
     holder = processes().Process(target=hold, args=(url, tmp_path))
     holder.start()
@@ -245,7 +245,7 @@ def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
 
 
 async def test_a_copy_of_a_journal_is_ignored(sender: Sender, tmp_path: Path) -> None:
-    """A copy may be older than the claims: then it has none of their dots."""
+    """A copy may be older than the claims, and then lacks their dots."""
     document = campaign(tmp_path, people(4))
     run = sender.prepare(document)
     (journal,) = (sender.home / "journals").glob("*.journal")
@@ -261,7 +261,7 @@ async def test_a_copy_of_a_journal_is_ignored(sender: Sender, tmp_path: Path) ->
 
 
 def test_a_run_that_was_taken_over_claims_nothing_more(sender: Sender, tmp_path: Path) -> None:
-    """A machine that was paused does not know that its lease has run out meanwhile."""
+    """A machine that was paused does not know that its lease has expired."""
     document = campaign(tmp_path, people(3))
     run = sender.prepare(document)
     with sender.database.write() as transaction:
@@ -290,7 +290,7 @@ async def test_a_second_run_on_this_machine_is_refused_at_once_naming_the_first(
 async def test_the_same_run_tried_again_elsewhere_does_not_rob_the_living_one(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An orchestrator may take a run for dead that is alive, and start it again under its name."""
+    """An orchestrator may take a living run for dead, and start it again under its name."""
     document = campaign(tmp_path, people(3))
     elsewhere = Sender(sender.database, tmp_path / "elsewhere")
     first = await asyncio.to_thread(elsewhere.prepare, document, "brave-fox")
@@ -374,7 +374,7 @@ async def test_a_deferred_recipient_keeps_its_time_over_a_restart(
 async def test_waiting_for_a_deferred_recipient_outlives_idle_sessions(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sessions end meanwhile; a new one is opened when its time has come."""
+    """The sessions end meanwhile; a new one is opened when the recipient is due."""
     monkeypatch.setattr("mailsluice.delivery.envelope_queue._IDLE_SECONDS", 0.001)
     later = {"first_delay_seconds": 1, "max_delay_seconds": 1}
     document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(3)], retry=later)

@@ -1,4 +1,4 @@
-"""A server that refuses, or puts off, everybody from some message on: whose trouble that is."""
+"""A server that refuses or defers everybody from some message on: the connection is in trouble."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ those under way."""
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pace that was slowed down is soon what it was, rather than after minutes."""
+    """A slowed pace is back to normal soon, rather than after minutes."""
     monkeypatch.setattr("mailsluice.delivery.slowdown._DOUBLES_IN_SECONDS", 0.1)
 
 
@@ -168,7 +168,7 @@ async def test_dead_addresses_fail_and_are_suppressed(
 async def test_a_recipient_that_meets_a_limit_others_do_not_is_tried_later(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """A server that takes so many a second, and refuses for good what is beyond that."""
+    """A server that takes so many messages a second, and refuses the others for good."""
     limit = Fault(Stage.RCPT, b"550 5.7.0 You are sending too fast", times=1)
     with SmtpServer(faults={f"user{i}": limit for i in range(0, 200, 8)}) as server:
         report = await sender.send(campaign(tmp_path, people(200)), [connection("red", server)])
@@ -244,7 +244,7 @@ async def test_a_dead_address_alone_in_a_later_run_fails(sender: Sender, tmp_pat
 async def test_dead_addresses_behind_a_greylist_come_last_and_fail(
     number: int, reply: bytes, sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They come back when all others have their mail, so nobody can be accepted after them."""
+    """Dead addresses come back when all others have their mail, so no acceptance follows them."""
     dead = [f"dead{i}@gone.example" for i in range(number)]
     asked: set[str] = set()
 
@@ -282,7 +282,7 @@ async def stopped_when(
 
 @asynccontextmanager
 async def three_suspects(sender: Sender, folder: Path) -> AsyncIterator[CampaignRun]:
-    """A run of 100, of whom ten are accepted and three refused after the final dot; then stopped.
+    """A run of 100 recipients that stops after ten acceptances and three refusals after the dot.
 
     A cap lets no more start, so that nothing is under way while the run is looked at.
     """
@@ -330,7 +330,7 @@ PUT_OFF = [
 async def test_a_server_that_defers_everybody_gets_a_pause(
     stage: Stage, reply: bytes, times: int, sender: Sender, tmp_path: Path
 ) -> None:
-    """However long that lasts, no recipient uses an attempt, and the connection is not given up."""
+    """However long this lasts, no recipient uses an attempt, and the connection is not down."""
     everybody = Everybody(20, Fault(stage, reply, times))
     with SmtpServer(Settings(everybody=everybody)) as server:
         report = await sender.send(campaign(tmp_path, people(100)), [connection("red", server)])
@@ -355,7 +355,7 @@ async def test_a_greylist_defers_everybody_once_and_slows_nothing(
 async def test_a_recipient_with_its_own_limit_delays_no_other(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """Its words are those of a limit of the sender's, but others are accepted."""
+    """The refusal names a limit of the sender, but other recipients are accepted."""
     faults = {"user7": Fault(Stage.RCPT, b"450 too many messages", times=7)}
     with SmtpServer(faults=faults) as server:
         await sender.send(campaign(tmp_path, people(100)), [connection("red", server)])

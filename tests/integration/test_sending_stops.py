@@ -26,7 +26,7 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, pe
 from tests.smtpd import HANG, Fault, Settings, SmtpServer, Stage
 
 HOUR = 3_600.0
-"""Whatever keeps a run waiting: one that does not stop sooner does not end in the test's time."""
+"""A wait that is longer than the test, so a run that does not stop does not end in time."""
 LATER = Retry(max_attempts=3, first_delay_seconds=HOUR, max_delay_seconds=HOUR)
 SLOW_BREAKER = BreakerSettings(first_delay_seconds=HOUR, max_delay_seconds=HOUR)
 
@@ -167,7 +167,7 @@ def both_on_their_way(opened: Opened) -> bool:
 async def test_stop_while_a_server_does_not_answer_a_message(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """After the bounded wait what has its dot out is uncertain, the others are pending."""
+    """After the bounded wait messages with a sent dot are uncertain, the others are pending."""
     hanging = {"user0": Fault(Stage.DOT, HANG), "user1": Fault(Stage.RCPT, HANG)}
     with SmtpServer(faults=hanging) as server:
         await stop_when(
@@ -216,7 +216,7 @@ async def test_a_stopped_campaign_continues_where_it_stopped(
 
 
 async def test_a_cancel_leaves_no_recipient_claimed(sender: Sender, tmp_path: Path) -> None:
-    """A claim whose commit a broken link did not confirm: no connection knows of it."""
+    """A claim whose commit was not confirmed is unknown to every connection."""
     run = await asyncio.to_thread(sender.prepare, campaign(tmp_path, people(5)))
     with sender.database.write() as transaction:
         assert len(run.outbox.claim(transaction, "red", 2)) == 2

@@ -133,7 +133,7 @@ async def test_a_server_that_loses_every_message_gets_a_pause_soon(
 async def test_a_server_that_wants_fewer_sessions_gets_fewer(
     sender: Sender, tmp_path: Path
 ) -> None:
-    """The first session works, the others hear 421 at the greeting."""
+    """The first session works, the others get 421 at the greeting."""
 
     greeting = Fault(Stage.EHLO, b"421 4.7.0 Too many connections from your host", times=3)
     with SmtpServer(Settings(delay_seconds=0.01, faults={"*": greeting})) as server:
@@ -185,7 +185,7 @@ async def test_a_recipient_who_is_suppressed_meanwhile_gets_nothing(
 async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without looking for it the connection would rest for hours here, then be down."""
+    """Without probes the connection would rest for hours here, and then be down."""
     monkeypatch.setattr("mailsluice.delivery.probing.LEAST_SECONDS", 0.02)
     monkeypatch.setattr("mailsluice.delivery.probing.MOST_SECONDS", 0.05)
     rests = BreakerSettings(2, 0.01, 0.02, rest_seconds=10_000.0)

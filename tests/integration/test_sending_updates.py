@@ -1,4 +1,4 @@
-"""A connection that is changed while it sends."""
+"""A connection changes while it sends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_lifted_limits_let_the_rest_be_sent(
 async def test_a_new_day_has_its_own_cap(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The block is the same; what its warm-up allows is not."""
+    """The block is the same, but its warm-up has another cap."""
     now = datetime.now(UTC)
     document = campaign(tmp_path, people(12))
     warm_up = WarmUp(start=now.date() - timedelta(days=1), daily_caps=(1, 5, 9))

@@ -1,4 +1,4 @@
-"""A campaign over a connection whose access tokens run out while it is sent."""
+"""A campaign over a connection whose access tokens expire while it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The database goes away in the middle: nothing unrecorded goes out, and it goes on afterwards."""
+"""While the database is away no unrecorded message is sent, and sending continues afterwards."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from tests.postgresql import postgresql
 from tests.smtpd import Settings, SmtpServer
 
 UNHURRIED = Settings(delay_seconds=0.005)
-"""So that not all the mail is out before the trouble begins."""
+"""Enough that some mail is left when the trouble begins."""
 
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database is asked again soon."""
+    """Retry the database soon."""
     monkeypatch.setattr("mailsluice.delivery.store_retry._RETRY_SECONDS", (0.02,))
 
 
@@ -91,7 +91,7 @@ def is_away(run: CampaignRun) -> bool:
 
 
 async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: int) -> None:
-    """What had been claimed is sent, and then it waits."""
+    """Wait until the claimed recipients are sent to and no more are claimed."""
     connection_sender = run._connection_senders["red"]
     await eventually_async(
         lambda: not connection_sender._state.claimed and not connection_sender.queue._in_flight
@@ -187,7 +187,7 @@ class Failing:
 async def test_a_commit_with_an_unknown_result_is_not_done_twice(
     made: bool, sender: Sender, tmp_path: Path
 ) -> None:
-    """Nothing stays `sending`, nothing goes twice, and the history says nothing twice."""
+    """No recipient stays `sending`, is sent to twice, or has a duplicate in the history."""
     emails = ["450-at-rcpt-once.1@example.com", *people(400)]
     document = campaign(tmp_path, emails)
     with SmtpServer(UNHURRIED) as server:
@@ -205,7 +205,7 @@ async def test_a_commit_with_an_unknown_result_is_not_done_twice(
 
 
 async def test_a_restart_of_postgresql_loses_nothing(tmp_path: Path) -> None:
-    """Its server is stopped with no regard for sessions, stays away for a while, and is back."""
+    """The server is stopped while sessions are open, stays down for a while, and comes back."""
     with (
         postgresql() as server,
         Database(server.get_uri()) as database,
@@ -250,7 +250,7 @@ async def test_no_message_is_started_while_outcomes_cannot_be_written(
 async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
     sender: Sender, tmp_path: Path, disk: Disk
 ) -> None:
-    """It ends with an error; the next one on this machine knows from the journal what went out."""
+    """The run ends with an error; the next run on this machine reads the journal."""
     document = campaign(tmp_path, people(800))
     with SmtpServer(UNHURRIED) as server:
         target = connection("red", server)
@@ -275,7 +275,7 @@ async def test_a_run_that_is_to_stop_does_not_wait_for_the_database(
 async def test_a_store_thread_that_ends_ends_the_run(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some libraries end the thread they are called in; nobody is to wait for it then."""
+    """Some libraries end the thread that calls them; then no caller may wait for the thread."""
     document = campaign(tmp_path, people(200))
     with SmtpServer(UNHURRIED) as server:
         run = await asyncio.to_thread(sender.prepare, document)

@@ -1,4 +1,4 @@
-"""Inspecting a connection: every trouble gets its name, and nothing is sent unasked."""
+"""Check connections: every failure has its diagnosis, and no mail is sent unasked."""
 
 from __future__ import annotations
 

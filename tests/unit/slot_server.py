@@ -34,12 +34,12 @@ class SlotServer:
     calls: list[str] = field(default_factory=list)
 
     def expire(self) -> None:
-        """All leases run out, and their slots are free."""
+        """Let all leases expire, which frees their slots."""
         self.taken -= len(self.leases)
         self.leases.clear()
 
     def delete(self) -> None:
-        """Somebody deletes the limit; the one that is made next is another."""
+        """Delete the limit; the next one has another id."""
         self.limit, self.taken, self.id = None, 0, uuid4()
         self.leases.clear()
 
@@ -49,7 +49,7 @@ class SlotServer:
 
 
 class FakeLimit:
-    """How one process sees the server. Implements `Limit`."""
+    """One process's client of the server. Implements `SlotClient`."""
 
     def __init__(self, server: SlotServer) -> None:
         self._server = server

@@ -1,4 +1,4 @@
-"""When a connection is tried, rested and given up."""
+"""When the breaker lets a connection be tried, rests it, and takes it down."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from flows.support.console import outlive_console
 
 @pytest.fixture
 def warn() -> Iterator[logging.Logger]:
-    """A logger whose warnings go to Prefect's console, of which the reading end is closed."""
+    """A logger that warns to Prefect's console, whose reading end is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     root, logger = logging.getLogger(), logging.getLogger("mailsluice.test")

@@ -75,7 +75,7 @@ def test_a_recipient_deferred_without_an_attempt_is_bounded_by_its_age_alone() -
 
 
 def test_a_message_that_may_have_arrived_is_sent_five_times_at_most() -> None:
-    """Whatever the retries say: an age alone would allow dozens."""
+    """The bound holds whatever the retries are: an age alone would allow dozens."""
     settled = settle(
         Claimed(7, "ann@example.com", "{}", 4, 0.0),
         Attempt(Phase.BODY, None, "link lost"),

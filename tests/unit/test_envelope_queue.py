@@ -46,7 +46,7 @@ class World:
         self.rows.appendleft(row.id)
 
     def refill(self) -> None:
-        """There is enough."""
+        """Do nothing: there are enough recipients."""
 
     # the starts
 
@@ -98,7 +98,7 @@ def queue(world: World) -> EnvelopeQueue:
 
 
 class Sessions:
-    """Some that wait for mail, send it in no time, and wait again."""
+    """Sessions that wait for mail, send it in no time, and wait again."""
 
     def __init__(self, queue: EnvelopeQueue, number: int) -> None:
         self._queue = queue
@@ -128,7 +128,7 @@ class Sessions:
 
 
 async def test_one_session_is_used_where_one_is_enough(world: World, queue: EnvelopeQueue) -> None:
-    """In turns, each of four would be idle for twelve seconds."""
+    """If four sessions took turns, each would be idle for twelve seconds."""
     sessions = Sessions(queue, 4)
     await sessions.settle()
     await sessions.pass_time(world, 60)

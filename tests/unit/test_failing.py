@@ -1,4 +1,4 @@
-"""A flow that something outside it fails ends in one line, whichever flow it is."""
+"""Every flow that fails for an outside reason ends with one line that says what to do."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_a_flow_that_loses_its_database_says_so(
 
 
 def test_every_flow_is_an_operation() -> None:
-    """An operation ends in one line; a flow that is made otherwise may not."""
+    """Only a flow made by `operation` is sure to end with one line."""
     for path in FLOWS.glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "@flow" not in text, path.name

@@ -43,7 +43,7 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("flow", all_flows(), ids=lambda flow: flow.name)
 def test_labels_read_as_sentences(flow: Flow[Any, Any]) -> None:
-    """In the form of a deployment, which is made of the flow."""
+    """Labels are tested in a deployment's form, which is made from the flow."""
     deployment = flow.to_deployment("default")
     assert isinstance(deployment, RunnerDeployment)
     assert deployment.description == flow.description

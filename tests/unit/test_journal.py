@@ -1,4 +1,4 @@
-"""What survives the process, and what is believed of it."""
+"""What survives the process in the journal, and when it is trusted."""
 
 from __future__ import annotations
 

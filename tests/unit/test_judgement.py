@@ -1,4 +1,4 @@
-"""Whose fault a failed session is, and when the recipient it failed at is tried again."""
+"""Whether a recipient or the connection is to blame for a failed session, and the next turn."""
 
 from __future__ import annotations
 

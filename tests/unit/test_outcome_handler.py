@@ -1,4 +1,4 @@
-"""What a session that ends says about the recipient it ended at."""
+"""How the end of a session affects the recipient at which it ended."""
 
 from __future__ import annotations
 

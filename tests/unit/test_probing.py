@@ -1,4 +1,4 @@
-"""A server that is back is found within seconds, and asked for no more than its greeting."""
+"""Probes find a server that is back within seconds, and ask only for its greeting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTINGS = BreakerSettings(failures=2, rest_seconds=30.0, probes=3)
 
 @dataclass
 class World:
-    """A server that answers from a moment on; time passes only where somebody waits for it."""
+    """A server that answers from a moment on; time passes only while the code waits for it."""
 
     answers_at: float
     now: float = 0.0
@@ -55,7 +55,7 @@ class World:
         self.changes += 1
 
     def fail(self, attempt: Attempt = REFUSED) -> None:
-        """A session could not be opened."""
+        """Report that a session could not be opened."""
         self.breaker.failed(Trouble.SESSION, attempt.text, self.now, 0.5)
         self.probing.session_failed(SessionError(attempt))
 
@@ -115,7 +115,7 @@ async def test_a_rest_stays_as_long_if_the_server_does_not_come_back() -> None:
 
 
 async def test_a_session_that_fails_after_a_greeting_neither_counts_nor_ends_the_rest() -> None:
-    """A server may greet and then break: it is not tried more often than without looking."""
+    """A server may greet and then fail: sessions are not tried more often than without probes."""
     world = World(answers_at=0.0)
     world.rest()
     ends, failures = world.breaker.retry_at, world.breaker.failures

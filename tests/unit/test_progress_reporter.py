@@ -37,7 +37,7 @@ def standing(binding: Binding, sent: int = 0) -> Progress:
 
 
 class Feed:
-    """The event feed: what was told, and which connections it knows as given up."""
+    """The event feed: emitted events, and connections that it knows as quarantined."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str | None, dict[str, Any]]] = []
@@ -141,7 +141,7 @@ async def test_a_feed_that_is_away_is_asked_again(feed: Feed) -> None:
 
 
 class Run:
-    """A campaign run that is where a test puts it."""
+    """A campaign run with the progress that a test sets."""
 
     def __init__(self) -> None:
         self.seen = standing(FREE)

@@ -1,4 +1,4 @@
-"""The day that a run is for, by the clock that its schedule goes by."""
+"""The day of a run, by the time zone of its schedule."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.unit.slot_server import Clock, FakeLimit, SlotServer
 
 
 class Process:
-    """A process with its keeper; steps it until nothing is due at this moment."""
+    """A process with its keeper, stepped until nothing is due at this moment."""
 
     def __init__(self, server: SlotServer, clock: Clock, max_sessions: int = 4) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class Process:
         self.waiting: list[asyncio.Task[Slot | None]] = []
 
     async def want(self, number: int) -> None:
-        """So many sessions ask for a slot."""
+        """Have so many sessions ask for a slot."""
         self.waiting += [asyncio.create_task(self.keeper.slots.take()) for _ in range(number)]
         await asyncio.sleep(0)
 
@@ -398,7 +398,7 @@ async def test_a_server_that_was_not_asked_does_not_count_as_back(
 def test_the_warning_about_other_runs_appears_only_where_they_hold_all_slots(
     caplog: pytest.LogCaptureFixture, taken: int, is_told: bool
 ) -> None:
-    """A server that is slow to give a slot has not given it to others."""
+    """A server that is slow to grant a slot has not granted it to others."""
     notices = Notices("red", logging.getLogger("slots"))
     notices.starving(LimitState(SlotServer().id, limit=4, taken=taken))
     assert ("taken by other runs" in caplog.text) == is_told

@@ -27,7 +27,7 @@ def held(*leases: UUID) -> LeaseFile:
 
 
 def die(file: LeaseFile) -> None:
-    """The system lets go of a dead process's lock; the file stays."""
+    """The system releases a dead process's lock; the file stays."""
     file.close()
 
 

@@ -1,4 +1,4 @@
-"""A session with a slot: ends when it is recalled, loses nothing, gives the slot back."""
+"""A session with a slot ends when the slot is recalled, loses no mail, and releases the slot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RED = Connection("red", "smtp.example.com", 587)
 
 
 class Mail:
-    """A feed of so many envelopes; then it lets wait, or tells to end. Implements `Feed`."""
+    """A feed of so many envelopes, which then waits or ends. Implements `Feed`."""
 
     def __init__(self, number: int, *, waits: bool = False) -> None:
         self.left = deque(cast("Iterable[Envelope]", range(1, number + 1)))
@@ -39,7 +39,7 @@ class Mail:
         return await waiter
 
     async def waiter(self) -> asyncio.Future[Envelope | None]:
-        """What a session waits for, as soon as one does."""
+        """The future that a session waits for, once one waits."""
         return await self._waiting
 
     def next_nowait(self) -> Envelope | None:

@@ -1,4 +1,4 @@
-"""What a campaign's run makes of the runs that send for it."""
+"""How a campaign's run judges the runs of its shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For how long a holder has been silent, by a clock that nobody can set."""
+"""How long a lease has not been renewed, by the steady clock."""
 
 from __future__ import annotations
 

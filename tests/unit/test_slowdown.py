@@ -1,4 +1,4 @@
-"""How much a connection holds back after its server has asked for less."""
+"""How much a connection slows down after its server has asked for less mail."""
 
 from __future__ import annotations
 

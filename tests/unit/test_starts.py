@@ -15,7 +15,7 @@ HALF_AN_HOUR = 1_800.0
 
 
 class Memory:
-    """The limits' common memory, on the test's clock. Implements `StartSource`."""
+    """The shared usage of limits, on the test's clock. Implements `StartSource`."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -43,7 +43,7 @@ async def stock(memory: Memory) -> StartStock:
 
 
 async def ready_at(stock: StartStock, memory: Memory) -> float:
-    """When the next message may go, from now; asked for until that is known."""
+    """Ask until it is known in how many seconds the next message may start."""
     while (at := stock.ready_at(memory.now)) == float("inf"):  # noqa: ASYNC110
         await asyncio.sleep(0)
     return at - memory.now

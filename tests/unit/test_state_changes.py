@@ -22,7 +22,7 @@ LATER = NOW + timedelta(seconds=1)
 
 
 class Stream:
-    """The event stream of a server: refuses, delivers what it is given, breaks when it is told."""
+    """A server's event stream that refuses, delivers given events, or breaks."""
 
     def __init__(self) -> None:
         self.refuses = False

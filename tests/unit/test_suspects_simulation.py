@@ -1,4 +1,4 @@
-"""How often the test of `sending.suspects` is wrong, and how soon it is right: by simulation.
+"""Simulate how often the tests of `delivery.suspects` are wrong, and how soon they convict.
 
 Many sessions send to a list of which some addresses are dead: refusals come at once, acceptances
 late, as at real servers. Every number is that of a seed.
@@ -17,7 +17,7 @@ from mailsluice.delivery.suspects import Ruling, Suspects
 from tests.unit.simulated import TIMES
 
 MESSAGES = 20_000 * TIMES
-"""Without one false alarm, the odds of 1e9 are not proved: the bound is, with lower odds, below."""
+"""No false alarm does not prove odds of 1e9; a test below checks the bound at lower odds."""
 
 
 class Simulation:
@@ -33,7 +33,7 @@ class Simulation:
         self.most_held = 0
 
     def run(self, messages: int, limit: int | None = None, share: float = 1.0) -> int | None:
-        """Gives how many were started when it was convicted; None: it was not.
+        """Returns the messages started until the conviction; None where there was none.
 
         From message `limit` on so large a share is refused that would be accepted.
         """

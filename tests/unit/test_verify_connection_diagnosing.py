@@ -1,4 +1,4 @@
-"""What is wrong with a connection, by the replies that providers give."""
+"""The diagnoses of the replies that providers give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator reads of an inspection: certificate, offer, page, log."""
+"""The texts of a connection check: certificate, extensions, page, log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test mail of an inspection: what is asked for, and that addresses are not repeated."""
+"""The test mail of a connection check: its form, its message, and errors without addresses."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ GREEN = Connection("green", "smtp.example.com", 587)
 
 
 class Blocks:
-    """The stored blocks; one that is an exception cannot be read."""
+    """The stored blocks; an exception stands for a block that cannot be read."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Connection | Exception] = {"red": RED, "green": GREEN}
@@ -34,7 +34,7 @@ class Blocks:
 
 
 class Run:
-    """A campaign run that only takes note."""
+    """A campaign run that records calls."""
 
     def __init__(self) -> None:
         self.sends = {"red": RED, "green": GREEN}
