@@ -58,7 +58,7 @@ class ConnectionSender:
 
     @property
     def down(self) -> str | None:
-        """Why the connection was given up in this run; None while it works."""
+        """Why the connection went down in this run; None while it works."""
         return self._state.health.down
 
     @property

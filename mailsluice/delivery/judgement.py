@@ -4,7 +4,7 @@ A recipient is innocent as long as the connection can be at fault. But where ses
 and again at the same recipient, its address or its message breaks them, and it must not keep the
 others waiting. So each failure costs the recipient some points: more in a session that had carried
 no mail yet, which fails at the first recipient for want of another cause. With all its points used
-up, the recipient is deferred like one that the server put off.
+up, the recipient is deferred, as if the server had deferred it.
 """
 
 from __future__ import annotations

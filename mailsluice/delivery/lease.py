@@ -3,7 +3,7 @@
 The lease is in `campaigns` and expires after 45 seconds. Each claim renews it in its own
 transaction, so a machine that was paused claims nothing after another run has taken over. Where the
 clocks of the database and the machine disagree, a lease has expired only when this machine has seen
-it unchanged for 45 seconds by a clock that nobody can set (`silence.py`).
+it unchanged for 45 seconds by the steady clock, which cannot be set (`silence.py`).
 """
 
 from __future__ import annotations

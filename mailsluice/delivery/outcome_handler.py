@@ -43,8 +43,8 @@ class SessionHistory:
 class OutcomeHandler:
     """Act on the attempts of one connection.
 
-    An outcome is recorded, the recipient is put back, or a trial decides about it; the connection's
-    health is told.
+    An outcome is recorded, the recipient is put back, or a trial decides about it; the
+    connection's health takes note.
     """
 
     def __init__(self, state: ConnectionState, queue: EnvelopeQueue) -> None:

@@ -44,7 +44,7 @@ class RouteResult:
     sent: int
     """Messages accepted in this run."""
     down: str | None
-    """Why the connection was given up; None where it worked to the end."""
+    """Why the connection went down; None where it worked to the end."""
 
     def summary(self) -> str:
         """Say in one line how much was sent."""

@@ -1,7 +1,7 @@
 """Learn after how many messages a server ends a session. Pure.
 
 Some servers (OpenSMTPD, Stalwart) then answer MAIL with 452 or another 4xx, and keep the session
-open. That is no request for less mail: a new session goes on at once.
+open. That is not a request for less mail: a new session can continue at once.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ async def test_the_recipients_of_a_dead_sender_are_taken_over(
             sending = asyncio.ensure_future(send(living, document, target))
             if home == "another":
                 await until_sent(server, 180)
-                assert not sending.done()  # the dead one may still live
+                assert not sending.done()  # the sender may still live
                 expire(sender.database, dead._sender_id)
             await sending
             report = await conclude(run)

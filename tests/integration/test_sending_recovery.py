@@ -55,7 +55,7 @@ async def test_the_journal_tells_claimed_from_sent(sender: Sender, tmp_path: Pat
         await sender.send(document, [connection("red", server)])
         assert len(server.received) == 7
         assert set(server.recipients.values()) == {1}
-    # of the four with a dot: one was accepted, one refused, one put off (sent now), one is in doubt
+    # four had a dot: one was accepted, one refused, one deferred (and sent now), one is in doubt
     assert sender.ledger.states() == {"sent": 8, "failed": 1, "uncertain": 1}
 
 
@@ -237,7 +237,7 @@ def test_a_process_outlives_its_journal_and_even_its_lease_but_no_kill(
         os.kill(holder.pid or 0, signal.SIGKILL)
         heir.join()
         (run,) = runs
-        assert run.recovered.uncertain == 2  # without its journal nobody can know
+        assert run.recovered.uncertain == 2  # without its journal this is unknown
         asyncio.run(run.close())
     finally:
         holder.kill()
@@ -269,7 +269,7 @@ def test_a_run_that_was_taken_over_claims_nothing_more(sender: Sender, tmp_path:
     sender.ledger.update(owner="heir")
     with sender.database.write() as transaction:
         assert not run._lease.may_claim(transaction)
-    assert run._stopping  # and what it has in hand is not begun either
+    assert run._stopping  # and the recipients that it holds are not sent to either
     assert not run._is_held()
     asyncio.run(run.close())
 

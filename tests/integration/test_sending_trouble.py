@@ -68,7 +68,7 @@ async def test_a_connection_that_cannot_work_leaves_its_rows_untouched(
     rows = [row for row in sender.ledger.rows().values() if row.connection == "red"]
     assert {(row.status, row.attempts, row.code) for row in rows} == {("pending", 0, None)}
     assert report.open == 10
-    with SmtpServer() as red:  # put right, the same campaign goes on
+    with SmtpServer() as red:  # the same campaign continues with a corrected connection
         await sender.send(document, [connection("red", red), connection("green", red)])
         assert len(red.received) == 10
     assert sender.ledger.states() == {"sent": 20}
@@ -85,7 +85,7 @@ async def test_a_server_that_ends_sessions_after_some_messages_costs_no_time(
         everybody_once(sender.ledger, {"red": server})
     assert report.down == {}
     assert {row.attempts for row in sender.ledger.rows().values()} == {1}
-    assert report.routes[0].seconds < 10  # seconds of backoff each would be minutes
+    assert report.routes[0].seconds < 10  # with seconds of backoff each it would take minutes
 
 
 async def test_a_single_refusal_that_names_the_sender_fails_its_recipient_alone(
@@ -205,7 +205,7 @@ async def test_a_server_that_is_back_is_found_long_before_its_rest_is_over(
         await run.close()
         states = sender.ledger.states()
         assert states["sent"] + states["uncertain"] == 400
-        assert states["uncertain"] <= 2  # whose message was out when the server went
+        assert states["uncertain"] <= 2  # the message that was in flight when the server went away
         assert set(server.recipients.values()) == {1}
     assert not report.down
     assert {row.attempts for row in sender.ledger.rows().values()} == {1}

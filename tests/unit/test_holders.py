@@ -42,7 +42,7 @@ def seen_after(path: Path, process: Process, change: str) -> bool | None:
 @pytest.mark.parametrize(
     ("process", "change", "lives"),
     [
-        (ELSEWHERE, "died", False),  # its lock is free, on the file that it held
+        (ELSEWHERE, "died", False),  # the lock of the file that it held is free
         (ELSEWHERE, "deleted", None),  # the lock of another file tells nothing
         (ELSEWHERE, "replaced", None),
         (Process(os.getppid(), 0, ""), "deleted", None),
@@ -63,7 +63,7 @@ def test_earlier_holders_are_known_by_name_and_lines_of_old_versions_are_skipped
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "one.holders"
-    path.write_text("0123abcd\n")  # as it was noted before files and processes were
+    path.write_text("0123abcd\n")  # written by a version that stored neither file nor process
     journal = Journal(tmp_path / "one.journal")
     assert note_holder(path, "first", journal) == {}
     (found,) = note_holder(path, "second", journal).values()

@@ -36,7 +36,7 @@ def test_the_next_run_reads_what_the_last_run_left(path: Path) -> None:
     first.reply(8, 250)
     first.dot(9)
     first.reply(9, 450)
-    first.close()  # what a killed process leaves is the same: nothing is written at the end
+    first.close()  # a killed process leaves the same, since nothing is written at the end
     second = Journal(path)
     assert second.evidence is not None
     assert second.evidence.journal_id == first.id

@@ -102,7 +102,7 @@ async def test_a_server_back_after_ten_seconds_is_found_within_ten(
     assert 10.0 <= world.now <= 20.0
     assert world.breaker.retry_at == world.now
     assert world.changes == 1
-    assert len(caplog.records) == 2  # that it looks, and that it has found
+    assert len(caplog.records) == 2  # one line at the start, one when the server is back
 
 
 async def test_a_rest_stays_as_long_if_the_server_does_not_come_back() -> None:
@@ -123,7 +123,7 @@ async def test_a_session_that_fails_after_a_greeting_neither_counts_nor_ends_the
     world.fail()
     await world.until_quiet()
     assert (world.breaker.retry_at, world.breaker.failures) == (ends, failures)
-    assert len(world.looks) == 1  # and it is not looked for again in this rest
+    assert len(world.looks) == 1  # no more probes in this rest
     world.now = ends
     world.fail()
     assert world.breaker.failures == failures + 1

@@ -282,7 +282,11 @@ async def test_a_server_that_does_not_answer_delays_nothing(
     [
         (None, 0, "stopped"),
         (StopReason.SUSPENDED, 40, "stopped"),
-        (StopReason.WAITING, 40, "held by red per_hour 100 until "),  # so it says what it waits for
+        (
+            StopReason.WAITING,
+            40,
+            "held by red per_hour 100 until ",
+        ),  # so the page says what the run waits for
     ],
 )
 async def test_the_end_shows_the_numbers_of_the_report(
@@ -366,7 +370,9 @@ async def test_artifacts_are_created_once_in_a_run_and_then_updated(server: Serv
     await mine.show(BARS)
     await mine.show(BARS)  # nothing new: no call
     await mine.show({**BARS, None: Bar(6.0, "6 of 100")})
-    await ProgressArtifacts(run_id, "Spring sale").show(BARS)  # the same run goes on elsewhere
+    await ProgressArtifacts(run_id, "Spring sale").show(
+        BARS
+    )  # the same run continues in another process
     assert server.calls == [
         "read",
         "create progress-spring-sale",

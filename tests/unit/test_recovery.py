@@ -23,7 +23,7 @@ def dot(code: int | None) -> dict[int, int | None]:
     return {7: code}
 
 
-# what the journal knows (None: nothing to believe), policy, status (None: pending again)
+# what the journal knows (None: no evidence), policy, status (None: pending again)
 CASES = [
     (NO_DOT, HOLD, None),
     (NO_DOT, RESEND, None),
@@ -31,7 +31,7 @@ CASES = [
     (dot(250), HOLD, SENT),
     (dot(250), RESEND, SENT),
     (dot(450), HOLD, DEFERRED),
-    (dot(421), HOLD, DEFERRED),  # not taken over: a server that did says 250 first
+    (dot(421), HOLD, DEFERRED),  # not accepted: a server that accepts replies 250 first
     (dot(554), HOLD, FAILED),
     (dot(None), HOLD, UNCERTAIN),
     (dot(None), RESEND, DEFERRED),

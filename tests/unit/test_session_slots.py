@@ -301,7 +301,7 @@ async def test_a_deactivated_limit_leaves_the_block_alone(
     await process.settle()
     assert len(process.open) == 4
     assert process.end_recalled() == 0
-    assert (server.taken, server.leases) == (0, set())  # else they would stay taken for ever
+    assert (server.taken, server.leases) == (0, set())  # otherwise they would stay taken for ever
     server.is_active, server.limit = True, 3
     await process.after(LOOK_SECONDS)
     process.end_recalled()

@@ -44,8 +44,8 @@ class Connection:
     [
         ("R" * 17, Ruling.OPEN),
         ("R" * 18, Ruling.CONVICTED),
-        ("A" * 50 + "R" * 18, Ruling.CONVICTED),  # whatever was before
-        ("RRRA" * 50, Ruling.OPEN),  # many are dead, but it works
+        ("A" * 50 + "R" * 18, Ruling.CONVICTED),  # regardless of earlier acceptances
+        ("RRRA" * 50, Ruling.OPEN),  # many addresses are dead, but the connection works
         ("R" * 30 + "A", Ruling.CONVICTED),
         (("R" * 12 + "A") * 8, Ruling.CONVICTED),  # a limit that lets one through now and then
         ("SS", Ruling.OPEN),
@@ -72,7 +72,7 @@ MANY = [
     (Experience(1_000, 20), "RA" * 40, 25),
     (Experience(1_000, 20), "RRA" * 40, 16),
     (Experience(1_000, 20), "R" * 40, 9),
-    (Experience(100, 0), "RAAA" * 40, None),  # more than before, but rather that than one half
+    (Experience(100, 0), "RAAA" * 40, None),  # more than before, but less than one half
     (Experience(900, 100), "RAAAA" * 40, None),
     (Experience(20, 0), "RA" * 40, None),  # it would take 200
     (Experience(19, 0), "RA" * 400, None),  # too little experience
@@ -188,7 +188,7 @@ LAST = [
     (70, 30, 7, False, True),
     (70, 30, 8, False, False),
     (1, 0, 1, False, True),
-    (0, 0, 1, False, False),  # it may be said to everybody
+    (0, 0, 1, False, False),  # the server may say it to everybody
     (0, 0, 3, True, True),
     (0, 0, 4, True, False),
 ]

@@ -90,7 +90,7 @@ async def test_a_changed_block_reaches_the_sender_the_slots_and_later_subflows(
     ("error", "reason"),
     [
         (CampaignError("there is no SMTP Connection block 'red'"), "there is no SMTP Connection"),
-        (OSError("password=secret"), "do not change: OSError"),  # whoever wrote that text
+        (OSError("password=secret"), "do not change: OSError"),  # the text may contain a secret
     ],
 )
 async def test_a_block_that_cannot_be_read_changes_nothing_and_is_logged_once(
