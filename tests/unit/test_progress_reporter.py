@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -232,6 +233,26 @@ async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(f
         "50 of 100 sent",  # without a pace any more; then nothing is new
     ]
     assert lines[-1] == ("50 of 100 sent, 50 left; red 50 of 100, quarantined: login: 535 no")
+
+
+async def test_artifacts_change_more_rarely_in_a_long_run(feed: Feed) -> None:
+    """Five seconds at first, a minute after an hour; another cause of waiting shows at once."""
+    run, shown, clock = Run(), Shown(), Clock()
+    made = await begun(run, shown, clock)
+    updates = []
+    for second in range(0, 36_000, 5):
+        clock.now, run.seen = float(second), standing(SHORT, second // 400)
+        shown.bars.clear()
+        await made.update()
+        if shown.bars:
+            updates.append(second)
+    assert updates[:4] == [0, 5, 10, 15]
+    assert max(later - earlier for earlier, later in pairwise(updates)) == 60
+    assert len(updates) < 800
+    clock.now, run.seen = 36_005.0, standing(DOWN, 90)
+    shown.bars.clear()
+    await made.update()
+    assert shown.bars["red"].text.startswith("**quarantined")
 
 
 async def test_a_connection_that_is_done_has_no_recipient_left(feed: Feed) -> None:

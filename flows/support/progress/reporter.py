@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,8 @@ from mailsluice.reports.progress import (
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
+_SHARE_OF_RUN = 0.02
+_MOST_PAUSE_SECONDS = 60.0
 
 
 class ProgressReporter:
@@ -56,7 +59,9 @@ class ProgressReporter:
         self._clock = clock
         self._log = log
         self._log_seconds = log_seconds
-        self._logged_at = clock()
+        self._begun_at = self._logged_at = clock()
+        self._shown_at = -math.inf
+        self._shown_causes: dict[str, Cause] = {}
         self._logged = ""
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
         self._bindings: dict[str, Binding] = {}
@@ -85,7 +90,20 @@ class ProgressReporter:
         rates = {name: pace.per_second for name, pace in self._paces.items()}
         page = Page(progress, rates, moment, self._window)
         self._log_line(page)
-        await self._show(page)
+        causes = {name: binding.cause for name, binding in self._bindings.items()}
+        if self._is_due(causes):
+            await self._show(page)
+            self._shown_at, self._shown_causes = self._clock(), causes
+
+    def _is_due(self, causes: Mapping[str, Cause]) -> bool:
+        """Whether the artifacts are to be updated.
+
+        The longer a run takes, the rarer updates become: a campaign of a day would make tens of
+        thousands of requests otherwise. What a connection waits for is shown at once.
+        """
+        now = self._clock()
+        pause = min(_SHARE_OF_RUN * (now - self._begun_at), _MOST_PAUSE_SECONDS)
+        return causes != self._shown_causes or now - self._shown_at >= pause
 
     def _log_line(self, page: Page) -> None:
         """Write a line to the run's log now and then, as every UI shows new lines by itself."""
