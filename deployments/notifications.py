@@ -70,7 +70,7 @@ def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[
         of_run(
             "a campaign crashed",
             _stays_crashed(crashed_for),
-            "crashed, and does not go on by itself",
+            "crashed, and does not continue by itself",
         ),
         of_event(
             "a connection is quarantined",

@@ -68,12 +68,12 @@ def _final(
     if reason is StopReason.CANCELLED:
         return Cancelled(message=summary)
     if reason is StopReason.TERMINATED:
-        return Crashed(message=f"stopped by SIGTERM: {summary}. Retry this run to go on")
+        return Crashed(message=f"stopped by SIGTERM: {summary}. Retry this run to continue")
     summary += "".join(f"; {name} is down: {why}" for name, why in report.down.items())
     if not verified.is_conserved:
         return Failed(message=f"{summary}. The numbers do not add up: {verified.summary()}")
     if report.open:
-        return Failed(message=f"{summary}. Retry this run to go on")
+        return Failed(message=f"{summary}. Retry this run to continue")
     return Completed(message=summary, data=report)
 
 

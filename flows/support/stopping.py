@@ -79,7 +79,7 @@ class StopRequest:
             run.stop()
 
     def hold(self, on_hold: bool) -> None:
-        """Put the run on hold, or let it go on."""
+        """Put the run on hold, or end the hold."""
         if self._run:
             self._run.on_hold = on_hold
 

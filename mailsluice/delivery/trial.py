@@ -160,7 +160,7 @@ class Trial:
         error = SessionError(self._refused.last[1])
         count, among = len(self._refused), self._refused.among
         last = f"the last {count}" if count == among else f"{count} of the last {among}"
-        reason = f"{error} (so it answered {last} recipients, who wait as before)"
+        reason = f"{error} ({last} recipients were refused; they have not failed, and still wait)"
         self._health.failed(Trouble.DOWN, reason if count > 1 else error)
         self.put_back()
 

@@ -42,6 +42,6 @@ def refuse_alike(connection: sa.Connection, name: str) -> None:
         if likeness(known) == wanted:
             raise CampaignError(
                 f"campaign {name!r} could be taken for campaign {known!r}, and everybody would get"
-                f" the mail twice: write {known!r} to go on with that one, or give the new one a"
+                f" the mail twice: write {known!r} to continue that one, or give the new one a"
                 " name that differs in more than case and style of letters"
             )

@@ -23,7 +23,7 @@ DatabaseError = SQLAlchemyError
 BAD_VALUE_ERRORS: tuple[type[Exception], ...] = (DataError, IntegrityError)
 """Errors caused by the values of one statement; the database itself works."""
 
-RETRY = "Retry this run to go on"
+RETRY = "Retry this run to continue"
 
 
 class DatabaseTrouble(Enum):

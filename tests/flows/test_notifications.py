@@ -37,7 +37,7 @@ EXPECTED = [
     ("winter: bounces above 5 %", "60 of 1000 bounced (6.0 %)"),
     ("Connection red is quarantined", "Campaign winter: login: 535"),
     ("spring: finished", "1,000 of 1,000 sent"),
-    ("autumn: crashed, and does not go on by itself", "its process is gone"),
+    ("autumn: crashed, and does not continue by itself", "its process is gone"),
     ("summer: failed", "280 of 400 sent, 120 pending; red is down: login: 535"),
 ]
 

@@ -25,12 +25,12 @@ LOST = OperationalError("SELECT", None, Exception("the link to the database brok
         (
             LOST,
             "the state database does not answer: the link to the database broke. If it does not"
-            " come back, check MAILSLUICE_DATABASE_URL. Retry this run to go on",
+            " come back, check MAILSLUICE_DATABASE_URL. Retry this run to continue",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "/home/reports/a.html"),
             "/home/reports/a.html cannot be used on the worker's machine: No space left on device."
-            " Free disk space, or let this user write there. Retry this run to go on",
+            " Free disk space, or let this user write there. Retry this run to continue",
         ),
     ],
 )

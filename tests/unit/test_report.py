@@ -270,15 +270,17 @@ EVERYTHING_DONE: list[tuple[Status, tuple[str, ...]]] = [
     (Status.CANCELLED, ()),
 ]
 TO_DO: list[tuple[Status, tuple[str, ...]]] = [
-    (Status.PENDING, ("send-campaign", "retry this run")),
-    (Status.DEFERRED, ("send-campaign", "retry this run")),
-    (Status.UNCERTAIN, ("resolve-uncertain", "export-campaign")),
-    (Status.FAILED, ("export-campaign",)),
+    (Status.PENDING, ("`send-campaign`", "`mailsluice send`")),
+    (Status.DEFERRED, ("`send-campaign`", "`mailsluice send`")),
+    (Status.UNCERTAIN, ("`resolve-uncertain`", "`export-campaign`", "`mailsluice resolve`")),
+    (Status.FAILED, ("`export-campaign`", "`mailsluice export`")),
 ]
 
 
 @pytest.mark.parametrize(("status", "named"), EVERYTHING_DONE + TO_DO)
-def test_next_steps_name_the_deployment(status: Status, named: tuple[str, ...]) -> None:
+def test_next_steps_name_the_deployment_and_the_command(
+    status: Status, named: tuple[str, ...]
+) -> None:
     text = page(report(route(states={status: 3}), statistics=None))
     assert ("## What to do next" in text) == bool(named)
     assert all(name in text for name in named)

@@ -1,4 +1,4 @@
-"""The next steps that a report recommends, and the deployment for each. Pure."""
+"""The next steps that a report recommends, each with its deployment and its command. Pure."""
 
 from __future__ import annotations
 
@@ -17,28 +17,32 @@ def next_steps(report: Report) -> Iterator[str]:
         yield f"**The campaign has ended**, and was {plain(report.archive)}"
         return
     for name in report.down:
-        yield f"**{plain(name)} is down**, for the reason below: fix it, then `verify-connection`"
+        yield (
+            f"**{plain(name)} is down**, for the reason below: fix the cause, then check the"
+            " connection with `verify-connection` (`mailsluice connection test`)"
+        )
     if report.open:
         yield (
-            f"**{report.open:,} recipients still wait**: retry this run to go on, or start"
-            " `send-campaign` with the same campaign; no recipient gets the mail twice"
+            f"**{report.open:,} recipients still wait**: retry the run, or send the same campaign"
+            " again with `send-campaign` (`mailsluice send`); no recipient gets the mail twice"
         )
     if uncertain := report.of(RecipientStatus.UNCERTAIN):
         yield (
-            f"**{uncertain:,} are uncertain**: look them up at the provider"
-            " (`export-campaign` with the status uncertain lists them), then"
-            " `resolve-uncertain`"
+            f"**{uncertain:,} are uncertain**: list them (`export-campaign` with the status"
+            " uncertain, or `mailsluice export`), look them up at the provider, then settle them"
+            " with `resolve-uncertain` (`mailsluice resolve`)"
         )
     if failed := report.of(RecipientStatus.FAILED):
         yield (
             f"**{failed:,} failed**: the replies below say why; `export-campaign` with the"
-            " status failed lists the addresses, so that you can clean your list"
+            " status failed, or `mailsluice export`, lists the addresses, so that you can clean"
+            " your list"
         )
     sent = report.of(RecipientStatus.SENT)
     if report.statistics and sent:
         yield (
-            "**Later bounces** are counted only after `collect-bounces`; then `report-campaign`"
-            " publishes this page again"
+            "**Later bounces** are counted only after `collect-bounces` (`mailsluice bounces"
+            " collect`); then create this report again with `report-campaign` (`mailsluice report`)"
         )
     if sent and len([route for route in report.routes if route.planned]) >= _COMPARABLE:
         yield "**To compare the connections**: `compare-connections`"
