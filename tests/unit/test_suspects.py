@@ -145,15 +145,16 @@ def test_one_acceptance_after_many_refusals_acquits_no_suspect() -> None:
 
 
 def test_acceptances_of_messages_in_flight_at_a_limit_acquit_no_suspect() -> None:
-    """Message 0 is accepted slowly, 1 was refused meanwhile."""
+    """Messages 0 and 2 were in flight when 1 was refused; their acceptances make the odds even."""
     suspects: Suspects[str] = Suspects()
-    suspects.refused("limit", 1, started=2, experience=NONE)
+    suspects.refused("limit", 1, started=3, experience=NONE)
     assert suspects.judge(oldest=0) is Ruling.OPEN
     suspects.accepted(0)
-    suspects.judge(oldest=2)
-    assert suspects.acquitted() == []
     suspects.accepted(2)
     suspects.judge(oldest=3)
+    assert suspects.acquitted() == []
+    suspects.accepted(3)
+    suspects.judge(oldest=4)
     assert suspects.acquitted() == ["limit"]
 
 
