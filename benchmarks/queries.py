@@ -137,12 +137,12 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
         "suppressed since (a run's end)": lambda _: outbox.suppressed_since(),
         "soft bounces (a run's end)": lambda _: Bounces(opened).soft_of(last),
         "alerts (a run's end)": lambda _: Alerts(opened).due(1),
-        "books (a run's end)": lambda _: accounts.tally(opened, name, addresses=False),
+        "verification (a run's end)": lambda _: accounts.tally(opened, name, addresses=False),
         "statistics (the report)": lambda _: statistics(opened, last),
         "suppression look-up of 600": lambda _: Suppressions(opened).find(
             [f"gone{one}@example.com" for one in range(600)]
         ),
-        "whose mail came back: 100 by number": lambda _: SentMail(opened).by_id(range(100, 200)),
+        "recipients of returned mail: 100 by number": lambda _: SentMail(opened).by_id(range(100, 200)),
         "bounds of a campaign (export, archive)": lambda _: list(Fates(opened, 50).windows(10**9)),
         "archive: a chunk of recipients": lambda _: next(ArchiveRows(opened, 50).read(RECIPIENTS)),
         "archive: a chunk of attempts": lambda _: next(ArchiveRows(opened, 50).read(ATTEMPTS)),
