@@ -142,7 +142,9 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
         "suppression look-up of 600": lambda _: Suppressions(opened).find(
             [f"gone{one}@example.com" for one in range(600)]
         ),
-        "recipients of returned mail: 100 by number": lambda _: SentMail(opened).by_id(range(100, 200)),
+        "recipients of returned mail: 100 by number": lambda _: SentMail(opened).by_id(
+            range(100, 200)
+        ),
         "bounds of a campaign (export, archive)": lambda _: list(Fates(opened, 50).windows(10**9)),
         "archive: a chunk of recipients": lambda _: next(ArchiveRows(opened, 50).read(RECIPIENTS)),
         "archive: a chunk of attempts": lambda _: next(ArchiveRows(opened, 50).read(ATTEMPTS)),
