@@ -30,7 +30,7 @@ class ImageError(MailsluiceError):
 
 
 def run(*command: str) -> str:
-    """Run a program; returns what it prints. Raises ImageError with its last words."""
+    """Run a program, and return its output. Raises ImageError with its last lines if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         words = " / ".join(done.stderr.strip().splitlines()[-3:])
@@ -39,7 +39,7 @@ def run(*command: str) -> str:
 
 
 def require(*programs: str) -> None:
-    """Raises ImageError where a program is missing, or who calls is not root."""
+    """Raise ImageError if a program is missing, or the caller is not root."""
     missing = [one for one in programs if not shutil.which(one, path=os.environ["PATH"] + ":/sbin")]
     if missing:
         raise ImageError(f"not on this machine: apt-get install {' '.join(missing)}")

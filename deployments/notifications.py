@@ -1,8 +1,8 @@
-"""`python -m deployments.notifications slack-webhook/ops`: tell people what they have to know.
+"""`python -m deployments.notifications slack-webhook/ops`: send messages about campaigns.
 
-Makes automations on the Prefect server that send a message through a notification block of one's
-own (Slack, Teams, e-mail, a webhook ...), or brings them up to date, by their names. One that an
-operator has switched off stays off.
+Creates automations on the Prefect server that send messages through a notification block (Slack,
+Teams, e-mail, a webhook ...), or updates them, by their names. An automation that an operator has
+switched off stays off.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from flows.support.events import Milestone
 from mailsluice.core.errors import MailsluiceError
 
 _ONCE = timedelta(seconds=10)
-"""Without a window the server now and then acts twice on one event."""
+"""The window of a trigger. Without one, the server sometimes acts twice on one event."""
 _GOES_ON = (
     *("Scheduled", "AwaitingRetry", "Late", "Pending", "Running", "Paused", "Suspended"),
     *("Completed", "Failed", "TimedOut", "Cancelling", "Cancelled"),
 )
-"""All that a run may become after it has crashed."""
+"""The states that a run may get after it has crashed."""
 CRASHED_FOR = timedelta(minutes=2)
 """A run that stays crashed for this time does not restart by itself."""
 _RUN = "{{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
@@ -110,7 +110,7 @@ def _becomes(*states: str) -> EventTrigger:
 
 
 def _stays_crashed(within: timedelta) -> EventTrigger:
-    """A run of send-campaign crashed, and nothing came of it since."""
+    """A run of send-campaign crashed, and has stayed crashed since."""
     return EventTrigger(
         posture=Posture.Proactive,
         after={"prefect.flow-run.Crashed"},
@@ -124,7 +124,7 @@ def _stays_crashed(within: timedelta) -> EventTrigger:
 
 
 def _told(milestone: Milestone, threshold: str | None) -> EventTrigger:
-    """A campaign tells this, of itself or of one of its connections."""
+    """An event of a campaign, or of one of its connections, is emitted."""
     labels = {"mailsluice.threshold": threshold} if threshold else {}
     return EventTrigger(
         posture=Posture.Reactive,
@@ -148,10 +148,11 @@ def _automation(
 
 
 async def install(block: str, crashed_for: timedelta = CRASHED_FOR) -> list[str]:
-    """Make or update them, to send through a block, named `type-slug/name`. Returns their names.
+    """Create or update the automations that send through a block, and return their names.
 
-    `crashed_for` is how long a run is crashed before that is told, at least 10 seconds. Raises
-    NotificationError where there is no such block, or none that can send messages.
+    `block` is `type-slug/name`. A message about a crashed run is sent when the run has stayed
+    crashed for `crashed_for`, at least 10 seconds. Raises NotificationError if there is no such
+    block, or the block cannot send messages.
     """
     slug, _, name = block.partition("/")
     async with get_client() as client:
@@ -181,7 +182,7 @@ def _can_notify(block: BlockDocument) -> bool:
 
 
 def main() -> None:
-    """Install them and say so."""
+    """Install the automations, and print their names."""
     parser = argparse.ArgumentParser(
         prog="python -m deployments.notifications", description="Tell people about campaigns."
     )

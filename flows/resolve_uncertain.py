@@ -25,7 +25,7 @@ async def resolve_uncertain(
     path: str = "",
     email_column: Annotated[str, Field(min_length=1)] = "email",
 ) -> State[Any]:
-    """Resolve uncertain recipients, of whom nobody knows whether they got the message.
+    """Resolve uncertain recipients: whether their message arrived is not known.
 
     Recipients in other states do not change. The flow fails while a run is sending the campaign.
     Returns `Resolved`.

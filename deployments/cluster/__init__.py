@@ -1,4 +1,4 @@
-"""Beyond one machine: the topology of deployments/compose.yaml as processes of one."""
+"""A cluster on one machine: the services of deployments/compose.yaml as processes."""
 
 from deployments.cluster.cluster import Cluster
 from deployments.cluster.member import ClusterError, Member

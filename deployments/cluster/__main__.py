@@ -1,4 +1,4 @@
-"""`make cluster`: the whole topology on this machine, until Ctrl-C."""
+"""`make cluster`: start a whole cluster on this machine, and stop it at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROOTS_FOLDER = Path("/var/lib/mailsluice-cluster")  # PostgreSQL's user cannot 
 
 
 def main() -> None:
-    """Start it, say how to reach it, name members that end, stop it."""
+    """Start a cluster, print how to reach it and which members end, and stop it at Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m deployments.cluster", description=__doc__)
     parser.add_argument("--folder", type=Path, default=default_folder(), help="keeps all state")
     parser.add_argument("--workers", type=int, default=2)
@@ -44,7 +44,7 @@ def default_folder() -> Path:
 
 
 def instructions(cluster: Cluster) -> str:
-    """The addresses and folders, and the variables for another terminal."""
+    """The cluster's addresses and folders, and the variables to export in another terminal."""
     exports = [f"export {name}='{value}'" for name, value in cluster.environment.items()]
     login = cluster.environment["PREFECT_API_AUTH_STRING"]
     lines = [

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own, and one server certificate signed by it."""
+"""A certificate authority for one cluster, and the server certificate that it signs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALID = timedelta(days=825)
-"""Longer is refused by some clients (Apple's, since 2019)."""
+"""Some clients (Apple's, since 2019) refuse certificates that are valid for longer."""
 
 
 class Issued(NamedTuple):
-    """PEM texts: the authority for clients, certificate and key for the server."""
+    """PEM texts: the authority's certificate for clients, and the server's certificate and key."""
 
     authority: str
     certificate: str
@@ -25,9 +25,9 @@ class Issued(NamedTuple):
 
 
 def issue(hosts: Sequence[str], now: datetime | None = None) -> Issued:
-    """A certificate for these host names and IP addresses.
+    """Issue a certificate for these host names and IP addresses.
 
-    The authority's key is forgotten: nobody can sign another certificate that its clients trust.
+    The authority's key is not kept, so nobody can sign another certificate that clients trust.
     """
     begin = (now or datetime.now(UTC)) - timedelta(hours=1)  # clocks differ
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""The topology of compose.yaml as processes on loopback, led by pid."""
+"""The services of compose.yaml as processes on loopback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ POOL = "mailsluice"
 
 
 class Cluster:
-    """A context manager; its folder keeps databases, passwords and logs for the next start.
+    """A running cluster, for a `with` statement.
+
+    The folder keeps databases, passwords and logs for the next start.
 
     `environment` is added to what servers, steps and workers are started with, `runs_per_worker`
     is how many runs a worker takes at once, `port` is the proxy's (a free one by default, kept in
@@ -86,12 +88,12 @@ class Cluster:
 
     @property
     def members(self) -> list[Member]:
-        """All processes that should be running."""
+        """The processes that should be running."""
         stores = [self.postgresql, self.redis]
         return [*stores, *self.api, self.services, self.proxy, *self.workers]
 
     def api_server_url(self, number: int) -> str:
-        """One API server's own address, past the proxy."""
+        """The address of an API server without the proxy."""
         return f"http://127.0.0.1:{self.ports[f'api-{number + 1}']}/api"
 
     def _start(self) -> None:
@@ -118,7 +120,7 @@ class Cluster:
         self._begin(*self.workers)
 
     def _begin(self, *members: Member) -> None:
-        """Start them side by side, and wait until all are ready."""
+        """Start members side by side, and wait until all are ready."""
         for member in members:
             self._stack.callback(member.stop)
             member.start(wait=False)
@@ -163,7 +165,7 @@ class Cluster:
         return member
 
     def _step(self, name: str, settings: Mapping[str, str], *command: str) -> Member:
-        """A Python process with these settings and none of Prefect's or ours from outside."""
+        """Make a Python process with these settings, and no others of Prefect or Mailsluice."""
         kept = {
             key: value
             for key, value in os.environ.items()
@@ -185,7 +187,7 @@ class Cluster:
         )
 
     def _kept_ports(self, port: int | None) -> dict[str, int]:
-        """The ports of the last start: passwords and addresses belong together."""
+        """The ports of the last start, which are in the addresses of the secrets."""
         path = self.folder / "ports.json"
         ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
         names = ["proxy", "postgresql", "redis"]

@@ -1,7 +1,7 @@
 """`python -m deployments.cluster.credentials FOLDER --url https://mail.example.com`.
 
-Makes what a cluster keeps secret, in a new folder: a file of settings for each kind of process,
-holding what that kind needs and no more, and the proxy's certificate. All passwords are random.
+Creates a new folder with the secrets of a cluster: the proxy's certificate, and for each kind of
+process a file with the settings that this kind needs. All passwords are random.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _settings(addresses: Addresses) -> dict[str, dict[str, str]]:
 
 
 def main() -> None:
-    """Make them once."""
+    """Create the folder of secrets that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m deployments.cluster.credentials")
     parser.add_argument("folder", type=Path, help="a new folder")
     parser.add_argument("--url", required=True, help="of the UI: https://mail.example.com")

@@ -1,4 +1,4 @@
-"""One process of a cluster: started, watched, killed, started again."""
+"""A process of a cluster, which can be started, watched, stopped, killed and restarted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.private import private_opener
 
 START_SECONDS = 600.0
-"""Only a process that hangs takes so long: on a busy machine a start was seen to take 200 s."""
+"""Time for a start. A start took 200 s on a busy machine; a process that takes longer hangs."""
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 
@@ -28,10 +28,10 @@ class ClusterError(MailsluiceError):
 
 @dataclass
 class Member:
-    """A process that leads a process group of its own; what it says is in a file.
+    """A process that leads a process group of its own, with its output in a log file.
 
-    `is_ready` is asked until it is true. `user` is whom root runs it as. `stop_signal` asks it to
-    end in good order; `kill_signal` is what a lost machine comes down to.
+    A start polls `is_ready` until it returns true. If root starts the process, it runs as `user`.
+    `stop_signal` makes the process end in good order; `kill_signal` imitates a lost machine.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Member:
 
     @property
     def pid(self) -> int:
-        """The id of the process that leads the group. Raises ClusterError when none runs."""
+        """The id of the process. Raises ClusterError if the process is not running."""
         if self.process is None:
             raise ClusterError(f"{self.name} is not running: start it")
         return self.process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self.process is not None and self.process.poll() is None
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it, and wait until it is ready. Raises ClusterError where it does not come up."""
+        """Start the process, and wait until it is ready. Raises ClusterError if the start fails."""
         with open(self.log, "ab", opener=private_opener) as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -81,7 +81,7 @@ class Member:
             self.wait_until_ready()
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
-        """Wait for `is_ready`. Raises ClusterError where the process ends or time is up."""
+        """Wait for `is_ready`. Raises ClusterError if the process ends or the time is up."""
         deadline = time.monotonic() + seconds
         while not self.is_ready():
             if not self.is_running:
@@ -93,25 +93,25 @@ class Member:
             time.sleep(_LOOK_SECONDS)
 
     def stop(self) -> None:
-        """Ask it to end, and kill what is left of it after STOP_SECONDS."""
+        """Ask the process to end, and kill what is left of its group after STOP_SECONDS."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End it, and all that it started, without a chance to put anything in order."""
+        """End the process and its descendants at once, without a chance to clean up."""
         self._end(self.kill_signal)
 
     def restart(self) -> None:
-        """Stop it, start it, wait until it is ready."""
+        """Stop the process, start it again, and wait until it is ready."""
         self.stop()
         self.start()
 
     def run(self) -> None:
-        """Run it to its end: a step. Raises ClusterError where it fails."""
+        """Run a process that ends by itself (a step). Raises ClusterError if it fails."""
         self.start(wait=False)
         self.finish()
 
     def finish(self) -> None:
-        """Wait for the end of a step. Raises ClusterError where it fails."""
+        """Wait for the end of a step. Raises ClusterError if it fails."""
         if self.process is not None and self.process.wait(START_SECONDS):
             raise ClusterError(f"{self.name} failed: {self._last_words()} (all of it: {self.log})")
 
@@ -131,11 +131,11 @@ class Member:
             self._kill(started)
 
     def _kill(self, started: Sequence[psutil.Process]) -> None:
-        assert self.process is not None  # noqa: S101 - who calls it has looked
+        assert self.process is not None  # noqa: S101 - callers check this
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         for one in started:
-            with suppress(psutil.NoSuchProcess):  # it knows others to whom its number was given
+            with suppress(psutil.NoSuchProcess):  # psutil notices a reused pid
                 one.kill()
         psutil.wait_procs(started, STOP_SECONDS)
         self.process.wait()
@@ -146,7 +146,7 @@ class Member:
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
-    """All that a process has started, as far as it still lives, and what these have."""
+    """The processes below a process: its children, their children, and so on."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

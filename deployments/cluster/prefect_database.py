@@ -1,7 +1,7 @@
 """`python -m deployments.cluster.prefect_database`: the step before any Prefect server starts.
 
-The schema of Prefect's database, and the block types that a server knows by itself. Left to servers
-that start side by side on a new database, the second meets the first one's rows, and ends.
+Creates the schema of Prefect's database, and the block types that every Prefect server registers.
+When two servers do this side by side on a new database, the second fails on the rows of the first.
 """
 
 from __future__ import annotations

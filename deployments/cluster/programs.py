@@ -1,4 +1,4 @@
-"""The programs of Debian's packages, and whom they may run as."""
+"""The programs of Debian's packages, and the users that run them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _version(folder: Path) -> int:
 
 
 def database_user(folder: Path) -> str | None:
-    """Whom PostgreSQL runs as, which refuses root: `postgres` then, else the caller.
+    """The user to run PostgreSQL as: `postgres` if root starts it, since PostgreSQL refuses root.
 
     Raises ClusterError where that user does not exist or cannot reach the folder.
     """

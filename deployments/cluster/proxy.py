@@ -1,4 +1,4 @@
-"""nginx before the API servers, from the template that compose uses too."""
+"""nginx in front of the API servers, configured from the template that compose also uses."""
 
 from __future__ import annotations
 

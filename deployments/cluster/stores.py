@@ -18,14 +18,14 @@ _MINIMAL = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
 
 def listens(port: int) -> bool:
-    """Whether something on loopback takes connections there."""
+    """Whether a program accepts connections at this port of loopback."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def postgresql(folder: Path, port: int, secrets: Mapping[str, str]) -> Member:
-    """PostgreSQL in `folder/postgresql`, on loopback alone; a new one is made where there is none.
+    """PostgreSQL in `folder/postgresql`, on loopback alone; created if the folder has none.
 
     `secrets` is what credentials.py gives to the role postgres.
     """
@@ -114,7 +114,7 @@ def _make_roles(port: int, secrets: Mapping[str, str]) -> None:
 
 
 def redis(folder: Path, port: int, secrets: Mapping[str, str]) -> Member:
-    """Redis in `folder/redis`, on loopback alone, that forgets nothing over a restart."""
+    """Redis in `folder/redis`, on loopback alone, which keeps its data over a restart."""
     (folder / "redis").mkdir(mode=0o700, exist_ok=True)
     configuration = f"""
 bind 127.0.0.1

@@ -1,1 +1,1 @@
-"""What the flows share: run state, stop requests, session slots, progress, forms, errors."""
+"""Parts that the flows share: launching, sending, stopping, session slots, progress, errors."""

@@ -1,4 +1,4 @@
-"""What the flows that change the suppression list have in common."""
+"""The common parts of the flows that change the suppression list."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A proof is a token that only the campaign's secret can make. For campaigns without a return path it
 is the Message-ID of the campaign's mail to the recipient. An address that is merely named matches
-nobody, since anybody can send a mail. A recipient knows only the token and the Message-ID of the
-mail that she got, so a mail that she forges can only be about herself.
+nobody, since anybody can send a mail. Recipients know only the token and the
+Message-ID of their own mail, so a mail that they forge can only be about themselves.
 """
 
 from __future__ import annotations

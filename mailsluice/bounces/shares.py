@@ -17,7 +17,7 @@ class ReturnedCounts:
     """Numbers of a campaign's recipients."""
 
     attempted: int
-    """Recipients for whom a server gave an answer."""
+    """Recipients about which a server has replied."""
     sent: int
     """Recipients whose message a server accepted, whatever came back later."""
     hard: int
@@ -54,8 +54,8 @@ class Exceeded:
 def exceeded(returned: ReturnedCounts) -> Iterator[Exceeded]:
     """Yield the thresholds that were exceeded.
 
-    For hard bounces they are 2 % and 5 % of the attempted recipients, of whom there have to be 50.
-    For complaints it is 0.1 % of the sent recipients, of whom there have to be 1,000.
+    The thresholds are 2 % and 5 % hard bounces among at least 50 attempted recipients, and 0.1 %
+    complaints among at least 1,000 sent ones.
     """
     bounces = (False, _BOUNCES, returned.hard, returned.attempted, _MIN_ATTEMPTED)
     complaints = (True, _COMPLAINTS, returned.complained, returned.sent, _MIN_SENT)

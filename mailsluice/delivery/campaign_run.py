@@ -1,4 +1,4 @@
-"""One run of a campaign: its lease, its journal, and what the last run left in doubt."""
+"""A run of a campaign: its lease, its journal, and the recipients left in doubt before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attempt does to its recipient's row. Pure."""
+"""Decide the new state of a recipient's row after an attempt. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which recipient is next, and when: hand rendered messages to the sessions that wait for them.
+"""Hand rendered messages to waiting sessions: choose the next recipient, and the moment.
 
 Everything here runs on one event loop, and nothing waits for the store. The sessions that wait are
 a stack: the session that was used last is used next. At a pace that one session can carry, taking

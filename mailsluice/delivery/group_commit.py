@@ -1,4 +1,4 @@
-"""One transaction of a campaign's sending: outcomes, releases, claims and starts together."""
+"""Commit the outcomes, releases, claims and starts of all connections in one transaction."""
 
 from __future__ import annotations
 

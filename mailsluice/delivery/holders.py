@@ -1,4 +1,4 @@
-"""Which processes have held the journal of a campaign in this home, and which of them are dead.
+"""Find the processes that have held a campaign's journal in this home, and those that are dead.
 
 The lease of a dead process can be taken over without waiting until it expires. A process locks its
 journal's file as long as it lives. So the process is dead when this one can lock that same file,

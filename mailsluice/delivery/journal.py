@@ -52,7 +52,7 @@ class JournalBusyError(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class JournalContents:
-    """What the journal of a dead run says."""
+    """The contents of a dead run's journal."""
 
     journal_id: str
     replies: Mapping[int, int | None]

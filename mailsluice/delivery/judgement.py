@@ -1,9 +1,9 @@
-"""Whose fault it is that a session failed at a recipient, and when the recipient is next. Pure.
+"""Decide whose fault a failed session is, and when its recipient is tried again. Pure.
 
 A recipient is innocent as long as the connection can be at fault. But where sessions break again
 and again at the same recipient, its address or its message breaks them, and it must not keep the
 others waiting. So each failure costs the recipient some points: more in a session that had carried
-no mail yet, which fails at the first recipient for want of another cause. With all its points used
+no mail yet, which fails at its first recipient whatever the cause. With all its points used
 up, the recipient is deferred, as if the server had deferred it.
 """
 
@@ -31,7 +31,7 @@ class Turn(Enum):
 
 
 class Failure(NamedTuple):
-    """What is known where a session failed at a recipient."""
+    """The facts about a session that failed at a recipient."""
 
     trouble: Trouble
     """The connection's trouble, as the reply says."""
@@ -54,7 +54,7 @@ class Failure(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What follows from a failure."""
+    """The decision about a failure."""
 
     turn: Turn
     points: int

@@ -1,4 +1,4 @@
-"""What each attempt means for its recipient, its session and the connection."""
+"""Act on each attempt: for its recipient, its session and the connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CLOSING = 421
 
 
 class SessionHistory:
-    """What one session has been through."""
+    """The history of one session: how many recipients it carried, and how it ended."""
 
     __slots__ = ("blames", "carried", "is_over")
 

@@ -1,4 +1,4 @@
-"""What becomes of recipients that were `sending` when a run died. Pure."""
+"""Decide about recipients that were `sending` when a run died. Pure."""
 
 from __future__ import annotations
 

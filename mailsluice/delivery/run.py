@@ -52,7 +52,7 @@ class RouteResult:
 
 
 class Run(ABC):
-    """What the run of a campaign and its senders have in common."""
+    """The common base of a campaign's run and of a sender's run."""
 
     def __init__(
         self,

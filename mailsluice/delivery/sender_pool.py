@@ -51,7 +51,7 @@ class SenderPool:
         return self._senders.all(self._after_id)
 
     def standings(self, records: Sequence[SenderRecord]) -> dict[str, Standing]:
-        """What the senders of each connection have done since `begin`, and what they wait for."""
+        """The progress of each connection's senders since `begin`, and what they wait for."""
         return {
             name: Standing(name, sum(map(self._since, senders), Tally()), _binding(senders))
             for name, senders in _by_connection(records).items()
@@ -94,7 +94,7 @@ def _tally(record: SenderRecord) -> Tally:
 
 
 def _binding(senders: Sequence[SenderRecord]) -> Binding:
-    """What delays the least delayed sender; the last sender where none lives."""
+    """The delay of the least delayed sender, or of the last sender if none is alive."""
     living = [sender for sender in senders if not sender.ended_at]
     if not living and _is_down(last := senders[-1]):
         return Binding(Cause.QUARANTINED, last.detail or "")

@@ -1,4 +1,4 @@
-"""One of the processes that share the recipients of one connection of a campaign.
+"""The run of a sender: a process that shares the recipients of one connection with others.
 
 No recipients are distributed to these senders. Each sender claims what it can send in a quarter of
 a second (with SKIP LOCKED on PostgreSQL) under its own row in `senders`, and writes that row's id

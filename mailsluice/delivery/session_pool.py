@@ -27,7 +27,7 @@ _CANCEL_SECONDS = 0.05
 
 
 class SessionPool:
-    """One worker for each session that the connection may have; each opens one after the other.
+    """Workers, one for each session that the connection may have; each opens sessions in turn.
 
     A worker waits until mail would wait for one more session.
     """

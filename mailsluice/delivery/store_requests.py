@@ -1,4 +1,4 @@
-"""What the engine's thread asks of the store, collected for the next group commit."""
+"""Requests of the engine's thread to the store, collected for the next group commit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StartRequest:
 
 
 class Answers(NamedTuple):
-    """What one transaction read, in the order of the requests."""
+    """The results of one transaction, in the order of the requests."""
 
     batches: list[ClaimedBatch]
     starts: list[Starts]

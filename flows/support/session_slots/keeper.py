@@ -33,7 +33,7 @@ _RELEASE_SECONDS = 5.0  # how long the end of a campaign waits for the server
 
 
 class SlotClient(Protocol):
-    """What the keeper asks of `SlotLimit`; each call may raise SlotsUnavailableError."""
+    """The calls of the keeper to `SlotLimit`; each may raise SlotsUnavailableError."""
 
     async def read(self, max_sessions: int) -> LimitState: ...
     async def acquire(self) -> UUID | None: ...

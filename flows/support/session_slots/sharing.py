@@ -27,7 +27,7 @@ def surplus(limit: int, taken: int, held: int, uniform: float) -> int:
 
 
 class Share:
-    """This process's part of the slots: the lower of block and limit, less what others hold."""
+    """The slots for this process: the lower of block and limit, less those that others hold."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What can be wrong with a connection, each with the operator's next step. Pure."""
+"""The faults of a connection, each with the operator's next step. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Diagnosis(StrEnum):
-    """What is wrong with a connection, by name, and the operator's next step."""
+    """A fault of a connection, by name, with the operator's next step."""
 
     next_step: str
 
