@@ -111,7 +111,7 @@ async def install(within: timedelta | None = None) -> list[str]:
 
 
 async def put(automations: Sequence[Automation]) -> list[str]:
-    """Make them, or bring those of the same names up to date, switched on or off as they are."""
+    """Create automations, or update those of the same names without switching them on or off."""
     async with get_client() as client:
         for automation in automations:
             known = await client.read_automations_by_name(automation.name)

@@ -96,7 +96,7 @@ def size() -> str:
 
 
 def main() -> None:
-    """Build it and say how large it is."""
+    """Build the image, and print its size."""
     parser = argparse.ArgumentParser(prog="python -m deployments.image", description=__doc__)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--base", help="another base image, for example with its digest")

@@ -178,7 +178,7 @@ class ProgressReporter:
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine and ignore its failure, so that the campaign goes on."""
+    """Run a coroutine and ignore its failure, so that the campaign continues."""
     try:
         await asyncio.wait_for(work, _PATIENCE_SECONDS)
     except Exception as error:  # noqa: BLE001
