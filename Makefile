@@ -36,7 +36,7 @@ chaos: $(DEVELOPMENT) ## a campaign killed 60 times, on SQLite and on PostgreSQL
 bench: $(DEVELOPMENT) ## side by side with the peers; BENCH='--docs --large' for more
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-serve: $(RUNTIME) ## a Prefect server, the blocks and the deployments; SERVE='--login' asks who you are
+serve: $(RUNTIME) ## a Prefect server, the blocks and the deployments; SERVE='--login' asks for a login
 	@$(BIN)/python -m deployments.serve $(SERVE)
 
 cluster: $(RUNTIME) ## PostgreSQL, Redis, Prefect servers, workers, a proxy; CLUSTER='--workers 4' for more
@@ -53,7 +53,7 @@ check: $(DEVELOPMENT) links ## format, lint, spelling, links, types, import rule
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
-links: $(DEVELOPMENT) ## links between the documents and to their headings; asks no other machine
+links: $(DEVELOPMENT) ## links between the documents and to their headings, offline
 	@$(BIN)/lychee -qq --offline --include-fragments '**/*.md'
 
 lock: | $(BIN)/pip ## the newest versions that pyproject.toml allows, and the oldest, with hashes, into requirements/

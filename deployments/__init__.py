@@ -1,1 +1,1 @@
-
+"""Programs that run the flows: the command, servers, the demo and the cluster."""

@@ -1,7 +1,7 @@
-"""The order of the steps, nothing else."""
+"""The flows: one for each deployment, with the order of its steps."""
 
 import gc
 
-# Prefect, which is loaded by now, lives as long as the process does. Each full pass of the garbage
-# collector looked at its hundred thousand objects: tens of milliseconds, many times a run.
+# Prefect is loaded by now, and lives as long as the process. Without this, each full pass of the
+# garbage collector visits its hundred thousand objects: tens of milliseconds, many times a run.
 gc.freeze()

@@ -1,4 +1,4 @@
-"""Errors. Each message says what is wrong, where, and how to fix it."""
+"""The errors of Mailsluice. Each message says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 

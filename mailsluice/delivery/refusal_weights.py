@@ -1,4 +1,4 @@
-"""How much a reply says about a connection, in the two tests of `suspects.py`. Pure.
+"""Weigh each reply as evidence about a connection, in the two tests of `suspects.py`. Pure.
 
 "550 Invalid recipient" may mean one dead address, or an account over its daily limit: no list of
 words is complete, and one text serves both. The replies to the other recipients tell the two apart.

@@ -1,1 +1,1 @@
-"""Operations on whole campaigns, one module or package for each deployment."""
+"""Operations on whole campaigns, for deployments, the command and the Python interface."""

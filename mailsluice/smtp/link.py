@@ -1,4 +1,4 @@
-"""The link under a session: it writes bytes, reads replies, and wakes the session once for all."""
+"""The link under a session: write bytes, read replies, and wake the session when all have come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holding a stored campaign by its name, and refusing an archived one."""
+"""Hold the lease of a stored campaign while it is changed; refuse an archived campaign."""
 
 from __future__ import annotations
 
