@@ -99,7 +99,10 @@ def test_a_connection_without_a_host_is_not_saved(
     ("data", "said"),
     [
         ({}, "this SMTP Connection is not saved: host: this is missing: fill it in"),
-        ({"host": "smtp.example.com:25"}, "as smtp.example.com, and put the port in its own field"),
+        (
+            {"host": "smtp.example.com:25"},
+            "for example smtp.example.com, and put the port in its own field",
+        ),
     ],
 )
 def test_the_server_says_why_it_does_not_store_a_connection(

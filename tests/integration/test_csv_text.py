@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.audience import csv_file
@@ -174,6 +174,7 @@ def test_well_formed_csv_is_read_unchanged_in_blocks_of_any_size(
 
 @settings(deadline=None, max_examples=300)
 @given(st.text(st.sampled_from('a@,"\n\r;x'), max_size=60), st.integers(8, 200))
+@example(text=';;;;;,"\r\n"', block_bytes=8)  # a block that ends between CR and LF
 def test_any_text_is_read_the_same_in_blocks_of_any_size(text: str, block_bytes: int) -> None:
     def outcome(size: int) -> object:
         with pytest.MonkeyPatch.context() as patch:
