@@ -60,8 +60,7 @@ class OutcomeHandler:
         """The points (`judge`) of recipients that sessions have failed at, by their ids."""
         self._behind_failure: set[int] = set()
         """Recipients whose messages were on their way at the last failure."""
-        self._throttled: dict[int, int] = {}
-        """By id of a recipient that the server throttled once, how many it had accepted by then."""
+        self._throttled = self._recorder.throttled
 
     def tally(self) -> Tally:
         """Count what became of recipients in this run."""
@@ -104,8 +103,6 @@ class OutcomeHandler:
             self._trial.deferred(row, attempt, number)
         else:
             self._recorder.record(row, attempt, verdict)
-        if self._throttled:
-            self._throttled.pop(row.id, None)
         if verdict is Verdict.ACCEPTED:
             self._health.slowdown.accepted()
             if self._trial.is_open:
@@ -182,7 +179,6 @@ class OutcomeHandler:
             self._throttled[row.id] = self._state.accepted
             self._claimed.put_back(row)
         else:
-            self._throttled.pop(row.id, None)
             self._recorder.put_off(row, attempt)
 
     def _was_behind_failure(self, row: Claimed) -> bool:

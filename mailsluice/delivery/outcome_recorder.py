@@ -19,6 +19,11 @@ class OutcomeRecorder:
         self._store = state.context.store
         self.counts: Counter[RecipientStatus] = Counter()
         """The statuses recorded here, except those of accepted messages."""
+        self.throttled: dict[int, int] = {}
+        """Recipients that the server throttled, and how many messages it had accepted by then.
+
+        An outcome removes its recipient.
+        """
 
     def record(
         self, row: Claimed, attempt: Attempt, verdict: Verdict, *, uses_attempt: bool = True
@@ -36,6 +41,8 @@ class OutcomeRecorder:
             uses_attempt=uses_attempt,
         )
         self._store.settle(settled)
+        if self.throttled:
+            self.throttled.pop(row.id, None)
         if verdict is Verdict.ACCEPTED:
             self._state.accepted += 1
         else:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.utils import format_datetime
-from functools import lru_cache
 from hashlib import blake2b
 
 import idna
@@ -22,11 +21,9 @@ from mailsluice.message.headers import address_field, field, fold, mailbox
 from mailsluice.message.identity import ascii_domain, message_ids
 from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
-from mailsluice.message.stencil import Stencil
+from mailsluice.message.stencil import Stencil, Stencils
 
 _SECOND = timedelta(seconds=1)
-_SHAPES = 64
-"""Stencils that are kept; each holds the encoded bodies."""
 
 
 def compile_message(
@@ -104,9 +101,9 @@ class CompiledMessage:
         self._skeleton = skeleton
         self._marker = marker
         self._is_head_dotless = "\n." not in fixed  # other lines begin with a name or a space
-        self._stencil = lru_cache(maxsize=_SHAPES)(self._cut)
+        self._stencils = Stencils(self._cut)
         shape = content.example_shape()
-        example = self._stencil(shape) if shape else None  # raises MessageError for odd HTML
+        example = self._stencils.keep(shape) if shape else None
         self._only_stencil = example if content.has_one_shape else None
         self._now = now
         never = datetime.min.replace(tzinfo=UTC)
@@ -148,7 +145,8 @@ class CompiledMessage:
             if self._only_stencil:
                 return self._only_stencil.fill(head, values)
             shape = self._content.shape(values)
-            return self._stencil(shape).fill(head, values) if shape else None
+            stencil = self._stencils.get(shape) if shape else None
+            return stencil.fill(head, values) if stencil else None
         except (KeyError, UnicodeError):  # rendering will raise an error that says what is wrong
             return None
 

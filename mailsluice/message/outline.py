@@ -98,7 +98,7 @@ def _decide(parts: Parts, values: Mapping[str, str], decisions: list[int]) -> No
 
 
 def flatten(parts: Parts, decisions: Decisions) -> Outline:
-    """Return the outline for rows with these decisions, without empty or adjacent texts."""
+    """Return the outline for rows with these decisions."""
     flat: list[str | Insertion] = []
     left = iter(decisions)
 
@@ -106,8 +106,6 @@ def flatten(parts: Parts, decisions: Decisions) -> Outline:
         for part in parts:
             if isinstance(part, Choice):
                 take(part.branches[next(left)][1])
-            elif isinstance(part, str) and flat and isinstance(flat[-1], str):
-                flat[-1] += part
             elif part:
                 flat.append(part)
 

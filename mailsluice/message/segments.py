@@ -16,6 +16,8 @@ from mailsluice.message.body import SOFT_BREAK, base64_lines
 _BREAK = b"=\r\n"
 _SHORT = 73
 """Characters that fit into a line of 76 together with a soft break, and to spare."""
+_MOST_CACHED = 100
+"""Characters of a value that may recur."""
 _LEAST_ENCODED = 57
 """Octets of a piece that is worth encoding beforehand: shorter ones count as values."""
 
@@ -39,12 +41,16 @@ def quoted_value(text: str) -> bytes:
     is_plain = text.isascii() and text.isprintable() and "=" not in text
     if is_plain and len(text) <= _SHORT and text[:1] != ".":
         return text.encode() + _BREAK
-    return _quoted_value(text)
+    return _quoted_once(text) if len(text) <= _MOST_CACHED else _quoted(text)
 
 
 @lru_cache(maxsize=4096)
-def _quoted_value(text: str) -> bytes:
-    """Encode a value that is not plain, cached, since names and places recur."""
+def _quoted_once(text: str) -> bytes:
+    """Encode a value, cached, since names and places recur."""
+    return _quoted(text)
+
+
+def _quoted(text: str) -> bytes:
     *lines, last = text.encode("utf-8", "replace").split(b"\n")
     encoded = b"\r\n".join([*map(_quoted_line, lines), _unfinished(last) or _BREAK])
     return _dotless(encoded)
@@ -64,14 +70,16 @@ def _unfinished(line: bytes) -> bytes:
 
 
 def _dotless(encoded: bytes) -> bytes:
-    """Encode dots that begin a line, where the line has room: nothing is stuffed on the wire."""
+    """Encode dots that begin a line, so that nothing needs stuffing on the wire."""
     if not (encoded.startswith(b".") or b"\n." in encoded):
         return encoded
-    lines = encoded.split(b"\r\n")
-    return b"\r\n".join(
-        b"=2E" + line[1:] if line.startswith(b".") and len(line) <= _SHORT else line
-        for line in lines
-    )
+    lines = []
+    for line in encoded.split(b"\r\n"):
+        while line.startswith(b".") and len(line) > _SHORT:  # no room: the dot gets its own line
+            lines.append(b"=2E=")
+            line = line[1:]  # noqa: PLW2901
+        lines.append(b"=2E" + line[1:] if line.startswith(b".") else line)
+    return b"\r\n".join(lines)
 
 
 class Base64Body:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 from jinja2 import nodes
@@ -46,9 +45,7 @@ class SimpleTemplate:
         self._parts = parts
         self.is_flat = not any(isinstance(part, Choice) for part in parts)
         """Whether there are no conditions."""
-        self.outline = lru_cache(maxsize=256)(self._outline)
-        self._flat = lru_cache(maxsize=256)(self._ready)
-        self._only = self._ready(()) if self.is_flat else None
+        self._only = _ready(self.outline(())) if self.is_flat else None
 
     @classmethod
     def of(
@@ -62,20 +59,13 @@ class SimpleTemplate:
         """Decide the conditions for a row. Raises KeyError for a missing value."""
         return () if self.is_flat else decide(self._parts, values)
 
-    def _outline(self, decisions: Decisions) -> Outline:
+    def outline(self, decisions: Decisions) -> Outline:
         """Return the parts for rows with these decisions."""
         return flatten(self._parts, decisions)
 
-    def _ready(self, decisions: Decisions) -> _Flat:
-        outline = self.outline(decisions)
-        holes = [(place, *part) for place, part in enumerate(outline) if not isinstance(part, str)]
-        pieces = [part if isinstance(part, str) else "" for part in outline]
-        room = MOST_RENDERED - sum(map(len, pieces))
-        return _Flat(pieces, holes, room // max(len(holes), 1))
-
     def fill(self, values: Mapping[str, str]) -> Rendered:
         """Fill in the values. Raises KeyError for a missing one, TooMuchError for a long one."""
-        flat = self._only or self._flat(self.decide(values))
+        flat = self._only or _ready(self.outline(self.decide(values)))
         pieces = flat.pieces.copy()
         inserted = {}
         for position, name, change, escaped in flat.holes:
@@ -88,7 +78,7 @@ class SimpleTemplate:
 
     def render(self, values: Mapping[str, str]) -> str:
         """Return the joined pieces of `fill`, which raises the same errors."""
-        flat = self._only or self._flat(self.decide(values))
+        flat = self._only or _ready(self.outline(self.decide(values)))
         pieces = flat.pieces.copy()
         for position, name, change, escaped in flat.holes:
             value = change(values[name])
@@ -96,6 +86,13 @@ class SimpleTemplate:
                 raise too_long()
             pieces[position] = escape_value(value) if escaped else value
         return "".join(pieces)
+
+
+def _ready(outline: Outline) -> _Flat:
+    holes = [(place, *part) for place, part in enumerate(outline) if not isinstance(part, str)]
+    pieces = [part if isinstance(part, str) else "" for part in outline]
+    room = MOST_RENDERED - sum(map(len, pieces))
+    return _Flat(pieces, holes, room // max(len(holes), 1))
 
 
 def escape_value(value: str) -> str:

@@ -14,17 +14,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 from mailsluice.message.body import LONGEST_LINE, SEVEN_BIT, Encoding, best_encoding, encode_body
+from mailsluice.message.content import Shape
 from mailsluice.message.outline import Insertion, Outline
 from mailsluice.message.segments import Base64Body, quoted_piece, quoted_value
 from mailsluice.message.simple import escape_value
 
 _ESCAPED = re.compile("[&<>'\"]")
 """Characters that escaping changes."""
+_COPIES = 8
+"""Octets of a stencil for each character: its text, and its encoded forms."""
+_MOST_SEEN = 10_000
 _MOST_VALUES = 20_000
 """The most characters of all values together; more are left to the checks of rendering."""
 
@@ -40,8 +45,16 @@ class Stencil:
             skeleton: The MIME structure around the bodies (see `mime_skeleton`).
             marker: The beginning of the boundaries.
         """
+        self._outlines = outlines
+        self._skeleton = skeleton
         self._plain = PlainStencil.cut(outlines, skeleton, marker)
-        self._encoded = EncodedStencil(outlines, skeleton)
+        texts = [part for outline in outlines for part in outline if isinstance(part, str)]
+        self.octets = _COPIES * sum(map(len, texts)) + len(b"".join(skeleton))
+        """About how much memory it takes at most."""
+
+    @cached_property
+    def _encoded(self) -> EncodedStencil:
+        return EncodedStencil(self._outlines, self._skeleton)
 
     def fill(self, head: str, row: Mapping[str, str]) -> tuple[bytes, bool] | None:
         """Return the whole message for a row, with this header.
@@ -54,6 +67,39 @@ class Stencil:
             return content, self._plain.is_dotless
         if content := self._encoded.fill(head, row):
             return content, self._encoded.is_dotless
+        return None
+
+
+class Stencils:
+    """The stencils of the shapes that recur, as many as fit into a number of octets.
+
+    A shape gets its stencil when it is seen for the second time. When there is no room left,
+    further shapes get none: to replace stencils would cost more than to render each message.
+    """
+
+    def __init__(self, cut: Callable[[Shape], Stencil], octets: int = 1 << 25) -> None:
+        self._cut = cut
+        self._room = octets
+        self._kept: dict[Shape, Stencil] = {}
+        self._seen: set[Shape] = set()
+
+    def keep(self, shape: Shape) -> Stencil:
+        """Cut the stencil of a shape. Raises MessageError if the HTML cannot be made into text."""
+        stencil = self._cut(shape)
+        self._room -= stencil.octets
+        self._kept[shape] = stencil
+        return stencil
+
+    def get(self, shape: Shape) -> Stencil | None:
+        """Return the stencil of a shape, if it has one."""
+        stencil = self._kept.get(shape)
+        if stencil is not None or self._room <= 0:
+            return stencil
+        if shape in self._seen:
+            self._seen.discard(shape)
+            return self.keep(shape)
+        if len(self._seen) < _MOST_SEEN:
+            self._seen.add(shape)
         return None
 
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 from itertools import count
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given, settings
@@ -22,7 +23,9 @@ from hypothesis import strategies as st
 from mailsluice.campaign import Message
 from mailsluice.core.errors import MessageError
 from mailsluice.message import CompiledMessage, compile_message
+from mailsluice.message.content import Shape
 from mailsluice.message.simple import SimpleTemplate
+from mailsluice.message.stencil import Stencil, Stencils
 from mailsluice.smtp.commands import stuffed
 
 TRANSFER_ENCODING = "Content-Transfer-Encoding"
@@ -48,6 +51,7 @@ def filled(message: CompiledMessage, row: Mapping[str, str]) -> bytes | None:
     """Return the stencil's message; None if the row has to be rendered."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CompiledMessage, "_encoded", lambda *_: b"")
+        message.render(7, EMAIL, row)  # a shape gets its stencil when it is seen again
         return message.render(7, EMAIL, row).content or None
 
 
@@ -88,7 +92,9 @@ def is_plain(message: bytes) -> bool:
 
 
 def outcome(message: CompiledMessage, row: Mapping[str, str]) -> bytes | str:
+    """Return the message of a row whose like was seen before, or the error."""
     try:
+        message.render(7, EMAIL, row)
         return message.render(7, EMAIL, row).content
     except MessageError as error:
         return str(error)
@@ -172,6 +178,10 @@ def test_for_any_template_the_message_equals_the_rendered_one(
         ({"text": "{{ note }}\n{{ note }} é"}, ". "),  # a dot at the start, a space at the end
         ({"text": "{{ note }}é{{ note }}"}, "é" * 40),
         ({"text": "x" * 75 + "{{ note }} é"}, "y" * 76),
+        ({"text": "é {{ note }}"}, "." * 160),  # dots where a line has no room to encode them
+        ({"text": "é {{ note }}"}, "." + "x" * 74),
+        ({"text": "é {{ note }}"}, "a" * 75 + "." + "b" * 80),
+        ({"text": "é" + "a" * 69 + "." * 80 + "{{ note }}"}, "x"),
         ({"text": "Здравствуйте, {{ name }}! {{ note }}"}, "ё"),  # base64
         ({"text": "Здравствуйте, " * 40 + "{{ name }}" + "ы" * 100 + "{{ note }}"}, "жук"),
         ({"html": "<p>{{ note }}</p>", "text": "a"}, "&" * 200),
@@ -294,6 +304,7 @@ def test_other_templates_have_no_stencil(fields: dict[str, str]) -> None:
 @settings(deadline=None, max_examples=20)
 @given(note=hostile)
 @example(note=".")
+@example(note="a" * 75 + "." + "b" * 80)
 def test_a_dotless_message_needs_no_stuffing(
     fields: dict[str, Any], expected: bool, note: str
 ) -> None:
@@ -305,3 +316,28 @@ def test_a_dotless_message_needs_no_stuffing(
         if envelope.is_dotless:
             assert stuffed(envelope.content) == envelope.content
     assert compiled(**fields).render(7, EMAIL, ROW).is_dotless is expected
+
+
+def test_a_dot_reaches_the_reader_wherever_a_line_breaks() -> None:
+    message = compiled(text="é {{ note }}")
+    for length in range(60, 160):
+        row = {**ROW, "note": "a" * length + "." * 5 + "b" * 80}
+        envelope = message.render(7, EMAIL, row)
+        assert envelope.is_dotless
+        assert b"\r\n." not in envelope.content
+        assert max(map(len, envelope.content.split(b"\r\n"))) <= 76
+
+
+def test_only_shapes_that_recur_get_stencils_and_only_while_there_is_room() -> None:
+    cut: list[object] = []
+
+    def stencil(shape: Shape) -> Stencil:
+        cut.append(shape)
+        return cast("Stencil", SimpleNamespace(octets=10))
+
+    stencils = Stencils(stencil, octets=20)
+    shapes: list[Shape] = [(((number,),), None) for number in range(5)]
+    assert [stencils.get(shape) for shape in shapes] == [None] * 5
+    assert [stencils.get(shape) is None for shape in shapes] == [False, False, True, True, True]
+    assert [stencils.get(shape) is None for shape in shapes] == [False, False, True, True, True]
+    assert cut == shapes[:2]
