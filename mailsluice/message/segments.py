@@ -51,9 +51,9 @@ def _quoted_once(text: str) -> bytes:
 
 
 def _quoted(text: str) -> bytes:
-    *lines, last = text.encode("utf-8", "replace").split(b"\n")
-    encoded = b"\r\n".join([*map(_quoted_line, lines), _unfinished(last) or _BREAK])
-    return _dotless(encoded)
+    # One character more takes the place of the "=", and keeps a space before it as it is.
+    encoded = b2a_qp(text.encode("utf-8", "replace") + b"x").replace(b"\n", b"\r\n")[:-1]
+    return _dotless(encoded if encoded.endswith(b"\n") else encoded + _BREAK)
 
 
 def _quoted_line(line: bytes) -> bytes:
