@@ -70,7 +70,7 @@ class ConnectionHealth:
         untouched = outcome.verdict is Verdict.UNTOUCHED and outcome.trouble is not Trouble.DOWN
         if untouched and (carried or blames):
             return
-        if outcome.trouble is Trouble.THROTTLED:
+        if untouched and outcome.trouble is Trouble.THROTTLED:
             if error.phase in _SETUP and sessions > 1:  # the server wants fewer
                 self._most_sessions = max(1, min(self._most_sessions, sessions - 1))
                 self._crowded_until = self._clock() + _CROWDED_SECONDS
