@@ -6,7 +6,7 @@ temporary file that belongs to the audience.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -83,21 +83,26 @@ class Audience:
             )
         return warnings
 
-    def chunks(self, order: npt.NDArray[np.int64], rows: int = 50_000) -> Iterator[pd.DataFrame]:
+    def chunks(
+        self,
+        order: npt.NDArray[np.int64],
+        rows: int = 50_000,
+        columns: Sequence[str] = ("row", "email", "domain", "variables"),
+    ) -> Iterator[pd.DataFrame]:
         """Read accepted rows in another order, at most `rows` at a time.
 
         `order` holds distinct audience indices (0 is the first accepted row), all or some of them.
 
         Yields:
-            Frames with `row` (the data row of the source, from 1), `email`, `domain` and
-            `variables` (a JSON object of strings).
+            Frames with these of the columns `row` (the data row of the source, from 1), `email`,
+            `domain` and `variables` (a JSON object of strings).
         """
         of_accepted = np.full(len(self), -1, np.int32)
         of_accepted[order] = np.arange(len(order), dtype=np.int32)
         place = np.full(len(self._verdicts), -1, np.int32)
         place[self._verdicts == ACCEPTED] = of_accepted
         del of_accepted
-        for batch in self._spool.arranged(place, ["row", "email", "domain", "variables"]):
+        for batch in self._spool.arranged(place, columns):
             for start in range(0, batch.num_rows, rows):
                 yield batch.slice(start, rows).to_pandas()
 

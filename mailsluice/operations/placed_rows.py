@@ -21,11 +21,11 @@ def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
     names = np.array(placement.connections, dtype=object)
     moves = placement.moves() if placement.warmings else None
     start = 0
-    for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS):
+    for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS, ("email", "variables")):
         part = slice(start, start + len(chunk))
         start += len(chunk)
         assigned = names[placement.assignment.route[part]]
-        rows = chunk[["email", "variables"]].assign(connection=assigned)
+        rows = chunk.assign(connection=assigned)
         yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
 
 

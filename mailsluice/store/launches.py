@@ -47,14 +47,13 @@ class Launches:
             rejected: Columns row, email, reason, detail.
         """
         self._clear(campaign_id)
-        for chunk in chunks:
-            with self._database.write() as transaction:
-                status = {} if "status" in chunk else {"status": RecipientStatus.PENDING.value}
-                rows = _with_folded(chunk)
-                bulk.insert(transaction, recipients, rows, campaign_id=campaign_id, **status)
-        for chunk in rejected:
-            with self._database.write() as transaction:
-                bulk.insert(transaction, rejects, chunk, campaign_id=campaign_id)
+        constants: dict[str, int | str] = {"campaign_id": campaign_id}
+        pending = {**constants, "status": RecipientStatus.PENDING.value}
+        accepted = (
+            (_with_folded(chunk), constants if "status" in chunk else pending) for chunk in chunks
+        )
+        bulk.load(self._database, recipients, accepted)
+        bulk.load(self._database, rejects, ((chunk, constants) for chunk in rejected))
 
     def _clear(self, campaign_id: int) -> None:
         with self._database.write() as transaction:
