@@ -49,6 +49,7 @@ class Outbox:
         self._campaign_id = campaign_id
         self._sender_id = sender_id
         self._mine = recipients.c.campaign_id == campaign_id
+        self._claimed_here = recipients.c.claimed_by.is_not_distinct_from(sender_id)
 
     def claim(
         self, transaction: sa.Connection, connection: str, limit: int, after_id: int = 0
@@ -156,6 +157,7 @@ class Outbox:
             sa.update(recipients)
             .where(
                 recipients.c.id == value.id,
+                self._claimed_here,
                 sa.or_(*(recipients.c.status == status for status in (_SENDING, _UNCERTAIN))),
             )
             .values(
@@ -170,13 +172,21 @@ class Outbox:
         )
 
     def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
-        """Make claimed recipients pending again: their messages cannot have reached a server."""
+        """Make claimed recipients pending again: their messages cannot have reached a server.
+
+        Recipients that another sender has claimed since stay with that sender. This process may
+        repeat a transaction whose commit was lost, or was made without an answer.
+        """
         rows = [(recipient_id,) for recipient_id in ids]
         if rows:
             given = rows_in(self._database, {"id": sa.BigInteger()})
             statement = (
                 sa.update(recipients)
-                .where(recipients.c.id == given.c.id, recipients.c.status == _SENDING)
+                .where(
+                    recipients.c.id == given.c.id,
+                    self._claimed_here,
+                    recipients.c.status == _SENDING,
+                )
                 .values(status=RecipientStatus.PENDING.value)
             )
             transaction.execute(statement, as_parameter(rows))
@@ -188,8 +198,8 @@ class Outbox:
         """
         query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts).where(
             self._mine,
+            self._claimed_here,
             recipients.c.status == _SENDING,
-            recipients.c.claimed_by.is_not_distinct_from(self._sender_id),
         )
         with nullcontext(transaction) if transaction else self._database.read() as connection:
             rows = connection.execute(query)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ import sqlalchemy as sa
 from mailsluice.core.errors import CampaignBusyError, CampaignDiffersError, OutboxError
 from mailsluice.core.outcome import Phase
 from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.delivery.group_commit import GroupCommit
+from mailsluice.delivery.store_requests import ClaimRequest, Requests
 from mailsluice.store import (
     Campaigns,
     Claimed,
@@ -251,6 +256,51 @@ class TestClaims:
             assert outbox.claim(connection, "a", 10)
             transaction.rollback()
         assert outbox.in_doubt() == {}
+
+    def test_a_sender_changes_nothing_that_another_one_has_claimed_since(
+        self, database: Database, stored: Store
+    ) -> None:
+        """It repeats a transaction whose commit was lost, or whose answer was."""
+        own_run = stored(2)
+        campaign_id = own_run._campaign_id
+        first, second = (Outbox(database, campaign_id, sender_id) for sender_id in (1, 2))
+        (taken,) = claim(database, second)
+        for stranger in (first, own_run):
+            with database.write() as transaction:
+                stranger.release(transaction, [taken.id])
+                stranger.settle(transaction, [Settled(taken.id, RecipientStatus.SENT, 1)])
+            assert row(database, taken.id).status == RecipientStatus.SENDING
+            assert claim(database, stranger) == []
+        settle(database, second, Settled(taken.id, RecipientStatus.SENT, 1))
+        assert row(database, taken.id).status == RecipientStatus.SENT
+
+    def test_a_claim_whose_commit_is_lost_takes_nothing_from_the_sender_that_claims_then(
+        self, database: Database, stored: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The database crashes at the commit, and is back before the first sender repeats it."""
+        campaign_id = stored(2)._campaign_id
+        first, second = (Outbox(database, campaign_id, sender_id) for sender_id in (1, 2))
+        commit = GroupCommit(database, first, None, None)
+        loop = asyncio.new_event_loop()
+        requests = Requests(claims=[ClaimRequest("a", 10, loop.create_future())])
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "write", partial(_crashing, database.write))
+            with pytest.raises(ConnectionError):
+                commit.attempt(requests)
+        (taken,) = claim(database, second)
+        (batch,) = commit.attempt(requests).batches
+        assert not batch.rows
+        assert row(database, taken.id).claimed_by == 2
+        assert row(database, taken.id).status == RecipientStatus.SENDING
+        loop.close()
+
+
+@contextmanager
+def _crashing(write: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """A transaction whose commit fails, without effect."""
+    with write() as transaction:
+        yield transaction
+        raise ConnectionError("the server has crashed")
 
 
 class TestOutcomes:
