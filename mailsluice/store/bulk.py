@@ -87,18 +87,13 @@ def _ids(database: Database, table: sa.Table, number: int) -> npt.NDArray[np.int
 
 
 def _copy(database: Database, into: str, content: memoryview, turn: Lock) -> None:
-    from psycopg.copy import LibpqWriter
-
     from mailsluice.store.copy_format import HEADER, TRAILER
 
     statement = f"COPY {into} FROM STDIN (FORMAT BINARY)"
     with database.write() as transaction:
         transaction.exec_driver_sql(f"SELECT {_SETTINGS}")
         raw: Any = transaction.connection.driver_connection
-        with (
-            raw.cursor() as cursor,
-            cursor.copy(statement, writer=LibpqWriter(cursor, flush_threshold=0)) as copy,
-        ):
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
             with turn:
                 copy.write(HEADER)
                 for start in range(0, len(content), _WRITE_BYTES):
