@@ -27,6 +27,7 @@ from flows.support.sending import Sending
 from flows.support.session_slots import session_slots
 from flows.support.shards import shard_name
 from flows.support.stopping import (
+    STOPPED,
     StopReason,
     StopRequest,
     read_states,
@@ -150,4 +151,4 @@ def _final(connection: str, request: StopRequest, result: RouteResult) -> State[
         case StopReason.TERMINATED | StopReason.INTERRUPTED:
             return Crashed(message=f"{request.reason.value}, {summary}")
         case reason:
-            return Cancelled(name="Stopped", message=f"{reason.value}, {summary}")
+            return Cancelled(name=STOPPED, message=f"{reason.value}, {summary}")

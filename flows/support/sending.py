@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.support.session_slots import SessionSlots
-from flows.support.stopping import StopRequest, wait_for_server
+from flows.support.stopping import STOPPED, StopRequest, wait_for_server
 from mailsluice.delivery import RouteResult, Run
 from mailsluice.message import CompiledMessage
 from mailsluice.smtp.connection import Connection
@@ -66,7 +66,7 @@ def connection_subflow(sending: Sending) -> ConnectionSubflow:
             message = f"{connection} is down, {result.summary()}: {result.down}"
             return Failed(message=message)
         if reason := sending.stop_request.reason:
-            return Cancelled(name="Stopped", message=f"{reason.value}, {result.summary()}")
+            return Cancelled(name=STOPPED, message=f"{reason.value}, {result.summary()}")
         return Completed(message=result.summary())
 
     async def start(campaign: str, connection: str) -> State[Any]:

@@ -26,7 +26,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
-    FlowRunFilterStateType,
+    FlowRunFilterStateName,
 )
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
@@ -162,23 +162,28 @@ def _apply(state: State[Any], request: StopRequest) -> None:
 async def show_subflows(parent_id: UUID, reason: StopReason) -> None:
     """Set the subflows of a suspended or cancelled run to the state of that run.
 
-    Prefect leaves the subflows of a suspended run Running; the resumed run continues paused ones.
-    Subflows that are cancelled in the UI together with their parent would stay Cancelling.
+    Prefect leaves the subflows of a suspended run Running, where its engine has noticed first; else
+    they have ended Stopped. The resumed run continues paused ones. Subflows that are cancelled in
+    the UI together with their parent would stay Cancelling.
     """
     kind, name, before = _SUBFLOWS[reason]
     state = State[Any](type=kind, name=name, message="with its campaign")
     of_parent = FlowRunFilter(
         parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[before])),
+        state=FlowRunFilterState(name=FlowRunFilterStateName(any_=before)),
     )
     async with get_client() as client:
         for child in await client.read_flow_runs(flow_run_filter=of_parent):
+            if child.state_name == STOPPED and child.deployment_id:
+                continue  # a run on a worker: the resumed campaign starts another one
             await client.set_flow_run_state(child.id, state, force=True)
 
 
+STOPPED = "Stopped"
+"""The state of a subflow that has ended because its campaign is to stop."""
 _SUBFLOWS = {
-    StopReason.SUSPENDED: (StateType.PAUSED, "Suspended", StateType.RUNNING),
-    StopReason.CANCELLED: (StateType.CANCELLED, "Cancelled", StateType.CANCELLING),
+    StopReason.SUSPENDED: (StateType.PAUSED, "Suspended", ["Running", STOPPED]),
+    StopReason.CANCELLED: (StateType.CANCELLED, "Cancelled", ["Cancelling"]),
 }
 
 
