@@ -17,7 +17,7 @@ from benchmarks.processes import BenchmarkError, module, run_json
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What each sender has to send, and where."""
+    """A measurement's task: the messages, and the servers that get them."""
 
     ports: Sequence[int]
     sessions: int

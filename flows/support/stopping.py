@@ -44,7 +44,7 @@ class StopReason(StrEnum):
     """Why a run is to stop. Of several reasons the last in this list counts."""
 
     WAITING = "waiting"
-    """Nothing can be sent for a long time; the run is scheduled for later."""
+    """No connection can send for a long time; the run is scheduled for later."""
     TERMINATED = "terminated"
     """SIGTERM: the machine or the worker shuts down."""
     INTERRUPTED = "interrupted"

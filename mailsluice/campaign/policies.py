@@ -40,7 +40,7 @@ class DownPolicy(StrEnum):
     """The treatment of the recipients of a connection that is down."""
 
     HOLD = "hold"
-    """They stay on their connection, pending; the run ends Failed and can be retried."""
+    """The recipients stay pending on their connection; the run ends Failed, for a Retry."""
     REASSIGN = "reassign"
     """Recipients never attempted move to the healthy connections, in proportion to the shares.
     Each recipient's row records the move."""

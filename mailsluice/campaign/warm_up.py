@@ -23,9 +23,9 @@ class OverCap(StrEnum):
     """The treatment of recipients over the cap of the day."""
 
     HOLD = "hold"
-    """They get the mail on the next day with room, over the same connection."""
+    """Recipients over the cap wait for the next day with room, on the same connection."""
     SPILL = "spill"
-    """They get the mail at once, over another connection, which the warm-up names."""
+    """Recipients over the cap go at once over another connection, which the warm-up names."""
 
 
 class WarmUp(Document):

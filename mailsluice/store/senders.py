@@ -26,7 +26,7 @@ class Ending(StrEnum):
     STOPPED = "stopped"
     """The sender was told to stop."""
     WAITING = "waiting"
-    """Nothing can be sent for a long time; `next_at` says until when."""
+    """The sender has no work for a long time; `next_at` says until when."""
     DOWN = "down"
     """The connection was given up; `detail` says why."""
     LOST = "lost"

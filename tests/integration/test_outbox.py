@@ -260,7 +260,7 @@ class TestClaims:
     def test_a_sender_changes_nothing_that_another_one_has_claimed_since(
         self, database: Database, stored: Store
     ) -> None:
-        """It repeats a transaction whose commit was lost, or whose answer was."""
+        """A sender repeats a transaction whose commit, or its confirmation, was lost."""
         own_run = stored(2)
         campaign_id = own_run._campaign_id
         first, second = (Outbox(database, campaign_id, sender_id) for sender_id in (1, 2))

@@ -37,7 +37,7 @@ from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
 
 SLOW = Settings(delay_seconds=0.002)
 MANY = 5_000
-"""So many take seconds at a slow server, so a test that acts after ten is early on any machine."""
+"""Enough recipients to take seconds: a test that acts after ten messages acts early anywhere."""
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ async def test_each_sender_sends_over_its_connection_alone(sender: Sender, tmp_p
 async def test_the_recipients_of_a_dead_sender_are_taken_over(
     sender: Sender, tmp_path: Path, home: str
 ) -> None:
-    """Its journal tells who got the mail; without it, each recipient that it claimed may have."""
+    """A sender's journal says who got the mail; without one, all that it claimed may have."""
     document = campaign(tmp_path, people(200))
     with SmtpServer(SLOW) as server:
         target = connection("red", server)

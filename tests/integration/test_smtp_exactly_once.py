@@ -1,4 +1,4 @@
-"""Whatever a server does, the outcomes agree with the messages that the server has."""
+"""The recorded outcomes agree with the messages that a faulty server has."""
 
 from __future__ import annotations
 

@@ -88,4 +88,4 @@ class NoSession:
         """Send nothing, and return at once."""
 
     def abort(self) -> None:
-        """There is no link to close."""
+        """Do nothing, since no link was opened."""

@@ -62,7 +62,7 @@ class ConnectionCheck:
     consequences: Sequence[str] = ()
     """How Mailsluice uses the server's extensions."""
     diagnosis: Diagnosis | None = None
-    """What is wrong; None where the connection works."""
+    """The name of the fault; None where the connection works."""
     has_slot: bool = True
     """Whether the session counted among the connection's `max_sessions`."""
 
