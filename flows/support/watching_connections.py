@@ -39,7 +39,7 @@ class BlockWatcher:
         changed = await self._sending.run.update(self._sending.fitted(connection))
         if changed:
             self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
-        await self._sending.run.on_engine(self._sending.slots[connection.name].update(connection))
+        self._sending.slots[connection.name].update(connection)
 
     def _warn(self, name: str, error: Exception) -> None:
         if name not in self._unreadable:

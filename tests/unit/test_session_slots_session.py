@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
 
-from flows.support.session_slots import SessionSlots
-from flows.support.session_slots.session import NoSession, SlottedSession
 from flows.support.session_slots.slots import Slot, Slots
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.delivery.slotted_session import NoSession, SlottedSession, open_with_slot
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Feed, Session, SessionError
 
@@ -152,13 +150,6 @@ async def test_an_aborted_session_releases_its_slot(slots: Slots) -> None:
     assert slot.idle_since is not None
 
 
-class Keeper:
-    """Only the slots of one."""
-
-    def __init__(self, slots: Slots) -> None:
-        self.slots = slots
-
-
 async def test_a_session_that_cannot_be_opened_releases_its_slot_and_ends_the_waits(
     slots: Slots,
 ) -> None:
@@ -166,10 +157,8 @@ async def test_a_session_that_cannot_be_opened_releases_its_slot_and_ends_the_wa
         await asyncio.sleep(0)
         raise SessionError(Attempt(Phase.LOGIN, 535, "no"))
 
-    opener = SessionSlots(RED, logging.getLogger("run"), refused)
-    opener._keeper = cast("Any", Keeper(slots))
     slots.add()
-    first, second = (asyncio.create_task(opener.open(RED)) for _ in range(2))
+    first, second = (asyncio.create_task(open_with_slot(RED, slots, refused)) for _ in range(2))
     with pytest.raises(SessionError, match="535"):
         await first
     assert isinstance(await second, NoSession)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -43,9 +43,6 @@ class Run:
         before, self.sends[connection.name] = self.sends[connection.name], connection
         return [] if before == connection else ["per_minute 100 -> 50"]
 
-    async def on_engine(self, work: Coroutine[Any, Any, None]) -> None:
-        await work
-
 
 class Slots:
     """Slots that only take note."""
@@ -53,7 +50,7 @@ class Slots:
     def __init__(self) -> None:
         self.connection: Connection | None = None
 
-    async def update(self, connection: Connection) -> None:
+    def update(self, connection: Connection) -> None:
         self.connection = connection
 
 

@@ -2,7 +2,8 @@
 
 The global concurrency limit `smtp-<connection>` in Prefect has one slot for each session; operators
 see and change it in the UI. A call costs milliseconds, so there is one when a session opens or
-closes, and none for a message.
+closes, and none for a message. All calls are made on the flow's own loop: sessions on the engine's
+loop, or in other processes, borrow their slots (`mailsluice.delivery.slot_lending`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from contextvars import copy_context
 from flows.support.session_slots.keeper import SlotKeeper
 from flows.support.session_slots.limit import SlotLimit
 from flows.support.session_slots.notices import Logger, Notices
-from flows.support.session_slots.session import NoSession, SlottedSession
+from flows.support.session_slots.slots import Slots
 from mailsluice.delivery import Run
 from mailsluice.delivery.session_pool import OpenSession
+from mailsluice.delivery.slot_lending import LoopDesk
+from mailsluice.delivery.slotted_session import open_with_slot
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.session import Session
 
 __all__ = ["SessionSlots", "session_slots"]
 
@@ -29,32 +32,26 @@ _CLOSE_SECONDS = 10.0
 class SessionSlots:
     """Opens the sessions of one connection, each when there is a slot for it.
 
-    Everything but the constructor runs on the engine's loop.
+    `open` runs on the loop of the sessions, all else on the loop that made this object.
     """
 
     def __init__(self, connection: Connection, logger: Logger, opening: OpenSession) -> None:
         self._connection = connection
         self._logger = logger
         self._opening = opening
-        self._context = copy_context()  # Prefect's settings, which the engine's thread lacks
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # Prefect's settings, which calls from other threads lack
         self._keeper: SlotKeeper | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._desk: LoopDesk | None = None
 
     async def open(self, connection: Connection) -> Session:
         """Wait for a slot, then open a session. An `OpenSession`."""
-        slots = self._started().slots
-        slot = await slots.take()
-        if slot is None:
-            return NoSession()
-        try:
-            return SlottedSession(await self._opening(connection), slot, slots)
-        except BaseException as error:
-            if isinstance(error, SessionError):
-                slots.dismiss()  # the connection sender decides whether to try again
-            slots.release(slot)
-            raise
+        if self._desk is None:
+            self._desk = LoopDesk(lambda: self.slots, self._loop)
+        return await open_with_slot(connection, self._desk.borrowed, self._opening)
 
-    async def update(self, connection: Connection) -> None:
+    def update(self, connection: Connection) -> None:
         """Use the changed block's number of sessions."""
         self._connection = connection
         if self._keeper:
@@ -68,13 +65,17 @@ class SessionSlots:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
 
+    @property
+    def slots(self) -> Slots:
+        """The slots of this process; they are asked for from the first use on."""
+        return self._started().slots
+
     def _started(self) -> SlotKeeper:
         if self._keeper is None:
             name = self._connection.name
             notices = Notices(name, self._logger)
             self._keeper = SlotKeeper(SlotLimit(name), self._connection.max_sessions, notices)
-            loop = asyncio.get_running_loop()
-            self._keeping = loop.create_task(self._keeper.run(), context=self._context)
+            self._keeping = self._loop.create_task(self._keeper.run(), context=self._context)
         return self._keeper
 
 
@@ -90,4 +91,4 @@ async def session_slots(
     try:
         yield slots
     finally:
-        await asyncio.gather(*(run.on_engine(known.close()) for known in slots.values()))
+        await asyncio.gather(*(known.close() for known in slots.values()))

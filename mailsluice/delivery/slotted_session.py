@@ -3,14 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
 
-from flows.support.session_slots.slots import Slot, Slots
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
-from mailsluice.smtp.session import Feed, Session
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.session import Feed, Session, SessionError
 
 _STOPPED = Attempt(Phase.DATA, None, "the session was stopped before this message")
+
+
+class Slot(Protocol):
+    """The permission for one session at a time."""
+
+    on_recall: Callable[[], None] | None
+    """Called when the slot is recalled while a session holds it."""
+
+    @property
+    def is_recalled(self) -> bool:
+        """Whether its session is to end after the current message."""
+
+
+_Slot = TypeVar("_Slot", bound=Slot)
+
+
+class SlotSource(Protocol[_Slot]):
+    """The slots of one connection."""
+
+    async def take(self) -> _Slot | None:
+        """Wait for a slot; None where `dismiss` ended the wait."""
+
+    def release(self, slot: _Slot) -> None:
+        """Free the slot of a session that has ended, or was not opened. Idempotent."""
+
+    def dismiss(self) -> None:
+        """End all waits: there is no mail for one more session, or the server is in trouble."""
+
+
+async def open_with_slot(
+    connection: Connection,
+    slots: SlotSource[_Slot],
+    opening: Callable[[Connection], Awaitable[Session]],
+) -> Session:
+    """Wait for a slot, then open a session."""
+    slot = await slots.take()
+    if slot is None:
+        return NoSession()
+    try:
+        return SlottedSession(await opening(connection), slot, slots)
+    except BaseException as error:
+        if isinstance(error, SessionError):
+            slots.dismiss()  # the connection sender decides whether to try again
+        slots.release(slot)
+        raise
 
 
 class RecallableFeed:
@@ -57,10 +104,10 @@ class RecallableFeed:
             self._pending.cancel()
 
 
-class SlottedSession:
+class SlottedSession(Generic[_Slot]):
     """A session with its slot. Implements `Session`."""
 
-    def __init__(self, session: Session, slot: Slot, slots: Slots) -> None:
+    def __init__(self, session: Session, slot: _Slot, slots: SlotSource[_Slot]) -> None:
         self._session = session
         self._slot = slot
         self._slots = slots
