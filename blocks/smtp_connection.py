@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
 from blocks.logo import ServedLogo
+from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.forms import form_schema
 from mailsluice.smtp.connection import Connection, Security
@@ -98,6 +99,11 @@ class SMTPConnection(ServedLogo, Block):
         WarmUp(), title="Warm-up", description="A growing daily cap, for a new IP address."
     )
     timeout_seconds: Timeout = 60
+    identity: SenderIdentity = Field(
+        SenderIdentity(),
+        description="Who the mail is from on this connection. Left empty: as the campaign's message"
+        " says, without a provider's own header fields.",
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -58,10 +58,11 @@ async def _plan(document: Campaign, day: date, starts_at: datetime | None) -> Pl
     connections = await load_connections(route.connection for route in document.routes)
     connect = await database_engines(document)
     warm_ups = {name: connection.warm_up for name, connection in connections.items()}
+    identities = launch.identities(document, connections.values())
     async with state_database() as database:
         now = await asyncio.to_thread(database.moment)
         occasion = launch.Occasion(day, starts_at or now, warm_ups)
-        with await resolve_recipients(document, database, connect) as audience:
+        with await resolve_recipients(document, database, connect, identities) as audience:
             return await asyncio.to_thread(
                 plan_launch, document, database, audience, connections, occasion
             )

@@ -109,13 +109,14 @@ async def _send(
 ) -> ProgressReporter:
     """Send over all connections, until no recipient is left or the run is to stop."""
     columns = await asyncio.to_thread(run.outbox.columns)
-    message = launch.compiled(document, columns, run.record.return_key)
+    identities = launch.identities(document, connections.values())
+    messages = launch.messages(document, columns, identities, run.record.return_key)
     logger = get_run_logger()
     async with (
         keep_rotated_tokens(run.tokens, logger),
         session_slots(connections.values(), run, logger) as slots,
     ):
-        sending = Sending(run, message, connections, slots, request)
+        sending = Sending(run, messages, connections, slots, request)
         async with (
             watch_connections(sending, logger),
             progress_shown(run, document.sending_window) as progress,

@@ -113,13 +113,14 @@ async def _sent(
 ) -> RouteResult:
     connections = await load_connections([connection])
     columns = await asyncio.to_thread(run.outbox.columns)
-    message = launch.compiled(document, columns, run.record.return_key)
+    identities = launch.identities(document, connections.values())
+    messages = launch.messages(document, columns, identities, run.record.return_key)
     logger = get_run_logger()
     async with (
         keep_rotated_tokens(run.tokens, logger),
         session_slots(connections.values(), run, logger) as slots,
     ):
-        sending = Sending(run, message, connections, slots, request, shards)
+        sending = Sending(run, messages, connections, slots, request, shards)
         request.handle_signals()
         async with (
             watch_connections(sending, logger),

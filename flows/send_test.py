@@ -25,6 +25,7 @@ from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign
 from mailsluice.core.envelope import Envelope
+from mailsluice.operations import launch
 from mailsluice.operations.send_test import (
     Delivery,
     SendTestResult,
@@ -77,8 +78,9 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
     loaded = await load_connections(route.connection for route in document.routes)
     connections = [loaded[route.connection] for route in document.routes]
     connect = await database_engines(document)
+    identities = launch.identities(document, connections)
     async with state_database() as database:
-        with await resolve_recipients(document, database, connect) as audience:
+        with await resolve_recipients(document, database, connect, identities) as audience:
             sample = await asyncio.to_thread(_sample, document, day, audience, recipient)
         render = partial(
             copies,
@@ -89,7 +91,10 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
             now=partial(datetime.now, UTC),
         )
         rendered = {
-            connection.name: render(connection=connection.name) for connection in connections
+            connection.name: render(
+                connection=connection.name, identity=identities[connection.name]
+            )
+            for connection in connections
         }
         tokens = Tokens()
         sending = (

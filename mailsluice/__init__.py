@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailsluice.campaign import Campaign
+    from mailsluice.campaign import Campaign, SenderIdentity
     from mailsluice.core.errors import MailsluiceError
     from mailsluice.operations.review import plan, report, verify
     from mailsluice.operations.send import read_campaign, send, send_async
@@ -26,6 +26,7 @@ __all__ = [
     "Connection",
     "MailsluiceError",
     "Report",
+    "SenderIdentity",
     "plan",
     "read_campaign",
     "report",
@@ -39,6 +40,7 @@ _HOMES = {
     "Connection": "mailsluice.smtp.connection",
     "MailsluiceError": "mailsluice.core.errors",
     "Report": "mailsluice.reports.campaign",
+    "SenderIdentity": "mailsluice.campaign",
     "plan": "mailsluice.operations.review",
     "read_campaign": "mailsluice.operations.send",
     "report": "mailsluice.operations.review",

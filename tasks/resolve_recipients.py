@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
 from mailsluice.audience.engines import Connect
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.core.suppression import held_back
 from mailsluice.operations import launch
 from mailsluice.store import Database
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
 
 
 @task(name="resolve-recipients", task_run_name="Read recipients", **UNSTORED)
-async def resolve_recipients(campaign: Campaign, database: Database, connect: Connect) -> Audience:
+async def resolve_recipients(
+    campaign: Campaign,
+    database: Database,
+    connect: Connect,
+    identities: Mapping[str, SenderIdentity],
+) -> Audience:
     """Read the audience of a campaign; see `mailsluice.operations.launch.resolve_audience`."""
-    audience = await asyncio.to_thread(launch.resolve_audience, campaign, database, connect)
+    audience = await asyncio.to_thread(
+        launch.resolve_audience, campaign, database, connect, identities
+    )
     rejected = ", ".join(f"{number:,} {reason}" for reason, number in audience.counts().items())
     logger = get_run_logger()
     logger.info(

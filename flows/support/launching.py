@@ -43,7 +43,8 @@ async def launched(
     content = await asyncio.to_thread(launch.content, document)
     record = await asyncio.to_thread(Campaigns(database).find, document.name)
     is_new = record is None or record.status is CampaignStatus.RESOLVING
-    audience = await resolve_recipients(document, database, connect) if is_new else None
+    identities = launch.identities(document, connections.values())
+    audience = await resolve_recipients(document, database, connect, identities) if is_new else None
     try:
         run = await _only_run(document, content, database, request)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,8 @@ class Sending:
     """Everything that sending over the connections of a campaign in this process needs."""
 
     run: Run
-    message: CompiledMessage
+    messages: Mapping[str, CompiledMessage]
+    """By connection; connections with equal identities share one."""
     connections: dict[str, Connection]
     slots: dict[str, SessionSlots]
     stop_request: StopRequest
@@ -43,7 +44,7 @@ class Sending:
         """Send to the recipients of one connection, until none is left or the run stops."""
         return await self.run.send(
             self.fitted(self.connections[connection]),
-            self.message,
+            self.messages[connection],
             open_session=self.slots[connection].open,
         )
 

@@ -1,6 +1,7 @@
 """The campaign document: message, recipients, connections with their shares, and limits."""
 
 from mailsluice.campaign.document import Campaign, Throttle
+from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.message import Header, Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
@@ -12,8 +13,10 @@ __all__ = [
     "DownPolicy",
     "Header",
     "Message",
+    "Provider",
     "RecipientSource",
     "Retry",
+    "SenderIdentity",
     "Strategy",
     "Throttle",
     "UncertainPolicy",

@@ -6,12 +6,14 @@ that only changes how a connection or a database is picked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
+from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
@@ -154,15 +156,31 @@ class Campaign(Document):
         parts = zip(self.routes, percents, strict=True)
         return {route.connection: percent / 100 for route, percent in parts}
 
+    def identities(self, own: Mapping[str, SenderIdentity]) -> dict[str, SenderIdentity]:
+        """Return the identity on each connection: the route's, over the connection's own.
+
+        `own` are the identities of the connections, also of those without a route.
+        """
+        none = SenderIdentity()
+        routes = {route.connection: route.identity for route in self.routes}
+        names = dict.fromkeys([*routes, *own])
+        return {name: routes.get(name, none).over(own.get(name, none)) for name in names}
+
     def content(self) -> dict[str, Any]:
         """Return the part of the document that may not change between runs, as JSON values.
 
         Throttles, windows, retries, policies and dispatch are left out: an operator may change
-        them and continue the campaign.
+        them and continue the campaign. An identity has only the fields that are set, so that
+        campaigns that were stored before there were identities have the same content.
         """
         policies = {"retry", "uncertain", "on_connection_down"}
         changeable = {"throttle", "sending_window", "dispatch", "sessions_per_worker", *policies}
-        return self.model_dump(mode="json", exclude={"name", *changeable})
+        content = self.model_dump(mode="json", exclude={"name", *changeable})
+        for route, dumped in zip(self.routes, content["routes"], strict=True):
+            dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
+            if not dumped["identity"]:
+                del dumped["identity"]
+        return content
 
 
 def _plain(value: Decimal) -> str:

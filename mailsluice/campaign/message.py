@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mailsluice.core.forms import Document
 from mailsluice.core.named_address import LONGEST_ADDRESS, LONGEST_LOCAL, parse_mailbox
@@ -52,6 +52,21 @@ _RETURN_PATH = re.compile(
 )
 
 
+def _return_path(value: str) -> str:
+    longest = LONGEST_ADDRESS - LONGEST_LOCAL  # room that the longest local part and @ leave
+    if value and not (_RETURN_PATH.fullmatch(value) and len(value.rpartition("@")[2]) < longest):
+        raise ValueError(
+            f"{value!r} is no return path: write a bare address in ASCII, such as"
+            f" bounces@example.com, with at most {_RETURN_PATH_LOCAL} characters before the @"
+            " (each recipient's token needs the rest of 64, RFC 5321 section 4.5.3.1) and"
+            f" {longest - 1} after it"
+        )
+    return value
+
+
+ReturnPath = Annotated[str, AfterValidator(_return_path)]
+
+
 class Message(Document):
     """The content of the mail. Subject, HTML, text and unsubscribe address are Jinja2 templates."""
 
@@ -78,7 +93,7 @@ class Message(Document):
     reply_to: str | None = Field(
         None, description="The address that replies go to, if not the sender."
     )
-    return_path: str | None = Field(
+    return_path: ReturnPath | None = Field(
         None,
         description="The address that undeliverable mail comes back to: bounces@example.com. Each"
         " recipient gets an address of its own there, bounces+...@example.com, by which"
@@ -104,17 +119,7 @@ class Message(Document):
 
     @field_validator("return_path")
     @classmethod
-    def _return_path(cls, value: str | None) -> str | None:
-        longest = LONGEST_ADDRESS - LONGEST_LOCAL  # room that the longest local part and @ leave
-        if value and not (
-            _RETURN_PATH.fullmatch(value) and len(value.rpartition("@")[2]) < longest
-        ):
-            raise ValueError(
-                f"{value!r} is no return path: write a bare address in ASCII, such as"
-                f" bounces@example.com, with at most {_RETURN_PATH_LOCAL} characters before the @"
-                " (each recipient's token needs the rest of 64, RFC 5321 section 4.5.3.1) and"
-                f" {longest - 1} after it"
-            )
+    def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
 
     @field_validator("headers")

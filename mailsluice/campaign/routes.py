@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, WithJsonSchema, model_validator
 
+from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.core.forms import Document
 from mailsluice.limits.apportionment import quotas
 
@@ -64,6 +65,11 @@ class Route(Document):
     )
     grows_over_days: int | None = Field(
         None, ge=1, le=3_650, description="The number of days that the growth takes."
+    )
+    identity: SenderIdentity = Field(
+        SenderIdentity(),
+        description="Who this campaign's mail is from on this connection, where that differs from"
+        " the connection's own identity. Usually left empty.",
     )
 
     @model_validator(mode="after")

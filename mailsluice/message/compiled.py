@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.utils import format_datetime
@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import idna
 
-from mailsluice.campaign import Message
+from mailsluice.campaign import Message, SenderIdentity
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import MessageError
 from mailsluice.core.named_address import addr_spec, parse_mailbox
@@ -18,12 +18,14 @@ from mailsluice.message.attachments import read_attachments
 from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content, Shape
 from mailsluice.message.headers import address_field, field, fold, mailbox
-from mailsluice.message.identity import ascii_domain, message_ids
+from mailsluice.message.identity import ascii_domain, digests
+from mailsluice.message.provider_fields import ProviderFields, provider_fields
 from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
 from mailsluice.message.stencil import Stencil, Stencils
 
 _SECOND = timedelta(seconds=1)
+_NO_IDENTITY = SenderIdentity()
 
 
 def compile_message(
@@ -33,6 +35,7 @@ def compile_message(
     columns: Collection[str],
     now: Callable[[], datetime],
     return_key: str | None = None,
+    identity: SenderIdentity = _NO_IDENTITY,
 ) -> CompiledMessage:
     """Check and compile a message for an audience with these columns.
 
@@ -45,23 +48,31 @@ def compile_message(
         campaign: The campaign's name.
         columns: The columns of the audience.
         now: Returns an aware time, for Date.
-        return_key: The campaign's secret. With it, Message-IDs cannot be forged, and a message with
-            a return path has a return path for each recipient.
+        return_key: The campaign's secret. With it, Message-IDs and recipient tokens cannot be
+            forged, and a message with a return path has a return path for each recipient.
+        identity: Who the mail is from on the connection that the message is for. Message-IDs do
+            not depend on it.
 
     Raises:
         MessageError: A template does not parse or uses a variable that the audience does not have,
-            the HTML cannot be made into text, an attachment cannot be read, or no header can hold
-            the sender or reply address.
+            the HTML cannot be made into text, an attachment cannot be read, no header can hold
+            the sender or reply address, or an extra header does not fit the provider's.
     """
-    content = Content(message, columns)
+    id_domain = _mailbox("sender", message.sender).domain
+    provider = provider_fields(identity, (*message.headers, *identity.headers))
+    message = identity.applied_to(message)
+    extra = [header for header in identity.headers if header.name.lower() not in provider.taken]
+    content = Content(message, columns, extra)
     sender = _mailbox("sender", message.sender)
-    fixed = _fixed_fields(message, sender)
+    fixed = _fixed_fields(message, sender, provider) + content.fixed_headers + provider.fixed
     marker = f"=_{blake2b(message.model_dump_json().encode(), digest_size=12).hexdigest()}"
     return CompiledMessage(
         content,
         return_path=_return_path_of(message, sender, return_key),
-        message_id=message_ids(campaign, sender.domain, return_key),
+        digest=digests(campaign, return_key),
+        id_domain=id_domain,
         fixed=fixed,
+        around_token=provider.around_token,
         skeleton=mime_skeleton(content.subtypes, read_attachments(message), marker),
         marker=marker.encode(),
         now=now,
@@ -76,8 +87,10 @@ class CompiledMessage:
         content: Content,
         *,
         return_path: str | Callable[[int], str],
-        message_id: Callable[[str], str],
+        digest: Callable[[str], str],
+        id_domain: str,
         fixed: str,
+        around_token: Sequence[str],
         skeleton: tuple[bytes, ...],
         marker: bytes,
         now: Callable[[], datetime],
@@ -87,16 +100,21 @@ class CompiledMessage:
         Args:
             content: The templates.
             return_path: The envelope sender: of everybody, or by the recipient's id.
-            message_id: Returns the Message-ID for a recipient's address.
+            digest: Returns what precedes the @ of the Message-ID, for a recipient's address.
+            id_domain: The domain of Message-IDs.
             fixed: The header fields that are the same for all recipients.
+            around_token: The pieces of the provider's fields around the recipient's token.
             skeleton: The MIME structure around the bodies (see `mime_skeleton`).
             marker: The beginning of the boundaries.
             now: Returns an aware time, for Date.
         """
         self._content = content
         self._return_path = return_path
-        self._message_id = message_id
+        self._digest = digest
+        self._id_domain = id_domain
         self._fixed = fixed
+        self._around_token = around_token
+        self._has_headers = content.has_headers
         self._smtputf8 = not fixed.isascii()
         self._skeleton = skeleton
         self._marker = marker
@@ -127,7 +145,9 @@ class CompiledMessage:
         values = self._content.values(email, variables)
         unsubscribe = self._content.unsubscribe_url(values)
         to = to or email
-        head = self._head(to, self._content.subject(values), unsubscribe)
+        head = self._head(recipient_id, to, self._content.subject(values), unsubscribe)
+        if self._has_headers:
+            head += self._content.headers(values)
         if unsubscribe:
             values["unsubscribe_url"] = unsubscribe
         smtputf8 = self._smtputf8 or not to.isascii()
@@ -161,13 +181,15 @@ class CompiledMessage:
             pieces += (encode_body(body, self._marker), after)
         return b"".join(pieces)
 
-    def _head(self, email: str, subject: str, unsubscribe: str | None) -> str:
+    def _head(self, recipient_id: int, email: str, subject: str, unsubscribe: str | None) -> str:
+        digest, around_token = self._digest(email), self._around_token
         return (
             f"{self._fixed}To: {address_field(email)}\r\n"
             f"{field('Subject', subject)}"
             f"Date: {self._date_now()}\r\n"
-            f"Message-ID: {self._message_id(email)}\r\n"
+            f"Message-ID: <{digest}@{self._id_domain}>\r\n"
             f"{_list_unsubscribe(unsubscribe) if unsubscribe else ''}"
+            f"{f'{recipient_id}-{digest}'.join(around_token) if around_token else ''}"
         )
 
     def _date_now(self) -> str:
@@ -186,8 +208,8 @@ def _list_unsubscribe(url: str) -> str:
     return f"List-Unsubscribe: <{url}>\r\n{one_click if url[:5].lower() == 'https' else ''}"
 
 
-def _fixed_fields(message: Message, sender: Address) -> str:
-    """Return the header fields that are the same for all recipients."""
+def _fixed_fields(message: Message, sender: Address, provider: ProviderFields) -> str:
+    """Return the message's own header fields that are the same for all recipients."""
     fields = [fold("From", mailbox(sender))]
     if message.reply_to:
         fields.append(fold("Reply-To", mailbox(_mailbox("reply_to", message.reply_to))))
@@ -196,6 +218,7 @@ def _fixed_fields(message: Message, sender: Address) -> str:
             extra.name, extra.value
         )
         for extra in message.headers
+        if extra.name.lower() not in provider.taken
     ]
     return "".join(fields)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 from mailsluice.campaign import Message
+from mailsluice.campaign.identity import HeaderTemplate
 from mailsluice.core.errors import MessageError
+from mailsluice.message.extra_headers import ExtraHeaders
 from mailsluice.message.headers import uri
 from mailsluice.message.outline import Decisions, Outline
 from mailsluice.message.templates import Template, TemplateField
@@ -21,10 +23,16 @@ _SCHEMES = ("https://", "http://")
 
 
 class Content:
-    """Subject, bodies and unsubscribe address, as functions of a row's values."""
+    """Subject, bodies, unsubscribe address and headers, as functions of a row's values."""
 
-    def __init__(self, message: Message, columns: Collection[str]) -> None:
-        """Compile the templates. Raises MessageError if one does not work with these columns."""
+    def __init__(
+        self, message: Message, columns: Collection[str], headers: Sequence[HeaderTemplate] = ()
+    ) -> None:
+        """Compile the templates; `headers` are those of a connection's identity.
+
+        Raises MessageError if a template does not work with these columns, or a header is empty
+        for every row.
+        """
         names = column_names([*columns, "email"])
         readable = {*names, "unsubscribe_url"} if message.unsubscribe_url else {*names}
         _check_scheme(message.unsubscribe_url)
@@ -36,6 +44,7 @@ class Content:
             if message.unsubscribe_url
             else None
         )
+        self._headers = ExtraHeaders(headers, names)
         self._text_from_html = TextFromHtml()
         bodies = [body.simple for body in (self._text, self._html) if body]
         simple = [template for template in bodies if template]
@@ -45,6 +54,7 @@ class Content:
         )
         templates = (self._subject, self._html, self._text, self._unsubscribe_url)
         used = {name for template in templates if template for name in template.uses}
+        used |= self._headers.uses
         self._names = readable
         self._slugs = [
             (name, names[name]) for name in sorted(used & set(names)) if names[name] != name
@@ -54,6 +64,16 @@ class Content:
     def subtypes(self) -> tuple[str, ...]:
         """The text types of the bodies, in order."""
         return ("plain", "html") if self._html else ("plain",)
+
+    @property
+    def fixed_headers(self) -> str:
+        """The extra header fields that are the same for every row."""
+        return self._headers.fixed
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether rows have extra header fields of their own."""
+        return bool(self._headers)
 
     @property
     def derives_text(self) -> bool:
@@ -108,6 +128,14 @@ class Content:
     def unsubscribe_url(self, values: Mapping[str, str]) -> str | None:
         """Render the unsubscribe address, safe for a header. Raises MessageError if it is none."""
         return uri(self._unsubscribe_url.render(values)) if self._unsubscribe_url else None
+
+    def headers(self, values: Mapping[str, str]) -> str:
+        """Render the extra header fields of a row. Raises MessageError, without any value."""
+        return self._headers.render(values)
+
+    def empty_headers(self, values: Mapping[str, str]) -> list[str]:
+        """Name the extra header fields that are empty for a row, and so are left out."""
+        return self._headers.empty(values)
 
     def bodies(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """Render the bodies, one for each of `subtypes`."""

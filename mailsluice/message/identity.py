@@ -48,18 +48,29 @@ def message_id(campaign: str, email: str, domain: str, key: str | None = None) -
 
 def message_ids(campaign: str, domain: str, key: str | None = None) -> Callable[[str], str]:
     """Return `message_id` as a function of the address; the campaign's name is hashed once."""
+    digest = digests(campaign, key)
+    return lambda email: f"<{digest(email)}@{domain}>"
+
+
+def digests(campaign: str, key: str | None) -> Callable[[str], str]:
+    """Return what precedes the @ of a Message-ID as a function of the address."""
     begun = _hash(key)
     begun.update(f"{campaign}\0".encode("utf-8", "replace"))
 
-    def message_id_of(email: str) -> str:
+    def digest_of(email: str) -> str:
         name = begun.copy()
         name.update(email.encode("utf-8", "replace"))
-        return f"<{name.hexdigest()}@{domain}>"
+        return name.hexdigest()
 
-    return message_id_of
+    return digest_of
+
+
+def is_keyed(key: str | None) -> bool:
+    """Whether nobody without this secret of a campaign can compute its Message-IDs."""
+    return key is not None and key.startswith(_KEYED)
 
 
 def _hash(key: str | None) -> blake2b:
-    if key is None or not key.startswith(_KEYED):
+    if key is None or not is_keyed(key):
         return blake2b(digest_size=_OCTETS)
     return blake2b(key=key.encode(), person=b"message-id", digest_size=_OCTETS)

@@ -40,8 +40,8 @@ _KINDS = frozenset(("str", "Markup", "int", "float", "bool", "list", "tuple", "d
 class Template:
     """A compiled template of the message. Only HTML escapes the values that it inserts."""
 
-    def __init__(self, part: TemplateField, source: str, known: Collection[str]) -> None:
-        """Compile `source`, which may use the variables `known`.
+    def __init__(self, part: str, source: str, known: Collection[str]) -> None:
+        """Compile `source`, which may use the variables `known`; `part` names it in errors.
 
         Raises:
             MessageError: The template has a syntax error, includes another template, or uses an
@@ -119,7 +119,7 @@ class Template:
             for frame, line in walk_tb(error.__traceback__)
             if frame.f_globals.get("__jinja_template__") is self._template
         ]
-        where = f"{self._part}, line {lines[-1]}" if lines else str(self._part)
+        where = f"{self._part}, line {lines[-1]}" if lines else self._part
         if isinstance(error, TooMuchError):
             return f"{where}: the template costs too much for this row: {error}"
         what = type(error).__name__
@@ -155,14 +155,12 @@ def _inserted(pieces: Sequence[str]) -> dict[int, str]:
     }
 
 
-def _syntax_message(part: TemplateField, error: TemplateSyntaxError) -> str:
+def _syntax_message(part: str, error: TemplateSyntaxError) -> str:
     what = (error.message or "it does not parse").rstrip(".")
     return f"{part}, line {error.lineno}: {what}. Correct the template"
 
 
-def _unknown_message(
-    part: TemplateField, unknown: Sequence[Unknown], known: Collection[str]
-) -> str:
+def _unknown_message(part: str, unknown: Sequence[Unknown], known: Collection[str]) -> str:
     first = unknown[0]
     near = get_close_matches(first.name, known, n=1)
     suggestion = f"Did you mean {near[0]!r}? " if near else ""

@@ -6,7 +6,7 @@ to load as Prefect. A process that continues a campaign, or sends a part of one,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,10 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mailsluice.audience.engines import Connect
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.core.errors import MessageError
 from mailsluice.core.status import CampaignStatus
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
+from mailsluice.smtp.connection import Connection
 from mailsluice.store import (
     CampaignRecord,
     Campaigns,
@@ -34,15 +36,50 @@ if TYPE_CHECKING:
     from mailsluice.audience.resolved import Audience
 
 
+_NO_IDENTITY = SenderIdentity()
+
+
 def content(campaign: Campaign) -> dict[str, Any]:
     """The content that identifies the campaign, with digests of attached files, as JSON values."""
     return {**campaign.content(), "attachments": attachment_digests(campaign.message)}
 
 
+def identities(campaign: Campaign, connections: Iterable[Connection]) -> dict[str, SenderIdentity]:
+    """Return who the campaign's mail is from on each connection: those given, and the routes'."""
+    return campaign.identities({one.name: one.identity for one in connections})
+
+
+def messages(
+    campaign: Campaign,
+    columns: Iterable[str],
+    identities: Mapping[str, SenderIdentity],
+    return_key: str | None = None,
+) -> dict[str, CompiledMessage]:
+    """Compile the campaign's message for each connection, see `compiled`.
+
+    Connections with equal identities share one compiled message. Raises MessageError, which names
+    the connection if it has an identity.
+    """
+    columns, by_identity = tuple(columns), dict[SenderIdentity, CompiledMessage]()
+    for connection, identity in identities.items():
+        if identity in by_identity:
+            continue
+        try:
+            by_identity[identity] = compiled(campaign, columns, return_key, identity)
+        except MessageError as error:
+            if not identity.given():
+                raise
+            raise MessageError(f"with the identity of {connection!r}: {error}") from None
+    return {connection: by_identity[identity] for connection, identity in identities.items()}
+
+
 def compiled(
-    campaign: Campaign, columns: tuple[str, ...] | list[str], return_key: str | None = None
+    campaign: Campaign,
+    columns: tuple[str, ...] | list[str],
+    return_key: str | None = None,
+    identity: SenderIdentity = _NO_IDENTITY,
 ) -> CompiledMessage:
-    """Compile the campaign's message for an audience with these columns.
+    """Compile the campaign's message for an audience with these columns, and for an identity.
 
     `return_key` is the secret in the campaign's record that makes return paths and Message-IDs.
     Without it, messages have no return paths of their own.
@@ -53,14 +90,21 @@ def compiled(
         columns=columns,
         now=partial(datetime.now, UTC),
         return_key=return_key,
+        identity=identity,
     )
 
 
-def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -> Audience:
+def resolve_audience(
+    campaign: Campaign,
+    database: Database,
+    connect: Connect,
+    identities: Mapping[str, SenderIdentity] | None = None,
+) -> Audience:
     """Read the campaign's recipients, without excluded and suppressed addresses.
 
-    The message is compiled for the columns that were read, so that a template with a wrong name
-    stops the campaign here. The caller closes the audience. Raises AudienceError or MessageError.
+    The message is compiled for the columns that were read, with each of the `identities` (by
+    default, those of the routes), so that a template with a wrong name stops the campaign here. The
+    caller closes the audience. Raises AudienceError or MessageError.
     """
     from mailsluice.audience.resolution import resolve
     from mailsluice.operations.suppression.lookup import Lookup
@@ -72,7 +116,7 @@ def resolve_audience(campaign: Campaign, database: Database, connect: Connect) -
         connect=connect,
     )
     try:
-        compiled(campaign, audience.columns)
+        messages(campaign, audience.columns, identities or campaign.identities({}))
     except BaseException:
         audience.close()
         raise

@@ -54,9 +54,11 @@ def plan(
     day = day or today(document)
     document = for_day(document, day)
     known = named_connections(document, connections)
+    identities = launch.identities(document, known.values())
+    connect = partial(engine_of, engines or {})
     with (
         Database(database) as store,
-        launch.resolve_audience(document, store, partial(engine_of, engines or {})) as audience,
+        launch.resolve_audience(document, store, connect, identities) as audience,
     ):
         warm_ups = {name: connection.warm_up for name, connection in known.items()}
         occasion = launch.Occasion(day, starts_at or store.moment(), warm_ups)

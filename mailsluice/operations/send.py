@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from mailsluice.audience.engines import Engines, engine_of
-from mailsluice.campaign import Campaign, DownPolicy
+from mailsluice.campaign import Campaign, DownPolicy, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
@@ -90,6 +90,7 @@ def prepare(
     home: Path,
     day: date,
     warm_ups: Mapping[str, WarmUp] | None = None,
+    identities: Mapping[str, SenderIdentity] | None = None,
     engines: Engines | None = None,
 ) -> CampaignRun:
     """Launch a campaign, or continue it; its recipients are then stored, each with its connection.
@@ -102,6 +103,7 @@ def prepare(
         home: The folder of the journal.
         day: The day of growing shares.
         warm_ups: The warm-up of each connection, by the connection's name.
+        identities: The identity on each connection, by its name, which the message is checked for.
         engines: The databases that the document's queries name.
 
     Raises:
@@ -112,7 +114,9 @@ def prepare(
         audience = None
         if record is None or record.status is CampaignStatus.RESOLVING:
             connect = partial(engine_of, engines or {})
-            audience = stack.enter_context(launch.resolve_audience(campaign, database, connect))
+            audience = stack.enter_context(
+                launch.resolve_audience(campaign, database, connect, identities)
+            )
         run = CampaignRun(database, campaign, launch.content(campaign), owner=owner, home=home)
         try:
             if run.record.status is CampaignStatus.RESOLVING:
@@ -137,10 +141,13 @@ async def send_connections(
     other connections if the campaign says so.
     """
     columns = await asyncio.to_thread(run.outbox.columns)
-    message = launch.compiled(campaign, columns, run.record.return_key)
+    identities = launch.identities(campaign, connections)
+    messages = launch.messages(campaign, columns, identities, run.record.return_key)
     active = list(connections)
     while active:
-        await asyncio.gather(*(run.send(connection, message, **options) for connection in active))
+        await asyncio.gather(
+            *(run.send(target, messages[target.name], **options) for target in active)
+        )
         if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
             return
         taking_over = await asyncio.to_thread(run.reassign)
@@ -179,6 +186,7 @@ async def send_async(
             home=home(),
             day=day,
             warm_ups={name: connection.warm_up for name, connection in known.items()},
+            identities=launch.identities(document, known.values()),
             engines=engines,
         )
         try:

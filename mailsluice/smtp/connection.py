@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.smtp.oauth import OAuth
 
@@ -51,6 +52,8 @@ class Connection:
     per_day: int | None = None
     warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0
+    identity: SenderIdentity = field(default_factory=SenderIdentity)
+    """Who the mail is from; a campaign's route may override it."""
 
 
 _SHOWN = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
@@ -63,6 +66,11 @@ def differences(before: Connection, after: Connection) -> list[str]:
         old, new = getattr(before, name), getattr(after, name)
         if isinstance(old, OAuth):
             changes += [f"oauth.{part}" for part in OAuth.model_fields if _differ(old, new, part)]
+        elif isinstance(old, SenderIdentity):
+            parts = [
+                f"identity.{part}" for part in type(old).model_fields if _differ(old, new, part)
+            ]
+            changes += [f"{part} (from the next run on)" for part in parts]
         elif old != new:
             values = f" {_limit_text(old)} -> {_limit_text(new)}" if _is_shown(name) else ""
             changes.append(f"{name}{values}")

@@ -167,11 +167,16 @@ class Sender:
         open_session: OpenSession | None = None,
     ) -> Report:
         """Send over all connections at once, then check that nobody is missing."""
-        message = launch.compiled(document, run.outbox.columns(), run.record.return_key)
+        identities = launch.identities(document, connections)
+        messages = launch.messages(
+            document, run.outbox.columns(), identities, run.record.return_key
+        )
         settings = self.settings or SenderSettings(document.retry, document.uncertain, BREAKER, 1.0)
         await asyncio.gather(
             *(
-                run.send(target, message, settings=settings, open_session=open_session)
+                run.send(
+                    target, messages[target.name], settings=settings, open_session=open_session
+                )
                 for target in connections
             )
         )

@@ -9,6 +9,7 @@ from email.policy import default
 import pytest
 
 from mailsluice.audience.sample import Sample
+from mailsluice.campaign import SenderIdentity
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.operations.send_test import Delivery, SendTestResult, checked_addresses, copies
@@ -16,10 +17,11 @@ from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 from tests.unit.test_assignment import campaign
 
 ANN = Sample("ann@example.com", {"name": "Ann", "Unsubscribe URL": "https://example.com/real"})
+IDENTITY = SenderIdentity()
 OK = Attempt(Phase.BODY, 250, "2.0.0 queued for me@example.org")
 
 
-def copies_of(message: dict[str, object]) -> list[str]:
+def copies_of(message: dict[str, object], identity: SenderIdentity = IDENTITY) -> list[str]:
     document = campaign(
         routes=[{"connection": "a"}],
         message={"sender": "n@example.com", "subject": "Hi", **message},
@@ -29,6 +31,7 @@ def copies_of(message: dict[str, object]) -> list[str]:
         ANN,
         ["me@example.org", "you@example.org"],
         connection="a",
+        identity=identity,
         occasion="1",
         now=lambda: datetime(2026, 1, 5, tzinfo=UTC),
     )
@@ -54,8 +57,14 @@ def test_a_copy_has_the_recipients_values_and_the_operators_address() -> None:
         {},  # it is in a column, by its slug
     ],
 )
-def test_a_copy_cannot_unsubscribe_the_recipient(message: dict[str, object]) -> None:
-    for text in copies_of({"text": "{{ unsubscribe_url }}", **message}):
+@pytest.mark.parametrize(
+    "identity",
+    [IDENTITY, SenderIdentity(unsubscribe_url="https://example.com/of-the-connection")],
+)
+def test_a_copy_cannot_unsubscribe_the_recipient(
+    message: dict[str, object], identity: SenderIdentity
+) -> None:
+    for text in copies_of({"text": "{{ unsubscribe_url }}", **message}, identity):
         assert text.partition(": ")[2] == "https://unsubscribe.invalid/test-copy"
 
 

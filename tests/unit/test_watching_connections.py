@@ -64,9 +64,9 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> Blocks:
 @pytest.fixture
 def sending() -> Sending:
     fields: Any = {"run": Run(), "slots": {"red": Slots(), "green": Slots()}}
-    message = stop_request = cast("Any", None)
+    stop_request = cast("Any", None)
     connections = {"red": RED, "green": GREEN}
-    return Sending(message=message, stop_request=stop_request, connections=connections, **fields)
+    return Sending(messages={}, stop_request=stop_request, connections=connections, **fields)
 
 
 async def test_a_changed_block_reaches_the_sender_the_slots_and_later_subflows(

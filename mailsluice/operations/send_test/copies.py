@@ -9,7 +9,7 @@ import pandas as pd
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.sample import Sample
-from mailsluice.campaign import Campaign, Header
+from mailsluice.campaign import Campaign, Header, SenderIdentity
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.folding import folded
@@ -46,10 +46,14 @@ def copies(
     to: Collection[str],
     *,
     connection: str,
+    identity: SenderIdentity,
     occasion: str,
     now: Callable[[], datetime],
 ) -> list[Envelope]:
     """Make a copy of the sample's message for each address, to be sent over one connection.
+
+    `identity` is who the campaign's mail is from on the connection. A provider gets a token that no
+    campaign has made.
 
     The subject and a header mark a copy as a test. Each copy has a Message-ID of its own, because
     mailboxes would otherwise drop the real message as a duplicate; `occasion` distinguishes tests.
@@ -72,6 +76,7 @@ def copies(
         campaign=f"{occasion}: test of {campaign.name} over {connection}",
         columns=[*variables],
         now=now,
+        identity=identity.model_copy(update={"unsubscribe_url": None}),
     )
     return [
         compiled.render(number, sample.email, variables, address)
