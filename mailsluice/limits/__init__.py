@@ -1,25 +1,30 @@
 """Limits on the rate of sending, and the moments at which messages may start under them."""
 
 from mailsluice.limits.clock import DatabaseClock
+from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
 from mailsluice.limits.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
 from mailsluice.limits.timekeeping import Look, Timekeeper, Timeline
-from mailsluice.limits.usage import HOLDER_SECONDS, Usage, give_out
+from mailsluice.limits.usage import HOLDER_SECONDS, Estate, OpenStarts, Usage
 
 __all__ = [
     "HOLDER_SECONDS",
     "Bound",
     "Cap",
     "DatabaseClock",
+    "Estate",
     "Hold",
     "Limit",
     "Look",
+    "OpenStarts",
     "Rates",
+    "Report",
     "Rules",
     "Timekeeper",
     "Timeline",
     "Usage",
     "bounds",
+    "exchange",
     "give_out",
     "hold",
     "limits",

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_Moments = TypeVar("_Moments", float, "npt.NDArray[np.float64]")
 
 _DRIFT = 5e-4  # seconds a second by which two clocks drift apart: the most that NTP slews
 _RESOLUTION_SECONDS = 1e-3  # SQLite returns whole milliseconds
@@ -36,19 +43,23 @@ class DatabaseClock:
         if self._low > self._high:  # somebody set one of the clocks
             self._low, self._high = low, high
 
-    def to_local(self, database: float) -> float:
-        """Return a local moment that is not before this moment of the database."""
+    def to_local(self, database: _Moments) -> _Moments:
+        """Return a local moment that is not before this moment of the database, or such moments."""
         local = database - self._low
         return local + self._drift(local)
 
-    def to_database(self, local: float) -> float:
-        """Return a moment of the database that is not before this local moment."""
+    def to_database(self, local: _Moments) -> _Moments:
+        """Return a moment of the database that is not before this local moment, or such moments."""
         return local + self._high + self._drift(local)
+
+    def since(self, local: float) -> float:
+        """Return a moment of the database that is not after this local moment."""
+        return local + self._low - self._drift(local)
 
     def until(self, database: float) -> float:
         """Return a local moment that is not after this moment of the database."""
         local = database - self._high
         return local - self._drift(local)
 
-    def _drift(self, local: float) -> float:
-        return _DRIFT * abs(local - self._at)
+    def _drift(self, local: _Moments) -> _Moments:
+        return abs(local - self._at) * _DRIFT

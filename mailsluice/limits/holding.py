@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mailsluice.limits.granting import is_slowest, room_at, spaced_at
 from mailsluice.limits.limits import Cap, Limit, Rules
-from mailsluice.limits.usage import Usage, room_at, spaced_at
+from mailsluice.limits.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,11 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
 
     `shared` is in the state that `give_out` leaves, with the given-out starts reported as open.
     """
-    holds = [wait for key, (usage, rules) in shared.items() for wait in _holds(key, usage, rules)]
+    holds = [
+        wait
+        for key, (usage, rules) in shared.items()
+        for wait in _holds(key, usage, rules, is_slowest(rules, list(shared.values())))
+    ]
     latest = max(holds, key=lambda wait: wait.until, default=None)
     at = max(now, latest.until) if latest else now
     for cap, key in _full_caps(shared):
@@ -34,19 +39,19 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
     return latest if latest and latest.until > now else None
 
 
-def _holds(key: str, usage: Usage, rules: Rules) -> list[Hold]:
+def _holds(key: str, usage: Usage, rules: Rules, is_slowest: bool) -> list[Hold]:
     """List the full windows, and the even spacing, which the slowest limit determines."""
     full = [limit for limit in rules.limits if _is_full(usage, limit)]
     holds = [Hold(key, limit, float(room_at(usage, limit, 1)[0])) for limit in full]
-    if rules.limits:
+    if rules.limits and is_slowest:
         slowest = min(rules.limits, key=lambda limit: limit.count / limit.window_seconds)
         holds.append(Hold(key, slowest, spaced_at(usage)))
     return holds
 
 
 def _is_full(usage: Usage, limit: Limit) -> bool:
-    replies = usage.replied.get(limit.window_seconds, {}).values()
-    return usage.open_starts + sum(replies) >= limit.count
+    replies = usage.replied.get(limit.window_seconds)
+    return usage.open_starts + (replies.total if replies else 0) >= limit.count
 
 
 def _full_caps(shared: Mapping[str, tuple[Usage, Rules]]) -> list[tuple[Cap, str]]:

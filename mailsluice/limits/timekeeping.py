@@ -14,6 +14,8 @@ err, steady time falls behind true time, so that a window holds too few messages
 
 A process that reads the database's clock for the first time has no interval to compare with. Its
 reading confirms nothing, unless the last reading was taken on the same machine, by the same clock.
+So steady time can still fall back where the clock is set back before anything is confirmed. The
+timeline records by how much, and each process takes this off its own measure.
 """
 
 from __future__ import annotations
@@ -47,12 +49,19 @@ class Timeline:
     """The latest moment of steady time that a process has confirmed by its own clock."""
     look: Look | None = None
     """The last reading."""
+    fallen_by: float = 0.0
+    """Seconds by which steady time has fallen back in all: before anything was confirmed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the timeline as values that JSON can hold."""
         confirmed = None if self.confirmed_at == -math.inf else self.confirmed_at
         look = list(self.look) if self.look else None
-        return {"set_by": self.set_by, "confirmed_at": confirmed, "look": look}
+        return {
+            "set_by": self.set_by,
+            "confirmed_at": confirmed,
+            "look": look,
+            "fallen_by": self.fallen_by,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -62,6 +71,7 @@ class Timeline:
             value["set_by"],
             -math.inf if confirmed is None else confirmed,
             Look(*look) if look else None,
+            value.get("fallen_by", 0.0),
         )
 
 
@@ -75,6 +85,8 @@ class Timekeeper:
         """
         self._clock = clock
         self._known: dict[str, DatabaseClock] = {}
+        self._fallen_by: dict[str, float] = {}
+        """By limit: how far its steady time had fallen back when this process looked last."""
 
     def look(
         self, key: str, timeline: Timeline, database: float, before: float, after: float
@@ -97,13 +109,24 @@ class Timekeeper:
             known.seen(last.moment, last.before, last.after)
         shown = moment = database - timeline.set_by
         has_measure = known.is_known
+        fallen_by = timeline.fallen_by - self._fallen_by.get(key, timeline.fallen_by)
         if has_measure:
-            moment = min(moment, known.to_database(after))
+            moment = min(moment, known.to_database(after) - fallen_by)
         moment = max(moment, timeline.confirmed_at)
         if moment != shown:
             timeline.set_by = database - moment
+        timeline.fallen_by += _fall(moment, last, known if not fallen_by else None, before)
+        self._fallen_by[key] = timeline.fallen_by
         known.seen(moment, before, after)
         if has_measure:
             timeline.confirmed_at = moment
         timeline.look = Look(self._clock, moment, before, after)
         return shown - moment
+
+
+def _fall(moment: float, last: Look | None, known: DatabaseClock | None, before: float) -> float:
+    """Return the seconds by which steady time falls back at this moment."""
+    earlier = last.moment if last else -math.inf
+    if known and known.is_known:
+        earlier = max(earlier, known.since(before))
+    return max(0.0, earlier - moment)

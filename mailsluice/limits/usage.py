@@ -21,12 +21,12 @@ database's clock has no effect on it.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from mailsluice.limits.limits import Limit, Rules
+from mailsluice.limits.limits import Rules
+from mailsluice.limits.recent_replies import RecentReplies
 from mailsluice.limits.timekeeping import Timeline
 
 if TYPE_CHECKING:
@@ -37,11 +37,27 @@ HOLDER_SECONDS = 30.0
 """A holder that reports nothing for so long loses the starts that it was given."""
 
 _STRETCH = 1.005  # spacing slightly above window / count allows for the jitter of the network
-_CELLS = 250  # replies are counted in steps of window / _CELLS, so the stored counts are bounded
-_CLOCK_DRIFT = 5e-4  # the server's clock may run slower than ours by this fraction
-_RESOLUTION_SECONDS = 1e-6  # of floats that hold seconds since the epoch
-_CATCH_UP_SECONDS = 0.25  # a late request may make up for the starts of so many seconds at once
 _KEPT_CAPS = 8  # days whose counts are kept, since the clock may be set back to them
+
+
+class OpenStarts(NamedTuple):
+    """The starts of one holder whose reply is not known."""
+
+    granted: int
+    until: float
+    """The moment until which the holder may use them."""
+    answered: int | None = None
+    """The replies that the holder has had in all; None where it does not count them."""
+
+
+class Estate(NamedTuple):
+    """What is known of a dead holder: it uses no start any more."""
+
+    holder: str
+    in_flight: int
+    """Messages that it had started and whose reply it had not read."""
+    answered: int
+    """The replies that it had read in all."""
 
 
 @dataclass(slots=True)
@@ -53,11 +69,10 @@ class Usage:
 
     next_at: float = -math.inf
     """The next start of the even spacing."""
-    open: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """By holder: the number of its starts whose reply is not known, and the moment until which the
-    holder may use them."""
-    replied: dict[float, dict[int, int]] = field(default_factory=dict)
-    """By window length: {cell: replies}; a cell is a step of the time since the epoch."""
+    open: dict[str, OpenStarts] = field(default_factory=dict)
+    """By holder."""
+    replied: dict[float, RecentReplies] = field(default_factory=dict)
+    """The replies by window length, in seconds; none without replies."""
     capped: dict[float, int] = field(default_factory=dict)
     """By the start of a cap: the replies in its period."""
     timeline: Timeline = field(default_factory=Timeline)
@@ -65,7 +80,7 @@ class Usage:
     @property
     def open_starts(self) -> int:
         """The open starts of all holders."""
-        return sum(count for count, _ in self.open.values())
+        return sum(starts.granted for starts in self.open.values())
 
     @property
     def set_by(self) -> float:
@@ -73,7 +88,13 @@ class Usage:
         return self.timeline.set_by
 
     def report(
-        self, holder: str, open_: int, until: float, replies: Iterable[float], rules: Rules
+        self,
+        holder: str,
+        open_: int,
+        until: float,
+        replies: Sequence[float] | npt.NDArray[np.float64],
+        rules: Rules,
+        answered: int | None = None,
     ) -> None:
         """Record a holder's open starts and recent replies.
 
@@ -85,13 +106,31 @@ class Usage:
             until: The moment until which the holder may use them.
             replies: The moments of the replies since its last report.
             rules: The rules of this key.
+            answered: The number of its replies in all, these included.
         """
-        times = list(replies)
-        before, _ = self.open.pop(holder, (0, 0.0))
-        self.next_at -= max(0, before - open_ - len(times)) * _gap(rules)
+        before = self.open.pop(holder).granted if holder in self.open else 0
+        self.next_at -= max(0, before - open_ - len(replies)) * gap(rules)
         if open_:
-            self.open[holder] = (open_, until - self.set_by)
-        self._count([moment - self.set_by for moment in times], rules)
+            self.open[holder] = OpenStarts(open_, until - self.set_by, answered)
+        self._count(replies, rules)
+
+    def inherit(self, estate: Estate, now: float, rules: Rules) -> None:
+        """Settle the open starts of a dead holder.
+
+        The replies that it had not reported count from `now`, which is later than they came.
+        Messages in flight may still reach the server, so they stay open as long as before. All
+        other starts are returned. Without a consistent account nothing changes: then the starts
+        stay open until they expire.
+        """
+        starts = self.open.get(estate.holder)
+        if starts is None or starts.answered is None:
+            return
+        unreported = estate.answered - starts.answered
+        if unreported < 0 or unreported + estate.in_flight > starts.granted:
+            return
+        until = starts.until + self.set_by
+        replies = [now] * unreported
+        self.report(estate.holder, estate.in_flight, until, replies, rules, estate.answered)
 
     def expire(self, now: float, rules: Rules) -> None:
         """Drop what no longer counts: holders that are overdue, and replies outside of any window.
@@ -100,32 +139,30 @@ class Usage:
         as replies at that moment.
         """
         now -= self.set_by
-        for holder, (open_, until) in list(self.open.items()):
-            self.open[holder] = (open_, min(until, now + HOLDER_SECONDS))
+        for holder, starts in list(self.open.items()):
+            until = min(starts.until, now + HOLDER_SECONDS)
+            self.open[holder] = starts._replace(until=until)
             if until < now:
                 del self.open[holder]
-                self._count([until] * open_, rules)
-        for window, cells in list(self.replied.items()):
-            step, span = window / _CELLS, _span(window)
-            kept = {cell: count for cell, count in cells.items() if (cell + 1) * step + span > now}
-            self.replied[window] = kept
-            if not kept:
+                self._count([until + self.set_by] * starts.granted, rules)
+        for window, replies in list(self.replied.items()):
+            replies.expire(now)
+            if not replies:
                 del self.replied[window]
         for start in sorted(self.capped)[:-_KEPT_CAPS]:
             del self.capped[start]
 
-    def _count(self, times: Sequence[float], rules: Rules) -> None:
-        if not times:
+    def _count(self, replies: Sequence[float] | npt.NDArray[np.float64], rules: Rules) -> None:
+        """Count replies, by the database's clock, in each window and cap."""
+        if not len(replies):
             return
         import numpy as np  # who sends without limits does not load it
 
-        moments = np.asarray(times, np.float64)
+        moments = np.asarray(replies, np.float64)
         for window in {*self.replied, *(limit.window_seconds for limit in rules.limits)}:
-            table = self.replied.setdefault(window, {})
-            cells = (moments // (window / _CELLS)).astype(np.int64)
-            for cell, count in Counter(cells.tolist()).items():
-                table[cell] = table.get(cell, 0) + count
-        moments += self.set_by
+            if window not in self.replied:
+                self.replied[window] = RecentReplies(window)
+            self.replied[window].add(moments - self.set_by)
         for cap in rules.caps:
             if within := int(np.count_nonzero((moments >= cap.start) & (moments < cap.end))):
                 self.capped[cap.start] = self.capped.get(cap.start, 0) + within
@@ -135,7 +172,7 @@ class Usage:
         return {
             "next_at": None if self.next_at == -math.inf else self.next_at,
             "open": {holder: list(starts) for holder, starts in self.open.items()},
-            "replied": [[window, list(cells.items())] for window, cells in self.replied.items()],
+            "recent": [[window, *replies.to_json()] for window, replies in self.replied.items()],
             "capped": list(self.capped.items()),
             "timeline": self.timeline.to_json(),
         }
@@ -143,10 +180,15 @@ class Usage:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Rebuild a usage from the result of `to_json`."""
-        replied = {window: dict(cells) for window, cells in value["replied"]}
+        replied = {
+            window: RecentReplies(window, first, counts)
+            for window, first, counts in value.get("recent", ())
+        }
+        for window, cells in value.get("replied", ()):  # as earlier versions stored them
+            replied[window] = RecentReplies.from_cells(window, cells)
         return cls(
             -math.inf if value["next_at"] is None else value["next_at"],
-            {holder: (starts[0], starts[1]) for holder, starts in value["open"].items()},
+            {holder: OpenStarts(*starts) for holder, starts in value["open"].items()},
             replied,
             dict(value["capped"]),
             Timeline.from_json(value["timeline"])
@@ -155,98 +197,11 @@ class Usage:
         )
 
 
-def _latest(replied: Mapping[float, Mapping[int, int]]) -> float:
+def _latest(replied: Mapping[float, RecentReplies]) -> float:
     """Return the latest moment that the last reply certainly did not precede."""
-    return max(
-        (cell * (window / _CELLS) for window, cells in replied.items() for cell in cells),
-        default=-math.inf,
-    )
+    return max((replies.latest for replies in replied.values()), default=-math.inf)
 
 
-def give_out(
-    shared: Sequence[tuple[Usage, Rules]], now: float, horizon: float, most: int
-) -> tuple[list[float], float]:
-    """Give out at most `most` starts that all these rules allow, from `now` up to `horizon`.
-
-    The even spacing of each usage advances; the caller has to report the starts as open.
-
-    Returns:
-        The moments of the starts, in order, and the moment at which the next one is possible
-        (infinity: not before a reply).
-    """
-    import numpy as np
-
-    for usage, rules in shared:
-        usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
-        if gap := _gap(rules):  # further starts would be beyond the horizon
-            most = min(most, max(0, int((horizon - spaced_at(usage)) / gap) + 1))
-    at = np.full(most + 1, now)
-    for usage, rules in shared:
-        np.maximum(at, spaced_at(usage) + np.arange(len(at)) * _gap(rules), out=at)
-        for limit in rules.limits:
-            np.maximum(at, room_at(usage, limit, len(at)), out=at)
-    _wait_for_caps(at, shared)
-    count = min(most, int(np.searchsorted(at, horizon, side="right")))
-    for usage, rules in shared:
-        usage.next_at += count * _gap(rules)
-    return at[:count].tolist(), float(at[count])
-
-
-def spaced_at(usage: Usage) -> float:
-    """Return the next start of the even spacing, by the database's clock."""
-    return usage.next_at + usage.set_by
-
-
-def _caught_up(usage: Usage, rules: Rules, now: float, horizon: float) -> float:
-    """Return the next start of the even spacing, for a request that may be late.
-
-    Starts that were missed are made up for, up to a bound: at least one gap, since a request that
-    waited for the spacing of another limit is not late. The result is never later than one gap
-    after the last start that can have been given out.
-    """
-    if usage.next_at == -math.inf:
-        return now
-    shortest = min((limit.window_seconds for limit in rules.limits), default=math.inf)
-    gap = _gap(rules)
-    late = max(gap, min(_CATCH_UP_SECONDS, 0.02 * shortest))
-    return min(max(spaced_at(usage), now - late), horizon + gap)
-
-
-def room_at(usage: Usage, limit: Limit, size: int) -> npt.NDArray[np.float64]:
-    """Return when the window has room for the i-th of the next starts, for i in range(`size`).
-
-    Minus infinity: there is room already; infinity: not before a reply.
-    """
-    import numpy as np
-
-    cells = sorted(usage.replied.get(limit.window_seconds, {}).items())
-    cell, replies = np.array(cells, np.int64).reshape(-1, 2).T
-    left_at = (cell + 1) * (limit.window_seconds / _CELLS) + _span(limit.window_seconds)
-    left_at += usage.set_by
-    left = np.cumsum(replies)
-    before = usage.open_starts + int(replies.sum())
-    have_to_leave = before + np.arange(size) - (limit.count - 1)
-    at = np.append(left_at, math.inf)[np.searchsorted(left, have_to_leave)]
-    return np.where(have_to_leave > 0, at, -math.inf)
-
-
-def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:
-    """Delay the starts for which a cap has no room until the cap ends, in place."""
-    caps = [
-        (cap, cap.count - usage.capped.get(cap.start, 0) - usage.open_starts)
-        for usage, rules in shared
-        for cap in rules.caps
-    ]
-    for cap, room in sorted(caps, key=lambda pair: pair[0].start):
-        beyond = at[max(room, 0) :]
-        beyond[(beyond >= cap.start) & (beyond < cap.end)] = cap.end
-
-
-def _gap(rules: Rules) -> float:
+def gap(rules: Rules) -> float:
     """Return the seconds between two starts of the even spacing."""
     return _STRETCH / rules.per_second
-
-
-def _span(window_seconds: float) -> float:
-    """Return how long a reply counts, with a margin for the clocks."""
-    return window_seconds * (1 + _CLOCK_DRIFT) + _RESOLUTION_SECONDS

@@ -13,11 +13,13 @@ from mailsluice.core.steady import steady, steady_name
 from mailsluice.limits import (
     HOLDER_SECONDS,
     DatabaseClock,
+    Estate,
     Hold,
+    Report,
     Rules,
     Timekeeper,
     Usage,
-    give_out,
+    exchange,
     hold,
 )
 from mailsluice.store.database import Database
@@ -43,6 +45,10 @@ class Ask:
     """The most starts requested."""
     horizon_seconds: float
     """The most seconds by which a granted start may lie ahead."""
+    answered: int | None = None
+    """The number of replies in all that the holder has had."""
+    estate: Estate | None = None
+    """What is known of a dead sender whose place this one takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +83,37 @@ class Usages:
         if not asks:
             return []
         stored = self._locked(transaction, {key for ask in asks for key in ask.rules})
-        answers = [self._reserve(transaction, ask, stored) for ask in asks]
+        now, before, after = self._look(transaction)
+        for key in sorted(stored):
+            timeline = stored[key].timeline
+            self._tell(self._timekeeper.look(key, timeline, now, before, after))
+        answers = [self._reserve(ask, stored, now) for ask in asks]
         self._store(transaction, stored)
         return answers
 
-    def _reserve(self, transaction: sa.Connection, ask: Ask, stored: Mapping[str, Usage]) -> Starts:
-        clock, before = self._database_clock, self._clock()
+    def _look(self, transaction: sa.Connection) -> tuple[float, float, float]:
+        """Read the database's clock, between two moments of this process's clock."""
+        before = self._clock()
         now = float(transaction.execute(sa.select(self._database.now)).scalar_one())
         after = self._clock()
-        clock.seen(now, before, after)
-        until = now + HOLDER_SECONDS
-        replies = [min(now, clock.to_database(reply)) for reply in ask.replies]
-        for key, rules in ask.rules.items():
-            seconds = self._timekeeper.look(key, stored[key].timeline, now, before, after)
-            self._tell(seconds)
-            stored[key].report(ask.holder, ask.open, until, replies, rules)
-            stored[key].expire(now, rules)
+        self._database_clock.seen(now, before, after)
+        return now, before, after
+
+    def _reserve(self, ask: Ask, stored: Mapping[str, Usage], now: float) -> Starts:
+        import numpy as np  # who sends without limits does not load it
+
+        clock = self._database_clock
+        replies = np.minimum(now, clock.to_database(np.array(ask.replies, np.float64)))
+        report = Report(ask.holder, ask.open, replies, ask.answered, ask.estate)
         under = {key: (stored[key], rules) for key, rules in ask.rules.items()}
-        moments, next_at = give_out(list(under.values()), now, now + ask.horizon_seconds, ask.most)
-        for key in ask.rules:
-            stored[key].report(ask.holder, ask.open + len(moments), until, (), ask.rules[key])
+        horizon = now + ask.horizon_seconds
+        moments, next_at = exchange(list(under.values()), report, now, horizon, ask.most)
         held = hold(under, now)
         return Starts(
-            [clock.to_local(moment) for moment in moments],
+            clock.to_local(np.array(moments, np.float64)).tolist(),
             clock.to_local(next_at),
             replace(held, until=clock.to_local(held.until)) if held else None,
-            clock.until(until),
+            clock.until(now + HOLDER_SECONDS),
         )
 
     def _tell(self, seconds: float) -> None:

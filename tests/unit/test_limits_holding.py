@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsluice.limits import Cap, Hold, Limit, Rules, Usage, give_out, hold
+from mailsluice.limits import Cap, Hold, Limit, OpenStarts, Rules, Usage, give_out, hold
 
 HOUR, MINUTE = Limit(3_600, 3_600.0), Limit(10, 60.0)
 
@@ -41,7 +41,7 @@ def test_a_full_window_delays_a_start_until_there_is_room() -> None:
 
 def test_with_all_starts_open_the_next_moment_is_unknown() -> None:
     rules = Rules((Limit(1, 60.0),))
-    usage = Usage(open={"other": (1, 130.0)})
+    usage = Usage(open={"other": OpenStarts(1, 130.0)})
     assert hold({"red": (usage, rules)}, 100.0) == Hold("red", rules.limits[0], math.inf)
 
 

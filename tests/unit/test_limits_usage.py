@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 
 from mailsluice.limits import (
     Cap,
+    Estate,
     Limit,
+    OpenStarts,
+    Report,
     Rules,
     Usage,
+    exchange,
     give_out,
 )
 
@@ -225,6 +229,15 @@ def test_two_connections_use_their_campaigns_limit_without_loss() -> None:
     assert given["b"] / 10.1 == pytest.approx(30, rel=0.03)
 
 
+def test_a_share_does_not_wait_for_the_starts_that_another_share_was_given() -> None:
+    total, whole = Usage(), Rules((Limit(1_000, 1.0),))
+    shares = {"a": (Usage(), Rules((Limit(700, 1.0),))), "b": (Usage(), Rules((Limit(300, 1.0),)))}
+    for name, share in shares.items():
+        starts, _ = exchange([share, (total, whole)], Report(name, 0, ()), 50.0, 50.4, 5_000)
+        assert starts[0] == 50.0
+        assert len(starts) == pytest.approx(0.4 * share[1].limits[0].count, rel=0.02)
+
+
 def test_an_open_start_counts_until_its_reply() -> None:
     usage, rules = Usage(), Rules((Limit(1, 1.0),))
     starts, next_at = give_out([(usage, rules)], 100.0, 110.0, 10)
@@ -234,6 +247,47 @@ def test_an_open_start_counts_until_its_reply() -> None:
     usage.report("a", 0, 150.0, [120.0], rules)
     starts, _ = give_out([(usage, rules)], 120.0, 130.0, 10)
     assert starts == [pytest.approx(121.0, abs=0.01)]
+
+
+HUNDRED = Rules((Limit(100, 60.0),))
+
+
+def holding(answered: int | None) -> Usage:
+    """Return a usage whose dead holder was given 30 starts, after so many replies in all."""
+    usage = Usage()
+    starts, _ = give_out([(usage, HUNDRED)], 0.0, 20.0, 30)
+    usage.report("dead", len(starts), 30.0, (), HUNDRED, answered)
+    return usage
+
+
+def test_of_a_dead_holders_starts_only_those_that_it_used_count() -> None:
+    """It had started 12 since its last report: 10 are answered, 2 are in flight."""
+    usage = holding(answered=5)
+    usage.inherit(Estate("dead", 2, 15), 1.0, HUNDRED)
+    assert usage.open == {"dead": OpenStarts(2, 30.0, 15)}
+    assert usage.replied[60.0].total == 10
+    assert usage.next_at == pytest.approx(12 * 0.603)
+    usage.inherit(Estate("dead", 2, 15), 2.0, HUNDRED)  # a repeated report changes nothing
+    assert (usage.open_starts, usage.replied[60.0].total) == (2, 10)
+    usage.expire(31.0, HUNDRED)
+    assert (usage.open_starts, usage.replied[60.0].total) == (0, 12)
+
+
+@pytest.mark.parametrize(
+    ("answered", "estate"),
+    [
+        (None, Estate("dead", 0, 0)),  # a holder of an earlier version
+        (5, Estate("another", 0, 5)),
+        (5, Estate("dead", 0, 4)),  # fewer replies than were reported
+        (5, Estate("dead", 20, 16)),  # more messages than starts
+    ],
+)
+def test_without_a_consistent_account_all_starts_of_a_dead_holder_count(
+    answered: int | None, estate: Estate
+) -> None:
+    usage = holding(answered)
+    usage.inherit(estate, 1.0, HUNDRED)
+    assert (usage.open_starts, usage.replied) == (30, {})
 
 
 def test_returned_starts_can_be_used_at_once() -> None:
@@ -263,7 +317,7 @@ def test_the_stored_usage_stays_bounded_under_a_large_daily_limit() -> None:
         now = i * 100.0
         usage.report("a", 0, now + LEASE, [now] * 5, rules)
         usage.expire(now, rules)
-    assert len(usage.replied[86_400.0]) <= 252
+    assert len(usage.replied[86_400.0]) <= 502
 
 
 @pytest.mark.parametrize(

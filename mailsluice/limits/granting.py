@@ -1,0 +1,140 @@
+"""Give out the next starts that all limits allow. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from mailsluice.limits.limits import Limit, Rules
+from mailsluice.limits.usage import HOLDER_SECONDS, Estate, Usage, gap
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_CATCH_UP_SECONDS = 0.25  # a late request may make up for the starts of so many seconds at once
+_CATCH_UP_SHARE = 0.1  # of the shortest window, where that is less
+
+
+class Report(NamedTuple):
+    """What a holder reports to all limits that apply to it."""
+
+    holder: str
+    open: int
+    """Its open starts."""
+    replies: Sequence[float] | npt.NDArray[np.float64]
+    """The moments of the replies since its last report, by the database's clock."""
+    answered: int | None = None
+    """The number of its replies in all."""
+    estate: Estate | None = None
+    """What a dead holder left, whose place it takes."""
+
+
+def exchange(
+    shared: Sequence[tuple[Usage, Rules]], report: Report, now: float, horizon: float, most: int
+) -> tuple[list[float], float]:
+    """Record a holder's report, and give out at most `most` starts to it: see `give_out`."""
+    until = now + HOLDER_SECONDS
+    for usage, rules in shared:
+        if report.estate:
+            usage.inherit(report.estate, now, rules)
+        usage.report(report.holder, report.open, until, report.replies, rules, report.answered)
+        usage.expire(now, rules)
+    moments, next_at = give_out(shared, now, horizon, most)
+    open_ = report.open + len(moments)
+    for usage, rules in shared:
+        usage.report(report.holder, open_, until, (), rules, report.answered)
+    return moments, next_at
+
+
+def give_out(
+    shared: Sequence[tuple[Usage, Rules]], now: float, horizon: float, most: int
+) -> tuple[list[float], float]:
+    """Give out at most `most` starts that all these rules allow, from `now` up to `horizon`.
+
+    The even spacing of each usage advances; the caller has to report the starts as open.
+
+    The slowest limits space the starts. Under a faster limit other holders may have been given
+    starts up to the horizon, and those between them are free: the starts of a campaign's
+    connections, each spaced by its share, alternate. So there the spacing may be ahead of time by
+    as much; the window bounds their sum.
+
+    Returns:
+        The moments of the starts, in order, and the moment at which the next one is possible
+        (infinity: not before a reply).
+    """
+    import numpy as np
+
+    ahead = horizon - now
+    spaced = []
+    for usage, rules in shared:
+        usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
+        first = spaced_at(usage) - (0.0 if is_slowest(rules, shared) else ahead)
+        spaced.append((first, gap(rules)))
+        if gap(rules):  # further starts would be beyond the horizon
+            most = min(most, max(0, int((horizon - first) / gap(rules)) + 1))
+    at = np.full(most + 1, now)
+    for first, seconds in spaced:
+        np.maximum(at, first + np.arange(len(at)) * seconds, out=at)
+    for usage, rules in shared:
+        for limit in rules.limits:
+            np.maximum(at, room_at(usage, limit, len(at)), out=at)
+    _wait_for_caps(at, shared)
+    count = min(most, int(np.searchsorted(at, horizon, side="right")))
+    for usage, rules in shared:
+        usage.next_at += count * gap(rules)
+    return at[:count].tolist(), float(at[count])
+
+
+def is_slowest(rules: Rules, shared: Sequence[tuple[Usage, Rules]]) -> bool:
+    """Return whether no other of these rules spaces starts wider."""
+    return all(gap(rules) >= gap(others) for _, others in shared)
+
+
+def spaced_at(usage: Usage) -> float:
+    """Return the next start of the even spacing, by the database's clock."""
+    return usage.next_at + usage.set_by
+
+
+def _caught_up(usage: Usage, rules: Rules, now: float, horizon: float) -> float:
+    """Return the next start of the even spacing, for a request that may be late.
+
+    Starts that were missed are made up for, up to a bound: at least one gap, since a request that
+    waited for the spacing of another limit is not late. The result is never later than one gap
+    after the last start that can have been given out.
+    """
+    if usage.next_at == -math.inf:
+        return now
+    shortest = min((limit.window_seconds for limit in rules.limits), default=math.inf)
+    late = max(gap(rules), min(_CATCH_UP_SECONDS, _CATCH_UP_SHARE * shortest))
+    return min(max(spaced_at(usage), now - late), horizon + gap(rules))
+
+
+def room_at(usage: Usage, limit: Limit, size: int) -> npt.NDArray[np.float64]:
+    """Return when the window has room for the i-th of the next starts, for i in range(`size`).
+
+    Minus infinity: there is room already; infinity: not before a reply.
+    """
+    import numpy as np
+
+    replies = usage.replied.get(limit.window_seconds)
+    before = usage.open_starts + (replies.total if replies else 0)
+    have_to_leave = before + np.arange(size) - (limit.count - 1)
+    at = np.where(have_to_leave > 0, math.inf, -math.inf)
+    if replies:
+        waits = have_to_leave > 0
+        at[waits] = replies.room_at(have_to_leave[waits]) + usage.set_by
+    return at
+
+
+def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:
+    """Delay the starts for which a cap has no room until the cap ends, in place."""
+    caps = [
+        (cap, cap.count - usage.capped.get(cap.start, 0) - usage.open_starts)
+        for usage, rules in shared
+        for cap in rules.caps
+    ]
+    for cap, room in sorted(caps, key=lambda pair: pair[0].start):
+        beyond = at[max(room, 0) :]
+        beyond[(beyond >= cap.start) & (beyond < cap.end)] = cap.end
