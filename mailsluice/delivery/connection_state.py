@@ -12,7 +12,7 @@ from mailsluice.core.steady import steady
 from mailsluice.delivery.breaker import BreakerSettings
 from mailsluice.delivery.claimed_recipients import ClaimedRecipients
 from mailsluice.delivery.health import ConnectionHealth
-from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.journal import Journal, holder
 from mailsluice.delivery.session_lengths import SessionLengths
 from mailsluice.delivery.starts import StartStock
 from mailsluice.delivery.store_thread import StoreThread
@@ -68,9 +68,16 @@ class ConnectionState:
         """Messages that the server has accepted in this run."""
         self.session_lengths = SessionLengths()
         name, store, clock = connection.name, context.store, context.clock
-        holder = f"{context.journal.id} {name}"
+        journal = context.journal
         self.health = ConnectionHealth(name, settings.breaker, clock=clock, chance=context.chance)
-        self.starts = StartStock(holder, store, clock=clock, changed=changed)
+        self.starts = StartStock(
+            holder(journal.id, name),
+            store,
+            clock=clock,
+            changed=changed,
+            note=journal.account(name),
+            estate=journal.evidence.estate(name) if journal.evidence else None,
+        )
         self.claimed = ClaimedRecipients(
             name, store, sessions=connection.max_sessions, clock=clock, changed=changed
         )

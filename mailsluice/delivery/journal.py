@@ -11,27 +11,39 @@ backup, is ignored as well, since it may be older.
 
 A slot holds one message on its way (id, state, check sum). The slot is free again when the outbox
 has committed the outcome, so the file is only as large as the messages in flight need.
+
+Before the slots come the accounts of connections with limits: how many messages had been started
+and not answered, and how many replies had come. So the next run knows which of the starts that the
+dead process had reserved were used.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from mailsluice.core.errors import JournalError
 from mailsluice.core.private import private_folder, private_opener
+from mailsluice.limits import Estate
 
-_MAGIC = b"MSLJ0001"
+_MAGIC = b"MSLJ0002"
+_WITHOUT_ACCOUNTS = b"MSLJ0001"
 _HEADER = struct.Struct("<8s32s36sQQ")  # magic, journal id, boot id, device and inode
 _HEADER_BYTES = 128
+_ACCOUNT = struct.Struct("<16sqiI")  # connection, replies, messages in flight, check sum of all
+_ACCOUNT_BODY = struct.Struct("<16sqi")
+_ACCOUNTS = 64  # later connections have none: after a kill all their reserved starts count
+_SLOTS_AT = _HEADER_BYTES + _ACCOUNTS * _ACCOUNT.size
 _SLOT = struct.Struct("<qiI")  # recipient id, state, check sum of both
 _BODY = struct.Struct("<qi")
 _CHECK = struct.Struct("<I")
@@ -58,6 +70,21 @@ class JournalContents:
     replies: Mapping[int, int | None]
     """By recipient id, the code of the reply; None: the final dot was written, no reply was read.
     For a recipient that is missing, no final dot was written."""
+    accounts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
+    """By connection (`_digest`): its replies, and its messages in flight."""
+
+    def estate(self, connection: str) -> Estate | None:
+        """The starts of a connection with limits, as the dead run left them, if that is known."""
+        account = self.accounts.get(_digest(connection))
+        if account is None:
+            return None
+        answered, in_flight = account
+        return Estate(holder(self.journal_id, connection), in_flight, answered)
+
+
+def holder(journal_id: str, connection: str) -> str:
+    """The name under which a run is given the starts of a connection."""
+    return f"{journal_id} {connection}"
 
 
 class Journal:
@@ -85,6 +112,7 @@ class Journal:
         self.id = journal_id or uuid4().hex
         self._map: mmap.mmap | None = None
         self._slots: dict[int, int] = {}
+        self._accounts: dict[str, int] = {}
         self._free: list[int] = []
 
     def start(self) -> None:
@@ -116,6 +144,17 @@ class Journal:
             if offset is not None:
                 self._data[offset : offset + _SLOT.size] = _EMPTY
                 self._free.append(offset)
+
+    def account(self, connection: str) -> Callable[[int, int], None]:
+        """Return what notes a connection's messages in flight and its replies in all.
+
+        Negative messages in flight: the starts are not counted any more.
+        """
+        index = self._accounts.setdefault(connection, len(self._accounts))
+        if index >= _ACCOUNTS:
+            return lambda _in_flight, _answered: None
+        offset = _HEADER_BYTES + index * _ACCOUNT.size
+        return partial(self._note, offset, _digest(connection))
 
     def so_far(self) -> JournalContents | None:
         """The contents that this run has written."""
@@ -149,6 +188,10 @@ class Journal:
         # In one piece: a kill must not leave half a slot.
         self._data[offset : offset + _SLOT.size] = body + _CHECK.pack(zlib.crc32(body))
 
+    def _note(self, offset: int, connection: bytes, in_flight: int, answered: int) -> None:
+        body = _ACCOUNT_BODY.pack(connection, answered, in_flight)
+        self._data[offset : offset + _ACCOUNT.size] = body + _CHECK.pack(zlib.crc32(body))
+
     @contextmanager
     def _writable(self) -> Iterator[None]:
         try:
@@ -161,7 +204,7 @@ class Journal:
             ) from error
 
     def _grow(self) -> None:
-        old = os.fstat(self._file).st_size or _HEADER_BYTES
+        old = os.fstat(self._file).st_size or _SLOTS_AT
         new = old + _SLOTS * _SLOT.size
         with self._writable():
             os.posix_fallocate(self._file, 0, new)  # a full disk must not show as a SIGBUS later
@@ -183,17 +226,37 @@ def _read(data: bytes) -> JournalContents | None:
     if len(data) < _HEADER_BYTES:
         return None
     magic, journal_id, boot_id, _, _ = _HEADER.unpack_from(data)
-    if magic != _MAGIC or boot_id != _boot_id():
+    if magic not in (_MAGIC, _WITHOUT_ACCOUNTS) or boot_id != _boot_id():
         return None
+    has_accounts = magic == _MAGIC
+    accounts = _read_accounts(data[_HEADER_BYTES:_SLOTS_AT]) if has_accounts else {}
     replies: dict[int, int | None] = {}
-    for offset in range(_HEADER_BYTES, len(data) - _SLOT.size + 1, _SLOT.size):
+    for offset in range(
+        _SLOTS_AT if has_accounts else _HEADER_BYTES, len(data) - _SLOT.size + 1, _SLOT.size
+    ):
         recipient_id, state, check = _SLOT.unpack_from(data, offset)
         if not (recipient_id or state or check):
             continue
         if check != zlib.crc32(_BODY.pack(recipient_id, state)):
             return None  # a torn slot: the whole journal is ignored
         replies[recipient_id] = None if state == _DOT else state
-    return JournalContents(journal_id.decode(), replies)
+    return JournalContents(journal_id.decode(), replies, accounts)
+
+
+def _read_accounts(data: bytes) -> dict[bytes, tuple[int, int]]:
+    """Read the accounts; one that was torn or given up is left out."""
+    return {
+        connection: (answered, in_flight)
+        for connection, answered, in_flight, check in _ACCOUNT.iter_unpack(
+            data[: len(data) - len(data) % _ACCOUNT.size]
+        )
+        if check == zlib.crc32(_ACCOUNT_BODY.pack(connection, answered, in_flight))
+        and in_flight >= 0
+    }
+
+
+def _digest(connection: str) -> bytes:
+    return hashlib.blake2b(connection.encode(), digest_size=16).digest()
 
 
 def _boot_id() -> bytes:

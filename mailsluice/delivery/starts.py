@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from mailsluice.limits import Hold, Rules
+from mailsluice.limits import Estate, Hold, Rules
 from mailsluice.store import Ask, Starts
 
-_HORIZON_SECONDS = 0.25  # how far ahead starts are requested
-_LOW_SECONDS = 0.12  # more starts are requested when the stock covers less than this
+_HORIZON_SECONDS = 0.4  # how far ahead starts are requested
+_LOW_SECONDS = 0.15  # more starts are requested when the stock covers less than this
 _STALE_SECONDS = 0.5  # a start that is unused for so long is returned
 _TEND_SECONDS = 1.0
 _RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
@@ -40,14 +40,30 @@ class StartStock:
         *,
         clock: Callable[[], float],
         changed: Callable[[], None],
+        note: Callable[[int, int], None] = lambda _in_flight, _answered: None,
+        estate: Estate | None = None,
     ) -> None:
+        """Begin without starts.
+
+        Args:
+            holder: The name of this process and connection.
+            source: What grants starts.
+            clock: The clock of the moments, in seconds.
+            changed: Called when the answer of `ready_at` may have changed.
+            note: Notes the messages in flight and the replies so far where they survive the
+                process, before each message is sent.
+            estate: What a dead process left, whose place this one takes.
+        """
         self._holder = holder
         self._source = source
         self._clock = clock
         self._changed = changed
         self._rules: Mapping[str, Rules] = {}
         self._starts: deque[float] = deque()
+        self._note = note
+        self._estate = estate
         self._in_flight = 0
+        self._answered = 0
         self._replies: list[float] = []
         self._reported, self._reported_at = 0, -math.inf
         """The open starts at the last report, and its moment."""
@@ -71,6 +87,7 @@ class StartStock:
         self._starts.clear()
         self._ask_at = -math.inf
         self._held = None
+        self._note(self._in_flight if self._rules else -1, self._answered)
 
     def ready_at(self, now: float) -> float:
         """When the next message may start; infinity: not known before `changed` is called."""
@@ -95,12 +112,15 @@ class StartStock:
         self._in_flight += 1
         if self._rules:
             self._starts.popleft()
+            self._note(self._in_flight, self._answered)
 
     def finished(self) -> None:
         """Note that a message's reply has come, or cannot come any more."""
         self._in_flight -= 1
         if self._rules:
             self._replies.append(self._clock())
+            self._answered += 1
+            self._note(self._in_flight, self._answered)
             if not self._starts:
                 self._ask_at = -math.inf
 
@@ -110,6 +130,7 @@ class StartStock:
         if self._rules:
             now = self._clock()
             self._starts.appendleft(min(now, self._starts[0]) if self._starts else now)
+            self._note(self._in_flight, self._answered)
 
     async def close(self) -> None:
         """Return the unused starts."""
@@ -150,9 +171,12 @@ class StartStock:
             replies=replies,
             most=most,
             horizon_seconds=_HORIZON_SECONDS,
+            answered=self._answered,
+            estate=self._estate,
         )
         try:
             self._take(ask, await self._source.reserve(ask))
+            self._estate = None
         except Exception as error:  # noqa: BLE001 the connection sender raises it
             self.failure = error
         self._asking = None

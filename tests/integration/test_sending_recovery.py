@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.delivery import CampaignRun, lease
+from mailsluice.delivery import journal as module
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.lease import Lease
 from mailsluice.operations import launch
@@ -106,7 +107,7 @@ def lose(journal: Path) -> None:
 
 def tear(journal: Path) -> None:
     data = bytearray(journal.read_bytes())
-    data[130] ^= 0xFF
+    data[module._SLOTS_AT + 2] ^= 0xFF
     journal.write_bytes(data)
 
 

@@ -13,11 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.limits import Usage
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from mailsluice.store.schema import usage
@@ -42,6 +44,14 @@ def kept(sender: Sender) -> set[str]:
     """Return the keys under which usage is stored."""
     with sender.database.read() as connection:
         return set(connection.execute(sa.select(usage.c.key)).scalars())
+
+
+def open_starts(database: Database, key: str) -> int:
+    """Return the open starts that are stored under a key."""
+    with database.read() as connection:
+        query = sa.select(usage.c.state).where(usage.c.key == key)
+        state = connection.execute(query).scalar_one()
+    return Usage.from_json(orjson.loads(state)).open_starts
 
 
 def document(folder: Path, number: int, names: Iterable[str], **fields: Any) -> Campaign:
@@ -150,6 +160,9 @@ async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_no
         uncertain = 240 - len(red.received)
         assert first.exitcode == 0
         assert 0 <= uncertain <= 4
+        with Database(database_url) as database:
+            # The others have returned theirs; of the killed one only messages in flight count.
+            assert open_starts(database, "connection red") <= 4
 
 
 async def test_a_used_up_limit_stays_used_up_after_a_restart(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 
 from mailsluice.delivery import journal as module
 from mailsluice.delivery.journal import Journal, JournalBusyError
+from mailsluice.limits import Estate
 
 
 @pytest.fixture
@@ -137,3 +139,69 @@ def test_a_new_start_drops_the_old_evidence(path: Path) -> None:
     assert third.evidence.journal_id == second.id
     assert third.evidence.replies == {}
     third.close()
+
+
+def test_the_next_run_learns_what_became_of_the_starts_of_a_killed_process(path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        journal = Journal(path, "a" * 32)
+        journal.start()
+        note = journal.account("red")
+        for number in range(10_000):  # the file grows, and moves in memory
+            journal.dot(number)
+        note(3, 40)
+        journal.account("green")(-1, 7)  # without limits
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    journal = Journal(path)
+    assert journal.evidence is not None
+    assert journal.evidence.estate("red") == Estate(f"{'a' * 32} red", 3, 40)
+    assert journal.evidence.estate("green") is None
+    assert journal.evidence.estate("blue") is None
+    assert len(journal.evidence.replies) == 10_000
+    journal.close()
+
+
+def test_a_torn_account_is_left_out(path: Path) -> None:
+    journal = Journal(path)
+    journal.start()
+    for name in ("red", "green"):
+        journal.account(name)(1, 2)
+    journal.close()
+    data = bytearray(path.read_bytes())
+    data[module._HEADER_BYTES + 20] ^= 1
+    path.write_bytes(data)
+    journal = Journal(path)
+    assert journal.evidence is not None
+    assert journal.evidence.estate("red") is None
+    assert journal.evidence.estate("green") == Estate(f"{journal.evidence.journal_id} green", 1, 2)
+    journal.close()
+
+
+def test_connections_beyond_the_space_for_accounts_have_none(path: Path) -> None:
+    journal = Journal(path)
+    journal.start()
+    for number in range(100):
+        journal.account(f"relay-{number}")(1, 2)
+    journal.dot(5)
+    contents = journal.so_far()
+    assert contents is not None
+    known = [bool(contents.estate(f"relay-{number}")) for number in range(100)]
+    assert known == [True] * 64 + [False] * 36
+    assert contents.replies == {5: None}
+    journal.close()
+
+
+def test_a_journal_without_accounts_is_read(path: Path) -> None:
+    """Earlier versions wrote the slots right behind the header."""
+    journal = Journal(path)
+    journal.start()
+    header, slot = journal._data[:128], module._BODY.pack(9, 250)
+    journal.close()
+    slot += module._CHECK.pack(zlib.crc32(slot))
+    path.write_bytes(b"MSLJ0001" + header[8:] + slot + bytes(16 * 200))
+    journal = Journal(path)
+    assert journal.evidence is not None
+    assert journal.evidence.replies == {9: 250}
+    assert journal.evidence.estate("red") is None
+    journal.close()

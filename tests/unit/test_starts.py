@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from mailsluice.delivery.starts import StartStock
-from mailsluice.limits import Limit, Rules, Usage, give_out
+from mailsluice.limits import Estate, Limit, Report, Rules, Usage, exchange
 from mailsluice.store import Ask, Starts
 
 TWICE_AN_HOUR = {"red": Rules((Limit(2, 3_600.0),))}
@@ -22,11 +22,9 @@ class Memory:
         self.usage = Usage()
 
     async def reserve(self, ask: Ask) -> Starts:
-        now, rules = self.now, ask.rules["red"]
-        self.usage.report(ask.holder, ask.open, now + 30, ask.replies, rules)
-        under = [(self.usage, rules)]
-        moments, next_at = give_out(under, now, now + ask.horizon_seconds, ask.most)
-        self.usage.report(ask.holder, ask.open + len(moments), now + 30, (), rules)
+        now, under = self.now, [(self.usage, ask.rules["red"])]
+        report = Report(ask.holder, ask.open, ask.replies, ask.answered, ask.estate)
+        moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
         return Starts(moments, next_at, None, now + 30)
 
 
@@ -84,3 +82,39 @@ async def test_the_start_of_a_message_that_did_not_reach_the_server_is_used_agai
     stock.finished()
     assert await ready_at(stock, memory) == pytest.approx(HALF_AN_HOUR, rel=0.01)
     await stock.close()
+
+
+async def test_a_sender_that_was_killed_leaves_its_unused_starts_to_the_next(
+    memory: Memory,
+) -> None:
+    notes: list[tuple[int, int]] = []
+
+    def stock(holder: str, estate: Estate | None = None) -> StartStock:
+        stock = StartStock(
+            holder,
+            memory,
+            clock=lambda: memory.now,
+            changed=lambda: None,
+            note=lambda in_flight, answered: notes.append((in_flight, answered)),
+            estate=estate,
+        )
+        stock.follow({"red": Rules((Limit(20, 1.0),))})
+        return stock
+
+    killed = stock("killed")
+    for _ in range(5):
+        memory.now += await ready_at(killed, memory)
+        killed.started()
+        killed.finished()
+    memory.now += await ready_at(killed, memory)
+    killed.started()
+    assert notes[-1] == (1, 5)
+    assert memory.usage.open["killed"].granted > 5
+    heir = stock("heir", Estate("killed", *notes[-1]))
+    memory.now += await ready_at(heir, memory)
+    heir.started()
+    assert memory.usage.open["killed"].granted == 1
+    assert memory.usage.replied[1.0].total == 5
+    heir.finished()
+    await heir.close()
+    assert memory.usage.open_starts == 1
