@@ -26,6 +26,7 @@ from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign
 from mailsluice.core.envelope import Envelope
 from mailsluice.operations import launch
+from mailsluice.operations.identities import shown_identities
 from mailsluice.operations.send_test import (
     Delivery,
     SendTestResult,
@@ -102,7 +103,9 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
             for connection in connections
         )
         async with keep_rotated_tokens(tokens, get_run_logger()):
-            return SendTestResult(document.name, await asyncio.gather(*sending))
+            deliveries = await asyncio.gather(*sending)
+        shown = shown_identities(document.message, identities, [*rendered])
+        return SendTestResult(document.name, deliveries, shown)
 
 
 def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:

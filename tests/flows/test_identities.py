@@ -9,8 +9,13 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
+from flows.plan_campaign import plan_campaign
+from flows.send_test import send_test
 from mailsluice.message.recipient_token import RecipientToken
+from mailsluice.operations.plan import Plan
+from mailsluice.operations.send_test import SendTestResult
 from tests.flows.conftest import Servers, save_block
+from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, run, write_csv
 
 
@@ -55,6 +60,39 @@ async def test_the_blocks_identity_is_used_and_the_routes_comes_before_it(
         assert token
         assert emails[token.recipient_id] == mail["To"]
         assert token.is_genuine("spring-sale", mail["To"], key)
+
+
+async def test_the_plan_and_the_test_show_each_connections_identity_without_addresses(
+    tmp_path: Path, servers: Servers
+) -> None:
+    save_block(
+        "red",
+        servers["red"],
+        identity={
+            "sender": "Red <red@one.example>",
+            "return_path": "bounces@two.example",
+            "provider": "mailjet",
+        },
+    )
+    campaign = document(write_csv(tmp_path / "r.csv", 10))
+    planned = await ended(plan_campaign, campaign)
+    plan = await planned.aresult()
+    assert isinstance(plan, Plan)
+    row = "| red | Red at one.example | one.example | two.example | mailjet |  |"
+    assert row in plan.markdown()
+    assert "| green | News at example.com | example.com | example.com |  |  |" in plan.markdown()
+    (warning,) = [one for one in plan.warnings if "DMARC" in one]
+    assert warning.startswith("red: the sender is at one.example and the return path at two.exa")
+    assert "@" not in plan.markdown()
+
+    tested = await ended(send_test, campaign, ["me@one.example.org"])
+    result = await tested.aresult()
+    assert isinstance(result, SendTestResult)
+    assert row in result.markdown()
+    (copy,) = servers["red"].received
+    mail = message_from_bytes(copy.content, policy=default)
+    assert mail["From"] == "Red <red@one.example>"
+    assert RecipientToken.parse(mail["X-MJ-CustomID"])
 
 
 async def test_a_wrong_template_in_a_block_stops_the_campaign_before_anything_is_stored(

@@ -27,7 +27,8 @@ MESSAGE = {
 def inspected(tmp_path: Path, order: list[int], looked_at: int = 1_000) -> MessageCheck:
     document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
     with resolved(tmp_path, ROWS) as audience:
-        return check_message(document, audience, np.array(order), looked_at)
+        over = ["a"] * min(len(order), looked_at)
+        return check_message(document, audience, np.array(order), over, document.identities({}))
 
 
 def test_warnings_count_checked_recipients_and_empty_values_all_recipients(tmp_path: Path) -> None:
@@ -49,6 +50,32 @@ def test_the_preview_shows_the_first_recipient_that_can_be_rendered(tmp_path: Pa
     assert shown.size_bytes > 2 * 1_024  # HTML and the text made from it
 
 
+def test_each_recipients_message_has_the_identity_of_its_connection(tmp_path: Path) -> None:
+    """Of two connections one has an unsubscribe address and a header, which needs a value."""
+    message = {"sender": "a@example.com", "subject": "Hi", "text": "Hello {{ email }}"}
+    identity = {
+        "sender": "b@gmail.com",
+        "unsubscribe_url": "https://example.com/{{ size }}",
+        "headers": [{"name": "X-Name", "value": "{{ name }}"}],
+    }
+    document = campaign(
+        strategy="round_robin",
+        routes=[{"connection": "a"}, {"connection": "b", "identity": identity}],
+        message=message,
+    )
+    with resolved(tmp_path, ROWS) as audience:
+        found = check_message(
+            document, audience, np.array([0, 1, 2]), ["a", "b", "b"], document.identities({})
+        )
+    assert [warning.partition(":")[0] for warning in found.warnings] == [
+        "the sender is at gmail.com, whose mail may come from its own servers only",
+        "header X-Name is empty for 2 of 3 checked recipients, whose mail is sent without it",
+        "there is no way to unsubscribe, neither in the header nor in the text",
+    ]
+    assert found.preview
+    assert found.preview.connection == "a"
+
+
 def test_without_a_rendered_message_there_is_no_preview(tmp_path: Path) -> None:
     found = inspected(tmp_path, [1, 0, 2], looked_at=1)
     assert found.preview is None
@@ -60,6 +87,8 @@ def test_without_a_rendered_message_there_is_no_preview(tmp_path: Path) -> None:
 def test_an_empty_audience_has_no_preview(tmp_path: Path) -> None:
     document = campaign(routes=[{"connection": "a"}], message=MESSAGE)
     with resolved(tmp_path, [ROWS[0], ["gone@x.example.com", "", ""]]) as audience:
-        found = check_message(document, audience, np.array([], np.int64))
+        found = check_message(
+            document, audience, np.array([], np.int64), [], document.identities({})
+        )
     assert found.preview is None
     assert found.warnings == []

@@ -24,7 +24,7 @@ from mailsluice.operations.plan.preview import MOST_SHOWN, preview
     ],
 )
 def test_the_preview_hides_addresses_and_keeps_the_rest(text: str, shown: str) -> None:
-    assert preview("", text, None, "ann@example.com", 1).text == shown
+    assert preview("red", "", text, None, "ann@example.com", 1).text == shown
 
 
 @given(
@@ -37,11 +37,11 @@ def test_the_preview_hides_the_address_in_every_encoding(
 ) -> None:
     email = f"{local}@example.com"
     text = around.format(quote(email, safe="") if quoted else email)
-    assert preview("", text, None, email, 1).text == around.format("<address>")
+    assert preview("red", "", text, None, email, 1).text == around.format("<address>")
 
 
 def test_the_page_shows_subject_text_and_source() -> None:
-    lines = preview("Hi *Ann*", "Hello\n```\nAnn", "<p>Hello</p>", "a@b.example", 2_048)
+    lines = preview("red", "Hi *Ann*", "Hello\n```\nAnn", "<p>Hello</p>", "a@b.example", 2_048)
     page = "\n".join(lines.markdown())
     assert "Its size is 2.0 kB." in page
     assert r"Subject: Hi \*Ann\*" in page
@@ -51,7 +51,9 @@ def test_the_page_shows_subject_text_and_source() -> None:
 
 
 def test_long_messages_are_cut() -> None:
-    page = "\n".join(preview("Hi", "a" * MOST_SHOWN, "b" * 9_000, "a@b.example", 1).markdown())
+    page = "\n".join(
+        preview("red", "Hi", "a" * MOST_SHOWN, "b" * 9_000, "a@b.example", 1).markdown()
+    )
     assert "a" * MOST_SHOWN in page
     assert "b" * MOST_SHOWN in page
     assert "b" * (MOST_SHOWN + 1) not in page

@@ -17,7 +17,7 @@ GOOD = Reading(
     html_bytes=10_000,
 )
 FACTS = MessageFacts(
-    sender_domain="example.com", accepted=100, readings=[GOOD], unrendered=[], empty_values={}
+    sender_domains=["example.com"], accepted=100, readings=[GOOD], unrendered=[], empty_values={}
 )
 
 
@@ -144,7 +144,7 @@ def test_a_message_of_images_only_is_warned_about(html: str, warned: bool) -> No
     ],
 )
 def test_a_sender_at_a_provider_of_free_mail_is_warned_about(domain: str, warned: bool) -> None:
-    found = [*warnings(replace(FACTS, sender_domain=domain))]
+    found = [*warnings(replace(FACTS, sender_domains=[domain]))]
     assert [warning.startswith(f"the sender is at {domain}, ") for warning in found] == [
         True
     ] * warned

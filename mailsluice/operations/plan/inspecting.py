@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, first_in
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.core.errors import MessageError
 from mailsluice.message import ascii_domain, compile_message
 from mailsluice.message.body import encode_body
@@ -34,32 +34,48 @@ class MessageCheck:
 
 
 def check_message(
-    campaign: Campaign, audience: Audience, order: npt.NDArray[np.int64], looked_at: int = LOOKED_AT
+    campaign: Campaign,
+    audience: Audience,
+    order: npt.NDArray[np.int64],
+    over: Sequence[str],
+    identities: Mapping[str, SenderIdentity],
 ) -> MessageCheck:
     """Render the message for the first recipients in send order, and collect warnings.
 
     Empty values are counted over the whole audience; other warnings concern the rendered messages.
     The message must compile for this audience.
+
+    Args:
+        campaign: The campaign.
+        audience: Its recipients.
+        order: The audience index at each send position.
+        over: The connection of each of the first recipients in send order; so many are rendered.
+        identities: The identity on each connection.
     """
-    content = Content(campaign.message, audience.columns)
+    contents = {
+        identity: Content(identity.applied_to(campaign.message), audience.columns, identity.headers)
+        for identity in identities.values()
+    }
     readings: list[Reading] = []
     unrendered: list[str] = []
-    shown: Sample | None = None
-    for sample in first_in(audience, order, looked_at):
+    shown: tuple[str, Sample] | None = None
+    for sample, connection in zip(first_in(audience, order, len(over)), over, strict=False):
         try:
-            readings.append(_read(content, sample))
+            readings.append(_read(contents[identities[connection]], sample))
         except MessageError as error:
             unrendered.append(f"row {sample.row}: {error}")
         else:
-            shown = shown or sample
+            shown = shown or (connection, sample)
+    messages = [identity.applied_to(campaign.message) for identity in contents]
+    columns = {name for one in messages for name in inserted_columns(one, audience.columns)}
     facts = MessageFacts(
-        sender_domain=ascii_domain(campaign.message.sender).lower(),
+        sender_domains=sorted({ascii_domain(one.sender).lower() for one in messages}),
         accepted=len(audience),
         readings=readings,
         unrendered=unrendered,
-        empty_values=audience.empty_values(inserted_columns(campaign.message, audience.columns)),
+        empty_values=audience.empty_values(sorted(columns)),
     )
-    seen = _shown(campaign, audience, shown, readings[0]) if shown else None
+    seen = _shown(campaign, audience, *shown, identities, readings[0]) if shown else None
     return MessageCheck([*audience.notes(), *warnings(facts)], seen)
 
 
@@ -67,20 +83,30 @@ def _read(content: Content, sample: Sample) -> Reading:
     values = content.values(sample.email, sample.variables)
     url = content.unsubscribe_url(values)
     subject = content.subject(values)
+    content.headers(values)  # raises an error if they cannot be rendered
+    empty_headers = content.empty_headers(values)
     if url:
         values["unsubscribe_url"] = url
     bodies = dict(zip(content.subtypes, content.bodies(values), strict=True))
     html = bodies.get("html")
     size = 0 if html is None else len(encode_body(html, b"\0").partition(b"\r\n\r\n")[2])
-    return Reading(subject, bodies["plain"], html, url, size)
+    return Reading(subject, bodies["plain"], html, url, size, empty_headers)
 
 
-def _shown(campaign: Campaign, audience: Audience, sample: Sample, reading: Reading) -> Preview:
+def _shown(
+    campaign: Campaign,
+    audience: Audience,
+    connection: str,
+    sample: Sample,
+    identities: Mapping[str, SenderIdentity],
+    reading: Reading,
+) -> Preview:
     compiled = compile_message(
         campaign.message,
         campaign=campaign.name,
         columns=audience.columns,
         now=lambda: datetime.fromtimestamp(0, UTC),
+        identity=identities[connection],
     )
     size = len(compiled.render(0, sample.email, sample.variables).content)
-    return preview(reading.subject, reading.text, reading.html, sample.email, size)
+    return preview(connection, reading.subject, reading.text, reading.html, sample.email, size)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from mailsluice.audience.resolved import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
-from mailsluice.operations.plan.inspecting import check_message
+from mailsluice.operations.identities import identity_warnings, shown_identities
+from mailsluice.operations.plan.inspecting import LOOKED_AT, check_message
 from mailsluice.operations.plan.plan import Plan
 from mailsluice.operations.plan.planning import plan
 from mailsluice.smtp.connection import Connection
@@ -38,12 +39,16 @@ def plan_launch(
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
     )
-    check = check_message(document, audience, placement.assignment.order)
-    warnings = [*planned.warnings, *check.warnings]
+    identities = launch.identities(document, connections.values())
+    routes, _ = placement.moves()
+    over = [placement.connections[route] for route in routes[:LOOKED_AT]]
+    check = check_message(document, audience, placement.assignment.order, over, identities)
+    shown = shown_identities(document.message, identities, placement.connections)
+    warnings = [*planned.warnings, *identity_warnings(shown), *check.warnings]
     if record is not None:
         warnings.insert(
             0,
             f"a campaign of this name was launched before and is {record.status.value}: a run"
             f" continues it with the assignment of that launch, digest {record.assignment_digest}",
         )
-    return replace(planned, warnings=warnings, preview=check.preview)
+    return replace(planned, warnings=warnings, identities=shown, preview=check.preview)

@@ -11,6 +11,7 @@ from mailsluice.campaign.estimate import HORIZON
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, section, table
 from mailsluice.core.suppression import held_back
+from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.plan.preview import Preview
 
 ASSUMED_PER_SESSION = 10
@@ -66,6 +67,8 @@ class Plan:
     warm_ups: Sequence[str]
     """The effects of warm-ups, in sentences."""
     warnings: Sequence[str]
+    identities: Sequence[ConnectionIdentity] = ()
+    """Who the mail is from, by connection."""
     preview: Preview | None = None
     """The message for the first recipient."""
 
@@ -91,6 +94,7 @@ class Plan:
             ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
             [_row(connection) for connection in self.connections],
         )
+        lines += identity_section(self.identities) if self.identities else []
         lines += section("Warm-up", [f"- {cell(warm_up)}" for warm_up in self.warm_ups])
         counts = (self.read_rows, self.accepted, *self.rejected.values())
         lines += ["## Audience", ""]

@@ -19,6 +19,7 @@ MOST_SHOWN = 4_096
 class Preview:
     """A message with hidden addresses; see `preview`."""
 
+    connection: str
     subject: str
     text: str
     html: str | None
@@ -30,8 +31,9 @@ class Preview:
         lines = [
             "## Preview",
             "",
-            "The message has the values of the first recipient in send order; addresses are hidden."
-            f" Its size is {self.size_bytes / 1_024:,.1f} kB.",
+            "The message has the values of the first recipient in send order, and goes over"
+            f" {cell(self.connection)}; addresses are hidden. Its size is"
+            f" {self.size_bytes / 1_024:,.1f} kB.",
             "",
             f"Subject: {cell(self.subject)}",
             "",
@@ -40,11 +42,15 @@ class Preview:
         return lines if self.html is None else [*lines, *_code(self.html, "html")]
 
 
-def preview(subject: str, text: str, html: str | None, email: str, size_bytes: int) -> Preview:
+def preview(
+    connection: str, subject: str, text: str, html: str | None, email: str, size_bytes: int
+) -> Preview:
     """Make a preview, hiding the recipient's address in any form and all texts like addresses."""
     spellings = {email, str(escape(email)), quote(email), quote(email, safe=""), quote_plus(email)}
     source = None if html is None else masked(html, spellings)
-    return Preview(masked(subject, spellings), masked(text, spellings), source, size_bytes)
+    return Preview(
+        connection, masked(subject, spellings), masked(text, spellings), source, size_bytes
+    )
 
 
 def _code(text: str, language: str = "text") -> list[str]:

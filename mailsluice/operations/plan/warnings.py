@@ -35,13 +35,16 @@ class Reading:
     unsubscribe_url: str | None
     html_bytes: int
     """The size of the HTML part, encoded for sending."""
+    empty_headers: Sequence[str] = ()
+    """Extra headers that are left out because they are empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
     """The facts about a message and its audience."""
 
-    sender_domain: str
+    sender_domains: Sequence[str]
+    """Of the senders on all connections."""
     accepted: int
     """Recipients in the audience."""
     readings: Sequence[Reading]
@@ -64,13 +67,14 @@ def warnings(facts: MessageFacts) -> Iterator[str]:
             f" fail: {facts.unrendered[0]}"
         )
     yield from _about_values(facts)
-    if _FREE_MAIL.fullmatch(facts.sender_domain):
+    for domain in filter(_FREE_MAIL.fullmatch, facts.sender_domains):
         yield (
-            f"the sender is at {facts.sender_domain}, whose mail may come from its own servers"
-            " only: other servers refuse it or treat it as spam (DMARC); use a domain of your own"
+            f"the sender is at {domain}, whose mail may come from its own servers only: other"
+            " servers refuse it or treat it as spam (DMARC); use a domain of your own"
         )
     if facts.readings:
         yield from _about_counts(facts)
+        yield from _about_unsubscribing(facts.readings)
         yield from _about_first(facts.readings[0])
 
 
@@ -92,6 +96,12 @@ def _about_counts(facts: MessageFacts) -> Iterator[str]:
             f"the text part is empty for {_of(facts, number)}: give the message a text, or HTML"
             " with words"
         )
+    for name in dict.fromkeys(name for reading in readings for name in reading.empty_headers):
+        number = sum(name in reading.empty_headers for reading in readings)
+        yield (
+            f"header {name} is empty for {_of(facts, number)}, whose mail is sent without it:"
+            " correct the template or the column, if you did not mean that"
+        )
     largest = max(reading.html_bytes for reading in readings)
     if number := sum(reading.html_bytes > CLIPPED_BYTES for reading in readings):
         yield (
@@ -101,20 +111,24 @@ def _about_counts(facts: MessageFacts) -> Iterator[str]:
         )
 
 
-def _about_first(reading: Reading) -> Iterator[str]:
-    if reading.unsubscribe_url is None and not _UNSUBSCRIBE.search(
-        f"{reading.text} {reading.html}"
-    ):
+def _about_unsubscribing(readings: Sequence[Reading]) -> Iterator[str]:
+    """Look at one message of each kind: connections may differ in their unsubscribe address."""
+    first = {one.unsubscribe_url and one.unsubscribe_url[:6].lower(): one for one in readings[::-1]}
+    without = first.get(None)
+    if without and not _UNSUBSCRIBE.search(f"{without.text} {without.html}"):
         yield (
             "there is no way to unsubscribe, neither in the header nor in the text: Gmail and Yahoo"
             " require both of bulk senders, and many laws require one; set unsubscribe_url, and put"
             " {{ unsubscribe_url }} into the message"
         )
-    if reading.unsubscribe_url and not reading.unsubscribe_url.lower().startswith("https:"):
+    if any(scheme and scheme != "https:" for scheme in first):
         yield (
             "unsubscribe_url is plain http: one-click unsubscribing requires https (RFC 8058), so"
             " the message is sent without it"
         )
+
+
+def _about_first(reading: Reading) -> Iterator[str]:
     if reading.html is None:
         return
     markup = read_markup(reading.html)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, table
 from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
+from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.verify_connection.diagnosing import diagnose
 from mailsluice.smtp.session import reply_text
 
@@ -40,6 +41,8 @@ class SendTestResult:
 
     campaign: str
     deliveries: Sequence[Delivery]
+    identities: Sequence[ConnectionIdentity] = ()
+    """Who the copies were from, by connection."""
 
     @property
     def is_accepted(self) -> bool:
@@ -72,6 +75,7 @@ class SendTestResult:
             for (result, reply, next_step), numbers in delivery.rows().items()
         ]
         lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
+        lines += identity_section(self.identities) if self.identities else []
         lines += [
             "`to` is the number of the address in the form. Copies have the values of one"
             " recipient, a Message-ID of their own, no List-Unsubscribe, and an unsubscribe"
