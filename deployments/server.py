@@ -6,11 +6,11 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 from types import FrameType
 from typing import IO
 from urllib.error import URLError
@@ -78,12 +78,12 @@ def prefect_server(
     host, port = address.hostname or "127.0.0.1", address.port or 80
     command = [sys.executable, "-m", "deployments.prefect_server", "--host", host]
     own = {"PREFECT_API_URL": api_url, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": _origins(host, port)}
-    server = subprocess.Popen(
+    server = Popen(
         [*command, "--port", str(port)],
         env={**os.environ, **SETTINGS, **own, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=log or subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
+        stdin=DEVNULL,
+        stdout=log or DEVNULL,
+        stderr=STDOUT,
         start_new_session=True,  # Ctrl-C must not end the server before the runs that report to it
         umask=0o077,  # the database holds the blocks and their encryption key
     )
@@ -100,7 +100,7 @@ def _origins(host: str, port: int) -> str:
     return ",".join(f"http://{name}:{port}" for name in names)
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], api_url: str) -> None:
+def _wait_until_up(server: Popen[bytes], api_url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not answers(api_url):
         if server.poll() is not None:
@@ -125,12 +125,12 @@ def exit_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, leave)
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> None:
+def stop(process: Popen[bytes], seconds: float = STOP_SECONDS) -> None:
     """End the leader of a session with its children: terminate first, then kill."""
     process.terminate()
     try:
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
+    except TimeoutExpired:
         pass
     finally:  # also after a second Ctrl-C
         with suppress(ProcessLookupError):

@@ -16,8 +16,9 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
-from deployments.server import free_port, prefect_server
+from deployments.server import free_port
 from tests.eventually import PATIENCE_SECONDS
+from tests.forked import Forked, prefect_server
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
 from tests.serving import CsrfToken
@@ -47,11 +48,7 @@ class Prefect:
         self._running = ExitStack()
 
     def start(self) -> None:
-        environment = {
-            "PREFECT_HOME": str(self.home),
-            "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
-        }
-        self._running.enter_context(prefect_server(self.url, environment))
+        self._running.enter_context(prefect_server(self.url, self.home))
 
     def stop(self) -> None:
         self._running.close()
@@ -128,13 +125,10 @@ def start(prefect: Prefect, tmp_path: Path) -> Iterator[Start]:
                 "PREFECT_HOME": str(tmp_path / machine),
                 "MAILSLUICE_HOME": str(tmp_path / machine),
             }
-            process = subprocess.Popen(
+            process = Forked(
                 [sys.executable, "-c", RUN, json.dumps(campaign)],
                 env=os.environ | environment,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
             )
             stack.callback(process.wait)
             stack.callback(process.kill)
@@ -145,5 +139,5 @@ def start(prefect: Prefect, tmp_path: Path) -> Iterator[Start]:
 
 def end_of(process: subprocess.Popen[str]) -> tuple[str, str]:
     """The run's state with its message, and its log."""
-    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    output, _ = process.communicate()
     return output.splitlines()[-1], output

@@ -20,6 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from blocks import SMTPConnection
 from deployments.server import free_port, stop
 from tests.eventually import PATIENCE_SECONDS, eventually
+from tests.forked import SERVER_SETTINGS, Forked
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
 
@@ -97,7 +98,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     give_database(home / "prefect")
     url = f"http://127.0.0.1:{free_port()}"
     with (
-        serving(home, {"PREFECT_API_URL": f"{url}/api"}) as process,
+        serving(
+            home, {"PREFECT_API_URL": f"{url}/api"}, program="tests.forked.serve", popen=Forked
+        ) as process,
         httpx.Client(base_url=f"{url}/api", auth=CsrfToken(), timeout=PATIENCE_SECONDS) as api,
     ):
         deployment_id = _deployment_id(api, process, home / "serve.log")
@@ -106,20 +109,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @contextmanager
 def serving(
-    home: Path, environment: dict[str, str], *options: str
+    home: Path,
+    environment: dict[str, str],
+    *options: str,
+    program: str = "deployments.serve",
+    popen: type[subprocess.Popen[bytes]] = subprocess.Popen,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `make serve` with these options; what it prints is in `serve.log` in its home."""
     environment = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",  # takes schedules up; else 60
+        **SERVER_SETTINGS,
         "MAILSLUICE_HOME": str(home / "mailsluice"),
         "MAILSLUICE_WAIT_SECONDS": "5",
         **environment,
     }
     with (home / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.serve", *options],
+        process = popen(
+            [sys.executable, "-m", program, *options],
             cwd=ROOT,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,

@@ -12,15 +12,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
 from deployments import server
+from tests.forked import prefect_server
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
 from tests.smtpd import SmtpServer
 
 Servers = dict[str, SmtpServer]
-_SETTINGS = {
-    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",  # triggers; by default five seconds
-}
-
 
 _FIRST = {
     "test_authorise.py",
@@ -49,11 +46,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
     home = tmp_path_factory.mktemp("prefect")
     give_database(home)
-    settings = {"PREFECT_HOME": str(home), **_SETTINGS}
-    with (
-        server.prefect_server(api_url, settings),
-        temporary_settings({PREFECT_API_URL: api_url}),
-    ):
+    with prefect_server(api_url, home), temporary_settings({PREFECT_API_URL: api_url}):
         yield api_url
         EventsWorker.drain_all(timeout=server.STOP_SECONDS)
 

@@ -17,6 +17,7 @@ from blocks import SMTPConnection
 from deployments.authorise import AuthorisationError, authorisation_page, authorise, main
 from mailsluice.core.errors import MailsluiceError
 from tests.flows.conftest import saved_block
+from tests.forked import Forked
 from tests.saved_blocks import save
 from tests.token_server import TokenServer
 
@@ -116,12 +117,10 @@ def test_the_command_says_what_is_wrong_without_a_stack(monkeypatch: pytest.Monk
 
 def command(block: str) -> subprocess.Popen[str]:
     """`python -m deployments.authorise`, in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "deployments.authorise", block],
+    return Forked(
+        [sys.executable, "-m", "deployments.authorise", block],
         env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
     )
 
 

@@ -17,6 +17,7 @@ from deployments.command import main
 from mailsluice.core.status import RecipientStatus
 from tests.eventually import eventually
 from tests.flows.conftest import Servers, save_block
+from tests.forked import Forked
 
 
 def write_campaign(folder: Path, rows: int, **fields: object) -> Path:
@@ -91,15 +92,14 @@ def test_recipients_that_wait_are_an_exit_code_and_are_watched(
 
 def test_sigterm_lets_messages_in_flight_finish(tmp_path: Path, servers: Servers) -> None:
     path = write_campaign(tmp_path, 400, throttle={"per_second": 20})
-    sending = subprocess.Popen(
+    sending = Forked(
         [sys.executable, "-m", "deployments.command", "send", str(path)],
         env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())},
-        stderr=subprocess.PIPE,
-        text=True,
+        stdout=subprocess.PIPE,
     )
     eventually(lambda: len(servers["red"].received))
     sending.terminate()
-    _, told = sending.communicate()
+    told, _ = sending.communicate()
     assert sending.returncode == 130
     assert "the same command continues" in told
     report = mailsluice.report("by-command")

@@ -24,6 +24,7 @@ from mailsluice.reports.campaign import Report
 from tests.flows.conftest import Servers, save_block
 from tests.flows.running import ended, result
 from tests.flows.written import page
+from tests.forked import Forked
 from tests.smtpd import Settings, SmtpServer
 
 
@@ -254,8 +255,7 @@ asyncio.run(send_campaign(json.loads(sys.argv[1]), return_state=True))
 def start(campaign: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Run a campaign in a process of its own."""
     environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value() or ""}
-    command = [sys.executable, "-c", RUN, json.dumps(campaign)]
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+    return Forked([sys.executable, "-c", RUN, json.dumps(campaign)], env=environment)
 
 
 async def end_in_the_middle(

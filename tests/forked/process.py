@@ -1,0 +1,146 @@
+"""A process of this interpreter, forked where `subprocess.Popen` would start it anew."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver, reduction
+from pathlib import Path
+from typing import IO, Any
+
+_STANDARD_OUTPUT = 1
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.forked.imports"])
+# Wait for the fork server at exit, so that its processor time counts as that of this process.
+atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
+
+
+class Forked(subprocess.Popen[Any]):
+    """A `subprocess.Popen` for `[sys.executable, "-m", module, ...]`, or with `-c` and a program.
+
+    The process leads a new session. Standard error goes where standard output goes.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | os.PathLike[str] | None = None,
+        stdout: int | IO[Any] | None = None,
+        umask: int = -1,
+        **_: object,
+    ) -> None:
+        self.args = list(command)
+        self.stdin = self.stderr = None
+        self.stdout, output = _output(stdout)
+        self.returncode: int | None = None
+        start = _Start([*command[1:]], dict(env), os.fspath(cwd or Path.cwd()), umask)
+        self._process = _context.Process(target=_run, args=(start, _Descriptor(output)))
+        self._process.start()
+        if stdout in {subprocess.PIPE, subprocess.DEVNULL}:
+            os.close(output)
+        assert self._process.pid
+        self.pid = self._process.pid
+        self.sentinel = self._process.sentinel
+        """A descriptor that is readable from the end of the process on."""
+
+    def poll(self) -> int | None:
+        """Give the exit status, negative for a signal; None while the process runs."""
+        self.returncode = self._process.exitcode
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end of the process.
+
+        Raises:
+            subprocess.TimeoutExpired: The process still runs after `timeout` seconds.
+        """
+        self._process.join(timeout)
+        status = self.poll()
+        if status is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return status
+
+    def communicate(self, *_: object, **__: object) -> tuple[str, None]:
+        """Read the output to its end, and wait for the end of the process."""
+        assert self.stdout
+        with self.stdout as output:
+            said = output.read()
+        self.wait()
+        return said, None
+
+
+@dataclass(frozen=True)
+class _Start:
+    arguments: list[str]
+    """`-m`, the module and its arguments, or `-c`, the program and its arguments."""
+    environment: dict[str, str]
+    folder: str
+    umask: int
+
+
+class _Descriptor:
+    """A file descriptor that goes to the new process with the others of its start."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _detach, (reduction.DupFd(self._number),)
+
+
+def _detach(descriptor: Any) -> int:
+    return int(descriptor.detach())
+
+
+def _output(stdout: int | IO[Any] | None) -> tuple[IO[str] | None, int]:
+    """Give the reading end of a pipe, if one is asked for, and the descriptor to write to."""
+    if stdout == subprocess.PIPE:
+        read, write = os.pipe()
+        return os.fdopen(read), write
+    if stdout == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_WRONLY)
+    return None, _number(stdout)
+
+
+def _number(stdout: int | IO[Any] | None) -> int:
+    if stdout is None:
+        return _STANDARD_OUTPUT
+    return stdout if isinstance(stdout, int) else stdout.fileno()
+
+
+def _run(start: _Start, output: int) -> None:
+    """Become the process that the command names; runs in the fork."""
+    os.setsid()
+    if start.umask != -1:
+        os.umask(start.umask)
+    for number in (1, 2):
+        os.dup2(output, number)
+    os.close(output)
+    os.chdir(start.folder)
+    os.environ.clear()
+    os.environ.update(start.environment)
+    try:
+        _execute(start.arguments)
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves them out
+
+
+def _execute(arguments: list[str]) -> None:
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+    kind, subject, *rest = arguments
+    if kind == "-m":
+        sys.argv = [subject, *rest]
+        runpy.run_module(subject, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = ["-c", *rest]
+        exec(compile(subject, "<string>", "exec"), {"__name__": "__main__"})
