@@ -1,4 +1,4 @@
-"""What a fork has imported before it starts. No module of this list starts a thread."""
+"""What a fork has imported before it starts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import gc
 import os
 from importlib import import_module
 
+import psutil
+
 from tests.forked.settings import SERVER_SETTINGS
 
 MODULES = [
+    "prefect.artifacts",
+    "prefect.deployments.flow_runs",
     "prefect.flow_engine",
     "prefect.runner",
     "prefect.server.api.server",
+    "prefect.task_engine",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
@@ -24,11 +29,36 @@ MODULES = [
     "deployments.prefect_server.sqlite",
     "deployments.register",
     "deployments.renaming",
+    # What a campaign imports, some only when it needs it.
+    "alembic.command",
+    "anyio._backends._asyncio",
+    "flows.send_campaign",
+    "flows.send_connection",
+    "mailsluice.assignment.placement",
+    "mailsluice.audience.resolution",
+    "mailsluice.delivery.engine",
+    "mailsluice.reports.campaign.figures",
+    "mailsluice.reports.campaign.file",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "tasks.assign_connections",
+    "tasks.report",
+    "tasks.resolve_recipients",
     "tests.forked.process",
 ]
 
-os.environ.update(SERVER_SETTINGS)
+NO_THREADS = {
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # of pyarrow's allocator
+    "OPENBLAS_NUM_THREADS": "1",  # of numpy's algebra
+}
+"""A process with several threads cannot be forked safely."""
+
+os.environ.update(SERVER_SETTINGS | NO_THREADS)
 for module in MODULES:
     import_module(module)
+if psutil.Process().num_threads() > 1:
+    raise RuntimeError("a module of tests.forked.imports starts a thread")
 gc.collect()
 gc.freeze()  # a collection would write to the memory that all forks share
