@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import sqlalchemy as sa
 
 from mailsluice.store import Database
+from mailsluice.store.campaign_tables import own_tables
 
 CONNECTIONS = ("smtp-a", "smtp-b")
 """The connections of the campaigns, in turn."""
@@ -22,43 +21,50 @@ _CAMPAIGN = sa.text(
             THEN extract(epoch from now()) END, :rows, :rows)
     """
 )
-_RECIPIENTS = sa.text(
-    """
-    INSERT INTO recipients (id, campaign_id, email, connection, status, variables, attempts,
-                            first_attempt_at, settled_at, code, reply)
-    SELECT CAST(:first AS bigint) + i, :id, 'user' || i || '@d' || i % 200 || '.example.com',
-           (ARRAY['smtp-a', 'smtp-b'])[1 + i % 2],
-           CASE WHEN i <= :sent THEN 'sent' ELSE 'pending' END,
-           '{"first_name":"Name' || i % 5000 || '","city":"Lisbon"}',
-           CASE WHEN i <= :sent THEN 1 ELSE 0 END,
-           CASE WHEN i <= :sent THEN extract(epoch from now()) + i * 1e-4 END,
-           CASE WHEN i <= :sent THEN extract(epoch from now()) + i * 1e-4 END,
-           CASE WHEN i <= :sent THEN 250 END,
-           CASE WHEN i <= :sent THEN '2.0.0 Ok: queued as ' || md5(i::text) END
-    FROM generate_series(1, :rows) AS i
-    """
-)
+_RECIPIENTS = """
+INSERT INTO {table} (id, campaign_id, email, connection, status, variables, attempts,
+                        first_attempt_at, settled_at, code, reply)
+SELECT CAST(:first AS bigint) + i, :id, 'user' || i || '@d' || i % 200 || '.example.com',
+       (ARRAY['smtp-a', 'smtp-b'])[1 + i % 2],
+       CASE WHEN i <= :sent THEN 'sent' ELSE 'pending' END,
+       '{"first_name":"Name' || i % 5000 || '","city":"Lisbon"}',
+       CASE WHEN i <= :sent THEN 1 ELSE 0 END,
+       CASE WHEN i <= :sent THEN extract(epoch from now()) + i * 1e-4 END,
+       CASE WHEN i <= :sent THEN extract(epoch from now()) + i * 1e-4 END,
+       CASE WHEN i <= :sent THEN 250 END,
+       CASE WHEN i <= :sent THEN '2.0.0 Ok: queued as ' || md5(i::text) END
+FROM generate_series(1, :rows) AS i
+"""
 
 
-def add_campaign(database: Database, number: int, rows: int, sent: int) -> None:
-    """Insert a campaign, of whose recipients so many are sent, in one transaction."""
+def add_campaign(database: Database, number: int, rows: int, sent: int, storage: str = "") -> None:
+    """Insert a campaign, of whose recipients so many are sent, in one transaction.
+
+    The campaign has tables of its own; `storage` are parameters of the one with its recipients.
+    """
     status = "completed" if sent == rows else "sending"
     values = {"id": number, "name": f"campaign {number}", "status": status, "rows": rows}
+    table = own_tables(number).recipients.name
     with database.write() as transaction:
+        transaction.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
         transaction.execute(_CAMPAIGN, values)
-        # No trigger looks whether the campaign is there: it is.
-        transaction.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        first = (number - 1) * rows
-        transaction.execute(_RECIPIENTS, {**values, "first": first, "sent": sent})
+        transaction.execute(sa.select(sa.func.mailsluice_create_tables(number)))
+        if storage:
+            transaction.exec_driver_sql(f"ALTER TABLE {table} SET ({storage})")
+        insert = sa.text(_RECIPIENTS.replace("{table}", table))
+        transaction.execute(insert, {**values, "first": (number - 1) * rows, "sent": sent})
+        transaction.execute(sa.select(sa.func.mailsluice_attach_tables(number)))
 
 
-def add_campaigns(database: Database, number: int, rows: int) -> None:
+def add_campaigns(database: Database, number: int, rows: int, storage: str = "") -> None:
     """Insert campaigns of so many recipients; all are sent, except the last, which is half sent."""
-    with without_indexes(database), ThreadPoolExecutor(_WORKERS) as pool:
+    with ThreadPoolExecutor(_WORKERS) as pool:
         each = range(1, number + 1)
         list(
             pool.map(
-                lambda one: add_campaign(database, one, rows, rows if one < number else rows // 2),
+                lambda one: add_campaign(
+                    database, one, rows, rows if one < number else rows // 2, storage
+                ),
                 each,
             )
         )
@@ -67,24 +73,6 @@ def add_campaigns(database: Database, number: int, rows: int) -> None:
             transaction.exec_driver_sql(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})"
             )
-
-
-@contextmanager
-def without_indexes(database: Database) -> Iterator[None]:
-    """Drop the indexes meanwhile, so that rows are inserted faster."""
-    query = sa.text(
-        "SELECT indexname, indexdef FROM pg_indexes"
-        " WHERE tablename = 'recipients' AND indexname LIKE 'ix%'"
-    )
-    with database.write() as transaction:
-        indexes = transaction.execute(query).all()
-        for name, _ in indexes:
-            transaction.exec_driver_sql(f"DROP INDEX {name}")
-    yield
-    with database.write() as transaction:
-        transaction.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
-        for _, definition in indexes:
-            transaction.exec_driver_sql(definition)
 
 
 def maintain(database: Database, statement: str) -> None:

@@ -37,8 +37,8 @@ from mailsluice.store import (
 from mailsluice.store.alerts import Alerts
 from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS
 from mailsluice.store.archive_rows import ArchiveRows
+from mailsluice.store.campaign_tables import own_tables
 from mailsluice.store.fates import Fates
-from mailsluice.store.schema import recipients
 from mailsluice.store.sent_mail import SentMail
 
 _CAMPAIGNS = 100
@@ -49,15 +49,17 @@ _EXTRA = (
     "UPDATE recipients SET status = 'deferred', attempts = 1, next_attempt_at ="
     " extract(epoch from now()) + 86400 + id % 3600"
     " WHERE campaign_id = {last} AND status = 'pending' AND id % 100 = 0",
-    "INSERT INTO attempts (recipient_id, at, connection, phase, verdict, code, reply)"
-    " SELECT i, extract(epoch from now()), 'smtp-a', 'rcpt', 'deferred', 450, '4.2.1 later'"
-    " FROM generate_series(1, {all}, 100) AS i",
     "INSERT INTO suppressions (email, reason, source, created_at) SELECT 'gone' || i ||"
     " '@example.com', 'bounced', 'import', 0 FROM generate_series(1, {listed}) AS i",
     "INSERT INTO bounces (key, email, kind, status, detail, source, at, connection, campaign_id,"
     " recipient_id) SELECT 'k' || i, 'user' || i || '@d1.example.com', 'soft', '4.2.2', '', 'smtp',"
     " extract(epoch from now()), 'smtp-a', 1 + i % {last}, i"
     " FROM generate_series(1, {all}, 200) AS i",
+)
+_ATTEMPTS = (
+    "INSERT INTO attempts_{campaign} (recipient_id, at, connection, phase, verdict, code, reply)"
+    " SELECT i, extract(epoch from now()), 'smtp-a', 'rcpt', 'deferred', 450, '4.2.1 later'"
+    " FROM generate_series({first}, {last}, 100) AS i"
 )
 
 
@@ -95,11 +97,16 @@ def large_database(folder: Path, rows: int) -> Iterator[Database]:
 def _fill(opened: Database, rows: int) -> None:
     begun = time.monotonic()
     # As dense as rows are that were stored pending and sent since.
-    maintain(opened, "ALTER TABLE recipients SET (fillfactor = 70, autovacuum_enabled = false)")
-    add_campaigns(opened, _CAMPAIGNS, rows // _CAMPAIGNS)
+    storage = "fillfactor = 70, autovacuum_enabled = false"
+    add_campaigns(opened, _CAMPAIGNS, rows // _CAMPAIGNS, storage)
     print(f"filled: {time.monotonic() - begun:,.0f} s", flush=True)
+    each = rows // _CAMPAIGNS
     numbers = {"last": _CAMPAIGNS, "all": rows, "listed": min(_LISTED, rows)}
-    for statement in _EXTRA:
+    attempts = [
+        _ATTEMPTS.format(campaign=campaign, first=1 + (campaign - 1) * each, last=campaign * each)
+        for campaign in range(1, _CAMPAIGNS + 1)
+    ]
+    for statement in (*_EXTRA, *attempts):
         with opened.write() as transaction:
             transaction.exec_driver_sql(statement.format(**numbers).replace("%", "%%"))
     maintain(opened, "VACUUM ANALYZE")
@@ -114,6 +121,7 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
     ids = list(range(half, half - 2 * _BATCH_ROWS, -2))
     sent = [Settled(one, RecipientStatus.SENT, 1, 250, "2.0.0 Ok") for one in ids]
     ask = Ask("holder", {"smtp-a": Rules(())}, 0, (), 100, 0.25)
+    recipients = own_tables(_CAMPAIGNS).recipients
     sending = sa.update(recipients).where(recipients.c.id.in_(ids)).values(status="sending")
 
     def settle(transaction: sa.Connection) -> None:
@@ -224,9 +232,10 @@ def run(*, rows: int, folder: Path, keep: bool) -> None:
             ]
             with opened.read() as connection:
                 sizes = connection.exec_driver_sql(
-                    "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relname IN"
-                    " ('recipients', 'pk_recipients', 'recipients_pkey', 'ix_recipients_claim',"
-                    " 'ix_recipients_due') ORDER BY 2 DESC"
+                    "SELECT regexp_replace(relname, '_[0-9]+$', '') AS relname,"
+                    " sum(pg_relation_size(oid)) FROM pg_class WHERE relname ~"
+                    " '^(recipients|pk_recipients|ix_recipients_claim|ix_recipients_due)_[0-9]+$'"
+                    " GROUP BY 1 ORDER BY 2 DESC"
                 ).all()
     finally:
         if not keep:

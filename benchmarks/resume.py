@@ -31,13 +31,14 @@ from mailsluice.store import (
     Launches,
     RouteRecord,
 )
+from mailsluice.store.campaign_tables import own_tables, shared_tables
 
 RECIPIENTS = 1_000_000
 _NAMES = ("smtp-a", "smtp-b")
 _SESSIONS = 10
 _SEND_SECONDS = 1.0
 _RECIPIENTS = """
-INSERT INTO recipients (campaign_id, email, connection, status, variables, attempts,
+INSERT INTO {table} (campaign_id, email, connection, status, variables, attempts,
                         first_attempt_at, settled_at, code, reply)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
 SELECT :campaign, 'user' || i || '@example.com',
@@ -62,9 +63,16 @@ def prepare(url: str, recipients: int, sent: int, names: Sequence[str] = _NAMES)
     with Database(url) as opened:
         campaigns = Campaigns(opened)
         record = campaigns.register("resume", launch.content(campaign(names)))
-        values = {"campaign": record.id, "rows": recipients, "sent": sent}
+        values: dict[str, Any] = {"campaign": record.id, "rows": recipients, "sent": sent}
+        values |= {"even": names[0], "odd": names[-1]}
+        tables = shared_tables(opened) if opened.is_sqlite else own_tables(record.id)
         with opened.write() as connection:
-            connection.execute(sa.text(_RECIPIENTS), {**values, "even": names[0], "odd": names[-1]})
+            if tables.is_own:
+                connection.execute(sa.select(sa.func.mailsluice_create_tables(record.id)))
+            insert = _RECIPIENTS.replace("{table}", tables.recipients.name)
+            connection.execute(sa.text(insert), values)
+            if tables.is_own:
+                connection.execute(sa.select(sa.func.mailsluice_attach_tables(record.id)))
         Launches(opened).finish(
             record.id,
             read_rows=recipients,

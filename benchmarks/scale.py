@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from benchmarks import results
 from benchmarks.api_calls import by_kind
 from benchmarks.api_proxy import counted
-from benchmarks.databases import KINDS, database
+from benchmarks.databases import KINDS, database, server_seconds
 from benchmarks.document import recipients_file
 from benchmarks.processes import BenchmarkError, module, run_json
 from benchmarks.send import a_prefect_server
@@ -35,13 +35,15 @@ _WARM_UP = 40
 _OWN_THREADS = "mailsluice-"
 _DAY_MAILS = 1_000_000_000
 _DAY_SECONDS = 86_400
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SIZES = sa.text(
     """
-    SELECT pg_current_wal_lsn() - '0/0' AS wal, pg_relation_size('recipients') AS table,
-           pg_indexes_size('recipients') AS indexes,
+    SELECT pg_current_wal_lsn() - '0/0' AS wal,
+           (SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits
+            WHERE inhparent = 'recipients'::regclass) AS table,
+           (SELECT sum(pg_indexes_size(inhrelid)) FROM pg_inherits
+            WHERE inhparent = 'recipients'::regclass) AS indexes,
            (SELECT sum(n_tup_upd) FROM pg_stat_user_tables) AS updated,
-           (SELECT sum(n_tup_ins) FROM pg_stat_user_tables) AS inserted, pg_backend_pid() AS pid
+           (SELECT sum(n_tup_ins) FROM pg_stat_user_tables) AS inserted
     """
 )
 
@@ -96,9 +98,9 @@ def database_cost(url: str) -> Iterator[dict[str, float]]:
         cost["bytes"] = sum(one.stat().st_size for one in file.parent.glob(f"{file.name}*"))
         return
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    before, cpu = _sizes(engine), _server_seconds(engine)
+    before, cpu = _sizes(engine), server_seconds(engine)
     yield cost
-    cost["database_cpu"] = _server_seconds(engine) - cpu
+    cost["database_cpu"] = server_seconds(engine) - cpu
     after = _sizes(engine)
     engine.dispose()
     cost["bytes"] = after["table"] + after["indexes"]
@@ -112,28 +114,6 @@ def _sizes(engine: sa.Engine) -> dict[str, float]:
         connection.rollback()
         row = connection.execute(_SIZES).mappings().one()
         return {name: float(value or 0) for name, value in row.items()}
-
-
-def _server_seconds(engine: sa.Engine) -> float:
-    """The server's processor seconds so far, including those of its ended processes."""
-    backend = Path(f"/proc/{int(_sizes(engine)['pid'])}/stat")
-    main = _stat(backend)[1]
-    seconds = sum(_stat(Path(f"/proc/{main}/stat"))[11:15])
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            values = _stat(path)
-        except OSError:  # it has just ended
-            continue
-        if values[1] == main:
-            seconds += sum(values[11:13])
-    return seconds / _TICKS
-
-
-def _stat(path: Path) -> list[int]:
-    """The numbers after the process's name: 1 is its parent, 11 to 14 its and its dead children's
-    processor time (proc(5))."""
-    text = path.read_text("ascii", "replace").rpartition(")")[2].split()
-    return [0, *(int(one) for one in text[1:])]
 
 
 def tables(section: dict[str, Any]) -> str:

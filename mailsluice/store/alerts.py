@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from mailsluice.bounces import BounceKind
 from mailsluice.bounces.shares import Exceeded, ReturnedCounts, exceeded
 from mailsluice.core.status import RecipientStatus
+from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import alerts, bounces, campaigns, recipients
+from mailsluice.store.schema import alerts, bounces, campaigns
 
 
 class Alerts:
@@ -47,6 +48,7 @@ class Alerts:
             .where(bounces.c.campaign_id == campaign_id)
             .group_by(bounces.c.kind)
         )
+        recipients = tables_of(self._database, campaign_id).recipients
         sent = sa.func.count().filter(recipients.c.status == RecipientStatus.SENT)
         attempted = sa.select(sa.func.count(), sent).where(
             recipients.c.campaign_id == campaign_id, recipients.c.attempts > 0

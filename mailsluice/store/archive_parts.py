@@ -69,14 +69,6 @@ class ArchivePart:
         """The columns in Parquet; times stay seconds since the epoch."""
         return pa.schema([(column.name, _type(column)) for column in self.columns])
 
-    def of(self, campaign_id: int) -> sa.ColumnElement[bool]:
-        """The condition that selects a campaign's rows."""
-        if self.table is attempts:
-            mine = sa.select(recipients.c.id).where(recipients.c.campaign_id == campaign_id)
-            return attempts.c.recipient_id.in_(mine)
-        column = self.table.c.id if self.table is campaigns else self.table.c.campaign_id
-        return column == campaign_id
-
 
 RECIPIENTS = ArchivePart(recipients, "id", is_deleted=True)
 ATTEMPTS = ArchivePart(attempts, "id", is_deleted=True)

@@ -21,9 +21,10 @@ from mailsluice.core.folding import folded
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
-from mailsluice.store.schema import bounces, campaigns, compared, recipients, suppressions
+from mailsluice.store.schema import bounces, campaigns, suppressions
 from mailsluice.store.suppressions import Suppressions
 
 SOFT_IN_A_ROW = 5
@@ -94,10 +95,9 @@ class Bounces:
             series = connection.execute(self._series(), as_parameter(rows)).all() if rows else []
             if not series:
                 return 0
-            since = min(row.since for row in series)
-            query = self._delivered(since)
-            given = as_parameter((row.email,) for row in series)
-            delivered = {row.email: row.at for row in connection.execute(query, given)}
+        delivered = self._delivered(
+            [row.email for row in series], since=min(row.since for row in series)
+        )
         due = [
             Suppression(row.email, SuppressionReason.BOUNCED, row.source)
             for row in series
@@ -145,20 +145,32 @@ class Bounces:
             ranked.c.number == SOFT_IN_A_ROW
         )
 
-    def _delivered(self, since: float) -> sa.Select[Any]:
+    def _delivered(self, emails: Sequence[str], *, since: float) -> dict[str, float]:
         """The latest delivery since then, by address; a message that bounced was not delivered."""
+        is_recent = sa.func.coalesce(campaigns.c.ended_at, since) >= since
+        given = as_parameter((email,) for email in emails)
+        latest: dict[str, float] = {}
+        for tables, mine in tables_of_all(self._database, is_recent):
+            query = self._deliveries(tables, mine, since)
+            with self._database.read() as connection:
+                for email, at in connection.execute(query, given):
+                    latest[email] = max(at, latest.get(email, at))
+        return latest
+
+    def _deliveries(
+        self, tables: CampaignTables, mine: sa.ColumnElement[bool], since: float
+    ) -> sa.Select[str, Any]:
+        """The latest delivery to each given address, in these tables under this condition."""
+        recipients, compared = tables.recipients, tables.compared
         given = rows_in(self._database, {"email": sa.Text()})
         bounced = sa.exists().where(
             bounces.c.email == compared,
             bounces.c.campaign_id == recipients.c.campaign_id,
         )
-        recent = sa.select(campaigns.c.id).where(
-            sa.func.coalesce(campaigns.c.ended_at, since) >= since
-        )
         return (
             sa.select(compared.label("email"), sa.func.max(recipients.c.settled_at).label("at"))
             .where(
-                recipients.c.campaign_id.in_(recent),
+                mine,
                 recipients.c.status == RecipientStatus.SENT,
                 recipients.c.settled_at > since,
                 compared.in_(sa.select(given.c.email)),

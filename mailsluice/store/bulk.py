@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from mailsluice.store.campaign_tables import own_tables
 from mailsluice.store.database import Database
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ _SETTINGS = ", ".join(
 )
 """Settings of a transaction that loads: the commit that ends the launch waits for the disk."""
 _WRITE_BYTES = 1 << 18
+_THREADS = "mailsluice-load"
+
+Write = Callable[[bytes | memoryview], None]
+"""Sends a part of what COPY reads."""
 
 
 def load(database: Database, table: sa.Table, chunks: Iterable[Chunk]) -> None:
@@ -59,9 +65,9 @@ def _copy_all(database: Database, table: sa.Table, chunks: Iterable[Chunk]) -> N
 
     under_way: deque[Future[None]] = deque()
     turn = Lock()
-    with ThreadPoolExecutor(_STREAMS, "mailsluice-load") as streams:
+    with ThreadPoolExecutor(_STREAMS, _THREADS) as streams:
         for rows, constants in chunks:
-            numbered = rows.assign(id=_ids(database, table, len(rows))) if "id" in table.c else rows
+            numbered = rows.assign(id=_ids(database, len(rows))) if "id" in table.c else rows
             into = _into(database, table, (*numbered.columns, *constants))
             if len(under_way) >= _STREAMS:
                 under_way.popleft().result()
@@ -71,19 +77,44 @@ def _copy_all(database: Database, table: sa.Table, chunks: Iterable[Chunk]) -> N
             under_way.popleft().result()
 
 
-def _ids(database: Database, table: sa.Table, number: int) -> npt.NDArray[np.int64]:
-    """Take ids from the table's sequence, so that two streams do not take them by turns."""
-    import numpy as np
+def load_own_tables(database: Database, campaign_id: int, chunks: Iterable[Chunk]) -> None:
+    """Create a campaign's own tables, with these recipients, in one transaction. On PostgreSQL.
 
-    taken = sa.text(
-        "SELECT string_agg(int8send(nextval("
-        "(SELECT pg_get_serial_sequence(:table, 'id')::regclass))), '')"
-        " FROM generate_series(1, :number)"
-    )
+    A thread sends a chunk while the next one is encoded. Rows are stored as if they were old
+    (FREEZE), so that no later VACUUM has to write their pages for it; nobody sees the tables before
+    the end. Replaces tables that an interrupted launch left. All chunks have the same columns.
+    """
+    from mailsluice.store.copy_format import HEADER, TRAILER, encoded  # loads pyarrow
+
+    table = own_tables(campaign_id).recipients
+    remaining = iter(chunks)
+    first, constants = next(remaining)
+    columns = ["id", *first.columns]
+    into = _into(database, table, (*columns, *constants))
     with database.write() as transaction:
         transaction.exec_driver_sql(f"SELECT {_SETTINGS}")
-        ids = transaction.execute(taken, {"table": table.name, "number": number}).scalar_one()
-    return np.sort(np.frombuffer(ids or b"", ">i8")).astype(np.int64)
+        transaction.execute(sa.select(sa.func.mailsluice_create_tables(campaign_id)))
+        statement = f"COPY {into} FROM STDIN (FORMAT BINARY, FREEZE)"
+        with _copying(transaction, statement) as copy, ThreadPoolExecutor(1, _THREADS) as stream:
+            sent = stream.submit(copy, HEADER)
+            for rows, _ in chain([(first, constants)], remaining):
+                numbered = rows.assign(id=_ids(database, len(rows)))[columns]
+                content = encoded(table, numbered, constants)
+                sent.result()
+                sent = stream.submit(_write, copy, content)
+            sent.result()
+            copy(TRAILER)
+        transaction.execute(sa.select(sa.func.mailsluice_attach_tables(campaign_id)))
+
+
+def _ids(database: Database, number: int) -> npt.NDArray[np.int64]:
+    """Take numbers for recipients, in one piece, so that two streams do not take them by turns."""
+    import numpy as np
+
+    taken = sa.select(sa.func.mailsluice_take_ids(number))
+    with database.read() as connection:
+        first = int(connection.execute(taken).scalar_one())
+    return np.arange(first, first + number, dtype=np.int64)
 
 
 def _copy(database: Database, into: str, content: memoryview, turn: Lock) -> None:
@@ -92,13 +123,23 @@ def _copy(database: Database, into: str, content: memoryview, turn: Lock) -> Non
     statement = f"COPY {into} FROM STDIN (FORMAT BINARY)"
     with database.write() as transaction:
         transaction.exec_driver_sql(f"SELECT {_SETTINGS}")
-        raw: Any = transaction.connection.driver_connection
-        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        with _copying(transaction, statement) as copy:
             with turn:
-                copy.write(HEADER)
-                for start in range(0, len(content), _WRITE_BYTES):
-                    copy.write(content[start : start + _WRITE_BYTES])
-            copy.write(TRAILER)
+                copy(HEADER)
+                _write(copy, content)
+            copy(TRAILER)
+
+
+@contextmanager
+def _copying(transaction: sa.Connection, statement: str) -> Iterator[Write]:
+    raw: Any = transaction.connection.driver_connection
+    with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        yield copy.write
+
+
+def _write(copy: Write, content: memoryview) -> None:
+    for start in range(0, len(content), _WRITE_BYTES):
+        copy(content[start : start + _WRITE_BYTES])
 
 
 def _into(database: Database, table: sa.Table, columns: Iterable[str]) -> str:

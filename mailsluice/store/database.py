@@ -216,7 +216,14 @@ def _shown(url: sa.URL) -> str:
 
 def _postgresql(url: sa.URL) -> sa.Engine:
     timeout = {"connect_timeout": _CONNECT_TIMEOUT_SECONDS}
-    return sa.create_engine(url, pool_pre_ping=True, connect_args=timeout, **_POOL)
+    # The store's statements see what others commit, whatever this database's default is.
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args=timeout,
+        isolation_level="READ COMMITTED",
+        **_POOL,
+    )
 
 
 def _use_wal(connection: Any) -> None:

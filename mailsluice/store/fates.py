@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
+from mailsluice.store.campaign_tables import CampaignTables, tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import recipients, rejects
+from mailsluice.store.schema import rejects
 
 CHUNK_ROWS = 20_000
 
@@ -51,6 +52,7 @@ class Fates:
 
         A chunk has 1 to `chunk_rows` rows.
         """
+        recipients = self._tables().recipients
         ids = recipients.c.id
         query: sa.Select[Any] = sa.select(*(recipients.c[name] for name in FATE_COLUMNS)).where(
             # Adding 0 keeps query planners from using the index on the campaign and then sorting
@@ -87,14 +89,19 @@ class Fates:
             yield rows
             after = rows[-1].row
 
+    def _tables(self) -> CampaignTables:
+        return tables_of(self._database, self._campaign_id)
+
     def _read(self, query: sa.Select[Any], **bounds: int) -> Sequence[sa.Row[Any]]:
         with self._database.read() as connection:
             return connection.execute(query, bounds).all()
 
     def _bounds(self) -> tuple[int, int]:
         """The lowest and highest id; (1, 0) for a campaign without recipients."""
-        # Without + 0, PostgreSQL walks the primary key up to the campaign's first row.
-        ids = recipients.c.id + 0
+        tables = self._tables()
+        recipients = tables.recipients
+        # Without + 0, PostgreSQL walks the shared primary key up to the campaign's first row.
+        ids = recipients.c.id if tables.is_own else recipients.c.id + 0
         query = sa.select(sa.func.min(ids), sa.func.max(ids)).where(
             recipients.c.campaign_id == self._campaign_id
         )

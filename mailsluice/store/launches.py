@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -11,12 +12,13 @@ import sqlalchemy as sa
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.moves import Move
 from mailsluice.core.status import CampaignStatus, RecipientStatus
-from mailsluice.store import bulk
+from mailsluice.store import bulk, campaign_tables
+from mailsluice.store.campaign_tables import has_room, shared_tables, tables_of
 from mailsluice.store.content import as_json
 from mailsluice.store.database import Database
 from mailsluice.store.moves import record_moves
 from mailsluice.store.routes import RouteRecord, record_routes
-from mailsluice.store.schema import campaigns, moves, recipients, rejects, routes
+from mailsluice.store.schema import campaigns, moves, rejects, routes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +38,9 @@ class Launches:
     ) -> None:
         """Write recipients and rejects, replacing whatever an interrupted launch left.
 
-        Each chunk is a transaction, so other campaigns can write in between. No message is sent
-        before `finish`.
+        The recipients of a large campaign are one transaction on PostgreSQL, into tables of its
+        own. Elsewhere each chunk is a transaction, so other campaigns can write in between. No
+        message is sent before `finish`.
 
         Args:
             campaign_id: The campaign's row.
@@ -48,17 +51,43 @@ class Launches:
         """
         self._clear(campaign_id)
         constants: dict[str, int | str] = {"campaign_id": campaign_id}
-        pending = {**constants, "status": RecipientStatus.PENDING.value}
-        accepted = (
-            (_with_folded(chunk), constants if "status" in chunk else pending) for chunk in chunks
-        )
-        bulk.load(self._database, recipients, accepted)
+        self._store_accepted(campaign_id, iter(chunks), constants)
         bulk.load(self._database, rejects, ((chunk, constants) for chunk in rejected))
 
+    def _store_accepted(
+        self, campaign_id: int, chunks: Iterator[pd.DataFrame], constants: Mapping[str, int | str]
+    ) -> None:
+        pending = {**constants, "status": RecipientStatus.PENDING.value}
+        beginning, is_large = self._beginning(chunks)
+        accepted = (
+            (_with_folded(chunk, always=is_large), constants if "status" in chunk else pending)
+            for chunk in chain(beginning, chunks)
+        )
+        if is_large:
+            bulk.load_own_tables(self._database, campaign_id, accepted)
+        else:
+            bulk.load(self._database, shared_tables(self._database).recipients, accepted)
+
+    def _beginning(self, chunks: Iterator[pd.DataFrame]) -> tuple[list[pd.DataFrame], bool]:
+        """Take the first chunks, until they show whether the campaign gets tables of its own."""
+        beginning: list[pd.DataFrame] = []
+        if self._database.is_sqlite or not has_room(self._database):
+            return beginning, False
+        rows = 0
+        for chunk in chunks:
+            beginning.append(chunk)
+            rows += len(chunk)
+            if rows >= campaign_tables.FROM_RECIPIENTS:
+                return beginning, True
+        return beginning, False
+
     def _clear(self, campaign_id: int) -> None:
+        shared = shared_tables(self._database).recipients
         with self._database.write() as transaction:
-            for table in (recipients, rejects, routes, moves):
+            for table in (shared, rejects, routes, moves):
                 transaction.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
+            if not self._database.is_sqlite:
+                transaction.execute(sa.select(sa.func.mailsluice_drop_tables(campaign_id)))
 
     def finish(
         self,
@@ -93,8 +122,9 @@ class Launches:
                 "rejected: rows are missing, so nothing is sent. Please report this"
             )
         reasons = Counter(rejected)
+        recipients = tables_of(self._database, campaign_id).recipients
         with self._database.write() as transaction:
-            _refuse_missing(transaction, campaign_id, accepted)
+            _refuse_missing(transaction, recipients, campaign_id, accepted)
             record_routes(transaction, campaign_id, assigned)
             record_moves(transaction, campaign_id, moved)
             transaction.execute(
@@ -114,7 +144,9 @@ class Launches:
             )
 
 
-def _refuse_missing(transaction: sa.Connection, campaign_id: int, accepted: int) -> None:
+def _refuse_missing(
+    transaction: sa.Connection, recipients: sa.Table, campaign_id: int, accepted: int
+) -> None:
     count = sa.select(sa.func.count()).where(recipients.c.campaign_id == campaign_id)
     stored = transaction.execute(count).scalar_one()
     if stored != accepted:
@@ -124,10 +156,11 @@ def _refuse_missing(transaction: sa.Connection, campaign_id: int, accepted: int)
         )
 
 
-def _with_folded(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_folded(rows: pd.DataFrame, *, always: bool) -> pd.DataFrame:
     """The rows, with the column `folded` for addresses that are not compared as written.
 
-    Most audiences are in lower case and need no such column.
+    Most audiences are in lower case and need no such column; they get it where all chunks must have
+    the same columns (`always`).
     """
     import pyarrow as pa  # a process that only sends loads none of it
     import pyarrow.compute as pc
@@ -137,6 +170,6 @@ def _with_folded(rows: pd.DataFrame) -> pd.DataFrame:
     emails = pa.array(rows["email"], pa.large_string())
     as_compared = fold(emails)
     differs = pc.not_equal(as_compared, emails)
-    if not pc.any(differs).as_py():
+    if not always and not pc.any(differs).as_py():
         return rows
     return rows.assign(folded=pc.if_else(differs, as_compared, None).to_pandas().to_numpy(object))

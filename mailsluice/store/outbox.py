@@ -17,12 +17,13 @@ import orjson
 import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
+from mailsluice.store.campaign_tables import CampaignTables, CampaignTablesFinder
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, fetch, rows_in
 from mailsluice.store.outbox_rows import Claimed, InDoubt, Settled
 from mailsluice.store.refusals import record_refusals
-from mailsluice.store.schema import attempts, campaigns, compared, recipients, suppressions
+from mailsluice.store.schema import campaigns, suppressions
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,23 @@ class Outbox:
         self._longest_delay_seconds = longest_delay_seconds
         self._campaign_id = campaign_id
         self._sender_id = sender_id
-        self._mine = recipients.c.campaign_id == campaign_id
-        self._claimed_here = recipients.c.claimed_by.is_not_distinct_from(sender_id)
+        self._finder = CampaignTablesFinder(database, campaign_id)
+
+    @property
+    def _tables(self) -> CampaignTables:
+        return self._finder.tables
+
+    @property
+    def _recipients(self) -> sa.Table:
+        return self._tables.recipients
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._recipients.c.campaign_id == self._campaign_id
+
+    @property
+    def _claimed_here(self) -> sa.ColumnElement[bool]:
+        return self._recipients.c.claimed_by.is_not_distinct_from(self._sender_id)
 
     def claim(
         self, transaction: sa.Connection, connection: str, limit: int, after_id: int = 0
@@ -61,6 +77,7 @@ class Outbox:
         with the reason. The result may therefore be shorter than `limit` while more recipients
         wait; an empty result means that none can be claimed.
         """
+        recipients = self._recipients
         here = sa.and_(self._mine, recipients.c.connection == connection)
         due = (
             self._claimable()
@@ -92,7 +109,7 @@ class Outbox:
                     RecipientStatus.SENDING,
                     claimed_by=self._sender_id,
                 )
-                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=_why())
+                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=self._why())
                 claimed += taken
                 if len(rows) < room:
                     break
@@ -100,8 +117,9 @@ class Outbox:
 
     def _claimable(self) -> sa.Select[Any]:
         """Select the fields of `Claimed`, and whether the address is on the suppression list."""
+        recipients = self._recipients
         now = self._database.now
-        suppressed = sa.exists().where(suppressions.c.email == compared)
+        suppressed = sa.exists().where(suppressions.c.email == self._tables.compared)
         query = sa.select(
             recipients.c.id,
             recipients.c.email,
@@ -112,6 +130,12 @@ class Outbox:
         )
         return query if self._database.is_sqlite else query.with_for_update(skip_locked=True)
 
+    def _why(self) -> sa.ScalarSelect[str]:
+        """Why a recipient is on the suppression list, in the form of `Suppression.why`."""
+        said = suppressions.c.reason + ": " + suppressions.c.source
+        listed = suppressions.c.email == self._tables.compared
+        return sa.select(said).where(listed).scalar_subquery()
+
     def _mark(
         self,
         transaction: sa.Connection,
@@ -121,6 +145,7 @@ class Outbox:
     ) -> None:
         rows = [(recipient_id,) for recipient_id in ids]
         if rows:
+            recipients = self._recipients
             given = rows_in(self._database, {"id": sa.BigInteger()})
             statement = (
                 sa.update(recipients)
@@ -147,10 +172,14 @@ class Outbox:
             for outcome, past in troubled
         ]
         if history:
-            transaction.execute(sa.insert(attempts).values(at=self._database.now), history)
-            record_refusals(self._database, transaction, self._campaign_id, troubled)
+            insert = sa.insert(self._tables.attempts).values(at=self._database.now)
+            transaction.execute(insert, history)
+            record_refusals(
+                self._database, transaction, self._campaign_id, self._recipients, troubled
+            )
 
     def _settle(self) -> sa.Update:
+        recipients = self._recipients
         value = rows_in(self._database, _TYPES).c
         now = self._database.now
         return (
@@ -179,6 +208,7 @@ class Outbox:
         """
         rows = [(recipient_id,) for recipient_id in ids]
         if rows:
+            recipients = self._recipients
             given = rows_in(self._database, {"id": sa.BigInteger()})
             statement = (
                 sa.update(recipients)
@@ -196,6 +226,7 @@ class Outbox:
 
         After the process has ended, only its journal may tell what became of their messages.
         """
+        recipients = self._recipients
         query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts).where(
             self._mine,
             self._claimed_here,
@@ -207,6 +238,7 @@ class Outbox:
 
     def columns(self) -> list[str]:
         """The names of the audience's columns, which are the variables of the message."""
+        recipients = self._recipients
         query = sa.select(recipients.c.variables).where(self._mine).limit(1)
         with self._database.read() as connection:
             variables = connection.execute(query).scalar_one_or_none()
@@ -218,6 +250,7 @@ class Outbox:
         A recipient that is due later than the longest delay allows was deferred while the
         database's clock was wrong. All such recipients become due now.
         """
+        recipients = self._recipients
         query = sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
             self._mine,
             recipients.c.connection == connection,
@@ -232,6 +265,7 @@ class Outbox:
 
     def _recall(self, transaction: sa.Connection, connection: str) -> None:
         """Make recipients due that were deferred too far; those of a later warm-up day wait on."""
+        recipients = self._recipients
         now = self._database.now
         recalled = transaction.execute(
             sa.update(recipients)
@@ -254,6 +288,7 @@ class Outbox:
 
     def cancel(self) -> int:
         """Cancel all recipients that wait for their mail. Returns how many."""
+        recipients = self._recipients
         waiting = (RecipientStatus.PENDING.value, RecipientStatus.DEFERRED.value)
         with self._database.write() as connection:
             cancelled = connection.execute(
@@ -265,6 +300,7 @@ class Outbox:
 
     def suppressed_since(self) -> dict[str, int]:
         """Recipients suppressed after the launch, by reason."""
+        recipients = self._recipients
         query = (
             sa.select(recipients.c.reply, sa.func.count())
             .where(self._mine, recipients.c.status == RecipientStatus.SUPPRESSED)
@@ -278,6 +314,7 @@ class Outbox:
 
     def counts(self) -> Counts:
         """Count the recipients by connection and state."""
+        recipients = self._recipients
         by_connection: dict[str, dict[RecipientStatus, int]] = {}
         with self._database.read() as connection:
             accepted = connection.execute(
@@ -291,12 +328,6 @@ class Outbox:
             for name, status, number in connection.execute(query):
                 by_connection.setdefault(name, {})[RecipientStatus(status)] = number
         return Counts(accepted, by_connection)
-
-
-def _why() -> sa.ScalarSelect[str]:
-    """Why a recipient is on the suppression list, in the form of `Suppression.why`."""
-    said = suppressions.c.reason + ": " + suppressions.c.source
-    return sa.select(said).where(suppressions.c.email == compared).scalar_subquery()
 
 
 _SENDING = RecipientStatus.SENDING.value

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import OPEN, RecipientStatus
 from mailsluice.limits.apportionment import quotas
+from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.moves import record_moves
-from mailsluice.store.schema import recipients
 
 _CHUNK_ROWS = 50_000
 
@@ -29,6 +29,7 @@ def reassign(
     from mailsluice.assignment.layout import lay_out  # numpy: nearly no campaign reassigns
 
     names = list(shares)
+    recipients = tables_of(database, campaign_id).recipients
     movable = sa.and_(
         recipients.c.campaign_id == campaign_id,
         recipients.c.connection == down,
@@ -55,13 +56,14 @@ def reassign(
                 move, [{"p_id": recipient_id, "p_connection": to} for recipient_id, to in pairs]
             )
         moved = dict(zip(names, counts, strict=True))
-        record_moves(
-            transaction, campaign_id, _moves(down, moved, _open(transaction, campaign_id, down))
-        )
+        stay = _open(transaction, recipients, campaign_id, down)
+        record_moves(transaction, campaign_id, _moves(down, moved, stay))
     return moved
 
 
-def _open(transaction: sa.Connection, campaign_id: int, connection: str) -> int:
+def _open(
+    transaction: sa.Connection, recipients: sa.Table, campaign_id: int, connection: str
+) -> int:
     """Recipients of a connection whose mail is not settled yet."""
     query = sa.select(sa.func.count()).where(
         recipients.c.campaign_id == campaign_id,

@@ -14,17 +14,20 @@ from mailsluice.store.bounces import Bounces
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
 from mailsluice.store.outbox_rows import History, Settled
-from mailsluice.store.schema import recipients
 
 
 def record_refusals(
     database: Database,
     transaction: sa.Connection,
     campaign_id: int,
+    recipients: sa.Table,
     troubled: Sequence[tuple[Settled, History]],
 ) -> None:
-    """Record a bounce for each recipient that failed for a reason of its own."""
-    reports = list(_reports(database, transaction, campaign_id, troubled))
+    """Record a bounce for each recipient that failed for a reason of its own.
+
+    `recipients` is the table with the campaign's recipients.
+    """
+    reports = list(_reports(database, transaction, campaign_id, recipients, troubled))
     Bounces(database).write(transaction, reports)
 
 
@@ -32,6 +35,7 @@ def _reports(
     database: Database,
     transaction: sa.Connection,
     campaign_id: int,
+    recipients: sa.Table,
     troubled: Sequence[tuple[Settled, History]],
 ) -> Iterator[Bounce]:
     failed = {

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
+from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.fates import Fate
-from mailsluice.store.schema import attempts, recipients
 
 OPERATOR_PHASE = "operator"
 """The phase of an attempt that records a decision; the attempt's verdict is the decision."""
@@ -18,13 +18,14 @@ OPERATOR_PHASE = "operator"
 
 def record_decision(
     database: Database,
+    campaign_id: int,
     rows: Sequence[Fate],
     *,
     decision: str,
     status: RecipientStatus,
     text: str,
 ) -> None:
-    """Give uncertain recipients another status, with a row in `attempts` that says so.
+    """Give uncertain recipients of a campaign another status, with a row in its attempts.
 
     A recipient that becomes `pending` is sent again, so its age counts from the next attempt.
     Recipients that are no longer uncertain stay as they are.
@@ -37,6 +38,8 @@ def record_decision(
     }
     if status is RecipientStatus.PENDING:
         values |= {"first_attempt_at": None, "settled_at": None}
+    tables = tables_of(database, campaign_id)
+    recipients = tables.recipients
     update = (
         sa.update(recipients)
         .where(
@@ -58,4 +61,4 @@ def record_decision(
     ]
     with database.write() as transaction:
         transaction.execute(update, [{"p_id": row.id} for row in rows])
-        transaction.execute(sa.insert(attempts).values(at=database.now), history)
+        transaction.execute(sa.insert(tables.attempts).values(at=database.now), history)

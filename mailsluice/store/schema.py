@@ -3,8 +3,12 @@
 `recipients.id` grows in send order within a campaign: a connection's next recipients have the next
 ids, and the index that finds them never changes while a campaign is sent. No index, and no
 condition of an index, has a column that an ordinary message changes, and pages are half empty at
-the launch (fillfactor 50). So PostgreSQL writes no index entry for a claim or an outcome (HOT
-updates). An index on a column that a claim writes would undo this.
+the launch. So PostgreSQL writes no index entry for a claim or an outcome (HOT updates). An index on
+a column that a claim writes would undo this.
+
+On PostgreSQL, `recipients` and `attempts` have no rows of their own: the tables that inherit from
+them have the rows, see `mailsluice.store.campaign_tables`. A statement that names `recipients`
+reads and changes the recipients of all campaigns there, and an INSERT into it is refused.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Date,
     Double,
     ForeignKey,
@@ -27,7 +32,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0011"
+REVISION = "0012"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -70,6 +75,9 @@ campaigns = Table(
     Column("sender_domain", Text),  # in ASCII; the end of the Message-IDs
     # Whether each message has a return path of its own, which bounce reports must contain.
     Column("has_return_paths", Boolean, nullable=False, server_default=false()),
+    # The lowest and highest recipient of a campaign that has tables of its own; null for others.
+    Column("first_recipient_id", BigInteger),
+    Column("last_recipient_id", BigInteger),
 )
 
 routes = Table(
@@ -130,12 +138,18 @@ recipients = Table(
         # migrations set the condition; an argument for PostgreSQL here would load the dialects of
         # all its drivers. The condition is not on the status: PostgreSQL writes a row's index
         # entries again when an update changes any column of an index, including those of its
-        # condition (HOT). Migration 0006 reserves room on the page (fillfactor).
+        # condition (HOT). The migrations reserve room on the page (fillfactor).
     ),
 )
 
-compared = func.coalesce(recipients.c.folded, recipients.c.email)
-"""A recipient's address as compared with `suppressions.email` and `bounces.email`."""
+
+def compared(of: Table) -> ColumnElement[str]:
+    """A recipient's address as compared with `suppressions.email` and `bounces.email`.
+
+    `of` is `recipients`, or the table with the recipients of one campaign.
+    """
+    return func.coalesce(of.c.folded, of.c.email)
+
 
 rejects = Table(
     "rejects",

@@ -9,18 +9,10 @@ import sqlalchemy as sa
 
 from mailsluice.bounces.matching import SentTo
 from mailsluice.core.folding import folded
+from mailsluice.store.campaign_tables import CampaignTables, tables_of_all, tables_with
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaigns, compared, recipients
+from mailsluice.store.schema import campaigns
 
-_COLUMNS = (
-    recipients.c.id.label("recipient_id"),
-    recipients.c.email,
-    recipients.c.connection,
-    recipients.c.campaign_id,
-    campaigns.c.name.label("campaign"),
-    campaigns.c.return_key,
-    sa.func.coalesce(campaigns.c.sender_domain, "").label("sender_domain"),
-)
 _MAX_ID = 2**63 - 1
 
 
@@ -33,7 +25,13 @@ class SentMail:
     def by_id(self, ids: Collection[int]) -> list[SentTo]:
         """The recipients with these ids; ids without a recipient are skipped."""
         known = [recipient_id for recipient_id in ids if recipient_id <= _MAX_ID]
-        return self._find(recipients.c.id.in_(known)) if known else []
+        if not known:
+            return []
+        return [
+            sent
+            for tables in tables_with(self._database, known)
+            for sent in self._find(tables, tables.recipients.c.id.in_(known))
+        ]
 
     def by_address(self, emails: Collection[str], domains: Collection[str]) -> list[SentTo]:
         """Recipients with these addresses, of campaigns whose sender has one of these domains.
@@ -45,13 +43,30 @@ class SentMail:
         """
         if not emails or not domains:
             return []
-        of = sa.select(campaigns.c.id).where(
+        is_of = sa.and_(
             campaigns.c.sender_domain.in_(domains), sa.not_(campaigns.c.has_return_paths)
         )
-        is_named = compared.in_({folded(email) for email in emails})
-        return self._find(sa.and_(recipients.c.campaign_id.in_(of), is_named))
+        named = {folded(email) for email in emails}
+        return [
+            sent
+            for tables, mine in tables_of_all(self._database, is_of)
+            for sent in self._find(tables, sa.and_(mine, tables.compared.in_(named)))
+        ]
 
-    def _find(self, condition: sa.ColumnElement[bool]) -> list[SentTo]:
-        query: sa.Select[Any] = sa.select(*_COLUMNS).join(campaigns).where(condition)
+    def _find(self, tables: CampaignTables, condition: sa.ColumnElement[bool]) -> list[SentTo]:
+        recipients = tables.recipients
+        query: sa.Select[Any] = (
+            sa.select(
+                recipients.c.id.label("recipient_id"),
+                recipients.c.email,
+                recipients.c.connection,
+                recipients.c.campaign_id,
+                campaigns.c.name.label("campaign"),
+                campaigns.c.return_key,
+                sa.func.coalesce(campaigns.c.sender_domain, "").label("sender_domain"),
+            )
+            .join_from(recipients, campaigns, campaigns.c.id == recipients.c.campaign_id)
+            .where(condition)
+        )
         with self._database.read() as connection:
             return [SentTo(**row) for row in connection.execute(query).mappings()]

@@ -10,14 +10,9 @@ import sqlalchemy as sa
 from mailsluice.assignment.warming import DayOutcome, Warming, WarmUpDay, WarmUpState
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
-from mailsluice.store.schema import (
-    attempts,
-    campaigns,
-    recipients,
-    warm_up_days,
-    warm_up_plans,
-)
+from mailsluice.store.schema import campaigns, warm_up_days, warm_up_plans
 
 _TROUBLE = ("deferred", "failed")  # verdicts of attempts
 
@@ -97,11 +92,25 @@ class WarmUps:
             .distinct()
         )
         return {
-            day: _counted(reader, name, warm_up, day)
+            day: self._counted(reader, name, warm_up, day)
             if attempted is None
             else DayOutcome(attempted, troubled)
             for day, attempted, troubled in reader.execute(query).all()
         }
+
+    def _counted(self, reader: sa.Connection, name: str, warm_up: WarmUp, day: date) -> DayOutcome:
+        """Count a day's outcome, over the campaigns that planned for the connection until then."""
+        first, last = warm_up.begins(day), warm_up.begins(day + timedelta(days=1))
+        plans = warm_up_plans.c
+        ids = sa.select(plans.campaign_id).where(plans.connection == name, plans.day <= day)
+        counted = [
+            _counted(reader, tables, mine, name, first, last)
+            for tables, mine in tables_of_all(self._database, campaigns.c.id.in_(ids))
+        ]
+        return DayOutcome(
+            sum(outcome.attempted for outcome in counted),
+            sum(outcome.troubled for outcome in counted),
+        )
 
     def record(
         self,
@@ -168,12 +177,16 @@ class WarmUps:
             return [WarmUpDay(*row) for row in reader.execute(query)]
 
 
-def _counted(reader: sa.Connection, name: str, warm_up: WarmUp, day: date) -> DayOutcome:
-    """Count the outcome of a day, over the campaigns that planned for the connection until then."""
-    first, last = warm_up.begins(day), warm_up.begins(day + timedelta(days=1))
-    plans = warm_up_plans.c
-    ids = sa.select(plans.campaign_id).where(plans.connection == name, plans.day <= day)
-    mine = recipients.c.campaign_id.in_(ids)
+def _counted(
+    reader: sa.Connection,
+    tables: CampaignTables,
+    mine: sa.ColumnElement[bool],
+    name: str,
+    first: float,
+    last: float,
+) -> DayOutcome:
+    """Count the outcome of the time from `first` to `last`, in these tables."""
+    recipients, attempts = tables.recipients, tables.attempts
     in_trouble = sa.and_(
         attempts.c.recipient_id == recipients.c.id,
         attempts.c.connection == name,

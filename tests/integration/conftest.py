@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.store import Database
+from mailsluice.store import Database, campaign_tables
 from tests.integration.real_servers import RealServer, postfix_server
 from tests.integration.smtp_fixtures import Certificates
 from tests.postgresql import postgresql
@@ -114,8 +114,9 @@ def new_sqlite(sqlite_template: Path) -> Callable[[Path], str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def kind(request: pytest.FixtureRequest) -> str:
-    """The kind of state database."""
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kind of state database; on PostgreSQL each campaign gets tables of its own."""
+    monkeypatch.setattr(campaign_tables, "FROM_RECIPIENTS", 1)
     return str(request.param)
 
 

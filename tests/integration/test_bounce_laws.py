@@ -15,7 +15,7 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store import Bounces, Campaigns, Database, Suppressions
 from mailsluice.store.bounces import SOFT_IN_A_ROW
-from mailsluice.store.schema import recipients
+from mailsluice.store.campaign_tables import tables_of
 
 WEEKS = 9
 laws = settings(
@@ -47,6 +47,7 @@ def accept(database: Database, email: str, campaign_id: int, at: float) -> None:
     with database.write() as transaction:
         row = {"campaign_id": campaign_id, "email": email, "connection": "a", "variables": "{}"}
         values = {**row, "status": RecipientStatus.SENT, "settled_at": at}
+        recipients = tables_of(database, campaign_id).recipients
         transaction.execute(sa.insert(recipients).values(values))
 
 

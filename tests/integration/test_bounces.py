@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store import Bounces, Campaigns, Database, Recorded
-from mailsluice.store.schema import bounces, recipients, suppressions
+from mailsluice.store.campaign_tables import tables_of
+from mailsluice.store.schema import bounces, suppressions
 
 HARD, SOFT, COMPLAINT = BounceKind
 ANN = "ann@example.com"
@@ -44,6 +45,7 @@ def deliver(database: Database, campaign_id: int, at: float, email: str = ANN) -
     with database.write() as transaction:
         row = {"campaign_id": campaign_id, "email": email, "connection": "a", "variables": "{}"}
         values = {**row, "status": RecipientStatus.SENT, "settled_at": at}
+        recipients = tables_of(database, campaign_id).recipients
         transaction.execute(sa.insert(recipients).values(values))
 
 

@@ -29,8 +29,8 @@ from mailsluice.store import (
     Starts,
     Usages,
 )
+from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.leases import LEASE_SECONDS
-from mailsluice.store.schema import recipients
 from mailsluice.store.schema import senders as senders_table
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
@@ -258,7 +258,7 @@ def test_recipients_that_wait_for_a_day_of_a_warm_up_keep_waiting(database: Data
     week = 7 * DAY
     with database.write() as transaction:
         transaction.execute(
-            sa.insert(recipients).values(
+            sa.insert(tables_of(database, campaign_id).recipients).values(
                 campaign_id=campaign_id,
                 email="a@example.com",
                 connection="red",

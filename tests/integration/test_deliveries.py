@@ -13,7 +13,8 @@ from mailsluice.core.errors import OutboxError
 from mailsluice.operations.accounts import LedgerError
 from mailsluice.operations.accounts.deliveries import observe
 from mailsluice.store import Campaigns, Database
-from mailsluice.store.schema import attempts, bounces, campaigns, recipients, warm_up_plans
+from mailsluice.store.campaign_tables import tables_of
+from mailsluice.store.schema import bounces, campaigns, warm_up_plans
 
 EVERYBODY = [
     # id, connection, status, attempts, code, history of verdicts, fields
@@ -45,10 +46,11 @@ def launched(database: Database, name: str = "spring") -> int:
 
 def add(database: Database, campaign_id: int, *rows: tuple[Any, ...], **fields: Any) -> None:
     host = fields.pop("domain", "a.example")
+    tables = tables_of(database, campaign_id)
     with database.write() as transaction:
         for key, connection, status, tries, code, history in rows:
             transaction.execute(
-                sa.insert(recipients).values(
+                sa.insert(tables.recipients).values(
                     id=key,
                     campaign_id=campaign_id,
                     email=f"user{key}@{host}",
@@ -62,7 +64,7 @@ def add(database: Database, campaign_id: int, *rows: tuple[Any, ...], **fields: 
             )
             for verdict in history:
                 transaction.execute(
-                    sa.insert(attempts).values(
+                    sa.insert(tables.attempts).values(
                         recipient_id=key,
                         at=1.0,
                         connection=connection,

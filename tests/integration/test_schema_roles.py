@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.core.errors import OutboxError
-from mailsluice.store import Database, migrate
+from mailsluice.store import Database, campaign_tables, migrate
+from tests.integration.test_accounts import claim, store
 
 ROLES = """
 create role row_owner login; create role row_writer login;
@@ -72,3 +73,31 @@ def test_a_migration_that_fails_ends_with_what_to_do(
     monkeypatch.setenv("MAILSLUICE_DATABASE_URL", "mysql://nobody@127.0.0.1/x")
     with pytest.raises(SystemExit, match="SQLite or PostgreSQL"):
         migrate.main()
+
+
+def test_a_role_without_ddl_launches_large_campaigns_and_archives_them(
+    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Functions of the schema's owner make and drop the tables."""
+    monkeypatch.setattr(campaign_tables, "FROM_RECIPIENTS", 1)
+    owner, writer = urls
+    Database(owner).close()
+    with Database(writer) as database:
+        outbox = store(database, 4)
+        assert claim(database, outbox)
+        with database.write() as transaction:
+            transaction.exec_driver_sql("SELECT count(*) FROM recipients_1 JOIN attempts_1 ON true")
+            transaction.execute(sa.select(sa.func.mailsluice_drop_tables(1)))
+
+
+def test_a_role_without_rights_on_the_rows_cannot_drop_them(urls: tuple[str, str]) -> None:
+    owner, writer = urls
+    Database(owner).close()
+    with psycopg.connect(owner) as connection:
+        connection.execute("revoke delete, insert on recipients_shared from row_writer")
+    for function in ("create_tables", "attach_tables", "drop_tables", "take_ids"):
+        with (
+            psycopg.connect(writer) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(f"select mailsluice_{function}(1)")

@@ -22,7 +22,8 @@ from mailsluice.store import (
     Launches,
     RouteRecord,
 )
-from mailsluice.store.schema import attempts, bounces, recipients
+from mailsluice.store.campaign_tables import tables_of
+from mailsluice.store.schema import bounces, recipients
 
 NOON = 1_764_000_000.0
 _STORED = ("status", "code", "reply", "settled_at")
@@ -77,7 +78,7 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
             for reply in row.get("deferrals", ())
         ]
         if deferred:
-            transaction.execute(sa.insert(attempts), deferred)
+            transaction.execute(sa.insert(tables_of(database, found).attempts), deferred)
     return found
 
 

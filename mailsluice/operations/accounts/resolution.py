@@ -140,7 +140,9 @@ def _resolve(
         chosen = [row for row in rows if wanted is None or folded(row.email) in wanted]
         if chosen:
             status, text = _BECOMES[action]
-            record_decision(database, chosen, decision=action.value, status=status, text=text)
+            record_decision(
+                database, run.id, chosen, decision=action.value, status=status, text=text
+            )
             settled.update(folded(row.email) for row in chosen)
         changed += len(chosen)
     run.report()  # records the campaign's status: completed, or ready to be continued

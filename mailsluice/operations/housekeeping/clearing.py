@@ -1,4 +1,4 @@
-"""Deleting archived rows: those whose keys are in the archive's files, a chunk at a time."""
+"""Deleting archived rows: whole tables, or rows whose keys are in the archive's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyarrow import parquet
 from mailsluice.operations.housekeeping.errors import HousekeepingError
 from mailsluice.operations.housekeeping.writing import GoesOn
 from mailsluice.store import Database
-from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS, REJECTS
+from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS, REJECTS, ArchivePart
 from mailsluice.store.archive_rows import ArchiveRows, UnarchivedAttemptsError
 
 CHUNK_ROWS = 2_000
@@ -25,23 +25,41 @@ def clear(
 ) -> int:
     """Delete an archived campaign's attempts, rejects and recipients. Returns how many rows.
 
-    Each chunk is a transaction, so a run that sends meanwhile never waits for long, and a call
-    after an interruption continues. Raises HousekeepingError when the database has attempts that
-    are not in the files.
+    Tables of the campaign alone are dropped. From tables with rows of other campaigns, rows are
+    deleted in chunks, each in a transaction, so a run that sends meanwhile never waits for long. A
+    call after an interruption continues. Raises HousekeepingError when the database has attempts
+    that are not in the files.
     """
-    deleted = 0
     rows = ArchiveRows(database, campaign_id)
-    for part in (ATTEMPTS, REJECTS, RECIPIENTS):  # recipients last: attempts refer to them
-        for keys in _keys(folder / part.file, part.key, chunk_rows):
-            try:
-                deleted += rows.delete(part, keys)
-            except UnarchivedAttemptsError:
-                raise HousekeepingError(
-                    f"attempts of campaign number {campaign_id} were recorded after it was"
-                    " archived: its recipients stay in the database. Please report this"
-                ) from None
-            goes_on()
+    try:
+        if rows.are_in_own_tables:
+            archived = {part: _number(folder / part.file) for part in (ATTEMPTS, RECIPIENTS)}
+            rejects = _delete(rows, REJECTS, folder, goes_on, chunk_rows)
+            return rejects + rows.drop(archived)
+        return sum(  # recipients last: attempts refer to them
+            _delete(rows, part, folder, goes_on, chunk_rows)
+            for part in (ATTEMPTS, REJECTS, RECIPIENTS)
+            if rows.count(part)
+        )
+    except UnarchivedAttemptsError:
+        raise HousekeepingError(
+            f"attempts of campaign number {campaign_id} were recorded after it was archived: its"
+            " recipients stay in the database. Please report this"
+        ) from None
+
+
+def _delete(
+    rows: ArchiveRows, part: ArchivePart, folder: Path, goes_on: GoesOn, chunk_rows: int
+) -> int:
+    deleted = 0
+    for keys in _keys(folder / part.file, part.key, chunk_rows):
+        deleted += rows.delete(part, keys)
+        goes_on()
     return deleted
+
+
+def _number(path: Path) -> int:
+    return int(parquet.read_metadata(path).num_rows)
 
 
 def _keys(path: Path, key: str, chunk_rows: int) -> Iterator[list[int]]:

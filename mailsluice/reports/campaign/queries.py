@@ -16,8 +16,9 @@ from mailsluice.reports.campaign.statistics import (
     Statistics,
     bucket_seconds,
 )
+from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import attempts, bounces, recipients
+from mailsluice.store.schema import bounces
 
 TOP_DOMAINS = 10
 MOST_REPLIES = 5_000
@@ -53,7 +54,9 @@ class _Counting:
         self._is_sqlite = database.is_sqlite
         self._connection = connection
         self._campaign_id = campaign_id
-        self._mine = recipients.c.campaign_id == campaign_id
+        tables = tables_of(database, campaign_id)
+        self._recipients, self._attempts = tables.recipients, tables.attempts
+        self._mine = self._recipients.c.campaign_id == campaign_id
 
     def domains(self) -> tuple[list[DomainOutcome], float | None, float | None]:
         """Outcomes for the largest domains and the rest; times of the first and last acceptance."""
@@ -90,19 +93,19 @@ class _Counting:
         return (
             sa.select(
                 self._domain().label("domain"),
-                recipients.c.connection,
-                recipients.c.status,
+                self._recipients.c.connection,
+                self._recipients.c.status,
                 sa.func.count().label("number"),
-                sa.func.min(recipients.c.settled_at).label("first"),
-                sa.func.max(recipients.c.settled_at).label("last"),
+                sa.func.min(self._recipients.c.settled_at).label("first"),
+                sa.func.max(self._recipients.c.settled_at).label("last"),
             )
             .where(self._mine)
-            .group_by(sa.text("1"), recipients.c.connection, recipients.c.status)
+            .group_by(sa.text("1"), self._recipients.c.connection, self._recipients.c.status)
             .cte("counted")
         )
 
     def _domain(self) -> sa.ColumnElement[str]:
-        email = recipients.c.email  # normalised: one @
+        email = self._recipients.c.email  # normalised: one @
         at = sa.func.instr(email, "@") if self._is_sqlite else sa.func.strpos(email, "@")
         return sa.func.lower(sa.func.substr(email, at + 1))
 
@@ -114,10 +117,14 @@ class _Counting:
     def put_off(self, largest: Sequence[str]) -> dict[tuple[str | None, str], int]:
         """Deferrals by domain (None for all others) and connection."""
         query = (
-            sa.select(self._large_domain(largest), attempts.c.connection, sa.func.count())
-            .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
-            .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
-            .group_by(sa.text("1"), attempts.c.connection)
+            sa.select(self._large_domain(largest), self._attempts.c.connection, sa.func.count())
+            .join_from(
+                self._recipients,
+                self._attempts,
+                self._attempts.c.recipient_id == self._recipients.c.id,
+            )
+            .where(self._mine, self._attempts.c.verdict == Verdict.DEFERRED)
+            .group_by(sa.text("1"), self._attempts.c.connection)
         )
         rows = self._connection.execute(query)
         return {(domain, name): int(number) for domain, name, number in rows}
@@ -126,18 +133,18 @@ class _Counting:
         """Messages accepted in each bucket of time."""
         length = bucket_seconds(last - first)
         start = first - first % length
-        exact = (recipients.c.settled_at - start) / float(
+        exact = (self._recipients.c.settled_at - start) / float(
             length
         )  # casts round or truncate, by database
         bucket = sa.cast(exact if self._is_sqlite else sa.func.floor(exact), sa.Integer)
         query = (
-            sa.select(recipients.c.connection, bucket, sa.func.count())
+            sa.select(self._recipients.c.connection, bucket, sa.func.count())
             .where(
                 self._mine,
-                recipients.c.status == RecipientStatus.SENT,
-                recipients.c.settled_at.between(first, last),
+                self._recipients.c.status == RecipientStatus.SENT,
+                self._recipients.c.settled_at.between(first, last),
             )
-            .group_by(recipients.c.connection, sa.text("2"))
+            .group_by(self._recipients.c.connection, sa.text("2"))
         )
         sent: dict[str, dict[int, int]] = {}
         for name, number, messages in self._connection.execute(query):
@@ -147,16 +154,20 @@ class _Counting:
     def replies(self, largest: Sequence[str]) -> tuple[list[ReplyCount], int]:
         """The most frequent replies of failures and deferrals, and the number of all others."""
         domain = self._large_domain(largest)
-        kept, tried = recipients.c, attempts.c
+        kept, tried = self._recipients.c, self._attempts.c
         failed, other_failed = self._texts(
-            sa.select(domain, kept.connection, kept.code, _text(kept.reply)).where(
+            sa.select(domain, kept.connection, kept.code, _text(kept.reply, kept.email)).where(
                 self._mine, kept.status.in_(_NO_FURTHER), kept.reply.is_not(None)
             )
         )
         deferred, other_deferred = self._texts(
-            sa.select(domain, tried.connection, tried.code, _text(tried.reply))
-            .join_from(recipients, attempts, attempts.c.recipient_id == recipients.c.id)
-            .where(self._mine, attempts.c.verdict == Verdict.DEFERRED)
+            sa.select(domain, tried.connection, tried.code, _text(tried.reply, kept.email))
+            .join_from(
+                self._recipients,
+                self._attempts,
+                self._attempts.c.recipient_id == self._recipients.c.id,
+            )
+            .where(self._mine, self._attempts.c.verdict == Verdict.DEFERRED)
         )
         counts = [ReplyCount(*_reply(row), row.number, 0) for row in failed]
         counts += [ReplyCount(*_reply(row), 0, row.number) for row in deferred]
@@ -199,7 +210,7 @@ def _reply(row: Any) -> tuple[str | None, str, int | None, str]:
     return row.domain, row.connection, row.code, row.text
 
 
-def _text(reply: sa.Column[Any]) -> sa.ColumnElement[str]:
+def _text(reply: sa.Column[Any], email: sa.Column[Any]) -> sa.ColumnElement[str]:
     """The reply with a placeholder for the recipient's address, so that equal replies agree."""
-    plain = sa.func.replace(reply, recipients.c.email, "a@b")
+    plain = sa.func.replace(reply, email, "a@b")
     return sa.func.substr(plain, 1, _SHOWN_CHARACTERS).label("text")

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.comparison.observed import KEYS
+from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
-from mailsluice.store.schema import attempts, bounces, recipients, warm_up_plans
+from mailsluice.store.schema import bounces, campaigns, warm_up_plans
 
 _COLUMNS = [*KEYS, "status", "first", "bounced", "moved", "number"]
 
@@ -24,13 +25,21 @@ def count_mail(database: Database, campaign_ids: Sequence[int]) -> pd.DataFrame:
     verdict of the first attempt), `bounced` (a hard bounce is recorded), `moved` (to the connection
     from another one) and `number`: the recipients that agree in all of these.
     """
-    with database.read() as connection:
-        rows = connection.execute(_groups(database, campaign_ids))
-        counts = pd.DataFrame(rows, columns=_COLUMNS)
+    rows: list[sa.Row[Any]] = []
+    for tables, mine in tables_of_all(database, campaigns.c.id.in_(campaign_ids)):
+        with database.read() as connection:
+            rows += connection.execute(_groups(database, tables, mine, campaign_ids))
+    counts = pd.DataFrame(rows, columns=_COLUMNS)
     return counts.astype({"bounced": bool, "moved": bool, "number": int})
 
 
-def _groups(database: Database, campaign_ids: Sequence[int]) -> sa.Select[Any]:
+def _groups(
+    database: Database,
+    tables: CampaignTables,
+    mine: sa.ColumnElement[bool],
+    campaign_ids: Sequence[int],
+) -> sa.Select[Any]:
+    recipients, attempts = tables.recipients, tables.attempts
     first_recorded = (
         sa.select(attempts.c.verdict)
         .where(attempts.c.recipient_id == recipients.c.id)
@@ -53,20 +62,20 @@ def _groups(database: Database, campaign_ids: Sequence[int]) -> sa.Select[Any]:
     rows = (
         sa.select(
             recipients.c.campaign_id.label("campaign"),
-            _domain(database).label("domain"),
+            _domain(database, recipients).label("domain"),
             recipients.c.connection,
             recipients.c.status,
             sa.func.coalesce(first, Verdict.ACCEPTED.value).label("first"),
             recipients.c.id.in_(hard).label("bounced"),
             recipients.c.reassigned_from.is_not(None).label("moved"),
         )
-        .where(recipients.c.campaign_id.in_(campaign_ids), recipients.c.attempts > 0)
+        .where(mine, recipients.c.attempts > 0)
         .subquery()
     )
     return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
 
 
-def _domain(database: Database) -> sa.ColumnElement[str]:
+def _domain(database: Database, recipients: sa.Table) -> sa.ColumnElement[str]:
     """The domain of a stored address, which has one @ and a domain in lower case."""
     if database.is_sqlite:
         at = sa.func.instr(recipients.c.email, "@")

@@ -8,7 +8,8 @@ from mailsluice.core.folding import ANOTHER_SPELLING
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.verification.tallies import StateTally, Tallies
 from mailsluice.store import CampaignRecord, Campaigns, Database, Leases
-from mailsluice.store.schema import attempts, compared, recipients, rejects
+from mailsluice.store.campaign_tables import CampaignTables, tables_of
+from mailsluice.store.schema import rejects
 
 
 def count_campaign(
@@ -20,9 +21,10 @@ def count_campaign(
     its result cannot change after the launch.
     """
     routes = Campaigns(database).routes(record.id)
+    tables = tables_of(database, record.id)
     with database.read() as connection:
         is_held = Leases(database).is_held(connection, record.id)
-        states = _states(connection, record.id)
+        states = _states(connection, tables, record.id)
         return Tallies(
             campaign=record.name,
             status=record.status,
@@ -32,18 +34,21 @@ def count_campaign(
             rejected=record.rejected,
             stored_rejects=_stored_rejects(connection, record.id),
             assigned={route.connection: route.assigned for route in routes},
-            moved=_moved(connection, record.id, states),
+            moved=_moved(connection, tables, record.id, states),
             states=states,
-            unexplained_sent=_unexplained_sent(connection, record.id, states),
-            repeated=_repeated(database, record.id) if addresses else None,
+            unexplained_sent=_unexplained_sent(connection, tables, record.id, states),
+            repeated=_repeated(database, tables, record.id) if addresses else None,
             # PostgreSQL's foreign key excludes stray attempts, and the search would read the
             # attempts of all campaigns.
-            stray_attempts=_stray_attempts(connection) if database.is_sqlite else 0,
+            stray_attempts=_stray_attempts(connection, tables) if database.is_sqlite else 0,
         )
 
 
-def _states(connection: sa.Connection, campaign_id: int) -> tuple[StateTally, ...]:
+def _states(
+    connection: sa.Connection, tables: CampaignTables, campaign_id: int
+) -> tuple[StateTally, ...]:
     """Count in one statement, so that the numbers agree even while a run is sending."""
+    recipients = tables.recipients
     query = (
         sa.select(
             recipients.c.connection,
@@ -70,10 +75,14 @@ def _stored_rejects(connection: sa.Connection, campaign_id: int) -> dict[str, in
 
 
 def _moved(
-    connection: sa.Connection, campaign_id: int, states: tuple[StateTally, ...]
+    connection: sa.Connection,
+    tables: CampaignTables,
+    campaign_id: int,
+    states: tuple[StateTally, ...],
 ) -> dict[tuple[str, str], int]:
     if not any(tally.reassigned for tally in states):
         return {}  # the usual case, known from the first statement
+    recipients = tables.recipients
     query = (
         sa.select(recipients.c.reassigned_from, recipients.c.connection, sa.func.count())
         .where(recipients.c.campaign_id == campaign_id, recipients.c.reassigned_from.is_not(None))
@@ -83,11 +92,15 @@ def _moved(
 
 
 def _unexplained_sent(
-    connection: sa.Connection, campaign_id: int, states: tuple[StateTally, ...]
+    connection: sa.Connection,
+    tables: CampaignTables,
+    campaign_id: int,
+    states: tuple[StateTally, ...],
 ) -> int:
     sent = [tally for tally in states if tally.status == RecipientStatus.SENT]
     if all(tally.with_code == tally.recipients for tally in sent):
         return 0  # the usual case, known from the first statement
+    recipients, attempts = tables.recipients, tables.attempts
     is_explained = sa.exists().where(attempts.c.recipient_id == recipients.c.id)
     query = sa.select(sa.func.count()).where(
         recipients.c.campaign_id == campaign_id,
@@ -98,12 +111,13 @@ def _unexplained_sent(
     return connection.execute(query).scalar_one()
 
 
-def _repeated(database: Database, campaign_id: int) -> int:
+def _repeated(database: Database, tables: CampaignTables, campaign_id: int) -> int:
+    recipients = tables.recipients
     is_left_out = sa.func.coalesce(recipients.c.reply, "") == ANOTHER_SPELLING
     groups = (
         sa.select(sa.func.count().label("number"))
         .where(recipients.c.campaign_id == campaign_id, ~is_left_out)
-        .group_by(compared)
+        .group_by(tables.compared)
         .having(sa.func.count() > 1)
         .subquery()
     )
@@ -112,7 +126,8 @@ def _repeated(database: Database, campaign_id: int) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def _stray_attempts(connection: sa.Connection) -> int:
+def _stray_attempts(connection: sa.Connection, tables: CampaignTables) -> int:
+    recipients, attempts = tables.recipients, tables.attempts
     has_recipient = sa.exists().where(recipients.c.id == attempts.c.recipient_id)
     query = sa.select(sa.func.count()).select_from(attempts).where(~has_recipient)
     return connection.execute(query).scalar_one()
