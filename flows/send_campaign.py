@@ -24,6 +24,7 @@ from flows.support.progress import ProgressReporter, progress_shown
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.run_day import day_of_run
 from flows.support.sending import Sending, connection_subflow
+from flows.support.server_events import ServerEvents, server_events
 from flows.support.session_slots import session_slots
 from flows.support.shards import Shards, deployment_of, shards_of
 from flows.support.stopping import StopReason, StopRequest, read_states, stop_on_request
@@ -59,7 +60,8 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     deployments = await _deployments(document, connections)
     async with (
         state_database() as database,
-        stop_on_request(UUID(flow_run.get_id())) as request,
+        server_events(UUID(flow_run.get_id())) as events,
+        stop_on_request(events, UUID(flow_run.get_id())) as request,
         launched(document, day, database, connections, connect, request) as run,
     ):
         if run.record.status in _ENDED:
@@ -70,7 +72,7 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         names = [route.connection for route in routes]
         connections |= await load_connections(name for name in names if name not in connections)
         progress = await _send(
-            document, names, connections, run, request, deployments, longest_wait
+            document, names, connections, run, request, events, deployments, longest_wait
         )
         if request.reason is StopReason.TERMINATED:  # perhaps by a Cancel
             await _read_state(request)
@@ -104,6 +106,7 @@ async def _send(
     connections: dict[str, Connection],
     run: CampaignRun,
     request: StopRequest,
+    events: ServerEvents,
     deployments: dict[str, str],
     longest_wait: float,
 ) -> ProgressReporter:
@@ -114,11 +117,11 @@ async def _send(
     logger = get_run_logger()
     async with (
         keep_rotated_tokens(run.tokens, logger),
-        session_slots(connections.values(), run, logger) as slots,
+        session_slots(connections.values(), run, logger, events) as slots,
     ):
         sending = Sending(run, messages, connections, slots, request)
         async with (
-            watch_connections(sending, logger),
+            watch_connections(sending, events, logger),
             progress_shown(run, document.sending_window) as progress,
         ):
             left = list(names)

@@ -24,6 +24,7 @@ from flows.support.document import checked_parameter
 from flows.support.operation import operation, state_database
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.sending import Sending
+from flows.support.server_events import ServerEvents, server_events
 from flows.support.session_slots import session_slots
 from flows.support.shards import shard_name
 from flows.support.stopping import (
@@ -67,13 +68,16 @@ async def send_connection(
         raise CampaignError(f"shard {shard} of {shards}: give a number from 1 to {shards}")
     parent_id, run_id = _parent_id(), UUID(flow_run.get_id())
     document = await _document(parent_id, campaign)
-    async with stop_on_request(run_id, parent_id) as request:
+    async with (
+        server_events(run_id, parent_id) as events,
+        stop_on_request(events, run_id, parent_id) as request,
+    ):
         await read_states(request, run_id, parent_id)
         if request.reason:  # stopped before it began
             return _final(connection, request, RouteResult(connection, 0.0, 0, None))
         async with _sender(document, connection, str(run_id)) as run:
             request.attach(run)
-            result = await _sent(run, document, connection, shards, request)
+            result = await _sent(run, document, connection, shards, request, events)
             await run.end(*_ending(result, request))
         await wait_for_server()
         return _final(connection, request, result)
@@ -109,7 +113,12 @@ async def _sender(document: Campaign, connection: str, owner: str) -> AsyncItera
 
 
 async def _sent(
-    run: SenderRun, document: Campaign, connection: str, shards: int, request: StopRequest
+    run: SenderRun,
+    document: Campaign,
+    connection: str,
+    shards: int,
+    request: StopRequest,
+    events: ServerEvents,
 ) -> RouteResult:
     connections = await load_connections([connection])
     columns = await asyncio.to_thread(run.outbox.columns)
@@ -118,12 +127,12 @@ async def _sent(
     logger = get_run_logger()
     async with (
         keep_rotated_tokens(run.tokens, logger),
-        session_slots(connections.values(), run, logger) as slots,
+        session_slots(connections.values(), run, logger, events) as slots,
     ):
         sending = Sending(run, messages, connections, slots, request, shards)
         request.handle_signals()
         async with (
-            watch_connections(sending, logger),
+            watch_connections(sending, events, logger),
             left_when_idle(run, request, wait_seconds()),
         ):
             return await sending.send(connection)

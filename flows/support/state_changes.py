@@ -1,49 +1,37 @@
-"""Notice when the state of a flow run may have changed, by Prefect's event stream.
+"""Notice when the state of a flow run may have changed.
 
-A subscription to the events of the runs costs no request while nothing happens. Prefect sends an
-event before it commits the state, so a state that is older than its event is read again. A change
-that the stream does not deliver is found by polling: every second without a subscription (refused,
-cut off, no login, server away), and every 30 seconds with one, since servers drop events for slow
-subscribers. A lost subscription is renewed after increasing pauses.
+Prefect sends an event before it commits the state, so a state that is older than its event is read
+again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect.client.schemas.objects import State
 from prefect.events import Event
-from prefect.events.clients import get_events_subscriber
-from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 
-logger = logging.getLogger(__name__)
+from flows.support.server_events import PRECAUTION_SECONDS, RUN_KIND, ServerEvents
 
 _UNSUBSCRIBED_SECONDS = 1.0
-_SUBSCRIBED_SECONDS = 30.0
+_SUBSCRIBED_SECONDS = PRECAUTION_SECONDS
 _COMMIT_SECONDS = 0.2
 _COMMIT_PATIENCE_SECONDS = 10.0
 """A state that cannot be read by then was not committed."""
-_CONNECT_SECONDS = 10.0
-_MOST_PAUSE_SECONDS = 60.0
-
-_KIND = "prefect.flow-run."
-Subscribe = Callable[[EventFilter], AbstractAsyncContextManager[AsyncIterator[Event]]]
 
 
 class StateChanges:
     """Decides when to read the states of some flow runs."""
 
-    def __init__(self, run_ids: Iterable[UUID]) -> None:
+    def __init__(self, run_ids: Iterable[UUID], events: ServerEvents) -> None:
         self._ids = frozenset(run_ids)
+        self._events = events
         self._changed = asyncio.Event()
-        self._is_subscribed = False
         self._read: dict[UUID, datetime] = {}
         """By run, the beginning of the state that was read last."""
         self._due: dict[UUID, datetime] = {}
@@ -64,77 +52,38 @@ class StateChanges:
             if run_id in self._due and self._due[run_id] <= state.timestamp:
                 del self._due[run_id]
 
-    async def listen(self, subscribe: Subscribe) -> None:
-        """Subscribe to the runs' events, again whenever the subscription is lost."""
-        names = EventNameFilter(prefix=[_KIND])
-        runs = EventResourceFilter(id=[f"{_KIND}{run_id}" for run_id in self._ids])
-        failures = 0
-        while True:
-            began = time.monotonic()
-            try:
-                async with subscribe(EventFilter(event=names, resource=runs)) as events:
-                    self._subscribed(True)
-                    async for event in events:
-                        self._take(event)
-            except Exception as error:  # noqa: BLE001 whatever it is, polling replaces the stream
-                logger.debug("no stream of state changes: %s", type(error).__name__)
-            finally:
-                self._subscribed(False)
-            failures = 0 if time.monotonic() - began > _MOST_PAUSE_SECONDS else failures + 1
-            await asyncio.sleep(_pause(failures))
-
-    def _patience(self) -> float:
-        if not self._is_subscribed:
-            return _UNSUBSCRIBED_SECONDS
-        if self._due and time.monotonic() < self._due_until:
-            return _COMMIT_SECONDS
-        return _SUBSCRIBED_SECONDS
-
-    def _subscribed(self, is_subscribed: bool) -> None:
-        """Read the states now: they may have changed while there was no subscription."""
-        if is_subscribed or self._is_subscribed:
-            self._changed.set()
-        self._is_subscribed = is_subscribed
-
-    def _take(self, event: Event) -> None:
+    def hear(self, event: Event | None) -> None:
         """Note an event, unless the state that it announces was read already.
 
-        A new subscription begins with the events of the last minute.
+        A new subscription begins with the events of the last minute. Heartbeats announce no state.
         """
-        with suppress(ValueError):
-            run_id = UUID(event.resource.id.removeprefix(_KIND))
-            if run_id in self._read and event.occurred <= self._read[run_id]:
+        if event is None:
+            self._changed.set()
+        elif event.resource.get("prefect.state-type"):
+            run_id = UUID(event.resource.id.removeprefix(RUN_KIND))
+            if run_id not in self._ids or event.occurred <= self._read.get(run_id, _NEVER):
                 return
             self._due[run_id] = event.occurred
             self._due_until = time.monotonic() + _COMMIT_PATIENCE_SECONDS
             self._changed.set()
 
-
-def _pause(failures: int) -> float:
-    longest = min(_MOST_PAUSE_SECONDS, 2.0**failures)
-    return random.uniform(longest / 2, longest)  # noqa: S311 so that runs reconnect one by one
-
-
-@asynccontextmanager
-async def _subscription(wanted: EventFilter) -> AsyncIterator[AsyncIterator[Event]]:
-    subscriber = get_events_subscriber(wanted, reconnection_attempts=0)
-    async with asyncio.timeout(_CONNECT_SECONDS):
-        await subscriber.__aenter__()
-    try:
-        yield subscriber
-    finally:
-        await subscriber.__aexit__(None, None, None)
+    def _patience(self) -> float:
+        if not self._events.is_subscribed:
+            return _UNSUBSCRIBED_SECONDS
+        if self._due and time.monotonic() < self._due_until:
+            return _COMMIT_SECONDS
+        return _SUBSCRIBED_SECONDS
 
 
-@asynccontextmanager
-async def state_changes(
-    run_ids: Iterable[UUID], subscribe: Subscribe = _subscription
-) -> AsyncIterator[StateChanges]:
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@contextmanager
+def state_changes(run_ids: Iterable[UUID], events: ServerEvents) -> Iterator[StateChanges]:
     """Listen to the events of these runs while the `with` block runs."""
-    changes = StateChanges(run_ids)
-    listening = asyncio.ensure_future(changes.listen(subscribe))
+    changes = StateChanges(run_ids, events)
+    events.listeners.append(changes.hear)
     try:
         yield changes
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        events.listeners.remove(changes.hear)

@@ -31,6 +31,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
+from flows.support.server_events import ServerEvents
 from flows.support.state_changes import state_changes
 from mailsluice.delivery import Run
 
@@ -97,7 +98,7 @@ class StopRequest:
 
 @asynccontextmanager
 async def stop_on_request(
-    flow_run_id: UUID, parent_id: UUID | None = None
+    events: ServerEvents, flow_run_id: UUID, parent_id: UUID | None = None
 ) -> AsyncIterator[StopRequest]:
     """Watch the run's state and the signals while the `with` block runs.
 
@@ -106,7 +107,7 @@ async def stop_on_request(
     """
     request = StopRequest()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    watching = asyncio.ensure_future(_watch(request, flow_run_id, parent_id))
+    watching = asyncio.ensure_future(_watch(events, request, flow_run_id, parent_id))
     try:
         request.handle_signals()
         yield request
@@ -140,9 +141,11 @@ async def read_states(
     return states
 
 
-async def _watch(request: StopRequest, flow_run_id: UUID, parent_id: UUID | None) -> None:
+async def _watch(
+    events: ServerEvents, request: StopRequest, flow_run_id: UUID, parent_id: UUID | None
+) -> None:
     run_ids = [flow_run_id, parent_id] if parent_id else [flow_run_id]
-    async with state_changes(run_ids) as changes:
+    with state_changes(run_ids, events) as changes:
         while True:
             await changes.next()
             with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # sending goes on meanwhile

@@ -1,45 +1,100 @@
-"""Apply what an operator changes in a connection's block while a campaign is sent."""
+"""Apply what an operator changes in a connection's block while a campaign is sent.
+
+Prefect sends the event of a change before the change is stored. So the block is read several times
+after an event, until it has changed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 
-from blocks.loading import load_connections
+from prefect.events import Event
+
+from blocks.loading import load_connection
 from flows.support.sending import Sending
+from flows.support.server_events import PRECAUTION_SECONDS, ServerEvents
 from flows.support.session_slots.notices import Logger
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.connection import Connection
 
-_LOOK_SECONDS = 10.0
+_BLOCK_KIND = "prefect.block-document."
+_UNSUBSCRIBED_SECONDS = 10.0
+_COMMIT_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""The seconds between the reads after an event."""
 
 
 class BlockWatcher:
     """Reads the blocks of a running campaign's connections, and applies their changes."""
 
-    def __init__(self, sending: Sending, logger: Logger) -> None:
+    def __init__(self, sending: Sending, events: ServerEvents, logger: Logger) -> None:
         self._sending = sending
+        self._events = events
         self._logger = logger
         self._unreadable: set[str] = set()
+        self._changed = asyncio.Event()
+        self._due: dict[str, tuple[float, Iterator[float]]] = {}
+        """By connection, when its block is to be read, and the pauses between further reads."""
 
-    async def read(self) -> None:
-        """Read all blocks once. A connection whose block cannot be read stays as it is."""
-        for name in self._sending.connections:
-            try:
-                loaded = await load_connections([name])
-                await self._apply(loaded[name])
-            except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
-                self._warn(name, error)
-            else:
-                self._unreadable.discard(name)
+    def hear(self, event: Event | None) -> None:
+        """Note an event; None where events may have been missed."""
+        if event is None:
+            self._read_soon(self._sending.connections, ())
+        elif event.resource.id.startswith(_BLOCK_KIND) and (
+            (name := event.resource.name) in self._sending.connections
+        ):
+            self._read_soon([name], _COMMIT_PAUSES)
 
-    async def _apply(self, connection: Connection) -> None:
+    async def run(self) -> None:
+        """Read the blocks that may have changed, until this is cancelled."""
+        while True:
+            now = time.monotonic()
+            for name in [name for name, (at, _) in self._due.items() if at <= now]:
+                _, pauses = self._due.pop(name)
+                if not await self.read(name) and (pause := next(pauses, None)) is not None:
+                    self._due.setdefault(name, (time.monotonic() + pause, pauses))
+            await self._wait()
+
+    async def read(self, name: str) -> bool:
+        """Read one block; returns whether it has changed.
+
+        A connection whose block cannot be read stays as it is.
+        """
+        try:
+            has_changed = await self._apply(await load_connection(name))
+        except Exception as error:  # noqa: BLE001 whatever it is, the campaign goes on
+            self._warn(name, error)
+            return False
+        self._unreadable.discard(name)
+        return has_changed
+
+    def _read_soon(self, names: Iterable[str], pauses: Iterable[float]) -> None:
+        self._due.update((name, (-math.inf, iter(pauses))) for name in names)
+        self._changed.set()
+
+    async def _wait(self) -> None:
+        """Wait for an event, or until a block is to be read."""
+        now = time.monotonic()
+        pause = PRECAUTION_SECONDS if self._events.is_subscribed else _UNSUBSCRIBED_SECONDS
+        read_at = min([now + pause, *(at for at, _ in self._due.values())])
+        try:
+            async with asyncio.timeout(max(0.0, read_at - now)):
+                await self._changed.wait()
+        except TimeoutError:
+            if not self._due:
+                self._read_soon(self._sending.connections, ())
+        self._changed.clear()
+
+    async def _apply(self, connection: Connection) -> bool:
         self._sending.connections[connection.name] = connection
         changed = await self._sending.run.update(self._sending.fitted(connection))
         if changed:
             self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
         self._sending.slots[connection.name].update(connection)
+        return bool(changed)
 
     def _warn(self, name: str, error: Exception) -> None:
         if name not in self._unreadable:
@@ -54,17 +109,17 @@ class BlockWatcher:
 
 
 @asynccontextmanager
-async def watch_connections(sending: Sending, logger: Logger) -> AsyncIterator[None]:
-    """Read the blocks every ten seconds while the `with` block runs."""
-    watching = asyncio.ensure_future(_watch(BlockWatcher(sending, logger)))
+async def watch_connections(
+    sending: Sending, events: ServerEvents, logger: Logger
+) -> AsyncIterator[None]:
+    """Apply changes of the blocks while the `with` block runs."""
+    watcher = BlockWatcher(sending, events, logger)
+    watcher.hear(None)  # the blocks may have changed since they were loaded
+    events.listeners.append(watcher.hear)
+    watching = asyncio.ensure_future(watcher.run())
     try:
         yield
     finally:
+        events.listeners.remove(watcher.hear)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-
-
-async def _watch(watcher: BlockWatcher) -> None:
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        await watcher.read()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
@@ -11,7 +13,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelling, Completed, Paused, Running, Suspended
 
 from flows.support import state_changes
-from flows.support.stopping import StopReason, stop_on_request
+from flows.support.server_events import server_events
+from flows.support.stopping import StopReason, StopRequest, stop_on_request
 from tests.eventually import eventually_async
 
 
@@ -40,6 +43,12 @@ async def set_state(run_id: UUID, state: State) -> None:
         await client.set_flow_run_state(run_id, state, force=True)
 
 
+@asynccontextmanager
+async def stopping(*run_ids: UUID) -> AsyncIterator[StopRequest]:
+    async with server_events(*run_ids) as events, stop_on_request(events, *run_ids) as request:
+        yield request
+
+
 class Held:
     """A campaign run that records calls."""
 
@@ -61,7 +70,7 @@ async def test_the_event_of_a_stop_stops_the_run(
     run_id: UUID, state: State, reason: StopReason
 ) -> None:
     held = Held()
-    async with stop_on_request(run_id) as request:
+    async with stopping(run_id) as request:
         request.attach(held)  # type: ignore[arg-type]
         await set_state(run_id, state)
         await eventually_async(lambda: request.reason, lambda found: found is reason)
@@ -70,7 +79,7 @@ async def test_the_event_of_a_stop_stops_the_run(
 
 async def test_the_event_of_a_pause_holds_the_run_until_it_resumes(run_id: UUID) -> None:
     held = Held()
-    async with stop_on_request(run_id) as request:
+    async with stopping(run_id) as request:
         request.attach(held)  # type: ignore[arg-type]
         await set_state(run_id, Paused())
         await eventually_async(lambda: held.on_hold)
@@ -90,6 +99,6 @@ async def test_the_event_of_the_parents_end_stops_the_run(
     run_id: UUID, state: State, reason: StopReason
 ) -> None:
     parent_id = await new_run()
-    async with stop_on_request(run_id, parent_id) as request:
+    async with stopping(run_id, parent_id) as request:
         await set_state(parent_id, state)
         await eventually_async(lambda: request.reason, lambda found: found is reason)

@@ -88,7 +88,7 @@ async def test_its_session_counts_where_a_slot_is_free(servers: Servers) -> None
         await verified("single")
         assert "beside" not in await page("connection-single")
         assert (await limit.read(1)).taken == 0
-        lease = await limit.acquire()
+        lease = await limit.acquire(1)
         assert lease is not None
         await verified("single")
         assert "opened one more than max_sessions allows" in await page("connection-single")

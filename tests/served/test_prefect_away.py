@@ -1,6 +1,11 @@
-"""The Prefect server restarts in the middle of a campaign: nothing lost, nothing twice."""
+"""The Prefect server restarts in the middle of a campaign: nothing lost, nothing twice.
+
+What an operator changes afterwards counts, though the stream of events was cut off.
+"""
 
 from __future__ import annotations
+
+import subprocess
 
 from tests.campaign_processes import PATIENT, Prefect, Start, end_of
 from tests.eventually import eventually
@@ -19,6 +24,9 @@ def test_a_campaign_outlives_a_restart_of_the_prefect_server(
             smtp.release(until=250)
             eventually(lambda: len(smtp.received) > 250, what="it goes on without the server")
             assert len(smtp.received) < 300
+        prefect.set(limit=1)
+        prefect.save_block(smtp, per_second=500, **PATIENT)
+        until_logged(process, "limit smtp-red is lower", "per_second none -> 500")
         smtp.release()
         state, log = end_of(process)
         assert state == "COMPLETED 400 of 400 sent", log
@@ -27,3 +35,16 @@ def test_a_campaign_outlives_a_restart_of_the_prefect_server(
         assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
         assert len(smtp.recipients) == 400
         assert set(smtp.recipients.values()) == {1}
+
+
+def until_logged(process: subprocess.Popen[str], *parts: str) -> None:
+    """Wait until the campaign has logged lines with all of these."""
+    missing = {*parts}
+
+    def next_line() -> set[str]:
+        assert process.stdout
+        line = process.stdout.readline()
+        return {part for part in missing if part in line}
+
+    while missing:
+        missing -= eventually(next_line)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
+
+from prefect.events import Event
 
 from flows.support.session_slots.limit import LimitState, SlotsUnavailableError
 
@@ -29,13 +35,15 @@ class SlotServer:
     is_away: bool = False
     taken: int = 0
     id: UUID = field(default_factory=uuid4)
-    leases: set[UUID] = field(default_factory=set)
+    updated: datetime = field(default_factory=partial(datetime.now, UTC))
+    leases: dict[UUID, int] = field(default_factory=dict)
+    """The slots of each lease."""
     of_the_dead: set[UUID] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
 
     def expire(self) -> None:
         """Let all leases expire, which frees their slots."""
-        self.taken -= len(self.leases)
+        self.taken -= sum(self.leases.values())
         self.leases.clear()
 
     def delete(self) -> None:
@@ -66,16 +74,16 @@ class FakeLimit:
         server = await self._call("read")
         if server.limit is None:
             server.limit = max_sessions
-        return LimitState(server.id, server.limit, server.taken, server.is_active)
+        return LimitState(server.id, server.limit, server.taken, server.is_active, server.updated)
 
-    async def acquire(self) -> UUID | None:
+    async def acquire(self, slots: int) -> UUID | None:
         server = await self._call("acquire")
         assert server.limit is not None
-        if server.taken >= server.limit:
+        if server.taken + slots > server.limit:
             return None
         lease = uuid4()
-        server.leases.add(lease)
-        server.taken += 1
+        server.leases[lease] = slots
+        server.taken += slots
         return lease
 
     async def renew(self, lease: UUID) -> bool:
@@ -83,9 +91,9 @@ class FakeLimit:
 
     async def release(self, lease: UUID) -> None:
         server = await self._call("release")
-        if lease in server.leases:
-            server.leases.discard(lease)
-            server.taken -= server.is_active
+        slots = server.leases.pop(lease, 0)
+        if server.is_active:
+            server.taken -= slots
 
     async def clear(self) -> None:
         (await self._call("clear")).taken = 0
@@ -97,3 +105,33 @@ class FakeLimit:
 
     async def close(self) -> None:
         self.is_closed = True
+
+
+class Stream:
+    """Prefect's events, delivered at once to all processes."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[Event | None], None]] = []
+
+    def emit(
+        self,
+        event: str,
+        resource: dict[str, str],
+        payload: dict[str, Any],
+        occurred: datetime | None = None,
+    ) -> None:
+        """What a process says."""
+        moment = occurred or datetime.now(UTC)
+        for listener in self.listeners:
+            listener(Event(event=event, resource=resource, payload=payload, occurred=moment))
+
+    def tell(
+        self, server: SlotServer, action: str = "updated", occurred: datetime | None = None
+    ) -> None:
+        """What Prefect says about a limit."""
+        resource = {
+            "prefect.resource.id": f"prefect.concurrency-limit.{server.id}",
+            "prefect.resource.name": "smtp-red",
+        }
+        values = {"name": "smtp-red", "limit": server.limit, "active": server.is_active}
+        self.emit(f"prefect.concurrency-limit.{action}", resource, values, occurred)

@@ -6,67 +6,105 @@ import asyncio
 import logging
 import math
 import random
+from collections import Counter
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.support.session_slots.keeper import LOOK_SECONDS, RENEW_SECONDS, SlotKeeper
+from flows.support.server_events import PRECAUTION_SECONDS
+from flows.support.session_slots.gate import Gate, Slot
+from flows.support.session_slots.keeper import (
+    LINGER_SECONDS,
+    RARE_TURN_SECONDS,
+    RENEW_SECONDS,
+    SPARE_SECONDS,
+    TURN_SECONDS,
+    SlotKeeper,
+)
 from flows.support.session_slots.limit import LimitState
+from flows.support.session_slots.neighbours import Neighbours
 from flows.support.session_slots.notices import Notices
 from flows.support.session_slots.patience import ALONE_SECONDS
-from flows.support.session_slots.sharing import PASS_SECONDS, TURN_SECONDS, surplus
-from flows.support.session_slots.slots import LINGER_SECONDS, Slot
-from tests.unit.slot_server import Clock, FakeLimit, SlotServer
+from flows.support.session_slots.sharing import PASS_SECONDS, Lease, kept, passed_on, surplus
+from tests.unit.slot_server import Clock, FakeLimit, SlotServer, Stream
+
+LOOK_SECONDS = 3.0
+"""How often a process without events looks at the limit, by which others change it."""
 
 
 class Process:
-    """A process with its keeper, stepped until nothing is due at this moment."""
+    """A process with its gate and its keeper, stepped until nothing is due at this moment."""
 
-    def __init__(self, server: SlotServer, clock: Clock, max_sessions: int = 4) -> None:
+    def __init__(
+        self,
+        server: SlotServer,
+        clock: Clock,
+        max_sessions: int = 4,
+        stream: Stream | None = None,
+    ) -> None:
         self._clock = clock
-        notices = Notices("red", logging.getLogger("red"))
+        emit = stream.emit if stream else lambda *_, **__: None
+        self.gate = Gate()
         self.keeper = SlotKeeper(
-            FakeLimit(server), max_sessions, notices, clock=clock, chance=random.Random(1).random
+            FakeLimit(server),
+            max_sessions,
+            self.gate,
+            Notices("red", logging.getLogger("red")),
+            Neighbours("red", emit),
+            is_told=lambda: stream is not None,
+            clock=clock,
+            chance=random.Random(1).random,
         )
+        if stream:
+            stream.listeners.append(self.keeper.hear)
+        self.open: list[Slot] = []
+        """The slots of sessions that are open, the recalled ones included."""
         self.waiting: list[asyncio.Task[Slot | None]] = []
 
     async def want(self, number: int) -> None:
         """Have so many sessions ask for a slot."""
-        self.waiting += [asyncio.create_task(self.keeper.slots.take()) for _ in range(number)]
+        self.waiting += [asyncio.create_task(self._take()) for _ in range(number)]
         await asyncio.sleep(0)
+
+    async def _take(self) -> Slot | None:
+        slot = await self.gate.take()
+        if slot:
+            self.open.append(slot)
+        return slot
 
     async def settle(self) -> float | None:
         """Let the keeper do what is due now; gives the seconds until the next."""
         for _ in range(20):
             due = await self.keeper.step()
+            await asyncio.sleep(0)
             if due != 0.0:
                 break
-        await asyncio.sleep(0)
-        return due
+        return await self.keeper.step()
 
     async def after(self, seconds: float) -> None:
         """Let time pass, the keeper doing what is due meanwhile."""
         until = self._clock.now + seconds
         while True:
             due = await self.settle()
-            await asyncio.sleep(0)
             if due is None or self._clock.now + due > until:
                 break
             self._clock.now += max(due, 0.001)
         self._clock.now = until
         await self.settle()
 
-    @property
-    def open(self) -> list[Slot]:
-        """The slots of sessions that are open, the recalled ones included."""
-        return [slot for slot in self.keeper.slots.all if slot.idle_since is None]
+    def end(self, slot: Slot) -> None:
+        """End the slot's session."""
+        self.open.remove(slot)
+        self.gate.release(slot)
 
     def end_recalled(self) -> int:
         """Let the recalled sessions reach the end of their message; how many there were."""
         recalled = [slot for slot in self.open if slot.is_recalled]
         for slot in recalled:
-            self.keeper.slots.release(slot)
+            self.end(slot)
         return len(recalled)
 
 
@@ -112,11 +150,10 @@ async def test_two_processes_together_hold_no_more_than_the_limit(
         await process.want(4)
         await process.settle()
     assert (len(one.open), len(other.open)) == (4, 0)
-    one.keeper.slots.dismiss()
+    one.gate.dismiss()
     for slot in one.open[:2]:
-        one.keeper.slots.release(slot)
-    await one.after(LINGER_SECONDS)
-    await other.after(LOOK_SECONDS)
+        one.end(slot)
+    await pass_time(clock, LINGER_SECONDS + LOOK_SECONDS, one, other)
     assert (len(one.open), len(other.open)) == (2, 2)
     assert server.taken == 4
 
@@ -128,7 +165,7 @@ async def test_the_next_session_takes_the_slot_of_the_last_without_a_call(
     await process.settle()
     before = list(server.calls)
     for _ in range(100):
-        process.keeper.slots.release(process.open[0])
+        process.end(process.open[0])
         await process.want(1)
         await process.settle()
     assert len(process.open) == 1
@@ -138,10 +175,10 @@ async def test_the_next_session_takes_the_slot_of_the_last_without_a_call(
 async def test_an_idle_slot_is_released(server: SlotServer, clock: Clock, process: Process) -> None:
     await process.want(2)
     await process.settle()
-    process.keeper.slots.release(process.open[0])
+    process.end(process.open[0])
     await process.after(LINGER_SECONDS)
     assert server.taken == len(server.leases) == 1
-    process.keeper.slots.release(process.open[0])
+    process.end(process.open[0])
     await process.after(LINGER_SECONDS)
     assert server.taken == 0
     assert await process.settle() is None  # nothing held, nothing to ask for
@@ -179,12 +216,13 @@ async def test_a_block_that_is_lowered_and_raised_counts_at_once(
     await process.want(6)
     await process.settle()
     process.keeper.resize(2)
-    assert process.end_recalled() == 2
+    await process.settle()
+    assert process.end_recalled() == 3  # a lease of three, of which one slot comes back
     await process.settle()
     assert (len(process.open), server.taken) == (2, 2)
     process.keeper.resize(5)
     await process.settle()
-    assert len(process.open) == 4  # as many as want one
+    assert len(process.open) == 3  # as many as want one
 
 
 async def test_two_processes_share_what_a_lowered_limit_takes(
@@ -301,7 +339,7 @@ async def test_a_deactivated_limit_leaves_the_block_alone(
     await process.settle()
     assert len(process.open) == 4
     assert process.end_recalled() == 0
-    assert (server.taken, server.leases) == (0, set())  # otherwise they would stay taken for ever
+    assert (server.taken, server.leases) == (0, {})  # otherwise they would stay taken for ever
     server.is_active, server.limit = True, 3
     await process.after(LOOK_SECONDS)
     process.end_recalled()
@@ -310,10 +348,10 @@ async def test_a_deactivated_limit_leaves_the_block_alone(
 
 
 async def test_leases_are_renewed_in_time(server: SlotServer, process: Process) -> None:
-    await process.want(2)
+    await process.want(4)
     await process.settle()
     await process.after(10 * RENEW_SECONDS)
-    assert 18 <= server.calls.count("renew") <= 20
+    assert 18 <= server.calls.count("renew") <= 20  # two leases, of one slot and of three
 
 
 async def test_a_lost_lease_keeps_its_session_and_is_acquired_again(
@@ -386,7 +424,7 @@ async def test_a_server_that_was_not_asked_does_not_count_as_back(
     server.is_away = True
     await process.want(1)
     await process.after(ALONE_SECONDS + 6)
-    process.keeper.slots.release(process.open[0])
+    process.end(process.open[0])
     await process.after(LINGER_SECONDS + 60)  # nothing to ask for
     await process.want(1)
     await process.after(6)
@@ -421,33 +459,209 @@ async def test_the_end_releases_everything(server: SlotServer, process: Process)
     assert server.taken > 0
     process.keeper.close()
     await asyncio.wait_for(running, 10)
-    assert (server.taken, server.leases) == (0, set())
+    assert (server.taken, server.leases) == (0, {})
 
 
-async def test_a_slot_is_not_lost_with_a_cancelled_opening(
-    server: SlotServer, process: Process
+# With events
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()
+
+
+async def test_with_events_a_long_campaign_asks_for_little_more_than_a_short_one(
+    server: SlotServer, clock: Clock, stream: Stream
 ) -> None:
-    await process.want(1)
-    (opening,) = process.waiting
-    process.keeper.slots.add()  # granted, and before it knows ...
-    opening.cancel()  # ... the connection sender has stopped
-    await asyncio.gather(opening, return_exceptions=True)
-    assert [slot.idle_since is None for slot in process.keeper.slots.all] == [False]
+    process = Process(server, clock, max_sessions=20, stream=stream)
+    await process.want(20)
+    await process.after(3600)
+    calls = Counter(server.calls)
+    assert calls["acquire"] == 2  # one slot for the first session, and all others together
+    assert calls["read"] <= 3600 / PRECAUTION_SECONDS + 1
+    assert calls["renew"] <= 2 * 3600 / RENEW_SECONDS
+    assert calls.total() - calls["read"] - calls["renew"] == 3
 
 
-async def test_a_keeper_that_fails_ends_all_waits(
-    process: Process, monkeypatch: pytest.MonkeyPatch
+async def test_sessions_that_come_and_go_cost_no_request(
+    server: SlotServer, clock: Clock, stream: Stream
 ) -> None:
-    async def broken() -> None:
-        raise RuntimeError("a fault of ours")
+    process = Process(server, clock, stream=stream)
+    await process.want(2)
+    await process.settle()
+    before = list(server.calls)
+    for _ in range(10):
+        process.end(process.open[0])
+        await process.after(SPARE_SECONDS / 20)
+        await process.want(2)
+        await process.settle()
+        process.end(process.open[0])
+    assert server.calls == before
 
-    monkeypatch.setattr(process.keeper, "_ask", broken)
-    await process.want(1)
-    for waits in (asyncio.create_task(process.keeper.run()), *process.waiting):
-        with pytest.raises(RuntimeError, match="a fault of ours"):
-            await waits
-    with pytest.raises(RuntimeError, match="a fault of ours"):
-        await process.keeper.slots.take()
+
+async def test_slots_are_released_when_there_is_no_session_for_long(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    await process.want(2)
+    await process.settle()
+    for slot in list(process.open):
+        process.end(slot)
+    await process.after(SPARE_SECONDS)
+    assert (server.taken, server.leases) == (0, {})
+    assert await process.settle() is None
+
+
+async def test_a_changed_limit_counts_when_its_event_comes_though_it_cannot_be_read_yet(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    await process.want(4)
+    await process.settle()
+    server.limit = 1
+    stream.tell(server)
+    server.limit = 4  # what is read until the change is committed
+    await process.settle()
+    assert process.end_recalled() == 3
+    server.limit = 1
+    await process.want(3)
+    await process.after(60)
+    assert (len(process.open), server.taken) == (1, 1)
+    server.limit = 3
+    stream.tell(server)
+    await process.settle()
+    assert (len(process.open), server.taken) == (3, 3)
+
+
+async def test_an_announced_change_that_was_not_stored_is_forgotten(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    await process.want(4)
+    await process.settle()
+    server.limit = 1
+    stream.tell(server)
+    server.limit = 4
+    await process.settle()
+    await process.want(process.end_recalled())
+    await process.after(20)
+    assert (len(process.open), server.taken) == (4, 4)
+
+
+async def test_old_events_of_a_new_subscription_change_nothing(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    await process.want(4)
+    await process.settle()
+    server.limit = 1
+    stream.tell(server, occurred=server.updated - timedelta(seconds=5))
+    server.limit = 4
+    await process.after(60)
+    assert process.end_recalled() == 0
+
+
+async def test_a_deactivated_limit_is_left_and_counts_again(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    server.limit = 2
+    await process.want(4)
+    await process.settle()
+    server.is_active = False
+    stream.tell(server)
+    await process.settle()
+    assert (len(process.open), server.taken, server.leases) == (4, 0, {})
+    server.is_active = True
+    stream.tell(server)
+    await process.settle()
+    process.end_recalled()
+    await process.settle()
+    assert (len(process.open), server.taken) == (2, 2)
+
+
+async def test_a_deleted_limit_is_created_again_within_seconds(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    await process.want(2)
+    await process.settle()
+    stream.tell(server, "deleted")
+    await process.settle()  # the old limit can still be read
+    server.delete()
+    await process.after(15)
+    assert process.end_recalled() == 0
+    assert (server.limit, server.taken, len(process.open)) == (4, 4, 2)
+
+
+async def test_a_process_without_a_slot_gets_one_at_once_and_its_share_later(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    processes = one, other, third = [
+        Process(server, clock, max_sessions=6, stream=stream) for _ in range(3)
+    ]
+    await one.want(6)
+    await one.settle()
+    await other.want(6)
+    await pass_time(clock, PASS_SECONDS, *processes)
+    assert (len(one.open), len(other.open)) == (5, 1)
+    await third.want(6)
+    await pass_time(clock, PASS_SECONDS, *processes)
+    assert third.open
+    await pass_time(clock, 3 * RARE_TURN_SECONDS, *processes)
+    assert sorted(len(process.open) for process in processes) == [2, 2, 2]
+    assert server.taken == 6
+
+
+async def test_slots_that_a_process_does_not_use_go_to_the_one_that_asks(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    one, other = (Process(server, clock, max_sessions=10, stream=stream) for _ in range(2))
+    await one.want(2)
+    await one.settle()
+    assert server.taken == 10
+    await other.want(6)
+    await pass_time(clock, PASS_SECONDS, one, other)
+    assert (len(one.open), len(other.open)) == (2, 6)
+
+
+async def test_a_process_hears_that_another_has_ended(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    one, other = (Process(server, clock, stream=stream) for _ in range(2))
+    await one.want(4)
+    await one.settle()
+    await other.want(4)
+    await pass_time(clock, 10.0, one, other)
+    for slot in list(one.open):
+        one.end(slot)
+    one.keeper.close()
+    await asyncio.wait_for(one.keeper.run(), 10)
+    await pass_time(clock, PASS_SECONDS, other)
+    assert len(other.open) == 4
+
+
+async def test_a_waiting_process_asks_the_server_seldom(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    server.limit, server.taken = 3, 3
+    await process.want(3)
+    await process.after(60)
+    assert server.calls.count("read") <= 13
+    assert "acquire" not in server.calls
+
+
+async def test_a_stream_that_was_lost_has_the_limit_read(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    process = Process(server, clock, stream=stream)
+    await process.want(4)
+    await process.settle()
+    server.limit = 1
+    process.keeper.hear(None)
+    await process.settle()
+    assert process.end_recalled() == 3
 
 
 @given(
@@ -472,3 +686,32 @@ def test_processes_release_exactly_the_excess_on_average(
     chances = [(i + 0.5) / 1000 for i in range(1000)]
     average = sum(surplus(limit, taken, held, one) for one in chances) / 1000
     assert math.isclose(average, max(0, taken - limit) * held / taken, abs_tol=0.001)
+
+
+@given(slots=st.lists(st.integers(1, 20), max_size=5), most=st.integers(0, 40))
+def test_leases_that_are_kept_fit_and_the_largest_that_fits_is_among_them(
+    slots: list[int], most: int
+) -> None:
+    staying = kept([Lease(uuid4(), number, 0.0) for number in slots], most)
+    assert sum(lease.slots for lease in staying) <= most
+    fitting = [number for number in slots if number <= most]
+    assert max((lease.slots for lease in staying), default=0) == max(fitting, default=0)
+
+
+@pytest.mark.parametrize(
+    ("held", "used", "other_holds", "other_wants", "passes"),
+    [
+        (10, 2, 0, 4, 4),  # what it does not use
+        (10, 9, 0, 4, 1),
+        (10, 9, 4, 4, 0),  # the other has what it wants
+        (4, 4, 0, 4, 1),  # one of those that it uses
+        (4, 4, 2, 4, 1),
+        (4, 4, 3, 4, 0),  # the other would have more then
+        (1, 1, 0, 4, 0),  # the last one stays
+        (0, 4, 0, 4, 0),
+    ],
+)
+def test_a_process_passes_on_what_it_can_do_without(
+    held: int, used: int, other_holds: int, other_wants: int, passes: int
+) -> None:
+    assert passed_on(held, used, other_holds, other_wants) == passes

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
 
-from flows.support.session_slots.slots import Slot, Slots
+from flows.support.session_slots import SessionSlots
+from flows.support.session_slots.gate import Gate, Slot
+from flows.support.session_slots.keeper import SlotKeeper
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.delivery.slotted_session import NoSession, SlottedSession, open_with_slot
@@ -72,27 +75,29 @@ class Wire:
 
 
 @pytest.fixture
-def slots() -> Slots:
-    return Slots(clock=lambda: 0.0, changed=lambda: None)
+def gate() -> Gate:
+    """A gate for one session."""
+    gate = Gate()
+    gate.allow(1)
+    return gate
 
 
-async def taken(slots: Slots) -> Slot:
-    slots.add()
-    slot = await slots.take()
+async def taken(gate: Gate) -> Slot:
+    slot = await gate.take()
     assert slot is not None
     return slot
 
 
-async def test_a_recalled_session_ends_after_its_current_message(slots: Slots) -> None:
-    slot, mail = await taken(slots), Mail(10)
-    await SlottedSession(Wire(3, slot), slot, slots).send(mail)
+async def test_a_recalled_session_ends_after_its_current_message(gate: Gate) -> None:
+    slot, mail = await taken(gate), Mail(10)
+    await SlottedSession(Wire(3, slot), slot, gate).send(mail)
     assert (len(mail.settlements), len(mail.left)) == (3, 7)
-    assert slot.idle_since is not None
+    assert gate.open == 0
 
 
-async def test_a_session_that_waits_for_mail_ends_at_once_when_it_is_recalled(slots: Slots) -> None:
-    slot, mail = await taken(slots), Mail(1, waits=True)
-    sending = asyncio.create_task(SlottedSession(Wire(), slot, slots).send(mail))
+async def test_a_session_that_waits_for_mail_ends_at_once_when_it_is_recalled(gate: Gate) -> None:
+    slot, mail = await taken(gate), Mail(1, waits=True)
+    sending = asyncio.create_task(SlottedSession(Wire(), slot, gate).send(mail))
     waiter = await mail.waiter()
     slot.recall()
     await asyncio.wait_for(sending, 10)
@@ -100,9 +105,9 @@ async def test_a_session_that_waits_for_mail_ends_at_once_when_it_is_recalled(sl
     assert len(mail.settlements) == 1
 
 
-async def test_mail_that_comes_together_with_the_recall_is_sent(slots: Slots) -> None:
-    slot, mail = await taken(slots), Mail(0, waits=True)
-    sending = asyncio.create_task(SlottedSession(Wire(), slot, slots).send(mail))
+async def test_mail_that_comes_together_with_the_recall_is_sent(gate: Gate) -> None:
+    slot, mail = await taken(gate), Mail(0, waits=True)
+    sending = asyncio.create_task(SlottedSession(Wire(), slot, gate).send(mail))
     (await mail.waiter()).set_result(cast("Envelope", 7))
     await asyncio.sleep(0)
     slot.recall()
@@ -110,56 +115,99 @@ async def test_mail_that_comes_together_with_the_recall_is_sent(slots: Slots) ->
     assert mail.settlements == {7: ACCEPTED}
 
 
-async def test_mail_that_comes_together_with_a_cancellation_is_settled(slots: Slots) -> None:
-    slot, mail = await taken(slots), Mail(0, waits=True)
-    sending = asyncio.create_task(SlottedSession(Wire(), slot, slots).send(mail))
+async def test_mail_that_comes_together_with_a_cancellation_is_settled(gate: Gate) -> None:
+    slot, mail = await taken(gate), Mail(0, waits=True)
+    sending = asyncio.create_task(SlottedSession(Wire(), slot, gate).send(mail))
     (await mail.waiter()).set_result(cast("Envelope", 7))
     await asyncio.sleep(0)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert mail.settlements[cast("Envelope", 7)].code is None  # not sent, and not lost
-    assert slot.idle_since is not None
+    assert gate.open == 0
 
 
-async def test_other_sessions_do_not_wait_for_a_slot_when_no_mail_is_left(slots: Slots) -> None:
-    slot = await taken(slots)
-    other = asyncio.create_task(slots.take())
+async def test_other_sessions_do_not_wait_for_a_slot_when_no_mail_is_left(gate: Gate) -> None:
+    slot = await taken(gate)
+    other = asyncio.create_task(gate.take())
     await asyncio.sleep(0)
-    await SlottedSession(Wire(), slot, slots).send(Mail(2))
+    await SlottedSession(Wire(), slot, gate).send(Mail(2))
     assert await other is None
 
 
-async def test_another_session_gets_the_slot_of_one_that_ends_with_mail_left(slots: Slots) -> None:
-    slot = await taken(slots)
-    other = asyncio.create_task(slots.take())
+async def test_another_session_gets_a_slot_when_one_ends_with_mail_left(gate: Gate) -> None:
+    slot = await taken(gate)
+    other = asyncio.create_task(gate.take())
     await asyncio.sleep(0)
 
     class Short(Wire):
         async def send(self, feed: Feed) -> None:
             feed.settled(cast("Envelope", await feed.next()), ACCEPTED)
 
-    await SlottedSession(Short(), slot, slots).send(Mail(2))
-    assert await other is slot
+    await SlottedSession(Short(), slot, gate).send(Mail(2))
+    assert await other is not None
 
 
-async def test_an_aborted_session_releases_its_slot(slots: Slots) -> None:
-    slot, wire = await taken(slots), Wire()
-    SlottedSession(wire, slot, slots).abort()
+async def test_an_aborted_session_releases_its_slot(gate: Gate) -> None:
+    slot, wire = await taken(gate), Wire()
+    SlottedSession(wire, slot, gate).abort()
     assert wire.is_aborted
-    assert slot.idle_since is not None
+    assert gate.open == 0
 
 
 async def test_a_session_that_cannot_be_opened_releases_its_slot_and_ends_the_waits(
-    slots: Slots,
+    gate: Gate,
 ) -> None:
     async def refused(_: Connection) -> Session:
         await asyncio.sleep(0)
         raise SessionError(Attempt(Phase.LOGIN, 535, "no"))
 
-    slots.add()
-    first, second = (asyncio.create_task(open_with_slot(RED, slots, refused)) for _ in range(2))
+    first, second = (asyncio.create_task(open_with_slot(RED, gate, refused)) for _ in range(2))
     with pytest.raises(SessionError, match="535"):
         await first
     assert isinstance(await second, NoSession)
-    assert [slot.idle_since is not None for slot in slots.all] == [True]
+    assert gate.open == 0
+
+
+async def test_a_slot_is_not_lost_with_a_cancelled_opening() -> None:
+    gate = Gate()
+    opening = asyncio.create_task(gate.take())
+    await asyncio.sleep(0)
+    gate.allow(1)  # granted, and before it knows ...
+    opening.cancel()  # ... the connection sender has stopped
+    await asyncio.gather(opening, return_exceptions=True)
+    assert (gate.open, gate.waiting, gate.allowed) == (0, 0, 1)
+
+
+async def test_fewer_slots_recall_the_sessions_above_and_count_them_until_they_end() -> None:
+    gate = Gate()
+    gate.allow(3)
+    slots = [await taken(gate) for _ in range(3)]
+    gate.allow(1)
+    assert [slot.is_recalled for slot in slots] == [False, True, True]
+    waiting = asyncio.create_task(gate.take())
+    await asyncio.sleep(0)
+    assert (gate.open, gate.waiting, gate.allowed) == (3, 1, 1)
+    gate.release(slots[2])
+    gate.release(slots[2])
+    assert gate.open == 2
+    gate.release(slots[0])
+    gate.release(slots[1])
+    assert await waiting is not None
+    assert (gate.open, gate.waiting, gate.allowed) == (1, 0, 1)
+
+
+async def test_a_keeper_that_fails_ends_all_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: SlotKeeper) -> float | None:
+        await asyncio.sleep(0)
+        raise RuntimeError("a fault of ours")
+
+    async def never(_: Connection) -> Session:
+        raise AssertionError
+
+    monkeypatch.setattr(SlotKeeper, "step", broken)
+    slots = SessionSlots(RED, logging.getLogger("run"), never)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            await slots.open(RED)
+    await slots.close()

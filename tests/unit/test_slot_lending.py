@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.support.session_slots.slots import Slots
+from flows.support.session_slots.gate import Gate
 from mailsluice.delivery.engine import Engine
 from mailsluice.delivery.slot_lending import BorrowedSlots, LoopDesk, SlotDesk
 
 
 @pytest.fixture
-def slots() -> Slots:
-    return Slots(clock=lambda: 0.0, changed=lambda: None)
+def slots() -> Gate:
+    return Gate()
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def engine() -> Iterator[Engine]:
 class Slow:
     """A desk whose messages arrive when the test says so, in their order. Implements `Desk`."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Gate) -> None:
         self.borrowed = BorrowedSlots(self)
         self.desk = SlotDesk(slots, self.borrowed.answered, self.borrowed.recalled)
         self._requests: list[tuple[str, int]] = []
@@ -53,15 +53,11 @@ class Slow:
             await asyncio.sleep(0)
 
 
-def free(slots: Slots) -> list[bool]:
-    return [slot.idle_since is not None for slot in slots.all]
-
-
-async def test_a_slot_is_lent_on_another_loop_and_comes_back(slots: Slots, engine: Engine) -> None:
+async def test_a_slot_is_lent_on_another_loop_and_comes_back(slots: Gate, engine: Engine) -> None:
     """Its keeper's calls stay on the loop of the flow, which is not the one that sends."""
     threads: list[threading.Thread] = []
 
-    def source() -> Slots:
+    def source() -> Gate:
         threads.append(threading.current_thread())
         return slots
 
@@ -71,39 +67,39 @@ async def test_a_slot_is_lent_on_another_loop_and_comes_back(slots: Slots, engin
         borrowed = LoopDesk(source, loop).borrowed
         slot = await borrowed.take()
         assert slot is not None
-        was_free = free(slots)
+        open_meanwhile = slots.open
         borrowed.release(slot)
-        return was_free == [False]
+        return open_meanwhile == 1
 
-    slots.add()
+    slots.allow(1)
     assert await engine.run(use())
     await asyncio.sleep(0)
-    assert free(slots) == [True]
+    assert slots.open == 0
     assert threads == [threading.main_thread()]
 
 
 @pytest.mark.parametrize("is_lent", [False, True])
-async def test_a_withdrawn_request_leaves_no_slot_behind(slots: Slots, is_lent: bool) -> None:
+async def test_a_withdrawn_request_leaves_no_slot_behind(slots: Gate, is_lent: bool) -> None:
     slow = Slow(slots)
     taking = asyncio.create_task(slow.borrowed.take())
     await asyncio.sleep(0)
     if is_lent:
-        slots.add()
+        slots.allow(1)
         slow.pass_on()
         await asyncio.sleep(0)  # the answer is on its way when the request is withdrawn
     else:
         await slow.deliver()
-        slots.add()
+        slots.allow(1)
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)
     await slow.deliver()
-    assert free(slots) == [True]
+    assert slots.open == 0
     assert slots.waiting == 0
 
 
-async def test_a_recall_reaches_the_borrower(slots: Slots) -> None:
+async def test_a_recall_reaches_the_borrower(slots: Gate) -> None:
     slow = Slow(slots)
-    slots.add()
+    slots.allow(1)
     taking = asyncio.create_task(slow.borrowed.take())
     await asyncio.sleep(0)
     await slow.deliver()
@@ -111,26 +107,26 @@ async def test_a_recall_reaches_the_borrower(slots: Slots) -> None:
     assert borrowed is not None
     recalls: list[bool] = []
     borrowed.on_recall = lambda: recalls.append(True)
-    slots.recall(1)
+    slots.allow(0)
     assert borrowed.is_recalled
     assert recalls == [True]
 
 
-async def test_a_borrower_that_has_ended_keeps_nothing(slots: Slots) -> None:
+async def test_a_borrower_that_has_ended_keeps_nothing(slots: Gate) -> None:
     slow = Slow(slots)
-    slots.add()
+    slots.allow(1)
     taking = [asyncio.create_task(slow.borrowed.take()) for _ in range(2)]
     await asyncio.sleep(0)
     await slow.deliver()
-    assert (free(slots), slots.waiting) == ([False], 1)
+    assert (slots.open, slots.waiting) == (1, 1)
     slow.desk.close()
     await asyncio.sleep(0)
-    assert (free(slots), slots.waiting) == ([True], 0)
+    assert (slots.open, slots.waiting) == (0, 0)
     taking[1].cancel()
     await asyncio.gather(*taking, return_exceptions=True)
 
 
-async def test_the_failure_of_the_slots_is_raised_by_the_borrower(slots: Slots) -> None:
+async def test_the_failure_of_the_slots_is_raised_by_the_borrower(slots: Gate) -> None:
     slow = Slow(slots)
     slots.fail(OSError("no server"))
     taking = asyncio.create_task(slow.borrowed.take())

@@ -1,4 +1,4 @@
-"""Telling when the state of a run may have changed, without a Prefect server."""
+"""The events that concern a run, and when its state may have changed, without a Prefect server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events import Event
 from prefect.events.filters import EventFilter
 
+from flows.support import server_events as stream_module
 from flows.support import state_changes as module
+from flows.support.server_events import server_events
 from flows.support.state_changes import StateChanges, state_changes
 
 RUN, PARENT = uuid4(), uuid4()
@@ -44,9 +46,15 @@ class Stream:
         raise ConnectionResetError
 
     def tell(self, occurred: datetime, run_id: UUID = RUN) -> None:
-        resource = {"prefect.resource.id": f"prefect.flow-run.{run_id}"}
-        event = Event(event="prefect.flow-run.Suspended", resource=resource, occurred=occurred)
-        self._events.put_nowait(event)
+        """A run is suspended."""
+        kind = {"prefect.state-type": "PAUSED"}
+        self.tell_of(f"prefect.flow-run.{run_id}", "prefect.flow-run.Suspended", occurred, kind)
+
+    def tell_of(
+        self, resource: str, event: str, occurred: datetime, labels: dict[str, str] | None = None
+    ) -> None:
+        about = {"prefect.resource.id": resource, **(labels or {})}
+        self._events.put_nowait(Event(event=event, resource=about, occurred=occurred))
 
     def end(self) -> None:
         self._events.put_nowait(None)
@@ -58,12 +66,19 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     monkeypatch.setattr(module, "_UNSUBSCRIBED_SECONDS", None)
     monkeypatch.setattr(module, "_SUBSCRIBED_SECONDS", None)
     monkeypatch.setattr(module, "_COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(module, "_pause", lambda failures: 0.0)
+    monkeypatch.setattr(stream_module, "_pause", lambda failures: 0.0)
     return Stream()
 
 
 def read(when: datetime) -> dict[UUID, State]:
     return {RUN: State(type=StateType.RUNNING, timestamp=when)}
+
+
+@asynccontextmanager
+async def changes_of(stream: Stream, *run_ids: UUID) -> AsyncIterator[StateChanges]:
+    async with server_events(*run_ids, subscribe=stream.subscribe) as events:
+        with state_changes(run_ids, events) as changes:
+            yield changes
 
 
 async def is_idle(changes: StateChanges) -> bool:
@@ -79,17 +94,18 @@ async def is_idle(changes: StateChanges) -> bool:
 async def test_a_new_subscription_has_the_states_read_once(
     stream: Stream,
 ) -> None:
-    async with state_changes([RUN, PARENT], stream.subscribe) as changes:
+    async with changes_of(stream, RUN, PARENT) as changes:
         await changes.next()
         changes.note(read(NOW))
         assert await is_idle(changes)
     (wanted,) = stream.filters
     assert wanted.resource
-    assert set(wanted.resource.id or []) == {f"prefect.flow-run.{one}" for one in (RUN, PARENT)}
+    runs = {f"prefect.flow-run.{one}" for one in (RUN, PARENT)}
+    assert runs < set(wanted.resource.id_prefix or [])
 
 
 async def test_an_event_has_the_states_read_at_once(stream: Stream) -> None:
-    async with state_changes([RUN], stream.subscribe) as changes:
+    async with changes_of(stream, RUN) as changes:
         await changes.next()
         changes.note(read(NOW))
         stream.tell(LATER)
@@ -99,7 +115,7 @@ async def test_an_event_has_the_states_read_at_once(stream: Stream) -> None:
 
 
 async def test_an_event_of_a_state_that_was_read_before_changes_nothing(stream: Stream) -> None:
-    async with state_changes([RUN], stream.subscribe) as changes:
+    async with changes_of(stream, RUN) as changes:
         await changes.next()
         changes.note(read(LATER))
         stream.tell(NOW)  # the stream begins with those of the last minute
@@ -107,8 +123,39 @@ async def test_an_event_of_a_state_that_was_read_before_changes_nothing(stream: 
         assert await is_idle(changes)
 
 
+async def test_events_that_announce_no_state_of_the_runs_change_nothing(stream: Stream) -> None:
+    """Prefect sends a heartbeat of each run every few seconds."""
+    async with changes_of(stream, RUN) as changes:
+        await changes.next()
+        changes.note(read(NOW))
+        stream.tell_of(f"prefect.flow-run.{RUN}", "prefect.flow-run.heartbeat", LATER)
+        stream.tell_of("prefect.block-document.1", "prefect.block-document.updated", LATER)
+        stream.tell(LATER, PARENT)
+        assert await is_idle(changes)
+
+
+async def test_every_listener_hears_what_happens_and_when_it_may_have_missed_something(
+    stream: Stream,
+) -> None:
+    heard: list[str] = []
+    ended = asyncio.Event()
+
+    def hear(event: Event | None) -> None:
+        heard.append(event.event if event else "look")
+        if len(heard) == 4:
+            ended.set()
+
+    async with server_events(RUN, subscribe=stream.subscribe) as events:
+        events.listeners.append(hear)
+        stream.tell_of("prefect.block-document.1", "prefect.block-document.updated", NOW)
+        stream.end()
+        await ended.wait()
+    assert heard[:4] == ["look", "prefect.block-document.updated", "look", "look"]
+    assert not events.is_subscribed
+
+
 async def test_a_state_that_is_not_committed_yet_is_read_again(stream: Stream) -> None:
-    async with state_changes([RUN], stream.subscribe) as changes:
+    async with changes_of(stream, RUN) as changes:
         await changes.next()
         changes.note(read(NOW))
         stream.tell(LATER)
@@ -124,7 +171,7 @@ async def test_the_wait_for_a_state_that_is_never_committed_ends(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_COMMIT_PATIENCE_SECONDS", 0.0)
-    async with state_changes([RUN], stream.subscribe) as changes:
+    async with changes_of(stream, RUN) as changes:
         await changes.next()
         changes.note(read(NOW))
         stream.tell(LATER)
@@ -136,7 +183,7 @@ async def test_the_wait_for_a_state_that_is_never_committed_ends(
 async def test_a_lost_stream_has_the_states_read_and_is_subscribed_to_again(
     stream: Stream,
 ) -> None:
-    async with state_changes([RUN], stream.subscribe) as changes:
+    async with changes_of(stream, RUN) as changes:
         await changes.next()
         stream.refuses = True
         stream.end()
@@ -155,7 +202,7 @@ async def test_states_are_polled_whatever_the_stream_says(
     seconds = "_UNSUBSCRIBED_SECONDS" if refuses else "_SUBSCRIBED_SECONDS"
     monkeypatch.setattr(module, seconds, 0.001)
     stream.refuses = refuses
-    async with state_changes([RUN], stream.subscribe) as changes:
+    async with changes_of(stream, RUN) as changes:
         for _ in range(5):
             await changes.next()
     assert stream.asked
@@ -164,4 +211,4 @@ async def test_states_are_polled_whatever_the_stream_says(
 def test_pauses_between_subscriptions_grow_to_a_minute() -> None:
     for failures in range(1, 40):
         longest = min(60.0, 2.0**failures)
-        assert longest / 2 <= module._pause(failures) <= longest
+        assert longest / 2 <= stream_module._pause(failures) <= longest

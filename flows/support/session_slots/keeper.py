@@ -1,11 +1,14 @@
 """Acquire, renew and release the slots of one connection on the Prefect server.
 
-One keeper asks for its connection, however many sessions wait, one request after the other. Leases
-last a minute and are renewed every 20 seconds. A lease holds a single slot, since a lease can only
-be released as a whole; a slot passes from one session to the next without a request. No process
-holds every slot of a full limit: one that holds several releases one for a moment each minute.
-While the server is away, sessions keep their slots, and after ten seconds new sessions open without
-one: a server that is away costs exactness rather than the campaign.
+One keeper asks for its connection, however many sessions there are, one request after the other. It
+acquires one slot for the first session, and all free ones that block and limit allow when there is
+a second, so that a process has two leases of a connection as a rule. A lease can only be released
+as a whole: sessions end before the lease with their slots is released. Slots are kept until another
+process asks for them, or until no session needs one for a while.
+
+Changes of the limit come as events, so the limit is read rarely. While the server is away, sessions
+stay open, and after ten seconds new sessions open without slots: a server that is away costs
+exactness rather than the campaign.
 """
 
 from __future__ import annotations
@@ -16,27 +19,55 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from flows.support.session_slots.limit import LEASE_SECONDS, LimitState, SlotsUnavailableError
+from prefect.events import Event
+
+from flows.support.session_slots.gate import Gate
+from flows.support.session_slots.limit import (
+    LEASE_SECONDS,
+    LIMIT_KIND,
+    LimitState,
+    SlotsUnavailableError,
+)
+from flows.support.session_slots.neighbours import Neighbours, Request
 from flows.support.session_slots.notices import Notices
 from flows.support.session_slots.patience import Patience
-from flows.support.session_slots.sharing import Share
-from flows.support.session_slots.slots import Slot, Slots
+from flows.support.session_slots.sharing import PASS_SECONDS, Lease, Share, kept, passed_on
 
-RENEW_SECONDS = LEASE_SECONDS / 3
-LOOK_SECONDS = 3.0
-_STARVING_LOOK_SECONDS = 1.0  # while the process has no session
+RENEW_SECONDS = LEASE_SECONDS * 2 / 3
+TURN_SECONDS, RARE_TURN_SECONDS = 60.0, 600.0
+"""How often a process without slots, or with too few, asks the others for one."""
+SPARE_SECONDS = 60.0
+"""How long slots are kept while there is no session, unless another process asks for them."""
+LINGER_SECONDS = 2.0
+"""How long slots without a session are kept where other processes cannot ask."""
 _STARVING_SECONDS = 5.0  # without a session for so long, a warning is logged
 _RELEASE_SECONDS = 5.0  # how long the end of a campaign waits for the server
+_TURN_STEP_SECONDS = 0.3
+_COMMIT_SECONDS = 10.0  # an announced change of the limit can be read after so long
+
+
+class _Pauses(NamedTuple):
+    """The seconds between two looks at the limit, by the slots that the process holds."""
+
+    none: float
+    few: float
+    """It could use more."""
+    enough: float
+
+
+_TOLD_PAUSES = _Pauses(5.0, 30.0, 300.0)
+_UNTOLD_PAUSES = _Pauses(1.0, 3.0, 3.0)
 
 
 class SlotClient(Protocol):
     """The calls of the keeper to `SlotLimit`; each may raise SlotsUnavailableError."""
 
     async def read(self, max_sessions: int) -> LimitState: ...
-    async def acquire(self) -> UUID | None: ...
+    async def acquire(self, slots: int) -> UUID | None: ...
     async def renew(self, lease: UUID) -> bool: ...
     async def release(self, lease: UUID) -> None: ...
     async def clear(self) -> None: ...
@@ -45,32 +76,58 @@ class SlotClient(Protocol):
 
 
 class SlotKeeper:
-    """Keeps a slot for each session that wants one, as far as limit and block allow."""
+    """Keeps as many slots as sessions want, as far as limit and block allow."""
 
     def __init__(
         self,
         limit: SlotClient,
         max_sessions: int,
+        gate: Gate,
         notices: Notices,
+        neighbours: Neighbours,
         *,
+        is_told: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        """`is_told` says whether events arrive."""
         self._limit = limit
         self._notices = notices
+        self._neighbours = neighbours
+        self._gate = gate
+        self._is_told = is_told
         self._clock = clock
-        self._changed = asyncio.Event()
-        self.slots = Slots(clock, self._changed.set)
-        self._share = Share(self.slots, max_sessions, clock, chance)
+        self._share = Share(max_sessions, clock, chance)
         self._patience = Patience()
-        self._looked_at = -math.inf
+        self._changed = asyncio.Event()
+        self._was_waiting = False
+        self._leases: list[Lease] = []
+        self._looked_at, self._look_by = -math.inf, -math.inf
+        self._announced: LimitState | None = None
+        self._announced_until = -math.inf
+        self._spare_since = self._waiting_since = self._turn_since = clock()
+        self._ask_at = -math.inf
+        self._was_asked = False
         self._closing = False
+        gate.changed = self._see
 
     def resize(self, max_sessions: int) -> None:
         """Use the number of sessions of a changed block."""
-        if max_sessions != self._share.max_sessions:
-            self._share.resize(max_sessions)
-            self._changed.set()
+        self._share.max_sessions = max_sessions
+        self._changed.set()
+
+    def hear(self, event: Event | None) -> None:
+        """Note an event; None where events may have been missed."""
+        if event is None:
+            self._look_by = -math.inf
+        elif event.resource.id.startswith(LIMIT_KIND):
+            self._hear_of_limit(event)
+        elif isinstance(heard := self._neighbours.heard(event), Request):
+            self._was_asked = True
+            self._pass_on(heard)
+        elif heard:  # the process with the fewest slots comes first
+            self._look_by = self._clock() + min(PASS_SECONDS, _TURN_STEP_SECONDS * self._held)
+        self._changed.set()
 
     async def run(self) -> None:
         """Keep the slots until `close`, then release all of them."""
@@ -83,7 +140,7 @@ class SlotKeeper:
                         await self._changed.wait()
             await self._release_all()
         except Exception as error:
-            self.slots.fail(error)  # sessions must not wait for a keeper that has ended
+            self._gate.fail(error)  # sessions must not wait for a keeper that has ended
             raise
         finally:
             await self._limit.close()
@@ -104,84 +161,143 @@ class SlotKeeper:
         due_at = self._due_at()
         return max(0.0, due_at - self._clock()) if due_at < math.inf else None
 
+    def _see(self) -> None:
+        if self._gate.wanted >= self._needed:
+            self._spare_since = self._clock()
+        is_waiting = self._gate.waiting > 0
+        if is_waiting and not self._was_waiting:
+            self._waiting_since = self._clock()
+        self._was_waiting = is_waiting
+        self._changed.set()
+
     async def _ask(self) -> None:
-        for slot in self.slots.all:
-            if slot.ends_at <= self._clock():
-                slot.is_recalled = True  # no session gets it while it is being released
-                await self._uncount(slot)
-                self.slots.remove(slot)
-        if self.slots.all or self.slots.waiting:
+        if not (self._leases or self._gate.wanted):
+            return
+        if self._clock() >= self._look_at:
             await self._look()
-            await self._renew()
+        await self._renew()
+        if not await self._has_to_shed():
             await self._fill()
 
     async def _look(self) -> None:
         """Read the limit's state."""
-        now = self._clock()
-        if now < self._look_at:
-            return
-        if not self.slots.all:
+        if not self._leases:
             await self._limit.release_stale()
         before, state = self._share.limit_state, await self._limit.read(self._share.max_sessions)
-        self._looked_at = now
+        self._looked_at = self._clock()
         self._answered()
+        self._look_by = math.inf
+        if self._looked_at < self._announced_until:
+            self._look_by = self._announced_until
+        else:
+            self._announced = None
+        if known := self._announced:
+            state = replace(state, limit=known.limit, is_active=known.is_active)
         if before and before.id != state.id:  # deleted and created again: our leases are void
-            for slot in self.slots.all:
-                slot.lease = None
-        counted = [slot for slot in self.slots.all if slot.lease]
-        if counted and not state.is_active:
-            for slot in counted:
-                await self._uncount(slot)
+            self._leases.clear()
+        if self._leases and not state.is_active:
+            await self._release(self._leases)
             await self._limit.clear()
         self._notices.limit_state(state, self._share.max_sessions)
-        self._share.update(state)
+        self._share.update(state, self._held)
+        if self._is_told():
+            self._turn_since = self._looked_at
+        else:
+            self._pass_on_by_turns()
+
+    def _hear_of_limit(self, event: Event) -> None:
+        """Use the new values of the limit at once, as events come before the values are stored."""
+        known, values = self._share.limit_state, event.payload
+        if known is None or (known.updated and event.occurred <= known.updated):
+            return
+        if event.event.endswith(".deleted"):
+            self._leases.clear()
+            self._announced = None
+        else:
+            new = replace(known, limit=values["limit"], is_active=values["active"])
+            if event.resource.id == f"{LIMIT_KIND}{known.id}" and new == known:
+                return
+            self._announced = new
+        self._look_by, self._announced_until = -math.inf, self._clock() + _COMMIT_SECONDS
 
     async def _renew(self) -> None:
-        for slot in self.slots.all:
-            if slot.lease and slot.renew_at <= self._clock():
-                if await self._limit.renew(slot.lease):
-                    slot.renew_at = self._clock() + RENEW_SECONDS
-                else:
-                    slot.lease = None
+        for lease in [lease for lease in self._leases if lease.renew_at <= self._clock()]:
+            if await self._limit.renew(lease.id):
+                lease.renew_at = self._clock() + RENEW_SECONDS
+            else:
+                self._leases.remove(lease)  # its sessions stay open
+                self._share.add_taken(-lease.slots)
+
+    async def _has_to_shed(self) -> bool:
+        """Release leases above the ceiling, or spare; True while their sessions have to end."""
+        is_spare = self._clock() >= self._spare_until
+        ceiling = min(self._share.ceiling, self._gate.wanted if is_spare else self._held)
+        staying = kept(self._leases, ceiling)
+        slots = sum(lease.slots for lease in staying)
+        if slots < self._held:
+            self._gate.allow(min(self._gate.allowed, slots))
+            if self._gate.open > slots:
+                return True
+            await self._release([lease for lease in self._leases if lease not in staying])
+            self._neighbours.tell_released()
+        self._share.has_released()
+        return False
 
     async def _fill(self) -> None:
-        """Acquire leases for uncounted slots, then slots for waiting sessions."""
-        if not self._share.is_counted:
-            self._grant_uncounted()
+        """Acquire slots for sessions that wait, and for those that are open without."""
+        share = self._share
+        if not share.is_counted:
+            self._gate.allow(share.most)
             return
-        while self._share.may_take and not self._closing:
-            uncounted = [slot for slot in self.slots.staying if not slot.lease]
-            if not (uncounted or self._share.has_room):
-                return
-            lease = await self._limit.acquire()
-            if lease is None:  # another process was faster
-                self._looked_at = self._clock()
-                self._share.set_full()
-                return
-            self._share.add_taken(1)
-            slot = uncounted[0] if uncounted else self.slots.add()
-            slot.lease, slot.renew_at = lease, self._clock() + RENEW_SECONDS
-
-    def _grant_uncounted(self) -> None:
-        while self._share.has_room:
-            self.slots.add()
-
-    async def _uncount(self, slot: Slot) -> None:
-        if slot.lease:
-            await self._limit.release(slot.lease)
+        while self._is_lacking and not self._closing:
+            most = share.ceiling if self._is_told() else min(share.ceiling, self._gate.wanted)
+            slots = min(most - self._held if self._held else 1, share.free)
+            if not slots:
+                self._ask_neighbours()
+                break
+            lease = await self._limit.acquire(slots)
             self._answered()
-            slot.lease = None
-            self._share.add_taken(-1)
+            share.add_taken(slots if lease else share.free)  # another process was faster
+            if lease:
+                self._leases.append(Lease(lease, slots, self._clock() + RENEW_SECONDS))
+        uncounted = min(self._gate.allowed, self._gate.open, share.ceiling)
+        self._gate.allow(max(self._held, uncounted))
+
+    async def _release(self, leases: list[Lease]) -> None:
+        for lease in tuple(leases):
+            await self._limit.release(lease.id)
+            self._answered()
+            self._leases.remove(lease)
+            self._share.add_taken(-lease.slots)
 
     async def _release_all(self) -> None:
         """Release all leases; those that the server does not release within seconds expire."""
         give_up_at = self._clock() + _RELEASE_SECONDS
-        for slot in self.slots.all:
-            while slot.lease and self._clock() < give_up_at:
-                try:
-                    await self._uncount(slot)
-                except SlotsUnavailableError:
-                    await asyncio.sleep(self._patience.failed(self._clock()))
+        while self._leases and self._clock() < give_up_at:
+            try:
+                await self._release(self._leases[:1])
+            except SlotsUnavailableError:
+                await asyncio.sleep(self._patience.failed(self._clock()))
+        if self._was_asked:
+            self._neighbours.tell_released()
+
+    def _ask_neighbours(self) -> None:
+        if self._clock() >= self._ask_at:
+            self._ask_at = self._clock() + (RARE_TURN_SECONDS if self._held else TURN_SECONDS)
+            self._neighbours.ask(Request(self._held, self._gate.wanted))
+
+    def _pass_on(self, request: Request) -> None:
+        """Release what another process asks for, if this one can do without."""
+        if count := passed_on(self._held, self._gate.wanted, request.held, request.wanted):
+            self._share.hold_at_most(self._held - count)
+
+    def _pass_on_by_turns(self) -> None:
+        """Release a slot from time to time, since others cannot ask without events."""
+        if self._share.free or self._held < 2:
+            self._turn_since = self._looked_at
+        elif self._looked_at - self._turn_since >= TURN_SECONDS:
+            self._turn_since = self._looked_at
+            self._share.hold_at_most(self._held - 1)
 
     def _answered(self) -> None:
         self._patience.answered()
@@ -190,26 +306,54 @@ class SlotKeeper:
     def _unanswered(self, error: SlotsUnavailableError) -> None:
         now = self._clock()
         self._patience.failed(now)
-        if self._patience.is_over(now) and self._share.has_room:
+        self._look_by = -math.inf  # the next request asks whether the server answers again
+        wanted = min(self._gate.wanted, self._share.most)
+        if self._patience.is_over(now) and wanted > self._gate.allowed:
             self._notices.server_away(error)
-            self._grant_uncounted()
+            self._gate.allow(wanted)
 
     def _warn_when_starving(self) -> None:
-        if self.slots.all or not self.slots.waiting:
+        if self._gate.allowed or not self._gate.waiting:
             self._notices.has_session()
-        elif self._clock() - self.slots.waiting_since >= _STARVING_SECONDS:
+        elif self._clock() - self._waiting_since >= _STARVING_SECONDS:
             self._notices.starving(self._share.limit_state)
 
     @property
+    def _held(self) -> int:
+        return sum(lease.slots for lease in self._leases)
+
+    @property
+    def _is_lacking(self) -> bool:
+        """Whether sessions want more slots than the process holds, and it may hold more."""
+        return self._share.is_counted and min(self._gate.wanted, self._share.ceiling) > self._held
+
+    @property
+    def _needed(self) -> int:
+        """How many sessions must want a slot, so that no slot is spare."""
+        return min(self._held, 1) if self._is_told() else self._held
+
+    @property
+    def _spare_until(self) -> float:
+        """How long spare slots are kept; infinity where no slot is spare."""
+        if self._gate.wanted >= self._needed:
+            return math.inf
+        return self._spare_since + (SPARE_SECONDS if self._is_told() else LINGER_SECONDS)
+
+    @property
     def _look_at(self) -> float:
-        return self._looked_at + (LOOK_SECONDS if self.slots.all else _STARVING_LOOK_SECONDS)
+        pauses = _TOLD_PAUSES if self._is_told() else _UNTOLD_PAUSES
+        pause = pauses.enough
+        if self._is_lacking:
+            pause = pauses.few if self._leases else pauses.none
+        state = self._share.limit_state
+        if state and state.taken > state.limit:  # others release slots, too
+            pause = min(pause, pauses.few)
+        return min(self._looked_at + pause, self._look_by)
 
     def _due_at(self) -> float:
-        slots = self.slots.all
-        if not slots and not self.slots.waiting:
+        if not (self._leases or self._gate.wanted):
             return math.inf
-        due = [self._look_at, *(slot.ends_at for slot in slots)]
-        due += [slot.renew_at for slot in slots if slot.lease]
-        if self._share.pass_until > self._clock():
-            due.append(self._share.pass_until)
+        due = [self._look_at, self._spare_until, *(lease.renew_at for lease in self._leases)]
+        if self._clock() < self._share.cap_until:
+            due.append(self._share.cap_until)
         return max(self._patience.retry_at, min(due))

@@ -1,14 +1,16 @@
-"""The slots of one connection in Prefect: a global concurrency limit, and a lease for each slot.
+"""The slots of one connection in Prefect: a global concurrency limit, and leases of its slots.
 
-Prefect's own `concurrency()` needs a thread and a client for each slot; here one client serves all
-slots of a connection.
+Prefect's own `concurrency()` needs a thread and a client for each lease; here the client of the run
+serves all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import httpx
@@ -25,9 +27,11 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from flows.support.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.core.errors import MailsluiceError
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 120.0
 """A lease that is not renewed expires after so long, and is released by the server up to 15 seconds
-later. Prefect accepts no shorter leases."""
+later. So the slots of a lost machine are free after 135 seconds at most."""
+LIMIT_KIND = "prefect.concurrency-limit."
+"""The beginning of a limit's id in Prefect's events."""
 _TIMEOUT_SECONDS = 10.0
 _LOCKED, _MORE_THAN_THE_LIMIT, _GONE = 423, 422, 410
 
@@ -49,6 +53,8 @@ class LimitState:
     limit: int
     taken: int
     is_active: bool = True
+    updated: datetime | None = None
+    """When the limit or its slots changed last, by the server's clock."""
 
     @property
     def is_full(self) -> bool:
@@ -56,7 +62,7 @@ class LimitState:
 
 
 class SlotLimit:
-    """The limit `smtp-<connection>`. Call it on one loop only.
+    """The limit `smtp-<connection>`.
 
     Every call raises SlotsUnavailableError where the server does not answer. Leases are written to
     disk while they are held, so that the next process on this machine can release those of a killed
@@ -72,13 +78,14 @@ class SlotLimit:
 
     async def read(self, max_sessions: int) -> LimitState:
         """Read the limit; where there is none, create it with so many slots."""
-        with self._answering():
+        async with self._answering():
             client = await self._client()
             try:
                 limit = await client.read_global_concurrency_limit_by_name(self.name)
             except ObjectNotFound:
                 limit = await self._created(client, max_sessions)
-            return LimitState(limit.id, limit.limit, limit.active_slots, limit.active)
+            taken, is_active = limit.active_slots, limit.active
+            return LimitState(limit.id, limit.limit, taken, is_active, limit.updated)
 
     async def _created(
         self, client: PrefectClient, max_sessions: int
@@ -88,13 +95,13 @@ class SlotLimit:
             await client.create_global_concurrency_limit(limit)
         return await client.read_global_concurrency_limit_by_name(self.name)
 
-    async def acquire(self, seconds: float = LEASE_SECONDS) -> UUID | None:
-        """Acquire one slot for so long; returns its lease, None where no slot is free."""
-        with self._answering():
+    async def acquire(self, slots: int, seconds: float = LEASE_SECONDS) -> UUID | None:
+        """Acquire so many slots for so long; returns their lease, None where too few are free."""
+        async with self._answering():
             client = await self._client()
             try:
                 reply = await client.increment_concurrency_slots_with_lease(
-                    [self.name], 1, "concurrency", seconds
+                    [self.name], slots, "concurrency", seconds
                 )
             except httpx.HTTPStatusError as error:
                 if error.response.status_code in {_LOCKED, _MORE_THAN_THE_LIMIT}:
@@ -108,8 +115,8 @@ class SlotLimit:
         return lease
 
     async def renew(self, lease: UUID) -> bool:
-        """Hold a slot for another LEASE_SECONDS; False where the lease is lost."""
-        with self._answering():
+        """Hold a lease for another LEASE_SECONDS; False where the lease is lost."""
+        async with self._answering():
             try:
                 await (await self._client()).renew_concurrency_lease(lease, LEASE_SECONDS)
             except httpx.HTTPStatusError as error:
@@ -119,8 +126,8 @@ class SlotLimit:
         return True
 
     async def release(self, lease: UUID) -> None:
-        """Release a slot. To release a lost lease, or one twice, changes nothing."""
-        with self._answering():
+        """Release a lease's slots. To release a lost lease, or one twice, changes nothing."""
+        async with self._answering():
             await (await self._client()).release_concurrency_slots_with_lease(lease)
         self._file.remove(lease)
 
@@ -130,13 +137,13 @@ class SlotLimit:
         Prefect counts no release while a limit is deactivated, so the slots would stay taken for
         ever once it is activated again.
         """
-        with self._answering():
+        async with self._answering():
             nothing = GlobalConcurrencyLimitUpdate(active_slots=0)
             await (await self._client()).update_global_concurrency_limit(self.name, nothing)
 
     async def release_stale(self) -> None:
         """Release the leases of killed processes of this machine, for any connection."""
-        with self._answering():
+        async with self._answering():
             client = await self._client()
             for leases in take_over(str(client.api_url)):
                 for lease in leases:
@@ -149,17 +156,17 @@ class SlotLimit:
 
     async def _client(self) -> PrefectClient:
         if self._connected is None:
-            client = get_client(httpx_settings={"timeout": _TIMEOUT_SECONDS})
-            self._connected = await self._clients.enter_async_context(client)
+            self._connected = await self._clients.enter_async_context(get_client())
         return self._connected
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
         if self._asking_once is None:
             self._asking_once = _settings_to_ask_once()
         try:
             with self._asking_once.model_copy():
-                yield
+                async with asyncio.timeout(_TIMEOUT_SECONDS):
+                    yield
         except httpx.HTTPStatusError as error:
             reply = error.response
             raise SlotsUnavailableError(f"{reply.status_code} {reply.reason_phrase}") from error

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from flows.support.session_slots.limit import LimitState
-from flows.support.session_slots.slots import Slot, Slots
 
-TURN_SECONDS = 60.0  # how often a process with several slots of a full limit releases one
-PASS_SECONDS = 1.5  # how long that slot is left to others; those without a slot poll more often
+PASS_SECONDS = 1.5  # how long a slot that was passed on is left to others
+
+
+@dataclass(slots=True)
+class Lease:
+    """Slots that the server counts for this process; a lease is released as a whole."""
+
+    id: UUID
+    slots: int
+    renew_at: float
+
+
+def kept(leases: Iterable[Lease], most: int) -> list[Lease]:
+    """The leases that fit into so many slots, the largest first."""
+    keeping: list[Lease] = []
+    for lease in sorted(leases, key=lambda lease: lease.slots, reverse=True):
+        if lease.slots <= most:
+            keeping.append(lease)
+            most -= lease.slots
+    return keeping
 
 
 def surplus(limit: int, taken: int, held: int, uniform: float) -> int:
@@ -26,47 +44,53 @@ def surplus(limit: int, taken: int, held: int, uniform: float) -> int:
     return min(held, int(part) + (uniform < part % 1))
 
 
+def passed_on(held: int, used: int, other_holds: int, other_wants: int) -> int:
+    """How many slots a process passes on to another one, when no slot is free.
+
+    These are the slots that it does not use, as far as they are wanted. Where it uses all, it is
+    one slot, if it still holds no fewer than the other process then.
+    """
+    if held > used:
+        return min(held - used, max(0, other_wants - other_holds))
+    return int(held >= other_holds + 2)
+
+
 class Share:
-    """The slots for this process: the lower of block and limit, less those that others hold."""
+    """The slots for this process: the lower of block and limit, less those that others get."""
 
     def __init__(
-        self,
-        slots: Slots,
-        max_sessions: int,
-        clock: Callable[[], float],
-        chance: Callable[[], float],
+        self, max_sessions: int, clock: Callable[[], float], chance: Callable[[], float]
     ) -> None:
-        self._slots = slots
         self._clock = clock
         self._chance = chance
-        self._turn_since = clock()
+        self._cap = 0
+        self.cap_until = -math.inf
+        """Until this moment the process holds no more slots than it was told to."""
         self.max_sessions = max_sessions
         self.limit_state: LimitState | None = None
-        """The limit as it was read last; None before that."""
-        self.pass_until = -math.inf
-        """Until this moment a released slot is left to other processes."""
+        """The limit as it is known; None before it was read."""
 
-    def resize(self, max_sessions: int) -> None:
-        """Use the block's new number of sessions; recall the slots above it."""
-        self.max_sessions = max_sessions
-        self._recall_excess()
-
-    def update(self, limit_state: LimitState) -> None:
-        """Use the limit's new state; recall the slots above it."""
+    def update(self, limit_state: LimitState, held: int) -> None:
+        """Use the limit's state, as it was read; this process holds so many of its slots."""
         self.limit_state = limit_state
-        self._recall_excess()
-        self._pass_on()
+        limit, taken = limit_state.limit, limit_state.taken
+        if limit_state.is_active and (excess := surplus(limit, taken, held, self._chance())):
+            self.hold_at_most(held - excess)
+
+    def hold_at_most(self, slots: int) -> None:
+        """Hold no more slots than this, until others could take the released ones."""
+        self._cap, self.cap_until = min(slots, self.ceiling), math.inf
+
+    def has_released(self) -> None:
+        """Leave what was released to others, for a moment."""
+        if self.cap_until == math.inf:
+            self.cap_until = self._clock() + PASS_SECONDS
 
     def add_taken(self, count: int) -> None:
         """Note that so many slots were acquired, or released, since the limit was read."""
         if self.limit_state:
             taken = self.limit_state.taken + count
             self.limit_state = replace(self.limit_state, taken=taken)
-
-    def set_full(self) -> None:
-        """Note that other processes took the free slots."""
-        if self.limit_state:
-            self.add_taken(self.limit_state.limit - self.limit_state.taken)
 
     @property
     def is_counted(self) -> bool:
@@ -75,45 +99,17 @@ class Share:
 
     @property
     def most(self) -> int:
-        """How many slots this process may hold at most."""
+        """How many sessions this process may have at most."""
         if self.limit_state and self.limit_state.is_active:
             return min(self.max_sessions, self.limit_state.limit)
         return self.max_sessions
 
     @property
-    def may_have_more(self) -> bool:
-        return len(self._slots.all) < self.most
+    def ceiling(self) -> int:
+        """How many slots this process may hold now."""
+        return min(self.most, self._cap) if self._clock() < self.cap_until else self.most
 
     @property
-    def has_room(self) -> bool:
-        """Whether a session waits for a slot, and one more is allowed."""
-        return self._slots.waiting > 0 and self.may_have_more
-
-    @property
-    def may_take(self) -> bool:
-        """Whether a slot may be acquired now."""
-        is_others_turn = self._slots.all and self._clock() < self.pass_until
-        return bool(self.limit_state and not self.limit_state.is_full and not is_others_turn)
-
-    def _recall_excess(self) -> None:
-        too_many = len(self._slots.staying) - self.most
-        if self.limit_state and self.limit_state.is_active:
-            limit, taken = self.limit_state.limit, self.limit_state.taken
-            leaving = sum(_counts(slot) for slot in self._slots.all if slot.is_recalled)
-            held = sum(_counts(slot) for slot in self._slots.all)
-            too_many = max(too_many, surplus(limit, taken, held, self._chance()) - leaving)
-        self._slots.recall(too_many)
-
-    def _pass_on(self) -> None:
-        """Release one slot from time to time, so that a long campaign does not keep all of them."""
-        now = self._clock()
-        is_full = self.limit_state is not None and self.limit_state.is_full
-        if not is_full or sum(_counts(slot) for slot in self._slots.staying) < 2:
-            self._turn_since = now
-        elif now - self._turn_since >= TURN_SECONDS:
-            self._turn_since, self.pass_until = now, now + PASS_SECONDS
-            self._slots.recall(1)
-
-
-def _counts(slot: Slot) -> bool:
-    return slot.lease is not None
+    def free(self) -> int:
+        """How many slots nobody holds, as far as this process knows."""
+        return max(0, self.limit_state.limit - self.limit_state.taken) if self.limit_state else 0

@@ -29,7 +29,7 @@ async def spare_slot(connection: Connection) -> AsyncIterator[bool]:
         with suppress(SlotsUnavailableError):
             # Creates the limit where there is none.
             await _retried(limit.read, connection.max_sessions)
-            lease = await _retried(limit.acquire, _LEASE_SECONDS)
+            lease = await _retried(limit.acquire, 1, _LEASE_SECONDS)
         yield lease is not None
     finally:
         with suppress(SlotsUnavailableError):

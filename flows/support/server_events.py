@@ -1,0 +1,111 @@
+"""What happens on the Prefect server and concerns a run: its state, limits, and blocks.
+
+One subscription to Prefect's event stream for each run; it costs no request while nothing happens,
+however long the run. Where there is no subscription (refused, cut off, no login, server away), the
+listeners read what concerns them every few seconds, and with one rarely, as a precaution. They also
+read it once when a subscription begins or is lost. A lost one is renewed after increasing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID
+
+from prefect.events import Event
+from prefect.events.clients import get_events_subscriber
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
+
+logger = logging.getLogger(__name__)
+
+PRECAUTION_SECONDS = 300.0
+"""How often a listener reads what concerns it while events arrive."""
+_CONNECT_SECONDS = 10.0
+_MOST_PAUSE_SECONDS = 60.0
+
+RUN_KIND = "prefect.flow-run."
+"""The beginning of the ids of flow runs, and of the events of their states."""
+_KINDS = ["prefect.concurrency-limit.", "prefect.block-document.", "mailsluice.connection."]
+_EVENTS = [
+    RUN_KIND,
+    "prefect.concurrency-limit.",
+    "prefect.block-document.",
+    "mailsluice.sessions.",
+]
+Subscribe = Callable[[EventFilter], AbstractAsyncContextManager[AsyncIterator[Event]]]
+Listener = Callable[[Event | None], None]
+"""Is called with each event, and with None where events may have been missed."""
+
+
+class ServerEvents:
+    """Tells its listeners what happens."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.is_subscribed = False
+
+    async def listen(self, run_ids: Iterable[UUID], subscribe: Subscribe) -> None:
+        """Subscribe, again whenever the subscription is lost."""
+        ids = [f"{RUN_KIND}{run_id}" for run_id in run_ids]
+        wanted = EventFilter(
+            event=EventNameFilter(prefix=_EVENTS),
+            resource=EventResourceFilter(id_prefix=[*ids, *_KINDS]),
+        )
+        failures = 0
+        while True:
+            began = time.monotonic()
+            try:
+                async with subscribe(wanted) as events:
+                    self._subscribed(True)
+                    async for event in events:
+                        self._tell(event)
+            except Exception as error:  # noqa: BLE001 whatever it is, listeners read by themselves
+                logger.debug("no stream of events: %s", type(error).__name__)
+            finally:
+                self._subscribed(False)
+            failures = 0 if time.monotonic() - began > _MOST_PAUSE_SECONDS else failures + 1
+            await asyncio.sleep(_pause(failures))
+
+    def _subscribed(self, is_subscribed: bool) -> None:
+        has_begun_or_ended = is_subscribed or self.is_subscribed
+        self.is_subscribed = is_subscribed
+        if has_begun_or_ended:
+            self._tell(None)
+
+    def _tell(self, event: Event | None) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+
+def _pause(failures: int) -> float:
+    longest = min(_MOST_PAUSE_SECONDS, 2.0**failures)
+    return random.uniform(longest / 2, longest)  # noqa: S311 so that runs reconnect one by one
+
+
+@asynccontextmanager
+async def _subscription(wanted: EventFilter) -> AsyncIterator[AsyncIterator[Event]]:
+    subscriber = get_events_subscriber(wanted, reconnection_attempts=0)
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        await subscriber.__aenter__()
+    try:
+        yield subscriber
+    finally:
+        await subscriber.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def server_events(
+    *run_ids: UUID, subscribe: Subscribe = _subscription
+) -> AsyncIterator[ServerEvents]:
+    """Listen to the events that concern these runs while the `with` block runs."""
+    events = ServerEvents()
+    listening = asyncio.ensure_future(events.listen(run_ids, subscribe))
+    try:
+        yield events
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
