@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,12 +20,16 @@ class Calls:
     """Requests by method and path, without ids, and the number of events."""
 
     def __init__(self) -> None:
+        self.log: list[tuple[float, str]] = []
+        """When each request began, by the wall clock."""
         self.requests: Counter[str] = Counter()
         self.events = 0
 
     def request(self, method: bytes, path: bytes) -> None:
         place = path.decode("ascii", "replace").partition("?")[0]
-        self.requests[f"{method.decode()} {_ID.sub('*', place)}"] += 1
+        route = f"{method.decode()} {_ID.sub('*', place)}"
+        self.log.append((time.time(), route))
+        self.requests[route] += 1
 
 
 class _Client:

@@ -32,7 +32,7 @@ from mailsluice.reports.progress import (
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
-_SHARE_OF_RUN = 0.02
+_SHARE_OF_RUN = 0.1
 _MOST_PAUSE_SECONDS = 60.0
 
 
