@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from pydantic import Field, WithJsonSchema, model_validator
 
 from mailsluice.campaign.identity import SenderIdentity
-from mailsluice.core.forms import Document
+from mailsluice.core.forms import OUT_OF_FORM, Document
 from mailsluice.limits.apportionment import quotas
 
 _MILLION = 1_000_000
@@ -69,7 +69,8 @@ class Route(Document):
     identity: SenderIdentity = Field(
         SenderIdentity(),
         description="Who this campaign's mail is from on this connection, where that differs from"
-        " the connection's own identity. Usually left empty.",
+        " the connection's own identity.",
+        json_schema_extra=OUT_OF_FORM,  # ten more fields for each route
     )
 
     @model_validator(mode="after")

@@ -20,16 +20,25 @@ def field_title(name: str, _: FieldInfo | ComputedFieldInfo) -> str:
     return title_of(name)
 
 
+OUT_OF_FORM: dict[str, Any] = {"out of form": True}
+"""`json_schema_extra` of a field that programs and files set, and that no form shows."""
+
+
 def form_schema(schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
     """Make a model's JSON schema with one plain type for each field, without nulls.
 
     Forms show an `anyOf` with null as two tabs. Here, a field that may be None is merely not
-    required, since leaving it out has the same meaning.
+    required, since leaving it out has the same meaning. A field that is OUT_OF_FORM becomes a
+    pattern of its name: forms do not show patterns, and the check of parameters knows them.
     """
     result = handler(schema)
-    properties = handler.resolve_ref_schema(result).get("properties", {})
-    for name, field in properties.items():
+    resolved = handler.resolve_ref_schema(result)
+    properties = resolved.get("properties", {})
+    for name, field in [*properties.items()]:
         properties[name] = _without_null(field)
+        if properties[name].pop("out of form", False):
+            patterns = resolved.setdefault("patternProperties", {})
+            patterns[f"^{name}$"] = properties.pop(name)
     return result
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -260,6 +261,17 @@ def test_every_field_of_the_schema_has_one_plain_type() -> None:
     assert percent["type"] == "number"
     assert Route.model_json_schema()["properties"]["percent"]["maximum"] == 100
     assert schema["properties"]["batch_size"]["title"] == "Batch size"
+
+
+def test_a_form_does_not_show_the_identity_of_a_route_but_programs_may_give_it() -> None:
+    schema = Campaign.model_json_schema()
+    route = schema["$defs"]["Route"]
+    assert "identity" not in route["properties"]
+    assert not route["additionalProperties"]
+    check = jsonschema.Draft202012Validator({"$defs": schema["$defs"], **route}).is_valid
+    assert check({"connection": "a", "identity": {"reply_to": "a@example.com"}})
+    assert not check({"connection": "a", "identity": {"replyto": "a@example.com"}})
+    assert not check({"connection": "a", "identities": {}})
 
 
 @pytest.mark.parametrize(
