@@ -45,6 +45,11 @@ class Sink:
         self._thread.start()
 
     @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
+    @property
     def messages(self) -> int:
         return self.last.messages if self.last else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -35,6 +35,7 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
 from mailsluice.operations import launch
+from mailsluice.operations.processes import processes_of
 from mailsluice.smtp.connection import Connection
 
 
@@ -69,10 +70,10 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         request.attach(run)
         document = document.model_copy(update={"name": run.record.name})  # the stored spelling
         routes = await asyncio.to_thread(run.campaigns.routes, run.id)
-        names = [route.connection for route in routes]
-        connections |= await load_connections(name for name in names if name not in connections)
+        assigned = {route.connection: route.assigned for route in routes}
+        connections |= await load_connections(name for name in assigned if name not in connections)
         progress = await _send(
-            document, names, connections, run, request, events, deployments, longest_wait
+            document, assigned, connections, run, request, events, deployments, longest_wait
         )
         if request.reason is StopReason.TERMINATED:  # perhaps by a Cancel
             await _read_state(request)
@@ -102,7 +103,7 @@ async def _deployments(document: Campaign, connections: Iterable[str]) -> dict[s
 
 async def _send(
     document: Campaign,
-    names: Sequence[str],
+    assigned: Mapping[str, int],
     connections: dict[str, Connection],
     run: CampaignRun,
     request: StopRequest,
@@ -110,7 +111,10 @@ async def _send(
     deployments: dict[str, str],
     longest_wait: float,
 ) -> ProgressReporter:
-    """Send over all connections, until no recipient is left or the run is to stop."""
+    """Send over all connections, until no recipient is left or the run is to stop.
+
+    `assigned` has each connection's number of recipients.
+    """
     columns = await asyncio.to_thread(run.outbox.columns)
     identities = launch.identities(document, connections.values())
     messages = launch.messages(document, columns, identities, run.record.return_key)
@@ -118,19 +122,26 @@ async def _send(
     async with (
         keep_rotated_tokens(run.tokens, logger),
         session_slots(connections.values(), run, logger, events) as slots,
+        processes_of(
+            run,
+            document,
+            {name: connections[name] for name in assigned},
+            sum(assigned.values()),
+            lambda name: slots[name].slots,
+        ) as processes,
     ):
-        sending = Sending(run, messages, connections, slots, request)
+        sending = Sending(run, messages, connections, slots, request, processes=processes)
         async with (
             watch_connections(sending, events, logger),
             progress_shown(run, document.sending_window) as progress,
         ):
-            left = list(names)
+            left = list(assigned)
             while left:
                 if document.dispatch is Dispatch.INLINE:
                     await _send_here(document.name, left, sending, run, longest_wait)
                 else:
                     await _send_on_workers(document, left, sending, run, deployments)
-                left = await _reassigned(document, names, run, request)
+                left = await _reassigned(document, list(assigned), run, request)
     return progress
 
 
@@ -141,10 +152,12 @@ async def _send_here(
     standings = (await run.progress()).standings
     sending.waiting.update({standing.connection: standing.tally.left for standing in standings})
     subflow = connection_subflow(sending)
+    if sending.processes:
+        sending.processes.start(names)
     # Prefect numbers subflows in the order of their calls, and a run that is started again finds
     # them by these numbers. Tasks begin in the order in which they are made.
     subflows = [asyncio.ensure_future(subflow(campaign, name)) for name in names]
-    async with left_when_idle(run, sending.stop_request, longest_wait):
+    async with left_when_idle(sending, longest_wait):
         ends = await asyncio.gather(*subflows, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
         if isinstance(end, Pause):  # Prefect's engine has noticed the Suspend first

@@ -133,7 +133,7 @@ async def _sent(
         request.handle_signals()
         async with (
             watch_connections(sending, events, logger),
-            left_when_idle(run, request, wait_seconds()),
+            left_when_idle(sending, wait_seconds()),
         ):
             return await sending.send(connection)
 

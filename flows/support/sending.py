@@ -15,6 +15,7 @@ from flows.support.session_slots import SessionSlots
 from flows.support.stopping import STOPPED, StopRequest, wait_for_server
 from mailsluice.delivery import RouteResult, Run
 from mailsluice.message import CompiledMessage
+from mailsluice.operations.processes import Processes
 from mailsluice.smtp.connection import Connection
 
 ConnectionSubflow = Callable[[str, str], Awaitable[State[Any]]]
@@ -23,7 +24,7 @@ ConnectionSubflow = Callable[[str, str], Awaitable[State[Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """Everything that sending over the connections of a campaign in this process needs."""
+    """Everything that sending over the connections of a campaign on this machine needs."""
 
     run: Run
     messages: Mapping[str, CompiledMessage]
@@ -35,6 +36,8 @@ class Sending:
     """How many processes share each connection's sessions."""
     waiting: dict[str, int] = field(default_factory=dict)
     """How many recipients are left to send to, by connection."""
+    processes: Processes | None = None
+    """The processes that send; None where this one does."""
 
     def fitted(self, connection: Connection) -> Connection:
         """A connection with this process's part of its sessions."""
@@ -42,11 +45,25 @@ class Sending:
 
     async def send(self, connection: str) -> RouteResult:
         """Send to the recipients of one connection, until none is left or the run stops."""
+        if self.processes:
+            return await self.processes.result(connection)
         return await self.run.send(
             self.fitted(self.connections[connection]),
             self.messages[connection],
             open_session=self.slots[connection].open,
         )
+
+    async def update(self, connection: Connection) -> list[str]:
+        """Use a connection's new settings from now on; returns the changes, for the log."""
+        self.connections[connection.name] = connection
+        self.slots[connection.name].update(connection)
+        if self.processes:
+            return self.processes.update(connection)
+        return await self.run.update(self.fitted(connection))
+
+    async def next_in(self) -> float:
+        """Seconds until any connection has something to do; infinity: never."""
+        return await (self.processes or self.run).next_in()
 
 
 def connection_subflow(sending: Sending) -> ConnectionSubflow:

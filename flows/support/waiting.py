@@ -20,9 +20,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
 from prefect.states import Scheduled
 
-from flows.support.stopping import StopReason, StopRequest
+from flows.support.sending import Sending
+from flows.support.stopping import StopReason
 from mailsluice.core.errors import CampaignError
-from mailsluice.delivery import Run
 
 _LOOK_SECONDS = 1.0
 _DEFAULT_WAIT_SECONDS = 300.0
@@ -43,9 +43,7 @@ def wait_seconds() -> float:
 
 
 @asynccontextmanager
-async def left_when_idle(
-    run: Run, request: StopRequest, longest_seconds: float
-) -> AsyncIterator[None]:
+async def left_when_idle(sending: Sending, longest_seconds: float) -> AsyncIterator[None]:
     """Stop the run, inside the `with` block, when no connection has work for longer than this.
 
     A run without a deployment cannot be scheduled for later, so it waits.
@@ -53,7 +51,7 @@ async def left_when_idle(
     if deployment.get_id() is None:
         yield
         return
-    watching = asyncio.ensure_future(_watch(run, request, longest_seconds))
+    watching = asyncio.ensure_future(_watch(sending, longest_seconds))
     try:
         yield
     finally:
@@ -61,13 +59,13 @@ async def left_when_idle(
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(run: Run, request: StopRequest, longest_seconds: float) -> None:
+async def _watch(sending: Sending, longest_seconds: float) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        seconds = await run.next_in()
+        seconds = await sending.next_in()
         if longest_seconds < seconds < math.inf:
             when = datetime.now(UTC) + timedelta(seconds=seconds)
-            request.make(StopReason.WAITING, Scheduled(scheduled_time=when))
+            sending.stop_request.make(StopReason.WAITING, Scheduled(scheduled_time=when))
             return
 
 

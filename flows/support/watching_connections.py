@@ -89,11 +89,8 @@ class BlockWatcher:
         self._changed.clear()
 
     async def _apply(self, connection: Connection) -> bool:
-        self._sending.connections[connection.name] = connection
-        changed = await self._sending.run.update(self._sending.fitted(connection))
-        if changed:
+        if changed := await self._sending.update(connection):
             self._logger.info("connection %s: %s", connection.name, ", ".join(changed))
-        self._sending.slots[connection.name].update(connection)
         return bool(changed)
 
     def _warn(self, name: str, error: Exception) -> None:

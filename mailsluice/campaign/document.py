@@ -11,7 +11,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
@@ -31,6 +39,21 @@ class Throttle(Document):
     per_minute: int | None = Field(None, ge=1, le=60_000_000, description="In any minute.")
     per_hour: int | None = Field(None, ge=1, le=1_000_000_000, description="In any hour.")
     per_day: int | None = Field(None, ge=1, le=10_000_000_000, description="In any 24 hours.")
+
+
+AUTO = "auto"
+"""As many processes as the machine has cores, and the campaign has recipients for."""
+_MOST_PROCESSES = 64
+
+
+def _process_number(value: object) -> int | str:
+    """Read a number of processes, which is text in a form."""
+    if value == AUTO:
+        return AUTO
+    for number in range(1, _MOST_PROCESSES + 1):
+        if value == str(number) or (value == number and type(value) is int):
+            return number
+    raise ValueError(f"write a number from 1 to {_MOST_PROCESSES}, or {AUTO}")
 
 
 class Campaign(Document):
@@ -84,6 +107,17 @@ class Campaign(Document):
         title="Sent from",
         description="Where mail is sent from: this run's own process, or Prefect's workers.",
     )
+    processes: Annotated[
+        int | str,
+        PlainValidator(_process_number),
+        WithJsonSchema({"type": "string", "maxLength": 4}),
+    ] = Field(
+        1,
+        title="Processes",
+        json_schema_extra={"default": "1"},
+        description="With 'inline': how many processes of this machine send, for rates that one"
+        " processor core cannot reach. 'auto' is one for each core, for large campaigns.",
+    )
     sessions_per_worker: int = Field(
         20,
         ge=1,
@@ -111,6 +145,15 @@ class Campaign(Document):
                 )
             seen.add(route.connection)
         return routes
+
+    @model_validator(mode="after")
+    def _processes_fit_dispatch(self) -> Self:
+        if self.dispatch is Dispatch.WORKERS and self.processes != 1:
+            raise ValueError(
+                "processes is for the dispatch 'inline': remove it, or set sessions_per_worker for"
+                " more runs on workers"
+            )
+        return self
 
     @model_validator(mode="after")
     def _routes_fit_strategy(self) -> Self:
@@ -174,8 +217,8 @@ class Campaign(Document):
         campaigns that were stored before there were identities have the same content.
         """
         policies = {"retry", "uncertain", "on_connection_down"}
-        changeable = {"throttle", "sending_window", "dispatch", "sessions_per_worker", *policies}
-        content = self.model_dump(mode="json", exclude={"name", *changeable})
+        speed = {"throttle", "sending_window", "dispatch", "processes", "sessions_per_worker"}
+        content = self.model_dump(mode="json", exclude={"name", *speed, *policies})
         for route, dumped in zip(self.routes, content["routes"], strict=True):
             dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
             if not dumped["identity"]:

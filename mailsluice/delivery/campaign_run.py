@@ -18,7 +18,7 @@ from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.lease import Lease
 from mailsluice.delivery.recovery import Recovery, recover
-from mailsluice.delivery.run import Run
+from mailsluice.delivery.run import RouteResult, Run
 from mailsluice.delivery.sender_pool import SenderPool
 from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
@@ -62,6 +62,8 @@ class CampaignRun(Run):
         home: Path,
     ) -> None:
         self.campaigns = Campaigns(database)
+        self.home = home
+        """The folder of the journals."""
         record = (
             self.campaigns.get(campaign.name)
             if content is None
@@ -132,6 +134,10 @@ class CampaignRun(Run):
         self._tracker.set_elsewhere(self.senders.standings(records))
         self._results.update(self.senders.results(records))
         return records
+
+    def result(self, connection: str) -> RouteResult:
+        """How a connection ended in this run, as far as `read_senders` has read."""
+        return self._results.get(connection) or RouteResult(connection, 0.0, 0, None)
 
     def reassign(self) -> set[str]:
         """Move recipients from connections that are down to working ones, in proportion to shares.

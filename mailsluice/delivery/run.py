@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -63,7 +63,9 @@ class Run(ABC):
         campaign_id: int,
         peers: Peers | None = None,
         may_claim: MayClaim | None = None,
+        engine: Engine | None = None,
     ) -> None:
+        """`engine` is one that the caller closes; by default the run makes and closes its own."""
         self.id = campaign_id
         """The id of the campaign."""
         self.outbox = outbox
@@ -72,7 +74,8 @@ class Run(ABC):
         self._journal = journal
         self._peers = peers
         self._may_claim = may_claim
-        self._engine: Engine | None = None
+        self._engine = engine
+        self._owns_engine = engine is None
         self._store: StoreThread | None = None
         self._connection_senders: dict[str, ConnectionSender] = {}
         self._connections: dict[str, Connection] = {}
@@ -86,8 +89,9 @@ class Run(ABC):
         self.tokens = Tokens(clock=steady)
         self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
         """Opens a session; the sessions of one connection share an access token."""
-        self.on_hold = False
-        """Whether to start no message for now; messages in flight finish."""
+        self._on_hold = False
+        self.on_orders: Callable[[], None] = lambda: None
+        """Called, from any thread, when the run is to stop, is put on hold, or goes on."""
 
     async def send(
         self,
@@ -144,7 +148,7 @@ class Run(ABC):
 
     def _opens_at(self, now: float) -> float:
         """The first moment of the steady clock, `now` or later, at which mail may go at all."""
-        if self.on_hold or not self._is_held():
+        if self._on_hold or not self._is_held():
             return now + _POLL_SECONDS
         return self._hours.opens_at(now)
 
@@ -169,7 +173,7 @@ class Run(ABC):
         def complete(facts: ConnectionFacts) -> ConnectionFacts:
             return replace(
                 facts,
-                is_on_hold=self.on_hold,
+                is_on_hold=self._on_hold,
                 is_database_away=not self._is_held() or self._is_away(),
                 opens_at=self._hours.opens_at(now),
             )
@@ -197,6 +201,21 @@ class Run(ABC):
         return changed
 
     @property
+    def database_url(self) -> str:
+        """The URL of the state database, with its password."""
+        return self._database.engine.url.render_as_string(hide_password=False)
+
+    @property
+    def on_hold(self) -> bool:
+        """Whether to start no message for now; messages in flight finish."""
+        return self._on_hold
+
+    @on_hold.setter
+    def on_hold(self, on_hold: bool) -> None:
+        self._on_hold = on_hold
+        self.on_orders()
+
+    @property
     def is_stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping
@@ -209,6 +228,7 @@ class Run(ABC):
         if self._engine:
             for sender in list(self._connection_senders.values()):
                 self._engine.call(sender.stop)
+        self.on_orders()
 
     async def close(self) -> None:
         """Commit what is left, end the engine, and release what this process holds."""
@@ -217,7 +237,7 @@ class Run(ABC):
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        if self._engine:
+        if self._engine and self._owns_engine:
             self._engine.close()
         self._release()
 

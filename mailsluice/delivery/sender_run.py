@@ -19,6 +19,7 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, JournalError
 from mailsluice.core.status import CampaignStatus
 from mailsluice.core.steady import steady
+from mailsluice.delivery.engine import Engine
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.recovery import recover
 from mailsluice.delivery.renewal import Renewal
@@ -45,8 +46,16 @@ class SenderRun(Run):
     """
 
     def __init__(
-        self, database: Database, campaign: Campaign, connection: str, *, owner: str, home: Path
+        self,
+        database: Database,
+        campaign: Campaign,
+        connection: str,
+        *,
+        owner: str,
+        home: Path,
+        engine: Engine | None = None,
     ) -> None:
+        """`engine` is one that several runs of a process share."""
         self.record = Campaigns(database).get(campaign.name)
         if self.record.status not in _SENT:
             raise CampaignError(
@@ -68,7 +77,7 @@ class SenderRun(Run):
         longest = campaign.retry.max_delay_seconds
         outbox = Outbox(database, self.record.id, self._sender_id, longest_delay_seconds=longest)
         peers = _Peers(self._senders, self._sender_id, connection)
-        super().__init__(database, campaign, outbox, journal, self.record.id, peers)
+        super().__init__(database, campaign, outbox, journal, self.record.id, peers, engine=engine)
         self._tracker.begin({connection: 0}, None, {})
         self._has_ended = False
         self._silence = Silence()

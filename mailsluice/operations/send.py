@@ -26,6 +26,7 @@ from mailsluice.core.names import DAY, campaign_name
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
+from mailsluice.operations.processes import Processes, processes_of
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.progress import Progress
@@ -154,6 +155,22 @@ async def send_connections(
         active = [connection for connection in connections if connection.name in taking_over]
 
 
+async def send_in_processes(run: CampaignRun, campaign: Campaign, processes: Processes) -> None:
+    """Send over all connections in several processes, as `send_connections` does in one."""
+    active = [*processes.connections]
+    while active:
+        processes.start(active)
+        results = [processes.result(name) for name in active]
+        ends = await asyncio.gather(*results, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
+            return
+        taking_over = await asyncio.to_thread(run.reassign)
+        active = [name for name in processes.connections if name in taking_over]
+
+
 async def send_async(
     campaign: Document,
     connections: Iterable[Connection],
@@ -192,10 +209,16 @@ async def send_async(
         try:
             run.tokens.on_rotated = on_refresh_token
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
-            used = [_connection(known, route.connection) for route in routes]
+            used = {route.connection: _connection(known, route.connection) for route in routes}
             await asyncio.to_thread(run.count)
-            async with _watched(run, wait_seconds, on_progress):
-                await _finishing(run, send_connections(run, document, used))
+            recipients = sum(route.assigned for route in routes)
+            async with processes_of(run, document, used, recipients) as processes:
+                if processes:
+                    sending = send_in_processes(run, document, processes)
+                else:
+                    sending = send_connections(run, document, [*used.values()])
+                async with _watched(run, processes or run, wait_seconds, on_progress):
+                    await _finishing(run, sending)
             return await asyncio.to_thread(run.report)
         finally:
             await run.close()
@@ -296,10 +319,13 @@ def _connection(known: Mapping[str, Connection], name: str) -> Connection:
 
 @asynccontextmanager
 async def _watched(
-    run: CampaignRun, wait_seconds: float, on_progress: Callable[[Progress], None] | None
+    run: CampaignRun,
+    working: CampaignRun | Processes,
+    wait_seconds: float,
+    on_progress: Callable[[Progress], None] | None,
 ) -> AsyncIterator[None]:
     """Watch the run while the `with` block sends. Raises what `on_progress` raised."""
-    watching = asyncio.ensure_future(_watch(run, wait_seconds, on_progress))
+    watching = asyncio.ensure_future(_watch(run, working, wait_seconds, on_progress))
     try:
         yield
     finally:
@@ -313,7 +339,10 @@ async def _watched(
 
 
 async def _watch(
-    run: CampaignRun, wait_seconds: float, on_progress: Callable[[Progress], None] | None
+    run: CampaignRun,
+    working: CampaignRun | Processes,
+    wait_seconds: float,
+    on_progress: Callable[[Progress], None] | None,
 ) -> None:
     """Report progress once a second; stop the run when it is idle for long, or on an error."""
     try:
@@ -321,7 +350,7 @@ async def _watch(
             await asyncio.sleep(_LOOK_SECONDS)
             if on_progress:
                 on_progress(await run.progress())
-            if wait_seconds < await run.next_in() < math.inf:
+            if wait_seconds < await working.next_in() < math.inf:
                 run.stop()
                 return
     except Exception:

@@ -23,7 +23,7 @@ from mailsluice.smtp.pipelined import PipelinedSession
 from mailsluice.smtp.sequential import SequentialSession
 from mailsluice.smtp.session import Session, SessionError
 from mailsluice.smtp.token_login import TOKEN_METHODS, log_in_with_token
-from mailsluice.smtp.tokens import Tokens
+from mailsluice.smtp.tokens import Tokens, TokenSource
 from mailsluice.smtp.trouble import attempt_from, refused
 
 _ENCRYPTED_METHODS = ("plain", "login", "cram-md5")
@@ -54,7 +54,7 @@ class Opening:
         self,
         connection: Connection,
         context: ssl.SSLContext | None = None,
-        tokens: Tokens | None = None,
+        tokens: TokenSource | None = None,
     ) -> None:
         self._connection = connection
         self._tokens = tokens
@@ -115,7 +115,7 @@ class Opening:
         self.smtp.close()
 
 
-async def open_session(connection: Connection, tokens: Tokens | None = None) -> Session:
+async def open_session(connection: Connection, tokens: TokenSource | None = None) -> Session:
     """Connect, encrypt and log in; return a session that is ready to send.
 
     The session is pipelined if the server offers PIPELINING (RFC 2920), else sequential. It is
@@ -169,7 +169,7 @@ async def _start_tls(smtp: aiosmtplib.SMTP, connection: Connection) -> None:
 
 
 async def _log_in(
-    smtp: aiosmtplib.SMTP, connection: Connection, tokens: Tokens | None = None
+    smtp: aiosmtplib.SMTP, connection: Connection, tokens: TokenSource | None = None
 ) -> None:
     """Log in (RFC 4954). After a wrong password, no other method is tried, so it counts once."""
     if connection.username is None:

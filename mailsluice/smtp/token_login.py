@@ -11,14 +11,14 @@ from mailsluice.core.masking import without_secrets
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.tokens import Tokens
+from mailsluice.smtp.tokens import TokenSource
 
 TOKEN_METHODS = ("xoauth2", "oauthbearer")
 _GO_ON, _SUCCESS, _REFUSED = 334, 235, 535
 
 
 async def log_in_with_token(
-    smtp: aiosmtplib.SMTP, method: str, connection: Connection, tokens: Tokens
+    smtp: aiosmtplib.SMTP, method: str, connection: Connection, tokens: TokenSource
 ) -> None:
     """Log in; if the server refuses the token, try once more with another token.
 

@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -30,6 +31,16 @@ def fresh_seconds(lifetime_seconds: float) -> float:
     return max(lifetime_seconds - _MARGIN_SECONDS, lifetime_seconds / 2)
 
 
+class TokenSource(Protocol):
+    """Where sessions get access tokens."""
+
+    async def token(self, connection: Connection, refused: str | None = None) -> str:
+        """Return an access token that is valid for some time, other than `refused`.
+
+        Raises SessionError if the token server issues none.
+        """
+
+
 class Tokens:
     """The access tokens of all connections. All calls are on one event loop."""
 
@@ -41,10 +52,7 @@ class Tokens:
         self._sources: dict[tuple[str, OAuth], _Source] = {}
 
     async def token(self, connection: Connection, refused: str | None = None) -> str:
-        """Return an access token that is valid for some time, other than `refused`.
-
-        Raises SessionError if the token server issues none.
-        """
+        """See `TokenSource.token`."""
         key = connection.name, connection.oauth.client
         source = self._sources.get(key)
         if source is None:

@@ -106,6 +106,20 @@ async def test_a_thousand_recipients_at_70_30_give_700_and_300(
     }
 
 
+async def test_two_processes_send_as_one_run(tmp_path: Path, servers: Servers, state: Path) -> None:
+    """The report, the subflows and the session slots are those of a run that sends itself."""
+    final = await run(document(write_csv(tmp_path / "r.csv", 200), processes=2))
+    assert final.is_completed(), final.message
+    assert final.message == "200 of 200 sent"
+    assert received(servers) == {"red": 140, "green": 60}
+    assert_each_got_it_once_over_its_connection(servers, state, 200)
+    assert {one.state_name for one in await subflows(final)} == {"Completed"}
+    async with get_client() as client:
+        for name in ("smtp-red", "smtp-green"):
+            limit = await client.read_global_concurrency_limit_by_name(name)
+            assert limit.active_slots == 0
+
+
 async def test_thirds_are_exact(tmp_path: Path, servers: Servers, state: Path) -> None:
     routes = [
         {"connection": "red", "percent": 33.3},

@@ -18,6 +18,7 @@ _GROUPS = {
     "test_stop_and_go.py": "served-1",
     "test_waiting.py": "served-1",
     "test_workers.py": "served-2",
+    "test_processes.py": "served-2",
     "test_submitted_runs.py": "served-2",
     "test_other_sites.py": "served-2",
     "test_login.py": "served-2",

@@ -184,6 +184,11 @@ def test_round_robin_shares_are_equal() -> None:
         ({"retry": {"max_age_hours": 0}}, "greater than 0"),
         ({"strategy": "random"}, "'single', 'percentage' or 'round_robin'"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
+        *(
+            ({"processes": wrong}, "write a number from 1 to 64, or auto")
+            for wrong in (0, 65, "65", "02", "two", True, 1.0, None)
+        ),
+        ({"dispatch": "workers", "processes": 2}, "processes is for the dispatch 'inline'"),
     ],
 )
 def test_invalid_campaigns_are_refused_with_advice(changes: dict[str, Any], advice: str) -> None:
@@ -217,6 +222,11 @@ def test_a_parquet_file_is_recognised_by_its_name(path: str, is_parquet: bool) -
     assert campaign(recipients={"path": path}).recipients.is_parquet is is_parquet
 
 
+@pytest.mark.parametrize(("given", "taken"), [(2, 2), ("2", 2), ("64", 64), ("auto", "auto")])
+def test_processes_are_a_number_or_text_as_a_form_has_it(given: Any, taken: Any) -> None:
+    assert campaign(processes=given).processes == taken
+
+
 def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
     changed = campaign(
         name="other",
@@ -224,6 +234,7 @@ def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
         retry={"max_attempts": 2},
         uncertain="resend",
         on_connection_down="reassign",
+        processes="auto",
     )
     assert changed.content() == campaign().content()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -146,6 +147,13 @@ def test_without_limits_the_plan_assumes_a_speed_and_says_so() -> None:
         "40 a second (assumed)",
     ]
     assert "10 a second and session where there is no limit" in found.markdown()
+
+
+def test_the_page_tells_how_many_processes_send() -> None:
+    plan = planned(two(), [connection("a"), connection("b")])
+    assert "processes of the run" not in plan.markdown()
+    several = replace(plan, processes=3)
+    assert "3 processes of the run send at the same time." in several.markdown()
 
 
 def test_even_a_high_limit_is_named() -> None:

@@ -12,6 +12,7 @@ from mailsluice.operations.identities import identity_warnings, shown_identities
 from mailsluice.operations.plan.inspecting import LOOKED_AT, check_message
 from mailsluice.operations.plan.plan import Plan
 from mailsluice.operations.plan.planning import plan
+from mailsluice.operations.processes import cores, process_count
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 
@@ -39,6 +40,12 @@ def plan_launch(
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
     )
+    processes = process_count(
+        document.processes,
+        {route.connection: connections[route.connection].max_sessions for route in document.routes},
+        cores=cores(),
+        recipients=planned.accepted,
+    )
     identities = launch.identities(document, connections.values())
     routes, _ = placement.moves()
     over = [placement.connections[route] for route in routes[:LOOKED_AT]]
@@ -51,4 +58,10 @@ def plan_launch(
             f"a campaign of this name was launched before and is {record.status.value}: a run"
             f" continues it with the assignment of that launch, digest {record.assignment_digest}",
         )
-    return replace(planned, warnings=warnings, identities=shown, preview=check.preview)
+    return replace(
+        planned,
+        warnings=warnings,
+        identities=shown,
+        preview=check.preview,
+        processes=processes,
+    )

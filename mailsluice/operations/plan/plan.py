@@ -71,6 +71,8 @@ class Plan:
     """Who the mail is from, by connection."""
     preview: Preview | None = None
     """The message for the first recipient."""
+    processes: int = 1
+    """How many processes of the run would send, on a machine like this one."""
 
     @property
     def ends_at(self) -> datetime | None:
@@ -94,6 +96,8 @@ class Plan:
             ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
             [_row(connection) for connection in self.connections],
         )
+        if self.processes > 1:
+            lines += [f"{self.processes} processes of the run send at the same time.", ""]
         lines += identity_section(self.identities) if self.identities else []
         lines += section("Warm-up", [f"- {cell(warm_up)}" for warm_up in self.warm_ups])
         counts = (self.read_rows, self.accepted, *self.rejected.values())
