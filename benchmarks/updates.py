@@ -26,11 +26,11 @@ def measure(fillfactor: int, rows: int) -> dict[str, Any]:
         add_campaign(opened, 1, rows, 0, f"fillfactor = {fillfactor}")
         maintain(opened, "VACUUM ANALYZE recipients_1")
         maintain(opened, "CHECKPOINT")
-        before, begun = _state(opened), time.monotonic()
+        before, begun = counters(opened), time.monotonic()
         for _ in _batches(opened, Outbox(opened, 1)):
             pass
         seconds = time.monotonic() - begun
-        after = _state(opened)
+        after = counters(opened)
         return {
             "fillfactor": fillfactor,
             "rows": rows,
@@ -63,7 +63,8 @@ def _batches(opened: Database, outbox: Outbox) -> Iterator[int]:
             yield len(rows)
 
 
-def _state(opened: Database) -> dict[str, int]:
+def counters(opened: Database) -> dict[str, int]:
+    """Return what PostgreSQL has counted so far, in bytes and updates."""
     query = sa.text(
         """
         SELECT pg_current_wal_lsn() - '0/0' AS wal, pg_table_size('recipients_1') AS table,

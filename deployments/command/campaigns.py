@@ -173,6 +173,24 @@ def export(
     show(f"{done.rows:,} {contents} in {done.path}", done, as_json=json)
 
 
+def find(name: str, text: str, /, *, json: AsJson = False) -> int:
+    """Find the recipient of a campaign by a provider's id of the message, or by a token.
+
+    Args:
+        name: The campaign's name.
+        text: The id that the server's reply gave the message, or the token in a provider's event.
+        json: Print JSON instead of text.
+    """
+    from mailsluice.operations import accounts
+    from mailsluice.store import Database
+
+    with Database() as database:
+        found = accounts.find_recipients(database, name, text)
+    lines = [f"{one.email} over {one.connection}, by its {one.found_by}" for one in found]
+    show("\n".join(lines) or f"no recipient of {name} has this id", found, as_json=json)
+    return 0 if found else WAITING
+
+
 def verify(name: str, /, *, json: AsJson = False) -> int:
     """Check that no recipient of a campaign is lost, and none is there twice.
 
@@ -337,4 +355,4 @@ def _values(report: Report) -> dict[str, Any]:
     return {"summary": report.summary(), "open": report.open, **asdict(report)}
 
 
-COMMANDS = (plan, send, status, report, export, verify, resolve, cancel)
+COMMANDS = (plan, send, status, report, export, find, verify, resolve, cancel)

@@ -11,6 +11,7 @@ limits are from the providers' documentation as of 2026:
 - Amazon SES, "MessageTag": `name=value` pairs, of letters, digits, `_` and `-`, at most 256 each.
   Events are published only with a configuration set.
 - Postmark, "Custom metadata": a field for each value; names have at most 20 characters, values 80.
+  X-PM-KeepID keeps our Message-ID, which Postmark would replace.
 - Brevo, "X-Mailin-custom": text.
 - Mailjet, "Custom headers for SMTP relay": text in X-MJ-CustomID.
 """
@@ -44,6 +45,8 @@ class Profile:
     field: str
     value: Callable[[str | None], str]
     """Returns the field's value, from the value that the operator gives the field, if any."""
+    beside: str = ""
+    """Another field that every message needs there."""
 
 
 def _json(*path: str) -> Callable[[str | None], str]:
@@ -101,7 +104,7 @@ PROFILES = {
     Provider.SPARKPOST: Profile("X-MSYS-API", _json("metadata")),
     Provider.MAILGUN: Profile("X-Mailgun-Variables", _json()),
     Provider.SES: Profile("X-SES-MESSAGE-TAGS", _tags),
-    Provider.POSTMARK: Profile(f"X-PM-Metadata-{NAME}", _alone(_TOKEN)),
+    Provider.POSTMARK: Profile(f"X-PM-Metadata-{NAME}", _alone(_TOKEN), "X-PM-KeepID: true\r\n"),
     Provider.BREVO: Profile("X-Mailin-custom", _alone(f"{NAME}:{_TOKEN}")),
     Provider.MAILJET: Profile("X-MJ-CustomID", _alone(_TOKEN)),
 }
@@ -139,6 +142,8 @@ def provider_fields(identity: SenderIdentity, headers: Sequence[Header]) -> Prov
     profile = PROFILES.get(identity.provider or Provider.NONE)
     if profile is None:
         return ProviderFields(fixed)
+    if profile.beside and profile.beside.partition(":")[0].lower() not in given:
+        fixed += profile.beside
     own = [header for header in headers if header.name.lower() == profile.field.lower()]
     try:
         if len(own) > 1:

@@ -18,6 +18,11 @@ LONGEST = 19 + 1 + 32
 """Characters of a token; they are digits, small letters and a hyphen, as every provider takes."""
 
 
+def token_of(recipient_id: int, message_id: str) -> str:
+    """Return the token of the message with this Message-ID, for exports."""
+    return f"{recipient_id}-{message_id.lstrip('<').partition('@')[0]}"
+
+
 @dataclass(frozen=True, slots=True)
 class RecipientToken:
     """The recipient and the MAC of a token, to be trusted only if `is_genuine`."""

@@ -9,11 +9,19 @@ import sqlalchemy as sa
 
 from mailsluice.bounces.matching import SentTo
 from mailsluice.core.folding import folded
-from mailsluice.store.campaign_tables import CampaignTables, tables_of_all, tables_with
+from mailsluice.core.reply_id import reply_id
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store.campaign_tables import (
+    CampaignTables,
+    tables_of,
+    tables_of_all,
+    tables_with,
+)
 from mailsluice.store.database import Database
 from mailsluice.store.schema import campaigns
 
 _MAX_ID = 2**63 - 1
+_MOST_LOOKED_AT = 1_000
 
 
 class SentMail:
@@ -52,6 +60,27 @@ class SentMail:
             for tables, mine in tables_of_all(self._database, is_of)
             for sent in self._find(tables, sa.and_(mine, tables.compared.in_(named)))
         ]
+
+    def by_reply_id(self, campaign_id: int, text: str) -> list[SentTo]:
+        """The recipients of a campaign whose accepted message has this id in its reply.
+
+        The query reads the whole campaign, because replies have no index: every message would have
+        to pay for it (`mailsluice.core.reply_id`). Only a thousand replies with this text are
+        looked at; ids are rarer than that.
+        """
+        recipients = tables_of(self._database, campaign_id).recipients
+        query = (
+            sa.select(recipients.c.id, recipients.c.reply)
+            .where(
+                recipients.c.campaign_id == campaign_id,
+                recipients.c.status == RecipientStatus.SENT.value,
+                recipients.c.reply.contains(text, autoescape=True),
+            )
+            .limit(_MOST_LOOKED_AT)
+        )
+        with self._database.read() as connection:
+            ids = [row.id for row in connection.execute(query) if reply_id(row.reply) == text]
+        return self.by_id(ids) if ids else []
 
     def _find(self, tables: CampaignTables, condition: sa.ColumnElement[bool]) -> list[SentTo]:
         recipients = tables.recipients

@@ -64,6 +64,8 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     assert capsys.readouterr().out.startswith("# ")
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
+    assert main(["find", "by-command", "no-such-id"]) == 3
+    assert "no recipient of by-command has this id\n" in capsys.readouterr().out
 
 
 def test_recipients_that_wait_are_an_exit_code_and_are_watched(

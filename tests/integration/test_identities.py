@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 from email import message_from_bytes
 from email.policy import default
@@ -14,6 +15,7 @@ import pytest
 from mailsluice.campaign import SenderIdentity
 from mailsluice.core.errors import CampaignDiffersError, MessageError
 from mailsluice.message.recipient_token import RecipientToken
+from mailsluice.operations.accounts import LedgerError, export, find_recipients
 from mailsluice.operations.send import prepare
 from mailsluice.store import Campaigns, Database
 from mailsluice.store.sent_mail import SentMail
@@ -25,7 +27,7 @@ from tests.integration.campaign_fixtures import (
     everybody_once,
     people,
 )
-from tests.smtpd import SmtpServer
+from tests.smtpd import Fault, SmtpServer, Stage
 
 SENDGRID = SenderIdentity.model_validate(
     {
@@ -138,3 +140,45 @@ def test_a_wrong_identity_stops_a_campaign_before_it_is_stored(
             identities={"red": wrong},
         )
     assert Campaigns(database).find(document.name) is None
+
+
+async def test_a_recipient_is_found_by_its_token_and_by_the_id_in_the_reply(
+    database: Database, tmp_path: Path
+) -> None:
+    everybody = people(10)
+    replies = {
+        email.partition("@")[0]: Fault(Stage.ACCEPTED, f"250 Ok: queued as 9%_{number}xyz".encode())
+        for number, email in enumerate(everybody)
+    }
+    with SmtpServer(faults=replies) as red:
+        await Sender(database, tmp_path).send(
+            campaign(tmp_path, everybody), [connection("red", red, identity=SENDGRID)]
+        )
+    for number, email in enumerate(everybody):
+        for given in (f"9%_{number}xyz", f"<9%_{number}xyz.filter0905p1mdw1-4434-59E0C6FF-3.0>"):
+            (found,) = find_recipients(database, "spring-sale", given)
+            assert (found.email, found.found_by) == (email, "reply id")
+            assert "@" not in repr(found)
+    for one, mail in zip(red.received, headers(red), strict=True):
+        token = json.loads(mail["X-SMTPAPI"])["unique_args"]["mailsluice"]
+        (found,) = find_recipients(database, "spring-sale", token)
+        assert (found.email, found.found_by) == (one.recipient, "token")
+        assert (
+            find_recipients(
+                database, "spring-sale", f"{token[:-1]}{'0' if token[-1] != '0' else '1'}"
+            )
+            == []
+        )
+    for unknown in ("queued", "9%_1xy", "9__1xyz"):
+        assert find_recipients(database, "spring-sale", unknown) == []
+    with pytest.raises(LedgerError, match="this is no id"):
+        find_recipients(database, "spring-sale", "Ok: queued as")
+
+    path = tmp_path / "out.csv"
+    export(database, "spring-sale", path)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    for row in rows:
+        assert find_recipients(database, "spring-sale", row["token"])[0].email == row["email"]
+    exported = {row["email"]: row["reply_id"] for row in rows}
+    assert exported == {email: f"9%_{number}xyz" for number, email in enumerate(everybody)}

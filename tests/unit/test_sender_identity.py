@@ -236,6 +236,12 @@ def test_tags_for_ses_are_merged_and_its_configuration_set_is_named() -> None:
 def test_postmark_gets_the_message_stream() -> None:
     mail = header(rendered({"provider": "postmark", "message_stream": "broadcast"}))
     assert mail["X-PM-Message-Stream"] == "broadcast"
+    assert mail["X-PM-KeepID"] == "true"
+
+
+def test_an_operator_decides_whether_postmark_keeps_the_message_id() -> None:
+    own = {"provider": "postmark", "headers": [{"name": "x-pm-keepid", "value": "false"}]}
+    assert header(rendered(own)).get_all("X-PM-KeepID") == ["false"]
 
 
 @pytest.mark.parametrize(

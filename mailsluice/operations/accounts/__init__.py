@@ -4,6 +4,7 @@ from mailsluice.operations.accounts.cancellation import Cancelled, cancel_campai
 from mailsluice.operations.accounts.counting import tally
 from mailsluice.operations.accounts.errors import LedgerError
 from mailsluice.operations.accounts.export import Contents, export
+from mailsluice.operations.accounts.finding import FoundRecipient, find_recipients
 from mailsluice.operations.accounts.resolution import (
     Action,
     Resolved,
@@ -17,12 +18,14 @@ __all__ = [
     "Cancelled",
     "Contents",
     "Discrepancy",
+    "FoundRecipient",
     "LedgerError",
     "Resolved",
     "Tallies",
     "Verification",
     "cancel_campaign",
     "export",
+    "find_recipients",
     "read_addresses",
     "resolve_uncertain",
     "tally",

@@ -7,10 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from mailsluice.core.reply_id import reply_id
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.table_file import MOMENT, moments
+from mailsluice.message.recipient_token import token_of
 from mailsluice.store.fates import REJECT_COLUMNS, Fate, Fates, Reject
 
+_SENT = RecipientStatus.SENT.value
 FATES = pa.schema(
     {
         "email": pa.string(),
@@ -23,6 +26,8 @@ FATES = pa.schema(
         "settled_at": MOMENT,
         "next_attempt_at": MOMENT,
         "message_id": pa.string(),
+        "reply_id": pa.string(),
+        "token": pa.string(),
     }
 )
 REJECTS = pa.schema(
@@ -35,9 +40,13 @@ def recipients(
 ) -> Iterator[pa.Table]:
     """Recipients in these states (in any when none is named), as tables of `FATES`."""
     for rows in fates.recipients(statuses):
-        _, email, *texts, settled, following = _columns(rows)
+        numbers, email, *texts, settled, following = _columns(rows)
         ids = [identify(address) for address in email]
-        columns = [email, *texts, moments(settled), moments(following), ids]
+        replies = [
+            reply_id(row.reply) if row.status == _SENT and row.reply else None for row in rows
+        ]
+        tokens = [*map(token_of, numbers, ids)]
+        columns = [email, *texts, moments(settled), moments(following), ids, replies, tokens]
         yield pa.table(dict(zip(FATES.names, columns, strict=True)), schema=FATES)
 
 
