@@ -2,9 +2,9 @@
 
 A provider's console, log and events call the message by this id where they do not keep our
 Message-ID. The reply is stored with the recipient, so the id is read from it when somebody asks.
-Measured on PostgreSQL (`python -m benchmarks.reply_ids`), a message writes 574 bytes of WAL; with
+Measured on PostgreSQL (`python -m benchmarks.reply_ids`), a message writes 595 bytes of WAL; with
 the id in a column 724, with an index on that column 1,031 (half of the updates are no longer HOT),
-with the id in a narrow indexed table 723. Without all of these, finding an id reads a campaign: one
+with the id in a narrow indexed table 743. Without all of these, finding an id reads a campaign: one
 or two seconds in a million recipients. Providers' events need no such search: they have a token
 (`mailsluice.message.recipient_token`).
 """
