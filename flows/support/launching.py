@@ -57,12 +57,16 @@ async def launched(
                 warm_ups = {name: known.warm_up for name, known in connections.items()}
                 occasion = launch.Occasion(day, moment, warm_ups)
                 await assign_connections(database, run, document, audience, occasion)
-            yield run
-        finally:
+        except BaseException:
             await run.close()
+            raise
     finally:
-        if audience is not None:
-            audience.close()
+        if audience is not None:  # sending takes hours, and does not need it
+            await asyncio.to_thread(launch.forget, audience)
+    try:
+        yield run
+    finally:
+        await run.close()
 
 
 async def _only_run(

@@ -135,8 +135,11 @@ class Audience:
         return counts
 
     def close(self) -> None:
-        """Remove the temporary file."""
+        """Remove the temporary file, and free the memory, whoever still holds this object."""
         self._directory.cleanup()
+        for name in ("address_keys", "domain_keys", "_verdicts"):
+            empty = np.empty_like(getattr(self, name)[:0])
+            object.__setattr__(self, name, empty)  # frozen for everybody else
 
     def __enter__(self) -> Self:
         return self

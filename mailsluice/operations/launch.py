@@ -17,6 +17,7 @@ from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import MessageError
+from mailsluice.core.memory import return_memory
 from mailsluice.core.status import CampaignStatus
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
 from mailsluice.smtp.connection import Connection
@@ -152,6 +153,12 @@ def decide(
             connection, record.id if record else None, occasion.warm_ups, occasion.moment
         )
     return place(campaign, assignment, occasion.day, states)
+
+
+def forget(audience: Audience) -> None:
+    """Close an audience and return its memory to the system; sending needs neither. Blocking."""
+    audience.close()
+    return_memory()
 
 
 def launched_before(database: Database, campaign: Campaign) -> CampaignRecord | None:

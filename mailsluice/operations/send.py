@@ -22,6 +22,7 @@ from mailsluice.campaign import Campaign, DownPolicy, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
+from mailsluice.core.memory import return_memory
 from mailsluice.core.names import DAY, campaign_name
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
@@ -115,6 +116,7 @@ def prepare(
         audience = None
         if record is None or record.status is CampaignStatus.RESOLVING:
             connect = partial(engine_of, engines or {})
+            stack.callback(return_memory)
             audience = stack.enter_context(
                 launch.resolve_audience(campaign, database, connect, identities)
             )

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--faulty", type=int, default=30, help="of a thousand recipients")
     parser.add_argument("--messages-per-session", type=int, help="the servers then say 421")
     parser.add_argument("--in-flight", type=int, default=1, help="messages, in each session")
+    parser.add_argument("--processes", type=int, default=1, help="of a run, at the same time")
     given = vars(parser.parse_args())
     kind = given.pop("database")
     with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:

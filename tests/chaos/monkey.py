@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from random import Random
@@ -14,10 +17,12 @@ from tests.chaos.plan import Plan
 from tests.chaos.servers import Progress, servers
 from tests.chaos.verdict import Verdict, check_conservation, judge
 from tests.chaos.worker import UNFINISHED, work
+from tests.children import children
 
 _BLIND = 0.25  # of the kills: after a random time, wherever the process is then
 _BLIND_SECONDS = 0.6
 _POLL_SECONDS = 0.005
+_WHOLE = 0.5  # of the kills: the run itself, and not one of the processes that it has started
 
 
 def run(plan: Plan) -> Verdict:
@@ -51,6 +56,8 @@ class _Monkey:
         self.lives += 1
         try:
             self._wait(process)
+            while self._kills_a_part_of(process):
+                self._wait(process)
             if process.is_alive() and self.kills < self.plan.kills:
                 process.kill()
                 self.kills += 1
@@ -59,6 +66,18 @@ class _Monkey:
             process.kill()
         assert process.exitcode in (0, UNFINISHED, -9), process.exitcode
         return process.exitcode == 0
+
+    def _kills_a_part_of(self, process: ForkServerProcess) -> bool:
+        """Kill one of the processes that a living run has started, at half of the chances."""
+        if self.plan.processes == 1 or self.kills >= self.plan.kills or not process.is_alive():
+            return False
+        parts = children(process.pid or 0)
+        if not parts or self.chance.random() < _WHOLE:
+            return False
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(self.chance.choice(parts), signal.SIGKILL)
+            self.kills += 1
+        return True
 
     def _wait(self, process: ForkServerProcess) -> None:
         """Until it is to die."""

@@ -32,6 +32,8 @@ class Plan:
     """The servers end a session after so many."""
     in_flight: int = 1
     """Messages under way in one session at once."""
+    processes: int = 1
+    """How many processes of a run send; with several, half of the kills hit one of them."""
 
     def addresses(self) -> list[str]:
         """The audience."""
@@ -58,6 +60,7 @@ class Plan:
                 "strategy": "percentage",
                 "routes": [{"connection": n, "percent": p} for n, p in CONNECTIONS.items()],
                 "retry": {"first_delay_seconds": 0.1, "max_delay_seconds": 0.1},
+                "processes": self.processes,
             }
         )
 

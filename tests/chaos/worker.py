@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from datetime import date
 
-from mailsluice.operations.send import prepare, send_connections
+from mailsluice.operations.processes import processes_of
+from mailsluice.operations.send import prepare, send_connections, send_in_processes
 from mailsluice.store import Database
 from tests.chaos.plan import Plan
 
@@ -27,8 +28,13 @@ async def _send(plan: Plan, ports: Mapping[str, int], database: Database) -> int
         prepare, database, campaign, owner="chaos", home=plan.folder, day=date(2026, 1, 5)
     )
     try:
-        connections = [plan.connection(name, port) for name, port in ports.items()]
-        await send_connections(run, campaign, connections)
+        connections = {name: plan.connection(name, port) for name, port in ports.items()}
+        await asyncio.to_thread(run.count)
+        async with processes_of(run, campaign, connections, plan.recipients) as processes:
+            if processes:
+                await send_in_processes(run, campaign, processes)
+            else:
+                await send_connections(run, campaign, [*connections.values()])
         return run.report().open
     finally:
         await run.close()

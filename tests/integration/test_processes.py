@@ -30,6 +30,7 @@ from mailsluice.reports.progress import Cause
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.oauth import OAuth
 from mailsluice.store import Database, Senders
+from tests.children import children, is_gone
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -328,26 +329,3 @@ def run_alone(document: Campaign, reached: Connection, url: str, home: Path) -> 
     """The process that is killed."""
     os.environ["MAILSLUICE_HOME"] = str(home)
     mailsluice.send(document, [reached], database=url, day=Sender.day)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [
-        int(folder.name)
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and parent_of(folder) == pid
-    ]
-
-
-def parent_of(folder: Path) -> int | None:
-    try:
-        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return None
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

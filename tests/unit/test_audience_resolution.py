@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -249,6 +250,15 @@ def test_no_temporary_file_is_left_behind(
             assert list(spooled.iterdir())
 
     assert list(spooled.iterdir()) == []
+
+
+def test_a_closed_audience_holds_no_memory_for_its_rows(audience_of: AudienceOf) -> None:
+    """Prefect holds the results of tasks until the flow ends, and sending takes hours."""
+    audience = audience_of("email\na@b.de\nc@d.de\nbad\n")
+    arrays = [weakref.ref(held) for held in vars(audience).values() if isinstance(held, np.ndarray)]
+    assert len(arrays) == 3
+    audience.close()
+    assert [array() for array in arrays] == [None] * 3
 
 
 fields = st.sampled_from(["a@b.de", "A@b.de", "a@B.de", "c@d.de", "e@f.de", "g@h.de", "bad", ""])

@@ -152,7 +152,11 @@ class Child:
 
     def tell(self, told: Told) -> None:
         """Tell the run something. Thread-safe."""
-        self._loop.call_soon_threadsafe(self._pipe.write, told_frame(told))
+        self._loop.call_soon_threadsafe(self._write, told_frame(told))
+
+    def _write(self, frame: bytes) -> None:
+        if not self._pipe.is_closing():  # else the run has died
+            self._pipe.write(frame)
 
     async def run(self) -> int:
         """Carry out the orders until all is sent; returns the exit code."""
