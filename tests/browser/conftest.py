@@ -1,4 +1,4 @@
-"""`make serve` for real and a headless chromium, one of each for the folder.
+"""`make serve` and a headless chromium, one of each for the folder.
 
 All tests of the folder are one group: with pytest-xdist, one process runs them all.
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import (
-    Browser,
     BrowserContext,
     FloatRect,
     Locator,
@@ -53,6 +52,15 @@ HUNG_SECONDS = 1_200
 MARGIN = 8
 PATIENCE_MS = 240_000
 """The bound of each wait for the page: it only ends a test that would hang."""
+STAND_STILL = """
+addEventListener("DOMContentLoaded", () => {
+  const style = document.createElement("style");
+  const nothing = "animation: none !important; transition: none !important";
+  style.textContent = `*, ::before, ::after { ${nothing} }`;
+  document.head.append(style);
+});
+"""
+"""Each frame of an animation costs processor time: no graphics card draws it."""
 VIEWPORT: ViewportSize = {"width": 1_100, "height": 2_400}
 
 
@@ -66,26 +74,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Headless chromium; the tests are skipped without one, but not in CI."""
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """Headless chromium; the tests are skipped without one, but not in CI.
+
+    One profile on disk for all tests: the UI's scripts are in its cache from the first of them on,
+    compiled. Tall enough for the whole form.
+    """
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None and not os.environ.get("CI"):
         pytest.skip("no chromium on the PATH: install it to run the browser tests")
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="package")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One context for all tests: the UI's scripts are in the cache from the first of them on.
-
-    Tall enough for the whole form.
-    """
-    with browser.new_context(viewport=VIEWPORT) as made:
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("chromium"),
+            executable_path=executable,
+            args=CHROMIUM_FLAGS,
+            viewport=VIEWPORT,
+            reduced_motion="reduce",
+        ) as made,
+    ):
         made.set_default_timeout(PATIENCE_MS)
+        made.add_init_script(STAND_STILL)
         yield made
 
 

@@ -16,7 +16,6 @@ from typing import IO, Any
 
 _STANDARD_OUTPUT = 1
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.forked.imports"])
 # Wait for the fork server at exit, so that its processor time counts as that of this process.
 atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
 
@@ -42,6 +41,7 @@ class Forked(subprocess.Popen[Any]):
         self.stdout, output = _output(stdout)
         self.returncode: int | None = None
         start = _Start([*command[1:]], dict(env), os.fspath(cwd or Path.cwd()), umask)
+        _context.set_forkserver_preload(["tests.forked.imports"])  # counts until the first start
         self._process = _context.Process(target=_run, args=(start, _Descriptor(output)))
         self._process.start()
         if stdout in {subprocess.PIPE, subprocess.DEVNULL}:

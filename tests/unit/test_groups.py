@@ -7,39 +7,55 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from tests.groups import LONGEST
+
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = """
+TESTS = f"""
 import os, pathlib, pytest
+
+def test_of_none():
+    tell("none")
 
 @pytest.mark.xdist_group("one")
 @pytest.mark.parametrize("number", range(4))
 def test_of_one(number):
     tell("one")
 
-@pytest.mark.xdist_group("other")
+@pytest.mark.xdist_group("{LONGEST[0]}")
 @pytest.mark.parametrize("number", range(4))
-def test_of_other(number):
-    tell("other")
+def test_of_the_longest(number):
+    tell("{LONGEST[0]}")
 
 def tell(group):
     with pathlib.Path(__file__).with_name("told").open("a") as file:
-        file.write(f"{group} {os.environ['PYTEST_XDIST_WORKER']}\\n")
+        file.write(f"{{group}} {{os.environ['PYTEST_XDIST_WORKER']}}\\n")
 """
 
 
-def test_a_group_stays_in_one_process(tmp_path: Path) -> None:
-    path = tmp_path / "test_groups.py"
+def told(folder: Path, processes: int) -> list[tuple[str, str]]:
+    """Run the tests; give the group of each and the process that ran it, in their order."""
+    path = folder / "test_groups.py"
     path.write_text(TESTS)
-    options = ["-p", "tests.groups", "--numprocesses", "2", "--dist", "loadgroup"]
+    options = ["-p", "tests.groups", "--numprocesses", str(processes), "--dist", "loadgroup"]
+    options += ["--no-loadscope-reorder", "--rootdir", str(folder)]
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *options, "--rootdir", tmp_path, path],
+        [sys.executable, "-m", "pytest", "-q", *options, path],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    told = [line.split() for line in (tmp_path / "told").read_text().splitlines()]
-    processes = defaultdict(set)
-    for group, process in told:
-        processes[group].add(process)
-    assert len(told) == 8
-    assert all(len(used) == 1 for used in processes.values())
+    lines = (folder / "told").read_text().splitlines()
+    return [(group, process) for group, process in map(str.split, lines)]
+
+
+def test_a_group_stays_in_one_process(tmp_path: Path) -> None:
+    used = defaultdict(set)
+    for group, process in told(tmp_path, processes=2):
+        used[group].add(process)
+    assert used.keys() == {"none", "one", LONGEST[0]}
+    assert all(len(used[group]) == 1 for group in ("one", LONGEST[0]))
+
+
+def test_the_longest_groups_start_first_and_tests_without_a_group_last(tmp_path: Path) -> None:
+    groups = [group for group, _ in told(tmp_path, processes=1)]
+    assert groups == [LONGEST[0]] * 4 + ["one"] * 4 + ["none"]
