@@ -9,7 +9,7 @@ from typing import Any
 from tests.eventually import eventually
 from tests.sending import Sending
 
-LEADS = [timedelta(seconds=seconds) for seconds in (25, 60, 120, 240)]
+LEADS = [timedelta(seconds=seconds) for seconds in (10, 40, 120, 240)]
 """So long before the window opens a run is started, at least. It may take longer to begin."""
 
 
