@@ -54,6 +54,8 @@ class HeaderTemplate(Header):
     @field_validator("name")
     @classmethod
     def _is_free(cls, value: str) -> str:
+        if not value[:1].isalnum():  # a line of a message that begins with a dot needs stuffing
+            raise ValueError(f"header {value}: let its name begin with a letter, as in X-Segment")
         if _RESERVED.fullmatch(value):
             raise ValueError(
                 f"header {value} is set by Mailsluice or by mail servers: leave it out"

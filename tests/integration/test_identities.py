@@ -15,6 +15,7 @@ import pytest
 from mailsluice.campaign import SenderIdentity
 from mailsluice.core.errors import CampaignDiffersError, MessageError
 from mailsluice.message.recipient_token import RecipientToken
+from mailsluice.message.return_path import tokens
 from mailsluice.operations.accounts import LedgerError, export, find_recipients
 from mailsluice.operations.send import prepare
 from mailsluice.store import Campaigns, Database
@@ -59,6 +60,8 @@ async def test_each_connection_sends_under_its_own_identity(
     assert {one.sender for one in green.received} == {"news@example.com"}
     assert all(one.sender.endswith("@send.example.org") for one in red.received)
     assert len({one.sender for one in red.received}) == len(red.received)
+    key = Campaigns(database).get(document.name).return_key or ""
+    assert all(tokens(one.sender.encode())[0].is_genuine(key) for one in red.received)
     for one, mail in zip(red.received, headers(red), strict=True):
         assert mail["X-To"] == one.recipient.upper()
         assert mail["Message-ID"].endswith("@example.com>")

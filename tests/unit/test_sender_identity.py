@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -336,6 +339,7 @@ def test_two_headers_that_are_merged_cannot_be_given_twice() -> None:
         ({"headers": [{"name": "DKIM-Signature", "value": "x"}]}, "header DKIM-Signature is set"),
         ({"headers": [{"name": "List-Unsubscribe", "value": "x"}]}, "List-Unsubscribe is set by"),
         ({"headers": [{"name": "X A", "value": "x"}]}, "is not the name of a header field"),
+        ({"headers": [{"name": ".X-A", "value": "x"}]}, "let its name begin with a letter"),
         ({"headers": [{"name": "X-A:", "value": "x"}]}, "is not the name of a header field"),
         ({"headers": [{"name": "X-A", "value": "a\r\nBcc: b"}]}, "a header field has one line"),
         ({"headers": [{"name": "X-A", "value": "a" * 901}]}, "at most 900 characters"),
@@ -406,6 +410,13 @@ def test_the_identity_of_a_route_belongs_to_the_content_of_a_campaign() -> None:
     )
     assert content_differences(plain, other.content()) == ("routes[0].identity",)
     assert Campaign.model_validate(other.model_dump(mode="json")) == other
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "identities.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    document = campaign(strategy="percentage", **yaml.safe_load(example))
+    launch.messages(document, ["segment"], document.identities({}))
 
 
 def test_a_changed_identity_of_a_connection_is_named_without_its_addresses() -> None:
