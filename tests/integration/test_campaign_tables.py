@@ -113,16 +113,25 @@ def test_campaigns_of_any_size_are_read_under_one_name(
     assert tables(database) == {*SHARED, "recipients_1", "attempts_1"}
 
 
-def test_rows_cannot_be_inserted_where_no_run_looks_for_them(database: Database) -> None:
-    statement = (
+def test_rows_are_inserted_where_a_run_looks_for_them(
+    database: Database, own: Callable[..., Outbox], sharing: Callable[..., Outbox]
+) -> None:
+    own("large")
+    sharing("small")
+    statement = sa.text(
         "INSERT INTO recipients (campaign_id, email, connection, status, variables)"
-        " VALUES (1, 'a@example.com', 'a', 'pending', '{}')"
+        " VALUES (:id, 'a@example.com', 'a', 'pending', '{}') RETURNING id"
     )
+    with database.write() as transaction:
+        inserted = transaction.execute(statement, {"id": 2}).scalar_one()
+    shared = sa.text("SELECT campaign_id FROM recipients_shared WHERE id = :id")
+    with database.read() as connection:
+        assert connection.execute(shared, {"id": inserted}).scalar_one() == 2
     with (
-        pytest.raises(sa.exc.IntegrityError, match="has_no_rows_of_its_own"),
+        pytest.raises(sa.exc.DBAPIError, match="insert into recipients_1"),
         database.write() as transaction,
     ):
-        transaction.exec_driver_sql(statement)
+        transaction.execute(statement, {"id": 1})
 
 
 def test_no_statement_of_a_campaign_names_the_tables_of_all_campaigns(

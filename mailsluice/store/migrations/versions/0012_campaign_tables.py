@@ -56,6 +56,33 @@ ALTER SEQUENCE recipients_id_seq OWNED BY recipients.id;
 ALTER SEQUENCE attempts_id_seq OWNED BY attempts.id;
 ALTER TABLE recipients_shared INHERIT recipients;
 ALTER TABLE attempts_shared INHERIT attempts;
+CREATE FUNCTION mailsluice_sharing(campaign bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM campaigns WHERE id = campaign AND first_recipient_id IS NOT NULL
+    ) THEN
+        RAISE EXCEPTION 'campaign % has tables of its own: insert into recipients_%',
+            campaign, campaign;
+    END IF;
+    RETURN campaign;
+END $$;
+CREATE RULE recipients_are_shared AS ON INSERT TO recipients DO INSTEAD
+    INSERT INTO recipients_shared (
+        id, campaign_id, first_attempt_at, settled_at, next_attempt_at, claimed_by, attempts, code,
+        status, connection, email, variables, reply, folded, reassigned_from)
+    VALUES (
+        NEW.id, mailsluice_sharing(NEW.campaign_id), NEW.first_attempt_at, NEW.settled_at,
+        NEW.next_attempt_at, NEW.claimed_by, NEW.attempts, NEW.code, NEW.status, NEW.connection,
+        NEW.email, NEW.variables, NEW.reply, NEW.folded, NEW.reassigned_from)
+    RETURNING
+        id, campaign_id, first_attempt_at, settled_at, next_attempt_at, claimed_by, attempts, code,
+        status, connection, email, variables, reply, folded, reassigned_from;
+CREATE RULE attempts_are_shared AS ON INSERT TO attempts DO INSTEAD
+    INSERT INTO attempts_shared (id, recipient_id, at, code, connection, phase, verdict, reply)
+    VALUES (NEW.id, NEW.recipient_id, NEW.at, NEW.code, NEW.connection, NEW.phase, NEW.verdict,
+        NEW.reply)
+    RETURNING id, recipient_id, at, code, connection, phase, verdict, reply;
 """
 
 _GRANTS = """
