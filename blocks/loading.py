@@ -18,6 +18,8 @@ from mailsluice.smtp.connection import Connection
 if TYPE_CHECKING:
     from prefect_sqlalchemy import SqlAlchemyConnector
 
+    from mailsluice.operations.events.sources import EventSource
+
 _Block = TypeVar("_Block", bound=Block)
 
 
@@ -44,6 +46,16 @@ async def load_connection(name: str) -> Connection:
 async def load_connection_block(name: str) -> SMTPConnection:
     """Load an SMTP connection's block by its name. Raises CampaignError when there is none."""
     return await _load(SMTPConnection, name)
+
+
+async def load_event_sources() -> dict[str, EventSource]:
+    """Load where events come from, by connection, from all SMTP connections that have a key.
+
+    Raises CampaignError for a block that cannot be used.
+    """
+    blocks = {name: await load_connection_block(name) for name in await _names(SMTPConnection)}
+    sources = {name: block.event_source(name) for name, block in blocks.items()}
+    return {name: source for name, source in sources.items() if source}
 
 
 async def load_database(name: str) -> SqlAlchemyConnector:

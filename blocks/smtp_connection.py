@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from prefect.blocks.core import Block
 from pydantic import (
@@ -16,11 +16,14 @@ from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
 from blocks.logo import ServedLogo
-from mailsluice.campaign.identity import SenderIdentity
+from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.forms import form_schema
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.oauth import OAuth
+
+if TYPE_CHECKING:
+    from mailsluice.operations.events.sources import EventSource
 
 
 class SMTPConnection(ServedLogo, Block):
@@ -104,12 +107,24 @@ class SMTPConnection(ServedLogo, Block):
         description="Who the mail is from on this connection. Left empty: as the campaign's message"
         " says, without a provider's own header fields.",
     )
+    events_key: Annotated[SecretStr | None, OrNone] = Field(
+        None,
+        description="Proves that events come from the identity's provider. SendGrid: the"
+        " verification key. Mailgun: the webhook signing key. Amazon SES: the ARN of the SNS topic."
+        " Postmark, SparkPost, Brevo, Mailjet: user:password, or a token. Others: the secret of"
+        " signed webhooks. Empty: no events are taken.",
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return form_schema(schema, handler)
+
+    @model_validator(mode="after")
+    def _events_key_fits(self) -> Self:
+        self.event_source("")
+        return self
 
     @model_validator(mode="after")
     def _login_fits(self) -> Self:
@@ -135,6 +150,20 @@ class SMTPConnection(ServedLogo, Block):
 
     def to_connection(self, name: str) -> Connection:
         """The connection for the engine; `name` is the block's name, as in routes."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        fields = {
+            name: getattr(self, name) for name in type(self).model_fields if name != "events_key"
+        }
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})
+
+    def event_source(self, name: str) -> EventSource | None:
+        """Where events about this connection come from; None if none are taken.
+
+        `name` is the block's name, as in routes. Raises ValueError if the key does not fit.
+        """
+        if self.events_key is None:
+            return None
+        from mailsluice.operations.events.sources import EventSource  # reads keys of all providers
+
+        provider = self.identity.provider or Provider.NONE
+        return EventSource(name, provider, self.events_key.get_secret_value())

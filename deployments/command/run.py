@@ -9,7 +9,15 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deployments.command import bounces, campaigns, connections, documents, servers, suppressions
+from deployments.command import (
+    bounces,
+    campaigns,
+    connections,
+    documents,
+    events,
+    servers,
+    suppressions,
+)
 from deployments.command.output import INTERRUPTED
 
 FAILED, USAGE = 1, 2
@@ -24,7 +32,7 @@ app = App(
 )
 for command in (*documents.COMMANDS, *campaigns.COMMANDS):
     app.command(command)
-for group in (connections, suppressions, bounces):
+for group in (connections, suppressions, bounces, events):
     app.command(group.app)
 for server_command in servers.COMMANDS:
     app.command(server_command)

@@ -118,11 +118,15 @@ class Database:
 
     def insert_ignoring(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         """An insert that skips rows whose key exists."""
+        return self.insert(table).on_conflict_do_nothing()
+
+    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """An insert that may say what happens to rows whose key exists."""
         if self.is_sqlite:
-            return sqlite.insert(table).on_conflict_do_nothing()
+            return sqlite.insert(table)
         from sqlalchemy.dialects import postgresql  # loads the dialects of all drivers
 
-        return postgresql.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table)
 
     def free_bytes(self) -> int | None:
         """Unused bytes in a SQLite file, which SQLite uses again; None for PostgreSQL."""

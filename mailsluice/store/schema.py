@@ -8,7 +8,8 @@ a column that a claim writes would undo this.
 
 On PostgreSQL, `recipients` and `attempts` have no rows of their own: the tables that inherit from
 them have the rows, see `mailsluice.store.campaign_tables`. A statement that names `recipients`
-reads and changes the recipients of all campaigns there, and an INSERT into it is refused.
+reads and changes the recipients of all campaigns there, and a rule passes an INSERT to the shared
+table.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0012"
+REVISION = "0013"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -292,3 +293,40 @@ alerts = Table(
     Column("at", Double, nullable=False),
 )
 """Thresholds that a campaign passed and that were reported, once each."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("recipient_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("rank", SmallInteger, nullable=False),  # see mailsluice.events.merging
+    Column("at", Double, nullable=False),  # when the state was reached
+    Column("state", Text, nullable=False),  # deferred, delivered, dropped, bounced, ...
+    Column("failure", Text, nullable=False),  # of a bounce: hard, soft, block; or empty
+    Column("reply", Text, nullable=False),  # the words of the recipient's server
+    Column("status", Text, nullable=False),  # enhanced status such as 5.1.1, or empty (RFC 3463)
+    Column("mailbox_provider", Text, nullable=False),  # as the provider names it, or empty
+    # The earliest time of each state that was reported.
+    Column("deferred_at", Double),
+    Column("delivered_at", Double),
+    Column("dropped_at", Double),
+    Column("bounced_at", Double),
+    Column("unsubscribed_at", Double),
+    Column("complained_at", Double),
+    Index("ix_deliveries_campaign_id_connection", "campaign_id", "connection"),
+)
+"""What became of accepted messages, by the events of providers: a row for each recipient."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("key", Text, primary_key=True),  # the provider's id of the event
+    Column("state", Text, nullable=False),
+    Column("at", Double, nullable=False),  # by the provider's clock
+    Column("received_at", Double, nullable=False, index=True),
+    Column("matched_by", Text, nullable=False),  # token, message id, ...; or why nothing matched
+    Column("recipient_id", BigInteger),
+)
+"""Events of providers, so that each counts once. Housekeeping deletes old ones."""

@@ -82,6 +82,35 @@ class SentMail:
             ids = [row.id for row in connection.execute(query) if reply_id(row.reply) == text]
         return self.by_id(ids) if ids else []
 
+    def over(
+        self, connection: str, emails: Collection[str], since: float, until: float
+    ) -> list[SentTo]:
+        """Recipients with these addresses whose messages went over a connection in this time.
+
+        The addresses may be in any spelling, the times are seconds since the epoch. The query reads
+        all recipients that the campaigns of this time have on the connection, because addresses
+        have no index.
+        """
+        if not emails:
+            return []
+        is_of = sa.and_(
+            campaigns.c.created_at <= until, sa.func.coalesce(campaigns.c.ended_at, until) >= since
+        )
+        named = {folded(email) for email in emails}
+        return [
+            sent
+            for tables, mine in tables_of_all(self._database, is_of)
+            for sent in self._find(
+                tables,
+                sa.and_(
+                    mine,
+                    tables.recipients.c.connection == connection,
+                    tables.recipients.c.settled_at.between(since, until),
+                    tables.compared.in_(named),
+                ),
+            )
+        ]
+
     def _find(self, tables: CampaignTables, condition: sa.ColumnElement[bool]) -> list[SentTo]:
         recipients = tables.recipients
         query: sa.Select[Any] = (

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from blocks import CampaignForm, Mailbox, SMTPConnection
 from mailsluice.bounces import mailbox as engine
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, Provider
 from mailsluice.smtp.connection import Connection, Security
 
 DOCUMENT: dict[str, Any] = {
@@ -75,7 +75,22 @@ def test_a_block_becomes_the_connection_of_that_name() -> None:
 
 def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
     fields = set(Connection.__dataclass_fields__) - {"name"}
-    assert fields == set(SMTPConnection.model_fields)
+    assert fields == set(SMTPConnection.model_fields) - {"events_key"}
+
+
+def test_an_events_key_is_checked_for_its_provider() -> None:
+    with pytest.raises(ValidationError, match="not a verification key of SendGrid"):
+        SMTPConnection(host="a", identity={"provider": "sendgrid"}, events_key="no key")
+    with pytest.raises(ValidationError, match="too short to be safe"):
+        SMTPConnection(host="a", events_key="short")
+    block = SMTPConnection(
+        host="a", identity={"provider": "brevo"}, events_key="me:a-long-password"
+    )
+    source = block.event_source("relay")
+    assert source
+    assert (source.connection, source.provider) == ("relay", Provider.BREVO)
+    assert "a-long-password" not in repr(source)
+    assert SMTPConnection(host="a").event_source("relay") is None
 
 
 @pytest.mark.parametrize(
@@ -142,7 +157,7 @@ def test_oauth_secrets_are_not_shown() -> None:
     block = SMTPConnection(host="smtp.gmail.com", username="me", oauth=OAUTH)
     shown = repr(block) + repr(block.to_connection("gmail")) + repr(block.oauth) + str(block)
     assert "hidden" not in shown
-    hidden = ["password", "oauth.client_secret", "oauth.refresh_token"]
+    hidden = ["password", "oauth.client_secret", "oauth.refresh_token", "events_key"]
     assert SMTPConnection.model_json_schema()["secret_fields"] == hidden
 
 

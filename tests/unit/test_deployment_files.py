@@ -20,7 +20,7 @@ KUBERNETES: list[dict[str, Any]] = list(
 )
 DOCKERFILE = (DEPLOYMENTS.parent / "Dockerfile").read_text()
 SERVERS = ("api", "services")
-OURS = ("prefect-database", "migrate", "api", "services", "register", "worker")
+OURS = ("prefect-database", "migrate", "api", "services", "register", "worker", "events")
 
 
 def pods() -> dict[str, Any]:
@@ -81,6 +81,7 @@ def test_each_process_gets_only_the_secrets_that_it_needs() -> None:
         "services": ["server"],
         "register": ["worker"],
         "worker": ["worker"],
+        "events": ["worker"],
     }
 
 
@@ -119,13 +120,15 @@ def test_every_server_has_a_health_check() -> None:
             assert "readinessProbe" in container or "livenessProbe" in container
 
 
-def test_only_the_proxy_can_be_reached_from_outside() -> None:
+def test_only_the_proxies_can_be_reached_from_outside() -> None:
     services = COMPOSE["services"]
-    assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
+    exposed_services = [name for name, service in services.items() if "ports" in service]
+    assert exposed_services == ["proxy", "events-proxy"]
+    assert services["events-proxy"]["networks"] == ["events", "published"]
     assert services["postgres"]["networks"] == ["state"]
     assert services["redis"]["networks"] == ["messages"]
     assert "outside" not in services["api"]["networks"]
-    for name in ("state", "messages", "api"):
+    for name in ("state", "messages", "api", "events"):
         assert COMPOSE["networks"][name] == {"internal": True}
     exposed = [
         document

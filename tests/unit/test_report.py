@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mailsluice.assignment.warming import WarmUpDay
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import RecipientStatus as Status
+from mailsluice.events.event import DeliveryState, FailureKind
 from mailsluice.limits import Bound, Limit
 from mailsluice.reports.campaign import (
     AcceptedOverTime,
@@ -25,6 +26,7 @@ from mailsluice.reports.campaign import (
 )
 from mailsluice.reports.campaign.replies import alike, grouped
 from mailsluice.reports.campaign.statistics import bucket_seconds, span_text
+from mailsluice.reports.deliveries.counts import DeliveryCounts
 
 HOURLY = Bound(Limit(6_000, 3_600.0), "its own")
 
@@ -388,3 +390,21 @@ def test_grouping_loses_no_reply(counts: list[ReplyCount]) -> None:
     assert len({(group.code, group.text) for group in found}) == len(found)
     sizes = [group.failed + group.deferred for group in found]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_deliveries_add_up_to_the_accepted_messages() -> None:
+    delivered, bounced, complained = (
+        DeliveryState.DELIVERED,
+        DeliveryState.BOUNCED,
+        DeliveryState.COMPLAINED,
+    )
+    counts = DeliveryCounts(
+        {delivered: 900, bounced: 50, complained: 2, DeliveryState.DEFERRED: 8},
+        {FailureKind.HARD: 30, FailureKind.BLOCK: 20},
+        median_seconds=4.2,
+        p95_seconds=5_400.0,
+    )
+    text = page(report(route("red", 1_000), statistics=statistics(deliveries={"red": counts})))
+    assert "| red | 1,000 | 902 | 8 | 50 | 0 | 40 | 2 | 0 | 4 s | 90 min |" in text
+    assert "Of the bounces, 20 blame the sender or the content." in text
+    assert "Deliveries" not in page(report(route("red", 1_000)))

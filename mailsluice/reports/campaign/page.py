@@ -66,6 +66,7 @@ def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, s
     """The sections made from statistics."""
     pace = tables.pace(report, counted.pace) if counted.pace else []
     return [
+        *section("Deliveries, as reported by the providers", tables.deliveries(report, counted)),
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
         *section("Recipient domains", tables.domains(counted)),
         *section("Replies by domain", tables.domain_replies(counted)),

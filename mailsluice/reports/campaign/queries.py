@@ -16,6 +16,7 @@ from mailsluice.reports.campaign.statistics import (
     Statistics,
     bucket_seconds,
 )
+from mailsluice.reports.deliveries.queries import delivery_counts
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.schema import bounces
@@ -44,6 +45,7 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
             replies=replies,
             other_replies=other_replies,
             bounces=counting.bounces(),
+            deliveries=delivery_counts(database, connection, campaign_id),
         )
 
 

@@ -11,6 +11,7 @@ from mailsluice.core.masking import masked
 from mailsluice.core.moves import together
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.suppression import held_back
+from mailsluice.events.event import DeliveryState, FailureKind
 from mailsluice.reports.campaign.replies import AlikeReplies, grouped
 from mailsluice.reports.campaign.report import Report, RouteReport, named
 from mailsluice.reports.campaign.statistics import (
@@ -20,7 +21,10 @@ from mailsluice.reports.campaign.statistics import (
     Statistics,
     span_text,
 )
+from mailsluice.reports.deliveries.counts import DeliveryCounts
 
+DEFERRED, DELIVERED, DROPPED, BOUNCED, UNSUBSCRIBED, COMPLAINED = DeliveryState
+BLOCK = FailureKind.BLOCK
 WAITING = named(RecipientStatus.DEFERRED)
 PUT_OFF = "deferrals"
 """The title of the column of deferrals, of which a recipient may have several."""
@@ -199,6 +203,48 @@ def bounces(report: Report, counted: Statistics) -> list[str]:
         share = _percent(sum(numbers) / sent[name] if sent.get(name) else None)
         rows.append([plain(name) or "not known", *(f"{number:,}" for number in numbers), share])
     return table(["connection", *_BOUNCES, "of sent"], rows)
+
+
+def deliveries(report: Report, counted: Statistics) -> list[str]:
+    """What became of accepted messages by connection, for connections whose events are known."""
+    if not counted.deliveries:
+        return []
+    accepted = {route.connection: route.of(RecipientStatus.SENT) for route in report.routes}
+    rows = [
+        [plain(name), *_delivery_row(counts, accepted.get(name, 0))]
+        for name, counts in counted.deliveries.items()
+    ]
+    blocked = sum(counts.by_failure.get(BLOCK, 0) for counts in counted.deliveries.values())
+    note = f"Of the bounces, {blocked:,} blame the sender or the content." if blocked else ""
+    return [*table([*_DELIVERY_HEAD], rows), *([note, ""] if note else [])]
+
+
+_DELIVERY_HEAD = (
+    "connection", "accepted", "delivered", "deferred", "bounced", "dropped", "unknown yet",
+    "complained", "unsubscribed", "median time", "95 % within",
+)  # fmt: skip
+
+
+def _delivery_row(counts: DeliveryCounts, accepted: int) -> list[str]:
+    """Delivered, deferred, bounced, dropped and unknown ones are together those accepted."""
+    numbers = [
+        counts.of(DELIVERED, COMPLAINED, UNSUBSCRIBED),
+        *(counts.of(state) for state in (DEFERRED, BOUNCED, DROPPED)),
+    ]
+    unknown = max(0, accepted - sum(numbers))
+    wishes = counts.of(COMPLAINED), counts.of(UNSUBSCRIBED)
+    times = (
+        "" if seconds is None else _duration(seconds)
+        for seconds in (counts.median_seconds, counts.p95_seconds)
+    )
+    return [*(f"{number:,}" for number in (accepted, *numbers, unknown, *wishes)), *times]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def audience(report: Report) -> list[str]:

@@ -1,0 +1,84 @@
+"""Commands about what providers report after they have accepted mail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from deployments.command.connections import prefect
+
+if TYPE_CHECKING:
+    from mailsluice.operations.events.sources import EventSource
+
+app = App(name="events", help="What providers report about mail that they have accepted.")
+
+logger = logging.getLogger("mailsluice.events")
+
+_REFRESH_SECONDS = 30.0
+
+
+@app.command
+def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
+    """Take the events that providers push, at /events/<connection>, until Ctrl-C.
+
+    Providers need an address with TLS: put a proxy before it, which passes the requests on.
+
+    Args:
+        host: The address to listen at; 0.0.0.0 for all addresses of this machine.
+        port: The port to listen at.
+    """
+    import uvicorn
+
+    from mailsluice.operations.events.app import EventsApp
+    from mailsluice.store import Database
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with prefect(), Database() as database:
+        sources = _Sources(asyncio.run(_load()))
+        for name, source in sources.known.items():
+            print(f"{name}: http://{host}:{port}/events/{name} ({source.provider.value})")
+        if not sources.known:
+            print("No SMTP Connection block has an events key yet: this looks again every 30 s")
+        config = uvicorn.Config(
+            EventsApp(database, sources).asgi(),
+            host=host,
+            port=port,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=1_000,
+            log_config=None,
+        )
+        uvicorn.Server(config).run()
+
+
+async def _load() -> dict[str, EventSource]:
+    from blocks.loading import load_event_sources
+
+    return await load_event_sources()
+
+
+class _Sources:
+    """The connections whose events are taken, read again from Prefect now and then."""
+
+    def __init__(self, known: Mapping[str, EventSource]) -> None:
+        self.known = known
+        self._due_at = time.monotonic() + _REFRESH_SECONDS
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __call__(self) -> Mapping[str, EventSource]:
+        if time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + _REFRESH_SECONDS
+            self._reading = asyncio.create_task(self._read())
+        return self.known
+
+    async def _read(self) -> None:
+        try:
+            self.known = await _load()
+        except Exception as error:  # noqa: BLE001 the connections known so far stay
+            logger.warning("the connections cannot be read from Prefect: %s", type(error).__name__)

@@ -1,0 +1,1 @@
+"""The event formats of the providers: a module for each."""

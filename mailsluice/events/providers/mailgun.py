@@ -1,0 +1,68 @@
+"""Events of Mailgun: of its webhooks, and of its Events API, which have the same form. Pure.
+
+Source: "Webhooks" and "Events" in Mailgun's documentation.
+"""
+
+from __future__ import annotations
+
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.events.batch import Batch, batch_of
+from mailsluice.events.event import DeliveryState, ProviderEvent
+from mailsluice.events.failures import failure_of
+from mailsluice.events.fields import Fields, json_of
+from mailsluice.message.provider_fields import NAME
+
+_STATES = {
+    "delivered": DeliveryState.DELIVERED,
+    "complained": DeliveryState.COMPLAINED,
+    "unsubscribed": DeliveryState.UNSUBSCRIBED,
+    "rejected": DeliveryState.DROPPED,
+}
+_DROPPED = {
+    "suppress-bounce": None,
+    "suppress-complaint": SuppressionReason.COMPLAINED,
+    "suppress-unsubscribe": SuppressionReason.UNSUBSCRIBED,
+}
+"""Reasons of failures that are Mailgun's own, because its suppression lists have the address."""
+
+
+def read(body: bytes) -> Batch:
+    """Read a request, which has one event. Raises UnreadableEventError."""
+    return batch_of([Fields(json_of(body), "the request").get("event-data")], event_of)
+
+
+def event_of(fields: Fields) -> ProviderEvent | None:
+    """Read one event; None if it is about something else than delivery."""
+    state = _state(fields)
+    if state is None:
+        return None
+    delivery = fields.inner("delivery-status")
+    words = delivery.text("message") or delivery.text("description")
+    reply = f"{delivery.text('code')} {words}".strip() if words else ""
+    status = delivery.text("enhanced-code")
+    failure = None
+    if state is DeliveryState.BOUNCED:
+        failure, status = failure_of(is_permanent=True, reply=reply, status=status)
+    own_id = fields.inner("message").inner("headers").text("message-id")
+    return ProviderEvent(
+        key=fields.needed("id"),
+        state=state,
+        at=fields.moment("timestamp"),
+        email=fields.text("recipient"),
+        token=fields.inner("user-variables").text(NAME),
+        message_id=f"<{own_id.strip('<>')}>" if own_id else "",
+        failure=failure,
+        status=status,
+        reply=reply or fields.text("reason"),
+        mailbox_provider=fields.text("recipient-provider"),
+        dropped_for=_DROPPED.get(fields.text("reason")) if state is DeliveryState.DROPPED else None,
+    )
+
+
+def _state(fields: Fields) -> DeliveryState | None:
+    name = fields.text("event")
+    if name != "failed":
+        return _STATES.get(name)
+    if fields.text("severity") == "temporary":
+        return DeliveryState.DEFERRED
+    return DeliveryState.DROPPED if fields.text("reason") in _DROPPED else DeliveryState.BOUNCED

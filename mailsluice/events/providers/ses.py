@@ -1,0 +1,134 @@
+"""Events of Amazon SES, as it publishes them to SNS, SQS and files. Pure.
+
+Both forms are read: event publishing (`eventType`) and the older notifications
+(`notificationType`). One event may be about several recipients; a message of ours has one.
+Source: "Contents of event data that Amazon SES publishes to Amazon SNS" in Amazon's documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.events.batch import Batch, batch_of
+from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
+from mailsluice.events.failures import failure_of
+from mailsluice.events.fields import Fields, json_of
+from mailsluice.message.provider_fields import NAME
+
+_OBJECTS = {
+    "Delivery": "delivery",
+    "DeliveryDelay": "deliveryDelay",
+    "Bounce": "bounce",
+    "Complaint": "complaint",
+    "Reject": "reject",
+    "Rendering Failure": "failure",
+    "Subscription": "subscription",
+}
+_LISTED = frozenset(("Suppressed", "OnAccountSuppressionList"))
+_CONTENT = frozenset(("MessageTooLarge", "ContentRejected", "AttachmentRejected"))
+_MAX_RECIPIENTS = 50
+"""Recipients of one message in SES."""
+
+
+def read(body: bytes) -> Batch:
+    """Read the message of a notification of SNS. Raises UnreadableEventError."""
+    return batch_of([json_of(body)], lambda fields: [*events_of(fields)])
+
+
+def events_of(fields: Fields) -> Iterator[ProviderEvent]:
+    """Read one event, for each recipient that it is about; none if it is not about delivery."""
+    kind = fields.text("eventType", "notificationType")
+    if kind not in _OBJECTS:
+        return
+    mail, about = fields.inner("mail"), fields.inner(_OBJECTS[kind])
+    message = mail.needed("messageId")
+    at = about.moment("timestamp") if about.text("timestamp") else mail.moment("timestamp")
+    token = _tag(mail.inner("tags").get(NAME))
+    for recipient in _recipients(mail, about):
+        email = recipient.text("emailAddress")
+        reply = recipient.text("diagnosticCode") or about.text("smtpResponse", "reason")
+        state, failure, status, dropped_for = _meaning(kind, about, recipient, reply)
+        if state is None:
+            continue
+        mark = about.text("feedbackId") or f"{message} {at:.3f}"
+        yield ProviderEvent(
+            key=f"{kind} {mark} {email}"[:250],
+            state=state,
+            at=at,
+            email=email,
+            token=token,
+            message_id=_message_id(mail),
+            provider_id=message,
+            failure=failure,
+            status=status,
+            reply=reply,
+            dropped_for=dropped_for,
+        )
+
+
+def _meaning(
+    kind: str, about: Fields, recipient: Fields, reply: str
+) -> tuple[DeliveryState | None, FailureKind | None, str, SuppressionReason | None]:
+    status = recipient.text("status")
+    match kind:
+        case "Delivery":
+            return DeliveryState.DELIVERED, None, "", None
+        case "DeliveryDelay":
+            return DeliveryState.DEFERRED, None, status, None
+        case "Complaint":
+            return _complaint(about)
+        case "Subscription":
+            return DeliveryState.UNSUBSCRIBED, None, "", None
+        case "Bounce":
+            return _bounce(about, reply, status)
+        case _:
+            return DeliveryState.DROPPED, None, "", None
+
+
+def _complaint(
+    about: Fields,
+) -> tuple[DeliveryState | None, FailureKind | None, str, SuppressionReason | None]:
+    if about.text("complaintFeedbackType") == "not-spam":
+        return None, None, "", None
+    if about.text("complaintSubType") in _LISTED:
+        return DeliveryState.DROPPED, None, "", SuppressionReason.COMPLAINED
+    return DeliveryState.COMPLAINED, None, "", None
+
+
+def _bounce(
+    about: Fields, reply: str, status: str
+) -> tuple[DeliveryState, FailureKind | None, str, None]:
+    if about.text("bounceSubType") in _LISTED:
+        return DeliveryState.DROPPED, None, status, None
+    is_permanent = about.text("bounceType") == "Permanent"
+    failure, status = failure_of(is_permanent=is_permanent, reply=reply, status=status)
+    if about.text("bounceSubType") in _CONTENT:
+        failure = FailureKind.BLOCK
+    return DeliveryState.BOUNCED, failure, status, None
+
+
+def _recipients(mail: Fields, about: Fields) -> list[Fields]:
+    """Return the recipients as objects with an `emailAddress`."""
+    for name in ("bouncedRecipients", "complainedRecipients", "delayedRecipients"):
+        listed = about.get(name)
+        if isinstance(listed, list):
+            return [Fields(recipient) for recipient in listed[:_MAX_RECIPIENTS]]
+    listed = about.get("recipients") or mail.get("destination") or []
+    names = listed if isinstance(listed, list) else []
+    return [Fields({"emailAddress": str(name)}) for name in names[:_MAX_RECIPIENTS]]
+
+
+def _tag(value: object) -> str:
+    """Return the first value of a message tag."""
+    first = value[0] if isinstance(value, list) and value else ""
+    return first if isinstance(first, str) else ""
+
+
+def _message_id(mail: Fields) -> str:
+    """Return the Message-ID that we gave the message, if the event repeats its headers."""
+    headers = mail.get("headers")
+    for header in headers[:200] if isinstance(headers, list) else ():
+        if isinstance(header, dict) and str(header.get("name", "")).lower() == "message-id":
+            return Fields(header).text("value")
+    return ""

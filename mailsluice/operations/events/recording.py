@@ -1,0 +1,96 @@
+"""Record events of many requests together: each request is answered after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mailsluice.events.event import ProviderEvent
+from mailsluice.operations.events.matching import match
+from mailsluice.store import Database
+from mailsluice.store.deliveries import Deliveries, Recorded
+
+MOST_TOGETHER = 1_000
+"""Events of one transaction, except that a single request may have more."""
+MOST_WAITING = 50_000
+"""Events that wait in memory; with more, the provider is told to come back later."""
+
+
+class BusyError(Exception):
+    """Too many events wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    connection: str
+    events: Sequence[ProviderEvent]
+    done: asyncio.Future[None]
+
+
+class EventRecorder:
+    """Takes events from an event loop, and records them in a thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._waiting = 0
+        self.recorded = Recorded()
+        """The sum of all that was recorded."""
+
+    async def record(self, connection: str, events: Sequence[ProviderEvent]) -> None:
+        """Return once the events are committed.
+
+        Raises BusyError if too many wait, and what the database raises.
+        """
+        if not events:
+            return
+        if self._waiting and self._waiting + len(events) > MOST_WAITING:
+            raise BusyError
+        waiting = _Waiting(connection, events, asyncio.get_running_loop().create_future())
+        self._waiting += len(events)
+        self._queue.put_nowait(waiting)
+        await waiting.done
+
+    async def run(self) -> None:
+        """Record what comes, until cancelled."""
+        while True:
+            first = await self._queue.get()
+            batch, others = self._together(first)
+            for other in others:
+                self._queue.put_nowait(other)
+            await self._commit(batch)
+
+    def _together(self, first: _Waiting) -> tuple[list[_Waiting], list[_Waiting]]:
+        """Take what waits for the same connection out of the queue, up to a limit."""
+        batch, others, number = [first], [], len(first.events)
+        while not self._queue.empty() and number < MOST_TOGETHER:
+            waiting = self._queue.get_nowait()
+            if waiting.connection == first.connection:
+                batch.append(waiting)
+                number += len(waiting.events)
+            else:
+                others.append(waiting)
+        return batch, others
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        events = [event for waiting in batch for event in waiting.events]
+        try:
+            recorded = await asyncio.to_thread(self._record, batch[0].connection, events)
+        except Exception as error:  # noqa: BLE001 each request gets it
+            for waiting in batch:
+                if not waiting.done.done():
+                    waiting.done.set_exception(error)
+        else:
+            self.recorded += recorded
+            for waiting in batch:
+                with suppress(asyncio.InvalidStateError):  # the request was given up
+                    waiting.done.set_result(None)
+        finally:
+            self._waiting -= len(events)
+
+    def _record(self, connection: str, events: Sequence[ProviderEvent]) -> Recorded:
+        return Deliveries(self._database).record(
+            connection, match(self._database, connection, events)
+        )

@@ -1,0 +1,245 @@
+"""What providers report about accepted messages: each event counts once, in any order.
+
+One transaction records a batch: the events that are new, what they mean for the delivery of each
+recipient, the bounces, and the suppressions. So a batch that is sent again, because its answer was
+lost or a process died, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.bounces.matching import SentTo
+from mailsluice.core.suppression import Suppression
+from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
+from mailsluice.events.merging import RANKS, Delivery, delivery_of, merged
+from mailsluice.store.bounces import Bounces
+from mailsluice.store.database import Database
+from mailsluice.store.many import as_parameter, rows_in
+from mailsluice.store.schema import deliveries, events
+from mailsluice.store.suppressions import Suppressions
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event, and the recipient that it is about."""
+
+    event: ProviderEvent
+    to: SentTo | None
+    """None if no recipient was found."""
+    matched_by: str
+    """What led to the recipient, or why none was found."""
+
+
+@dataclass
+class Recorded:
+    """The result of recording events; all counts are of events that were not known before."""
+
+    known: int = 0
+    """Events that were known before, and changed nothing."""
+    states: Counter[DeliveryState] = field(default_factory=Counter)
+    """Events that were matched, by state."""
+    matched_by: Counter[str] = field(default_factory=Counter)
+    unmatched: Counter[str] = field(default_factory=Counter)
+    """Events about no known message, by reason."""
+    suppressed: int = 0
+    """Addresses that were added to the suppression list."""
+    campaign_ids: set[int] = field(default_factory=set)
+    """The campaigns whose deliveries changed."""
+
+    def __iadd__(self, more: Recorded) -> Recorded:
+        self.known += more.known
+        self.states += more.states
+        self.matched_by += more.matched_by
+        self.unmatched += more.unmatched
+        self.suppressed += more.suppressed
+        self.campaign_ids |= more.campaign_ids
+        return self
+
+
+class Deliveries:
+    """The tables `deliveries` and `events`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, connection: str, received: Sequence[Received]) -> Recorded:
+        """Record events that the provider of a connection has reported.
+
+        Soft bounces are judged after the transaction: see `Bounces.suppress_soft`.
+        """
+        by_key = {item.event.key: item for item in received}
+        bounces = Bounces(self._database)
+        with self._database.write() as transaction:
+            new_keys = self._insert_events(transaction, connection, list(by_key.values()))
+            new = [by_key[key] for key in sorted(new_keys)]
+            recorded = _counted(new, known=len(received) - len(new))
+            matched = [(item.event, item.to) for item in new if item.to]
+            self._merge(transaction, matched)
+            reports = list(_reports(connection, matched))
+            recorded.suppressed += bounces.write(transaction, reports).suppressed
+            recorded.suppressed += Suppressions(self._database).write(
+                transaction, list(_wishes(connection, matched))
+            )
+        soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
+        recorded.suppressed += bounces.suppress_soft(soft)
+        return recorded
+
+    def forget(self, before: float) -> int:
+        """Delete the events received before this moment. Returns how many there were.
+
+        Deliveries stay. An event that its provider repeats after that counts again, which changes
+        no delivery.
+        """
+        with self._database.write() as transaction:
+            gone = transaction.execute(sa.delete(events).where(events.c.received_at < before))
+            return gone.rowcount
+
+    def _insert_events(
+        self, transaction: sa.Connection, connection: str, received: Sequence[Received]
+    ) -> set[str]:
+        """Insert the events that are new, and return their keys."""
+        if not received:
+            return set()
+        given = rows_in(self._database, _EVENT_TYPES)
+        rows = sa.select(
+            sa.literal(connection), *given.c, self._database.now.label("received_at")
+        ).where(sa.true())
+        statement = (
+            self._database.insert_ignoring(events)
+            .from_select(["connection", *given.c.keys(), "received_at"], rows)
+            .returning(events.c.key)
+        )
+        # All transactions insert in the same order, so that no two wait for each other.
+        ordered = sorted(received, key=lambda item: item.event.key)
+        return set(transaction.execute(statement, as_parameter(map(_event_row, ordered))).scalars())
+
+    def _merge(
+        self, transaction: sa.Connection, matched: Sequence[tuple[ProviderEvent, SentTo]]
+    ) -> None:
+        """Merge into `deliveries` as `mailsluice.events.merging.merged` does."""
+        if not matched:
+            return
+        given = rows_in(self._database, _DELIVERY_TYPES)
+        insert = self._database.insert(deliveries).from_select(
+            given.c.keys(), sa.select(given).where(sa.true())
+        )
+        stored, new = deliveries.c, insert.excluded
+        is_greater = sa.tuple_(*(self._plain(new[name]) for name in _ORDER)) > sa.tuple_(
+            *(self._plain(stored[name]) for name in _ORDER)
+        )
+        values: dict[str, Any] = {
+            name: sa.case((is_greater, new[name]), else_=stored[name]) for name in _ORDER
+        }
+        values |= {name: _earlier(stored[name], new[name]) for name in _TIMES.values()}
+        values["mailbox_provider"] = sa.case(
+            (
+                self._plain(new.mailbox_provider) > self._plain(stored.mailbox_provider),
+                new.mailbox_provider,
+            ),
+            else_=stored.mailbox_provider,
+        )
+        statement = insert.on_conflict_do_update(index_elements=["recipient_id"], set_=values)
+        transaction.execute(statement, as_parameter(_delivery_rows(matched)))
+
+    def _plain(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Compare texts by code point, as Python and SQLite do, whatever the locale."""
+        is_text = isinstance(column.type, sa.Text) and not self._database.is_sqlite
+        return sa.collate(column, "C") if is_text else column
+
+
+def _counted(new: Sequence[Received], known: int) -> Recorded:
+    recorded = Recorded(known)
+    for item in new:
+        if item.to:
+            recorded.states[item.event.state] += 1
+            recorded.matched_by[item.matched_by] += 1
+            recorded.campaign_ids.add(item.to.campaign_id)
+        else:
+            recorded.unmatched[item.matched_by] += 1
+    return recorded
+
+
+_EVENT_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    name: events.c[name].type for name in ("key", "state", "at", "matched_by", "recipient_id")
+}
+
+
+def _event_row(received: Received) -> tuple[Any, ...]:
+    event, to = received.event, received.to
+    return event.key, event.state, event.at, received.matched_by, to.recipient_id if to else None
+
+
+_ORDER = ("rank", "at", "state", "failure", "reply", "status")
+"""The columns of a delivery's place in the total order; see `Delivery.order`."""
+_TIMES = {state: f"{state}_at" for state in RANKS}
+_COLUMNS = (
+    "recipient_id", "campaign_id", "connection", *_ORDER, "mailbox_provider", *_TIMES.values()
+)  # fmt: skip
+_DELIVERY_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    name: deliveries.c[name].type for name in _COLUMNS
+}
+
+
+def _delivery_rows(matched: Sequence[tuple[ProviderEvent, SentTo]]) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each recipient, in the order of their ids."""
+    ordered = sorted(matched, key=lambda pair: pair[1].recipient_id)
+    for _, pairs in groupby(ordered, key=lambda pair: pair[1].recipient_id):
+        known = list(pairs)
+        to = known[0][1]
+        delivery: Delivery = reduce(merged, (delivery_of(event) for event, _ in known))
+        times = (delivery.first_at.get(state) for state in _TIMES)
+        yield (
+            to.recipient_id,
+            to.campaign_id,
+            to.connection,
+            *delivery.order,
+            delivery.mailbox_provider,
+            *times,
+        )
+
+
+def _earlier(
+    stored: sa.ColumnElement[float | None], new: sa.ColumnElement[float | None]
+) -> sa.ColumnElement[float | None]:
+    return sa.case((stored.is_(None), new), (new < stored, new), else_=stored)
+
+
+_KINDS = {FailureKind.HARD: BounceKind.HARD, FailureKind.SOFT: BounceKind.SOFT}
+
+
+def _reports(connection: str, matched: Iterable[tuple[ProviderEvent, SentTo]]) -> Iterator[Bounce]:
+    """Yield the bounces and complaints among events; a block says nothing about the mailbox."""
+    for event, to in matched:
+        is_complaint = event.state is DeliveryState.COMPLAINED
+        kind = BounceKind.COMPLAINT if is_complaint else _KINDS.get(event.failure)  # type: ignore[arg-type]
+        if kind is None:
+            continue
+        yield Bounce(
+            key=f"event {connection} {event.key}",
+            email=to.email,
+            kind=kind,
+            status=event.status,
+            detail=event.reply,
+            source=f"events of {connection}",
+            at=event.at,
+            connection=to.connection,
+            campaign_id=to.campaign_id,
+            recipient_id=to.recipient_id,
+        )
+
+
+def _wishes(
+    connection: str, matched: Iterable[tuple[ProviderEvent, SentTo]]
+) -> Iterator[Suppression]:
+    for event, to in matched:
+        if event.wish:
+            yield Suppression(to.email, event.wish, f"events of {connection}")

@@ -1,0 +1,188 @@
+"""Events are recorded once, in any order, and what they mean with them, on both databases."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
+from mailsluice.operations.events.matching import (
+    AMBIGUOUS,
+    BY_ADDRESS,
+    BY_MESSAGE_ID,
+    BY_TOKEN,
+    FOREIGN,
+    match,
+)
+from mailsluice.store import Database
+from mailsluice.store.deliveries import Deliveries, Recorded
+from mailsluice.store.schema import bounces, deliveries, events, suppressions
+from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
+
+DEFERRED, DELIVERED, DROPPED, BOUNCED, UNSUBSCRIBED, COMPLAINED = DeliveryState
+ANN, BOB = "ann@example.com", "bob@example.com"
+LATER = SENT_AT + 100.0
+
+
+@pytest.fixture
+def sent(database: Database) -> SentCampaign:
+    return SentCampaign(database, ["ann", "bob"])
+
+
+def record(database: Database, *given: ProviderEvent, connection: str = "relay") -> Recorded:
+    return Deliveries(database).record(connection, match(database, connection, given))
+
+
+def rows(database: Database, table: sa.Table) -> list[dict[str, Any]]:
+    with database.read() as connection:
+        return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+
+
+def listed(database: Database) -> dict[str, str]:
+    return {row["email"]: row["reason"] for row in rows(database, suppressions)}
+
+
+def event(
+    key: str, state: DeliveryState = DELIVERED, at: float = LATER, **fields: Any
+) -> ProviderEvent:
+    return ProviderEvent(key, state, at, **fields)
+
+
+def test_a_delivery_is_recorded_for_the_recipient_of_the_token(
+    database: Database, sent: SentCampaign
+) -> None:
+    done = record(
+        database, event("1", token=sent.token(ANN), reply="250 OK", mailbox_provider="Gmail")
+    )
+    assert (done.states, done.matched_by) == ({DELIVERED: 1}, {BY_TOKEN: 1})
+    (row,) = rows(database, deliveries)
+    assert (row["recipient_id"], row["campaign_id"]) == (sent.ids[ANN], sent.id)
+    assert (row["state"], row["at"], row["delivered_at"]) == ("delivered", LATER, LATER)
+    assert (row["reply"], row["mailbox_provider"]) == ("250 OK", "Gmail")
+
+
+def test_an_event_counts_once(database: Database, sent: SentCampaign) -> None:
+    delivered = event("1", token=sent.token(ANN))
+    record(database, delivered, delivered)
+    again = record(database, delivered)
+    assert (again.known, again.states.total()) == (1, 0)
+    assert len(rows(database, events)) == 1
+
+
+def test_the_same_key_of_another_connection_is_another_event(
+    database: Database, sent: SentCampaign
+) -> None:
+    delivered = event("1", token=sent.token(ANN))
+    record(database, delivered)
+    assert record(database, delivered, connection="another").states == {DELIVERED: 1}
+
+
+def test_a_token_that_is_not_genuine_matches_nobody(database: Database, sent: SentCampaign) -> None:
+    forged = f"{sent.ids[BOB]}-{sent.token(ANN).partition('-')[2]}"
+    done = record(
+        database,
+        event("1", token=forged),
+        event("2", token="nonsense"),
+        event("3", token=f"{10**18}-{'0' * 32}"),
+        event("4"),
+    )
+    assert (done.unmatched, rows(database, deliveries)) == ({FOREIGN: 4}, [])
+    assert {row["matched_by"] for row in rows(database, events)} == {FOREIGN}
+
+
+def test_without_a_token_the_message_id_decides(database: Database, sent: SentCampaign) -> None:
+    other = SentCampaign(database, ["ann"], campaign="summer", sent_at=SENT_AT + 10)
+    found = event("1", email="Ann@Example.com", message_id=other.message_id(ANN))
+    done = record(database, found)
+    assert done.matched_by == {BY_MESSAGE_ID: 1}
+    assert [row["recipient_id"] for row in rows(database, deliveries)] == [other.ids[ANN]]
+
+
+def test_the_address_alone_counts_if_one_message_went_to_it(
+    database: Database, sent: SentCampaign
+) -> None:
+    assert record(database, event("1", email=ANN)).matched_by == {BY_ADDRESS: 1}
+    SentCampaign(database, ["ann"], campaign="summer", sent_at=SENT_AT + 10)
+    assert record(database, event("2", email=ANN)).unmatched == {AMBIGUOUS: 1}
+    assert record(database, event("3", email=BOB, at=SENT_AT - 9_999)).unmatched == {FOREIGN: 1}
+    assert record(database, event("4", email=BOB), connection="other").unmatched == {FOREIGN: 1}
+
+
+def test_a_hard_bounce_and_a_complaint_suppress_and_a_block_does_not(
+    database: Database, sent: SentCampaign
+) -> None:
+    record(database, event("1", BOUNCED, token=sent.token(BOB), failure=FailureKind.BLOCK))
+    assert (listed(database), rows(database, bounces)) == ({}, [])
+    done = record(
+        database,
+        event("2", BOUNCED, token=sent.token(BOB), failure=FailureKind.HARD, status="5.1.1"),
+        event("3", COMPLAINED, token=sent.token(ANN)),
+    )
+    assert (done.suppressed, done.campaign_ids) == (2, {sent.id})
+    assert listed(database) == {BOB: "bounced", ANN: "complained"}
+    assert {row["source"] for row in rows(database, bounces)} == {"events of relay"}
+
+
+def test_an_unsubscribe_suppresses(database: Database, sent: SentCampaign) -> None:
+    record(database, event("1", UNSUBSCRIBED, token=sent.token(ANN)))
+    assert listed(database) == {ANN: "unsubscribed"}
+
+
+def test_events_about_no_message_of_ours_suppress_nobody(
+    database: Database, sent: SentCampaign
+) -> None:
+    stranger = "stranger@example.com"
+    record(database, event("1", COMPLAINED, email=stranger), event("2", UNSUBSCRIBED))
+    assert listed(database) == {}
+
+
+def test_any_order_and_any_repetition_end_in_the_same_rows(database: Database) -> None:
+    """Three connections' worth of late, repeated and shuffled batches."""
+    sent = SentCampaign(database, [f"u{number}" for number in range(40)])
+    chosen = random.Random(7)
+    emails = list(sent.ids)
+    given = [
+        event(
+            f"k{number}",
+            state := chosen.choice(list(DeliveryState)),
+            LATER + chosen.randrange(5),
+            token=sent.token(chosen.choice(emails)),
+            failure=chosen.choice(list(FailureKind)) if state is BOUNCED else None,
+            reply=chosen.choice(["", "a", "B", "é", "z"]),
+            mailbox_provider=chosen.choice(["", "Gmail"]),
+        )
+        for number in range(400)
+    ]
+    received = match(database, "relay", given)
+
+    def outcome(batches: Sequence[int]) -> tuple[list[Any], dict[str, str]]:
+        with database.write() as transaction:
+            for table in (deliveries, events, suppressions, bounces):
+                transaction.execute(sa.delete(table))
+        order = received * 2
+        chosen.shuffle(order)
+        for size in batches:
+            taken, order = order[:size], order[size:]
+            Deliveries(database).record("relay", taken)
+        Deliveries(database).record("relay", order)
+        kept = sorted(map(repr, rows(database, deliveries)))
+        return kept, listed(database)
+
+    first = outcome([])
+    assert len(first[0]) == len({item.to.recipient_id for item in received if item.to})
+    assert outcome([1, 10, 100]) == first
+    assert outcome([300, 300]) == first
+
+
+def test_old_events_are_forgotten_and_deliveries_stay(
+    database: Database, sent: SentCampaign
+) -> None:
+    record(database, event("1", token=sent.token(ANN)))
+    now = database.moment().timestamp()
+    assert Deliveries(database).forget(now - 3_600) == 0
+    assert Deliveries(database).forget(now + 3_600) == 1
+    assert len(rows(database, deliveries)) == 1

@@ -1,0 +1,433 @@
+"""Each provider's events are read into the same values; what is not readable is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.events.batch import ABOUT_SOMETHING_ELSE, MAX_EVENTS, UNREADABLE, Batch
+from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
+from mailsluice.events.fields import UnreadableEventError
+from mailsluice.events.providers import (
+    brevo,
+    generic,
+    mailgun,
+    mailjet,
+    postmark,
+    sendgrid,
+    ses,
+    sparkpost,
+)
+from tests.unit.events import payloads
+from tests.unit.events.payloads import AT, EMAIL, MESSAGE_ID, TOKEN, body
+
+DEFERRED, DELIVERED, DROPPED, BOUNCED, UNSUBSCRIBED, COMPLAINED = DeliveryState
+HARD, SOFT, BLOCK = FailureKind
+NOBODY = "550 5.1.1 The email account that you tried to reach does not exist"
+FULL = "452 4.2.2 The mailbox is full"
+LISTED = "554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org"
+
+READERS: dict[str, Callable[[bytes], Batch]] = {
+    "sendgrid": sendgrid.read,
+    "mailgun": mailgun.read,
+    "sparkpost": sparkpost.read,
+    "postmark": postmark.read,
+    "brevo": brevo.read,
+    "mailjet": mailjet.read,
+    "ses": ses.read,
+    "generic": generic.read,
+}
+SNS_RECIPIENT = {"emailAddress": EMAIL}
+
+
+def wrapped(provider: str, event: dict[str, Any]) -> bytes:
+    """The body of a request with this event."""
+    match provider:
+        case "sendgrid" | "mailjet":
+            return body([event])
+        case "mailgun":
+            return body({"signature": {}, "event-data": event})
+        case "sparkpost":
+            return body([{"msys": {"message_event": event}}])
+        case "generic":
+            return body({"events": [event]})
+        case _:
+            return body(event)
+
+
+def read(provider: str, event: dict[str, Any]) -> ProviderEvent:
+    """Read a request with one event."""
+    (result,) = READERS[provider](wrapped(provider, event)).events
+    return result
+
+
+CASES: list[tuple[str, dict[str, Any], DeliveryState, FailureKind | None]] = [
+    ("sendgrid", payloads.sendgrid("delivered", response="250 OK"), DELIVERED, None),
+    ("sendgrid", payloads.sendgrid("deferred", response=FULL), DEFERRED, None),
+    ("sendgrid", payloads.sendgrid("bounce", reason=NOBODY, type="bounce"), BOUNCED, HARD),
+    # SendGrid calls it a bounce, the server's words blame the sender.
+    ("sendgrid", payloads.sendgrid("bounce", reason=LISTED, type="bounce"), BOUNCED, BLOCK),
+    ("sendgrid", payloads.sendgrid("bounce", reason=NOBODY, type="blocked"), BOUNCED, BLOCK),
+    ("sendgrid", payloads.sendgrid("dropped", reason="Bounced Address"), DROPPED, None),
+    ("sendgrid", payloads.sendgrid("spamreport"), COMPLAINED, None),
+    ("sendgrid", payloads.sendgrid("unsubscribe"), UNSUBSCRIBED, None),
+    ("mailgun", payloads.mailgun("delivered"), DELIVERED, None),
+    ("mailgun", payloads.mailgun("complained"), COMPLAINED, None),
+    ("mailgun", payloads.mailgun("unsubscribed"), UNSUBSCRIBED, None),
+    ("mailgun", payloads.mailgun("rejected"), DROPPED, None),
+    ("mailgun", payloads.mailgun("failed", severity="temporary"), DEFERRED, None),
+    (
+        "mailgun",
+        payloads.mailgun(
+            "failed",
+            severity="permanent",
+            reason="bounce",
+            **{"delivery-status": {"code": 550, "message": "5.1.1 No such user"}},
+        ),
+        BOUNCED,
+        HARD,
+    ),
+    (
+        "mailgun",
+        payloads.mailgun("failed", severity="permanent", reason="suppress-bounce"),
+        DROPPED,
+        None,
+    ),
+    ("sparkpost", payloads.sparkpost("delivery"), DELIVERED, None),
+    ("sparkpost", payloads.sparkpost("delay", raw_reason=FULL), DEFERRED, None),
+    (
+        "sparkpost",
+        payloads.sparkpost("bounce", bounce_class="10", raw_reason=NOBODY),
+        BOUNCED,
+        HARD,
+    ),
+    (
+        "sparkpost",
+        payloads.sparkpost("bounce", bounce_class="51", raw_reason=NOBODY),
+        BOUNCED,
+        BLOCK,
+    ),
+    ("sparkpost", payloads.sparkpost("bounce", bounce_class="22", raw_reason=FULL), BOUNCED, SOFT),
+    ("sparkpost", payloads.sparkpost("bounce", bounce_class="1"), BOUNCED, SOFT),
+    ("sparkpost", payloads.sparkpost("out_of_band", bounce_class="10"), BOUNCED, HARD),
+    ("sparkpost", payloads.sparkpost("policy_rejection"), DROPPED, None),
+    ("sparkpost", payloads.sparkpost("spam_complaint"), COMPLAINED, None),
+    ("sparkpost", payloads.sparkpost("list_unsubscribe"), UNSUBSCRIBED, None),
+    (
+        "postmark",
+        payloads.postmark("Delivery", Recipient=EMAIL, DeliveredAt="2026-07-25T17:20:00.1234567Z"),
+        DELIVERED,
+        None,
+    ),
+    (
+        "postmark",
+        payloads.postmark(
+            "Bounce", Type="HardBounce", ID=42, Email=EMAIL, BouncedAt="2026-07-25T17:20:00Z"
+        ),
+        BOUNCED,
+        HARD,
+    ),
+    (
+        "postmark",
+        payloads.postmark(
+            "Bounce", Type="SoftBounce", ID=43, Email=EMAIL, BouncedAt="2026-07-25T17:20:00Z"
+        ),
+        BOUNCED,
+        SOFT,
+    ),
+    (
+        "postmark",
+        payloads.postmark(
+            "Bounce", Type="Blocked", ID=44, Email=EMAIL, BouncedAt="2026-07-25T17:20:00Z"
+        ),
+        BOUNCED,
+        BLOCK,
+    ),
+    (
+        "postmark",
+        payloads.postmark(
+            "Bounce", Type="Transient", ID=45, Email=EMAIL, BouncedAt="2026-07-25T17:20:00Z"
+        ),
+        DEFERRED,
+        None,
+    ),
+    (
+        "postmark",
+        payloads.postmark("SpamComplaint", ID=46, Email=EMAIL, BouncedAt="2026-07-25T17:20:00Z"),
+        COMPLAINED,
+        None,
+    ),
+    (
+        "postmark",
+        payloads.postmark(
+            "SubscriptionChange",
+            Recipient=EMAIL,
+            Origin="Recipient",
+            SuppressSending=True,
+            SuppressionReason="ManualSuppression",
+            ChangedAt="2026-07-25T17:20:00Z",
+        ),
+        UNSUBSCRIBED,
+        None,
+    ),
+    ("brevo", payloads.brevo("delivered"), DELIVERED, None),
+    ("brevo", payloads.brevo("deferred", reason=FULL), DEFERRED, None),
+    ("brevo", payloads.brevo("hard_bounce", reason=NOBODY), BOUNCED, HARD),
+    ("brevo", payloads.brevo("hard_bounce", reason=LISTED), BOUNCED, BLOCK),
+    ("brevo", payloads.brevo("soft_bounce", reason=NOBODY), BOUNCED, SOFT),
+    ("brevo", payloads.brevo("invalid_email"), BOUNCED, HARD),
+    ("brevo", payloads.brevo("blocked"), DROPPED, None),
+    ("brevo", payloads.brevo("spam"), COMPLAINED, None),
+    ("brevo", payloads.brevo("unsubscribed"), UNSUBSCRIBED, None),
+    ("mailjet", payloads.mailjet("sent", smtp_reply="250 2.0.0 OK"), DELIVERED, None),
+    (
+        "mailjet",
+        payloads.mailjet(
+            "bounce", hard_bounce=True, error_related_to="recipient", error="user unknown"
+        ),
+        BOUNCED,
+        HARD,
+    ),
+    (
+        "mailjet",
+        payloads.mailjet("bounce", hard_bounce=True, error_related_to="spam", error="blacklisted"),
+        BOUNCED,
+        BLOCK,
+    ),
+    (
+        "mailjet",
+        payloads.mailjet(
+            "bounce", hard_bounce=False, error_related_to="recipient", error="quota exceeded"
+        ),
+        BOUNCED,
+        SOFT,
+    ),
+    ("mailjet", payloads.mailjet("blocked", error="preblocked"), DROPPED, None),
+    ("mailjet", payloads.mailjet("spam"), COMPLAINED, None),
+    ("mailjet", payloads.mailjet("unsub"), UNSUBSCRIBED, None),
+    (
+        "ses",
+        payloads.ses("Delivery", timestamp="2026-07-25T17:20:00Z", recipients=[EMAIL]),
+        DELIVERED,
+        None,
+    ),
+    (
+        "ses",
+        payloads.ses(
+            "DeliveryDelay", timestamp="2026-07-25T17:20:00Z", delayedRecipients=[SNS_RECIPIENT]
+        ),
+        DEFERRED,
+        None,
+    ),
+    (
+        "ses",
+        payloads.ses(
+            "Bounce",
+            bounceType="Permanent",
+            bounceSubType="General",
+            feedbackId="f1",
+            timestamp="2026-07-25T17:20:00Z",
+            bouncedRecipients=[
+                {**SNS_RECIPIENT, "status": "5.1.1", "diagnosticCode": f"smtp; {NOBODY}"}
+            ],
+        ),
+        BOUNCED,
+        HARD,
+    ),
+    (
+        "ses",
+        payloads.ses(
+            "Bounce",
+            bounceType="Permanent",
+            bounceSubType="OnAccountSuppressionList",
+            feedbackId="f2",
+            timestamp="2026-07-25T17:20:00Z",
+            bouncedRecipients=[SNS_RECIPIENT],
+        ),
+        DROPPED,
+        None,
+    ),
+    (
+        "ses",
+        payloads.ses(
+            "Bounce",
+            bounceType="Transient",
+            bounceSubType="MailboxFull",
+            feedbackId="f3",
+            timestamp="2026-07-25T17:20:00Z",
+            bouncedRecipients=[SNS_RECIPIENT],
+        ),
+        BOUNCED,
+        SOFT,
+    ),
+    (
+        "ses",
+        payloads.ses(
+            "Bounce",
+            bounceType="Transient",
+            bounceSubType="ContentRejected",
+            feedbackId="f4",
+            timestamp="2026-07-25T17:20:00Z",
+            bouncedRecipients=[SNS_RECIPIENT],
+        ),
+        BOUNCED,
+        BLOCK,
+    ),
+    (
+        "ses",
+        payloads.ses(
+            "Complaint",
+            feedbackId="f5",
+            timestamp="2026-07-25T17:20:00Z",
+            complainedRecipients=[SNS_RECIPIENT],
+        ),
+        COMPLAINED,
+        None,
+    ),
+    ("ses", payloads.ses("Reject", reason="Bad content"), DROPPED, None),
+    ("ses", payloads.ses("Subscription", timestamp="2026-07-25T17:20:00Z"), UNSUBSCRIBED, None),
+    (
+        "generic",
+        {"key": "1", "state": "delivered", "at": AT, "token": TOKEN, "email": EMAIL},
+        DELIVERED,
+        None,
+    ),
+    (
+        "generic",
+        {"key": "1", "state": "bounced", "at": AT, "token": TOKEN, "email": EMAIL, "reply": NOBODY},
+        BOUNCED,
+        HARD,
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "event", "state", "failure"), CASES)
+def test_an_event_is_read(
+    provider: str, event: dict[str, Any], state: DeliveryState, failure: FailureKind | None
+) -> None:
+    result = read(provider, event)
+    assert (result.state, result.failure) == (state, failure)
+    assert result.token == TOKEN
+    assert result.email == EMAIL
+    assert abs(result.at - AT) < 1
+    assert result.key
+
+
+@pytest.mark.parametrize("provider", ["sendgrid", "mailgun", "brevo", "ses"])
+def test_our_message_id_is_read_where_the_provider_repeats_it(provider: str) -> None:
+    event = next(event for name, event, *_ in CASES if name == provider)
+    assert read(provider, event).message_id == MESSAGE_ID
+
+
+@pytest.mark.parametrize(
+    ("provider", "event", "wish"),
+    [
+        (
+            "sendgrid",
+            payloads.sendgrid("dropped", reason="Unsubscribed Address"),
+            SuppressionReason.UNSUBSCRIBED,
+        ),
+        (
+            "sendgrid",
+            payloads.sendgrid("dropped", reason="Spam Reporting Address"),
+            SuppressionReason.COMPLAINED,
+        ),
+        ("sendgrid", payloads.sendgrid("dropped", reason="Bounced Address"), None),
+        (
+            "mailgun",
+            payloads.mailgun("failed", severity="permanent", reason="suppress-complaint"),
+            SuppressionReason.COMPLAINED,
+        ),
+        ("brevo", payloads.brevo("unsubscribed"), SuppressionReason.UNSUBSCRIBED),
+    ],
+)
+def test_a_message_dropped_for_a_wish_reports_the_wish(
+    provider: str, event: dict[str, Any], wish: SuppressionReason | None
+) -> None:
+    assert read(provider, event).wish is wish
+
+
+@pytest.mark.parametrize(
+    ("provider", "event"),
+    [
+        ("sendgrid", payloads.sendgrid("open")),
+        ("sendgrid", payloads.sendgrid("group_unsubscribe")),
+        ("mailgun", payloads.mailgun("opened")),
+        ("sparkpost", payloads.sparkpost("click")),
+        ("postmark", payloads.postmark("Open")),
+        ("postmark", payloads.postmark("Bounce", Type="AutoResponder")),
+        ("brevo", payloads.brevo("request")),
+        ("mailjet", payloads.mailjet("click")),
+        ("ses", payloads.ses("Send")),
+        ("ses", payloads.ses("Complaint", complaintFeedbackType="not-spam", timestamp=AT)),
+    ],
+)
+def test_events_about_something_else_are_counted(provider: str, event: dict[str, Any]) -> None:
+    batch = READERS[provider](wrapped(provider, event))
+    assert (batch.events, batch.unused) == ([], {ABOUT_SOMETHING_ELSE: 1})
+
+
+def test_one_bad_event_does_not_hinder_the_others() -> None:
+    good = payloads.sendgrid("delivered")
+    bad = [{**good, "sg_event_id": None}, {**good, "timestamp": "soon"}, 7, None, [good]]
+    batch = sendgrid.read(body([good, *bad]))
+    assert [event.key for event in batch.events] == ["sg-delivered"]
+    assert batch.unused == {UNREADABLE: len(bad)}
+
+
+@pytest.mark.parametrize("provider", READERS)
+@pytest.mark.parametrize("content", [b"", b"no", b"[" * 100_000, b"\xff\xfe", b'"text"', b"NaN"])
+def test_a_request_in_another_form_is_refused_or_has_no_events(
+    provider: str, content: bytes
+) -> None:
+    try:
+        assert READERS[provider](content).events == []
+    except UnreadableEventError as error:
+        assert str(error)  # noqa: PT017 both outcomes are fine
+
+
+def test_a_request_with_too_many_events_is_refused() -> None:
+    with pytest.raises(UnreadableEventError, match="10,001 events"):
+        sendgrid.read(body([1] * (MAX_EVENTS + 1)))
+
+
+@pytest.mark.parametrize(
+    "time", [-1, 0, 1e300, "1e400", True, {}, [], "", None, "2026-99-99", "9" * 400, "٣"]
+)
+def test_an_impossible_time_makes_an_event_unreadable(time: Any) -> None:
+    batch = sendgrid.read(body([payloads.sendgrid("delivered", timestamp=time)]))
+    expected = [3.0] if time == "٣" else []  # digits of any script are digits
+    assert [event.at for event in batch.events] == expected
+
+
+def test_texts_are_cut_and_printable() -> None:
+    event = read("sendgrid", payloads.sendgrid("deferred", response="4\x00\n5\u202e" + "x" * 9_999))
+    assert len(event.reply) <= 500
+    assert event.reply.isprintable()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("provider", READERS)
+@given(data=st.data())
+def test_any_value_in_any_field_is_read_or_counted(provider: str, data: st.DataObject) -> None:
+    event = data.draw(st.sampled_from([event for name, event, *_ in CASES if name == provider]))
+    changed = {**event, **data.draw(st.dictionaries(st.sampled_from(sorted(event)), JSON))}
+    batch = READERS[provider](wrapped(provider, changed))
+    assert len(batch.events) + batch.unused.total() >= 1
+    for result in batch.events:
+        assert 0 < result.at < 1e10
+        assert len(result.key) <= 600
+        assert result.reply.isprintable()
