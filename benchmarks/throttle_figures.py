@@ -18,10 +18,11 @@ PLOT = results.ROOT / "docs" / "images" / "throttles-70-30.png"
 _WANTED_USE, _WANTED_CPU = 0.98, 0.01
 _UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
 _GROUPS = {
-    "near": "real campaigns, loopback",
+    "near": "loopback",
     "killed": "a killed campaign, gone on with",
-    "far": "real campaigns, 50 ms away",
-    "simulated": "simulated clock",
+    "far": "50 ms away",
+    "slow": "slow limits",
+    "real": "real campaigns",
 }
 
 Times = Mapping[str, Sequence[float]]
@@ -52,8 +53,8 @@ def tables(section: dict[str, Any]) -> str:
     rows = []
     for one in section["measured"]:
         what = ", ".join(filter(None, (one["title"], one["database"])))
-        if one["group"] == "simulated":
-            what += " (simulated)"
+        if one["group"] == "real":
+            what += " (real)"
         for bound in one["bounds"]:
             limit = f"{bound['limit']:,} {_UNITS[bound['window_seconds']]}"
             use = "" if bound["use"] is None else f"{bound['use']:.1%}"

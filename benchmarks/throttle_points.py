@@ -159,4 +159,11 @@ SLOW = (
     _shared((), 6_000, 15_000, HOUR),
     _shared((70, 30), 10_000, 25_000, DAY),
 )
-"""The points that take too long, and are simulated."""
+SIMULATED = tuple(point for point in POINTS if point.database == "SQLite")
+"""The simulated database is neither of both."""
+REAL = (
+    *(point for point in POINTS if point.throttle.get("per_second") == FASTEST and point.percents),
+    *(point for point in POINTS if point.campaigns > 1 and point.database != "SQLite"),
+    *(point for point in (*KILLED, *FAR) if "second" in point.title),
+)
+"""The points that are sent by real campaigns as well."""

@@ -14,7 +14,7 @@ from mailsluice.store import Ask, Starts
 _HORIZON_SECONDS = 0.4  # how far ahead starts are requested
 _LOW_SECONDS = 0.15  # more starts are requested when the stock covers less than this
 _STALE_SECONDS = 0.5  # a start that is unused for so long is returned
-_TEND_SECONDS = 1.0
+_TEND_SECONDS = 0.25
 _RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
 _POLL_SECONDS = 0.1  # a reply to another sender makes room without notice
 _MOST = 5_000
@@ -173,6 +173,7 @@ class StartStock:
             horizon_seconds=_HORIZON_SECONDS,
             answered=self._answered,
             estate=self._estate,
+            stock=list(self._starts),
         )
         try:
             self._take(ask, await self._source.reserve(ask))

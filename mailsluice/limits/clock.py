@@ -52,8 +52,8 @@ class DatabaseClock:
         """Return a moment of the database that is not before this local moment, or such moments."""
         return local + self._high + self._drift(local)
 
-    def since(self, local: float) -> float:
-        """Return a moment of the database that is not after this local moment."""
+    def since(self, local: _Moments) -> _Moments:
+        """Return a moment of the database that is not after this local moment, or such moments."""
         return local + self._low - self._drift(local)
 
     def until(self, database: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailsluice.limits.limits import Limit, Rules
-from mailsluice.limits.usage import HOLDER_SECONDS, Estate, Usage, gap
+from mailsluice.limits.usage import HOLDER_SECONDS, PLAN_SECONDS, Estate, Usage, gap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,8 @@ class Report(NamedTuple):
     """The number of its replies in all."""
     estate: Estate | None = None
     """What a dead holder left, whose place it takes."""
+    stock: Sequence[float] | npt.NDArray[np.float64] = ()
+    """The moments of its open starts that are not used yet, or earlier moments."""
 
 
 def exchange(
@@ -41,10 +43,12 @@ def exchange(
             usage.inherit(report.estate, now, rules)
         usage.report(report.holder, report.open, until, report.replies, rules, report.answered)
         usage.expire(now, rules)
+        usage.plan(report.holder, report.stock)
     moments, next_at = give_out(shared, now, horizon, most)
-    open_ = report.open + len(moments)
     for usage, rules in shared:
+        open_ = report.open + len(moments)
         usage.report(report.holder, open_, until, (), rules, report.answered)
+        usage.plan(report.holder, [*report.stock, *moments])
     return moments, next_at
 
 
@@ -79,7 +83,7 @@ def give_out(
         np.maximum(at, first + np.arange(len(at)) * seconds, out=at)
     for usage, rules in shared:
         for limit in rules.limits:
-            np.maximum(at, room_at(usage, limit, len(at)), out=at)
+            np.maximum(at, room_at(usage, limit, len(at), now), out=at)
     _wait_for_caps(at, shared)
     count = min(most, int(np.searchsorted(at, horizon, side="right")))
     for usage, rules in shared:
@@ -111,7 +115,7 @@ def _caught_up(usage: Usage, rules: Rules, now: float, horizon: float) -> float:
     return min(max(spaced_at(usage), now - late), horizon + gap(rules))
 
 
-def room_at(usage: Usage, limit: Limit, size: int) -> npt.NDArray[np.float64]:
+def room_at(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArray[np.float64]:
     """Return when the window has room for the i-th of the next starts, for i in range(`size`).
 
     Minus infinity: there is room already; infinity: not before a reply.
@@ -124,8 +128,31 @@ def room_at(usage: Usage, limit: Limit, size: int) -> npt.NDArray[np.float64]:
     at = np.where(have_to_leave > 0, math.inf, -math.inf)
     if replies:
         waits = have_to_leave > 0
-        at[waits] = replies.room_at(have_to_leave[waits]) + usage.set_by
-    return at
+        at[waits] = replies.room_at(have_to_leave[waits])
+    if have_to_leave[-1] > 0:
+        np.minimum(at, _room_before(usage, limit, size, now - usage.set_by), out=at)
+    return at + usage.set_by
+
+
+def _room_before(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArray[np.float64]:
+    """Return when there is room for the i-th start beside starts that are planned for later.
+
+    There is room at a step where the window, from that step on, holds so many starts less than the
+    limit. In steady time; infinity: not while starts are planned.
+    """
+    import numpy as np
+
+    first = int(now // PLAN_SECONDS)
+    planned = usage.planned_from(first)
+    replies = usage.replied.get(limit.window_seconds)
+    later = planned.sum() - np.cumsum(planned)
+    steps = np.arange(first, first + len(planned), dtype=np.float64) * PLAN_SECONDS
+    held = usage.open_starts - later
+    if replies:
+        held += replies.total - replies.left_by(steps)
+    free = np.minimum.accumulate((limit.count - held)[::-1])[::-1]
+    step = np.searchsorted(free, np.arange(1, size + 1))
+    return np.append(steps, math.inf)[step]
 
 
 def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:

@@ -29,7 +29,7 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
     holds = [
         wait
         for key, (usage, rules) in shared.items()
-        for wait in _holds(key, usage, rules, is_slowest(rules, list(shared.values())))
+        for wait in _holds(key, usage, rules, now, is_slowest(rules, list(shared.values())))
     ]
     latest = max(holds, key=lambda wait: wait.until, default=None)
     at = max(now, latest.until) if latest else now
@@ -39,10 +39,10 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
     return latest if latest and latest.until > now else None
 
 
-def _holds(key: str, usage: Usage, rules: Rules, is_slowest: bool) -> list[Hold]:
+def _holds(key: str, usage: Usage, rules: Rules, now: float, is_slowest: bool) -> list[Hold]:
     """List the full windows, and the even spacing, which the slowest limit determines."""
     full = [limit for limit in rules.limits if _is_full(usage, limit)]
-    holds = [Hold(key, limit, float(room_at(usage, limit, 1)[0])) for limit in full]
+    holds = [Hold(key, limit, float(room_at(usage, limit, 1, now)[0])) for limit in full]
     if rules.limits and is_slowest:
         slowest = min(rules.limits, key=lambda limit: limit.count / limit.window_seconds)
         holds.append(Hold(key, slowest, spaced_at(usage)))

@@ -82,6 +82,13 @@ class RecentReplies:
         leaves_at: npt.NDArray[np.float64] = np.append(self._leaves_at(), np.inf)
         return leaves_at[np.searchsorted(np.cumsum(self._counts), have_to_leave)]
 
+    def left_by(self, moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Return how many replies have left the window by each moment."""
+        import numpy as np
+
+        left = np.append(0, np.cumsum(self._counts))
+        return left[np.searchsorted(self._leaves_at(), moments, side="right")]
+
     def to_json(self) -> tuple[int, list[int]]:
         """Return the number of the first step, and the counts."""
         return self._first, self._counts.tolist()

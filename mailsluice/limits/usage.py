@@ -1,17 +1,25 @@
 """Decide when the next messages may start, so that trailing windows hold at the server. Pure.
 
 All processes that send under the same limits share one `Usage`. A message reaches the server at
-some moment between its start and its reply. So a start may be given out for the moment `s` while
-at most `count - 1` other messages are open (their start given out, their reply not known) or were
-answered after `s - window`. Then no trailing window of that length holds more than `count`
-arrivals, however long the network takes.
+some moment between its start and its reply. So starts may be given out such that for each of them,
+for the moment `s`, at most `count - 1` others for `s` or an earlier moment are open (their reply is
+not known) or were answered after `s - window`. Then no trailing window of that length holds more
+than `count` arrivals, however long the network takes.
 
-Proof: of the arrivals in a window, take the message whose start was given out last, for `s`. The
-message arrived at `s` or later, so all others in the window arrived, and were answered, after
-`s - window`; and their starts were given out before. So each of them was counted.
+Proof: of the arrivals in a window, take the message with the latest moment `s`. The message arrived
+at `s` or later, so all others in the window arrived, and were answered, after `s - window`; and
+their moments are not later. So each of them was counted: when its own start was given out, or when
+that for `s` was, whichever came last.
 
 The moments of replies are known, so it is also known when each of them leaves the window. Starts
-are therefore given out for future moments, and giving them out early costs nothing of the limit.
+are therefore given out for future moments, and giving them out early costs nothing of the limit:
+it does not delay a start for an earlier moment.
+
+The proof assumes nothing about the network. What it costs is that a message counts for the time
+from its start to its reply as well, so that at most window / (window + that time) of a limit can be
+used. No sender that sees only its own clock can promise more: of a message, only this is known. If
+the fastest round trip so far were taken off, the limit would be exceeded whenever the way became
+shorter, for example when a route to the server comes back. So nothing is taken off.
 
 Within that bound, starts are spaced evenly. The database's clock is an argument, in seconds. What
 a `Usage` remembers is in steady time (see `mailsluice.limits.timekeeping`), so setting the
@@ -37,6 +45,9 @@ HOLDER_SECONDS = 30.0
 """A holder that reports nothing for so long loses the starts that it was given."""
 
 _STRETCH = 1.005  # spacing slightly above window / count allows for the jitter of the network
+PLAN_SECONDS = 0.001
+"""The length of a step of `OpenStarts.planned`."""
+_PLANNED_STEPS = 1_000  # starts that are given out lie in fewer
 _KEPT_CAPS = 8  # days whose counts are kept, since the clock may be set back to them
 
 
@@ -48,6 +59,10 @@ class OpenStarts(NamedTuple):
     """The moment until which the holder may use them."""
     answered: int | None = None
     """The replies that the holder has had in all; None where it does not count them."""
+    first_step: int = 0
+    planned: Sequence[int] = ()
+    """Of the open starts, those for moments in each step from the first step on; the others are for
+    earlier moments."""
 
 
 class Estate(NamedTuple):
@@ -113,6 +128,35 @@ class Usage:
         if open_:
             self.open[holder] = OpenStarts(open_, until - self.set_by, answered)
         self._count(replies, rules)
+
+    def plan(self, holder: str, stock: Sequence[float] | npt.NDArray[np.float64]) -> None:
+        """Record for which moments a holder has open starts that it has not used.
+
+        Call it after `report`. A moment may be given too early, but not too late.
+        """
+        if not len(stock):
+            return
+        import numpy as np
+
+        steps = ((np.asarray(stock) - self.set_by) // PLAN_SECONDS).astype(np.int64)
+        steps = steps[steps > steps.max() - _PLANNED_STEPS]
+        first = int(steps.min())
+        planned = np.bincount(steps - first).tolist()
+        self.open[holder] = self.open[holder]._replace(first_step=first, planned=planned)
+
+    def planned_from(self, first: int) -> npt.NDArray[np.int64]:
+        """Return the starts that are planned for each step from the `first` on.
+
+        Starts out of reach, since the clock was set, are left out: they count from now on.
+        """
+        import numpy as np
+
+        plans = [(starts.first_step - first, starts.planned) for starts in self.open.values()]
+        plans = [plan for plan in plans if 0 < plan[0] + len(plan[1]) <= _PLANNED_STEPS]
+        together = np.zeros(max((at + len(steps) for at, steps in plans), default=0), np.int64)
+        for at, steps in plans:
+            together[max(0, at) : at + len(steps)] += np.array(steps[max(0, -at) :], np.int64)
+        return together
 
     def inherit(self, estate: Estate, now: float, rules: Rules) -> None:
         """Settle the open starts of a dead holder.

@@ -49,6 +49,8 @@ class Ask:
     """The number of replies in all that the holder has had."""
     estate: Estate | None = None
     """What is known of a dead sender whose place this one takes."""
+    stock: Sequence[float] = ()
+    """The moments of the open starts that are not used yet, by this process's steady clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Usages:
 
         clock = self._database_clock
         replies = np.minimum(now, clock.to_database(np.array(ask.replies, np.float64)))
-        report = Report(ask.holder, ask.open, replies, ask.answered, ask.estate)
+        stock = clock.since(np.array(ask.stock, np.float64))
+        report = Report(ask.holder, ask.open, replies, ask.answered, ask.estate, stock)
         under = {key: (stored[key], rules) for key, rules in ask.rules.items()}
         horizon = now + ask.horizon_seconds
         moments, next_at = exchange(list(under.values()), report, now, horizon, ask.most)

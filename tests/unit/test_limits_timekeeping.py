@@ -16,16 +16,18 @@ from mailsluice.limits import (
     Cap,
     DatabaseClock,
     Limit,
+    Report,
     Rules,
     Timekeeper,
     Timeline,
     Usage,
+    exchange,
     give_out,
 )
 from tests.unit.test_limits_usage import most_in_a_window
 
 DAY = 86_400.0
-HORIZON = 0.25
+HORIZON = 0.4
 
 
 @dataclass
@@ -68,16 +70,15 @@ class Process:
         """Ask once, and send all that may start before the horizon; return the number sent."""
         database = self.database
         usage = Usage.from_json(orjson.loads(orjson.dumps(database.usage.to_json())))
-        now, until = database.now, database.now + HOLDER_SECONDS
+        now = database.now
         self.clock.seen(now, self.local, self.local)
         self.keeper.look("red", usage.timeline, now, self.local, self.local)
         used = [start for start in self.starts if start <= self.local]
         self.starts = self.starts[len(used) :]
         replies = [min(now, self.clock.to_database(start)) for start in used]
-        usage.report(self.name, len(self.starts), until, replies, database.rules)
-        usage.expire(now, database.rules)
-        moments, _ = give_out([(usage, database.rules)], now, now + HORIZON, most)
-        usage.report(self.name, len(self.starts) + len(moments), until, (), database.rules)
+        stock = [self.clock.since(start) for start in self.starts]
+        report = Report(self.name, len(self.starts), replies, stock=stock)
+        moments, _ = exchange([(usage, database.rules)], report, now, now + HORIZON, most)
         database.usage = usage
         given = [self.clock.to_local(moment) for moment in moments]
         self.starts += given

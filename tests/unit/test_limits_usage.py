@@ -26,7 +26,7 @@ from mailsluice.limits import (
 )
 
 LEASE = 30.0
-HORIZON = 0.25
+HORIZON = 0.4
 
 
 @dataclass
@@ -104,12 +104,14 @@ class World:
         if not low or self.now < sender.ask_at:
             return
         self.usage = Usage.from_json(orjson.loads(orjson.dumps(self.usage.to_json())))
-        open_ = len(sender.starts) + sender.in_flight
-        until = self.now + LEASE
-        self.usage.report(sender.name, open_, until, sender.replies, self.rules)
-        self.usage.expire(self.now, self.rules)
-        starts, next_at = give_out([(self.usage, self.rules)], self.now, self.now + HORIZON, 1_000)
-        self.usage.report(sender.name, open_ + len(starts), until, (), self.rules)
+        report = Report(
+            sender.name,
+            len(sender.starts) + sender.in_flight,
+            sender.replies,
+            stock=sender.starts,
+        )
+        under = [(self.usage, self.rules)]
+        starts, next_at = exchange(under, report, self.now, self.now + HORIZON, 1_000)
         sender.replies = []
         sender.starts += starts
         sender.ask_at = self.now + 0.1 if next_at == math.inf else next_at - HORIZON

@@ -23,7 +23,7 @@ class Memory:
 
     async def reserve(self, ask: Ask) -> Starts:
         now, under = self.now, [(self.usage, ask.rules["red"])]
-        report = Report(ask.holder, ask.open, ask.replies, ask.answered, ask.estate)
+        report = Report(ask.holder, ask.open, ask.replies, ask.answered, ask.estate, ask.stock)
         moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
         return Starts(moments, next_at, None, now + 30)
 
