@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mailsluice.store.campaign_tables import own_tables
 from mailsluice.store.database import Database
@@ -132,9 +133,16 @@ def _copy(database: Database, into: str, content: memoryview, turn: Lock) -> Non
 
 @contextmanager
 def _copying(transaction: sa.Connection, statement: str) -> Iterator[Write]:
+    """Begin to copy; errors of the driver are those of SQLAlchemy, as for other statements."""
     raw: Any = transaction.connection.driver_connection
-    with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        yield copy.write
+    driver_error = transaction.dialect.loaded_dbapi.Error
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            yield copy.write
+    except driver_error as error:
+        raise DBAPIError.instance(
+            statement, None, error, driver_error, hide_parameters=True, dialect=transaction.dialect
+        ) from error
 
 
 def _write(copy: Write, content: memoryview) -> None:

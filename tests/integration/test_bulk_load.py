@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mailsluice.core.status import CampaignStatus
 from mailsluice.store import Campaigns, Database, Launches
 from mailsluice.store.schema import recipients, rejects
+from mailsluice.store.trouble import DatabaseError
 from tests.eventually import eventually
 from tests.integration.campaign_fixtures import processes
 
@@ -142,7 +143,7 @@ def test_an_error_in_the_middle_leaves_a_campaign_that_can_be_launched_again(
         raise OSError("the temporary file is gone")
 
     refused = [audience(10), audience(10, 10), without_connection, audience(10, 20)]
-    for chunks, error in ((unreadable(), OSError), (iter(refused), Exception)):
+    for chunks, error in ((unreadable(), OSError), (iter(refused), DatabaseError)):
         with pytest.raises(error):
             launches.store_audience(campaign_id, chunks, [])
         assert {record.status for record in Campaigns(database).all()} == {CampaignStatus.RESOLVING}
@@ -172,6 +173,7 @@ def test_a_launch_whose_process_was_killed_is_repeated_completely(database: Data
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     eventually(lambda: not sessions(database, "killed"))
+    assert database.is_sqlite or stored(database, campaign_id) == []
 
     Launches(database).store_audience(campaign_id, [audience(1_500), audience(500, 1_500)], [])
     finish(database, campaign_id, 2_000)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.core.errors import OutboxError
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.operations import accounts
 from mailsluice.operations.accounts.deliveries import observe
@@ -366,6 +367,26 @@ def test_a_campaign_half_sent_by_the_version_before_is_sent_on(
             assert row.id > 5
     if of_kind == "postgresql":
         databases.drop(url)
+
+
+def test_an_upgrade_that_fails_in_the_middle_changes_nothing_and_is_repeated(
+    empty_database_url: str,
+) -> None:
+    with old_schema(empty_database_url, "0011") as transaction:
+        transaction.exec_driver_sql(
+            "CREATE FUNCTION mailsluice_attach_tables(bigint) RETURNS int"
+            " LANGUAGE sql AS 'SELECT 1'"
+        )
+    with pytest.raises(OutboxError, match="already exists"):
+        Database(empty_database_url)
+    engine = sa.create_engine(sa.make_url(empty_database_url).set(drivername="postgresql+psycopg"))
+    assert sa.inspect(engine).has_table("attempts")
+    assert not sa.inspect(engine).has_table("attempts_shared")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP FUNCTION mailsluice_attach_tables")
+    engine.dispose()
+    with Database(empty_database_url) as database:
+        assert tables(database) == SHARED
 
 
 def test_processes_create_a_database_whose_transactions_are_repeatable(

@@ -22,7 +22,9 @@ depends_on = None
 # Columns of eight bytes come first, then those of two: rows have no gaps.
 _PARENTS = """
 ALTER TABLE recipients RENAME TO recipients_shared;
+
 ALTER TABLE attempts RENAME TO attempts_shared;
+
 CREATE TABLE recipients (
     id bigint NOT NULL DEFAULT nextval('recipients_id_seq'),
     campaign_id bigint NOT NULL,
@@ -41,6 +43,7 @@ CREATE TABLE recipients (
     reassigned_from text,
     CONSTRAINT ck_recipients_has_no_rows_of_its_own CHECK (false) NO INHERIT
 );
+
 CREATE TABLE attempts (
     id bigint NOT NULL DEFAULT nextval('attempts_id_seq'),
     recipient_id bigint NOT NULL,
@@ -52,9 +55,13 @@ CREATE TABLE attempts (
     reply text NOT NULL,
     CONSTRAINT ck_attempts_has_no_rows_of_its_own CHECK (false) NO INHERIT
 );
+
 ALTER SEQUENCE recipients_id_seq OWNED BY recipients.id;
+
 ALTER SEQUENCE attempts_id_seq OWNED BY attempts.id;
+
 ALTER TABLE recipients_shared INHERIT recipients;
+
 ALTER TABLE attempts_shared INHERIT attempts;
 CREATE FUNCTION mailsluice_sharing(campaign bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = {schema}, pg_temp AS $$
@@ -101,7 +108,9 @@ BEGIN
         EXECUTE format('GRANT %s ON %s TO %s', granted.privilege_type, target, granted.grantee);
     END LOOP;
 END $$;
+
 SELECT mailsluice_copy_grants('recipients_shared', 'recipients');
+
 SELECT mailsluice_copy_grants('attempts_shared', 'attempts');
 
 CREATE FUNCTION mailsluice_require(wanted text) RETURNS void
@@ -193,6 +202,7 @@ BEGIN
     PERFORM mailsluice_drop_tables(OLD.id);
     RETURN NULL;
 END $$;
+
 CREATE TRIGGER mailsluice_campaign_deleted AFTER DELETE ON campaigns
 FOR EACH ROW EXECUTE FUNCTION mailsluice_campaign_deleted();
 """
@@ -207,5 +217,6 @@ def upgrade() -> None:
 
 def _add_parents(bind: sa.Connection) -> None:
     schema = bind.execute(sa.text("SELECT quote_ident(current_schema())")).scalar_one()
-    statements = (_PARENTS + _GRANTS + _FUNCTIONS).replace("{schema}", schema)
-    bind.connection.cursor().execute(statements)  # the driver's: SQLAlchemy sends one at a time
+    statements = (_PARENTS + _GRANTS + _FUNCTIONS).replace("{schema}", schema).replace("%", "%%")
+    for statement in filter(None, map(str.strip, statements.split("\n\n"))):
+        bind.exec_driver_sql(statement)
