@@ -17,14 +17,15 @@ import time
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.sorting import FlowRunSort
 
 from benchmarks import results
 from benchmarks.api_proxy import Calls, counted
@@ -99,7 +100,7 @@ def measure(recipients: int) -> tuple[Part, Part]:
         command = module("benchmarks.campaign", task.as_json(with_parts=False))
         used = _processor_time_of(command, environment)
         wait_for(there, recipients)
-        began, ended = _run_times(straight)
+        began, ended = _run_times()
         first, last = _mail_times(there)
         return (
             _part(began, first, used, calls),
@@ -122,19 +123,16 @@ def _processor_time_of(command: Sequence[str], environment: dict[str, str]) -> P
     return used
 
 
-def _run_times(api_url: str) -> tuple[float, float]:
+def _run_times() -> tuple[float, float]:
     """When the last campaign's run began and ended, by the server's clock, which is ours."""
-    wanted = {
-        "flows": {"name": {"any_": ["send-campaign"]}},
-        "sort": "START_TIME_DESC",
-        "limit": 1,
-    }
-    (run,) = httpx.post(f"{api_url}/flow_runs/filter", json=wanted).raise_for_status().json()
-    return _moment(run["start_time"]), _moment(run["end_time"])
-
-
-def _moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+    campaigns = FlowFilter(name=FlowFilterName(any_=["send-campaign"]))
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(
+            flow_filter=campaigns, sort=FlowRunSort.START_TIME_DESC, limit=1
+        )
+    if run.start_time is None or run.end_time is None:
+        raise BenchmarkError("the campaign's run has not ended")
+    return run.start_time.timestamp(), run.end_time.timestamp()
 
 
 def _mail_times(there: Sequence[Sink]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,12 +30,12 @@ async def load_connections(names: Iterable[str]) -> dict[str, Connection]:
     Raises CampaignError for a name without a block.
     """
     loaded: dict[str, Connection] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop(0)
-        if name not in loaded:
-            loaded[name] = await load_connection(name)
-            waiting += filter(None, [loaded[name].warm_up.spill_to])
+    missing = list(dict.fromkeys(names))
+    while missing:
+        found = await asyncio.gather(*map(load_connection, missing))
+        loaded.update(zip(missing, found, strict=True))
+        spilled = dict.fromkeys(connection.warm_up.spill_to for connection in found)
+        missing = [name for name in spilled if name and name not in loaded]
     return loaded
 
 

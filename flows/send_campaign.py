@@ -37,6 +37,7 @@ from mailsluice.limits import bounds
 from mailsluice.operations import launch
 from mailsluice.operations.processes import processes_of
 from mailsluice.smtp.connection import Connection
+from tasks.report import prepare_pictures
 
 
 def _run_name() -> str:
@@ -157,6 +158,7 @@ async def _send_here(
     # Prefect numbers subflows in the order of their calls, and a run that is started again finds
     # them by these numbers. Tasks begin in the order in which they are made.
     subflows = [asyncio.ensure_future(subflow(campaign, name)) for name in names]
+    prepare_pictures()  # while Prefect creates the subflows
     async with left_when_idle(sending, longest_wait):
         ends = await asyncio.gather(*subflows, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):

@@ -79,7 +79,7 @@ async def send_connection(
             request.attach(run)
             result = await _sent(run, document, connection, shards, request, events)
             await run.end(*_ending(result, request))
-        await wait_for_server()
+        await wait_for_server(events)
         return _final(connection, request, result)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -36,12 +37,14 @@ async def form_links(labels: Mapping[str, str], campaign: str | None = None) -> 
     """
     try:
         async with get_client() as client:
-            parameters = await _campaign(client, campaign)
-            links = []
-            for flow, label in labels.items():
-                if deployment := await _deployment(client, flow):
-                    links.append(FormLink(label, str(deployment), parameters))
-            return links
+            parameters, *deployments = await asyncio.gather(
+                _campaign(client, campaign), *(_deployment(client, flow) for flow in labels)
+            )
+            return [
+                FormLink(label, str(deployment), parameters)
+                for label, deployment in zip(labels.values(), deployments, strict=True)
+                if deployment
+            ]
     except Exception as error:  # noqa: BLE001 - after any error the page is published without links
         logger.debug("the page is published without links: %s", type(error).__name__)
         return []

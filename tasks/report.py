@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,15 +28,15 @@ async def publish_report(report: Report, database: Database) -> None:
     A part that cannot be counted, drawn or written is left out, with a warning in the log: a report
     never decides how a run ends.
     """
+    linking = asyncio.ensure_future(form_links(_next(report), report.campaign))
     counted = await _or_none("statistics", _counted, report, database)
     full = replace(report, statistics=counted)
     pictures = await _or_none("pictures", _drawn, full) or {}
     file = await _or_none("file of HTML", _written, full, database, pictures)
-    links = await form_links(_next(report), report.campaign)
     await publish(
         "campaign",
         report.campaign,
-        page=page(full, pictures, str(file or ""), links),
+        page=page(full, pictures, str(file or ""), await linking),
         summary=report.summary(),
     )
 
@@ -62,6 +64,16 @@ async def _or_none(what: str, make: Callable[..., _Result], *given: Any) -> _Res
 
 def _counted(report: Report, database: Database) -> Statistics:
     return statistics(database, Campaigns(database).get(report.campaign).id)
+
+
+def prepare_pictures() -> None:
+    """Import what draws the pictures, which takes as long as drawing them, in another thread."""
+
+    def load() -> None:
+        with suppress(Exception):  # the report is published without its pictures then
+            importlib.import_module("mailsluice.reports.campaign.figures")
+
+    asyncio.get_running_loop().run_in_executor(None, load)
 
 
 def _drawn(report: Report) -> dict[PictureOf, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -42,22 +42,36 @@ async def concluded(
         await asyncio.to_thread(run.cancel)
     report = await asyncio.to_thread(run.report)
     verified = await asyncio.to_thread(_verified, database, report.campaign)
-    await wait_for_server()
-    await progress.conclude(report, request.reason)
-    await emit_bounce_alerts(database, [run.id], get_run_logger())
+    await wait_for_server(request.events)
+    concluding: list[Coroutine[Any, Any, None]] = [
+        progress.conclude(report, request.reason),
+        emit_bounce_alerts(database, [run.id], get_run_logger()),
+    ]
+    continues = request.reason is StopReason.SUSPENDED or (
+        request.reason is StopReason.WAITING and request.state and report.open
+    )
+    if not continues:
+        concluding.append(publish_report(replace(report, limits=limits), database))
+    await _together(concluding)
     run_id = UUID(flow_run.get_id())
     if request.reason is StopReason.SUSPENDED:
         get_run_logger().info("suspended: %s", report.summary())
         await show_subflows(run_id, request.reason)
         raise Pause(state=request.state)
-    if request.reason is StopReason.WAITING and request.state and report.open:
+    if continues and request.state:
         raise Pause(state=await reschedule(request.state, report.summary()))
-    await publish_report(replace(report, limits=limits), database)
     if request.reason is StopReason.CANCELLED:
         await show_subflows(run_id, request.reason)
     if request.reason is StopReason.INTERRUPTED:
         raise KeyboardInterrupt
     return _final(report, request.reason, verified)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines side by side to their ends; then raises the first error, if any."""
+    for end in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(end, BaseException):
+            raise end
 
 
 def _final(

@@ -79,7 +79,7 @@ def connection_subflow(sending: Sending) -> ConnectionSubflow:
     async def send_over_connection(campaign: str, connection: str) -> State[Any]:  # noqa: ARG001
         sending.stop_request.handle_signals()
         result = await sending.send(connection)
-        await wait_for_server()
+        await wait_for_server(sending.stop_request.events)
         if result.down:
             message = f"{connection} is down, {result.summary()}: {result.down}"
             return Failed(message=message)

@@ -60,7 +60,8 @@ _RANK = {reason: rank for rank, reason in enumerate(StopReason)}
 class StopRequest:
     """Whether this run is to stop, and why."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: ServerEvents) -> None:
+        self.events = events
         self._run: Run | None = None
         self.reason: StopReason | None = None
         self.state: State[Any] | None = None
@@ -105,7 +106,7 @@ async def stop_on_request(
     What stops the parent stops this run, too, except a crash: the parent is started again, and
     finds this run at work.
     """
-    request = StopRequest()
+    request = StopRequest(events)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     watching = asyncio.ensure_future(_watch(events, request, flow_run_id, parent_id))
     try:
@@ -190,11 +191,14 @@ _SUBFLOWS = {
 }
 
 
-async def wait_for_server(seconds: float = 600.0) -> None:
+async def wait_for_server(events: ServerEvents, seconds: float = 600.0) -> None:
     """Wait until the Prefect API answers, since a state that is set while it is away is lost.
 
-    This gives up after `seconds`: the campaign is stored all the same, and its next run reports it.
+    The API is not asked while it delivers events. This gives up after `seconds`: the campaign is
+    stored all the same, and its next run reports it.
     """
+    if events.is_subscribed:
+        return
     deadline = asyncio.get_running_loop().time() + seconds
     has_warned = False
     async with get_client() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -47,8 +48,10 @@ class ProgressArtifacts:
         async with get_client() as client:
             if self._ids is None:
                 self._ids = await self._known(client)
-            for name, bar in changed.items():
-                await self._write(client, self._ids, self._key(name), bar)
+            ids = self._ids
+            await asyncio.gather(
+                *(self._write(client, ids, self._key(name), bar) for name, bar in changed.items())
+            )
 
     async def _write(self, client: PrefectClient, ids: dict[str, UUID], key: str, bar: Bar) -> None:
         if key in ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
@@ -115,13 +116,16 @@ async def _quarantined(connections: Iterable[str]) -> set[str]:
     ids = {f"mailsluice.connection.{name}": name for name in connections}
     last: dict[str, str] = {}
     async with get_client() as client:
-        for resource in ids:
-            wanted = EventFilter(
+        wanted = [
+            EventFilter(
                 event=EventNameFilter(name=[str(milestone) for milestone in _HEALTH]),
                 resource=EventResourceFilter(id=[resource]),
             )
-            for event in (await client.read_events(wanted, limit=1)).events:
-                last[resource] = event.event
+            for resource in ids
+        ]
+        pages = await asyncio.gather(*(client.read_events(events, limit=1) for events in wanted))
+        for resource, page in zip(ids, pages, strict=True):
+            last.update((resource, event.event) for event in page.events)
     return {
         ids[resource] for resource, name in last.items() if name == Milestone.CONNECTION_QUARANTINED
     }

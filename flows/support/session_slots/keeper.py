@@ -171,7 +171,8 @@ class SlotKeeper:
         self._changed.set()
 
     async def _ask(self) -> None:
-        if not (self._leases or self._gate.wanted):
+        is_known = self._share.limit_state is not None  # is read before the first session
+        if is_known and not (self._leases or self._gate.wanted):
             return
         if self._clock() >= self._look_at:
             await self._look()
@@ -260,6 +261,7 @@ class SlotKeeper:
             share.add_taken(slots if lease else share.free)  # another process was faster
             if lease:
                 self._leases.append(Lease(lease, slots, self._clock() + RENEW_SECONDS))
+                self._gate.allow(max(self._gate.allowed, self._held))
         uncounted = min(self._gate.allowed, self._gate.open, share.ceiling)
         self._gate.allow(max(self._held, uncounted))
 
