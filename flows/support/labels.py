@@ -29,7 +29,9 @@ def labelled(flow: _Flow) -> _Flow:
         for parameter in signature.parameters.values()
     ]
     labelled_signature = signature.replace(parameters=parameters)
-    flow.__signature__ = labelled_signature  # type: ignore[attr-defined]  # Prefect makes the form of it
+    # Prefect makes a deployment's form from the flow, and a flow with other options from `fn`.
+    for callable_ in (flow, flow.fn):
+        callable_.__signature__ = labelled_signature  # type: ignore[attr-defined]
     flow.description = (flow.description or "").partition("\n\nArgs:")[0]
     return flow
 

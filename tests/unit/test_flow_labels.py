@@ -58,6 +58,15 @@ def test_labels_read_as_sentences(flow: Flow[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("flow", all_flows(), ids=lambda flow: flow.name)
+def test_a_flow_with_other_options_keeps_its_labels(flow: Flow[Any, Any]) -> None:
+    one, other = (known.to_deployment("default") for known in (flow, flow.with_options(retries=1)))
+    assert isinstance(one, RunnerDeployment)
+    assert isinstance(other, RunnerDeployment)
+    assert one._parameter_openapi_schema == other._parameter_openapi_schema
+    assert one.description == other.description
+
+
+@pytest.mark.parametrize("flow", all_flows(), ids=lambda flow: flow.name)
 def test_no_form_shows_a_regular_expression_or_a_choice_with_null(flow: Flow[Any, Any]) -> None:
     for part in parts(flow.parameters.model_dump()):
         assert not isinstance(part.get("pattern"), str), part
