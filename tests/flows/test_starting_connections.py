@@ -38,7 +38,7 @@ async def test_no_connection_waits_for_the_start_of_another(
 
     monkeypatch.setattr(campaigns, "connection_subflow", lambda _: send_connection)
     run: Any = SimpleNamespace(progress=progress)
-    sending: Any = SimpleNamespace(waiting={}, stop_request=None)
+    sending: Any = SimpleNamespace(waiting={}, stop_request=None, processes=None)
     async with asyncio.timeout(60):
         await campaigns._send_here("many", NAMES, sending, run, 300.0)
     assert started == NAMES
