@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.core.status import CampaignStatus
-from mailsluice.store import Campaigns, Database, Launches
+from mailsluice.store import Campaigns, Database, Launches, campaign_tables
 from mailsluice.store.schema import recipients, rejects
 from mailsluice.store.trouble import DatabaseError
 from tests.eventually import eventually
@@ -121,7 +121,11 @@ def test_rejected_rows_are_stored_as_given(
         assert [tuple(row) for row in connection.execute(query)] == rows
 
 
-def test_many_chunks_are_stored_in_send_order(database: Database) -> None:
+@pytest.mark.parametrize("from_recipients", [1, 10**9], ids=["own tables", "shared tables"])
+def test_many_chunks_are_stored_in_send_order(
+    database: Database, from_recipients: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign_tables, "FROM_RECIPIENTS", from_recipients)
     sizes = [2_000, 1, 700, 3, 2_500, 40, 1_000, 1] * 3
     starts = itertools.accumulate(sizes, initial=0)
     campaign_id = new_campaign(database)

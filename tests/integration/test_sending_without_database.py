@@ -22,6 +22,7 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database, Outbox
+from mailsluice.store.campaign_tables import tables_of
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -296,8 +297,9 @@ async def test_a_statement_that_is_wrong_ends_the_run_instead_of_waiting(
     document = campaign(tmp_path, ["550-at-rcpt@example.com", *people(3)])
     with SmtpServer() as server:
         run = await asyncio.to_thread(sender.prepare, document)
+        attempts = tables_of(sender.database, run.id).attempts
         with sender.database.write() as transaction:
-            transaction.execute(sa.text("DROP TABLE attempts"))
+            transaction.execute(sa.text(f"DROP TABLE {attempts.name}"))
         message = launch.compiled(document, run.outbox.columns())
         with pytest.raises(DBAPIError, match="attempts"):
             await run.send(connection("red", server), message)
