@@ -63,6 +63,7 @@ ALTER SEQUENCE attempts_id_seq OWNED BY attempts.id;
 ALTER TABLE recipients_shared INHERIT recipients;
 
 ALTER TABLE attempts_shared INHERIT attempts;
+
 CREATE FUNCTION mailsluice_sharing(campaign bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = {schema}, pg_temp AS $$
 BEGIN
@@ -74,6 +75,7 @@ BEGIN
     END IF;
     RETURN campaign;
 END $$;
+
 CREATE RULE recipients_are_shared AS ON INSERT TO recipients DO INSTEAD
     INSERT INTO recipients_shared (
         id, campaign_id, first_attempt_at, settled_at, next_attempt_at, claimed_by, attempts, code,
@@ -85,6 +87,7 @@ CREATE RULE recipients_are_shared AS ON INSERT TO recipients DO INSTEAD
     RETURNING
         id, campaign_id, first_attempt_at, settled_at, next_attempt_at, claimed_by, attempts, code,
         status, connection, email, variables, reply, folded, reassigned_from;
+
 CREATE RULE attempts_are_shared AS ON INSERT TO attempts DO INSTEAD
     INSERT INTO attempts_shared (id, recipient_id, at, code, connection, phase, verdict, reply)
     VALUES (NEW.id, NEW.recipient_id, NEW.at, NEW.code, NEW.connection, NEW.phase, NEW.verdict,
@@ -217,6 +220,5 @@ def upgrade() -> None:
 
 def _add_parents(bind: sa.Connection) -> None:
     schema = bind.execute(sa.text("SELECT quote_ident(current_schema())")).scalar_one()
-    statements = (_PARENTS + _GRANTS + _FUNCTIONS).replace("{schema}", schema).replace("%", "%%")
-    for statement in filter(None, map(str.strip, statements.split("\n\n"))):
-        bind.exec_driver_sql(statement)
+    statements = (_PARENTS + _GRANTS + _FUNCTIONS).replace("{schema}", schema)
+    bind.exec_driver_sql(statements.replace("%", "%%"))
