@@ -148,6 +148,8 @@ def test_what_is_changed_in_the_form_is_kept_and_secrets_stay(
     form.fill("100", "Warm-up", "First day")
     for label, month in (("Start", "Jan"), ("Until", "Mar")):
         pick_the_15th(page, form, label, month)
+    form.fill("News <news@a.example.com>", "Identity", "Sender")
+    form.choose("sendgrid", "Identity", "Provider")
     form.save()
     data = stored(include_secrets=True)["data"]
     assert data["max_sessions"] == 7
@@ -156,6 +158,8 @@ def test_what_is_changed_in_the_form_is_kept_and_secrets_stay(
     days = [date.fromisoformat(data["warm_up"][name]) for name in ("start", "until")]
     assert [(day.month, day.day) for day in days] == [(1, 15), (3, 15)]
     assert data["warm_up"]["first_day"] == 100
+    identity = SMTPConnection(**data).identity
+    assert identity.given() == {"sender": "News <news@a.example.com>", "provider": "sendgrid"}
 
 
 def pick_the_15th(page: Page, form: BlockForm, label: str, month: str) -> None:
