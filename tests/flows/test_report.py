@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import signal
@@ -20,7 +19,7 @@ from flows.plan_campaign import plan_campaign
 from flows.report_campaign import report_campaign
 from mailsluice.reports.campaign import Report
 from tests.flows.conftest import Servers, save_block
-from tests.flows.test_send_campaign import document, received, run, sent_to, start, write_csv
+from tests.flows.test_send_campaign import document, run, sent_to, start, until, write_csv
 from tests.flows.written import pages
 from tests.smtpd import Settings, SmtpServer
 
@@ -154,18 +153,16 @@ async def test_the_report_can_be_updated_with_later_bounces(
 async def test_the_report_can_be_made_while_the_campaign_is_sent(
     tmp_path: Path, servers: Servers
 ) -> None:
-    campaign = document(
-        write_csv(tmp_path / "r.csv", 1_000), name="meanwhile", throttle={"per_second": 40}
-    )
-    process = start(campaign)
+    servers["red"].hold(after=20)
+    save_block("red", servers["red"], timeout_seconds=600)
+    process = start(document(write_csv(tmp_path / "r.csv", 1_000), name="meanwhile"))
     try:
-        while sum(received(servers).values()) < 20:
-            assert process.poll() is None
-            await asyncio.sleep(0.01)
+        await until(lambda: servers["red"].held)
         final = await report_campaign("meanwhile", return_state=True)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        await asyncio.to_thread(process.wait, 60)
+        servers["red"].release()
+        await until(lambda: process.poll() is not None)
     finally:
         process.kill()
         process.wait()
