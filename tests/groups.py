@@ -9,13 +9,13 @@ from __future__ import annotations
 import pytest
 
 LONGEST = (
+    "served-2",
+    "flows-2",
     "served-1",
     "flows-1",
     "cluster",
-    "flows-2",
-    "served-2",
     "browser",
-    "served-without-deployments",
+    "served-3",
 )
 """Groups that start first: what often waits runs beside what keeps a core busy.
 

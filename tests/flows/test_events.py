@@ -24,6 +24,7 @@ from tests.eventually import eventually
 from tests.flows.conftest import Servers, save_block
 from tests.flows.test_send_campaign import document, run, write_csv
 from tests.flows.written import pages
+from tests.forked import Forked
 from tests.unit.events import payloads
 from tests.unit.events.test_signatures import PUBLIC, sendgrid
 
@@ -34,9 +35,7 @@ def serving() -> Iterator[httpx.Client]:
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "deployments.command", "events", "serve", f"--port={port}"]
     environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    with Forked(command, env=environment, stdout=subprocess.PIPE) as process:
 
         def is_up() -> bool:
             assert process.poll() is None, process.communicate()[0]

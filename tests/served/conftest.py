@@ -21,10 +21,9 @@ _GROUPS = {
     "test_processes.py": "served-2",
     "test_submitted_runs.py": "served-2",
     "test_other_sites.py": "served-2",
-    "test_login.py": "served-2",
 }
-"""By file: which tests share one `make serve`, in one process of pytest-xdist."""
-_OTHERS = "served-without-deployments"
+"""By file: which tests share one `make serve`, in one process of pytest-xdist; others share none."""
+_OTHERS = "served-3"
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
