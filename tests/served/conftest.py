@@ -22,7 +22,7 @@ _GROUPS = {
     "test_submitted_runs.py": "served-2",
     "test_other_sites.py": "served-2",
 }
-"""By file: which tests share one `make serve`, in one process of pytest-xdist; others share none."""
+"""By file: which tests share a `make serve`, in one process of pytest-xdist; others share none."""
 _OTHERS = "served-3"
 
 
