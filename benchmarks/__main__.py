@@ -14,15 +14,19 @@ def main() -> None:
     parser.add_argument(
         "--large", action="store_true", help="10^7 rows, 10^5 recipients, more at 50 ms"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="once, and only the headline's points: five minutes"
+    )
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md as well")
     arguments = parser.parse_args()
-    repeat, large = arguments.repeat, arguments.large
+    quick, large = arguments.quick, arguments.large
+    repeat = 1 if quick else arguments.repeat
     resolve.run(repeat=repeat, large=large)
     resume.run(repeat=repeat)
     api_calls.run(large=large)
     cost.run(repeat=repeat)
-    send.run(repeat=repeat, seconds=arguments.seconds, large=large)
-    throttles.run()
+    send.run(repeat=repeat, seconds=arguments.seconds, large=large, quick=quick)
+    throttles.run(quick=quick)
     print(page.aims(results.load()))
     if arguments.docs:
         page.main()

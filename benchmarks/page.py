@@ -41,8 +41,13 @@ def aims(sections: dict[str, Any]) -> str:
     rows: list[list[str]] = []
     if "send" in sections:
         points = {one["title"]: send.summary(one) for one in sections["send"]["points"]}
-        where = ("loopback", "50 ms", "50 ms, CHUNKING")
-        rows += _send_aims(*(points.get(one, {}) for one in where))
+        rows += _send_aims(points)
+        rows += [
+            row
+            for one in sections["send"]["points"]
+            if one["sink"] == send.MIXED
+            for row in _mixed_aims(one)
+        ]
     if "resolve" in sections:
         rows += [row for one in sections["resolve"]["measured"] for row in _resolve_aims(one)]
     if "api_calls" in sections:
@@ -60,27 +65,46 @@ def aims(sections: dict[str, Any]) -> str:
     return results.table(["aim", "wanted", "measured", "met"], rows)
 
 
-def _send_aims(
-    near: dict[str, Any], far: dict[str, Any], chunking: dict[str, Any]
-) -> list[list[str]]:
+def _send_aims(points: dict[str, dict[str, Any]]) -> list[list[str]]:
     rows = []
-    for where, points, peer, wanted in (
-        ("loopback", near, NODEMAILER_RAW, 3.0),
-        ("loopback", near, SMTP_SOURCE, 0.6),
-        ("loopback", near, PREFECT_EMAIL, 200.0),
-        ("50 ms", far, NODEMAILER, 1.9),
-        ("50 ms, CHUNKING", chunking, NODEMAILER, 5.0),
+    for where, peer, wanted in (
+        ("loopback", NODEMAILER_RAW, 4.5),
+        ("loopback", SMTP_SOURCE, 0.85),
+        ("loopback", PREFECT_EMAIL, 200.0),
+        ("loopback, newsletter of 50 kB", NODEMAILER_RAW, 2.0),
+        ("50 ms", NODEMAILER, 1.9),
+        ("50 ms, CHUNKING", NODEMAILER, 5.0),
     ):
-        if MAILSLUICE in points and peer in points:
-            ratio = points[MAILSLUICE]["per_second"] / points[peer]["per_second"]
+        ours, theirs = (points.get(where, {}).get(name) for name in (MAILSLUICE, peer))
+        if ours and theirs:
+            ratio = ours["per_second"] / theirs["per_second"]
             what = f"messages/s against {peer}, {where}"
             rows.append([what, f">= {wanted:g} x", f"{ratio:.2f} x", results.met(ratio >= wanted)])
+    plain, newsletter = (
+        points.get(where, {}).get(MAILSLUICE)
+        for where in ("loopback, 50 kB", "loopback, newsletter of 50 kB")
+    )
+    if plain and newsletter:
+        share = newsletter["per_second"] / plain["per_second"]
+        what = "messages/s of a newsletter, against ASCII of its size"
+        rows.append([what, ">= 0.85 x", f"{share:.2f} x", results.met(share >= 0.85)])
+    far = points.get("50 ms", {})
     if MAILSLUICE in far:
         trips = far[MAILSLUICE]["round_trips"]
         rows.append(
             ["round trips a message, 50 ms", "<= 1.08", f"{trips:.2f}", results.met(trips <= 1.08)]
         )
     return rows
+
+
+def _mixed_aims(point: dict[str, Any]) -> list[list[str]]:
+    """Whether each recipient of a server that does not accept everything has one final state."""
+    states = [one["states"] for one in point["measured"].get(MAILSLUICE, ())]
+    if not states:
+        return []
+    wrong = sum(one["left"] + one.get("twice", 0) for one in states)
+    what = "recipients without a final state, or with two, at a server that refuses and defers"
+    return [[what, "0", str(wrong), results.met(not wrong)]]
 
 
 def _resolve_aims(one: dict[str, Any]) -> list[list[str]]:
@@ -104,7 +128,8 @@ def _resolve_aims(one: dict[str, Any]) -> list[list[str]]:
 def _with_machine(name: str, section: dict[str, Any]) -> str:
     one = section["machine"]
     return (
-        f"{_TABLES[name](section)}\n\n{one['at']}; {one['cores']} cores, {one['system']}, "
+        f"{_TABLES[name](section)}\n\n"
+        f"`python -m benchmarks.{name}`, {one['at']}; {one['cores']} cores, {one['system']}, "
         f"Python {one['python']}; load before, earlier parts included: {one['load_before']}."
     )
 
@@ -116,7 +141,8 @@ def plot(section: dict[str, Any]) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    points = [one for one in section["points"] if one["title"] in ("loopback", "50 ms")]
+    titles = {one.title for one in send.HEADLINE}
+    points = [one for one in section["points"] if one["title"] in titles and one["measured"]]
     figure, panels = plt.subplots(
         len(points), 1, figsize=(8, 1.2 + 2.4 * len(points)), squeeze=False
     )
@@ -127,7 +153,7 @@ def plot(section: dict[str, Any]) -> None:
         colours = ["tab:blue" if name == MAILSLUICE else "tab:gray" for name in names]
         bars = panel.barh(names, values, color=colours)
         panel.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3)
-        panel.set_title(f"{point['title']}: messages/s, 2 kB, {point['sessions']} sessions")
+        panel.set_title(f"{point['title']}: messages/s, {point['size'] / 1000:g} kB")
         panel.margins(x=0.15)
         panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

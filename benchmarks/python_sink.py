@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import ssl
 from collections import Counter
+from collections.abc import Callable
 
 import uvloop
 
@@ -25,14 +26,15 @@ class Count:
     def record(self, _: Received) -> None:
         self.messages += 1
 
-    async def show(self) -> None:
-        """Print the count whenever it has changed."""
-        shown = 0
-        while True:
-            await asyncio.sleep(_COUNT_SECONDS)
-            if self.messages != shown:
-                shown = self.messages
-                print(f"mesg={shown}", end="\r", flush=True)
+
+async def show(count: Callable[[], int]) -> None:
+    """Print a count whenever it has changed."""
+    shown = 0
+    while True:
+        await asyncio.sleep(_COUNT_SECONDS)
+        if count() != shown:
+            shown = count()
+            print(f"mesg={shown}", end="\r", flush=True)
 
 
 async def serve(port: int, certificate: str | None) -> None:
@@ -48,7 +50,7 @@ async def serve(port: int, certificate: str | None) -> None:
     make = session_factory(settings, count.record, Counter())
     loop = asyncio.get_running_loop()
     await loop.create_server(make, "127.0.0.1", port, backlog=1_000, ssl=context)
-    await count.show()
+    await show(lambda: count.messages)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -30,10 +31,12 @@ from benchmarks.senders import (
     Sender,
     Task,
 )
-from benchmarks.sinks import certificates, default_kind, rate, sinks, wait_for
+from benchmarks.sinks import certificates, default_kind, rate, rate_of_first, sinks, wait_for
 from deployments.server import free_port, prefect_server
 
 _MOST_MESSAGES = 500_000
+_COUNTED_SHARE = 0.9
+"""Of the recipients of a mixed server: the last ones wait for their next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Point:
         return max(2 * self.sessions, most - most % (2 * self.sessions))
 
 
+MIXED = "mixed"
+"""The kind of server that does not accept everything."""
 _EVERYBODY = tuple(sender.name for sender in SENDERS)
 _FAST = (MAILSLUICE, NODEMAILER_RAW, AIOSMTPLIB_RAW, SMTP_SOURCE)
 _PYTHON_SINK = (MAILSLUICE, NODEMAILER_RAW, AIOSMTPLIB_RAW)
@@ -103,6 +108,14 @@ POINTS = (
         tls=True,
         slower=3.0,
     ),
+    replace(
+        LOOPBACK,
+        title="loopback, server that refuses, defers and throttles",
+        senders=(MAILSLUICE, NODEMAILER_RAW, AIOSMTPLIB_RAW),
+        sink=MIXED,
+        slower=2.0,
+        longer=2.0,
+    ),
     FAR,
     replace(
         FAR,
@@ -112,6 +125,13 @@ POINTS = (
         sink="python",
     ),
 )
+HEADLINE = tuple(
+    one
+    for one in POINTS
+    if one in (LOOPBACK, FAR) or one.is_newsletter or one.sink == MIXED or one.in_flight > 1
+)
+"""The points of the targets and of the plot."""
+_HEADLINE_TITLES = {one.title for one in HEADLINE}
 MORE_POINTS = (
     replace(FAR, title="50 ms, 1 session", sessions=1),
     replace(FAR, title="50 ms, 100 sessions", sessions=100),
@@ -128,6 +148,10 @@ class Measurement:
     """The rate at all servers together, from the first message to the last."""
     round_trips: float | None
     """Round trips for a message in a session, from each server's first message to its last."""
+    cpu_us: float | None
+    """Microseconds of the sender's processor time for each message, without its start."""
+    states: dict[str, int] | None
+    """What became of the recipients, at a server that does not accept everything."""
     told: dict[str, Any]
     """The sender's own figures."""
 
@@ -153,12 +177,19 @@ def measure(
             point.in_flight,
             per_second,
             point.is_newsletter,
+            point.sink == MIXED,
         )
         told = dict(sender.send(task))
+        cpu_us = told["cpu_seconds"] * 1e6 / messages if "cpu_seconds" in told else None
+        if point.sink == MIXED:
+            counted = rate_of_first(there, int(_COUNTED_SHARE * messages))
+            states = dict(sum((Counter(sink.state()) for sink in there), Counter()))
+            states["left"] = messages - states.get("accepted", 0) - states.get("refused", 0)
+            return Measurement(messages, counted, None, cpu_us, states, told)
         wait_for(there, messages)
         each = sum(sink.per_second for sink in there)
         trips = point.sessions / (each * point.round_trip) if point.round_trip else None
-        return Measurement(messages, rate(there), trips, told)
+        return Measurement(messages, rate(there), trips, cpu_us, None, told)
 
 
 @contextmanager
@@ -185,7 +216,7 @@ def run_point(
         for sender in senders:
             if sender.name in missing:
                 continue
-            number = messages or point.messages(sender, seconds)
+            number = messages or _number(point, sender, seconds, measured.get(sender.name))
             try:
                 done = measure(point, sender, number)
             except (PeerMissingError, BenchmarkError) as error:
@@ -206,6 +237,16 @@ def run_point(
     }
 
 
+def _number(
+    point: Point, sender: Sender, seconds: float, before: Sequence[Measurement] | None
+) -> int:
+    """How many messages to send: fewer where the first measurement was slower than expected."""
+    number = point.messages(sender, seconds)
+    if before:
+        number = min(number, int(before[0].per_second * seconds * point.longer))
+    return max(2 * point.sessions, number - number % (2 * point.sessions))
+
+
 def _measured_round_trip(point: Point) -> float | None:
     if not point.round_trip:
         return None
@@ -222,6 +263,7 @@ def summary(point: dict[str, Any]) -> dict[str, dict[str, float]]:
             "most": max(one["per_second"] for one in runs),
             "messages": runs[0]["messages"],
             "round_trips": median(one["round_trips"] or 0 for one in runs),
+            "cpu_us": median(one.get("cpu_us") or 0 for one in runs),
             "told": median(one["told"].get("engine_per_second", 0) for one in runs),
         }
         for name, runs in point["measured"].items()
@@ -233,17 +275,36 @@ def tables(section: dict[str, Any]) -> str:
     return "\n\n".join(_table(point) for point in section["points"])
 
 
+_STATES = ["accepted", "twice", "refused", "left"]
+
+
 def _table(point: dict[str, Any]) -> str:
     medians = summary(point)
     ours = medians.get(MAILSLUICE, {}).get("per_second")
     far = bool(point["round_trip"])
-    head = [point["title"], "messages", "messages/s", "lowest", "highest", "Mailsluice is"]
+    head = [
+        point["title"],
+        "messages",
+        "messages/s",
+        "lowest",
+        "highest",
+        "us each",
+        "Mailsluice is",
+    ]
+    head += ["round trips"] if far else []
+    is_mixed = point["sink"] == MIXED
+    head += _STATES if is_mixed else []
     rows = []
     for name, one in medians.items():
         ratio = f"{ours / one['per_second']:.2f} x" if ours and name != MAILSLUICE else ""
         counts = [f"{one[key]:,.0f}" for key in ("messages", "per_second", "least", "most")]
-        rows.append([name, *counts, ratio, *([f"{one['round_trips']:.2f}"] if far else [])])
-    text = results.table([*head, *(["round trips"] if far else [])], rows)
+        row = [name, *counts, f"{one['cpu_us']:,.0f}" if one["cpu_us"] else "", ratio]
+        row += [f"{one['round_trips']:.2f}"] if far else []
+        if is_mixed:
+            states = point["measured"][name][0]["states"]
+            row += [f"{states.get(state, 0):,}" for state in _STATES]
+        rows.append(row)
+    text = results.table(head, rows)
     notes = [f"- {name}: not measured. {reason}" for name, reason in point["missing"].items()]
     if MAILSLUICE in medians:
         notes.append(f"- By its own report Mailsluice sent {medians[MAILSLUICE]['told']:,.0f}/s.")
@@ -251,6 +312,8 @@ def _table(point: dict[str, Any]) -> str:
         notes.append(
             f"- A NOOP through the proxy took {point['measured_round_trip'] * 1e3:.1f} ms."
         )
+    if is_mixed:
+        notes.append("- The rate counts until nine tenths of the recipients are accepted.")
     ahead = f", {point['in_flight']} messages in flight" if point.get("in_flight", 1) > 1 else ""
     circumstances = (
         f"{point['size'] / 1000:g} kB, {point['sessions']} sessions{ahead}, sink {point['sink']}:"
@@ -280,19 +343,24 @@ def run(
     point: Sequence[str] | None = None,
     sender: Sequence[str] | None = None,
     large: bool = False,
+    quick: bool = False,
 ) -> None:
-    """Measure, print and save."""
+    """Measure, print and save.
+
+    Without `point`, only the points of the headline are repeated; `quick` leaves the others out.
+    """
     before = results.machine()
     chosen = [
         replace(one, sessions=sessions or one.sessions, sink=_there(one.sink))
         for one in (*POINTS, *(MORE_POINTS if large else ()))
-        if point is None or one.title in point
+        if (point is None or one.title in point) and (one in HEADLINE or not quick)
     ]
     measured = []
     with a_prefect_server():
         for one in chosen:
             print(f"{one.title}:", flush=True)
-            measured.append(run_point(one, repeat, seconds, messages, sender))
+            turns = repeat if point or one.title in _HEADLINE_TITLES else 1
+            measured.append(run_point(one, turns, seconds, messages, sender))
             print(f"\n{_table(measured[-1])}\n", flush=True)
     results.save("send", before, points=measured)
 

@@ -27,8 +27,12 @@ def build(parts: dict[str, str]) -> EmailMessage:
     return message
 
 
-async def session(task: dict[str, Any], port: int, raw: bytes, numbers: Iterator[int]) -> None:
-    """Send as long as there are numbers left."""
+async def session(task: dict[str, Any], port: int, raw: bytes, numbers: Iterator[int]) -> int:
+    """Send as long as there are numbers left; returns how many messages were not accepted.
+
+    The loop does not try again: a message that is refused or deferred raises in its caller.
+    """
+    failed = 0
     client = aiosmtplib.SMTP(
         hostname="127.0.0.1",
         port=port,
@@ -37,23 +41,37 @@ async def session(task: dict[str, Any], port: int, raw: bytes, numbers: Iterator
         cert_bundle=task["ca"],
     )
     async with client:
-        for _ in numbers:
+        for number in numbers:
             if task["parts"]:
                 await client.send_message(build(task["parts"]))
+            elif task["is_mixed"]:
+                failed += not await _accepted(client, f"user{number}@{port}.example.com", raw)
             else:
                 await client.sendmail(_SENDER, [_RECIPIENT], raw)
+    return failed
+
+
+async def _accepted(client: aiosmtplib.SMTP, recipient: str, raw: bytes) -> bool:
+    try:
+        if not client.is_connected:
+            await client.connect()
+        await client.sendmail(_SENDER, [recipient], raw)
+    except aiosmtplib.SMTPException:
+        return False
+    return True
 
 
 async def main(task: dict[str, Any], raw: bytes) -> None:
     """Share sessions and messages out to the servers."""
-    started, ports = time.monotonic(), task["ports"]
+    started, cpu, ports = time.monotonic(), time.process_time(), task["ports"]
     everything = []
     for i, port in enumerate(ports):
         numbers = iter(range((task["messages"] + i) // len(ports)))
         count = (task["sessions"] + i) // len(ports)
         everything += [session(task, port, raw, numbers) for _ in range(count)]
-    await asyncio.gather(*everything)
-    print(json.dumps({"seconds": time.monotonic() - started}))
+    failed = sum(await asyncio.gather(*everything))
+    spent = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
+    print(json.dumps({**spent, "failed": failed}))
 
 
 if __name__ == "__main__":

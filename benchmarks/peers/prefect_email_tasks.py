@@ -41,7 +41,12 @@ def send(task: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
-    started = time.monotonic()
+    started, cpu = time.monotonic(), time.process_time()
     runner: Any = ThreadPoolTaskRunner(max_workers=job["sessions"])
     send.with_options(task_runner=runner)(job)
-    print("\n" + json.dumps({"seconds": time.monotonic() - started}))
+    print(
+        "\n"
+        + json.dumps(
+            {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
+        )
+    )
