@@ -76,20 +76,24 @@ def _counts(setting: Setting, name: str, rng: np.random.Generator) -> pd.DataFra
     route[assignment.order] = assignment.route
     rates = np.array(DOMAIN_RATES)[domain % len(DOMAIN_RATES)] + setting.gain * (route == 0)
     failed = rng.random(number) < setting.failed
-    frame = pd.DataFrame(
+    deferred = rng.random(number) < rates
+    bounced = rng.random(number) < setting.bounced
+    routes = len(setting.percents)
+    groups, group, mail = np.unique(
+        domain * routes + route, return_inverse=True, return_counts=True
+    )
+    fates = {"accepted": ~failed, "deferred": deferred, "failed": failed, "bounced": bounced}
+    return pd.DataFrame(
         {
-            "domain": domain,
-            "connection": route,
-            "mail": 1,
-            "accepted": ~failed,
-            "deferred": rng.random(number) < rates,
-            "failed": failed,
-            "bounced": rng.random(number) < setting.bounced,
+            "domain": [str(one) for one in groups // routes],
+            "connection": [str(one) for one in groups % routes],
+            "mail": mail,
+            **{fate: np.bincount(group, had).astype(int) for fate, had in fates.items()},
+            "campaign": name,
+            "moved": 0,
+            "uncertain": 0,
         }
     )
-    counts = frame.groupby(["domain", "connection"]).sum().reset_index()
-    texts = {"domain": counts["domain"].astype(str), "connection": counts["connection"].astype(str)}
-    return counts.assign(campaign=name, moved=0, uncertain=0, **texts)
 
 
 def _campaign(setting: Setting, name: str) -> Campaign:

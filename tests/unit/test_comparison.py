@@ -1,4 +1,4 @@
-"""Comparing connections: published results, other implementations, and verdicts."""
+"""Comparing connections: the verdicts and their page."""
 
 from __future__ import annotations
 
@@ -6,58 +6,21 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import contingency, fisher_exact
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_effectsize
 
 from mailsluice.reports.comparison import Comparison, Measure, Observed, Question, compare
-from mailsluice.reports.comparison.comparison import _holm
-from mailsluice.reports.comparison.contrast import Contrast, contrast
-from mailsluice.reports.comparison.mantel_haenszel import common_odds_ratio, homogeneity, p_value
-from mailsluice.reports.comparison.power import needed, smallest_shown
-from mailsluice.reports.comparison.strata import MOST_DOMAINS, stratify
+from mailsluice.reports.comparison.power import needed
 from mailsluice.reports.comparison.verdict import Conclusion, rounded
-from mailsluice.reports.comparison.wilson import wilson
-
-BERKELEY = np.array(  # UCBAdmissions of R: departments A to F; men, women; admitted, rejected
-    [
-        [[512, 313], [89, 19]],
-        [[353, 207], [17, 8]],
-        [[120, 205], [202, 391]],
-        [[138, 279], [131, 244]],
-        [[53, 138], [94, 299]],
-        [[22, 351], [24, 317]],
-    ]
-)
-RABBITS = np.array(  # R's help of mantelhaen.test: penicillin levels; at once, late; cured, died
-    [
-        [[0, 6], [0, 5]],
-        [[3, 3], [0, 6]],
-        [[6, 0], [2, 4]],
-        [[5, 1], [6, 0]],
-        [[2, 0], [5, 0]],
-    ]
-)
+from tests.unit.compared_rows import row
 
 
-def row(connection: str, mail: int, deferred: int = 0, **fields: Any) -> dict[str, Any]:
-    failed = fields.pop("failed", 0)
-    rest = {"bounced": 0, "moved": 0, "uncertain": 0, "campaign": "spring", "domain": "a.example"}
-    return {
-        **rest,
-        "connection": connection,
-        "mail": mail,
-        "accepted": mail - failed,
-        "deferred": deferred,
-        "failed": failed,
-        **fields,
-    }
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the picture out, which takes most of a page's time; other tests draw it."""
+    page = "mailsluice.reports.comparison.page"
+    monkeypatch.setattr(f"{page}.rates_plot", lambda rates: rates)
+    monkeypatch.setattr(f"{page}.picture", lambda rates, alt: alt)
 
 
 def compared(*rows: dict[str, Any], **question: float) -> Comparison:
@@ -77,162 +40,7 @@ def deferred(comparison: Comparison) -> tuple[Conclusion, str]:
     return one.finding, one.text
 
 
-def contrasted(*rows: dict[str, Any], confidence: float = 0.95) -> Contrast:
-    found = contrast(stratify(pd.DataFrame(rows)), Measure.DEFERRED, "a", "b", confidence)
-    assert found is not None
-    return found
-
-
-class TestKnownAnswers:
-    @pytest.mark.parametrize(
-        ("events", "mail", "low", "high"),
-        [  # Newcombe, 1998, "Two-sided confidence intervals for the single proportion", table I
-            (81, 263, 0.2553, 0.3662),
-            (15, 148, 0.0624, 0.1605),
-            (0, 20, 0.0000, 0.1611),
-            (1, 29, 0.0061, 0.1718),
-        ],
-    )
-    def test_wilsons_interval(self, events: int, mail: int, low: float, high: float) -> None:
-        assert wilson(events, mail, 0.95) == pytest.approx((low, high), abs=5e-5)
-
-    def test_berkeley(self) -> None:
-        """mantelhaen.test(UCBAdmissions): X-squared 1.4269, p 0.2323, odds ratio 0.9046968."""
-        assert p_value(BERKELEY) == pytest.approx(0.2323, abs=5e-5)
-        assert common_odds_ratio(BERKELEY) == pytest.approx(0.9046968, abs=5e-8)
-        # Breslow-Day with Tarone's correction: X-squared 18.826, 5 degrees (DescTools)
-        assert homogeneity(BERKELEY) == pytest.approx(0.002071, abs=5e-7)
-
-    def test_rabbits(self) -> None:
-        """mantelhaen.test(Rabbits, exact = TRUE): p 0.03994; common odds ratio 7 (not exact)."""
-        assert p_value(RABBITS) == pytest.approx(0.03994, abs=5e-6)
-        assert common_odds_ratio(RABBITS) == pytest.approx(7)
-
-    def test_the_departments_explain_the_admissions(self) -> None:
-        """Simpson's paradox: over all departments, far more men were admitted."""
-        whole = p_value(BERKELEY.sum(axis=0, keepdims=True))
-        assert whole is not None
-        assert whole < 1e-10
-
-
-counts = st.integers(0, 40)
-tables = st.tuples(counts, counts, counts, counts)
-
-
-class TestAgainstOthers:
-    @given(st.integers(0, 4), st.integers(1, 60), st.integers(0, 4), st.integers(1, 60))
-    def test_few_events_in_one_stratum_are_fishers_exact_test(
-        self, a: int, first: int, b: int, second: int
-    ) -> None:
-        table = np.array([[a, first], [b, second]])
-        expected = fisher_exact(table).pvalue
-        found = p_value(table[None])
-        assert found is None if a + b == 0 else found == pytest.approx(expected)
-
-    @given(tables)
-    def test_the_odds_ratio_of_one_stratum_is_scipys(self, cells: tuple[int, ...]) -> None:
-        table = np.array(cells).reshape(2, 2)
-        found = common_odds_ratio(table[None])
-        if (table == 0).any():
-            return
-        assert found == pytest.approx(contingency.odds_ratio(table, kind="sample").statistic)
-
-    @given(st.integers(50, 2_000), st.integers(50, 2_000), st.floats(0, 1), st.floats(0, 1))
-    def test_the_interval_of_one_stratum_is_newcombes(
-        self, first: int, second: int, p: float, q: float
-    ) -> None:
-        a, b = round(p * first), round(q * second)
-        found = contrasted(row("a", first, a), row("b", second, b))
-        expected = confint_proportions_2indep(a, first, b, second, method="newcomb")
-        assert found.interval == pytest.approx(expected, abs=1e-9)
-
-    @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
-    def test_holm_is_that_of_statsmodels(self, p_values: list[float | None]) -> None:
-        tested = [p for p in p_values if p is not None]
-        expected = multipletests(tested, method="holm")[1] if tested else []
-        found = _holm(p_values)
-        assert [p is None for p in found] == [p is None for p in p_values]
-        assert [p for p in found if p is not None] == pytest.approx(list(expected))
-
-    @pytest.mark.parametrize("rate", [0.005, 0.03, 0.4])
-    @pytest.mark.parametrize("difference", [0.005, 0.02])
-    @pytest.mark.parametrize("alpha", [0.05, 0.05 / 9])
-    def test_sizes_are_those_of_statsmodels(
-        self, rate: float, difference: float, alpha: float
-    ) -> None:
-        mail = needed(rate, difference, alpha)
-        effect = proportion_effectsize(rate + difference, rate)
-        power = NormalIndPower().power(effect, mail, alpha)
-        assert power == pytest.approx(0.8, abs=1e-4)
-        assert smallest_shown(rate, mail, mail, alpha) == pytest.approx(difference, abs=1e-6)
-
-
-class TestStrata:
-    def test_a_different_mix_of_domains_is_not_a_difference(self) -> None:
-        """More mail of b goes to the provider that defers more; rates within each are equal."""
-        found = contrasted(
-            row("a", 9_000, 90),
-            row("b", 1_000, 10),
-            row("a", 1_000, 200, domain="slow.example"),
-            row("b", 9_000, 1_800, domain="slow.example"),
-        )
-        assert found.difference == pytest.approx(0)
-        assert found.p_value == pytest.approx(1, abs=0.05)
-
-    def test_connections_are_compared_within_a_campaign_only(self) -> None:
-        found = compared(
-            row("a", 5_000, 500),
-            row("b", 5_000, 50, campaign="summer"),
-        )
-        assert found.verdicts == []
-        assert "no two connections have mail in the same campaign" in found.summary()
-        assert any("spring went over one connection only" in note for note in found.notes)
-
-    def test_a_campaign_over_one_connection_changes_only_its_rate(self) -> None:
-        rows = [row("a", 5_000, 100), row("b", 5_000, 150)]
-        alone = row("a", 90_000, 30_000, campaign="summer")
-        with_it, without = contrasted(*rows, alone), contrasted(*rows)
-        assert with_it == without
-
-    def test_small_domains_are_one_stratum_and_so_are_those_beyond_the_largest(self) -> None:
-        small = [row(c, 10, domain=f"s{i}.example") for i in range(50) for c in "ab"]
-        large = [
-            row(c, 100 + i, domain=f"l{i}.example") for i in range(MOST_DOMAINS + 5) for c in "ab"
-        ]
-        strata = stratify(pd.DataFrame(small + large))
-        assert len(strata.names) == MOST_DOMAINS + 1
-        assert strata.mail.sum() == sum(group["mail"] for group in small + large)
-        assert strata.names[-1] == "others in spring"
-
-    @given(
-        st.lists(st.tuples(tables, st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=6)
-    )
-    def test_any_counts_give_finite_and_symmetric_results(
-        self, drawn: list[tuple[tuple[int, ...], int, int]]
-    ) -> None:
-        rows = [
-            row(name, events + rest, events, campaign=f"c{i}", domain=f"d{domain}.example")
-            for i, ((a, b, c, d), domain, _) in enumerate(drawn)
-            for name, events, rest in (("a", a, b), ("b", c, d))
-        ]
-        strata = stratify(pd.DataFrame(rows))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            found = contrast(strata, Measure.DEFERRED, "a", "b", 0.95)
-            other = contrast(strata, Measure.DEFERRED, "b", "a", 0.95)
-        if found is None or other is None:
-            assert found is other
-            return
-        low, high = found.interval
-        assert low - 1e-9 <= found.difference <= high + 1e-9
-        assert high > low
-        assert (-other.interval[1], -other.interval[0]) == pytest.approx((low, high))
-        assert (found.p_value is None) == (other.p_value is None)
-        if found.p_value is not None:
-            assert found.p_value == pytest.approx(other.p_value, abs=1e-6)
-            assert 0 <= found.p_value <= 1
-
-
+@pytest.mark.usefixtures("undrawn")
 class TestVerdicts:
     def test_a_difference_names_the_better_connection_with_rates_and_interval(self) -> None:
         finding, text = deferred(compared(row("a", 5_000, 170), row("b", 5_000, 105)))
@@ -348,6 +156,15 @@ class TestVerdicts:
         self, first: tuple[int, int], second: tuple[int, int]
     ) -> None:
         assert deferred(compared(row("a", *first), row("b", *second)))[0] is Conclusion.OPEN
+
+    def test_connections_are_compared_within_a_campaign_only(self) -> None:
+        found = compared(
+            row("a", 5_000, 500),
+            row("b", 5_000, 50, campaign="summer"),
+        )
+        assert found.verdicts == []
+        assert "no two connections have mail in the same campaign" in found.summary()
+        assert any("spring went over one connection only" in note for note in found.notes)
 
 
 class TestDegenerate:
