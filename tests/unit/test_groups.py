@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -36,11 +37,13 @@ def told(folder: Path, processes: int) -> list[tuple[str, str]]:
     """Run the tests; give the group of each and the process that ran it, in their order."""
     path = folder / "test_groups.py"
     path.write_text(TESTS)
-    options = ["-p", "tests.groups", "--numprocesses", str(processes), "--dist", "loadgroup"]
+    options = ["-p", "xdist", "-p", "tests.groups"]
+    options += ["--numprocesses", str(processes), "--dist", "loadgroup"]
     options += ["--no-loadscope-reorder", "--rootdir", str(folder)]
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, path],
         cwd=ROOT,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         check=True,
         capture_output=True,
     )

@@ -66,7 +66,7 @@ def decoded(message: bytes | str) -> object:
     """Return what a reader gets, header fields and contents; an error as it is."""
     if isinstance(message, str):
         return message
-    assert max(map(len, message.split(b"\r\n"))) <= 998
+    assert longest_line(message) <= 998
     parsed = message_from_bytes(message, policy=default)
     return [
         (
@@ -78,12 +78,20 @@ def decoded(message: bytes | str) -> object:
     ]
 
 
+def longest_line(message: bytes) -> int:
+    """Return the octets of the longest line, without its end."""
+    return max(map(len, message.split(b"\r\n")))
+
+
 def assert_same(message: CompiledMessage, row: Mapping[str, str]) -> None:
     """Check that the message equals the rendered one; byte for byte if it is 7-bit."""
     content, slow = outcome(message, row), rendered(message, row)
-    assert decoded(content) == decoded(slow)
-    if isinstance(content, bytes) and is_plain(content):
-        assert content == slow
+    if content != slow:
+        assert isinstance(content, bytes)
+        assert not is_plain(content)
+        assert decoded(content) == decoded(slow)
+    elif isinstance(content, bytes):
+        assert longest_line(content) <= 998
 
 
 def is_plain(message: bytes) -> bool:
@@ -244,7 +252,8 @@ def test_conditions_are_decided_as_jinja_decides_them(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SimpleTemplate, "of", lambda *_, **__: None)
         by_jinja = compiled(html="".join(parts), text=None)
-    assert decoded(outcome(message, row)) == decoded(outcome(by_jinja, row))
+    content, slow = outcome(message, row), outcome(by_jinja, row)
+    assert content == slow or decoded(content) == decoded(slow)
 
 
 def test_a_line_may_have_998_octets() -> None:

@@ -14,6 +14,7 @@ dialogue that an honest server could have as well, so that they cannot be notice
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import pytest
 
@@ -32,6 +33,8 @@ FATES = (ACCEPTED, AT_RCPT, AT_DATA, AT_DOT)
 INSERTED = (220, 250, 354, 421, 450, 550)
 REFUSED = (Verdict.FAILED, Verdict.DEFERRED)
 WINDOW = 3
+outcome_of = cache(classify)
+"""Most of the many thousand attempts are alike."""
 
 
 def changes(count: int) -> list[Change]:
@@ -52,7 +55,7 @@ def check(dialogue: Dialogue) -> None:
     """Assert that records agree with the server, or are uncertain."""
     uncertain = 0
     for name, attempt in dialogue.attempts.items():
-        outcome = classify(attempt)
+        outcome = outcome_of(attempt)
         uncertain += outcome.verdict is Verdict.UNCERTAIN
         is_stray = dialogue.change is not None and dialogue.change.code == 354
         is_down = outcome.trouble is Trouble.DOWN
@@ -105,5 +108,5 @@ async def test_an_unchanged_dialogue_leaves_no_message_uncertain(kind: str) -> N
             for name, attempt in dialogue.attempts.items():
                 is_accepted = name in dialogue.server.accepted
                 assert is_accepted == name.startswith(ACCEPTED)
-                verdict = classify(attempt).verdict
+                verdict = outcome_of(attempt).verdict
                 assert verdict in ([Verdict.ACCEPTED] if is_accepted else REFUSED)

@@ -41,6 +41,8 @@ MORE = {
     "flows.housekeeping": TABLES,
 }
 """By flow: what nearly each of its runs needs as well."""
+LADDER = [EVERY_FLOW - OWN, TABLES, AUDIENCE - TABLES]
+"""What may be loaded by all flows, by those that need tables, and by those with an audience."""
 LOADED = """
 import json, os, sys
 import prefect.engine, prefect.flow_engine, prefect.main, prefect.task_engine
@@ -49,16 +51,19 @@ import prefect.engine, prefect.flow_engine, prefect.main, prefect.task_engine
 def trivial(number: int = 1) -> None: ...
 
 before = set(sys.modules)
-for name in sys.argv[1:]:
-    if os.fork() == 0:  # each begins where Prefect is loaded and nothing of ours is
-        __import__(name)
-        packages = {one.partition(".")[0] for one in set(sys.modules) - before}
-        servers = {one for one in ("prefect.server", "prefect.testing") if one in sys.modules}
-        others = {one for one in packages - {*sys.stdlib_module_names} if one[0] != "_"}
-        found = sorted(others | servers)
-        os.write(1, json.dumps([name, found]).encode() + b"\\n")
-        os._exit(0)
-    os.wait()
+for packages, modules in json.loads(sys.argv[1]):
+    for package in packages:
+        __import__(package)
+    for name in modules:
+        if os.fork() == 0:  # nothing is loaded but Prefect, and what this flow may load
+            __import__(name)
+            packages = {one.partition(".")[0] for one in set(sys.modules) - before}
+            servers = {one for one in ("prefect.server", "prefect.testing") if one in sys.modules}
+            others = {one for one in packages - {*sys.stdlib_module_names} if one[0] != "_"}
+            found = sorted(others | servers)
+            os.write(1, json.dumps([name, found]).encode() + b"\\n")
+            os._exit(0)
+        os.wait()
 """
 
 
@@ -67,10 +72,20 @@ def modules() -> list[str]:
     return [one.flow.fn.__module__ for one in catalogue()]
 
 
+def rung(module: str) -> int:
+    """How far the ladder leads to what this flow may load; packages above could hide others."""
+    more = MORE.get(module, set())
+    return 2 if more >= AUDIENCE else 1 if more >= TABLES else 0
+
+
 @cache
 def loaded() -> dict[str, list[str]]:
     """What each of them loads beside Prefect."""
-    command = [sys.executable, "-c", LOADED, *modules()]
+    steps = [
+        (sorted(packages), [one for one in modules() if rung(one) == number])
+        for number, packages in enumerate(LADDER)
+    ]
+    command = [sys.executable, "-c", LOADED, json.dumps(steps)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return dict(json.loads(line) for line in output.splitlines())
 
