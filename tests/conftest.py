@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.groups import pytest_collection_modifyitems
 
@@ -22,7 +22,8 @@ sys.dont_write_bytecode = False
 # certificate authorities, although the test servers speak HTTP: one authority is read at once.
 os.environ["PREFECT_API_SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
-settings.register_profile("mailsluice", deadline=None)  # no test fails on a clock
+# No test fails on a clock.
+settings.register_profile("mailsluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mailsluice")
 
 

@@ -140,7 +140,10 @@ _LOCAL = st.from_regex(r"['=+-]{0,3}[a-z]{1,5}", fullmatch=True)
 
 
 @given(st.sets(_LOCAL, min_size=1, max_size=5), st.sampled_from(["list.csv", "list.parquet"]))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_an_imported_export_gives_the_same_addresses(
     database: Database, tmp_path: Path, locals_: set[str], name: str
 ) -> None:

@@ -265,7 +265,9 @@ fields = st.sampled_from(["a@b.de", "A@b.de", "a@B.de", "c@d.de", "e@f.de", "g@h
 
 
 @settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
 )
 @given(
     st.lists(st.tuples(fields, st.integers(0, 2)), min_size=1, max_size=30),
