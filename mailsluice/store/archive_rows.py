@@ -98,13 +98,13 @@ class ArchiveRows:
         """Drop the campaign's own tables, of which so many rows are archived. Returns how many.
 
         What deliveries say about earlier soft bounces is recorded first, in the same transaction.
-        A statement of another process that reads the tables for longer than two seconds makes this
+        A statement of another process that reads the tables for longer than a second makes this
         fail, since others would queue behind both. Raises UnarchivedAttemptsError when the tables
         have other rows.
         """
         recipients, attempts = self._tables.recipients, self._tables.attempts
         with self._database.write() as transaction:
-            transaction.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+            transaction.exec_driver_sql("SET LOCAL lock_timeout = '900ms'")
             transaction.exec_driver_sql(
                 f"LOCK TABLE {recipients.name}, {attempts.name} IN SHARE MODE"
             )

@@ -209,6 +209,27 @@ def test_a_launch_under_way_blocks_nobody(
             pass
 
 
+def test_a_claim_reads_the_next_recipients_alone_as_soon_as_a_campaign_is_launched(
+    database: Database, own: Callable[..., Outbox]
+) -> None:
+    """Without statistics PostgreSQL reads and sorts all recipients of the connection."""
+    outbox = own(number=5_000)
+    said: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if statement.startswith("SELECT recipients_1.id"):
+            said.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    claim(database, outbox, 10)
+    sa.event.remove(database.engine, "before_cursor_execute", note)
+    (statement, parameters) = said[-1]
+    with database.read() as connection:
+        plan = str(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
+    assert "Sort" not in plan
+    assert "recipients_claim_1" in plan or "pk_recipients_1" in plan
+
+
 def test_two_large_campaigns_are_launched_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
