@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks import results
 from benchmarks.api_proxy import Calls, counted
@@ -100,7 +101,7 @@ def measure(recipients: int) -> tuple[Part, Part]:
         command = module("benchmarks.campaign", task.as_json(with_parts=False))
         used = _processor_time_of(command, environment)
         wait_for(there, recipients)
-        began, ended = _run_times()
+        began, ended = _run_times(straight)
         first, last = _mail_times(there)
         return (
             _part(began, first, used, calls),
@@ -123,10 +124,13 @@ def _processor_time_of(command: Sequence[str], environment: dict[str, str]) -> P
     return used
 
 
-def _run_times() -> tuple[float, float]:
+def _run_times(api_url: str) -> tuple[float, float]:
     """When the last campaign's run began and ended, by the server's clock, which is ours."""
     campaigns = FlowFilter(name=FlowFilterName(any_=["send-campaign"]))
-    with get_client(sync_client=True) as client:
+    with (
+        temporary_settings({PREFECT_API_URL: api_url}),
+        get_client(sync_client=True) as client,
+    ):
         (run,) = client.read_flow_runs(
             flow_filter=campaigns, sort=FlowRunSort.START_TIME_DESC, limit=1
         )
