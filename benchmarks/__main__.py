@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import api_calls, cost, page, resolve, results, resume, send, throttles
+from benchmarks import (
+    api_calls,
+    cost,
+    page,
+    resolve,
+    results,
+    resume,
+    send,
+    start_and_end,
+    throttles,
+)
 
 
 def main() -> None:
@@ -24,6 +34,7 @@ def main() -> None:
     resolve.run(repeat=repeat, large=large)
     resume.run(repeat=repeat)
     api_calls.run(large=large)
+    start_and_end.run(repeat=repeat)
     cost.run(repeat=repeat)
     send.run(repeat=repeat, seconds=arguments.seconds, large=large, quick=quick)
     throttles.run(quick=quick)

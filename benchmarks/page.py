@@ -7,7 +7,16 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmarks import api_calls, cost, resolve, results, resume, send, throttle_figures
+from benchmarks import (
+    api_calls,
+    cost,
+    resolve,
+    results,
+    resume,
+    send,
+    start_and_end,
+    throttle_figures,
+)
 from benchmarks.senders import MAILSLUICE, NODEMAILER, NODEMAILER_RAW, PREFECT_EMAIL, SMTP_SOURCE
 
 PAGE = results.ROOT / "docs" / "performance.md"
@@ -17,6 +26,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "send": send.tables,
     "resolve": resolve.tables,
     "api_calls": api_calls.tables,
+    "start_and_end": start_and_end.tables,
     "resume": resume.tables,
     "cost": cost.tables,
     "throttles": throttle_figures.tables,
@@ -56,6 +66,7 @@ def aims(sections: dict[str, Any]) -> str:
         said = f"{fewest} to {most}" if fewest < most else str(fewest)
         what = "API requests, whatever the recipients and the time"
         rows.append([what, "one number", said, results.met(fewest == most)])
+    rows += start_and_end.aims(sections.get("start_and_end", {}).get("measured", {}))
     for one in sections.get("resume", {}).get("measured", ()):
         seconds = median(one["seconds"])
         what = f"first mail of a half-sent campaign of {one['recipients']:,}, {one['database']}"

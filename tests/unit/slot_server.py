@@ -111,6 +111,7 @@ class Stream:
     """Prefect's events, delivered at once to all processes."""
 
     def __init__(self) -> None:
+        self.is_lost = False
         self.listeners: list[Callable[[Event | None], None]] = []
 
     def emit(

@@ -6,9 +6,10 @@ a second, so that a process has two leases of a connection as a rule. A lease ca
 as a whole: sessions end before the lease with their slots is released. Slots are kept until another
 process asks for them, or until no session needs one for a while.
 
-Changes of the limit come as events, so the limit is read rarely. While the server is away, sessions
-stay open, and after ten seconds new sessions open without slots: a server that is away costs
-exactness rather than the campaign.
+Changes of the limit and requests of other processes come as events, so the limit is read rarely.
+Without events it is polled, each slot has a lease of its own, and spare slots are released at once.
+While the server is away, sessions stay open, and after ten seconds new sessions open without slots:
+a server that is away costs exactness rather than the campaign.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ class SlotKeeper:
         return max(0.0, due_at - self._clock()) if due_at < math.inf else None
 
     def _see(self) -> None:
-        if self._gate.wanted >= self._needed:
+        if not self._spare:
             self._spare_since = self._clock()
         is_waiting = self._gate.waiting > 0
         if is_waiting and not self._was_waiting:
@@ -177,7 +178,11 @@ class SlotKeeper:
         if self._clock() >= self._look_at:
             await self._look()
         await self._renew()
-        if not await self._has_to_shed():
+        if self._clock() >= self._spare_until:
+            await self._has_shed(self._spare)
+        staying = kept(self._leases, self._share.ceiling)
+        if await self._has_shed([lease for lease in self._leases if lease not in staying]):
+            self._share.has_released()
             await self._fill()
 
     async def _look(self) -> None:
@@ -229,20 +234,16 @@ class SlotKeeper:
                 self._leases.remove(lease)  # its sessions stay open
                 self._share.add_taken(-lease.slots)
 
-    async def _has_to_shed(self) -> bool:
-        """Release leases above the ceiling, or spare; True while their sessions have to end."""
-        is_spare = self._clock() >= self._spare_until
-        ceiling = min(self._share.ceiling, self._gate.wanted if is_spare else self._held)
-        staying = kept(self._leases, ceiling)
-        slots = sum(lease.slots for lease in staying)
-        if slots < self._held:
+    async def _has_shed(self, leaving: list[Lease]) -> bool:
+        """Release leases, once the sessions with their slots have ended; returns whether."""
+        if leaving:
+            slots = self._held - sum(lease.slots for lease in leaving)
             self._gate.allow(min(self._gate.allowed, slots))
             if self._gate.open > slots:
-                return True
-            await self._release([lease for lease in self._leases if lease not in staying])
+                return False
+            await self._release(leaving)
             self._neighbours.tell_released()
-        self._share.has_released()
-        return False
+        return True
 
     async def _fill(self) -> None:
         """Acquire slots for sessions that wait, and for those that are open without."""
@@ -251,8 +252,9 @@ class SlotKeeper:
             self._gate.allow(share.most)
             return
         while self._is_lacking and not self._closing:
-            most = share.ceiling if self._is_told() else min(share.ceiling, self._gate.wanted)
-            slots = min(most - self._held if self._held else 1, share.free)
+            slots = min(share.ceiling - self._held, share.free)
+            if not (self._held and self._is_told()):
+                slots = min(slots, 1)
             if not slots:
                 self._ask_neighbours()
                 break
@@ -330,14 +332,16 @@ class SlotKeeper:
         return self._share.is_counted and min(self._gate.wanted, self._share.ceiling) > self._held
 
     @property
-    def _needed(self) -> int:
-        """How many sessions must want a slot, so that no slot is spare."""
-        return min(self._held, 1) if self._is_told() else self._held
+    def _spare(self) -> list[Lease]:
+        """The leases that no session needs; with events they are kept while there is a session."""
+        if self._is_told() and self._gate.wanted:
+            return []
+        return kept(self._leases, self._held - self._gate.wanted)
 
     @property
     def _spare_until(self) -> float:
-        """How long spare slots are kept; infinity where no slot is spare."""
-        if self._gate.wanted >= self._needed:
+        """How long spare leases are kept; infinity where there are none."""
+        if not self._spare:
             return math.inf
         return self._spare_since + (SPARE_SECONDS if self._is_told() else LINGER_SECONDS)
 
