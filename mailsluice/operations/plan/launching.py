@@ -56,7 +56,8 @@ def plan_launch(
         warnings.insert(
             0,
             f"a campaign of this name was launched before and is {record.status.value}: a run"
-            f" continues it with the assignment of that launch, digest {record.assignment_digest}",
+            f" continues it with the assignment of that launch, digest {record.assignment_digest},"
+            " and with the identities below for the mail that is still to be sent",
         )
     return replace(
         planned,
