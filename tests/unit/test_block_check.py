@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prefect.blocks.core import Block
 
 from blocks import Mailbox, SMTPConnection
-from deployments.prefect_server.blocks import refuse_wrong
+
+pytestmark = pytest.mark.xdist_group("loads-prefect-server")
+
+
+def refuse_wrong(kind: type[Block], data: dict[str, Any]) -> None:
+    """Check as the server does; loads Prefect's server, in one of the processes of the tests."""
+    from deployments.prefect_server import blocks
+
+    blocks.refuse_wrong(kind, data)
 
 
 @pytest.mark.parametrize(

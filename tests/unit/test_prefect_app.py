@@ -1,4 +1,7 @@
-"""The application of Mailsluice's Prefect server: which requests are checked."""
+"""The application of Mailsluice's Prefect server: which requests are checked.
+
+The tests load Prefect's server themselves, which takes seconds: one process does it, not all.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,21 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect.server import models
-from prefect.server.api.clients import OrchestrationClient
-from prefect.server.database import dependencies
 from prefect.settings import (
     PREFECT_API_DATABASE_CONNECTION_URL,
     PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED,
     temporary_settings,
 )
 
-from deployments.prefect_server.__main__ import prefect_app
+pytestmark = pytest.mark.xdist_group("loads-prefect-server")
 
 
 @pytest.fixture(autouse=True)
 def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give the test a database, and restore what the application changes in Prefect."""
+    from prefect.server import models
+    from prefect.server.database import dependencies
+
     documents = models.block_documents
     for name in ("create_block_document", "update_block_document"):
         monkeypatch.setattr(documents, name, getattr(documents, name))
@@ -42,6 +45,10 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 async def test_requests_of_the_servers_own_services_are_allowed() -> None:
     """Otherwise automations could not restart a crashed run."""
+    from prefect.server.api.clients import OrchestrationClient
+
+    from deployments.prefect_server.__main__ import prefect_app
+
     app = prefect_app("127.0.0.1")
     async with OrchestrationClient() as services:
         inside = await services._http_client.get("/health")
