@@ -61,9 +61,13 @@ def cluster() -> Iterator[Cluster]:
         kept = tempfile.TemporaryDirectory(prefix="mailsluice-cluster-", ignore_cleanup_errors=True)
         folder = Path(stack.enter_context(kept))
         folder.chmod(0o755)
-        yield stack.enter_context(
+        running = stack.enter_context(
             Cluster(folder, workers=2, runs_per_worker=RUNS_PER_WORKER, environment=SETTINGS)
         )
+        yield running
+        for worker in running.workers:
+            # Workers end by SIGINT, which they ignore if a shell started pytest in the background.
+            worker.kill()
 
 
 @pytest.fixture

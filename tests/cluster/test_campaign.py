@@ -36,11 +36,14 @@ from tests.smtpd import SmtpServer, most_in_a_second
 eventually = partial(eventually_within, seconds=PATIENCE_SECONDS)
 pytestmark = pytest.mark.usefixtures("clients")
 
-RECIPIENTS = int(os.environ.get("MAILSLUICE_CLUSTER_RECIPIENTS", "800"))
+RECIPIENTS = int(os.environ.get("MAILSLUICE_CLUSTER_RECIPIENTS", "400"))
+STEP = RECIPIENTS // 10
+"""Messages that the SMTP server answers before something ends, and then until the next end."""
 PER_SECOND = max(25, RECIPIENTS // 40)
-"""A pace at which the campaign takes half a minute, while servers and workers are killed."""
 PARTS = 3
 """Runs that send over the connection: with the campaign's own, the workers are full."""
+HELD_SECONDS = 600
+"""A session waits so long for a reply: the server holds replies back while something ends."""
 NAME = "whatever ends"
 FINAL = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
 """Crashed is not: an automation has such a run go on."""
@@ -56,6 +59,7 @@ def smtp() -> Iterator[SmtpServer]:
             security="none",
             max_sessions=3 * PARTS,
             per_second=PER_SECOND,
+            timeout_seconds=HELD_SECONDS,
         )
         save(block, "red")
         yield server
@@ -117,6 +121,13 @@ def lapse(state: Database, lost: set[UUID]) -> None:
         connection.execute(sa.update(campaigns).values(lease_until=0.0))
 
 
+def send_more(smtp: SmtpServer) -> None:
+    """Let the server answer another step's messages, and wait until they have arrived."""
+    reached = len(smtp.received) + STEP
+    smtp.release(until=reached)
+    eventually(lambda: len(smtp.received), lambda seen: seen >= reached)
+
+
 def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     cluster: Cluster,
     api: httpx.Client,
@@ -127,13 +138,15 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     """Of four processes on two workers; three of them share a connection and its limit.
 
     The worker with the campaign's own run is lost with its machine, of the other only its runs are
-    left, an API server is killed, PostgreSQL crashes.
+    left, an API server is killed, PostgreSQL crashes. The server holds back its replies in between,
+    so all of it meets the middle of the campaign.
     """
+    smtp.hold(after=2 * STEP)
     deployment = prefect.read_deployment_by_name("send-campaign/default")
     parameters = {"campaign": document(cluster.files)}
     run_id = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
     eventually(lambda: number_of_senders(state), lambda number: number == PARTS)
-    eventually(lambda: len(smtp.received), lambda seen: seen >= RECIPIENTS // 8)
+    eventually(lambda: len(smtp.received), lambda seen: seen >= 2 * STEP)
     runs = {worker.name: runs_of(worker) for worker in cluster.workers}
     assert {name: len(found) for name, found in runs.items()} == dict.fromkeys(
         runs, RUNS_PER_WORKER
@@ -144,16 +157,15 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     os.kill(alone.pid, signal.SIGKILL)
     assert not any(map(is_alive, runs[lost.name].values()))
     assert all(map(is_alive, runs[alone.name].values()))
-    before = len(smtp.received)
-    eventually(lambda: len(smtp.received), lambda seen: seen > before)
+    send_more(smtp)
 
     cluster.api[0].kill()
     for _ in range(10):
         prefect.read_flow_run(run_id)
         prefect.read_flow_runs(limit=1)  # by POST, with a token that the other server gave
-    before = len(smtp.received)
-    eventually(lambda: len(smtp.received), lambda seen: seen > before)
+    send_more(smtp)
 
+    smtp.release(until=len(smtp.received) + STEP)  # so replies come while PostgreSQL is away
     cluster.postgresql.kill()
     assert api.get("/ready").status_code in {502, 503}  # 502: no server is ready
     cluster.postgresql.start()
@@ -162,8 +174,10 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     lapse(state, set(runs[lost.name]))
     # An automation does, after a minute and a half of silence: tests/flows/test_automations.py.
     prefect.set_flow_run_state(run_id, Crashed(), force=True)
-    alone.start()
-    cluster.api[0].start()
+    assert len(smtp.received) < RECIPIENTS - STEP
+    smtp.release()
+    for member in (alone, cluster.api[0]):
+        member.start(wait=False)
     run: FlowRun = eventually(
         lambda: prefect.read_flow_run(run_id), lambda run: run.state_type in FINAL
     )
