@@ -19,11 +19,11 @@ from flows.support.session_slots.gate import Gate, Slot
 from flows.support.session_slots.keeper import (
     LINGER_SECONDS,
     RARE_TURN_SECONDS,
-    RENEW_SECONDS,
     SPARE_SECONDS,
     TURN_SECONDS,
     SlotKeeper,
 )
+from flows.support.session_slots.leases import RENEW_SECONDS
 from flows.support.session_slots.limit import LimitState
 from flows.support.session_slots.neighbours import Neighbours
 from flows.support.session_slots.notices import Notices

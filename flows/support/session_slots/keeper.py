@@ -20,25 +20,21 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from typing import NamedTuple, Protocol
-from uuid import UUID
 
 from prefect.events import Event
 
 from flows.support.session_slots.gate import Gate
+from flows.support.session_slots.leases import Leases, SlotClient
 from flows.support.session_slots.limit import (
-    LEASE_SECONDS,
     LIMIT_KIND,
-    LimitState,
     SlotsUnavailableError,
 )
+from flows.support.session_slots.limit_watch import LimitWatch
 from flows.support.session_slots.neighbours import Neighbours, Request
 from flows.support.session_slots.notices import Notices
 from flows.support.session_slots.patience import Patience
 from flows.support.session_slots.sharing import PASS_SECONDS, Lease, Share, kept, passed_on
 
-RENEW_SECONDS = LEASE_SECONDS * 2 / 3
 TURN_SECONDS, RARE_TURN_SECONDS = 60.0, 600.0
 """How often a process without slots, or with too few, asks the others for one."""
 SPARE_SECONDS = 60.0
@@ -48,32 +44,6 @@ LINGER_SECONDS = 2.0
 _STARVING_SECONDS = 5.0  # without a session for so long, a warning is logged
 _RELEASE_SECONDS = 5.0  # how long the end of a campaign waits for the server
 _TURN_STEP_SECONDS = 0.3
-_COMMIT_SECONDS = 10.0  # an announced change of the limit can be read after so long
-
-
-class _Pauses(NamedTuple):
-    """The seconds between two looks at the limit, by the slots that the process holds."""
-
-    none: float
-    few: float
-    """It could use more."""
-    enough: float
-
-
-_TOLD_PAUSES = _Pauses(5.0, 30.0, 300.0)
-_UNTOLD_PAUSES = _Pauses(1.0, 3.0, 3.0)
-
-
-class SlotClient(Protocol):
-    """The calls of the keeper to `SlotLimit`; each may raise SlotsUnavailableError."""
-
-    async def read(self, max_sessions: int) -> LimitState: ...
-    async def acquire(self, slots: int) -> UUID | None: ...
-    async def renew(self, lease: UUID) -> bool: ...
-    async def release(self, lease: UUID) -> None: ...
-    async def clear(self) -> None: ...
-    async def release_stale(self) -> None: ...
-    async def close(self) -> None: ...
 
 
 class SlotKeeper:
@@ -99,13 +69,11 @@ class SlotKeeper:
         self._is_told = is_told
         self._clock = clock
         self._share = Share(max_sessions, clock, chance)
+        self._leases = Leases(limit, self._share, clock, self._answered)
         self._patience = Patience()
         self._changed = asyncio.Event()
         self._was_waiting = False
-        self._leases: list[Lease] = []
-        self._looked_at, self._look_by = -math.inf, -math.inf
-        self._announced: LimitState | None = None
-        self._announced_until = -math.inf
+        self._watch = LimitWatch(clock, is_told)
         self._spare_since = self._waiting_since = self._turn_since = clock()
         self._ask_at = -math.inf
         self._was_asked = False
@@ -120,14 +88,15 @@ class SlotKeeper:
     def hear(self, event: Event | None) -> None:
         """Note an event; None where events may have been missed."""
         if event is None:
-            self._look_by = -math.inf
+            self._watch.read_in()
         elif event.resource.id.startswith(LIMIT_KIND):
-            self._hear_of_limit(event)
+            if self._watch.hear(event, self._share.limit_state):
+                self._leases.all.clear()
         elif isinstance(heard := self._neighbours.heard(event), Request):
             self._was_asked = True
             self._pass_on(heard)
         elif heard:  # the process with the fewest slots comes first
-            self._look_by = self._clock() + min(PASS_SECONDS, _TURN_STEP_SECONDS * self._held)
+            self._watch.read_in(min(PASS_SECONDS, _TURN_STEP_SECONDS * self._leases.held))
         self._changed.set()
 
     async def run(self) -> None:
@@ -173,75 +142,42 @@ class SlotKeeper:
 
     async def _ask(self) -> None:
         is_known = self._share.limit_state is not None  # is read before the first session
-        if is_known and not (self._leases or self._gate.wanted):
+        if is_known and not (self._leases.all or self._gate.wanted):
             return
         if self._clock() >= self._look_at:
             await self._look()
-        await self._renew()
+        await self._leases.renew()
         if self._clock() >= self._spare_until:
             await self._has_shed(self._spare)
-        staying = kept(self._leases, self._share.ceiling)
-        if await self._has_shed([lease for lease in self._leases if lease not in staying]):
+        staying = kept(self._leases.all, self._share.ceiling)
+        if await self._has_shed([lease for lease in self._leases.all if lease not in staying]):
             self._share.has_released()
             await self._fill()
 
     async def _look(self) -> None:
         """Read the limit's state."""
-        if not self._leases:
+        if not self._leases.all:
             await self._limit.release_stale()
         before, state = self._share.limit_state, await self._limit.read(self._share.max_sessions)
-        self._looked_at = self._clock()
+        state = self._watch.corrected(state)
         self._answered()
-        self._look_by = math.inf
-        if self._looked_at < self._announced_until:
-            self._look_by = self._announced_until
-        else:
-            self._announced = None
-        if known := self._announced:
-            state = replace(state, limit=known.limit, is_active=known.is_active)
         if before and before.id != state.id:  # deleted and created again: our leases are void
-            self._leases.clear()
-        if self._leases and not state.is_active:
-            await self._release(self._leases)
+            self._leases.all.clear()
+        if self._leases.all and not state.is_active:
+            await self._leases.release(self._leases.all)
             await self._limit.clear()
         self._notices.limit_state(state, self._share.max_sessions)
-        self._share.update(state, self._held)
-        if self._is_told():
-            self._turn_since = self._looked_at
-        else:
-            self._pass_on_by_turns()
-
-    def _hear_of_limit(self, event: Event) -> None:
-        """Use the new values of the limit at once, as events come before the values are stored."""
-        known, values = self._share.limit_state, event.payload
-        if known is None or (known.updated and event.occurred <= known.updated):
-            return
-        if event.event.endswith(".deleted"):
-            self._leases.clear()
-            self._announced = None
-        else:
-            new = replace(known, limit=values["limit"], is_active=values["active"])
-            if event.resource.id == f"{LIMIT_KIND}{known.id}" and new == known:
-                return
-            self._announced = new
-        self._look_by, self._announced_until = -math.inf, self._clock() + _COMMIT_SECONDS
-
-    async def _renew(self) -> None:
-        for lease in [lease for lease in self._leases if lease.renew_at <= self._clock()]:
-            if await self._limit.renew(lease.id):
-                lease.renew_at = self._clock() + RENEW_SECONDS
-            else:
-                self._leases.remove(lease)  # its sessions stay open
-                self._share.add_taken(-lease.slots)
+        self._share.update(state, self._leases.held)
+        self._pass_on_by_turns()
 
     async def _has_shed(self, leaving: list[Lease]) -> bool:
         """Release leases, once the sessions with their slots have ended; returns whether."""
         if leaving:
-            slots = self._held - sum(lease.slots for lease in leaving)
+            slots = self._leases.held - sum(lease.slots for lease in leaving)
             self._gate.allow(min(self._gate.allowed, slots))
             if self._gate.open > slots:
                 return False
-            await self._release(leaving)
+            await self._leases.release(leaving)
             self._neighbours.tell_released()
         return True
 
@@ -252,34 +188,23 @@ class SlotKeeper:
             self._gate.allow(share.most)
             return
         while self._is_lacking and not self._closing:
-            slots = min(share.ceiling - self._held, share.free)
-            if not (self._held and self._is_told()):
+            slots = min(share.ceiling - self._leases.held, share.free)
+            if not (self._leases.held and self._is_told()):
                 slots = min(slots, 1)
             if not slots:
                 self._ask_neighbours()
                 break
-            lease = await self._limit.acquire(slots)
-            self._answered()
-            share.add_taken(slots if lease else share.free)  # another process was faster
-            if lease:
-                self._leases.append(Lease(lease, slots, self._clock() + RENEW_SECONDS))
-                self._gate.allow(max(self._gate.allowed, self._held))
+            await self._leases.acquire(slots)
+            self._gate.allow(max(self._gate.allowed, self._leases.held))
         uncounted = min(self._gate.allowed, self._gate.open, share.ceiling)
-        self._gate.allow(max(self._held, uncounted))
-
-    async def _release(self, leases: list[Lease]) -> None:
-        for lease in tuple(leases):
-            await self._limit.release(lease.id)
-            self._answered()
-            self._leases.remove(lease)
-            self._share.add_taken(-lease.slots)
+        self._gate.allow(max(self._leases.held, uncounted))
 
     async def _release_all(self) -> None:
         """Release all leases; those that the server does not release within seconds expire."""
         give_up_at = self._clock() + _RELEASE_SECONDS
-        while self._leases and self._clock() < give_up_at:
+        while self._leases.all and self._clock() < give_up_at:
             try:
-                await self._release(self._leases[:1])
+                await self._leases.release(self._leases.all[:1])
             except SlotsUnavailableError:
                 await asyncio.sleep(self._patience.failed(self._clock()))
         if self._was_asked:
@@ -287,21 +212,24 @@ class SlotKeeper:
 
     def _ask_neighbours(self) -> None:
         if self._clock() >= self._ask_at:
-            self._ask_at = self._clock() + (RARE_TURN_SECONDS if self._held else TURN_SECONDS)
-            self._neighbours.ask(Request(self._held, self._gate.wanted))
+            self._ask_at = self._clock() + (
+                RARE_TURN_SECONDS if self._leases.held else TURN_SECONDS
+            )
+            self._neighbours.ask(Request(self._leases.held, self._gate.wanted))
 
     def _pass_on(self, request: Request) -> None:
         """Release what another process asks for, if this one can do without."""
-        if count := passed_on(self._held, self._gate.wanted, request.held, request.wanted):
-            self._share.hold_at_most(self._held - count)
+        if count := passed_on(self._leases.held, self._gate.wanted, request.held, request.wanted):
+            self._share.hold_at_most(self._leases.held - count)
 
     def _pass_on_by_turns(self) -> None:
         """Release a slot from time to time, since others cannot ask without events."""
-        if self._share.free or self._held < 2:
-            self._turn_since = self._looked_at
-        elif self._looked_at - self._turn_since >= TURN_SECONDS:
-            self._turn_since = self._looked_at
-            self._share.hold_at_most(self._held - 1)
+        now = self._clock()
+        if self._is_told() or self._share.free or self._leases.held < 2:
+            self._turn_since = now
+        elif now - self._turn_since >= TURN_SECONDS:
+            self._turn_since = now
+            self._share.hold_at_most(self._leases.held - 1)
 
     def _answered(self) -> None:
         self._patience.answered()
@@ -310,7 +238,7 @@ class SlotKeeper:
     def _unanswered(self, error: SlotsUnavailableError) -> None:
         now = self._clock()
         self._patience.failed(now)
-        self._look_by = -math.inf  # the next request asks whether the server answers again
+        self._watch.read_in()  # the next request asks whether the server answers again
         wanted = min(self._gate.wanted, self._share.most)
         if self._patience.is_over(now) and wanted > self._gate.allowed:
             self._notices.server_away(error)
@@ -323,20 +251,19 @@ class SlotKeeper:
             self._notices.starving(self._share.limit_state)
 
     @property
-    def _held(self) -> int:
-        return sum(lease.slots for lease in self._leases)
-
-    @property
     def _is_lacking(self) -> bool:
         """Whether sessions want more slots than the process holds, and it may hold more."""
-        return self._share.is_counted and min(self._gate.wanted, self._share.ceiling) > self._held
+        return (
+            self._share.is_counted
+            and min(self._gate.wanted, self._share.ceiling) > self._leases.held
+        )
 
     @property
     def _spare(self) -> list[Lease]:
         """The leases that no session needs; with events they are kept while there is a session."""
         if self._is_told() and self._gate.wanted:
             return []
-        return kept(self._leases, self._held - self._gate.wanted)
+        return kept(self._leases.all, self._leases.held - self._gate.wanted)
 
     @property
     def _spare_until(self) -> float:
@@ -347,19 +274,12 @@ class SlotKeeper:
 
     @property
     def _look_at(self) -> float:
-        pauses = _TOLD_PAUSES if self._is_told() else _UNTOLD_PAUSES
-        pause = pauses.enough
-        if self._is_lacking:
-            pause = pauses.few if self._leases else pauses.none
-        state = self._share.limit_state
-        if state and state.taken > state.limit:  # others release slots, too
-            pause = min(pause, pauses.few)
-        return min(self._looked_at + pause, self._look_by)
+        return self._watch.due_at(self._share.limit_state, self._leases.held, self._is_lacking)
 
     def _due_at(self) -> float:
-        if not (self._leases or self._gate.wanted):
+        if not (self._leases.all or self._gate.wanted):
             return math.inf
-        due = [self._look_at, self._spare_until, *(lease.renew_at for lease in self._leases)]
+        due = [self._look_at, self._spare_until, *(lease.renew_at for lease in self._leases.all)]
         if self._clock() < self._share.cap_until:
             due.append(self._share.cap_until)
         return max(self._patience.retry_at, min(due))
