@@ -32,6 +32,7 @@ from mailsluice.audience.stored import (
 )
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
+from mailsluice.core.memory import return_memory
 from mailsluice.core.suppression import Suppression
 
 Suppressed = Callable[["pd.Series[str]", Keys], Mapping[int, Suppression]]
@@ -58,6 +59,8 @@ def resolve(
     Raises:
         AudienceError: A source cannot be read, or the recipients have no rows.
     """
+    # The C library's memory can be returned to the system; it is as fast, and its peak is lower.
+    pa.set_memory_pool(pa.system_memory_pool())
     excluded, bad_exclusions = _excluded(exclude, connect)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
@@ -126,7 +129,7 @@ class _Reading:
 
 
 def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusions: int) -> Audience:
-    pa.default_memory_pool().release_unused()  # else the memory of the last chunk stays in use
+    return_memory()  # else the memory of the last chunk stays in use
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
     keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
     domains = np.frombuffer(reading.domain_keys, np.uint64)

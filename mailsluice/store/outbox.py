@@ -316,7 +316,7 @@ class Outbox:
         """Count the recipients by connection and state."""
         recipients = self._recipients
         by_connection: dict[str, dict[RecipientStatus, int]] = {}
-        with self._database.read() as connection:
+        with self._database.sorting() as connection:
             accepted = connection.execute(
                 sa.select(campaigns.c.accepted).where(campaigns.c.id == self._campaign_id)
             ).scalar_one()

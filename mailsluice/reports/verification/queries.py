@@ -22,7 +22,7 @@ def count_campaign(
     """
     routes = Campaigns(database).routes(record.id)
     tables = tables_of(database, record.id)
-    with database.read() as connection:
+    with database.sorting() as connection:
         is_held = Leases(database).is_held(connection, record.id)
         states = _states(connection, tables, record.id)
         return Tallies(
