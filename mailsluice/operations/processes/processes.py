@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from mailsluice.campaign import Campaign
-from mailsluice.core.errors import CampaignError
+from mailsluice.core.errors import CampaignError, JournalError
 from mailsluice.delivery import CampaignRun, RouteResult
 from mailsluice.delivery.slotted_session import SlotSource
 from mailsluice.operations.processes.frames import Begin, Hold, Stop, Update
@@ -26,8 +26,11 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 2.0
 _STOP_SECONDS = 60.0
 """How long a process may take to stop; longer than its messages in flight may take."""
-_RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 0.0)
-"""The pauses after processes that ended early; after the last one the parts are given up."""
+_RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""The pauses after processes that ended early, one after the other; then their parts are given up.
+"""
+_HEALTHY_SECONDS = 600.0
+"""After so long, the end of a process has nothing to do with the ends before."""
 
 
 def cores() -> int:
@@ -173,22 +176,25 @@ class Processes:
     async def _supervise(self, parts: Sequence[Part]) -> None:
         """Have the parts sent by one process after the other, until one reaches their end."""
         names = ", ".join(part.connection for part in parts)
+        pauses = iter(_RESTART_SECONDS)
         try:
-            for pause_seconds in _RESTART_SECONDS:
-                left = [part for part in parts if not self._ends[part].done()]
-                if not left or self._run.is_stopping:
+            while left := [part for part in parts if not self._ends[part].done()]:
+                if self._run.is_stopping:
                     return
+                began = self._loop.time()
                 why = await self._lived(left)
-                # Settles what the process had claimed, if it has died.
-                await asyncio.to_thread(self._run.read_senders)
-                left = [part for part in left if not self._ends[part].done()]
-                if left and not self._run.is_stopping:
-                    logger.warning("a process that sends over %s has ended early: %s", names, why)
-                    await asyncio.sleep(pause_seconds)
-            raise CampaignError(
-                f"the processes that send over {names} have ended early"
-                f" {len(_RESTART_SECONDS)} times, the last one because {why}"
-            )
+                await self._settle()
+                if all(self._ends[part].done() for part in left) or self._run.is_stopping:
+                    return
+                logger.warning("a process that sends over %s has ended early: %s", names, why)
+                if self._loop.time() - began > _HEALTHY_SECONDS:
+                    pauses = iter(_RESTART_SECONDS)
+                if (pause := next(pauses, None)) is None:
+                    raise CampaignError(
+                        f"the processes that send over {names} end again and again, the last one"
+                        f" because {why}"
+                    )
+                await asyncio.sleep(pause)
         except Exception as error:  # noqa: BLE001 `result` raises it
             for part in parts:
                 if not self._ends[part].done():
@@ -219,8 +225,20 @@ class Processes:
         """Read what the processes have stored of their progress, and settle for dead senders."""
         while not all(end.done() for end in self._ends.values()):
             await asyncio.sleep(_LOOK_SECONDS)
-            with suppress(DatabaseError):  # the processes wait for it, too
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Settle what dead senders had claimed, as soon as the database answers."""
+        while True:
+            try:
                 await asyncio.to_thread(self._run.read_senders)
+            except (DatabaseError, OSError, JournalError) as error:
+                if self._run.is_stopping:
+                    return  # the next run settles
+                logger.warning("the search for dead senders failed: %s", type(error).__name__)
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                return
 
     def _on_orders(self) -> None:
         self._loop.call_soon_threadsafe(self._pass_on_orders)
