@@ -25,6 +25,7 @@ _FIRST = {
     "test_authorise.py",
     "test_automations.py",
     "test_notifications.py",
+    "test_oauth.py",
     "test_progress.py",
     "test_report.py",
     "test_run_day.py",
