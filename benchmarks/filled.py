@@ -47,8 +47,8 @@ def add_campaign(database: Database, number: int, rows: int, sent: int, storage:
     table = own_tables(number).recipients.name
     with database.write() as transaction:
         transaction.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
-        transaction.execute(_CAMPAIGN, values)
         transaction.execute(sa.select(sa.func.mailsluice_create_tables(number)))
+        transaction.execute(_CAMPAIGN, values)
         if storage:
             transaction.exec_driver_sql(f"ALTER TABLE {table} SET ({storage})")
         insert = sa.text(_RECIPIENTS.replace("{table}", table))

@@ -118,7 +118,7 @@ def planned(campaigns: int, sharing: int) -> list[dict[str, Any]]:
         with opened.write() as transaction:
             transaction.exec_driver_sql(
                 "INSERT INTO campaigns (name, status, content, created_at) SELECT 'campaign ' || i,"
-                " 'sending', '{}', 0 FROM generate_series(1, %(all)s) AS i",
+                " 'resolving', '{}', 0 FROM generate_series(1, %(all)s) AS i",
                 {"all": campaigns + sharing},
             )
         for number in range(1, campaigns + 1):

@@ -48,6 +48,9 @@ class Launches:
                 next_attempt_at and reassigned_from when some recipients are not pending on the
                 connection they were assigned.
             rejected: Columns row, email, reason, detail.
+
+        Raises:
+            OutboxError: The campaign is launched already.
         """
         self._clear(campaign_id)
         constants: dict[str, int | str] = {"campaign_id": campaign_id}
@@ -84,6 +87,7 @@ class Launches:
     def _clear(self, campaign_id: int) -> None:
         shared = shared_tables(self._database).recipients
         with self._database.write() as transaction:
+            _refuse_launched(transaction, campaign_id)
             for table in (shared, rejects, routes, moves):
                 transaction.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
             if not self._database.is_sqlite:
@@ -142,6 +146,20 @@ class Launches:
                     assignment_digest=digest,
                 )
             )
+
+
+def _refuse_launched(transaction: sa.Connection, campaign_id: int) -> None:
+    """Refuse to replace an audience that may have been sent to.
+
+    A process that was stopped for longer than its lease may want to launch a campaign that another
+    run has launched meanwhile.
+    """
+    query = sa.select(campaigns.c.status).where(campaigns.c.id == campaign_id).with_for_update()
+    if transaction.execute(query).scalar_one() != CampaignStatus.RESOLVING:
+        raise OutboxError(
+            "another run has launched this campaign meanwhile, so this run changes nothing. Retry"
+            " this run to continue the campaign"
+        )
 
 
 def _refuse_missing(

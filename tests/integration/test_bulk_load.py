@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailsluice.core.errors import OutboxError
 from mailsluice.core.status import CampaignStatus
-from mailsluice.store import Campaigns, Database, Launches, campaign_tables
+from mailsluice.store import Campaigns, Database, Launches, bulk, campaign_tables
 from mailsluice.store.schema import recipients, rejects
 from mailsluice.store.trouble import DatabaseError
 from tests.eventually import eventually
@@ -168,6 +169,20 @@ def test_an_error_in_the_middle_leaves_a_campaign_that_can_be_launched_again(
     launches.store_audience(campaign_id, [audience(20), audience(20, 20)], [])
     finish(database, campaign_id, 40)
     assert [row[0] for row in stored(database, campaign_id)] == [*audience(40)["email"]]
+
+
+def test_a_launched_campaign_is_not_launched_again(database: Database) -> None:
+    """A process that slept for longer than its lease must not replace what another run sends to."""
+    campaign_id = new_campaign(database)
+    Launches(database).store_audience(campaign_id, [audience(3)], [])
+    finish(database, campaign_id, 3)
+    with pytest.raises(OutboxError, match="another run has launched"):
+        Launches(database).store_audience(campaign_id, [audience(4)], [])
+    assert [row[0] for row in stored(database, campaign_id)] == [*audience(3)["email"]]
+    if not database.is_sqlite:
+        with pytest.raises(DatabaseError, match="is launched"):
+            bulk.load_own_tables(database, campaign_id, [(audience(4), {"status": "pending"})])
+        assert len(stored(database, campaign_id)) == 3
 
 
 def _load_for_ever(url: sa.URL, campaign_id: int) -> None:

@@ -158,6 +158,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 BEGIN
     PERFORM mailsluice_require('INSERT');
     PERFORM pg_advisory_xact_lock(hashtext('mailsluice_create_tables'), campaign::integer);
+    IF EXISTS (SELECT FROM campaigns WHERE id = campaign AND status <> 'resolving') THEN
+        RAISE EXCEPTION 'campaign % is launched: its tables are not replaced', campaign;
+    END IF;
     PERFORM mailsluice_drop_tables(campaign);
     EXECUTE format(
         'CREATE TABLE recipients_%1$s (LIKE recipients INCLUDING DEFAULTS,'
