@@ -124,5 +124,5 @@ def items(value: Any, limit: int) -> list[Any]:
     """Return the elements of a JSON array, or the value alone. Raises UnreadableEventError."""
     found = value if isinstance(value, list) else [value]
     if len(found) > limit:
-        raise UnreadableEventError(f"{len(found):,} events in one request, at most {limit:,} fit")
+        raise UnreadableEventError(f"more than {limit:,} events in one request")
     return found

@@ -59,13 +59,28 @@ class Bounces:
         soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
         return Recorded(recorded.new, recorded.suppressed + self.suppress_soft(soft))
 
-    def write(self, transaction: sa.Connection, reports: Sequence[Bounce]) -> Recorded:
+    def write(
+        self,
+        transaction: sa.Connection,
+        reports: Sequence[Bounce],
+        wishes: Sequence[Suppression] = (),
+    ) -> Recorded:
         """Record reports; hard bounces and complaints suppress at once, soft bounces do not.
 
-        `suppress_soft` judges the soft bounces.
+        `suppress_soft` judges the soft bounces. `wishes` are suppressed together with these: a
+        transaction that writes suppressions twice could wait for another one that waits for it.
         """
-        if not reports:
-            return Recorded(0, 0)
+        new = self._insert(transaction, reports) if reports else set()
+        final = [
+            Suppression(report.email, _REASON[report.kind], report.source)
+            for report in reports
+            if report.key in new and report.kind in _REASON
+        ]
+        listed = Suppressions(self._database).write(transaction, [*final, *wishes])
+        return Recorded(len(new), listed)
+
+    def _insert(self, transaction: sa.Connection, reports: Sequence[Bounce]) -> set[str]:
+        """Insert the reports that are new, and return their keys."""
         given = rows_in(self._database, _TYPES)
         # Without a condition SQLite reads ON CONFLICT as the condition of a join.
         insert = (
@@ -76,13 +91,7 @@ class Bounces:
         # All transactions insert in the same order, so that no two wait for each other.
         ordered = sorted(reports, key=lambda report: report.key)
         rows = (astuple(replace(report, email=folded(report.email))) for report in ordered)
-        new = set(transaction.execute(insert, as_parameter(rows)).scalars())
-        final = [
-            Suppression(report.email, _REASON[report.kind], report.source)
-            for report in reports
-            if report.key in new and report.kind in _REASON
-        ]
-        return Recorded(len(new), Suppressions(self._database).write(transaction, final))
+        return set(transaction.execute(insert, as_parameter(rows)).scalars())
 
     def suppress_soft(self, emails: Iterable[str]) -> int:
         """Suppress the addresses with SOFT_IN_A_ROW soft bounces. Returns how many are new.

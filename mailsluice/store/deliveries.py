@@ -19,13 +19,16 @@ import sqlalchemy as sa
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.bounces.matching import SentTo
 from mailsluice.core.suppression import Suppression
+from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.events.merging import RANKS, Delivery, delivery_of, merged
 from mailsluice.store.bounces import Bounces
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
 from mailsluice.store.schema import deliveries, events
-from mailsluice.store.suppressions import Suppressions
+
+GONE = "about a message that is no longer stored"
+"""The event has a token, and its recipient is no longer in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +88,22 @@ class Deliveries:
             matched = [(item.event, item.to) for item in new if item.to]
             self._merge(transaction, matched)
             reports = list(_reports(connection, matched))
-            recorded.suppressed += bounces.write(transaction, reports).suppressed
-            recorded.suppressed += Suppressions(self._database).write(
-                transaction, list(_wishes(connection, matched))
-            )
+            wishes = list(_wishes(connection, new))
+            recorded.suppressed += bounces.write(transaction, reports, wishes).suppressed
         soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
         recorded.suppressed += bounces.suppress_soft(soft)
         return recorded
 
-    def forget(self, before: float) -> int:
-        """Delete the events received before this moment. Returns how many there were.
+    def forget(self, before: float, limit: int = 10_000) -> int:
+        """Delete events received before this moment, up to a limit. Returns how many.
 
         Deliveries stay. An event that its provider repeats after that counts again, which changes
         no delivery.
         """
+        key = (events.c.connection, events.c.key)
+        old = sa.select(*key).where(events.c.received_at < before).limit(limit)
         with self._database.write() as transaction:
-            gone = transaction.execute(sa.delete(events).where(events.c.received_at < before))
-            return gone.rowcount
+            return transaction.execute(sa.delete(events).where(sa.tuple_(*key).in_(old))).rowcount
 
     def _insert_events(
         self, transaction: sa.Connection, connection: str, received: Sequence[Received]
@@ -237,9 +239,18 @@ def _reports(connection: str, matched: Iterable[tuple[ProviderEvent, SentTo]]) -
         )
 
 
-def _wishes(
-    connection: str, matched: Iterable[tuple[ProviderEvent, SentTo]]
-) -> Iterator[Suppression]:
-    for event, to in matched:
-        if event.wish:
-            yield Suppression(to.email, event.wish, f"events of {connection}")
+def _wishes(connection: str, new: Iterable[Received]) -> Iterator[Suppression]:
+    """Yield the wishes among events; one about an archived message counts for the event's address.
+
+    The provider says whose wish it is, and the token, that the message was one of ours.
+    """
+    source = f"events of {connection}"
+    for item in new:
+        event = item.event
+        if item.to and event.wish:
+            yield Suppression(item.to.email, event.wish, source)
+        elif item.matched_by == GONE and "@" in event.email:
+            is_complaint = event.state is DeliveryState.COMPLAINED
+            wish = SuppressionReason.COMPLAINED if is_complaint else event.wish
+            if wish:
+                yield Suppression(event.email, wish, source)

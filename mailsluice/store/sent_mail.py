@@ -84,8 +84,10 @@ class SentMail:
 
     def over(
         self, connection: str, emails: Collection[str], since: float, until: float
-    ) -> list[SentTo]:
+    ) -> list[tuple[SentTo, float]]:
         """Recipients with these addresses whose messages went over a connection in this time.
+
+        Each has the time when its message was settled, in seconds since the epoch.
 
         The addresses may be in any spelling, the times are seconds since the epoch. The query reads
         all recipients that the campaigns of this time have on the connection, because addresses
@@ -100,7 +102,7 @@ class SentMail:
         return [
             sent
             for tables, mine in tables_of_all(self._database, is_of)
-            for sent in self._find(
+            for sent in self._find_with_times(
                 tables,
                 sa.and_(
                     mine,
@@ -112,6 +114,11 @@ class SentMail:
         ]
 
     def _find(self, tables: CampaignTables, condition: sa.ColumnElement[bool]) -> list[SentTo]:
+        return [sent for sent, _ in self._find_with_times(tables, condition)]
+
+    def _find_with_times(
+        self, tables: CampaignTables, condition: sa.ColumnElement[bool]
+    ) -> list[tuple[SentTo, float]]:
         recipients = tables.recipients
         query: sa.Select[Any] = (
             sa.select(
@@ -122,9 +129,10 @@ class SentMail:
                 campaigns.c.name.label("campaign"),
                 campaigns.c.return_key,
                 sa.func.coalesce(campaigns.c.sender_domain, "").label("sender_domain"),
+                recipients.c.settled_at,
             )
             .join_from(recipients, campaigns, campaigns.c.id == recipients.c.campaign_id)
             .where(condition)
         )
         with self._database.read() as connection:
-            return [SentTo(**row) for row in connection.execute(query).mappings()]
+            return [(SentTo(*known), at) for *known, at in connection.execute(query)]

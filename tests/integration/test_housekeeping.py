@@ -36,7 +36,7 @@ from mailsluice.store.archive_rows import ArchiveRows
 from mailsluice.store.archives import Archives
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.leases import LeaseRecord, Leases
-from mailsluice.store.schema import attempts, bounces, campaigns, recipients, rejects
+from mailsluice.store.schema import attempts, bounces, campaigns, events, recipients, rejects
 from tests.integration.test_accounts import campaign, claim, execute, make_uncertain, settle, store
 
 DAY = 86_400.0
@@ -452,6 +452,24 @@ def test_a_large_campaign_is_read_in_bounded_chunks(database: Database) -> None:
     chunks = list(ArchiveRows(database, outbox._campaign_id).read(part, 6))
     assert [len(chunk) for chunk in chunks] == [6, 6, 6, 2]
     assert pd.Index([row.id for chunk in chunks for row in chunk]).is_monotonic_increasing
+
+
+def test_old_events_of_providers_are_deleted(database: Database, folder: Path) -> None:
+    now = database.moment().timestamp()
+    keys = ("connection", "key", "state", "at", "received_at", "matched_by")
+    given = [
+        dict(
+            zip(
+                keys, ("relay", str(n), "delivered", now, now - n * 200 * DAY, "token"), strict=True
+            )
+        )
+        for n in range(4)
+    ]
+    execute(database, sa.insert(events).values(given))
+    archive(database, None)  # a plan
+    assert len(rows(database, events)) == 4
+    archive(database, folder)
+    assert [row[1] for row in rows(database, events)] == ["0", "1"]
 
 
 def test_the_page_shows_no_address(database: Database, folder: Path) -> None:

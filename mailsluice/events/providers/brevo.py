@@ -25,6 +25,7 @@ _STATES = {
     "spam": DeliveryState.COMPLAINED,
     "complaint": DeliveryState.COMPLAINED,
     "unsubscribed": DeliveryState.UNSUBSCRIBED,
+    "unsubscribe": DeliveryState.UNSUBSCRIBED,
 }
 _PERMANENT = frozenset(("hard_bounce", "invalid_email"))
 
@@ -41,7 +42,7 @@ def event_of(fields: Fields) -> ProviderEvent | None:
     if state is None:
         return None
     reply, email = fields.text("reason"), fields.text("email")
-    message, at = fields.needed("message-id"), fields.moment("ts_event", "ts_epoch", "ts")
+    message, at = fields.text("message-id"), fields.moment("ts_event", "ts_epoch", "ts")
     failure: FailureKind | None = None
     status = ""
     if state is DeliveryState.BOUNCED:

@@ -20,6 +20,16 @@ def read(body: bytes) -> Batch:
     return batch_of(items(request["events"], MAX_EVENTS), event_of)
 
 
+def _failure(named: str, reply: str, status: str) -> tuple[FailureKind, str]:
+    """Judge by the reply if no kind is named; a bounce without either is soft."""
+    if named not in ("", *FailureKind):
+        raise UnreadableEventError("failure is unknown")
+    has_reason = bool(reply or status)
+    is_permanent = named == FailureKind.HARD or (not named and has_reason)
+    failure, status = failure_of(is_permanent=is_permanent, reply=reply, status=status)
+    return (FailureKind.BLOCK if named == FailureKind.BLOCK else failure), status
+
+
 def event_of(fields: Fields) -> ProviderEvent | None:
     """Read one event; None if its state is unknown."""
     try:
@@ -29,11 +39,7 @@ def event_of(fields: Fields) -> ProviderEvent | None:
     reply, status = fields.text("reply"), fields.text("status")
     failure = None
     if state is DeliveryState.BOUNCED:
-        failure, status = failure_of(
-            is_permanent=fields.text("failure") != FailureKind.SOFT, reply=reply, status=status
-        )
-        if fields.text("failure") == FailureKind.BLOCK:
-            failure = FailureKind.BLOCK
+        failure, status = _failure(fields.text("failure"), reply, status)
     return ProviderEvent(
         key=fields.needed("key"),
         state=state,

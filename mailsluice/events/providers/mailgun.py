@@ -24,6 +24,10 @@ _DROPPED = {
     "suppress-unsubscribe": SuppressionReason.UNSUBSCRIBED,
 }
 """Reasons of failures that are Mailgun's own, because its suppression lists have the address."""
+_NOT_HARD = frozenset(("old", "espblock", "greylisted"))
+"""Reasons that say nothing about the mailbox: Mailgun has tried for too long, or was blocked."""
+_OWN_CODES = range(600, 700)
+"""Codes of Mailgun itself, which no server has replied."""
 
 
 def read(body: bytes) -> Batch:
@@ -42,12 +46,15 @@ def event_of(fields: Fields) -> ProviderEvent | None:
     status = delivery.text("enhanced-code")
     failure = None
     if state is DeliveryState.BOUNCED:
-        failure, status = failure_of(is_permanent=True, reply=reply, status=status)
+        is_permanent = _is_permanent(fields, delivery)
+        failure, status = failure_of(is_permanent=is_permanent, reply=reply, status=status)
     own_id = fields.inner("message").inner("headers").text("message-id")
+    at = fields.moment("timestamp")
     return ProviderEvent(
-        key=fields.needed("id"),
+        # Mailgun's ids are unique within a day.
+        key=f"{at // 86_400:.0f} {fields.needed('id')}",
         state=state,
-        at=fields.moment("timestamp"),
+        at=at,
         email=fields.text("recipient"),
         token=fields.inner("user-variables").text(NAME),
         message_id=f"<{own_id.strip('<>')}>" if own_id else "",
@@ -56,6 +63,15 @@ def event_of(fields: Fields) -> ProviderEvent | None:
         reply=reply or fields.text("reason"),
         mailbox_provider=fields.text("recipient-provider"),
         dropped_for=_DROPPED.get(fields.text("reason")) if state is DeliveryState.DROPPED else None,
+    )
+
+
+def _is_permanent(fields: Fields, delivery: Fields) -> bool:
+    return (
+        fields.text("severity") == "permanent"
+        and fields.text("reason") not in _NOT_HARD
+        and delivery.text("bounce-type") != "soft"
+        and delivery.get("code") not in _OWN_CODES
     )
 
 

@@ -78,11 +78,16 @@ def _state(fields: Fields, kind: str) -> DeliveryState | None:
 
 
 def _is_own_wish(fields: Fields) -> bool:
-    return (
-        fields.get("SuppressSending") is True
-        and fields.text("SuppressionReason") == "ManualSuppression"
+    """Whether the recipient wants no more mail.
+
+    A complaint is another event, with an id of its own, if that web hook is on: it counts there.
+    """
+    is_complaint = fields.text("SuppressionReason") == "SpamComplaint"
+    is_unsubscribe = (
+        fields.text("SuppressionReason") == "ManualSuppression"
         and fields.text("Origin") == "Recipient"
     )
+    return fields.get("SuppressSending") is True and (is_complaint or is_unsubscribe)
 
 
 def _failure(fields: Fields, reply: str) -> tuple[FailureKind, str]:

@@ -21,13 +21,16 @@ _STATES = {
     "dropped": DeliveryState.DROPPED,
     "spamreport": DeliveryState.COMPLAINED,
     "unsubscribe": DeliveryState.UNSUBSCRIBED,
+    # About one group of the sender's mail; other connections know no groups, and would go on.
+    "group_unsubscribe": DeliveryState.UNSUBSCRIBED,
 }
-# "group_unsubscribe" is about one of the sender's topics: the recipient may want the others.
 _DROPPED = {
     "unsubscribed address": SuppressionReason.UNSUBSCRIBED,
     "spam reporting address": SuppressionReason.COMPLAINED,
 }
 """Reasons for which SendGrid drops a message because of a wish of its recipient."""
+_ABOUT_THE_MAILBOX = frozenset(("", "Invalid Address", "Mailbox Unavailable", "Unclassified"))
+"""Classes of bounces that may be the mailbox's fault; others are content, reputation, volume."""
 
 
 def read(body: bytes) -> Batch:
@@ -60,6 +63,8 @@ def event_of(fields: Fields) -> ProviderEvent | None:
 def _failure(fields: Fields, reply: str) -> tuple[FailureKind, str]:
     is_blocked = fields.text("type") == "blocked" or fields.text("event") == "blocked"
     failure, status = failure_of(
-        is_permanent=not is_blocked, reply=reply, status=fields.text("status")
+        is_permanent=not is_blocked and fields.text("bounce_classification") in _ABOUT_THE_MAILBOX,
+        reply=reply,
+        status=fields.text("status"),
     )
     return (FailureKind.BLOCK if is_blocked else failure), status

@@ -27,6 +27,8 @@ _OBJECTS = {
 }
 _LISTED = frozenset(("Suppressed", "OnAccountSuppressionList"))
 _CONTENT = frozenset(("MessageTooLarge", "ContentRejected", "AttachmentRejected"))
+_NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
+"""Types of feedback (RFC 6430, RFC 6591) that are no complaints."""
 _MAX_RECIPIENTS = 50
 """Recipients of one message in SES."""
 
@@ -79,7 +81,7 @@ def _meaning(
         case "Complaint":
             return _complaint(about)
         case "Subscription":
-            return DeliveryState.UNSUBSCRIBED, None, "", None
+            return (DeliveryState.UNSUBSCRIBED if _has_left(about) else None), None, "", None
         case "Bounce":
             return _bounce(about, reply, status)
         case _:
@@ -89,11 +91,29 @@ def _meaning(
 def _complaint(
     about: Fields,
 ) -> tuple[DeliveryState | None, FailureKind | None, str, SuppressionReason | None]:
-    if about.text("complaintFeedbackType") == "not-spam":
+    if about.text("complaintFeedbackType") in _NO_COMPLAINTS:
         return None, None, "", None
     if about.text("complaintSubType") in _LISTED:
         return DeliveryState.DROPPED, None, "", SuppressionReason.COMPLAINED
     return DeliveryState.COMPLAINED, None, "", None
+
+
+def _has_left(about: Fields) -> bool:
+    """Whether a change of preferences is a wish for less mail: SES also reports the opposite."""
+    new, old = about.inner("newTopicPreferences"), about.inner("oldTopicPreferences")
+    if not new or new.get("unsubscribeAll") is True:
+        return True
+    return bool(_left_topics(new) - _left_topics(old))
+
+
+def _left_topics(preferences: Fields) -> set[str]:
+    topics = preferences.get("topicSubscriptionStatus")
+    listed = [Fields(topic) for topic in topics] if isinstance(topics, list) else []
+    return {
+        topic.text("topicName")
+        for topic in listed
+        if topic.text("subscriptionStatus").lower() == "optout"
+    }
 
 
 def _bounce(
@@ -112,7 +132,7 @@ def _recipients(mail: Fields, about: Fields) -> list[Fields]:
     """Return the recipients as objects with an `emailAddress`."""
     for name in ("bouncedRecipients", "complainedRecipients", "delayedRecipients"):
         listed = about.get(name)
-        if isinstance(listed, list):
+        if isinstance(listed, list) and listed:
             return [Fields(recipient) for recipient in listed[:_MAX_RECIPIENTS]]
     listed = about.get("recipients") or mail.get("destination") or []
     names = listed if isinstance(listed, list) else []

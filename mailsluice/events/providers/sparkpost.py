@@ -30,6 +30,11 @@ _BLOCK = frozenset(
     ("25", "50", "51", "52", "53", "54")
 )  # admin failure, mail block, spam, relaying
 _UNDETERMINED = frozenset(("", "1"))
+_NO_BOUNCES = frozenset(("60", "80", "100"))
+"""Mails that came back although the message arrived: auto-reply, subscription, challenge."""
+_UNSUBSCRIBES = "90"
+_NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
+"""Types of feedback (RFC 6430, RFC 6591) that are no complaints."""
 
 
 def read(body: bytes) -> Batch:
@@ -44,7 +49,7 @@ def _enveloped(fields: Fields) -> ProviderEvent | None:
 
 def event_of(fields: Fields) -> ProviderEvent | None:
     """Read one event; None if it is about something else than delivery."""
-    state = _STATES.get(fields.text("type"))
+    state = _state(fields)
     if state is None:
         return None
     reply = fields.text("raw_reason", "reason")
@@ -61,6 +66,16 @@ def event_of(fields: Fields) -> ProviderEvent | None:
         reply=reply,
         mailbox_provider=fields.text("mailbox_provider"),
     )
+
+
+def _state(fields: Fields) -> DeliveryState | None:
+    state = _STATES.get(fields.text("type"))
+    kind = fields.text("bounce_class")
+    if state is DeliveryState.COMPLAINED and fields.text("fbtype") in _NO_COMPLAINTS:
+        return None
+    if state is DeliveryState.BOUNCED and kind == _UNSUBSCRIBES:
+        return DeliveryState.UNSUBSCRIBED
+    return None if state is DeliveryState.BOUNCED and kind in _NO_BOUNCES else state
 
 
 def _failure(fields: Fields, reply: str) -> tuple[FailureKind, str]:

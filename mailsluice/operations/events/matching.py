@@ -16,7 +16,7 @@ from mailsluice.core.folding import folded
 from mailsluice.events.event import ProviderEvent
 from mailsluice.message.recipient_token import RecipientToken
 from mailsluice.store import Database
-from mailsluice.store.deliveries import Received
+from mailsluice.store.deliveries import GONE, Received
 from mailsluice.store.sent_mail import SentMail
 
 BY_TOKEN = "token"  # noqa: S105 a word
@@ -38,10 +38,15 @@ def match(database: Database, connection: str, events: Sequence[ProviderEvent]) 
     found = [_by_token(token, by_id) for token in tokens]
     rest = [event for event, to in zip(events, found, strict=True) if to is None and event.email]
     named = _by_address(sent, connection, rest)
-    return [
-        Received(event, to, BY_TOKEN) if to else _by_name(event, named[folded(event.email)])
-        for event, to in zip(events, found, strict=True)
-    ]
+    results = []
+    for event, token, to in zip(events, tokens, found, strict=True):
+        result = Received(event, to, BY_TOKEN)
+        if to is None:
+            result = _by_name(event, named.get(folded(event.email), ()))
+            if result.to is None and token and token.recipient_id not in by_id:
+                result = Received(event, None, GONE)
+        results.append(result)
+    return results
 
 
 def _by_token(token: RecipientToken | None, by_id: Mapping[int, SentTo]) -> SentTo | None:
@@ -52,23 +57,27 @@ def _by_token(token: RecipientToken | None, by_id: Mapping[int, SentTo]) -> Sent
 
 def _by_address(
     sent: SentMail, connection: str, events: Sequence[ProviderEvent]
-) -> Mapping[str, list[SentTo]]:
-    """Return what was sent to the addresses of these events, by folded address."""
-    named: dict[str, list[SentTo]] = defaultdict(list)
+) -> Mapping[str, list[tuple[SentTo, float]]]:
+    """Return what was sent to the addresses of these events, by folded address, and when."""
+    named: dict[str, list[tuple[SentTo, float]]] = defaultdict(list)
     if events:
         times = [event.at for event in events]
         since, until = min(times) - WINDOW_SECONDS, max(times) + _CLOCKS_DIFFER_SECONDS
-        for to in sent.over(connection, {event.email for event in events}, since, until):
-            named[folded(to.email)].append(to)
+        for to, at in sent.over(connection, {event.email for event in events}, since, until):
+            named[folded(to.email)].append((to, at))
     return named
 
 
-def _by_name(event: ProviderEvent, candidates: Sequence[SentTo]) -> Received:
+def _by_name(event: ProviderEvent, candidates: Sequence[tuple[SentTo, float]]) -> Received:
+    since, until = event.at - WINDOW_SECONDS, event.at + _CLOCKS_DIFFER_SECONDS
     proven = by_message_id(
-        traces(event.message_id.encode("ascii", "replace"), (event.email,)), candidates
+        traces(event.message_id.encode("ascii", "replace"), (event.email,)),
+        [to for to, _ in candidates],
     )
     if proven:
         return Received(event, proven, BY_MESSAGE_ID)
-    if len(candidates) == 1:
-        return Received(event, candidates[0], BY_ADDRESS)
-    return Received(event, None, AMBIGUOUS if candidates else FOREIGN)
+    # The query was for the times of all events together.
+    mine = [to for to, at in candidates if since <= at <= until]
+    if len(mine) == 1:
+        return Received(event, mine[0], BY_ADDRESS)
+    return Received(event, None, AMBIGUOUS if mine else FOREIGN)

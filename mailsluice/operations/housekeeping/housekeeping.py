@@ -23,6 +23,7 @@ from mailsluice.operations.housekeeping.writing import GoesOn, write
 from mailsluice.store import Database, Leases
 from mailsluice.store.archives import Archives
 from mailsluice.store.campaign_age import CampaignAge
+from mailsluice.store.deliveries import Deliveries
 from mailsluice.store.trouble import DatabaseError, told
 
 
@@ -41,7 +42,8 @@ def keep_house(
     """Archive the campaigns that ended more than `keep_days` days ago, and delete their rows.
 
     Campaigns are archived one after the other, the oldest first; a campaign that cannot be archived
-    does not stop the others. An interrupted run is continued by the next one.
+    does not stop the others. An interrupted run is continued by the next one. Events of providers
+    that are as old are deleted; what they said of deliveries stays.
 
     Args:
         database: The state database.
@@ -64,6 +66,9 @@ def keep_house(
     else:
         folder = _checked(folder)
         done = [_archive(database, campaign, folder, owner, goes_on) for campaign in todo.due]
+        before = database.moment().timestamp() - keep_days * 86_400
+        while Deliveries(database).forget(before):
+            goes_on()
     return result(done=done, free_bytes=database.free_bytes())
 
 

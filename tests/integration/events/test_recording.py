@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.core.suppression import Suppression
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.operations.events.matching import (
     AMBIGUOUS,
@@ -19,8 +20,9 @@ from mailsluice.operations.events.matching import (
     match,
 )
 from mailsluice.store import Database
-from mailsluice.store.deliveries import Deliveries, Recorded
-from mailsluice.store.schema import bounces, deliveries, events, suppressions
+from mailsluice.store.deliveries import GONE, Deliveries, Recorded
+from mailsluice.store.schema import bounces, deliveries, events, recipients, suppressions
+from mailsluice.store.suppressions import Suppressions
 from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
 
 DEFERRED, DELIVERED, DROPPED, BOUNCED, UNSUBSCRIBED, COMPLAINED = DeliveryState
@@ -90,8 +92,8 @@ def test_a_token_that_is_not_genuine_matches_nobody(database: Database, sent: Se
         event("3", token=f"{10**18}-{'0' * 32}"),
         event("4"),
     )
-    assert (done.unmatched, rows(database, deliveries)) == ({FOREIGN: 4}, [])
-    assert {row["matched_by"] for row in rows(database, events)} == {FOREIGN}
+    assert (done.unmatched, rows(database, deliveries)) == ({FOREIGN: 3, GONE: 1}, [])
+    assert {row["matched_by"] for row in rows(database, events)} == {FOREIGN, GONE}
 
 
 def test_without_a_token_the_message_id_decides(database: Database, sent: SentCampaign) -> None:
@@ -110,6 +112,63 @@ def test_the_address_alone_counts_if_one_message_went_to_it(
     assert record(database, event("2", email=ANN)).unmatched == {AMBIGUOUS: 1}
     assert record(database, event("3", email=BOB, at=SENT_AT - 9_999)).unmatched == {FOREIGN: 1}
     assert record(database, event("4", email=BOB), connection="other").unmatched == {FOREIGN: 1}
+
+
+def test_the_time_before_an_event_does_not_depend_on_the_other_events(
+    database: Database, sent: SentCampaign
+) -> None:
+    late = SENT_AT + 100 * 86_400
+    alone = event("1", COMPLAINED, at=late, email=ANN)
+    beside = event("2", at=LATER, email=BOB)
+    assert record(database, alone, beside).unmatched == {FOREIGN: 1}
+
+
+def test_a_wish_about_an_archived_message_counts_for_its_address(
+    database: Database, sent: SentCampaign
+) -> None:
+    tokens = [sent.token(ANN), sent.token(BOB)]
+    with database.write() as transaction:  # as housekeeping leaves the campaign
+        transaction.execute(sa.delete(recipients))
+    done = record(
+        database,
+        event("1", COMPLAINED, token=tokens[0], email="Ann@Example.com"),
+        event("2", UNSUBSCRIBED, token=tokens[1], email=BOB),
+        event("3", BOUNCED, token=tokens[1], email="carl@example.com", failure=FailureKind.HARD),
+        event("4", COMPLAINED, email="dora@example.com"),
+        event("5", COMPLAINED, token="17-short", email="emil@example.com"),
+    )
+    assert listed(database) == {ANN: "complained", BOB: "unsubscribed"}
+    assert (done.unmatched, done.suppressed) == ({GONE: 3, FOREIGN: 2}, 2)
+    assert (rows(database, bounces), rows(database, deliveries)) == ([], [])
+
+
+def test_a_forged_token_of_a_stored_message_is_no_wish(
+    database: Database, sent: SentCampaign
+) -> None:
+    forged = f"{sent.ids[BOB]}-{sent.token(ANN).partition('-')[2]}"
+    record(database, event("1", COMPLAINED, token=forged, email="eve@example.com"))
+    assert listed(database) == {}
+
+
+def test_one_transaction_writes_suppressions_once(
+    database: Database, sent: SentCampaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that write them twice, each in order, could wait for each other."""
+    calls: list[Sequence[Suppression]] = []
+    write = Suppressions.write
+
+    def spied(self: Suppressions, transaction: sa.Connection, given: Sequence[Suppression]) -> int:
+        calls.append(given)
+        return write(self, transaction, given)
+
+    monkeypatch.setattr(Suppressions, "write", spied)
+    record(
+        database,
+        event("1", COMPLAINED, token=sent.token(BOB)),
+        event("2", UNSUBSCRIBED, token=sent.token(ANN)),
+    )
+    assert [len(call) for call in calls] == [2]
+    assert listed(database) == {ANN: "unsubscribed", BOB: "complained"}
 
 
 def test_a_hard_bounce_and_a_complaint_suppress_and_a_block_does_not(
@@ -181,8 +240,8 @@ def test_any_order_and_any_repetition_end_in_the_same_rows(database: Database) -
 def test_old_events_are_forgotten_and_deliveries_stay(
     database: Database, sent: SentCampaign
 ) -> None:
-    record(database, event("1", token=sent.token(ANN)))
+    record(database, *(event(str(n), token=sent.token(ANN)) for n in range(3)))
     now = database.moment().timestamp()
     assert Deliveries(database).forget(now - 3_600) == 0
-    assert Deliveries(database).forget(now + 3_600) == 1
+    assert [Deliveries(database).forget(now + 3_600, limit=2) for _ in range(3)] == [2, 1, 0]
     assert len(rows(database, deliveries)) == 1

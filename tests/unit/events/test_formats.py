@@ -318,6 +318,120 @@ def test_an_event_is_read(
     assert result.key
 
 
+def mailgun_failed(reason: str, **status: Any) -> dict[str, Any]:
+    """A permanent failure of Mailgun."""
+    fields = {"delivery-status": status}
+    return payloads.mailgun("failed", severity="permanent", reason=reason, **fields)
+
+
+def ses_bounce(kind: str, **recipient: Any) -> dict[str, Any]:
+    return payloads.ses(
+        "Bounce",
+        bounceType=kind,
+        bounceSubType="General",
+        feedbackId="f9",
+        timestamp="2026-07-25T17:20:00Z",
+        bouncedRecipients=[{**SNS_RECIPIENT, **recipient}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "event"),
+    [
+        # Mailgun has tried for hours; 602 is no reply of a server.
+        ("mailgun", mailgun_failed("old", code=602, message="Too old")),
+        ("mailgun", mailgun_failed("espblock", code=554, message="Message refused")),
+        ("mailgun", mailgun_failed("bounce", code=550, **{"bounce-type": "soft"})),
+        ("mailgun", payloads.mailgun("failed", reason="bounce")),
+        ("sendgrid", payloads.sendgrid("bounce", bounce_classification="Reputation")),
+        ("sendgrid", payloads.sendgrid("bounce", bounce_classification="Technical Failure")),
+        ("ses", ses_bounce("Transient", diagnosticCode=f"smtp; {NOBODY}")),
+        ("ses", ses_bounce("Undetermined")),
+        # A program that reports a bounce, and not why.
+        ("generic", {"key": "1", "state": "bounced", "at": AT, "token": TOKEN}),
+    ],
+)
+def test_a_bounce_without_proof_against_the_mailbox_is_not_hard(
+    provider: str, event: dict[str, Any]
+) -> None:
+    result = read(provider, event)
+    assert result.state is BOUNCED
+    assert result.failure is not HARD
+
+
+def test_a_bounce_of_an_unknown_kind_is_not_read() -> None:
+    event = {"key": "1", "state": "bounced", "at": AT, "token": TOKEN, "failure": "temporary"}
+    assert generic.read(wrapped("generic", event)).unused == {UNREADABLE: 1}
+    event["failure"] = "hard"
+    assert read("generic", event).failure is HARD
+
+
+def preferences(topic: str, **more: Any) -> dict[str, Any]:
+    """The preferences of a contact of SES."""
+    status = [{"topicName": "news", "subscriptionStatus": topic}]
+    return {"unsubscribeAll": False, "topicSubscriptionStatus": status, **more}
+
+
+@pytest.mark.parametrize(
+    ("provider", "event", "state"),
+    [
+        ("sendgrid", payloads.sendgrid("group_unsubscribe", asm_group_id=1), UNSUBSCRIBED),
+        ("brevo", {**payloads.brevo("spam"), "message-id": None}, COMPLAINED),
+        ("brevo", {**payloads.brevo("unsubscribe"), "message-id": None}, UNSUBSCRIBED),
+        ("sparkpost", payloads.sparkpost("out_of_band", bounce_class="90"), UNSUBSCRIBED),
+        (
+            "postmark",
+            payloads.postmark(
+                "SubscriptionChange",
+                Origin="Recipient",
+                SuppressSending=True,
+                SuppressionReason="SpamComplaint",
+                ChangedAt="2026-07-25T17:20:00Z",
+            ),
+            UNSUBSCRIBED,
+        ),
+        # The provider of the mailbox has hidden the address.
+        (
+            "ses",
+            payloads.ses("Complaint", complainedRecipients=[], timestamp="2026-07-25T17:20:00Z"),
+            COMPLAINED,
+        ),
+        (
+            "ses",
+            payloads.ses(
+                "Subscription",
+                newTopicPreferences=preferences("OptIn", unsubscribeAll=True),
+                oldTopicPreferences=preferences("OptIn"),
+            ),
+            UNSUBSCRIBED,
+        ),
+        (
+            "ses",
+            payloads.ses(
+                "Subscription",
+                newTopicPreferences=preferences("OptOut"),
+                oldTopicPreferences=preferences("OptIn"),
+            ),
+            UNSUBSCRIBED,
+        ),
+    ],
+)
+def test_no_complaint_and_no_unsubscribe_is_lost(
+    provider: str, event: dict[str, Any], state: DeliveryState
+) -> None:
+    result = read(provider, event)
+    assert (result.state, result.token) == (state, TOKEN)
+
+
+def test_ids_of_mailgun_are_unique_within_a_day() -> None:
+    first = read("mailgun", payloads.mailgun("delivered"))
+    again = read("mailgun", payloads.mailgun("delivered"))
+    next_day = read(
+        "mailgun", payloads.mailgun("complained", id="mg-delivered", timestamp=AT + 86_400)
+    )
+    assert first.key == again.key != next_day.key
+
+
 @pytest.mark.parametrize("provider", ["sendgrid", "mailgun", "brevo", "ses"])
 def test_our_message_id_is_read_where_the_provider_repeats_it(provider: str) -> None:
     event = next(event for name, event, *_ in CASES if name == provider)
@@ -356,15 +470,27 @@ def test_a_message_dropped_for_a_wish_reports_the_wish(
     ("provider", "event"),
     [
         ("sendgrid", payloads.sendgrid("open")),
-        ("sendgrid", payloads.sendgrid("group_unsubscribe")),
+        ("sendgrid", payloads.sendgrid("group_resubscribe")),
         ("mailgun", payloads.mailgun("opened")),
         ("sparkpost", payloads.sparkpost("click")),
+        ("sparkpost", payloads.sparkpost("out_of_band", bounce_class="60")),  # out of office
+        ("sparkpost", payloads.sparkpost("out_of_band", bounce_class="100")),
+        ("sparkpost", payloads.sparkpost("spam_complaint", fbtype="not-spam")),
         ("postmark", payloads.postmark("Open")),
         ("postmark", payloads.postmark("Bounce", Type="AutoResponder")),
         ("brevo", payloads.brevo("request")),
         ("mailjet", payloads.mailjet("click")),
         ("ses", payloads.ses("Send")),
         ("ses", payloads.ses("Complaint", complaintFeedbackType="not-spam", timestamp=AT)),
+        ("ses", payloads.ses("Complaint", complaintFeedbackType="auth-failure", timestamp=AT)),
+        (  # the recipient subscribes again
+            "ses",
+            payloads.ses(
+                "Subscription",
+                newTopicPreferences=preferences("OptIn"),
+                oldTopicPreferences=preferences("OptOut"),
+            ),
+        ),
     ],
 )
 def test_events_about_something_else_are_counted(provider: str, event: dict[str, Any]) -> None:
@@ -392,7 +518,7 @@ def test_a_request_in_another_form_is_refused_or_has_no_events(
 
 
 def test_a_request_with_too_many_events_is_refused() -> None:
-    with pytest.raises(UnreadableEventError, match="10,001 events"):
+    with pytest.raises(UnreadableEventError, match="more than 10,000 events"):
         sendgrid.read(body([1] * (MAX_EVENTS + 1)))
 
 
