@@ -49,14 +49,21 @@ async def load_connection_block(name: str) -> SMTPConnection:
     return await _load(SMTPConnection, name)
 
 
-async def load_event_sources() -> dict[str, EventSource]:
+async def load_event_sources() -> tuple[dict[str, EventSource], dict[str, str]]:
     """Load where events come from, by connection, from all SMTP connections that have a key.
 
-    Raises CampaignError for a block that cannot be used.
+    The second result says why the other blocks cannot be used, if any: they hinder no connection.
     """
-    blocks = {name: await load_connection_block(name) for name in await _names(SMTPConnection)}
-    sources = {name: block.event_source(name) for name, block in blocks.items()}
-    return {name: source for name, source in sources.items() if source}
+    sources, unusable = {}, {}
+    for name in await _names(SMTPConnection):
+        try:
+            source = (await load_connection_block(name)).event_source(name)
+        except CampaignError as error:
+            unusable[name] = str(error)
+            continue
+        if source:
+            sources[name] = source
+    return sources, unusable
 
 
 async def load_database(name: str) -> SqlAlchemyConnector:

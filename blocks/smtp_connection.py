@@ -166,4 +166,4 @@ class SMTPConnection(ServedLogo, Block):
         from mailsluice.operations.events.sources import EventSource  # reads keys of all providers
 
         provider = self.identity.provider or Provider.NONE
-        return EventSource(name, provider, self.events_key.get_secret_value())
+        return EventSource(name, provider, self.events_key.get_secret_value().strip())

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cyclopts import App
 
@@ -40,9 +41,10 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with prefect(), Database() as database:
-        sources = _Sources(asyncio.run(_load()))
+        sources = _Sources()
+        asyncio.run(sources.read())
         for name, source in sources.known.items():
-            print(f"{name}: http://{host}:{port}/events/{name} ({source.provider.value})")
+            print(f"{name}: http://{host}:{port}/events/{quote(name)} ({source.provider.value})")
         if not sources.known:
             print("No SMTP Connection block has an events key yet: this looks again every 30 s")
         config = uvicorn.Config(
@@ -57,28 +59,34 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
         uvicorn.Server(config).run()
 
 
-async def _load() -> dict[str, EventSource]:
-    from blocks.loading import load_event_sources
-
-    return await load_event_sources()
-
-
 class _Sources:
     """The connections whose events are taken, read again from Prefect now and then."""
 
-    def __init__(self, known: Mapping[str, EventSource]) -> None:
-        self.known = known
+    def __init__(self) -> None:
+        self.known: Mapping[str, EventSource] = {}
+        self._unusable: Mapping[str, str] = {}
         self._due_at = time.monotonic() + _REFRESH_SECONDS
         self._reading: asyncio.Task[None] | None = None
 
     async def __call__(self) -> Mapping[str, EventSource]:
         if time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + _REFRESH_SECONDS
-            self._reading = asyncio.create_task(self._read())
+            self._reading = asyncio.create_task(self._read_again())
         return self.known
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Read the blocks; one that cannot be used now keeps the key that it had before."""
+        from blocks.loading import load_event_sources
+
+        sources, unusable = await load_event_sources()
+        for name, reason in unusable.items():
+            if reason != self._unusable.get(name):
+                logger.warning("%s", reason)
+        kept = {name: self.known[name] for name in unusable if name in self.known}
+        self.known, self._unusable = {**kept, **sources}, unusable
+
+    async def _read_again(self) -> None:
         try:
-            self.known = await _load()
+            await self.read()
         except Exception as error:  # noqa: BLE001 the connections known so far stay
             logger.warning("the connections cannot be read from Prefect: %s", type(error).__name__)

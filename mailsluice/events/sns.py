@@ -1,8 +1,10 @@
 """Messages of Amazon SNS, which carries the events of Amazon SES. Pure.
 
-The signature is checked with the certificate of Amazon, which the caller fetches: only from a host
-of SNS, so that nobody can name a certificate of their own. Source: "Verifying the signatures of
-Amazon SNS messages" in Amazon's documentation.
+The signature is checked with the certificate of Amazon, which the caller fetches: only from the
+host of SNS in a region, so that nobody can name a certificate of their own (sns.s3.amazonaws.com
+would be anybody's bucket), and only for a message of the right topic and age, so that strangers
+cause no requests. Source: "Verifying the signatures of Amazon SNS messages" in Amazon's
+documentation.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from mailsluice.events.signatures import ForgedRequestError
 MAX_AGE_SECONDS = 3600.0 + 300.0
 """SNS repeats a message for up to an hour, with the time stamp of the first try."""
 
-_HOST = r"sns\.[a-z0-9-]{2,30}\.amazonaws\.com(?:\.cn)?"
-_CERTIFICATE = re.compile(rf"https://{_HOST}/[A-Za-z0-9_.-]{{1,200}}\.pem")
+_HOST = r"sns\.[a-z]{2}(?:-[a-z]{1,15}){1,3}-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?"
+_CERTIFICATE = re.compile(rf"https://{_HOST}/SimpleNotificationService-[A-Za-z0-9]{{1,100}}\.pem")
 _CONFIRMATION = re.compile(rf"https://{_HOST}/\?[\x21-\x7e]{{1,2000}}")
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303 SNS's default
 _SIGNED = {
@@ -50,7 +52,7 @@ class SnsKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SnsMessage:
-    """A message of SNS, to be trusted only after `verify`."""
+    """A message of SNS, to be trusted only after `check` and `verify`."""
 
     kind: SnsKind
     topic: str
@@ -66,11 +68,10 @@ class SnsMessage:
     signature: bytes
     version: str
 
-    def verify(self, certificate: bytes, topic: str, now: float) -> None:
-        """Check the signature, the topic and the age. Raises ForgedRequestError.
+    def check(self, topic: str, now: float) -> None:
+        """Check the topic and the age. Raises ForgedRequestError.
 
         Args:
-            certificate: What `certificate_url` holds, in PEM.
             topic: The ARN of the topic that may send here.
             now: Seconds since the epoch.
         """
@@ -78,6 +79,9 @@ class SnsMessage:
             raise ForgedRequestError("the message is from another topic")
         if not now - MAX_AGE_SECONDS <= self.at <= now + 300:
             raise ForgedRequestError("the time stamp is too old, or in the future")
+
+    def verify(self, certificate: bytes) -> None:
+        """Check the signature with what `certificate_url` holds. Raises ForgedRequestError."""
         try:
             key = x509.load_pem_x509_certificate(certificate).public_key()
         except ValueError:
@@ -94,6 +98,8 @@ def message_of(body: bytes) -> SnsMessage:
     """Read a request of SNS. Raises ForgedRequestError if it cannot be one."""
     try:
         fields = Fields(json_of(body), "the request")
+        if fields.text("Type") not in [*SnsKind]:
+            raise UnreadableEventError("Type is unknown")
         kind = SnsKind(fields.text("Type"))
         certificate_url = _matching(_CERTIFICATE, fields, "SigningCertURL")
         subscribe_url = (
@@ -110,11 +116,19 @@ def message_of(body: bytes) -> SnsMessage:
             _raw(fields, "Message"),
             subscribe_url,
             _to_sign(fields, kind),
-            base64.b64decode(fields.needed("Signature", 2_000), validate=True),
+            _signature(fields),
             version,
         )
-    except (UnreadableEventError, ValueError, binascii.Error) as error:
+    except UnreadableEventError as error:  # its words are ours, and name no value of the request
         raise ForgedRequestError(f"the request is not a message of SNS: {error}") from None
+
+
+def _signature(fields: Fields) -> bytes:
+    text = fields.needed("Signature", 2_000)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        raise UnreadableEventError("Signature is not in base64") from None
 
 
 def _to_sign(fields: Fields, kind: SnsKind) -> bytes:

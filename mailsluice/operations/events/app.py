@@ -1,13 +1,15 @@
 """The web application that providers push their events to: one path for each connection.
 
 A request is answered with 200 only after its events are committed. What is refused is logged with
-its connection and the reason, without addresses.
+its connection and the reason, without addresses; a repeated reason is logged now and then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -18,9 +20,14 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mailsluice.events.batch import Batch
 from mailsluice.events.fields import UnreadableEventError
 from mailsluice.events.signatures import ForgedRequestError, Request
-from mailsluice.operations.events.receiving import ProviderUnreachableError, Reception
+from mailsluice.operations.events.receiving import (
+    ProviderUnreachableError,
+    Reception,
+    largest_request,
+)
 from mailsluice.operations.events.recording import BusyError, EventRecorder
 from mailsluice.operations.events.sources import EventSource
 from mailsluice.store import Database
@@ -28,13 +35,14 @@ from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
-LARGEST_REQUEST = 8 * 1024 * 1024
-"""Octets of a request's body."""
-MOST_REQUESTS = 64
-"""Requests that are read at the same time; their bodies are in memory."""
+MOST_HELD = 32 * 1024 * 1024
+"""Octets of bodies that are in memory at the same time for one connection. So slow requests hinder
+nobody while they are small, and large ones hinder only the connection that they are for."""
 SLOWEST_REQUEST_SECONDS = 30.0
 """How long a body may take to arrive."""
 LATER_SECONDS = 30
+LOGGED_EVERY_SECONDS = 10.0
+"""How often the same refusal is logged."""
 
 Sources = Callable[[], Awaitable[Mapping[str, EventSource]]]
 """Returns the sources by the names of their connections, as they are now."""
@@ -52,7 +60,9 @@ class EventsApp:
     ) -> None:
         self._sources = sources
         self._reception = reception or Reception()
-        self._reading = asyncio.Semaphore(MOST_REQUESTS)
+        self._held: Counter[str] = Counter()
+        """Octets in memory, by connection."""
+        self._logged_at: dict[tuple[str, str], float] = {}
         self._recorder = EventRecorder(database)
         self.refused: Counter[str] = Counter()
         """Requests that were refused, by reason."""
@@ -93,10 +103,7 @@ class EventsApp:
         if source is None:
             return self._refuse(404, "an unknown connection", "no such connection takes events")
         try:
-            async with self._reading:
-                body = await asyncio.wait_for(_body(request), SLOWEST_REQUEST_SECONDS)
-            proven = Request({key.lower(): value for key, value in request.headers.items()}, body)
-            batch = await asyncio.to_thread(self._reception.read, source, proven)
+            batch = await self._batch(source, request)
             await self._recorder.record(name, batch.events)
         except ForgedRequestError as error:
             return self._refuse(401, name, str(error))
@@ -107,7 +114,7 @@ class EventsApp:
         except (TimeoutError, ClientDisconnect):
             return self._refuse(408, name, "the request did not arrive in time")
         except BusyError:
-            return self._refuse(503, name, "too many events wait")
+            return self._refuse(503, name, "too many events or requests wait")
         except ProviderUnreachableError as error:
             return self._refuse(503, name, f"the certificate cannot be fetched: {error}")
         except DatabaseError as error:
@@ -115,23 +122,39 @@ class EventsApp:
         self.unused += batch.unused
         return PlainTextResponse("recorded\n")
 
+    async def _batch(self, source: EventSource, request: HttpRequest) -> Batch:
+        """Read the request's body, and the events in it. Raises what `_receive` answers."""
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        self._reception.admit(source, headers)
+        body = bytearray()
+        try:
+            await asyncio.wait_for(self._read(source, request, body), SLOWEST_REQUEST_SECONDS)
+            proven = Request(headers, bytes(body))
+            return await asyncio.to_thread(self._reception.read, source, proven)
+        finally:
+            self._held[source.connection] -= len(body)
+
+    async def _read(self, source: EventSource, request: HttpRequest, body: bytearray) -> None:
+        """Append the request's body. Raises _TooLargeError as soon as it is too large."""
+        largest = largest_request(source.provider)
+        announced = request.headers.get("content-length", "0")[:20]
+        if not (announced.isascii() and announced.isdigit()) or int(announced) > largest:
+            raise _TooLargeError
+        async for chunk in request.stream():
+            body += chunk
+            self._held[source.connection] += len(chunk)
+            if len(body) > largest:
+                raise _TooLargeError
+            if self._held[source.connection] > MOST_HELD:
+                raise BusyError
+
     def _refuse(self, status: int, name: str, reason: str) -> Response:
         self.refused[reason] += 1
-        logger.warning("events for %s refused (%d): %s", name, status, reason)
+        now = time.monotonic()
+        if now - self._logged_at.get((name, reason), -math.inf) >= LOGGED_EVERY_SECONDS:
+            self._logged_at[name, reason] = now
+            logger.warning("events for %s refused (%d): %s", name, status, reason)
         headers = {"Retry-After": str(LATER_SECONDS)} if status == 503 else {}
-        if status in (408, 413):
+        if status in (401, 408, 413, 503):
             headers["Connection"] = "close"  # the rest of the body is not read
         return PlainTextResponse(f"{reason}\n", status, headers)
-
-
-async def _body(request: HttpRequest) -> bytes:
-    """Read the body. Raises _TooLargeError as soon as it is too large."""
-    announced = request.headers.get("content-length", "0")
-    if not announced.isdigit() or int(announced[:20]) > LARGEST_REQUEST:
-        raise _TooLargeError
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_REQUEST:
-            raise _TooLargeError
-    return bytes(body)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from threading import Lock
 from typing import NamedTuple
 
 import httpx
@@ -27,7 +28,13 @@ Fetch = Callable[[str], bytes]
 """Gets what a URL holds. Raises OSError or httpx.HTTPError."""
 
 _MAX_FETCHED = 64 * 1024
-_MAX_REMEMBERED = 100_000
+_MAX_REMEMBERED = 200_000
+_LOGINS = (Provider.SPARKPOST, Provider.POSTMARK, Provider.BREVO, Provider.MAILJET)
+"""Providers that send a login, so that the header fields alone prove their requests."""
+_SMALL = (Provider.MAILGUN, Provider.SES)
+"""Providers whose requests have one event, and are proven only once their JSON has been read."""
+_LARGEST_SMALL = 1024 * 1024
+_LARGEST = 8 * 1024 * 1024
 
 
 def fetch(url: str) -> bytes:
@@ -46,6 +53,11 @@ class ProviderUnreachableError(Exception):
     """What proves a request cannot be had from the provider now; says why."""
 
 
+def largest_request(provider: Provider) -> int:
+    """Return the most octets of a request's body."""
+    return _LARGEST_SMALL if provider in _SMALL else _LARGEST
+
+
 class _Token(NamedTuple):
     digest: bytes
     until: float
@@ -59,6 +71,16 @@ class Reception:
         self._clock = clock
         self._certificates: dict[str, bytes] = {}
         self._tokens: dict[tuple[str, str], _Token] = {}
+        """Tokens of Mailgun, the oldest first."""
+        self._remembering = Lock()
+
+    def admit(self, source: EventSource, headers: Mapping[str, str]) -> None:
+        """Refuse a request by its header fields, if they show that the provider has not sent it.
+
+        Raises ForgedRequestError.
+        """
+        if source.provider in _LOGINS:
+            verify_login(Request(headers, b""), source.key)
 
     def read(self, source: EventSource, request: Request) -> Batch:
         """Prove that the provider has sent this request, and read its events.
@@ -77,14 +99,14 @@ class Reception:
             case Provider.NONE:
                 verify_signed(request, source.key, self._clock())
             case _:
-                verify_login(request, source.key)
+                self.admit(source, request.headers)
         return READERS[source.provider](request.body)
 
     def _notified(self, source: EventSource, request: Request) -> Batch:
         """Read a message of SNS; one that asks for a confirmation gets it, and has no events."""
         message = message_of(request.body)
-        certificate = self._certificate(message.certificate_url)
-        message.verify(certificate, source.key, self._clock())
+        message.check(source.key, self._clock())
+        message.verify(self._certificate(message.certificate_url))
         if message.kind is SnsKind.CONFIRMATION:
             self._fetched(message.subscribe_url)
             return Batch()
@@ -106,13 +128,16 @@ class Reception:
     def _check_used_once(self, source: EventSource, token: str, body: bytes) -> None:
         """Refuse a token that came with another body before: the signature does not cover it.
 
-        The same body again is a repetition by the provider, whose answer was lost.
+        The same body again is a repetition by the provider, whose answer was lost. Only so many
+        tokens are remembered; the oldest are forgotten first.
         """
         digest, now = blake2b(body, digest_size=16).digest(), self._clock()
-        if len(self._tokens) >= _MAX_REMEMBERED:
-            self._tokens = {key: kept for key, kept in self._tokens.items() if kept.until > now}
-        known = self._tokens.setdefault(
-            (source.connection, token), _Token(digest, now + 2 * MAILGUN_WINDOW_SECONDS)
-        )
+        with self._remembering:
+            known = self._tokens.setdefault(
+                (source.connection, token), _Token(digest, now + 2 * MAILGUN_WINDOW_SECONDS)
+            )
+            oldest = next(iter(self._tokens))
+            if len(self._tokens) > _MAX_REMEMBERED or self._tokens[oldest].until <= now:
+                del self._tokens[oldest]
         if known.digest != digest:
             raise ForgedRequestError("the signature belongs to another request")

@@ -7,7 +7,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -17,8 +17,9 @@ import sqlalchemy as sa
 import uvicorn
 
 from mailsluice.campaign.identity import Provider
-from mailsluice.operations.events.app import LARGEST_REQUEST, EventsApp
-from mailsluice.operations.events.receiving import Reception
+from mailsluice.operations.events import app
+from mailsluice.operations.events.app import EventsApp
+from mailsluice.operations.events.receiving import Reception, largest_request
 from mailsluice.operations.events.sources import EventSource
 from mailsluice.store import Database
 from mailsluice.store.schema import deliveries, events
@@ -203,8 +204,10 @@ def test_a_notification_of_sns_and_its_confirmation(
 
 
 def test_a_request_that_is_too_large_is_not_read_to_its_end(pushing: Pushing) -> None:
-    announced = pushing.push("sendgrid", b"x" * (LARGEST_REQUEST + 1))
-    assert announced.status_code == 413
+    for connection in ("sendgrid", "mailgun"):
+        largest = largest_request(SOURCES[connection].provider)
+        assert pushing.push(connection, b"x" * (largest + 1)).status_code == 413
+        assert pushing.push(connection, b"x" * largest).status_code == 401
 
     def endless() -> Iterator[bytes]:
         while True:
@@ -216,6 +219,79 @@ def test_a_request_that_is_too_large_is_not_read_to_its_end(pushing: Pushing) ->
     except httpx.TransportError:  # the server has closed the connection
         return
     assert streamed.status_code == 413
+
+
+@contextmanager
+def half_sent(pushing: Pushing, connection: str, announced: int, sent: bytes) -> Iterator[None]:
+    """A request whose body does not arrive."""
+    host, port = pushing.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as link:
+        head = (
+            f"POST /events/{connection} HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n\r\n"
+        )
+        link.sendall(head.encode() + sent)
+        yield
+
+
+def test_slow_requests_hinder_nobody(
+    database: Database, pushing: Pushing, sent: Callable[[str], SentCampaign]
+) -> None:
+    body, headers = request_of("sendgrid", sent("sendgrid").token(ANN))
+    with ExitStack() as slow:
+        for _ in range(100):
+            slow.enter_context(half_sent(pushing, "sendgrid", 1_000, b"["))
+        pushing.client.timeout = httpx.Timeout(20)  # shorter than a slow request
+        assert pushing.push("sendgrid", body, headers).status_code == 200
+    assert states(database) == ["delivered"]
+
+
+def test_large_requests_hinder_only_their_connection(
+    pushing: Pushing, sent: Callable[[str], SentCampaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "MOST_HELD", 100_000)
+    body, headers = request_of("sendgrid", sent("sendgrid").token(ANN))
+    other, _ = request_of("mailgun", sent("mailgun").token(ANN))
+    with half_sent(pushing, "sendgrid", 200_000, b"x" * 99_900):
+        eventually(lambda: pushing.app._held["sendgrid"] == 99_900)
+        assert pushing.push("sendgrid", body, headers).status_code == 503
+        assert pushing.push("mailgun", other).status_code == 200
+    eventually(lambda: pushing.app._held["sendgrid"] == 0)
+    assert pushing.push("sendgrid", body, headers).status_code == 200
+
+
+def test_a_login_is_checked_before_the_body_is_read(pushing: Pushing) -> None:
+    host, port = pushing.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as link:
+        link.sendall(b"POST /events/brevo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        assert b" 401 " in link.recv(1_000)
+
+
+def test_a_repeated_refusal_is_logged_now_and_then(
+    pushing: Pushing, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        assert pushing.push("brevo", b"{}").status_code == 401
+    assert caplog.text.count("events for brevo refused") == 1
+    assert pushing.client.get("/health").json()["refused"] == {
+        "the header field authorization is missing": 5
+    }
+
+
+def test_strangers_put_no_words_into_logs_and_counters(
+    pushing: Pushing, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value in (ANN, "bob@example.com"):
+        assert pushing.push("ses", orjson.dumps({"Type": value})).status_code == 401
+    assert len(pushing.app.refused) == 1
+    assert "@" not in caplog.text + pushing.client.get("/health").text
+
+
+def test_strangers_cause_no_requests_to_amazon(pushing: Pushing) -> None:
+    """A certificate is fetched only for a message of the right topic and age."""
+    other = notification(TopicArn=f"{TOPIC}2")
+    assert pushing.push("ses", orjson.dumps(other)).status_code == 401
+    old = notification(Timestamp="2020-07-25T17:20:00.000Z")
+    assert pushing.push("ses", orjson.dumps(old)).status_code == 401
 
 
 @pytest.mark.parametrize(

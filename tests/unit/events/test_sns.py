@@ -66,7 +66,9 @@ def notification(version: str = "2", **fields: Any) -> dict[str, Any]:
 
 
 def verify(values: dict[str, Any], now: datetime = NOW, topic: str = TOPIC) -> None:
-    message_of(orjson.dumps(values)).verify(certificate(), topic, now.timestamp())
+    message = message_of(orjson.dumps(values))
+    message.check(topic, now.timestamp())
+    message.verify(certificate())
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -109,6 +111,10 @@ def test_another_topic_and_another_time_are_refused() -> None:
         "https://sns.eu-west-1.amazonaws.com/../a.pem?x",
         "https://sns.eu-west-1.amazonaws.com/a.pem\n",
         "https://s3.eu-west-1.amazonaws.com/a.pem",
+        # The bucket "sns" of Amazon S3 could be anybody's.
+        "https://sns.s3.amazonaws.com/SimpleNotificationService-1.pem",
+        "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-1.pem",
+        "https://sns.eu-west-1.amazonaws.com/a.pem",
         "",
         7,
     ],
@@ -124,6 +130,22 @@ def test_a_confirmation_that_leads_elsewhere_is_refused() -> None:
     )
     with pytest.raises(ForgedRequestError, match="SubscribeURL"):
         message_of(orjson.dumps(values))
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1", "ap-southeast-4", "cn-north-1"])
+def test_certificates_of_all_regions_are_fetched(region: str) -> None:
+    end = ".cn" if region.startswith("cn") else ""
+    url = f"https://sns.{region}.amazonaws.com{end}/SimpleNotificationService-a1.pem"
+    verify(notification(SigningCertURL=url))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"Type": "ann@example.com"}, {"Signature": "ann@example.com"}, {"Timestamp": "ann@"}]
+)
+def test_the_words_of_a_refusal_name_no_value(fields: dict[str, str]) -> None:
+    with pytest.raises(ForgedRequestError) as refused:
+        message_of(orjson.dumps({**notification(), **fields}))
+    assert "ann" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"no", b'{"Type": "Notification"}'])
