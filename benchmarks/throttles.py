@@ -79,4 +79,5 @@ def run(*, titles: Iterable[str] | None = None, quick: bool = False) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.throttles", description=__doc__)
     parser.add_argument("--point", action="append", dest="titles", help="only these, by title")
+    parser.add_argument("--quick", action="store_true", help="without real campaigns")
     run(**vars(parser.parse_args()))
