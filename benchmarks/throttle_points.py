@@ -80,16 +80,16 @@ DOCUMENTS = _shared((70, 30), 6_000, 7_500, MINUTE)
 
 FASTEST = 5_000
 POINTS = (
-    _single(1, 15),
-    _single(10, 120),
+    _single(1, 150),
+    _single(10, 1_200),
     _single(100, 1_000),
     _single(1_000, 10_000),
     _single(FASTEST, 50_000),
-    _shared((70, 30), 10, 120),
+    _shared((70, 30), 10, 1_200),
     _shared((70, 30), 100, 1_000),
     _shared((70, 30), 1_000, 10_000),
     _shared((70, 30), FASTEST, 50_000),
-    _shared((), 10, 120),
+    _shared((), 10, 1_200),
     _shared((), 100, 1_000),
     _shared((), 1_000, 10_000),
     _shared((), FASTEST, 50_000),

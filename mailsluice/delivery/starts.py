@@ -14,7 +14,7 @@ from mailsluice.store import Ask, Starts
 _HORIZON_SECONDS = 0.4  # how far ahead starts are requested
 _LOW_SECONDS = 0.15  # more starts are requested when the stock covers less than this
 _STALE_SECONDS = 0.5  # a start that is unused for so long is returned
-_TEND_SECONDS = 0.25
+_TEND_SECONDS = 0.25  # replies that no request reports in the meantime are reported
 _RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
 _POLL_SECONDS = 0.1  # a reply to another sender makes room without notice
 _MOST = 5_000
@@ -196,10 +196,11 @@ class StartStock:
             self._tend()
 
     def _tend(self) -> None:
-        """Return unused starts and renew open ones, every second."""
+        """Report replies and unused starts that no request has reported, and renew open ones."""
         self._tending = asyncio.get_running_loop().call_later(_TEND_SECONDS, self._tend)
         now = self._clock()
         self._drop_stale(now)
         is_due = self._reported and now > self._reported_at + _RENEW_SECONDS
-        if is_due or self._replies or self._reported != self._open:
+        is_changed = self._replies or self._reported != self._open
+        if is_due or (is_changed and now > self._reported_at + _TEND_SECONDS):
             self._exchange_soon(0)

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 HOLDER_SECONDS = 30.0
 """A holder that reports nothing for so long loses the starts that it was given."""
 
-_STRETCH = 1.005  # spacing slightly above window / count allows for the jitter of the network
+_STRETCH = 1.005  # spacing slightly above window / count keeps the window from filling up
+_JITTER_SECONDS = 0.008  # ... and so does this, for how late a start may be used and answered
 PLAN_SECONDS = 0.001
 """The length of a step of `OpenStarts.planned`."""
 _PLANNED_STEPS = 1_000  # starts that are given out lie in fewer
@@ -248,4 +249,10 @@ def _latest(replied: Mapping[float, RecentReplies]) -> float:
 
 def gap(rules: Rules) -> float:
     """Return the seconds between two starts of the even spacing."""
-    return _STRETCH / rules.per_second
+    return max(
+        (
+            (limit.window_seconds * _STRETCH + _JITTER_SECONDS) / limit.count
+            for limit in rules.limits
+        ),
+        default=0.0,
+    )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.limits import Cap, Hold, Limit, OpenStarts, Rules, Usage, give_out, hold
+from mailsluice.limits.usage import gap
 
 HOUR, MINUTE = Limit(3_600, 3_600.0), Limit(10, 60.0)
 
@@ -28,7 +29,7 @@ def test_the_even_spacing_of_the_slowest_limit_delays_a_start() -> None:
     rules = Rules((Limit(100, 1.0), HOUR))
     usage = Usage()
     give_out([(usage, rules)], 100.0, 100.0, 1)
-    assert hold({"red": (usage, rules)}, 100.0) == Hold("red", HOUR, 101.005)
+    assert hold({"red": (usage, rules)}, 100.0) == Hold("red", HOUR, 100.0 + gap(rules))
 
 
 def test_a_full_window_delays_a_start_until_there_is_room() -> None:
