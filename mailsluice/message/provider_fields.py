@@ -35,6 +35,8 @@ NAME = "mailsluice"
 """The name that the token has in the provider's events."""
 _TOKEN = "\0" * LONGEST
 """Stands for the token while fields are made."""
+_RECIPIENTS = frozenset(("to", "cc", "bcc", "archive"))
+"""Keys by which SendGrid and SparkPost send a mail to others than its recipient."""
 _TAGS = re.compile(r"[\w-]{1,256}=[\w-]{1,256}(?:\s*,\s*[\w-]{1,256}=[\w-]{1,256}){0,48}", re.ASCII)
 
 
@@ -54,6 +56,8 @@ def _json(*path: str) -> Callable[[str | None], str]:
 
     def value(given: str | None) -> str:
         whole = _object(given)
+        if path and (named := _RECIPIENTS.intersection(whole)):
+            raise ValueError(f'its "{min(named)}" would send every mail to others as well')
         inner = whole
         for key in path:
             inner = inner.setdefault(key, {})
@@ -61,7 +65,11 @@ def _json(*path: str) -> Callable[[str | None], str]:
                 raise ValueError(f"its {key} has to be an object in braces")
         inner[NAME] = _TOKEN
         # Spaces are where the field can be folded.
-        return json.dumps(whole, separators=(", ", ": ")).replace(json.dumps(_TOKEN)[1:-1], _TOKEN)
+        try:
+            text = json.dumps(whole, separators=(", ", ": "), allow_nan=False)
+        except ValueError:
+            raise ValueError("a number in it is not finite") from None
+        return text.replace(json.dumps(_TOKEN)[1:-1], _TOKEN)
 
     return value
 
@@ -87,6 +95,8 @@ def _tags(given: str | None) -> str:
         return f"{NAME}={_TOKEN}"
     if not _TAGS.fullmatch(given):
         raise ValueError("it has to be up to 49 pairs as in campaign=spring, segment=a")
+    if NAME in (pair.partition("=")[0].strip() for pair in given.split(",")):
+        raise ValueError(f"the tag {NAME} is the token's: name yours otherwise")
     return f"{given}, {NAME}={_TOKEN}"
 
 

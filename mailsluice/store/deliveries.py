@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.bounces.matching import SentTo
+from mailsluice.core.folding import folded
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
@@ -29,6 +30,8 @@ from mailsluice.store.schema import deliveries, events
 
 GONE = "about a message that is no longer stored"
 """The event has a token, and its recipient is no longer in the database."""
+_LONGEST_ADDRESS = 320
+"""Characters of an address (RFC 5321 section 4.5.3.1): 64, one and 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,10 @@ def _reports(connection: str, matched: Iterable[tuple[ProviderEvent, SentTo]]) -
         )
 
 
+def _is_address(text: str) -> bool:
+    return "@" in text and len(folded(text)) <= _LONGEST_ADDRESS
+
+
 def _wishes(connection: str, new: Iterable[Received]) -> Iterator[Suppression]:
     """Yield the wishes among events; one about an archived message counts for the event's address.
 
@@ -249,7 +256,7 @@ def _wishes(connection: str, new: Iterable[Received]) -> Iterator[Suppression]:
         event = item.event
         if item.to and event.wish:
             yield Suppression(item.to.email, event.wish, source)
-        elif item.matched_by == GONE and "@" in event.email:
+        elif item.matched_by == GONE and _is_address(event.email):
             is_complaint = event.state is DeliveryState.COMPLAINED
             wish = SuppressionReason.COMPLAINED if is_complaint else event.wish
             if wish:

@@ -284,6 +284,32 @@ def test_an_operator_decides_whether_postmark_keeps_the_message_id() -> None:
             "it has to be up to 49 pairs as in campaign=spring",
         ),
         (
+            {
+                "provider": "ses",
+                "headers": [{"name": "X-SES-MESSAGE-TAGS", "value": "mailsluice=1"}],
+            },
+            "the tag mailsluice is the token's",
+        ),
+        (
+            {
+                "provider": "sendgrid",
+                "headers": [{"name": "X-SMTPAPI", "value": '{"to": ["a@b.c"]}'}],
+            },
+            'its "to" would send every mail to others',
+        ),
+        (
+            {"provider": "sparkpost", "headers": [{"name": "X-MSYS-API", "value": '{"bcc": []}'}]},
+            'its "bcc" would send every mail to others',
+        ),
+        (
+            {"provider": "sendgrid", "headers": [{"name": "X-SMTPAPI", "value": '{"a": NaN}'}]},
+            "a number in it is not finite",
+        ),
+        (
+            {"provider": "sendgrid", "headers": [{"name": "X-SMTPAPI", "value": '{"a": 1e999}'}]},
+            "a number in it is not finite",
+        ),
+        (
             {"provider": "mailjet", "headers": [{"name": "X-MJ-CustomID", "value": "1"}]},
             "it holds the token alone",
         ),

@@ -11,6 +11,7 @@ from mailsluice.events.event import ProviderEvent
 from mailsluice.operations.events.matching import match
 from mailsluice.store import Database
 from mailsluice.store.deliveries import Deliveries, Recorded
+from mailsluice.store.trouble import DatabaseError, is_passing
 
 MOST_TOGETHER = 1_000
 """Events of one transaction, except that a single request may have more."""
@@ -27,6 +28,10 @@ class _Waiting:
     connection: str
     events: Sequence[ProviderEvent]
     done: asyncio.Future[None]
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, DatabaseError) and is_passing(error)
 
 
 class EventRecorder:
@@ -61,6 +66,7 @@ class EventRecorder:
             for other in others:
                 self._queue.put_nowait(other)
             await self._commit(batch)
+            self._waiting -= sum(len(waiting.events) for waiting in batch)
 
     def _together(self, first: _Waiting) -> tuple[list[_Waiting], list[_Waiting]]:
         """Take what waits for the same connection out of the queue, up to a limit."""
@@ -79,6 +85,10 @@ class EventRecorder:
         try:
             recorded = await asyncio.to_thread(self._record, batch[0].connection, events)
         except Exception as error:  # noqa: BLE001 each request gets it
+            if len(batch) > 1 and not _is_passing(error):
+                for waiting in batch:  # the fault of one request hinders no other
+                    await self._commit([waiting])
+                return
             for waiting in batch:
                 if not waiting.done.done():
                     waiting.done.set_exception(error)
@@ -87,8 +97,6 @@ class EventRecorder:
             for waiting in batch:
                 with suppress(asyncio.InvalidStateError):  # the request was given up
                     waiting.done.set_result(None)
-        finally:
-            self._waiting -= len(events)
 
     def _record(self, connection: str, events: Sequence[ProviderEvent]) -> Recorded:
         return Deliveries(self._database).record(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,9 +18,11 @@ import sqlalchemy as sa
 import uvicorn
 
 from mailsluice.campaign.identity import Provider
+from mailsluice.events.event import DeliveryState, ProviderEvent
 from mailsluice.operations.events import app
 from mailsluice.operations.events.app import EventsApp
 from mailsluice.operations.events.receiving import Reception, largest_request
+from mailsluice.operations.events.recording import EventRecorder
 from mailsluice.operations.events.sources import EventSource
 from mailsluice.store import Database
 from mailsluice.store.schema import deliveries, events
@@ -320,6 +323,32 @@ def test_an_answer_is_given_only_after_the_commit(
     assert states(database) == []
     assert pushing.push("sendgrid", *made).status_code == 200
     assert states(database) == ["delivered"]
+
+
+async def test_the_fault_of_one_request_hinders_no_other(
+    database: Database, sent: Callable[[str], SentCampaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = sent("relay")
+    record = EventRecorder._record
+
+    def fail_for_bob(self: EventRecorder, connection: str, given: Sequence[ProviderEvent]) -> Any:
+        if any(event.key == "bob" for event in given):
+            raise ValueError("a fault")
+        return record(self, connection, given)
+
+    monkeypatch.setattr(EventRecorder, "_record", fail_for_bob)
+    recorder = EventRecorder(database)
+    made = [
+        ProviderEvent(name, DeliveryState.DELIVERED, payloads.AT, token=campaign.token(ANN))
+        for name in ("ann", "bob", "carl")
+    ]
+    waiting = [asyncio.create_task(recorder.record("relay", [event])) for event in made]
+    await asyncio.sleep(0)
+    running = asyncio.create_task(recorder.run())
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    running.cancel()
+    assert [type(result) for result in results] == [type(None), ValueError, type(None)]
+    assert (recorder.recorded.states, recorder._waiting) == ({DeliveryState.DELIVERED: 2}, 0)
 
 
 def test_many_requests_at_once_share_transactions(
