@@ -18,16 +18,17 @@ _STATES = {
     "unsubscribed": DeliveryState.UNSUBSCRIBED,
     "rejected": DeliveryState.DROPPED,
 }
+_OWN_REASONS = "suppress-"
+"""How reasons of failures begin that are Mailgun's own: its suppression lists have the address."""
 _DROPPED = {
-    "suppress-bounce": None,
     "suppress-complaint": SuppressionReason.COMPLAINED,
     "suppress-unsubscribe": SuppressionReason.UNSUBSCRIBED,
 }
-"""Reasons of failures that are Mailgun's own, because its suppression lists have the address."""
+"""Reasons that are a wish of the recipient."""
 _NOT_HARD = frozenset(("old", "espblock", "greylisted"))
 """Reasons that say nothing about the mailbox: Mailgun has tried for too long, or was blocked."""
-_OWN_CODES = range(600, 700)
-"""Codes of Mailgun itself, which no server has replied."""
+_OWN_CODES = "6"
+"""How codes of Mailgun itself begin, which no server has replied."""
 
 
 def read(body: bytes) -> Batch:
@@ -71,7 +72,7 @@ def _is_permanent(fields: Fields, delivery: Fields) -> bool:
         fields.text("severity") == "permanent"
         and fields.text("reason") not in _NOT_HARD
         and delivery.text("bounce-type") != "soft"
-        and delivery.get("code") not in _OWN_CODES
+        and not delivery.text("code").startswith(_OWN_CODES)
     )
 
 
@@ -81,4 +82,5 @@ def _state(fields: Fields) -> DeliveryState | None:
         return _STATES.get(name)
     if fields.text("severity") == "temporary":
         return DeliveryState.DEFERRED
-    return DeliveryState.DROPPED if fields.text("reason") in _DROPPED else DeliveryState.BOUNCED
+    is_own = fields.text("reason").startswith(_OWN_REASONS)
+    return DeliveryState.DROPPED if is_own else DeliveryState.BOUNCED

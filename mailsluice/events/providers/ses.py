@@ -13,7 +13,7 @@ from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.batch import Batch, batch_of
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.events.failures import failure_of
-from mailsluice.events.fields import Fields, json_of
+from mailsluice.events.fields import Fields, UnreadableEventError, json_of
 from mailsluice.message.provider_fields import NAME
 
 _OBJECTS = {
@@ -34,8 +34,15 @@ _MAX_RECIPIENTS = 50
 
 
 def read(body: bytes) -> Batch:
-    """Read the message of a notification of SNS. Raises UnreadableEventError."""
-    return batch_of([json_of(body)], lambda fields: [*events_of(fields)])
+    """Read the message of a notification of SNS.
+
+    A text is no event: SES sends one to a topic when it is chosen.
+    """
+    try:
+        event = json_of(body)
+    except UnreadableEventError:
+        event = None
+    return batch_of([event], lambda fields: [*events_of(fields)])
 
 
 def events_of(fields: Fields) -> Iterator[ProviderEvent]:

@@ -73,9 +73,13 @@ class EventsApp:
         """Return the application."""
         routes = [
             Route("/events/{connection}", self._receive, methods=["POST"]),
+            Route("/events/{connection}/", self._receive, methods=["POST"]),
             Route("/health", self._health, methods=["GET"]),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
+        application = Starlette(routes=routes, lifespan=self._lifespan)
+        # A redirection would lead past the proxy: the application knows neither its name nor TLS.
+        application.router.redirect_slashes = False
+        return application
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

@@ -305,6 +305,15 @@ def test_an_unknown_path_is_refused(pushing: Pushing, path: str, status: int) ->
     assert pushing.client.get("/events/sendgrid").status_code == 405
 
 
+def test_a_slash_at_the_end_leads_nowhere_else(
+    database: Database, pushing: Pushing, sent: Callable[[str], SentCampaign]
+) -> None:
+    body, _ = request_of("mailgun", sent("mailgun").token(ANN))
+    assert pushing.push("mailgun/", body).status_code == 200
+    assert states(database) == ["delivered"]
+    assert pushing.client.get("/health/").status_code == 404
+
+
 def test_an_answer_is_given_only_after_the_commit(
     database: Database,
     pushing: Pushing,

@@ -340,6 +340,7 @@ def ses_bounce(kind: str, **recipient: Any) -> dict[str, Any]:
     [
         # Mailgun has tried for hours; 602 is no reply of a server.
         ("mailgun", mailgun_failed("old", code=602, message="Too old")),
+        ("mailgun", mailgun_failed("generic", code="602", message="Too old")),
         ("mailgun", mailgun_failed("espblock", code=554, message="Message refused")),
         ("mailgun", mailgun_failed("bounce", code=550, **{"bounce-type": "soft"})),
         ("mailgun", payloads.mailgun("failed", reason="bounce")),
@@ -357,6 +358,17 @@ def test_a_bounce_without_proof_against_the_mailbox_is_not_hard(
     result = read(provider, event)
     assert result.state is BOUNCED
     assert result.failure is not HARD
+
+
+def test_the_text_that_greets_a_topic_of_sns_is_left_out() -> None:
+    greeting = b"Successfully validated SNS topic for Amazon SES event publishing."
+    batch = ses.read(greeting)
+    assert (batch.events, batch.unused) == ([], {UNREADABLE: 1})
+
+
+def test_a_failure_of_mailguns_own_lists_is_no_bounce() -> None:
+    for reason in ("suppress-bounce", "suppress-something-new"):
+        assert read("mailgun", mailgun_failed(reason, code=605)).state is DROPPED
 
 
 def test_a_bounce_of_an_unknown_kind_is_not_read() -> None:
