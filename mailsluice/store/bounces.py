@@ -21,10 +21,11 @@ from mailsluice.core.folding import folded
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.events.event import DeliveryState
 from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
-from mailsluice.store.schema import bounces, campaigns, suppressions
+from mailsluice.store.schema import bounces, campaigns, deliveries, suppressions
 from mailsluice.store.suppressions import Suppressions
 
 SOFT_IN_A_ROW = 5
@@ -138,6 +139,7 @@ class Bounces:
                 bounces.c.kind == BounceKind.SOFT,
                 bounces.c.counts,
                 ~is_listed,
+                ~_ARRIVED,
             )
             # One message may cause several reports.
             .group_by(
@@ -175,6 +177,7 @@ class Bounces:
         bounced = sa.exists().where(
             bounces.c.email == compared,
             bounces.c.campaign_id == recipients.c.campaign_id,
+            ~_ARRIVED,
         )
         return (
             sa.select(compared.label("email"), sa.func.max(recipients.c.settled_at).label("at"))
@@ -189,6 +192,11 @@ class Bounces:
         )
 
 
+_ARRIVED = sa.exists().where(
+    deliveries.c.recipient_id == bounces.c.recipient_id,
+    deliveries.c.state == DeliveryState.DELIVERED.value,
+)
+"""Whether the message of a bounce was delivered in the end, as its provider reports."""
 _REASON = {
     BounceKind.HARD: SuppressionReason.BOUNCED,
     BounceKind.COMPLAINT: SuppressionReason.COMPLAINED,

@@ -54,7 +54,7 @@ def event_of(fields: Fields) -> ProviderEvent | None:
         at=at,
         email=email,
         token=fields.text("X-Mailin-custom").removeprefix(f"{NAME}:"),
-        message_id=message,
+        message_id=f"<{message.strip('<>')}>" if message else "",
         failure=failure,
         status=status,
         reply=reply,

@@ -6,6 +6,7 @@ events have no id of their own, but a message has at most one event of a kind at
 
 from __future__ import annotations
 
+from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.batch import MAX_EVENTS, Batch, batch_of
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.events.failures import failure_of
@@ -18,6 +19,9 @@ _STATES = {
     "spam": DeliveryState.COMPLAINED,
     "unsub": DeliveryState.UNSUBSCRIBED,
 }
+_GREYLISTED = "greylisted"
+_DROPPED = {"spam reporter": SuppressionReason.COMPLAINED}
+"""Reasons for which Mailjet drops a message because of a wish of its recipient."""
 _ABOUT_THE_MAILBOX = frozenset(("recipient", "domain", ""))
 
 
@@ -32,6 +36,9 @@ def event_of(fields: Fields) -> ProviderEvent | None:
     state = _STATES.get(name)
     if state is None:
         return None
+    error = fields.text("error")
+    if state is DeliveryState.BOUNCED and error == _GREYLISTED and not _is_hard(fields):
+        state = DeliveryState.DEFERRED  # Mailjet tries again
     at = fields.moment("time")
     message = fields.text("Message_GUID", "MessageID") or fields.needed("MessageID")
     reply = fields.text("comment", "smtp_reply", "error")
@@ -46,10 +53,15 @@ def event_of(fields: Fields) -> ProviderEvent | None:
         failure=failure,
         status=status,
         reply=reply,
+        dropped_for=_DROPPED.get(error) if state is DeliveryState.DROPPED else None,
     )
+
+
+def _is_hard(fields: Fields) -> bool:
+    return fields.get("hard_bounce") is True
 
 
 def _failure(fields: Fields, reply: str) -> tuple[FailureKind, str]:
     if fields.text("error_related_to") not in _ABOUT_THE_MAILBOX:
         return FailureKind.BLOCK, ""
-    return failure_of(is_permanent=fields.get("hard_bounce") is True, reply=reply)
+    return failure_of(is_permanent=_is_hard(fields), reply=reply)

@@ -19,10 +19,20 @@ _TIMES = {
 }
 _PERMANENT = frozenset(("HardBounce", "BadEmailAddress"))
 _BLOCKS = frozenset(("SpamNotification", "Blocked", "DMARCPolicy", "ChallengeVerification"))
-_NO_BOUNCES = frozenset(("AutoResponder", "AddressChange", "OpenRelayTest", "Subscribe", "Virus"))
+_NO_BOUNCES = frozenset(
+    ("AutoResponder", "AddressChange", "OpenRelayTest", "Subscribe", "Virus", "VirusNotification")
+)
 """Types of messages that came back although the message may have arrived."""
 _DEFERRED = frozenset(("Transient", "DnsError"))
-_DROPPED = frozenset(("ManuallyDeactivated", "Unconfirmed", "SMTPApiError", "InboundError"))
+_DROPPED = frozenset(
+    (
+        "ManuallyDeactivated",
+        "Unconfirmed",
+        "SMTPApiError",
+        "InboundError",
+        "TemplateRenderingFailed",
+    )
+)
 
 
 def read(body: bytes) -> Batch:

@@ -29,6 +29,8 @@ _DROPPED = {
     "spam reporting address": SuppressionReason.COMPLAINED,
 }
 """Reasons for which SendGrid drops a message because of a wish of its recipient."""
+_PERMANENT = frozenset(("", "bounce"))
+"""Types of bounces; others are blocked and expired messages."""
 _ABOUT_THE_MAILBOX = frozenset(("", "Invalid Address", "Mailbox Unavailable", "Unclassified"))
 """Classes of bounces that may be the mailbox's fault; others are content, reputation, volume."""
 
@@ -63,7 +65,9 @@ def event_of(fields: Fields) -> ProviderEvent | None:
 def _failure(fields: Fields, reply: str) -> tuple[FailureKind, str]:
     is_blocked = fields.text("type") == "blocked" or fields.text("event") == "blocked"
     failure, status = failure_of(
-        is_permanent=not is_blocked and fields.text("bounce_classification") in _ABOUT_THE_MAILBOX,
+        is_permanent=fields.text("type") in _PERMANENT
+        and fields.text("bounce_classification") in _ABOUT_THE_MAILBOX
+        and not is_blocked,
         reply=reply,
         status=fields.text("status"),
     )

@@ -150,6 +150,20 @@ def test_a_forged_token_of_a_stored_message_is_no_wish(
     assert listed(database) == {}
 
 
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_soft_bounce_of_a_message_that_arrives_later_does_not_count(
+    database: Database, arrives: bool
+) -> None:
+    for number in range(6 if arrives else 5):
+        at = SENT_AT + number * 1_000
+        token = SentCampaign(database, ["ann"], campaign=f"{number}", sent_at=at).token(ANN)
+        soft = event(f"{number}", BOUNCED, at + 10, token=token, failure=FailureKind.SOFT)
+        record(database, soft)
+        if arrives and number == 2:
+            record(database, event("late", at=at + 60, token=token))
+    assert listed(database) == ({} if arrives else {ANN: "bounced"})
+
+
 def test_one_transaction_writes_suppressions_once(
     database: Database, sent: SentCampaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -345,6 +345,7 @@ def ses_bounce(kind: str, **recipient: Any) -> dict[str, Any]:
         ("mailgun", mailgun_failed("bounce", code=550, **{"bounce-type": "soft"})),
         ("mailgun", payloads.mailgun("failed", reason="bounce")),
         ("sendgrid", payloads.sendgrid("bounce", bounce_classification="Reputation")),
+        ("sendgrid", payloads.sendgrid("bounce", type="expired", reason="Message expired")),
         ("sendgrid", payloads.sendgrid("bounce", bounce_classification="Technical Failure")),
         ("ses", ses_bounce("Transient", diagnosticCode=f"smtp; {NOBODY}")),
         ("ses", ses_bounce("Undetermined")),
@@ -364,6 +365,19 @@ def test_the_text_that_greets_a_topic_of_sns_is_left_out() -> None:
     greeting = b"Successfully validated SNS topic for Amazon SES event publishing."
     batch = ses.read(greeting)
     assert (batch.events, batch.unused) == ([], {UNREADABLE: 1})
+
+
+def test_a_message_that_the_provider_tries_again_is_deferred() -> None:
+    greylisted = {"error": "greylisted", "error_related_to": "domain"}
+    event = payloads.mailjet("bounce", hard_bounce=False, **greylisted)
+    assert (read("mailjet", event).state, read("mailjet", event).failure) == (DEFERRED, None)
+
+
+@pytest.mark.parametrize("given", [MESSAGE_ID, MESSAGE_ID.strip("<>")])
+def test_a_message_id_of_brevo_has_brackets_or_not(given: str) -> None:
+    assert (
+        read("brevo", payloads.brevo("delivered", **{"message-id": given})).message_id == MESSAGE_ID
+    )
 
 
 def test_a_failure_of_mailguns_own_lists_is_no_bounce() -> None:
@@ -470,6 +484,11 @@ def test_our_message_id_is_read_where_the_provider_repeats_it(provider: str) -> 
             SuppressionReason.COMPLAINED,
         ),
         ("brevo", payloads.brevo("unsubscribed"), SuppressionReason.UNSUBSCRIBED),
+        (
+            "mailjet",
+            payloads.mailjet("blocked", error="spam reporter"),
+            SuppressionReason.COMPLAINED,
+        ),
     ],
 )
 def test_a_message_dropped_for_a_wish_reports_the_wish(
@@ -490,6 +509,7 @@ def test_a_message_dropped_for_a_wish_reports_the_wish(
         ("sparkpost", payloads.sparkpost("spam_complaint", fbtype="not-spam")),
         ("postmark", payloads.postmark("Open")),
         ("postmark", payloads.postmark("Bounce", Type="AutoResponder")),
+        ("postmark", payloads.postmark("Bounce", Type="VirusNotification")),
         ("brevo", payloads.brevo("request")),
         ("mailjet", payloads.mailjet("click")),
         ("ses", payloads.ses("Send")),
