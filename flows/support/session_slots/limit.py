@@ -27,9 +27,9 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from flows.support.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.core.errors import MailsluiceError
 
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 60.0
 """A lease that is not renewed expires after so long, and is released by the server up to 15 seconds
-later. So the slots of a lost machine are free after 135 seconds at most."""
+later. So the slots of a lost machine are free after 75 seconds at most."""
 LIMIT_KIND = "prefect.concurrency-limit."
 """The beginning of a limit's id in Prefect's events."""
 _TIMEOUT_SECONDS = 10.0
