@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.groups import pytest_collection_modifyitems
@@ -31,3 +33,12 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of garbage collection: modules of a million objects never die."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def same_umask() -> Iterator[None]:
+    """Undo what a command changes for its own process: servers that start later share files."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
