@@ -129,7 +129,7 @@ class _Reading:
 
 
 def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusions: int) -> Audience:
-    return_memory()  # else the memory of the last chunk stays in use
+    return_memory(len(reading.verdicts))  # else the memory of the last chunk stays in use
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
     keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
     domains = np.frombuffer(reading.domain_keys, np.uint64)

@@ -11,9 +11,17 @@ import gc
 import sys
 from typing import Any
 
+_LARGE = 100_000
+"""Rows from which on there is enough memory to be worth the search for it."""
 
-def return_memory() -> None:
-    """Return what is free; where the C library cannot, do nothing. Takes some milliseconds."""
+
+def return_memory(rows: int) -> None:
+    """Return what a step with so many rows has freed; after a small step, do nothing.
+
+    The garbage collection looks at all objects of the process: tens of milliseconds with Prefect.
+    """
+    if rows < _LARGE:
+        return
     gc.collect()
     arrow: Any = sys.modules.get("pyarrow")
     if arrow is not None:

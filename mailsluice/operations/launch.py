@@ -158,7 +158,7 @@ def decide(
 def forget(audience: Audience) -> None:
     """Close an audience and return its memory to the system; sending needs neither. Blocking."""
     audience.close()
-    return_memory()
+    return_memory(audience.read)
 
 
 def launched_before(database: Database, campaign: Campaign) -> CampaignRecord | None:

@@ -116,7 +116,7 @@ def prepare(
         audience = None
         if record is None or record.status is CampaignStatus.RESOLVING:
             connect = partial(engine_of, engines or {})
-            stack.callback(return_memory)
+            stack.callback(lambda: return_memory(audience.read if audience else 0))
             audience = stack.enter_context(
                 launch.resolve_audience(campaign, database, connect, identities)
             )

@@ -80,13 +80,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailsluice.reports.campaign.figures.pictures", lambda report: {})
 
 
-@pytest.fixture(autouse=True)
-def kept_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the memory that a launch frees: its garbage collections go through all of pytest."""
-    for module in ("audience.resolution", "operations.launch"):
-        monkeypatch.setattr(f"mailsluice.{module}.return_memory", lambda: None)
-
-
 @pytest.fixture
 async def own_automations() -> AsyncIterator[None]:
     """Delete the automations of a test, which would act on the runs of the next one."""
