@@ -10,6 +10,7 @@ import logging
 import os
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,14 @@ def private_folder(path: Path) -> None:
 
 
 def private_file(path: Path) -> None:
-    """Create an empty file for the owner alone, unless the file exists."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    """Create an empty file for the owner alone, unless the file exists.
+
+    A file that exists is not even opened: if it is a database that this process has open, closing
+    it here would end SQLite's locks on it, and another process that closes the database could
+    delete its write-ahead log ("How To Corrupt An SQLite Database File", section 2.2).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def private_opener(path: str, flags: int) -> int:
