@@ -37,6 +37,7 @@ class StateChanges:
         self._due: dict[UUID, datetime] = {}
         """By run, the beginning of a state that was announced and is not read yet."""
         self._due_until = 0.0
+        self._has_failed = False
 
     async def next(self) -> None:
         """Wait until the states are to be read; an event ends the wait at once."""
@@ -47,10 +48,15 @@ class StateChanges:
 
     def note(self, states: Mapping[UUID, State]) -> None:
         """Note the states that were read."""
+        self._has_failed = False
         for run_id, state in states.items():
             self._read[run_id] = state.timestamp
             if run_id in self._due and self._due[run_id] <= state.timestamp:
                 del self._due[run_id]
+
+    def failed(self) -> None:
+        """Note that the states could not be read."""
+        self._has_failed = True
 
     def hear(self, event: Event | None) -> None:
         """Note an event, unless the state that it announces was read already.
@@ -63,12 +69,12 @@ class StateChanges:
             run_id = UUID(event.resource.id.removeprefix(RUN_KIND))
             if run_id not in self._ids or event.occurred <= self._read.get(run_id, _NEVER):
                 return
-            self._due[run_id] = event.occurred
+            self._due[run_id] = max(event.occurred, self._due.get(run_id, _NEVER))
             self._due_until = time.monotonic() + _COMMIT_PATIENCE_SECONDS
             self._changed.set()
 
     def _patience(self) -> float:
-        if not self._events.is_subscribed:
+        if self._has_failed or not self._events.is_subscribed:
             return _UNSUBSCRIBED_SECONDS
         if self._due and time.monotonic() < self._due_until:
             return _COMMIT_SECONDS

@@ -20,7 +20,6 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -29,7 +28,6 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateName,
 )
 from prefect.client.schemas.objects import State, StateType
-from prefect.exceptions import PrefectHTTPStatusError
 
 from flows.support.server_events import ServerEvents
 from flows.support.state_changes import state_changes
@@ -149,8 +147,11 @@ async def _watch(
     with state_changes(run_ids, events) as changes:
         while True:
             await changes.next()
-            with suppress(httpx.HTTPError, PrefectHTTPStatusError):  # sending goes on meanwhile
+            try:
                 changes.note(await read_states(request, flow_run_id, parent_id))
+            except Exception as error:  # noqa: BLE001 whatever it is, sending goes on meanwhile
+                logger.debug("the run's state cannot be read: %s", type(error).__name__)
+                changes.failed()
 
 
 def _apply(state: State[Any], request: StopRequest) -> None:

@@ -54,7 +54,10 @@ class BlockWatcher:
             now = time.monotonic()
             for name in [name for name, (at, _) in self._due.items() if at <= now]:
                 _, pauses = self._due.pop(name)
-                if not await self.read(name) and (pause := next(pauses, None)) is not None:
+                if await self.read(name):
+                    continue
+                last = _UNSUBSCRIBED_SECONDS if name in self._unreadable else math.inf
+                if (pause := next(pauses, last)) < math.inf:
                     self._due.setdefault(name, (time.monotonic() + pause, pauses))
             await self._wait()
 

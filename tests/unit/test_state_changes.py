@@ -167,6 +167,35 @@ async def test_a_state_that_is_not_committed_yet_is_read_again(stream: Stream) -
         assert await is_idle(changes)
 
 
+async def test_of_events_out_of_order_the_latest_state_is_waited_for(stream: Stream) -> None:
+    """A Cancel right after a Suspend."""
+    async with changes_of(stream, RUN) as changes:
+        await changes.next()
+        changes.note(read(NOW))
+        stream.tell(LATER + timedelta(seconds=1))
+        stream.tell(LATER)
+        await is_idle(changes)  # both were heard
+        changes.note(read(LATER))
+        await changes.next()
+        changes.note(read(LATER + timedelta(seconds=1)))
+        assert await is_idle(changes)
+
+
+async def test_states_that_could_not_be_read_are_read_again_soon(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream is there again, but the server does not answer yet."""
+    monkeypatch.setattr(module, "_UNSUBSCRIBED_SECONDS", 0.0)
+    async with changes_of(stream, RUN) as changes:
+        while not changes._events.is_subscribed:
+            await changes.next()
+        changes.note(read(NOW))
+        changes.failed()
+        await changes.next()
+        changes.note(read(NOW))
+        assert await is_idle(changes)
+
+
 async def test_the_wait_for_a_state_that_is_never_committed_ends(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,23 @@ async def test_all_blocks_are_read_when_events_may_have_been_missed(
     assert sorted(reads) == ["green", "red"]
 
 
+async def test_a_block_that_cannot_be_read_is_read_again_without_another_event(
+    blocks: Blocks,
+    sending: Sending,
+    events: ServerEvents,
+    reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The stream is there again, but the server does not answer yet."""
+    monkeypatch.setattr(watching_connections, "_UNSUBSCRIBED_SECONDS", 0.001)
+    blocks.stored["red"] = OSError()
+    events.listeners[0](None)
+    await eventually_async(lambda: reads.count("red") > 2)
+    after = blocks.stored["red"] = replace(RED, per_minute=50)
+    await eventually_async(lambda: sending.connections["red"] == after)
+    assert reads.count("green") == 1
+
+
 async def test_blocks_are_polled_without_events(
     events: ServerEvents, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
