@@ -131,10 +131,10 @@ class Run(ABC):
             rules=rules,
             settings=settings or SenderSettings(self._campaign.retry, self._campaign.uncertain),
         )
-        self._connection_senders[connection.name] = sender
-        self._tracker.watch(connection.name, sender)
         self._connections[connection.name] = connection
         self._rules_of[connection.name] = rules
+        self._connection_senders[connection.name] = sender
+        self._tracker.watch(connection.name, sender)
         started = steady()
         if self._stopping:
             sender.stop()
@@ -199,6 +199,10 @@ class Run(ABC):
                 self._connections[name], self._rules_of[name] = connection, rules
                 self._engine.call(self._connection_senders[name].update, connection, rules)
         return changed
+
+    def sends_over(self, name: str) -> bool:
+        """Whether the sending over a connection has begun, so that `update` changes it."""
+        return name in self._connection_senders
 
     @property
     def database_url(self) -> str:

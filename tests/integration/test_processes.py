@@ -231,6 +231,52 @@ async def test_a_changed_connection_reaches_all_processes(sender: Sender, tmp_pa
     everybody_once(sender.ledger, {"red": server})
 
 
+async def test_a_change_while_processes_start_is_not_lost(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of one a day is lifted after a process got its first order."""
+    document = campaign(tmp_path, people(100))
+    begun: asyncio.Queue[member.Member] = asyncio.Queue()
+    may_go_on = asyncio.Event()
+    start = member.Member.started
+
+    async def started(*given: Any) -> member.Member:
+        new = await start(*given)
+        begun.put_nowait(new)
+        await may_go_on.wait()
+        return new
+
+    monkeypatch.setattr(member.Member, "started", started)
+    with SmtpServer() as server:
+        reached = connection("red", server, per_day=1)
+        async with sent(sender, document, reached) as sending:
+            for _ in range(2):
+                await begun.get()
+            sending.processes.update(replace(reached, per_day=None))
+            may_go_on.set()
+            await eventually_async(lambda: len(server.received) == 100)
+            await sending.report()
+    everybody_once(sender.ledger, {"red": server})
+
+
+async def test_a_process_that_alone_gets_a_signal_to_end_is_replaced(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(90), ["red", "green"])
+    with SmtpServer(SLOW) as red, SmtpServer(SLOW) as green:
+        servers = {"red": red, "green": green}
+        reached = [connection(name, server) for name, server in servers.items()]
+        red.hold(after=10)
+        async with sent(sender, document, *reached) as sending:
+            await eventually_async(lambda: red.held)
+            await eventually_async(sending.pids, lambda pids: len(pids) == 1)  # green is sent
+            os.kill(sending.pids()[0], signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            red.release()
+            assert (await sending.report()).open == 0
+    everybody_once(sender.ledger, servers)
+
+
 class FourSlots:
     """Implements `SlotSource`."""
 

@@ -55,6 +55,7 @@ from mailsluice.store import Database, Ending
 from mailsluice.store.trouble import DatabaseError
 
 _TELL_SECONDS = 1.0
+_UPDATE_SECONDS = 0.5  # between two tries to use changed settings
 _LAST_LOOKS, _LAST_LOOK_SECONDS = 100, 0.02
 _GENERATIONS = (10_000, 20, 50)
 """Objects of a message die with it, so the collector of cycles may look for them less often."""
@@ -147,8 +148,12 @@ class Child:
         self._tokens = RunTokens(self.tell)
         self._connections: dict[str, Connection] = {}
         self._parts: dict[str, Part] = {}
+        self._updated: set[str] = set()
+        """Connections whose new settings their parts do not use yet."""
+        self._has_updates = asyncio.Event()
         self._on_hold = False
         self._is_stopping = False
+        self._is_told_to_stop = False
 
     def tell(self, told: Told) -> None:
         """Tell the run something. Thread-safe."""
@@ -166,15 +171,17 @@ class Child:
         self._connections = {connection.name: connection for connection in begin.connections}
         listening = asyncio.ensure_future(self._listen())
         telling = asyncio.ensure_future(self._tell_regularly())
+        updating = asyncio.ensure_future(self._update_parts())
         try:
             await self._send(begin)
         except (MailsluiceError, DatabaseError) as error:
             self.tell(Failed(masked(str(getattr(error, "orig", error)))))
             return 1
         finally:
-            listening.cancel()
-            telling.cancel()
-            await asyncio.gather(listening, telling, return_exceptions=True)
+            beside = (listening, telling, updating)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await asyncio.to_thread(self._engine.close)
         return 0
 
@@ -206,8 +213,11 @@ class Child:
             await asyncio.to_thread(database.close)
 
     async def _send_part(self, name: str, document: Campaign) -> None:
-        await self._parts[name].send(document, self._connections[name])
-        self.tell(PartEnded(name))
+        part = self._parts[name]
+        await part.send(document, self._connections[name])
+        # A part that only a signal has stopped is not done: the run starts another process for it.
+        if self._is_told_to_stop or not part.run.is_stopping:
+            self.tell(PartEnded(name))
 
     def stop(self) -> None:
         """Let messages in flight finish, then end."""
@@ -223,11 +233,11 @@ class Child:
     async def _listen(self) -> None:
         try:
             while order := await read_order(self._reader):
-                await self._obey(order)
+                self._obey(order)
         finally:
             self.stop()  # the run has died, or cannot be understood
 
-    async def _obey(self, order: Order) -> None:
+    def _obey(self, order: Order) -> None:
         match order:
             case SlotAnswer(connection, ticket, is_lent, trouble):
                 why = RuntimeError(f"no session can be opened: {trouble}") if trouble else None
@@ -239,13 +249,38 @@ class Child:
                 self._engine.call(self._tokens.answered, order)
             case Update(connection):
                 self._connections[connection.name] = connection
-                if part := self._parts.get(connection.name):
-                    await part.run.update(connection)
+                self._updated.add(connection.name)
+                self._has_updates.set()
             case Hold(on_hold):
                 self._on_hold = on_hold
                 self._follow()
             case Stop():
+                self._is_told_to_stop = True
                 self.stop()
+
+    async def _update_parts(self) -> None:
+        """Have the parts use changed settings, as soon as they send and the database answers.
+
+        The run tells a change once.
+        """
+        while True:
+            await self._has_updates.wait()
+            self._has_updates.clear()
+            names, self._updated = self._updated, set()
+            self._updated |= {name for name in names if not await self._is_updated(name)}
+            if self._updated:
+                await asyncio.sleep(_UPDATE_SECONDS)
+                self._has_updates.set()
+
+    async def _is_updated(self, name: str) -> bool:
+        part = self._parts.get(name)
+        if part is None or not part.run.sends_over(name):
+            return False
+        try:
+            await part.run.update(self._connections[name])
+        except (MailsluiceError, DatabaseError):
+            return False
+        return True
 
     async def _tell_regularly(self) -> None:
         while True:

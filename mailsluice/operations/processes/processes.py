@@ -216,6 +216,9 @@ class Processes:
         self._members[member] = parts
         try:
             self._pass_on_orders()
+            for part, known in zip(parts, begin.connections, strict=True):
+                if (now := self._fitted(part)) != known:  # changed while the process started
+                    member.tell(Update(now))
             await member.run()
         finally:
             del self._members[member]
