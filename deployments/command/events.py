@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -20,7 +20,9 @@ app = App(name="events", help="What providers report about mail that they have a
 
 logger = logging.getLogger("mailsluice.events")
 
-_REFRESH_SECONDS = 30.0
+_REFRESH_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+"""How long a request waits for the blocks; then those that were known before count."""
 
 
 @app.command
@@ -35,6 +37,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
     """
     import uvicorn
 
+    from flows.support.bounce_shares import emit_bounce_alerts
     from mailsluice.operations.events.app import EventsApp
     from mailsluice.store import Database
 
@@ -43,12 +46,16 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
     with prefect(), Database() as database:
         sources = _Sources()
         asyncio.run(sources.read())
+
+        async def alert(campaign_ids: Collection[int]) -> None:
+            await emit_bounce_alerts(database, campaign_ids, logger)
+
         for name, source in sources.known.items():
             print(f"{name}: http://{host}:{port}/events/{quote(name)} ({source.provider.value})")
         if not sources.known:
-            print("No SMTP Connection block has an events key yet: this looks again every 30 s")
+            print("No SMTP Connection block has an events key yet: the next request looks again")
         config = uvicorn.Config(
-            EventsApp(database, sources).asgi(),
+            EventsApp(database, sources, alert=alert).asgi(),
             host=host,
             port=port,
             access_log=False,
@@ -66,12 +73,16 @@ class _Sources:
         self.known: Mapping[str, EventSource] = {}
         self._unusable: Mapping[str, str] = {}
         self._due_at = time.monotonic() + _REFRESH_SECONDS
-        self._reading: asyncio.Task[None] | None = None
 
     async def __call__(self) -> Mapping[str, EventSource]:
+        """Return the sources; a request that finds them old waits for the blocks of now."""
         if time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + _REFRESH_SECONDS
-            self._reading = asyncio.create_task(self._read_again())
+            try:
+                await asyncio.wait_for(self.read(), _PATIENCE_SECONDS)
+            except Exception as error:  # noqa: BLE001 the connections known so far stay
+                reason = type(error).__name__
+                logger.warning("the connections cannot be read from Prefect: %s", reason)
         return self.known
 
     async def read(self) -> None:
@@ -84,9 +95,3 @@ class _Sources:
                 logger.warning("%s", reason)
         kept = {name: self.known[name] for name in unusable if name in self.known}
         self.known, self._unusable = {**kept, **sources}, unusable
-
-    async def _read_again(self) -> None:
-        try:
-            await self.read()
-        except Exception as error:  # noqa: BLE001 the connections known so far stay
-            logger.warning("the connections cannot be read from Prefect: %s", type(error).__name__)

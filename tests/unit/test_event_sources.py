@@ -62,6 +62,33 @@ async def test_a_block_that_becomes_unusable_keeps_its_key_and_one_that_is_delet
     assert list(sources.known) == ["second"]
 
 
+async def test_a_request_that_finds_the_blocks_old_waits_for_those_of_now(
+    stored: dict[str, SMTPConnection | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one confirmation that Amazon SNS asks for may be the first request for a new block."""
+    sources = _Sources()
+    assert await sources() == {}
+    stored["new"] = block()
+    assert await sources() == {}  # they have been read a moment ago
+    monkeypatch.setattr(sources, "_due_at", 0.0)
+    assert list(await sources()) == ["new"]
+
+
+async def test_while_prefect_is_away_the_connections_known_before_count(
+    stored: dict[str, SMTPConnection | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = _Sources()
+    stored["old"] = block()
+    await sources.read()
+
+    async def fail(_: object) -> list[str]:
+        raise OSError("away")
+
+    monkeypatch.setattr(loading, "_names", fail)
+    monkeypatch.setattr(sources, "_due_at", 0.0)
+    assert list(await sources()) == ["old"]
+
+
 def test_spaces_around_a_key_do_not_count() -> None:
     source = block(f" {LOGIN}\n").event_source("brevo")
     assert isinstance(source, EventSource)

@@ -1,1 +1,1 @@
-"""Taking in the events of providers: pushed over HTTP, or imported from a file."""
+"""Taking in the events that providers push over HTTP."""

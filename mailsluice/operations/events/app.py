@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
@@ -41,11 +41,17 @@ nobody while they are small, and large ones hinder only the connection that they
 SLOWEST_REQUEST_SECONDS = 30.0
 """How long a body may take to arrive."""
 LATER_SECONDS = 30
+ALERTED_EVERY_SECONDS = 60.0
+"""How often the thresholds of campaigns whose deliveries have changed are checked."""
 LOGGED_EVERY_SECONDS = 10.0
 """How often the same refusal is logged."""
 
 Sources = Callable[[], Awaitable[Mapping[str, EventSource]]]
 """Returns the sources by the names of their connections, as they are now."""
+
+
+Alert = Callable[[Collection[int]], Awaitable[None]]
+"""Called now and then with the campaigns whose deliveries have changed."""
 
 
 class _TooLargeError(Exception):
@@ -56,9 +62,14 @@ class EventsApp:
     """The application's state: what it knows of connections, and what it has done."""
 
     def __init__(
-        self, database: Database, sources: Sources, reception: Reception | None = None
+        self,
+        database: Database,
+        sources: Sources,
+        reception: Reception | None = None,
+        alert: Alert | None = None,
     ) -> None:
         self._sources = sources
+        self._alert = alert
         self._reception = reception or Reception()
         self._held: Counter[str] = Counter()
         """Octets in memory, by connection."""
@@ -83,11 +94,32 @@ class EventsApp:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        recording = asyncio.create_task(self._recorder.run())
+        tasks = [
+            asyncio.create_task(work) for work in (self._recorder.run(), self._keep_alerting())
+        ]
         yield
-        recording.cancel()
-        with suppress(asyncio.CancelledError):
-            await recording
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._alert_now()
+
+    async def _keep_alerting(self) -> None:
+        while True:
+            await asyncio.sleep(ALERTED_EVERY_SECONDS)
+            await self._alert_now()
+
+    async def _alert_now(self) -> None:
+        """Report the campaigns that have changed since the last time."""
+        changed = self._recorder.recorded.campaign_ids
+        if self._alert is None or not changed:
+            return
+        self._recorder.recorded.campaign_ids = set()
+        try:
+            await self._alert(changed)
+        except Exception as error:  # noqa: BLE001 events are taken whatever becomes of alerts
+            self._recorder.recorded.campaign_ids |= changed
+            logger.warning("thresholds were not checked: %s", type(error).__name__)
 
     async def _health(self, _: HttpRequest) -> Response:
         done = self._recorder.recorded
