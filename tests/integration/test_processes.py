@@ -277,6 +277,35 @@ async def test_a_process_that_alone_gets_a_signal_to_end_is_replaced(
     everybody_once(sender.ledger, servers)
 
 
+async def test_a_run_does_not_wait_for_hours_while_a_dead_process_is_replaced(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day's limit of one connection is used up, and the process of another one has died."""
+    monkeypatch.setattr("mailsluice.operations.processes.processes._RESTART_SECONDS", (3600.0,))
+    document = campaign(tmp_path, people(90), ["red", "green"])
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        spent, reached = connection("red", red, per_day=1), connection("green", green)
+        green.hold(after=10)
+        async with sent(sender, document, spent, reached) as sending:
+            processes = sending.processes
+            await eventually_async(lambda: (len(red.received), bool(green.held)) == (1, True))
+            waiting, working = await eventually_async(
+                lambda: sorted(processes._members, key=lambda member: -member.next_in),
+                lambda members: members[0].next_in > 3600,
+            )
+            assert await processes.next_in() < 60
+            working.kill()
+            await eventually_async(lambda: working not in processes._members)
+            assert [*processes._members] == [waiting]
+            assert await processes.next_in() == 0.0
+            green.release()
+            for task in processes._tasks:
+                task.cancel()
+            await asyncio.gather(sending.results, return_exceptions=True)
+    assert set(servers["green"].recipients.values()) == {1}
+
+
 class FourSlots:
     """Implements `SlotSource`."""
 

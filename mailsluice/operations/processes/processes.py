@@ -138,7 +138,13 @@ class Processes:
         return self._run.result(name)
 
     async def next_in(self) -> float:
-        """Seconds until any process has something to do; infinity: never."""
+        """Seconds until any process has something to do; infinity: never.
+
+        A process that has ended early, and is not replaced yet, may have something to do.
+        """
+        left = {part for part, end in self._ends.items() if not end.done()}
+        if left - {part for parts in self._members.values() for part in parts}:
+            return 0.0
         return min((member.next_in for member in self._members), default=0.0)
 
     def update(self, connection: Connection) -> list[str]:
