@@ -61,6 +61,7 @@ class StopRequest:
     def __init__(self, events: ServerEvents) -> None:
         self.events = events
         self._run: Run | None = None
+        self._on_hold = False
         self.reason: StopReason | None = None
         self.state: State[Any] | None = None
         """For `suspended`, the run's state on the server; for `waiting`, the state to set there."""
@@ -73,13 +74,15 @@ class StopRequest:
                 self._run.stop()
 
     def attach(self, run: Run) -> None:
-        """Stop this run when it is requested; at once, if that was requested before."""
+        """Stop or hold this run when it is requested; at once, if that was requested before."""
         self._run = run
+        run.on_hold = self._on_hold
         if self.reason:
             run.stop()
 
     def hold(self, on_hold: bool) -> None:
         """Put the run on hold, or end the hold."""
+        self._on_hold = on_hold
         if self._run:
             self._run.on_hold = on_hold
 
