@@ -140,6 +140,8 @@ async def read_states(
                 _apply(state, request)
                 if run_id == parent_id and (state.is_completed() or state.is_failed()):
                     request.make(StopReason.TERMINATED)
+    if request.reason is None:  # a pause that is not rescheduled keeps this process
+        request.hold(any(state.is_paused() for state in states.values()))
     return states
 
 
@@ -158,12 +160,9 @@ async def _watch(
 
 
 def _apply(state: State[Any], request: StopRequest) -> None:
-    paused = state.is_paused()
-    if paused and state.state_details.pause_reschedule:
+    if state.is_paused() and state.state_details.pause_reschedule:
         request.make(StopReason.SUSPENDED, state)
-        return
-    request.hold(paused)  # a pause that is not rescheduled keeps this process
-    if state.is_cancelling() or state.is_cancelled():
+    elif state.is_cancelling() or state.is_cancelled():
         request.make(StopReason.CANCELLED, state)
 
 
