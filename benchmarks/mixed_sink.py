@@ -38,7 +38,7 @@ _KEYWORDS = b"250-mixed\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSC
 
 @dataclass(slots=True)
 class State:
-    """What the server knows of its recipients."""
+    """The recipients that the server has seen, with their outcomes."""
 
     seed: int
     clock: Callable[[], float] = time.monotonic

@@ -151,7 +151,7 @@ class Measurement:
     cpu_us: float | None
     """Microseconds of the sender's processor time for each message, without its start."""
     states: dict[str, int] | None
-    """What became of the recipients, at a server that does not accept everything."""
+    """The outcomes of the recipients, at a server that does not accept everything."""
     told: dict[str, Any]
     """The sender's own figures."""
 

@@ -113,7 +113,7 @@ _STATEMENTS = {
 
 
 def planned(campaigns: int, sharing: int) -> list[dict[str, Any]]:
-    """What statements cost before they read a row, by the number of campaigns with own tables."""
+    """The cost of planning and locking statements, by the number of campaigns with own tables."""
     with database("PostgreSQL") as url, Database(url) as opened:
         with opened.write() as transaction:
             transaction.exec_driver_sql(

@@ -1,4 +1,4 @@
-"""What happens on the Prefect server and concerns a run: its state, limits, and blocks.
+"""Changes on the Prefect server that concern a run: of its state, of limits, and of blocks.
 
 One subscription to Prefect's event stream for each run; it costs no request while nothing happens,
 however long the run. Where there is no subscription (refused, cut off, no login, server away), the

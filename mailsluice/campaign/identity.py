@@ -84,7 +84,7 @@ Word = Annotated[str, AfterValidator(_word)]
 
 
 class SenderIdentity(Document):
-    """Who the mail is from on one connection. Fields left empty are those of the message."""
+    """The sender of the mail on one connection. Fields left empty are those of the message."""
 
     sender: Mailbox | None = Field(
         None, description="The sender there, as in News <news@example.com>."

@@ -9,7 +9,7 @@ from mailsluice.core.suppression_reason import SuppressionReason
 
 
 class DeliveryState(StrEnum):
-    """What has become of a message that a server has accepted."""
+    """The state of a message that a server has accepted."""
 
     DEFERRED = "deferred"
     """The recipient's server has put the message off; the provider tries again."""

@@ -26,7 +26,7 @@ still bounce, and one that bounced for now may still be delivered."""
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What is known of the delivery of one recipient's message."""
+    """The delivery of one recipient's message, as far as events have reported it."""
 
     state: DeliveryState
     at: float

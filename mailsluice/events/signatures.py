@@ -41,7 +41,7 @@ class ForgedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a signature is about."""
+    """The parts of an HTTP request that prove its sender."""
 
     headers: Mapping[str, str]
     """Header fields, by their names in lower case."""

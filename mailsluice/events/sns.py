@@ -42,7 +42,7 @@ _MAX_MESSAGE = 256 * 1024
 
 
 class SnsKind(StrEnum):
-    """What SNS sends."""
+    """The kinds of messages that SNS sends."""
 
     NOTIFICATION = "Notification"
     """An event."""

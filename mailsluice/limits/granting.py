@@ -18,7 +18,7 @@ _CATCH_UP_SHARE = 0.1  # of the shortest window, where that is less
 
 
 class Report(NamedTuple):
-    """What a holder reports to all limits that apply to it."""
+    """The report of a holder to all limits that apply to it."""
 
     holder: str
     open: int

@@ -15,7 +15,7 @@ from mailsluice.message import ascii_domain
 
 @dataclass(frozen=True, slots=True)
 class ConnectionIdentity:
-    """Who the mail is from on one connection. Of addresses it has the domains, in ASCII."""
+    """The identity on one connection, with the domains of its addresses in ASCII."""
 
     connection: str
     sender: str

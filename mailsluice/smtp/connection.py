@@ -53,7 +53,7 @@ class Connection:
     warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0
     identity: SenderIdentity = field(default_factory=SenderIdentity)
-    """Who the mail is from; a campaign's route may override it."""
+    """The sender and provider of the mail; a campaign's route may override them."""
 
 
 _SHOWN = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")

@@ -1,4 +1,4 @@
-"""What providers report about accepted messages: each event counts once, in any order.
+"""Deliveries of accepted messages, as providers report them: each event counts once, in any order.
 
 One transaction records a batch: the events that are new, what they mean for the delivery of each
 recipient, the bounces, and the suppressions. So a batch that is sent again, because its answer was

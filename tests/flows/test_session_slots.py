@@ -1,4 +1,4 @@
-"""What processes that share a connection tell each other, over a real server's event stream."""
+"""Processes that share a connection pass slots on, over a real server's event stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fork has imported before it starts."""
+"""The modules that a fork has imported before it starts."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ async def test_a_hold_reaches_all_processes(sender: Sender, tmp_path: Path) -> N
 
 
 async def standings(run: CampaignRun) -> list[str]:
-    """What each process has stored about itself."""
+    """The stored rows of the processes."""
     return [record.standing or "" for record in await asyncio.to_thread(run.read_senders)]
 
 

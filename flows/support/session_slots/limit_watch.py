@@ -1,4 +1,4 @@
-"""What is known of a limit, and when it is to be read again. Calls no server."""
+"""The last known state of a limit, and when to read it again. Calls no server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Pauses(NamedTuple):
 
     none: float
     few: float
-    """It could use more."""
+    """The process could use more slots."""
     enough: float
 
 

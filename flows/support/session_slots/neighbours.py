@@ -1,4 +1,4 @@
-"""What the processes that share a connection tell each other, as events of Prefect.
+"""Messages between the processes that share a connection, as events of Prefect.
 
 Prefect announces when a limit is changed, but not when a slot is taken or released. So a process
 that needs a slot of a full limit says so, and one that was asked says when it has released some.
@@ -54,7 +54,7 @@ class Neighbours:
         self._tell(Message.RELEASED)
 
     def heard(self, event: Event) -> Request | Message | None:
-        """What another process says with an event; None where it says nothing about these slots."""
+        """Read the message in an event; None if the event is not about these slots."""
         payload = event.payload
         if event.resource.id != self._resource["prefect.resource.id"]:
             return None

@@ -50,7 +50,7 @@ def fetch(url: str) -> bytes:
 
 
 class ProviderUnreachableError(Exception):
-    """What proves a request cannot be had from the provider now; says why."""
+    """The certificate that proves a request cannot be fetched now; says why."""
 
 
 def largest_request(provider: Provider) -> int:

@@ -1,4 +1,4 @@
-"""What the run of a campaign and its processes tell each other over pipes.
+"""Messages between the run of a campaign and its processes, over pipes.
 
 A frame is its length and its bytes. Orders to a process are pickled: they hold connections with
 their secrets, and come from the process that started it. What a process tells is JSON, of plain

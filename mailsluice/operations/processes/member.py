@@ -40,7 +40,7 @@ _CHILD = "mailsluice.operations.processes.child"
 
 
 class Supervision(Protocol):
-    """What a member needs from its run."""
+    """The parts of a run that a member uses."""
 
     @property
     def connections(self) -> Mapping[str, Connection]: ...

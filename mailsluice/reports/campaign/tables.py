@@ -206,7 +206,7 @@ def bounces(report: Report, counted: Statistics) -> list[str]:
 
 
 def deliveries(report: Report, counted: Statistics) -> list[str]:
-    """What became of accepted messages by connection, for connections whose events are known."""
+    """Deliveries by connection, for connections whose events are known."""
     if not counted.deliveries:
         return []
     accepted = {route.connection: route.of(RecipientStatus.SENT) for route in report.routes}

@@ -1,1 +1,1 @@
-"""What became of accepted messages, as providers report it."""
+"""Deliveries of accepted messages, as providers report them."""

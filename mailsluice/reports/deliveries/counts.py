@@ -1,4 +1,4 @@
-"""What became of the accepted messages of a connection, in numbers. Pure."""
+"""The deliveries of a connection, in numbers. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mailsluice.events.event import DeliveryState, FailureKind
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounts:
-    """What became of the accepted messages of one connection, by the events of its provider."""
+    """The deliveries of one connection's accepted messages, by the events of its provider."""
 
     by_state: Mapping[DeliveryState, int]
     """Messages by their latest state; messages without an event are in none."""

@@ -86,7 +86,7 @@ def running(app: EventsApp) -> Iterator[Pushing]:
 
 @pytest.fixture
 def fetched() -> dict[str, bytes]:
-    """What Amazon's hosts hold, and what was fetched is removed."""
+    """Documents of Amazon's hosts by URL; a fetch removes its document."""
     return {}
 
 
