@@ -7,7 +7,10 @@ import subprocess
 
 from tests.campaign_processes import PATIENT, Prefect, Start, end_of
 from tests.eventually import eventually
-from tests.smtpd import SmtpServer
+from tests.smtpd import Settings, SmtpServer
+
+SLOW = Settings(delay_seconds=0.2)
+"""A server far away, so that a campaign needs as many sessions as it may open."""
 
 
 def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
@@ -30,7 +33,7 @@ def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
 def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
     prefect: Prefect, start: Start
 ) -> None:
-    with SmtpServer() as smtp:
+    with SmtpServer(SLOW) as smtp:
         prefect.connect(smtp, max_sessions=4)
         process = start("long", 50_000, throttle={"per_second": 60})
         until_open(smtp, 4)
@@ -64,7 +67,7 @@ def kill_a_campaign_with_two_sessions(prefect: Prefect, start: Start, smtp: Smtp
 
 
 def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> None:
-    with SmtpServer() as smtp:
+    with SmtpServer(SLOW) as smtp:
         kill_a_campaign_with_two_sessions(prefect, start, smtp)
         elsewhere = start("elsewhere", 50, machine="two")
         until_it_waits(elsewhere)
@@ -78,7 +81,7 @@ def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> 
 def test_slots_of_a_killed_process_come_back_at_once_on_its_machine(
     prefect: Prefect, start: Start
 ) -> None:
-    with SmtpServer() as smtp:
+    with SmtpServer(SLOW) as smtp:
         kill_a_campaign_with_two_sessions(prefect, start, smtp)
         state, log = end_of(start("next", 50))
         assert state == "COMPLETED 50 of 50 sent"
