@@ -23,9 +23,10 @@ _NEXT_RUN = "The next run continues"
 async def collect_bounces(
     mailbox: MailboxBlock, limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 ) -> State[Any]:
-    """Read the mailbox for returned mail: bounces and complaints.
+    """Read the mailbox for returned mail: bounces, complaints and unsubscribes.
 
-    Records each returned mail for its recipient, and suppresses addresses that cannot be reached.
+    Records each mail for its recipient, and suppresses addresses that cannot be reached, or whose
+    owners complain or unsubscribe.
     Run it on a schedule, every 15 minutes. Processed mail is moved to the processed folder; mail
     that is not understood, or about other messages, stays in place and is flagged. Returns
     `Collected`.

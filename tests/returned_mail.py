@@ -447,3 +447,15 @@ COMPLAINTS: dict[str, Callable[[Sent], bytes]] = {
 
 FREE_FIELDS = ("Final-Recipient", "Diagnostic-Code", "Status", "Action", "Message-ID")
 """Fields of a `report` that strangers fill."""
+
+
+def unsubscribing(sent: Sent, token: str, *, number: int = 1, extra: str = "") -> bytes:
+    """What a mail program sends for `mailto:unsubscribe+<token>@...`."""
+    fields = [
+        f"From: Joe <{sent.recipient}>",
+        f"To: unsubscribe+{token}@example.com",
+        "Subject: unsubscribe",
+        f"Message-ID: <unsubscribe-{number}@example.org>",
+        *([extra] if extra else []),
+    ]
+    return _mail("\n".join(fields), "This message was automatically generated.")

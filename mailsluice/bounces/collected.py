@@ -17,6 +17,7 @@ class Fate(StrEnum):
     HARD = "hard"
     SOFT = "soft"
     COMPLAINT = "complaint"
+    UNSUBSCRIBED = "unsubscribed"
     NOT_THE_ADDRESS = "refused for another reason than the address"
     PASSING = "not final (delayed, passed on)"
     AUTO_REPLY = "auto-reply"
@@ -35,7 +36,7 @@ class Fate(StrEnum):
         return self in _RECORDED
 
 
-_RECORDED = (Fate.HARD, Fate.SOFT, Fate.COMPLAINT)
+_RECORDED = (Fate.HARD, Fate.SOFT, Fate.COMPLAINT, Fate.UNSUBSCRIBED)
 _LEFT = (Fate.UNKNOWN, Fate.UNREADABLE, Fate.NOT_OURS)
 
 

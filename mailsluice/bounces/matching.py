@@ -15,6 +15,7 @@ from hmac import compare_digest
 from mailsluice.bounces.traces import Traces
 from mailsluice.core.folding import folded
 from mailsluice.message.identity import message_id
+from mailsluice.message.unsubscribing import UnsubscribeToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ def by_token(traces: Traces, known: Mapping[int, SentTo]) -> SentTo | None:
         if recipient and recipient.return_key and token.is_genuine(recipient.return_key):
             return recipient
     return None
+
+
+def by_unsubscribe_token(token: UnsubscribeToken, known: Mapping[int, SentTo]) -> SentTo | None:
+    """Return the recipient who asks to unsubscribe, if the token is genuine."""
+    recipient = known.get(token.recipient_id)
+    return recipient if recipient and token.is_genuine(recipient.return_key) else None
 
 
 def by_message_id(traces: Traces, known: Iterable[SentTo]) -> SentTo | None:

@@ -20,6 +20,8 @@ class Sort(StrEnum):
     """A reader reported the mail as spam."""
     AUTO_REPLY = "auto-reply"
     """Out of office and the like (RFC 3834)."""
+    UNSUBSCRIBE = "unsubscribe"
+    """The recipient wants no more mail, as the address shows that the mail was written to."""
     UNKNOWN = "unknown"
 
 
@@ -62,3 +64,4 @@ class Notice:
 
 UNKNOWN = Notice(Sort.UNKNOWN)
 AUTO_REPLY = Notice(Sort.AUTO_REPLY)
+UNSUBSCRIBE = Notice(Sort.UNSUBSCRIBE)

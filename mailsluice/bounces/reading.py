@@ -7,12 +7,14 @@ from email.message import Message
 from hashlib import blake2b
 
 from mailsluice.bounces import complaint, delivery_status, free_text, notifications
-from mailsluice.bounces.notice import AUTO_REPLY, UNKNOWN, Notice, Sort
+from mailsluice.bounces.notice import AUTO_REPLY, UNKNOWN, UNSUBSCRIBE, Notice, Sort
 from mailsluice.bounces.report_parts import field, parse, parts, text
 from mailsluice.bounces.stated_reason import StatedReason
 from mailsluice.bounces.traces import Traces, traces
+from mailsluice.message.unsubscribing import UnsubscribeToken
 
 _AUTO_REPLIES = ("X-Autoreply", "X-Autorespond", "X-Autoresponse")
+_WRITTEN_TO = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class ReturnedMail:
     """A hash of its Message-ID, or of its content, so that the same mail has the same id."""
     notice: Notice
     traces: Traces
+    unsubscribe: UnsubscribeToken | None = None
+    """The token of the address that the mail was written to, if it asks to unsubscribe."""
 
 
 def read(content: bytes) -> ReturnedMail:
@@ -50,6 +54,8 @@ def _read(content: bytes) -> ReturnedMail:
     )
     name = str(message.get("Message-ID", "")).encode("utf-8", "replace").strip()
     searched = b"\n".join([content, *encoded, notification.encode("utf-8", "replace")])
+    if notice is UNSUBSCRIBE:
+        return ReturnedMail(_id(name or content), notice, Traces(), _unsubscribe_token(message))
     return ReturnedMail(_id(name or content), notice, traces(searched, named))
 
 
@@ -64,9 +70,23 @@ def _notice(message: Message, content: bytes) -> Notice:
         if kind in delivery_status.TYPES and (reported := delivery_status.recipients(part, stated)):
             return Notice(Sort.RETURNED, reported)
     if not free_text.comes_from_a_system(message):
-        return AUTO_REPLY if _is_auto_reply(message) else UNKNOWN
+        if _is_auto_reply(message):
+            return AUTO_REPLY
+        return UNSUBSCRIBE if _unsubscribe_token(message) else UNKNOWN
     reported = free_text.recipients(message, content, stated)
     return Notice(Sort.RETURNED, reported) if reported else UNKNOWN
+
+
+def _unsubscribe_token(message: Message) -> UnsubscribeToken | None:
+    """Return the token of an address that the mail was written to.
+
+    The text does not count: a reply to a campaign quotes the links in it. Nor do reports: a server
+    sends them about a mail, and no reader asks for them.
+    """
+    if message.get_content_type() == "multipart/report" or field(message, "Return-Path") == "<>":
+        return None
+    written_to = " ".join(field(message, name) for name in _WRITTEN_TO)
+    return UnsubscribeToken.in_address(written_to)
 
 
 def _is_auto_reply(message: Message) -> bool:

@@ -82,6 +82,42 @@ def _word(value: str) -> str:
 
 Word = Annotated[str, AfterValidator(_word)]
 
+_LONGEST_URL = 200
+_URL = re.compile(
+    r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[\w.~-]+)*/?", re.ASCII | re.IGNORECASE
+)
+_LONGEST_UNSUBSCRIBE = 19
+"""64 octets before the @ (RFC 5321 section 4.5.3.1.1) minus `+` and a token of 44 characters."""
+_UNSUBSCRIBE_MAILBOX = re.compile(
+    rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST_UNSUBSCRIBE - 1}}}(?<![.])"
+    r"@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,7}"
+)
+
+
+def _one_click_url(value: str) -> str:
+    if len(value) > _LONGEST_URL or not _URL.fullmatch(value):
+        raise ValueError(
+            f"{value[:80]!r} is no address for one-click unsubscribing: write that of the receiver"
+            " of events as the internet reaches it, such as https://events.example.com, with at"
+            f" most {_LONGEST_URL} characters and no ? or #"
+        )
+    return value
+
+
+def _unsubscribe_mailbox(value: str) -> str:
+    if not _UNSUBSCRIBE_MAILBOX.fullmatch(value):
+        raise ValueError(
+            f"{value[:80]!r} is no mailbox for unsubscribing: write a bare address of letters,"
+            " digits, dots, hyphens and underscores, such as unsubscribe@example.com, with at most"
+            f" {_LONGEST_UNSUBSCRIBE} characters before the @ (each recipient's token needs the"
+            " rest of 64)"
+        )
+    return value
+
+
+OneClickUrl = Annotated[str, AfterValidator(_one_click_url)]
+UnsubscribeMailbox = Annotated[str, AfterValidator(_unsubscribe_mailbox)]
+
 
 class SenderIdentity(Document):
     """The sender of the mail on one connection. Fields left empty are those of the message."""
@@ -99,8 +135,20 @@ class SenderIdentity(Document):
         None,
         title="Unsubscribe address",
         max_length=2_000,
-        description="A template for an https address, for List-Unsubscribe and for"
-        " {{ unsubscribe_url }}.",
+        description="A template for the https address of a page of yours: for"
+        " {{ unsubscribe_url }}, and for List-Unsubscribe where there is no one-click address.",
+    )
+    one_click_url: OneClickUrl | None = Field(
+        None,
+        title="One-click address",
+        description="The address of `mailsluice events serve` as recipients reach it:"
+        " https://events.example.com. Each mail has a List-Unsubscribe of its own there, which"
+        " suppresses its recipient.",
+    )
+    unsubscribe_mailbox: UnsubscribeMailbox | None = Field(
+        None,
+        description="An address of a mailbox that collect-bounces reads: unsubscribe@example.com."
+        " Each mail has a List-Unsubscribe of its own there, unsubscribe+...@example.com.",
     )
     headers: tuple[HeaderTemplate, ...] = Field(
         (), max_length=20, description="Extra header fields; their values are templates."

@@ -23,6 +23,7 @@ from mailsluice.message.provider_fields import ProviderFields, provider_fields
 from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
 from mailsluice.message.stencil import Stencil, Stencils
+from mailsluice.message.unsubscribing import Unsubscribing, unsubscribing
 
 _SECOND = timedelta(seconds=1)
 _NO_IDENTITY = SenderIdentity()
@@ -41,7 +42,7 @@ def compile_message(
 
     Templates may use every column by its name or its slug ("First Name" as `first_name`), and
     `email`, the recipient's address. HTML and text may also use `unsubscribe_url`, if the message
-    has one. Attachments are read here, once.
+    or the identity has an address for that. Attachments are read here, once.
 
     Args:
         message: The message of the campaign's document.
@@ -49,7 +50,8 @@ def compile_message(
         columns: The columns of the audience.
         now: Returns an aware time, for Date.
         return_key: The campaign's secret. With it, Message-IDs and recipient tokens cannot be
-            forged, and a message with a return path has a return path for each recipient.
+            forged, and a message with a return path, or unsubscribe links of Mailsluice, has these
+            for each recipient.
         identity: Who the mail is from on the connection that the message is for. Message-IDs do
             not depend on it.
 
@@ -62,7 +64,7 @@ def compile_message(
     provider = provider_fields(identity, (*message.headers, *identity.headers))
     message = identity.applied_to(message)
     extra = [header for header in identity.headers if header.name.lower() not in provider.taken]
-    content = Content(message, columns, extra)
+    content = Content(message, columns, extra, has_link=identity.one_click_url is not None)
     sender = _mailbox("sender", message.sender)
     fixed = _fixed_fields(message, sender, provider) + content.fixed_headers + provider.fixed
     marker = f"=_{blake2b(message.model_dump_json().encode(), digest_size=12).hexdigest()}"
@@ -73,6 +75,7 @@ def compile_message(
         id_domain=id_domain,
         fixed=fixed,
         around_token=provider.around_token,
+        unsubscribing=unsubscribing(identity, return_key),
         skeleton=mime_skeleton(content.subtypes, read_attachments(message), marker),
         marker=marker.encode(),
         now=now,
@@ -91,6 +94,7 @@ class CompiledMessage:
         id_domain: str,
         fixed: str,
         around_token: Sequence[str],
+        unsubscribing: Callable[[int, str | None], Unsubscribing],
         skeleton: tuple[bytes, ...],
         marker: bytes,
         now: Callable[[], datetime],
@@ -104,6 +108,7 @@ class CompiledMessage:
             id_domain: The domain of Message-IDs.
             fixed: The header fields that are the same for all recipients.
             around_token: The pieces of the provider's fields around the recipient's token.
+            unsubscribing: How a recipient unsubscribes, by the row's id and the sender's own page.
             skeleton: The MIME structure around the bodies (see `mime_skeleton`).
             marker: The beginning of the boundaries.
             now: Returns an aware time, for Date.
@@ -114,6 +119,7 @@ class CompiledMessage:
         self._id_domain = id_domain
         self._fixed = fixed
         self._around_token = around_token
+        self._unsubscribing = unsubscribing
         self._has_headers = content.has_headers
         self._smtputf8 = not fixed.isascii()
         self._skeleton = skeleton
@@ -143,13 +149,13 @@ class CompiledMessage:
                 row and not of the campaign. The text does not contain the address.
         """
         values = self._content.values(email, variables)
-        unsubscribe = self._content.unsubscribe_url(values)
+        unsubscribe, page = self._unsubscribing(recipient_id, self._content.unsubscribe_url(values))
         to = to or email
         head = self._head(recipient_id, to, self._content.subject(values), unsubscribe)
         if self._has_headers:
             head += self._content.headers(values)
-        if unsubscribe:
-            values["unsubscribe_url"] = unsubscribe
+        if page:
+            values["unsubscribe_url"] = page
         smtputf8 = self._smtputf8 or not to.isascii()
         path = self._return_path
         sender = path if isinstance(path, str) else path(recipient_id)
@@ -181,14 +187,14 @@ class CompiledMessage:
             pieces += (encode_body(body, self._marker), after)
         return b"".join(pieces)
 
-    def _head(self, recipient_id: int, email: str, subject: str, unsubscribe: str | None) -> str:
+    def _head(self, recipient_id: int, email: str, subject: str, unsubscribe: str) -> str:
         digest, around_token = self._digest(email), self._around_token
         return (
             f"{self._fixed}To: {address_field(email)}\r\n"
             f"{field('Subject', subject)}"
             f"Date: {self._date_now()}\r\n"
             f"Message-ID: <{digest}@{self._id_domain}>\r\n"
-            f"{_list_unsubscribe(unsubscribe) if unsubscribe else ''}"
+            f"{unsubscribe}"
             f"{f'{recipient_id}-{digest}'.join(around_token) if around_token else ''}"
         )
 
@@ -200,12 +206,6 @@ class CompiledMessage:
             since, date = moment.replace(microsecond=0), format_datetime(moment.astimezone(UTC))
             self._date = (since, since + _SECOND, date)
         return date
-
-
-def _list_unsubscribe(url: str) -> str:
-    """Return the fields of RFC 2369 section 3.2 and RFC 8058 section 3.1, which needs https."""
-    one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-    return f"List-Unsubscribe: <{url}>\r\n{one_click if url[:5].lower() == 'https' else ''}"
 
 
 def _fixed_fields(message: Message, sender: Address, provider: ProviderFields) -> str:

@@ -26,15 +26,24 @@ class Content:
     """Subject, bodies, unsubscribe address and headers, as functions of a row's values."""
 
     def __init__(
-        self, message: Message, columns: Collection[str], headers: Sequence[HeaderTemplate] = ()
+        self,
+        message: Message,
+        columns: Collection[str],
+        headers: Sequence[HeaderTemplate] = (),
+        *,
+        has_link: bool = False,
     ) -> None:
-        """Compile the templates; `headers` are those of a connection's identity.
+        """Compile the templates.
+
+        `headers` are those of a connection's identity; `has_link` says whether it has an address of
+        Mailsluice for unsubscribing, in case the message has none of its own.
 
         Raises MessageError if a template does not work with these columns, or a header is empty
         for every row.
         """
         names = column_names([*columns, "email"])
-        readable = {*names, "unsubscribe_url"} if message.unsubscribe_url else {*names}
+        has_link = has_link or bool(message.unsubscribe_url)
+        readable = {*names, "unsubscribe_url"} if has_link else {*names}
         _check_scheme(message.unsubscribe_url)
         self._subject = Template(TemplateField.SUBJECT, message.subject, names)
         self._html = Template(TemplateField.HTML, message.html, readable) if message.html else None

@@ -10,10 +10,17 @@ from mailsluice.bounces.collected import Collected, Fate, Line
 from mailsluice.bounces.fetched import Fetched
 from mailsluice.bounces.inbox import Inbox
 from mailsluice.bounces.mailbox import MailboxAccount
-from mailsluice.bounces.matching import SentTo, by_message_id, by_token, candidates
+from mailsluice.bounces.matching import (
+    SentTo,
+    by_message_id,
+    by_token,
+    by_unsubscribe_token,
+    candidates,
+)
 from mailsluice.bounces.notice import Sort
 from mailsluice.bounces.reading import ReturnedMail, read
 from mailsluice.core.errors import FetchRefusedError, MailboxError
+from mailsluice.operations.unsubscribe import unsubscribe
 from mailsluice.store import Bounces, Database
 from mailsluice.store.sent_mail import SentMail
 from mailsluice.store.trouble import BAD_VALUE_ERRORS
@@ -72,6 +79,7 @@ def collect(
 class _Collecting:
     def __init__(self, inbox: Inbox, database: Database, source: str, collected: Collected) -> None:
         self._inbox = inbox
+        self._database = database
         self._sent = SentMail(database)
         self._bounces = Bounces(database)
         self._source = source
@@ -100,11 +108,18 @@ class _Collecting:
         bounces = [
             self._bounce(mail, returned, to, fate)
             for mail, returned, to, fate in zip(mails, read_mails, recipients, fates, strict=True)
-            if to and fate.is_recorded
+            if to and fate in _KINDS
         ]
         recorded = self._bounces.record(bounces)
         self._collected.suppressed += recorded.suppressed
         self._collected.known_before += len(bounces) - recorded.new
+        self._unsubscribe(
+            [
+                (to, mail.at)
+                for mail, to, fate in zip(mails, recipients, fates, strict=True)
+                if to and fate is Fate.UNSUBSCRIBED
+            ]
+        )
         for fate, to in zip(fates, recipients, strict=True):
             line = Line(to.campaign_id, to.campaign, to.connection) if to else None
             self._collected.add(fate, line)
@@ -112,11 +127,22 @@ class _Collecting:
         self._inbox.move_processed([mail.uid for mail, fate in pairs if not fate.is_left])
         self._inbox.flag([mail.uid for mail, fate in pairs if fate.is_left])
 
+    def _unsubscribe(self, wishes: Sequence[tuple[SentTo, float]]) -> None:
+        recorded = unsubscribe(self._database, wishes, self._source)
+        self._collected.suppressed += recorded.suppressed
+        self._collected.known_before += recorded.known
+
     def _match(self, mails: Sequence[ReturnedMail]) -> list[SentTo | None]:
         """The recipient that each message is about, found by one or two queries for all."""
         ids = {token.recipient_id for mail in mails for token in mail.traces.tokens}
+        ids |= {mail.unsubscribe.recipient_id for mail in mails if mail.unsubscribe}
         by_id = {recipient.recipient_id: recipient for recipient in self._sent.by_id(ids)}
-        matched = [by_token(mail.traces, by_id) for mail in mails]
+        matched = [
+            by_unsubscribe_token(mail.unsubscribe, by_id)
+            if mail.unsubscribe
+            else by_token(mail.traces, by_id)
+            for mail in mails
+        ]
         rest = [mail.traces for mail, to in zip(mails, matched, strict=True) if to is None]
         emails = {email for traces in rest for email in candidates(traces)}
         domains = {domain for traces in rest for domain in traces.domains}
@@ -159,6 +185,8 @@ def _fate(mail: ReturnedMail, to: SentTo | None) -> Fate:
         return Fate.NOT_OURS
     if sort is Sort.COMPLAINT:
         return Fate.COMPLAINT
+    if sort is Sort.UNSUBSCRIBE:
+        return Fate.UNSUBSCRIBED
     said = mail.notice.about(to.email)
     if said is None or not said.is_final:
         return Fate.PASSING

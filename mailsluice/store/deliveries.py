@@ -77,8 +77,13 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, connection: str, received: Sequence[Received]) -> Recorded:
-        """Record events that the provider of a connection has reported.
+    def record(
+        self, connection: str, received: Sequence[Received], wishes: Sequence[Suppression] = ()
+    ) -> Recorded:
+        """Record events about messages of a connection, as its provider has reported them.
+
+        `wishes` are suppressed as well, even if their events were known before: a person may ask
+        again after the address was removed from the list.
 
         Soft bounces are judged after the transaction: see `Bounces.suppress_soft`.
         """
@@ -91,8 +96,8 @@ class Deliveries:
             matched = [(item.event, item.to) for item in new if item.to]
             self._merge(transaction, matched)
             reports = list(_reports(connection, matched))
-            wishes = list(_wishes(connection, new))
-            recorded.suppressed += bounces.write(transaction, reports, wishes).suppressed
+            given = [*_wishes(connection, new), *wishes]
+            recorded.suppressed += bounces.write(transaction, reports, given).suppressed
         soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
         recorded.suppressed += bounces.suppress_soft(soft)
         return recorded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import socket
 import time
 import traceback
@@ -23,6 +24,7 @@ from mailsluice.bounces.collected import Collected, Fate
 from mailsluice.bounces.inbox import Inbox
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.bounces.reading import ReturnedMail, read
+from mailsluice.campaign import SenderIdentity
 from mailsluice.core.errors import MailboxError
 from mailsluice.message import message_id
 from mailsluice.operations import collect_bounces
@@ -172,6 +174,48 @@ def test_returned_mail_is_recorded_and_moved(
     assert (server.count("INBOX"), server.count("INBOX", "FLAGGED")) == (1, 1)
     assert server.count("Processed") == len(sent) - 1
     assert "@" not in found.markdown() + found.summary()
+
+
+def test_a_mail_to_the_unsubscribe_address_suppresses_its_recipient(
+    server: Dovecot, database: Database, state: State, tmp_path: Path
+) -> None:
+    """From the header of the received mail to the suppression list, by a mail program's mail."""
+    identity = SenderIdentity.model_validate(
+        {"unsubscribe_mailbox": "unsubscribe@example.com", "return_path": RETURN_PATH}
+    )
+    with SmtpServer() as smtp:
+        over = connection("red", smtp, identity=identity)
+        asyncio.run(
+            Sender(database, tmp_path).send(campaign(tmp_path, people(6, "example.org")), [over])
+        )
+        sent = {mail.recipient: _as_sent(mail) for mail in smtp.received}
+        content = b"".join(mail.content for mail in smtp.received)
+        listed = re.findall(rb"mailto:unsubscribe[+](.*)@", content)
+        tokens = dict(zip(sent, map(bytes.decode, listed), strict=True))
+    ann, bob, carl, dave, eve, _ = sent.values()
+    server.put(
+        mails.unsubscribing(ann, tokens[ann.recipient]),
+        mails.unsubscribing(carl, tokens[bob.recipient], number=2),  # forwarded mail: Bob's token
+        mails.unsubscribing(dave, f"{tokens[dave.recipient][:-4]}0000", number=3),
+        mails.unsubscribing(dave, "none", number=4),
+        mails.unsubscribing(eve, tokens[eve.recipient], extra="Auto-Submitted: auto-replied"),
+        mails.report(Sent(return_path=f"unsubscribe+{tokens[eve.recipient]}@example.com")),
+    )
+    found = run(server, database)
+    assert found.fates == {
+        Fate.UNSUBSCRIBED: 2,
+        Fate.NOT_OURS: 2,  # a forged token; a report about a mail that we did not send
+        Fate.UNKNOWN: 1,
+        Fate.AUTO_REPLY: 1,
+    }
+    assert state.suppressed() == {ann.recipient, bob.recipient}
+    assert state.rows() == []  # no bounce
+    assert (server.count("Processed"), server.count("INBOX", "FLAGGED")) == (3, 3)
+    assert found.campaign_ids == {1}
+    assert "2 unsubscribed" in found.summary()
+    server.put(mails.unsubscribing(ann, tokens[ann.recipient]))
+    again = run(server, database)
+    assert (again.suppressed, again.known_before) == (0, 1)
 
 
 def test_a_second_run_changes_nothing(

@@ -25,8 +25,9 @@ def test_the_page_has_a_line_for_each_campaign_and_connection() -> None:
     collected.add(Fate.HARD, SPRING)
     collected.add(Fate.PASSING, Line(3, "winter", "red"))
     collected.add(Fate.UNKNOWN)
+    collected.add(Fate.UNSUBSCRIBED, SPRING)
     page = collected.markdown()
-    assert "| spring\\|sale | red | 1 | 0 | 0 |\n| autumn | green | 0 | 1 | 0 |" in page
+    assert "| spring\\|sale | red | 1 | 0 | 0 | 1 |\n| autumn | green | 0 | 1 | 0 | 0 |" in page
     assert "winter" not in page  # nothing about it is recorded
     assert "## Stopped early\n\nthe link broke" in page
     assert "1 left in the folder, flagged" in page

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mailsluice.bounces import BounceKind, kind_of
 from mailsluice.bounces.notice import Notice, Reported, Sort
 from mailsluice.bounces.reading import ReturnedMail, read
+from mailsluice.message.unsubscribing import UnsubscribeToken
 from tests import returned_mail as mails
 from tests.returned_mail import FORMATS, Sent
 
@@ -374,3 +375,48 @@ def test_zip_bombs_are_not_opened_and_unknown_charsets_are_read() -> None:
         b"\r\n--=_report\r\nContent-Type: text/rfc822-headers",
     )
     assert about(content).status == "5.1.1"
+
+
+TOKEN = f"12-{'ab' * 12}"
+
+
+def test_a_mail_to_the_address_of_a_token_asks_to_unsubscribe() -> None:
+    mail = read(mails.unsubscribing(SENT, TOKEN))
+    assert mail.notice.sort is Sort.UNSUBSCRIBE
+    assert mail.unsubscribe == UnsubscribeToken(12, "ab" * 12)
+    loud = read(mails.unsubscribing(SENT, TOKEN).replace(TOKEN.encode(), TOKEN.upper().encode()))
+    assert loud.unsubscribe == mail.unsubscribe
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Subject: unsubscribe", "Subject: away\r\nAuto-Submitted: auto-replied"),
+        ("Subject: unsubscribe", "Subject: away\r\nPrecedence: auto_reply"),
+        ("Subject: unsubscribe", "Subject: away\r\nX-Autoreply: yes"),
+        ("From: Joe <joe@example.org>", "From: MAILER-DAEMON@mx.example.org"),
+        ("From: Joe <joe@example.org>", "From: Joe <joe@example.org>\r\nReturn-Path: <>"),
+        ("Subject: unsubscribe", "Subject: read\r\nContent-Type: multipart/report; boundary=x"),
+        (f"To: unsubscribe+{TOKEN}@example.com", "To: unsubscribe@example.com"),
+        (f"To: unsubscribe+{TOKEN}@example.com", f"To: unsubscribe+{TOKEN}0@example.com"),
+        ("To: ", "Reply-To: "),
+    ],
+)
+def test_automatic_replies_reports_and_mails_without_a_token_do_not(old: str, new: str) -> None:
+    content = mails.unsubscribing(SENT, TOKEN)
+    assert old.encode() in content
+    mail = read(content.replace(old.encode(), new.encode()))
+    assert mail.notice.sort is not Sort.UNSUBSCRIBE
+    assert mail.unsubscribe is None
+
+
+def test_a_reply_that_quotes_the_links_of_a_mail_does_not() -> None:
+    quoted = f"> <mailto:unsubscribe+{TOKEN}@example.com>".encode()
+    content = mails.unsubscribing(SENT, "none").replace(b"This message", quoted)
+    assert read(content).notice.sort is Sort.UNKNOWN
+
+
+def test_a_report_about_an_unsubscribe_address_is_a_report() -> None:
+    sent = Sent(return_path=f"unsubscribe+{TOKEN}@example.com")
+    mail = read(mails.report(sent))
+    assert (mail.notice.sort, mail.unsubscribe) == (Sort.RETURNED, None)

@@ -52,6 +52,25 @@ def test_a_message_without_a_way_to_unsubscribe_is_warned_about(
     ] * warned
 
 
+@pytest.mark.parametrize(
+    ("url", "accepted", "warned"),
+    [
+        (None, 5_000, True),  # the text has a link
+        (None, 4_999, False),
+        ("mailto:unsubscribe@example.com", 5_000, True),
+        ("https://events.example.com", 5_000, False),
+    ],
+)
+def test_a_large_campaign_without_one_click_unsubscribing_is_warned_about(
+    url: str | None, accepted: int, warned: bool
+) -> None:
+    reading = replace(GOOD, unsubscribe_url=url)
+    found = [*warnings(replace(FACTS, accepted=accepted, readings=[GOOD, reading]))]
+    assert [warning.partition(",")[0] for warning in found] == [
+        "the message has no one-click unsubscribing"
+    ] * warned
+
+
 def test_an_unsubscribe_address_without_https_is_warned_about() -> None:
     found = about(replace(GOOD, unsubscribe_url="http://example.com/u"))
     assert [warning.partition(":")[0] for warning in found] == ["unsubscribe_url is plain http"]

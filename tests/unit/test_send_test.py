@@ -59,7 +59,13 @@ def test_a_copy_has_the_recipients_values_and_the_operators_address() -> None:
 )
 @pytest.mark.parametrize(
     "identity",
-    [IDENTITY, SenderIdentity(unsubscribe_url="https://example.com/of-the-connection")],
+    [
+        IDENTITY,
+        SenderIdentity(unsubscribe_url="https://example.com/of-the-connection"),
+        SenderIdentity(
+            one_click_url="https://events.example.com", unsubscribe_mailbox="u@example.com"
+        ),
+    ],
 )
 def test_a_copy_cannot_unsubscribe_the_recipient(
     message: dict[str, object], identity: SenderIdentity

@@ -1,4 +1,7 @@
-"""The web application that providers push their events to: one path for each connection.
+"""The web application that providers push their events to, and readers their wishes.
+
+Each connection has a path for its events; `mailsluice.operations.events.unsubscribe_app` has the
+path of unsubscribe links.
 
 A request is answered with 200 only after its events are committed. What is refused is logged with
 its connection and the reason, without addresses; a repeated reason is logged now and then.
@@ -30,7 +33,9 @@ from mailsluice.operations.events.receiving import (
 )
 from mailsluice.operations.events.recording import BusyError, EventRecorder
 from mailsluice.operations.events.sources import EventSource
+from mailsluice.operations.events.unsubscribe_app import UnsubscribeApp
 from mailsluice.store import Database
+from mailsluice.store.deliveries import Recorded
 from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -75,6 +80,7 @@ class EventsApp:
         """Octets in memory, by connection."""
         self._logged_at: dict[tuple[str, str], float] = {}
         self._recorder = EventRecorder(database)
+        self._unsubscribing = UnsubscribeApp(database, self._add)
         self.refused: Counter[str] = Counter()
         """Requests that were refused, by reason."""
         self.unused: Counter[str] = Counter()
@@ -86,6 +92,7 @@ class EventsApp:
             Route("/events/{connection}", self._receive, methods=["POST"]),
             Route("/events/{connection}/", self._receive, methods=["POST"]),
             Route("/health", self._health, methods=["GET"]),
+            *self._unsubscribing.routes(),
         ]
         application = Starlette(routes=routes, lifespan=self._lifespan)
         # A redirection would lead past the proxy: the application knows neither its name nor TLS.
@@ -102,7 +109,11 @@ class EventsApp:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        self._unsubscribing.close()
         await self._alert_now()
+
+    def _add(self, recorded: Recorded) -> None:
+        self._recorder.recorded += recorded
 
     async def _keep_alerting(self) -> None:
         while True:
@@ -130,6 +141,7 @@ class EventsApp:
                 "unmatched": dict(done.unmatched),
                 "left out": dict(self.unused),
                 "refused": dict(self.refused),
+                "unsubscribe links": dict(self._unsubscribing.answers),
             }
         )
 

@@ -16,6 +16,7 @@ from mailsluice.core.errors import MessageError
 from mailsluice.message import ascii_domain, compile_message
 from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content
+from mailsluice.message.unsubscribing import unsubscribing
 from mailsluice.operations.plan.insertions import inserted_columns
 from mailsluice.operations.plan.preview import Preview, preview
 from mailsluice.operations.plan.warnings import MessageFacts, Reading, warnings
@@ -53,7 +54,12 @@ def check_message(
         identities: The identity on each connection.
     """
     contents = {
-        identity: Content(identity.applied_to(campaign.message), audience.columns, identity.headers)
+        identity: Content(
+            identity.applied_to(campaign.message),
+            audience.columns,
+            identity.headers,
+            has_link=identity.one_click_url is not None,
+        )
         for identity in identities.values()
     }
     readings: list[Reading] = []
@@ -61,7 +67,8 @@ def check_message(
     shown: tuple[str, Sample] | None = None
     for sample, connection in zip(first_in(audience, order, len(over)), over, strict=False):
         try:
-            readings.append(_read(contents[identities[connection]], sample))
+            identity = identities[connection]
+            readings.append(_read(contents[identity], identity, sample))
         except MessageError as error:
             unrendered.append(f"row {sample.row}: {error}")
         else:
@@ -79,18 +86,21 @@ def check_message(
     return MessageCheck([*audience.notes(), *warnings(facts)], seen)
 
 
-def _read(content: Content, sample: Sample) -> Reading:
+def _read(content: Content, identity: SenderIdentity, sample: Sample) -> Reading:
     values = content.values(sample.email, sample.variables)
     url = content.unsubscribe_url(values)
+    page = unsubscribing(identity, None)(sample.row, url).page
     subject = content.subject(values)
     content.headers(values)  # raises an error if they cannot be rendered
     empty_headers = content.empty_headers(values)
-    if url:
-        values["unsubscribe_url"] = url
+    if page:
+        values["unsubscribe_url"] = page
     bodies = dict(zip(content.subtypes, content.bodies(values), strict=True))
     html = bodies.get("html")
     size = 0 if html is None else len(encode_body(html, b"\0").partition(b"\r\n\r\n")[2])
-    return Reading(subject, bodies["plain"], html, url, size, empty_headers)
+    mailbox = f"mailto:{identity.unsubscribe_mailbox}" if identity.unsubscribe_mailbox else None
+    way = identity.one_click_url or url or mailbox
+    return Reading(subject, bodies["plain"], html, way, size, empty_headers)
 
 
 def _shown(

@@ -11,6 +11,8 @@ from mailsluice.operations.plan.markup import read_markup
 
 CLIPPED_BYTES = 102 * 1_024
 """Gmail cuts longer HTML off, often with the unsubscribe link at its end."""
+BULK = 5_000
+"""Messages a day from which Gmail and Yahoo require one-click unsubscribing."""
 HARDLY_ANY_TEXT = 100
 """Characters; filters treat images with less text as spam."""
 _UNSUBSCRIBE = re.compile(
@@ -33,6 +35,7 @@ class Reading:
     text: str
     html: str | None
     unsubscribe_url: str | None
+    """The first address of List-Unsubscribe: for a click if there is one, else for a mail."""
     html_bytes: int
     """The size of the HTML part, encoded for sending."""
     empty_headers: Sequence[str] = ()
@@ -74,7 +77,7 @@ def warnings(facts: MessageFacts) -> Iterator[str]:
         )
     if facts.readings:
         yield from _about_counts(facts)
-        yield from _about_unsubscribing(facts.readings)
+        yield from _about_unsubscribing(facts)
         yield from _about_first(facts.readings[0])
 
 
@@ -111,17 +114,26 @@ def _about_counts(facts: MessageFacts) -> Iterator[str]:
         )
 
 
-def _about_unsubscribing(readings: Sequence[Reading]) -> Iterator[str]:
+def _about_unsubscribing(facts: MessageFacts) -> Iterator[str]:
     """Look at one message of each kind: connections may differ in their unsubscribe address."""
-    first = {one.unsubscribe_url and one.unsubscribe_url[:6].lower(): one for one in readings[::-1]}
+    first = {
+        one.unsubscribe_url and one.unsubscribe_url[:6].lower(): one for one in facts.readings[::-1]
+    }
     without = first.get(None)
     if without and not _UNSUBSCRIBE.search(f"{without.text} {without.html}"):
         yield (
             "there is no way to unsubscribe, neither in the header nor in the text: Gmail and Yahoo"
-            " require both of bulk senders, and many laws require one; set unsubscribe_url, and put"
-            " {{ unsubscribe_url }} into the message"
+            " require both of bulk senders, and many laws require one; set unsubscribe_url, or the"
+            " one-click address of the connection's identity, and put {{ unsubscribe_url }} into"
+            " the message"
         )
-    if any(scheme and scheme != "https:" for scheme in first):
+    elif facts.accepted >= BULK and {None, "mailto"} & first.keys():
+        yield (
+            f"the message has no one-click unsubscribing, which Gmail and Yahoo require of {BULK:,}"
+            " messages a day: set the one-click address of the connection's identity, or"
+            " unsubscribe_url"
+        )
+    if "http:/" in first:
         yield (
             "unsubscribe_url is plain http: one-click unsubscribing requires https (RFC 8058), so"
             " the message is sent without it"

@@ -19,6 +19,8 @@ MOST = 10
 """The most addresses that copies go to."""
 NOWHERE = "https://unsubscribe.invalid/test-copy"
 """The unsubscribe address in copies, which leads nowhere (RFC 2606 section 2)."""
+_UNSUBSCRIBING = ("unsubscribe_url", "one_click_url", "unsubscribe_mailbox")
+"""Fields of an identity that copies leave out."""
 
 
 def checked_addresses(to: Sequence[str]) -> list[str]:
@@ -76,7 +78,7 @@ def copies(
         campaign=f"{occasion}: test of {campaign.name} over {connection}",
         columns=[*variables],
         now=now,
-        identity=identity.model_copy(update={"unsubscribe_url": None}),
+        identity=identity.model_copy(update=dict.fromkeys(_UNSUBSCRIBING)),
     )
     return [
         compiled.render(number, sample.email, variables, address)
