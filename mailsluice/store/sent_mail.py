@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -22,6 +23,19 @@ from mailsluice.store.schema import campaigns
 
 _MAX_ID = 2**63 - 1
 _MOST_LOOKED_AT = 1_000
+_LONGEST_ID = 200
+_MOST_LENGTHS = 10
+"""Different lengths of ids that one query looks for; a provider's ids have one or two."""
+
+
+class SentMessage(NamedTuple):
+    """A message that went over a connection."""
+
+    to: SentTo
+    at: float
+    """When it was settled, in seconds since the epoch."""
+    reply: str
+    """The server's reply, without the code."""
 
 
 class SentMail:
@@ -84,10 +98,8 @@ class SentMail:
 
     def over(
         self, connection: str, emails: Collection[str], since: float, until: float
-    ) -> list[tuple[SentTo, float]]:
-        """Recipients with these addresses whose messages went over a connection in this time.
-
-        Each has the time when its message was settled, in seconds since the epoch.
+    ) -> list[SentMessage]:
+        """Messages to these addresses that went over a connection in this time.
 
         The addresses may be in any spelling, the times are seconds since the epoch. The query reads
         all recipients that the campaigns of this time have on the connection, because addresses
@@ -95,30 +107,71 @@ class SentMail:
         """
         if not emails:
             return []
+        named = {folded(email) for email in emails}
+        return self._over(connection, since, until, lambda tables: tables.compared.in_(named))
+
+    def with_reply_ids(
+        self, connection: str, ids: Collection[str], since: float, until: float
+    ) -> dict[str, list[SentMessage]]:
+        """Messages that went over a connection in this time, by the id in the server's reply.
+
+        Only ids at the end of the reply are found, where providers write them. The query reads as
+        many recipients as that of `over`.
+        """
+        by_length: dict[int, set[str]] = defaultdict(set)
+        for text in ids:
+            if text and len(text) <= _LONGEST_ID:
+                by_length[len(text)].add(text)
+        usual = Counter({length: len(named) for length, named in by_length.items()})
+        lengths = [length for length, _ in usual.most_common(_MOST_LENGTHS)]
+        if not lengths:
+            return {}
+
+        def ends_with_one(tables: CampaignTables) -> sa.ColumnElement[bool]:
+            reply = sa.func.rtrim(tables.recipients.c.reply, "> .:")
+            return sa.or_(*(self._end(reply, length).in_(by_length[length]) for length in lengths))
+
+        found: dict[str, list[SentMessage]] = defaultdict(list)
+        for message in self._over(connection, since, until, ends_with_one):
+            if name := reply_id(message.reply):
+                found[name].append(message)
+        return found
+
+    def _end(self, text: sa.ColumnElement[str], length: int) -> sa.ColumnElement[str]:
+        if self._database.is_sqlite:
+            return sa.func.substr(text, -length)
+        return sa.func.right(text, length)
+
+    def _over(
+        self,
+        connection: str,
+        since: float,
+        until: float,
+        condition: Callable[[CampaignTables], sa.ColumnElement[bool]],
+    ) -> list[SentMessage]:
         is_of = sa.and_(
             campaigns.c.created_at <= until, sa.func.coalesce(campaigns.c.ended_at, until) >= since
         )
-        named = {folded(email) for email in emails}
         return [
             sent
             for tables, mine in tables_of_all(self._database, is_of)
-            for sent in self._find_with_times(
+            for sent in self._find_messages(
                 tables,
                 sa.and_(
                     mine,
                     tables.recipients.c.connection == connection,
                     tables.recipients.c.settled_at.between(since, until),
-                    tables.compared.in_(named),
+                    condition(tables),
                 ),
             )
         ]
 
     def _find(self, tables: CampaignTables, condition: sa.ColumnElement[bool]) -> list[SentTo]:
-        return [sent for sent, _ in self._find_with_times(tables, condition)]
+        return [sent.to for sent in self._find_messages(tables, condition)]
 
-    def _find_with_times(
+    def _find_messages(
         self, tables: CampaignTables, condition: sa.ColumnElement[bool]
-    ) -> list[tuple[SentTo, float]]:
+    ) -> list[SentMessage]:
         recipients = tables.recipients
         query: sa.Select[Any] = (
             sa.select(
@@ -130,9 +183,11 @@ class SentMail:
                 campaigns.c.return_key,
                 sa.func.coalesce(campaigns.c.sender_domain, "").label("sender_domain"),
                 recipients.c.settled_at,
+                sa.func.coalesce(recipients.c.reply, "").label("reply"),
             )
             .join_from(recipients, campaigns, campaigns.c.id == recipients.c.campaign_id)
             .where(condition)
         )
         with self._database.read() as connection:
-            return [(SentTo(*known), at) for *known, at in connection.execute(query)]
+            rows = connection.execute(query)
+            return [SentMessage(SentTo(*known), at, reply) for *known, at, reply in rows]

@@ -15,6 +15,7 @@ from mailsluice.operations.events.matching import (
     AMBIGUOUS,
     BY_ADDRESS,
     BY_MESSAGE_ID,
+    BY_PROVIDER_ID,
     BY_TOKEN,
     FOREIGN,
     match,
@@ -112,6 +113,58 @@ def test_the_address_alone_counts_if_one_message_went_to_it(
     assert record(database, event("2", email=ANN)).unmatched == {AMBIGUOUS: 1}
     assert record(database, event("3", email=BOB, at=SENT_AT - 9_999)).unmatched == {FOREIGN: 1}
     assert record(database, event("4", email=BOB), connection="other").unmatched == {FOREIGN: 1}
+
+
+SENDGRID = "Ok: queued as bdT3qimVR7SSpBEKunexI{}"
+BREVO = "2.0.0 OK: queued as <20260725.{}@smtp-relay.example>"
+SES = "Ok 0100016e4ab7c399-0d0d0d0d-1a2b-3c4d-5e6f-0123456789a{}-000000"
+
+
+@pytest.mark.parametrize(
+    ("reply", "fields"),
+    [
+        (SENDGRID, {"provider_id": "bdT3qimVR7SSpBEKunexI{}"}),
+        (BREVO, {"message_id": "<20260725.{}@smtp-relay.example>"}),
+        (SES, {"provider_id": "0100016e4ab7c399-0d0d0d0d-1a2b-3c4d-5e6f-0123456789a{}-000000"}),
+    ],
+)
+@pytest.mark.parametrize("email", ["", ANN])
+def test_the_id_in_the_providers_reply_decides_with_an_address_or_without(
+    reply: str, fields: dict[str, str], email: str, database: Database, sent: SentCampaign
+) -> None:
+    other = SentCampaign(database, ["ann", "bob"], campaign="summer", sent_at=SENT_AT + 10)
+    replied(database, {sent.ids[ANN]: reply.format("a"), other.ids[ANN]: reply.format("b")})
+    replied(database, {sent.ids[BOB]: "Great success", other.ids[BOB]: f"x{reply.format('b')}x"})
+
+    def about(mark: str) -> ProviderEvent:
+        return event(
+            mark, email=email, **{name: text.format(mark) for name, text in fields.items()}
+        )
+
+    done = record(database, about("b"))
+    assert done.matched_by == {BY_PROVIDER_ID: 1}
+    assert [row["recipient_id"] for row in rows(database, deliveries)] == [other.ids[ANN]]
+    strange = AMBIGUOUS if email else FOREIGN
+    assert record(database, about("c")).unmatched == {strange: 1}
+    assert record(database, about("a"), connection="green").unmatched == {FOREIGN: 1}
+
+
+def test_hostile_ids_without_an_address_match_nobody(
+    database: Database, sent: SentCampaign
+) -> None:
+    replied(database, {sent.ids[ANN]: SENDGRID.format("a")})
+    ids = ["", "%", "x" * 5_000, "a", "I a", "'--", *("y" * length for length in range(1, 190))]
+    done = record(database, *(event(f"{n}", provider_id=text) for n, text in enumerate(ids)))
+    assert (done.states, done.unmatched) == ({}, {FOREIGN: len(ids)})
+
+
+def replied(database: Database, replies: dict[int, str]) -> None:
+    """Store the replies to the messages of these recipients."""
+    with database.write() as writer:
+        for recipient_id, reply in replies.items():
+            writer.execute(
+                sa.update(recipients).where(recipients.c.id == recipient_id).values(reply=reply)
+            )
 
 
 def test_the_time_before_an_event_does_not_depend_on_the_other_events(
