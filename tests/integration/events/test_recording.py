@@ -137,9 +137,8 @@ def test_the_id_in_the_providers_reply_decides_with_an_address_or_without(
     replied(database, {sent.ids[BOB]: "Great success", other.ids[BOB]: f"x{reply.format('b')}x"})
 
     def about(mark: str) -> ProviderEvent:
-        return event(
-            mark, email=email, **{name: text.format(mark) for name, text in fields.items()}
-        )
+        ids: dict[str, Any] = {name: text.format(mark) for name, text in fields.items()}
+        return event(mark, email=email, **ids)
 
     done = record(database, about("b"))
     assert done.matched_by == {BY_PROVIDER_ID: 1}
