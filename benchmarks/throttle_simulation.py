@@ -70,7 +70,7 @@ class World:
         under = [(self.usages[key], rules) for key, rules in ask.rules.items()]
         replies = [min(now, EPOCH + reply + _CLOCK_SECONDS) for reply in ask.replies]
         stock = [EPOCH + moment - _CLOCK_SECONDS for moment in ask.stock]
-        report = Report(ask.holder, ask.open, replies, ask.answered, ask.estate, stock)
+        report = Report(ask.holder, ask.open, replies, ask.answered, stock)
         moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
         await asyncio.sleep(self.between(_DATABASE_SECONDS))
         local = [moment - EPOCH + _CLOCK_SECONDS for moment in moments]
@@ -87,7 +87,6 @@ class Sender:
         messages: int,
         sessions: int,
         holder: str,
-        estate: Estate | None = None,
     ) -> None:
         self.left = messages
         self._answered = asyncio.Event()
@@ -105,7 +104,6 @@ class Sender:
             clock=asyncio.get_running_loop().time,
             changed=self._serve,
             note=self._note,
-            estate=estate,
         )
 
     def follow(self, rules: Mapping[str, Rules]) -> None:
@@ -199,9 +197,11 @@ async def _sent(point: Point, world: World) -> float:
         (part,) = senders
         await part.sender.done_with(point.kill_after)
         estate = part.sender.kill()
+        for key in part.rules:
+            world.usages[key].estates.append(estate)
         await asyncio.sleep(_RESTART_SECONDS)
         since = world.now
-        senders = [_heir(part, world, estate)]
+        senders = [_heir(part, world)]
     await asyncio.gather(*(part.sender.finish(part.messages) for part in senders))
     return since
 
@@ -240,8 +240,8 @@ def _campaign(point: Point, number: int, world: World) -> list[_Part]:
     return out
 
 
-def _heir(dead: _Part, world: World, estate: Estate) -> _Part:
+def _heir(dead: _Part, world: World) -> _Part:
     left = dead.sender.left
-    heir = Sender(world, dead.name, left, dead.sessions, f"heir {dead.name}", estate)
+    heir = Sender(world, dead.name, left, dead.sessions, f"heir {dead.name}")
     heir.follow(dead.rules)
     return _Part(dead.name, left, dead.rules, dead.sessions, heir)

@@ -18,6 +18,7 @@ from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.lease import Lease
 from mailsluice.delivery.recovery import Recovery, recover
+from mailsluice.delivery.rule_book import bequeath
 from mailsluice.delivery.run import RouteResult, Run
 from mailsluice.delivery.sender_pool import SenderPool
 from mailsluice.reports.campaign import Report, RouteReport
@@ -97,6 +98,9 @@ class CampaignRun(Run):
                 evidence = None
             self.recovered = recover(self.outbox.in_doubt(), evidence, campaign.uncertain)
             self._write(self.recovered)
+            for route in self.campaigns.routes(self.id):
+                with database.write() as transaction:
+                    bequeath(database, transaction, self.id, route.connection, journal.evidence)
             self.senders.take_over()
             journal.start()
             self.campaigns.set_journal(self.id, journal.id)

@@ -76,7 +76,6 @@ class ConnectionState:
             clock=clock,
             changed=changed,
             note=journal.account(name),
-            estate=journal.evidence.estate(name) if journal.evidence else None,
         )
         self.claimed = ClaimedRecipients(
             name, store, sessions=connection.max_sessions, clock=clock, changed=changed

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from mailsluice.campaign import Throttle
+from mailsluice.delivery.journal import JournalContents
 from mailsluice.limits import Cap, Hold, Rules, limits, shared
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Campaigns, Database, Usages, WarmUps
+from mailsluice.store import Campaigns, Database, Transaction, Usages, WarmUps
 
 
 def named(hold: Hold) -> str:
@@ -39,13 +40,14 @@ class RuleBook:
         share = shared(self._throttle, self.shares()).get(connection.name, ())
         return {
             **own_rules(self._database, connection),
-            self._key: Rules(limits(self._throttle)),
-            f"{self._key} {connection.name}": Rules(share),
+            _campaign_key(self._campaign_id): Rules(limits(self._throttle)),
+            _share_key(self._campaign_id, connection.name): Rules(share),
         }
 
     def forget(self) -> None:
         """Delete the stored usage of the campaign's own limits, since the campaign has ended."""
-        keys = [self._key, *(f"{self._key} {name}" for name in self.shares())]
+        shares = [_share_key(self._campaign_id, name) for name in self.shares()]
+        keys = [_campaign_key(self._campaign_id), *shares]
         with self._database.write() as transaction:
             Usages(self._database).forget(transaction, keys)
 
@@ -53,14 +55,42 @@ class RuleBook:
         """The shares at the launch, adjusted for recipients that moved to other connections."""
         return Campaigns(self._database).shares(self._campaign_id)
 
-    @property
-    def _key(self) -> str:
-        return f"campaign {self._campaign_id}"
+
+def bequeath(
+    database: Database,
+    transaction: Transaction,
+    campaign_id: int,
+    connection: str,
+    evidence: JournalContents | None,
+) -> None:
+    """Note which of its starts over a connection a dead process has used, if that is known.
+
+    Otherwise all its starts stay reserved until they expire.
+    """
+    if evidence and (estate := evidence.estate(connection)):
+        keys = [
+            _own_key(connection),
+            _campaign_key(campaign_id),
+            _share_key(campaign_id, connection),
+        ]
+        Usages(database).bequeath(transaction, estate, keys)
 
 
 def own_rules(database: Database, connection: Connection) -> dict[str, Rules]:
     """The limits of everything that is sent over a connection, by any campaign. Blocking."""
-    return {f"connection {connection.name}": Rules(limits(connection), _caps(database, connection))}
+    return {_own_key(connection.name): Rules(limits(connection), _caps(database, connection))}
+
+
+def _own_key(connection: str) -> str:
+    return f"connection {connection}"
+
+
+def _campaign_key(campaign_id: int) -> str:
+    return f"campaign {campaign_id}"
+
+
+def _share_key(campaign_id: int, connection: str) -> str:
+    return f"{_campaign_key(campaign_id)} {connection}"
 
 
 def _caps(database: Database, connection: Connection) -> tuple[Cap, ...]:

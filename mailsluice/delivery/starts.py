@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from mailsluice.limits import Estate, Hold, Rules
+from mailsluice.limits import Hold, Rules
 from mailsluice.store import Ask, Starts
 
 _HORIZON_SECONDS = 0.4  # how far ahead starts are requested
@@ -41,7 +41,6 @@ class StartStock:
         clock: Callable[[], float],
         changed: Callable[[], None],
         note: Callable[[int, int], None] = lambda _in_flight, _answered: None,
-        estate: Estate | None = None,
     ) -> None:
         """Begin without starts.
 
@@ -52,7 +51,6 @@ class StartStock:
             changed: Called when the answer of `ready_at` may have changed.
             note: Notes the messages in flight and the replies so far where they survive the
                 process, before each message is sent.
-            estate: What a dead process left, whose place this one takes.
         """
         self._holder = holder
         self._source = source
@@ -61,7 +59,6 @@ class StartStock:
         self._rules: Mapping[str, Rules] = {}
         self._starts: deque[float] = deque()
         self._note = note
-        self._estate = estate
         self._in_flight = 0
         self._answered = 0
         self._replies: list[float] = []
@@ -172,12 +169,10 @@ class StartStock:
             most=most,
             horizon_seconds=_HORIZON_SECONDS,
             answered=self._answered,
-            estate=self._estate,
             stock=list(self._starts),
         )
         try:
             self._take(ask, await self._source.reserve(ask))
-            self._estate = None
         except Exception as error:  # noqa: BLE001 the connection sender raises it
             self.failure = error
         self._asking = None

@@ -10,6 +10,7 @@ from mailsluice.campaign import UncertainPolicy
 from mailsluice.core.steady import steady
 from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.recovery import recover
+from mailsluice.delivery.rule_book import bequeath
 from mailsluice.delivery.silence import Silence
 from mailsluice.store import Database, Outbox, SenderRecord, Senders
 from mailsluice.store.leases import AGREE_SECONDS, LEASE_SECONDS
@@ -79,6 +80,7 @@ def _taken_over(
                 evidence = journal.evidence if journal else None
                 recovery = recover(outbox.in_doubt(transaction), evidence, policy)
                 recovery.write(outbox, transaction)
+                bequeath(database, transaction, campaign_id, sender.connection, evidence)
     finally:
         if journal:
             journal.close()

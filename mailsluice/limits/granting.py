@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailsluice.limits.limits import Limit, Rules
-from mailsluice.limits.usage import HOLDER_SECONDS, PLAN_SECONDS, Estate, Usage, gap
+from mailsluice.limits.usage import HOLDER_SECONDS, PLAN_SECONDS, Usage, gap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,6 @@ class Report(NamedTuple):
     """The moments of the replies since its last report, by the database's clock."""
     answered: int | None = None
     """The number of its replies in all."""
-    estate: Estate | None = None
-    """What a dead holder left, whose place it takes."""
     stock: Sequence[float] | npt.NDArray[np.float64] = ()
     """The moments of its open starts that are not used yet, or earlier moments."""
 
@@ -39,8 +37,7 @@ def exchange(
     """Record a holder's report, and give out at most `most` starts to it: see `give_out`."""
     until = now + HOLDER_SECONDS
     for usage, rules in shared:
-        if report.estate:
-            usage.inherit(report.estate, now, rules)
+        usage.settle(now, rules)
         usage.report(report.holder, report.open, until, report.replies, rules, report.answered)
         usage.expire(now, rules)
         usage.plan(report.holder, report.stock)

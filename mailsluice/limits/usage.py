@@ -91,6 +91,8 @@ class Usage:
     """The replies by window length, in seconds; none without replies."""
     capped: dict[float, int] = field(default_factory=dict)
     """By the start of a cap: the replies in its period."""
+    estates: list[Estate] = field(default_factory=list)
+    """Of holders that have died since the last `settle`."""
     timeline: Timeline = field(default_factory=Timeline)
 
     @property
@@ -159,7 +161,13 @@ class Usage:
             together[max(0, at) : at + len(steps)] += np.array(steps[max(0, -at) :], np.int64)
         return together
 
-    def inherit(self, estate: Estate, now: float, rules: Rules) -> None:
+    def settle(self, now: float, rules: Rules) -> None:
+        """Settle the open starts of the holders that have died."""
+        for estate in self.estates:
+            self._inherit(estate, now, rules)
+        self.estates = []
+
+    def _inherit(self, estate: Estate, now: float, rules: Rules) -> None:
         """Settle the open starts of a dead holder.
 
         The replies that it had not reported count from `now`, which is later than they came.
@@ -219,6 +227,7 @@ class Usage:
             "open": {holder: list(starts) for holder, starts in self.open.items()},
             "recent": [[window, *replies.to_json()] for window, replies in self.replied.items()],
             "capped": list(self.capped.items()),
+            "estates": [list(estate) for estate in self.estates],
             "timeline": self.timeline.to_json(),
         }
 
@@ -236,6 +245,7 @@ class Usage:
             {holder: OpenStarts(*starts) for holder, starts in value["open"].items()},
             replied,
             dict(value["capped"]),
+            [Estate(*estate) for estate in value.get("estates", ())],
             Timeline.from_json(value["timeline"])
             if "timeline" in value
             else Timeline(confirmed_at=_latest(replied)),  # stored before timelines existed

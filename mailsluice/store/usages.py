@@ -47,8 +47,6 @@ class Ask:
     """The most seconds by which a granted start may lie ahead."""
     answered: int | None = None
     """The number of replies in all that the holder has had."""
-    estate: Estate | None = None
-    """What is known of a dead sender whose place this one takes."""
     stock: Sequence[float] = ()
     """The moments of the open starts that are not used yet, by this process's steady clock."""
 
@@ -107,7 +105,7 @@ class Usages:
         clock = self._database_clock
         replies = np.minimum(now, clock.to_database(np.array(ask.replies, np.float64)))
         stock = clock.since(np.array(ask.stock, np.float64))
-        report = Report(ask.holder, ask.open, replies, ask.answered, ask.estate, stock)
+        report = Report(ask.holder, ask.open, replies, ask.answered, stock)
         under = {key: (stored[key], rules) for key, rules in ask.rules.items()}
         horizon = now + ask.horizon_seconds
         moments, next_at = exchange(list(under.values()), report, now, horizon, ask.most)
@@ -131,17 +129,28 @@ class Usages:
             abs(seconds),
         )
 
+    def bequeath(self, transaction: sa.Connection, estate: Estate, keys: Collection[str]) -> None:
+        """Note which starts a dead process has used; the next report under a key settles them."""
+        stored = self._rows(transaction, keys)
+        for usage_of_key in stored.values():
+            usage_of_key.estates.append(estate)
+        self._store(transaction, stored)
+
     def forget(self, transaction: sa.Connection, keys: Sequence[str]) -> None:
         """Delete the usage of keys under which no process will send again."""
         transaction.execute(sa.delete(usage).where(usage.c.key.in_(keys)))
 
     def _locked(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
         """Lock and read rows in the order of their keys, so that no two senders deadlock."""
-        query = sa.select(usage).where(usage.c.key.in_(keys)).order_by(usage.c.key)
-        rows = transaction.execute(query.with_for_update()).all()
-        if len(rows) < len(keys):
+        stored = self._rows(transaction, keys)
+        if len(stored) < len(keys):
             self._add(transaction, keys)
-            rows = transaction.execute(query.with_for_update()).all()
+            stored = self._rows(transaction, keys)
+        return stored
+
+    def _rows(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
+        query = sa.select(usage).where(usage.c.key.in_(keys)).order_by(usage.c.key)
+        rows = transaction.execute(query.with_for_update())
         return {row.key: Usage.from_json(orjson.loads(row.state)) for row in rows}
 
     def _add(self, transaction: sa.Connection, keys: Collection[str]) -> None:

@@ -18,11 +18,13 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, SenderLostError
 from mailsluice.delivery import CampaignRun, RouteResult, SenderRun
 from mailsluice.delivery.connection_state import SenderSettings
+from mailsluice.delivery.journal import holder
+from mailsluice.limits import Limit, Rules
 from mailsluice.operations import launch
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import Cause
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Database, Ending, Senders
+from mailsluice.store import Ask, Database, Ending, Senders, Usages
 from mailsluice.store.schema import recipients, senders
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
@@ -188,6 +190,29 @@ async def test_the_campaigns_run_takes_over_where_no_sender_is_left(
         (record,) = await asyncio.to_thread(run.read_senders)
         assert record.ending is Ending.LOST
     assert sender.ledger.states() == {"pending": 10}
+
+
+async def test_the_starts_that_a_dead_sender_has_not_used_are_free_for_others(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(10))
+    rules = {"connection red": Rules((Limit(10, 3600.0),))}
+
+    def reserve(name: str) -> int:
+        ask = Ask(name, rules, open=0, replies=(), most=10, horizon_seconds=3600.0, answered=0)
+        with sender.database.write() as transaction:
+            (starts,) = Usages(sender.database).reserve(transaction, [ask])
+        return len(starts.moments)
+
+    async with parent(sender, document) as run:
+        dead = SenderRun(sender.database, document, "red", owner="dead", home=sender.home)
+        assert reserve(holder(dead._journal.id, "red")) == 10
+        dead._journal.account("red")(1, 2)  # one message in flight, two replies
+        dead._renewal.close()
+        dead._journal.close()
+        assert reserve("another") == 0
+        await asyncio.to_thread(run.read_senders)
+        assert reserve("another") == 7
 
 
 async def test_a_sender_that_was_taken_over_claims_nothing_more(

@@ -265,11 +265,14 @@ def holding(answered: int | None) -> Usage:
 def test_of_a_dead_holders_starts_only_those_that_it_used_count() -> None:
     """It had started 12 since its last report: 10 are answered, 2 are in flight."""
     usage = holding(answered=5)
-    usage.inherit(Estate("dead", 2, 15), 1.0, HUNDRED)
+    usage.estates.append(Estate("dead", 2, 15))
+    usage = Usage.from_json(usage.to_json())
+    usage.settle(1.0, HUNDRED)
     assert usage.open == {"dead": OpenStarts(2, 30.0, 15)}
     assert usage.replied[60.0].total == 10
     assert usage.next_at == pytest.approx(12 * 0.603, rel=1e-3)
-    usage.inherit(Estate("dead", 2, 15), 2.0, HUNDRED)  # a repeated report changes nothing
+    usage.estates.append(Estate("dead", 2, 15))
+    usage.settle(2.0, HUNDRED)  # a repeated report changes nothing
     assert (usage.open_starts, usage.replied[60.0].total) == (2, 10)
     usage.expire(31.0, HUNDRED)
     assert (usage.open_starts, usage.replied[60.0].total) == (0, 12)
@@ -288,7 +291,8 @@ def test_without_a_consistent_account_all_starts_of_a_dead_holder_count(
     answered: int | None, estate: Estate
 ) -> None:
     usage = holding(answered)
-    usage.inherit(estate, 1.0, HUNDRED)
+    usage.estates.append(estate)
+    usage.settle(1.0, HUNDRED)
     assert (usage.open_starts, usage.replied) == (30, {})
 
 

@@ -23,7 +23,7 @@ class Memory:
 
     async def reserve(self, ask: Ask) -> Starts:
         now, under = self.now, [(self.usage, ask.rules["red"])]
-        report = Report(ask.holder, ask.open, ask.replies, ask.answered, ask.estate, ask.stock)
+        report = Report(ask.holder, ask.open, ask.replies, ask.answered, ask.stock)
         moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
         return Starts(moments, next_at, None, now + 30)
 
@@ -89,14 +89,13 @@ async def test_a_sender_that_was_killed_leaves_its_unused_starts_to_the_next(
 ) -> None:
     notes: list[tuple[int, int]] = []
 
-    def stock(holder: str, estate: Estate | None = None) -> StartStock:
+    def stock(holder: str) -> StartStock:
         stock = StartStock(
             holder,
             memory,
             clock=lambda: memory.now,
             changed=lambda: None,
             note=lambda in_flight, answered: notes.append((in_flight, answered)),
-            estate=estate,
         )
         stock.follow({"red": Rules((Limit(20, 1.0),))})
         return stock
@@ -110,7 +109,8 @@ async def test_a_sender_that_was_killed_leaves_its_unused_starts_to_the_next(
     killed.started()
     assert notes[-1] == (1, 5)
     assert memory.usage.open["killed"].granted > 5
-    heir = stock("heir", Estate("killed", *notes[-1]))
+    memory.usage.estates.append(Estate("killed", *notes[-1]))
+    heir = stock("heir")
     memory.now += await ready_at(heir, memory)
     heir.started()
     assert memory.usage.open["killed"].granted == 1
