@@ -129,6 +129,7 @@ async def _send(
             {name: connections[name] for name in assigned},
             sum(assigned.values()),
             lambda name: slots[name].slots,
+            [known.lock for known in slots.values() if known.lock is not None],
         ) as processes,
     ):
         sending = Sending(run, messages, connections, slots, request, processes=processes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -84,11 +85,12 @@ async def sent(
     count: int = 2,
     slots: Callable[[str], SlotSource[Any]] = lambda _: FreeSlots(),
     on_hold: bool = False,
+    locks: Sequence[int] = (),
 ) -> AsyncIterator[Sent]:
     """The campaign, sent by so many processes."""
     run = await asyncio.to_thread(sender.prepare, document)
     known = {known.name: known for known in connections}
-    started = Processes(run, document, known, count, slots)
+    started = Processes(run, document, known, count, slots, locks)
     try:
         await asyncio.to_thread(run.count)
         run.on_hold = on_hold
@@ -340,6 +342,36 @@ async def test_processes_borrow_the_runs_slots_and_a_dead_ones_slots_are_free_ag
             await sending.report()
     assert set(server.recipients.values()) == {1}
     assert slots.free == 4
+
+
+async def test_what_the_run_has_locked_is_locked_until_its_processes_have_ended(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(60))
+    lock = locked(path := tmp_path / "lock")
+    assert lock is not None
+    with SmtpServer(SLOW) as server:
+        server.hold(after=10)
+        async with sent(sender, document, connection("red", server), locks=[lock]) as sending:
+            await eventually_async(lambda: server.held == 2)
+            os.close(lock)  # as the system does when the run is killed
+            assert locked(path) is None
+            server.release()
+            await sending.report()
+    free = locked(path)
+    assert free is not None
+    os.close(free)
+
+
+def locked(path: Path) -> int | None:
+    """The descriptor of the locked file; None where another process has locked it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
 
 
 async def test_processes_log_in_with_the_runs_access_tokens(sender: Sender, tmp_path: Path) -> None:

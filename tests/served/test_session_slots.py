@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from pathlib import Path
 
 from tests.campaign_processes import PATIENT, Prefect, Start, end_of
+from tests.children import children
 from tests.eventually import eventually
 from tests.smtpd import Settings, SmtpServer
 
@@ -87,6 +89,26 @@ def test_slots_of_a_killed_process_come_back_at_once_on_its_machine(
         assert state == "COMPLETED 50 of 50 sent"
         assert "waits for a session" not in log
     assert prefect.taken() == 0
+
+
+def test_processes_of_a_run_have_the_file_of_its_leases_open(
+    prefect: Prefect, start: Start, tmp_path: Path
+) -> None:
+    """So that the slots of a killed run stay taken until its processes have ended, too."""
+    leases = tmp_path / "one" / "session-leases"
+    with SmtpServer() as smtp:
+        smtp.hold()
+        prefect.connect(smtp, max_sessions=2, **PATIENT)
+        run = start("held", 50, processes=2)
+        eventually(lambda: smtp.held == 2)
+        (file,) = leases.glob("*.leases")
+        senders = children(run.pid)
+        assert len(senders) == 2
+        for pid in senders:
+            assert file in [link.resolve() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        smtp.release()
+        assert end_of(run)[0] == "COMPLETED 50 of 50 sent"
+    assert not list(leases.iterdir())
 
 
 def until_open(smtp: SmtpServer, sessions: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -45,6 +46,24 @@ def test_the_leases_of_a_living_process_are_not_touched(folder: Path) -> None:
     assert list(take_over(API)) == []
     die(file)
     assert len(list(folder.iterdir())) == 1
+
+
+def test_the_leases_of_a_dead_process_stay_while_one_that_sends_for_it_lives() -> None:
+    file = held(lease := uuid4())
+    assert file.descriptor is not None
+    sender = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[file.descriptor])
+    die(file)
+    assert list(take_over(API)) == []
+    sender.communicate()
+    assert list(take_over(API)) == [[lease]]
+
+
+def test_a_file_without_leases_is_deleted(folder: Path) -> None:
+    """Its process was killed before it held any."""
+    folder.mkdir()
+    (folder / "a.leases").write_text("")
+    assert list(take_over(API)) == [[]]
+    assert list(folder.iterdir()) == []
 
 
 def test_the_leases_of_another_server_stay() -> None:

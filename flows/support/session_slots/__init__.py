@@ -48,8 +48,12 @@ class SessionSlots:
         self._events = events = events or ServerEvents()
         self.slots = Gate()
         """The slots of this process; they are asked for from the first use on."""
+        limit = SlotLimit(name)
+        self.lock = limit.lock
+        """A descriptor for processes that use these slots; None where there is none. While any of
+        them has it, the slots of a killed run stay taken."""
         self._keeper = SlotKeeper(
-            SlotLimit(name),
+            limit,
             connection.max_sessions,
             self.slots,
             Notices(name, logger),

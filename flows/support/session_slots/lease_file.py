@@ -1,8 +1,10 @@
 """A file with the leases that a process holds, for as long as it holds them.
 
 A killed process leaves its file behind, unlocked. The next process on this machine releases the
-leases in the file at once, instead of waiting until they expire. Errors are ignored: where the disk
-is full or not writable, the leases expire all the same.
+leases in the file at once, instead of waiting until they expire. Processes that send on behalf of
+this one inherit the locked file (`descriptor`): a killed run's sessions may still be open there,
+so its slots are taken until the last of them has ended. Errors are ignored: where the disk is full
+or not writable, the leases expire all the same.
 """
 
 from __future__ import annotations
@@ -22,13 +24,19 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseFile:
-    """The leases of one connection that this process holds. Never raises."""
+    """The leases that this process holds. Never raises."""
 
     def __init__(self) -> None:
         self._path = _folder() / f"{uuid4().hex}.leases"
-        self._file: int | None = None
         self._api_url = ""
         self._leases: set[UUID] = set()
+        self.descriptor: int | None = None
+        """The open file, whose lock lasts until this process and all that inherit it have ended;
+        None where there is no file."""
+        try:
+            self.descriptor = _locked(self._path)
+        except OSError as error:
+            logger.debug("session leases are not written to disk: %s", error)
 
     def add(self, api_url: str, lease: UUID) -> None:
         """Note a lease of the Prefect server at this address."""
@@ -43,21 +51,21 @@ class LeaseFile:
 
     def close(self) -> None:
         """Delete the file, unless it contains leases, which the next process may release."""
-        if self._file is None:
+        if self.descriptor is None:
             return
         if not self._leases:
             with suppress(OSError):
                 self._path.unlink()
-        os.close(self._file)
-        self._file = None
+        os.close(self.descriptor)
+        self.descriptor = None
 
     def _write(self) -> None:
+        if self.descriptor is None:
+            return
+        text = "\n".join([self._api_url, *map(str, self._leases), ""]).encode()
         try:
-            if self._file is None:
-                self._file = _locked(self._path)
-            text = "\n".join([self._api_url, *map(str, self._leases), ""]).encode()
-            os.pwrite(self._file, text, 0)
-            os.ftruncate(self._file, len(text))
+            os.pwrite(self.descriptor, text, 0)
+            os.ftruncate(self.descriptor, len(text))
         except OSError as error:
             logger.debug("session leases are not written to disk: %s", error)
 
@@ -73,7 +81,7 @@ def take_over(api_url: str) -> Iterator[list[UUID]]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 first, *leases = path.read_text().split("\n")
-                if first == api_url:
+                if first in ("", api_url):  # an empty file: the process held no lease yet
                     yield [lease for lease in map(_lease, leases) if lease]
                     path.unlink()
             finally:
@@ -85,9 +93,15 @@ def _folder() -> Path:
 
 
 def _locked(path: Path) -> int:
+    """Create a file that has its name only when it is locked, so that nobody takes it over."""
     private_folder(path.parent)
-    file = private_opener(str(path), os.O_RDWR | os.O_CREAT)
-    fcntl.flock(file, fcntl.LOCK_EX)
+    file = private_opener(str(new := path.with_suffix(".new")), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        new.rename(path)
+    except OSError:
+        os.close(file)
+        raise
     return file
 
 

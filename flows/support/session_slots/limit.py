@@ -76,6 +76,11 @@ class SlotLimit:
         self._asking_once: SettingsContext | None = None
         self._file = LeaseFile()
 
+    @property
+    def lock(self) -> int | None:
+        """See `LeaseFile.descriptor`."""
+        return self._file.descriptor
+
     async def read(self, max_sessions: int) -> LimitState:
         """Read the limit; where there is none, create it with so many slots."""
         async with self._answering():

@@ -74,14 +74,20 @@ class Member:
         """Why the process could not continue, if it told."""
 
     @classmethod
-    async def started(cls, supervision: Supervision, parts: Sequence[Part], begin: Begin) -> Member:
-        """Start a process, a fresh interpreter, and give it its first order."""
+    async def started(
+        cls, supervision: Supervision, parts: Sequence[Part], begin: Begin, locks: Sequence[int]
+    ) -> Member:
+        """Start a process, a fresh interpreter, and give it its first order.
+
+        The process inherits the descriptors `locks`, and keeps them open until it ends.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             _CHILD,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            pass_fds=locks,
             start_new_session=True,  # a Ctrl-C and the signals of a worker are meant for the run
         )
         member = cls(supervision, parts, process)

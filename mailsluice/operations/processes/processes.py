@@ -64,6 +64,7 @@ async def processes_of(
     connections: Mapping[str, Connection],
     recipients: int,
     slots: Callable[[str], SlotSource[Any]] = lambda _: FreeSlots(),
+    locks: Sequence[int] = (),
 ) -> AsyncIterator[Processes | None]:
     """The processes that a campaign's document asks for; None where the run's own process sends.
 
@@ -73,13 +74,15 @@ async def processes_of(
         connections: The connections that the campaign uses.
         recipients: How many recipients the campaign has.
         slots: Returns the slots of a connection.
+        locks: Descriptors that the processes inherit: files that are to stay locked until all
+            sessions have ended, also when the run is killed.
     """
     sessions = {name: known.max_sessions for name, known in connections.items()}
     count = process_count(campaign.processes, sessions, cores=cores(), recipients=recipients)
     if count == 1:
         yield None
         return
-    processes = Processes(run, campaign, connections, count, slots)
+    processes = Processes(run, campaign, connections, count, slots, locks)
     try:
         yield processes
     finally:
@@ -104,6 +107,7 @@ class Processes:
         connections: Mapping[str, Connection],
         processes: int,
         slots: Callable[[str], SlotSource[Any]],
+        locks: Sequence[int] = (),
     ) -> None:
         """`slots` returns those of a connection; a process opens no session without one."""
         self._run = run
@@ -114,6 +118,7 @@ class Processes:
         self._identities = {name: known.identity for name, known in connections.items()}
         self.tokens: TokenSource = run.tokens
         self.slots = slots
+        self._locks = locks
         self._members: dict[Member, Sequence[Part]] = {}
         self._ends: dict[Part, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,7 +223,7 @@ class Processes:
             self._document,
             tuple(self._fitted(part) for part in parts),
         )
-        member = await Member.started(self, parts, begin)
+        member = await Member.started(self, parts, begin, self._locks)
         self._members[member] = parts
         try:
             self._pass_on_orders()
