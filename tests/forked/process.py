@@ -6,8 +6,11 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver, reduction
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _STANDARD_OUTPUT = 1
+_GRACE_SECONDS = 10.0
 _context = multiprocessing.get_context("forkserver")
 # Wait for the fork server at exit, so that its processor time counts as that of this process.
 atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
@@ -23,7 +27,8 @@ atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
 class Forked(subprocess.Popen[Any]):
     """A `subprocess.Popen` for `[sys.executable, "-m", module, ...]`, or with `-c` and a program.
 
-    The process leads a new session. Standard error goes where standard output goes.
+    The process leads a new session. Standard error goes where standard output goes. It ends when
+    the process that has started it is killed.
     """
 
     def __init__(
@@ -127,10 +132,21 @@ def _run(start: _Start, output: int) -> None:
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
+    threading.Thread(target=_end_with_the_tests, daemon=True).start()
     try:
         _execute(start.arguments)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out
+
+
+def _end_with_the_tests() -> None:
+    """End this process and its children when the process that runs the tests has died."""
+    tests = multiprocessing.parent_process()
+    assert tests
+    tests.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 def _execute(arguments: list[str]) -> None:
