@@ -19,6 +19,7 @@ from mailsluice.smtp.connection import Connection
 if TYPE_CHECKING:
     from prefect_sqlalchemy import SqlAlchemyConnector
 
+    from mailsluice.events.pulled.account import EventAccount
     from mailsluice.operations.events.sources import EventSource
 
 _Block = TypeVar("_Block", bound=Block)
@@ -64,6 +65,30 @@ async def load_event_sources() -> tuple[dict[str, EventSource], dict[str, str]]:
         if source:
             sources[name] = source
     return sources, unusable
+
+
+async def load_event_accounts(
+    names: Iterable[str] = (),
+) -> tuple[list[EventAccount], list[str]]:
+    """Load whom to ask for events: about these SMTP connections, or about all that can be asked.
+
+    The second result says why other blocks cannot be used, if any: they hinder no connection.
+    """
+    accounts, unusable = [], []
+    chosen = list(dict.fromkeys(names))
+    for name in chosen or await _names(SMTPConnection):
+        try:
+            account = (await load_connection_block(name)).event_account(name)
+        except CampaignError as error:
+            unusable.append(str(error))
+            continue
+        if account:
+            accounts.append(account)
+        elif chosen:
+            unusable.append(
+                f"the block {name!r} has no events API: fill it in in the Prefect UI under Blocks"
+            )
+    return accounts, unusable
 
 
 async def load_database(name: str) -> SqlAlchemyConnector:

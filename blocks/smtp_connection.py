@@ -19,11 +19,15 @@ from blocks.logo import ServedLogo
 from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.forms import form_schema
+from mailsluice.events.pulled.account import EventAccount, EventsApi
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.oauth import OAuth
 
 if TYPE_CHECKING:
     from mailsluice.operations.events.sources import EventSource
+
+_OF_EVENTS = frozenset(("events_key", "events_api"))
+"""Fields that sending has no use for."""
 
 
 class SMTPConnection(ServedLogo, Block):
@@ -114,6 +118,12 @@ class SMTPConnection(ServedLogo, Block):
         " Postmark, SparkPost, Brevo, Mailjet: user:password, or a token. Others: the secret of"
         " signed webhooks. Empty: no events are taken.",
     )
+    events_api: EventsApi = Field(
+        EventsApi(),
+        title="Events API",
+        description="For collect-events, which asks the identity's provider for events where no"
+        " port may be open for it to push them.",
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -124,6 +134,11 @@ class SMTPConnection(ServedLogo, Block):
     @model_validator(mode="after")
     def _events_key_fits(self) -> Self:
         self.event_source("")
+        return self
+
+    @model_validator(mode="after")
+    def _events_api_fits(self) -> Self:
+        self.event_account("")
         return self
 
     @model_validator(mode="after")
@@ -151,7 +166,7 @@ class SMTPConnection(ServedLogo, Block):
     def to_connection(self, name: str) -> Connection:
         """The connection for the engine; `name` is the block's name, as in routes."""
         fields = {
-            name: getattr(self, name) for name in type(self).model_fields if name != "events_key"
+            name: getattr(self, name) for name in type(self).model_fields if name not in _OF_EVENTS
         }
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})
@@ -167,3 +182,12 @@ class SMTPConnection(ServedLogo, Block):
 
         provider = self.identity.provider or Provider.NONE
         return EventSource(name, provider, self.events_key.get_secret_value().strip())
+
+    def event_account(self, name: str) -> EventAccount | None:
+        """Return whom to ask for events about this connection; None if nobody is to be asked.
+
+        `name` is the block's name, as in routes. Raises ValueError if the fields do not fit.
+        """
+        if not self.events_api.is_used:
+            return None
+        return EventAccount(name, self.identity.provider or Provider.NONE, self.events_api)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from cyclopts import App
 
 from deployments.command.connections import prefect
+from deployments.command.output import WAITING, AsJson, show
 
 if TYPE_CHECKING:
     from mailsluice.operations.events.sources import EventSource
@@ -64,6 +65,36 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
             log_config=None,
         )
         uvicorn.Server(config).run()
+
+
+@app.command
+def collect(*connections: str, pages: int = 1_000, json: AsJson = False) -> int:
+    """Ask the providers of connections for events, and record them; without names, of all.
+
+    Args:
+        connections: The names of SMTP Connection blocks that have an events API.
+        pages: The most pages of events of each connection; the next call goes on after them.
+        json: Print JSON instead of text.
+    """
+    from blocks.loading import load_event_accounts
+    from flows.support.bounce_shares import emit_bounce_alerts
+    from mailsluice.operations.events import collecting
+    from mailsluice.store import Database
+
+    def pause(seconds: float) -> bool:
+        time.sleep(seconds)
+        return True
+
+    with prefect(), Database() as database:
+        accounts, unusable = asyncio.run(load_event_accounts(connections))
+        done = collecting.collect(accounts, database, most_pages=pages, pause=pause)
+        done.unusable += unusable
+        asyncio.run(emit_bounce_alerts(database, done.campaign_ids, logger))
+    lines = [f"{one.connection}: {one.counts()}" for one in done.connections]
+    warnings = [one.gap_warning for one in done.connections if one.gap_warning]
+    troubles = [f"stopped early: {trouble}" for trouble in done.troubles()]
+    show("\n".join([*lines, *warnings, *troubles, done.summary()]), done, as_json=json)
+    return WAITING if done.is_troubled else 0
 
 
 class _Sources:

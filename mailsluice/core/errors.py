@@ -66,3 +66,7 @@ class MailboxError(MailsluiceError):
 
 class FetchRefusedError(MailboxError):
     """The server refuses to return several mails, perhaps since it cannot read one of them."""
+
+
+class EventsApiError(MailsluiceError):
+    """A provider's API cannot be asked for events now, or refuses to answer."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     ConfigDict,
@@ -17,8 +14,8 @@ from pydantic import (
 )
 
 from mailsluice.core.forms import Document
+from mailsluice.core.safe_url import is_safe_url
 
-_VISIBLE = re.compile(r"[!-~]+")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
@@ -62,7 +59,7 @@ class OAuth(Document):
     @field_validator("token_url")
     @classmethod
     def _is_safe(cls, value: str | None) -> str | None:
-        if value is not None and not _is_safe_url(value):
+        if value is not None and not is_safe_url(value):
             raise ValueError(
                 "the token URL is no https address: secrets are sent to it, so write the provider's"
                 " address, such as https://oauth2.googleapis.com/token"
@@ -91,22 +88,3 @@ class OAuth(Document):
         """Return the values that must not be shown."""
         secrets = (self.client_secret, self.refresh_token)
         return [secret.get_secret_value() for secret in secrets if secret]
-
-
-def _is_safe_url(value: str) -> bool:
-    """Whether a URL is encrypted, or on this machine, and contains no user name."""
-    try:
-        url = urlsplit(value)
-        host, _ = url.hostname or "", url.port
-    except ValueError:
-        return False
-    if not host or "@" in url.netloc or not _VISIBLE.fullmatch(value):
-        return False
-    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

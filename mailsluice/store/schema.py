@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0013"
+REVISION = "0014"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -330,3 +330,17 @@ events = Table(
     Column("recipient_id", BigInteger),
 )
 """Events of providers, so that each counts once. Housekeeping deletes old ones."""
+
+event_cursors = Table(
+    "event_cursors",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("account", Text, nullable=False),  # which account was asked
+    Column("settled_at", Double),  # the end of the last window that is done
+    Column("since", Double),  # the window that is being fetched, if any
+    Column("until", Double),
+    Column("page", Text, nullable=False),  # its next page, as the provider calls it
+    Column("revision", BigInteger, nullable=False),  # counts the changes of the row
+    Column("updated_at", Double, nullable=False),
+)
+"""How far the events of connections have been fetched from their providers."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from mailsluice.core.status import RecipientStatus
 from mailsluice.message.identity import digests, message_id, new_key
 from mailsluice.store import Campaigns, Database
-from mailsluice.store.schema import campaigns, recipients
+from mailsluice.store.schema import campaigns, recipients, routes
 
 DOMAIN = "example.org"
 SENT_AT = 1_785_000_000.0
@@ -34,6 +34,11 @@ class SentCampaign:
                 sa.update(campaigns)
                 .where(campaigns.c.id == self.id)
                 .values(return_key=self.key, sender_domain=DOMAIN, created_at=sent_at - 60)
+            )
+            transaction.execute(
+                sa.insert(routes).values(
+                    campaign_id=self.id, connection=connection, position=0, assigned=len(names)
+                )
             )
             rows = [
                 {

@@ -1,0 +1,155 @@
+"""Fetch events from the APIs of providers, and record them as those that are pushed.
+
+After each page its events are committed, then the cursor. A killed run so fetches one page again at
+most, whose events are known. A connection that cannot be asked hinders no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mailsluice.campaign.identity import Provider
+from mailsluice.core.errors import EventsApiError
+from mailsluice.events.batch import Batch
+from mailsluice.events.fields import UnreadableEventError
+from mailsluice.events.pulled.account import EventAccount
+from mailsluice.events.pulled.feeds import FEEDS
+from mailsluice.events.pulled.page import Feed, Page, PageOf
+from mailsluice.events.pulled.windows import Cursor, Window, gap, opened
+from mailsluice.operations.events.api import EventsClient, Pause, RefusedError
+from mailsluice.operations.events.collected import CollectedEvents, ConnectionEvents
+from mailsluice.operations.events.matching import match
+from mailsluice.operations.events.queue import collect_queue
+from mailsluice.store import Database
+from mailsluice.store.deliveries import Deliveries
+from mailsluice.store.event_cursors import EventCursors, StoredCursor
+
+_FIRST_SECONDS = 3_600.0
+"""How far the first window of a connection reaches back that no campaign has used."""
+_ADVICE = {
+    401: "correct the API key",
+    403: "give the API key the permission to read events",
+    **dict.fromkeys((301, 302, 303, 307, 308), "correct the API URL"),
+}
+"""What to do about refusals, where the provider is no exception."""
+_PAGE_GONE = frozenset((400, 404, 410, 416, 422))
+"""Answers to the request for a page that the provider no longer knows."""
+
+
+def collect(
+    accounts: Sequence[EventAccount], database: Database, *, most_pages: int, pause: Pause
+) -> CollectedEvents:
+    """Fetch the events of connections, one after the other.
+
+    Args:
+        accounts: The connections to ask about.
+        database: The state database.
+        most_pages: Pages of one connection; the next run goes on after them.
+        pause: Waits, and says whether the run goes on; called with 0 before each page.
+    """
+    collected = CollectedEvents()
+    for account in accounts:
+        done = ConnectionEvents(account.connection, account.provider.value)
+        collected.connections.append(done)
+        try:
+            _collect(account, database, done, most_pages, pause)
+        except EventsApiError as error:
+            done.trouble = str(error)
+        except UnreadableEventError as error:
+            done.trouble = f"the API's answer is not in the provider's format: {error}"
+    return collected
+
+
+def _collect(
+    account: EventAccount,
+    database: Database,
+    done: ConnectionEvents,
+    most_pages: int,
+    pause: Pause,
+) -> None:
+    def record(batch: Batch) -> None:
+        name = account.connection
+        done.pages += 1
+        done.unused += batch.unused
+        done.recorded += Deliveries(database).record(name, match(database, name, batch.events))
+
+    def goes_on() -> bool:
+        return done.pages < most_pages and pause(0)
+
+    if account.provider is Provider.SES:
+        done.is_done = collect_queue(account.api, record, goes_on, pause)
+        return
+    feed = FEEDS[account.provider]
+    with EventsClient(account.api.url or feed.url, pause) as client:
+        _Walk(account, feed, client, database, done).run(record, goes_on)
+
+
+class _Walk:
+    """Fetches the pages of one connection."""
+
+    def __init__(
+        self,
+        account: EventAccount,
+        feed: Feed,
+        client: EventsClient,
+        database: Database,
+        done: ConnectionEvents,
+    ) -> None:
+        self._name, self._api, self._feed = account.connection, account.api, feed
+        self._client, self._database, self._done = client, database, done
+        self._cursors = EventCursors(database)
+        self._url = account.api.url or feed.url
+        self._account = " ".join(filter(None, (account.provider, self._url, account.api.domain)))
+
+    def run(self, record: Callable[[Batch], None], goes_on: Callable[[], bool]) -> None:
+        """Fetch the window that a former run left open, then the one up to now."""
+        stored = self._cursors.read(self._name, self._account)
+        self._done.gap = gap(stored.cursor, self._feed.reach, self._now())
+        is_left = stored.cursor.window is not None
+        stored = self._save(stored, self._opened(stored.cursor))
+        while goes_on() and (window := stored.cursor.window):
+            page = self._page(stored.cursor, window)
+            if page is None:
+                stored = self._save(stored, self._opened(stored.cursor.restarted()))
+                continue
+            record(page.batch)
+            stored = self._save(stored, stored.cursor.after(page.next))
+            if stored.cursor.window is None and is_left:
+                is_left = False
+                stored = self._save(stored, self._opened(stored.cursor))
+        self._done.is_done = stored.cursor.window is None
+
+    def _opened(self, cursor: Cursor) -> Cursor:
+        now = self._now()
+        first_at = self._cursors.first_launch(self._name)
+        cursor = opened(cursor, self._feed.reach, now, first_at or now - _FIRST_SECONDS)
+        if cursor.window and self._done.window is None:
+            self._done.window = cursor.window
+        return cursor
+
+    def _save(self, stored: StoredCursor, cursor: Cursor) -> StoredCursor:
+        saved = self._cursors.save(self._name, stored, cursor)
+        if saved is None:
+            raise EventsApiError("another run fetches the events of this connection")
+        return saved
+
+    def _page(self, cursor: Cursor, window: Window) -> Page | None:
+        """Fetch a page; None if the provider no longer knows it."""
+        of = PageOf(self._api, window, cursor.page, self._url, self._now())
+        try:
+            body = self._client.ask(lambda: self._feed.request(of))
+        except RefusedError as error:
+            if cursor.page and error.status in _PAGE_GONE:
+                return None
+            raise self._refused(error) from None
+        page = self._feed.read(body, of)
+        if page.next is not None and page.next == cursor.page:
+            raise UnreadableEventError("a page names itself as the next")
+        return page
+
+    def _refused(self, error: RefusedError) -> EventsApiError:
+        advice = self._feed.advice.get(error.status) or _ADVICE.get(error.status)
+        return EventsApiError(f"{error}: {advice}") if advice else error
+
+    def _now(self) -> float:
+        return self._database.moment().timestamp()

@@ -1,0 +1,1 @@
+"""Simulated APIs of providers, which list events as their public documentation says."""
