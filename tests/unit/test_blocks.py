@@ -75,7 +75,7 @@ def test_a_block_becomes_the_connection_of_that_name() -> None:
 
 def test_the_block_has_a_field_for_everything_a_connection_holds() -> None:
     fields = set(Connection.__dataclass_fields__) - {"name"}
-    assert fields == set(SMTPConnection.model_fields) - {"events_key"}
+    assert fields == set(SMTPConnection.model_fields) - {"events_key", "events_api"}
 
 
 def test_an_events_key_is_checked_for_its_provider() -> None:
@@ -91,6 +91,22 @@ def test_an_events_key_is_checked_for_its_provider() -> None:
     assert (source.connection, source.provider) == ("relay", Provider.BREVO)
     assert "a-long-password" not in repr(source)
     assert SMTPConnection(host="a").event_source("relay") is None
+
+
+def test_an_events_api_is_checked_for_its_provider() -> None:
+    with pytest.raises(ValidationError, match="let SendGrid push its events") as caught:
+        SMTPConnection(
+            host="a", identity={"provider": "sendgrid"}, events_api={"key": "hidden-key"}
+        )
+    assert "hidden-key" not in str(caught.value)
+    api = {"key": "hidden-key", "domain": "mg.example.com", "url": ""}
+    block = SMTPConnection(host="a", identity={"provider": "mailgun"}, events_api=api)
+    account = block.event_account("relay")
+    assert account
+    assert (account.connection, account.provider) == ("relay", Provider.MAILGUN)
+    assert "hidden-key" not in repr(account) + repr(block)
+    empty = SMTPConnection(host="a", events_api=dict.fromkeys(api, ""))
+    assert empty.event_account("relay") is None
 
 
 @pytest.mark.parametrize(
@@ -157,7 +173,14 @@ def test_oauth_secrets_are_not_shown() -> None:
     block = SMTPConnection(host="smtp.gmail.com", username="me", oauth=OAUTH)
     shown = repr(block) + repr(block.to_connection("gmail")) + repr(block.oauth) + str(block)
     assert "hidden" not in shown
-    hidden = ["password", "oauth.client_secret", "oauth.refresh_token", "events_key"]
+    hidden = [
+        "password",
+        "oauth.client_secret",
+        "oauth.refresh_token",
+        "events_key",
+        "events_api.key",
+        "events_api.session_token",
+    ]
     assert SMTPConnection.model_json_schema()["secret_fields"] == hidden
 
 

@@ -1,1 +1,1 @@
-"""Taking in the events that providers push over HTTP."""
+"""Taking in the events of providers: those that they push, and those that they are asked for."""

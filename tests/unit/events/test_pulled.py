@@ -24,7 +24,7 @@ from tests.unit.events import payloads
 
 NOW = 1_785_000_000.0  # 2026-07-25 17:20:00 UTC, 13:20 in New York
 DAY = 86_400.0
-API = EventsApi(key="key", domain="mg.example.com")  # type: ignore[arg-type]
+API = EventsApi(key="key", domain="mg.example.com")
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 
 
