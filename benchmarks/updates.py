@@ -1,4 +1,4 @@
-"""Measure what a message costs PostgreSQL (claim and outcome), by fillfactor."""
+"""Measure what a message costs PostgreSQL (claim and outcome), by fillfactor, and packed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks import results
-from benchmarks.databases import database
+from benchmarks.databases import database, server_seconds
 from benchmarks.filled import CONNECTIONS, add_campaign, maintain
-from mailsluice.core.status import RecipientStatus
-from mailsluice.store import Database, Outbox, Settled
+from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.store import Campaigns, Database, Outbox, Settled
+from mailsluice.store.packing import pack
 
 FILLFACTORS = (100, 85, 70, 60, 50)
 _BATCH_ROWS = 600
@@ -31,6 +32,11 @@ def measure(fillfactor: int, rows: int) -> dict[str, Any]:
             pass
         seconds = time.monotonic() - begun
         after = counters(opened)
+        Campaigns(opened).set_status(1, CampaignStatus.COMPLETED)
+        packing = server_seconds(opened.engine)
+        pack(opened, 1)
+        packing = server_seconds(opened.engine) - packing
+        packed = counters(opened)
         return {
             "fillfactor": fillfactor,
             "rows": rows,
@@ -41,6 +47,10 @@ def measure(fillfactor: int, rows: int) -> dict[str, Any]:
             "table_after": after["table"] / rows,
             "indexes_before": before["indexes"] / rows,
             "indexes_after": after["indexes"] / rows,
+            "table_packed": packed["table"] / rows,
+            "indexes_packed": packed["indexes"] / rows,
+            "packing_wal_bytes": (packed["wal"] - after["wal"]) / rows,
+            "packing_us": packing * 1e6 / rows,
         }
 
 
@@ -81,7 +91,7 @@ def counters(opened: Database) -> dict[str, int]:
 
 def tables(section: dict[str, Any]) -> str:
     """Format a markdown table."""
-    head = ["fillfactor", "messages/s", "WAL bytes", "HOT", "table + indexes", "after"]
+    head = ["fillfactor", "messages/s", "WAL bytes", "HOT", "table + indexes", "after", "packed"]
     rows = [
         [
             f"{one['fillfactor']}",
@@ -90,6 +100,7 @@ def tables(section: dict[str, Any]) -> str:
             f"{one['hot_percent']:.0f} %",
             f"{one['table_before']:.0f} + {one['indexes_before']:.0f}",
             f"{one['table_after']:.0f} + {one['indexes_after']:.0f}",
+            f"{one['table_packed']:.0f} + {one['indexes_packed']:.0f}",
         ]
         for one in section["measured"]
     ]

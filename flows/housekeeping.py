@@ -23,7 +23,8 @@ async def housekeeping(
 
     Without a folder nothing is changed, and the page under Artifacts lists what would be archived.
     Rows are deleted only after the files that contain them were read back. The campaigns themselves
-    stay, so none is sent again. Run it on a nightly schedule; a run that is stopped is continued by
+    stay, so none is sent again. On PostgreSQL, large campaigns that ended more than a day ago are
+    packed, to take less room. Run it on a nightly schedule; a run that is stopped is continued by
     the next one. Returns `Kept`.
 
     Args:

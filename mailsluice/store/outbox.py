@@ -21,7 +21,7 @@ from mailsluice.store.campaign_tables import CampaignTables, CampaignTablesFinde
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, fetch, rows_in
-from mailsluice.store.outbox_rows import Claimed, InDoubt, Settled
+from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
 from mailsluice.store.refusals import record_refusals
 from mailsluice.store.schema import campaigns, suppressions
 
@@ -155,27 +155,32 @@ class Outbox:
             transaction.execute(statement, as_parameter(rows))
 
     def settle(self, transaction: sa.Connection, settled: Sequence[Settled]) -> None:
-        """Record the outcomes for claimed recipients."""
-        if not settled:
-            return
-        transaction.execute(self._settle(), as_parameter(_fields(outcome) for outcome in settled))
-        troubled = [(outcome, outcome.history) for outcome in settled if outcome.history]
-        history = [
-            {
-                "recipient_id": outcome.id,
-                "connection": past.connection,
-                "phase": past.phase,
-                "verdict": past.verdict,
-                "code": outcome.code,
-                "reply": outcome.reply or "",
-            }
-            for outcome, past in troubled
-        ]
-        if history:
+        """Record the outcomes for claimed recipients.
+
+        Recipients that another process has settled since stay as they are, without a further row in
+        `attempts`: this process may repeat a transaction whose commit was slow.
+        """
+        plain = [outcome for outcome in settled if not outcome.history]
+        if plain:
+            transaction.execute(self._settle(), as_parameter(map(_fields, plain)))
+        if len(plain) < len(settled):
+            self._settle_troubled(
+                transaction, [(outcome, outcome.history) for outcome in settled if outcome.history]
+            )
+
+    def _settle_troubled(
+        self, transaction: sa.Connection, troubled: Sequence[tuple[Settled, History]]
+    ) -> None:
+        """Record outcomes with the attempts that led to them, where a message was not accepted."""
+        statement = self._settle().returning(self._recipients.c.id)
+        given = as_parameter(_fields(outcome) for outcome, _ in troubled)
+        changed = set(transaction.execute(statement, given).scalars())
+        recorded = [(outcome, past) for outcome, past in troubled if outcome.id in changed]
+        if recorded:
             insert = sa.insert(self._tables.attempts).values(at=self._database.now)
-            transaction.execute(insert, history)
+            transaction.execute(insert, [_attempt(outcome, past) for outcome, past in recorded])
             record_refusals(
-                self._database, transaction, self._campaign_id, self._recipients, troubled
+                self._database, transaction, self._campaign_id, self._recipients, recorded
             )
 
     def _settle(self) -> sa.Update:
@@ -352,3 +357,14 @@ def _fields(outcome: Settled) -> tuple[Any, ...]:
         outcome.reply,
         outcome.delay_seconds,
     )
+
+
+def _attempt(outcome: Settled, past: History) -> dict[str, Any]:
+    return {
+        "recipient_id": outcome.id,
+        "connection": past.connection,
+        "phase": past.phase,
+        "verdict": past.verdict,
+        "code": outcome.code,
+        "reply": outcome.reply or "",
+    }

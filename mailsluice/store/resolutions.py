@@ -11,6 +11,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.fates import Fate
+from mailsluice.store.packing import index_claims
 
 OPERATOR_PHASE = "operator"
 """The phase of an attempt that records a decision; the attempt's verdict is the decision."""
@@ -60,5 +61,7 @@ def record_decision(
         for row in rows
     ]
     with database.write() as transaction:
+        if tables.is_own and status is RecipientStatus.PENDING:
+            index_claims(transaction, campaign_id)
         transaction.execute(update, [{"p_id": row.id} for row in rows])
         transaction.execute(sa.insert(tables.attempts).values(at=database.now), history)

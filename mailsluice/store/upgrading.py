@@ -25,9 +25,24 @@ def upgrade(transaction: sa.Connection, *, name: str) -> None:
     if revision == scripts().get_current_head():
         return
     _refuse_newer(revision, name)
+    if transaction.dialect.name != "sqlite":
+        _act_as_owner(transaction)
     config = _config()
     config.attributes["connection"] = transaction
     alembic.command.upgrade(config, "head")
+
+
+def _act_as_owner(transaction: sa.Connection) -> None:
+    """Make the role that owns the tables the owner of what the migrations create, too.
+
+    A superuser, or a member of the owner, may have logged in instead. Functions run with the rights
+    of the role that created them.
+    """
+    query = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('campaigns')"
+    owner = transaction.exec_driver_sql(query).scalar_one_or_none()
+    if owner is not None:
+        quoted = transaction.dialect.identifier_preparer.quote(owner)
+        transaction.exec_driver_sql(f"SET LOCAL ROLE {quoted}")
 
 
 def scripts() -> alembic.script.ScriptDirectory:

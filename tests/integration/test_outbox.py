@@ -371,6 +371,34 @@ class TestOutcomes:
         settle(database, outbox, Settled(one.id, RecipientStatus.FAILED, 1, 550, "no"))
         assert row(database, one.id).status == "sent"
 
+    def test_an_attempt_is_stored_once_when_another_process_has_settled_its_recipient(
+        self, database: Database, stored: Store
+    ) -> None:
+        """A commit was slow, so another process took the recipients over and settled them."""
+        outbox = stored(8)
+        first, second, third, _ = claim(database, outbox)
+        deferred = partial(
+            Settled,
+            status=RecipientStatus.DEFERRED,
+            attempts=1,
+            code=450,
+            reply="later",
+            delay_seconds=60.0,
+            history=History("a", "rcpt", "deferred"),
+        )
+        settle(database, outbox, deferred(first.id))
+        settle(
+            database,
+            outbox,
+            deferred(first.id),
+            Settled(second.id, RecipientStatus.SENT, 1, 250, "ok"),
+            deferred(third.id),
+        )
+        with database.read() as connection:
+            query = sa.select(attempts.c.recipient_id).order_by(attempts.c.recipient_id)
+            assert connection.execute(query).scalars().all() == [first.id, third.id]
+        assert row(database, second.id).status == "sent"
+
     def test_cancelling_affects_only_waiting_recipients(
         self, database: Database, stored: Store
     ) -> None:

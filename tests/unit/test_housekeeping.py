@@ -44,6 +44,20 @@ def test_campaigns_that_ended_long_ago_are_due(campaign: CampaignAge, is_due: bo
     assert (campaign in due([campaign], NOW, 400).due) is is_due
 
 
+@pytest.mark.parametrize(
+    ("campaign", "is_settled"),
+    [
+        (ended(days_ago=2), True),
+        (ended(days_ago=0.9), False),  # its uncertain recipients may be sent to again
+        (ended(days_ago=500), False),  # it is archived
+        (ended(days_ago=500, is_archived=True), False),
+        (ended(status=CampaignStatus.READY, days_ago=2), False),  # ready again
+    ],
+)
+def test_campaigns_that_ended_lately_are_settled(campaign: CampaignAge, is_settled: bool) -> None:
+    assert (campaign in due([campaign], NOW, 400).settled) is is_settled
+
+
 def test_the_oldest_campaign_is_archived_first() -> None:
     campaigns = [ended(1, days_ago=450), ended(2, days_ago=900), ended(3, days_ago=500)]
     assert [ended.id for ended in due(campaigns, NOW, 400).due] == [2, 3, 1]
@@ -87,6 +101,12 @@ class TestPage:
             "Archived by earlier runs: 4",
         ):
             assert said in page
+
+    def test_packed_campaigns_are_counted_and_the_others_listed_with_the_reason(self) -> None:
+        packed = [Done(ended(1, days_ago=2)), Done(ended(2, days_ago=2), trouble="it is read")]
+        kept = Kept(400, False, 0, [], [], 0, packed)
+        assert kept.summary() == "no campaign ended more than 400 days ago; 1 campaign packed"
+        assert "**c2**: it is read" in kept.markdown()
 
     def test_the_summary_says_that_nothing_is_due(self) -> None:
         assert Kept(400, False, 0, [], [], 0).summary() == (

@@ -8,6 +8,8 @@ every deleted row is in a file. The campaign's own row stays, so that its name c
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from mailsluice.store import Database, Leases
 from mailsluice.store.archives import Archives
 from mailsluice.store.campaign_age import CampaignAge
 from mailsluice.store.deliveries import Deliveries
+from mailsluice.store.packing import pack, unpacked
 from mailsluice.store.trouble import DatabaseError, told
 
 
@@ -42,8 +45,9 @@ def keep_house(
     """Archive the campaigns that ended more than `keep_days` days ago, and delete their rows.
 
     Campaigns are archived one after the other, the oldest first; a campaign that cannot be archived
-    does not stop the others. An interrupted run is continued by the next one. Events of providers
-    that are as old are deleted; what they said of deliveries stays.
+    does not stop the others. An interrupted run is continued by the next one. The tables of younger
+    campaigns that have ended are packed (`mailsluice.store.packing`). Events of providers that are
+    as old as the archived campaigns are deleted; what they said of deliveries stays.
 
     Args:
         database: The state database.
@@ -61,15 +65,17 @@ def keep_house(
     result = partial(
         Kept, keep_days, folder is None, len(todo.due), stale=todo.stale, archived=todo.archived
     )
+    packed: list[Done] = []
     if folder is None:
         done = [Done(campaign) for campaign in todo.due]
     else:
         folder = _checked(folder)
         done = [_archive(database, campaign, folder, owner, goes_on) for campaign in todo.due]
+        packed = _pack(database, todo.settled, owner, goes_on)
         before = database.moment().timestamp() - keep_days * 86_400
         while Deliveries(database).forget(before):
             goes_on()
-    return result(done=done, free_bytes=database.free_bytes())
+    return result(done=done, packed=packed, free_bytes=database.free_bytes())
 
 
 def _checked(folder: Path) -> Path:
@@ -127,3 +133,26 @@ def _archived(
     deleted = clear(database, campaign.id, written, goes_on)
     archives.cleared(campaign.id)
     return Done(campaign, str(written), deleted)
+
+
+def _pack(
+    database: Database, settled: Iterable[CampaignAge], owner: str, goes_on: GoesOn
+) -> list[Done]:
+    """Pack the tables of the campaigns that need it."""
+    needed, done = unpacked(database), []
+    for campaign in settled:
+        if campaign.id in needed:
+            done.append(_packed(database, campaign, owner))
+            goes_on()
+    return done
+
+
+def _packed(database: Database, campaign: CampaignAge, owner: str) -> Done:
+    try:
+        with closing(Lease(Leases(database), campaign.id, owner)):
+            pack(database, campaign.id)
+    except CampaignBusyError as error:
+        return Done(campaign, trouble=str(error))
+    except DatabaseError as error:
+        return Done(campaign, trouble=str(told(error, then="The next run tries again")))
+    return Done(campaign)

@@ -10,6 +10,7 @@ from mailsluice.core.markdown import cell, section, table
 from mailsluice.store.campaign_age import CampaignAge
 
 _MOST_SHOWN = 100
+_NOTHING = "nothing to do: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Kept:
     """Campaigns of the same age that never ended."""
     archived: int
     """Campaigns that earlier runs archived."""
+    packed: Sequence[Done] = ()
+    """Results for younger campaigns that have ended, whose tables this run packed."""
     free_bytes: int | None = None
     """Unused bytes in a SQLite file, which the next campaigns use again."""
 
@@ -55,9 +58,15 @@ class Kept:
 
     def summary(self) -> str:
         """One line."""
+        packed = sum(not done.trouble for done in self.packed)
+        if not packed:
+            return self._archived()
+        return f"{self._archived().removeprefix(_NOTHING)}; {_campaigns(packed)} packed"
+
+    def _archived(self) -> str:
         old = f"ended more than {self.keep_days:,} days ago"
         if not self.due:
-            return f"nothing to do: no campaign {old}"
+            return f"{_NOTHING}no campaign {old}"
         recipients = sum(done.campaign.accepted for done in self.done)
         if self.is_plan:
             return (
@@ -72,6 +81,7 @@ class Kept:
         """The page for operators."""
         lines = ["# Housekeeping", "", f"**{self.summary()}**", ""]
         lines += section("Not archived", [f"- {_line(done)}" for done in self.troubled])
+        lines += section("Not packed", [f"- {_line(done)}" for done in self.packed if done.trouble])
         lines += section("To be archived" if self.is_plan else "Archived", self._table())
         lines += section(
             "As old, but not ended",

@@ -9,6 +9,8 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.store.campaign_age import CampaignAge
 
 DAY_SECONDS = 86_400.0
+PACK_AFTER_DAYS = 1
+"""Days after which nobody is expected to send to a campaign's uncertain recipients again."""
 _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
 
 
@@ -18,6 +20,8 @@ class Retention:
 
     due: tuple[CampaignAge, ...]
     """Campaigns to archive, and archived ones with rows still to delete."""
+    settled: tuple[CampaignAge, ...]
+    """Campaigns that ended more than PACK_AFTER_DAYS days ago and are not due yet."""
     stale: tuple[CampaignAge, ...]
     """Campaigns of the same age that never ended: an operator must complete or cancel them."""
     archived: int
@@ -27,10 +31,18 @@ class Retention:
 def due(campaigns: Sequence[CampaignAge], now: float, keep_days: int) -> Retention:
     """Find the campaigns that ended more than `keep_days` days before `now`."""
     before = now - keep_days * DAY_SECONDS
+    settled_before = now - PACK_AFTER_DAYS * DAY_SECONDS
     left = [campaign for campaign in campaigns if not campaign.is_cleared]
     return Retention(
         due=_by_age(
             campaign for campaign in left if campaign.is_archived or _has_ended(campaign, before)
+        ),
+        settled=_by_age(
+            campaign
+            for campaign in left
+            if not campaign.is_archived
+            and _has_ended(campaign, settled_before)
+            and not _has_ended(campaign, before)
         ),
         stale=_by_age(
             campaign
