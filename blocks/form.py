@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from prefect.blocks.core import Block
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.campaign.routes import Route
@@ -41,6 +40,9 @@ def _picker(slug: str) -> WithJsonSchema:
 DATABASE_SLUG = "sqlalchemy-connector"
 DATABASE_TYPE = "SQLAlchemy Connector"
 """The names of `prefect_sqlalchemy.SqlAlchemyConnector`, which only campaigns with a query load."""
+MAILBOX_SLUG = "mailbox"
+MAILBOX_TYPE = "Mailbox"
+"""The names of `blocks.mailbox.Mailbox`, which only `collect-bounces` loads."""
 
 
 ConnectionBlock = Annotated[
@@ -52,8 +54,8 @@ ConnectionBlock = Annotated[
 MailboxBlock = Annotated[
     str,
     Field(min_length=1, max_length=200),
-    _name_of(Mailbox.get_block_type_slug(), Mailbox.get_block_type_name()),
-    _picker(Mailbox.get_block_type_slug()),
+    _name_of(MAILBOX_SLUG, MAILBOX_TYPE),
+    _picker(MAILBOX_SLUG),
 ]
 DatabaseBlock = Annotated[str, _name_of(DATABASE_SLUG, DATABASE_TYPE), _picker(DATABASE_SLUG)]
 

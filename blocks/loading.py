@@ -10,7 +10,6 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from pydantic import ValidationError
 
-from blocks.mailbox import Mailbox
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
@@ -19,6 +18,7 @@ from mailsluice.smtp.connection import Connection
 if TYPE_CHECKING:
     from prefect_sqlalchemy import SqlAlchemyConnector
 
+    from blocks.mailbox import Mailbox
     from mailsluice.events.pulled.account import EventAccount
     from mailsluice.operations.events.sources import EventSource
 
@@ -100,6 +100,8 @@ async def load_database(name: str) -> SqlAlchemyConnector:
 
 async def load_mailbox(name: str) -> Mailbox:
     """Load a mailbox block by its name. Raises CampaignError when there is none."""
+    from blocks.mailbox import Mailbox  # no campaign needs one
+
     return await _load(Mailbox, name)
 
 

@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
+from mailsluice.core.lazy_pattern import LazyPattern
 from mailsluice.core.masking import masked
 
 MAX_WORDS = 2_000
@@ -134,17 +135,14 @@ _PATTERNS = {
         r"|vor.bergehend|temporair|temporane|временно|暂时|一時的",
     ),
 }
-_TOPICS = {
-    topic: re.compile("|".join(patterns), re.IGNORECASE) for topic, patterns in _PATTERNS.items()
-}
-_LISTS = re.compile(
+_TOPICS = {topic: LazyPattern(*patterns) for topic, patterns in _PATTERNS.items()}
+_LISTS = LazyPattern(
     r"spamhaus|spamcop|barracuda(?:central|networks)|\bsorbs\b|cloudmark|senderscore|senderbase"
     r"|invaluement|uceprotect|backscatterer|abuseat|abusix|mailspike|spamrats|\bpsbl\b|dnswl"
     r"|ipcheck\.proofpoint|sender\.office\.com|\bzen\.|\bcbl\."
     # Microsoft; Yahoo; AOL; GoDaddy; Charter and others: codes for blocked servers
     r"|\b(?:S31[45]0|S77719|S775\d\d|(?:OU|SC|DY|CS)-?0\d{1,2}|TSS?\d\d"
     r"|(?:RLY|RTR|CON|HVU|DYN|DNS):[A-Z]+\d*|IB\d{3}|AUP#|E\d{4}\b.{0,20}listed)",
-    re.IGNORECASE,
 )
 """Names of block lists, and codes of large receivers, which also occur in links."""
 _LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
+from mailsluice.core.lazy_pattern import LazyPattern
 from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.reply_words import (
     ACCOUNT,
@@ -129,9 +130,9 @@ class Rule(Generic[_Decision]):
     decision: _Decision
     status: str = ".*"
     """Pattern of the enhanced status without its class; "" if there is none (RFC 3463)."""
-    words: re.Pattern[str] | None = None
+    words: LazyPattern | None = None
     """Words that the text has to contain."""
-    unless: re.Pattern[str] | None = None
+    unless: LazyPattern | None = None
     """Words that the text must not contain."""
 
     def matches(self, phase: Phase, code: str, status: str, text: str) -> bool:

@@ -6,17 +6,12 @@ Collected from the documentation of providers and from public reports. No such l
 
 from __future__ import annotations
 
-import re
-
-
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
+from mailsluice.core.lazy_pattern import LazyPattern
 
 _AMOUNT = r"(limits?|quota|rate|threshold|credits?|allowance|max(imum)?)"
 _UNIT = r"(messages|e-?mails|mails|requests|recipients|connections|connects|sessions|commands)"
 
-LIMIT = _any_of(
+LIMIT = LazyPattern(
     # "Daily SMTP relay limit exceeded", "Message count quota exceeded", "Maximum credits exceeded"
     rf"\b{_AMOUNT}\b.{{0,60}}\b(exceeded|reached|exhausted)",
     # "has exceeded its 24-hour sending limit", "exceeded the max defers and failures per hour"
@@ -29,7 +24,7 @@ LIMIT = _any_of(
 )
 """The sender has used up its quota for now."""
 
-OF_THE_RECIPIENT = _any_of(
+OF_THE_RECIPIENT = LazyPattern(
     r"\b(mail ?box|inbox|storage|disk|space)\b|\bover ?quota\b|tried to reach|\bmailfolder\b",
     r"\buser('s)? quota\b",
     r"trying to contact|\breceiving (e-?)?mail\b|\brecipient('s)? (mail|has|is|thread|account)",
@@ -38,13 +33,13 @@ OF_THE_RECIPIENT = _any_of(
 )
 """The recipient has used up its quota. These words count before those of `LIMIT`."""
 
-FOR_NOW_OF_THE_RECIPIENT = _any_of(
+FOR_NOW_OF_THE_RECIPIENT = LazyPattern(
     r"gr[ae]y[- ]?list",
     r"\breceiving (e-?)?mail\b|trying to contact|recipient thread limit",
 )
 """A 4xx with these words is about the recipient, even if it mentions policies or rates."""
 
-ACCOUNT = _any_of(
+ACCOUNT = LazyPattern(
     # the host does not relay for us: we are not logged in, or the login has no right to relay
     r"\brelay(ing)?\b.{0,20}\b(denied|not|prohibited|disabled|forbidden|rejected)\b",
     r"\b(unable|not|never|cannot|can't|won't|don't|doesn't|refuse[ds]?) (to )?relay\b",
@@ -64,5 +59,7 @@ ACCOUNT = _any_of(
 )
 """The connection's account cannot send mail as it is set up."""
 
-GOES_AWAY = _any_of(r"shut(ting)? ?down|restart|reboot|maintenance|timed? ?out|time-out|\bidle\b")
+GOES_AWAY = LazyPattern(
+    r"shut(ting)? ?down|restart|reboot|maintenance|timed? ?out|time-out|\bidle\b"
+)
 """A 421 with these words ends the session for another reason than too much mail."""

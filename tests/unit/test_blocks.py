@@ -15,7 +15,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from blocks import CampaignForm, Mailbox, SMTPConnection
+from blocks import CampaignForm, Mailbox, SMTPConnection, form
 from mailsluice.bounces import mailbox as engine
 from mailsluice.campaign import Campaign, Provider
 from mailsluice.smtp.connection import Connection, Security
@@ -44,6 +44,19 @@ OAUTH: dict[str, Any] = {
     "token_url": "https://login.example.com/token",
     "scope": "mail",
 }
+
+
+@pytest.mark.parametrize(
+    ("block", "names"),
+    [
+        (Mailbox, (form.MAILBOX_SLUG, form.MAILBOX_TYPE)),
+        (SqlAlchemyConnector, (form.DATABASE_SLUG, form.DATABASE_TYPE)),
+    ],
+)
+def test_the_form_names_the_blocks_that_it_does_not_load(
+    block: type[Block], names: tuple[str, str]
+) -> None:
+    assert (block.get_block_type_slug(), block.get_block_type_name()) == names
 
 
 def saved(block: Any, name: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mailsluice
+from mailsluice.core.lazy_pattern import LazyPattern
 from mailsluice.core.masking import masked
 from mailsluice.core.outcome import Rule
 from tests.unit.growth import TIMES, is_in_proportion
@@ -81,6 +82,8 @@ def _held(value: Any, name: str, depth: int = 4) -> Iterator[tuple[str, re.Patte
     """Yield the patterns in a module's tables."""
     if isinstance(value, re.Pattern):
         yield name, value
+    elif isinstance(value, LazyPattern):
+        yield name, value.compiled
     elif depth and isinstance(value, dict):
         for key, item in value.items():
             yield from _held(item, f"{name}[{key}]", depth - 1)

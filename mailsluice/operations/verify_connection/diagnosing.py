@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
+from mailsluice.core.lazy_pattern import LazyPattern
 from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Attempt, Phase, Rule, Trouble, classify, decide
 from mailsluice.operations.verify_connection.diagnosis import Diagnosis
-
-
-def _words(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
 
 _CONNECT, _TLS, _LOGIN = (frozenset((phase,)) for phase in (Phase.CONNECT, Phase.TLS, Phase.LOGIN))
 _MAIL, _RCPT, _BODY = (frozenset((phase,)) for phase in (Phase.MAIL, Phase.RCPT, Phase.BODY))
 _MESSAGE = frozenset((Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY))
 _ANY = frozenset(Phase)
+
+_BLOCKED = LazyPattern("client host|block.?list|blacklist")
 
 _BY_CAUSE = {
     LocalCause.NAME_SERVER_SILENT: Diagnosis.NO_NAME_SERVER,
@@ -57,7 +53,7 @@ _BY_REPLY: tuple[Rule[Diagnosis], ...] = (
     Rule(_TLS, "5..", Diagnosis.NO_STARTTLS),
     Rule(_CONNECT, "4..", Diagnosis.TOO_MANY),
     Rule(_CONNECT, "50.", Diagnosis.EHLO_REFUSED),
-    Rule(_CONNECT, "5..", Diagnosis.EHLO_REFUSED, words=_words("helo|hostname|host name")),
+    Rule(_CONNECT, "5..", Diagnosis.EHLO_REFUSED, words=LazyPattern("helo|hostname|host name")),
     Rule(_CONNECT, "5..", Diagnosis.BLOCKLISTED),
     Rule(_LOGIN, "432", Diagnosis.PASSWORD_TO_CHANGE),
     Rule(_LOGIN, "4..", Diagnosis.TOO_MANY),
@@ -67,16 +63,21 @@ _BY_REPLY: tuple[Rule[Diagnosis], ...] = (
     Rule(_LOGIN, "5..", Diagnosis.PASSWORD_OF_ITS_OWN, status=r"7\.139"),  # Microsoft
     Rule(_LOGIN, "50[0-4]", Diagnosis.METHOD_UNKNOWN),
     Rule(_LOGIN, "5..", Diagnosis.LOGIN_REFUSED),
-    Rule(_MESSAGE, "5..", Diagnosis.RELAY_DENIED, words=_words("relay")),
-    Rule(_MESSAGE, "5..", Diagnosis.TLS_NEEDED, words=_words("starttls")),
+    Rule(_MESSAGE, "5..", Diagnosis.RELAY_DENIED, words=LazyPattern("relay")),
+    Rule(_MESSAGE, "5..", Diagnosis.TLS_NEEDED, words=LazyPattern("starttls")),
     Rule(_MESSAGE, "530", Diagnosis.LOGIN_NEEDED),
-    Rule(_MESSAGE, "5..", Diagnosis.LOGIN_NEEDED, words=_words("authentication required")),
+    Rule(_MESSAGE, "5..", Diagnosis.LOGIN_NEEDED, words=LazyPattern("authentication required")),
     Rule(_MESSAGE, "552", Diagnosis.TOO_BIG, status=r"(3\.4)?"),
     Rule(_MESSAGE, "5..", Diagnosis.TOO_BIG, status=r"3\.4"),
     Rule(_MAIL, "5..", Diagnosis.ADDRESS_NOT_TAKEN, status=r"6\.7"),
-    Rule(_MESSAGE, "5..", Diagnosis.BLOCKLISTED, words=_words("client host|block.?list|blacklist")),
+    Rule(
+        _MESSAGE,
+        "5..",
+        Diagnosis.BLOCKLISTED,
+        words=_BLOCKED,
+    ),
     Rule(_MESSAGE, "454", Diagnosis.TOO_MANY),
-    Rule(_MESSAGE, "4..", Diagnosis.TOO_MANY, words=_words("too many|throttl|rate|slow down")),
+    Rule(_MESSAGE, "4..", Diagnosis.TOO_MANY, words=LazyPattern("too many|throttl|rate|slow down")),
     Rule(_MAIL, "4..", Diagnosis.TOO_MANY),
     Rule(_MESSAGE, "4..", Diagnosis.PUT_OFF),
     Rule(_MAIL, "5..", Diagnosis.SENDER_NOT_ALLOWED),
