@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0014"
+REVISION = "0015"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
