@@ -66,6 +66,10 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         stop_on_request(events, UUID(flow_run.get_id())) as request,
         launched(document, day, database, connections, connect, request) as run,
     ):
+        if run.record.status is CampaignStatus.CANCELLED:
+            await asyncio.to_thread(
+                run.cancel
+            )  # that run may have been killed before its rows were
         if run.record.status in _ENDED:
             return _ENDED[run.record.status]()
         request.attach(run)

@@ -39,6 +39,7 @@ async def concluded(
     or continues later, and KeyboardInterrupt after Ctrl-C.
     """
     if request.reason is StopReason.CANCELLED:
+        await request.record()
         await asyncio.to_thread(run.cancel)
     report = await asyncio.to_thread(run.report)
     verified = await asyncio.to_thread(_verified, database, report.campaign)

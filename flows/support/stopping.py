@@ -63,6 +63,8 @@ class StopRequest:
         self._run: Run | None = None
         self._on_hold = False
         self.reason: StopReason | None = None
+        self._recording = asyncio.Lock()
+        self._is_recorded = False
         self.state: State[Any] | None = None
         """For `suspended`, the run's state on the server; for `waiting`, the state to set there."""
 
@@ -72,6 +74,17 @@ class StopRequest:
             self.reason, self.state = reason, state
             if self._run:
                 self._run.stop()
+
+    async def record(self) -> None:
+        """Record a Cancel in the state database.
+
+        Prefect's runner kills a cancelled run after 30 seconds. On a slow machine that may be
+        before its last messages are through and its recipients are cancelled.
+        """
+        async with self._recording:
+            if self.reason is StopReason.CANCELLED and self._run and not self._is_recorded:
+                await asyncio.to_thread(self._run.forbid)
+                self._is_recorded = True
 
     def attach(self, run: Run) -> None:
         """Stop or hold this run when it is requested; at once, if that was requested before."""
@@ -154,6 +167,7 @@ async def _watch(
             await changes.next()
             try:
                 changes.note(await read_states(request, flow_run_id, parent_id))
+                await request.record()
             except Exception as error:  # noqa: BLE001 whatever it is, sending goes on meanwhile
                 logger.debug("the run's state cannot be read: %s", type(error).__name__)
                 changes.failed()

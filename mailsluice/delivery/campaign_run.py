@@ -65,6 +65,7 @@ class CampaignRun(Run):
         self.campaigns = Campaigns(database)
         self.home = home
         """The folder of the journals."""
+        self._is_forbidden = False
         record = (
             self.campaigns.get(campaign.name)
             if content is None
@@ -170,6 +171,11 @@ class CampaignRun(Run):
             self.count()
         return {name for name, count in moved.items() if count}
 
+    def forbid(self) -> None:
+        self._lease.confirm()
+        self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
+        self._is_forbidden = True
+
     def cancel(self) -> None:
         """End the campaign for good: recipients that wait get no mail.
 
@@ -178,8 +184,10 @@ class CampaignRun(Run):
         """
         self._lease.confirm()
         self._settle_orphans()
-        if self.outbox.cancel():  # False: the campaign was complete before
+        if self.outbox.cancel():
             self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
+        elif self._is_forbidden:  # the Cancel came with the last messages on their way
+            self.campaigns.set_status(self.id, CampaignStatus.COMPLETED)
 
     def report(self) -> Report:
         """Store the campaign's new status, and report what became of its recipients.

@@ -234,6 +234,14 @@ class Run(ABC):
                 self._engine.call(sender.stop)
         self.on_orders()
 
+    def forbid(self) -> None:  # noqa: B027 a sender decides nothing
+        """Record at once that the campaign is cancelled, if this run may decide that. Blocking.
+
+        `CampaignRun.cancel` does the rest when nothing is on its way any more. Where this process
+        is killed before, no run sends the campaign again, and the next one that is asked to does
+        the rest.
+        """
+
     async def close(self) -> None:
         """Commit what is left, end the engine, and release what this process holds."""
         if self._engine and self._store:

@@ -158,6 +158,22 @@ async def test_a_completed_campaign_sends_nothing_again(
     assert_each_got_it_once_over_its_connection(servers, state, 20)
 
 
+async def test_a_cancelled_campaign_sends_nothing_and_leaves_nobody_waiting(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
+    """Its run was killed when the Cancel was recorded, but its recipients were not cancelled."""
+    campaign = document(write_csv(tmp_path / "r.csv", 20))
+    await run(campaign)
+    with sqlite3.connect(state) as connection:
+        connection.execute("UPDATE campaigns SET status = 'cancelled'")
+        connection.execute("UPDATE recipients SET status = 'pending' WHERE id <= 5")
+    again = await run(campaign)
+    assert again.is_cancelled()
+    assert "cancelled is final" in str(again.message)
+    assert Counter(status for _, _, status in rows(state)) == {"sent": 15, "cancelled": 5}
+    assert set(sent_to(servers).values()) == {1}
+
+
 async def test_the_audience_is_what_was_resolved_at_launch(
     tmp_path: Path, servers: Servers
 ) -> None:

@@ -227,11 +227,30 @@ async def test_a_cancel_leaves_no_recipient_claimed(sender: Sender, tmp_path: Pa
     await run.close()
 
 
+async def test_a_campaign_whose_cancelled_run_is_killed_is_not_sent_any_more(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(5))
+    killed = await asyncio.to_thread(sender.prepare, document)
+    with sender.database.write() as transaction:
+        killed.outbox.claim(transaction, "red", 2)
+    await asyncio.to_thread(killed.forbid)
+    await killed.close()
+    assert sender.ledger.states() == {"pending": 3, "sending": 2}
+    following = await asyncio.to_thread(sender.prepare, document)
+    assert following.record.status is CampaignStatus.CANCELLED
+    await asyncio.to_thread(following.cancel)
+    await following.close()
+    assert sender.ledger.states() == {"cancelled": 5}
+    assert following.campaigns.get(document.name).status is CampaignStatus.CANCELLED
+
+
 async def test_a_complete_campaign_cannot_be_cancelled(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(5))
     with SmtpServer() as server:
         run = await asyncio.to_thread(sender.prepare, document)
         await sender.send_prepared(run, document, [connection("red", server)])
+        await asyncio.to_thread(run.forbid)
         await asyncio.to_thread(run.cancel)
         await run.close()
     assert run.campaigns.get(document.name).status is CampaignStatus.COMPLETED

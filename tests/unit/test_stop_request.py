@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -24,8 +25,13 @@ class Run:
     on_hold = False
     is_stopped = False
 
+    forbidden = 0
+
     def stop(self) -> None:
         self.is_stopped = True
+
+    def forbid(self) -> None:
+        self.forbidden += 1
 
 
 def test_a_run_paused_during_its_launch_is_on_hold() -> None:
@@ -43,6 +49,15 @@ def test_a_run_suspended_during_its_launch_stops() -> None:
     request.make(StopReason.SUSPENDED)
     request.attach(cast("Any", run))
     assert run.is_stopped
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+async def test_a_cancel_alone_is_recorded_and_once(reason: StopReason) -> None:
+    request, run = StopRequest(ServerEvents()), Run()
+    request.attach(cast("Any", run))
+    request.make(reason)
+    await asyncio.gather(request.record(), request.record())
+    assert run.forbidden == (reason is StopReason.CANCELLED)
 
 
 RUN, PARENT = uuid4(), uuid4()
