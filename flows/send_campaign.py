@@ -62,7 +62,7 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     deployments = await _deployments(document, connections)
     async with (
         state_database() as database,
-        server_events(UUID(flow_run.get_id())) as events,
+        server_events(UUID(flow_run.get_id()), deployment_ids=set(deployments.values())) as events,
         stop_on_request(events, UUID(flow_run.get_id())) as request,
         launched(document, day, database, connections, connect, request) as run,
     ):
@@ -99,7 +99,7 @@ _ENDED: dict[CampaignStatus, Callable[[], State[Any]]] = {
 }
 
 
-async def _deployments(document: Campaign, connections: Iterable[str]) -> dict[str, str]:
+async def _deployments(document: Campaign, connections: Iterable[str]) -> dict[str, UUID]:
     """The deployment whose workers send over each connection; empty where this process sends."""
     if document.dispatch is Dispatch.INLINE:
         return {}
@@ -113,7 +113,7 @@ async def _send(
     run: CampaignRun,
     request: StopRequest,
     events: ServerEvents,
-    deployments: dict[str, str],
+    deployments: Mapping[str, UUID],
     longest_wait: float,
 ) -> ProgressReporter:
     """Send over all connections, until no recipient is left or the run is to stop.
@@ -181,7 +181,7 @@ async def _send_on_workers(
     names: Sequence[str],
     sending: Sending,
     run: CampaignRun,
-    deployments: dict[str, str],
+    deployments: Mapping[str, UUID],
 ) -> None:
     """Send over all connections at once, each by runs on workers that share its sessions."""
     shards = [

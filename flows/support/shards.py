@@ -1,10 +1,16 @@
-"""Start the send-connection runs of a campaign on workers, and restart those that die."""
+"""Start the send-connection runs of a campaign on workers, and restart those that die.
+
+Prefect's events and the senders' rows in the state database tell when a run begins or ends. Only
+then the runs are listed, so the number of requests does not grow with the length of the campaign.
+Without events they are listed every two seconds.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,10 +22,12 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import arun_deployment
+from prefect.events import Event
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
 
+from flows.support.server_events import RUN_KIND
 from flows.support.session_slots.notices import Logger
 from flows.support.stopping import StopReason, StopRequest
 from mailsluice.core.errors import CampaignError
@@ -53,7 +61,7 @@ class Shard:
     """How many shards the connection has."""
 
 
-async def deployment_of(connection: str) -> str:
+async def deployment_of(connection: str) -> UUID:
     """The deployment whose workers send over a connection: that of its name, or the general one.
 
     Raises CampaignError where there is neither.
@@ -61,8 +69,7 @@ async def deployment_of(connection: str) -> str:
     async with get_client() as client:
         for name in (connection, _FLOW, "default"):  # earlier versions called it "default"
             with suppress(ObjectNotFound):
-                await client.read_deployment_by_name(f"{_FLOW}/{name}")
-                return f"{_FLOW}/{name}"
+                return (await client.read_deployment_by_name(f"{_FLOW}/{name}")).id
     raise CampaignError(
         f"the dispatch is 'workers', but there is no deployment {_FLOW}/{_FLOW}: deploy it to a"
         " work pool (deployments/prefect.yaml), or choose the dispatch 'inline'"
@@ -81,11 +88,39 @@ def shard_name(campaign: str, connection: str, shard: int, shards: int) -> str:
     return f"Send over {connection}{part}: {campaign}"
 
 
+class Attention:
+    """Decides when the runs are to be listed: after a change, and else ever more rarely.
+
+    A change may be announced before it can be read, so the pauses begin short. Times are in
+    seconds.
+    """
+
+    def __init__(self) -> None:
+        self._pause = _LOOK_SECONDS
+        self._due_at = -math.inf
+
+    def changed(self) -> None:
+        """List the runs at once."""
+        self._pause, self._due_at = _LOOK_SECONDS, -math.inf
+
+    def is_due(self, now: float) -> bool:
+        """Whether to list the runs now. The caller does so, or calls `changed`."""
+        if now < self._due_at:
+            return False
+        self._due_at = now + self._pause
+        self._pause *= 2
+        return True
+
+
 class Shards:
     """Starts the runs of a campaign's shards, and watches them until they end."""
 
     def __init__(
-        self, run: CampaignRun, request: StopRequest, deployments: dict[str, str], logger: Logger
+        self,
+        run: CampaignRun,
+        request: StopRequest,
+        deployments: Mapping[str, UUID],
+        logger: Logger,
     ) -> None:
         self._run = run
         self._request = request
@@ -95,6 +130,11 @@ class Shards:
         self._done_before: set[UUID] = set()
         self._starts: defaultdict[Shard, int] = defaultdict(int)
         self._stop_at: float | None = None
+        self._attention = Attention()
+        self._known: set[UUID] = set()
+        """The runs, as they were listed last."""
+        self._endings: set[tuple[str, Ending | None]] = set()
+        """The senders so far, and how they ended."""
 
     async def send(self, shards: Sequence[Shard]) -> None:
         """Run every shard until it has finished, or until the campaign is to stop.
@@ -102,16 +142,40 @@ class Shards:
         If an earlier process of this run died, its shards are still running and are not started
         again.
         """
-        async with get_client() as client:
-            earlier = [run async for run in self._runs(client)]
-            self._done_before = {run.id for run in earlier if _is_final(run)}
-            while True:
-                records = await asyncio.to_thread(self._run.read_senders)
-                with suppress(*_SERVER_AWAY):  # the shards go on sending
-                    if await self._poll(client, shards, records):
-                        break
-                await asyncio.sleep(_LOOK_SECONDS)
+        listeners = self._request.events.listeners
+        listeners.append(self._hear)
+        try:
+            async with get_client() as client:
+                earlier = [run async for run in self._runs(client)]
+                self._done_before = {run.id for run in earlier if _is_final(run)}
+                while not await self._have_ended(client, shards):  # noqa: ASYNC110 rows tell nothing
+                    await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            listeners.remove(self._hear)
         self._wait_for(await asyncio.to_thread(self._run.read_senders))
+
+    def _hear(self, event: Event | None) -> None:
+        """Note an event; None where events may have been missed."""
+        if event is None or (
+            event.resource.get("prefect.state-type")
+            and UUID(event.resource.id.removeprefix(RUN_KIND)) in self._known
+        ):
+            self._attention.changed()
+
+    async def _have_ended(self, client: PrefectClient, shards: Sequence[Shard]) -> bool:
+        """Look after the shards; True when every one has finished."""
+        records = await asyncio.to_thread(self._run.read_senders)
+        endings = {(record.owner, record.ending) for record in records}
+        has_changed, self._endings = endings != self._endings, endings
+        if has_changed or self._request.reason or not self._request.events.is_subscribed:
+            self._attention.changed()
+        if not self._attention.is_due(asyncio.get_running_loop().time()):
+            return False
+        try:
+            return await self._poll(client, shards, records)
+        except _SERVER_AWAY:  # the shards go on sending
+            self._attention.changed()
+            return False
 
     async def _poll(
         self, client: PrefectClient, shards: Sequence[Shard], records: Sequence[SenderRecord]
@@ -154,6 +218,7 @@ class Shards:
 
     async def _start(self, shard: Shard, starts_before: int) -> None:
         self._starts[shard] += 1
+        self._attention.changed()  # the new run is to be known
         campaign = self._run.record.name
         name = shard_name(campaign, shard.connection, shard.number, shard.of)
         await arun_deployment(
@@ -207,10 +272,12 @@ class Shards:
             parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[self._parent_id])
         )
         runs: list[FlowRun] = []
-        while len(
-            page := await client.read_flow_runs(flow_run_filter=mine, limit=_PAGE, offset=len(runs))
-        ):
+        is_last = False
+        while not is_last:
+            page = await client.read_flow_runs(flow_run_filter=mine, limit=_PAGE, offset=len(runs))
+            is_last = len(page) < _PAGE
             runs += page
+        self._known = {run.id for run in runs}
         for run in sorted(runs, key=lambda run: run.created or datetime.max.replace(tzinfo=UTC)):
             if run.deployment_id:
                 yield run

@@ -16,12 +16,12 @@ from uuid import UUID
 from prefect.client.schemas.objects import State
 from prefect.events import Event
 
-from flows.support.server_events import PRECAUTION_SECONDS, RUN_KIND, ServerEvents
+from flows.support.server_events import RUN_KIND, ServerEvents
 
 _UNSUBSCRIBED_SECONDS = 1.0
-_SUBSCRIBED_SECONDS = PRECAUTION_SECONDS
-_COMMIT_SECONDS = 0.2
-_COMMIT_PATIENCE_SECONDS = 10.0
+_COMMIT_SECONDS, _COMMIT_SHARE = 0.2, 0.25
+"""An announced state is read again after so long, and later after this share of the time since."""
+_COMMIT_PATIENCE_SECONDS = 600.0
 """A state that cannot be read by then was not committed."""
 
 
@@ -36,7 +36,7 @@ class StateChanges:
         """By run, the beginning of the state that was read last."""
         self._due: dict[UUID, datetime] = {}
         """By run, the beginning of a state that was announced and is not read yet."""
-        self._due_until = 0.0
+        self._due_since = 0.0
         self._has_failed = False
 
     async def next(self) -> None:
@@ -70,15 +70,16 @@ class StateChanges:
             if run_id not in self._ids or event.occurred <= self._read.get(run_id, _NEVER):
                 return
             self._due[run_id] = max(event.occurred, self._due.get(run_id, _NEVER))
-            self._due_until = time.monotonic() + _COMMIT_PATIENCE_SECONDS
+            self._due_since = time.monotonic()
             self._changed.set()
 
-    def _patience(self) -> float:
+    def _patience(self) -> float | None:
         if self._has_failed or not self._events.is_subscribed:
             return _UNSUBSCRIBED_SECONDS
-        if self._due and time.monotonic() < self._due_until:
-            return _COMMIT_SECONDS
-        return _SUBSCRIBED_SECONDS
+        waited = time.monotonic() - self._due_since
+        if self._due and waited < _COMMIT_PATIENCE_SECONDS:
+            return max(_COMMIT_SECONDS, _COMMIT_SHARE * waited)
+        return None
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

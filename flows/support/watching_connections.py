@@ -16,14 +16,14 @@ from prefect.events import Event
 
 from blocks.loading import load_connection
 from flows.support.sending import Sending
-from flows.support.server_events import PRECAUTION_SECONDS, ServerEvents
+from flows.support.server_events import ServerEvents
 from flows.support.session_slots.notices import Logger
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.connection import Connection
 
 _BLOCK_KIND = "prefect.block-document."
 _UNSUBSCRIBED_SECONDS = 10.0
-_COMMIT_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
+_COMMIT_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 """The seconds between the reads after an event."""
 
 
@@ -81,10 +81,10 @@ class BlockWatcher:
     async def _wait(self) -> None:
         """Wait for an event, or until a block is to be read."""
         now = time.monotonic()
-        pause = PRECAUTION_SECONDS if self._events.is_subscribed else _UNSUBSCRIBED_SECONDS
+        pause = math.inf if self._events.is_subscribed else _UNSUBSCRIBED_SECONDS
         read_at = min([now + pause, *(at for at, _ in self._due.values())])
         try:
-            async with asyncio.timeout(max(0.0, read_at - now)):
+            async with asyncio.timeout(max(0.0, read_at - now) if read_at < math.inf else None):
                 await self._changed.wait()
         except TimeoutError:
             if not self._due:

@@ -22,7 +22,6 @@ from tests.eventually import eventually_async
 def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the event stream tells: a look that comes by itself would prove nothing."""
     monkeypatch.setattr(state_changes, "_UNSUBSCRIBED_SECONDS", None)
-    monkeypatch.setattr(state_changes, "_SUBSCRIBED_SECONDS", None)
 
 
 async def new_run() -> UUID:

@@ -211,7 +211,7 @@ async def test_progress_is_shown_with_its_pace(feed: Feed) -> None:
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
 
 
-async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(feed: Feed) -> None:
+async def test_the_log_gets_a_line_of_what_changed_every_half_a_minute_at_most(feed: Feed) -> None:
     run, shown, clock = Run(), Shown(), Clock()
     lines: list[str] = []
     window, story_ = SendingWindow(), EventEmitter("spring")
@@ -224,7 +224,7 @@ async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(f
         log=lines.append,
     )
     await made.begin(is_new=True)
-    for second, sent in ((5, 10), (30, 40), (35, 50), (59, 50), (60, 50), (600, 50), (660, 50)):
+    for second, sent in ((5, 10), (30, 40), (35, 50), (59, 50), (90, 50), (600, 50), (1200, 50)):
         clock.now, run.seen = float(second), standing(DOWN, sent)
         await made.update()
     assert [line.split(",")[0] for line in lines] == [
@@ -236,7 +236,7 @@ async def test_the_log_gets_a_line_every_half_a_minute_where_something_changed(f
 
 
 async def test_artifacts_change_more_rarely_in_a_long_run(feed: Feed) -> None:
-    """Five seconds at first, a minute after an hour; another cause of waiting shows at once."""
+    """After a quarter of the time so far, or two percent; another cause shows at once."""
     run, shown, clock = Run(), Shown(), Clock()
     made = await begun(run, shown, clock)
     updates = []
@@ -247,8 +247,8 @@ async def test_artifacts_change_more_rarely_in_a_long_run(feed: Feed) -> None:
         if shown.bars:
             updates.append(second)
     assert updates[:4] == [0, 5, 10, 15]
-    assert max(later - earlier for earlier, later in pairwise(updates)) == 60
-    assert len(updates) < 800
+    assert max(later - earlier for earlier, later in pairwise(updates)) == 800
+    assert len(updates) < 80
     clock.now, run.seen = 36_005.0, standing(DOWN, 90)
     shown.bars.clear()
     await made.update()

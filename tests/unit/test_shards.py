@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import uuid4
+from types import SimpleNamespace
+from typing import Any, Self, cast
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.states import Pending, Running
+from prefect.events import Event
+from prefect.states import Completed, Pending, Running
 
-from flows.support.shards import _has_died, shards_of
+from flows.support import shards as module
+from flows.support.server_events import ServerEvents
+from flows.support.shards import Shard, Shards, _has_died, shards_of
+from flows.support.stopping import StopRequest
+from mailsluice.delivery import CampaignRun
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Ending, SenderRecord
+from tests.eventually import eventually_async
 
 LIVING = SenderRecord(
     id=1,
@@ -66,3 +75,99 @@ def test_a_connection_is_divided_by_its_sessions(sessions: int, a_worker: int, n
     connection = Connection("red", "mail.example", 25, Security.NONE, max_sessions=sessions)
     shards = shards_of(connection, a_worker)
     assert [(one.number, one.of) for one in shards] == [(i + 1, number) for i in range(number)]
+
+
+class Server:
+    """Prefect's API, with the runs on workers. Counts how often they are listed."""
+
+    def __init__(self) -> None:
+        self.runs: list[FlowRun] = []
+        self.listed = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def read_flow_runs(self, *, offset: int, **_: object) -> list[FlowRun]:
+        self.listed += 1
+        return self.runs[offset:]
+
+    async def start(self, deployment: UUID, *, parameters: dict[str, Any], **_: object) -> None:
+        run = FlowRun(flow_id=uuid4(), deployment_id=deployment, parameters=parameters)
+        self.runs.append(run.model_copy(update={"state": Running(), "created": datetime.now(UTC)}))
+
+
+class Looks:
+    """The campaign's run. Counts how often the senders' rows are read."""
+
+    def __init__(self) -> None:
+        self.record = SimpleNamespace(name="spring-sale")
+        self.senders: list[SenderRecord] = []
+        self.looks = 0
+
+    def read_senders(self) -> list[SenderRecord]:
+        self.looks += 1
+        return self.senders
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    server = Server()
+    monkeypatch.setattr(module, "get_client", lambda: server)
+    monkeypatch.setattr(module, "arun_deployment", server.start)
+    monkeypatch.setattr(module, "flow_run", SimpleNamespace(get_id=lambda: str(uuid4())))
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 1e-6)
+    return server
+
+
+async def test_the_runs_are_listed_when_something_has_changed(server: Server) -> None:
+    events, run = ServerEvents(), Looks()
+    events.is_subscribed = True
+    shards = Shards(
+        cast("CampaignRun", run), StopRequest(events), {"red": uuid4()}, logging.getLogger("run")
+    )
+    sending = asyncio.ensure_future(shards.send([Shard("red", 1, 1)]))
+
+    async def listed_in(looks: int) -> int:
+        before, until = server.listed, run.looks + looks
+        await eventually_async(lambda: run.looks >= until)
+        return server.listed - before
+
+    await eventually_async(lambda: server.runs)
+    run.senders = [replace(LIVING, owner=str(server.runs[0].id))]
+    await listed_in(2)
+    assert await listed_in(300) <= 40  # ever more rarely, as nothing happens
+
+    events.listeners[0](_changed(uuid4()))  # of another campaign
+    listed = server.listed
+    events.listeners[0](_changed(server.runs[0].id))
+    await eventually_async(lambda: server.listed > listed)
+
+    server.runs[0].state = Completed()
+    run.senders = [replace(run.senders[0], ending=Ending.DONE, ended_at=1.0)]
+    await sending
+    assert len(server.runs) == 1
+    assert not events.listeners
+
+
+def _changed(run_id: UUID) -> Event:
+    """The event of a run's new state."""
+    resource = {"prefect.resource.id": f"prefect.flow-run.{run_id}"}
+    resource["prefect.state-type"] = "COMPLETED"
+    return Event(event="prefect.flow-run.Completed", resource=resource)
+
+
+async def test_without_events_the_runs_are_listed_with_each_look(server: Server) -> None:
+    run = Looks()
+    shards = Shards(
+        cast("CampaignRun", run),
+        StopRequest(ServerEvents()),
+        {"red": uuid4()},
+        logging.getLogger("run"),
+    )
+    sending = asyncio.ensure_future(shards.send([Shard("red", 1, 1)]))
+    await eventually_async(lambda: run.looks >= 50)
+    assert server.listed >= 49
+    server.runs[0].state = Completed()
+    await sending

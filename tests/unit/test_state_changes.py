@@ -11,12 +11,13 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.client.schemas.objects import State, StateType
 from prefect.events import Event
-from prefect.events.filters import EventFilter
+from prefect.events.filters import EventAnyResourceFilter, EventFilter
 
 from flows.support import server_events as stream_module
 from flows.support import state_changes as module
 from flows.support.server_events import server_events
 from flows.support.state_changes import StateChanges, state_changes
+from tests.eventually import eventually_async
 
 RUN, PARENT = uuid4(), uuid4()
 NOW = datetime.now(UTC)
@@ -64,7 +65,6 @@ class Stream:
 def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     """No look comes by itself: a test that waits for one would never end."""
     monkeypatch.setattr(module, "_UNSUBSCRIBED_SECONDS", None)
-    monkeypatch.setattr(module, "_SUBSCRIBED_SECONDS", None)
     monkeypatch.setattr(module, "_COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(stream_module, "_pause", lambda failures: 0.0)
     return Stream()
@@ -99,9 +99,9 @@ async def test_a_new_subscription_has_the_states_read_once(
         changes.note(read(NOW))
         assert await is_idle(changes)
     (wanted,) = stream.filters
-    assert wanted.resource
     runs = {f"prefect.flow-run.{one}" for one in (RUN, PARENT)}
-    assert runs < set(wanted.resource.id_prefix or [])
+    assert isinstance(wanted.any_resource, EventAnyResourceFilter)
+    assert runs < set(wanted.any_resource.id_prefix or [])
 
 
 async def test_an_event_has_the_states_read_at_once(stream: Stream) -> None:
@@ -224,17 +224,49 @@ async def test_a_lost_stream_has_the_states_read_and_is_subscribed_to_again(
         await changes.next()
 
 
-@pytest.mark.parametrize("refuses", [True, False])
-async def test_states_are_polled_whatever_the_stream_says(
-    stream: Stream, refuses: bool, monkeypatch: pytest.MonkeyPatch
+async def test_states_are_polled_without_a_stream(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = "_UNSUBSCRIBED_SECONDS" if refuses else "_SUBSCRIBED_SECONDS"
-    monkeypatch.setattr(module, seconds, 0.001)
-    stream.refuses = refuses
+    monkeypatch.setattr(module, "_UNSUBSCRIBED_SECONDS", 0.001)
+    stream.refuses = True
     async with changes_of(stream, RUN) as changes:
         for _ in range(5):
             await changes.next()
     assert stream.asked
+
+
+async def test_a_silent_stream_that_delivers_its_own_event_stays(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "_SILENT_SECONDS", 0.001)
+    emitted: list[str] = []
+
+    def emit(event: str, resource: dict[str, str]) -> None:
+        emitted.append(event)
+        stream.tell_of(resource["prefect.resource.id"], event, NOW)
+
+    heard: list[Event | None] = []
+    async with server_events(RUN, subscribe=stream.subscribe, emit=emit) as events:
+        events.listeners.append(heard.append)
+        await eventually_async(lambda: len(emitted) >= 3)
+        assert heard == [None]  # the subscription has begun
+    assert stream.asked == 1
+    (wanted,) = stream.filters
+    assert wanted.event
+    assert wanted.event.prefix
+    assert stream_module.ECHO in wanted.event.prefix
+
+
+async def test_a_stream_that_does_not_deliver_its_own_event_is_lost(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "_SILENT_SECONDS", 0.001)
+    monkeypatch.setattr(stream_module, "_ECHO_SECONDS", 0.001)
+    heard: list[Event | None] = []
+    async with server_events(RUN, subscribe=stream.subscribe, emit=lambda *_: None) as events:
+        events.listeners.append(heard.append)
+        await eventually_async(lambda: stream.asked >= 3)
+    assert heard[:4] == 4 * [None]  # begun and lost, twice
 
 
 def test_pauses_between_subscriptions_grow_to_a_minute() -> None:

@@ -32,8 +32,8 @@ from mailsluice.reports.progress import (
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
-_SHARE_OF_RUN = 0.1
-_MOST_PAUSE_SECONDS = 60.0
+_SHARE_OF_RUN = 0.25
+_STEP_PERCENT, _STEP_SECONDS = 2.0, 60.0
 
 
 class ProgressReporter:
@@ -60,7 +60,7 @@ class ProgressReporter:
         self._log = log
         self._log_seconds = log_seconds
         self._begun_at = self._logged_at = clock()
-        self._shown_at = -math.inf
+        self._shown_at, self._shown_percent = -math.inf, 0.0
         self._shown_causes: dict[str, Cause] = {}
         self._logged = ""
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
@@ -89,21 +89,27 @@ class ProgressReporter:
         self._bindings = {standing.connection: standing.binding for standing in progress.standings}
         rates = {name: pace.per_second for name, pace in self._paces.items()}
         page = Page(progress, rates, moment, self._window)
-        self._log_line(page)
         causes = {name: binding.cause for name, binding in self._bindings.items()}
-        if self._is_due(causes):
+        if self._is_due(causes, progress.tally.percent):
+            self._log_line(page)
             await self._show(page)
             self._shown_at, self._shown_causes = self._clock(), causes
+            self._shown_percent = progress.tally.percent
 
-    def _is_due(self, causes: Mapping[str, Cause]) -> bool:
-        """Whether the artifacts are to be updated.
+    def _is_due(self, causes: Mapping[str, Cause], percent: float) -> bool:
+        """Whether to show the progress.
 
-        The longer a run takes, the rarer updates become: a campaign of a day would make tens of
-        thousands of requests otherwise. What a connection waits for is shown at once.
+        It is shown whenever the run's time so far has grown by a quarter, and for each further two
+        percent, at most once a minute: so the number of requests hardly depends on the length of
+        the campaign. What a connection waits for is shown at once.
         """
         now = self._clock()
-        pause = min(_SHARE_OF_RUN * (now - self._begun_at), _MOST_PAUSE_SECONDS)
-        return causes != self._shown_causes or now - self._shown_at >= pause
+        waited = now - self._shown_at
+        return (
+            causes != self._shown_causes
+            or waited >= _SHARE_OF_RUN * (now - self._begun_at)
+            or (waited >= _STEP_SECONDS and percent >= self._shown_percent + _STEP_PERCENT)
+        )
 
     def _log_line(self, page: Page) -> None:
         """Write a line to the run's log now and then, as every UI shows new lines by itself."""

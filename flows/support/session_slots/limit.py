@@ -28,8 +28,7 @@ from flows.support.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.core.errors import MailsluiceError
 
 LEASE_SECONDS = 60.0
-"""A lease that is not renewed expires after so long, and is released by the server up to 15 seconds
-later. So the slots of a lost machine are free after 75 seconds at most."""
+"""The length of a lease, which Prefect's server does not accept shorter."""
 LIMIT_KIND = "prefect.concurrency-limit."
 """The beginning of a limit's id in Prefect's events."""
 _TIMEOUT_SECONDS = 10.0
@@ -100,7 +99,7 @@ class SlotLimit:
             await client.create_global_concurrency_limit(limit)
         return await client.read_global_concurrency_limit_by_name(self.name)
 
-    async def acquire(self, slots: int, seconds: float = LEASE_SECONDS) -> UUID | None:
+    async def acquire(self, slots: int, seconds: float) -> UUID | None:
         """Acquire so many slots for so long; returns their lease, None where too few are free."""
         async with self._answering():
             client = await self._client()
@@ -119,11 +118,11 @@ class SlotLimit:
         self._file.add(str(client.api_url), lease)
         return lease
 
-    async def renew(self, lease: UUID) -> bool:
-        """Hold a lease for another LEASE_SECONDS; False where the lease is lost."""
+    async def renew(self, lease: UUID, seconds: float) -> bool:
+        """Hold a lease for so long from now on; False where the lease is lost."""
         async with self._answering():
             try:
-                await (await self._client()).renew_concurrency_lease(lease, LEASE_SECONDS)
+                await (await self._client()).renew_concurrency_lease(lease, seconds)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == _GONE:
                     return False

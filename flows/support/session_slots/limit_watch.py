@@ -12,6 +12,7 @@ from prefect.events import Event
 from flows.support.session_slots.limit import LIMIT_KIND, LimitState
 
 _COMMIT_SECONDS = 10.0  # an announced change of the limit can be read after so long
+_LATE_COMMIT_SECONDS = 60.0  # ... or, where the server's database is slow, after so long
 
 
 class _Pauses(NamedTuple):
@@ -23,7 +24,7 @@ class _Pauses(NamedTuple):
     enough: float
 
 
-_TOLD_PAUSES = _Pauses(5.0, 30.0, 300.0)
+_TOLD_PAUSES = _Pauses(5.0, 30.0, math.inf)
 _UNTOLD_PAUSES = _Pauses(1.0, 3.0, 3.0)
 
 
@@ -39,7 +40,7 @@ class LimitWatch:
         self._is_told = is_told
         self._read_at, self._due_by = -math.inf, -math.inf
         self._announced: LimitState | None = None
-        self._announced_until = -math.inf
+        self._announced_until = self._confirm_at = -math.inf
 
     def read_in(self, seconds: float = -math.inf) -> None:
         """Read the limit after so many seconds, or at once."""
@@ -53,15 +54,14 @@ class LimitWatch:
             pause = pauses.few if held else pauses.none
         if state and state.taken > state.limit:  # others release slots, too
             pause = min(pause, pauses.few)
-        return min(self._read_at + pause, self._due_by)
+        return min(self._read_at + pause, self._due_by) if state else -math.inf
 
     def corrected(self, state: LimitState) -> LimitState:
         """The state that was just read, with the values that were announced."""
         self._read_at = self._clock()
-        self._due_by = math.inf
-        if self._read_at < self._announced_until:
-            self._due_by = self._announced_until
-        else:
+        later = (self._announced_until, self._confirm_at)
+        self._due_by = min((at for at in later if at > self._read_at), default=math.inf)
+        if self._read_at >= self._announced_until:
             self._announced = None
         if known := self._announced:
             return replace(state, limit=known.limit, is_active=known.is_active)
@@ -78,6 +78,8 @@ class LimitWatch:
             new = replace(known, limit=values["limit"], is_active=values["active"])
             if event.resource.id == f"{LIMIT_KIND}{known.id}" and new == known:
                 return False
-        self._announced, self._announced_until = new, self._clock() + _COMMIT_SECONDS
+        now = self._clock()
+        self._announced, self._announced_until = new, now + _COMMIT_SECONDS
+        self._confirm_at = now + _LATE_COMMIT_SECONDS
         self.read_in()
         return is_deleted

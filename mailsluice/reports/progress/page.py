@@ -14,11 +14,11 @@ from mailsluice.reports.progress.pace import end
 from mailsluice.reports.progress.standing import Progress, Standing, Tally
 
 LOG_SECONDS = 30.0
-"""Seconds between two lines of progress in a run's log, if something has changed."""
+"""The least seconds between two lines of progress in a run's log."""
 _MOST_IN_A_LINE = 6  # connections
 _NOT_FRESH = (
     "Prefect's default UI does not refresh this page: reload it, or follow the run's logs, which"
-    f" get a line of progress every {LOG_SECONDS:.0f} seconds."
+    " get a line whenever this page is updated."
 )
 
 
