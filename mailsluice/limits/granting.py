@@ -121,13 +121,14 @@ def room_at(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArray[np
 
     replies = usage.replied.get(limit.window_seconds)
     before = usage.open_starts + (replies.total if replies else 0)
+    if before + size <= limit.count:
+        return np.full(size, -math.inf)
     have_to_leave = before + np.arange(size) - (limit.count - 1)
     at = np.where(have_to_leave > 0, math.inf, -math.inf)
     if replies:
         waits = have_to_leave > 0
         at[waits] = replies.room_at(have_to_leave[waits])
-    if have_to_leave[-1] > 0:
-        np.minimum(at, _room_before(usage, limit, size, now - usage.set_by), out=at)
+    np.minimum(at, _room_before(usage, limit, size, now - usage.set_by), out=at)
     return at + usage.set_by
 
 
@@ -141,6 +142,8 @@ def _room_before(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArr
 
     first = int(now // PLAN_SECONDS)
     planned = usage.planned_from(first)
+    if not len(planned):
+        return np.full(size, math.inf)
     replies = usage.replied.get(limit.window_seconds)
     later = planned.sum() - np.cumsum(planned)
     steps = np.arange(first, first + len(planned), dtype=np.float64) * PLAN_SECONDS
@@ -149,7 +152,7 @@ def _room_before(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArr
         held += replies.total - replies.left_by(steps)
     free = np.minimum.accumulate((limit.count - held)[::-1])[::-1]
     step = np.searchsorted(free, np.arange(1, size + 1))
-    return np.append(steps, math.inf)[step]
+    return np.concatenate((steps, (math.inf,)))[step]
 
 
 def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:

@@ -66,9 +66,10 @@ class RecentReplies:
         """Drop the steps that have left the window."""
         import numpy as np
 
+        if now < (self._first + 1.0) * self._step + self._span:
+            return
         gone = int(np.searchsorted(self._leaves_at(), now, side="right"))
-        if gone:
-            self._first, self._counts = self._first + gone, self._counts[gone:]
+        self._first, self._counts = self._first + gone, self._counts[gone:]
         if not self._counts.any():
             self._counts = self._counts[:0]
 
@@ -79,14 +80,14 @@ class RecentReplies:
         """
         import numpy as np
 
-        leaves_at: npt.NDArray[np.float64] = np.append(self._leaves_at(), np.inf)
+        leaves_at: npt.NDArray[np.float64] = np.concatenate((self._leaves_at(), (np.inf,)))
         return leaves_at[np.searchsorted(np.cumsum(self._counts), have_to_leave)]
 
     def left_by(self, moments: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Return how many replies have left the window by each moment."""
         import numpy as np
 
-        left = np.append(0, np.cumsum(self._counts))
+        left = np.concatenate(((0,), np.cumsum(self._counts)))
         return left[np.searchsorted(self._leaves_at(), moments, side="right")]
 
     def to_json(self) -> tuple[int, list[int]]:
@@ -111,7 +112,10 @@ class RecentReplies:
         """When each step has left the window, with a margin for the clocks."""
         import numpy as np
 
-        window_seconds = self._step * _STEPS
-        span = window_seconds * (1 + _CLOCK_DRIFT) + _RESOLUTION_SECONDS
         steps = np.arange(1, len(self._counts) + 1, dtype=np.float64)
-        return (self._first + steps) * self._step + span
+        return (self._first + steps) * self._step + self._span
+
+    @property
+    def _span(self) -> float:
+        """Seconds for which a step counts after its end."""
+        return self._step * _STEPS * (1 + _CLOCK_DRIFT) + _RESOLUTION_SECONDS

@@ -27,6 +27,8 @@ from mailsluice.limits import (
 
 LEASE = 30.0
 HORIZON = 0.4
+POLL_SECONDS = 0.5
+"""How often a sender asks again that has to wait for a reply, which may be another sender's."""
 
 
 @dataclass
@@ -114,7 +116,7 @@ class World:
         starts, next_at = exchange(under, report, self.now, self.now + HORIZON, 1_000)
         sender.replies = []
         sender.starts += starts
-        sender.ask_at = self.now + 0.1 if next_at == math.inf else next_at - HORIZON
+        sender.ask_at = self.now + POLL_SECONDS if next_at == math.inf else next_at - HORIZON
 
 
 def most_in_a_window(arrivals: list[float], window: float) -> int:

@@ -112,8 +112,10 @@ class Process:
 
 async def pass_time(clock: Clock, seconds: float, *processes: Process) -> None:
     """Let time pass for several processes; recalled sessions end and are wanted again."""
-    for _ in range(int(seconds * 10)):
-        clock.now += 0.1
+    until = clock.now + seconds
+    while clock.now < until:
+        dues = [due for process in processes if (due := await process.settle()) is not None]
+        clock.now = min(until, clock.now + max(0.1, min(dues, default=seconds)))
         for process in processes:
             await process.settle()
             await process.want(process.end_recalled())

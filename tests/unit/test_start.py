@@ -41,7 +41,9 @@ MORE = {
     "flows.housekeeping": TABLES,
 }
 """By flow: what nearly each of its runs needs as well."""
-LADDER = [EVERY_FLOW - OWN, TABLES, AUDIENCE - TABLES]
+COMMON = {"flows.support.operation", "mailsluice.message", "mailsluice.store"}
+"""Modules of ours that every flow loads: loaded once for all of them."""
+LADDER = [EVERY_FLOW - OWN | COMMON, TABLES, AUDIENCE - TABLES]
 """What may be loaded by all flows, by those that need tables, and by those with an audience."""
 NOT_LOADED = {"blocks.mailbox", "mailsluice.store.upgrading", "mailsluice.audience.resolution"}
 """Our own modules that send-campaign loads later, if it needs them."""
