@@ -35,6 +35,8 @@ def exchange(
     shared: Sequence[tuple[Usage, Rules]], report: Report, now: float, horizon: float, most: int
 ) -> tuple[list[float], float]:
     """Record a holder's report, and give out at most `most` starts to it: see `give_out`."""
+    import numpy as np
+
     until = now + HOLDER_SECONDS
     for usage, rules in shared:
         usage.settle(now, rules)
@@ -42,10 +44,11 @@ def exchange(
         usage.expire(now, rules)
         usage.plan(report.holder, report.stock)
     moments, next_at = give_out(shared, now, horizon, most)
+    stock = np.append(report.stock, moments)
     for usage, rules in shared:
         open_ = report.open + len(moments)
         usage.report(report.holder, open_, until, (), rules, report.answered)
-        usage.plan(report.holder, [*report.stock, *moments])
+        usage.plan(report.holder, stock)
     return moments, next_at
 
 

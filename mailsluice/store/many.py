@@ -48,12 +48,21 @@ def _without_nul(value: Any) -> Any:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
+def in_one_value(database: Database, query: sa.Select[Any]) -> sa.Select[Any]:
+    """The query in the form that `fetched` reads; its values are such that JSON can represent."""
+    if not database.is_sqlite:
+        return query
+    rows = query.subquery()
+    return sa.select(sa.func.json_group_array(sa.func.json_array(*rows.c)))
+
+
+def fetched(database: Database, result: sa.CursorResult[Any]) -> list[Sequence[Any]]:
+    """All rows of the result of a query that `in_one_value` has made, each as a sequence."""
+    return list(orjson.loads(result.scalar_one()) if database.is_sqlite else result)
+
+
 def fetch(
     transaction: sa.Connection, database: Database, query: sa.Select[Any]
 ) -> list[Sequence[Any]]:
     """All rows of a query whose values JSON can represent, each as a sequence."""
-    if not database.is_sqlite:
-        return list(transaction.execute(query))
-    rows = query.subquery()
-    as_json = sa.select(sa.func.json_group_array(sa.func.json_array(*rows.c)))
-    return list(orjson.loads(transaction.execute(as_json).scalar_one()))
+    return fetched(database, transaction.execute(in_one_value(database, query)))

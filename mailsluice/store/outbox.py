@@ -20,10 +20,11 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, CampaignTablesFinder
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
-from mailsluice.store.many import as_parameter, fetch, rows_in
+from mailsluice.store.many import as_parameter, fetched
 from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
+from mailsluice.store.outbox_statements import OutboxStatements
 from mailsluice.store.refusals import record_refusals
-from mailsluice.store.schema import campaigns, suppressions
+from mailsluice.store.schema import campaigns
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,16 @@ class Outbox:
         self._campaign_id = campaign_id
         self._sender_id = sender_id
         self._finder = CampaignTablesFinder(database, campaign_id)
+        self._built: OutboxStatements | None = None
+
+    @property
+    def _statements(self) -> OutboxStatements:
+        tables = self._finder.tables
+        if self._built is None or self._built.tables is not tables:
+            self._built = OutboxStatements(
+                self._database, tables, self._campaign_id, self._sender_id
+            )
+        return self._built
 
     @property
     def _tables(self) -> CampaignTables:
@@ -63,10 +74,6 @@ class Outbox:
     def _mine(self) -> sa.ColumnElement[bool]:
         return self._recipients.c.campaign_id == self._campaign_id
 
-    @property
-    def _claimed_here(self) -> sa.ColumnElement[bool]:
-        return self._recipients.c.claimed_by.is_not_distinct_from(self._sender_id)
-
     def claim(
         self, transaction: sa.Connection, connection: str, limit: int, after_id: int = 0
     ) -> list[Claimed]:
@@ -77,82 +84,21 @@ class Outbox:
         with the reason. The result may therefore be shorter than `limit` while more recipients
         wait; an empty result means that none can be claimed.
         """
-        recipients = self._recipients
-        here = sa.and_(self._mine, recipients.c.connection == connection)
-        due = (
-            self._claimable()
-            .where(
-                here,
-                recipients.c.status == RecipientStatus.DEFERRED,
-                recipients.c.next_attempt_at <= self._database.now,
-            )
-            .order_by(recipients.c.next_attempt_at)
-        )
-        pending = (
-            self._claimable()
-            .where(
-                here,
-                recipients.c.id > after_id,
-                recipients.c.status == RecipientStatus.PENDING,
-            )
-            .order_by(recipients.c.id)
-        )
+        statements = self._statements
+        given = {"connection": connection, "after_id": after_id}
         claimed: list[Claimed] = []
-        for query in (due, pending):
+        for query in (statements.due, statements.pending):
             while room := limit - len(claimed):
-                rows = fetch(transaction, self._database, query.limit(room))
-                suppressed = [row[0] for row in rows if row[-1]]
+                found = transaction.execute(query, {**given, "most": room})
+                rows = fetched(self._database, found)
                 taken = sorted(Claimed(*row[:-1]) for row in rows if not row[-1])
-                self._mark(
-                    transaction,
-                    (row.id for row in taken),
-                    RecipientStatus.SENDING,
-                    claimed_by=self._sender_id,
-                )
-                self._mark(transaction, suppressed, RecipientStatus.SUPPRESSED, reply=self._why())
+                _mark(transaction, statements.mark_sending, [row.id for row in taken])
+                suppressed = [row[0] for row in rows if row[-1]]
+                _mark(transaction, statements.mark_suppressed, suppressed)
                 claimed += taken
                 if len(rows) < room:
                     break
         return claimed
-
-    def _claimable(self) -> sa.Select[Any]:
-        """Select the fields of `Claimed`, and whether the address is on the suppression list."""
-        recipients = self._recipients
-        now = self._database.now
-        suppressed = sa.exists().where(suppressions.c.email == self._tables.compared)
-        query = sa.select(
-            recipients.c.id,
-            recipients.c.email,
-            recipients.c.variables,
-            recipients.c.attempts,
-            (now - sa.func.coalesce(recipients.c.first_attempt_at, now)).label("age_seconds"),
-            suppressed.label("is_suppressed"),
-        )
-        return query if self._database.is_sqlite else query.with_for_update(skip_locked=True)
-
-    def _why(self) -> sa.ScalarSelect[str]:
-        """Why a recipient is on the suppression list, in the form of `Suppression.why`."""
-        said = suppressions.c.reason + ": " + suppressions.c.source
-        listed = suppressions.c.email == self._tables.compared
-        return sa.select(said).where(listed).scalar_subquery()
-
-    def _mark(
-        self,
-        transaction: sa.Connection,
-        ids: Iterable[int],
-        status: RecipientStatus,
-        **values: Any,
-    ) -> None:
-        rows = [(recipient_id,) for recipient_id in ids]
-        if rows:
-            recipients = self._recipients
-            given = rows_in(self._database, {"id": sa.BigInteger()})
-            statement = (
-                sa.update(recipients)
-                .where(recipients.c.id.in_(sa.select(given.c.id)))
-                .values(status=status.value, next_attempt_at=None, **values)
-            )
-            transaction.execute(statement, as_parameter(rows))
 
     def settle(self, transaction: sa.Connection, settled: Sequence[Settled]) -> None:
         """Record the outcomes for claimed recipients.
@@ -162,7 +108,7 @@ class Outbox:
         """
         plain = [outcome for outcome in settled if not outcome.history]
         if plain:
-            transaction.execute(self._settle(), as_parameter(map(_fields, plain)))
+            transaction.execute(self._statements.settle, as_parameter(map(_fields, plain)))
         if len(plain) < len(settled):
             self._settle_troubled(
                 transaction, [(outcome, outcome.history) for outcome in settled if outcome.history]
@@ -172,9 +118,8 @@ class Outbox:
         self, transaction: sa.Connection, troubled: Sequence[tuple[Settled, History]]
     ) -> None:
         """Record outcomes with the attempts that led to them, where a message was not accepted."""
-        statement = self._settle().returning(self._recipients.c.id)
         given = as_parameter(_fields(outcome) for outcome, _ in troubled)
-        changed = set(transaction.execute(statement, given).scalars())
+        changed = set(transaction.execute(self._statements.settle_troubled, given).scalars())
         recorded = [(outcome, past) for outcome, past in troubled if outcome.id in changed]
         if recorded:
             insert = sa.insert(self._tables.attempts).values(at=self._database.now)
@@ -183,48 +128,13 @@ class Outbox:
                 self._database, transaction, self._campaign_id, self._recipients, recorded
             )
 
-    def _settle(self) -> sa.Update:
-        recipients = self._recipients
-        value = rows_in(self._database, _TYPES).c
-        now = self._database.now
-        return (
-            sa.update(recipients)
-            .where(
-                recipients.c.id == value.id,
-                self._claimed_here,
-                sa.or_(*(recipients.c.status == status for status in (_SENDING, _UNCERTAIN))),
-            )
-            .values(
-                status=value.status,
-                attempts=value.attempts,
-                code=value.code,
-                reply=value.reply,
-                settled_at=now,
-                first_attempt_at=sa.func.coalesce(recipients.c.first_attempt_at, now),
-                next_attempt_at=now + value.delay_seconds,
-            )
-        )
-
     def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
         """Make claimed recipients pending again: their messages cannot have reached a server.
 
         Recipients that another sender has claimed since stay with that sender. This process may
         repeat a transaction whose commit was lost, or was made without an answer.
         """
-        rows = [(recipient_id,) for recipient_id in ids]
-        if rows:
-            recipients = self._recipients
-            given = rows_in(self._database, {"id": sa.BigInteger()})
-            statement = (
-                sa.update(recipients)
-                .where(
-                    recipients.c.id == given.c.id,
-                    self._claimed_here,
-                    recipients.c.status == _SENDING,
-                )
-                .values(status=RecipientStatus.PENDING.value)
-            )
-            transaction.execute(statement, as_parameter(rows))
+        _mark(transaction, self._statements.release, ids)
 
     def in_doubt(self, transaction: sa.Connection | None = None) -> dict[int, InDoubt]:
         """The recipients that this process claimed and that are still `sending`, by id.
@@ -234,7 +144,7 @@ class Outbox:
         recipients = self._recipients
         query = sa.select(recipients.c.id, recipients.c.connection, recipients.c.attempts).where(
             self._mine,
-            self._claimed_here,
+            self._statements.claimed_here,
             recipients.c.status == _SENDING,
         )
         with nullcontext(transaction) if transaction else self._database.read() as connection:
@@ -336,16 +246,12 @@ class Outbox:
 
 
 _SENDING = RecipientStatus.SENDING.value
-_UNCERTAIN = RecipientStatus.UNCERTAIN.value
 
-_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
-    "id": sa.BigInteger(),
-    "status": sa.Text(),
-    "attempts": sa.SmallInteger(),
-    "code": sa.SmallInteger(),
-    "reply": sa.Text(),
-    "delay_seconds": sa.Double(),
-}
+
+def _mark(transaction: sa.Connection, statement: sa.Update, ids: Iterable[int]) -> None:
+    rows = [(recipient_id,) for recipient_id in ids]
+    if rows:
+        transaction.execute(statement, as_parameter(rows))
 
 
 def _fields(outcome: Settled) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -28,6 +30,19 @@ from mailsluice.store.schema import usage
 logger = logging.getLogger(__name__)
 
 _TOLD_SECONDS = 1.0  # smaller corrections of a clock are not worth a warning
+
+# Built once: to build a statement takes longer than to run it.
+_READ = (
+    sa.select(usage.c.key, usage.c.state)
+    .where(usage.c.key.in_(sa.bindparam("keys", expanding=True)))
+    .order_by(usage.c.key)
+    .with_for_update()
+)
+_WRITE = (
+    sa.update(usage)
+    .where(usage.c.key == sa.bindparam("p_key"))
+    .values(state=sa.bindparam("p_state"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +106,14 @@ class Usages:
         self._store(transaction, stored)
         return answers
 
+    @cached_property
+    def _read_clock(self) -> sa.Select[Any]:
+        return sa.select(self._database.now)
+
     def _look(self, transaction: sa.Connection) -> tuple[float, float, float]:
         """Read the database's clock, between two moments of this process's clock."""
         before = self._clock()
-        now = float(transaction.execute(sa.select(self._database.now)).scalar_one())
+        now = float(transaction.execute(self._read_clock).scalar_one())
         after = self._clock()
         self._database_clock.seen(now, before, after)
         return now, before, after
@@ -149,8 +168,7 @@ class Usages:
         return stored
 
     def _rows(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
-        query = sa.select(usage).where(usage.c.key.in_(keys)).order_by(usage.c.key)
-        rows = transaction.execute(query.with_for_update())
+        rows = transaction.execute(_READ, {"keys": list(keys)})
         return {row.key: Usage.from_json(orjson.loads(row.state)) for row in rows}
 
     def _add(self, transaction: sa.Connection, keys: Collection[str]) -> None:
@@ -159,14 +177,9 @@ class Usages:
         transaction.execute(insert, [{"key": key, "state": new} for key in sorted(keys)])
 
     def _store(self, transaction: sa.Connection, stored: Mapping[str, Usage]) -> None:
-        update = (
-            sa.update(usage)
-            .where(usage.c.key == sa.bindparam("p_key"))
-            .values(state=sa.bindparam("p_state"))
-        )
         rows = [
             {"p_key": key, "p_state": orjson.dumps(state.to_json()).decode()}
             for key, state in sorted(stored.items())
         ]
         if rows:  # a sender without limits has none
-            transaction.execute(update, rows)
+            transaction.execute(_WRITE, rows)

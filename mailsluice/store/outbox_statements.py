@@ -1,0 +1,162 @@
+"""The statements that an outbox runs again and again, built once.
+
+To build one of them takes longer than to run it, and all of that time in the interpreter, which the
+sessions wait for.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from mailsluice.core.status import RecipientStatus
+from mailsluice.store.campaign_tables import CampaignTables
+from mailsluice.store.database import Database
+from mailsluice.store.many import in_one_value, rows_in
+from mailsluice.store.schema import suppressions
+
+_SENDING = RecipientStatus.SENDING.value
+_UNCERTAIN = RecipientStatus.UNCERTAIN.value
+_ID: dict[str, sa.types.TypeEngine[Any]] = {"id": sa.BigInteger()}
+_OUTCOME: dict[str, sa.types.TypeEngine[Any]] = {
+    **_ID,
+    "status": sa.Text(),
+    "attempts": sa.SmallInteger(),
+    "code": sa.SmallInteger(),
+    "reply": sa.Text(),
+    "delay_seconds": sa.Double(),
+}
+
+
+class OutboxStatements:
+    """The statements of one process on the recipients of one campaign.
+
+    Rows are given as `many.as_parameter` makes them.
+    """
+
+    def __init__(
+        self, database: Database, tables: CampaignTables, campaign_id: int, sender_id: int | None
+    ) -> None:
+        self._database = database
+        self.tables = tables
+        self._recipients = recipients = tables.recipients
+        self.mine = recipients.c.campaign_id == campaign_id
+        """Whether a recipient is of this campaign."""
+        self.claimed_here = recipients.c.claimed_by.is_not_distinct_from(sender_id)
+        """Whether this process has claimed a recipient."""
+        self._sender_id = sender_id
+
+    @cached_property
+    def due(self) -> sa.Select[Any]:
+        """Deferred recipients of `connection` that are due, `most` of them."""
+        recipients = self._recipients
+        return self._claimable(
+            self._claimed_fields()
+            .where(
+                recipients.c.status == RecipientStatus.DEFERRED,
+                recipients.c.next_attempt_at <= self._database.now,
+            )
+            .order_by(recipients.c.next_attempt_at)
+        )
+
+    @cached_property
+    def pending(self) -> sa.Select[Any]:
+        """Pending recipients of `connection` above `after_id` in send order, `most` of them."""
+        recipients = self._recipients
+        return self._claimable(
+            self._claimed_fields()
+            .where(
+                recipients.c.id > sa.bindparam("after_id", type_=sa.BigInteger()),
+                recipients.c.status == RecipientStatus.PENDING,
+            )
+            .order_by(recipients.c.id)
+        )
+
+    def _claimed_fields(self) -> sa.Select[Any]:
+        """Select the fields of `Claimed`, and whether the address is on the suppression list."""
+        recipients = self._recipients
+        now = self._database.now
+        suppressed = sa.exists().where(suppressions.c.email == self.tables.compared)
+        return sa.select(
+            recipients.c.id,
+            recipients.c.email,
+            recipients.c.variables,
+            recipients.c.attempts,
+            (now - sa.func.coalesce(recipients.c.first_attempt_at, now)).label("age_seconds"),
+            suppressed.label("is_suppressed"),
+        ).where(self.mine, recipients.c.connection == sa.bindparam("connection"))
+
+    def _claimable(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        query = query.limit(sa.bindparam("most", type_=sa.Integer()))
+        if not self._database.is_sqlite:
+            query = query.with_for_update(skip_locked=True)
+        return in_one_value(self._database, query)
+
+    @cached_property
+    def mark_sending(self) -> sa.Update:
+        """Mark claimed recipients, given by `id`."""
+        return self._mark(RecipientStatus.SENDING, claimed_by=self._sender_id)
+
+    @cached_property
+    def mark_suppressed(self) -> sa.Update:
+        """Mark suppressed recipients, given by `id`, with the reason in the form of the list."""
+        said = suppressions.c.reason + ": " + suppressions.c.source
+        listed = suppressions.c.email == self.tables.compared
+        why = sa.select(said).where(listed).scalar_subquery()
+        return self._mark(RecipientStatus.SUPPRESSED, reply=why)
+
+    def _mark(self, status: RecipientStatus, **values: Any) -> sa.Update:
+        recipients = self._recipients
+        given = rows_in(self._database, _ID)
+        return (
+            sa.update(recipients)
+            .where(recipients.c.id.in_(sa.select(given.c.id)))
+            .values(status=status.value, next_attempt_at=None, **values)
+        )
+
+    @cached_property
+    def settle(self) -> sa.Update:
+        """Record outcomes, given as `id, status, attempts, code, reply, delay_seconds`."""
+        recipients = self._recipients
+        value = rows_in(self._database, _OUTCOME).c
+        now = self._database.now
+        return (
+            sa.update(recipients)
+            .where(
+                recipients.c.id == value.id,
+                self.claimed_here,
+                sa.or_(*(recipients.c.status == status for status in (_SENDING, _UNCERTAIN))),
+            )
+            .values(
+                status=value.status,
+                attempts=value.attempts,
+                code=value.code,
+                reply=value.reply,
+                settled_at=now,
+                first_attempt_at=sa.func.coalesce(recipients.c.first_attempt_at, now),
+                next_attempt_at=now + value.delay_seconds,
+            )
+        )
+
+    @cached_property
+    def settle_troubled(self) -> ReturningUpdate[Any]:
+        """Record outcomes as `settle` does, and return the ids of the recipients that changed."""
+        return self.settle.returning(self._recipients.c.id)
+
+    @cached_property
+    def release(self) -> sa.Update:
+        """Make recipients pending again, given by `id`, that this process has claimed."""
+        recipients = self._recipients
+        given = rows_in(self._database, _ID)
+        return (
+            sa.update(recipients)
+            .where(
+                recipients.c.id == given.c.id,
+                self.claimed_here,
+                recipients.c.status == _SENDING,
+            )
+            .values(status=RecipientStatus.PENDING.value)
+        )
