@@ -31,6 +31,10 @@ _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.Text()))
 _BUSY_TIMEOUT_SECONDS = 5  # the send loop repeats the transaction
 _CONNECT_TIMEOUT_SECONDS = 5
 _WAL_RETRY_SECONDS = 0.02
+_CACHE_KIB = 16_384
+_SCAN_CACHE_KIB = 4_096
+"""The pages of SQLite's file that each connection keeps in memory: in general, and while it reads
+whole tables, of which nobody needs the pages again."""
 _POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
 
 
@@ -95,19 +99,22 @@ class Database:
 
     @contextmanager
     def sorting(self) -> Iterator[sa.Connection]:
-        """Statements that only read, but sort many rows: SQLite sorts them in a temporary file.
+        """Statements that only read, but read and sort whole tables.
 
-        The addresses of a large campaign would fill the memory.
+        SQLite sorts them in a temporary file, and keeps few pages: the addresses of a large
+        campaign, and the pages that several connections keep, would fill the memory.
         """
         with self.read() as connection:
             if not self.is_sqlite:
                 yield connection
                 return
             connection.exec_driver_sql("PRAGMA temp_store = FILE")
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_SCAN_CACHE_KIB}")
             try:
                 yield connection
             finally:
                 connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+                connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
     @property
     def now(self) -> sa.ColumnElement[float]:
@@ -256,7 +263,11 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         private_file(path)  # the write-ahead log gets the same mode
         url = url.set(database=str(path))
     engine = sa.create_engine(
-        url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **_POOL
+        url,
+        poolclass=QueuePool,
+        pool_use_lifo=True,  # so that few connections fill their caches
+        connect_args={"check_same_thread": False},
+        **_POOL,
     )
 
     @event.listens_for(engine, "connect")
@@ -266,7 +277,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             f"busy_timeout = {_BUSY_TIMEOUT_SECONDS * 1000}",
             "synchronous = FULL",  # a claim must be on the disk before its message is sent
             "foreign_keys = ON",
-            "cache_size = -16384",  # KiB for each connection
+            f"cache_size = -{_CACHE_KIB}",
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
