@@ -28,6 +28,8 @@ class ConnectionEvents:
     """The time whose events the provider may have deleted before they were fetched."""
     is_done: bool = False
     """Whether all events up to now are fetched; otherwise the next run goes on."""
+    is_elsewhere: bool = False
+    """Whether another run fetches the events now."""
     trouble: str | None = None
     """The reason for which fetching stopped early, if it did."""
 
@@ -35,6 +37,11 @@ class ConnectionEvents:
     def new(self) -> int:
         """Events that were not known before."""
         return self.recorded.states.total() + self.recorded.unmatched.total()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the run has stopped in order, and the next one goes on."""
+        return not (self.is_done or self.is_elsewhere or self.trouble)
 
     @property
     def fetched(self) -> int:
@@ -96,7 +103,9 @@ class CollectedEvents:
         parts += [f"{known:,} known before"] if known else []
         parts += [f"{suppressed:,} newly suppressed"] if suppressed else []
         parts += [f"{self.gaps} with a gap"] if self.gaps else []
-        waiting = sum(not (one.is_done or one.trouble) for one in self.connections)
+        elsewhere = sum(one.is_elsewhere for one in self.connections)
+        parts += [f"{elsewhere} fetched by another run"] if elsewhere else []
+        waiting = sum(one.is_waiting for one in self.connections)
         parts += [f"{waiting} left for the next run"] if waiting else []
         return "; ".join(parts)
 

@@ -22,7 +22,7 @@ from mailsluice.operations.events.matching import match
 from mailsluice.operations.events.queue import collect_queue
 from mailsluice.store import Database
 from mailsluice.store.deliveries import Deliveries
-from mailsluice.store.event_cursors import EventCursors, StoredCursor
+from mailsluice.store.event_cursors import EventCursors
 
 _FIRST_SECONDS = 3_600.0
 """How far the first window of a connection reaches back that no campaign has used."""
@@ -34,6 +34,10 @@ _ADVICE = {
 """What to do about refusals, where the provider is no exception."""
 _PAGE_GONE = frozenset((400, 404, 410, 416, 422))
 """Answers to the request for a page that the provider no longer knows."""
+
+
+class _ElsewhereError(Exception):
+    """Another run fetches the events of this connection."""
 
 
 def collect(
@@ -53,6 +57,8 @@ def collect(
         collected.connections.append(done)
         try:
             _collect(account, database, done, most_pages, pause)
+        except _ElsewhereError:
+            done.is_elsewhere = True
         except EventsApiError as error:
             done.trouble = str(error)
         except UnreadableEventError as error:
@@ -81,7 +87,14 @@ def _collect(
         return
     feed = FEEDS[account.provider]
     with EventsClient(account.api.url or feed.url, pause) as client:
-        _Walk(account, feed, client, database, done).run(record, goes_on)
+        walk = _Walk(account, feed, client, database, done)
+        try:
+            walk.run(record, goes_on)
+        except (EventsApiError, UnreadableEventError):
+            walk.release()
+            raise
+        if not done.is_done:
+            walk.release()
 
 
 class _Walk:
@@ -99,39 +112,44 @@ class _Walk:
         self._client, self._database, self._done = client, database, done
         self._cursors = EventCursors(database)
         self._url = account.api.url or feed.url
-        self._account = " ".join(filter(None, (account.provider, self._url, account.api.domain)))
+        source = " ".join(filter(None, (account.provider, self._url, account.api.domain)))
+        self._stored = self._cursors.read(self._name, source)
+        if self._stored.is_busy:
+            raise _ElsewhereError
 
     def run(self, record: Callable[[Batch], None], goes_on: Callable[[], bool]) -> None:
         """Fetch the window that a former run left open, then the one up to now."""
-        stored = self._cursors.read(self._name, self._account)
-        self._done.gap = gap(stored.cursor, self._feed.reach, self._now())
-        is_left = stored.cursor.window is not None
-        stored = self._save(stored, self._opened(stored.cursor))
-        while goes_on() and (window := stored.cursor.window):
-            page = self._page(stored.cursor, window)
+        self._done.gap = gap(self._stored.cursor, self._feed.reach, self._now())
+        is_left = self._stored.cursor.window is not None
+        self._open(self._stored.cursor)
+        while goes_on() and (window := self._stored.cursor.window):
+            page = self._page(self._stored.cursor, window)
             if page is None:
-                stored = self._save(stored, self._opened(stored.cursor.restarted()))
+                self._open(self._stored.cursor.restarted())
                 continue
             record(page.batch)
-            stored = self._save(stored, stored.cursor.after(page.next))
-            if stored.cursor.window is None and is_left:
+            self._save(self._stored.cursor.after(page.next))
+            if self._stored.cursor.window is None and is_left:
                 is_left = False
-                stored = self._save(stored, self._opened(stored.cursor))
-        self._done.is_done = stored.cursor.window is None
+                self._open(self._stored.cursor)
+        self._done.is_done = self._stored.cursor.window is None
 
-    def _opened(self, cursor: Cursor) -> Cursor:
+    def release(self) -> None:
+        """Leave a window that is still open to the next run."""
+        self._cursors.release(self._name, self._stored)
+
+    def _open(self, cursor: Cursor) -> None:
         now = self._now()
         first_at = self._cursors.first_launch(self._name)
         cursor = opened(cursor, self._feed.reach, now, first_at or now - _FIRST_SECONDS)
-        if cursor.window and self._done.window is None:
-            self._done.window = cursor.window
-        return cursor
+        self._done.window = self._done.window or cursor.window
+        self._save(cursor)
 
-    def _save(self, stored: StoredCursor, cursor: Cursor) -> StoredCursor:
-        saved = self._cursors.save(self._name, stored, cursor)
+    def _save(self, cursor: Cursor) -> None:
+        saved = self._cursors.save(self._name, self._stored, cursor)
         if saved is None:
-            raise EventsApiError("another run fetches the events of this connection")
-        return saved
+            raise _ElsewhereError
+        self._stored = saved
 
     def _page(self, cursor: Cursor, window: Window) -> Page | None:
         """Fetch a page; None if the provider no longer knows it."""

@@ -23,6 +23,7 @@ from mailsluice.events.pulled.page import ApiRequest
 from mailsluice.operations.events import collecting
 from mailsluice.operations.events.collected import CollectedEvents
 from mailsluice.store import Database
+from mailsluice.store import event_cursors as event_cursor_store
 from mailsluice.store.deliveries import Deliveries
 from mailsluice.store.event_cursors import EventCursors
 from mailsluice.store.schema import deliveries, event_cursors, events
@@ -228,6 +229,7 @@ def test_late_events_kills_and_small_steps_end_in_the_same_rows_as_one_undisturb
         moment = SENT_AT + at * HOUR
         api.store(moment, made(provider, number, moment, sent), late=late * longest)
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(event_cursor_store, "BUSY_SECONDS", -1.0)  # killed runs are long ago
         patched.setattr(collecting, "EventsClient", InProcess)
         kills = Kills(patched)
         clock.now = SENT_AT
@@ -299,23 +301,47 @@ def test_a_page_that_the_provider_has_forgotten_is_fetched_from_the_start_of_its
     assert (done.new, done.recorded.known, done.is_done) == (2, 6, True)
 
 
-def test_of_two_runs_at_once_one_goes_on_and_the_other_stops(
-    database: Database, filled: ProviderApi, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def beside(
+    filled: ProviderApi, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], tuple[CollectedEvents, CollectedEvents]]:
+    """Collects, and once more while the first page is on its way; the first result comes first."""
+
+    def run() -> tuple[CollectedEvents, CollectedEvents]:
+        answer = filled.answer
+        inner: list[CollectedEvents] = []
+
+        def answer_meanwhile(asked: Asked) -> Answer:
+            reply = answer(asked)
+            monkeypatch.setattr(filled, "answer", answer)
+            inner.append(collect(database, filled.account()))
+            return reply
+
+        monkeypatch.setattr(filled, "answer", answer_meanwhile)
+        return collect(database, filled.account()), inner[0]
+
+    return run
+
+
+def test_a_run_beside_another_leaves_the_connection_to_it(
+    database: Database, beside: Callable[[], tuple[CollectedEvents, CollectedEvents]]
 ) -> None:
-    answer = filled.answer
-    inner: list[CollectedEvents] = []
+    first, second = beside()
+    assert (first.connections[0].new, first.connections[0].is_done) == (8, True)
+    assert (second.connections[0].fetched, second.is_troubled) == (0, False)
+    assert second.summary() == "0 new of 0 fetched; 1 fetched by another run"
 
-    def answer_while_another_collects(asked: Asked) -> Answer:
-        reply = answer(asked)
-        monkeypatch.setattr(filled, "answer", answer)
-        inner.append(collect(database, filled.account()))
-        return reply
 
-    monkeypatch.setattr(filled, "answer", answer_while_another_collects)
-    (outer,) = collect(database, filled.account()).connections
-    assert outer.trouble == "another run fetches the events of this connection"
-    assert [one.is_done for one in inner[0].connections] == [True]
-    assert (inner[0].connections[0].new, outer.recorded.known) == (8, 3)
+def test_a_run_that_was_slow_leaves_the_connection_to_the_one_that_took_it_over(
+    database: Database,
+    beside: Callable[[], tuple[CollectedEvents, CollectedEvents]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_cursor_store, "BUSY_SECONDS", -1.0)
+    slow, other = beside()
+    assert (other.connections[0].new, other.connections[0].is_done) == (8, True)
+    assert (slow.connections[0].recorded.known, slow.is_troubled) == (3, False)
+    assert slow.connections[0].is_elsewhere
     assert len(rows(database, events)) == 8
 
 
