@@ -184,16 +184,18 @@ def clear(database: Database) -> None:
             transaction.execute(sa.delete(table))
 
 
+History = tuple[list[tuple[float, float]], list[tuple[float, int, int | None]]]
+"""Events with their times and delays; runs with the pause before, pages, and steps to a kill."""
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[tuple[float, float]], list[tuple[float, int, int]]]:
-    """Events with their delays, as parts of the longest; runs with pages, and steps to a kill."""
-    happened = draw(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10)), max_size=30))
-    runs = draw(
-        st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4), st.integers(0, 30)), max_size=12)
-    )
-    return [(at * 0.1, late / 10) for at, late in happened], [
-        (pause * 0.1, pages, steps) for pause, pages, steps in runs
-    ]
+def histories(draw: st.DrawFn) -> History:
+    """Times are in hours, delays in parts of the longest."""
+    tenths = st.integers(0, 10).map(lambda number: number / 10)
+    happened = st.tuples(st.integers(0, 40).map(lambda number: number / 10), tenths)
+    steps = st.none() | st.integers(0, 20)
+    runs = st.tuples(tenths, st.sampled_from((1, 2, 100)), steps)
+    return draw(st.lists(happened, max_size=30)), draw(st.lists(runs, max_size=10))
 
 
 @pytest.fixture(params=list(APIS), ids=str)
@@ -207,6 +209,54 @@ def sent(sqlite_database: Database) -> SentCampaign:
     return SentCampaign(sqlite_database, NAMES)
 
 
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, provider: Provider, clock: Clock) -> ProviderApi:
+    """The provider's API without a socket; killed runs are long ago."""
+    monkeypatch.setattr(event_cursor_store, "BUSY_SECONDS", -1.0)
+    monkeypatch.setattr(collecting, "EventsClient", InProcess)
+    InProcess.api = APIS[provider](clock)
+    return InProcess.api
+
+
+def test_an_event_that_is_listed_late_is_fetched_by_a_later_run(
+    in_process: ProviderApi, sqlite_database: Database, sent: SentCampaign, clock: Clock
+) -> None:
+    provider = in_process.provider
+    longest = FEEDS[provider].reach.overlap_seconds
+    in_process.store(clock.now - 1, made(provider, 0, clock.now - 1, sent), late=longest)
+    counts = []
+    for _ in range(3):
+        (done,) = collect(sqlite_database, in_process.account()).connections
+        counts.append(done.new)
+        clock.now += longest / 2
+    assert counts == [0, 0, 1]
+
+
+def test_a_run_that_is_killed_at_any_step_is_continued_by_the_next(
+    in_process: ProviderApi, sqlite_database: Database, sent: SentCampaign
+) -> None:
+    for number in range(7):
+        at = SENT_AT + number
+        in_process.store(at, made(in_process.provider, number, at, sent))
+    collect(sqlite_database, in_process.account())
+    undisturbed = [rows(sqlite_database, table) for table in (events, deliveries)]
+    assert len(undisturbed[0]) == 7
+    with pytest.MonkeyPatch.context() as patched:
+        kills = Kills(patched)
+        for step in itertools.count():
+            clear(sqlite_database)
+            kills.after(step)
+            try:
+                collect(sqlite_database, in_process.account())
+            except Killed:
+                kills.after(None)
+                assert collect(sqlite_database, in_process.account()).connections[0].is_done
+            else:
+                assert step >= 14  # three pages and their cursors, before and after each
+                break
+            assert [rows(sqlite_database, table) for table in (events, deliveries)] == undisturbed
+
+
 @settings(
     max_examples=25,
     deadline=None,
@@ -214,23 +264,22 @@ def sent(sqlite_database: Database) -> SentCampaign:
 )
 @given(history=histories())
 def test_late_events_kills_and_small_steps_end_in_the_same_rows_as_one_undisturbed_run(
-    history: tuple[list[tuple[float, float]], list[tuple[float, int, int]]],
-    provider: Provider,
+    history: History,
+    in_process: ProviderApi,
     sqlite_database: Database,
     sent: SentCampaign,
     clock: Clock,
 ) -> None:
-    """Times are in hours since the campaign was sent; the last run is after all of them."""
+    """The last run is after all events are listed."""
     happened, runs = history
     clear(sqlite_database)
-    api = InProcess.api = APIS[provider](clock)
+    api, provider = in_process, in_process.provider
+    api.stored.clear()
     longest = FEEDS[provider].reach.overlap_seconds
     for number, (at, late) in enumerate(happened):
         moment = SENT_AT + at * HOUR
         api.store(moment, made(provider, number, moment, sent), late=late * longest)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(event_cursor_store, "BUSY_SECONDS", -1.0)  # killed runs are long ago
-        patched.setattr(collecting, "EventsClient", InProcess)
         kills = Kills(patched)
         clock.now = SENT_AT
         for pause, pages, steps in runs:
