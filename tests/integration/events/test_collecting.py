@@ -224,17 +224,21 @@ def test_an_event_that_is_listed_late_is_fetched_by_a_later_run(
     provider = in_process.provider
     longest = FEEDS[provider].reach.overlap_seconds
     in_process.store(clock.now - 1, made(provider, 0, clock.now - 1, sent), late=longest)
+    for number in range(1, 4):  # as many as a page has
+        at = clock.now + longest * 3 / 4
+        in_process.store(at, made(provider, number, at, sent))
     counts = []
     for _ in range(3):
         (done,) = collect(sqlite_database, in_process.account()).connections
         counts.append(done.new)
         clock.now += longest / 2
-    assert counts == [0, 0, 1]
+    assert counts == [0, 0, 4]
 
 
 def test_a_run_that_is_killed_at_any_step_is_continued_by_the_next(
-    in_process: ProviderApi, sqlite_database: Database, sent: SentCampaign
+    in_process: ProviderApi, sqlite_database: Database, sent: SentCampaign, clock: Clock
 ) -> None:
+    clock.now += 5 * HOUR  # no later window reaches back to these events
     for number in range(7):
         at = SENT_AT + number
         in_process.store(at, made(in_process.provider, number, at, sent))
