@@ -12,12 +12,14 @@ from urllib.parse import quote
 from cyclopts import App
 
 from deployments.command.connections import prefect
+from deployments.command.event_files import import_file
 from deployments.command.output import WAITING, AsJson, show
 
 if TYPE_CHECKING:
     from mailsluice.operations.events.sources import EventSource
 
 app = App(name="events", help="What providers report about mail that they have accepted.")
+app.command(import_file, name="import")
 
 logger = logging.getLogger("mailsluice.events")
 

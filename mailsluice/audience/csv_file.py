@@ -71,6 +71,18 @@ def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
             ) from None
 
 
+def csv_header(path: Path, source: RecipientSource) -> list[str]:
+    """Return the names of a CSV file's columns. Raises AudienceError as `read_csv` does."""
+    encoding = encoding_of(source.encoding)
+    with open_named(path) as file:
+        refuse_utf16(path, file, encoding)
+        try:
+            text = next(pieces(file, encoding, _BLOCK_BYTES, _PIECE_BYTES), "")
+        except UnicodeError:
+            raise _undecodable(path, file, source.encoding) from None
+        return begin(path, text, delimiter_of(path, source)).header
+
+
 def _left_open(path: Path, row: int, line: int) -> AudienceError:
     place = f"row {row}" if row else "the header"
     return AudienceError(

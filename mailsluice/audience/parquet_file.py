@@ -41,10 +41,25 @@ def read_parquet(path: Path, source: RecipientSource, chunk_rows: int) -> Iterat
                     start += batch.num_rows
                     yield layout.chunk(rows, [to_text(column) for column in batch.columns])
         except (pa.ArrowException, OSError, UnicodeError):
-            raise AudienceError(
-                f"the file {path} cannot be read as Parquet: it is damaged, in another format, or"
-                " has bytes that are not text. Write the file again, or give a CSV file"
-            ) from None
+            raise _unreadable(path) from None
+
+
+def _unreadable(path: Path) -> AudienceError:
+    return AudienceError(
+        f"the file {path} cannot be read as Parquet: it is damaged, in another format, or has bytes"
+        " that are not text. Write the file again, or give a CSV file"
+    )
+
+
+def parquet_header(path: Path) -> list[str]:
+    """Return the names of a Parquet file's columns. Raises AudienceError as `read_parquet` does."""
+    with open_named(path) as opened:
+        _refuse_large_footer(path, opened)
+        try:
+            with parquet.ParquetFile(opened) as file:
+                return [*file.schema_arrow.names]
+        except (pa.ArrowException, OSError, UnicodeError):
+            raise _unreadable(path) from None
 
 
 def _refuse_large_footer(path: Path, file: BinaryIO) -> None:

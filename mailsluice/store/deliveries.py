@@ -102,6 +102,17 @@ class Deliveries:
         recorded.suppressed += bounces.suppress_soft(soft)
         return recorded
 
+    def known(self, connection: str, keys: Iterable[str]) -> set[str]:
+        """Return those of these keys whose events were recorded before."""
+        given = rows_in(self._database, {"key": events.c.key.type})
+        query = (
+            sa.select(events.c.key)
+            .join(given, events.c.key == given.c.key)
+            .where(events.c.connection == connection)
+        )
+        with self._database.read() as reader:
+            return set(reader.execute(query, as_parameter((key,) for key in keys)).scalars())
+
     def forget(self, before: float, limit: int = 10_000) -> int:
         """Delete events received before this moment, up to a limit. Returns how many.
 

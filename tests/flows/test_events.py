@@ -16,9 +16,11 @@ from email.policy import default
 from pathlib import Path
 
 import httpx
+import pytest
 from prefect.settings import PREFECT_API_URL
 
 from deployments.server import free_port
+from flows.import_events import import_events
 from flows.report_campaign import report_campaign
 from tests.eventually import eventually
 from tests.flows.conftest import Servers, save_block
@@ -54,6 +56,44 @@ def serving() -> Iterator[httpx.Client]:
         assert "red: http://127.0.0.1" in shown
         assert "spring-sale: " in shown, shown  # two of fifty bounced: above a threshold
         assert "@" not in shown
+
+
+async def test_a_file_of_events_is_checked_imported_and_imported_again(
+    tmp_path: Path, servers: Servers, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_block("red", servers["red"], identity={"provider": "brevo"})
+    routes = [{"connection": "red", "percent": 100}]
+    final = await run(document(write_csv(tmp_path / "r.csv", 50), routes=routes))
+    assert final.is_completed(), final.message
+    mails = [message_from_bytes(one.content, policy=default) for one in servers["red"].received]
+    path = tmp_path / "logs.csv"
+    lines = [
+        f"{kind},{mail['To']},{time.time() + 1:.0f}"
+        for kind, mail in zip(["Delivered"] * 5 + ["Complaint", "Moved"], mails, strict=False)
+    ]
+    path.write_text("\n".join(["st_text,email,ts", *lines]))
+    file = {"path": str(path)}
+    checked = await import_events("red", file, check=True, return_state=True)
+    assert checked.message == (
+        "7 rows: 6 events would be recorded, 0 known before, 0 not matched, 0 not about delivery,"
+        " 1 bad rows"
+    )
+    for recorded, known, suppressed in ((6, 0, 1), (0, 6, 0)):
+        final = await import_events("red", file, return_state=True)
+        assert final.is_completed()
+        assert final.message == (
+            f"7 rows: {recorded} events recorded, {known} known before, 0 not matched, 0 not about"
+            f" delivery, 1 bad rows; {suppressed} newly suppressed"
+        )
+    shown = "".join(await pages("imported-events-red"))
+    assert "| 7 | an unknown name of an event |" in shown
+    assert "@" not in shown + caplog.text
+    with closing(sqlite3.connect(state)) as connection:
+        listed = connection.execute("SELECT email, source FROM suppressions").fetchall()
+    assert listed == [(mails[5]["To"], "events of red")]
+    failed = await import_events("red", {"path": str(tmp_path / "no.csv")}, return_state=True)
+    assert failed.is_failed()
+    assert "cannot be opened" in (failed.message or "")
 
 
 async def test_what_the_provider_reports_is_in_the_report(

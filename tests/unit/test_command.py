@@ -80,6 +80,20 @@ def test_suppressions_can_be_added_exported_removed_and_imported(
     assert json.loads("\n".join(lines[lines.index("{") :]))["new"] == 1
 
 
+def test_a_file_of_events_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("events.csv").write_text("Kind,email,time\nMoved,ann@example.com,1785000000\n")
+    command = ["events", "import", "red", "events.csv", "--provider=none", "--check"]
+    assert main([*command, "--columns.event=Kind", "--names.Moved=delivered"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 rows: 0 events would be recorded" in shown
+    assert "@" not in shown
+    for wrong in (["--timezone=Nowhere"], ["--columns.event=What"], ["--columns.what=Kind"], []):
+        assert main([*command, *wrong]) == 1
+        told = capsys.readouterr()
+        assert told.err.startswith("mailsluice: ")
+        assert told.err.count("\n") == 1
+
+
 def test_a_file_that_cannot_be_written_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

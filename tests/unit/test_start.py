@@ -33,6 +33,7 @@ MORE = {
     "flows.send_test": {*AUDIENCE, "cryptography"},
     "flows.verify_connection": {"cryptography"},
     "flows.collect_bounces": {"imap_tools", "flufl", "public"},
+    "flows.import_events": AUDIENCE,
     "flows.import_suppressions": AUDIENCE,
     "flows.export_suppressions": TABLES,
     "flows.add_suppressions": AUDIENCE,
