@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import ValidationError
 
 from deployments.command.connections import prefect
 from deployments.command.output import AsJson, Flag, show_page
 from mailsluice.campaign.identity import Provider
+from mailsluice.core.errors import CampaignError
+from mailsluice.core.forms import in_words
 from mailsluice.events.exported import Meaning
 
 
@@ -24,7 +27,7 @@ def import_file(
     columns: Annotated[dict[str, str] | None, Parameter(show_default=False)] = None,
     names: Annotated[dict[str, Meaning] | None, Parameter(show_default=False)] = None,
     encoding: str = "utf-8",
-    delimiter: str = ",",
+    delimiter: str = "",
     check: Flag = False,
     bad_rows: Annotated[Path | None, Parameter(show_default=False)] = None,
     json: AsJson = False,
@@ -40,7 +43,8 @@ def import_file(
             others are found by their usual names.
         names: Names of events in a table, as in --names.Failed=bounced.
         encoding: The character encoding of a CSV file.
-        delimiter: The character between the columns of a CSV file.
+        delimiter: The character between the columns of a CSV file; a comma, or in .tsv a tab, if
+            it is not given.
         check: Only read the file, and show what would be recorded.
         bad_rows: A new CSV or Parquet file for the numbers of all bad rows.
         json: Print JSON instead of text.
@@ -49,22 +53,17 @@ def import_file(
     from mailsluice.operations.events.reading import EventFile
     from mailsluice.store import Database
 
-    given = EventFile.model_validate(
-        {
-            "path": str(file),
-            "columns": columns or {},
-            "names": [
-                {"name": name, "meaning": meaning} for name, meaning in (names or {}).items()
-            ],
-            "timezone": timezone,
-            "encoding": encoding,
-            "delimiter": delimiter,
-        }
-    )
+    meanings = [{"name": name, "meaning": meaning} for name, meaning in (names or {}).items()]
+    given: dict[str, object] = {"columns": columns or {}, "names": meanings, "timezone": timezone}
+    given |= {"encoding": encoding} | ({"delimiter": delimiter} if delimiter else {})
+    try:
+        described = EventFile.model_validate({"path": str(file), **given})
+    except ValidationError as error:
+        raise CampaignError(in_words(error)) from None
     with Database() as database:
         done = import_events(
             database,
-            given,
+            described,
             connection=connection,
             provider=provider or _provider_of(connection),
             is_check=check,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn
+from typing import Annotated, BinaryIO, NamedTuple, NoReturn, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from mailsluice.audience.blanks import trimmed
 from mailsluice.audience.csv_file import csv_header
@@ -16,7 +16,7 @@ from mailsluice.campaign import RecipientSource
 from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.files import FileError, open_named
-from mailsluice.core.forms import Document
+from mailsluice.core.forms import Document, in_words
 from mailsluice.core.timezones import Timezone
 from mailsluice.events.batch import ABOUT_SOMETHING_ELSE
 from mailsluice.events.event import ProviderEvent
@@ -52,9 +52,22 @@ class EventFile(Document):
         "UTC", title="Time zone", description="The time zone of times in a table that name none."
     )
     encoding: str = Field("utf-8", description="Character encoding of a CSV file.")
-    delimiter: str = Field(
+    delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] = Field(
         ",", min_length=1, max_length=1, description="The character between columns of a CSV file."
     )
+
+    @model_validator(mode="after")
+    def _can_be_opened(self) -> Self:
+        try:
+            self.table()
+        except ValidationError as error:
+            raise ValueError(in_words(error)) from None
+        return self
+
+    def table(self, column: str = "event") -> RecipientSource:
+        """Return how to read the file as a table, by one of its columns."""
+        given = self.model_dump(include={"path", "encoding", "delimiter"}, exclude_unset=True)
+        return RecipientSource(**given, email_column=column)
 
     @property
     def has_json(self) -> bool:
@@ -125,7 +138,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def _table_rows(path: Path, file: EventFile, provider: Provider) -> Iterator[Row]:
-    source = RecipientSource(path=file.path, encoding=file.encoding, delimiter=file.delimiter)
+    source = file.table()
     header = parquet_header(path) if source.is_parquet else csv_header(path, source)
     try:
         columns = columns_among([trimmed(name) for name in header], file.columns)
@@ -137,8 +150,7 @@ def _table_rows(path: Path, file: EventFile, provider: Provider) -> Iterator[Row
         timezone=file.timezone,
         is_sendgrid=provider is Provider.SENDGRID,
     )
-    source = source.model_copy(update={"email_column": columns["event"]})
-    for chunk in read_chunks(source, connect=_no_database):
+    for chunk in read_chunks(file.table(columns["event"]), connect=_no_database):
         yield from (Row(number, (), _MALFORMED) for number in sorted(chunk.malformed))
         read = {columns["event"]: chunk.email.tolist()}
         others = [name for name in columns.values() if name in chunk.variables.columns]

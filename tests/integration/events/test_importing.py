@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from pyarrow import parquet
+from pydantic import ValidationError
 
 from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import AudienceError
@@ -338,3 +339,27 @@ def test_the_operator_names_columns_words_and_the_time_zone(
     assert done.recorded.states == {DeliveryState.DELIVERED: 1}
     (row,) = stored(sqlite_database, deliveries)
     assert (row["recipient_id"], row["delivered_at"]) == (sent.ids[ANN], LATER)
+
+
+def test_a_file_with_tabs_is_read_as_its_name_says(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    SentCampaign(sqlite_database, NAMES)
+    done = run(sqlite_database, write(tmp_path / "events.tsv", TABLE.replace(",", "\t")))
+    assert (done.recorded.states.total(), done.bad) == (3, {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"encoding": "klingon"}, "unknown encoding"),
+        ({"delimiter": "a"}, "cannot separate columns"),
+        ({"timezone": "Nowhere"}, "unknown time zone"),
+        ({"columns": {"what": "x"}}, "columns"),
+    ],
+)
+def test_a_file_that_is_described_wrongly_is_refused_before_it_is_read(
+    fields: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        EventFile.model_validate({"path": "events.csv", **fields})
