@@ -15,13 +15,18 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID, uuid4
 
 from prefect.events import Event, emit_event
 from prefect.events.clients import get_events_subscriber
-from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
+from prefect.events.filters import (
+    EventAnyResourceFilter,
+    EventFilter,
+    EventNameFilter,
+    EventResourceFilter,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,17 +65,19 @@ class ServerEvents:
         self._stream_id = f"mailsluice.stream.{uuid4()}"
 
     async def listen(
-        self, run_ids: Iterable[UUID], deployment_ids: Iterable[UUID], subscribe: Subscribe
+        self, run_ids: Iterable[UUID], deployment_ids: Collection[UUID], subscribe: Subscribe
     ) -> None:
         """Subscribe, again whenever the subscription is lost."""
         ids = [
             *(f"{RUN_KIND}{run_id}" for run_id in run_ids),
             *(f"prefect.deployment.{deployment_id}" for deployment_id in deployment_ids),
         ]
-        wanted = EventFilter(
-            event=EventNameFilter(prefix=_EVENTS),
-            any_resource=EventAnyResourceFilter(id_prefix=[*ids, *_KINDS, self._stream_id]),
-        )
+        id_prefix = [*ids, *_KINDS, self._stream_id]
+        wanted = EventFilter(event=EventNameFilter(prefix=_EVENTS))
+        if deployment_ids:  # to which the runs of their events are related
+            wanted.any_resource = EventAnyResourceFilter(id_prefix=id_prefix)
+        else:
+            wanted.resource = EventResourceFilter(id_prefix=id_prefix)
         failures = 0
         while True:
             began = time.monotonic()
@@ -111,7 +118,10 @@ class ServerEvents:
 
     def _tell(self, event: Event | None) -> None:
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 anybody may emit events, of any content
+                logger.debug("an event is not understood: %s", type(error).__name__)
 
 
 def _pause(failures: int) -> float:
@@ -133,7 +143,7 @@ async def _subscription(wanted: EventFilter) -> AsyncIterator[AsyncIterator[Even
 @asynccontextmanager
 async def server_events(
     *run_ids: UUID,
-    deployment_ids: Iterable[UUID] = (),
+    deployment_ids: Collection[UUID] = (),
     subscribe: Subscribe = _subscription,
     emit: Emit = emit_event,
 ) -> AsyncIterator[ServerEvents]:

@@ -61,6 +61,7 @@ class FakeLimit:
     """One process's client of the server. Implements `SlotClient`."""
 
     def __init__(self, server: SlotServer) -> None:
+        self.name = "smtp-red"
         self._server = server
         self.is_closed = False
 

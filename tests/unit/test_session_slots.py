@@ -546,18 +546,18 @@ async def test_slots_are_released_when_there_is_no_session_for_long(
     assert await process.settle() is None
 
 
-async def test_a_changed_limit_counts_when_its_event_comes_though_it_cannot_be_read_yet(
+async def test_a_changed_limit_is_read_until_its_change_is_stored(
     server: SlotServer, clock: Clock, stream: Stream
 ) -> None:
     process = Process(server, clock, stream=stream)
     await process.want(4)
     await process.settle()
-    server.limit = 1
     stream.tell(server)
-    server.limit = 4  # what is read until the change is committed
-    await process.settle()
+    await process.after(2)
+    assert process.end_recalled() == 0
+    server.limit = 1  # is committed
+    await process.after(3)
     assert process.end_recalled() == 3
-    server.limit = 1
     await process.want(3)
     await process.after(60)
     assert (len(process.open), server.taken) == (1, 1)
@@ -567,19 +567,28 @@ async def test_a_changed_limit_counts_when_its_event_comes_though_it_cannot_be_r
     assert (len(process.open), server.taken) == (3, 3)
 
 
-async def test_an_announced_change_that_was_not_stored_is_forgotten(
-    server: SlotServer, clock: Clock, stream: Stream
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("smtp-green", "deleted"),
+        ("smtp-green", "updated"),
+        ("database", "acquired"),  # Prefect's `concurrency()` in another flow
+    ],
+)
+async def test_events_of_other_limits_change_nothing(
+    server: SlotServer, clock: Clock, stream: Stream, name: str, event: str
 ) -> None:
     process = Process(server, clock, stream=stream)
     await process.want(4)
     await process.settle()
-    server.limit = 1
-    stream.tell(server)
-    server.limit = 4
-    await process.settle()
-    await process.want(process.end_recalled())
-    await process.after(20)
-    assert (len(process.open), server.taken) == (4, 4)
+    before = list(server.calls)
+    resource = {"prefect.resource.id": f"prefect.concurrency-limit.{uuid4()}"}
+    resource["prefect.resource.name"] = name
+    payload = {"name": name, "limit": 1, "active": False} if event == "updated" else {}
+    stream.emit(f"prefect.concurrency-limit.{event}", resource, payload)
+    await process.after(10)
+    assert server.calls == before
+    assert (process.end_recalled(), server.taken) == (0, 4)
 
 
 async def test_old_events_of_a_new_subscription_change_nothing(

@@ -100,8 +100,34 @@ async def test_a_new_subscription_has_the_states_read_once(
         assert await is_idle(changes)
     (wanted,) = stream.filters
     runs = {f"prefect.flow-run.{one}" for one in (RUN, PARENT)}
+    assert wanted.resource
+    assert runs < set(wanted.resource.id_prefix or [])
+
+
+async def test_events_of_a_deployments_runs_are_asked_for(stream: Stream) -> None:
+    deployment = uuid4()
+    subscribe = stream.subscribe
+    async with server_events(RUN, deployment_ids=[deployment], subscribe=subscribe) as events:
+        await eventually_async(lambda: events.is_subscribed)
+    (wanted,) = stream.filters
     assert isinstance(wanted.any_resource, EventAnyResourceFilter)
-    assert runs < set(wanted.any_resource.id_prefix or [])
+    prefixes = set(wanted.any_resource.id_prefix or [])
+    assert {f"prefect.flow-run.{RUN}", f"prefect.deployment.{deployment}"} < prefixes
+
+
+async def test_an_event_that_a_listener_does_not_understand_is_left_out(stream: Stream) -> None:
+    def hear(event: Event | None) -> None:
+        if event:
+            raise KeyError("limit")
+
+    heard: list[Event | None] = []
+    async with server_events(RUN, subscribe=stream.subscribe) as events:
+        events.listeners += [hear, heard.append]
+        stream.tell(NOW)
+        stream.tell(LATER)
+        await eventually_async(lambda: len(heard) == 3)
+        assert events.is_subscribed
+    assert stream.asked == 1
 
 
 async def test_an_event_has_the_states_read_at_once(stream: Stream) -> None:

@@ -90,14 +90,20 @@ class SlotKeeper:
         if event is None:
             self._watch.read_in()
         elif event.resource.id.startswith(LIMIT_KIND):
-            if self._watch.hear(event, self._share.limit_state):
-                self._leases.all.clear()
+            if event.resource.name != self._limit.name or not self._is_news(event):
+                return
+            self._watch.announced()
         elif isinstance(heard := self._neighbours.heard(event), Request):
             self._was_asked = True
             self._pass_on(heard)
         elif heard:  # the process with the fewest slots comes first
             self._watch.read_in(min(PASS_SECONDS, _TURN_STEP_SECONDS * self._leases.held))
         self._changed.set()
+
+    def _is_news(self, event: Event) -> bool:
+        """Whether the limit was read before this event; a subscription begins with old ones."""
+        known = self._share.limit_state
+        return bool(known and not (known.updated and event.occurred <= known.updated))
 
     async def run(self) -> None:
         """Keep the slots until `close`, then release all of them."""
@@ -159,7 +165,7 @@ class SlotKeeper:
         if not self._leases.all:
             await self._limit.release_stale()
         before, state = self._share.limit_state, await self._limit.read(self._share.max_sessions)
-        state = self._watch.corrected(state)
+        self._watch.was_read()
         self._answered()
         if before and before.id != state.id:  # deleted and created again: our leases are void
             self._leases.all.clear()

@@ -1,18 +1,15 @@
-"""The last known state of a limit, and when to read it again. Calls no server."""
+"""When to read a limit. Calls no server."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from prefect.events import Event
+from flows.support.session_slots.limit import LimitState
 
-from flows.support.session_slots.limit import LIMIT_KIND, LimitState
-
-_COMMIT_SECONDS = 10.0  # an announced change of the limit can be read after so long
-_LATE_COMMIT_SECONDS = 60.0  # ... or, where the server's database is slow, after so long
+_COMMIT_PAUSES = (0.3, 1.0, 3.0, 10.0, 60.0)
+"""The seconds between the reads after an event, which comes before the change can be read."""
 
 
 class _Pauses(NamedTuple):
@@ -29,57 +26,37 @@ _UNTOLD_PAUSES = _Pauses(1.0, 3.0, 3.0)
 
 
 class LimitWatch:
-    """Says when to read a limit, and corrects what is read by what was announced.
-
-    Prefect sends the event of a change before the change can be read.
-    """
+    """Says when to read a limit: when it may have changed, and where slots are lacking."""
 
     def __init__(self, clock: Callable[[], float], is_told: Callable[[], bool]) -> None:
         """`is_told` says whether events arrive."""
         self._clock = clock
         self._is_told = is_told
-        self._read_at, self._due_by = -math.inf, -math.inf
-        self._announced: LimitState | None = None
-        self._announced_until = self._confirm_at = -math.inf
+        self._read_at = self._due_at = -math.inf
+        self._pauses: Iterator[float] = iter(())
 
     def read_in(self, seconds: float = -math.inf) -> None:
         """Read the limit after so many seconds, or at once."""
-        self._due_by = self._clock() + seconds
+        self._due_at = min(self._due_at, self._clock() + seconds)
+
+    def announced(self) -> None:
+        """Read the limit at once, and again until its announced change is stored."""
+        self._pauses = iter(_COMMIT_PAUSES)
+        self.read_in()
+
+    def was_read(self) -> None:
+        """Note that the limit was read just now."""
+        self._read_at = self._clock()
+        self._due_at = self._read_at + next(self._pauses, math.inf)
 
     def due_at(self, state: LimitState | None, held: int, is_lacking: bool) -> float:
         """When the limit is to be read, by a process that holds so many slots and may lack some."""
+        if state is None:
+            return -math.inf
         pauses = _TOLD_PAUSES if self._is_told() else _UNTOLD_PAUSES
         pause = pauses.enough
         if is_lacking:
             pause = pauses.few if held else pauses.none
-        if state and state.taken > state.limit:  # others release slots, too
+        if state.taken > state.limit:  # others release slots, too
             pause = min(pause, pauses.few)
-        return min(self._read_at + pause, self._due_by) if state else -math.inf
-
-    def corrected(self, state: LimitState) -> LimitState:
-        """The state that was just read, with the values that were announced."""
-        self._read_at = self._clock()
-        later = (self._announced_until, self._confirm_at)
-        self._due_by = min((at for at in later if at > self._read_at), default=math.inf)
-        if self._read_at >= self._announced_until:
-            self._announced = None
-        if known := self._announced:
-            return replace(state, limit=known.limit, is_active=known.is_active)
-        return state
-
-    def hear(self, event: Event, known: LimitState | None) -> bool:
-        """Note an event of the limit; returns whether the known limit was deleted."""
-        values = event.payload
-        if known is None or (known.updated and event.occurred <= known.updated):
-            return False
-        is_deleted = event.event.endswith(".deleted")
-        new = None
-        if not is_deleted:
-            new = replace(known, limit=values["limit"], is_active=values["active"])
-            if event.resource.id == f"{LIMIT_KIND}{known.id}" and new == known:
-                return False
-        now = self._clock()
-        self._announced, self._announced_until = new, now + _COMMIT_SECONDS
-        self._confirm_at = now + _LATE_COMMIT_SECONDS
-        self.read_in()
-        return is_deleted
+        return min(self._read_at + pause, self._due_at)
