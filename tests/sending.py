@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,15 @@ class Sending:
         return eventually(self.state, lambda state: state["name"] in names, what=f"state {names}")
 
     def until_it_runs_again(self) -> None:
-        """Wait until the run, which crashed, was started again by an automation of `make serve`."""
+        """Wait until the run, which crashed, was started again by an automation of `make serve`.
 
-        def runs_again(states: list[str]) -> bool:
-            return "AwaitingRetry" in states and states[-1] == "Running"
+        It may have ended again by then.
+        """
 
-        states = eventually(self.history, runs_again, what="the crashed run goes on by itself")
+        def goes_on(states: list[str]) -> bool:
+            return "Running" in dropwhile(lambda name: name != "AwaitingRetry", states)
+
+        states = eventually(self.history, goes_on, what="the crashed run goes on by itself")
         assert states.index("AwaitingRetry") > states.index("Crashed")
 
     def set_state(

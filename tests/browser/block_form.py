@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.pressing import press
 from tests.browser.schema_form import SchemaForm
@@ -38,4 +38,5 @@ class BlockForm(SchemaForm):
         button = self.page.get_by_role("button", name={"v1": "Create"}.get(self._ui, "Save"))
         press(self.page, button, "/block_documents/")
         self.page.wait_for_url("**/blocks/block/*")
+        expect(self.field("Password")).to_have_count(0)  # the form has gone
         return self.page.url.rpartition("/")[2]

@@ -48,7 +48,6 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         picture("connection", form.field("Host"), form.field("Timeout seconds"))
         block_id = form.save()
         expect(page.get_by_text("sparkpost").first).to_be_visible()
-        expect(form.field("Password")).to_have_count(0)  # the form has gone
         assert "wrong-one" not in page.content()
 
         routes = [("sendgrid", 70), ("sparkpost", 30)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.campaign_processes import PATIENT, Prefect, Start, end_of
 from tests.children import children
@@ -15,14 +16,22 @@ SLOW = Settings(delay_seconds=0.2)
 """A server far away, so that a campaign needs as many sessions as it may open."""
 
 
+def campaign_with_both_sessions(
+    prefect: Prefect, start: Start, smtp: SmtpServer, **fields: Any
+) -> subprocess.Popen[str]:
+    """Start a campaign that is in the middle of a message in each session that there may be."""
+    smtp.hold()
+    prefect.connect(smtp, max_sessions=2, **fields, **PATIENT)
+    process: subprocess.Popen[str] = start("one", 300)
+    eventually(lambda: smtp.held == 2, what="the campaign has both sessions")
+    return process
+
+
 def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
     prefect: Prefect, start: Start
 ) -> None:
     with SmtpServer() as smtp:
-        smtp.hold()
-        prefect.connect(smtp, max_sessions=2, messages_per_session=20, **PATIENT)
-        one = start("one", 300)
-        eventually(lambda: smtp.held == 2, what="one campaign has both sessions")
+        one = campaign_with_both_sessions(prefect, start, smtp, messages_per_session=20)
         other = start("other", 300, machine="two")
         until_it_waits(other)
         smtp.release()
@@ -58,23 +67,16 @@ def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
     assert "limit smtp-red is deactivated" in log
 
 
-def kill_a_campaign_with_two_sessions(prefect: Prefect, start: Start, smtp: SmtpServer) -> None:
-    """Which are all that its connection may have."""
-    prefect.connect(smtp, max_sessions=2)
-    killed = start("killed", 10_000, throttle={"per_second": 60})
-    until_open(smtp, 2)
-    eventually(prefect.taken, lambda taken: taken == 2)
-    killed.kill()
-    killed.wait()
-
-
 def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> None:
-    with SmtpServer(SLOW) as smtp:
-        kill_a_campaign_with_two_sessions(prefect, start, smtp)
+    with SmtpServer() as smtp:
+        killed = campaign_with_both_sessions(prefect, start, smtp)
         elsewhere = start("elsewhere", 50, machine="two")
         until_it_waits(elsewhere)
+        killed.kill()
+        killed.wait()
         assert prefect.taken() == 2
         prefect.expire_leases()
+        smtp.release()
         assert end_of(elsewhere)[0] == "COMPLETED 50 of 50 sent"
         assert smtp.most_open == 2
     assert prefect.taken() == 0
@@ -83,8 +85,12 @@ def test_slots_of_a_killed_process_come_back(prefect: Prefect, start: Start) -> 
 def test_slots_of_a_killed_process_come_back_at_once_on_its_machine(
     prefect: Prefect, start: Start
 ) -> None:
-    with SmtpServer(SLOW) as smtp:
-        kill_a_campaign_with_two_sessions(prefect, start, smtp)
+    with SmtpServer() as smtp:
+        killed = campaign_with_both_sessions(prefect, start, smtp)
+        killed.kill()
+        killed.wait()
+        assert prefect.taken() == 2
+        smtp.release()
         state, log = end_of(start("next", 50))
         assert state == "COMPLETED 50 of 50 sent"
         assert "waits for a session" not in log

@@ -25,7 +25,10 @@ def test_a_suspended_run_finishes_what_is_in_flight_and_goes_on_by_resume_a_fail
     red.release()
     sending.until_quiet()
     assert sending.state()["name"] == "Suspended"
-    assert "Running" not in [child["state_name"] for child in sending.children()]
+    eventually(
+        lambda: [child["state_name"] for child in sending.children()],
+        lambda states: "Running" not in states,
+    )
     assert sending.is_in_the_middle()
     assert sending.rows()["uncertain"] == 0  # the replies that were held back still counted
 
@@ -52,7 +55,7 @@ def test_a_terminated_run_goes_on_by_itself_and_one_whose_suspension_timed_out_b
     sending.connect(**SLOW)
     sending.start()
     sending.wait_for(3)
-    (process,) = journal_holders(sending.served)
+    (process,) = eventually(lambda: journal_holders(sending.served), lambda found: len(found) == 1)
     os.kill(process, signal.SIGTERM)
     sending.until_it_runs_again()
     sending.wait_for(sending.total() + 3)
