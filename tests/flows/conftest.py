@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 from blocks import SMTPConnection
 from deployments import server
@@ -45,11 +50,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API's address of the one Prefect server that all flow tests of a process share."""
+    """The API's address of the one Prefect server that all flow tests of a process share.
+
+    Runs send it no log lines and ask for no tokens, a tenth of their requests: `tests/served` has
+    both.
+    """
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
     home = tmp_path_factory.mktemp("prefect")
     give_database(home)
-    with prefect_server(api_url, home), temporary_settings({PREFECT_API_URL: api_url}):
+    settings = {
+        PREFECT_API_URL: api_url,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False,
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
+    without_tokens = {"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false"}
+    with prefect_server(api_url, home, without_tokens), temporary_settings(settings):
         yield api_url
         EventsWorker.drain_all(timeout=server.STOP_SECONDS)
 

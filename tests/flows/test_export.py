@@ -12,10 +12,12 @@ from tests.flows.conftest import Servers
 from tests.flows.test_send_campaign import document, run, write_csv
 
 
-async def test_the_file_holds_the_message_id_each_server_saw(
+async def test_files_hold_the_message_ids_that_servers_saw_and_the_rejects_and_are_kept(
     tmp_path: Path, servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await run(document(write_csv(tmp_path / "r.csv", 10)))
+    source = write_csv(tmp_path / "r.csv", 10)
+    source.write_text(source.read_text() + "nobody,B\nuser1@D1.example.com,C\n")
+    await run(document(source))
     path = tmp_path / "fates.csv"
     final = await export_campaign("spring-sale", str(path), return_state=True)
     assert final.is_completed()
@@ -28,19 +30,10 @@ async def test_the_file_holds_the_message_id_each_server_saw(
     assert exported == seen
     assert "@d1.example.com" not in caplog.text
 
+    rejects = str(tmp_path / "rejects.csv")
+    final = await export_campaign("spring-sale", rejects, contents="rejects", return_state=True)
+    assert final.message == f"2 rejects in {rejects}"
 
-async def test_rejects_have_their_own_file(tmp_path: Path, servers: Servers) -> None:
-    source = tmp_path / "r.csv"
-    source.write_text("email,first_name\na@example.com,A\nnobody,B\na@EXAMPLE.com,C\n")
-    await run(document(source))
-    path = tmp_path / "rejects.csv"
-    final = await export_campaign("spring-sale", str(path), contents="rejects", return_state=True)
-    assert final.message == f"2 rejects in {path}"
-
-
-async def test_a_file_that_exists_is_kept(tmp_path: Path, servers: Servers) -> None:
-    source = write_csv(tmp_path / "r.csv", 5)
-    await run(document(source))
     before = source.read_text()
     final = await export_campaign("spring-sale", str(source), return_state=True)
     assert final.is_failed()

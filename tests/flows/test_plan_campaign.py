@@ -63,13 +63,22 @@ async def test_the_launch_does_what_was_planned(
     assert f"(digest {found.digest})" in caplog.text
     assert f"`{found.digest}`" in await page(f"plan-spring-{today}")
     assert "@" not in await page(f"plan-spring-{today}")
+    assert "@" not in await page(f"campaign-spring-{today}")
 
 
-async def test_nothing_is_written(tmp_path: Path, servers: Servers, state: Path) -> None:
+async def test_beside_a_campaign_that_was_launched_nothing_is_written(
+    tmp_path: Path, servers: Servers, state: Path
+) -> None:
     await run(document(write_csv(tmp_path / "r.csv", 10)))
     before = sha(state)
     assert (await planned(document(tmp_path / "r.csv", name="summer-sale"))).is_completed()
-    assert (await planned(document(tmp_path / "r.csv"))).is_completed()
+    found = await (await planned(document(tmp_path / "r.csv"))).aresult()
+    assert "was launched before and is completed" in found.warnings[0]
+    assert digest(state) in found.warnings[0]
+    routes = [{"connection": "red"}]
+    other = await planned(document(tmp_path / "r.csv", strategy="round_robin", routes=routes))
+    assert other.is_failed()
+    assert "exists already with other content; what differs: routes" in str(other.message)
     assert sha(state) == before
     assert received(servers) == {"red": 7, "green": 3}
 
@@ -82,25 +91,6 @@ async def test_nothing_is_written_where_there_was_nothing(
         for table in ("campaigns", "recipients", "rejects", "routes", "warm_up_plans"):
             rows = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
             assert rows == (0,)
-
-
-async def test_a_campaign_that_was_launched_before_is_named(
-    tmp_path: Path, servers: Servers, state: Path
-) -> None:
-    await run(document(write_csv(tmp_path / "r.csv", 10)))
-    found = await (await planned(document(tmp_path / "r.csv"))).aresult()
-    assert "was launched before and is completed" in found.warnings[0]
-    assert digest(state) in found.warnings[0]
-
-
-async def test_other_content_under_the_same_name_is_refused_as_at_the_launch(
-    tmp_path: Path, servers: Servers
-) -> None:
-    await run(document(write_csv(tmp_path / "r.csv", 10)))
-    routes = [{"connection": "red"}]
-    final = await planned(document(tmp_path / "r.csv", strategy="round_robin", routes=routes))
-    assert final.is_failed()
-    assert "exists already with other content; what differs: routes" in str(final.message)
 
 
 async def test_a_plan_for_another_day_has_its_name_and_its_window(

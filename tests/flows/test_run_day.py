@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import (
@@ -18,10 +20,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Scheduled
+from prefect.states import Completed, Scheduled
 
 from flows.plan_campaign import plan_campaign
 from flows.send_campaign import send_campaign
+from flows.support.run_day import day_of_run
 from mailsluice.operations.plan import Plan
 from mailsluice.store import Database
 from mailsluice.store.schema import campaigns
@@ -130,6 +133,13 @@ async def test_a_run_that_an_earlier_version_began_keeps_its_utc_day(
     assert stored(state) == ["daily 2026-10-03"]
 
 
+@flow
+async def asks(campaign: dict[str, Any]) -> State[Any]:
+    """Stand for the flow that sends, which asks for the day alike, and then makes 90 requests."""
+    asked = await asyncio.to_thread(day_of_run, campaign)
+    return Completed(message=f"{asked.day}")
+
+
 @pytest.mark.parametrize(
     ("zones", "name", "window", "day"),
     [
@@ -142,30 +152,19 @@ async def test_a_run_that_an_earlier_version_began_keeps_its_utc_day(
     ],
 )
 async def test_a_run_started_by_hand_has_the_day_of_its_campaigns_schedule(
-    weekly: dict[str, Any],
-    servers: Servers,
-    state: Path,
-    zones: tuple[str, ...],
-    name: str,
-    window: str | None,
-    day: int,
+    zones: tuple[str, ...], name: str, window: str | None, day: int
 ) -> None:
     moment = datetime(2026, 10, 3, 23, 30, tzinfo=UTC)
-    campaign = {**weekly, "name": name}
-    if window:
-        hours = {"days": "Mon-Sun", "timezone": window}
-        campaign["sending_window"] = hours
+    hours = {"sending_window": {"days": "Mon-Sun", "timezone": window}} if window else {}
     async with get_client() as client:
-        deployment = await deploy(client, weekly, *zones, name=f"by-hand-{uuid4()}")
+        deployment = await deploy(client, {"name": "daily {date}"}, *zones, name=f"{uuid4()}")
         run = await client.create_flow_run_from_deployment(
-            deployment, parameters={"campaign": campaign}, state=Scheduled(scheduled_time=moment)
+            deployment,
+            parameters={"campaign": {"name": name, **hours}},
+            state=Scheduled(scheduled_time=moment),
         )
-        await started(send_campaign, run)
-        other = await client.create_flow_run_from_deployment(
-            deployment, parameters={"campaign": campaign}, state=Scheduled(scheduled_time=moment)
-        )
-        await started(send_campaign, other)
-    assert stored(state) == [name.replace("{date}", f"2026-10-0{day}")]
+    final = await started(asks, run)
+    assert final.message == f"2026-10-0{day}"
 
 
 async def test_a_plan_has_the_day_that_the_schedule_will_have(

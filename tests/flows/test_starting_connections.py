@@ -14,10 +14,10 @@ from prefect.states import Completed
 
 from flows import send_campaign as campaigns
 from tests.flows.conftest import save_block
-from tests.flows.test_send_campaign import document, run, subflows, write_csv
+from tests.flows.test_send_campaign import document, rows, run, subflows, write_csv
 from tests.smtpd import SmtpServer
 
-NAMES = [f"connection-{letter}" for letter in "abcdefgh"]
+NAMES = [f"connection-{letter}" for letter in "abcde"]
 
 
 async def test_no_connection_waits_for_the_start_of_another(
@@ -44,21 +44,25 @@ async def test_no_connection_waits_for_the_start_of_another(
     assert started == NAMES
 
 
-async def test_subflows_are_numbered_in_the_order_of_the_connections(tmp_path: Path) -> None:
-    """A run that is started again finds them by these numbers."""
+async def test_each_batch_goes_to_the_next_connection_in_a_subflow_of_its_number(
+    tmp_path: Path, state: Path
+) -> None:
+    """A run that is started again finds its subflows by these numbers."""
     with SmtpServer() as smtp:
         for name in NAMES:
             await asyncio.to_thread(save_block, name, smtp)
         routes = [{"connection": name} for name in NAMES]
-        csv = write_csv(tmp_path / "recipients.csv", 80)
-        state = await run(document(csv, strategy="round_robin", batch_size=10, routes=routes))
-        assert state.is_completed()
-        assert len(smtp.recipients) == 80
-    children = await subflows(state)
+        csv = write_csv(tmp_path / "recipients.csv", 55)
+        final = await run(document(csv, strategy="round_robin", batch_size=10, routes=routes))
+        assert final.is_completed()
+        assert len(smtp.recipients) == len(smtp.received) == 55
+    batches = [NAMES[number // 10 % len(NAMES)] for number in range(55)]
+    assert [connection for _, connection, _ in rows(state)] == batches
+    children = await subflows(final)
     async with get_client() as client:
         parents = await client.read_task_runs(
             task_run_filter=TaskRunFilter(
-                flow_run_id=TaskRunFilterFlowRunId(any_=[state.state_details.flow_run_id])
+                flow_run_id=TaskRunFilterFlowRunId(any_=[final.state_details.flow_run_id])
             )
         )
     numbers = {parent.id: parent.dynamic_key for parent in parents}
