@@ -6,16 +6,19 @@ not in a way that pytest 9.2 takes up: without this every test is scheduled for 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 LONGEST = (
-    "served-2",
-    "flows-2",
     "served-1",
+    "flows-2",
+    "browser",
     "flows-1",
     "cluster",
-    "browser",
-    "served-3",
+    "served-2",
 )
 """Groups that start first: what often waits runs beside what keeps a core busy.
 
@@ -25,7 +28,7 @@ The scheduler starts groups in the order of their tests (`--no-loadscope-reorder
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest groups first, and name each group in the ids of its tests.
+    """Put tests into the order in which they start, and name each group in the ids of its tests.
 
     Runs after all marks are there.
     """
@@ -36,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             named = f"@{group}"
             if not item.nodeid.endswith(named):
                 item._id = type(item.id).parse(f"{item.nodeid}{named}")
-    items.sort(key=_rank)
+    places = _places(items)
+    items.sort(key=lambda item: places[item.nodeid])
 
 
 def _group(item: pytest.Item) -> str:
@@ -44,9 +48,24 @@ def _group(item: pytest.Item) -> str:
     return "_".join(sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")}))
 
 
-def _rank(item: pytest.Item) -> int:
-    """Give the place of a test's group: the longest, other groups, tests without a group."""
-    group = _group(item)
+def _places(items: Sequence[pytest.Item]) -> dict[str, tuple[int, float]]:
+    """Give the place of each test, by its id.
+
+    The longest groups come first, then the other groups, and then the tests without a group: those
+    of different folders by turns, since the ones often wait and the others keep a core busy.
+    """
+    places = {item.nodeid: (_rank(_group(item)), 0.0) for item in items}
+    alone = [item for item in items if not _group(item)]
+    sizes = Counter(item.path.parent for item in alone)
+    before: Counter[Path] = Counter()
+    for item in alone:
+        folder = item.path.parent
+        places[item.nodeid] = (_rank(""), before[folder] / sizes[folder])
+        before[folder] += 1
+    return places
+
+
+def _rank(group: str) -> int:
     if group in LONGEST:
         return LONGEST.index(group)
     return len(LONGEST) + (not group)
