@@ -19,7 +19,7 @@ test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other, 
 
 coverage: $(DEVELOPMENT) ## unit and integration tests with their branch coverage, which may not fall; TESTS=tests for all
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(or $(TESTS),tests/unit tests/integration)
+	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup --hypothesis-profile few $(or $(TESTS),tests/unit tests/integration)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(TESTS),--fail-under=0)
 

@@ -27,6 +27,8 @@ os.environ["PREFECT_API_SSL_CERT_FILE"] = str(Path(__file__).with_name("authorit
 # No test fails on a clock.
 settings.register_profile("mailsluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mailsluice")
+# For runs whose point is that each line works: `--hypothesis-profile few`.
+settings.register_profile("few", settings(), max_examples=5)
 
 
 def pytest_collection_finish() -> None:
