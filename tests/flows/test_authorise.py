@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -34,17 +35,23 @@ class Browser:
     def __init__(self, *, forged: bool = False) -> None:
         self.forged = forged
         self.shown: list[str] = []
-        self.pages: list[httpx.Response] = []
+        self._pages: list[httpx.Response] = []
 
     def show(self, text: str) -> None:
         self.shown.append(text)
-        threading.Thread(target=self._open, args=(text.split()[-1],)).start()
+        self._visit = threading.Thread(target=self._open, args=(text.split()[-1],))
+        self._visit.start()
+
+    async def pages(self) -> list[httpx.Response]:
+        """Give all pages, once the last one has come."""
+        await asyncio.to_thread(self._visit.join)
+        return self._pages
 
     def _open(self, address: str) -> None:
         if self.forged:  # another page of the browser tries to get its own code in
             back = httpx.URL(address).params["redirect_uri"]
-            self.pages.append(httpx.get(f"{back}/?code=theirs&state=guessed"))
-        self.pages.append(httpx.get(address, follow_redirects=True))
+            self._pages.append(httpx.get(f"{back}/?code=theirs&state=guessed"))
+        self._pages.append(httpx.get(address, follow_redirects=True))
 
 
 def save_block(granting: TokenServer, **oauth: Any) -> None:
@@ -64,7 +71,7 @@ async def test_the_refresh_token_goes_into_the_block(forged: bool, granting: Tok
     assert "access_type=offline" in browser.shown[0]
     assert granting.client_secret not in browser.shown[0]
     assert granting.asked[0]["redirect_uri"].startswith("http://localhost:")
-    assert [one.status_code for one in browser.pages][:-1] == ([404] if forged else [])
+    assert [one.status_code for one in await browser.pages()][:-1] == ([404] if forged else [])
 
 
 async def test_a_person_who_refuses_reads_what_to_do(granting: TokenServer) -> None:
