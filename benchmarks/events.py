@@ -79,11 +79,13 @@ def make_events(opened: Database, number: int, chosen: random.Random) -> list[di
     ]
 
 
-def batches(made: Sequence[dict[str, Any]], repeat: int, chosen: random.Random) -> Iterator[bytes]:
+def batches(
+    made: Sequence[dict[str, Any]], repeat: int, chosen: random.Random, together: int = 1_000
+) -> Iterator[bytes]:
     """Yield the bodies of requests: all events, again and again, in other orders."""
     for _ in range(repeat):
         order = iter(chosen.sample(made, len(made)))
-        while batch := list(islice(order, 1_000)):
+        while batch := list(islice(order, together)):
             yield orjson.dumps({"events": batch})
 
 
@@ -107,6 +109,8 @@ class Receiver:
                 httpx.get(f"http://127.0.0.1:{self._port}/health")
                 break
             except httpx.TransportError:
+                if self._process.poll() is not None:
+                    raise RuntimeError("the receiver does not start") from None
                 time.sleep(0.05)
         self._begun = self._used()
 
@@ -144,14 +148,10 @@ class Receiver:
                 time.sleep(0.05)
 
 
-def measure(kind: str, number: int, repeat: int, kills: int, seed: int) -> dict[str, Any]:
-    """Send the events, and check what is stored."""
-    chosen = random.Random(seed)
-    with database(kind) as url, Database(url) as opened:
-        made = make_events(opened, number, chosen)
-        bodies = list(batches(made, repeat, chosen))
-        receiver = Receiver(url)
-        begun = time.monotonic()
+def push_all(url: str, bodies: Sequence[bytes], kills: int) -> Receiver:
+    """Send all requests to a receiver that is killed in between; returns the receiver, stopped."""
+    receiver = Receiver(url)
+    try:
         with ThreadPoolExecutor(4) as pool:
             answers = [pool.submit(receiver.push, body) for body in bodies]
             for nth in range(kills):
@@ -159,9 +159,21 @@ def measure(kind: str, number: int, repeat: int, kills: int, seed: int) -> dict[
                 receiver.kill()
             for answer in answers:
                 answer.result()
-        seconds = time.monotonic() - begun
+    finally:
         receiver.stop()
-        difference = _differences(opened, made)
+    return receiver
+
+
+def measure(kind: str, number: int, repeat: int, kills: int, seed: int) -> dict[str, Any]:
+    """Send the events, and check what is stored."""
+    chosen = random.Random(seed)
+    with database(kind) as url, Database(url) as opened:
+        made = make_events(opened, number, chosen)
+        bodies = list(batches(made, repeat, chosen))
+        begun = time.monotonic()
+        receiver = push_all(url, bodies, kills)
+        seconds = time.monotonic() - begun
+        difference = differences(opened, made)
     sent = number * repeat
     return {
         "database": kind,
@@ -173,7 +185,7 @@ def measure(kind: str, number: int, repeat: int, kills: int, seed: int) -> dict[
     }
 
 
-def _differences(opened: Database, made: Sequence[dict[str, Any]]) -> int:
+def differences(opened: Database, made: Sequence[dict[str, Any]]) -> int:
     """Count the stored deliveries and events that are not as the rules say."""
     read = generic.read(orjson.dumps({"events": made[:10_000]})).events
     for start in range(10_000, len(made), 10_000):

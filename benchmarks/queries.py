@@ -145,7 +145,7 @@ def questions(opened: Database, rows: int) -> dict[str, Callable[[sa.Connection]
         "suppressed since (a run's end)": lambda _: outbox.suppressed_since(),
         "soft bounces (a run's end)": lambda _: Bounces(opened).soft_of(last),
         "alerts (a run's end)": lambda _: Alerts(opened).due(1),
-        "verification (a run's end)": lambda _: accounts.tally(opened, name, addresses=False),
+        "verification (a run's end)": lambda _: accounts.tally(opened, name, complete=False),
         "statistics (the report)": lambda _: statistics(opened, last),
         "suppression look-up of 600": lambda _: Suppressions(opened).find(
             [f"gone{one}@example.com" for one in range(600)]

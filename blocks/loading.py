@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from prefect.blocks.core import Block
@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from pydantic import ValidationError
 
 from blocks.smtp_connection import SMTPConnection
+from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
 from mailsluice.smtp.connection import Connection
@@ -50,17 +51,24 @@ async def load_connection_block(name: str) -> SMTPConnection:
     return await _load(SMTPConnection, name)
 
 
-async def load_event_sources() -> tuple[dict[str, EventSource], dict[str, str]]:
+async def load_event_sources(
+    of_routes: Mapping[str, Provider] | None = None,
+) -> tuple[dict[str, EventSource], dict[str, str]]:
     """Load where events come from, by connection, from all SMTP connections that have a key.
 
-    The second result says why the other blocks cannot be used, if any: they hinder no connection.
+    `of_routes` are the providers that campaigns choose, by connection. The second result says why
+    the other blocks cannot be used, if any: they hinder no connection.
     """
     sources, unusable = {}, {}
     for name in await _names(SMTPConnection):
         try:
-            source = (await load_connection_block(name)).event_source(name)
+            block = await load_connection_block(name)
+            source = block.event_source(name, (of_routes or {}).get(name))
         except CampaignError as error:
             unusable[name] = str(error)
+            continue
+        except ValueError as error:
+            unusable[name] = f"the events key of the SMTP Connection block {name!r}: {error}"
             continue
         if source:
             sources[name] = source

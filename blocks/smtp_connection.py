@@ -171,16 +171,18 @@ class SMTPConnection(ServedLogo, Block):
         password = self.password.get_secret_value() if self.password else None
         return Connection(**{**fields, "name": name, "password": password})
 
-    def event_source(self, name: str) -> EventSource | None:
+    def event_source(self, name: str, of_route: Provider | None = None) -> EventSource | None:
         """Where events about this connection come from; None if none are taken.
 
-        `name` is the block's name, as in routes. Raises ValueError if the key does not fit.
+        `name` is the block's name, as in routes. `of_route` is the provider that campaigns choose
+        for the connection; it counts where the block chooses none. Raises ValueError if the key
+        does not fit.
         """
         if self.events_key is None:
             return None
         from mailsluice.operations.events.sources import EventSource  # reads keys of all providers
 
-        provider = self.identity.provider or Provider.NONE
+        provider = self.identity.provider or of_route or Provider.NONE
         return EventSource(name, provider, self.events_key.get_secret_value().strip())
 
     def event_account(self, name: str) -> EventAccount | None:

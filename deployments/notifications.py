@@ -93,6 +93,12 @@ def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[
             "Mailbox providers begin to put mail aside: who is on this list, and is the way to"
             " unsubscribe easy to see?",
         ),
+        too_many(
+            "complaints",
+            Milestone.COMPLAINTS_HIGH,
+            "0.3",
+            "Gmail and Yahoo refuse or hide the mail of such senders: suspend the campaign.",
+        ),
     ]
 
 

@@ -10,7 +10,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from blocks.loading import load_event_accounts
-from flows.support.bounce_shares import emit_bounce_alerts
+from flows.support.after_events import after_events
 from flows.support.operation import operation, state_database
 from mailsluice.operations.events.collected import CollectedEvents
 from tasks.collect_events import fetch_events, publish_events
@@ -54,5 +54,5 @@ async def _collect(connections: list[str], pages: int) -> CollectedEvents:
         collected = await fetch_events(accounts, database, pages)
         collected.unusable += unusable
         await publish_events(collected)
-        await emit_bounce_alerts(database, collected.campaign_ids, get_run_logger())
+        await after_events(database, collected.campaign_ids, get_run_logger())
     return collected

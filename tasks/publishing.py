@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.filters import (
+    ArtifactCollectionFilter,
+    ArtifactCollectionFilterKey,
+)
 from slugify import slugify
 
 UNSTORED: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -21,5 +29,26 @@ async def publish(kind: str, name: str = "", *, page: str, summary: str) -> None
         page: The page in Markdown, without addresses.
         summary: One line, which lists of artifacts show.
     """
-    key = "-".join(filter(None, (kind, slugify(name))))
+    key = _key(kind, name)
     await acreate_markdown_artifact(key=key, markdown=page, description=summary)
+
+
+async def republish(kind: str, name: str, change: Callable[[str], str]) -> bool:
+    """Change the latest version of a page in place; there is no new version in the list.
+
+    Returns whether there is such a page.
+    """
+    key = _key(kind, name)
+    async with get_client() as client:
+        latest = await client.read_latest_artifacts(
+            artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+        )
+        for artifact in latest:
+            page = await asyncio.to_thread(change, str(artifact.data))
+            if page != artifact.data:
+                await client.update_artifact(artifact.latest_id, ArtifactUpdate(data=page))
+    return bool(latest)
+
+
+def _key(kind: str, name: str) -> str:
+    return "-".join(filter(None, (kind, slugify(name))))

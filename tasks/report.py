@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 from prefect import get_run_logger, task
 
 from mailsluice.reports.campaign import PictureOf, Report, Statistics, page
-from mailsluice.reports.campaign.queries import statistics
+from mailsluice.reports.campaign.page import refreshed
+from mailsluice.reports.campaign.queries import later_statistics, statistics
+from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.store import Campaigns, Database
 from tasks.form_links import form_links
-from tasks.publishing import UNSTORED, publish
+from tasks.publishing import UNSTORED, publish, republish
 
 _Result = TypeVar("_Result")
 
@@ -39,6 +41,20 @@ async def publish_report(report: Report, database: Database) -> None:
         page=page(full, pictures, str(file or ""), await linking),
         summary=report.summary(),
     )
+
+
+async def refresh_report(database: Database, campaign_id: int) -> bool:
+    """Bring deliveries and bounces on the campaign's latest report up to date, in place.
+
+    Returns whether there is a report: a campaign that is still sent has none.
+    """
+    name = await asyncio.to_thread(Campaigns(database).name, campaign_id)
+
+    def change(text: str) -> str:
+        later = later_statistics(database, campaign_id)
+        return refreshed(text, stored_report(database, name), later)
+
+    return await republish("campaign", name, change)
 
 
 def _next(report: Report) -> dict[str, str]:

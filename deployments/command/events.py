@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from deployments.command.event_files import import_file
 from deployments.command.output import WAITING, AsJson, show
 
 if TYPE_CHECKING:
+    from mailsluice.campaign.identity import Provider
     from mailsluice.operations.events.sources import EventSource
 
 app = App(name="events", help="What providers report about mail that they have accepted.")
@@ -40,18 +42,19 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
     """
     import uvicorn
 
-    from flows.support.bounce_shares import emit_bounce_alerts
+    from flows.support.after_events import after_events
     from mailsluice.operations.events.app import EventsApp
     from mailsluice.store import Database
+    from mailsluice.store.route_providers import route_providers
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with prefect(), Database() as database:
-        sources = _Sources()
+        sources = _Sources(partial(route_providers, database))
         asyncio.run(sources.read())
 
         async def alert(campaign_ids: Collection[int]) -> None:
-            await emit_bounce_alerts(database, campaign_ids, logger)
+            await after_events(database, campaign_ids, logger)
 
         for name, source in sources.known.items():
             print(f"{name}: http://{host}:{port}/events/{quote(name)} ({source.provider.value})")
@@ -79,7 +82,7 @@ def collect(*connections: str, pages: int = 1_000, json: AsJson = False) -> int:
         json: Print JSON instead of text.
     """
     from blocks.loading import load_event_accounts
-    from flows.support.bounce_shares import emit_bounce_alerts
+    from flows.support.after_events import after_events
     from mailsluice.operations.events import collecting
     from mailsluice.store import Database
 
@@ -91,7 +94,7 @@ def collect(*connections: str, pages: int = 1_000, json: AsJson = False) -> int:
         accounts, unusable = asyncio.run(load_event_accounts(connections))
         done = collecting.collect(accounts, database, most_pages=pages, pause=pause)
         done.unusable += unusable
-        asyncio.run(emit_bounce_alerts(database, done.campaign_ids, logger))
+        asyncio.run(after_events(database, done.campaign_ids, logger))
     lines = [f"{one.connection}: {one.counts()}" for one in done.connections]
     warnings = [one.gap_warning for one in done.connections if one.gap_warning]
     troubles = [f"stopped early: {trouble}" for trouble in done.troubles()]
@@ -102,7 +105,8 @@ def collect(*connections: str, pages: int = 1_000, json: AsJson = False) -> int:
 class _Sources:
     """The connections whose events are taken, read again from Prefect now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_routes: Callable[[], Mapping[str, Provider]] = dict) -> None:
+        self._of_routes = of_routes
         self.known: Mapping[str, EventSource] = {}
         self._unusable: Mapping[str, str] = {}
         self._due_at = time.monotonic() + _REFRESH_SECONDS
@@ -122,7 +126,8 @@ class _Sources:
         """Read the blocks; one that cannot be used now keeps the key that it had before."""
         from blocks.loading import load_event_sources
 
-        sources, unusable = await load_event_sources()
+        of_routes = await asyncio.to_thread(self._of_routes)
+        sources, unusable = await load_event_sources(of_routes)
         for name, reason in unusable.items():
             if reason != self._unusable.get(name):
                 logger.warning("%s", reason)

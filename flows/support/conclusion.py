@@ -93,6 +93,6 @@ def _final(
 
 
 def _verified(database: Database, campaign: str) -> accounts.Verification:
-    # Addresses cannot become duplicates after the launch, so they are not compared again.
-    tally = accounts.tally(database, campaign, addresses=False)
+    # Addresses cannot become duplicates after the launch, and deliveries come later.
+    tally = accounts.tally(database, campaign, complete=False)
     return accounts.verify(tally, at_end_of_run=True)

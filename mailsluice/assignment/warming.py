@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from mailsluice.campaign.warm_up import OverCap, WarmUp
+from mailsluice.core import complaints
 
 _LEAST_TROUBLED = 5
 """Fewer messages in trouble say more about their recipients than about the connection."""
@@ -25,7 +26,10 @@ class DayOutcome:
 
     attempted: int
     troubled: int
-    """Messages that were deferred or failed."""
+    """Messages that were deferred or failed, or that the provider reports as deferred, bounced or
+    blocked later."""
+    complained: int = 0
+    """Messages that their recipients reported as spam."""
 
     @property
     def percent(self) -> float:
@@ -34,7 +38,12 @@ class DayOutcome:
 
     def is_trouble(self, threshold_percent: float) -> bool:
         """Whether a warm-up with this threshold must not grow after this day."""
-        return self.troubled >= _LEAST_TROUBLED and self.percent > threshold_percent
+        is_refused = self.troubled >= _LEAST_TROUBLED and self.percent > threshold_percent
+        return is_refused or self.has_complaints(complaints.CRITICAL)
+
+    def has_complaints(self, percent: str) -> bool:
+        """Whether more than this percentage of the messages was reported as spam."""
+        return complaints.are_above(percent, self.complained, self.attempted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,8 @@ class Warming:
     """Recipients that go over `warm_up.spill_to` instead."""
     held_back_days: int
     """Days by which the cap is behind its plan."""
-    trouble: tuple[date, DayOutcome] | None
-    """The last day with messages, if its outcome is why the cap has not grown since."""
+    last: tuple[date, DayOutcome] | None
+    """The last day with messages before today, and its outcome."""
 
     @property
     def today(self) -> date:
@@ -97,22 +106,40 @@ class Warming:
             days = ", ".join(f"{count:,} on {day}" for day, count in later[:3])
             more = f", and so on until {later[-1][0]}" if later[3:] else ""
             text += f": {count_today:,} of {total:,} go today, {days}{more}"
-        if not self.trouble:
-            return [text]
-        day, outcome = self.trouble
-        return [
-            text,
-            f"{self.connection} is held back, its cap does not grow: on {day}"
-            f" {outcome.troubled:,} of {outcome.attempted:,} messages ({outcome.percent:.1f} %)"
-            f" were deferred or failed, more than {self.warm_up.trouble_percent:g} %",
-        ]
+        return [text, *self.warnings()]
+
+    def warnings(self) -> list[str]:
+        """Say what was wrong with the last day's messages, if anything."""
+        if not self.last:
+            return []
+        day, outcome = self.last
+        held_back = f"{self.connection} is held back, its cap does not grow: on {day}"
+        if outcome.has_complaints(complaints.CRITICAL):
+            said = f"{held_back} {_complained(outcome)}, more than {complaints.CRITICAL} %"
+        elif outcome.is_trouble(self.warm_up.trouble_percent):
+            said = (
+                f"{held_back} {outcome.troubled:,} of {outcome.attempted:,} messages"
+                f" ({outcome.percent:.1f} %) were deferred or failed, more than"
+                f" {self.warm_up.trouble_percent:g} %"
+            )
+        elif outcome.has_complaints(complaints.WARNING):
+            said = (
+                f"{self.connection}: on {day} {_complained(outcome)}, more than"
+                f" {complaints.WARNING} %; above {complaints.CRITICAL} % its cap does not grow"
+            )
+        else:
+            return []
+        return [said]
+
+
+def _complained(outcome: DayOutcome) -> str:
+    return f"{outcome.complained:,} recipients of {outcome.attempted:,} messages reported spam"
 
 
 def warming(connection: str, count: int, state: WarmUpState) -> Warming:
     """Share `count` recipients of a connection that warms up out to days."""
     days = _days(count, state)
     last = max(state.outcomes, default=None)
-    is_troubled = last and state.outcomes[last].is_trouble(state.warm_up.trouble_percent)
     return Warming(
         connection,
         state.warm_up,
@@ -120,7 +147,7 @@ def warming(connection: str, count: int, state: WarmUpState) -> Warming:
         tuple(days),
         spilled=count - sum(on_day for _, on_day in days),
         held_back_days=state.held_back_days,
-        trouble=(last, state.outcomes[last]) if last and is_troubled else None,
+        last=(last, state.outcomes[last]) if last else None,
     )
 
 

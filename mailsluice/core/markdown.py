@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&|~!#]")
 
@@ -32,3 +32,25 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) ->
 def section(title: str, lines: Sequence[str]) -> list[str]:
     """Return the lines of a section with its heading; none when the section would be empty."""
     return [f"## {title}", "", *lines, ""] if lines else []
+
+
+def with_section(page: str, title: str, lines: Sequence[str], before: Collection[str]) -> str:
+    """Replace a section of a page, or insert the section where the page has none.
+
+    Args:
+        page: The page, whose texts from outside are escaped (see `cell`).
+        title: The section's heading.
+        lines: The section's new lines; without any, the page stays as it is.
+        before: Headings; a new section is inserted before the first of them, or at the end.
+    """
+    if not lines:
+        return page
+    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    titles = [part.partition("\n")[0].removeprefix("## ").strip() for part in parts]
+    new = "\n".join(section(title, lines)) + "\n"
+    if title in titles:
+        parts[titles.index(title)] = new
+    else:
+        place = next((i for i, known in enumerate(titles) if known in before), len(parts))
+        parts.insert(place, new)
+    return "".join(parts)

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from mailsluice.bounces import BounceKind
 from mailsluice.bounces.shares import Exceeded, ReturnedCounts, exceeded
 from mailsluice.core.status import RecipientStatus
+from mailsluice.events.event import DeliveryState, FailureKind
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import alerts, bounces, campaigns
+from mailsluice.store.schema import alerts, bounces, campaigns, deliveries
 
 
 class Alerts:
@@ -50,14 +51,38 @@ class Alerts:
         )
         recipients = tables_of(self._database, campaign_id).recipients
         sent = sa.func.count().filter(recipients.c.status == RecipientStatus.SENT)
-        attempted = sa.select(sa.func.count(), sent).where(
-            recipients.c.campaign_id == campaign_id, recipients.c.attempts > 0
+        attempted = (
+            sa.select(recipients.c.connection, sa.func.count().label("number"), sent.label("sent"))
+            .where(recipients.c.campaign_id == campaign_id, recipients.c.attempts > 0)
+            .group_by(recipients.c.connection)
+        )
+        number = sa.func.count()
+        reported = (
+            sa.select(
+                deliveries.c.connection,
+                number.filter(deliveries.c.state != DeliveryState.DEFERRED).label("known"),
+                number.filter(deliveries.c.failure == FailureKind.BLOCK).label("blocked"),
+                sa.func.count(deliveries.c.delivered_at).label("delivered"),
+            )
+            .where(deliveries.c.campaign_id == campaign_id)
+            .group_by(deliveries.c.connection)
         )
         with self._database.read() as connection:
             by_kind = {row.kind: row.number for row in connection.execute(returned)}
-            if not by_kind.keys() & {BounceKind.HARD, BounceKind.COMPLAINT}:
+            known = {row.connection: row for row in connection.execute(reported)}
+            blocked = sum(row.blocked for row in known.values())
+            if not blocked and not by_kind.keys() & {BounceKind.HARD, BounceKind.COMPLAINT}:
                 return ReturnedCounts(0, 0, 0, 0)  # the usual case, without reading all recipients
-            number, accepted = connection.execute(attempted).one()
+            counted = connection.execute(attempted).all()
+        unknown = sum(
+            max(0, row.sent - known[row.connection].known)
+            for row in counted
+            if row.connection in known and known[row.connection].delivered
+        )
         return ReturnedCounts(
-            number, accepted, by_kind.get(BounceKind.HARD, 0), by_kind.get(BounceKind.COMPLAINT, 0)
+            sum(row.number for row in counted) - unknown,
+            sum(row.sent for row in counted),
+            by_kind.get(BounceKind.HARD, 0),
+            by_kind.get(BounceKind.COMPLAINT, 0),
+            blocked,
         )

@@ -13,6 +13,7 @@ from mailsluice.store.schema import (
     attempts,
     bounces,
     campaigns,
+    deliveries,
     moves,
     recipients,
     rejects,
@@ -22,7 +23,7 @@ from mailsluice.store.schema import (
 )
 
 _SECRETS = {"return_key"}  # kept in the campaign's row, which is not deleted
-_UNIQUE = ("id", "row")
+_UNIQUE = ("id", "row", "recipient_id")
 _TYPES: tuple[tuple[type[sa.types.TypeEngine[Any]], pa.DataType], ...] = (
     (sa.SmallInteger, pa.int16()),  # before Integer, its base class
     (sa.Integer, pa.int64()),
@@ -73,10 +74,12 @@ class ArchivePart:
 RECIPIENTS = ArchivePart(recipients, "id", is_deleted=True)
 ATTEMPTS = ArchivePart(attempts, "id", is_deleted=True)
 REJECTS = ArchivePart(rejects, "row", is_deleted=True)
+DELIVERIES = ArchivePart(deliveries, "recipient_id", is_deleted=True)
 PARTS = (
     RECIPIENTS,
     ATTEMPTS,
     REJECTS,
+    DELIVERIES,
     ArchivePart(campaigns, "id"),
     ArchivePart(routes, "position"),
     ArchivePart(moves, "id"),

@@ -7,13 +7,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mailsluice.bounces import BounceKind
 from mailsluice.core.status import RecipientStatus
-from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS, ArchivePart
+from mailsluice.events.event import DeliveryState
+from mailsluice.store.archive_parts import ATTEMPTS, DELIVERIES, RECIPIENTS, ArchivePart
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.fates import Fates
 from mailsluice.store.many import as_parameter, rows_in
-from mailsluice.store.schema import bounces, campaigns
+from mailsluice.store.schema import bounces, campaigns, deliveries
 
 CHUNK_ROWS = 20_000
 
@@ -117,8 +119,8 @@ class ArchiveRows:
     def delete(self, part: ArchivePart, keys: Sequence[int]) -> int:
         """Delete the part's rows with these keys, in one transaction. Returns how many.
 
-        Recipients are deleted only when none of their attempts are left, and what their deliveries
-        say about earlier soft bounces is recorded first. Raises UnarchivedAttemptsError otherwise.
+        What recipients and deliveries say about soft bounces is recorded first. Raises
+        UnarchivedAttemptsError when recipients have attempts left.
         """
         given = sa.select(rows_in(self._database, {"key": sa.BigInteger()}).c.key)
         parameter = as_parameter((key,) for key in keys)
@@ -133,7 +135,25 @@ class ArchiveRows:
                     raise UnarchivedAttemptsError
                 is_given = self._tables.recipients.c.id.in_(given)
                 transaction.execute(self._end_soft_bounces(is_given), parameter)
+            if part is DELIVERIES:
+                transaction.execute(self._end_arrived(given), parameter)
             return transaction.execute(delete, parameter).rowcount
+
+    def _end_arrived(self, given: sa.Select[Any]) -> sa.Update:
+        """Stop counting the soft bounces of messages that arrived in the end."""
+        arrived = sa.select(deliveries.c.recipient_id).where(
+            deliveries.c.recipient_id.in_(given),
+            deliveries.c.state == DeliveryState.DELIVERED.value,
+        )
+        return (
+            sa.update(bounces)
+            .where(
+                bounces.c.campaign_id == self._campaign_id,
+                bounces.c.kind == BounceKind.SOFT.value,
+                bounces.c.recipient_id.in_(arrived),
+            )
+            .values(counts=False)
+        )
 
     def _end_soft_bounces(self, chosen: sa.ColumnElement[bool]) -> sa.Update:
         """Stop counting the soft bounces that came before a delivery to the chosen recipients.
@@ -152,6 +172,7 @@ class ArchiveRows:
             ~sa.exists().where(
                 came_back.c.email == compared,
                 came_back.c.campaign_id == recipients.c.campaign_id,
+                came_back.c.counts,  # else the message arrived in the end: see `_end_arrived`
             ),
         )
         emails: sa.Select[Any] = sa.select(compared).where(chosen)

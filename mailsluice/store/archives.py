@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,6 +53,14 @@ class Archives:
             for name, by_status in orjson.loads(row.counts).items()
         }
         return ArchiveRecord(row.folder, row.digest, counts, row.at, row.cleared_at is not None)
+
+    def among(self, campaign_ids: Collection[int]) -> set[int]:
+        """Return those of these campaigns that are archived."""
+        if not campaign_ids:
+            return set()
+        query = sa.select(archives.c.campaign_id).where(archives.c.campaign_id.in_(campaign_ids))
+        with self._database.read() as connection:
+            return {*connection.execute(query).scalars()}
 
     def add(
         self, campaign_id: int, folder: str, digest: str, counts: Mapping[str, Mapping[str, int]]

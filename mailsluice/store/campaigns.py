@@ -114,6 +114,12 @@ class Campaigns:
             raise OutboxError(f"there is no campaign {name!r} in this database: check its name")
         return record
 
+    def name(self, campaign_id: int) -> str:
+        """The name of the campaign with this id."""
+        query = sa.select(campaigns.c.name).where(campaigns.c.id == campaign_id)
+        with self._database.read() as connection:
+            return str(connection.execute(query).scalar_one())
+
     def all(self) -> list[CampaignRecord]:
         """Every campaign, the latest first."""
         query = sa.select(*_COLUMNS).order_by(campaigns.c.id.desc())

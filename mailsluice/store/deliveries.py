@@ -1,14 +1,14 @@
 """Deliveries of accepted messages, as providers report them: each event counts once, in any order.
 
 One transaction records a batch: the events that are new, what they mean for the delivery of each
-recipient, the bounces, and the suppressions. So a batch that is sent again, because its answer was
-lost or a process died, changes nothing.
+recipient, the bounces, and the suppressions; and it settles recipients whose reply was lost. So a
+batch that is sent again, because its answer was lost or a process died, changes nothing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import groupby
@@ -24,8 +24,10 @@ from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.events.merging import RANKS, Delivery, delivery_of, merged
 from mailsluice.store.bounces import Bounces
+from mailsluice.store.campaign_tables import CampaignTables, tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
+from mailsluice.store.reported import settle_reported
 from mailsluice.store.schema import deliveries, events
 
 GONE = "about a message that is no longer stored"
@@ -58,6 +60,8 @@ class Recorded:
     """Events about no known message, by reason."""
     suppressed: int = 0
     """Addresses that were added to the suppression list."""
+    settled: int = 0
+    """Recipients whose reply was lost, and that are known to be sent to now."""
     campaign_ids: set[int] = field(default_factory=set)
     """The campaigns whose deliveries changed."""
 
@@ -67,6 +71,7 @@ class Recorded:
         self.matched_by += more.matched_by
         self.unmatched += more.unmatched
         self.suppressed += more.suppressed
+        self.settled += more.settled
         self.campaign_ids |= more.campaign_ids
         return self
 
@@ -89,12 +94,15 @@ class Deliveries:
         """
         by_key = {item.event.key: item for item in received}
         bounces = Bounces(self._database)
+        ids = _by_campaign(received)
+        tables = {campaign_id: tables_of(self._database, campaign_id) for campaign_id in ids}
         with self._database.write() as transaction:
             new_keys = self._insert_events(transaction, connection, list(by_key.values()))
             new = [by_key[key] for key in sorted(new_keys)]
             recorded = _counted(new, known=len(received) - len(new))
             matched = [(item.event, item.to) for item in new if item.to]
             self._merge(transaction, matched)
+            recorded.settled += self._settle(transaction, new, tables)
             reports = list(_reports(connection, matched))
             given = [*_wishes(connection, new), *wishes]
             recorded.suppressed += bounces.write(transaction, reports, given).suppressed
@@ -171,10 +179,31 @@ class Deliveries:
         statement = insert.on_conflict_do_update(index_elements=["recipient_id"], set_=values)
         transaction.execute(statement, as_parameter(_delivery_rows(matched)))
 
+    def _settle(
+        self,
+        transaction: sa.Connection,
+        new: Sequence[Received],
+        tables: Mapping[int, CampaignTables],
+    ) -> int:
+        """Settle recipients whose reply was lost. Returns how many."""
+        return sum(
+            len(settle_reported(self._database, transaction, tables[campaign_id], ids))
+            for campaign_id, ids in sorted(_by_campaign(new).items())
+        )
+
     def _plain(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Compare texts by code point, as Python and SQLite do, whatever the locale."""
         is_text = isinstance(column.type, sa.Text) and not self._database.is_sqlite
         return sa.collate(column, "C") if is_text else column
+
+
+def _by_campaign(received: Iterable[Received]) -> dict[int, set[int]]:
+    """Return the ids of the recipients, by campaign."""
+    ids: dict[int, set[int]] = defaultdict(set)
+    for item in received:
+        if item.to:
+            ids[item.to.campaign_id].add(item.to.recipient_id)
+    return ids
 
 
 def _counted(new: Sequence[Received], known: int) -> Recorded:

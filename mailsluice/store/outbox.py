@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, CampaignTablesFinder
 from mailsluice.store.counts import Counts
@@ -24,6 +25,7 @@ from mailsluice.store.many import as_parameter, fetched
 from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
 from mailsluice.store.outbox_statements import OutboxStatements
 from mailsluice.store.refusals import record_refusals
+from mailsluice.store.reported import settle_reported
 from mailsluice.store.schema import campaigns
 
 logger = logging.getLogger(__name__)
@@ -81,8 +83,9 @@ class Outbox:
 
         Deferred recipients that are due come first, then pending ones with an id above `after_id`,
         in send order. Recipients that were suppressed since the launch become `suppressed` instead,
-        with the reason. The result may therefore be shorter than `limit` while more recipients
-        wait; an empty result means that none can be claimed.
+        with the reason, and recipients of a retry whose message has arrived all the same, as an
+        event shows, become `sent`. The result may therefore be shorter than `limit` while more
+        recipients wait; an empty result means that none can be claimed.
         """
         statements = self._statements
         given = {"connection": connection, "after_id": after_id}
@@ -92,6 +95,10 @@ class Outbox:
                 found = transaction.execute(query, {**given, "most": room})
                 rows = fetched(self._database, found)
                 taken = sorted(Claimed(*row[:-1]) for row in rows if not row[-1])
+                arrived = self._settle_reported(
+                    transaction, [row.id for row in taken if row.attempts]
+                )
+                taken = [row for row in taken if row.id not in arrived]
                 _mark(transaction, statements.mark_sending, [row.id for row in taken])
                 suppressed = [row[0] for row in rows if row[-1]]
                 _mark(transaction, statements.mark_suppressed, suppressed)
@@ -127,6 +134,13 @@ class Outbox:
             record_refusals(
                 self._database, transaction, self._campaign_id, self._recipients, recorded
             )
+        self._settle_reported(
+            transaction,
+            [outcome.id for outcome, past in troubled if past.verdict == Verdict.UNCERTAIN],
+        )
+
+    def _settle_reported(self, transaction: sa.Connection, ids: Sequence[int]) -> set[int]:
+        return settle_reported(self._database, transaction, self._tables, ids)
 
     def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
         """Make claimed recipients pending again: their messages cannot have reached a server.
@@ -134,7 +148,9 @@ class Outbox:
         Recipients that another sender has claimed since stay with that sender. This process may
         repeat a transaction whose commit was lost, or was made without an answer.
         """
-        _mark(transaction, self._statements.release, ids)
+        released = [*ids]
+        _mark(transaction, self._statements.release, released)
+        self._settle_reported(transaction, released)
 
     def in_doubt(self, transaction: sa.Connection | None = None) -> dict[int, InDoubt]:
         """The recipients that this process claimed and that are still `sending`, by id.

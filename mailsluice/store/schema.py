@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0015"
+REVISION = "0016"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -232,7 +232,8 @@ warm_up_days = Table(
     Column("held_back_days", Integer, nullable=False),
     # The outcome of the day, after its end.
     Column("attempted", BigInteger),
-    Column("troubled", BigInteger),  # deferred or failed
+    Column("troubled", BigInteger),  # deferred or failed, also as events report it
+    Column("complained", BigInteger),
 )
 """Daily caps of connections in warm-up, over all campaigns."""
 

@@ -36,6 +36,8 @@ class SentMessage(NamedTuple):
     """When it was settled, in seconds since the epoch."""
     reply: str
     """The server's reply, without the code."""
+    is_certain: bool
+    """Whether the server has accepted the message, as far as the reply says."""
 
 
 class SentMail:
@@ -184,10 +186,14 @@ class SentMail:
                 sa.func.coalesce(campaigns.c.sender_domain, "").label("sender_domain"),
                 recipients.c.settled_at,
                 sa.func.coalesce(recipients.c.reply, "").label("reply"),
+                recipients.c.status == RecipientStatus.SENT.value,
             )
             .join_from(recipients, campaigns, campaigns.c.id == recipients.c.campaign_id)
             .where(condition)
         )
         with self._database.read() as connection:
             rows = connection.execute(query)
-            return [SentMessage(SentTo(*known), at, reply) for *known, at, reply in rows]
+            return [
+                SentMessage(SentTo(*known), at, reply, bool(is_certain))
+                for *known, at, reply, is_certain in rows
+            ]

@@ -8,11 +8,12 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 
 from mailsluice.assignment.warming import DayOutcome, Warming, WarmUpDay, WarmUpState
+from mailsluice.bounces import BounceKind
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaigns, warm_up_days, warm_up_plans
+from mailsluice.store.schema import bounces, campaigns, deliveries, warm_up_days, warm_up_plans
 
 _TROUBLE = ("deferred", "failed")  # verdicts of attempts
 
@@ -84,7 +85,7 @@ class WarmUps:
     ) -> dict[date, DayOutcome]:
         plans, days = warm_up_plans.c, warm_up_days.c
         query = (
-            sa.select(plans.day, days.attempted, days.troubled)
+            sa.select(plans.day, days.attempted, days.troubled, days.complained)
             .outerjoin(
                 warm_up_days, sa.and_(days.connection == plans.connection, days.day == plans.day)
             )
@@ -94,8 +95,8 @@ class WarmUps:
         return {
             day: self._counted(reader, name, warm_up, day)
             if attempted is None
-            else DayOutcome(attempted, troubled)
-            for day, attempted, troubled in reader.execute(query).all()
+            else DayOutcome(attempted, troubled, complained or 0)
+            for day, attempted, troubled, complained in reader.execute(query).all()
         }
 
     def _counted(self, reader: sa.Connection, name: str, warm_up: WarmUp, day: date) -> DayOutcome:
@@ -110,6 +111,7 @@ class WarmUps:
         return DayOutcome(
             sum(outcome.attempted for outcome in counted),
             sum(outcome.troubled for outcome in counted),
+            sum(outcome.complained for outcome in counted),
         )
 
     def record(
@@ -131,7 +133,11 @@ class WarmUps:
                     .where(
                         warm_up_days.c.connection == warming.connection, warm_up_days.c.day == day
                     )
-                    .values(attempted=outcome.attempted, troubled=outcome.troubled)
+                    .values(
+                        attempted=outcome.attempted,
+                        troubled=outcome.troubled,
+                        complained=outcome.complained,
+                    )
                 )
 
     def _record(self, transaction: sa.Connection, campaign_id: int, warming: Warming) -> None:
@@ -187,24 +193,38 @@ def _counted(
 ) -> DayOutcome:
     """Count the outcome of the time from `first` to `last`, in these tables."""
     recipients, attempts = tables.recipients, tables.attempts
-    in_trouble = sa.and_(
+    in_trouble = sa.exists().where(
         attempts.c.recipient_id == recipients.c.id,
         attempts.c.connection == name,
         attempts.c.at >= first,
         attempts.c.at < last,
         attempts.c.verdict.in_(_TROUBLE),
     )
-    troubled = reader.execute(
-        sa.select(sa.func.count()).where(mine, sa.exists().where(in_trouble))
-    ).scalar_one()
-    sent = reader.execute(
-        sa.select(sa.func.count()).where(
+    reported = sa.exists().where(  # behind a relay, only its events tell
+        deliveries.c.recipient_id == recipients.c.id,
+        sa.or_(deliveries.c.deferred_at.is_not(None), deliveries.c.bounced_at.is_not(None)),
+    )
+    sent = sa.and_(
+        recipients.c.connection == name,
+        recipients.c.status == RecipientStatus.SENT,
+        recipients.c.settled_at >= first,
+        recipients.c.settled_at < last,
+    )
+    troubled = sa.or_(in_trouble, sa.and_(sent, reported))
+    number = sa.select(sa.func.count())
+    complained = (
+        sa.select(sa.func.count(recipients.c.id.distinct()))
+        .select_from(bounces)
+        .join(recipients, recipients.c.id == bounces.c.recipient_id)
+        .where(
             mine,
-            recipients.c.connection == name,
-            recipients.c.status == RecipientStatus.SENT,
-            recipients.c.settled_at >= first,
-            recipients.c.settled_at < last,
-            ~sa.exists().where(in_trouble),
+            sent,
+            bounces.c.campaign_id == recipients.c.campaign_id,
+            bounces.c.kind == BounceKind.COMPLAINT,
         )
-    ).scalar_one()
-    return DayOutcome(sent + troubled, troubled)
+    )
+    in_trouble_now, accepted, complaints = (
+        reader.execute(query).scalar_one()
+        for query in (number.where(mine, troubled), number.where(mine, sent, ~troubled), complained)
+    )
+    return DayOutcome(accepted + in_trouble_now, in_trouble_now, complaints)

@@ -174,7 +174,7 @@ class TestVerification:
         )
         (finding,) = verified(database).findings
         assert finding.number == 2
-        tallies = accounts.tally(database, "spring", addresses=False)
+        tallies = accounts.tally(database, "spring", complete=False)
         assert tallies.repeated is None
 
     def test_sent_without_a_code_needs_an_attempt_that_explains_it(

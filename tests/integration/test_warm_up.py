@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.assignment.placement import Placement
+from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import Campaign, Throttle
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
@@ -24,6 +25,7 @@ from mailsluice.delivery.rule_book import RuleBook
 from mailsluice.operations import accounts, launch
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import (
+    Bounces,
     Campaigns,
     Database,
     History,
@@ -32,7 +34,7 @@ from mailsluice.store import (
     WarmUps,
     launched_shares,
 )
-from mailsluice.store.schema import recipients, warm_up_days, warm_up_plans
+from mailsluice.store.schema import deliveries, recipients, warm_up_days, warm_up_plans
 from tests.databases import no_database
 from tests.integration.campaign_fixtures import Sender, campaign, people
 
@@ -260,9 +262,84 @@ def test_after_a_day_in_trouble_the_cap_does_not_grow(database: AtNoon, launches
     with database.read() as reader:
         days = reader.execute(sa.select(warm_up_days).order_by(warm_up_days.c.day)).all()
     assert [tuple(day)[1:] for day in days[:2]] == [
-        (MONDAY, 100, 0, 100, 11),
-        (MONDAY + DAY, 100, 1, None, None),
+        (MONDAY, 100, 0, 100, 11, 0),
+        (MONDAY + DAY, 100, 1, None, None, None),
     ]
+
+
+def report_events(database: AtNoon, campaign_id: int, number: int, **fields: Any) -> None:
+    """Record deliveries of the first of a campaign's sent messages, as events report them."""
+    sent = sa.select(recipients.c.id).where(
+        recipients.c.campaign_id == campaign_id, recipients.c.status == RecipientStatus.SENT
+    )
+    with database.write() as transaction:
+        for recipient_id in transaction.execute(sent.limit(number)).scalars().all():
+            values = {"rank": 2, "at": 9.0, "failure": "", "reply": "", "status": ""}
+            values |= {"recipient_id": recipient_id, "campaign_id": campaign_id, **fields}
+            statement = sa.insert(deliveries)
+            transaction.execute(statement.values(connection="new", mailbox_provider="", **values))
+
+
+@pytest.mark.parametrize(
+    ("fields", "cap"),
+    [
+        ({"state": "delivered", "deferred_at": 5.0, "delivered_at": 9.0}, 100),
+        ({"state": "bounced", "failure": "block", "bounced_at": 9.0}, 100),
+        ({"state": "delivered", "delivered_at": 9.0}, 150),
+    ],
+)
+def test_trouble_behind_a_relay_is_what_its_events_report(
+    database: AtNoon, launches: Launches, fields: dict[str, Any], cap: int
+) -> None:
+    first, _ = launches("first", 100)
+    launches.send(first)
+    report_events(database, first, 11, **fields)
+    database.today += DAY
+    _, placement = launches("second", 400)
+    assert placement.warmings[0].days[0] == (MONDAY + DAY, cap)
+
+
+@pytest.mark.parametrize(
+    ("complaints", "cap", "warning"),
+    [
+        (1, 150, None),
+        (2, 150, "new: on 2026-01-05 2 recipients of 100 messages reported spam, more than 0.1 %;"
+            " above 0.3 % its cap does not grow"),
+        (4, 100, "new is held back, its cap does not grow: on 2026-01-05 4 recipients of 100"
+            " messages reported spam, more than 0.3 %"),
+    ],
+)  # fmt: skip
+def test_complaints_warn_and_then_hold_the_cap_back(
+    database: AtNoon, launches: Launches, complaints: int, cap: int, warning: str | None
+) -> None:
+    """A day with less than 1,000 messages counts as one with 1,000."""
+    first, _ = launches("first", 100)
+    launches.send(first)
+    with database.read() as reader:
+        mine = recipients.c.campaign_id == first
+        ids = reader.execute(sa.select(recipients.c.id).where(mine)).scalars().all()
+    Bounces(database).record(
+        [
+            Bounce(
+                key=f"{recipient_id}",
+                email=f"{recipient_id}@example.com",
+                kind=BounceKind.COMPLAINT,
+                status="",
+                detail="",
+                source="events of new",
+                at=9.0,
+                connection="new",
+                campaign_id=first,
+                recipient_id=recipient_id,
+            )
+            for recipient_id in ids[:complaints]
+        ]
+    )
+    database.today += DAY
+    for number in range(2):  # counted at first, then as stored
+        _, placement = launches(f"launch {number}", 10)
+        assert placement.warmings[0].caps[MONDAY + DAY] == cap
+        assert placement.warmings[0].warnings() == ([] if warning is None else [warning])
 
 
 def test_the_limit_while_sending_is_the_cap_of_the_launches(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mailsluice.reports.comparison.observed import NUMBERS
+
 
 def row(connection: str, mail: int, deferred: int = 0, **fields: Any) -> dict[str, Any]:
     failed = fields.pop("failed", 0)
-    rest = {"bounced": 0, "moved": 0, "uncertain": 0, "campaign": "spring", "domain": "a.example"}
+    rest: dict[str, Any] = dict.fromkeys([*NUMBERS, "moved", "uncertain"], 0)
+    rest |= {"campaign": "spring", "domain": "a.example"}
     return {
         **rest,
         "connection": connection,

@@ -19,7 +19,7 @@ from tests.unit.compared_rows import row
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the picture out, which takes most of a page's time; other tests draw it."""
     page = "mailsluice.reports.comparison.page"
-    monkeypatch.setattr(f"{page}.rates_plot", lambda rates: rates)
+    monkeypatch.setattr(f"{page}.rates_plot", lambda rates, _: rates)
     monkeypatch.setattr(f"{page}.picture", lambda rates, alt: alt)
 
 
@@ -56,7 +56,10 @@ class TestVerdicts:
         found = compared(row("a", 5_000, 105), row("b", 5_000, 170))
         _, text = deferred(found)
         assert "; a minus b: -1.30 percentage points, 95% interval -1.95 to -0.66," in text
-        assert "| deferred | a, b | 1 | 2.10%, 3.40% | -1.30 (-1.95 to -0.66) |" in found.markdown()
+        assert (
+            "| deferred | replies | a, b | 1 | 2.10%, 3.40% | -1.30 (-1.95 to -0.66) |"
+            in found.markdown()
+        )
         assert "| first minus second, in percentage points |" in found.markdown()
         _, text = deferred(compared(row("a", 500, 17), row("b", 500, 11)))
         assert "a minus b is likely -0." in text

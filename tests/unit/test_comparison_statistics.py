@@ -162,7 +162,7 @@ class TestStrata:
         ]
         strata = stratify(pd.DataFrame(small + large))
         assert len(strata.names) == MOST_DOMAINS + 1
-        assert strata.mail.sum() == sum(group["mail"] for group in small + large)
+        assert strata.mail["mail"].sum() == sum(group["mail"] for group in small + large)
         assert strata.names[-1] == "others in spring"
 
     @given(

@@ -6,6 +6,7 @@ import pytest
 
 from blocks import SMTPConnection, loading
 from deployments.command.events import _Sources
+from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import CampaignError
 from mailsluice.operations.events.sources import EventSource
 
@@ -87,6 +88,23 @@ async def test_while_prefect_is_away_the_connections_known_before_count(
     monkeypatch.setattr(loading, "_names", fail)
     monkeypatch.setattr(sources, "_due_at", 0.0)
     assert list(await sources()) == ["old"]
+
+
+async def test_the_provider_of_a_route_counts_where_the_block_has_none(
+    stored: dict[str, SMTPConnection | None], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = {"host": "smtp.example.com", "events_key": LOGIN}
+    stored |= {"bare": SMTPConnection.model_validate(plain), "brevo": block()}
+    of_routes = {"bare": Provider.POSTMARK, "brevo": Provider.POSTMARK}
+    sources = _Sources(lambda: of_routes)
+    await sources.read()
+    providers = {name: source.provider for name, source in sources.known.items()}
+    assert providers == {"bare": Provider.POSTMARK, "brevo": Provider.BREVO}
+    of_routes["bare"] = Provider.SENDGRID  # whose key is another one
+    await sources.read()
+    assert sources.known["bare"].provider is Provider.POSTMARK
+    assert "the events key of the SMTP Connection block 'bare'" in caplog.text
+    assert LOGIN not in caplog.text
 
 
 def test_spaces_around_a_key_do_not_count() -> None:

@@ -24,9 +24,10 @@ from mailsluice.reports.campaign import (
     Statistics,
     page,
 )
+from mailsluice.reports.campaign.page import refreshed
 from mailsluice.reports.campaign.replies import alike, grouped
 from mailsluice.reports.campaign.statistics import bucket_seconds, span_text
-from mailsluice.reports.deliveries.counts import DeliveryCounts
+from mailsluice.reports.deliveries.counts import CampaignDeliveries, DeliveryCounts
 
 HOURLY = Bound(Limit(6_000, 3_600.0), "its own")
 
@@ -404,7 +405,44 @@ def test_deliveries_add_up_to_the_accepted_messages() -> None:
         median_seconds=4.2,
         p95_seconds=5_400.0,
     )
-    text = page(report(route("red", 1_000), statistics=statistics(deliveries={"red": counts})))
+    known = CampaignDeliveries({"red": counts}, counts)
+    routes = (route("red", 1_000), route("green", 30), route("blue"))
+    text = page(report(*routes, statistics=statistics(deliveries=known)))
     assert "| red | 1,000 | 902 | 8 | 50 | 0 | 40 | 2 | 0 | 4 s | 90 min |" in text
+    assert "| green | 30 | 0 | 0 | 0 | 0 | 30 | 0 | 0 |  |  |" in text
+    assert "| **all** | 1,030 | 902 | 8 | 50 | 0 | 70 | 2 | 0 | 4 s | 90 min |" in text
+    assert "| blue | 0 | 0 | 0 |" not in text  # no mail went over it
     assert "Of the bounces, 20 blame the sender or the content." in text
     assert "Deliveries" not in page(report(route("red", 1_000)))
+
+
+def test_a_page_is_refreshed_with_later_deliveries_and_bounces_alone() -> None:
+    def deliveries(number: int) -> CampaignDeliveries:
+        counts = DeliveryCounts({DeliveryState.DELIVERED: number}, {}, 1.0, 2.0)
+        return CampaignDeliveries({"red": counts}, counts)
+
+    run = report(route("red", 1_000, seconds=10.0, sent_now=1_000), digest="d1")
+    first = page(run, links=())
+    assert "rate/s" in first
+    stored = report(route("red", 1_000))
+    once = refreshed(first, stored, statistics(deliveries=deliveries(5)))
+    bounced = {"red": {"hard": 3}}
+    twice = refreshed(once, stored, statistics(deliveries=deliveries(7), bounces=bounced))
+    assert "| red | 1,000 | 5 |" in once
+    assert "| red | 1,000 | 7 |" in twice
+    assert twice.count("## Deliveries") == twice.count("## Bounces and complaints") == 1
+    headings = [line for line in twice.splitlines() if line.startswith("## ")]
+    assert headings[-3:] == [
+        "## Deliveries, as reported by the providers",
+        "## Bounces and complaints",
+        "## Audience",
+    ]
+    assert [line for line in first.splitlines() if line not in twice.splitlines()] == []
+    assert refreshed(twice, stored, statistics()) == twice
+
+
+def test_the_page_of_another_campaign_is_not_refreshed() -> None:
+    counts = DeliveryCounts({DeliveryState.DELIVERED: 1}, {})
+    later = statistics(deliveries=CampaignDeliveries({"red": counts}, counts))
+    text = page(report(route("red", 10), campaign="Spring"))
+    assert refreshed(text, report(route("red", 10)), later) == text

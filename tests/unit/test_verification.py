@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mailsluice.core.status import CampaignStatus
-from mailsluice.reports.verification import StateTally, Tallies, verify
+from mailsluice.reports.verification import DeliveryTally, StateTally, Tallies, verify
 
 
 def state(connection: str, status: str, number: int, **fields: int) -> StateTally:
@@ -40,6 +40,16 @@ def test_a_campaign_whose_numbers_add_up_is_conserved() -> None:
     assert verification.summary() == "conserved: 10 accepted = 9 sent + 1 failed"
 
 
+def test_deliveries_and_those_not_known_yet_are_together_the_accepted_mail() -> None:
+    known = (DeliveryTally("a", "delivered", 5), DeliveryTally("b", "bounced", 1))
+    verification = verify(replace(GOOD, deliveries=known))
+    assert verification.is_conserved
+    assert verification.summary().endswith(
+        "9 sent + 1 failed; by events, 9 accepted by servers ="
+        " 5 delivered + 1 bounced + 3 unknown yet"
+    )
+
+
 WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "a row that was read is neither accepted nor rejected": (
         {"read_rows": 13},
@@ -56,6 +66,17 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
         4,
         "0 were rejected as odd, but 4 are stored",
     ),
+    "a delivery of a recipient that the connection has not sent to": (
+        {"deliveries": (DeliveryTally("b", "delivered", 3, strays=1),)},
+        1,
+        "on connection 'b' are of recipients that it has not sent to",
+    ),
+    "a delivery whose state no event has reported": (
+        {"deliveries": (DeliveryTally("b", "bounced", 2, without_event=2),)},
+        2,
+        "on connection 'b' have a state that no event has reported",
+    ),
+    "an event that was not merged": ({"contradicted": 1}, 1, "does not take into account"),
     "a state that does not exist": (
         {"states": (state("a", "sent", 7), state("b", "gone", 3))},
         3,

@@ -8,7 +8,7 @@ from mailsluice.reports.verification.queries import count_campaign
 from mailsluice.store import Campaigns, Database
 
 
-def tally(database: Database, name: str, *, addresses: bool = True) -> Tallies:
+def tally(database: Database, name: str, *, complete: bool = True) -> Tallies:
     """Count a campaign's rows; see `count_campaign`.
 
     Raises:
@@ -17,4 +17,4 @@ def tally(database: Database, name: str, *, addresses: bool = True) -> Tallies:
     """
     record = Campaigns(database).get(name)
     refuse_archived(database, name)
-    return count_campaign(database, record, addresses=addresses)
+    return count_campaign(database, record, complete=complete)

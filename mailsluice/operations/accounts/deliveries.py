@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from mailsluice.operations.accounts.errors import LedgerError
 from mailsluice.operations.accounts.stored import refuse_archived
 from mailsluice.reports.comparison import Observed
 from mailsluice.reports.comparison.observed import KEYS
-from mailsluice.reports.comparison.queries import connections_warming_up, count_mail
+from mailsluice.reports.comparison.queries import connections_warming_up, count_mail, read_delays
 from mailsluice.store import CampaignRecord, Campaigns, Database
 
 _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
@@ -37,7 +38,10 @@ def observe(
         names[campaign_id]: held_back
         for campaign_id, held_back in connections_warming_up(database, list(by_id)).items()
     }
-    return _chosen(_counts(groups), set(connections), [*by_id.values()], warming)
+    delays = read_delays(database, list(by_id))
+    delays["campaign"] = delays["campaign"].map(names)
+    observed = _chosen(_counts(groups), set(connections), [*by_id.values()], warming)
+    return _with_events(observed, delays)
 
 
 def _chosen(
@@ -68,6 +72,7 @@ def _chosen(
 
 def _counts(groups: pd.DataFrame) -> pd.DataFrame:
     """The columns of `Observed.counts`, from the groups of `count_mail`."""
+    reports = groups.groupby(["campaign", "connection"])["arrived"].transform("any")
     uncertain = (groups[["status", "first"]] == Verdict.UNCERTAIN.value).any(axis=1)
     is_mail = ~groups["moved"] & ~uncertain
     columns = {
@@ -76,8 +81,27 @@ def _counts(groups: pd.DataFrame) -> pd.DataFrame:
         "deferred": is_mail & (groups["first"] == Verdict.DEFERRED.value),
         "failed": is_mail & (groups["status"] == RecipientStatus.FAILED.value),
         "bounced": is_mail & groups["bounced"],
+        "known": is_mail & reports & groups["ended"],
+        "delivered": is_mail & reports & groups["ended"] & ~groups["undelivered"],
+        "undelivered": is_mail & reports & groups["undelivered"],
+        "blocked": is_mail & reports & groups["blocked"],
+        "complained": is_mail & reports & groups["complained"],
+        "reported": is_mail & reports,
         "moved": groups["moved"],
         "uncertain": ~groups["moved"] & uncertain,
     }
     numbers = pd.DataFrame(columns).mul(groups["number"], axis=0)
     return numbers.groupby([groups[key] for key in KEYS]).sum().reset_index()
+
+
+def _with_events(observed: Observed, delays: pd.DataFrame) -> Observed:
+    """Add what the providers that report deliveries say, of the campaigns where they do."""
+    sums = observed.counts.groupby("connection")[["reported", "known"]].sum()
+    reported = sums[sums["reported"] > 0]
+    unknown = 1 - reported["known"] / reported["reported"]
+    pairs = observed.counts.loc[observed.counts["reported"] > 0, ["campaign", "connection"]]
+    return replace(
+        observed,
+        delays=delays.merge(pairs.drop_duplicates(), on=["campaign", "connection"]),
+        unknown={str(name): float(share) for name, share in unknown.items()},
+    )

@@ -47,7 +47,9 @@ SLOWEST_REQUEST_SECONDS = 30.0
 """How long a body may take to arrive."""
 LATER_SECONDS = 30
 ALERTED_EVERY_SECONDS = 60.0
-"""How often the thresholds of campaigns whose deliveries have changed are checked."""
+"""How often the thresholds and reports of campaigns are looked at whose deliveries have changed."""
+_PAUSES = 20
+"""The length of the pause after that, in the time that it took, if this is longer."""
 LOGGED_EVERY_SECONDS = 10.0
 """How often the same refusal is logged."""
 
@@ -116,9 +118,14 @@ class EventsApp:
         self._recorder.recorded += recorded
 
     async def _keep_alerting(self) -> None:
+        pause = ALERTED_EVERY_SECONDS
         while True:
-            await asyncio.sleep(ALERTED_EVERY_SECONDS)
+            await asyncio.sleep(pause)
+            begun = time.monotonic()
             await self._alert_now()
+            # Counting a large campaign takes seconds: leave most of the time to events.
+            took = time.monotonic() - begun
+            pause = max(ALERTED_EVERY_SECONDS, _PAUSES * took)
 
     async def _alert_now(self) -> None:
         """Report the campaigns that have changed since the last time."""
@@ -152,7 +159,7 @@ class EventsApp:
             return self._refuse(404, "an unknown connection", "no such connection takes events")
         try:
             batch = await self._batch(source, request)
-            await self._recorder.record(name, batch.events)
+            await self._recorder.record(name, batch.events, have_tokens=source.have_tokens)
         except ForgedRequestError as error:
             return self._refuse(401, name, str(error))
         except UnreadableEventError as error:

@@ -77,7 +77,9 @@ def _collect(
         name = account.connection
         done.pages += 1
         done.unused += batch.unused
-        done.recorded += Deliveries(database).record(name, match(database, name, batch.events))
+        have_tokens = account.provider is not Provider.POSTMARK  # its bounces repeat no metadata
+        received = match(database, name, batch.events, have_tokens=have_tokens)
+        done.recorded += Deliveries(database).record(name, received)
 
     def goes_on() -> bool:
         return done.pages < most_pages and pause(0)

@@ -1,15 +1,19 @@
-"""Find the recipients that events are about, with at most three queries for all of them.
+"""Find the recipients that events are about, with a few queries for all of them.
 
 A token proves its recipient, and so do a Message-ID of ours together with the address, and the id
-that the provider gave in its reply to the message. Otherwise the address counts, if one message
-alone went to it over this connection in the time before: the request is proven to come from the
-provider, but an address does not say which of several messages the event is about.
+that the provider gave in its reply to the message. Otherwise the address counts, if one accepted
+message alone went to it over this connection in the time before: the request is proven to come from
+the provider, but an address does not say which of several messages the event is about.
+
+Where each message carries a token, an event with nothing but an address is about another program's
+mail over the same account. It may neither change a delivery nor suppress anybody.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mailsluice.bounces.matching import SentTo, by_message_id
 from mailsluice.bounces.traces import traces
@@ -18,6 +22,7 @@ from mailsluice.core.reply_id import reply_id
 from mailsluice.events.event import ProviderEvent
 from mailsluice.message.recipient_token import RecipientToken
 from mailsluice.store import Database
+from mailsluice.store.archives import Archives
 from mailsluice.store.deliveries import GONE, Received
 from mailsluice.store.sent_mail import SentMail, SentMessage
 
@@ -27,14 +32,29 @@ BY_PROVIDER_ID = "provider's id"
 BY_ADDRESS = "address"
 FOREIGN = "about no message of ours"
 AMBIGUOUS = "about one of several messages to an address"
+WITHOUT_TOKEN = "about an address, without the token of our messages"  # noqa: S105 a reason
 
 WINDOW_SECONDS = 30 * 86_400.0
 """How long before an event its message can have been accepted, where there is no token."""
 _CLOCKS_DIFFER_SECONDS = 3_600.0
 
 
-def match(database: Database, connection: str, events: Sequence[ProviderEvent]) -> list[Received]:
-    """Find the recipient of each event; the result has the order of `events`."""
+def match(
+    database: Database,
+    connection: str,
+    events: Sequence[ProviderEvent],
+    *,
+    have_tokens: bool = False,
+) -> list[Received]:
+    """Find the recipient of each event; the result has the order of `events`.
+
+    Args:
+        database: The state database.
+        connection: The connection whose provider reports the events.
+        events: The events.
+        have_tokens: Whether the connection's messages carry tokens, so that an address alone
+            matches nobody.
+    """
     sent = SentMail(database)
     tokens = [RecipientToken.parse(event.token) if event.token else None for event in events]
     by_id = {to.recipient_id: to for to in sent.by_id({t.recipient_id for t in tokens if t})}
@@ -47,11 +67,22 @@ def match(database: Database, connection: str, events: Sequence[ProviderEvent]) 
         result = Received(event, to, BY_TOKEN)
         if to is None:
             known = named.get(folded(event.email), ()) if event.email else called.get(event.key, ())
-            result = _by_name(event, known)
+            result = _by_name(event, known, have_tokens=have_tokens)
             if result.to is None and token and token.recipient_id not in by_id:
                 result = Received(event, None, GONE)
         results.append(result)
-    return results
+    return _without_archived(database, results)
+
+
+def _without_archived(database: Database, results: Sequence[Received]) -> list[Received]:
+    """Take recipients away whose rows are in an archive, though perhaps not deleted yet."""
+    archived = Archives(database).among({item.to.campaign_id for item in results if item.to})
+    return [
+        Received(replace(item.event, email=item.to.email), None, GONE)
+        if item.to and item.to.campaign_id in archived
+        else item
+        for item in results
+    ]
 
 
 def _by_token(token: RecipientToken | None, by_id: Mapping[int, SentTo]) -> SentTo | None:
@@ -96,7 +127,9 @@ def _window(events: Sequence[ProviderEvent]) -> tuple[float, float]:
     return min(times) - WINDOW_SECONDS, max(times) + _CLOCKS_DIFFER_SECONDS
 
 
-def _by_name(event: ProviderEvent, candidates: Sequence[SentMessage]) -> Received:
+def _by_name(
+    event: ProviderEvent, candidates: Sequence[SentMessage], *, have_tokens: bool
+) -> Received:
     since, until = _window([event])
     proven = by_message_id(
         traces(event.message_id.encode("ascii", "replace"), (event.email,)),
@@ -110,7 +143,11 @@ def _by_name(event: ProviderEvent, candidates: Sequence[SentMessage]) -> Receive
     called = [message.to for message in within if reply_id(message.reply) in ids]
     if len(called) == 1:
         return Received(event, called[0], BY_PROVIDER_ID)
-    mine = [message.to for message in within] if event.email else []
-    if len(mine) == 1:
-        return Received(event, mine[0], BY_ADDRESS)
-    return Received(event, None, AMBIGUOUS if mine else FOREIGN)
+    if not event.email or not within:
+        return Received(event, None, FOREIGN)
+    if have_tokens:
+        return Received(event, None, WITHOUT_TOKEN)
+    # A message whose reply was lost may not have been accepted: the event may be about another one.
+    if len(within) == 1 and within[0].is_certain:
+        return Received(event, within[0].to, BY_ADDRESS)
+    return Received(event, None, AMBIGUOUS)

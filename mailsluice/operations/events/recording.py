@@ -27,7 +27,13 @@ class BusyError(Exception):
 class _Waiting:
     connection: str
     events: Sequence[ProviderEvent]
+    have_tokens: bool
     done: asyncio.Future[None]
+
+    @property
+    def source(self) -> tuple[str, bool]:
+        """What events of one transaction have in common."""
+        return self.connection, self.have_tokens
 
 
 def _is_passing(error: Exception) -> bool:
@@ -44,8 +50,10 @@ class EventRecorder:
         self.recorded = Recorded()
         """The sum of all that was recorded."""
 
-    async def record(self, connection: str, events: Sequence[ProviderEvent]) -> None:
-        """Return once the events are committed.
+    async def record(
+        self, connection: str, events: Sequence[ProviderEvent], *, have_tokens: bool = False
+    ) -> None:
+        """Return once the events are committed; see `match` for `have_tokens`.
 
         Raises BusyError if too many wait, and what the database raises.
         """
@@ -53,7 +61,8 @@ class EventRecorder:
             return
         if self._waiting and self._waiting + len(events) > MOST_WAITING:
             raise BusyError
-        waiting = _Waiting(connection, events, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(connection, events, have_tokens, done)
         self._waiting += len(events)
         self._queue.put_nowait(waiting)
         await waiting.done
@@ -73,7 +82,7 @@ class EventRecorder:
         batch, others, number = [first], [], len(first.events)
         while not self._queue.empty() and number < MOST_TOGETHER:
             waiting = self._queue.get_nowait()
-            if waiting.connection == first.connection:
+            if waiting.source == first.source:
                 batch.append(waiting)
                 number += len(waiting.events)
             else:
@@ -83,7 +92,7 @@ class EventRecorder:
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         events = [event for waiting in batch for event in waiting.events]
         try:
-            recorded = await asyncio.to_thread(self._record, batch[0].connection, events)
+            recorded = await asyncio.to_thread(self._record, batch[0], events)
         except Exception as error:  # noqa: BLE001 each request gets it
             if len(batch) > 1 and not _is_passing(error):
                 for waiting in batch:  # the fault of one request hinders no other
@@ -98,7 +107,6 @@ class EventRecorder:
                 with suppress(asyncio.InvalidStateError):  # the request was given up
                     waiting.done.set_result(None)
 
-    def _record(self, connection: str, events: Sequence[ProviderEvent]) -> Recorded:
-        return Deliveries(self._database).record(
-            connection, match(self._database, connection, events)
-        )
+    def _record(self, first: _Waiting, events: Sequence[ProviderEvent]) -> Recorded:
+        received = match(self._database, first.connection, events, have_tokens=first.have_tokens)
+        return Deliveries(self._database).record(first.connection, received)

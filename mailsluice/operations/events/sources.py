@@ -48,6 +48,11 @@ class EventSource:
     Postmark, SparkPost, Brevo, Mailjet: `user:password`, or a token. None: the secret of signed web
     hooks."""
 
+    @property
+    def have_tokens(self) -> bool:
+        """Whether the connection's messages carry recipient tokens, which its events repeat."""
+        return self.provider is not Provider.NONE
+
     def __post_init__(self) -> None:
         if self.provider is Provider.SENDGRID:
             ecdsa_key(self.key)

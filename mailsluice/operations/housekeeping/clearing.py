@@ -10,7 +10,13 @@ from pyarrow import parquet
 from mailsluice.operations.housekeeping.errors import HousekeepingError
 from mailsluice.operations.housekeeping.writing import GoesOn
 from mailsluice.store import Database
-from mailsluice.store.archive_parts import ATTEMPTS, RECIPIENTS, REJECTS, ArchivePart
+from mailsluice.store.archive_parts import (
+    ATTEMPTS,
+    DELIVERIES,
+    RECIPIENTS,
+    REJECTS,
+    ArchivePart,
+)
 from mailsluice.store.archive_rows import ArchiveRows, UnarchivedAttemptsError
 
 CHUNK_ROWS = 2_000
@@ -23,7 +29,7 @@ def clear(
     goes_on: GoesOn,
     chunk_rows: int = CHUNK_ROWS,
 ) -> int:
-    """Delete an archived campaign's attempts, rejects and recipients. Returns how many rows.
+    """Delete an archived campaign's recipients and what belongs to them. Returns how many rows.
 
     Tables of the campaign alone are dropped. From tables with rows of other campaigns, rows are
     deleted in chunks, each in a transaction, so a run that sends meanwhile never waits for long. A
@@ -31,16 +37,20 @@ def clear(
     that are not in the files.
     """
     rows = ArchiveRows(database, campaign_id)
+
+    def delete(*parts: ArchivePart) -> int:
+        return sum(
+            _delete(rows, part, folder, goes_on, chunk_rows)
+            for part in parts
+            if rows.count(part) and (folder / part.file).exists()  # of an earlier version
+        )
+
     try:
         if rows.are_in_own_tables:
             archived = {part: _number(folder / part.file) for part in (ATTEMPTS, RECIPIENTS)}
-            rejects = _delete(rows, REJECTS, folder, goes_on, chunk_rows)
-            return rejects + rows.drop(archived)
-        return sum(  # recipients last: attempts refer to them
-            _delete(rows, part, folder, goes_on, chunk_rows)
-            for part in (ATTEMPTS, REJECTS, RECIPIENTS)
-            if rows.count(part)
-        )
+            return delete(REJECTS, DELIVERIES) + rows.drop(archived)
+        # Recipients last: attempts refer to them.
+        return delete(ATTEMPTS, REJECTS, DELIVERIES, RECIPIENTS)
     except UnarchivedAttemptsError:
         raise HousekeepingError(
             f"attempts of campaign number {campaign_id} were recorded after it was archived: its"

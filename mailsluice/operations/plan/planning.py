@@ -100,5 +100,4 @@ def _warnings(
         if not part.count and part.percent != 0:
             yield f"{part.connection} gets no recipient: the audience is too small for its share"
     for warming in placement.warmings:
-        if warming.trouble:
-            yield warming.sentences()[-1]
+        yield from warming.warnings()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from mailsluice.core.form_links import FormLink, form_section
-from mailsluice.core.markdown import section
+from mailsluice.core.markdown import section, with_section
 from mailsluice.reports.campaign import tables
 from mailsluice.reports.campaign.next_steps import next_steps
 from mailsluice.reports.campaign.report import Report
@@ -39,7 +39,7 @@ def page(
     """
     shown = pictures or {}
     counted = report.statistics
-    lines = [f"# {plain(report.campaign)}", "", f"**{report.summary()}**", ""]
+    lines = [_title(report), "", f"**{report.summary()}**", ""]
     if counted:
         lines += [f"As of {datetime.fromtimestamp(counted.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC.", ""]
     if file:
@@ -62,17 +62,40 @@ def page(
     return "\n".join(lines)
 
 
+def _title(report: Report) -> str:
+    return f"# {plain(report.campaign)}"
+
+
 def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, str]) -> list[str]:
     """The sections made from statistics."""
     pace = tables.pace(report, counted.pace) if counted.pace else []
     return [
-        *section("Deliveries, as reported by the providers", tables.deliveries(report, counted)),
+        *section(_DELIVERIES, tables.deliveries(report, counted)),
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
         *section("Recipient domains", tables.domains(counted)),
         *section("Replies by domain", tables.domain_replies(counted)),
         *section("Most frequent replies", tables.replies(counted)),
-        *section("Bounces and complaints", tables.bounces(report, counted)),
+        *section(_BOUNCES, tables.bounces(report, counted)),
     ]
+
+
+_DELIVERIES, _BOUNCES = "Deliveries, as reported by the providers", "Bounces and complaints"
+_AFTER_DELIVERIES = (
+    *("Pace", "Recipient domains", "Replies by domain", "Most frequent replies"),
+    *(_BOUNCES, "Audience"),
+)
+
+
+def refreshed(text: str, report: Report, later: Statistics) -> str:
+    """Bring the sections about deliveries and bounces of a page up to date.
+
+    All else stays, also what only the run knew. `later` needs deliveries and bounces alone.
+    """
+    if not text.startswith(f"{_title(report)}\n"):
+        return text  # the page of a campaign with a similar name
+    deliveries, bounces = tables.deliveries(report, later), tables.bounces(report, later)
+    text = with_section(text, _DELIVERIES, deliveries, _AFTER_DELIVERIES)
+    return with_section(text, _BOUNCES, bounces, ("Audience",))
 
 
 def _pictures(pictures: Mapping[PictureOf, str], *wanted: PictureOf) -> list[str]:

@@ -49,6 +49,21 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
         )
 
 
+def later_statistics(database: Database, campaign_id: int) -> Statistics:
+    """Count only what changes after the end of a campaign: deliveries and bounces."""
+    with database.sorting() as connection:
+        return Statistics(
+            as_of=float(connection.execute(sa.select(database.now)).scalar_one()),
+            domains=[],
+            pace=None,
+            put_off={},
+            replies=[],
+            other_replies=0,
+            bounces=_Counting(database, connection, campaign_id).bounces(),
+            deliveries=delivery_counts(database, connection, campaign_id),
+        )
+
+
 class _Counting:
     """The statements about one campaign, over one connection to the database."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailsluice.core.status import RecipientStatus
-from mailsluice.reports.deliveries.counts import DeliveryCounts
+from mailsluice.reports.deliveries.counts import CampaignDeliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,7 @@ class Statistics:
     """Failures and deferrals whose replies are too rare for `replies`."""
     bounces: Mapping[str, Mapping[str, int]]
     """By connection and kind: hard, soft, complaint."""
-    deliveries: Mapping[str, DeliveryCounts] = field(default_factory=dict)
-    """By connection; connections without events are left out."""
+    deliveries: CampaignDeliveries = field(default_factory=CampaignDeliveries)
 
 
 _STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 
 from mailsluice.assignment.warming import WarmUpDay
@@ -206,17 +207,24 @@ def bounces(report: Report, counted: Statistics) -> list[str]:
 
 
 def deliveries(report: Report, counted: Statistics) -> list[str]:
-    """Deliveries by connection, for connections whose events are known."""
-    if not counted.deliveries:
+    """Deliveries by connection and in all; none when no event is known."""
+    known, in_all = counted.deliveries.by_connection, counted.deliveries.in_all
+    if not known:
         return []
     accepted = {route.connection: route.of(RecipientStatus.SENT) for route in report.routes}
+    names = [*(name for name in accepted if accepted[name] or name in known), *known]
     rows = [
-        [plain(name), *_delivery_row(counts, accepted.get(name, 0))]
-        for name, counts in counted.deliveries.items()
+        [plain(name), *_delivery_row(known.get(name, _NO_EVENTS), accepted.get(name, 0))]
+        for name in dict.fromkeys(names)
     ]
-    blocked = sum(counts.by_failure.get(BLOCK, 0) for counts in counted.deliveries.values())
-    note = f"Of the bounces, {blocked:,} blame the sender or the content." if blocked else ""
-    return [*table([*_DELIVERY_HEAD], rows), *([note, ""] if note else [])]
+    rows.append(["**all**", *_delivery_row(in_all, sum(accepted.values()))])
+    blocked = in_all.by_failure.get(BLOCK, 0)
+    note = f" Of the bounces, {blocked:,} blame the sender or the content." if blocked else ""
+    until = f"Events until {datetime.fromtimestamp(counted.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC."
+    return [*table([*_DELIVERY_HEAD], rows), until + note, ""]
+
+
+_NO_EVENTS = DeliveryCounts({}, {})
 
 
 _DELIVERY_HEAD = (

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import pandas as pd
 
 from mailsluice.reports.comparison.contrast import contrast
+from mailsluice.reports.comparison.delays import compare_delays
 from mailsluice.reports.comparison.mix import mix_notes
 from mailsluice.reports.comparison.notes import notes
-from mailsluice.reports.comparison.observed import NUMBERS, Measure, Observed
+from mailsluice.reports.comparison.observed import MAIL, NUMBERS, Measure, Observed
 from mailsluice.reports.comparison.page import page
 from mailsluice.reports.comparison.strata import stratify
-from mailsluice.reports.comparison.verdict import Conclusion, ContrastResult, Terms, verdict
+from mailsluice.reports.comparison.verdict import (
+    Conclusion,
+    ContrastResult,
+    DelayResult,
+    Terms,
+    delay_verdict,
+    verdict,
+)
 from mailsluice.reports.comparison.wilson import wilson
 
 
@@ -35,6 +43,7 @@ class Rate:
     measure: Measure
     events: int
     mail: int
+    """The mail that may have this outcome: with events, only what is known."""
     interval: tuple[float, float] | None
     """Wilson's interval (1927); None when there is no mail."""
 
@@ -46,15 +55,18 @@ class Comparison:
     campaigns: Sequence[str]
     terms: Terms
     rates: Sequence[Rate]
-    """Rates of all connections in all measures."""
+    """Rates of all connections in all measures of which anything is known."""
     verdicts: Sequence[ContrastResult]
     """One for each pair of connections with mail in a common stratum, and each tested measure."""
     notes: Sequence[str]
     """Warnings, in sentences."""
+    delays: Sequence[DelayResult] = ()
+    """One for each pair of connections whose providers report deliveries."""
 
     def summary(self) -> str:
         """One line: the difference that is shown, if any."""
-        shown = [result.text for result in self.verdicts if result.finding is Conclusion.DIFFERENT]
+        results: list[ContrastResult | DelayResult] = [*self.verdicts, *self.delays]
+        shown = [result.text for result in results if result.finding is Conclusion.DIFFERENT]
         if shown:
             more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
             return shown[0] + more
@@ -71,19 +83,25 @@ class Comparison:
 
 
 def compare(observed: Observed, question: Question) -> Comparison:
-    """Compare every two connections in deferred, failed and bounced mail.
+    """Compare every two connections by the replies to their mail, and by what events report.
 
     The risk that any of these tests shows a difference where there is none is `1 - confidence` over
     all tests together (Holm, 1979).
     """
-    strata = stratify(observed.counts)
+    missing = {name: 0 for name in NUMBERS if name not in observed.counts}
+    counts = observed.counts.assign(**missing)
+    observed = replace(observed, counts=counts)
+    strata = stratify(counts)
     contrasts = [
         result
-        for measure in _tested(observed.counts)
+        for measure in _tested(observed)
         for first, second in combinations(strata.connections, 2)
-        if (result := contrast(strata, measure, first, second, question.confidence))
+        if _is_fair(observed, measure, first, second)
+        and (result := contrast(strata, measure, first, second, question.confidence))
     ]
-    adjusted = _holm([result.p_value for result in contrasts])
+    delays = [*compare_delays(observed)]
+    p_values = [*(result.p_value for result in contrasts), *(result.p_value for result in delays)]
+    adjusted = _holm(p_values)
     tests = max(sum(p is not None for p in adjusted), 1)
     terms = Terms(question.confidence, tests, question.smallest_difference)
     rates = _rates(observed.counts, question.confidence)
@@ -95,19 +113,33 @@ def compare(observed: Observed, question: Question) -> Comparison:
         campaigns=sorted(observed.counts["campaign"].unique()),
         terms=terms,
         rates=rates,
-        verdicts=[verdict(result, p, terms) for result, p in zip(contrasts, adjusted, strict=True)],
-        notes=[*notes(observed), *mixes],
+        verdicts=[
+            verdict(result, p, terms) for result, p in zip(contrasts, adjusted, strict=False)
+        ],
+        notes=[*notes(observed, question.smallest_difference), *mixes],
+        delays=[
+            delay_verdict(result, p, terms)
+            for result, p in zip(delays, adjusted[len(contrasts) :], strict=True)
+        ],
     )
 
 
-def _tested(counts: pd.DataFrame) -> list[Measure]:
+def _tested(observed: Observed) -> list[Measure]:
     """The measures to test. Bounces only if one is recorded: perhaps no mailbox is read."""
-    known = bool(counts[Measure.BOUNCED.value].any())
+    known = bool(observed.counts[Measure.BOUNCED.value].any())
     return [
         measure
         for measure in Measure
         if measure.is_tested and (known or measure is not Measure.BOUNCED)
     ]
+
+
+def _is_fair(observed: Observed, measure: Measure, first: str, second: str) -> bool:
+    """Whether the outcome would be known of both connections' mail, if it occurred."""
+    reporting = len(observed.reporting & {first, second})
+    if measure is Measure.BOUNCED:
+        return reporting != 1
+    return measure.of == MAIL or reporting == 2
 
 
 def _holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -123,8 +155,11 @@ def _holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def _rates(counts: pd.DataFrame, confidence: float) -> list[Rate]:
     totals = counts.groupby("connection")[NUMBERS].sum()
-    return [
-        Rate(str(name), measure, events, mail, wilson(events, mail, confidence) if mail else None)
-        for name, mail, *numbers in totals.itertuples(name=None)
-        for measure, events in zip(Measure, numbers, strict=True)
-    ]
+    shown = [measure for measure in Measure if measure.of == MAIL or totals[measure.of].any()]
+    rates = []
+    for name, row in totals.astype(int).iterrows():
+        for measure in shown:
+            events, mail = int(row[measure.value]), int(row[measure.of])
+            interval = wilson(events, mail, confidence) if mail else None
+            rates.append(Rate(str(name), measure, events, mail, interval))
+    return rates

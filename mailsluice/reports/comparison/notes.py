@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
+
 from mailsluice.reports.comparison.observed import Observed
 
 
-def notes(observed: Observed) -> list[str]:
+def notes(observed: Observed, smallest_difference: float) -> list[str]:
     """Warnings in sentences, without addresses."""
     counts = observed.counts
     per_campaign = counts.groupby("campaign")[["mail", "moved", "uncertain"]].sum()
@@ -39,6 +42,32 @@ def notes(observed: Observed) -> list[str]:
     if not counts["bounced"].any():
         warnings.append(
             "no hard bounce is recorded, so bounces are not compared: run collect-bounces first,"
-            " if mail comes back to a mailbox"
+            " if mail comes back to a mailbox, or set up the events of the providers"
         )
-    return warnings
+    return [*warnings, *_about_events(observed, smallest_difference)]
+
+
+def _about_events(observed: Observed, smallest_difference: float) -> Iterator[str]:
+    connections = sorted(observed.counts["connection"].unique())
+    silent = [name for name in connections if name not in observed.reporting]
+    if observed.reporting and silent:
+        yield (
+            f"no deliveries of {', '.join(silent)} are reported by events, so these are compared"
+            f" with {', '.join(sorted(observed.reporting))} by the servers' replies alone:"
+            " undelivered, blocked, complained and bounced mail and times to delivery are left out"
+        )
+    for name, share in sorted(observed.unknown.items()):
+        if share > 0:
+            yield (
+                f"{name}: of {share:.2%} of the mail it is not known yet whether it arrives. This"
+                " mail is left out of what events report, not counted as undelivered"
+            )
+    for first, second in combinations(sorted(observed.unknown), 2):
+        shares = observed.unknown[first], observed.unknown[second]
+        if abs(shares[0] - shares[1]) > smallest_difference:
+            yield (
+                f"{first} and {second} differ in the part of their mail that is not known yet"
+                f" ({shares[0]:.2%} and {shares[1]:.2%}): the missing mail may be the late or lost"
+                " one, so what events report is not comparable yet. Wait, or check that both"
+                " providers send all events"
+            )

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from mailsluice.reports.comparison.comparison import Rate
 
 
-def rates_plot(rates: Sequence[Rate]) -> Figure:
+def rates_plot(rates: Sequence[Rate], measures: Sequence[Measure]) -> Figure:
     """Draw a panel for each measure; connections without mail are left out."""
     from matplotlib.figure import Figure
 
     shown = [rate for rate in rates if rate.interval]
     names = sorted({rate.connection for rate in shown})
     figure = Figure(figsize=(11, 1.2 + 0.35 * len(names)), layout="constrained")
-    panels = figure.subplots(1, len(Measure), sharey=True)
-    for measure, axes in zip(Measure, panels, strict=True):
+    panels = figure.subplots(1, len(measures), sharey=True)
+    for measure, axes in zip(measures, panels, strict=True):
         _panel(axes, names, [rate for rate in shown if rate.measure is measure])
         axes.set_title(measure.value)
     panels[0].set_yticks(range(len(names)), names, parse_math=False)

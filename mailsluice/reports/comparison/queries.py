@@ -10,12 +10,14 @@ import sqlalchemy as sa
 
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
+from mailsluice.events.event import DeliveryState, FailureKind
 from mailsluice.reports.comparison.observed import KEYS
 from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
-from mailsluice.store.schema import bounces, campaigns, warm_up_plans
+from mailsluice.store.schema import bounces, campaigns, deliveries, warm_up_plans
 
-_COLUMNS = [*KEYS, "status", "first", "bounced", "moved", "number"]
+_FATES = ["arrived", "ended", "undelivered", "blocked", "complained"]
+_COLUMNS = [*KEYS, "status", "first", "bounced", *_FATES, "moved", "number"]
 
 
 def count_mail(database: Database, campaign_ids: Sequence[int]) -> pd.DataFrame:
@@ -23,14 +25,64 @@ def count_mail(database: Database, campaign_ids: Sequence[int]) -> pd.DataFrame:
 
     A row has the columns of KEYS (`campaign` is the id), `status` (the recipient's), `first` (the
     verdict of the first attempt), `bounced` (a hard bounce is recorded), `moved` (to the connection
-    from another one) and `number`: the recipients that agree in all of these.
+    from another one) and `number`: the recipients that agree in all of these. By the events of
+    providers: `arrived` (a delivery is reported), `ended` (the mail has arrived, or does not any
+    more), `undelivered`, `blocked`, `complained`.
     """
     rows: list[sa.Row[Any]] = []
     for tables, mine in tables_of_all(database, campaigns.c.id.in_(campaign_ids)):
         with database.read() as connection:
             rows += connection.execute(_groups(database, tables, mine, campaign_ids))
     counts = pd.DataFrame(rows, columns=_COLUMNS)
-    return counts.astype({"bounced": bool, "moved": bool, "number": int})
+    flags = dict.fromkeys(["bounced", *_FATES, "moved"], bool)
+    return counts.astype({**flags, "number": int})
+
+
+def read_delays(database: Database, campaign_ids: Sequence[int]) -> pd.DataFrame:
+    """Count accepted recipients with an event by the seconds until their delivery.
+
+    See `Observed.delays`; the column `campaign` has ids here.
+    """
+    rows: list[sa.Row[Any]] = []
+    for tables, mine in tables_of_all(database, campaigns.c.id.in_(campaign_ids)):
+        with database.read() as connection:
+            rows += connection.execute(_delays(database, tables, mine))
+    columns = [*KEYS, "seconds", "delivered", "number"]
+    counts = pd.DataFrame(rows, columns=columns)
+    return counts.astype({"seconds": int, "delivered": bool, "number": int})
+
+
+def _delays(
+    database: Database, tables: CampaignTables, mine: sa.ColumnElement[bool]
+) -> sa.Select[Any]:
+    recipients = tables.recipients
+    until = sa.func.coalesce(
+        deliveries.c.delivered_at,
+        sa.case(
+            (deliveries.c.state == DeliveryState.DEFERRED.value, database.now),
+            else_=deliveries.c.at,
+        ),
+    )
+    seconds = sa.func.round(until - recipients.c.settled_at)  # clocks differ a little
+    rows = (
+        sa.select(
+            recipients.c.campaign_id.label("campaign"),
+            _domain(database, recipients).label("domain"),
+            recipients.c.connection,
+            sa.case((seconds > 0, seconds), else_=0).label("seconds"),
+            deliveries.c.delivered_at.is_not(None).label("delivered"),
+        )
+        .join(deliveries, deliveries.c.recipient_id == recipients.c.id)
+        .where(
+            mine,
+            recipients.c.status == RecipientStatus.SENT.value,
+            recipients.c.code.is_not(None),  # else its acceptance has no time
+            recipients.c.reassigned_from.is_(None),
+            recipients.c.settled_at.is_not(None),
+        )
+        .subquery()
+    )
+    return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
 
 
 def _groups(
@@ -67,12 +119,31 @@ def _groups(
             recipients.c.status,
             sa.func.coalesce(first, Verdict.ACCEPTED.value).label("first"),
             recipients.c.id.in_(hard).label("bounced"),
+            *_fates(recipients),
             recipients.c.reassigned_from.is_not(None).label("moved"),
         )
+        .outerjoin(deliveries, deliveries.c.recipient_id == recipients.c.id)
         .where(mine, recipients.c.attempts > 0)
         .subquery()
     )
     return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
+
+
+def _fates(recipients: sa.Table) -> list[sa.Label[bool]]:
+    """The columns of _FATES; those of recipients without a delivery are false."""
+    state = sa.func.coalesce(deliveries.c.state, "")
+    failed = recipients.c.status == RecipientStatus.FAILED.value
+    blocked = sa.func.coalesce(deliveries.c.failure, "") == FailureKind.BLOCK.value
+    columns: dict[str, sa.ColumnElement[bool]] = {
+        "arrived": deliveries.c.delivered_at.is_not(None),
+        "ended": sa.or_(failed, state.not_in(["", DeliveryState.DEFERRED.value])),
+        "undelivered": sa.or_(
+            failed, state.in_([DeliveryState.BOUNCED.value, DeliveryState.DROPPED.value])
+        ),
+        "blocked": blocked,
+        "complained": state == DeliveryState.COMPLAINED.value,
+    }
+    return [column.label(name) for name, column in columns.items()]
 
 
 def _domain(database: Database, recipients: sa.Table) -> sa.ColumnElement[str]:

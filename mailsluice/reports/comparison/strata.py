@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mailsluice.reports.comparison.observed import NUMBERS, Measure
+from mailsluice.reports.comparison.observed import KNOWN, MAIL, NUMBERS, Measure
 
 SMALL = 100
 """A domain with less mail than this in a campaign belongs to the stratum OTHERS ..."""
@@ -55,15 +55,15 @@ class Strata:
 
     names: tuple[str, ...]
     connections: tuple[str, ...]
-    mail: Counts
-    """(k, c)"""
+    mail: Mapping[str, Counts]
+    """(k, c) each, by the names of Measure.of."""
     events: Mapping[Measure, Counts]
     """(k, c) each."""
 
     def pair(self, measure: Measure, first: str, second: str) -> Pair:
         """Two connections in the strata where both have mail."""
         columns = [self.connections.index(first), self.connections.index(second)]
-        mail, events = self.mail[:, columns], self.events[measure][:, columns]
+        mail, events = self.mail[measure.of][:, columns], self.events[measure][:, columns]
         shared = np.flatnonzero((mail > 0).all(axis=1))
         names = tuple(self.names[i] for i in shared.tolist())
         return Pair(names, mail[shared], events[shared])
@@ -74,15 +74,19 @@ def stratify(counts: pd.DataFrame) -> Strata:
 
     The strata depend on the amounts of mail, never on the outcomes.
     """
-    sizes = counts.groupby(["campaign", "domain"])["mail"].transform("sum")
-    ranks = sizes.groupby(counts["campaign"]).rank(method="dense", ascending=False)
-    large = (sizes >= SMALL) & (ranks <= MOST_DOMAINS)
-    table = counts.assign(domain=counts["domain"].where(large, OTHERS)).pivot_table(
+    table = counts.assign(domain=domain_strata(counts)).pivot_table(
         NUMBERS, ["campaign", "domain"], "connection", aggfunc="sum", fill_value=0
     )
     return Strata(
         names=tuple(f"{domain} in {campaign}" for campaign, domain in table.index),
-        connections=tuple(table["mail"].columns),
-        mail=table["mail"].to_numpy(np.int64),
+        connections=tuple(table[MAIL].columns),
+        mail={of: table[of].to_numpy(np.int64) for of in (MAIL, KNOWN)},
         events={measure: table[measure.value].to_numpy(np.int64) for measure in Measure},
     )
+
+
+def domain_strata(counts: pd.DataFrame) -> pd.Series[str]:
+    """The domain of each row, or OTHERS where the domain has no stratum of its own."""
+    sizes = counts.groupby(["campaign", "domain"])[MAIL].transform("sum")
+    ranks = sizes.groupby(counts["campaign"]).rank(method="dense", ascending=False)
+    return counts["domain"].where((sizes >= SMALL) & (ranks <= MOST_DOMAINS), OTHERS)

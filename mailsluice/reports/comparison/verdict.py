@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mailsluice.reports.comparison.contrast import Contrast
+from mailsluice.reports.comparison.delays import DelayContrast
 from mailsluice.reports.comparison.observed import Measure
 from mailsluice.reports.comparison.power import needed, smallest_shown
 
@@ -13,6 +14,9 @@ _DONE = {
     Measure.DEFERRED: "deferred",
     Measure.FAILED: "refused or given up",
     Measure.BOUNCED: "bounced",
+    Measure.UNDELIVERED: "left undelivered",
+    Measure.BLOCKED: "blocked",
+    Measure.COMPLAINED: "reported as spam",
 }
 
 _MOST_NAMES = 5
@@ -68,6 +72,42 @@ class ContrastResult:
     smallest_shown: float
     """The difference that this much mail shows in four of five cases."""
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DelayResult:
+    """A comparison of times to delivery, and the conclusion from it."""
+
+    contrast: DelayContrast
+    adjusted_p: float | None
+    finding: Conclusion
+    text: str
+
+
+def delay_verdict(contrast: DelayContrast, adjusted_p: float | None, terms: Terms) -> DelayResult:
+    """Say whose mail is delivered sooner, if the test shows it."""
+    names = (contrast.first, contrast.second)
+    times = [
+        f"{name}: half within {duration(median)}, 95 % within {duration(p95)}"
+        for name, median, p95 in zip(names, contrast.medians, contrast.p95, strict=True)
+    ]
+    if contrast.z is None or adjusted_p is None or adjusted_p >= terms.alpha:
+        text = f"{' and '.join(names)}, time to delivery: no difference is shown"
+        return DelayResult(contrast, adjusted_p, Conclusion.OPEN, f"{text} ({'; '.join(times)})")
+    sooner, later = names if contrast.z > 0 else reversed(names)
+    text = (
+        f"{sooner}'s mail is delivered sooner than {later}'s within the same campaigns and domains:"
+        f" {'; '.join(times)}; log-rank test, {chance(adjusted_p)} after Holm"
+    )
+    return DelayResult(contrast, adjusted_p, Conclusion.DIFFERENT, text)
+
+
+def duration(seconds: float) -> str:
+    """A time to delivery, as text."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def verdict(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> ContrastResult:

@@ -1,16 +1,16 @@
-"""The deliveries of a connection, in numbers. Pure."""
+"""The deliveries of a campaign, in numbers. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailsluice.events.event import DeliveryState, FailureKind
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounts:
-    """The deliveries of one connection's accepted messages, by the events of its provider."""
+    """The deliveries of accepted messages, by the events of their providers."""
 
     by_state: Mapping[DeliveryState, int]
     """Messages by their latest state; messages without an event are in none."""
@@ -24,3 +24,12 @@ class DeliveryCounts:
     def of(self, *states: DeliveryState) -> int:
         """Messages whose latest state is one of these."""
         return sum(self.by_state.get(state, 0) for state in states)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignDeliveries:
+    """The deliveries of a campaign's accepted messages."""
+
+    by_connection: Mapping[str, DeliveryCounts] = field(default_factory=dict)
+    """Connections without events are left out."""
+    in_all: DeliveryCounts = field(default_factory=lambda: DeliveryCounts({}, {}))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 
 import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
 from mailsluice.events.event import DeliveryState, FailureKind
-from mailsluice.reports.deliveries.counts import DeliveryCounts
+from mailsluice.reports.deliveries.counts import CampaignDeliveries, DeliveryCounts
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.schema import deliveries
@@ -19,7 +18,7 @@ _ACCEPTED = (RecipientStatus.SENT.value, RecipientStatus.UNCERTAIN.value)
 
 def delivery_counts(
     database: Database, connection: sa.Connection, campaign_id: int
-) -> Mapping[str, DeliveryCounts]:
+) -> CampaignDeliveries:
     """Count the deliveries of a campaign by connection, state and reason."""
     recipients = tables_of(database, campaign_id).recipients
     number = sa.func.count()
@@ -34,16 +33,26 @@ def delivery_counts(
         states[name][DeliveryState(state)] += count
         if failure:
             failures[name][FailureKind(failure)] += count
-    return {
+    if not states:
+        return CampaignDeliveries()
+    in_all = _times(connection, recipients, campaign_id)
+    by_connection = {
         name: DeliveryCounts(
-            states[name], failures[name], *_times(connection, recipients, campaign_id, name)
+            states[name],
+            failures[name],
+            *(in_all if len(states) == 1 else _times(connection, recipients, campaign_id, name)),
         )
         for name in sorted(states)
     }
+    all_states, all_failures = Counter[DeliveryState](), Counter[FailureKind]()
+    for name in states:
+        all_states += states[name]
+        all_failures += failures[name]
+    return CampaignDeliveries(by_connection, DeliveryCounts(all_states, all_failures, *in_all))
 
 
 def _times(
-    connection: sa.Connection, recipients: sa.Table, campaign_id: int, name: str
+    connection: sa.Connection, recipients: sa.Table, campaign_id: int, name: str | None = None
 ) -> tuple[float | None, float | None]:
     """Return the median and the 95th percentile of the seconds from acceptance to delivery."""
     took = (deliveries.c.delivered_at - recipients.c.settled_at).label("took")
@@ -58,7 +67,7 @@ def _times(
         )
         .where(
             deliveries.c.campaign_id == campaign_id,
-            deliveries.c.connection == name,
+            sa.true() if name is None else deliveries.c.connection == name,
             deliveries.c.delivered_at.is_not(None),
             recipients.c.status.in_(_ACCEPTED),
             recipients.c.settled_at.is_not(None),

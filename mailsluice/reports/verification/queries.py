@@ -6,19 +6,20 @@ import sqlalchemy as sa
 
 from mailsluice.core.folding import ANOTHER_SPELLING
 from mailsluice.core.status import RecipientStatus
-from mailsluice.reports.verification.tallies import StateTally, Tallies
+from mailsluice.events.event import DeliveryState
+from mailsluice.events.merging import RANKS
+from mailsluice.reports.verification.tallies import DeliveryTally, StateTally, Tallies
 from mailsluice.store import CampaignRecord, Campaigns, Database, Leases
 from mailsluice.store.campaign_tables import CampaignTables, tables_of
-from mailsluice.store.schema import rejects
+from mailsluice.store.schema import deliveries, events, rejects
 
 
-def count_campaign(
-    database: Database, record: CampaignRecord, *, addresses: bool = True
-) -> Tallies:
+def count_campaign(database: Database, record: CampaignRecord, *, complete: bool = True) -> Tallies:
     """Count a campaign's rows with a few statements, whatever their number.
 
-    `addresses=False` skips the search for repeated addresses: the search sorts all of them, and
-    its result cannot change after the launch.
+    `complete=False` skips two searches: the one for repeated addresses sorts all of them, and its
+    result cannot change after the launch; the one for deliveries reads the events of all campaigns,
+    and the result does not depend on the run.
     """
     routes = Campaigns(database).routes(record.id)
     tables = tables_of(database, record.id)
@@ -37,10 +38,12 @@ def count_campaign(
             moved=_moved(connection, tables, record.id, states),
             states=states,
             unexplained_sent=_unexplained_sent(connection, tables, record.id, states),
-            repeated=_repeated(database, tables, record.id) if addresses else None,
+            repeated=_repeated(database, tables, record.id) if complete else None,
             # PostgreSQL's foreign key excludes stray attempts, and the search would read the
             # attempts of all campaigns.
             stray_attempts=_stray_attempts(connection, tables) if database.is_sqlite else 0,
+            deliveries=_deliveries(connection, tables, record.id) if complete else (),
+            contradicted=_contradicted(connection, tables, record.id) if complete else 0,
         )
 
 
@@ -130,4 +133,69 @@ def _stray_attempts(connection: sa.Connection, tables: CampaignTables) -> int:
     recipients, attempts = tables.recipients, tables.attempts
     has_recipient = sa.exists().where(recipients.c.id == attempts.c.recipient_id)
     query = sa.select(sa.func.count()).select_from(attempts).where(~has_recipient)
+    return connection.execute(query).scalar_one()
+
+
+_MAY_HAVE_DELIVERIES = (
+    RecipientStatus.SENT.value,
+    RecipientStatus.UNCERTAIN.value,
+    RecipientStatus.SENDING.value,  # the reply may be read only after the event
+)
+
+
+def _deliveries(
+    connection: sa.Connection, tables: CampaignTables, campaign_id: int
+) -> tuple[DeliveryTally, ...]:
+    recipients = tables.recipients
+    was_sent_there = sa.and_(
+        recipients.c.connection == deliveries.c.connection,
+        recipients.c.status.in_(_MAY_HAVE_DELIVERIES),
+    )
+    since = sa.case(
+        {state.value: deliveries.c[f"{state}_at"] for state in DeliveryState},
+        value=deliveries.c.state,
+    )
+    number = sa.func.count()
+    query = (
+        sa.select(
+            deliveries.c.connection,
+            deliveries.c.state,
+            number,
+            number.filter(~sa.func.coalesce(was_sent_there, sa.false())),
+            number.filter(sa.func.coalesce(since > deliveries.c.at, sa.true())),
+        )
+        .outerjoin(
+            recipients,
+            sa.and_(
+                recipients.c.id == deliveries.c.recipient_id,
+                recipients.c.campaign_id == campaign_id,
+            ),
+        )
+        .where(deliveries.c.campaign_id == campaign_id)
+        .group_by(deliveries.c.connection, deliveries.c.state)
+        .order_by(deliveries.c.connection, deliveries.c.state)
+    )
+    return tuple(DeliveryTally(*row) for row in connection.execute(query))
+
+
+def _contradicted(connection: sa.Connection, tables: CampaignTables, campaign_id: int) -> int:
+    """Count recipients with an event that comes after their delivery in the order of `merged`.
+
+    Housekeeping deletes old events, so a delivery may come after all events that are stored.
+    """
+    recipients = tables.recipients
+    rank = sa.case({state.value: rank for state, rank in RANKS.items()}, value=events.c.state)
+    comes_after = sa.tuple_(rank, events.c.at, events.c.state) > sa.tuple_(
+        deliveries.c.rank, deliveries.c.at, deliveries.c.state
+    )
+    query = (
+        sa.select(sa.func.count(recipients.c.id.distinct()))
+        .select_from(events)
+        .join(recipients, recipients.c.id == events.c.recipient_id)
+        .outerjoin(deliveries, deliveries.c.recipient_id == events.c.recipient_id)
+        .where(
+            recipients.c.campaign_id == campaign_id,
+            sa.func.coalesce(comes_after, sa.true()),
+        )
+    )
     return connection.execute(query).scalar_one()

@@ -26,6 +26,20 @@ class StateTally:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryTally:
+    """The deliveries of one connection in one state, as events of its provider report them."""
+
+    connection: str
+    state: str
+    """As stored, even when no such state exists."""
+    deliveries: int
+    strays: int = 0
+    """Deliveries of recipients that this connection has not sent to."""
+    without_event: int = 0
+    """Deliveries without the time of an event that reports their state."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tallies:
     """A campaign in numbers, without addresses."""
 
@@ -50,6 +64,9 @@ class Tallies:
     """Recipients beyond the first of each address; None when not counted."""
     stray_attempts: int
     """Attempts of recipients that do not exist, of any campaign."""
+    deliveries: tuple[DeliveryTally, ...] = ()
+    contradicted: int = 0
+    """Recipients with an event that their delivery does not take into account."""
 
     @property
     def stored(self) -> int:
@@ -62,6 +79,10 @@ class Tallies:
         for tally in self.states:
             totals[tally.status] += tally.recipients
         return dict(totals)
+
+    def of(self, *statuses: str) -> int:
+        """Recipients in one of these states."""
+        return sum(tally.recipients for tally in self.states if tally.status in statuses)
 
     def by_connection(self) -> dict[str, int]:
         """Recipients by their present connection."""

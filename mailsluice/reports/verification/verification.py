@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from mailsluice.core.status import OPEN, CampaignStatus, RecipientStatus
 from mailsluice.reports.verification.tallies import Tallies
 
 _KNOWN = frozenset(status.value for status in RecipientStatus)
+_ACCEPTED = (RecipientStatus.SENT, RecipientStatus.UNCERTAIN, RecipientStatus.SENDING)
+"""The states of recipients that may have a delivery."""
 _REPORT = "stop sending this campaign until the cause is known: export it, and please report this"
 
 
@@ -46,7 +49,19 @@ class Verification:
         parts = " + ".join(
             f"{states[status]:,} {status.value}" for status in RecipientStatus if status in states
         )
-        return f"conserved: {self.tallies.accepted:,} accepted = {parts or 'none'}"
+        return f"conserved: {self.tallies.accepted:,} accepted = {parts or 'none'}{self._arrived()}"
+
+    def _arrived(self) -> str:
+        """The sum of the deliveries, if any is known."""
+        if not self.tallies.deliveries:
+            return ""
+        totals: Counter[str] = Counter()
+        for tally in self.tallies.deliveries:
+            totals[tally.state] += tally.deliveries
+        accepted = self.tallies.of(*_ACCEPTED)
+        totals["unknown yet"] = accepted - totals.total()
+        parts = " + ".join(f"{number:,} {state}" for state, number in totals.items() if number)
+        return f"; by events, {accepted:,} accepted by servers = {parts}"
 
     def markdown(self) -> str:
         """The page for operators; it shows no addresses."""
@@ -82,6 +97,7 @@ def verify(tallies: Tallies, *, at_end_of_run: bool = False) -> Verification:
     any more, so that no recipient may be `sending`.
     """
     checks = [_audience(tallies), _states(tallies), _connections(tallies), _rows(tallies)]
+    checks.append(_deliveries(tallies))
     if at_end_of_run or not tallies.is_held:
         checks.append(_idle(tallies))
     return Verification(tallies, tuple(finding for check in checks for finding in check))
@@ -171,6 +187,31 @@ def _rows(tallies: Tallies) -> Iterator[Discrepancy]:
             "attempts (of any campaign) belong to recipients that do not exist",
             tallies.stray_attempts,
             "recipients were deleted by hand: restore them from a backup, or delete these attempts",
+        )
+
+
+def _deliveries(tallies: Tallies) -> Iterator[Discrepancy]:
+    by_hand = "they were changed by hand: restore the table `deliveries` from a backup"
+    for name in sorted({tally.connection for tally in tallies.deliveries}):
+        mine = [tally for tally in tallies.deliveries if tally.connection == name]
+        if strays := sum(tally.strays for tally in mine):
+            yield Discrepancy(
+                f"deliveries on connection {name!r} are of recipients that it has not sent to",
+                strays,
+                "the provider reports mail that it had refused, or that moved: compare the table"
+                " `deliveries` with the provider's log",
+            )
+        if without_event := sum(tally.without_event for tally in mine):
+            yield Discrepancy(
+                f"deliveries on connection {name!r} have a state that no event has reported",
+                without_event,
+                by_hand,
+            )
+    if tallies.contradicted:
+        yield Discrepancy(
+            "recipients have an event that their delivery does not take into account",
+            tallies.contradicted,
+            by_hand,
         )
 
 

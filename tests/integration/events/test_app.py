@@ -340,10 +340,10 @@ async def test_the_fault_of_one_request_hinders_no_other(
     campaign = sent("relay")
     record = EventRecorder._record
 
-    def fail_for_bob(self: EventRecorder, connection: str, given: Sequence[ProviderEvent]) -> Any:
+    def fail_for_bob(self: EventRecorder, first: Any, given: Sequence[ProviderEvent]) -> Any:
         if any(event.key == "bob" for event in given):
             raise ValueError("a fault")
-        return record(self, connection, given)
+        return record(self, first, given)
 
     monkeypatch.setattr(EventRecorder, "_record", fail_for_bob)
     recorder = EventRecorder(database)

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.campaign import Provider, UncertainPolicy
 from mailsluice.core.suppression import Suppression
+from mailsluice.delivery.journal import JournalContents
+from mailsluice.delivery.recovery import recover
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.operations.events.matching import (
     AMBIGUOUS,
@@ -18,11 +21,21 @@ from mailsluice.operations.events.matching import (
     BY_PROVIDER_ID,
     BY_TOKEN,
     FOREIGN,
+    WITHOUT_TOKEN,
     match,
 )
-from mailsluice.store import Database
+from mailsluice.store import Campaigns, Database, Outbox
+from mailsluice.store.archives import Archives
 from mailsluice.store.deliveries import GONE, Deliveries, Recorded
-from mailsluice.store.schema import bounces, deliveries, events, recipients, suppressions
+from mailsluice.store.route_providers import route_providers
+from mailsluice.store.schema import (
+    attempts,
+    bounces,
+    deliveries,
+    events,
+    recipients,
+    suppressions,
+)
 from mailsluice.store.suppressions import Suppressions
 from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
 
@@ -47,6 +60,20 @@ def rows(database: Database, table: sa.Table) -> list[dict[str, Any]]:
 
 def listed(database: Database) -> dict[str, str]:
     return {row["email"]: row["reason"] for row in rows(database, suppressions)}
+
+
+def set_status(database: Database, recipient_id: int, status: str, **fields: Any) -> None:
+    with database.write() as transaction:
+        transaction.execute(
+            sa.update(recipients)
+            .where(recipients.c.id == recipient_id)
+            .values(status=status, **fields)
+        )
+
+
+def stored(database: Database, sent: SentCampaign, email: str) -> tuple[str, str | None]:
+    (row,) = [row for row in rows(database, recipients) if row["id"] == sent.ids[email]]
+    return row["status"], row["reply"]
 
 
 def event(
@@ -164,6 +191,99 @@ def replied(database: Database, replies: dict[int, str]) -> None:
             writer.execute(
                 sa.update(recipients).where(recipients.c.id == recipient_id).values(reply=reply)
             )
+
+
+def test_where_messages_carry_tokens_an_address_alone_changes_nothing(
+    database: Database, sent: SentCampaign
+) -> None:
+    """Another program sends over the same account: its complaints are not about our mail."""
+    given = [
+        event("1", COMPLAINED, email=ANN),
+        event("2", BOUNCED, email=BOB, failure=FailureKind.HARD),
+        event("3", UNSUBSCRIBED, email=ANN, token="of another program"),
+        event("4", email="stranger@example.com"),
+        event("5", email=BOB, message_id=sent.message_id(BOB)),
+        event("6", token=sent.token(ANN)),
+    ]
+    received = match(database, "relay", given, have_tokens=True)
+    done = Deliveries(database).record("relay", received)
+    assert done.unmatched == {WITHOUT_TOKEN: 3, FOREIGN: 1}
+    assert done.matched_by == {BY_MESSAGE_ID: 1, BY_TOKEN: 1}
+    assert listed(database) == {}
+    assert {row["state"] for row in rows(database, deliveries)} == {"delivered"}
+
+
+@pytest.mark.parametrize("status", ["uncertain", "pending", "deferred", "cancelled"])
+def test_an_event_settles_a_recipient_whose_reply_was_lost(
+    database: Database, sent: SentCampaign, status: str
+) -> None:
+    set_status(database, sent.ids[ANN], status, next_attempt_at=LATER)
+    done = record(database, event("1", BOUNCED, token=sent.token(ANN), failure=FailureKind.BLOCK))
+    assert done.settled == 1
+    assert stored(database, sent, ANN) == ("sent", "accepted, as an event of relay shows")
+    (attempt,) = rows(database, attempts)
+    assert (attempt["phase"], attempt["verdict"]) == ("event", "accepted")
+    assert record(database, event("2", token=sent.token(ANN))).settled == 0
+
+
+def test_an_event_leaves_a_refused_recipient_and_one_in_a_senders_hands(
+    database: Database, sent: SentCampaign
+) -> None:
+    set_status(database, sent.ids[ANN], "failed", code=550)
+    set_status(database, sent.ids[BOB], "sending")
+    given = [event(email, token=sent.token(email)) for email in (ANN, BOB)]
+    assert record(database, *given).settled == 0
+    assert [stored(database, sent, email)[0] for email in (ANN, BOB)] == ["failed", "sending"]
+
+
+def test_an_address_alone_does_not_settle(database: Database, sent: SentCampaign) -> None:
+    set_status(database, sent.ids[ANN], "uncertain")
+    assert record(database, event("1", email=ANN)).unmatched == {AMBIGUOUS: 1}
+    assert stored(database, sent, ANN)[0] == "uncertain"
+
+
+@pytest.mark.parametrize("policy", list(UncertainPolicy))
+@pytest.mark.parametrize("evidence", [None, JournalContents("a", {}), "dot"])
+def test_after_a_crash_what_an_event_has_shown_is_not_sent_again(
+    database: Database, sent: SentCampaign, policy: UncertainPolicy, evidence: Any
+) -> None:
+    """The event came while the recipient was `sending`, before anybody missed the reply."""
+    ids = [sent.ids[ANN], sent.ids[BOB]]
+    for recipient_id in ids:
+        set_status(database, recipient_id, "sending")
+    record(database, event("1", token=sent.token(ANN)))
+    if evidence == "dot":
+        evidence = JournalContents("a", dict.fromkeys(ids))
+    outbox = Outbox(database, sent.id)
+    with database.write() as transaction:
+        recover(outbox.in_doubt(transaction), evidence, policy).write(outbox, transaction)
+    assert stored(database, sent, ANN)[0] == "sent"
+    with database.write() as transaction:
+        claimed = outbox.claim(transaction, "relay", 10)
+    waits = policy is UncertainPolicy.RESEND or (evidence and not evidence.replies)
+    assert [row.email for row in claimed] == ([BOB] if waits else [])
+
+
+def test_a_retry_is_not_claimed_once_an_event_shows_that_the_mail_arrived(
+    database: Database, sent: SentCampaign
+) -> None:
+    record(database, event("1", token=sent.token(ANN)))
+    for email in (ANN, BOB):  # a sender decided at the same moment, and has not seen the event
+        set_status(database, sent.ids[email], "deferred", next_attempt_at=SENT_AT, attempts=1)
+    with database.write() as transaction:
+        claimed = Outbox(database, sent.id).claim(transaction, "relay", 10)
+    assert [row.email for row in claimed] == [BOB]
+    assert stored(database, sent, ANN)[0] == "sent"
+
+
+def test_an_event_about_an_archived_campaign_is_counted_and_its_wish_heard(
+    database: Database, sent: SentCampaign
+) -> None:
+    """Housekeeping has written the archive, and has not deleted all rows yet."""
+    Archives(database).add(sent.id, "/srv/archive/1-spring", "", {})
+    done = record(database, event("1", COMPLAINED, token=sent.token(ANN)))
+    assert (done.unmatched, rows(database, deliveries)) == ({GONE: 1}, [])
+    assert listed(database) == {ANN: "complained"}
 
 
 def test_the_time_before_an_event_does_not_depend_on_the_other_events(
@@ -311,3 +431,16 @@ def test_old_events_are_forgotten_and_deliveries_stay(
     assert Deliveries(database).forget(now - 3_600) == 0
     assert [Deliveries(database).forget(now + 3_600, limit=2) for _ in range(3)] == [2, 1, 0]
     assert len(rows(database, deliveries)) == 1
+
+
+def test_the_newest_campaigns_route_says_the_provider_of_its_connection(
+    database: Database,
+) -> None:
+    def route(connection: str, provider: str | None) -> dict[str, Any]:
+        identity = {} if provider is None else {"identity": {"provider": provider}}
+        return {"connection": connection, **identity}
+
+    Campaigns(database).register("old", {"routes": [route("red", "ses"), route("blue", "brevo")]})
+    Campaigns(database).register("new", {"routes": [route("red", "sendgrid"), route("blue", None)]})
+    Campaigns(database).register("bare", {})
+    assert route_providers(database) == {"red": Provider.SENDGRID, "blue": Provider.BREVO}

@@ -1,0 +1,25 @@
+"""What follows once events of providers are recorded: alerts, and reports that are up to date."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from flows.support.bounce_shares import emit_bounce_alerts
+from mailsluice.store import Database
+from tasks.report import refresh_report
+
+
+async def after_events(
+    database: Database,
+    campaign_ids: Collection[int],
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+) -> None:
+    """Check the thresholds of campaigns whose deliveries have changed, and refresh their reports.
+
+    Only the latest report of each campaign changes, in place. A campaign that is still sent has no
+    report yet; the one at its end shows the deliveries.
+    """
+    await emit_bounce_alerts(database, campaign_ids, logger)
+    for campaign_id in sorted(campaign_ids):
+        await refresh_report(database, campaign_id)
