@@ -11,7 +11,7 @@ from pydantic import Field
 
 from blocks.form import ConnectionBlock
 from blocks.loading import load_connection
-from flows.support.bounce_shares import emit_bounce_alerts
+from flows.support.after_events import after_events
 from flows.support.operation import operation, state_database
 from mailsluice.campaign.identity import Provider
 from mailsluice.operations.events.importing import ImportedEvents
@@ -46,5 +46,5 @@ async def _import(name: str, file: EventFile, check: bool, bad_rows_file: str) -
     async with state_database() as database:
         done = await record_file(database, file, name, provider, check, bad_rows_file)
         await publish_imported_events(name, done)
-        await emit_bounce_alerts(database, done.recorded.campaign_ids, get_run_logger())
+        await after_events(database, done.recorded.campaign_ids, get_run_logger())
     return done
