@@ -1,6 +1,7 @@
 """Measure what a provider's header fields cost, against the same message without them.
 
-The processor time of rendering a short message, with each provider in turn; then that of the whole
+The processor time of rendering a short message, with each provider in turn, and with unsubscribe
+links; then that of the whole
 process that sends a campaign over loopback, and the rate at the server. Runs with and without the
 fields alternate, so that both meet the same load.
 """
@@ -27,12 +28,17 @@ from mailsluice.store import Database
 _SHORT = 700
 """Bytes of the message."""
 _SESSIONS = 20
+_LINKS = {
+    "one_click_url": "https://events.example.com",
+    "unsubscribe_mailbox": "unsubscribe@example.com",
+}
 _NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def rendering(messages: int, repeat: int) -> dict[str, float]:
-    """Microseconds of processor time that a message takes to render, by provider; the least."""
-    compiled = {provider.value: _compiled(provider) for provider in Provider}
+    """Microseconds of processor time that a message takes to render, by identity; the least."""
+    compiled = {provider.value: _compiled(provider=provider) for provider in Provider}
+    compiled |= {"unsubscribe links": _compiled(**_LINKS)}
     times: dict[str, list[float]] = {name: [] for name in compiled}
     for _ in range(repeat):
         for name, message in compiled.items():
@@ -43,14 +49,14 @@ def rendering(messages: int, repeat: int) -> dict[str, float]:
     return {name: min(each) for name, each in times.items()}
 
 
-def _compiled(provider: Provider) -> CompiledMessage:
+def _compiled(**identity: Any) -> CompiledMessage:
     return compile_message(
         Message(**document.message(_SHORT)),
         campaign="identities",
         columns=document.COLUMNS,
         now=lambda: _NOW,
         return_key=new_key(),
-        identity=SenderIdentity(provider=provider),
+        identity=SenderIdentity(**identity),
     )
 
 

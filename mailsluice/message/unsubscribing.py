@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import NamedTuple
 
 from mailsluice.campaign.identity import SenderIdentity
 
@@ -30,6 +29,8 @@ _IN_ADDRESS = re.compile(rf"\+({_TOKEN.pattern})@", re.IGNORECASE)
 _POST = f"List-Unsubscribe-Post: {'='.join(ONE_CLICK)}\r\n"
 _NOBODYS = f"0-{'0' * 2 * _MAC_OCTETS}"
 """Stands for a token where no mail is sent."""
+_PLACE = "\0"
+"""Stands for the token while fields are made; no address has this character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,8 @@ def unsubscribe_tokens(key: str) -> Callable[[int], str]:
     return token_of
 
 
-class Unsubscribing(NamedTuple):
-    """How a recipient unsubscribes from a message."""
-
-    fields: str
-    """The header fields."""
-    page: str | None
-    """The address for `{{ unsubscribe_url }}`."""
+Unsubscribing = tuple[str, "str | None"]
+"""How a recipient unsubscribes: the header fields, and the address for `{{ unsubscribe_url }}`."""
 
 
 def unsubscribing(
@@ -93,16 +89,21 @@ def unsubscribing(
     """
     click = f"{identity.one_click_url.rstrip('/')}{PATH}" if identity.one_click_url else None
     local, _, domain = (identity.unsubscribe_mailbox or "").partition("@")
-    if key is None or not (click or domain):
+    mail = [f"mailto:{local}+{_PLACE}@{domain}?subject=unsubscribe"] if domain else []
+    if key is None or not (click or mail):
         nobodys = f"{click}{_NOBODYS}" if click else None
-        return lambda _, page: Unsubscribing(_fields([page]) if page else "", page or nobodys)
+        return lambda _, page: (_fields([page]) if page else "", page or nobodys)
     token_of = unsubscribe_tokens(key)
+    if click is None:
+        return lambda recipient_id, page: (
+            token_of(recipient_id).join(_fields([page, *mail] if page else mail).split(_PLACE)),
+            page,
+        )
+    around_token = _fields([f"{click}{_PLACE}", *mail]).split(_PLACE)
 
     def of(recipient_id: int, page: str | None) -> Unsubscribing:
         token = token_of(recipient_id)
-        link = f"{click}{token}" if click else page
-        mail = f"mailto:{local}+{token}@{domain}?subject=unsubscribe" if domain else None
-        return Unsubscribing(_fields([url for url in (link, mail) if url]), page or link)
+        return token.join(around_token), page or f"{click}{token}"
 
     return of
 

@@ -24,6 +24,8 @@ class ConnectionIdentity:
     replies_to: str
     returned_to: str
     provider: Provider
+    unsubscribing: tuple[str, ...]
+    """How recipients unsubscribe, as List-Unsubscribe has it; without addresses."""
     headers: tuple[str, ...]
     """The names of the identity's own header fields."""
 
@@ -50,8 +52,18 @@ def _shown(message: Message, connection: str, identity: SenderIdentity) -> Conne
         ascii_domain(applied.reply_to or applied.sender).lower(),
         ascii_domain(applied.return_path or applied.sender).lower(),
         identity.provider or Provider.NONE,
+        _unsubscribing(identity, applied),
         tuple(header.name for header in identity.headers),
     )
+
+
+def _unsubscribing(identity: SenderIdentity, applied: Message) -> tuple[str, ...]:
+    ways = (
+        ("one click", identity.one_click_url),
+        ("own page", applied.unsubscribe_url and not identity.one_click_url),
+        ("mail", identity.unsubscribe_mailbox),
+    )
+    return tuple(way for way, is_set in ways if is_set)
 
 
 def identity_warnings(identities: Sequence[ConnectionIdentity]) -> Iterator[str]:
@@ -71,11 +83,13 @@ def identity_warnings(identities: Sequence[ConnectionIdentity]) -> Iterator[str]
 
 def identity_section(identities: Sequence[ConnectionIdentity]) -> list[str]:
     """The lines of the page's section."""
-    header = ["connection", "sender", "replies to", "returned to", "provider", "own headers"]
-    return ["## Identities", "", *table(header, [_row(one) for one in identities], words=6)]
+    header = ["connection", "sender", "replies to", "returned to", "provider", "unsubscribe by"]
+    rows = [_row(one) for one in identities]
+    return ["## Identities", "", *table([*header, "own headers"], rows, words=7)]
 
 
 def _row(one: ConnectionIdentity) -> list[str]:
     provider = "" if one.provider is Provider.NONE else one.provider.value
     texts = (one.connection, one.sender_text, one.replies_to, one.returned_to, provider)
-    return [*map(cell, texts), cell(", ".join(one.headers))]
+    lists = (one.unsubscribing, one.headers)
+    return [*map(cell, texts), *(cell(", ".join(names)) for names in lists)]

@@ -38,11 +38,31 @@ def test_the_section_shows_what_each_connection_uses_without_addresses() -> None
         )
     )
     text = "\n".join(lines)
-    assert "| red | News at example.com | example.com | example.com |  |  |" in text
-    assert "| b.example | c.example | ses | X-A |" in text
+    assert "| red | News at example.com | example.com | example.com |  |  |  |" in text
+    assert "| b.example | c.example | ses |  | X-A |" in text
     assert "at xn--mnchen-3ya.example" in text
     assert "@" not in text
     assert "secret value" not in text
+
+
+@pytest.mark.parametrize(
+    ("identity", "message", "ways"),
+    [
+        ({}, {}, ""),
+        ({}, {"unsubscribe_url": "https://own.example"}, "own page"),
+        ({"unsubscribe_url": "https://own.example"}, {}, "own page"),
+        (
+            {"one_click_url": "https://e.example", "unsubscribe_mailbox": "u@c.example"},
+            {"unsubscribe_url": "https://own.example"},
+            "one click, mail",
+        ),
+    ],
+)
+def test_the_section_shows_how_recipients_unsubscribe(
+    identity: dict[str, Any], message: dict[str, Any], ways: str
+) -> None:
+    *_, row = filter(None, identity_section(shown({"red": identity}, **message)))
+    assert row.endswith(f"| {ways} |  |")
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_a_campaign_without_a_secret_has_no_link_that_leads_nowhere() -> None:
         now=lambda: pytest.fail("no time"),
         identity=SenderIdentity.model_validate(CLICK | MAILBOX),
     )
-    assert message._unsubscribing(7, None).fields == ""
-    assert "List-Unsubscribe: <https://own/>" in message._unsubscribing(7, "https://own/").fields
+    assert message._unsubscribing(7, None)[0] == ""
+    assert "List-Unsubscribe: <https://own/>" in message._unsubscribing(7, "https://own/")[0]
 
 
 @pytest.mark.parametrize(

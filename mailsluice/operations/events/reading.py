@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO, NamedTuple, NoReturn, Self
 
+import pandas as pd
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from mailsluice.audience.blanks import trimmed
+from mailsluice.audience.chunk import as_array
 from mailsluice.audience.csv_file import csv_header
 from mailsluice.audience.parquet_file import parquet_header
 from mailsluice.audience.source import read_chunks
@@ -17,6 +19,7 @@ from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.files import FileError, open_named
 from mailsluice.core.forms import Document, in_words
+from mailsluice.core.spreadsheet import from_text
 from mailsluice.core.timezones import Timezone
 from mailsluice.events.batch import ABOUT_SOMETHING_ELSE
 from mailsluice.events.event import ProviderEvent
@@ -155,8 +158,16 @@ def _table_rows(path: Path, file: EventFile, provider: Provider) -> Iterator[Row
         read = {columns["event"]: chunk.email.tolist()}
         others = [name for name in columns.values() if name in chunk.variables.columns]
         read |= {name: chunk.variables[name].tolist() for name in others}
+        if not source.is_parquet and "recipient" in columns:
+            read[columns["recipient"]] = _without_apostrophes(chunk.variables[columns["recipient"]])
         for number, *values in zip(chunk.rows.tolist(), *read.values(), strict=True):
             yield _table_row(number, Fields(dict(zip(read, values, strict=True))), reader)
+
+
+def _without_apostrophes(cells: pd.Series[str]) -> list[str]:
+    """Return the cells as they were before an export made them safe for spreadsheets."""
+    values: list[str] = from_text(as_array(cells)).to_pylist()
+    return values
 
 
 def _table_row(number: int, fields: Fields, reader: TableReader) -> Row:

@@ -89,7 +89,7 @@ def check_message(
 def _read(content: Content, identity: SenderIdentity, sample: Sample) -> Reading:
     values = content.values(sample.email, sample.variables)
     url = content.unsubscribe_url(values)
-    page = unsubscribing(identity, None)(sample.row, url).page
+    _, page = unsubscribing(identity, None)(sample.row, url)
     subject = content.subject(values)
     content.headers(values)  # raises an error if they cannot be rendered
     empty_headers = content.empty_headers(values)

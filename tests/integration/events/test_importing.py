@@ -261,6 +261,19 @@ def test_bad_rows_are_counted_by_reason_and_listed_in_a_file(
         run(database, path, bad_rows_file=str(listed))
 
 
+def test_an_address_that_a_spreadsheet_would_run_is_found(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    sent = SentCampaign(sqlite_database, ["+ann", "=bob", "'carl"])
+    lines = [f"delivered,{name}@example.com,{LATER}" for name in ("'+ann", "'=bob", "'carl")]
+    done = run(
+        sqlite_database,
+        write(tmp_path / "events.csv", "\n".join(["event,email,timestamp", *lines])),
+    )
+    assert done.recorded.states == {DeliveryState.DELIVERED: 3}
+    assert states(sqlite_database).keys() == {*sent.ids.values()}
+
+
 def test_a_line_of_json_without_end_is_left_out_in_little_memory(
     database: Database, sent: SentCampaign, tmp_path: Path
 ) -> None:
