@@ -285,6 +285,24 @@ async def test_the_campaign_goes_on_whatever_is_away(
     await made.conclude(report(100, 0), None)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancellation_that_comes_with_the_end_of_an_update_is_not_lost(turns: int) -> None:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def update() -> None:
+        await answer
+
+    updating = asyncio.ensure_future(reporter._quietly(update()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    answer.set_result(None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    is_cancelled = updating.cancel()
+    await asyncio.wait([updating])
+    assert updating.cancelled() is is_cancelled
+
+
 async def test_a_server_that_does_not_answer_delays_nothing(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

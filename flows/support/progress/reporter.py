@@ -184,8 +184,13 @@ class ProgressReporter:
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine and ignore its failure, so that the campaign continues."""
+    """Run a coroutine and ignore its failure, so that the campaign continues.
+
+    A cancellation is not ignored. (On Python 3.11 `asyncio.wait_for` loses one that comes with the
+    end of the work.)
+    """
     try:
-        await asyncio.wait_for(work, _PATIENCE_SECONDS)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await work
     except Exception as error:  # noqa: BLE001
         logger.debug("the progress could not be shown: %s", type(error).__name__)
