@@ -26,7 +26,7 @@ from flows.support.run_day import day_of_run
 from flows.support.sending import Sending, connection_subflow
 from flows.support.server_events import ServerEvents, server_events
 from flows.support.session_slots import session_slots
-from flows.support.shards import Shards, deployment_of, shards_of
+from flows.support.shards import Shards, WorkerDeployment, deployment_of, shards_of
 from flows.support.stopping import StopReason, StopRequest, read_states, stop_on_request
 from flows.support.waiting import left_when_idle, wait_seconds
 from flows.support.watching_connections import watch_connections
@@ -62,7 +62,9 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     deployments = await _deployments(document, connections)
     async with (
         state_database() as database,
-        server_events(UUID(flow_run.get_id()), deployment_ids=set(deployments.values())) as events,
+        server_events(
+            UUID(flow_run.get_id()), deployment_ids={known.id for known in deployments.values()}
+        ) as events,
         stop_on_request(events, UUID(flow_run.get_id())) as request,
         launched(document, day, database, connections, connect, request) as run,
     ):
@@ -73,6 +75,7 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         if run.record.status in _ENDED:
             return _ENDED[run.record.status]()
         request.attach(run)
+        await request.record()  # where the Cancel came during the launch
         document = document.model_copy(update={"name": run.record.name})  # the stored spelling
         routes = await asyncio.to_thread(run.campaigns.routes, run.id)
         assigned = {route.connection: route.assigned for route in routes}
@@ -99,7 +102,9 @@ _ENDED: dict[CampaignStatus, Callable[[], State[Any]]] = {
 }
 
 
-async def _deployments(document: Campaign, connections: Iterable[str]) -> dict[str, UUID]:
+async def _deployments(
+    document: Campaign, connections: Iterable[str]
+) -> dict[str, WorkerDeployment]:
     """The deployment whose workers send over each connection; empty where this process sends."""
     if document.dispatch is Dispatch.INLINE:
         return {}
@@ -113,7 +118,7 @@ async def _send(
     run: CampaignRun,
     request: StopRequest,
     events: ServerEvents,
-    deployments: Mapping[str, UUID],
+    deployments: Mapping[str, WorkerDeployment],
     longest_wait: float,
 ) -> ProgressReporter:
     """Send over all connections, until no recipient is left or the run is to stop.
@@ -181,7 +186,7 @@ async def _send_on_workers(
     names: Sequence[str],
     sending: Sending,
     run: CampaignRun,
-    deployments: Mapping[str, UUID],
+    deployments: Mapping[str, WorkerDeployment],
 ) -> None:
     """Send over all connections at once, each by runs on workers that share its sessions."""
     shards = [

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -61,7 +61,14 @@ class Shard:
     """How many shards the connection has."""
 
 
-async def deployment_of(connection: str) -> UUID:
+class WorkerDeployment(NamedTuple):
+    """A deployment of send-connection."""
+
+    name: str
+    id: UUID
+
+
+async def deployment_of(connection: str) -> WorkerDeployment:
     """The deployment whose workers send over a connection: that of its name, or the general one.
 
     Raises CampaignError where there is neither.
@@ -69,7 +76,8 @@ async def deployment_of(connection: str) -> UUID:
     async with get_client() as client:
         for name in (connection, _FLOW, "default"):  # earlier versions called it "default"
             with suppress(ObjectNotFound):
-                return (await client.read_deployment_by_name(f"{_FLOW}/{name}")).id
+                found = await client.read_deployment_by_name(f"{_FLOW}/{name}")
+                return WorkerDeployment(f"{_FLOW}/{name}", found.id)
     raise CampaignError(
         f"the dispatch is 'workers', but there is no deployment {_FLOW}/{_FLOW}: deploy it to a"
         " work pool (deployments/prefect.yaml), or choose the dispatch 'inline'"
@@ -119,7 +127,7 @@ class Shards:
         self,
         run: CampaignRun,
         request: StopRequest,
-        deployments: Mapping[str, UUID],
+        deployments: Mapping[str, WorkerDeployment],
         logger: Logger,
     ) -> None:
         self._run = run
@@ -222,7 +230,7 @@ class Shards:
         campaign = self._run.record.name
         name = shard_name(campaign, shard.connection, shard.number, shard.of)
         await arun_deployment(
-            self._deployments[shard.connection],
+            self._deployments[shard.connection].name,
             parameters={
                 "campaign": campaign,
                 "connection": shard.connection,

@@ -18,7 +18,7 @@ from prefect.states import Completed, Pending, Running
 
 from flows.support import shards as module
 from flows.support.server_events import ServerEvents
-from flows.support.shards import Shard, Shards, _has_died, shards_of
+from flows.support.shards import Shard, Shards, WorkerDeployment, _has_died, shards_of
 from flows.support.stopping import StopRequest
 from mailsluice.delivery import CampaignRun
 from mailsluice.smtp.connection import Connection, Security
@@ -77,6 +77,9 @@ def test_a_connection_is_divided_by_its_sessions(sessions: int, a_worker: int, n
     assert [(one.number, one.of) for one in shards] == [(i + 1, number) for i in range(number)]
 
 
+DEPLOYMENT = WorkerDeployment("send-connection/send-connection", uuid4())
+
+
 class Server:
     """Prefect's API, with the runs on workers. Counts how often they are listed."""
 
@@ -93,8 +96,9 @@ class Server:
         self.listed += 1
         return self.runs[offset:]
 
-    async def start(self, deployment: UUID, *, parameters: dict[str, Any], **_: object) -> None:
-        run = FlowRun(flow_id=uuid4(), deployment_id=deployment, parameters=parameters)
+    async def start(self, deployment: str, *, parameters: dict[str, Any], **_: object) -> None:
+        assert deployment == DEPLOYMENT.name
+        run = FlowRun(flow_id=uuid4(), deployment_id=DEPLOYMENT.id, parameters=parameters)
         self.runs.append(run.model_copy(update={"state": Running(), "created": datetime.now(UTC)}))
 
 
@@ -125,7 +129,7 @@ async def test_the_runs_are_listed_when_something_has_changed(server: Server) ->
     events, run = ServerEvents(), Looks()
     events.is_subscribed = True
     shards = Shards(
-        cast("CampaignRun", run), StopRequest(events), {"red": uuid4()}, logging.getLogger("run")
+        cast("CampaignRun", run), StopRequest(events), {"red": DEPLOYMENT}, logging.getLogger("run")
     )
     sending = asyncio.ensure_future(shards.send([Shard("red", 1, 1)]))
 
@@ -163,7 +167,7 @@ async def test_without_events_the_runs_are_listed_with_each_look(server: Server)
     shards = Shards(
         cast("CampaignRun", run),
         StopRequest(ServerEvents()),
-        {"red": uuid4()},
+        {"red": DEPLOYMENT},
         logging.getLogger("run"),
     )
     sending = asyncio.ensure_future(shards.send([Shard("red", 1, 1)]))
