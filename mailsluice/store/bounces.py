@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningInsert
 
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.core.folding import folded
@@ -82,13 +83,7 @@ class Bounces:
 
     def _insert(self, transaction: sa.Connection, reports: Sequence[Bounce]) -> set[str]:
         """Insert the reports that are new, and return their keys."""
-        given = rows_in(self._database, _TYPES)
-        # Without a condition SQLite reads ON CONFLICT as the condition of a join.
-        insert = (
-            self._database.insert_ignoring(bounces)
-            .from_select(given.c.keys(), sa.select(given).where(sa.true()))
-            .returning(bounces.c.key)
-        )
+        insert = self._database.built(_insert_new)
         # All transactions insert in the same order, so that no two wait for each other.
         ordered = sorted(reports, key=lambda report: report.key)
         rows = (astuple(replace(report, email=folded(report.email))) for report in ordered)
@@ -204,3 +199,14 @@ _REASON = {
 _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     name: bounces.c[name].type for name in Bounce.__dataclass_fields__
 }
+
+
+def _insert_new(database: Database) -> ReturningInsert[Any]:
+    """Insert the given reports that are new, and return their keys."""
+    given = rows_in(database, _TYPES)
+    # Without a condition SQLite reads ON CONFLICT as the condition of a join.
+    return (
+        database.insert_ignoring(bounces)
+        .from_select(given.c.keys(), sa.select(given).where(sa.true()))
+        .returning(bounces.c.key)
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -25,6 +25,8 @@ from mailsluice.store.trouble import told
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
+
+_Statement = TypeVar("_Statement")
 
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _REVISIONS = sa.table("alembic_version", sa.column("version_num", sa.Text()))
@@ -63,6 +65,7 @@ class Database:
     def __init__(self, url: str | None = None) -> None:
         self.engine = _engine(url or default_url())
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._statements: dict[Callable[[Database], Any], Any] = {}
         try:
             self._connect()
             self._migrate()
@@ -74,6 +77,16 @@ class Database:
             warn_of_open([home(), Path(str(self.engine.url.database))])
         else:
             warn_of_open([home()])
+
+    def built(self, build: Callable[[Database], _Statement]) -> _Statement:
+        """The statement that a function builds for this database; it is built once.
+
+        To build a statement takes longer than to run it.
+        """
+        if build not in self._statements:
+            self._statements[build] = build(self)
+        statement: _Statement = self._statements[build]
+        return statement
 
     def close(self) -> None:
         """Close all connections."""

@@ -129,11 +129,10 @@ class Outbox:
         changed = set(transaction.execute(self._statements.settle_troubled, given).scalars())
         recorded = [(outcome, past) for outcome, past in troubled if outcome.id in changed]
         if recorded:
-            insert = sa.insert(self._tables.attempts).values(at=self._database.now)
-            transaction.execute(insert, [_attempt(outcome, past) for outcome, past in recorded])
-            record_refusals(
-                self._database, transaction, self._campaign_id, self._recipients, recorded
-            )
+            rows = [_attempt(outcome, past) for outcome, past in recorded]
+            transaction.execute(self._statements.add_attempt, rows)
+            addresses = self._statements.addresses
+            record_refusals(self._database, transaction, self._campaign_id, addresses, recorded)
         self._settle_reported(
             transaction,
             [outcome.id for outcome, past in troubled if past.verdict == Verdict.UNCERTAIN],

@@ -147,6 +147,21 @@ class OutboxStatements:
         return self.settle.returning(self._recipients.c.id)
 
     @cached_property
+    def add_attempt(self) -> sa.Insert:
+        """Insert a row of `attempts`, given by its columns except for `at`."""
+        return sa.insert(self.tables.attempts).values(at=self._database.now)
+
+    @cached_property
+    def addresses(self) -> sa.Select[Any]:
+        """Select `id`, `email` and the time `now` of recipients, given by `id`."""
+        recipients = self._recipients
+        given = rows_in(self._database, _ID)
+        now = self._database.now.label("now")
+        return sa.select(recipients.c.id, recipients.c.email, now).where(
+            recipients.c.id.in_(sa.select(given.c.id))
+        )
+
+    @cached_property
     def release(self) -> sa.Update:
         """Make recipients pending again, given by `id`, that this process has claimed."""
         recipients = self._recipients

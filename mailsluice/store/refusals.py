@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,7 +13,7 @@ from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store.bounces import Bounces
 from mailsluice.store.database import Database
-from mailsluice.store.many import as_parameter, rows_in
+from mailsluice.store.many import as_parameter
 from mailsluice.store.outbox_rows import History, Settled
 
 
@@ -20,22 +21,21 @@ def record_refusals(
     database: Database,
     transaction: sa.Connection,
     campaign_id: int,
-    recipients: sa.Table,
+    addresses: sa.Select[Any],
     troubled: Sequence[tuple[Settled, History]],
 ) -> None:
     """Record a bounce for each recipient that failed for a reason of its own.
 
-    `recipients` is the table with the campaign's recipients.
+    `addresses` selects `id`, `email` and the time `now` of recipients given by id.
     """
-    reports = list(_reports(database, transaction, campaign_id, recipients, troubled))
+    reports = list(_reports(transaction, campaign_id, addresses, troubled))
     Bounces(database).write(transaction, reports)
 
 
 def _reports(
-    database: Database,
     transaction: sa.Connection,
     campaign_id: int,
-    recipients: sa.Table,
+    addresses: sa.Select[Any],
     troubled: Sequence[tuple[Settled, History]],
 ) -> Iterator[Bounce]:
     failed = {
@@ -46,11 +46,7 @@ def _reports(
     }
     if not failed:
         return
-    given = rows_in(database, {"id": sa.BigInteger()})
-    query = sa.select(recipients.c.id, recipients.c.email, database.now.label("now")).where(
-        recipients.c.id.in_(sa.select(given.c.id))
-    )
-    for row in transaction.execute(query, as_parameter((id_,) for id_ in failed)):
+    for row in transaction.execute(addresses, as_parameter((id_,) for id_ in failed)):
         outcome, attempt, (kind, status) = failed[row.id]
         yield Bounce(
             key=f"smtp:{campaign_id}:{row.id}",

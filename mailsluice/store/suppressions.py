@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningInsert
 
 from mailsluice.core.folding import folded
 from mailsluice.core.suppression import Suppression
@@ -52,27 +53,10 @@ class Suppressions:
                 key=lambda row: -_RANK.get(row.reason, _WEAKEST),
             )
         }
-        given = rows_in(self._database, _TYPES)
-        at = sa.func.coalesce(given.c.created_at, self._database.now)
         # All transactions write in the same order, so that no two wait for each other.
         parameter = as_parameter(tuple(strongest[email]) for email in sorted(strongest))
-        transaction.execute(
-            sa.update(suppressions)
-            .where(
-                suppressions.c.email == given.c.email,
-                _rank(given.c.reason) < _rank(suppressions.c.reason),
-            )
-            .values(reason=given.c.reason, source=given.c.source, created_at=at),
-            parameter,
-        )
-        # Without a condition SQLite reads ON CONFLICT as the condition of a join.
-        new = sa.select(given.c.email, given.c.reason, given.c.source, at).where(sa.true())
-        statement = (
-            self._database.insert_ignoring(suppressions)
-            .from_select(["email", "reason", "source", "created_at"], new)
-            .returning(suppressions.c.email)
-        )
-        return len(transaction.execute(statement, parameter).all())
+        transaction.execute(self._database.built(_strengthen), parameter)
+        return len(transaction.execute(self._database.built(_add), parameter).all())
 
     def remove(self, emails: Iterable[str], *, even_wishes: bool = False) -> Removed:
         """Remove addresses from the list; their soft bounces so far no longer count.
@@ -156,3 +140,33 @@ _WEAKEST = len(_RANK)
 
 def _rank(reason: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
     return sa.case(_RANK, value=reason, else_=_WEAKEST)
+
+
+def _strengthen(database: Database) -> sa.Update:
+    """Give listed addresses the given reason where it comes before their own."""
+    given = rows_in(database, _TYPES)
+    return (
+        sa.update(suppressions)
+        .where(
+            suppressions.c.email == given.c.email,
+            _rank(given.c.reason) < _rank(suppressions.c.reason),
+        )
+        .values(
+            reason=given.c.reason,
+            source=given.c.source,
+            created_at=sa.func.coalesce(given.c.created_at, database.now),
+        )
+    )
+
+
+def _add(database: Database) -> ReturningInsert[Any]:
+    """List the given addresses that are not listed yet, and return them."""
+    given = rows_in(database, _TYPES)
+    at = sa.func.coalesce(given.c.created_at, database.now)
+    # Without a condition SQLite reads ON CONFLICT as the condition of a join.
+    new = sa.select(given.c.email, given.c.reason, given.c.source, at).where(sa.true())
+    return (
+        database.insert_ignoring(suppressions)
+        .from_select(["email", "reason", "source", "created_at"], new)
+        .returning(suppressions.c.email)
+    )
