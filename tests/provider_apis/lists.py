@@ -99,7 +99,10 @@ class SparkPostApi(ProviderApi):
 
 
 class PostmarkApi(ProviderApi):
-    """`GET /bounces`: the newest first, by offset, times in Eastern Time."""
+    """`GET /bounces`: the newest first, by offset, times in Eastern Time; without metadata.
+
+    `GET /messages/outbound/<id>/details` has the metadata of a message.
+    """
 
     provider = Provider.POSTMARK
     most = 10_000
@@ -107,6 +110,8 @@ class PostmarkApi(ProviderApi):
     def _answer(self, asked: Asked) -> Answer:
         if asked.headers.get("x-postmark-server-token") != KEY:
             return Answer(401, {"ErrorCode": 10, "Message": "..."})
+        if asked.path != "/bounces":
+            return self._details(asked.path.split("/")[3])
         since, until = (
             datetime.fromisoformat(asked.params[name]).replace(tzinfo=EASTERN).timestamp()
             for name in ("fromdate", "todate")
@@ -115,8 +120,17 @@ class PostmarkApi(ProviderApi):
         if count + offset > self.most:
             return Answer(422, {"ErrorCode": 300, "Message": "..."})
         found = [one for one in reversed(self.listed) if since <= one.at <= until]
-        bounces = [one.value for one in found[offset : offset + count]]
+        bounces = [
+            {name: value for name, value in one.value.items() if name != "Metadata"}
+            for one in found[offset : offset + count]
+        ]
         return Answer(200, {"TotalCount": len(found), "Bounces": bounces})
+
+    def _details(self, message: str) -> Answer:
+        for one in self.stored:
+            if one.value["MessageID"] == message:
+                return Answer(200, {"MessageID": message, "Metadata": one.value["Metadata"]})
+        return Answer(422, {"ErrorCode": 701, "Message": "..."})
 
 
 class BrevoApi(ProviderApi):

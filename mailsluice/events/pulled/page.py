@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailsluice.events.batch import Batch
+from mailsluice.events.event import ProviderEvent
 from mailsluice.events.fields import Fields, UnreadableEventError, json_of
 from mailsluice.events.pulled.account import EventsApi
 from mailsluice.events.pulled.windows import Reach, Window
@@ -49,6 +50,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """How to ask for what a page leaves out of an event: whom it is about."""
+
+    request: Callable[[PageOf, ProviderEvent], ApiRequest]
+    read: Callable[[bytes, ProviderEvent], ProviderEvent]
+    """Completes the event by the answer. Raises UnreadableEventError."""
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """How one provider is asked for its events."""
 
@@ -60,6 +70,8 @@ class Feed:
     """Reads the answer. Raises UnreadableEventError."""
     advice: Mapping[int, str]
     """What to do about refusals, by HTTP status."""
+    details: Details | None = None
+    """For a provider whose pages are not whole: one more request for each new event."""
 
 
 def answer_of(body: bytes) -> Fields:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import EventsApiError
 from mailsluice.events.batch import Batch
+from mailsluice.events.event import ProviderEvent
 from mailsluice.events.fields import UnreadableEventError
 from mailsluice.events.pulled.account import EventAccount
 from mailsluice.events.pulled.feeds import FEEDS
-from mailsluice.events.pulled.page import Feed, Page, PageOf
+from mailsluice.events.pulled.page import Details, Feed, Page, PageOf
 from mailsluice.events.pulled.windows import Cursor, Window, gap, opened
 from mailsluice.operations.events.api import EventsClient, Pause, RefusedError
 from mailsluice.operations.events.collected import CollectedEvents, ConnectionEvents
@@ -163,9 +164,32 @@ class _Walk:
                 return None
             raise self._refused(error) from None
         page = self._feed.read(body, of)
+        if self._feed.details:
+            page.batch.events = self._completed(page.batch.events, of, self._feed.details)
         if page.next is not None and page.next == cursor.page:
             raise UnreadableEventError("a page names itself as the next")
         return page
+
+    def _completed(
+        self, events: Sequence[ProviderEvent], of: PageOf, details: Details
+    ) -> list[ProviderEvent]:
+        """Ask about each event without a token that is not known yet."""
+        known = Deliveries(self._database).known(self._name, {event.key for event in events})
+        return [
+            event
+            if event.token or event.key in known or not event.provider_id
+            else self._complete(event, of, details)
+            for event in events
+        ]
+
+    def _complete(self, event: ProviderEvent, of: PageOf, details: Details) -> ProviderEvent:
+        try:
+            body = self._client.ask(lambda: details.request(of, event))
+        except RefusedError as error:
+            if error.status in _PAGE_GONE:  # the event counts by what else it says
+                return event
+            raise self._refused(error) from None
+        return details.read(body, event)
 
     def _refused(self, error: RefusedError) -> EventsApiError:
         advice = self._feed.advice.get(error.status) or _ADVICE.get(error.status)

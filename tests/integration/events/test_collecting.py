@@ -103,6 +103,7 @@ def made(provider: Provider, number: int, at: float, sent: SentCampaign) -> dict
                 "Email": email,
                 "Details": "550 5.1.1 no such user",
                 "BouncedAt": iso(at),
+                "Metadata": {"mailsluice": token},
             }
         case _:
             return {
@@ -470,6 +471,27 @@ def test_a_connection_without_campaigns_is_asked_so_that_its_key_is_checked(
     (done,) = collect(database, mailgun_api.account()).connections
     assert (done.is_done, done.fetched) == (True, 0)
     assert float(mailgun_api.asked[0].params["begin"]) == clock.now - HOUR
+
+
+def test_a_bounce_of_postmark_is_matched_by_the_token_of_its_message(
+    database: Database, clock: Clock
+) -> None:
+    """Several campaigns went to the address, so that the address alone says nothing."""
+    campaign = SentCampaign(database, NAMES)
+    SentCampaign(database, NAMES, campaign="summer", sent_at=SENT_AT + 60)
+    with served(PostmarkApi(clock)) as api:
+        for number in range(2):
+            at = SENT_AT + 100 + number
+            api.store(at, made(Provider.POSTMARK, number, at, campaign))
+        bounces = [{**one.value, "Metadata": {}} for one in api.stored]
+        api.failing += [Answer(200, {"Bounces": bounces})]
+        api.failing += [Answer(422, {"ErrorCode": 701})]  # the message is no longer kept
+        (done,) = collect(database, api.account()).connections
+        assert done.recorded.matched_by == {"token": 1}
+        assert done.recorded.unmatched == {"about one of several messages to an address": 1}
+        asked = len(api.asked)
+        (again,) = collect(database, api.account()).connections
+        assert (again.recorded.known, len(api.asked) - asked) == (2, 1)  # only the page
 
 
 @pytest.fixture
