@@ -1,7 +1,7 @@
 """`python -m deployments.cluster.credentials FOLDER --url https://mail.example.com`.
 
-Creates a new folder with the secrets of a cluster: the proxy's certificate, and for each kind of
-process a file with the settings that this kind needs. All passwords are random.
+Creates a new folder with the secrets of a cluster: a certificate for each proxy, and for each kind
+of process a file with the settings that this kind needs. All passwords are random.
 """
 
 from __future__ import annotations
@@ -62,8 +62,12 @@ def make_credentials(folder: Path, addresses: Addresses) -> None:
     for role, settings in _settings(addresses).items():
         write_settings(folder / f"{role}.env", settings)
     issued = issue(addresses.hosts)
-    write_secret(folder / "tls.crt", issued.certificate)
-    write_secret(folder / "tls.key", issued.key)
+    for name, of_proxy in {
+        "tls": issued,
+        "events": issue(addresses.hosts),  # its proxy is open to the internet: no key in common
+    }.items():
+        write_secret(folder / f"{name}.crt", of_proxy.certificate)
+        write_secret(folder / f"{name}.key", of_proxy.key)
     (folder / "ca.crt").write_text(issued.authority)
 
 

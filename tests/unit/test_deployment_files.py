@@ -186,6 +186,14 @@ def test_the_images_context_contains_only_what_it_needs() -> None:
     assert "--require-hashes --requirement requirements/runtime.txt" in DOCKERFILE
 
 
+def test_the_proxy_that_is_open_to_the_internet_does_not_have_the_key_of_the_ui() -> None:
+    mounted = COMPOSE["services"]["events-proxy"]["volumes"]
+    assert [one.partition(":")[0] for one in mounted if "secrets" in one] == [
+        "./secrets/events.crt",
+        "./secrets/events.key",
+    ]
+
+
 def test_credentials_are_created_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     make_credentials(folder, Addresses("https://mail.example.com/"))
@@ -196,6 +204,7 @@ def test_credentials_are_created_once_and_readable_by_their_owner_only(tmp_path:
     assert {path.stat().st_mode & 0o077 for path in folder.iterdir() if path.name != "ca.crt"} == {
         0
     }
+    assert (folder / "events.key").read_text() != (folder / "tls.key").read_text()
     with pytest.raises(CredentialsError, match="there already"):
         make_credentials(folder, Addresses("https://mail.example.com"))
 
