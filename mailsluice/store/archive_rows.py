@@ -53,6 +53,8 @@ class ArchiveRows:
     def _mine(self, part: ArchivePart) -> sa.ColumnElement[bool]:
         """The condition that selects the campaign's rows."""
         table = self._table(part)
+        if part is ATTEMPTS and self._tables.is_own:
+            return sa.true()
         if part is ATTEMPTS:
             recipients = self._tables.recipients
             mine = sa.select(recipients.c.id).where(recipients.c.campaign_id == self._campaign_id)
