@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import (
     api_calls,
     cost,
+    instructions,
     resolve,
     results,
     resume,
@@ -22,6 +23,7 @@ from benchmarks.senders import MAILSLUICE, NODEMAILER, NODEMAILER_RAW, PREFECT_E
 PAGE = results.ROOT / "docs" / "performance.md"
 PLOT = results.ROOT / "docs" / "images" / "performance-send.png"
 
+_MARKER = re.compile(r"<!-- results: (\w+) -->")
 _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "send": send.tables,
     "resolve": resolve.tables,
@@ -29,6 +31,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "start_and_end": start_and_end.tables,
     "resume": resume.tables,
     "cost": cost.tables,
+    "instructions": instructions.tables,
     "throttles": throttle_figures.tables,
 }
 
@@ -38,6 +41,8 @@ def fill(sections: dict[str, Any]) -> None:
     text = PAGE.read_text("utf-8")
     parts = {name: _with_machine(name, sections[name]) for name in _TABLES if name in sections}
     parts["aims"] = aims(sections)
+    if unknown := {*_MARKER.findall(text)} - {*_TABLES, "aims"}:
+        raise SystemExit(f"{PAGE.name} has tables that nothing writes: {', '.join(unknown)}")
     for name, part in parts.items():
         pattern = rf"(<!-- results: {name} -->\n).*?(<!-- end -->)"
         text, found = re.subn(pattern, lambda m: f"{m[1]}{part}\n{m[2]}", text, flags=re.DOTALL)  # noqa: B023 used at once
@@ -66,6 +71,7 @@ def aims(sections: dict[str, Any]) -> str:
         said = f"{fewest} to {most}" if fewest < most else str(fewest)
         what = "API requests, whatever the recipients and the time"
         rows.append([what, "one number", said, results.met(fewest == most)])
+    rows += cost.aims(sections.get("cost", {}))
     rows += start_and_end.aims(sections.get("start_and_end", {}).get("measured", {}))
     for one in sections.get("resume", {}).get("measured", ()):
         seconds = median(one["seconds"])
