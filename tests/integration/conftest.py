@@ -5,7 +5,6 @@ The migrations make the schema once a session, in a template of either kind; tes
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +14,11 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.store import Database, campaign_tables
+from tests.integration.postgres_databases import PostgresDatabases, UsedAgain
 from tests.integration.real_servers import RealServer, postfix_server
 from tests.integration.smtp_fixtures import Certificates
 from tests.postgresql import postgresql
 
-_numbers = itertools.count()
 _first_engines: dict[str, sa.Engine] = {}
 
 
@@ -57,41 +56,26 @@ def postgres_server() -> Iterator[str]:
         yield server.get_uri()
 
 
-class _PostgresDatabases:
-    """Creates and drops databases of one server."""
-
-    def __init__(self, server: sa.Engine) -> None:
-        self._server = server
-
-    def make(self, template: str = "template1") -> str:
-        """The URL of a new copy of this database, which must have no connections."""
-        name = f"outbox_{next(_numbers)}"
-        with self._server.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self._server.url.set(drivername="postgresql", database=name).render_as_string(
-            hide_password=False
-        )
-
-    def drop(self, url: str) -> None:
-        """Delete a database, even while a failed test is still connected."""
-        with self._server.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
-
-
 @pytest.fixture(scope="session")
-def postgres_databases(postgres_server: str) -> Iterator[_PostgresDatabases]:
+def postgres_databases(postgres_server: str) -> Iterator[PostgresDatabases]:
     url = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
     server = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    yield _PostgresDatabases(server)
+    yield PostgresDatabases(server)
     server.dispose()
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_databases: _PostgresDatabases) -> str:
-    """The name of a database with the schema and without rows."""
+def empty_postgres(postgres_databases: PostgresDatabases) -> UsedAgain:
+    """Databases without a schema."""
+    return UsedAgain(postgres_databases, "template1")
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_databases: PostgresDatabases) -> UsedAgain:
+    """Databases with the schema and without rows."""
     url = postgres_databases.make()
     Database(url).close()
-    return str(sa.make_url(url).database)
+    return UsedAgain(postgres_databases, str(sa.make_url(url).database))
 
 
 @pytest.fixture(scope="session")
@@ -126,10 +110,9 @@ def empty_database_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest
     if kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'outbox.db'}"
         return
-    databases: _PostgresDatabases = request.getfixturevalue("postgres_databases")
-    url = databases.make()
-    yield url
-    databases.drop(url)
+    databases: UsedAgain = request.getfixturevalue("empty_postgres")
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture
@@ -139,10 +122,9 @@ def database_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
         new_sqlite: Callable[[Path], str] = request.getfixturevalue("new_sqlite")
         yield new_sqlite(tmp_path / "outbox.db")
         return
-    databases: _PostgresDatabases = request.getfixturevalue("postgres_databases")
-    url = databases.make(request.getfixturevalue("postgres_template"))
-    yield url
-    databases.drop(url)
+    databases: UsedAgain = request.getfixturevalue("migrated_postgres")
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture

@@ -370,18 +370,12 @@ def test_many_requests_at_once_share_transactions(
         )
         for n in range(120)
     ]
+
+    def push(body: bytes) -> int:
+        return pushing.client.post("/events/brevo", content=body, auth=LOGIN).status_code
+
     with ThreadPoolExecutor(12) as pool:
-        answers = pool.map(
-            lambda body: (
-                httpx.post(
-                    f"{pushing.url}/events/brevo",
-                    content=body,
-                    auth=httpx.BasicAuth(*LOGIN),
-                    timeout=60,
-                ).status_code
-            ),
-            bodies,
-        )
+        answers = pool.map(push, bodies)
         assert set(answers) == {200}
     with database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(events)).scalar() == 120
