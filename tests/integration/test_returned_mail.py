@@ -697,6 +697,7 @@ def test_errors_of_a_mailbox_give_the_next_step(
     assert "@" not in str(raised.value)
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_the_whole_circle_with_a_postfix_that_cannot_deliver(
     server: Dovecot,
     database: Database,
