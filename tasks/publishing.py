@@ -9,7 +9,6 @@ from typing import Any
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.filters import (
     ArtifactCollectionFilter,
     ArtifactCollectionFilterKey,
@@ -46,7 +45,13 @@ async def republish(kind: str, name: str, change: Callable[[str], str]) -> bool:
         for artifact in latest:
             page = await asyncio.to_thread(change, str(artifact.data))
             if page != artifact.data:
-                await client.update_artifact(artifact.latest_id, ArtifactUpdate(data=page))
+                # The client's own method would also emit an event with the whole page.
+                await client.request(
+                    "PATCH",
+                    "/artifacts/{id}",
+                    path_params={"id": artifact.latest_id},
+                    json={"data": page},
+                )
     return bool(latest)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from playwright.sync_api import Page, expect
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -38,8 +39,13 @@ def test_the_open_report_fills_in_as_events_come(
     with Database(f"sqlite:///{served.state}") as database:
         record_events(database, "delivered")
         campaign_id = Campaigns(database).get("delivered").id
-        with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
-            asyncio.run(after_events(database, {campaign_id}, logging.getLogger("events")))
+
+        def tell() -> None:
+            with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}):
+                asyncio.run(after_events(database, {campaign_id}, logging.getLogger("events")))
+
+        with ThreadPoolExecutor() as pool:  # this thread has the event loop of the browser
+            pool.submit(tell).result()
         assert Outbox(database, campaign_id).counts().of(RecipientStatus.SENT) == 400
     open_artifact(page, served, "v2", "campaign-delivered")  # still the only one of its key
     expect(page.get_by_text(HEADING)).to_be_visible()

@@ -145,6 +145,7 @@ class EventsApp:
             {
                 "recorded": done.states.total(),
                 "known before": done.known,
+                "settled": done.settled,
                 "unmatched": dict(done.unmatched),
                 "left out": dict(self.unused),
                 "refused": dict(self.refused),

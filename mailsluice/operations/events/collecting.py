@@ -78,8 +78,7 @@ def _collect(
         name = account.connection
         done.pages += 1
         done.unused += batch.unused
-        have_tokens = account.provider is not Provider.POSTMARK  # its bounces repeat no metadata
-        received = match(database, name, batch.events, have_tokens=have_tokens)
+        received = match(database, name, batch.events, have_tokens=True)
         done.recorded += Deliveries(database).record(name, received)
 
     def goes_on() -> bool:
