@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -37,6 +38,8 @@ _CACHE_KIB = 16_384
 _SCAN_CACHE_KIB = 4_096
 """The pages of SQLite's file that each connection keeps in memory: in general, and while it reads
 whole tables, of which nobody needs the pages again."""
+_STATEMENTS = 100
+"""Statements that are kept; most are for the tables of one campaign."""
 _POOL: dict[str, Any] = {"pool_size": 10, "hide_parameters": True}  # parameters hold addresses
 
 
@@ -65,7 +68,7 @@ class Database:
     def __init__(self, url: str | None = None) -> None:
         self.engine = _engine(url or default_url())
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._statements: dict[Callable[[Database], Any], Any] = {}
+        self._built = lru_cache(_STATEMENTS)(lambda build, *of: build(self, *of))
         try:
             self._connect()
             self._migrate()
@@ -78,14 +81,12 @@ class Database:
         else:
             warn_of_open([home()])
 
-    def built(self, build: Callable[[Database], _Statement]) -> _Statement:
-        """The statement that a function builds for this database; it is built once.
+    def built(self, build: Callable[..., _Statement], *of: Hashable) -> _Statement:
+        """The statement that a function builds for this database (and `of`); it is built once.
 
         To build a statement takes longer than to run it.
         """
-        if build not in self._statements:
-            self._statements[build] = build(self)
-        statement: _Statement = self._statements[build]
+        statement: _Statement = self._built(build, *of)
         return statement
 
     def close(self) -> None:

@@ -8,8 +8,10 @@ settles the recipient, and whoever makes a recipient uncertain or sends again lo
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
@@ -37,9 +39,31 @@ def settle_reported(
     """
     if not recipient_ids:
         return set()
+    update = database.built(_update, tables, tuple(kept))
+    ordered = sorted(recipient_ids)
+    settled = transaction.execute(update, as_parameter((key,) for key in ordered)).all()
+    if settled:
+        history = [
+            {
+                "recipient_id": row.id,
+                "connection": row.connection,
+                "phase": EVENT_PHASE,
+                "verdict": Verdict.ACCEPTED.value,
+                "code": None,
+                "reply": row.reply,
+            }
+            for row in settled
+        ]
+        transaction.execute(sa.insert(tables.attempts).values(at=database.now), history)
+    return {row.id for row in settled}
+
+
+def _update(
+    database: Database, tables: CampaignTables, kept: Collection[str]
+) -> ReturningUpdate[Any]:
     recipients = tables.recipients
     given = rows_in(database, {"id": sa.BigInteger()})
-    update = (
+    return (
         sa.update(recipients)
         .where(
             recipients.c.id.in_(sa.select(given.c.id)),
@@ -58,19 +82,3 @@ def settle_reported(
         )
         .returning(recipients.c.id, recipients.c.connection, recipients.c.reply)
     )
-    ordered = sorted(recipient_ids)
-    settled = transaction.execute(update, as_parameter((key,) for key in ordered)).all()
-    if settled:
-        history = [
-            {
-                "recipient_id": row.id,
-                "connection": row.connection,
-                "phase": EVENT_PHASE,
-                "verdict": Verdict.ACCEPTED.value,
-                "code": None,
-                "reply": row.reply,
-            }
-            for row in settled
-        ]
-        transaction.execute(sa.insert(tables.attempts).values(at=database.now), history)
-    return {row.id for row in settled}

@@ -8,6 +8,15 @@ from collections import Counter
 import pytest
 
 from benchmarks.mixed_sink import FULL, GREY, SPAM, UNKNOWN, Session, State
+from mailsluice.core.outcome import (
+    Attempt,
+    Outcome,
+    Phase,
+    Trouble,
+    Verdict,
+    classify,
+    is_about_the_recipient,
+)
 
 ADDRESSES = [f"user{number}@example.com".encode() for number in range(5_000)]
 
@@ -101,3 +110,11 @@ def test_a_session_ends_after_its_messages() -> None:
     assert not transport.is_closed
     opened.data_received(message)
     assert transport.is_closed
+
+
+@pytest.mark.parametrize("kinds", [(UNKNOWN, FULL), (FULL, GREY)])
+def test_deferrals_are_about_one_recipient_and_slow_nobody_down(kinds: tuple[int, int]) -> None:
+    reply = State(1).recipient(of_kind(*kinds)).decode().strip()
+    attempt = Attempt(Phase.RCPT, int(reply[:3]), reply[4:])
+    assert classify(attempt) == Outcome(Verdict.DEFERRED, Trouble.NONE)
+    assert is_about_the_recipient(attempt)
