@@ -5,6 +5,8 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 # Many tests wait for servers: two processes a core.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Where each line has to work, but nothing is shown by numbers: few examples of each law, no simulations.
+FEW := --hypothesis-profile few --ignore-glob '*_simulation.py'
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 OLDEST := .venv-oldest
@@ -19,7 +21,7 @@ test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other, 
 
 coverage: $(DEVELOPMENT) ## unit and integration tests with their branch coverage, which may not fall; TESTS=tests for all
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup --hypothesis-profile few $(or $(TESTS),tests/unit tests/integration)
+	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(FEW) $(or $(TESTS),tests/unit tests/integration)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(TESTS),--fail-under=0)
 
