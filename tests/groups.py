@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 LONGEST = (
-    "served-1",
-    "flows-2",
     "browser",
-    "flows-1",
     "cluster",
+    "flows-2",
+    "flows-1",
+    "served-1",
     "served-2",
 )
-"""Groups that start first: what often waits runs beside what keeps a core busy.
+"""The groups by how long they take; the longest start first, so that none is left for the end.
 
 The scheduler starts groups in the order of their tests (`--no-loadscope-reorder`).
 """
