@@ -114,6 +114,15 @@ def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, u
     assert form.submit_for_later()["campaigns"] == ["spring-sale"]
 
 
+@pytest.mark.parametrize("ui", UIS)
+def test_providers_to_ask_are_named_or_left_out(page: Page, served: Served, ui: str) -> None:
+    form = CampaignForm.of(page, served, ui, "collect-events")
+    expect(form.field("Pages of a connection")).to_be_visible()
+    form.add_item("relay", "Connections")
+    form.has_no_json_field()
+    assert form.submit_for_later() == {"connections": ["relay"], "pages": 1_000}
+
+
 def test_a_mailbox_to_read_is_picked_in_the_older_ui(page: Page, served: Served) -> None:
     """In the newer one as well, where the mailbox is read: `test_collect_bounces`."""
     form = CampaignForm.of(page, served, "v1", "collect-bounces")

@@ -42,6 +42,8 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         expect(form.field("Warm-up", "First day")).to_be_visible()
         secret = form.field("OAuth", "Client secret").locator("input")
         expect(secret).to_have_attribute("type", "password")
+        key = form.field("Events API", "API key").locator("input")
+        expect(key).to_have_attribute("type", "password")
         form.has_no_json_field()
         expect(form.field("Password").locator("input")).to_have_attribute("type", "password")
         fill_in(form, "sparkpost", demanding.port, "wrong-one")

@@ -264,7 +264,7 @@ def test_a_run_that_is_killed_at_any_step_is_continued_by_the_next(
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
