@@ -32,7 +32,7 @@ from mailsluice.audience.stored import (
 )
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
-from mailsluice.core.memory import return_memory
+from mailsluice.core.memory import Trimming, return_memory
 from mailsluice.core.suppression import Suppression
 
 Suppressed = Callable[["pd.Series[str]", Keys], Mapping[int, Suppression]]
@@ -65,8 +65,10 @@ def resolve(
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
         reading = _Reading(Spool(Path(directory.name, "rows"), SCHEMA), excluded, suppressed)
+        trimming = Trimming()
         for chunk in read_chunks(source, connect=connect):
             reading.add(chunk)
+            trimming.processed(len(chunk.rows))
         reading.spool.close()
         if not reading.verdicts:
             raise AudienceError(

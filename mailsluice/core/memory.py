@@ -1,7 +1,8 @@
-"""Return memory to the system that a large, finished step has freed.
+"""Return memory to the system that a large step has freed.
 
 The C library and Arrow keep freed memory for later. After a launch that is for nothing: sending
-needs little, for hours.
+needs little, for hours. During a launch, pieces that stay between those that are freed make the
+process grow.
 """
 
 from __future__ import annotations
@@ -23,6 +24,27 @@ def return_memory(rows: int) -> None:
     if rows < _LARGE:
         return
     gc.collect()
+    _trim()
+
+
+class Trimming:
+    """Returns freed memory during a step, each time that many rows have been processed.
+
+    Does so a few times a million rows, since each time costs some milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def processed(self, rows: int) -> None:
+        """Count rows that were processed."""
+        self._rows += rows
+        if self._rows >= _LARGE:
+            self._rows = 0
+            _trim()
+
+
+def _trim() -> None:
     arrow: Any = sys.modules.get("pyarrow")
     if arrow is not None:
         arrow.default_memory_pool().release_unused()

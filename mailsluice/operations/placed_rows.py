@@ -11,6 +11,7 @@ import pandas as pd
 
 from mailsluice.assignment.placement import Placement
 from mailsluice.audience.resolved import Audience
+from mailsluice.core.memory import Trimming
 from mailsluice.core.status import RecipientStatus
 
 _CHUNK_ROWS = 1 << 15  # half a batch of the spool, so that all chunks take as long
@@ -20,13 +21,14 @@ def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
     """The recipients in send order, in chunks for `Launches.store_audience`."""
     names = np.array(placement.connections, dtype=object)
     moves = placement.moves() if placement.warmings else None
-    start = 0
+    start, trimming = 0, Trimming()
     for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS, ("email", "variables")):
         part = slice(start, start + len(chunk))
         start += len(chunk)
         assigned = names[placement.assignment.route[part]]
         rows = chunk.assign(connection=assigned)
         yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
+        trimming.processed(len(chunk))
 
 
 def _moved(
