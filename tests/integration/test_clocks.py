@@ -59,7 +59,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
     def now(database: Database) -> sa.ColumnElement[float]:
         said: sa.ColumnElement[float] = right(database)
-        return said + sa.literal_column(repr(ahead[0]), sa.Double()) if ahead[0] else said
+        return said + sa.bindparam(None, type_=sa.Double(), callable_=lambda: ahead[0])
 
     def set_(seconds: float) -> None:
         ahead[0] += seconds
