@@ -18,8 +18,13 @@ async def after_events(
     """Check the thresholds of campaigns whose deliveries have changed, and refresh their reports.
 
     Only the latest report of each campaign changes, in place. A campaign that is still sent has no
-    report yet; the one at its end shows the deliveries.
+    report yet; the one at its end shows the deliveries. A report that cannot be refreshed is left
+    as it is, with a warning: the next events refresh it.
     """
     await emit_bounce_alerts(database, campaign_ids, logger)
     for campaign_id in sorted(campaign_ids):
-        await refresh_report(database, campaign_id)
+        try:
+            await refresh_report(database, campaign_id)
+        except Exception as error:  # noqa: BLE001 a report hinders neither events nor a run
+            reason = type(error).__name__
+            logger.warning("the report of campaign %d was not refreshed: %s", campaign_id, reason)
