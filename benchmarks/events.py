@@ -35,6 +35,7 @@ import sqlalchemy as sa
 from benchmarks.databases import KINDS, database
 from deployments.server import free_port
 from mailsluice.campaign.identity import Provider
+from mailsluice.events.event import ProviderEvent
 from mailsluice.events.merging import Delivery, delivery_of, merged
 from mailsluice.events.providers import generic
 from mailsluice.message.identity import digests, new_key
@@ -173,7 +174,7 @@ def measure(kind: str, number: int, repeat: int, kills: int, seed: int) -> dict[
         begun = time.monotonic()
         receiver = push_all(url, bodies, kills)
         seconds = time.monotonic() - begun
-        difference = differences(opened, made)
+        difference = differences(opened, read_all(made))
     sent = number * repeat
     return {
         "database": kind,
@@ -185,11 +186,15 @@ def measure(kind: str, number: int, repeat: int, kills: int, seed: int) -> dict[
     }
 
 
-def differences(opened: Database, made: Sequence[dict[str, Any]]) -> int:
+def read_all(made: Sequence[dict[str, Any]]) -> list[ProviderEvent]:
+    """Read the events of all requests together."""
+    starts = range(0, len(made), 10_000)
+    bodies = (orjson.dumps({"events": made[start : start + 10_000]}) for start in starts)
+    return [event for body in bodies for event in generic.read(body).events]
+
+
+def differences(opened: Database, read: Sequence[ProviderEvent]) -> int:
     """Count the stored deliveries and events that are not as the rules say."""
-    read = generic.read(orjson.dumps({"events": made[:10_000]})).events
-    for start in range(10_000, len(made), 10_000):
-        read += generic.read(orjson.dumps({"events": made[start : start + 10_000]})).events
     by_recipient: dict[int, list[Delivery]] = defaultdict(list)
     for event in read:
         by_recipient[int(event.token.partition("-")[0])].append(delivery_of(event))
@@ -205,7 +210,7 @@ def differences(opened: Database, made: Sequence[dict[str, Any]]) -> int:
         values = (whole.state, whole.at, whole.failure or "", whole.reply, whole.status)
         expected[recipient_id] = values
     wrong = {id_ for id_ in expected.keys() | stored.keys() if expected.get(id_) != stored.get(id_)}
-    return len(wrong) + abs(known - len(made))
+    return len(wrong) + abs(known - len(read))
 
 
 def serve(port: int) -> None:
