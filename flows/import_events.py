@@ -35,7 +35,7 @@ async def import_events(
         connection: The SMTP connection that the mail went over, or its name.
         file: The file, and how to read it.
         check: Only read the file, and show what would be recorded.
-        bad_rows_file: A new CSV or Parquet file for the numbers of all bad rows; empty: none.
+        bad_rows_file: A new CSV or Parquet file for the numbers of the bad rows; empty: none.
     """
     done = await _import(connection, file, check, bad_rows_file)
     return Completed(message=done.summary(), data=done)

@@ -46,7 +46,7 @@ def import_file(
         delimiter: The character between the columns of a CSV file; a comma, or in .tsv a tab, if
             it is not given.
         check: Only read the file, and show what would be recorded.
-        bad_rows: A new CSV or Parquet file for the numbers of all bad rows.
+        bad_rows: A new CSV or Parquet file for the numbers of the bad rows.
         json: Print JSON instead of text.
     """
     from mailsluice.operations.events.importing import import_events

@@ -32,9 +32,10 @@ _PATIENCE_SECONDS = 5.0
 
 @app.command
 def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
-    """Take the events that providers push, at /events/<connection>, until Ctrl-C.
+    """Take the events that providers push, at /events/<connection>, and unsubscribes.
 
-    Providers need an address with TLS: put a proxy before it, which passes the requests on.
+    Runs until Ctrl-C. Unsubscribe links lead to /unsubscribe/<token>. Providers and readers need an
+    address with TLS: put a proxy before it, which passes the requests on.
 
     Args:
         host: The address to listen at; 0.0.0.0 for all addresses of this machine.
@@ -60,6 +61,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
             print(f"{name}: http://{host}:{port}/events/{quote(name)} ({source.provider.value})")
         if not sources.known:
             print("No SMTP Connection block has an events key yet: the next request looks again")
+        print(f"Unsubscribe links: http://{host}:{port}/unsubscribe/")
         config = uvicorn.Config(
             EventsApp(database, sources, alert=alert).asgi(),
             host=host,

@@ -113,10 +113,9 @@ class Deliveries:
     def known(self, connection: str, keys: Iterable[str]) -> set[str]:
         """Return those of these keys whose events were recorded before."""
         given = rows_in(self._database, {"key": events.c.key.type})
-        query = (
-            sa.select(events.c.key)
-            .join(given, events.c.key == given.c.key)
-            .where(events.c.connection == connection)
+        # As a join, SQLite would look at all given keys for each event.
+        query = sa.select(events.c.key).where(
+            events.c.connection == connection, events.c.key.in_(sa.select(given.c.key))
         )
         with self._database.read() as reader:
             return set(reader.execute(query, as_parameter((key,) for key in keys)).scalars())

@@ -24,7 +24,7 @@ BATCH = 5_000
 """Events of one transaction; a line of JSON may have more."""
 SHOWN_BAD_ROWS = 100
 SHOWN_FIRST = 5
-MOST_BAD_ROWS = 1_000_000
+MOST_BAD_ROWS = 200_000
 """Bad rows whose numbers are kept for a file."""
 
 
@@ -111,7 +111,7 @@ def import_events(
         connection: The name of the connection that the mail went over.
         provider: The provider of the connection, which tells the form of lines of JSON.
         is_check: Read the whole file, and find the recipients, but record nothing.
-        bad_rows_file: A CSV or Parquet file for the numbers of all bad rows; empty: none.
+        bad_rows_file: A CSV or Parquet file for the numbers of the bad rows; empty: none.
         goes_on: Called before each batch; False stops.
 
     Raises:
