@@ -376,3 +376,21 @@ def test_a_file_that_is_described_wrongly_is_refused_before_it_is_read(
 ) -> None:
     with pytest.raises(ValidationError, match=wrong):
         EventFile.model_validate({"path": "events.csv", **fields})
+
+
+def test_known_events_are_looked_up_one_by_one(sqlite_database: Database) -> None:
+    """A scan for each of them would make a second import of a large file take hours."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        seen.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert Deliveries(sqlite_database).known("relay", ["a", "b"]) == set()
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    statement, parameters = next(pair for pair in seen if "events" in pair[0])
+    with sqlite_database.read() as reader:
+        plan = reader.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert any("SEARCH events" in row[3] and "key=?" in row[3] for row in plan), plan
