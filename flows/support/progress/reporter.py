@@ -32,7 +32,7 @@ from mailsluice.reports.progress import (
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
-_SHARE_OF_RUN = 0.25
+_SHARE_OF_RUN = 0.5
 _STEP_PERCENT, _STEP_SECONDS = 2.0, 60.0
 
 
@@ -99,9 +99,9 @@ class ProgressReporter:
     def _is_due(self, causes: Mapping[str, Cause], percent: float) -> bool:
         """Whether to show the progress.
 
-        It is shown whenever the run's time so far has grown by a quarter, and for each further two
-        percent, at most once a minute: so the number of requests hardly depends on the length of
-        the campaign. What a connection waits for is shown at once.
+        It is shown whenever the run's time so far has doubled, and for each further two percent, at
+        most once a minute: so the number of requests hardly depends on the length of the campaign.
+        What a connection waits for is shown at once.
         """
         now = self._clock()
         waited = now - self._shown_at
