@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from blocks import SMTPConnection
 from blocks.loading import load_connection
-from flows.support.session_slots.limit import LEASE_SECONDS, SlotLimit
+from flows.support.session_slots.limit import SlotLimit
 from flows.support.session_slots.spare import spare_slot
 from flows.verify_connection import verify_connection
 from mailsluice.smtp.connection import Security
@@ -88,7 +88,7 @@ async def test_its_session_counts_where_a_slot_is_free(servers: Servers) -> None
         await verified("single")
         assert "beside" not in await page("connection-single")
         assert (await limit.read(1)).taken == 0
-        lease = await limit.acquire(1, LEASE_SECONDS)
+        lease = await limit.acquire(1)
         assert lease is not None
         await verified("single")
         assert "opened one more than max_sessions allows" in await page("connection-single")

@@ -12,8 +12,7 @@ from uuid import UUID, uuid4
 
 from prefect.events import Event
 
-from flows.support.session_slots.leases import LONGEST_LEASE_SECONDS
-from flows.support.session_slots.limit import LEASE_SECONDS, LimitState, SlotsUnavailableError
+from flows.support.session_slots.limit import LimitState, SlotsUnavailableError
 
 
 class Clock:
@@ -78,19 +77,17 @@ class FakeLimit:
             server.limit = max_sessions
         return LimitState(server.id, server.limit, server.taken, server.is_active, server.updated)
 
-    async def acquire(self, slots: int, seconds: float) -> UUID | None:
+    async def acquire(self, slots: int) -> UUID | None:
         server = await self._call("acquire")
         assert server.limit is not None
         if server.taken + slots > server.limit:
             return None
-        assert seconds >= LEASE_SECONDS
         lease = uuid4()
         server.leases[lease] = slots
         server.taken += slots
         return lease
 
-    async def renew(self, lease: UUID, seconds: float) -> bool:
-        assert LEASE_SECONDS <= seconds <= LONGEST_LEASE_SECONDS
+    async def renew(self, lease: UUID) -> bool:
         return lease in (await self._call("renew")).leases
 
     async def release(self, lease: UUID) -> None:

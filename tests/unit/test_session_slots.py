@@ -22,8 +22,8 @@ from flows.support.session_slots.keeper import (
     TURN_SECONDS,
     SlotKeeper,
 )
-from flows.support.session_slots.leases import lease_seconds
-from flows.support.session_slots.limit import LEASE_SECONDS, LimitState
+from flows.support.session_slots.leases import RENEW_SECONDS
+from flows.support.session_slots.limit import LimitState
 from flows.support.session_slots.neighbours import Neighbours
 from flows.support.session_slots.notices import Notices
 from flows.support.session_slots.patience import ALONE_SECONDS
@@ -354,8 +354,8 @@ async def test_a_deactivated_limit_leaves_the_block_alone(
 async def test_leases_are_renewed_in_time(server: SlotServer, process: Process) -> None:
     await process.want(2)
     await process.settle()
-    await process.after(240)
-    assert server.calls.count("renew") == 2 * 6
+    await process.after(10 * RENEW_SECONDS)
+    assert 18 <= server.calls.count("renew") <= 20
 
 
 async def test_a_lost_lease_keeps_its_session_and_is_acquired_again(
@@ -364,7 +364,7 @@ async def test_a_lost_lease_keeps_its_session_and_is_acquired_again(
     await process.want(2)
     await process.settle()
     server.expire()
-    await process.after(LEASE_SECONDS + LOOK_SECONDS)
+    await process.after(RENEW_SECONDS + LOOK_SECONDS)
     assert process.end_recalled() == 0
     assert (len(process.open), server.taken) == (2, 2)
 
@@ -390,7 +390,7 @@ async def test_a_server_that_is_away_ends_no_session(
     assert process.end_recalled() == 0
     assert len(process.open) == 2
     server.is_away = False
-    await process.after(LEASE_SECONDS)
+    await process.after(RENEW_SECONDS)
     assert (server.taken, len(process.open)) == (2, 2)
 
 
@@ -483,22 +483,8 @@ async def test_with_events_a_long_campaign_asks_for_little_more_than_a_short_one
     calls = Counter(server.calls)
     assert calls["acquire"] == 2  # one slot for the first session, and all others together
     assert calls["read"] == 1
-    assert calls["renew"] <= 2 * 40  # leases of a minute each would be renewed 90 times
+    assert calls["renew"] <= 2 * 3600 / RENEW_SECONDS
     assert calls.total() - calls["read"] - calls["renew"] == 3
-    before = calls["renew"]
-    await process.after(3600)
-    assert server.calls.count("renew") - before == 2 * 30
-    assert server.calls.count("read") == 1
-
-
-@pytest.mark.parametrize(
-    ("held_seconds", "seconds"),
-    [(0.0, 60.0), (240.0, 60.0), (480.0, 120.0), (720.0, 180.0), (86_400.0, 180.0)],
-)
-def test_a_lease_lasts_for_a_quarter_of_the_time_within_bounds(
-    held_seconds: float, seconds: float
-) -> None:
-    assert lease_seconds(held_seconds) == seconds
 
 
 async def test_sessions_that_come_and_go_cost_no_request(

@@ -1,10 +1,4 @@
-"""The leases by which one process holds slots of a limit.
-
-A lease that is not renewed expires, and is released by the server up to 15 seconds later. So its
-length is how long the slots of a lost machine stay taken, and its renewals are requests that grow
-with time. A lease lasts for a quarter of the time for which the process has held slots, at least
-one minute and at most three.
-"""
+"""The leases by which one process holds slots of a limit."""
 
 from __future__ import annotations
 
@@ -15,14 +9,7 @@ from uuid import UUID
 from flows.support.session_slots.limit import LEASE_SECONDS, LimitState
 from flows.support.session_slots.sharing import Lease, Share
 
-LONGEST_LEASE_SECONDS = 180.0
-_SHARE_OF_TIME = 0.25
-_RENEW_AT = 2 / 3  # of a lease's length
-
-
-def lease_seconds(held_seconds: float) -> float:
-    """How long the next lease of a process lasts that has held slots for so long."""
-    return min(max(LEASE_SECONDS, held_seconds * _SHARE_OF_TIME), LONGEST_LEASE_SECONDS)
+RENEW_SECONDS = LEASE_SECONDS * 2 / 3
 
 
 class SlotClient(Protocol):
@@ -31,8 +18,8 @@ class SlotClient(Protocol):
     name: str
 
     async def read(self, max_sessions: int) -> LimitState: ...
-    async def acquire(self, slots: int, seconds: float) -> UUID | None: ...
-    async def renew(self, lease: UUID, seconds: float) -> bool: ...
+    async def acquire(self, slots: int) -> UUID | None: ...
+    async def renew(self, lease: UUID) -> bool: ...
     async def release(self, lease: UUID) -> None: ...
     async def clear(self) -> None: ...
     async def release_stale(self) -> None: ...
@@ -57,7 +44,6 @@ class Leases:
         self._share = share
         self._clock = clock
         self._answered = answered
-        self._since = clock()
         self.all: list[Lease] = []
 
     @property
@@ -67,19 +53,19 @@ class Leases:
 
     async def acquire(self, slots: int) -> None:
         """Acquire so many slots, if no other process was faster."""
-        seconds, now = self._length(), self._clock()
-        lease = await self._limit.acquire(slots, seconds)
+        now = self._clock()
+        lease = await self._limit.acquire(slots)
         self._answered()
         self._share.add_taken(slots if lease else self._share.free)
         if lease:
-            self.all.append(Lease(lease, slots, now + seconds * _RENEW_AT))
+            self.all.append(Lease(lease, slots, now + RENEW_SECONDS))
 
     async def renew(self) -> None:
         """Renew the leases that are due; sessions whose lease is lost stay open."""
         for lease in [lease for lease in self.all if lease.renew_at <= self._clock()]:
-            seconds, now = self._length(), self._clock()
-            if await self._limit.renew(lease.id, seconds):
-                lease.renew_at = now + seconds * _RENEW_AT
+            now = self._clock()
+            if await self._limit.renew(lease.id):
+                lease.renew_at = now + RENEW_SECONDS
             else:
                 self.all.remove(lease)
                 self._share.add_taken(-lease.slots)
@@ -91,6 +77,3 @@ class Leases:
             self._answered()
             self.all.remove(lease)
             self._share.add_taken(-lease.slots)
-
-    def _length(self) -> float:
-        return lease_seconds(self._clock() - self._since)

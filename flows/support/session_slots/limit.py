@@ -27,8 +27,10 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from flows.support.session_slots.lease_file import LeaseFile, take_over
 from mailsluice.core.errors import MailsluiceError
 
-LEASE_SECONDS = 60.0
-"""The length of a lease, which Prefect's server does not accept shorter."""
+LEASE_SECONDS = 90.0
+"""A lease that is not renewed expires after so long, and is released by the server up to 15 seconds
+later. So the slots of a lost machine are free after 105 seconds at most: about when Prefect starts
+its runs again, after three missing heartbeats."""
 LIMIT_KIND = "prefect.concurrency-limit."
 """The beginning of a limit's id in Prefect's events."""
 _TIMEOUT_SECONDS = 10.0
@@ -99,7 +101,7 @@ class SlotLimit:
             await client.create_global_concurrency_limit(limit)
         return await client.read_global_concurrency_limit_by_name(self.name)
 
-    async def acquire(self, slots: int, seconds: float) -> UUID | None:
+    async def acquire(self, slots: int, seconds: float = LEASE_SECONDS) -> UUID | None:
         """Acquire so many slots for so long; returns their lease, None where too few are free."""
         async with self._answering():
             client = await self._client()
@@ -118,11 +120,11 @@ class SlotLimit:
         self._file.add(str(client.api_url), lease)
         return lease
 
-    async def renew(self, lease: UUID, seconds: float) -> bool:
-        """Hold a lease for so long from now on; False where the lease is lost."""
+    async def renew(self, lease: UUID) -> bool:
+        """Hold a lease for another LEASE_SECONDS; False where the lease is lost."""
         async with self._answering():
             try:
-                await (await self._client()).renew_concurrency_lease(lease, seconds)
+                await (await self._client()).renew_concurrency_lease(lease, LEASE_SECONDS)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == _GONE:
                     return False

@@ -45,7 +45,7 @@ class Notices:
         if state and state.limit and state.is_full and self._is_new("starving", True):
             self._warn(
                 "waits for a session: all %d of limit %s are taken by other runs, or by one that"
-                " was lost with its machine in the last four minutes. If neither is the case:"
+                " was lost with its machine in the last two minutes. If neither is the case:"
                 " prefect gcl update %s --active-slots 0",
                 state.limit,
                 self._limit,
