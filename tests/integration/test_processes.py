@@ -45,6 +45,8 @@ from tests.smtpd import Settings, SmtpServer, most_in_a_second
 from tests.token_server import TokenServer
 
 SLOW = Settings(delay_seconds=0.002)
+on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+"""For what the run and its processes tell each other over pipes, whatever the database."""
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +115,7 @@ async def test_two_processes_share_a_connection(sender: Sender, tmp_path: Path) 
     assert (route.sent_now, report.open) == (600, 0)
 
 
+@on_sqlite
 async def test_one_process_sends_over_several_connections(sender: Sender, tmp_path: Path) -> None:
     names = ["red", "green", "blue"]
     document = campaign(tmp_path, people(90), names)
@@ -172,6 +175,7 @@ async def test_processes_end_with_a_killed_run_and_the_next_run_goes_on(
     everybody_once(sender.ledger, {"red": server})
 
 
+@on_sqlite
 async def test_a_stop_reaches_all_processes_and_tears_no_message(
     sender: Sender, tmp_path: Path
 ) -> None:
@@ -190,6 +194,7 @@ async def test_a_stop_reaches_all_processes_and_tears_no_message(
     everybody_once(sender.ledger, {"red": server})
 
 
+@on_sqlite
 async def test_a_hold_reaches_all_processes(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(200))
     with SmtpServer(SLOW) as server:
@@ -219,6 +224,7 @@ async def test_limits_hold_over_all_processes(sender: Sender, tmp_path: Path) ->
     assert most_in_a_second(server.received) <= 60
 
 
+@on_sqlite
 async def test_a_changed_connection_reaches_all_processes(sender: Sender, tmp_path: Path) -> None:
     """A limit of one a day stops them, and is lifted while they wait."""
     document = campaign(tmp_path, people(100))
@@ -233,6 +239,7 @@ async def test_a_changed_connection_reaches_all_processes(sender: Sender, tmp_pa
     everybody_once(sender.ledger, {"red": server})
 
 
+@on_sqlite
 async def test_a_change_while_processes_start_is_not_lost(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +268,7 @@ async def test_a_change_while_processes_start_is_not_lost(
     everybody_once(sender.ledger, {"red": server})
 
 
+@on_sqlite
 async def test_a_process_that_alone_gets_a_signal_to_end_is_replaced(
     sender: Sender, tmp_path: Path
 ) -> None:
@@ -279,6 +287,7 @@ async def test_a_process_that_alone_gets_a_signal_to_end_is_replaced(
     everybody_once(sender.ledger, servers)
 
 
+@on_sqlite
 async def test_a_run_does_not_wait_for_hours_while_a_dead_process_is_replaced(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +334,7 @@ class FourSlots:
     def dismiss(self) -> None: ...
 
 
+@on_sqlite
 async def test_processes_borrow_the_runs_slots_and_a_dead_ones_slots_are_free_again(
     sender: Sender, tmp_path: Path
 ) -> None:
@@ -374,6 +384,7 @@ def locked(path: Path) -> int | None:
     return file
 
 
+@on_sqlite
 async def test_processes_log_in_with_the_runs_access_tokens(sender: Sender, tmp_path: Path) -> None:
     """All sessions of all processes share one exchange, and a new refresh token is kept once."""
     document = campaign(tmp_path, people(100))
@@ -399,6 +410,7 @@ async def test_processes_log_in_with_the_runs_access_tokens(sender: Sender, tmp_
     assert len(rotated) == 1
 
 
+@on_sqlite
 async def test_processes_that_die_again_and_again_are_given_up(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
