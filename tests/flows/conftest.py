@@ -29,6 +29,8 @@ Servers = dict[str, SmtpServer]
 _FIRST = {
     "test_authorise.py",
     "test_automations.py",
+    "test_collect_events.py",
+    "test_events.py",
     "test_notifications.py",
     "test_oauth.py",
     "test_progress.py",
