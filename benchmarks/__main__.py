@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
+import traceback
+from collections.abc import Callable, Mapping
 
 from benchmarks import (
     api_calls,
@@ -31,16 +34,38 @@ def main() -> None:
     arguments = parser.parse_args()
     quick, large = arguments.quick, arguments.large
     repeat = 1 if quick else arguments.repeat
-    resolve.run(repeat=repeat, large=large)
-    resume.run(repeat=repeat)
-    api_calls.run(large=large)
-    start_and_end.run(repeat=repeat)
-    cost.run(repeat=repeat)
-    send.run(repeat=repeat, seconds=arguments.seconds, large=large, quick=quick)
-    throttles.run(quick=quick)
+    failed = _run(
+        {
+            "resolve": lambda: resolve.run(repeat=repeat, large=large),
+            "resume": lambda: resume.run(repeat=repeat),
+            "api_calls": lambda: api_calls.run(large=large),
+            "start_and_end": lambda: start_and_end.run(repeat=repeat),
+            "cost": lambda: cost.run(repeat=repeat),
+            "send": lambda: send.run(
+                repeat=repeat, seconds=arguments.seconds, large=large, quick=quick
+            ),
+            "throttles": lambda: throttles.run(quick=quick),
+        }
+    )
     print(page.aims(results.load()))
     if arguments.docs:
         page.main()
+    if failed:
+        raise SystemExit(f"not measured: {', '.join(failed)}. The errors are above")
+
+
+def _run(parts: Mapping[str, Callable[[], None]]) -> list[str]:
+    """Run the parts in turn; returns those that failed, whose earlier results stay."""
+    failed = []
+    for name, run in parts.items():
+        began = time.monotonic()
+        try:
+            run()
+        except Exception:  # noqa: BLE001 the other parts are independent of it
+            traceback.print_exc()
+            failed.append(name)
+        print(f"{name}: {time.monotonic() - began:.0f} s\n", flush=True)
+    return failed
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import orjson
@@ -25,6 +24,7 @@ from mailsluice.limits import (
     hold,
 )
 from mailsluice.store.database import Database
+from mailsluice.store.many import as_parameter, rows_in
 from mailsluice.store.schema import usage
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,6 @@ logger = logging.getLogger(__name__)
 _TOLD_SECONDS = 1.0  # smaller corrections of a clock are not worth a warning
 
 # Built once: to build a statement takes longer than to run it.
-_READ = (
-    sa.select(usage.c.key, usage.c.state)
-    .where(usage.c.key.in_(sa.bindparam("keys", expanding=True)))
-    .order_by(usage.c.key)
-    .with_for_update()
-)
 _WRITE = (
     sa.update(usage)
     .where(usage.c.key == sa.bindparam("p_key"))
@@ -106,14 +100,10 @@ class Usages:
         self._store(transaction, stored)
         return answers
 
-    @cached_property
-    def _read_clock(self) -> sa.Select[Any]:
-        return sa.select(self._database.now)
-
     def _look(self, transaction: sa.Connection) -> tuple[float, float, float]:
         """Read the database's clock, between two moments of this process's clock."""
         before = self._clock()
-        now = float(transaction.execute(self._read_clock).scalar_one())
+        now = float(transaction.execute(self._database.built(_clock)).scalar_one())
         after = self._clock()
         self._database_clock.seen(now, before, after)
         return now, before, after
@@ -168,7 +158,9 @@ class Usages:
         return stored
 
     def _rows(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
-        rows = transaction.execute(_READ, {"keys": list(keys)})
+        rows = transaction.execute(
+            self._database.built(_locking), as_parameter((key,) for key in keys)
+        )
         return {row.key: Usage.from_json(orjson.loads(row.state)) for row in rows}
 
     def _add(self, transaction: sa.Connection, keys: Collection[str]) -> None:
@@ -183,3 +175,19 @@ class Usages:
         ]
         if rows:  # a sender without limits has none
             transaction.execute(_WRITE, rows)
+
+
+def _clock(database: Database) -> sa.Select[Any]:
+    """Read the database's clock."""
+    return sa.select(database.now)
+
+
+def _locking(database: Database) -> sa.Select[Any]:
+    """Lock and read the rows of the given keys, in the order of the keys."""
+    given = rows_in(database, {"key": sa.Text()})
+    return (
+        sa.select(usage.c.key, usage.c.state)
+        .where(usage.c.key.in_(sa.select(given.c.key)))
+        .order_by(usage.c.key)
+        .with_for_update()
+    )
