@@ -34,7 +34,6 @@ def test_the_open_report_fills_in_as_events_come(
     open_artifact(page, served, "v2", "campaign-delivered")
     expect(page.get_by_role("heading", name="delivered", exact=True).first).to_be_visible()
     expect(page.get_by_text(HEADING)).to_have_count(0)
-    picture("report-before-events", width=1300)
 
     with Database(f"sqlite:///{served.state}") as database:
         record_events(database, "delivered")
@@ -48,11 +47,13 @@ def test_the_open_report_fills_in_as_events_come(
             pool.submit(tell).result()
         assert Outbox(database, campaign_id).counts().of(RecipientStatus.SENT) == 400
     open_artifact(page, served, "v2", "campaign-delivered")  # still the only one of its key
-    expect(page.get_by_text(HEADING)).to_be_visible()
+    heading = page.get_by_role("heading", name=HEADING)
+    expect(heading).to_be_visible()
     table = page.locator("table").filter(has_text="unknown yet")
     expect(table.get_by_role("row").filter(has_text="all")).to_contain_text("400")
-    expect(page.get_by_text("Of the bounces, 20 blame the sender or the content.")).to_be_visible()
-    picture("report-after-events", width=1300)
+    note = page.get_by_text("Of the bounces, 20 blame the sender or the content.")
+    expect(note).to_be_visible()
+    picture("deliveries", table, note, width=1300)
 
 
 def record_events(database: Database, campaign: str) -> None:
