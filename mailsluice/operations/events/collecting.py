@@ -92,11 +92,9 @@ def _collect(
         walk = _Walk(account, feed, client, database, done)
         try:
             walk.run(record, goes_on)
-        except (EventsApiError, UnreadableEventError):
-            walk.release()
-            raise
-        if not done.is_done:
-            walk.release()
+        finally:  # also after Ctrl-C: the same command continues at once
+            if not done.is_done:
+                walk.release()
 
 
 class _Walk:

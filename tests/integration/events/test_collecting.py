@@ -347,6 +347,18 @@ def test_a_run_goes_on_after_the_pages_of_the_run_before(
     assert (second.new, second.recorded.known, second.is_done) == (2, 0, True)
 
 
+def test_a_run_that_is_interrupted_is_continued_at_once(
+    database: Database, filled: ProviderApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        Kills(patched).after(3)  # Ctrl-C after the first page is recorded
+        with pytest.raises(Killed):
+            collect(database, filled.account())
+    (done,) = collect(database, filled.account()).connections
+    assert (done.is_elsewhere, done.is_done) == (False, True)
+    assert len(rows(database, events)) == 8
+
+
 def test_a_page_that_the_provider_has_forgotten_is_fetched_from_the_start_of_its_window(
     database: Database, filled: ProviderApi
 ) -> None:
