@@ -49,7 +49,10 @@ class Received:
 
 @dataclass
 class Recorded:
-    """The result of recording events; all counts are of events that were not known before."""
+    """The result of recording events; all counts are of events that were not known before.
+
+    An event that was known before, but whose recipient has been found only now, counts as new.
+    """
 
     known: int = 0
     """Events that were known before, and changed nothing."""
@@ -110,15 +113,16 @@ class Deliveries:
         recorded.suppressed += bounces.suppress_soft(soft)
         return recorded
 
-    def known(self, connection: str, keys: Iterable[str]) -> set[str]:
-        """Return those of these keys whose events were recorded before."""
+    def known(self, connection: str, keys: Iterable[str]) -> dict[str, bool]:
+        """Return those of these keys whose events were recorded before, and which matched."""
         given = rows_in(self._database, {"key": events.c.key.type})
         # As a join, SQLite would look at all given keys for each event.
-        query = sa.select(events.c.key).where(
+        query = sa.select(events.c.key, events.c.recipient_id.is_not(None)).where(
             events.c.connection == connection, events.c.key.in_(sa.select(given.c.key))
         )
         with self._database.read() as reader:
-            return set(reader.execute(query, as_parameter((key,) for key in keys)).scalars())
+            rows = reader.execute(query, as_parameter((key,) for key in keys))
+            return {key: bool(is_matched) for key, is_matched in rows}
 
     def forget(self, before: float, limit: int = 10_000) -> int:
         """Delete events received before this moment, up to a limit. Returns how many.
@@ -134,18 +138,27 @@ class Deliveries:
     def _insert_events(
         self, transaction: sa.Connection, connection: str, received: Sequence[Received]
     ) -> set[str]:
-        """Insert the events that are new, and return their keys."""
+        """Insert the events that are new, and return their keys.
+
+        An event that matched nobody before is new once its recipient is found: a file is imported
+        with matching by address, and a message may be known only after the provider's first event.
+        """
         if not received:
             return set()
         given = rows_in(self._database, _EVENT_TYPES)
         rows = sa.select(
             sa.literal(connection), *given.c, self._database.now.label("received_at")
         ).where(sa.true())
-        statement = (
-            self._database.insert_ignoring(events)
-            .from_select(["connection", *given.c.keys(), "received_at"], rows)
-            .returning(events.c.key)
+        insert = self._database.insert(events).from_select(
+            ["connection", *given.c.keys(), "received_at"], rows
         )
+        statement = insert.on_conflict_do_update(
+            index_elements=["connection", "key"],
+            set_={name: insert.excluded[name] for name in (*_EVENT_TYPES, "received_at")},
+            where=sa.and_(
+                events.c.recipient_id.is_(None), insert.excluded.recipient_id.is_not(None)
+            ),
+        ).returning(events.c.key)
         # All transactions insert in the same order, so that no two wait for each other.
         ordered = sorted(received, key=lambda item: item.event.key)
         return set(transaction.execute(statement, as_parameter(map(_event_row, ordered))).scalars())

@@ -155,21 +155,29 @@ class _Importer:
         """In a check: ids of the events so far."""
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Record the events of these rows, without looking for recipients of known ones."""
+        """Record the events of these rows.
+
+        Recipients are looked for except those of events that matched before: an event that was
+        pushed before its recipient could be found counts once it is found.
+        """
         by_key: dict[str, tuple[int, ProviderEvent]] = {}
         for row in rows:
             for event in row.events:
                 by_key.setdefault(event.key, (row.number, event))
-        known = self._deliveries.known(self._connection, by_key) | self._seen
-        new = [event for key, (_, event) in by_key.items() if key not in known]
-        received = match(self._database, self._connection, new)
+        known = self._deliveries.known(self._connection, by_key) | dict.fromkeys(self._seen, True)
+        wanted = [event for key, (_, event) in by_key.items() if not known.get(key)]
+        received = [
+            item
+            for item in match(self._database, self._connection, wanted)
+            if item.to or item.event.key not in known
+        ]
         self._show_first(received, {key: row for key, (row, _) in by_key.items()})
         if self._done.is_check:
             recorded = _would_record(received)
             self._seen |= by_key.keys()
         else:
             recorded = self._deliveries.record(self._connection, received)
-        recorded.known += sum(len(row.events) for row in rows) - len(new)
+        recorded.known += sum(len(row.events) for row in rows) - len(received)
         self._done.recorded += recorded
 
     def _show_first(self, received: Sequence[Received], rows: dict[str, int]) -> None:

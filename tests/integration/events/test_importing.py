@@ -19,9 +19,16 @@ from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.table_file import TableFileError
 from mailsluice.events.event import DeliveryState
+from mailsluice.events.providers import sendgrid
 from mailsluice.operations.events import importing
 from mailsluice.operations.events.importing import ImportedEvents, import_events
-from mailsluice.operations.events.matching import BY_ADDRESS, BY_PROVIDER_ID, BY_TOKEN, FOREIGN
+from mailsluice.operations.events.matching import (
+    BY_ADDRESS,
+    BY_PROVIDER_ID,
+    BY_TOKEN,
+    FOREIGN,
+    match,
+)
 from mailsluice.operations.events.reading import LONGEST_LINE, EventFile
 from mailsluice.store import Database
 from mailsluice.store.deliveries import Deliveries
@@ -86,6 +93,26 @@ delivered,nobody@example.net,{LATER},
 def write(path: Path, text: str) -> Path:
     path.write_bytes(text.encode())
     return path
+
+
+def test_a_pushed_event_without_a_recipient_counts_once_its_import_finds_one(
+    database: Database, sent: SentCampaign, tmp_path: Path
+) -> None:
+    """Mail from before the provider was chosen has no token, so that only imports find it."""
+    event = {"event": "spamreport", "email": ANN, "timestamp": LATER, "sg_event_id": "a"}
+    foreign = {**event, "email": "nobody@example.net", "sg_event_id": "b"}
+    pushed = sendgrid.read(orjson.dumps([event, foreign])).events
+    Deliveries(database).record("relay", match(database, "relay", pushed, have_tokens=True))
+    assert stored(database, suppressions) == []
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(orjson.dumps([event, foreign]))
+    check = run(database, path, Provider.SENDGRID, is_check=True)
+    done = run(database, path, Provider.SENDGRID)
+    assert check.recorded.states == done.recorded.states == {DeliveryState.COMPLAINED: 1}
+    assert check.recorded.known == done.recorded.known == 1
+    assert [row["email"] for row in stored(database, suppressions)] == [ANN]
+    again = run(database, path, Provider.SENDGRID)
+    assert (again.recorded.known, again.recorded.states.total()) == (2, 0)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "ndjson"])
@@ -387,7 +414,7 @@ def test_known_events_are_looked_up_one_by_one(sqlite_database: Database) -> Non
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
-        assert Deliveries(sqlite_database).known("relay", ["a", "b"]) == set()
+        assert Deliveries(sqlite_database).known("relay", ["a", "b"]) == {}
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
     statement, parameters = next(pair for pair in seen if "events" in pair[0])
