@@ -110,6 +110,11 @@ class EventsApi(Document):
         return self.key.get_secret_value().strip() if self.key else ""
 
     @property
+    def token(self) -> str:
+        """The session token, as it is sent; empty if there is none."""
+        return self.session_token.get_secret_value().strip() if self.session_token else ""
+
+    @property
     def region(self) -> str:
         """The region of the queue."""
         match = _QUEUE.fullmatch(self.queue_url or "")
@@ -123,8 +128,17 @@ class EventsApi(Document):
         if missing := [name for name in needed if not getattr(self, name)]:
             titles = ", ".join(type(self).model_fields[name].title or name for name in missing)
             raise ValueError(f"the events API of {provider} also needs: {titles}")
-        if not (self.secret.isascii() and self.secret.isprintable() and self.secret):
+        if not _is_key(self.secret):
             raise ValueError("the API key has characters that no key has: copy it again")
+        if self.access_key_id is not None and not _is_key(self.access_key_id.strip()):
+            raise ValueError("the access key ID has characters that no ID has: copy it again")
+        if self.session_token is not None and not _is_key(self.token):
+            raise ValueError("the session token has characters that no token has: copy it again")
+
+
+def _is_key(text: str) -> bool:
+    """Whether a text can be part of a header field."""
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,9 +118,8 @@ def _request(
     api: EventsApi, url: str, action: str, values: dict[str, Any], now: float
 ) -> ApiRequest:
     body = orjson.dumps({"QueueUrl": api.queue_url, **values})
-    token = api.session_token.get_secret_value().strip() if api.session_token else ""
     headers = signed(
-        Credentials((api.access_key_id or "").strip(), api.secret, token),
+        Credentials((api.access_key_id or "").strip(), api.secret, api.token),
         (api.region, "sqs"),
         {
             "host": urlsplit(url).netloc,

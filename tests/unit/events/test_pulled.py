@@ -26,6 +26,7 @@ NOW = 1_785_000_000.0  # 2026-07-25 17:20:00 UTC, 13:20 in New York
 DAY = 86_400.0
 API = EventsApi(key="key", domain="mg.example.com")
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
+SES = {"key": "k", "access_key_id": "AKID", "queue_url": QUEUE}
 
 
 def page_of(feed: Feed, page: str = "", since: float = NOW - 3_600.5, until: float = NOW) -> PageOf:
@@ -327,6 +328,8 @@ def test_a_gap_is_what_may_have_been_deleted_before_it_was_fetched(
         ("ses", {"key": "k"}, "also needs: Access key ID, Queue URL"),
         ("brevo", {"url": "https://api.example.com"}, "also needs: API key"),
         ("brevo", {"key": "k\nX-Other: y"}, "characters that no key has"),
+        ("ses", {**SES, "access_key_id": "AK\u00c9"}, "characters that no ID has"),
+        ("ses", {**SES, "session_token": "t\u00a0t"}, "characters that no token has"),
         ("brevo", {"key": "k", "url": "http://api.brevo.com"}, "no https address"),
         ("brevo", {"key": "k", "url": "https://api.brevo.com/v3"}, "no https address"),
         ("mailgun", {"key": "k", "domain": "mg.example.com/.."}, "this is no domain"),
