@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ class SentMessage(NamedTuple):
 
     to: SentTo
     at: float
-    """When it was settled, in seconds since the epoch."""
+    """When it was settled, in seconds since the epoch; -inf if it is not."""
     reply: str
     """The server's reply, without the code."""
     is_certain: bool
@@ -103,7 +104,9 @@ class SentMail:
     ) -> list[SentMessage]:
         """Messages to these addresses that went over a connection in this time.
 
-        The addresses may be in any spelling, the times are seconds since the epoch. The query reads
+        Messages whose outcome is not recorded are among them, with `at` -inf: a provider may report
+        a message before its reply is committed, and an operator may have a lost one sent again. The
+        addresses may be in any spelling, the times are seconds since the epoch. The query reads
         all recipients that the campaigns of this time have on the connection, because addresses
         have no index.
         """
@@ -162,7 +165,10 @@ class SentMail:
                 sa.and_(
                     mine,
                     tables.recipients.c.connection == connection,
-                    tables.recipients.c.settled_at.between(since, until),
+                    sa.or_(
+                        tables.recipients.c.settled_at.between(since, until),
+                        tables.recipients.c.settled_at.is_(None),
+                    ),
                     condition(tables),
                 ),
             )
@@ -194,6 +200,8 @@ class SentMail:
         with self._database.read() as connection:
             rows = connection.execute(query)
             return [
-                SentMessage(SentTo(*known), at, reply, bool(is_certain))
+                SentMessage(
+                    SentTo(*known), -math.inf if at is None else at, reply, bool(is_certain)
+                )
                 for *known, at, reply, is_certain in rows
             ]

@@ -82,6 +82,26 @@ def event(
     return ProviderEvent(key, state, at, **fields)
 
 
+@pytest.mark.parametrize("status", ["sending", "pending", "deferred", "uncertain"])
+def test_a_message_id_finds_a_recipient_without_a_recorded_outcome(
+    status: str, database: Database, sent: SentCampaign
+) -> None:
+    """The event may come before the outcome is committed, or after an operator resends."""
+    set_status(database, sent.ids[ANN], status, attempts=1, settled_at=None)
+    recorded = record(database, event("a", email=ANN, message_id=sent.message_id(ANN)))
+    assert recorded.matched_by == {BY_MESSAGE_ID: 1}
+    is_settled = status != "sending"
+    assert stored(database, sent, ANN)[0] == ("sent" if is_settled else "sending")
+    assert recorded.settled == is_settled
+
+
+def test_an_address_does_not_find_a_recipient_without_a_recorded_outcome(
+    database: Database, sent: SentCampaign
+) -> None:
+    set_status(database, sent.ids[ANN], "pending", settled_at=None)
+    assert record(database, event("a", email=ANN)).unmatched == {FOREIGN: 1}
+
+
 def test_a_delivery_is_recorded_for_the_recipient_of_the_token(
     database: Database, sent: SentCampaign
 ) -> None:
