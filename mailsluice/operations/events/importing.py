@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from mailsluice.store import Database
 from mailsluice.store.deliveries import Deliveries, Received, Recorded
 
 BATCH = 5_000
-"""Events of one transaction; a line of JSON may have more."""
+"""Events after which they are recorded, in one transaction; a line of JSON may add thousands."""
 SHOWN_BAD_ROWS = 100
 SHOWN_FIRST = 5
 MOST_BAD_ROWS = 200_000
@@ -121,8 +120,7 @@ def import_events(
     target = check_path(Path(bad_rows_file), overwrite=False) if bad_rows_file else None
     done = ImportedEvents(is_check)
     importer = _Importer(database, connection, done)
-    rows = read_rows(file, provider)
-    while batch := [*islice(_noted(rows, done), BATCH)]:
+    for batch in _batches(_noted(read_rows(file, provider), done)):
         if not goes_on():
             done.is_complete = False
             break
@@ -130,6 +128,19 @@ def import_events(
     if target:
         write_tables(target, _BAD_ROWS, iter([_bad_table(done.bad_rows)]))
     return done
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Put rows together by the number of their events: a line may have one, or thousands."""
+    batch, number = list[Row](), 0
+    for row in rows:
+        batch.append(row)
+        number += len(row.events)
+        if number >= BATCH:
+            yield batch
+            batch, number = [], 0
+    if batch:
+        yield batch
 
 
 def _noted(rows: Iterable[Row], done: ImportedEvents) -> Iterator[Row]:

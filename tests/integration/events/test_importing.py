@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,22 @@ def test_a_line_of_json_without_end_is_left_out_in_little_memory(
         (7, "not in the form of events of the provider 'brevo'"),
     ]
     assert peak < 30 * LONGEST_LINE
+
+
+def test_lines_with_many_events_are_recorded_a_few_at_a_time(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole webhook bodies, a line each, would otherwise be in memory by the million."""
+    monkeypatch.setattr(importing, "BATCH", 50)
+    path, batches = tmp_path / "events.ndjson", count()
+    lines = [
+        [{"key": f"{line} {n}", "state": "delivered", "at": LATER, "email": ANN} for n in range(30)]
+        for line in range(10)
+    ]
+    path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    done = run(sqlite_database, path, goes_on=lambda: next(batches) >= 0)
+    assert done.recorded.unmatched.total() == 300
+    assert next(batches) == 5
 
 
 @pytest.mark.parametrize(
