@@ -67,7 +67,8 @@ def match(
         result = Received(event, to, BY_TOKEN)
         if to is None:
             known = named.get(folded(event.email), ()) if event.email else called.get(event.key, ())
-            result = _by_name(event, known, have_tokens=have_tokens)
+            # An event with a token is about that message, and not about another one to the address.
+            result = _by_name(event, known, have_tokens=have_tokens or token is not None)
             if result.to is None and token and token.recipient_id not in by_id:
                 result = Received(event, None, GONE)
         results.append(result)

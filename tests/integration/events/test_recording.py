@@ -95,6 +95,21 @@ def test_a_message_id_finds_a_recipient_without_a_recorded_outcome(
     assert recorded.settled == is_settled
 
 
+def test_an_event_with_a_token_of_another_message_is_not_about_this_one(
+    database: Database, sent: SentCampaign
+) -> None:
+    """Such as a message of another installation over the same account, or of an archive."""
+    other = f"{sent.ids[ANN]}-{'0' * 32}"
+    gone = f"{2**62}-{'0' * 32}"
+    done = record(
+        database,
+        event("a", BOUNCED, email=ANN, token=other, failure=FailureKind.HARD),
+        event("b", DELIVERED, email=ANN, token=gone),
+    )
+    assert done.unmatched == {WITHOUT_TOKEN: 1, GONE: 1}
+    assert (rows(database, deliveries), listed(database)) == ([], {})
+
+
 def test_an_address_does_not_find_a_recipient_without_a_recorded_outcome(
     database: Database, sent: SentCampaign
 ) -> None:
