@@ -305,7 +305,8 @@ def test_an_address_that_a_spreadsheet_would_run_is_found(
 def test_a_line_of_json_without_end_is_left_out_in_little_memory(
     database: Database, sent: SentCampaign, tmp_path: Path
 ) -> None:
-    path, good = tmp_path / "events.ndjson", orjson.dumps(payloads.brevo("delivered"))
+    without_token = payloads.brevo("delivered", **{"X-Mailin-custom": ""})
+    path, good = tmp_path / "events.ndjson", orjson.dumps(without_token)
     with path.open("wb") as file:
         file.write(b"\xef\xbb\xbf" + good + b"\n")
         file.truncate(300 * LONGEST_LINE)  # zeros, which take no room on the disk
