@@ -25,6 +25,9 @@ _TIMEOUT_SECONDS = 30.0
 _PAUSES = ("retry-after", "x-sib-ratelimit-reset")
 """Header fields that say in how many seconds to ask again."""
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
+_NO_HOST = (httpx.InvalidURL, UnicodeError)
+"""What names raise that the rules for host names exclude (RFC 1035, IDNA), such as a..example."""
+_CORRECT_URL = "the API URL or the queue URL names a host that cannot exist: correct it"
 
 Pause = Callable[[float], bool]
 """Waits so many seconds; returns whether the run goes on."""
@@ -47,13 +50,17 @@ class EventsClient:
     """An HTTP client for one account's API. Use it as a context manager."""
 
     def __init__(self, url: str, pause: Pause) -> None:
+        """Raises EventsApiError if the URL cannot be that of a host."""
         self._pause = pause
-        self._client = httpx.Client(
-            base_url=url,
-            timeout=_TIMEOUT_SECONDS,
-            follow_redirects=False,
-            headers={"Accept-Encoding": "identity", "User-Agent": "mailsluice"},
-        )
+        try:
+            self._client = httpx.Client(
+                base_url=url,
+                timeout=_TIMEOUT_SECONDS,
+                follow_redirects=False,
+                headers={"Accept-Encoding": "identity", "User-Agent": "mailsluice"},
+            )
+        except _NO_HOST:
+            raise EventsApiError(_CORRECT_URL) from None
 
     def __enter__(self) -> EventsClient:
         return self
@@ -74,6 +81,8 @@ class EventsClient:
         for attempt in range(1, MOST_TRIES + 1):
             try:
                 status, headers, body = self._exchange(make())
+            except _NO_HOST:
+                raise EventsApiError(_CORRECT_URL) from None
             except httpx.TransportError as error:
                 trouble = EventsApiError(f"the API cannot be reached ({type(error).__name__})")
                 seconds = _backoff(attempt)

@@ -128,3 +128,12 @@ def test_a_stopped_run_does_not_ask_again(provider: ProviderApi) -> None:
     ):
         client.ask(lambda: REQUEST)
     assert len(provider.asked) == 1
+
+
+@pytest.mark.parametrize("host", ["a..example", "xn--a", "a" * 300])
+def test_a_host_that_cannot_exist_is_an_error_that_stops_no_other_connection(host: str) -> None:
+    with (
+        pytest.raises(EventsApiError, match="names a host that cannot exist: correct it"),
+        EventsClient(f"https://{host}", Pauses()) as client,
+    ):
+        client.ask(lambda: REQUEST)
