@@ -251,10 +251,15 @@ def _iso(text: str) -> datetime | None:
 
 
 def _rfc(text: str) -> datetime | None:
+    """Read a time; one in a zone such as CET, whose offset RFC 5322 leaves open, is none."""
     try:
-        return parsedate_to_datetime(text)
+        read = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    if read.tzinfo is None and "-0000" in text:  # UTC (RFC 5322 section 3.3)
+        return read.replace(tzinfo=UTC)
+    is_named = read.tzinfo is None and text.split()[-1].isalpha()
+    return None if is_named else read
 
 
 def _failure(meaning: Meaning, reply: str, status: str) -> tuple[FailureKind | None, str]:

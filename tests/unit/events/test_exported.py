@@ -167,6 +167,7 @@ def test_a_row_about_nobody_is_refused() -> None:
         "2026-07-25 19:20:00 +0200",
         "2026-07-25T19:20:00",  # in the time zone of the file
         "Sat, 25 Jul 2026 17:20:00 GMT",
+        "Sat, 25 Jul 2026 17:20:00 -0000",
         "Sat, 25 Jul 2026 19:20:00 +0200",
         "1785000000",
         "1785000000.0",
@@ -178,7 +179,19 @@ def test_times_have_a_time_zone_or_that_of_the_file(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "25/07/2026", "20260725", "nan", "inf", "-1", "1e400", "9999-99-99"]
+    "text",
+    [
+        "",
+        "yesterday",
+        "25/07/2026",
+        "20260725",
+        "nan",
+        "inf",
+        "-1",
+        "1e400",
+        "9999-99-99",
+        "Sat, 25 Jul 2026 19:20:00 CEST",
+    ],  # fmt: skip
 )
 def test_a_time_that_could_mean_several_is_refused(text: str) -> None:
     with pytest.raises(UnreadableEventError):
