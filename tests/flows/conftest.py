@@ -50,12 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"flows-{half}"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API's address of the one Prefect server that all flow tests of a process share.
+    """The API's address of the Prefect server that a group of flow tests shares.
 
     Runs send it no log lines and ask for no tokens, a tenth of their requests: `tests/served` has
-    both.
+    both. So its settings end with the group: other tests may follow in this process.
     """
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
     home = tmp_path_factory.mktemp("prefect")
