@@ -191,7 +191,7 @@ def test_times_have_a_time_zone_or_that_of_the_file(text: str) -> None:
         "1e400",
         "9999-99-99",
         "Sat, 25 Jul 2026 19:20:00 CEST",
-    ],  # fmt: skip
+    ],
 )
 def test_a_time_that_could_mean_several_is_refused(text: str) -> None:
     with pytest.raises(UnreadableEventError):
