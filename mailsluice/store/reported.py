@@ -35,7 +35,8 @@ def settle_reported(
 ) -> set[int]:
     """Count those of these recipients as sent that have a delivery. Returns their ids.
 
-    A recipient that a server has refused stays failed.
+    A recipient that a server has refused stays failed, unless the reply to an earlier attempt was
+    lost: then it was that attempt that has reached the provider.
     """
     if not recipient_ids:
         return set()
@@ -61,15 +62,21 @@ def settle_reported(
 def _update(
     database: Database, tables: CampaignTables, kept: Collection[str]
 ) -> ReturningUpdate[Any]:
-    recipients = tables.recipients
+    recipients, attempts = tables.recipients, tables.attempts
     given = rows_in(database, {"id": sa.BigInteger()})
+    has_lost_reply = sa.exists().where(
+        attempts.c.recipient_id == recipients.c.id,
+        attempts.c.verdict == Verdict.UNCERTAIN.value,
+    )
     return (
         sa.update(recipients)
         .where(
             recipients.c.id.in_(sa.select(given.c.id)),
             recipients.c.status.not_in(kept),
             sa.or_(
-                recipients.c.status != RecipientStatus.FAILED.value, recipients.c.code.is_(None)
+                recipients.c.status != RecipientStatus.FAILED.value,
+                recipients.c.code.is_(None),
+                has_lost_reply,
             ),
             sa.exists().where(deliveries.c.recipient_id == recipients.c.id),
         )

@@ -110,6 +110,22 @@ def test_an_event_with_a_token_of_another_message_is_not_about_this_one(
     assert (rows(database, deliveries), listed(database)) == ([], {})
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_refused_recipient_is_sent_to_only_if_an_earlier_reply_was_lost(
+    is_lost: bool, database: Database, sent: SentCampaign
+) -> None:
+    """The mail of the first attempt was delivered; the server refused the second one."""
+    set_status(database, sent.ids[ANN], "failed", code=554, reply="5.7.1 too many copies")
+    if is_lost:
+        lost = {"connection": "relay", "phase": "body", "verdict": "uncertain", "reply": ""}
+        with database.write() as transaction:
+            transaction.execute(
+                sa.insert(attempts).values(recipient_id=sent.ids[ANN], at=SENT_AT, **lost)
+            )
+    assert record(database, event("a", token=sent.token(ANN))).settled == is_lost
+    assert stored(database, sent, ANN)[0] == ("sent" if is_lost else "failed")
+
+
 def test_an_address_does_not_find_a_recipient_without_a_recorded_outcome(
     database: Database, sent: SentCampaign
 ) -> None:
