@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json as json_text
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -296,12 +298,18 @@ async def _send(document: Campaign, connections: list[Connection], **options: An
 
 def _through_prefect(document: Campaign, *, as_json: bool) -> int:
     from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
     from prefect.flow_runs import wait_for_flow_run
     from prefect.utilities.urls import url_for
 
-    parameters = {"campaign": document.model_dump(mode="json", exclude_unset=True)}
+    from mailsluice.core.errors import MailsluiceError
+
+    parameters = {"campaign": _as_numbers(document)}
     with prefect():
-        run: Any = run_deployment("send-campaign/default", parameters=parameters, timeout=0)
+        try:
+            run: Any = run_deployment("send-campaign/default", parameters=parameters, timeout=0)
+        except (ObjectNotFound, PrefectHTTPStatusError) as error:
+            raise MailsluiceError(_why_no_run(error)) from error
         url = url_for("flow-run", run.id)
         print(f"The run in Prefect: {url or run.id}", file=sys.stderr)
         try:
@@ -313,6 +321,37 @@ def _through_prefect(document: Campaign, *, as_json: bool) -> int:
     values = {"run": str(run.id), "url": url, "state": state.name, "message": state.message}
     show(f"{state.name}: {state.message}", values, as_json=as_json)
     return 0 if state.is_completed() else 1
+
+
+def _as_numbers(document: Campaign) -> dict[str, Any]:
+    """Return a campaign as JSON values; percentages are numbers, as the deployment demands."""
+    from pydantic_core import to_jsonable_python
+
+    def plain(value: object) -> object:
+        return float(value) if isinstance(value, Decimal) else to_jsonable_python(value)
+
+    values = document.model_dump(exclude_unset=True)
+    numbers: dict[str, Any] = json_text.loads(json_text.dumps(values, default=plain))
+    return numbers
+
+
+def _why_no_run(error: Exception) -> str:
+    """Say why Prefect did not create a run of the deployment, and what to do."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    if not isinstance(error, PrefectHTTPStatusError):
+        return (
+            "the Prefect server has no deployment send-campaign/default: start `mailsluice serve`,"
+            " or deploy it"
+        )
+    try:
+        detail = error.response.json()["detail"]
+    except (ValueError, LookupError, TypeError):
+        detail = error.response.text[:500]
+    return (
+        f"the Prefect server does not start the run ({error.response.status_code}): {detail}"
+        " - correct the campaign, or update the server's deployments to this version"
+    )
 
 
 def _show_report(report: Report, *, as_json: bool) -> None:

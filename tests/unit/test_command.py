@@ -9,10 +9,13 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 import yaml
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments.command import main
 from deployments.command.output import show_page
@@ -175,3 +178,80 @@ def test_ctrl_c_leaves_a_run_of_the_deployment_to_prefect(
     told = capsys.readouterr().err
     assert str(run.id) in told
     assert "the run continues in Prefect" in told
+
+
+def test_a_run_of_the_deployment_gets_percentages_as_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The deployment's schema refuses a number that is written as text."""
+    given: dict[str, Any] = {}
+
+    def run_deployment(_: str, *, parameters: dict[str, Any], timeout: float) -> SimpleNamespace:
+        given.update(parameters, timeout=timeout)
+        return SimpleNamespace(id=uuid4())
+
+    async def ended(_: object) -> SimpleNamespace:
+        state = SimpleNamespace(name="Completed", message="", is_completed=lambda: True)
+        return SimpleNamespace(state=state)
+
+    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("prefect.deployments.run_deployment", run_deployment)
+    monkeypatch.setattr("prefect.flow_runs.wait_for_flow_run", ended)
+    assert main(["init"]) == 0
+    written = Path("campaign.yaml").read_text()
+    Path("campaign.yaml").write_text(
+        written.replace("percent: 70}", "percent: 66.7, grows_to: 70, grows_from: 2026-11-01,"
+                        " grows_over_days: 3}").replace("percent: 30", "percent: 33.3")
+    )  # fmt: skip
+    assert main(["send", "campaign.yaml", "--deployment"]) == 0
+    campaign = json.loads(json.dumps(given["campaign"]))
+    assert campaign["routes"] == [
+        {"connection": "sendgrid", "percent": 66.7, "grows_to": 70.0,
+         "grows_from": "2026-11-01", "grows_over_days": 3},
+        {"connection": "sparkpost", "percent": 33.3},
+    ]  # fmt: skip
+    assert Campaign.model_validate(campaign) == Campaign.model_validate(
+        yaml.safe_load(Path("campaign.yaml").read_text())
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "told"),
+    [
+        (409, {"json": {"detail": "Validation failed for field 'campaign'"}},
+         "(409): Validation failed for field 'campaign' - correct the campaign"),
+        (502, {"text": "Bad Gateway"}, "(502): Bad Gateway - "),
+    ],
+)  # fmt: skip
+def test_a_run_that_prefect_refuses_is_explained_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    answer: dict[str, Any],
+    told: str,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        request = httpx.Request("POST", "http://127.0.0.1/api")
+        response = httpx.Response(status, request=request, **answer)
+        raise PrefectHTTPStatusError("refused", request=request, response=response)
+
+    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("prefect.deployments.run_deployment", refused)
+    assert main(["init"]) == 0
+    assert main(["send", "campaign.yaml", "--deployment"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert told in lines[0]
+
+
+def test_a_server_without_the_deployment_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ObjectNotFound(KeyError("send-campaign/default"))
+
+    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("prefect.deployments.run_deployment", missing)
+    assert main(["init"]) == 0
+    assert main(["send", "campaign.yaml", "--deployment"]) == 1
+    assert "start `mailsluice serve`" in capsys.readouterr().err
