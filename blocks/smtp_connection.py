@@ -115,8 +115,8 @@ class SMTPConnection(ServedLogo, Block):
         None,
         description="Proves that events come from the identity's provider. SendGrid: the"
         " verification key. Mailgun: the webhook signing key. Amazon SES: the ARN of the SNS topic."
-        " Postmark, SparkPost, Brevo, Mailjet: user:password, or a token. Others: the secret of"
-        " signed webhooks. Empty: no events are taken.",
+        " SparkPost, Postmark, Mailjet: user:password of your choice. Brevo: that, or a token."
+        " Others: the secret of signed webhooks. Empty: no events are taken.",
     )
     events_api: EventsApi = Field(
         EventsApi(),

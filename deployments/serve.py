@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if auth := server_login(api_url, wanted=given.login):
                 settings[PREFECT_API_AUTH_STRING] = auth
                 environment["PREFECT_SERVER_API_AUTH_STRING"] = auth
+            print("Starting a Prefect server ...", flush=True)
             # Warnings go to the terminal, because the newer UI does not show why a request failed.
             stack.enter_context(prefect_server(api_url, environment, log=sys.stderr.buffer))
         stack.enter_context(temporary_settings(settings))

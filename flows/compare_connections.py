@@ -50,7 +50,7 @@ async def compare_connections(
     Args:
         campaigns: Names of one to a hundred campaigns; with the day, where {date} was in it.
         connections: The connections to compare. Left empty: all connections of these campaigns.
-        confidence: The confidence of intervals and verdicts, for all tests of the page together.
+        confidence: The confidence of each interval, and of all verdicts of the page together.
         smallest_difference_points: The smallest difference that matters, in percentage points.
     """
     question = Question(confidence, smallest_difference_points / 100)

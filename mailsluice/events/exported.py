@@ -24,9 +24,9 @@ from mailsluice.events.failures import failure_of
 from mailsluice.events.fields import Fields, UnreadableEventError, moment
 from mailsluice.message.provider_fields import NAME
 
-UNKNOWN_NAME = "an unknown name of an event"
+UNKNOWN_NAME = "an unknown word for the event: give its meaning under names"
 NOBODY = "neither a recipient nor an id of the message"
-_NO_TIME = "the time is not readable"
+NO_TIME = "the time is not in a known form, such as 2026-11-26T09:00:00Z"
 _EARLIEST = 1e9
 """Seconds since the epoch, in 2001."""
 
@@ -80,7 +80,7 @@ class EventColumns(Document):
 
     event: str = Field("", description="The name of the event, such as bounce.")
     time: str = Field(
-        "", description="When it happened: ISO 8601, RFC 5322, or seconds since 1970."
+        "", description="The time of the event: ISO 8601, RFC 5322, or seconds since 1970."
     )
     recipient: str = Field("", description="The recipient's address.")
     message_id: str = Field(
@@ -234,7 +234,7 @@ def moment_in(text: str, zone: ZoneInfo) -> float:
         except (ValueError, OverflowError):
             seconds = 0
     if seconds < _EARLIEST:  # such as 20261125, a date that is written as a number
-        raise UnreadableEventError(_NO_TIME)
+        raise UnreadableEventError(NO_TIME)
     return moment(seconds)
 
 

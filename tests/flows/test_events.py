@@ -86,7 +86,7 @@ async def test_a_file_of_events_is_checked_imported_and_imported_again(
             f" delivery, 1 bad rows; {suppressed} newly suppressed"
         )
     shown = "".join(await pages("imported-events-red"))
-    assert "| 7 | an unknown name of an event |" in shown
+    assert "| 7 | an unknown word for the event: give its meaning under names |" in shown
     assert "@" not in shown + caplog.text
     with closing(sqlite3.connect(state)) as connection:
         listed = connection.execute("SELECT email, source FROM suppressions").fetchall()

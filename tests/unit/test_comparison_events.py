@@ -13,7 +13,7 @@ from statsmodels.duration.survfunc import survdiff
 
 from mailsluice.reports.comparison import Comparison, Measure, Observed, Question, compare
 from mailsluice.reports.comparison.delays import compare_delays
-from mailsluice.reports.comparison.verdict import Conclusion
+from mailsluice.reports.comparison.verdict import Conclusion, ContrastResult, DelayResult
 from tests.unit.compared_rows import row
 
 EVENTS = {Measure.UNDELIVERED, Measure.BLOCKED, Measure.COMPLAINED}
@@ -112,6 +112,36 @@ def test_the_connection_that_delivers_sooner_is_named_with_its_times() -> None:
     assert result.adjusted_p >= result.contrast.p_value
     assert "## Time to delivery" in found.markdown()
     assert found.summary().startswith("a's mail is delivered sooner")
+
+
+def test_times_that_look_alike_are_shown_exactly() -> None:
+    """One second of difference in three minutes."""
+    times = delays(
+        *(("a", "a.example", 170, True, 10) for _ in range(60)),
+        *(("b", "a.example", 171, True, 10) for _ in range(60)),
+    )
+    found = compared(*(reported(name, 600, 600) for name in "ab"), delays=times, a=0.0, b=0.0)
+    (result,) = found.delays
+    assert "a: half within 170.0 s, 95 % within 170.0 s; b: half within 171.0 s" in result.text
+
+
+@pytest.mark.parametrize(("unknown", "is_doubtful"), [(0.0, False), (0.2, True)])
+def test_a_difference_by_events_is_in_doubt_while_unequal_parts_of_the_mail_are_not_known(
+    unknown: float, is_doubtful: bool
+) -> None:
+    times = delays(
+        *(("a", "a.example", second, True, 10) for second in range(60)),
+        *(("b", "a.example", 3 * second, True, 10) for second in range(60)),
+    )
+    rows = [
+        reported("a", 4_000, 4_000, undelivered=200),
+        reported("b", 4_000, 4_000, undelivered=100),
+    ]
+    found = compared(*rows, delays=times, a=0.0, b=unknown)
+    results: list[ContrastResult | DelayResult] = [*found.verdicts, *found.delays]
+    shown = [result.text for result in results if result.finding is Conclusion.DIFFERENT]
+    assert len(shown) == 2
+    assert all(text.endswith("see the warnings") == is_doubtful for text in shown)
 
 
 def test_equal_times_show_no_difference() -> None:

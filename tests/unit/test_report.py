@@ -299,6 +299,7 @@ def test_a_connection_that_is_down_is_listed_without_addresses() -> None:
 def test_bounces_and_comparison_are_next_steps_when_they_apply() -> None:
     text = page(report(route(sent=1), route("green", sent=1)))
     assert "`collect-bounces`" in text
+    assert "`mailsluice events serve`" in text
     assert "`compare-connections`" in text
     assert "compare-connections" not in page(report(route(sent=1)))
 

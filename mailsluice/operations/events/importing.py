@@ -78,15 +78,17 @@ class ImportedEvents:
                 *section("By state", _counts("State", done.states)),
                 *section("Found by", _counts("Found by", done.matched_by)),
                 *section("Not matched", _counts("Reason", done.unmatched)),
-                *section("Bad rows by reason", _counts("What is wrong", self.bad)),
+                *section("Bad rows by reason", _counts("What is wrong", self.bad, of="Rows")),
                 *section("The first bad rows", table(["Row", "What is wrong"], bad) if bad else []),
             ]
         )
 
 
-def _counts(name: str, counts: Counter[DeliveryState] | Counter[str]) -> Sequence[str]:
+def _counts(
+    name: str, counts: Counter[DeliveryState] | Counter[str], of: str = "Events"
+) -> Sequence[str]:
     rows = [[cell(str(key)), f"{number:,}"] for key, number in counts.most_common()]
-    return table([name, "Events"], rows) if rows else []
+    return table([name, of], rows) if rows else []
 
 
 def import_events(

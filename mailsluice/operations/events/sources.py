@@ -64,5 +64,6 @@ class EventSource:
                 )
         elif len(signing_secret(self.key)) < _SHORTEST_SECRET:
             raise ValueError(
-                f"the key is too short to be safe: it needs at least {_SHORTEST_SECRET} characters"
+                f"the events key is too short to be safe: it needs at least {_SHORTEST_SECRET}"
+                " characters"
             )

@@ -42,7 +42,9 @@ def next_steps(report: Report) -> Iterator[str]:
     if report.statistics and sent:
         yield (
             "**Later bounces** are counted only after `collect-bounces` (`mailsluice bounces"
-            " collect`); then create this report again with `report-campaign` (`mailsluice report`)"
+            " collect`) has read returned mail, or providers' events have come (`collect-events`,"
+            " `mailsluice events serve`); then create this report again with `report-campaign`"
+            " (`mailsluice report`)"
         )
     if sent and len([route for route in report.routes if route.planned]) >= _COMPARABLE:
         yield "**To compare the connections**: `compare-connections`"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeVar
 
 import pandas as pd
 
 from mailsluice.reports.comparison.contrast import contrast
 from mailsluice.reports.comparison.delays import compare_delays
 from mailsluice.reports.comparison.mix import mix_notes
-from mailsluice.reports.comparison.notes import notes
+from mailsluice.reports.comparison.notes import notes, unequally_known
 from mailsluice.reports.comparison.observed import MAIL, NUMBERS, Measure, Observed
 from mailsluice.reports.comparison.page import page
 from mailsluice.reports.comparison.strata import stratify
@@ -24,6 +25,8 @@ from mailsluice.reports.comparison.verdict import (
     verdict,
 )
 from mailsluice.reports.comparison.wilson import wilson
+
+Result = TypeVar("Result", ContrastResult, DelayResult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +112,31 @@ def compare(observed: Observed, question: Question) -> Comparison:
         (rate.connection, rate.measure): rate.events / rate.mail for rate in rates if rate.mail
     }
     mixes = mix_notes(contrasts, of_all, question.smallest_difference)
+    doubtful = {frozenset(pair) for pair in unequally_known(observed, question.smallest_difference)}
     return Comparison(
         campaigns=sorted(observed.counts["campaign"].unique()),
         terms=terms,
         rates=rates,
         verdicts=[
-            verdict(result, p, terms) for result, p in zip(contrasts, adjusted, strict=False)
+            _with_doubt(verdict(result, p, terms), doubtful)
+            if result.measure.of != MAIL
+            else verdict(result, p, terms)
+            for result, p in zip(contrasts, adjusted, strict=False)
         ],
         notes=[*notes(observed, question.smallest_difference), *mixes],
         delays=[
-            delay_verdict(result, p, terms)
+            _with_doubt(delay_verdict(result, p, terms), doubtful)
             for result, p in zip(delays, adjusted[len(contrasts) :], strict=True)
         ],
     )
+
+
+def _with_doubt(result: Result, doubtful: Set[frozenset[str]]) -> Result:
+    """Say beside a difference by events that the missing mail of the pair may be its cause."""
+    pair = frozenset((result.contrast.first, result.contrast.second))
+    if result.finding is not Conclusion.DIFFERENT or pair not in doubtful:
+        return result
+    return replace(result, text=f"{result.text}. Do not rely on this yet: see the warnings")
 
 
 def _tested(observed: Observed) -> list[Measure]:

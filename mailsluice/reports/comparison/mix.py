@@ -28,7 +28,7 @@ def mix_notes(
             yield (
                 f"{contrast.first} and {contrast.second}, {contrast.measure.value}: {first:.2%} and"
                 f" {second:.2%} of all their mail, {contrast.rates[0]:.2%} and"
-                f" {contrast.rates[1]:.2%} over the same mix of campaigns and domains. Their mail"
-                " went to different campaigns or domains: rely on the tests, which compare mail of"
-                " the same campaign and domain"
+                f" {contrast.rates[1]:.2%} over the same mix of campaigns and domains. The mail"
+                " of which this is known is of different campaigns or domains: rely on the tests,"
+                " which compare mail of the same campaign and domain"
             )

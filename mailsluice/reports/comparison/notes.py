@@ -62,12 +62,20 @@ def _about_events(observed: Observed, smallest_difference: float) -> Iterator[st
                 f"{name}: of {share:.2%} of the mail it is not known yet whether it arrives. This"
                 " mail is left out of what events report, not counted as undelivered"
             )
-    for first, second in combinations(sorted(observed.unknown), 2):
+    for first, second in unequally_known(observed, smallest_difference):
         shares = observed.unknown[first], observed.unknown[second]
-        if abs(shares[0] - shares[1]) > smallest_difference:
-            yield (
-                f"{first} and {second} differ in the part of their mail that is not known yet"
-                f" ({shares[0]:.2%} and {shares[1]:.2%}): the missing mail may be the late or lost"
-                " one, so what events report is not comparable yet. Wait, or check that both"
-                " providers send all events"
-            )
+        yield (
+            f"{first} and {second} differ in the part of their mail that is not known yet"
+            f" ({shares[0]:.2%} and {shares[1]:.2%}): the missing mail may be the late or lost"
+            " one, so what events report is not comparable yet. Wait, or check that both"
+            " providers send all events"
+        )
+
+
+def unequally_known(observed: Observed, smallest_difference: float) -> list[tuple[str, str]]:
+    """Pairs of connections whose mail is not known to so different parts that events mislead."""
+    return [
+        (first, second)
+        for first, second in combinations(sorted(observed.unknown), 2)
+        if abs(observed.unknown[first] - observed.unknown[second]) > smallest_difference
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -87,10 +88,10 @@ class DelayResult:
 def delay_verdict(contrast: DelayContrast, adjusted_p: float | None, terms: Terms) -> DelayResult:
     """Say whose mail is delivered sooner, if the test shows it."""
     names = (contrast.first, contrast.second)
-    times = [
-        f"{name}: half within {duration(median)}, 95 % within {duration(p95)}"
-        for name, median, p95 in zip(names, contrast.medians, contrast.p95, strict=True)
-    ]
+    times = _times(contrast, duration)
+    if len(set(times)) == 1:  # rounded, they would not show which one is sooner
+        times = _times(contrast, _exact)
+    times = [f"{name}: {time}" for name, time in zip(names, times, strict=True)]
     if contrast.z is None or adjusted_p is None or adjusted_p >= terms.alpha:
         text = f"{' and '.join(names)}, time to delivery: no difference is shown"
         return DelayResult(contrast, adjusted_p, Conclusion.OPEN, f"{text} ({'; '.join(times)})")
@@ -100,6 +101,18 @@ def delay_verdict(contrast: DelayContrast, adjusted_p: float | None, terms: Term
         f" {'; '.join(times)}; log-rank test, {chance(adjusted_p)} after Holm"
     )
     return DelayResult(contrast, adjusted_p, Conclusion.DIFFERENT, text)
+
+
+def _times(contrast: DelayContrast, written: Callable[[float], str]) -> list[str]:
+    """The times of both connections, as text."""
+    return [
+        f"half within {written(median)}, 95 % within {written(p95)}"
+        for median, p95 in zip(contrast.medians, contrast.p95, strict=True)
+    ]
+
+
+def _exact(seconds: float) -> str:
+    return f"{seconds:,.1f} s"
 
 
 def duration(seconds: float) -> str:

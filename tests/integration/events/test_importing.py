@@ -276,8 +276,8 @@ def test_bad_rows_are_counted_by_reason_and_listed_in_a_file(
     path = write(tmp_path / "events.csv", text)
     done = run(database, path, bad_rows_file=str(listed))
     assert done.bad == {
-        "an unknown name of an event": 1,
-        "the time is not readable": 1,
+        "an unknown word for the event: give its meaning under names": 1,
+        "the time is not in a known form, such as 2026-11-26T09:00:00Z": 1,
         "neither a recipient nor an id of the message": 1,
         "not as many fields as the header": 1,
     }
