@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mailsluice.core.errors import EventsApiError
 from mailsluice.events.batch import Batch
+from mailsluice.events.fields import UnreadableEventError
 from mailsluice.events.pulled import sqs
 from mailsluice.events.pulled.account import EventsApi
 from mailsluice.events.pulled.page import ApiRequest
@@ -38,10 +39,19 @@ def collect_queue(
 
 
 def _received(client: EventsClient, api: EventsApi, url: str) -> tuple[Batch, list[str], bool]:
-    """Receive messages, up to a limit, or until there are none."""
+    """Receive messages, up to a limit, or until there are none, or until there is trouble.
+
+    The caller records what came before the trouble, and meets it at the next call. Otherwise these
+    messages would be hidden for minutes, and after a few such runs go to the dead-letter queue.
+    """
     batch, handles, number = Batch(), list[str](), 0
     while number < _TOGETHER:
-        messages = sqs.read(_ask(client, lambda: sqs.receive(api, url, time.time())))
+        try:
+            messages = sqs.read(_ask(client, lambda: sqs.receive(api, url, time.time())))
+        except (EventsApiError, UnreadableEventError):
+            if not number:
+                raise
+            return batch, handles, False
         if not messages.number:
             return batch, handles, True
         number += messages.number

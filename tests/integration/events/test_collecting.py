@@ -521,6 +521,23 @@ def queue(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqsAp
         yield api
 
 
+def test_messages_that_came_before_a_refusal_are_recorded(
+    database: Database, queue: SqsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Received and not deleted too often, they would go to the dead-letter queue."""
+    receive = queue._receive
+
+    def receive_before_refusals(request: dict[str, Any]) -> Answer:
+        monkeypatch.setattr(queue, "_receive", lambda _: refusal)
+        return receive(request)
+
+    refusal = Answer(403, {"__type": "com.amazon.coral.service#AccessDenied"})
+    monkeypatch.setattr(queue, "_receive", receive_before_refusals)
+    (done,) = collect(database, queue.account()).connections
+    assert "the API answers 403 (AccessDenied)" in (done.trouble or "")
+    assert (done.new, len(queue.messages)) == (10, 15)
+
+
 def test_a_queue_is_emptied_and_its_messages_are_deleted(database: Database, queue: SqsApi) -> None:
     queue.put("Successfully validated SNS topic for Amazon SES event publishing.")
     (done,) = collect(database, queue.account()).connections
