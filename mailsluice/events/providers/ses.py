@@ -55,7 +55,7 @@ def events_of(fields: Fields) -> Iterator[ProviderEvent]:
     at = about.moment("timestamp") if about.text("timestamp") else mail.moment("timestamp")
     token = _tag(mail.inner("tags").get(NAME))
     for recipient in _recipients(mail, about):
-        email = recipient.text("emailAddress")
+        email = _address(recipient.text("emailAddress"))
         reply = recipient.text("diagnosticCode") or about.text("smtpResponse", "reason")
         state, failure, status, dropped_for = _meaning(kind, about, recipient, reply)
         if state is None:
@@ -144,6 +144,11 @@ def _recipients(mail: Fields, about: Fields) -> list[Fields]:
     listed = about.get("recipients") or mail.get("destination") or []
     names = listed if isinstance(listed, list) else []
     return [Fields({"emailAddress": str(name)}) for name in names[:_MAX_RECIPIENTS]]
+
+
+def _address(text: str) -> str:
+    """Return the address alone: SES may write it as in a header field, after a name."""
+    return text.rpartition("<")[2].removesuffix(">") if text.endswith(">") else text
 
 
 def _tag(value: object) -> str:

@@ -563,6 +563,17 @@ def test_an_impossible_time_makes_an_event_unreadable(time: Any) -> None:
     assert [event.at for event in batch.events] == expected
 
 
+@pytest.mark.parametrize(
+    "written", [EMAIL, f"<{EMAIL}>", f"Ann Smith <{EMAIL}>", f'"A <b>" <{EMAIL}>']
+)
+def test_ses_may_write_an_address_after_a_name(written: str) -> None:
+    complained = [{"emailAddress": written}]
+    event = payloads.ses(
+        "Complaint", timestamp="2026-07-25T17:20:00Z", complainedRecipients=complained
+    )
+    assert read("ses", event).email == EMAIL
+
+
 def test_texts_are_cut_and_printable() -> None:
     event = read("sendgrid", payloads.sendgrid("deferred", response="4\x00\n5\u202e" + "x" * 9_999))
     assert len(event.reply) <= 500
