@@ -320,6 +320,12 @@ def _through_prefect(document: Campaign, *, as_json: bool) -> int:
     state = ended.state
     values = {"run": str(run.id), "url": url, "state": state.name, "message": state.message}
     show(f"{state.name}: {state.message}", values, as_json=as_json)
+    if state.is_crashed():
+        print(
+            "mailsluice: Prefect starts a crashed run again within two minutes, as a rule: see the"
+            " run's page; if it stays Crashed, run the same command again",
+            file=sys.stderr,
+        )
     return 0 if state.is_completed() else 1
 
 

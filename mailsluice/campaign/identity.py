@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from mailsluice.campaign.message import Header, Message, ReturnPath
 from mailsluice.core.forms import Document
@@ -121,6 +121,8 @@ UnsubscribeMailbox = Annotated[str, AfterValidator(_unsubscribe_mailbox)]
 
 class SenderIdentity(Document):
     """The sender of the mail on one connection. Fields left empty are those of the message."""
+
+    model_config = ConfigDict(title="Identity")  # the older UI shows it instead of the field's
 
     sender: Mailbox | None = Field(
         None, description="The sender there, as in News <news@example.com>."

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from mailsluice.core.forms import Document
 from mailsluice.core.timezones import Timezone, start_of_day
@@ -30,6 +30,8 @@ class OverCap(StrEnum):
 
 class WarmUp(Document):
     """A daily cap that grows, for a connection without a reputation yet. Left empty: no warm-up."""
+
+    model_config = ConfigDict(title="Warm-up")  # the older UI shows it instead of the field's
 
     start: date | None = Field(
         None, description="The first day. Leave all fields empty for no warm-up."

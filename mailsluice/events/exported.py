@@ -84,11 +84,15 @@ class EventColumns(Document):
     )
     recipient: str = Field("", description="The recipient's address.")
     message_id: str = Field(
-        "", description="The Message-ID, or the id that the provider gave the message."
+        "",
+        title="Message ID",
+        description="The Message-ID, or the id that the provider gave the message.",
     )
     token: str = Field("", description="The recipient token.")
     event_id: str = Field(
-        "", description="The provider's id of the event. Without it, the content identifies it."
+        "",
+        title="Event ID",
+        description="The provider's id of the event. Without it, the content identifies it.",
     )
     reply: str = Field("", description="The words of the recipient's server.")
     status: str = Field("", description="The enhanced status, such as 5.1.1.")
@@ -109,10 +113,14 @@ _NEEDED = {"event": "the name of the event", "time": "the time"}
 
 
 class EventName(Document):
-    """A name of an event in the file, and its meaning."""
+    """A word for an event in the file, and its meaning."""
 
-    name: str = Field(min_length=1, max_length=100, description="As in the file.")
-    meaning: Meaning = Field(description="What it means.")
+    name: str = Field(
+        min_length=1, max_length=100, description="The word for the event in the file."
+    )
+    meaning: Meaning = Field(
+        description="What the word means; something else: the event is left out."
+    )
 
 
 def columns_among(names: Sequence[str], given: EventColumns) -> dict[str, str]:

@@ -347,3 +347,12 @@ def test_a_block_type_has_a_logo_of_the_server_itself(block_type: type[Block]) -
     assert (prefect.__ui_static_path__ / "ico" / "android-chrome-192x192.png").exists()
     with temporary_settings({PREFECT_UI_URL: None, PREFECT_API_URL: None}):
         assert block_type._to_block_type().logo_url is None
+
+
+@pytest.mark.parametrize(
+    ("model", "title"),
+    [("SenderIdentity", "Identity"), ("EventsApi", "Events API"), ("WarmUp", "Warm-up")],
+)
+def test_the_older_ui_shows_the_name_of_a_box(model: str, title: str) -> None:
+    """It takes the title of the model, not that of the field."""
+    assert SMTPConnection.model_json_schema()["definitions"][model]["title"] == title

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Completed, Crashed
 
 from deployments.command import main
 from deployments.command.output import show_page
@@ -191,8 +192,7 @@ def test_a_run_of_the_deployment_gets_percentages_as_numbers(
         return SimpleNamespace(id=uuid4())
 
     async def ended(_: object) -> SimpleNamespace:
-        state = SimpleNamespace(name="Completed", message="", is_completed=lambda: True)
-        return SimpleNamespace(state=state)
+        return SimpleNamespace(state=Completed())
 
     monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
     monkeypatch.setattr("prefect.deployments.run_deployment", run_deployment)
@@ -242,6 +242,24 @@ def test_a_run_that_prefect_refuses_is_explained_in_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert told in lines[0]
+
+
+def test_a_crashed_run_is_said_to_start_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def ended(_: object) -> SimpleNamespace:
+        return SimpleNamespace(state=Crashed(message="killed"))
+
+    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr(
+        "prefect.deployments.run_deployment", lambda *_, **__: SimpleNamespace(id=uuid4())
+    )
+    monkeypatch.setattr("prefect.flow_runs.wait_for_flow_run", ended)
+    assert main(["init"]) == 0
+    assert main(["send", "campaign.yaml", "--deployment"]) == 1
+    written = capsys.readouterr()
+    assert "Crashed: killed" in written.out
+    assert "run the same command again" in written.err
 
 
 def test_a_server_without_the_deployment_is_named(

@@ -37,7 +37,8 @@ _NEEDED = {
 class EventsApi(Document):
     """How to ask the provider for events. Left empty: it is not asked."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # the input holds secrets
+    # The older UI shows this title instead of the field's. The input holds secrets.
+    model_config = ConfigDict(title="Events API", hide_input_in_errors=True)
 
     key: SecretStr | None = Field(
         None,

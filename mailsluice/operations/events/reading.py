@@ -49,7 +49,7 @@ class EventFile(Document):
     names: tuple[EventName, ...] = Field(
         (),
         max_length=100,
-        description="Names of events in a table that are not found by themselves.",
+        description="The meanings of words for events in a table that Mailsluice does not know.",
     )
     timezone: Timezone = Field(
         "UTC", title="Time zone", description="The time zone of times in a table that name none."
