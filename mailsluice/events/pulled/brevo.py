@@ -2,9 +2,9 @@
 
 Source: "Get all your transactional email activity" in Brevo's documentation. One can ask for whole
 days only, of a time zone that is not named, so `days` counts from now. The newest events come
-first: pages end with the first event before the window. The names of events are other ones than
-those of the webhooks, and times are cut to seconds, as there: an event that is pushed as well has
-the same key.
+first: pages end with the first whose events are all before the window. The names of events are
+other ones than those of the webhooks, and times are cut to seconds, as there: an event that is
+pushed as well has the same key.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def read(body: bytes, of: PageOf) -> Page:
     answer = answer_of(body)
     events = listed(answer, "events", _PER_PAGE) if "events" in answer else []
     batch = batch_of(events, _event_of)
-    is_last = len(events) < _PER_PAGE or any(
-        event.at < floor(of.window.since) for event in batch.events
-    )
+    # A single old event says nothing: it may have been recorded late, before others of the window.
+    latest = max((event.at for event in batch.events), default=of.window.until)
+    is_last = len(events) < _PER_PAGE or latest < floor(of.window.since)
     return Page(batch, None if is_last else f"{int(of.page or 0) + len(events)}")
 
 

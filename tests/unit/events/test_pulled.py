@@ -150,7 +150,7 @@ def test_the_hour_that_is_there_twice_is_asked_for_both_times(at: float) -> None
     assert params["fromdate"] != params["todate"]
 
 
-def test_brevo_is_asked_for_days_until_an_event_is_older_than_the_window() -> None:
+def test_brevo_is_asked_for_days_until_all_events_of_a_page_are_older_than_the_window() -> None:
     feed = brevo.FEED
     request = brevo.request(page_of(feed, since=NOW - 1.5 * DAY))
     assert request.params == {"days": "3", "limit": "2500", "offset": "0", "sort": "desc"}
@@ -165,8 +165,11 @@ def test_brevo_is_asked_for_days_until_an_event_is_older_than_the_window() -> No
     page = brevo.read(orjson.dumps({"events": [one] * 2_500}), page_of(feed))
     assert page.next == "2500"
     older = {**one, "date": "2026-07-25T16:00:00Z"}
-    full = [one] * 2_499 + [older]
-    assert brevo.read(orjson.dumps({"events": full}), page_of(feed)).next is None
+    late = [older] + [one] * 2_499  # recorded hours after it happened
+    assert brevo.read(orjson.dumps({"events": late}), page_of(feed)).next == "2500"
+    opens = [{**older, "event": "opened"}] * 2_500
+    assert brevo.read(orjson.dumps({"events": opens}), page_of(feed)).next == "2500"
+    assert brevo.read(orjson.dumps({"events": [older] * 2_500}), page_of(feed)).next is None
     assert brevo.read(orjson.dumps({"events": [one]}), page_of(feed)).next is None
     assert brevo.read(b"{}", page_of(feed)).next is None
 
