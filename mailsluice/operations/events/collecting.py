@@ -37,6 +37,14 @@ _PAGE_GONE = frozenset((400, 404, 410, 416, 422))
 """Answers to the request for a page that the provider no longer knows."""
 
 
+class _IncompleteError(Exception):
+    """The details of an event cannot be fetched; those of the events before it were."""
+
+    def __init__(self, completed: list[ProviderEvent], trouble: Exception) -> None:
+        self.completed, self.trouble = completed, trouble
+        super().__init__(str(trouble))
+
+
 class _ElsewhereError(Exception):
     """Another run fetches the events of this connection."""
 
@@ -123,7 +131,11 @@ class _Walk:
         is_left = self._stored.cursor.window is not None
         self._open(self._stored.cursor)
         while goes_on() and (window := self._stored.cursor.window):
-            page = self._page(self._stored.cursor, window)
+            try:
+                page = self._page(self._stored.cursor, window)
+            except _IncompleteError as incomplete:  # what is known is not asked for again
+                record(Batch(incomplete.completed))
+                raise incomplete.trouble from None
             if page is None:
                 self._open(self._stored.cursor.restarted())
                 continue
@@ -170,14 +182,19 @@ class _Walk:
     def _completed(
         self, events: Sequence[ProviderEvent], of: PageOf, details: Details
     ) -> list[ProviderEvent]:
-        """Ask about each event without a token that is not known yet."""
+        """Ask about each event without a token that is not known yet. Raises _IncompleteError."""
         known = Deliveries(self._database).known(self._name, {event.key for event in events})
-        return [
-            event
-            if event.token or event.key in known or not event.provider_id
-            else self._complete(event, of, details)
-            for event in events
-        ]
+        completed: list[ProviderEvent] = []
+        for event in events:
+            if event.token or event.key in known or not event.provider_id:
+                completed.append(event)
+                continue
+            try:
+                completed.append(self._complete(event, of, details))
+            except (EventsApiError, UnreadableEventError) as error:
+                new = [event for event in completed if event.key not in known]
+                raise _IncompleteError(new, error) from None
+        return completed
 
     def _complete(self, event: ProviderEvent, of: PageOf, details: Details) -> ProviderEvent:
         try:

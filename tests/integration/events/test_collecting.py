@@ -507,6 +507,27 @@ def test_a_bounce_of_postmark_is_matched_by_the_token_of_its_message(
         assert (again.recorded.known, len(api.asked) - asked) == (2, 1)  # only the page
 
 
+def test_bounces_of_postmark_are_recorded_as_far_as_their_details_are_fetched(
+    database: Database, clock: Clock
+) -> None:
+    """Otherwise a run that always stops among hundreds of details would never get on."""
+    campaign = SentCampaign(database, NAMES)
+    with served(PostmarkApi(clock)) as api:
+        for number in range(2):
+            at = SENT_AT + 100 + number
+            api.store(at, made(Provider.POSTMARK, number, at, campaign))
+        metadata = {"Metadata": {"mailsluice": campaign.token(next(iter(campaign.ids)))}}
+        bounces = [{**one.value, "Metadata": {}} for one in api.stored]
+        api.failing += [Answer(200, {"Bounces": bounces}), Answer(200, metadata), Answer(403, {})]
+        (done,) = collect(database, api.account()).connections
+        assert done.trouble
+        assert (done.new, done.is_done) == (1, False)
+        asked = len(api.asked)
+        (again,) = collect(database, api.account()).connections
+        assert (again.new, again.is_done) == (1, True)
+        assert len(api.asked) - asked == 3  # the details of one, and the pages of two windows
+
+
 @pytest.fixture
 def queue(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqsApi]:
     """A queue with 25 deliveries, more than fit into two answers."""
