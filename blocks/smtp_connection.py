@@ -121,8 +121,8 @@ class SMTPConnection(ServedLogo, Block):
     events_api: EventsApi = Field(
         EventsApi(),
         title="Events API",
-        description="For collect-events, which asks the identity's provider for events where no"
-        " port may be open for it to push them.",
+        description="The account with which collect-events asks the identity's provider for events."
+        " Needed only where the provider cannot push them.",
     )
 
     @classmethod

@@ -144,13 +144,14 @@ class SenderIdentity(Document):
         None,
         title="One-click address",
         description="The address of `mailsluice events serve` as recipients reach it:"
-        " https://events.example.com. Each mail has a List-Unsubscribe of its own there, which"
-        " suppresses its recipient.",
+        " https://events.example.com. Each mail has a link of its own there; a click on it"
+        " puts the recipient on the suppression list.",
     )
     unsubscribe_mailbox: UnsubscribeMailbox | None = Field(
         None,
         description="An address of a mailbox that collect-bounces reads: unsubscribe@example.com."
-        " Each mail has a List-Unsubscribe of its own there, unsubscribe+...@example.com.",
+        " Each mail names an address of its own there, unsubscribe+...@example.com; a mail to it"
+        " puts the recipient on the suppression list.",
     )
     headers: tuple[HeaderTemplate, ...] = Field(
         (), max_length=20, description="Extra header fields; their values are templates."

@@ -69,8 +69,8 @@ class WarmUp(Document):
         10,
         ge=0,
         le=100,
-        description="If more than this percentage of a day's messages was deferred or failed, the"
-        " cap does not grow on the next day.",
+        description="If more than this percentage of a day's messages was deferred or failed, at"
+        " once or by later events, the cap does not grow on the next day.",
     )
 
     @field_validator("start", "until", "timezone", "spill_to", mode="before")
