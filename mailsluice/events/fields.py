@@ -24,7 +24,7 @@ def json_of(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise UnreadableEventError("the request is not JSON") from None
+        raise UnreadableEventError("not JSON") from None
 
 
 class Fields(Mapping[str, Any]):

@@ -319,8 +319,8 @@ def test_a_line_of_json_without_end_is_left_out_in_little_memory(
     assert done.recorded.matched_by == {BY_ADDRESS: 2}
     assert done.bad_rows == [
         (2, "longer than 1 MB"),
-        (5, "the request is not JSON"),
-        (6, "the request is not JSON"),
+        (5, "not JSON"),
+        (6, "not JSON"),
         (7, "not in the form of events of the provider 'brevo'"),
     ]
     assert peak < 30 * LONGEST_LINE
