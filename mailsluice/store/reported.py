@@ -15,6 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
+from mailsluice.events.event import DeliveryState
 from mailsluice.store.campaign_tables import CampaignTables
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
@@ -68,6 +69,11 @@ def _update(
         attempts.c.recipient_id == recipients.c.id,
         attempts.c.verdict == Verdict.UNCERTAIN.value,
     )
+    is_refused_for_now = sa.and_(
+        recipients.c.status == RecipientStatus.DEFERRED.value,
+        recipients.c.code.is_not(None),
+        ~has_lost_reply,
+    )
     return (
         sa.update(recipients)
         .where(
@@ -78,7 +84,10 @@ def _update(
                 recipients.c.code.is_(None),
                 has_lost_reply,
             ),
-            sa.exists().where(deliveries.c.recipient_id == recipients.c.id),
+            sa.exists().where(
+                deliveries.c.recipient_id == recipients.c.id,
+                sa.or_(~is_refused_for_now, deliveries.c.state != DeliveryState.DROPPED.value),
+            ),
         )
         .values(
             status=RecipientStatus.SENT.value,

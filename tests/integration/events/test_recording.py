@@ -126,6 +126,24 @@ def test_a_refused_recipient_is_sent_to_only_if_an_earlier_reply_was_lost(
     assert stored(database, sent, ANN)[0] == ("sent" if is_lost else "failed")
 
 
+@pytest.mark.parametrize(
+    ("state", "code", "status"),
+    [
+        # The server answered 4xx, and the provider says that it has sent nothing.
+        (DeliveryState.DROPPED, 451, "deferred"),
+        (DELIVERED, 451, "sent"),
+        # The reply was lost: the provider has accepted the mail, and will send nothing.
+        (DeliveryState.DROPPED, None, "sent"),
+    ],
+)
+def test_a_recipient_that_was_put_off_is_sent_to_again_where_nothing_was_sent(
+    state: DeliveryState, code: int | None, status: str, database: Database, sent: SentCampaign
+) -> None:
+    set_status(database, sent.ids[ANN], "deferred", code=code, attempts=1)
+    record(database, event("a", state, token=sent.token(ANN)))
+    assert stored(database, sent, ANN)[0] == status
+
+
 def test_an_address_does_not_find_a_recipient_without_a_recorded_outcome(
     database: Database, sent: SentCampaign
 ) -> None:
