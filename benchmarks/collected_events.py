@@ -77,7 +77,7 @@ def listing(
                 reached.set()
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log no requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     url = f"http://127.0.0.1:{server.server_port}"

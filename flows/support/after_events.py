@@ -1,4 +1,4 @@
-"""What follows once events of providers are recorded: alerts, and reports that are up to date."""
+"""Emit alerts and bring reports up to date after events of providers were recorded."""
 
 from __future__ import annotations
 

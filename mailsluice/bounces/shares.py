@@ -43,7 +43,7 @@ class Exceeded:
     total: int
     """All recipients that count."""
     blocked: int = 0
-    """Those of `number` that blocked the mail."""
+    """The bounces among `number` that blocked the mail."""
 
     @property
     def percent(self) -> float:

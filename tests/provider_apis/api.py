@@ -119,7 +119,7 @@ def served(api: ProviderApi) -> Iterator[ProviderApi]:
             self.wfile.write(answer.body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log no requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     api.url = f"http://127.0.0.1:{server.server_port}"

@@ -34,7 +34,7 @@ class PageOf:
     api: EventsApi
     window: Window
     page: str
-    """What the page before called this one; empty for the first."""
+    """The name of this page, as given by the page before; empty for the first."""
     url: str
     """The address of the API, without a path."""
     now: float
@@ -69,7 +69,7 @@ class Feed:
     read: Callable[[bytes, PageOf], Page]
     """Reads the answer. Raises UnreadableEventError."""
     advice: Mapping[int, str]
-    """What to do about refusals, by HTTP status."""
+    """Advice for the operator about refusals, by HTTP status."""
     details: Details | None = None
     """For a provider whose pages are not whole: one more request for each new event."""
 

@@ -44,7 +44,7 @@ ADVICE = {
     "SignatureDoesNotMatch": "correct the secret access key, and check this machine's clock",
     "ExpiredToken": "enter new temporary credentials",
 }
-"""What to do about refusals, by the end of their type."""
+"""Advice for the operator about refusals, by the end of their type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Messages:
 
     batch: Batch
     handles: Sequence[str]
-    """What deletes the messages whose events are in the batch, or that have none."""
+    """The receipt handles of the messages whose events are in the batch, or that have none."""
     number: int
 
 

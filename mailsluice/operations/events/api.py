@@ -26,7 +26,7 @@ _PAUSES = ("retry-after", "x-sib-ratelimit-reset")
 """Header fields that say in how many seconds to ask again."""
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 _NO_HOST = (httpx.InvalidURL, UnicodeError)
-"""What names raise that the rules for host names exclude (RFC 1035, IDNA), such as a..example."""
+"""The errors of names that no host may have (RFC 1035, IDNA), such as a..example."""
 _CORRECT_URL = "the API URL or the queue URL names a host that cannot exist: correct it"
 
 Pause = Callable[[float], bool]

@@ -1,4 +1,4 @@
-"""What a run has fetched from providers, as numbers and as a page, without addresses."""
+"""The result of a run that asked providers, as numbers and as a page, without addresses."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ConnectionEvents:
 
     @property
     def gap_warning(self) -> str | None:
-        """What to say about the gap, if there is one."""
+        """Warn about the gap, if there is one."""
         if self.gap is None:
             return None
         return (

@@ -32,7 +32,7 @@ _ADVICE = {
     403: "give the API key the permission to read events",
     **dict.fromkeys((301, 302, 303, 307, 308), "correct the API URL"),
 }
-"""What to do about refusals, where the provider is no exception."""
+"""Advice for the operator about refusals; a provider may have its own."""
 _PAGE_GONE = frozenset((400, 404, 410, 416, 422))
 """Answers to the request for a page that the provider no longer knows."""
 

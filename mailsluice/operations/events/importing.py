@@ -34,7 +34,7 @@ class ImportedEvents:
     is_check: bool = False
     rows: int = 0
     recorded: Recorded = field(default_factory=Recorded)
-    """What was recorded, or in a check, what would be: without suppressions."""
+    """The numbers that were recorded; of a check, those that would be, without suppressions."""
     unused: int = 0
     """Events that are not about delivery."""
     bad: Counter[str] = field(default_factory=Counter)
