@@ -1,0 +1,138 @@
+"""Look up the MX hosts of many domains at once (RFC 5321 section 5.1, RFC 7505).
+
+A look-up never stops a launch. What cannot be found out within the time is unknown, and a resolver
+that denies domains which certainly take mail is not believed when it denies others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.resolver
+from dns.rdtypes.ANY.MX import MX
+
+AT_ONCE = 200
+"""Look-ups at the same time."""
+LOOKUP_SECONDS = 5.0
+"""How long one look-up may take, its repetitions included."""
+_CONTROLS = ("gmail.com", "outlook.com", "yahoo.com")
+"""Domains that take mail. Where the resolver denies one of them, it is not believed."""
+_MOST_HOSTS = 20
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}")
+_MAX_NAME = 253
+
+
+class Unknown(Exception):  # noqa: N818 an answer rather than an error
+    """The servers of a domain did not answer, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailHosts:
+    """The MX hosts of a domain."""
+
+    domain: str
+    hosts: tuple[str, ...] | None
+    """In lower case, the preferred one first. Empty: it takes no mail. None: unknown."""
+    seconds: float = 0.0
+    """How long its owner lets the answer be kept; 0 where nothing says it."""
+
+    @property
+    def takes_no_mail(self) -> bool:
+        return self.hosts == ()
+
+
+class Resolver:
+    """Asks the name servers of the system, or those that are given."""
+
+    def __init__(self, nameservers: Iterable[str] = (), port: int = 53) -> None:
+        """`nameservers` are IP addresses; without any, the system's are asked."""
+        given = [*nameservers]
+        self._resolver = dns.asyncresolver.Resolver(configure=not given)
+        if given:
+            self._resolver.nameservers = given
+            self._resolver.port = port
+        self._resolver.search = []
+
+    async def mail_hosts(self, domain: str) -> MailHosts:
+        """Look one domain up. Never raises for what a name server answers, or for silence."""
+        try:
+            return await self._mail_hosts(domain)
+        except (Unknown, dns.exception.DNSException, OSError, ValueError):
+            return MailHosts(domain, None)
+
+    async def _mail_hosts(self, domain: str) -> MailHosts:
+        try:
+            answer = await self._ask(domain, "MX")
+        except dns.resolver.NXDOMAIN:
+            return MailHosts(domain, ())
+        if answer.rrset is None:
+            return await self._by_address(domain)
+        records = [one for one in answer.rrset if isinstance(one, MX)]
+        if [one.exchange for one in records] == [dns.name.root]:
+            return MailHosts(domain, (), answer.rrset.ttl)
+        named = sorted((one.preference, _text(one.exchange)) for one in records)
+        hosts = tuple(name for _, name in named if _is_host(name))[:_MOST_HOSTS]
+        if not hosts:
+            raise Unknown
+        return MailHosts(domain, hosts, answer.rrset.ttl)
+
+    async def _by_address(self, domain: str) -> MailHosts:
+        """Use the address of a domain without MX records as its only MX host."""
+        for kind in ("A", "AAAA"):
+            answer = await self._ask(domain, kind)
+            if answer.rrset is not None:
+                return MailHosts(domain, (domain,), answer.rrset.ttl)
+        return MailHosts(domain, ())
+
+    async def _ask(self, domain: str, kind: str) -> dns.resolver.Answer:
+        return await self._resolver.resolve(
+            dns.name.from_text(domain), kind, raise_on_no_answer=False, lifetime=LOOKUP_SECONDS
+        )
+
+
+async def look_up(
+    domains: Iterable[str],
+    resolver: Resolver,
+    *,
+    seconds: float,
+    at_once: int = AT_ONCE,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[MailHosts]:
+    """Look domains up within so many seconds in all; those left over then are unknown.
+
+    Returns one answer for each domain, in their order.
+    """
+    wanted = list(domains)
+    until = clock() + seconds
+    controls = await asyncio.gather(*map(resolver.mail_hosts, _CONTROLS))
+    answers = {one: MailHosts(one, None) for one in wanted}
+    if all(one.hosts is None for one in controls):  # no name server answers
+        return list(answers.values())
+    is_believed = not any(one.takes_no_mail for one in controls)
+    waiting = iter(answers)
+
+    async def ask() -> None:
+        for domain in waiting:
+            if clock() >= until:
+                return
+            found = await resolver.mail_hosts(domain)
+            if is_believed or not found.takes_no_mail:
+                answers[domain] = found
+
+    await asyncio.gather(*(ask() for _ in range(min(at_once, len(wanted)))))
+    return list(answers.values())
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
+
+
+def _is_host(name: str) -> bool:
+    return len(name) <= _MAX_NAME and _HOST.fullmatch(name) is not None
