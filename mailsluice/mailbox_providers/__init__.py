@@ -1,4 +1,7 @@
-"""Who hosts a mailbox: the provider behind a recipient's domain, by its MX hosts."""
+"""Who hosts the mailboxes of a domain, by rules kept as data and by MX records.
+
+The look-up in `mail_hosts` loads dnspython; the rules need nothing.
+"""
 
 from mailsluice.mailbox_providers.provider import (
     NO_MAIL,
