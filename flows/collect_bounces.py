@@ -11,7 +11,7 @@ from pydantic import Field
 
 from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
-from flows.support.bounce_shares import emit_bounce_alerts
+from flows.support.after_events import after_events
 from flows.support.operation import operation, state_database
 from mailsluice.bounces.collected import Collected
 from tasks.collect_bounces import publish_collected, read_mailbox
@@ -46,5 +46,5 @@ async def _collect(name: str, limit: int) -> Collected:
     async with state_database() as database:
         collected = await read_mailbox(mailbox, database, limit, name)
         await publish_collected(name, collected)
-        await emit_bounce_alerts(database, collected.campaign_ids, get_run_logger())
+        await after_events(database, collected.campaign_ids, get_run_logger())
     return collected

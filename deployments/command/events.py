@@ -118,7 +118,8 @@ class _Sources:
         if time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + _REFRESH_SECONDS
             try:
-                await asyncio.wait_for(self.read(), _PATIENCE_SECONDS)
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self.read()
             except Exception as error:  # noqa: BLE001 the connections known so far stay
                 reason = type(error).__name__
                 logger.warning("the connections cannot be read from Prefect: %s", reason)

@@ -1,4 +1,4 @@
-"""Emit alerts and bring reports up to date after events of providers were recorded."""
+"""Emit alerts and bring reports up to date after events or returned mail were recorded."""
 
 from __future__ import annotations
 

@@ -168,7 +168,8 @@ class SessionPool:
                 return True
             timeout = at - now if at < math.inf else None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
         return False
 
     def _next_session_at(self, now: float) -> float:

@@ -50,7 +50,8 @@ async def reach(connection: Connection, places: Sequence[Place]) -> socket.socke
     """Connect to the first address that answers. Raises SessionError if none does."""
     seconds = connection.timeout_seconds
     try:
-        return await asyncio.wait_for(_first(places), seconds)
+        async with asyncio.timeout(seconds):
+            return await _first(places)
     except TimeoutError as error:
         where = f"{connection.host}:{connection.port}"
         text = f"{where} was not reached in {seconds:g} s"

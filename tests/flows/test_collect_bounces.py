@@ -77,6 +77,7 @@ async def test_a_campaigns_returned_mail_is_recorded_and_shown(
     text = await page("bounces-bounces")
     assert f"| {campaign['name']} | red |" in text
     assert "1 left in the folder, flagged" in text
+    assert "## Bounces and complaints" in await page(f"campaign-{campaign['name']}")
     with Database() as database, database.read() as reader:
         assert len(reader.execute(suppressions.select()).all()) == 4
     assert "@" not in text + str(final.message)

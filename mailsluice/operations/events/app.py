@@ -184,7 +184,8 @@ class EventsApp:
         self._reception.admit(source, headers)
         body = bytearray()
         try:
-            await asyncio.wait_for(self._read(source, request, body), SLOWEST_REQUEST_SECONDS)
+            async with asyncio.timeout(SLOWEST_REQUEST_SECONDS):
+                await self._read(source, request, body)
             proven = Request(headers, bytes(body))
             return await asyncio.to_thread(self._reception.read, source, proven)
         finally:

@@ -143,7 +143,8 @@ def _token(request: Request) -> str:
 async def _check_words(request: Request) -> None:
     """Read the body, and check that it asks for unsubscribing. Raises _RefusedError."""
     try:
-        body = await asyncio.wait_for(_body(request), SLOWEST_SECONDS)
+        async with asyncio.timeout(SLOWEST_SECONDS):
+            body = await _body(request)
     except (TimeoutError, ClientDisconnect):
         raise _RefusedError from None
     if ONE_CLICK not in _pairs(request.headers.get("content-type", ""), body):

@@ -155,8 +155,8 @@ class _Copies:
     async def _changed_until(self, moment: float) -> None:
         self._changed.clear()
         with suppress(TimeoutError):
-            timeout = min(moment, self._deadline) - self._clock()
-            await asyncio.wait_for(self._changed.wait(), timeout)
+            async with asyncio.timeout(min(moment, self._deadline) - self._clock()):
+                await self._changed.wait()
 
     def _take(self) -> Envelope:
         self._starts.started()
