@@ -111,7 +111,8 @@ async def _send(document: Campaign, day: date, to: Sequence[str], recipient: str
 def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:
     if recipient:
         return find(audience, recipient)
-    order = assign(audience.address_keys, audience.domain_keys, document, day).order
+    keys = (audience.address_keys, audience.domain_keys)
+    order = assign(*keys, document, day, audience.providers).order
     return first_in(audience, order, 1)[0]
 
 

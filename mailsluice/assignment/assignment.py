@@ -1,7 +1,8 @@
 """Assign recipients to routes, and put them in the send order. Pure.
 
 The assignment is a function of the campaign's name, its routes' shares on a day, and the set of
-addresses. Neither the order of the input rows nor the process makes a difference.
+addresses with their mailbox providers. Neither the order of the input rows nor the process makes a
+difference.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mailsluice.core.pieces import pieces
 from mailsluice.limits.apportionment import quotas, round_robin_quotas
 
 Keys = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int16]
 Positions = npt.NDArray[np.int64]
 
 
@@ -46,28 +48,34 @@ class Assignment:
         return result.hexdigest()
 
 
-def assign(address_keys: Keys, domain_keys: Keys, campaign: Campaign, day: date) -> Assignment:
+def assign(
+    address_keys: Keys,
+    domain_keys: Keys,
+    campaign: Campaign,
+    day: date,
+    providers: Numbers | None = None,
+) -> Assignment:
     """Give every recipient its route and its place in the send order, by the shares of a day.
 
-    The routes' totals are exact, and within every domain each route is less than two messages away
-    from its share. The send order mixes domains. For round robin over k routes, send position i has
-    route (i // batch_size) mod k.
+    The routes' totals are exact, and within every mailbox provider and every domain each route is
+    less than two messages away from its share. The send order mixes domains. For round robin over k
+    routes, send position i has route (i // batch_size) mod k.
 
     Args:
         address_keys: (n, 2), a distinct 128-bit key for each address.
         domain_keys: (n,), a 64-bit key for the domain of each address.
         campaign: The campaign, with its routes.
         day: The day whose shares count.
+        providers: (n,), the number of each recipient's mailbox provider; a domain has one provider.
+            None: all recipients have the same one.
     """
     total = len(address_keys)
     counts = _quotas(total, campaign, day)
     mixed = _by_mixed_key(address_keys, _salt(campaign.name, "address"))
-    domains = _mix(domain_keys, _salt(campaign.name, "domain"))[mixed]
     route = np.empty(total, np.int16)
-    route[np.argsort(domains, kind="stable")] = lay_out(counts)
+    route[_grouped(campaign.name, mixed, domain_keys, providers)] = lay_out(counts)
     if campaign.strategy is not Strategy.ROUND_ROBIN:
         return Assignment(mixed, route, tuple(counts))
-    del domains
     slots = _slots(total, campaign.batch_size, len(counts))
     order = np.empty(total, np.int64)
     for i in range(len(counts)):
@@ -98,6 +106,19 @@ def _by_mixed_key(address_keys: Keys, salt: np.uint64) -> Positions:
         if np.any(ordered[1:] == ordered[:-1]):  # in one of 100,000 audiences of 10,000,000
             return np.lexsort((address_keys[:, 1], first))
     return order
+
+
+def _grouped(
+    name: str, mixed: Positions, domain_keys: Keys, providers: Numbers | None
+) -> Positions:
+    """Sort send positions by provider and by domain within it; both in an order of the campaign."""
+    by_domain = np.argsort(_mix(domain_keys, _salt(name, "domain"))[mixed], kind="stable")
+    if providers is None:
+        return by_domain
+    numbers = np.arange(int(providers.max(initial=0)) + 1, dtype=np.uint64)
+    places = np.argsort(_mix(numbers, _salt(name, "provider"))).astype(np.int16)
+    by_provider = np.argsort(places[providers[mixed[by_domain]]], kind="stable")
+    return by_domain[by_provider]
 
 
 def _salt(name: str, purpose: str) -> np.uint64:

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import Chunk, as_array
+from mailsluice.audience.domains import Domains
 from mailsluice.audience.engines import Connect
-from mailsluice.audience.keys import Keys, KeySet, address_keys, domain_keys, repeated
+from mailsluice.audience.hosting import Hosted, hosting
+from mailsluice.audience.keys import Keys, KeySet, address_keys, repeated
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.source import read_chunks
 from mailsluice.audience.spool import Spool
@@ -26,6 +28,7 @@ from mailsluice.audience.stored import (
     EXCLUDED,
     HELD_BACK,
     INVALID,
+    NO_MAIL_SERVER,
     SCHEMA,
     stored,
     stored_malformed,
@@ -44,6 +47,7 @@ def resolve(
     *,
     exclude: RecipientSource,
     suppressed: Suppressed,
+    hosted: Hosted,
     connect: Connect,
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
@@ -54,6 +58,7 @@ def resolve(
         source: The recipients.
         exclude: Addresses that do not get the mail.
         suppressed: Looks addresses up in the suppression list.
+        hosted: Finds the mailbox providers of domains.
         connect: Turns the name of a database block into an engine.
 
     Raises:
@@ -75,7 +80,7 @@ def resolve(
                 "the audience is empty: the source has its columns, but no rows; check the file "
                 "or the query"
             )
-        return _finish(reading, directory, bad_exclusions)
+        return _finish(reading, hosted, directory, bad_exclusions)
     except BaseException:
         directory.cleanup()
         raise
@@ -93,8 +98,9 @@ class _Reading:
     """uint8 by stored row."""
     address_keys: bytearray = field(default_factory=bytearray)
     """Two uint64 by valid row."""
-    domain_keys: bytearray = field(default_factory=bytearray)
-    """uint64 by valid row."""
+    domains: Domains = field(default_factory=Domains)
+    domain_numbers: bytearray = field(default_factory=bytearray)
+    """int32 by valid row."""
     apostrophes: int = 0
 
     def add(self, chunk: Chunk) -> None:
@@ -115,7 +121,7 @@ class _Reading:
         verdicts[excluded] = EXCLUDED
         checked.loc[excluded, "reason"] = ""
         self.address_keys += keys.tobytes()
-        self.domain_keys += domain_keys(as_array(checked["domain"][valid])).tobytes()
+        self.domain_numbers += self.domains.add(as_array(checked["domain"][valid])).tobytes()
         self._store(stored(chunk, checked), verdicts, chunk.malformed)
 
     def _store(
@@ -130,22 +136,34 @@ class _Reading:
         self.verdicts += verdicts.tobytes()
 
 
-def _finish(reading: _Reading, directory: TemporaryDirectory[str], bad_exclusions: int) -> Audience:
+def _finish(
+    reading: _Reading,
+    hosted: Hosted,
+    directory: TemporaryDirectory[str],
+    bad_exclusions: int,
+) -> Audience:
     return_memory(len(reading.verdicts))  # else the memory of the last chunk stays in use
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
     keys = np.frombuffer(reading.address_keys, np.uint64).reshape(-1, 2)
-    domains = np.frombuffer(reading.domain_keys, np.uint64)
+    domains = np.frombuffer(reading.domain_numbers, np.int32)
     duplicates = repeated(keys)
     valid = verdicts != INVALID
     verdicts[np.flatnonzero(valid)[duplicates]] = DUPLICATE
     accepted = verdicts[valid] == ACCEPTED
     if not accepted.all():
         keys, domains = keys[accepted], domains[accepted]
+    found = hosting(domains, reading.domains, hosted)
+    providers, takes_mail = found.numbers, found.numbers > 0
+    if not takes_mail.all():
+        verdicts[np.flatnonzero(verdicts == ACCEPTED)[~takes_mail]] = NO_MAIL_SERVER
+        keys, domains, providers = keys[takes_mail], domains[takes_mail], providers[takes_mail]
     return Audience(
         reading.columns,
         len(verdicts),
         keys,
-        domains,
+        reading.domains.keys()[domains],
+        providers,
+        found.names,
         reading.apostrophes,
         bad_exclusions,
         verdicts,

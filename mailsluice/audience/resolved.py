@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from mailsluice.audience.hosting import Numbers
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.spool import Spool
 from mailsluice.audience.stored import (
@@ -42,6 +43,10 @@ class Audience:
     """(len(self), 2), in the order of the source."""
     domain_keys: Keys
     """(len(self),), in the order of the source."""
+    providers: Numbers
+    """(len(self),), the number of each recipient's mailbox provider, from 1."""
+    provider_names: tuple[str, ...]
+    """The providers, in the order of their numbers."""
     apostrophes: int
     """Rows whose address begins with an apostrophe."""
     bad_exclusions: int
@@ -60,6 +65,11 @@ class Audience:
         numbers = np.bincount(self._verdicts, minlength=len(VERDICTS))
         counts = {reason: int(numbers[VERDICTS.index(reason)]) for reason in RejectReason}
         return {**counts, RejectReason.SUPPRESSED: int(numbers[SUPPRESSED:].sum())}
+
+    def hosted(self) -> dict[str, int]:
+        """Count the recipients of each mailbox provider, in the order of their numbers."""
+        numbers = np.bincount(self.providers, minlength=len(self.provider_names) + 1)[1:]
+        return dict(zip(self.provider_names, numbers.tolist(), strict=True))
 
     def held_back(self) -> dict[str, int]:
         """Count the suppressed rows by the reason of their suppression."""
@@ -137,7 +147,7 @@ class Audience:
     def close(self) -> None:
         """Remove the temporary file, and free the memory, whoever still holds this object."""
         self._directory.cleanup()
-        for name in ("address_keys", "domain_keys", "_verdicts"):
+        for name in ("address_keys", "domain_keys", "providers", "_verdicts"):
             empty = np.empty_like(getattr(self, name)[:0])
             object.__setattr__(self, name, empty)  # frozen for everybody else
 

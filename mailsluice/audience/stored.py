@@ -26,14 +26,23 @@ class RejectReason(StrEnum):
     """The campaign's `exclude` source has the address."""
     SUPPRESSED = "suppressed"
     """The suppression list has the address."""
+    NO_MAIL_SERVER = "no mail server"
+    """The domain of the address takes no mail."""
 
 
-ACCEPTED, INVALID, DUPLICATE, EXCLUDED, SUPPRESSED = range(len(RejectReason) + 1)
+ACCEPTED, INVALID, DUPLICATE, EXCLUDED, NO_MAIL_SERVER, SUPPRESSED = range(len(RejectReason) + 1)
 """The verdict on a row as a byte. SUPPRESSED is the first of those for each `SuppressionReason`."""
 HELD_BACK: dict[SuppressionReason, int] = {
     reason: SUPPRESSED + rank for rank, reason in enumerate(SuppressionReason)
 }
-VERDICTS = ("accepted", *RejectReason, *[RejectReason.SUPPRESSED] * (len(SuppressionReason) - 1))
+VERDICTS = (
+    "accepted",
+    RejectReason.INVALID,
+    RejectReason.DUPLICATE,
+    RejectReason.EXCLUDED,
+    RejectReason.NO_MAIL_SERVER,
+    *[RejectReason.SUPPRESSED] * len(SuppressionReason),
+)
 
 SCHEMA = pa.schema(
     {
@@ -46,6 +55,7 @@ SCHEMA = pa.schema(
     }
 )
 
+_NO_MAIL_SERVER = "the domain does not exist, or takes no mail: check its spelling"
 _MAX_RAW = 1_000  # characters of a rejected row's text
 
 
@@ -79,12 +89,15 @@ def rejects(batch: pa.RecordBatch, verdicts: npt.NDArray[np.uint8]) -> pd.DataFr
     rejected = verdicts != ACCEPTED
     batch, verdicts = batch.filter(pa.array(rejected)), verdicts[rejected]
     repeated = pa.array(verdicts == DUPLICATE)  # their detail may be that of a suppression
+    detail = pc.if_else(repeated, pa.scalar("", TEXT), batch["detail"])
+    without_server = pa.array(verdicts == NO_MAIL_SERVER)
+    detail = pc.if_else(without_server, pa.scalar(_NO_MAIL_SERVER, TEXT), detail)
     raw = pc.utf8_slice_codeunits(pc.coalesce(batch["raw"], batch["email"]), 0, _MAX_RAW)
     return pd.DataFrame(
         {
             "row": batch["row"].to_numpy(),
             "email": pc.replace_substring(raw, "\0", "\ufffd").to_pandas(),
             "reason": pd.Series(np.array(VERDICTS, object)[verdicts], dtype="str"),
-            "detail": pc.if_else(repeated, pa.scalar("", TEXT), batch["detail"]).to_pandas(),
+            "detail": detail.to_pandas(),
         }
     )

@@ -23,7 +23,7 @@ from pydantic import (
 
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
-from mailsluice.campaign.policies import Dispatch, DownPolicy, Strategy, UncertainPolicy
+from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.routes import Route, percents_on, refuse_overgrown
 from mailsluice.campaign.sending_window import SendingWindow
@@ -90,6 +90,13 @@ class Campaign(Document):
         RecipientSource(),
         description="Addresses that do not get the mail, even if they are among the recipients.",
     )
+    resolve: Resolve = Field(
+        Resolve.OFF,
+        title="Look up mail servers",
+        description="How mailboxes are grouped by who hosts them. 'off' knows consumer domains such"
+        " as gmail.com. 'mx' looks the mail servers of all other domains up at the launch, and"
+        " rejects recipients whose domain takes no mail.",
+    )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(
         UncertainPolicy.HOLD,
@@ -126,6 +133,11 @@ class Campaign(Document):
         description="With 'workers': several workers share a connection that has more sessions than"
         " this.",
     )
+
+    @field_validator("resolve", mode="before")
+    @classmethod
+    def _off_in_yaml(cls, value: object) -> object:
+        return Resolve.OFF if value is False else value  # YAML reads a bare off as false
 
     @field_validator("recipients")
     @classmethod
@@ -213,8 +225,9 @@ class Campaign(Document):
         """Return the part of the document that may not change between runs, as JSON values.
 
         Throttles, windows, retries, policies and dispatch are left out: an operator may change
-        them and continue the campaign. An identity has only the fields that are set, so that
-        campaigns that were stored before there were identities have the same content.
+        them and continue the campaign. Fields that are newer than stored campaigns are left out
+        at their defaults, and so are the fields of an identity, so that these campaigns have the
+        same content.
         """
         policies = {"retry", "uncertain", "on_connection_down"}
         speed = {"throttle", "sending_window", "dispatch", "processes", "sessions_per_worker"}
@@ -223,7 +236,14 @@ class Campaign(Document):
             dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
             if not dumped["identity"]:
                 del dumped["identity"]
+        for name in _NEWER:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del content[name]
         return content
+
+
+_NEWER = ("resolve",)
+"""Fields that some stored campaigns are older than."""
 
 
 def _plain(value: Decimal) -> str:

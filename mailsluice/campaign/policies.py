@@ -25,6 +25,15 @@ class Dispatch(StrEnum):
     """Separate runs on Prefect's workers; a connection with many sessions gets several runs."""
 
 
+class Resolve(StrEnum):
+    """How a launch finds out who hosts the recipients' mailboxes."""
+
+    OFF = "off"
+    """By a table of consumer domains such as gmail.com, without any network."""
+    MX = "mx"
+    """By the mail servers (MX records) of every other domain, which name servers are asked for."""
+
+
 class UncertainPolicy(StrEnum):
     """The treatment of recipients who may or may not have got the mail."""
 

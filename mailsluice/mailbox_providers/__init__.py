@@ -8,7 +8,15 @@ from mailsluice.mailbox_providers.provider import (
     UNRESOLVED,
     provider_of_domain,
     provider_of_hosts,
+    providers_by_table,
     title_of,
 )
 
-__all__ = ["NO_MAIL", "UNRESOLVED", "provider_of_domain", "provider_of_hosts", "title_of"]
+__all__ = [
+    "NO_MAIL",
+    "UNRESOLVED",
+    "provider_of_domain",
+    "provider_of_hosts",
+    "providers_by_table",
+    "title_of",
+]

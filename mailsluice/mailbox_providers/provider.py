@@ -35,6 +35,12 @@ def provider_of_domain(domain: str) -> str | None:
     return _rules().by_domain.get(domain)
 
 
+def providers_by_table(domains: Iterable[str]) -> list[str]:
+    """Return the provider of each domain, UNRESOLVED for all but those of consumer mailboxes."""
+    by_domain = _rules().by_domain
+    return [by_domain.get(domain, UNRESOLVED) for domain in domains]
+
+
 def provider_of_hosts(hosts: Iterable[str]) -> str:
     """Return the provider of a domain with these MX hosts, the preferred one first.
 

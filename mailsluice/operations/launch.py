@@ -108,12 +108,14 @@ def resolve_audience(
     caller closes the audience. Raises AudienceError or MessageError.
     """
     from mailsluice.audience.resolution import resolve
+    from mailsluice.mailbox_providers import providers_by_table
     from mailsluice.operations.suppression.lookup import Lookup
 
     audience = resolve(
         campaign.recipients,
         exclude=campaign.exclude,
         suppressed=Lookup(Suppressions(database)),
+        hosted=providers_by_table,
         connect=connect,
     )
     try:
@@ -146,7 +148,9 @@ def decide(
     from mailsluice.assignment.assignment import assign
     from mailsluice.assignment.placement import place
 
-    assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
+    assignment = assign(
+        audience.address_keys, audience.domain_keys, campaign, occasion.day, audience.providers
+    )
     record = Campaigns(database).find(campaign.name)
     with database.read() as connection:
         states = WarmUps(database).states(
@@ -189,7 +193,9 @@ def store_audience(
     from mailsluice.assignment.assignment import assign
     from mailsluice.operations.placed_rows import placed
 
-    assignment = assign(audience.address_keys, audience.domain_keys, campaign, occasion.day)
+    assignment = assign(
+        audience.address_keys, audience.domain_keys, campaign, occasion.day, audience.providers
+    )
     placement = _planned(database, campaign_id, campaign, assignment, occasion)
     launches = Launches(database)
     launches.store_audience(campaign_id, placed(audience, placement), audience.rejects())
@@ -202,6 +208,7 @@ def store_audience(
         digest=placement.digest(audience.address_keys),
         held_back=audience.held_back(),
         moved=placement.moved,
+        providers=audience.hosted(),
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement

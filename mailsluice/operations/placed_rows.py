@@ -26,7 +26,8 @@ def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
         part = slice(start, start + len(chunk))
         start += len(chunk)
         assigned = names[placement.assignment.route[part]]
-        rows = chunk.assign(connection=assigned)
+        providers = audience.providers[placement.assignment.order[part]]
+        rows = chunk.assign(connection=assigned, provider=providers)
         yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
         trimming.processed(len(chunk))
 

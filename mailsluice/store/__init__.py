@@ -8,6 +8,7 @@ from mailsluice.store.launches import Launches
 from mailsluice.store.leases import Leases
 from mailsluice.store.outbox import Outbox
 from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
+from mailsluice.store.providers import Providers
 from mailsluice.store.routes import RouteRecord, launched_shares
 from mailsluice.store.senders import Ending, SenderRecord, Senders
 from mailsluice.store.suppressions import Suppressions
@@ -28,6 +29,7 @@ __all__ = [
     "Launches",
     "Leases",
     "Outbox",
+    "Providers",
     "Recorded",
     "RouteRecord",
     "SenderRecord",

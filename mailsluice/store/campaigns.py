@@ -37,6 +37,7 @@ class CampaignRecord:
     suppressed: int
     excluded: int
     invalid: int
+    no_mail_server: int
     held_back: Mapping[str, int]
     """Suppressed rows by the reason of their suppression."""
     assignment_digest: str | None
@@ -54,6 +55,7 @@ class CampaignRecord:
             "excluded": self.excluded,
             "suppressed": self.suppressed,
             "invalid": self.invalid,
+            "no mail server": self.no_mail_server,
         }
 
 

@@ -17,8 +17,9 @@ from mailsluice.store.campaign_tables import has_room, shared_tables, tables_of
 from mailsluice.store.content import as_json
 from mailsluice.store.database import Database
 from mailsluice.store.moves import record_moves
+from mailsluice.store.providers import record_providers
 from mailsluice.store.routes import RouteRecord, record_routes
-from mailsluice.store.schema import campaigns, moves, rejects, routes
+from mailsluice.store.schema import campaign_providers, campaigns, moves, rejects, routes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +45,9 @@ class Launches:
 
         Args:
             campaign_id: The campaign's row.
-            chunks: Recipients in send order: columns email, connection, variables; also status,
-                next_attempt_at and reassigned_from when some recipients are not pending on the
-                connection they were assigned.
+            chunks: Recipients in send order: columns email, connection, variables, and provider
+                if it is known; also status, next_attempt_at and reassigned_from when some
+                recipients are not pending on the connection they were assigned.
             rejected: Columns row, email, reason, detail.
 
         Raises:
@@ -88,7 +89,7 @@ class Launches:
         shared = shared_tables(self._database).recipients
         with self._database.write() as transaction:
             _refuse_launched(transaction, campaign_id)
-            for table in (shared, rejects, routes, moves):
+            for table in (shared, rejects, routes, moves, campaign_providers):
                 transaction.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
             if not self._database.is_sqlite:
                 transaction.execute(sa.select(sa.func.mailsluice_drop_tables(campaign_id)))
@@ -104,6 +105,7 @@ class Launches:
         digest: str,
         held_back: Mapping[str, int] | None = None,
         moved: Sequence[Move] = (),
+        providers: Mapping[str, int] | None = None,
     ) -> None:
         """Make the campaign `ready`: its audience is stored completely.
 
@@ -111,11 +113,12 @@ class Launches:
             campaign_id: The campaign's row.
             read_rows: Rows of the source.
             accepted: Recipients stored.
-            rejected: Rows by reason: duplicate, suppressed, excluded, invalid.
+            rejected: Rows by reason: duplicate, suppressed, excluded, invalid, no mail server.
             assigned: Each connection's recipients before warm-ups moved any.
             digest: Of the assignment.
             held_back: Suppressed rows by the reason of their suppression.
             moved: Recipients that warm-ups moved to another connection.
+            providers: Recipients of each mailbox provider, in the order of their numbers.
 
         Raises:
             OutboxError: The numbers do not add up.
@@ -131,6 +134,7 @@ class Launches:
             _refuse_missing(transaction, recipients, campaign_id, accepted)
             record_routes(transaction, campaign_id, assigned)
             record_moves(transaction, campaign_id, moved)
+            record_providers(transaction, campaign_id, providers or {})
             transaction.execute(
                 sa.update(campaigns)
                 .where(campaigns.c.id == campaign_id)
@@ -142,6 +146,7 @@ class Launches:
                     suppressed=reasons["suppressed"],
                     excluded=reasons["excluded"],
                     invalid=reasons["invalid"],
+                    no_mail_server=reasons["no mail server"],
                     held_back=as_json(held_back or {}),
                     assignment_digest=digest,
                 )

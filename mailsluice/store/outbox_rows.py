@@ -19,6 +19,8 @@ class Claimed(NamedTuple):
     """Attempts made before this one."""
     age_seconds: float
     """Seconds since the first attempt; 0 before it."""
+    provider: int = 0
+    """The number of the mailbox provider in `Providers.of`; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

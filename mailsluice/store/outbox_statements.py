@@ -86,6 +86,7 @@ class OutboxStatements:
             recipients.c.variables,
             recipients.c.attempts,
             (now - sa.func.coalesce(recipients.c.first_attempt_at, now)).label("age_seconds"),
+            sa.func.coalesce(recipients.c.provider, 0).label("provider"),
             suppressed.label("is_suppressed"),
         ).where(self.mine, recipients.c.connection == sa.bindparam("connection"))
 

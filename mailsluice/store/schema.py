@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0016"
+REVISION = "0017"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -59,13 +59,14 @@ campaigns = Table(
     ),  # JSON: the part of the document that identifies the campaign
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
-    # The audience as resolved: read_rows is the sum of the five columns that follow.
+    # The audience as resolved: read_rows is the sum of the six columns that follow.
     Column("read_rows", BigInteger, nullable=False, server_default="0"),
     Column("accepted", BigInteger, nullable=False, server_default="0"),
     Column("duplicates", BigInteger, nullable=False, server_default="0"),
     Column("suppressed", BigInteger, nullable=False, server_default="0"),
     Column("excluded", BigInteger, nullable=False, server_default="0"),
     Column("invalid", BigInteger, nullable=False, server_default="0"),
+    Column("no_mail_server", BigInteger, nullable=False, server_default="0"),
     Column("held_back", Text),  # JSON: suppressed rows by the reason of their suppression
     Column("assignment_digest", Text),
     # The run that sends the campaign now; there is one at a time.
@@ -129,7 +130,9 @@ recipients = Table(
     Column("settled_at", Double),
     Column("code", SmallInteger),
     Column("reply", Text),
-    Index("ix_recipients_claim", "campaign_id", "connection", "id"),
+    # A number of `campaign_providers`; null for campaigns that are older than this column.
+    Column("provider", SmallInteger),
+    Index("ix_recipients_claim", "campaign_id", "connection", "id", "provider"),
     Index(
         "ix_recipients_due",
         "campaign_id",
@@ -151,6 +154,26 @@ def compared(of: Table) -> ColumnElement[str]:
     """
     return func.coalesce(of.c.folded, of.c.email)
 
+
+campaign_providers = Table(
+    "campaign_providers",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("provider", Text, nullable=False),  # as mailsluice.mailbox_providers names it
+    Column("recipients", BigInteger, nullable=False),
+)
+"""The mailbox providers of a campaign's recipients; 1 is the one with most recipients."""
+
+mail_domains = Table(
+    "mail_domains",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("accepts_mail", Boolean, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+"""The answers of name servers about recipients' domains. Housekeeping deletes expired ones."""
 
 rejects = Table(
     "rejects",

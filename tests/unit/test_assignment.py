@@ -105,13 +105,66 @@ def test_every_domain_is_split_within_two_messages_of_the_shares(plan: Campaign,
             assert abs(int((inside == route).sum()) - len(inside) * share) < 2
 
 
+@settings(deadline=None)
+@given(
+    plan=st.sampled_from(CAMPAIGNS),
+    size=st.integers(0, 1_500),
+    domains=st.integers(1, 300),
+    providers=st.integers(1, 60),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_provider_and_every_domain_is_split_within_two_messages_of_the_shares(
+    plan: Campaign, size: int, domains: int, providers: int, seed: int
+) -> None:
+    addresses, names = audience(size, domains, seed)
+    hosts = (names % np.uint64(providers)).astype(np.int16) + np.int16(1)
+
+    result = assign(addresses, names, plan, DAY, hosts)
+
+    assert sorted(result.order) == list(range(size))
+    assert tuple(np.bincount(result.route, minlength=len(plan.routes))) == result.quotas
+    routes = by_recipient(result)
+    for group in (names, hosts):
+        for one in np.unique(group):
+            inside = routes[group == one]
+            for route, share in enumerate(ideals(plan, result.quotas)):
+                assert abs(int((inside == route).sum()) - len(inside) * share) < 2
+
+
+@pytest.mark.parametrize("plan", CAMPAIGNS)
+@pytest.mark.parametrize("provider", [1, 7])
+def test_recipients_of_one_provider_are_assigned_as_without_providers(
+    plan: Campaign, provider: int
+) -> None:
+    addresses, domains = audience(1_001, 9)
+    hosts = np.full(1_001, provider, np.int16)
+
+    first = assign(addresses, domains, plan, DAY)
+    second = assign(addresses, domains, plan, DAY, hosts)
+
+    assert first.digest(addresses) == second.digest(addresses)
+
+
+def test_campaigns_lay_providers_out_in_different_orders() -> None:
+    """Else the route that a rounding favours would be the same for every campaign."""
+    addresses = audience(8, 1)[0]
+    domains = np.arange(8, dtype=np.uint64)
+    hosts = np.arange(1, 9, dtype=np.int16)
+    plans = (split("50", "50", name=f"week {i}") for i in range(20))
+
+    favoured = {tuple(by_recipient(assign(addresses, domains, plan, DAY, hosts))) for plan in plans}
+
+    assert len(favoured) > 5
+
+
 @pytest.mark.parametrize("plan", CAMPAIGNS)
 def test_the_assignment_does_not_depend_on_the_order_of_the_rows(plan: Campaign) -> None:
     addresses, domains = audience(1_001, 9)
+    hosts = (domains % 3).astype(np.int16)
     shuffled = np.random.default_rng(1).permutation(1_001)
 
-    first = assign(addresses, domains, plan, DAY)
-    second = assign(addresses[shuffled], domains[shuffled], plan, DAY)
+    first = assign(addresses, domains, plan, DAY, hosts)
+    second = assign(addresses[shuffled], domains[shuffled], plan, DAY, hosts[shuffled])
 
     assert np.array_equal(addresses[first.order], addresses[shuffled][second.order])
     assert np.array_equal(first.route, second.route)

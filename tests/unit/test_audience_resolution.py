@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.assignment.assignment import assign
+from mailsluice.audience.hosting import Hosted
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.resolution import resolve
 from mailsluice.audience.resolved import Audience
@@ -25,6 +26,7 @@ from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.mailbox_providers import NO_MAIL, providers_by_table
 from tests.databases import no_database
 
 NOBODY = RecipientSource.model_validate({})
@@ -55,7 +57,12 @@ def audience_of(tmp_path: Path) -> Iterator[AudienceOf]:
     """Resolve CSV texts, and close the audiences in the end."""
     opened: list[Audience] = []
 
-    def audience_of(text: str, exclude: str = "", suppressed: tuple[str, ...] = ()) -> Audience:
+    def audience_of(
+        text: str,
+        exclude: str = "",
+        suppressed: tuple[str, ...] = (),
+        hosted: Hosted = providers_by_table,
+    ) -> Audience:
         sources = []
         for name, content in (("recipients.csv", text), ("exclude.csv", exclude)):
             (tmp_path / name).write_text(content, encoding="utf-8")
@@ -64,6 +71,7 @@ def audience_of(tmp_path: Path) -> Iterator[AudienceOf]:
             sources[0],
             exclude=sources[1],
             suppressed=suppressing(*suppressed),
+            hosted=hosted,
             connect=no_database,
         )
         opened.append(audience)
@@ -122,9 +130,53 @@ def test_each_row_is_accepted_or_has_the_first_reason_that_applies(audience_of: 
         RejectReason.DUPLICATE: 3,
         RejectReason.EXCLUDED: 2,
         RejectReason.SUPPRESSED: 1,
+        RejectReason.NO_MAIL_SERVER: 0,
     }
     assert audience.read == 11
     assert audience.held_back() == {"unsubscribed": 1}
+
+
+def test_each_recipient_has_its_provider_and_domains_without_mail_are_rejected(
+    audience_of: AudienceOf,
+) -> None:
+    asked: list[str] = []
+
+    def hosted(domains: Sequence[str]) -> list[str]:
+        asked.extend(domains)
+        return [{"null.de": NO_MAIL, "gmail.com": "google"}.get(one, "b.net") for one in domains]
+
+    audience = audience_of(
+        "email\na@gmail.com\nb@null.de\nc@b.de\nB@NULL.de\nnone\nd@b.de\nout@out.de\noff@null.de\n",
+        exclude="email\nout@out.de\n",
+        suppressed=("off@null.de",),
+        hosted=hosted,
+    )
+
+    assert accepted(audience) == ["a@gmail.com", "c@b.de", "d@b.de"]
+    assert [audience.provider_names[i - 1] for i in audience.providers] == [
+        "google",
+        *["b.net"] * 2,
+    ]
+    assert audience.hosted() == {"b.net": 2, "google": 1}
+    assert rejects(audience) == [
+        (2, "b@null.de", "no mail server"),
+        (4, "B@NULL.de", "duplicate"),
+        (5, "none", "invalid"),
+        (7, "out@out.de", "excluded"),
+        (8, "off@null.de", "suppressed"),
+    ]
+    assert audience.counts()[RejectReason.NO_MAIL_SERVER] == 1
+    assert sorted(asked) == ["b.de", "gmail.com", "null.de"]  # not those of other rejected rows
+    assert asked[0] == "b.de"  # which has most recipients
+
+
+def test_an_audience_whose_domains_all_take_no_mail_has_no_recipient(
+    audience_of: AudienceOf,
+) -> None:
+    audience = audience_of("email\na@a.de\nb@b.de\n", hosted=lambda some: [NO_MAIL] * len(some))
+    assert len(audience) == 0
+    assert audience.hosted() == {}
+    assert audience.counts()[RejectReason.NO_MAIL_SERVER] == 2
 
 
 def test_spellings_of_a_mailbox_are_one_recipient_in_the_first_spelling(
@@ -239,6 +291,7 @@ def test_no_temporary_file_is_left_behind(
     options: dict[str, Any] = {
         "exclude": NOBODY,
         "suppressed": suppressing(),
+        "hosted": providers_by_table,
         "connect": no_database,
     }
 
@@ -256,9 +309,9 @@ def test_a_closed_audience_holds_no_memory_for_its_rows(audience_of: AudienceOf)
     """Prefect holds the results of tasks until the flow ends, and sending takes hours."""
     audience = audience_of("email\na@b.de\nc@d.de\nbad\n")
     arrays = [weakref.ref(held) for held in vars(audience).values() if isinstance(held, np.ndarray)]
-    assert len(arrays) == 3
+    assert len(arrays) == 4
     audience.close()
-    assert [array() for array in arrays] == [None] * 3
+    assert [array() for array in arrays] == [None] * 4
 
 
 fields = st.sampled_from(["a@b.de", "A@b.de", "a@B.de", "c@d.de", "e@f.de", "g@h.de", "bad", ""])
@@ -308,7 +361,8 @@ def test_the_assignment_is_the_same_for_shuffled_rows(audience_of: AudienceOf) -
     sent = []
     for lines in (rows, rows[::-1]):
         audience = audience_of("email\n" + "".join(lines))
-        plan = assign(audience.address_keys, audience.domain_keys, campaign, date(2026, 1, 5))
+        keys = (audience.address_keys, audience.domain_keys)
+        plan = assign(*keys, campaign, date(2026, 1, 5), audience.providers)
         emails = accepted(audience, plan.order.tolist())
         sent.append(list(zip(emails, plan.route.tolist(), strict=True)))
 

@@ -21,6 +21,7 @@ from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.mailbox_providers import providers_by_table
 from tests.databases import no_database
 
 NOBODY = RecipientSource.model_validate({})
@@ -44,6 +45,7 @@ def resolved(folder: str | Path, rows: list[list[str]]) -> Audience:
         RecipientSource(path=str(path)),
         exclude=NOBODY,
         suppressed=gone,
+        hosted=providers_by_table,
         connect=no_database,
     )
 

@@ -248,10 +248,18 @@ def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
         {"routes": [{"connection": "other"}]},
         {"strategy": "round_robin"},
         {"batch_size": 7},
+        {"resolve": "mx"},
     ],
 )
 def test_different_campaigns_have_different_content(changes: dict[str, Any]) -> None:
     assert campaign(**changes).content() != campaign().content()
+
+
+@pytest.mark.parametrize("off", ["off", False])  # YAML reads a bare off as false
+def test_content_is_that_of_campaigns_stored_before_there_were_look_ups(off: object) -> None:
+    assert campaign(resolve=off).content() == campaign().content()
+    assert "resolve" not in campaign().content()
+    assert campaign(resolve="mx").content()["resolve"] == "mx"
 
 
 def test_content_is_json_that_makes_the_same_campaign() -> None:

@@ -1,0 +1,64 @@
+"""The mailbox provider of each recipient, and the domains that take no mail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mailsluice.audience import domains
+from mailsluice.core.pieces import pieces
+from mailsluice.mailbox_providers import NO_MAIL, UNRESOLVED
+
+Numbers = npt.NDArray[np.int16]
+Hosted = Callable[[Sequence[str]], Sequence[str]]
+"""Returns the provider of each domain, or NO_MAIL for a domain that takes no mail.
+
+The domains are distinct, in ASCII and lower case; those with most recipients come first."""
+
+MOST_PROVIDERS = 32_000
+"""The providers that a campaign numbers; recipients of smaller ones count as unresolved."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hosting:
+    """The mailbox providers of n recipients."""
+
+    numbers: Numbers
+    """(n,); 1 is the provider with most recipients, 0 stands for a domain that takes no mail."""
+    names: tuple[str, ...]
+    """The providers, in the order of their numbers; equally large ones are in alphabetical order.
+    """
+
+
+def hosting(of: domains.Numbers, known: domains.Domains, hosted: Hosted) -> Hosting:
+    """Find the provider of each recipient, given by the number of its domain (n,)."""
+    counts = np.zeros(len(known), np.int64)
+    for start, end in pieces(len(of)):
+        counts += np.bincount(of[start:end], minlength=len(known))
+    used = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    providers = hosted(known.names(used))
+    totals: Counter[str] = Counter()
+    for provider, count in zip(providers, counts[used].tolist(), strict=True):
+        totals[provider] += count
+    del totals[NO_MAIL]
+    names = _ranked(totals)
+    number = {name: i for i, name in enumerate(names, start=1)} | {NO_MAIL: 0}
+    others = number.get(UNRESOLVED, 0)
+    of_domain = np.zeros(len(known), np.int16)
+    of_domain[used] = [number.get(provider, others) for provider in providers]
+    return Hosting(of_domain[of], names)
+
+
+def _ranked(totals: Counter[str]) -> tuple[str, ...]:
+    """Return the providers by their recipients, at most MOST_PROVIDERS."""
+    ranked = sorted(totals, key=lambda name: (-totals[name], name))
+    if len(ranked) <= MOST_PROVIDERS:
+        return tuple(ranked)
+    most = ranked[: MOST_PROVIDERS - 1]
+    merged = Counter({name: totals[name] for name in most})
+    merged[UNRESOLVED] += totals.total() - merged.total()
+    return _ranked(merged)
