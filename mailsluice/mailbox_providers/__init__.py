@@ -6,6 +6,7 @@ The look-up in `mail_hosts` loads dnspython; the rules need nothing.
 from mailsluice.mailbox_providers.provider import (
     NO_MAIL,
     UNRESOLVED,
+    known_providers,
     provider_of_domain,
     provider_of_hosts,
     providers_by_table,
@@ -15,6 +16,7 @@ from mailsluice.mailbox_providers.provider import (
 __all__ = [
     "NO_MAIL",
     "UNRESOLVED",
+    "known_providers",
     "provider_of_domain",
     "provider_of_hosts",
     "providers_by_table",

@@ -7,7 +7,7 @@ host (`example.net`), which contains a dot where a rule's name has none.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -51,6 +51,11 @@ def provider_of_hosts(hosts: Iterable[str]) -> str:
         if provider := _known(name):
             return provider
     return organisational_domain(names[0]) if names else UNRESOLVED
+
+
+def known_providers() -> Collection[str]:
+    """Return the names of the providers that have a rule."""
+    return _rules().titles.keys()
 
 
 def title_of(provider: str) -> str:
