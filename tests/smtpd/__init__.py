@@ -6,7 +6,7 @@ fault: `450-at-rcpt-once.17@example.com`, `drop-at-dot.3@example.com`; see `faul
 """
 
 from tests.smtpd.faults import DROP, HANG, Everybody, Fault, Stage
-from tests.smtpd.recording import Received, most_in_a_second
+from tests.smtpd.recording import Received, most_in, most_in_a_second
 from tests.smtpd.server import SmtpServer
 from tests.smtpd.settings import Settings
 
@@ -19,5 +19,6 @@ __all__ = [
     "Settings",
     "SmtpServer",
     "Stage",
+    "most_in",
     "most_in_a_second",
 ]

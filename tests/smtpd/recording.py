@@ -50,8 +50,13 @@ class Received:
 
 def most_in_a_second(messages: Iterable[Received]) -> int:
     """The most messages in any trailing second."""
-    times = sorted(one.time for one in messages)
-    return max(i + 1 - bisect_right(times, at - 1.0) for i, at in enumerate(times))
+    return most_in(1.0, (one.time for one in messages))
+
+
+def most_in(seconds: float, times: Iterable[float]) -> int:
+    """The most of these moments in any trailing window of so many seconds."""
+    moments = sorted(times)
+    return max(i + 1 - bisect_right(moments, at - seconds) for i, at in enumerate(moments))
 
 
 def file_recorder(path: Path) -> Callable[[Received], None]:
