@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
 from blocks.logo import ServedLogo
 from mailsluice.campaign.identity import Provider, SenderIdentity
+from mailsluice.campaign.throttle import ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.forms import form_schema
 from mailsluice.events.pulled.account import EventAccount, EventsApi
@@ -101,6 +102,12 @@ class SMTPConnection(ServedLogo, Block):
     )
     per_day: int | None = Field(
         None, ge=1, le=10_000_000_000, description="The most messages in any 24 hours."
+    )
+    per_provider: ProviderThrottles = Field(
+        (),
+        title="Limits by mailbox provider",
+        description="The most messages to the mailboxes of single providers, over all campaigns. A"
+        " provider that is held does not delay the mail to others.",
     )
     warm_up: WarmUp = Field(
         WarmUp(), title="Warm-up", description="A growing daily cap, for a new IP address."

@@ -1,11 +1,12 @@
 """The campaign document: message, recipients, connections with their shares, and limits."""
 
-from mailsluice.campaign.document import Campaign, Throttle
+from mailsluice.campaign.document import Campaign
 from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.message import Header, Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.source import RecipientSource
+from mailsluice.campaign.throttle import ProviderThrottle, Throttle
 
 __all__ = [
     "Campaign",
@@ -14,6 +15,7 @@ __all__ = [
     "Header",
     "Message",
     "Provider",
+    "ProviderThrottle",
     "RecipientSource",
     "Retry",
     "SenderIdentity",

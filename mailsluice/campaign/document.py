@@ -28,18 +28,9 @@ from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.routes import Route, percents_on, refuse_overgrown
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.source import RecipientSource
+from mailsluice.campaign.throttle import ProviderThrottles, Throttle
 from mailsluice.core.forms import Document
 from mailsluice.core.names import campaign_name
-
-
-class Throttle(Document):
-    """The most messages in any trailing window of a length, over all connections together."""
-
-    per_second: int | None = Field(None, ge=1, le=1_000_000, description="In any second.")
-    per_minute: int | None = Field(None, ge=1, le=60_000_000, description="In any minute.")
-    per_hour: int | None = Field(None, ge=1, le=1_000_000_000, description="In any hour.")
-    per_day: int | None = Field(None, ge=1, le=10_000_000_000, description="In any 24 hours.")
-
 
 AUTO = "auto"
 """As many processes as the machine has cores, and the campaign has recipients for."""
@@ -82,6 +73,12 @@ class Campaign(Document):
     throttle: Throttle = Field(
         Throttle(),
         description="Limits of the whole campaign; each connection gets its share of them.",
+    )
+    per_provider: ProviderThrottles = Field(
+        (),
+        title="Limits by mailbox provider",
+        description="Limits of the campaign's mail to single mailbox providers, over all"
+        " connections together. A provider that is held does not delay the mail to others.",
     )
     sending_window: SendingWindow = Field(
         SendingWindow(), description="The days and hours in which mail is sent."
@@ -230,8 +227,9 @@ class Campaign(Document):
         same content.
         """
         policies = {"retry", "uncertain", "on_connection_down"}
-        speed = {"throttle", "sending_window", "dispatch", "processes", "sessions_per_worker"}
-        content = self.model_dump(mode="json", exclude={"name", *speed, *policies})
+        speed = {"throttle", "per_provider", "sending_window"}
+        place = {"dispatch", "processes", "sessions_per_worker"}
+        content = self.model_dump(mode="json", exclude={"name", *speed, *place, *policies})
         for route, dumped in zip(self.routes, content["routes"], strict=True):
             dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
             if not dumped["identity"]:

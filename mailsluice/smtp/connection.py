@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from mailsluice.campaign.identity import SenderIdentity
+from mailsluice.campaign.throttle import ProviderThrottle
 from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.limits import limits
 from mailsluice.smtp.oauth import OAuth
 
 
@@ -50,6 +52,8 @@ class Connection:
     per_minute: int | None = None
     per_hour: int | None = None
     per_day: int | None = None
+    per_provider: tuple[ProviderThrottle, ...] = ()
+    """The limits of the mail to single mailbox providers."""
     warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0
     identity: SenderIdentity = field(default_factory=SenderIdentity)
@@ -72,7 +76,7 @@ def differences(before: Connection, after: Connection) -> list[str]:
             ]
             changes += [f"{part} (from the next run on)" for part in parts]
         elif old != new:
-            values = f" {_limit_text(old)} -> {_limit_text(new)}" if _is_shown(name) else ""
+            values = f" {_shown(old)} -> {_shown(new)}" if _is_shown(name) else ""
             changes.append(f"{name}{values}")
     return changes
 
@@ -85,5 +89,10 @@ def _is_shown(name: str) -> bool:
     return name in _SHOWN or name.startswith("per_")
 
 
-def _limit_text(limit: float | None) -> str:
-    return "none" if limit is None else f"{limit:g}"
+def _shown(value: float | tuple[ProviderThrottle, ...] | None) -> str:
+    if isinstance(value, tuple):
+        return (
+            ", ".join(f"{entry.provider} {limit}" for entry in value for limit in limits(entry))
+            or "none"
+        )
+    return "none" if value is None else f"{value:g}"

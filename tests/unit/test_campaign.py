@@ -18,6 +18,7 @@ from mailsluice.campaign.routes import Route
 from mailsluice.core.named_address import parse_mailbox
 
 DAY = date(2026, 1, 5)
+TO_GOOGLE = {"provider": "google", "per_hour": 2_000}
 MESSAGE = {"sender": "News <news@example.com>", "subject": "Hi", "text": "Hello"}
 
 
@@ -180,6 +181,9 @@ def test_round_robin_shares_are_equal() -> None:
         ({"batch_size": 0}, "greater than or equal to 1"),
         ({"throttle": {"per_hour": 0}}, "greater than or equal to 1"),
         ({"throttle": {"per_fortnight": 1}}, "Extra inputs are not permitted"),
+        ({"per_provider": [{"provider": "google"}]}, "'google' has no limit: fill in per_second"),
+        ({"per_provider": [{"provider": "gogle", "per_hour": 1}]}, "did you mean google?"),
+        ({"per_provider": [TO_GOOGLE, TO_GOOGLE]}, "'google' is listed twice"),
         ({"retry": {"max_attempts": 0}}, "greater than or equal to 1"),
         ({"retry": {"max_age_hours": 0}}, "greater than 0"),
         ({"strategy": "random"}, "'single', 'percentage' or 'round_robin'"),
@@ -231,6 +235,7 @@ def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
     changed = campaign(
         name="other",
         throttle={"per_hour": 6000},
+        per_provider=[TO_GOOGLE],
         retry={"max_attempts": 2},
         uncertain="resend",
         on_connection_down="reassign",

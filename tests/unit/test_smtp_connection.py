@@ -7,6 +7,7 @@ from datetime import date
 
 from pydantic import SecretStr
 
+from mailsluice.campaign.throttle import ProviderThrottle
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.oauth import OAuth
@@ -23,6 +24,14 @@ def test_changed_limits_are_listed_with_their_values() -> None:
         "per_minute 100 -> 50",
         "per_day none -> 10000",
         "timeout_seconds 60 -> 7.5",
+    ]
+
+
+def test_changed_limits_by_provider_are_listed_with_their_values() -> None:
+    google = ProviderThrottle(provider="google", per_hour=2_000, per_day=9_000)
+    others = ProviderThrottle(provider="*", per_minute=600)
+    assert differences(BEFORE, replace(BEFORE, per_provider=(google, others))) == [
+        "per_provider none -> google per_hour 2,000, google per_day 9,000, * per_minute 600"
     ]
 
 
