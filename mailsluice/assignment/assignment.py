@@ -1,8 +1,8 @@
 """Assign recipients to routes, and put them in the send order. Pure.
 
 The assignment is a function of the campaign's name, its routes' shares on a day, and the set of
-addresses with their mailbox providers. Neither the order of the input rows nor the process makes a
-difference.
+addresses with their mailbox providers and the values that order them. Neither the order of the
+input rows nor the process makes a difference.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
+from mailsluice.assignment.dealing import deal
 from mailsluice.assignment.layout import Routes, lay_out
 from mailsluice.campaign import Campaign, Strategy
 from mailsluice.core.pieces import pieces
@@ -22,6 +23,7 @@ from mailsluice.limits.apportionment import quotas, round_robin_quotas
 Keys = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int16]
 Positions = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +56,16 @@ def assign(
     campaign: Campaign,
     day: date,
     providers: Numbers | None = None,
+    values: Values | None = None,
 ) -> Assignment:
     """Give every recipient its route and its place in the send order, by the shares of a day.
 
     The routes' totals are exact, and within every mailbox provider and every domain each route is
     less than two messages away from its share. The send order mixes domains. For round robin over k
     routes, send position i has route (i // batch_size) mod k.
+
+    In a campaign with an order, each route has its recipients in that order, and equal ones mixed.
+    See `dealing` for how the first recipients are shared out as evenly as all.
 
     Args:
         address_keys: (n, 2), a distinct 128-bit key for each address.
@@ -68,12 +74,19 @@ def assign(
         day: The day whose shares count.
         providers: (n,), the number of each recipient's mailbox provider; a domain has one provider.
             None: all recipients have the same one.
+        values: (n,), what a campaign with an order is ordered by; NaN comes last.
     """
     total = len(address_keys)
     counts = _quotas(total, campaign, day)
     mixed = _by_mixed_key(address_keys, _salt(campaign.name, "address"))
+    if values is not None:
+        mixed = _ordered(mixed, values, is_descending=campaign.order_descending)
+    grouped = _grouped(campaign.name, mixed, domain_keys, providers)
+    if values is not None:
+        deal(grouped, mixed, domain_keys, providers)
     route = np.empty(total, np.int16)
-    route[_grouped(campaign.name, mixed, domain_keys, providers)] = lay_out(counts)
+    route[grouped] = lay_out(counts)
+    del grouped
     if campaign.strategy is not Strategy.ROUND_ROBIN:
         return Assignment(mixed, route, tuple(counts))
     slots = _slots(total, campaign.batch_size, len(counts))
@@ -106,6 +119,14 @@ def _by_mixed_key(address_keys: Keys, salt: np.uint64) -> Positions:
         if np.any(ordered[1:] == ordered[:-1]):  # in one of 100,000 audiences of 10,000,000
             return np.lexsort((address_keys[:, 1], first))
     return order
+
+
+def _ordered(mixed: Positions, values: Values, *, is_descending: bool) -> Positions:
+    """Sort by value, where equal values keep their order."""
+    sorting = values[mixed]
+    if is_descending:
+        np.negative(sorting, out=sorting)
+    return mixed[np.argsort(sorting, kind="stable")]
 
 
 def _grouped(

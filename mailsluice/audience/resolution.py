@@ -19,6 +19,7 @@ from mailsluice.audience.domains import Domains
 from mailsluice.audience.engines import Connect
 from mailsluice.audience.hosting import Hosted, hosting
 from mailsluice.audience.keys import Keys, KeySet, address_keys, repeated
+from mailsluice.audience.ranking import RankingReader
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.source import read_chunks
 from mailsluice.audience.spool import Spool
@@ -49,6 +50,7 @@ def resolve(
     suppressed: Suppressed,
     hosted: Hosted,
     connect: Connect,
+    order_by: str | None = None,
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
 
@@ -60,16 +62,20 @@ def resolve(
         suppressed: Looks addresses up in the suppression list.
         hosted: Finds the mailbox providers of domains.
         connect: Turns the name of a database block into an engine.
+        order_by: The column that orders the recipients, if any.
 
     Raises:
-        AudienceError: A source cannot be read, or the recipients have no rows.
+        AudienceError: A source cannot be read, the recipients have no rows, or `order_by` is no
+            column that orders them.
     """
     # The C library's memory can be returned to the system; it is as fast, and its peak is lower.
     pa.set_memory_pool(pa.system_memory_pool())
     excluded, bad_exclusions = _excluded(exclude, connect)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
-        reading = _Reading(Spool(Path(directory.name, "rows"), SCHEMA), excluded, suppressed)
+        spool = Spool(Path(directory.name, "rows"), SCHEMA)
+        ranking = RankingReader(order_by) if order_by else None
+        reading = _Reading(spool, excluded, suppressed, ranking)
         trimming = Trimming()
         for chunk in read_chunks(source, connect=connect):
             reading.add(chunk)
@@ -93,6 +99,7 @@ class _Reading:
     spool: Spool
     excluded: KeySet
     suppressed: Suppressed
+    ranking: RankingReader | None
     columns: tuple[str, ...] = ()
     verdicts: bytearray = field(default_factory=bytearray)
     """uint8 by stored row."""
@@ -122,6 +129,8 @@ class _Reading:
         checked.loc[excluded, "reason"] = ""
         self.address_keys += keys.tobytes()
         self.domain_numbers += self.domains.add(as_array(checked["domain"][valid])).tobytes()
+        if self.ranking:
+            self.ranking.add(chunk.variables, valid)
         self._store(stored(chunk, checked), verdicts, chunk.malformed)
 
     def _store(
@@ -164,6 +173,7 @@ def _finish(
         reading.domains.keys()[domains],
         providers,
         found.names,
+        reading.ranking.finish(verdicts[valid] == ACCEPTED) if reading.ranking else None,
         reading.apostrophes,
         bad_exclusions,
         verdicts,

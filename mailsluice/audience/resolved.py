@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from mailsluice.audience.hosting import Numbers
 from mailsluice.audience.keys import Keys
+from mailsluice.audience.ranking import Ranking
 from mailsluice.audience.spool import Spool
 from mailsluice.audience.stored import (
     ACCEPTED,
@@ -47,6 +48,8 @@ class Audience:
     """(len(self),), the number of each recipient's mailbox provider, from 1."""
     provider_names: tuple[str, ...]
     """The providers, in the order of their numbers."""
+    ranking: Ranking | None
+    """The values of the column that orders the campaign, if there is one."""
     apostrophes: int
     """Rows whose address begins with an apostrophe."""
     bad_exclusions: int
@@ -91,7 +94,7 @@ class Audience:
                 f"{self.bad_exclusions:,} rows of the exclusions have no address that mail could be"
                 " sent to, so they exclude nobody: correct them"
             )
-        return warnings
+        return [*warnings, *(self.ranking.notes() if self.ranking else [])]
 
     def chunks(
         self,
@@ -150,6 +153,7 @@ class Audience:
         for name in ("address_keys", "domain_keys", "providers", "_verdicts"):
             empty = np.empty_like(getattr(self, name)[:0])
             object.__setattr__(self, name, empty)  # frozen for everybody else
+        object.__setattr__(self, "ranking", None)
 
     def __enter__(self) -> Self:
         return self

@@ -117,6 +117,7 @@ def resolve_audience(
         suppressed=Lookup(Suppressions(database)),
         hosted=providers_by_table,
         connect=connect,
+        order_by=campaign.order_by,
     )
     try:
         messages(campaign, audience.columns, identities or campaign.identities({}))
@@ -145,12 +146,9 @@ def decide(
 
     Nothing is stored. Raises CampaignError when a warm-up is impossible for this campaign.
     """
-    from mailsluice.assignment.assignment import assign
     from mailsluice.assignment.placement import place
 
-    assignment = assign(
-        audience.address_keys, audience.domain_keys, campaign, occasion.day, audience.providers
-    )
+    assignment = _assignment(campaign, audience, occasion)
     record = Campaigns(database).find(campaign.name)
     with database.read() as connection:
         states = WarmUps(database).states(
@@ -190,12 +188,9 @@ def store_audience(
     The campaign can be sent afterwards. Its shares and days are recorded and stay, however long the
     campaign takes. Raises CampaignError when a warm-up is impossible for this campaign.
     """
-    from mailsluice.assignment.assignment import assign
     from mailsluice.operations.placed_rows import placed
 
-    assignment = assign(
-        audience.address_keys, audience.domain_keys, campaign, occasion.day, audience.providers
-    )
+    assignment = _assignment(campaign, audience, occasion)
     placement = _planned(database, campaign_id, campaign, assignment, occasion)
     launches = Launches(database)
     launches.store_audience(campaign_id, placed(audience, placement), audience.rejects())
@@ -212,6 +207,19 @@ def store_audience(
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement
+
+
+def _assignment(campaign: Campaign, audience: Audience, occasion: Occasion) -> Assignment:
+    from mailsluice.assignment.assignment import assign
+
+    return assign(
+        audience.address_keys,
+        audience.domain_keys,
+        campaign,
+        occasion.day,
+        audience.providers,
+        audience.ranking.by_recipient if audience.ranking else None,
+    )
 
 
 def _planned(

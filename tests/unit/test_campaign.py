@@ -267,6 +267,15 @@ def test_content_is_that_of_campaigns_stored_before_there_were_look_ups(off: obj
     assert campaign(resolve="mx").content()["resolve"] == "mx"
 
 
+def test_an_order_is_content_only_if_it_is_set() -> None:
+    assert campaign(order_by="").content() == campaign(order_by=None).content()
+    assert "order_by" not in campaign().content()
+    assert campaign(order_by="score").content()["order_by"] == "score"
+    ascending = campaign(order_by="score", order_descending=False)
+    assert ascending.content() != campaign(order_by="score").content()
+    assert campaign(order_descending=False).content() == campaign().content()
+
+
 def test_content_is_json_that_makes_the_same_campaign() -> None:
     first = campaign(strategy="percentage", routes=routes([33.3, 33.3, 33.4]))
     again = campaign(**json.loads(json.dumps(first.content())))
