@@ -35,6 +35,8 @@ async def resolve_recipients(
     logger.info(
         "%s rows read: %s accepted, %s", f"{audience.read:,}", f"{len(audience):,}", rejected
     )
+    if audience.look_ups:
+        logger.info("%s", audience.look_ups)
     if held := held_back(audience.held_back()):
         logger.info("suppressed %s", held)
     for note in audience.notes():

@@ -24,8 +24,9 @@ FAILING = "failing"
 class DnsServer(asyncio.DatagramProtocol):
     """Answers from a zone, and counts the questions."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, ttl: int) -> None:
         self.zone = zone
+        self.ttl = ttl
         self.port = 0
         self.questions: Counter[str] = Counter()
         """By domain."""
@@ -50,15 +51,15 @@ class DnsServer(asyncio.DatagramProtocol):
         elif FAILING in known:
             reply.set_rcode(dns.rcode.SERVFAIL)
         elif values := known.get(kind := to_text(question.rdtype)):
-            reply.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, *values))
+            reply.answer.append(dns.rrset.from_text(question.name, self.ttl, "IN", kind, *values))
         self._transport.sendto(reply.to_wire(), addr)
 
 
 @contextmanager
-def dns_server(zone: Zone) -> Iterator[DnsServer]:
-    """Run a name server while the `with` block runs."""
+def dns_server(zone: Zone, ttl: int = 300) -> Iterator[DnsServer]:
+    """Run a name server while the `with` block runs; its answers may be kept for `ttl` seconds."""
     loop = asyncio.new_event_loop()
-    server = DnsServer(zone)
+    server = DnsServer(zone, ttl)
     thread = threading.Thread(target=loop.run_forever, name="dns")
     thread.start()
     try:

@@ -11,13 +11,47 @@ import numpy.typing as npt
 
 from mailsluice.audience import domains
 from mailsluice.core.pieces import pieces
-from mailsluice.mailbox_providers import NO_MAIL, UNRESOLVED
+from mailsluice.mailbox_providers import NO_MAIL, UNRESOLVED, providers_by_table
 
 Numbers = npt.NDArray[np.int16]
-Hosted = Callable[[Sequence[str]], Sequence[str]]
-"""Returns the provider of each domain, or NO_MAIL for a domain that takes no mail.
 
-The domains are distinct, in ASCII and lower case; those with most recipients come first."""
+
+@dataclass(frozen=True, slots=True)
+class LookUps:
+    """How many domains were looked up, and how many of them remain unknown."""
+
+    known: int = 0
+    """Domains that an earlier look-up has answered."""
+    answered: int = 0
+    unanswered: int = 0
+    """Domains whose name servers did not answer, or not in time."""
+
+    def __str__(self) -> str:
+        return (
+            f"mail servers of the domains: {self.known:,} known from earlier look-ups,"
+            f" {self.answered:,} looked up now, {self.unanswered:,} without an answer"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The providers of several domains."""
+
+    providers: Sequence[str]
+    """Of each domain, or NO_MAIL for a domain that takes no mail."""
+    look_ups: LookUps | None = None
+    """None: nothing was looked up."""
+
+
+Hosted = Callable[[Sequence[str]], Hosts]
+"""Finds the providers of domains, which are distinct, in ASCII and lower case; those with most
+recipients come first."""
+
+
+def by_table(domains: Sequence[str]) -> Hosts:
+    """Find the providers of consumer domains; those of others are unresolved."""
+    return Hosts(providers_by_table(domains))
+
 
 MOST_PROVIDERS = 32_000
 """The providers that a campaign numbers; recipients of smaller ones count as unresolved."""
@@ -32,6 +66,7 @@ class Hosting:
     names: tuple[str, ...]
     """The providers, in the order of their numbers; equally large ones are in alphabetical order.
     """
+    look_ups: LookUps | None
 
 
 def hosting(of: domains.Numbers, known: domains.Domains, hosted: Hosted) -> Hosting:
@@ -40,7 +75,8 @@ def hosting(of: domains.Numbers, known: domains.Domains, hosted: Hosted) -> Host
     for start, end in pieces(len(of)):
         counts += np.bincount(of[start:end], minlength=len(known))
     used = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    providers = hosted(known.names(used))
+    hosts = hosted(known.names(used))
+    providers = hosts.providers
     totals: Counter[str] = Counter()
     for provider, count in zip(providers, counts[used].tolist(), strict=True):
         totals[provider] += count
@@ -50,7 +86,7 @@ def hosting(of: domains.Numbers, known: domains.Domains, hosted: Hosted) -> Host
     others = number.get(UNRESOLVED, 0)
     of_domain = np.zeros(len(known), np.int16)
     of_domain[used] = [number.get(provider, others) for provider in providers]
-    return Hosting(of_domain[of], names)
+    return Hosting(of_domain[of], names, hosts.look_ups)
 
 
 def _ranked(totals: Counter[str]) -> tuple[str, ...]:

@@ -173,6 +173,7 @@ def _finish(
         reading.domains.keys()[domains],
         providers,
         found.names,
+        found.look_ups,
         reading.ranking.finish(verdicts[valid] == ACCEPTED) if reading.ranking else None,
         reading.apostrophes,
         bad_exclusions,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from mailsluice.audience.hosting import Numbers
+from mailsluice.audience.hosting import LookUps, Numbers
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.ranking import Ranking
 from mailsluice.audience.spool import Spool
@@ -48,6 +48,8 @@ class Audience:
     """(len(self),), the number of each recipient's mailbox provider, from 1."""
     provider_names: tuple[str, ...]
     """The providers, in the order of their numbers."""
+    look_ups: LookUps | None
+    """How the providers were looked up; None: they were not."""
     ranking: Ranking | None
     """The values of the column that orders the campaign, if there is one."""
     apostrophes: int
@@ -82,6 +84,8 @@ class Audience:
     def notes(self) -> list[str]:
         """Return warnings about likely mistakes in the lists, without addresses."""
         warnings = []
+        if self.look_ups and self.look_ups.unanswered:
+            warnings.append(_unanswered(self.look_ups))
         if self.apostrophes:
             warnings.append(
                 f"{self.apostrophes:,} rows have an address that begins with an apostrophe. That is"
@@ -165,3 +169,17 @@ class Audience:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _unanswered(look_ups: LookUps) -> str:
+    if not look_ups.answered and not look_ups.known:
+        return (
+            "no name server answered, so nobody knows who hosts the mailboxes of"
+            f" {look_ups.unanswered:,} domains. Correct the network of this machine, or name the"
+            " servers to ask in MAILSLUICE_NAMESERVERS; or launch all the same: these recipients"
+            " count as other domains"
+        )
+    return (
+        f"domains without an answer from name servers: {look_ups.unanswered:,}. Their recipients"
+        " count as other domains, and get the mail"
+    )

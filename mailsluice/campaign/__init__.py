@@ -3,7 +3,7 @@
 from mailsluice.campaign.document import Campaign
 from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.message import Header, Message
-from mailsluice.campaign.policies import Dispatch, DownPolicy, Strategy, UncertainPolicy
+from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.source import RecipientSource
 from mailsluice.campaign.throttle import ProviderThrottle, Throttle
@@ -17,6 +17,7 @@ __all__ = [
     "Provider",
     "ProviderThrottle",
     "RecipientSource",
+    "Resolve",
     "Retry",
     "SenderIdentity",
     "Strategy",

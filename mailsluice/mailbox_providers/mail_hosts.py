@@ -11,11 +11,13 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import dns.asyncresolver
 import dns.exception
 import dns.name
 import dns.resolver
+from dns.nameserver import Do53Nameserver
 from dns.rdtypes.ANY.MX import MX
 
 AT_ONCE = 200
@@ -25,7 +27,8 @@ LOOKUP_SECONDS = 5.0
 _CONTROLS = ("gmail.com", "outlook.com", "yahoo.com")
 """Domains that take mail. Where the resolver denies one of them, it is not believed."""
 _MOST_HOSTS = 20
-_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}")
+_HOST = re.compile(r"(?:[a-z0-9_][a-z0-9_-]{0,62}\.)+[a-z][a-z0-9-]{0,62}")
+"""A name with a dot that is no IP address."""
 _MAX_NAME = 253
 
 
@@ -52,12 +55,23 @@ class Resolver:
     """Asks the name servers of the system, or those that are given."""
 
     def __init__(self, nameservers: Iterable[str] = (), port: int = 53) -> None:
-        """`nameservers` are IP addresses; without any, the system's are asked."""
-        given = [*nameservers]
-        self._resolver = dns.asyncresolver.Resolver(configure=not given)
-        if given:
-            self._resolver.nameservers = given
-            self._resolver.port = port
+        """Use name servers, each an IP address that may be followed by its port.
+
+        Args:
+            nameservers: As in `10.0.0.2`, `10.0.0.2:5353` or `[::1]:5353`. Without any, the
+                system's are asked.
+            port: Where none is given.
+
+        Raises:
+            ValueError: A name server is written in another way.
+        """
+        servers = [Do53Nameserver(*_address(given, port)) for given in nameservers]
+        try:
+            self._resolver = dns.asyncresolver.Resolver(configure=not servers)
+        except dns.resolver.NoResolverConfiguration:  # then every domain is unknown
+            self._resolver = dns.asyncresolver.Resolver(configure=False)
+        if servers:
+            self._resolver.nameservers = servers
         self._resolver.search = []
 
     async def mail_hosts(self, domain: str) -> MailHosts:
@@ -128,6 +142,19 @@ async def look_up(
 
     await asyncio.gather(*(ask() for _ in range(min(at_once, len(wanted)))))
     return list(answers.values())
+
+
+def _address(nameserver: str, port: int) -> tuple[str, int]:
+    """Split an IP address from its port. Raises ValueError."""
+    given = nameserver.strip()
+    if written := _WITH_PORT.fullmatch(given):
+        given, port = written["six"] or written["four"], int(written["port"])
+    if not 0 < port < 1 << 16:
+        raise ValueError(f"{port} is no port")
+    return str(ip_address(given)), port
+
+
+_WITH_PORT = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<four>[^:]+)):(?P<port>[0-9]{1,5})")
 
 
 def _text(name: dns.name.Name) -> str:

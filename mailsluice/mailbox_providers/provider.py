@@ -16,6 +16,7 @@ from mailsluice.core.organisation import organisational_domain
 
 UNRESOLVED = "unresolved"
 """The provider of domains whose MX hosts are not known: the look-up failed or was not made."""
+_OTHERS = "other domains"
 NO_MAIL = "no mail"
 """Stands in place of a provider where a domain takes no mail (RFC 5321 section 5.1, RFC 7505)."""
 
@@ -60,7 +61,7 @@ def known_providers() -> Collection[str]:
 
 def title_of(provider: str) -> str:
     """Return what reports call a provider."""
-    return _rules().titles.get(provider, provider)
+    return _OTHERS if provider == UNRESOLVED else _rules().titles.get(provider, provider)
 
 
 def _known(host: str) -> str | None:

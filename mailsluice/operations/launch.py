@@ -103,19 +103,20 @@ def resolve_audience(
 ) -> Audience:
     """Read the campaign's recipients, without excluded and suppressed addresses.
 
+    Domains are looked up as the campaign says, which takes a minute at most.
     The message is compiled for the columns that were read, with each of the `identities` (by
     default, those of the routes), so that a template with a wrong name stops the campaign here. The
     caller closes the audience. Raises AudienceError or MessageError.
     """
     from mailsluice.audience.resolution import resolve
-    from mailsluice.mailbox_providers import providers_by_table
+    from mailsluice.operations.mail_hosts import hosted
     from mailsluice.operations.suppression.lookup import Lookup
 
     audience = resolve(
         campaign.recipients,
         exclude=campaign.exclude,
         suppressed=Lookup(Suppressions(database)),
-        hosted=providers_by_table,
+        hosted=hosted(database, campaign.resolve),
         connect=connect,
         order_by=campaign.order_by,
     )

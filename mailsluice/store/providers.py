@@ -25,7 +25,7 @@ class Providers:
         query = sa.select(columns.number, columns.provider)
         query = query.where(columns.campaign_id == campaign_id).order_by(columns.number)
         with self._database.read() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return {row.number: row.provider for row in connection.execute(query)}
 
     def counts(self, campaign_id: int) -> dict[str, int]:
         """The recipients of each provider at the launch, the provider with most of them first."""
@@ -33,7 +33,7 @@ class Providers:
         query = sa.select(columns.provider, columns.recipients)
         query = query.where(columns.campaign_id == campaign_id).order_by(columns.number)
         with self._database.read() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return {row.provider: row.recipients for row in connection.execute(query)}
 
     def record(self, campaign_id: int, providers: Mapping[str, int]) -> None:
         """Number a campaign's providers; see `record_providers`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import dns.asyncresolver
+import dns.resolver
 import pytest
 
 from mailsluice.mailbox_providers import mail_hosts
@@ -43,6 +45,10 @@ def hosts(server: DnsServer, domain: str) -> tuple[str, ...] | None:
         ({"TXT": ['"nothing"']}, ()),
         # Names that no host has.
         ({"MX": [r"10 a\032b.example."]}, None),
+        ({"MX": [r"10 a\.b.example.", r"10 \|a\|\`.example."]}, None),
+        ({"MX": ["10 localhost.", "10 google.", "10 127.0.0.1.", "20 b.example."]}, ("b.example",)),
+        # A name of an internationalised domain.
+        ({"MX": ["10 mx.xn--bcher-kva.example."]}, ("mx.xn--bcher-kva.example",)),
         ({FAILING: []}, None),
     ],
 )  # fmt: skip
@@ -61,6 +67,36 @@ def test_a_domain_that_does_not_exist_takes_no_mail() -> None:
 def test_an_answer_says_how_long_it_may_be_kept() -> None:
     with dns_server({**CONTROLS, "shop.example": {"MX": ["10 a.example."]}}) as server:
         assert asked(server, "shop.example")["shop.example"].seconds == 300
+
+
+@pytest.mark.parametrize("written", ["127.0.0.1:{}", " 127.0.0.1:{} "])
+def test_a_name_server_has_its_own_port(written: str) -> None:
+    with dns_server({**CONTROLS, "shop.example": {"MX": ["10 a.example."]}}) as server:
+        resolver = Resolver([written.format(server.port)])
+        (found,) = asyncio.run(look_up(["shop.example"], resolver, seconds=60.0))
+    assert found.hosts == ("a.example",)
+
+
+@pytest.mark.parametrize("written", ["10.0.0.2", "10.0.0.2:53", "::1", "[::1]:53", "fe80::1%eth0"])
+def test_name_servers_are_addresses_with_or_without_a_port(written: str) -> None:
+    Resolver([written])
+
+
+@pytest.mark.parametrize(
+    "written", ["dns.example", "10.0.0.2:0", "10.0.0.2:70000", "10.0.0.2:dns", "[::1", "1.2.3", "x"]
+)
+def test_what_is_no_address_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match=r"IPv4|port"):
+        Resolver([written])
+
+
+def test_a_machine_without_name_servers_knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unconfigured(self: object, f: object) -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(dns.asyncresolver.Resolver, "read_resolv_conf", unconfigured)
+    (found,) = asyncio.run(look_up(["shop.example"], Resolver(), seconds=60.0))
+    assert found.hosts is None
 
 
 def test_a_resolver_that_denies_large_providers_is_not_believed() -> None:

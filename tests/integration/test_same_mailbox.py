@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.audience.hosting import by_table
 from mailsluice.audience.resolution import resolve
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.folding import ANOTHER_SPELLING
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.suppression_reason import SuppressionReason
-from mailsluice.mailbox_providers import providers_by_table
 from mailsluice.message.identity import message_id
 from mailsluice.operations import accounts, launch
 from mailsluice.operations.accounts import Action
@@ -81,7 +81,7 @@ def test_every_spelling_of_a_suppressed_mailbox_is_left_out(
         RecipientSource(path=str(path)),
         exclude=RecipientSource(),
         suppressed=Lookup(Suppressions(database)),
-        hosted=providers_by_table,
+        hosted=by_table,
         connect=lambda _: pytest.fail("no database"),
     ) as audience:
         assert len(audience) == 1

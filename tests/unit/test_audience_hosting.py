@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mailsluice.audience import hosting as module
 from mailsluice.audience.chunk import TEXT
 from mailsluice.audience.domains import Domains
-from mailsluice.audience.hosting import Hosting, hosting
+from mailsluice.audience.hosting import Hosting, Hosts, hosting
 from mailsluice.audience.keys import domain_keys
 from mailsluice.mailbox_providers import NO_MAIL, UNRESOLVED
 
@@ -35,7 +35,7 @@ def test_a_domain_has_one_number_and_one_key_in_all_chunks(chunks: list[list[str
 def hosts_of(domains: Sequence[str], providers: dict[str, str]) -> Hosting:
     known = Domains()
     numbers = known.add(pa.array(domains, TEXT))
-    return hosting(numbers, known, lambda asked: [providers[one] for one in asked])
+    return hosting(numbers, known, lambda asked: Hosts([providers[one] for one in asked]))
 
 
 def test_providers_are_numbered_by_their_recipients_and_equal_ones_by_name() -> None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.assignment.assignment import assign
-from mailsluice.audience.hosting import Hosted
+from mailsluice.audience.hosting import Hosted, Hosts, by_table
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.resolution import resolve
 from mailsluice.audience.resolved import Audience
@@ -26,7 +26,7 @@ from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
-from mailsluice.mailbox_providers import NO_MAIL, providers_by_table
+from mailsluice.mailbox_providers import NO_MAIL
 from tests.databases import no_database
 
 NOBODY = RecipientSource.model_validate({})
@@ -61,7 +61,7 @@ def audience_of(tmp_path: Path) -> Iterator[AudienceOf]:
         text: str,
         exclude: str = "",
         suppressed: tuple[str, ...] = (),
-        hosted: Hosted = providers_by_table,
+        hosted: Hosted = by_table,
     ) -> Audience:
         sources = []
         for name, content in (("recipients.csv", text), ("exclude.csv", exclude)):
@@ -141,9 +141,10 @@ def test_each_recipient_has_its_provider_and_domains_without_mail_are_rejected(
 ) -> None:
     asked: list[str] = []
 
-    def hosted(domains: Sequence[str]) -> list[str]:
+    def hosted(domains: Sequence[str]) -> Hosts:
         asked.extend(domains)
-        return [{"null.de": NO_MAIL, "gmail.com": "google"}.get(one, "b.net") for one in domains]
+        known = {"null.de": NO_MAIL, "gmail.com": "google"}
+        return Hosts([known.get(one, "b.net") for one in domains])
 
     audience = audience_of(
         "email\na@gmail.com\nb@null.de\nc@b.de\nB@NULL.de\nnone\nd@b.de\nout@out.de\noff@null.de\n",
@@ -173,7 +174,9 @@ def test_each_recipient_has_its_provider_and_domains_without_mail_are_rejected(
 def test_an_audience_whose_domains_all_take_no_mail_has_no_recipient(
     audience_of: AudienceOf,
 ) -> None:
-    audience = audience_of("email\na@a.de\nb@b.de\n", hosted=lambda some: [NO_MAIL] * len(some))
+    audience = audience_of(
+        "email\na@a.de\nb@b.de\n", hosted=lambda some: Hosts([NO_MAIL] * len(some))
+    )
     assert len(audience) == 0
     assert audience.hosted() == {}
     assert audience.counts()[RejectReason.NO_MAIL_SERVER] == 2
@@ -291,7 +294,7 @@ def test_no_temporary_file_is_left_behind(
     options: dict[str, Any] = {
         "exclude": NOBODY,
         "suppressed": suppressing(),
-        "hosted": providers_by_table,
+        "hosted": by_table,
         "connect": no_database,
     }
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailsluice.audience.hosting import by_table
 from mailsluice.audience.keys import Keys
 from mailsluice.audience.resolution import resolve
 from mailsluice.audience.resolved import Audience
@@ -21,7 +22,6 @@ from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
-from mailsluice.mailbox_providers import providers_by_table
 from tests.databases import no_database
 
 NOBODY = RecipientSource.model_validate({})
@@ -45,7 +45,7 @@ def resolved(folder: str | Path, rows: list[list[str]]) -> Audience:
         RecipientSource(path=str(path)),
         exclude=NOBODY,
         suppressed=gone,
-        hosted=providers_by_table,
+        hosted=by_table,
         connect=no_database,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -71,6 +71,10 @@ class Plan:
     """Who the mail is from, by connection."""
     preview: Preview | None = None
     """The message for the first recipient."""
+    hosted: Mapping[str, int] = field(default_factory=dict)
+    """Recipients by mailbox provider, the provider with most of them first."""
+    look_ups: str = ""
+    """How many domains were looked up; empty where none was."""
     processes: int = 1
     """How many processes of the run would send, on a machine like this one."""
 
@@ -109,6 +113,7 @@ class Plan:
         )
         held = held_back(self.held_back)
         lines += [f"Suppressed {held}.", ""] if held else []
+        lines += [f"{self.look_ups}.", ""] if self.look_ups else []
         lines += self.preview.markdown() if self.preview else []
         lines += [
             f"Assignment digest: `{self.digest}`",
