@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from mailsluice.core.lazy_pattern import LazyPattern
 from mailsluice.core.masking import masked
+from mailsluice.mailbox_providers import Action, blamed
 
 MAX_WORDS = 2_000
 """Characters of a text that are looked at."""
@@ -140,11 +141,12 @@ _LISTS = LazyPattern(
     r"spamhaus|spamcop|barracuda(?:central|networks)|\bsorbs\b|cloudmark|senderscore|senderbase"
     r"|invaluement|uceprotect|backscatterer|abuseat|abusix|mailspike|spamrats|\bpsbl\b|dnswl"
     r"|ipcheck\.proofpoint|sender\.office\.com|\bzen\.|\bcbl\."
-    # Microsoft; Yahoo; AOL; GoDaddy; Charter and others: codes for blocked servers
-    r"|\b(?:S31[45]0|S77719|S775\d\d|(?:OU|SC|DY|CS)-?0\d{1,2}|TSS?\d\d"
-    r"|(?:RLY|RTR|CON|HVU|DYN|DNS):[A-Z]+\d*|IB\d{3}|AUP#|E\d{4}\b.{0,20}listed)",
+    # AOL, GoDaddy, Charter and others: codes that are never about the recipient's address
+    r"|\b(?:(?:RLY|RTR|CON|HVU|DYN|DNS):[A-Z]+\d*|IB\d{3}|AUP#|E\d{4}\b.{0,20}listed)",
 )
-"""Names of block lists, and codes of large receivers, which also occur in links."""
+"""Names of block lists, and codes for blocked servers, which also occur in links."""
+_SENDERS = {Action.BLOCK: Topic.LISTED, Action.REST: Topic.LISTED, Action.SLOW: Topic.RATE}
+"""Topics of replies that large providers use for servers which send too much, or are blocked."""
 _LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
 _MACHINE = re.compile(r"(?<![\w.-])(?:[\w-]++\.)++[\w-]++(?![\w-])|\[[^][\s]*+\]")
 
@@ -161,4 +163,6 @@ def _topics(text: str) -> frozenset[Topic]:
     spoken = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
     if _LISTS.search(line):
         spoken.add(Topic.LISTED)
+    if (blame := blamed(text, None)) and blame.action in _SENDERS:
+        spoken.add(_SENDERS[blame.action])
     return frozenset(spoken)

@@ -1,8 +1,9 @@
-"""Who hosts the mailboxes of a domain, by rules kept as data and by MX records.
+"""Who hosts the mailboxes of a domain, and what that provider's replies ask for.
 
-The look-up in `mail_hosts` loads dnspython; the rules need nothing.
+The rules are data. Only the look-up of MX records in `mail_hosts` loads more: dnspython.
 """
 
+from mailsluice.mailbox_providers.blame import Action, Blame, blamed
 from mailsluice.mailbox_providers.provider import (
     NO_MAIL,
     UNRESOLVED,
@@ -16,6 +17,9 @@ from mailsluice.mailbox_providers.provider import (
 __all__ = [
     "NO_MAIL",
     "UNRESOLVED",
+    "Action",
+    "Blame",
+    "blamed",
     "known_providers",
     "provider_of_domain",
     "provider_of_hosts",
