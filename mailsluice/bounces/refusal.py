@@ -7,6 +7,8 @@ from mailsluice.bounces.kinds import kind_of
 from mailsluice.bounces.own_reply import own_reply
 from mailsluice.core.outcome import Attempt, Phase
 
+_REFUSED = 500
+
 
 def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
     """Return the kind and the enhanced status of a refusal that is about the recipient, or None.
@@ -20,3 +22,13 @@ def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
     is_vague = not status and attempt.phase is not Phase.RCPT
     kind = kind_of(attempt.code, f"{attempt.code // 100}.0.0" if is_vague else status, attempt.text)
     return None if kind is None else (kind, status)
+
+
+def is_block(attempt: Attempt) -> bool:
+    """Whether a server refused a message because of its sender or its content.
+
+    So this is about neither the recipient nor a fault of this side: the rule by which events of
+    providers are blocks, too (`mailsluice.events.failures`).
+    """
+    is_refusal = attempt.code is not None and attempt.code >= _REFUSED
+    return is_refusal and not attempt.refused_here and refused(attempt) is None

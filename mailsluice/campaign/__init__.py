@@ -6,10 +6,13 @@ from mailsluice.campaign.message import Header, Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.source import RecipientSource
+from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
 from mailsluice.campaign.throttle import ProviderThrottle, Throttle
 
 __all__ = [
+    "Approval",
     "Campaign",
+    "Canary",
     "Dispatch",
     "DownPolicy",
     "Header",
@@ -20,6 +23,7 @@ __all__ = [
     "Resolve",
     "Retry",
     "SenderIdentity",
+    "StopLoss",
     "Strategy",
     "Throttle",
     "UncertainPolicy",

@@ -28,6 +28,7 @@ from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.routes import Route, percents_on, refuse_overgrown
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.source import RecipientSource
+from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
 from mailsluice.campaign.throttle import ProviderThrottles, Throttle
 from mailsluice.core.forms import Document
 from mailsluice.core.names import campaign_name
@@ -118,6 +119,14 @@ class Campaign(Document):
         title="When a connection is down",
         description="What happens to its recipients.",
     )
+    canary: Canary = Field(
+        Canary(), description="A small part that is sent first, and judged before the rest."
+    )
+    stop_loss: StopLoss = Field(
+        StopLoss(),
+        title="Stop-loss",
+        description="Limits at which a mailbox provider on a connection, or a connection, stops.",
+    )
     dispatch: Dispatch = Field(
         Dispatch.INLINE,
         title="Sent from",
@@ -178,6 +187,16 @@ class Campaign(Document):
             raise ValueError(
                 "processes is for the dispatch 'inline': remove it, or set sessions_per_worker for"
                 " more runs on workers"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _canary_has_a_judge(self) -> Self:
+        if self.canary and self.canary.approve is Approval.AUTO and not self.stop_loss:
+            raise ValueError(
+                "a canary that is approved by itself needs limits: fill in the stop_loss, such as"
+                " bounce_percent 5, block_percent 2 and complaint_percent 0.3, or set approve to"
+                " 'operator'"
             )
         return self
 
@@ -243,7 +262,7 @@ class Campaign(Document):
         at their defaults, and so are the fields of an identity, so that these campaigns have the
         same content.
         """
-        policies = {"retry", "uncertain", "on_connection_down"}
+        policies = {"retry", "uncertain", "on_connection_down", "canary", "stop_loss"}
         speed = {"throttle", "per_provider", "sending_window"}
         place = {"dispatch", "processes", "sessions_per_worker"}
         content = self.model_dump(mode="json", exclude={"name", *speed, *place, *policies})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mailsluice.delivery.store_requests import Answers, ClaimedBatch, ClaimRequest, Requests
-from mailsluice.store import Database, Outbox, Transaction, Usages
+from mailsluice.store import Bound, Canaries, Database, Outbox, Transaction, Usages
 
 _ALL_CLAIMED = 2**62
 _PEER_SECONDS = 1.0
@@ -42,11 +42,16 @@ class GroupCommit:
         outbox: Outbox,
         peers: Peers | None,
         may_claim: MayClaim | None,
+        canaries: Canaries | None = None,
     ) -> None:
+        """With `canaries`, nothing beyond a connection's canary is claimed until it is decided."""
         self._database = database
         self._outbox = outbox
         self._peers = peers
         self._may_claim = may_claim or (peers.may_claim if peers else None)
+        self._canaries = canaries
+        self._unbound: set[str] = set()
+        """Connections without a canary, or whose canary is decided."""
         self._usages = Usages(database)
         self._held: set[int] = set()
         """Recipients claimed by this process; kept where there are peers."""
@@ -91,6 +96,8 @@ class GroupCommit:
         if claim.answer.cancelled() or (self._may_claim and not self._may_claim(transaction)):
             return ClaimedBatch((), None)
         after = self._cursors.get(claim.connection, 0)
+        if bound := self._bound(transaction, claim.connection):
+            return self._claim_of_canary(transaction, claim, after, bound)
         rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)
         if rows:
             return ClaimedBatch(rows, None)
@@ -105,6 +112,26 @@ class GroupCommit:
         if not rows:
             self._cursors[claim.connection] = _ALL_CLAIMED
         return ClaimedBatch(rows, due)
+
+    def _bound(self, transaction: Transaction, connection: str) -> Bound | None:
+        if self._canaries is None or connection in self._unbound:
+            return None
+        bound = self._canaries.bound(transaction, connection)
+        if bound is None:
+            self._unbound.add(connection)
+        return bound
+
+    def _claim_of_canary(
+        self, transaction: Transaction, claim: ClaimRequest, after: int, bound: Bound
+    ) -> ClaimedBatch:
+        """Claim recipients of the canary; where none is left, look again at its decision."""
+        connection, last_id = claim.connection, bound.last_id
+        rows = self._outbox.claim(transaction, connection, claim.limit, after, last_id)
+        if rows:
+            return ClaimedBatch(rows, None)
+        due = self._outbox.next_due_seconds(transaction, connection, last_id)
+        look_in = bound.look_in_seconds
+        return ClaimedBatch((), look_in if due is None else min(due, look_in))
 
     def _peers_are_busy(self, peers: Peers, transaction: Transaction, requests: Requests) -> bool:
         """Whether other processes may still release recipients of the connection."""

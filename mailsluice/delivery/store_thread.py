@@ -23,7 +23,7 @@ from mailsluice.delivery.store_requests import (
     StartRequest,
 )
 from mailsluice.delivery.store_retry import StoreRetry
-from mailsluice.store import Ask, Counts, Database, Outbox, Settled, Starts
+from mailsluice.store import Ask, Canaries, Counts, Database, Outbox, Settled, Starts
 
 _COMMIT_SECONDS = 0.02
 
@@ -41,16 +41,18 @@ class StoreThread:
         journal: Journal,
         peers: Peers | None = None,
         may_claim: MayClaim | None = None,
+        canaries: Canaries | None = None,
     ) -> None:
         """With `peers`, a connection is done only when no peer can release a recipient.
 
-        `may_claim` is asked before each claim; where there are peers, `peers.may_claim` is.
+        `may_claim` is asked before each claim; where there are peers, `peers.may_claim` is. With
+        `canaries`, recipients beyond a connection's canary wait for its decision.
         """
         self._outbox = outbox
         self._journal = journal
         self.has_peers = peers is not None
         """Whether other processes send over the same connection of the campaign."""
-        self._commit = GroupCommit(database, outbox, peers, may_claim)
+        self._commit = GroupCommit(database, outbox, peers, may_claim, canaries)
         self._retry = StoreRetry()
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()

@@ -189,12 +189,14 @@ def store_audience(
     The campaign can be sent afterwards. Its shares and days are recorded and stay, however long the
     campaign takes. Raises CampaignError when a warm-up is impossible for this campaign.
     """
-    from mailsluice.operations.placed_rows import placed
+    from mailsluice.operations.placed_rows import canary_of, counted, placed
 
     assignment = _assignment(campaign, audience, occasion)
     placement = _planned(database, campaign_id, campaign, assignment, occasion)
+    percent = campaign.canary.percent
+    first = canary_of(audience, placement, percent) if percent else None
     launches = Launches(database)
-    launches.store_audience(campaign_id, placed(audience, placement), audience.rejects())
+    launches.store_audience(campaign_id, placed(audience, placement, first), audience.rejects())
     launches.finish(
         campaign_id,
         read_rows=audience.read,
@@ -205,6 +207,7 @@ def store_audience(
         held_back=audience.held_back(),
         moved=placement.moved,
         providers=audience.hosted(),
+        canaries={} if first is None else counted(first, placement),
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement

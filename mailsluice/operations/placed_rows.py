@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mailsluice.assignment.canary import Flags, canary
 from mailsluice.assignment.placement import Placement
 from mailsluice.audience.resolved import Audience
 from mailsluice.core.memory import Trimming
@@ -17,16 +19,38 @@ from mailsluice.core.status import RecipientStatus
 _CHUNK_ROWS = 1 << 15  # half a batch of the spool, so that all chunks take as long
 
 
-def placed(audience: Audience, placement: Placement) -> Iterator[pd.DataFrame]:
-    """The recipients in send order, in chunks for `Launches.store_audience`."""
+def canary_of(audience: Audience, placement: Placement, percent: Decimal) -> Flags:
+    """Choose the recipients of the canary, by send position."""
+    routes, due = placement.moves()
+    return canary(routes, audience.providers[placement.assignment.order], np.isnan(due), percent)
+
+
+def counted(chosen: Flags, placement: Placement) -> dict[str, int]:
+    """Count the chosen recipients of each connection."""
+    numbers = np.bincount(placement.moves()[0][chosen], minlength=len(placement.connections))
+    return dict(zip(placement.connections, numbers.tolist(), strict=True))
+
+
+def placed(
+    audience: Audience, placement: Placement, first: Flags | None = None
+) -> Iterator[pd.DataFrame]:
+    """The recipients in send order, in chunks for `Launches.store_audience`.
+
+    Those of the send positions in `first` come before all others.
+    """
     names = np.array(placement.connections, dtype=object)
+    order, route = placement.assignment.order, placement.assignment.route
     moves = placement.moves() if placement.warmings else None
+    if first is not None:
+        sequence = np.argsort(~first, kind="stable")
+        order, route = order[sequence], route[sequence]
+        moves = (moves[0][sequence], moves[1][sequence]) if moves else None
     start, trimming = 0, Trimming()
-    for chunk in audience.chunks(placement.assignment.order, _CHUNK_ROWS, ("email", "variables")):
+    for chunk in audience.chunks(order, _CHUNK_ROWS, ("email", "variables")):
         part = slice(start, start + len(chunk))
         start += len(chunk)
-        assigned = names[placement.assignment.route[part]]
-        providers = audience.providers[placement.assignment.order[part]]
+        assigned = names[route[part]]
+        providers = audience.providers[order[part]]
         rows = chunk.assign(connection=assigned, provider=providers)
         yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
         trimming.processed(len(chunk))

@@ -2,12 +2,15 @@
 
 from mailsluice.store.bounces import Bounces, Recorded
 from mailsluice.store.campaigns import CampaignRecord, Campaigns
+from mailsluice.store.canaries import Bound, Canaries
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database, Transaction, default_url, home
+from mailsluice.store.holds import Holds, NewHold
 from mailsluice.store.launches import Launches
 from mailsluice.store.leases import Leases
-from mailsluice.store.outbox import Outbox
+from mailsluice.store.outbox import EVERY_ID, Outbox
 from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
+from mailsluice.store.outcome_figures import OutcomeFigures
 from mailsluice.store.providers import Providers
 from mailsluice.store.routes import RouteRecord, launched_shares
 from mailsluice.store.senders import Ending, SenderRecord, Senders
@@ -16,19 +19,25 @@ from mailsluice.store.usages import Ask, Starts, Usages
 from mailsluice.store.warm_ups import WarmUps
 
 __all__ = [
+    "EVERY_ID",
     "Ask",
     "Bounces",
+    "Bound",
     "CampaignRecord",
     "Campaigns",
+    "Canaries",
     "Claimed",
     "Counts",
     "Database",
     "Ending",
     "History",
+    "Holds",
     "InDoubt",
     "Launches",
     "Leases",
+    "NewHold",
     "Outbox",
+    "OutcomeFigures",
     "Providers",
     "Recorded",
     "RouteRecord",

@@ -14,7 +14,9 @@ from mailsluice.store.schema import (
     bounces,
     campaign_providers,
     campaigns,
+    canaries,
     deliveries,
+    holds,
     moves,
     recipients,
     rejects,
@@ -89,6 +91,8 @@ PARTS = (
     ArchivePart(warm_up_plans, "day"),
     ArchivePart(bounces, "id"),
     ArchivePart(alerts, "at"),
+    ArchivePart(canaries, "last_id"),
+    ArchivePart(holds, "id"),
 )
 
 

@@ -14,6 +14,7 @@ from mailsluice.core.moves import Move
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.store import bulk, campaign_tables
 from mailsluice.store.campaign_tables import has_room, shared_tables, tables_of
+from mailsluice.store.canaries import record_canaries
 from mailsluice.store.content import as_json
 from mailsluice.store.database import Database
 from mailsluice.store.moves import record_moves
@@ -106,6 +107,7 @@ class Launches:
         held_back: Mapping[str, int] | None = None,
         moved: Sequence[Move] = (),
         providers: Mapping[str, int] | None = None,
+        canaries: Mapping[str, int] | None = None,
     ) -> None:
         """Make the campaign `ready`: its audience is stored completely.
 
@@ -119,6 +121,7 @@ class Launches:
             held_back: Suppressed rows by the reason of their suppression.
             moved: Recipients that warm-ups moved to another connection.
             providers: Recipients of each mailbox provider, in the order of their numbers.
+            canaries: How many of each connection's first recipients are its canary.
 
         Raises:
             OutboxError: The numbers do not add up.
@@ -135,6 +138,7 @@ class Launches:
             record_routes(transaction, campaign_id, assigned)
             record_moves(transaction, campaign_id, moved)
             record_providers(transaction, campaign_id, providers or {})
+            record_canaries(transaction, recipients, campaign_id, canaries or {})
             transaction.execute(
                 sa.update(campaigns)
                 .where(campaigns.c.id == campaign_id)

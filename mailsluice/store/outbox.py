@@ -30,6 +30,8 @@ from mailsluice.store.schema import campaigns
 
 logger = logging.getLogger(__name__)
 
+EVERY_ID = 2**62
+"""Above the id of every recipient."""
 _CLOCKS_DIFFER_SECONDS = 60.0  # a difference that a failover to another machine may cause unnoticed
 
 
@@ -77,18 +79,24 @@ class Outbox:
         return self._recipients.c.campaign_id == self._campaign_id
 
     def claim(
-        self, transaction: sa.Connection, connection: str, limit: int, after_id: int = 0
+        self,
+        transaction: sa.Connection,
+        connection: str,
+        limit: int,
+        after_id: int = 0,
+        last_id: int = EVERY_ID,
     ) -> list[Claimed]:
         """Claim up to `limit` recipients of a connection: their rows become `sending`.
 
         Deferred recipients that are due come first, then pending ones with an id above `after_id`,
-        in send order. Recipients that were suppressed since the launch become `suppressed` instead,
-        with the reason, and recipients of a retry whose message has arrived all the same, as an
-        event shows, become `sent`. The result may therefore be shorter than `limit` while more
-        recipients wait; an empty result means that none can be claimed.
+        in send order; none has an id above `last_id`. Recipients that were suppressed since the
+        launch become `suppressed` instead, with the reason, and recipients of a retry whose message
+        has arrived all the same, as an event shows, become `sent`. The result may therefore be
+        shorter than `limit` while more recipients wait; an empty result means that none can be
+        claimed.
         """
         statements = self._statements
-        given = {"connection": connection, "after_id": after_id}
+        given = {"connection": connection, "after_id": after_id, "last_id": last_id}
         claimed: list[Claimed] = []
         for query in (statements.due, statements.pending):
             while room := limit - len(claimed):
@@ -174,8 +182,12 @@ class Outbox:
             variables = connection.execute(query).scalar_one_or_none()
         return list(orjson.loads(variables)) if variables else []
 
-    def next_due_seconds(self, transaction: sa.Connection, connection: str) -> float | None:
+    def next_due_seconds(
+        self, transaction: sa.Connection, connection: str, last_id: int = EVERY_ID
+    ) -> float | None:
         """Seconds until the connection's next deferred recipient is due; None when there is none.
+
+        Recipients with an id above `last_id` do not count.
 
         A recipient that is due later than the longest delay allows was deferred while the
         database's clock was wrong. All such recipients become due now.
@@ -184,6 +196,7 @@ class Outbox:
         query = sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
             self._mine,
             recipients.c.connection == connection,
+            recipients.c.id + 0 <= last_id,  # not for the index of ids
             recipients.c.status == RecipientStatus.DEFERRED,
             recipients.c.next_attempt_at.is_not(None),  # the condition of the index
         )

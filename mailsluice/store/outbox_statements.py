@@ -20,6 +20,7 @@ from mailsluice.store.schema import suppressions
 
 _SENDING = RecipientStatus.SENDING.value
 _UNCERTAIN = RecipientStatus.UNCERTAIN.value
+_LAST_ID = sa.bindparam("last_id", type_=sa.BigInteger())
 _ID: dict[str, sa.types.TypeEngine[Any]] = {"id": sa.BigInteger()}
 _OUTCOME: dict[str, sa.types.TypeEngine[Any]] = {
     **_ID,
@@ -51,11 +52,12 @@ class OutboxStatements:
 
     @cached_property
     def due(self) -> sa.Select[Any]:
-        """Deferred recipients of `connection` that are due, `most` of them."""
+        """Deferred recipients of `connection` up to `last_id` that are due, `most` of them."""
         recipients = self._recipients
         return self._claimable(
             self._claimed_fields()
             .where(
+                recipients.c.id + 0 <= _LAST_ID,  # not for the index of ids
                 recipients.c.status == RecipientStatus.DEFERRED,
                 recipients.c.next_attempt_at <= self._database.now,
             )
@@ -64,12 +66,16 @@ class OutboxStatements:
 
     @cached_property
     def pending(self) -> sa.Select[Any]:
-        """Pending recipients of `connection` above `after_id` in send order, `most` of them."""
+        """Pending recipients of `connection` in send order, `most` of them.
+
+        Their ids are above `after_id`, up to `last_id`.
+        """
         recipients = self._recipients
         return self._claimable(
             self._claimed_fields()
             .where(
                 recipients.c.id > sa.bindparam("after_id", type_=sa.BigInteger()),
+                recipients.c.id <= _LAST_ID,
                 recipients.c.status == RecipientStatus.PENDING,
             )
             .order_by(recipients.c.id)

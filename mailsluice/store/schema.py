@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0017"
+REVISION = "0018"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -104,7 +104,7 @@ moves = Table(
     ),
     Column("origin", Text, nullable=False),
     Column("target", Text, nullable=False),
-    Column("reason", Text, nullable=False),  # warm-up, down
+    Column("reason", Text, nullable=False),  # warm-up, down, held
     Column("recipients", BigInteger, nullable=False),
     Column("of", BigInteger, nullable=False),  # recipients that the origin had to send to before
 )
@@ -317,6 +317,41 @@ alerts = Table(
     Column("at", Double, nullable=False),
 )
 """Thresholds that a campaign passed and that were reported, once each."""
+
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("connection", Text, primary_key=True),
+    Column("recipients", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),  # the connection's recipients up to this one
+    Column("judged_at", Double),  # the end of the wait; null until all of them were attempted
+    Column("decided_at", Double),  # from then on, the other recipients are claimed, too
+)
+"""The recipients of each connection that are sent to before all others."""
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column(
+        "campaign_id",
+        ForeignKey("campaigns.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("connection", Text, nullable=False),
+    Column("provider", SmallInteger),  # null: the whole connection
+    Column("reason", Text, nullable=False),  # bounced, blocked, complained; canary
+    Column("limit_percent", Double),  # the limit that was passed
+    Column("figures", Text, nullable=False),  # JSON: by provider, see mailsluice.stop_loss.Figures
+    Column("at", Double, nullable=False),
+    # The operator's decision.
+    Column("decision", Text),  # go on, stop, move
+    Column("target", Text),  # the connection that recipients move to
+    Column("decided_at", Double),
+)
+"""Parts of a campaign that wait for an operator's decision, and what was decided."""
 
 deliveries = Table(
     "deliveries",
