@@ -85,7 +85,7 @@ def _counts(setting: Setting, name: str, rng: np.random.Generator) -> pd.DataFra
     fates = {"accepted": ~failed, "deferred": deferred, "failed": failed, "bounced": bounced}
     return pd.DataFrame(
         {
-            "domain": [str(one) for one in groups // routes],
+            "provider": [str(one) for one in groups // routes],
             "connection": [str(one) for one in groups % routes],
             "mail": mail,
             **{fate: np.bincount(group, had).astype(int) for fate, had in fates.items()},

@@ -42,10 +42,10 @@ async def compare_connections(
 ) -> State[Any]:
     """Compare how often the mail of connections is deferred, refused or bounced, and arrives.
 
-    Every two connections are compared within the same campaign and domain: by the servers' replies,
-    and, where both providers report events, by deliveries, blocks, complaints and times. This
-    changes nothing, so you may run it at any time; but decide beforehand when you look at the
-    result. Returns the `Comparison`.
+    Every two connections are compared within the same campaign and mailbox provider: by the
+    servers' replies, and, where both providers report events, by deliveries, blocks, complaints and
+    times. This changes nothing, so you may run it at any time; but decide beforehand when you look
+    at the result. Returns the `Comparison`.
 
     Args:
         campaigns: Names of one to a hundred campaigns; with the day, where {date} was in it.

@@ -47,7 +47,7 @@ class TestVerdicts:
         assert finding is Conclusion.DIFFERENT
         assert text.startswith(
             "b's mail is deferred less than a's: 2.10% against 3.40% over the same mix of campaigns"
-            " and domains; a minus b: 1.30 percentage points, 95% interval 0.66 to 1.95,"
+            " and mailbox providers; a minus b: 1.30 percentage points, 95% interval 0.66 to 1.95,"
             " p < 0.0001 after Holm"
         )
 
@@ -67,10 +67,10 @@ class TestVerdicts:
     def test_rates_over_all_mail_that_contradict_the_strata_are_a_warning(self) -> None:
         """Simpson's paradox: a's mail is deferred more over all, but less in each domain."""
         rows = [
-            row("a", 900, 90, domain="hard.example"),
-            row("b", 100, 12, domain="hard.example"),
-            row("a", 100, 1, domain="easy.example"),
-            row("b", 900, 18, domain="easy.example"),
+            row("a", 900, 90, provider="hard.example"),
+            row("b", 100, 12, provider="hard.example"),
+            row("a", 100, 1, provider="easy.example"),
+            row("b", 900, 18, provider="easy.example"),
         ]
         found = compared(*rows)
         (note,) = [note for note in found.notes if "of all their mail" in note]
@@ -109,8 +109,8 @@ class TestVerdicts:
         found = compared(
             row("a", 5_000, 600),
             row("b", 5_000, 100),
-            row("a", 5_000, 100, domain="slow.example"),
-            row("b", 5_000, 300, domain="slow.example"),
+            row("a", 5_000, 100, provider="slow.example"),
+            row("b", 5_000, 300, provider="slow.example"),
         )
         finding, text = deferred(found)
         assert finding is Conclusion.DEPENDS
@@ -120,8 +120,8 @@ class TestVerdicts:
         found = compared(
             row("a", 50_000, 600),
             row("b", 50_000, 1_100),
-            row("a", 50_000, 1_100, domain="slow.example"),
-            row("b", 50_000, 600, domain="slow.example"),
+            row("a", 50_000, 1_100, provider="slow.example"),
+            row("b", 50_000, 600, provider="slow.example"),
         )
         assert deferred(found)[0] is Conclusion.DEPENDS
 
@@ -129,8 +129,8 @@ class TestVerdicts:
         found = compared(
             row("a", 5_000, 600),
             row("b", 5_000, 100),
-            row("a", 5_000, 300, domain="slow.example"),
-            row("b", 5_000, 200, domain="slow.example"),
+            row("a", 5_000, 300, provider="slow.example"),
+            row("b", 5_000, 200, provider="slow.example"),
         )
         (one,) = [
             verdict for verdict in found.verdicts if verdict.contrast.measure is Measure.DEFERRED

@@ -88,7 +88,7 @@ def test_without_events_the_page_says_that_it_compares_replies() -> None:
 
 
 def delays(*groups: tuple[str, str, int, bool, int]) -> pd.DataFrame:
-    columns = ["connection", "domain", "seconds", "delivered", "number"]
+    columns = ["connection", "provider", "seconds", "delivered", "number"]
     return pd.DataFrame(groups, columns=columns).assign(campaign="spring")
 
 
@@ -163,7 +163,7 @@ def test_a_domain_that_delays_all_mail_is_no_difference_between_connections() ->
         *(("b", "fast.example", second, True, 9) for second in range(100)),
     )
     rows = [
-        reported(name, number, number, domain=domain)
+        reported(name, number, number, provider=domain)
         for name, domain, number in (
             *(("a", "slow.example", 900), ("b", "slow.example", 100)),
             *(("a", "fast.example", 100), ("b", "fast.example", 900)),
@@ -193,15 +193,15 @@ def test_the_log_rank_test_agrees_with_statsmodels(
     groups: list[tuple[str, str, int, bool, int]],
 ) -> None:
     times = delays(*groups)
-    sizes = times.groupby(["connection", "domain"])["number"].sum()
+    sizes = times.groupby(["connection", "provider"])["number"].sum()
     rows = [
-        reported(name, max(100, int(number)), int(number), domain=domain)
+        reported(name, max(100, int(number)), int(number), provider=domain)
         for name, domain, number in sizes.reset_index().itertuples(index=False, name=None)
     ]
     observed = Observed(pd.DataFrame(rows), delays=times, unknown={"a": 0.0, "b": 0.0})
     result = next(compare_delays(observed), None)
-    shared = [d for d, part in times.groupby("domain") if part["connection"].nunique() == 2]
-    each = times[times["domain"].isin(shared)]
+    shared = [d for d, part in times.groupby("provider") if part["connection"].nunique() == 2]
+    each = times[times["provider"].isin(shared)]
     each = each.loc[np.repeat(each.index, each["number"])]
     if result is None or result.z is None:
         return
@@ -210,7 +210,7 @@ def test_the_log_rank_test_agrees_with_statsmodels(
             each["seconds"],
             each["delivered"].astype(int),
             each["connection"],
-            strata=each["domain"],
+            strata=each["provider"],
         )
     assert result.z**2 == pytest.approx(chi, rel=1e-6, abs=1e-9)
     assert result.p_value == pytest.approx(p_value, rel=1e-6, abs=1e-9)

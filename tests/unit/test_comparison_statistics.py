@@ -21,7 +21,7 @@ from mailsluice.reports.comparison.comparison import _holm
 from mailsluice.reports.comparison.contrast import Contrast, contrast
 from mailsluice.reports.comparison.mantel_haenszel import common_odds_ratio, homogeneity, p_value
 from mailsluice.reports.comparison.power import needed, smallest_shown
-from mailsluice.reports.comparison.strata import MOST_DOMAINS, stratify
+from mailsluice.reports.comparison.strata import MOST_PROVIDERS, stratify
 from mailsluice.reports.comparison.wilson import wilson
 from tests.unit.compared_rows import row
 
@@ -143,8 +143,8 @@ class TestStrata:
         found = contrasted(
             row("a", 9_000, 90),
             row("b", 1_000, 10),
-            row("a", 1_000, 200, domain="slow.example"),
-            row("b", 9_000, 1_800, domain="slow.example"),
+            row("a", 1_000, 200, provider="slow.example"),
+            row("b", 9_000, 1_800, provider="slow.example"),
         )
         assert found.difference == pytest.approx(0)
         assert found.p_value == pytest.approx(1, abs=0.05)
@@ -156,12 +156,14 @@ class TestStrata:
         assert with_it == without
 
     def test_small_domains_are_one_stratum_and_so_are_those_beyond_the_largest(self) -> None:
-        small = [row(c, 10, domain=f"s{i}.example") for i in range(50) for c in "ab"]
+        small = [row(c, 10, provider=f"s{i}.example") for i in range(50) for c in "ab"]
         large = [
-            row(c, 100 + i, domain=f"l{i}.example") for i in range(MOST_DOMAINS + 5) for c in "ab"
+            row(c, 100 + i, provider=f"l{i}.example")
+            for i in range(MOST_PROVIDERS + 5)
+            for c in "ab"
         ]
         strata = stratify(pd.DataFrame(small + large))
-        assert len(strata.names) == MOST_DOMAINS + 1
+        assert len(strata.names) == MOST_PROVIDERS + 1
         assert strata.mail["mail"].sum() == sum(group["mail"] for group in small + large)
         assert strata.names[-1] == "others in spring"
 
@@ -172,7 +174,7 @@ class TestStrata:
         self, drawn: list[tuple[tuple[int, ...], int, int]]
     ) -> None:
         rows = [
-            row(name, events + rest, events, campaign=f"c{i}", domain=f"d{domain}.example")
+            row(name, events + rest, events, campaign=f"c{i}", provider=f"d{domain}.example")
             for i, ((a, b, c, d), domain, _) in enumerate(drawn)
             for name, events, rest in (("a", a, b), ("b", c, d))
         ]

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mailsluice.reports.comparison.observed import Observed
-from mailsluice.reports.comparison.strata import Numbers, domain_strata
+from mailsluice.reports.comparison.strata import Numbers, provider_strata
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,11 @@ def compare_delays(observed: Observed) -> Iterator[DelayContrast]:
     if delays is None or delays.empty:
         return
     counts = observed.counts
-    strata = counts[["campaign", "domain"]].assign(stratum=domain_strata(counts)).drop_duplicates()
+    strata = (
+        counts[["campaign", "provider"]].assign(stratum=provider_strata(counts)).drop_duplicates()
+    )
     keys = ["campaign", "stratum", "connection", "seconds", "delivered"]
-    merged = delays.merge(strata, on=["campaign", "domain"])
+    merged = delays.merge(strata, on=["campaign", "provider"])
     placed = merged.groupby(keys)["number"].sum().reset_index()
     for first, second in combinations(sorted(observed.reporting), 2):
         if result := _contrast(placed, first, second):

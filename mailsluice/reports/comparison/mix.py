@@ -13,10 +13,10 @@ Rates = Mapping[tuple[str, Measure], float]
 def mix_notes(
     contrasts: Sequence[Contrast], of_all_mail: Rates, smallest_difference: float
 ) -> Iterator[str]:
-    """Notes on pairs of connections whose mail went to different campaigns and domains.
+    """Notes on pairs of connections whose mail went to different campaigns and mailbox providers.
 
     A pair is noted when the difference of its rates over all mail and the difference over the same
-    mix of campaigns and domains have different signs, or are further apart than
+    mix of campaigns and mailbox providers have different signs, or are further apart than
     `smallest_difference`. `of_all_mail` holds the rates over all mail.
     """
     for contrast in contrasts:
@@ -28,7 +28,7 @@ def mix_notes(
             yield (
                 f"{contrast.first} and {contrast.second}, {contrast.measure.value}: {first:.2%} and"
                 f" {second:.2%} of all their mail, {contrast.rates[0]:.2%} and"
-                f" {contrast.rates[1]:.2%} over the same mix of campaigns and domains. The mail"
-                " of which this is known is of different campaigns or domains: rely on the tests,"
-                " which compare mail of the same campaign and domain"
+                f" {contrast.rates[1]:.2%} over the same mix of campaigns and mailbox providers."
+                " The mail of which this is known is of different campaigns or mailbox providers:"
+                " rely on the tests, which compare mail of the same campaign and provider"
             )

@@ -52,7 +52,8 @@ class Measure(StrEnum):
 
 
 _BY_EVENTS = (Measure.DELIVERED, Measure.UNDELIVERED, Measure.BLOCKED, Measure.COMPLAINED)
-KEYS = ["campaign", "domain", "connection"]
+KEYS = ["campaign", "provider", "connection"]
+"""A provider is the mailbox provider of recipients, or their domain where that is not known."""
 MAIL, KNOWN = "mail", "known"
 NUMBERS = [MAIL, KNOWN, *(measure.value for measure in Measure)]
 
@@ -62,19 +63,19 @@ class Observed:
     """The counted mail of some campaigns, without addresses."""
 
     counts: pd.DataFrame
-    """A row for each campaign, domain and connection (KEYS). `mail` counts the attempted recipients
-    and the columns of Measure their outcomes. `known` counts the recipients whose mail has arrived
-    or not, for sure, where the provider reports deliveries; elsewhere 0. Recipients that are left
-    out are counted in `moved` (to the connection from another one) and `uncertain`. Columns of
-    outcomes that nobody has counted may be missing."""
+    """A row for each campaign, provider and connection (KEYS). `mail` counts the attempted
+    recipients and the columns of Measure their outcomes. `known` counts the recipients whose mail
+    has arrived or not, for sure, where the provider reports deliveries; elsewhere 0. Recipients
+    that are left out are counted in `moved` (to the connection from another one) and `uncertain`.
+    Columns of outcomes that nobody has counted may be missing."""
     unfinished: Sequence[str] = ()
     """Campaigns that still have mail to send."""
     warming: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By campaign: connections that sent a part of it later because they warmed up."""
     delays: pd.DataFrame | None = None
-    """Seconds from the acceptance by the provider to the delivery: a row for each campaign, domain,
-    connection, `seconds` and `delivered`, with `number` of messages. For mail that is not delivered
-    they are the seconds until it bounced, or until now."""
+    """Seconds from the acceptance by the provider to the delivery: a row for each campaign,
+    provider, connection, `seconds` and `delivered`, with `number` of messages. For mail that is not
+    delivered they are the seconds until it bounced, or until now."""
     unknown: Mapping[str, float] = field(default_factory=dict)
     """By connection whose provider reports deliveries: the part of its mail that is not known."""
 

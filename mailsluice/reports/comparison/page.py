@@ -163,9 +163,10 @@ def _remarks(comparison: Comparison) -> list[str]:
     return [
         f"Rates have Wilson's {terms.percent} intervals and cover all mail of a connection, or, by"
         " events, all mail of which it is known whether it has arrived."
-        " Tests compare within strata: a campaign's mail to one domain, with small domains"
-        " together. They are Cochran-Mantel-Haenszel tests, exact with few events; homogeneity is"
-        " tested by Breslow-Day-Tarone. Differences are in percentage points with Newcombe's"
+        " Tests compare within strata: a campaign's mail to one mailbox provider, or to one"
+        " domain whose provider is not known, with small ones together. They are"
+        " Cochran-Mantel-Haenszel tests, exact with few events; homogeneity is tested by"
+        " Breslow-Day-Tarone. Differences are in percentage points with Newcombe's"
         f" interval. P-values of all {terms.tests} tests are adjusted by Holm. Detectable: the"
         " difference that this much mail shows in four of five cases.",
         "",

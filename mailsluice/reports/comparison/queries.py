@@ -1,4 +1,4 @@
-"""Counting the mail of campaigns by domain and connection, for a comparison."""
+"""Counting the mail of campaigns by mailbox provider and connection, for a comparison."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ import sqlalchemy as sa
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
 from mailsluice.events.event import DeliveryState, FailureKind
+from mailsluice.mailbox_providers import UNRESOLVED
 from mailsluice.reports.comparison.observed import KEYS
 from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
-from mailsluice.store.schema import bounces, campaigns, deliveries, warm_up_plans
+from mailsluice.store.schema import (
+    bounces,
+    campaign_providers,
+    campaigns,
+    deliveries,
+    warm_up_plans,
+)
 
 _FATES = ["arrived", "ended", "undelivered", "blocked", "complained"]
 _COLUMNS = [*KEYS, "status", "first", "bounced", *_FATES, "moved", "number"]
@@ -67,6 +74,7 @@ def _delays(
     rows = (
         sa.select(
             recipients.c.campaign_id.label("campaign"),
+            recipients.c.provider,
             _domain(database, recipients).label("domain"),
             recipients.c.connection,
             sa.case((seconds > 0, seconds), else_=0).label("seconds"),
@@ -82,7 +90,7 @@ def _delays(
         )
         .subquery()
     )
-    return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
+    return _named(sa.select(*rows.c, sa.func.count().label("number")).group_by(*rows.c))
 
 
 def _groups(
@@ -114,6 +122,7 @@ def _groups(
     rows = (
         sa.select(
             recipients.c.campaign_id.label("campaign"),
+            recipients.c.provider,
             _domain(database, recipients).label("domain"),
             recipients.c.connection,
             recipients.c.status,
@@ -126,7 +135,7 @@ def _groups(
         .where(mine, recipients.c.attempts > 0)
         .subquery()
     )
-    return sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
+    return _named(sa.select(*rows.c, sa.func.count().label("number")).group_by(*rows.c))
 
 
 def _fates(recipients: sa.Table) -> list[sa.Label[bool]]:
@@ -144,6 +153,17 @@ def _fates(recipients: sa.Table) -> list[sa.Label[bool]]:
         "complained": state == DeliveryState.COMPLAINED.value,
     }
     return [column.label(name) for name, column in columns.items()]
+
+
+def _named(groups: sa.Select[Any]) -> sa.Select[Any]:
+    """The groups with the name of their provider; with their domain where that is not known."""
+    counted, known = groups.subquery(), campaign_providers.c
+    campaign, number, domain, *others = counted.c
+    named = sa.func.coalesce(sa.func.nullif(known.provider, UNRESOLVED), domain)
+    is_its = sa.and_(known.campaign_id == campaign, known.number == number)
+    return sa.select(campaign, named.label("provider"), *others).outerjoin_from(
+        counted, campaign_providers, is_its
+    )
 
 
 def _domain(database: Database, recipients: sa.Table) -> sa.ColumnElement[str]:

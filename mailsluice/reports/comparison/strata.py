@@ -1,4 +1,4 @@
-"""Strata of a comparison: the mail of one campaign to one domain. Pure."""
+"""Strata of a comparison: the mail of one campaign to one mailbox provider. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mailsluice.mailbox_providers import title_of
 from mailsluice.reports.comparison.observed import KNOWN, MAIL, NUMBERS, Measure
 
 SMALL = 100
-"""A domain with less mail than this in a campaign belongs to the stratum OTHERS ..."""
-MOST_DOMAINS = 20
-"""... and so does a domain that is not among this many largest."""
-OTHERS = "others"  # not a domain, which would have a dot
+"""A provider with less mail than this in a campaign belongs to the stratum OTHERS ..."""
+MOST_PROVIDERS = 20
+"""... and so does a provider that is not among this many largest."""
+OTHERS = "others"  # not a name of a provider or a domain
 
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
@@ -70,23 +71,23 @@ class Strata:
 
 
 def stratify(counts: pd.DataFrame) -> Strata:
-    """Make strata of `Observed.counts`: a campaign's large domains, and all others together.
+    """Make strata of `Observed.counts`: a campaign's large providers, and all others together.
 
     The strata depend on the amounts of mail, never on the outcomes.
     """
-    table = counts.assign(domain=domain_strata(counts)).pivot_table(
-        NUMBERS, ["campaign", "domain"], "connection", aggfunc="sum", fill_value=0
+    table = counts.assign(provider=provider_strata(counts)).pivot_table(
+        NUMBERS, ["campaign", "provider"], "connection", aggfunc="sum", fill_value=0
     )
     return Strata(
-        names=tuple(f"{domain} in {campaign}" for campaign, domain in table.index),
+        names=tuple(f"{title_of(provider)} in {campaign}" for campaign, provider in table.index),
         connections=tuple(table[MAIL].columns),
         mail={of: table[of].to_numpy(np.int64) for of in (MAIL, KNOWN)},
         events={measure: table[measure.value].to_numpy(np.int64) for measure in Measure},
     )
 
 
-def domain_strata(counts: pd.DataFrame) -> pd.Series[str]:
-    """The domain of each row, or OTHERS where the domain has no stratum of its own."""
-    sizes = counts.groupby(["campaign", "domain"])[MAIL].transform("sum")
+def provider_strata(counts: pd.DataFrame) -> pd.Series[str]:
+    """The provider of each row, or OTHERS where the provider has no stratum of its own."""
+    sizes = counts.groupby(["campaign", "provider"])[MAIL].transform("sum")
     ranks = sizes.groupby(counts["campaign"]).rank(method="dense", ascending=False)
-    return counts["domain"].where((sizes >= SMALL) & (ranks <= MOST_DOMAINS), OTHERS)
+    return counts["provider"].where((sizes >= SMALL) & (ranks <= MOST_PROVIDERS), OTHERS)

@@ -31,7 +31,7 @@ class Conclusion(StrEnum):
     ALIKE = "alike"
     """The connections differ by less than the smallest difference that matters."""
     DEPENDS = "depends"
-    """Which connection does better depends on campaign and domain."""
+    """Which connection does better depends on campaign and mailbox provider."""
     OPEN = "open"
     """The mail so far is not enough for a conclusion."""
 
@@ -97,8 +97,8 @@ def delay_verdict(contrast: DelayContrast, adjusted_p: float | None, terms: Term
         return DelayResult(contrast, adjusted_p, Conclusion.OPEN, f"{text} ({'; '.join(times)})")
     sooner, later = names if contrast.z > 0 else reversed(names)
     text = (
-        f"{sooner}'s mail is delivered sooner than {later}'s within the same campaigns and domains:"
-        f" {'; '.join(times)}; log-rank test, {chance(adjusted_p)} after Holm"
+        f"{sooner}'s mail is delivered sooner than {later}'s within the same campaigns and"
+        f" mailbox providers: {'; '.join(times)}; log-rank test, {chance(adjusted_p)} after Holm"
     )
     return DelayResult(contrast, adjusted_p, Conclusion.DIFFERENT, text)
 
@@ -162,8 +162,9 @@ def _different(contrast: Contrast, adjusted_p: float | None, terms: Terms) -> st
     return (
         f"{names[better]}'s mail is {_DONE[contrast.measure]} less than {names[worse]}'s:"
         f" {rates[better]:.2%} against {rates[worse]:.2%} over the same mix of campaigns and"
-        f" domains; {contrast.first} minus {contrast.second}: {points(contrast.difference)}"
-        f" percentage points, {terms.percent} interval {_interval(contrast)},"
+        f" mailbox providers; {contrast.first} minus {contrast.second}:"
+        f" {points(contrast.difference)} percentage points,"
+        f" {terms.percent} interval {_interval(contrast)},"
         f" {chance(adjusted_p)} after Holm"
     )
 
@@ -180,7 +181,7 @@ def _depends(contrast: Contrast) -> str:
     names = contrast.opposed
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return (
-        f"{_both(contrast)}: which one does better depends on campaign and domain"
+        f"{_both(contrast)}: which one does better depends on campaign and mailbox provider"
         f" (homogeneity: {chance(contrast.homogeneity)}); the opposite of the whole in"
         f" {', '.join(names[:_MOST_NAMES])}{more}"
     )
