@@ -13,9 +13,11 @@ import sqlalchemy as sa
 
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.status import RecipientStatus as Status
+from mailsluice.events.event import DeliveryState
 from mailsluice.reports.campaign import ReplyCount, page
-from mailsluice.reports.campaign.queries import TOP_DOMAINS, statistics
+from mailsluice.reports.campaign.queries import TOP_DOMAINS, later_statistics, statistics
 from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.reports.providers.counts import MOST_SHOWN, Tally
 from mailsluice.store import (
     Campaigns,
     Database,
@@ -23,16 +25,22 @@ from mailsluice.store import (
     RouteRecord,
 )
 from mailsluice.store.campaign_tables import tables_of
-from mailsluice.store.schema import bounces, recipients
+from mailsluice.store.schema import bounces, deliveries, recipients
 
 NOON = 1_764_000_000.0
 _STORED = ("status", "code", "reply", "settled_at")
 
 
-def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") -> int:
+def store(
+    database: Database,
+    rows: list[dict[str, Any]],
+    name: str = "spring",
+    providers: Mapping[str, int] | None = None,
+) -> int:
     """A launched campaign over red and green whose recipients are as told; gives its id.
 
-    A row has at least an email; `deferrals` are replies that came before.
+    A row has at least an email; `deferrals` are replies that came before; `provider` is a number
+    of `providers`, 1 for the first.
     """
     campaigns = Campaigns(database)
     found = campaigns.register(name, {"message": {"subject": name}}).id
@@ -41,6 +49,7 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
             "email": [row["email"] for row in rows],
             "connection": [row.get("connection", "red") for row in rows],
             "variables": "{}",
+            "provider": pd.array([row.get("provider") for row in rows], "Int16"),
         }
     )
     Launches(database).store_audience(found, [frame], [])
@@ -52,6 +61,7 @@ def store(database: Database, rows: list[dict[str, Any]], name: str = "spring") 
         rejected={},
         assigned=[RouteRecord(name, None, int(assigned.get(name, 0))) for name in ("red", "green")],
         digest="d",
+        providers=providers,
     )
     told = [
         {"address": row["email"], "status": Status.PENDING, **dict.fromkeys(_STORED[1:]), **row}
@@ -180,7 +190,7 @@ def test_replies_and_deferrals_are_counted_by_domain(database: Database, seed: i
     assert len(largest) == TOP_DOMAINS + 1
     assert counted.put_off == {key: number for key, number in put_off.items() if number}
     for domain in largest:
-        mine = [reply for reply in counted.replies if reply.domain == domain]
+        mine = [reply for reply in counted.replies if reply.group == domain]
         assert sum(reply.failed for reply in mine) == failed[domain]
         of_domain = sum(n for (name, _), n in put_off.items() if name == domain)
         assert sum(reply.deferred for reply in mine) == of_domain
@@ -268,3 +278,131 @@ def test_the_page_adds_up_and_shows_no_address(database: Database, seed: int) ->
 def test_an_unknown_campaign_is_named(database: Database) -> None:
     with pytest.raises(OutboxError, match="there is no campaign 'autumn'"):
         stored_report(database, "autumn")
+
+
+def random_providers(seed: int, number: int = 400) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Recipients at twenty providers, their counts at the launch, and their deliveries."""
+    chance = random.Random(seed)
+    rows = random_rows(seed, number)
+    hosts = Counter(int(chance.paretovariate(0.6)) % 20 for _ in rows)
+    names = [f"p{host}.example" for host, _ in hosts.most_common()]
+    numbers = [
+        number for number, (_, count) in enumerate(hosts.most_common(), 1) for _ in range(count)
+    ]
+    chance.shuffle(numbers)
+    for row, number in zip(rows, numbers, strict=True):
+        row["provider"] = number
+        if row["status"] == Status.SENT:
+            row["delivery"] = chance.choice([None, *DeliveryState])
+            row["took"] = chance.choice([-2.0, 3.4, 70.0, 700.0, 80_000.0, 9e9])
+    return rows, dict(zip(names, sorted(hosts.values(), reverse=True), strict=True))
+
+
+def deliver(database: Database, campaign_id: int, rows: list[dict[str, Any]]) -> None:
+    """Record the deliveries of the rows."""
+    query = sa.select(recipients.c.email, recipients.c.id)
+    with database.write() as transaction:
+        stored = query.where(recipients.c.campaign_id == campaign_id)
+        ids = {row.email: row.id for row in transaction.execute(stored)}
+        for row in rows:
+            if state := row.get("delivery"):
+                is_there = state not in ("bounced", "dropped", "deferred")
+                values: dict[str, Any] = {
+                    "recipient_id": ids[row["email"]],
+                    "campaign_id": campaign_id,
+                    "connection": row.get("connection", "red"),
+                    "rank": 1,
+                    "at": NOON,
+                    "state": state,
+                    "failure": "",
+                    "reply": row.get("said", ""),
+                    "status": "",
+                    "mailbox_provider": "",
+                    "delivered_at": row["settled_at"] + row["took"] if is_there else None,
+                }
+                transaction.execute(sa.insert(deliveries).values(values))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_outcomes_by_provider_agree_with_pandas(database: Database, seed: int) -> None:
+    rows, providers = random_providers(seed)
+    others, their_providers = random_providers(seed + 100)
+    deliver(database, store(database, others, "another", their_providers), others)
+    found = store(database, rows, providers=providers)
+    deliver(database, found, rows)
+    counts = statistics(database, found).providers
+    frame = pd.DataFrame(rows)
+    names = dict(enumerate(providers, 1))
+    shown = frame["provider"].where(frame["provider"] <= MOST_SHOWN)
+    frame["name"] = shown.map(names).astype(object).where(shown.notna(), "smaller")
+    status, state = frame["status"], frame["delivery"].fillna("").astype(str)
+    expected = pd.DataFrame(
+        {
+            "recipients": frame["email"].notna(),
+            "attempted": status.isin([Status.SENT, Status.FAILED, Status.UNCERTAIN]),
+            "accepted": status == Status.SENT,
+            "deferred": frame["deferrals"].map(bool),
+            "refused": status == Status.FAILED,
+            "reported": state != "",
+            "delivered": state.isin(["delivered", "unsubscribed", "complained"]),
+            "bounced": state == "bounced",
+            "complained": state == "complained",
+        }
+    )
+    sums = expected.groupby([frame["name"], frame["connection"]]).sum()
+    assert {
+        (provider or "smaller", connection): tally
+        for (provider, connection), tally in counts.tallies.items()
+    } == {key: Tally(*map(int, row)) for key, row in zip(sums.index, sums.to_numpy(), strict=True)}
+    assert counts.in_all.recipients == len(rows)
+    arrived = frame[expected["delivered"]]
+    for provider, took in counts.times.items():
+        exact = sorted(arrived["took"][arrived["name"] == (provider or "smaller")].clip(lower=0))
+        for percent, seconds in ((50, took.median_seconds), (95, took.p95_seconds)):
+            nearest = exact[-(-len(exact) * percent // 100) - 1]
+            assert seconds == pytest.approx(min(nearest, 30 * 86_400), abs=1, rel=0.05)
+    assert set(counts.times) == {None if name == "smaller" else name for name in arrived["name"]}
+
+
+def test_replies_are_told_apart_by_provider_and_else_by_domain(database: Database) -> None:
+    """Many domains are Google's. A reply that came to a relay later is in the events."""
+    failed: dict[str, Any] = {"status": Status.FAILED, "code": 550, "reply": "no"}
+    sent: dict[str, Any] = {"status": Status.SENT, "settled_at": NOON, "took": 1.0}
+    rows = [
+        {"email": "a@gmail.com", "provider": 1, **failed},
+        {"email": "b@hosted.example", "provider": 1, **failed},
+        {"email": "c@b2b.example", "provider": 2, **failed},
+        {"email": "d@gmail.com", "provider": 1, "deferrals": ["wait d@gmail.com"]},
+        {
+            "email": "e@gmail.com",
+            "provider": 1,
+            "delivery": DeliveryState.BOUNCED,
+            "said": "550 no mailbox e@gmail.com",
+            **sent,
+        },
+        {
+            "email": "f@b2b.example",
+            "provider": 2,
+            "delivery": DeliveryState.DELIVERED,
+            "said": "250 ok",
+            **sent,
+        },
+    ]
+    found = store(database, rows, providers={"google": 4, "unresolved": 2})
+    deliver(database, found, rows)
+    counted = statistics(database, found)
+    assert {(one.group, one.text, one.failed, one.deferred) for one in counted.replies} == {
+        ("google", "no", 2, 0),
+        ("b2b.example", "no", 1, 0),
+        ("google", "wait a@b", 0, 1),
+    }
+    assert counted.later_replies == [
+        ReplyCount("google", "red", None, "550 no mailbox a@b", 0, 0, 1)
+    ]
+    later = later_statistics(database, found)
+    assert (later.providers, later.replies) == (counted.providers, [])
+
+
+def test_a_campaign_of_an_older_version_has_no_providers(database: Database) -> None:
+    rows = random_rows(7)
+    assert not statistics(database, store(database, rows)).providers

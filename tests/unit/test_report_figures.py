@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import pytest
@@ -13,6 +14,7 @@ from mailsluice.core.status import RecipientStatus as Status
 from mailsluice.limits import Bound, Limit
 from mailsluice.reports.campaign import AcceptedOverTime, PictureOf, Report, page
 from mailsluice.reports.campaign.figures import pictures
+from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, Tally
 from tests.unit.test_report import report, route, statistics
 
 MOST_BYTES = 60_000
@@ -43,8 +45,25 @@ def campaign(connections: int, buckets: int, seconds: int) -> Report:
     return report(
         *(route(name, totals[name], states={Status.FAILED: totals[name] // 20}) for name in names),
         limits=dict.fromkeys(names, LIMITS),
-        statistics=statistics(pace=AcceptedOverTime(1_764_000_000.0, seconds, sent)),
+        statistics=statistics(
+            pace=AcceptedOverTime(1_764_000_000.0, seconds, sent), providers=providers(names)
+        ),
     )
+
+
+def providers(connections: Sequence[str]) -> ProviderCounts:
+    """As many providers as are told apart, with other shares on each connection."""
+    names = [*(f"provider{i}.example" for i in range(MOST_SHOWN)), None]
+    tallies = {}
+    for i, name in enumerate(names):
+        for j, connection in enumerate(connections):
+            mail = 10_000 // (i + 1)
+            refused, deferred = mail * (7 * i + 3 * j) % 11 * mail // 100, mail * (i + j) % 7
+            accepted = mail - refused
+            tallies[name, connection] = Tally(
+                mail, mail, accepted, deferred, refused, accepted, accepted * 9 // 10
+            )
+    return ProviderCounts(tallies)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +97,7 @@ def test_without_sent_mail_only_outcomes_are_drawn() -> None:
 
 
 def test_a_single_connection_has_no_picture_of_shares() -> None:
-    assert set(pictures(campaign(1, 10, 60))) == {PictureOf.OUTCOMES, PictureOf.PACE}
+    assert set(pictures(campaign(1, 10, 60))) == set(PictureOf) - {PictureOf.SHARES}
 
 
 def test_the_alternative_text_states_the_finding() -> None:
@@ -105,3 +124,38 @@ def test_names_in_pictures_are_escaped_and_masked() -> None:
         assert "@" not in picture
         image(picture)
     assert r"over $x\_{$ \[a\](b) \<address\>]" in drawn[PictureOf.PACE]
+
+
+def heat_map(tallies: Mapping[tuple[str | None, str], Tally], *connections: str) -> str | None:
+    counted = statistics(providers=ProviderCounts(tallies))
+    routes = (route(name, 5) for name in connections)
+    return pictures(report(*routes, statistics=counted)).get(PictureOf.PROVIDERS)
+
+
+def test_the_heat_map_names_the_pair_with_most_trouble() -> None:
+    calm = {("google", "red"): Tally(90, 90, 90), (None, "green"): Tally(5, 5, 5)}
+    quiet = heat_map(calm, "red", "green")
+    late = heat_map(calm | {("yahoo", "red"): Tally(50, 50, 50, deferred=10)}, "red", "green")
+    bad = heat_map(calm | {(None, "red"): Tally(8, 8, 7, 0, refused=1)}, "red", "green")
+    assert quiet
+    assert "no mail deferred or refused" in quiet
+    assert late
+    assert "most mail deferred by Yahoo and AOL over red, 20.0%" in late
+    assert bad
+    assert "most mail refused by smaller providers over red, 12.5%" in bad
+    heights = [image(picture).height for picture in (quiet, late, bad)]
+    assert heights[0] < heights[1] == heights[2]  # nothing was deferred or refused in the first
+
+
+def test_names_in_the_heat_map_are_escaped_and_masked() -> None:
+    """The name of a provider without a rule comes from a name server."""
+    hostile = "$x_{$](b) ann@a.example"
+    picture = heat_map({(hostile, "$ ann@b.example"): Tally(9, 9, 4, 0, 5)}, "$ ann@b.example")
+    assert picture
+    assert "@" not in picture.partition("](data:")[0]
+    image(picture)
+
+
+def test_without_attempts_there_is_no_heat_map() -> None:
+    assert heat_map({("google", "red"): Tally(9)}, "red") is None
+    assert heat_map({}, "red") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from mailsluice.reports.campaign import page
+from mailsluice.reports.campaign import PictureOf, page
 from mailsluice.reports.campaign.figures import pictures
 from mailsluice.reports.campaign.html import html
 from tests.unit.test_report import report, route
@@ -33,7 +33,7 @@ def test_the_file_contains_tables_and_pictures() -> None:
     made = campaign(3, 10, 60)
     tags = Tags(html(made.campaign, page(made, pictures(made))))
     assert {"html", "style", "table", "td", "h1", "h2", "img"} <= tags.names
-    assert len(tags.fetched) == 3
+    assert len(tags.fetched) == len(PictureOf)
     assert all(address.startswith("data:image/png;base64,") for address in tags.fetched)
 
 

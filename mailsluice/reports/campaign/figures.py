@@ -12,6 +12,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.campaign.drawing import BLUE, GREY, WIDTH_INCHES, described, short_name
 from mailsluice.reports.campaign.pace_figure import pace_figure
 from mailsluice.reports.campaign.page import PictureOf
+from mailsluice.reports.campaign.provider_figure import provider_figure
 from mailsluice.reports.campaign.report import OUTCOMES, Report, RouteReport, named
 
 _MOST_BARS = 20
@@ -35,6 +36,7 @@ def pictures(report: Report) -> dict[PictureOf, str]:
         PictureOf.SHARES: _shares,
         PictureOf.OUTCOMES: _outcomes,
         PictureOf.PACE: pace_figure,
+        PictureOf.PROVIDERS: provider_figure,
     }
     drawn = ((name, draw(report)) for name, draw in made.items())
     return {name: picture for name, picture in drawn if picture}

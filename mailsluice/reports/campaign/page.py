@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import section, with_section
-from mailsluice.reports.campaign import tables
+from mailsluice.reports.campaign import provider_tables, tables
 from mailsluice.reports.campaign.next_steps import next_steps
 from mailsluice.reports.campaign.report import Report
 from mailsluice.reports.campaign.statistics import Statistics
@@ -21,6 +21,7 @@ class PictureOf(StrEnum):
     SHARES = "shares"
     OUTCOMES = "outcomes"
     PACE = "pace"
+    PROVIDERS = "providers"
 
 
 def page(
@@ -72,29 +73,52 @@ def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, s
     return [
         *section(_DELIVERIES, tables.deliveries(report, counted)),
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
+        *section(_PROVIDERS, provider_tables.providers(counted.providers)),
+        *section(_PAIRS, _pairs(counted, pictures)),
         *section("Recipient domains", tables.domains(counted)),
-        *section("Replies by domain", tables.domain_replies(counted)),
+        *_said(counted),
         *section("Most frequent replies", tables.replies(counted)),
         *section(_BOUNCES, tables.bounces(report, counted)),
     ]
 
 
-_DELIVERIES, _BOUNCES = "Deliveries, as reported by the providers", "Bounces and complaints"
-_AFTER_DELIVERIES = (
-    *("Pace", "Recipient domains", "Replies by domain", "Most frequent replies"),
-    *(_BOUNCES, "Audience"),
+def _pairs(counted: Statistics, pictures: Mapping[PictureOf, str]) -> list[str]:
+    heat_map = _pictures(pictures, PictureOf.PROVIDERS)
+    lines = provider_tables.by_connection(counted.providers)
+    return [*([*heat_map, _ABOUT_HEAT_MAP, ""] if heat_map else []), *lines]
+
+
+_ABOUT_HEAT_MAP = (
+    "The darker a cell, the more trouble: little accepted or delivered, much deferred or refused."
 )
 
 
-def refreshed(text: str, report: Report, later: Statistics) -> str:
-    """Bring the sections about deliveries and bounces of a page up to date.
+def _said(counted: Statistics) -> list[str]:
+    if not counted.providers:
+        return section("Replies by domain", tables.domain_replies(counted))
+    return section("What the mailbox providers said", provider_tables.said(counted))
 
-    All else stays, also what only the run knew. `later` needs deliveries and bounces alone.
+
+_PROVIDERS, _PAIRS = "Mailbox providers", "Mailbox providers by connection"
+_DELIVERIES, _BOUNCES = "Deliveries, as reported by the providers", "Bounces and complaints"
+_AFTER_PROVIDERS = (
+    *(_PAIRS, "Recipient domains", "Replies by domain", "Most frequent replies"),
+    *(_BOUNCES, "Audience"),
+)
+_AFTER_DELIVERIES = ("Pace", _PROVIDERS, *_AFTER_PROVIDERS)
+
+
+def refreshed(text: str, report: Report, later: Statistics) -> str:
+    """Bring the sections about deliveries, providers and bounces of a page up to date.
+
+    All else stays, also what only the run knew. `later` needs these three alone.
     """
     if not text.startswith(f"{_title(report)}\n"):
         return text  # the page of a campaign with a similar name
     deliveries, bounces = tables.deliveries(report, later), tables.bounces(report, later)
     text = with_section(text, _DELIVERIES, deliveries, _AFTER_DELIVERIES)
+    providers = provider_tables.providers(later.providers)
+    text = with_section(text, _PROVIDERS, providers, _AFTER_PROVIDERS)
     return with_section(text, _BOUNCES, bounces, ("Audience",))
 
 

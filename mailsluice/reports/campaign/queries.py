@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import sqlalchemy as sa
 
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
+from mailsluice.events.event import DeliveryState
+from mailsluice.mailbox_providers import UNRESOLVED
 from mailsluice.reports.campaign.statistics import (
     AcceptedOverTime,
     DomainOutcome,
@@ -16,10 +19,17 @@ from mailsluice.reports.campaign.statistics import (
     Statistics,
     bucket_seconds,
 )
-from mailsluice.reports.deliveries.queries import delivery_counts
+from mailsluice.reports.deliveries.queries import delivery_counts, delivery_times
+from mailsluice.reports.providers.queries import (
+    Outcome,
+    attempted_number,
+    provider_counts,
+    provider_group,
+    shown_providers,
+)
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import bounces
+from mailsluice.store.schema import bounces, deliveries
 
 TOP_DOMAINS = 10
 MOST_REPLIES = 5_000
@@ -34,9 +44,10 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
     """Count with a few statements, without locks; a few seconds for a million recipients."""
     with database.sorting() as connection:
         counting = _Counting(database, connection, campaign_id)
-        domains, first, last = counting.domains()
+        domains, outcomes, first, last = counting.domains()
         largest = sorted({outcome.domain for outcome in domains if outcome.domain is not None})
         replies, other_replies = counting.replies(largest)
+        times = delivery_times(database, connection, campaign_id)
         return Statistics(
             as_of=float(connection.execute(sa.select(database.now)).scalar_one()),
             domains=domains,
@@ -45,13 +56,18 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
             replies=replies,
             other_replies=other_replies,
             bounces=counting.bounces(),
-            deliveries=delivery_counts(database, connection, campaign_id),
+            deliveries=delivery_counts(connection, campaign_id, times),
+            providers=provider_counts(
+                database, connection, campaign_id, times.by_provider, outcomes
+            ),
+            later_replies=counting.later_replies(largest),
         )
 
 
 def later_statistics(database: Database, campaign_id: int) -> Statistics:
     """Count only what changes after the end of a campaign: deliveries and bounces."""
     with database.sorting() as connection:
+        times = delivery_times(database, connection, campaign_id)
         return Statistics(
             as_of=float(connection.execute(sa.select(database.now)).scalar_one()),
             domains=[],
@@ -60,7 +76,8 @@ def later_statistics(database: Database, campaign_id: int) -> Statistics:
             replies=[],
             other_replies=0,
             bounces=_Counting(database, connection, campaign_id).bounces(),
-            deliveries=delivery_counts(database, connection, campaign_id),
+            deliveries=delivery_counts(connection, campaign_id, times),
+            providers=provider_counts(database, connection, campaign_id, times.by_provider),
         )
 
 
@@ -74,9 +91,15 @@ class _Counting:
         tables = tables_of(database, campaign_id)
         self._recipients, self._attempts = tables.recipients, tables.attempts
         self._mine = self._recipients.c.campaign_id == campaign_id
+        self._providers = shown_providers(database, campaign_id)
 
-    def domains(self) -> tuple[list[DomainOutcome], float | None, float | None]:
-        """Outcomes for the largest domains and the rest; times of the first and last acceptance."""
+    def domains(
+        self,
+    ) -> tuple[list[DomainOutcome], list[Outcome], float | None, float | None]:
+        """Outcomes by domain (the largest ones, and the rest) and by provider.
+
+        Then the times of the first and the last acceptance.
+        """
         counted = self._by_domain()
         largest = (
             sa.select(counted.c.domain)
@@ -89,35 +112,46 @@ class _Counting:
             sa.select(
                 largest.c.domain,
                 counted.c.connection,
+                counted.c.provider,
                 counted.c.status,
                 sa.func.sum(counted.c.number).label("number"),
-                sa.func.min(counted.c.first),
-                sa.func.max(counted.c.last),
+                sa.func.sum(counted.c.attempted).label("attempted"),
+                sa.func.min(counted.c.first).label("first"),
+                sa.func.max(counted.c.last).label("last"),
             )
             .outerjoin_from(counted, largest, counted.c.domain == largest.c.domain)
-            .group_by(largest.c.domain, counted.c.connection, counted.c.status)
+            .group_by(largest.c.domain, counted.c.connection, counted.c.provider, counted.c.status)
         )
         rows = self._connection.execute(query).all()
-        outcomes = [
-            DomainOutcome(domain, name, RecipientStatus(status), int(number))
-            for domain, name, status, number, *_ in rows
+        numbers: Counter[tuple[str | None, str, str]] = Counter()
+        for row in rows:
+            numbers[row.domain, row.connection, row.status] += int(row.number)
+        domains = [
+            DomainOutcome(domain, name, RecipientStatus(status), number)
+            for (domain, name, status), number in numbers.items()
         ]
-        sent = [row for row in rows if row.status == RecipientStatus.SENT and row[4] is not None]
-        first = min((row[4] for row in sent), default=None)
-        return outcomes, first, max((row[5] for row in sent), default=None)
+        outcomes = [
+            Outcome(row.provider, row.connection, row.status, int(row.number), int(row.attempted))
+            for row in rows
+        ]
+        sent = [row for row in rows if row.status == RecipientStatus.SENT and row.first is not None]
+        first = min((row.first for row in sent), default=None)
+        return domains, outcomes, first, max((row.last for row in sent), default=None)
 
     def _by_domain(self) -> sa.CTE:
         return (
             sa.select(
                 self._domain().label("domain"),
                 self._recipients.c.connection,
+                provider_group(self._recipients),
                 self._recipients.c.status,
                 sa.func.count().label("number"),
+                attempted_number(self._recipients),
                 sa.func.min(self._recipients.c.settled_at).label("first"),
                 sa.func.max(self._recipients.c.settled_at).label("last"),
             )
             .where(self._mine)
-            .group_by(sa.text("1"), self._recipients.c.connection, self._recipients.c.status)
+            .group_by(sa.text("1, 2, 3, 4"))
             .cte("counted")
         )
 
@@ -130,6 +164,14 @@ class _Counting:
         """The recipient's domain, or null when it is not among the largest."""
         domain = self._domain()
         return sa.case((domain.in_(largest), domain), else_=sa.null()).label("domain")
+
+    def _replying(self, largest: Sequence[str]) -> sa.ColumnElement[str | None]:
+        """The recipient's provider if it is shown, else the domain as `_large_domain`."""
+        domain = self._large_domain(largest)
+        resolved = {n: name for n, name in self._providers.items() if name != UNRESOLVED}
+        if not resolved:
+            return domain
+        return sa.case(resolved, value=self._recipients.c.provider, else_=domain).label("domain")
 
     def put_off(self, largest: Sequence[str]) -> dict[tuple[str | None, str], int]:
         """Deferrals by domain (None for all others) and connection."""
@@ -170,15 +212,15 @@ class _Counting:
 
     def replies(self, largest: Sequence[str]) -> tuple[list[ReplyCount], int]:
         """The most frequent replies of failures and deferrals, and the number of all others."""
-        domain = self._large_domain(largest)
+        group = self._replying(largest)
         kept, tried = self._recipients.c, self._attempts.c
         failed, other_failed = self._texts(
-            sa.select(domain, kept.connection, kept.code, _text(kept.reply, kept.email)).where(
+            sa.select(group, kept.connection, kept.code, _text(kept.reply, kept.email)).where(
                 self._mine, kept.status.in_(_NO_FURTHER), kept.reply.is_not(None)
             )
         )
         deferred, other_deferred = self._texts(
-            sa.select(domain, tried.connection, tried.code, _text(tried.reply, kept.email))
+            sa.select(group, tried.connection, tried.code, _text(tried.reply, kept.email))
             .join_from(
                 self._recipients,
                 self._attempts,
@@ -189,6 +231,27 @@ class _Counting:
         counts = [ReplyCount(*_reply(row), row.number, 0) for row in failed]
         counts += [ReplyCount(*_reply(row), 0, row.number) for row in deferred]
         return counts, other_failed + other_deferred
+
+    def later_replies(self, largest: Sequence[str]) -> list[ReplyCount]:
+        """The most frequent replies to accepted mail that providers' events report."""
+        kept, given = self._recipients.c, deliveries.c
+        states = [DeliveryState.BOUNCED.value, DeliveryState.DEFERRED.value]
+        rows, _ = self._texts(
+            sa.select(
+                self._replying(largest),
+                kept.connection,
+                sa.cast(sa.null(), sa.SmallInteger).label("code"),
+                _text(given.reply, kept.email),
+            )
+            .join_from(deliveries, self._recipients, kept.id == given.recipient_id)
+            .where(
+                given.campaign_id == self._campaign_id,
+                self._mine,
+                given.state.in_(states),
+                given.reply != "",
+            )
+        )
+        return [ReplyCount(*_reply(row), 0, 0, row.number) for row in rows]
 
     def _texts(self, query: sa.Select[Any]) -> tuple[Sequence[Any], int]:
         """Rows of domain, connection, code, text and number, and how many others there are."""

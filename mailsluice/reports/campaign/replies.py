@@ -21,6 +21,7 @@ _VARIABLE = re.compile(
     re.VERBOSE,
 )
 _AGAIN = re.compile(rf"(?<=\s){_STATUS}\s+")  # an enhanced status repeated on each line of a reply
+_CODE = re.compile(r"([245]\d\d)[ -]")
 _LONGEST = 160
 
 
@@ -29,6 +30,13 @@ def alike(text: str) -> str:
     line = _AGAIN.sub("", " ".join(masked(text[: 4 * _LONGEST]).split()))
     plain = _VARIABLE.sub("…", line).rstrip(" …")
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+
+
+def _coded(reply: ReplyCount) -> tuple[int | None, str]:
+    """The code and the text; events give the code as a part of the text (RFC 5321 4.2)."""
+    if reply.code is None and (found := _CODE.match(reply.text)):
+        return int(found[1]), reply.text[found.end() :]
+    return reply.code, reply.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +49,35 @@ class AlikeReplies:
     """Recipients that failed or became uncertain with such a reply."""
     deferred: int = 0
     """Attempts deferred with such a reply."""
+    later: int = 0
+    """Accepted messages that such a reply bounced or deferred later."""
     connections: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def number(self) -> int:
+        """How often such a reply came."""
+        return self.failed + self.deferred + self.later
 
 
 def grouped(replies: Iterable[ReplyCount]) -> list[AlikeReplies]:
     """Group replies by code and words, the most frequent first."""
     groups: dict[tuple[int | None, str], AlikeReplies] = {}
     for reply in replies:
-        key = (reply.code, alike(reply.text))
+        code, text = _coded(reply)
+        key = (code, alike(text))
         before = groups.get(key) or AlikeReplies(*key)
         groups[key] = replace(
             before,
             failed=before.failed + reply.failed,
             deferred=before.deferred + reply.deferred,
+            later=before.later + reply.later,
             connections=before.connections | {reply.connection},
         )
     return sorted(
         groups.values(),
-        key=lambda group: (-group.failed - group.deferred, group.code or 0, group.text),
+        key=lambda group: (
+            -group.failed - group.deferred - group.later,
+            group.code or 0,
+            group.text,
+        ),
     )

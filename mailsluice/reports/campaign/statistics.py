@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.deliveries.counts import CampaignDeliveries
+from mailsluice.reports.providers.counts import ProviderCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,11 @@ class AcceptedOverTime:
 
 @dataclass(frozen=True, slots=True)
 class ReplyCount:
-    """How often one reply came for one domain over one connection."""
+    """How often one reply came for one group of recipients over one connection."""
 
-    domain: str | None
-    """None stands for all domains that are not among the largest."""
+    group: str | None
+    """A mailbox provider, or a domain whose provider is not known. None stands for all that are not
+    among the largest."""
     connection: str
     code: int | None
     text: str
@@ -54,6 +56,8 @@ class ReplyCount:
     """Recipients that failed or became uncertain with this reply."""
     deferred: int
     """Attempts deferred with this reply."""
+    later: int = 0
+    """Accepted messages that this reply bounced or deferred later, as events report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,10 @@ class Statistics:
     bounces: Mapping[str, Mapping[str, int]]
     """By connection and kind: hard, soft, complaint."""
     deliveries: CampaignDeliveries = field(default_factory=CampaignDeliveries)
+    providers: ProviderCounts = field(default_factory=ProviderCounts)
+    """Empty for a campaign that was launched before providers were stored."""
+    later_replies: Sequence[ReplyCount] = ()
+    """Replies to accepted mail, as events report them."""
 
 
 _STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200)

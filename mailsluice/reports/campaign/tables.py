@@ -173,8 +173,8 @@ def domain_replies(counted: Statistics) -> list[str]:
     """The most frequent replies for each of the largest domains."""
     by_domain: dict[str, list[ReplyCount]] = {}
     for reply in counted.replies:
-        if reply.domain is not None:
-            by_domain.setdefault(reply.domain, []).append(reply)
+        if reply.group is not None:
+            by_domain.setdefault(reply.group, []).append(reply)
     rows = []
     for domain in dict.fromkeys(outcome.domain for outcome in _by_size(counted) if outcome.domain):
         groups = grouped(by_domain.get(domain, ()))
@@ -242,13 +242,14 @@ def _delivery_row(counts: DeliveryCounts, accepted: int) -> list[str]:
     unknown = max(0, accepted - sum(numbers))
     wishes = counts.of(COMPLAINED), counts.of(UNSUBSCRIBED)
     times = (
-        "" if seconds is None else _duration(seconds)
+        "" if seconds is None else duration(seconds)
         for seconds in (counts.median_seconds, counts.p95_seconds)
     )
     return [*(f"{number:,}" for number in (accepted, *numbers, unknown, *wishes)), *times]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A length of time for a cell, in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = seconds / 60

@@ -27,6 +27,25 @@ class DeliveryCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryTimes:
+    """Times from the acceptance of messages to their delivery."""
+
+    median_seconds: float
+    p95_seconds: float
+    """95 % of the delivered messages took at most this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignTimes:
+    """Times to delivery, where events report deliveries."""
+
+    by_connection: Mapping[str, DeliveryTimes] = field(default_factory=dict)
+    by_provider: Mapping[int, DeliveryTimes] = field(default_factory=dict)
+    """By the number of the mailbox provider; 0 for all smaller ones."""
+    in_all: DeliveryTimes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignDeliveries:
     """The deliveries of a campaign's accepted messages."""
 

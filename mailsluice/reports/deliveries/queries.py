@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from itertools import accumulate
 
 import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
 from mailsluice.events.event import DeliveryState, FailureKind
-from mailsluice.reports.deliveries.counts import CampaignDeliveries, DeliveryCounts
+from mailsluice.reports.deliveries.counts import (
+    CampaignDeliveries,
+    CampaignTimes,
+    DeliveryCounts,
+    DeliveryTimes,
+)
+from mailsluice.reports.providers.queries import provider_group
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.schema import deliveries
 
 _ACCEPTED = (RecipientStatus.SENT.value, RecipientStatus.UNCERTAIN.value)
+_LONGEST_SECONDS = 30 * 86_400.0
+"""Longer times to delivery count as this."""
 
 
 def delivery_counts(
-    database: Database, connection: sa.Connection, campaign_id: int
+    connection: sa.Connection, campaign_id: int, times: CampaignTimes
 ) -> CampaignDeliveries:
     """Count the deliveries of a campaign by connection, state and reason."""
-    recipients = tables_of(database, campaign_id).recipients
     number = sa.func.count()
     query = (
         sa.select(deliveries.c.connection, deliveries.c.state, deliveries.c.failure, number)
@@ -35,53 +44,69 @@ def delivery_counts(
             failures[name][FailureKind(failure)] += count
     if not states:
         return CampaignDeliveries()
-    in_all = _times(connection, recipients, campaign_id)
     by_connection = {
-        name: DeliveryCounts(
-            states[name],
-            failures[name],
-            *(in_all if len(states) == 1 else _times(connection, recipients, campaign_id, name)),
-        )
+        name: DeliveryCounts(states[name], failures[name], *_seconds(times.by_connection.get(name)))
         for name in sorted(states)
     }
     all_states, all_failures = Counter[DeliveryState](), Counter[FailureKind]()
     for name in states:
         all_states += states[name]
         all_failures += failures[name]
-    return CampaignDeliveries(by_connection, DeliveryCounts(all_states, all_failures, *in_all))
+    in_all = DeliveryCounts(all_states, all_failures, *_seconds(times.in_all))
+    return CampaignDeliveries(by_connection, in_all)
 
 
-def _times(
-    connection: sa.Connection, recipients: sa.Table, campaign_id: int, name: str | None = None
-) -> tuple[float | None, float | None]:
-    """Return the median and the 95th percentile of the seconds from acceptance to delivery."""
-    took = (deliveries.c.delivered_at - recipients.c.settled_at).label("took")
-    delivered = (
-        sa.select(took)
-        .join(
-            recipients,
-            sa.and_(
-                recipients.c.id == deliveries.c.recipient_id,
-                recipients.c.campaign_id == campaign_id,
-            ),
-        )
+def _seconds(times: DeliveryTimes | None) -> tuple[float | None, float | None]:
+    return (times.median_seconds, times.p95_seconds) if times else (None, None)
+
+
+def delivery_times(
+    database: Database, connection: sa.Connection, campaign_id: int
+) -> CampaignTimes:
+    """Measure the times from acceptance to delivery, as exactly as a page shows them.
+
+    One pass counts how often each time occurs; so the memory is bounded.
+    """
+    recipients = tables_of(database, campaign_id).recipients
+    took = deliveries.c.delivered_at - recipients.c.settled_at
+    rounded = sa.case(
+        (took <= 0, 0.0),
+        (took < 120, sa.func.round(took)),
+        (took < 7_200, sa.func.round(took / 60) * 60),
+        (took < _LONGEST_SECONDS, sa.func.round(took / 360) * 360),
+        else_=_LONGEST_SECONDS,
+    )
+    query = (
+        sa.select(deliveries.c.connection, provider_group(recipients), rounded, sa.func.count())
+        .join(recipients, recipients.c.id == deliveries.c.recipient_id)
         .where(
             deliveries.c.campaign_id == campaign_id,
-            sa.true() if name is None else deliveries.c.connection == name,
+            recipients.c.campaign_id == campaign_id,
             deliveries.c.delivered_at.is_not(None),
             recipients.c.status.in_(_ACCEPTED),
             recipients.c.settled_at.is_not(None),
         )
+        .group_by(sa.text("1, 2, 3"))
     )
-    number = connection.execute(
-        sa.select(sa.func.count()).select_from(delivered.subquery())
-    ).scalar_one()
-    if not number:
-        return None, None
-    ordered = delivered.order_by(took).limit(1)
-    # Nearest rank: the smallest value that at least this share of all values does not exceed.
-    ranks = (-(-number * share // 100) - 1 for share in (50, 95))
+    by_connection: defaultdict[str, Counter[float]] = defaultdict(Counter)
+    by_provider: defaultdict[int, Counter[float]] = defaultdict(Counter)
+    for name, number, seconds, count in connection.execute(query):
+        by_connection[name][seconds] += count
+        by_provider[number][seconds] += count
+    if not by_provider:
+        return CampaignTimes()
+    return CampaignTimes(
+        {name: _times(counts) for name, counts in by_connection.items()},
+        {number: _times(counts) for number, counts in by_provider.items()},
+        _times(sum(by_provider.values(), Counter())),
+    )
+
+
+def _times(counts: Counter[float]) -> DeliveryTimes:
+    """The nearest ranks: the least values that 50 and 95 % of all do not exceed."""
+    values = sorted(counts)
+    reached = [*accumulate(counts[value] for value in values)]
     median, p95 = (
-        max(0.0, connection.execute(ordered.offset(rank)).scalar_one()) for rank in ranks
+        values[bisect_left(reached, -(-reached[-1] * percent // 100))] for percent in (50, 95)
     )
-    return median, p95
+    return DeliveryTimes(median, p95)

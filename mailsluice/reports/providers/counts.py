@@ -1,0 +1,88 @@
+"""The mail of a campaign by mailbox provider and connection, in numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from enum import StrEnum
+
+from mailsluice.reports.deliveries.counts import DeliveryTimes
+
+MOST_SHOWN = 12
+"""Providers that are told apart, the largest; all smaller ones are one group."""
+
+
+class Measure(StrEnum):
+    """What happened to a part of the mail."""
+
+    ACCEPTED = "accepted"
+    """The server that the connection leads to accepted the mail, at any attempt."""
+    DEFERRED = "deferred"
+    """That server deferred an attempt, whatever came later."""
+    REFUSED = "refused"
+    """That server refused the mail for good, or the attempts are used up."""
+    DELIVERED = "delivered"
+    """The mailbox provider accepted the mail, as events report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of recipients."""
+
+    recipients: int = 0
+    attempted: int = 0
+    accepted: int = 0
+    deferred: int = 0
+    """Deferred at least once, whatever came later."""
+    refused: int = 0
+    reported: int = 0
+    """Recipients with an event."""
+    delivered: int = 0
+    """Delivered, also when the recipient complained or unsubscribed."""
+    bounced: int = 0
+    complained: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            *(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True))
+        )
+
+    def share(self, measure: Measure) -> float | None:
+        """The part of the attempted mail, or of the accepted mail where events tell the measure.
+
+        None where there is no such mail, or no event.
+        """
+        if measure is Measure.DELIVERED:
+            known = self.accepted if self.reported else 0
+            return min(1.0, self.delivered / known) if known else None
+        number: int = getattr(self, measure.value)
+        return number / self.attempted if self.attempted else None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCounts:
+    """The mail of a campaign by mailbox provider; a provider None stands for all smaller ones."""
+
+    tallies: Mapping[tuple[str | None, str], Tally] = field(default_factory=dict)
+    """By provider and connection."""
+    times: Mapping[str | None, DeliveryTimes] = field(default_factory=dict)
+    """By provider, where events report deliveries."""
+
+    def __bool__(self) -> bool:
+        return bool(self.tallies)
+
+    @property
+    def providers(self) -> list[str | None]:
+        """The providers, the one with most recipients first, and None last."""
+        sizes = {provider: self.of(provider).recipients for provider, _ in self.tallies}
+        return sorted(sizes, key=lambda name: (name is None, -sizes[name], name or ""))
+
+    def of(self, provider: str | None) -> Tally:
+        """The tally of a provider over all connections."""
+        mine = (tally for (name, _), tally in self.tallies.items() if name == provider)
+        return sum(mine, Tally())
+
+    @property
+    def in_all(self) -> Tally:
+        """The tally of all providers."""
+        return sum(self.tallies.values(), Tally())
