@@ -1,15 +1,17 @@
 """Look up the MX hosts of many domains at once (RFC 5321 section 5.1, RFC 7505).
 
 A look-up never stops a launch. What cannot be found out within the time is unknown, and a resolver
-that denies domains which certainly take mail is not believed when it denies others.
+that denies domains which certainly take mail is not believed when it denies others. One that knows
+no mail server of theirs, but has an address for every name, as before the login of a hotel's
+network, is not asked at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -112,36 +114,35 @@ class Resolver:
 
 
 async def look_up(
-    domains: Iterable[str],
-    resolver: Resolver,
-    *,
-    seconds: float,
-    at_once: int = AT_ONCE,
-    clock: Callable[[], float] = time.monotonic,
+    domains: Iterable[str], resolver: Resolver, *, seconds: float, at_once: int = AT_ONCE
 ) -> list[MailHosts]:
     """Look domains up within so many seconds in all; those left over then are unknown.
 
     Returns one answer for each domain, in their order.
     """
-    wanted = list(domains)
-    until = clock() + seconds
-    controls = await asyncio.gather(*map(resolver.mail_hosts, _CONTROLS))
-    answers = {one: MailHosts(one, None) for one in wanted}
-    if all(one.hosts is None for one in controls):  # no name server answers
-        return list(answers.values())
-    is_believed = not any(one.takes_no_mail for one in controls)
-    waiting = iter(answers)
+    answers = {one: MailHosts(one, None) for one in domains}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            controls = await asyncio.gather(*map(resolver.mail_hosts, _CONTROLS))
+            if not _is_open(controls):
+                return list(answers.values())
+            is_believed = not any(one.takes_no_mail for one in controls)
+            waiting = iter([*answers])
 
-    async def ask() -> None:
-        for domain in waiting:
-            if clock() >= until:
-                return
-            found = await resolver.mail_hosts(domain)
-            if is_believed or not found.takes_no_mail:
-                answers[domain] = found
+            async def ask() -> None:
+                for domain in waiting:
+                    found = await resolver.mail_hosts(domain)
+                    if is_believed or not found.takes_no_mail:
+                        answers[domain] = found
 
-    await asyncio.gather(*(ask() for _ in range(min(at_once, len(wanted)))))
+            await asyncio.gather(*(ask() for _ in range(min(at_once, len(answers)))))
     return list(answers.values())
+
+
+def _is_open(controls: Iterable[MailHosts]) -> bool:
+    """Whether a name server answers, and not with an address of its own for every name."""
+    answered = [one for one in controls if one.hosts is not None]
+    return bool(answered) and all(one.hosts != (one.domain,) for one in answered)
 
 
 def _address(nameserver: str, port: int) -> tuple[str, int]:

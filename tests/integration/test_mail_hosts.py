@@ -107,6 +107,23 @@ def test_a_resolver_that_denies_large_providers_is_not_believed() -> None:
     assert found["nowhere.example"].hosts is None
 
 
+def test_a_resolver_with_an_address_for_every_name_is_not_asked() -> None:
+    """Such as that of a network that wants a login first; its answers would be kept for days."""
+    everything: Zone = {name: {"A": ["127.0.0.1"]} for name in (*CONTROLS, "shop.example")}
+    with dns_server(everything) as server:
+        assert hosts(server, "shop.example") is None
+        assert server.questions["shop.example"] == 0
+
+
+def test_a_look_up_that_waits_for_a_silent_server_ends_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail_hosts, "LOOKUP_SECONDS", 3_600.0)
+    with dns_server({**CONTROLS, "silent.example": {SILENT: []}}) as server:
+        found = asked(server, "silent.example", seconds=1.0)
+    assert found["silent.example"].hosts is None
+
+
 def test_a_silent_domain_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail_hosts, "LOOKUP_SECONDS", 0.2)
     zone = {**CONTROLS, "silent.example": {SILENT: []}, "shop.example": {"MX": ["10 a.example."]}}
