@@ -70,7 +70,7 @@ class ConnectionSender:
         """When this connection has something to do; infinity: never."""
         if self.queue.is_over:
             return math.inf
-        if self._sessions.open:
+        if self._sessions.open or self._concluding:
             return now
         at = max(self.queue.mail_at(now), self._state.health.session_at(0))
         return now if at == math.inf else at  # infinity: the store's answer comes soon

@@ -1,0 +1,101 @@
+"""Three mailbox providers behind one relay: each in its own way, and nobody else's mail feels it.
+
+Google greylists, Microsoft throttles, Yahoo refuses an exact share; all other domains accept. The
+relay notes every recipient that it is asked about. No test depends on how fast the machine is: what
+is held is held for a day, and all others have their mail by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mailsluice.campaign import Campaign, Retry
+from mailsluice.delivery import CampaignRun
+from mailsluice.smtp.connection import Connection
+from mailsluice.store import Database
+from mailsluice.store.schema import recipients
+from tests.eventually import eventually_async
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.smtpd import SmtpServer
+from tests.smtpd.mailbox_providers import Greylists, Refuses, relay
+
+TOMORROW = Retry(first_delay_seconds=86_400, max_delay_seconds=86_400)
+IDLE_SECONDS = 3_600.0
+OTHERS = ("yahoo.com", "shop.example", "club.example")
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    return Sender(database, tmp_path)
+
+
+def audience(number: int, *domains: str) -> list[str]:
+    """So many recipients at each domain."""
+    return [email for domain in domains for email in people(number, domain)]
+
+
+def states(sender: Sender, *domains: str) -> Counter[str]:
+    """The recipients of these domains by status."""
+    rows = sender.ledger.rows()
+    return Counter(row.status for email, row in rows.items() if email.endswith(domains))
+
+
+def nobody_twice(server: SmtpServer) -> bool:
+    return set(server.recipients.values()) <= {1}
+
+
+async def until_idle(sender: Sender, document: Campaign, reached: Connection) -> None:
+    """Send until a run has nothing to do for an hour, or has ended."""
+    run = await asyncio.to_thread(sender.prepare, document)
+    sending = asyncio.ensure_future(sender.send_prepared(run, document, [reached]))
+    try:
+        await eventually_async(lambda: is_idle(run, sending), what="a run with nothing to do")
+    finally:
+        run.stop()
+        await sending
+        await run.close()
+
+
+async def is_idle(run: CampaignRun, sending: asyncio.Future[Any]) -> bool:
+    return sending.done() or await run.next_in() >= IDLE_SECONDS
+
+
+async def test_greylisting_delays_nobody_else(sender: Sender, tmp_path: Path) -> None:
+    """All of a provider's recipients are deferred until tomorrow, when each is accepted."""
+    google = Greylists("gmail.com")
+    document = campaign(tmp_path, audience(60, "gmail.com", *OTHERS), retry=TOMORROW)
+    with relay(google) as server:
+        reached = connection("red", server)
+        await until_idle(sender, document, reached)
+        assert states(sender, "gmail.com") == {"deferred": 60}
+        assert states(sender, *OTHERS) == {"sent": 180}
+        with sender.database.write() as writer:
+            writer.execute(
+                sa.update(recipients)
+                .values(next_attempt_at=0.0, first_attempt_at=0.0)
+                .where(recipients.c.status == "deferred")
+            )
+        await sender.send(document, [reached])
+        assert sender.ledger.states() == {"sent": 240}
+        assert nobody_twice(server)
+    assert google.refused() == {Greylists.REPLY: 60}
+    assert set(google.accepted().values()) == {1}
+
+
+async def test_a_provider_that_refuses_an_exact_share_costs_nobody_else_the_mail(
+    sender: Sender, tmp_path: Path
+) -> None:
+    yahoo = Refuses("yahoo.com", percent=3)
+    document = campaign(tmp_path, audience(100, "gmail.com", *OTHERS))
+    with relay(yahoo) as server:
+        report = await sender.send(document, [connection("red", server)])
+    assert not report.down
+    assert states(sender, "yahoo.com") == {"sent": 97, "failed": 3}
+    assert states(sender, "gmail.com", "shop.example", "club.example") == {"sent": 300}
+    assert yahoo.refused().total() == 3
