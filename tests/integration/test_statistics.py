@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.status import RecipientStatus as Status
 from mailsluice.events.event import DeliveryState
+from mailsluice.operations.accounts.deliveries import observe
 from mailsluice.reports.campaign import ReplyCount, page
 from mailsluice.reports.campaign.queries import TOP_DOMAINS, later_statistics, statistics
 from mailsluice.reports.campaign.stored import stored_report
@@ -406,3 +407,36 @@ def test_replies_are_told_apart_by_provider_and_else_by_domain(database: Databas
 def test_a_campaign_of_an_older_version_has_no_providers(database: Database) -> None:
     rows = random_rows(7)
     assert not statistics(database, store(database, rows)).providers
+
+
+def test_a_comparison_is_by_provider_and_else_by_domain(database: Database) -> None:
+    """The mail to all domains of a provider is one stratum, in the campaigns that know it."""
+    sent: dict[str, Any] = {"status": Status.SENT, "code": 250, "settled_at": NOON}
+    domains = [("gmail.com", 1), ("hosted.example", 1), ("b2b.example", 2), ("b2b.example", None)]
+    rows = [
+        {"email": f"{i}@{domain}", "provider": number, **sent}
+        for i, (domain, number) in enumerate(domains)
+    ]
+    ids = [
+        store(database, rows, providers={"google": 2, "unresolved": 1}),
+        store(database, [{**row, "provider": None} for row in rows], "older"),
+    ]
+    with database.write() as transaction:
+        transaction.execute(sa.update(recipients).values(attempts=1))
+    for found in ids:
+        deliver(database, found, [{**rows[0], "delivery": DeliveryState.DELIVERED, "took": 9.0}])
+    observed = observe(database, ["spring", "older"])
+    mail = observed.counts.groupby(["campaign", "provider"])["mail"].sum()
+    assert mail.to_dict() == {
+        ("spring", "google"): 2,
+        ("spring", "b2b.example"): 2,
+        ("older", "gmail.com"): 1,
+        ("older", "hosted.example"): 1,
+        ("older", "b2b.example"): 2,
+    }
+    assert observed.delays is not None
+    delays = observed.delays[["campaign", "provider", "seconds", "number"]]
+    assert sorted(delays.itertuples(index=False, name=None)) == [
+        ("older", "gmail.com", 9, 1),
+        ("spring", "google", 9, 1),
+    ]
