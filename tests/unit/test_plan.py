@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from mailsluice.assignment.assignment import assign
 from mailsluice.assignment.placement import place
 from mailsluice.assignment.warming import DayOutcome, WarmUpState
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, ProviderThrottle
 from mailsluice.campaign.estimate import HORIZON, Load
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import Bound, Limit
 from mailsluice.operations.plan import Plan, plan
+from mailsluice.operations.plan.providers import hosted
 from mailsluice.smtp.connection import Connection
 from tests.unit.test_assignment import audience, campaign
 
@@ -93,15 +95,18 @@ def planned(
     size: int = 10_000,
     starts_at: datetime = NOON,
     outcomes: dict[date, DayOutcome] | None = None,
+    hosts: dict[str, int] | None = None,
 ) -> Plan:
-    """Plan a campaign with `recipients` recipients."""
+    """Plan a campaign of so many recipients; `hosts` are the recipients of each provider."""
     states = {
         known.name: WarmUpState(known.warm_up, starts_at.date(), {}, outcomes or {})
         for known in connections
         if known.warm_up.start
     }
     addresses, domains = audience(size, 20)
-    assignment = assign(addresses, domains, document, starts_at.date())
+    each = np.arange(1, len(hosts or ()) + 1, dtype=np.int16)
+    numbers = np.repeat(each, [*hosts.values()]) if hosts else None
+    assignment = assign(addresses, domains, document, starts_at.date(), numbers)
     placement = place(document, assignment, starts_at.date(), states)
     return plan(
         document,
@@ -112,6 +117,9 @@ def planned(
         held_back={"bounced": 2},
         digest=placement.digest(addresses),
         starts_at=starts_at,
+        mail=None
+        if numbers is None
+        else hosted(placement.moves()[0], placement, numbers, [*(hosts or ())]),
     )
 
 
@@ -255,3 +263,99 @@ def test_the_numbers_on_the_page_add_up() -> None:
     assert "| a | 70 % | 7,000 | 7,000 | 4,200 an hour (its share of the campaign's) |" in page
     assert "| 10,005 | 10,000 | 3 | 2 |" in page
     assert "@" not in page
+
+
+class TestProviders:
+    HOSTS: ClassVar = {"google": 6_000, "yahoo": 3_000, "unresolved": 1_000}
+
+    def test_each_connection_is_planned_by_provider_with_the_limit_that_binds(self) -> None:
+        """Google is slow over a by a's own limit; the campaign's limit for Yahoo binds nowhere."""
+        document = two(
+            throttle={"per_hour": 10_000},
+            per_provider=[{"provider": "yahoo", "per_hour": 5_000}],
+        )
+        slow = [{"provider": "google", "per_hour": 420}]
+        found = planned(
+            document,
+            [connection("a", per_provider=throttles(slow)), connection("b")],
+            hosts=self.HOSTS,
+        )
+        shares = ["7,000 an hour (its share of the campaign's)", "3,000 an hour (its share"]
+        assert [(one.provider, one.connection, one.count) for one in found.providers] == [
+            ("google", "a", 4_200),
+            ("yahoo", "a", 2_100),
+            ("unresolved", "a", 700),
+            ("google", "b", 1_800),
+            ("yahoo", "b", 900),
+            ("unresolved", "b", 300),
+        ]
+        google = found.providers[0]
+        assert google.binding == "420 an hour (its own, for Google)"
+        assert google.ends_at == NOON + 10 * HOUR
+        others = found.providers[1:]
+        assert {one.ends_at for one in others} == {NOON + HOUR}
+        assert all(one.binding.startswith(tuple(shares)) for one in others)
+        a, b = found.connections
+        assert (a.binding, a.ends_at) == (google.binding, google.ends_at)
+        assert b.ends_at == NOON + HOUR
+        page = found.markdown()
+        assert (
+            "| Google | a | 4,200 | 420 an hour (its own, for Google) | 2026-01-05 22:00 UTC |"
+        ) in page
+        assert "| other domains | b | 300 |" in page
+
+    def test_the_campaigns_limit_for_a_provider_is_shared_out(self) -> None:
+        document = two(per_provider=[{"provider": "google", "per_hour": 600}])
+        found = planned(document, [connection("a"), connection("b")], hosts=self.HOSTS)
+        for one, per_hour in ((found.providers[0], 420), (found.providers[3], 180)):
+            assert one.binding == f"{per_hour} an hour (its share of the campaign's, for Google)"
+            assert one.ends_at == NOON + 10 * HOUR
+
+    def test_a_limit_for_every_other_provider_holds_for_each_by_itself(self) -> None:
+        hosts = {f"p{i}.example": 1_000 - i for i in range(20)}
+        each = [{"provider": "*", "per_hour": 100}, {"provider": "p19.example", "per_hour": 10}]
+        found = planned(
+            campaign(routes=[{"connection": "a"}], per_provider=each),
+            [connection("a")],
+            size=sum(hosts.values()),
+            hosts=hosts,
+        )
+        *shown, smaller = found.providers
+        assert [one.provider for one in shown] == [f"p{i}.example" for i in range(12)]
+        assert {one.binding for one in shown if one.provider} == {
+            f"100 an hour (its share of the campaign's, for p{i}.example)" for i in range(12)
+        }
+        assert (smaller.provider, smaller.count) == (None, sum(1_000 - i for i in range(12, 20)))
+        assert smaller.binding == "10 an hour (its share of the campaign's, for p19.example)"
+        assert found.ends_at == smaller.ends_at == NOON + 98.1 * HOUR
+        assert "| smaller providers | a | 7,876 | 10 an hour" in found.markdown()
+
+    def test_a_provider_that_is_not_looked_up_needs_an_entry_of_its_own(self) -> None:
+        every = campaign(
+            routes=[{"connection": "a"}], per_provider=[{"provider": "*", "per_hour": 1_000}]
+        )
+        found = planned(every, [connection("a")], hosts={"unresolved": 9_999, "google": 1})
+        assert [one.binding for one in found.providers] == ["40 a second (assumed)"] * 2
+        assert found.ends_at == NOON + timedelta(seconds=250)
+
+    def test_the_table_has_room_for_the_largest_connections(self) -> None:
+        names = [f"c{i}" for i in range(12)]
+        document = campaign(
+            strategy="round_robin", batch_size=1, routes=[{"connection": name} for name in names]
+        )
+        hosts = {"google": 9_000, "yahoo": 1_000}
+        found = planned(document, [connection(name) for name in names], hosts=hosts)
+        table = found.markdown().partition("## Mailbox providers")[2].partition("\n## ")[0]
+        rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+        assert len(rows) == 2 * 9
+        assert "| Google | 4 others | 3," in rows[8]
+        assert sum(int(row.split(" | ")[2].replace(",", "")) for row in rows) == 10_000
+
+    def test_one_provider_alone_needs_no_table(self) -> None:
+        found = planned(two(), [connection("a"), connection("b")], hosts={"unresolved": 10_000})
+        assert found.providers == []
+        assert "Mailbox providers" not in found.markdown()
+
+
+def throttles(entries: list[dict[str, Any]]) -> tuple[ProviderThrottle, ...]:
+    return tuple(ProviderThrottle.model_validate(entry) for entry in entries)

@@ -12,6 +12,7 @@ from mailsluice.operations.identities import identity_warnings, shown_identities
 from mailsluice.operations.plan.inspecting import LOOKED_AT, check_message
 from mailsluice.operations.plan.plan import Plan
 from mailsluice.operations.plan.planning import plan
+from mailsluice.operations.plan.providers import hosted
 from mailsluice.operations.processes import cores, process_count
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
@@ -30,6 +31,7 @@ def plan_launch(
     """
     record = launch.launched_before(database, document)
     placement = launch.decide(database, document, audience, occasion)
+    routes, _ = placement.moves()
     planned = plan(
         document,
         placement,
@@ -39,6 +41,7 @@ def plan_launch(
         held_back=audience.held_back(),
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
+        mail=hosted(routes, placement, audience.providers, audience.provider_names),
     )
     processes = process_count(
         document.processes,
@@ -47,7 +50,6 @@ def plan_launch(
         recipients=planned.accepted,
     )
     identities = launch.identities(document, connections.values())
-    routes, _ = placement.moves()
     over = [placement.connections[route] for route in routes[:LOOKED_AT]]
     check = check_message(document, audience, placement.assignment.order, over, identities)
     shown = shown_identities(document.message, identities, placement.connections)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from mailsluice.campaign.estimate import HORIZON
@@ -13,6 +13,7 @@ from mailsluice.core.markdown import cell, section, table
 from mailsluice.core.suppression import held_back
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.plan.preview import Preview
+from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text, provider_table
 
 ASSUMED_PER_SESSION = 10
 """Messages per second and session that the estimate assumes without a limit."""
@@ -67,6 +68,8 @@ class Plan:
     warm_ups: Sequence[str]
     """The effects of warm-ups, in sentences."""
     warnings: Sequence[str]
+    providers: Sequence[ProviderPlan] = ()
+    """By mailbox provider and connection."""
     identities: Sequence[ConnectionIdentity] = ()
     """Who the mail is from, by connection."""
     preview: Preview | None = None
@@ -102,6 +105,7 @@ class Plan:
         )
         if self.processes > 1:
             lines += [f"{self.processes} processes of the run send at the same time.", ""]
+        lines += section("Mailbox providers", provider_table(self.providers))
         lines += identity_section(self.identities) if self.identities else []
         lines += section("Warm-up", [f"- {cell(warm_up)}" for warm_up in self.warm_ups])
         counts = (self.read_rows, self.accepted, *self.rejected.values())
@@ -135,7 +139,3 @@ def _row(connection: ConnectionPlan) -> list[str]:
         moment_text(connection.ends_at) if connection.ends_at else "",
         connection.lasts,
     ]
-
-
-def moment_text(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -9,7 +9,9 @@ from mailsluice.assignment.placement import Placement
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.estimate import Load
 from mailsluice.limits import Bound, Limit, bounds
-from mailsluice.operations.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan, moment_text
+from mailsluice.operations.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan
+from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text
+from mailsluice.operations.plan.providers import Hosted, provider_plans, with_providers
 from mailsluice.smtp.connection import Connection
 
 _LONG = timedelta(days=1)
@@ -25,12 +27,24 @@ def plan(
     held_back: Mapping[str, int],
     digest: str,
     starts_at: datetime,
+    mail: Hosted | None = None,
 ) -> Plan:
-    """Make the plan: numbers, the limit that binds each connection, and when it is done."""
-    parts = [
-        _connection_plan(campaign, placement, connections[name], starts_at)
-        for name in placement.connections
-    ]
+    """Make the plan: numbers, the limit that binds each connection, and when it is done.
+
+    `mail` counts the recipients by mailbox provider; None: the plan leaves providers out.
+    """
+    parts: list[ConnectionPlan] = []
+    providers: list[ProviderPlan] = []
+    for name in placement.connections:
+        part = _connection_plan(campaign, placement, connections[name], starts_at)
+        releases = _releases(placement, name, part.count, starts_at)
+        mine = (
+            provider_plans(campaign, placement, connections[name], part, releases, mail)
+            if mail
+            else []
+        )
+        parts.append(with_providers(part, mine))
+        providers += mine
     return Plan(
         campaign=campaign.name,
         read_rows=read_rows,
@@ -39,6 +53,7 @@ def plan(
         held_back=held_back,
         digest=digest,
         connections=parts,
+        providers=providers if mail and len(mail.names) > 1 else [],
         warm_ups=[said for warming in placement.warmings for said in warming.sentences()],
         warnings=list(_warnings(campaign, placement, parts, starts_at)),
     )
