@@ -27,7 +27,7 @@ from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.message import compile_message, new_key
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
-from mailsluice.store import Claimed, Settled
+from mailsluice.store import EVERYBODY, Claimed, ClaimScope, Settled
 
 VARIABLES = orjson.dumps(document.SAMPLE).decode()
 _BYTES = 2_000
@@ -43,7 +43,7 @@ class MemoryStore:
         self._journal = journal
         self._settled: list[int] = []
 
-    async def claim(self, _: str, limit: int) -> ClaimedBatch:
+    async def claim(self, _: str, limit: int, __: ClaimScope = EVERYBODY) -> ClaimedBatch:
         """Return the next recipients; their predecessors' outcomes count as committed."""
         await asyncio.sleep(0)
         self._journal.forget(self._settled)

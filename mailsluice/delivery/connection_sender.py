@@ -15,10 +15,9 @@ from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.delivery.connection_state import ConnectionState, SenderContext, SenderSettings
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
 from mailsluice.delivery.outcome_handler import OutcomeHandler, SessionHistory
-from mailsluice.delivery.rule_book import named
+from mailsluice.delivery.rule_book import ConnectionRules, named
 from mailsluice.delivery.session_feed import SessionFeed
 from mailsluice.delivery.session_pool import OpenSession, SessionPool
-from mailsluice.limits import Rules
 from mailsluice.message import CompiledMessage
 from mailsluice.reports.progress import ConnectionFacts, Tally
 from mailsluice.smtp.connection import Connection
@@ -37,12 +36,13 @@ class ConnectionSender:
         context: SenderContext,
         *,
         open_session: OpenSession,
-        rules: Mapping[str, Rules] | None = None,
+        rules: ConnectionRules | None = None,
         settings: SenderSettings | None = None,
+        providers: Mapping[int, str] | None = None,
     ) -> None:
-        """`rules` are the connection's limits, by the key under which other senders share each."""
+        """`providers` are the names of the campaign's mailbox providers, by number."""
         self._state = state = ConnectionState(
-            connection, context, settings or SenderSettings(), self._on_change
+            connection, context, settings or SenderSettings(), self._on_change, providers
         )
         self._journal = context.journal
         self.queue = EnvelopeQueue(message, state)
@@ -54,7 +54,8 @@ class ConnectionSender:
             feed=lambda: SessionFeed(self.queue, self._dot, self._settled),
         )
         self._concluding: asyncio.Task[None] | None = None
-        state.follow(rules or {})
+        if rules:
+            state.lanes.follow(*rules)
 
     @property
     def down(self) -> str | None:
@@ -86,10 +87,10 @@ class ConnectionSender:
         held = state.starts.held()
         return ConnectionFacts(
             is_stopping=state.is_stopping,
-            is_over=state.claimed.is_exhausted and not self.queue.in_flight,
+            is_over=state.lanes.is_exhausted and not self.queue.in_flight,
             down=self.down,
-            in_stock=len(state.claimed),
-            due_at=state.claimed.due_at,
+            in_stock=len(state.lanes),
+            due_at=state.lanes.due_at,
             in_flight=self.queue.in_flight,
             sessions=self._sessions.logged_in,
             session_at=breaker.retry_at,
@@ -113,8 +114,7 @@ class ConnectionSender:
             if self._concluding:
                 await self._concluding
             self._outcomes.put_back_suspects()
-            await self._state.claimed.close()
-            await self._state.starts.close()
+            await self._state.lanes.close()
         await self._state.context.store.flush()
         if self.queue.failure:
             raise self.queue.failure
@@ -124,10 +124,24 @@ class ConnectionSender:
         self._state.stopped.set()
         self._on_change()
 
-    def update(self, connection: Connection, rules: Mapping[str, Rules]) -> None:
+    def hold(self, provider: int) -> None:
+        """Send nothing more to a mailbox provider, given by its number; others go on.
+
+        Its recipients that wait are released, and messages in flight finish. The connection is done
+        when only held providers have recipients left.
+        """
+        self._state.lanes.hold(provider)
+        self._on_change()
+
+    def release(self, provider: int) -> None:
+        """Go on with a mailbox provider that was held."""
+        self._state.lanes.release(provider)
+        self._on_change()
+
+    def update(self, connection: Connection, rules: ConnectionRules) -> None:
         """Use these settings from the next session on, these limits from the next message on."""
         self._state.connection = connection
-        self._state.follow(rules)
+        self._state.lanes.follow(*rules)
         if not self._state.is_stopping:
             self._sessions.grow()
         self._on_change()
@@ -147,7 +161,7 @@ class ConnectionSender:
         row, number = self.queue.finished(envelope, is_unused=is_unused)
         self._outcomes.handle(row, attempt, session, number)
         self.queue.serve()
-        if self._state.claimed.undecided:
+        if self._state.lanes.undecided:
             self._conclude_at_the_end()
 
     def _conclude_at_the_end(self) -> None:
@@ -155,7 +169,7 @@ class ConnectionSender:
         if self._concluding or self._state.is_stopping or self.queue.in_flight:
             return
         context = self._state.context
-        later = self._state.claimed.rests_until - context.clock()
+        later = self._state.lanes.rests_until - context.clock()
         if later > _SOON_SECONDS or (later > 0 and context.store.has_peers):
             self._concluding = asyncio.ensure_future(self._conclude())
 
@@ -169,6 +183,6 @@ class ConnectionSender:
 
     def _on_change(self) -> None:
         self.queue.serve()
-        if self._state.claimed.undecided:
+        if self._state.lanes.undecided:
             self._conclude_at_the_end()
         self._sessions.wake()

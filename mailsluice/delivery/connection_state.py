@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from mailsluice.campaign import Retry, UncertainPolicy
 from mailsluice.core.steady import steady
 from mailsluice.delivery.breaker import BreakerSettings
-from mailsluice.delivery.claimed_recipients import ClaimedRecipients
 from mailsluice.delivery.health import ConnectionHealth
-from mailsluice.delivery.journal import Journal, holder
+from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.lane import Lane
+from mailsluice.delivery.lanes import Lanes
 from mailsluice.delivery.session_lengths import SessionLengths
-from mailsluice.delivery.starts import StartStock
 from mailsluice.delivery.store_thread import StoreThread
-from mailsluice.limits import Rules
 from mailsluice.smtp.connection import Connection
+from mailsluice.store import Claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class SenderContext:
 
 
 class ConnectionState:
-    """The claimed recipients, starts and health of one connection, and whether it is to stop.
+    """The lanes and the health of one connection, and whether it is to stop.
 
     Everything here is used on the engine's event loop only.
     """
@@ -56,8 +56,12 @@ class ConnectionState:
         context: SenderContext,
         settings: SenderSettings,
         changed: Callable[[], None],
+        providers: Mapping[int, str] | None = None,
     ) -> None:
-        """`changed` is called when recipients or starts arrive, or the server answers again."""
+        """`changed` is called when recipients or starts arrive, or the server answers again.
+
+        `providers` are the names of the campaign's mailbox providers, by number.
+        """
         self.connection = connection
         """The connection with its present number of sessions."""
         self.context = context
@@ -67,19 +71,19 @@ class ConnectionState:
         self.accepted = 0
         """Messages that the server has accepted in this run."""
         self.session_lengths = SessionLengths()
-        name, store, clock = connection.name, context.store, context.clock
-        journal = context.journal
+        name, clock = connection.name, context.clock
         self.health = ConnectionHealth(name, settings.breaker, clock=clock, chance=context.chance)
-        self.starts = StartStock(
-            holder(journal.id, name),
-            store,
+        self.lanes = Lanes(
+            name,
+            context.store,
+            context.journal,
+            self.health.slowdown,
+            providers=providers or {},
+            sessions=connection.max_sessions,
             clock=clock,
             changed=changed,
-            note=journal.account(name),
         )
-        self.claimed = ClaimedRecipients(
-            name, store, sessions=connection.max_sessions, clock=clock, changed=changed
-        )
+        self.starts = self.lanes.main.starts
 
     @property
     def name(self) -> str:
@@ -96,7 +100,9 @@ class ConnectionState:
         """Whether no more messages are to be started."""
         return self.stopped.is_set() or self.health.breaker.down is not None
 
-    def follow(self, rules: Mapping[str, Rules]) -> None:
-        """Follow these limits from now on, by the key under which other senders share each."""
-        self.starts.follow(rules)
-        self.health.slowdown.limit_per_second = self.starts.per_second
+    def lane_of(self, row: Claimed) -> Lane:
+        """The lane of a recipient's mailbox provider, which is made where there is none.
+
+        The connection's main lane where the provider is not known.
+        """
+        return self.lanes.lane(row.provider)

@@ -19,6 +19,7 @@ from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import MessageError
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.connection_state import ConnectionState
+from mailsluice.delivery.lane import Lane
 from mailsluice.message import CompiledMessage
 from mailsluice.store import Claimed, Settled
 
@@ -47,13 +48,12 @@ class EnvelopeQueue:
         self._message = message
         self._state = state
         self._store = state.context.store
-        self._claimed = state.claimed
-        self._starts = state.starts
-        self._slowdown = state.health.slowdown
+        self._lanes = state.lanes
+        self._main = state.lanes.main
         self._opens_at = state.context.opens_at
         self._clock = state.context.clock
-        self._in_flight: dict[int, tuple[Claimed, float, int]] = {}
-        """Recipients whose message is on its way, with its start and its number, in that order."""
+        self._in_flight: dict[int, tuple[Claimed, Lane, float, int]] = {}
+        """Recipients whose message is on its way, with lane, start and number, in that order."""
         self.started = 0
         """How many messages have been started, which is the number of the next one."""
         self.waits_for_replies = False
@@ -70,14 +70,14 @@ class EnvelopeQueue:
     @property
     def failure(self) -> BaseException | None:
         """Why no more messages can be handed out."""
-        return self._claimed.failure or self._starts.failure
+        return self._main.failure or self._lanes.failure
 
     @property
     def is_over(self) -> bool:
         """Whether there will never be another message."""
         if self._state.has_ended or self.failure:
             return True
-        return not self._in_flight and self._claimed.is_exhausted
+        return not self._in_flight and self._lanes.is_exhausted
 
     @property
     def waiting(self) -> int:
@@ -87,8 +87,8 @@ class EnvelopeQueue:
     @property
     def sessions_at_work(self) -> float:
         """How many sessions the pace that limits and server allow keeps busy; infinity: all."""
-        slowed = self._slowdown.per_second(self._clock())
-        pace = min(self._starts.per_second, math.inf if slowed is None else slowed)
+        now = self._clock()
+        pace = min(self._main.per_second(now), self._lanes.per_second(now))
         seconds = self._message_seconds
         if seconds is None:
             seconds = _ASSUMED_SECONDS
@@ -114,7 +114,7 @@ class EnvelopeQueue:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and (envelope := waiter.result()):
-                self._claimed.put_back(self.finished(envelope, is_unused=True)[0])
+                self._lanes.put_back(self.finished(envelope, is_unused=True)[0])
             raise
 
     def next_nowait(self) -> Envelope | None:
@@ -123,9 +123,10 @@ class EnvelopeQueue:
             now = self._clock()
             if self._ready_at(now) > now:
                 return None
-            row = self._claimed.take()
-            if row is None:
+            taken = self._lanes.take(now)
+            if taken is None:
                 return None
+            row, lane = taken
             try:
                 envelope = self._message.render(row.id, row.email, orjson.loads(row.variables))
             except MessageError as error:
@@ -133,9 +134,10 @@ class EnvelopeQueue:
                 self._store.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
                 self.unrenderable += 1
                 continue
-            self._starts.started()
-            self._slowdown.started(now)
-            self._in_flight[row.id] = row, now, self.started
+            self._main.started(now)
+            if lane is not self._main:
+                lane.started(now)
+            self._in_flight[row.id] = row, lane, now, self.started
             self.started += 1
             return envelope
         return None
@@ -145,11 +147,11 @@ class EnvelopeQueue:
 
         `is_unused`: the server did not even answer its MAIL, so it counts against no limit.
         """
-        if is_unused:
-            self._starts.unused()
-        else:
-            self._starts.finished()
-        row, since, number = self._in_flight.pop(envelope.recipient_id)
+        row, lane, since, number = self._in_flight.pop(envelope.recipient_id)
+        self._main.finished(is_unused=is_unused)
+        if lane is not self._main:
+            lane.finished(is_unused=is_unused)
+            self._lanes.may_go_on(lane)
         seconds = self._clock() - since
         mean = self._message_seconds or seconds
         self._message_seconds = _OLDER * mean + (1 - _OLDER) * seconds
@@ -171,10 +173,8 @@ class EnvelopeQueue:
 
     def mail_at(self, now: float) -> float:
         """When the next message may go, as far as that is known."""
-        if len(self._claimed):
-            return self._ready_at(now)
-        self._claimed.refill()
-        return max(now, self._claimed.due_at)
+        at = self._lanes.mail_at(now)
+        return self._ready_at(now) if at <= now else at
 
     def serve(self) -> None:
         """Hand messages to the waiting sessions, or let the sessions end."""
@@ -192,9 +192,9 @@ class EnvelopeQueue:
         opens_at = self._opens_at(now)
         if opens_at > now:
             return opens_at
-        if self._in_flight and (self._slowdown.rests or self.waits_for_replies):
+        if self.waits_for_replies and self._in_flight:
             return math.inf  # a reply calls `serve`
-        return max(self._slowdown.next_at, self._starts.ready_at(now))
+        return self._main.ready_at(now)
 
     def _dismiss(self) -> None:
         """End the sessions that would wait too long; a timer serves the others in time."""

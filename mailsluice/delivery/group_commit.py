@@ -12,6 +12,9 @@ _ALL_CLAIMED = 2**62
 _PEER_SECONDS = 1.0
 """How long to wait for recipients that other senders of the connection may release."""
 
+_CursorKey = tuple[str, int | None]
+"""A connection, and the provider whose recipients are claimed apart; None: all the others."""
+
 MayClaim = Callable[[Transaction], bool]
 """Whether this process may claim in a transaction: no other process has taken it for dead."""
 
@@ -33,7 +36,8 @@ class GroupCommit:
     """Carries out requests in one transaction. Used by the store's thread only.
 
     For each connection a cursor says up to which id no recipient is pending, so that a claim does
-    not search the hundreds of thousands that were sent before.
+    not search the hundreds of thousands that were sent before. A mailbox provider that its claims
+    leave out has a cursor of its own, which begins where the connection's cursor is by then.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class GroupCommit:
         self._usages = Usages(database)
         self._held: set[int] = set()
         """Recipients claimed by this process; kept where there are peers."""
-        self._cursors: dict[str, int] = {}
+        self._cursors: dict[_CursorKey, int] = {}
 
     def attempt(self, requests: Requests) -> Answers:
         """Try the transaction once.
@@ -64,8 +68,11 @@ class GroupCommit:
         recipients that are still `sending` are settled, and what that try claimed is released.
         """
         settled = requests.settled
-        if requests.released or requests.rescans:
-            self._cursors.clear()  # released recipients have lower ids
+        if requests.rescans:
+            self._cursors.clear()
+        if requests.released:
+            lowest = min(requests.released) - 1
+            self._cursors = {key: min(after, lowest) for key, after in self._cursors.items()}
         if requests.may_be_committed:
             sending = self._outbox.in_doubt()
             settled = [outcome for outcome in settled if outcome.id in sending]
@@ -85,7 +92,7 @@ class GroupCommit:
         """Note what the transaction claimed, once its commit is certain."""
         for claim, batch in zip(requests.claims, answers.batches, strict=True):
             newest = max((row.id for row in batch.rows if not row.attempts), default=0)
-            self._cursors[claim.connection] = max(newest, self._cursors.get(claim.connection, 0))
+            self._cursors[_key(claim)] = max(newest, self._cursor(claim))
         if self._peers:
             self._held -= requests.finished()
             self._held.update(row.id for batch in answers.batches for row in batch.rows)
@@ -95,23 +102,30 @@ class GroupCommit:
     ) -> ClaimedBatch:
         if claim.answer.cancelled() or (self._may_claim and not self._may_claim(transaction)):
             return ClaimedBatch((), None)
-        after = self._cursors.get(claim.connection, 0)
-        if bound := self._bound(transaction, claim.connection):
+        connection, scope, after = claim.connection, claim.scope, self._cursor(claim)
+        for provider in scope.without:
+            self._cursors.setdefault((connection, provider), after)
+        if bound := self._bound(transaction, connection):
             return self._claim_of_canary(transaction, claim, after, bound)
-        rows = self._outbox.claim(transaction, claim.connection, claim.limit, after)
+        rows = self._outbox.claim(transaction, connection, claim.limit, after, scope)
         if rows:
             return ClaimedBatch(rows, None)
-        due = self._outbox.next_due_seconds(transaction, claim.connection)
+        due = self._outbox.next_due_seconds(transaction, connection, scope)
         if due is None:
             if self._peers and self._peers_are_busy(self._peers, transaction, requests):
                 return ClaimedBatch((), _PEER_SECONDS)
             if after:  # before the connection is done, search its recipients from the first on
-                rows = self._outbox.claim(transaction, claim.connection, claim.limit)
+                rows = self._outbox.claim(transaction, connection, claim.limit, 0, scope)
                 if rows and self._peers:
                     self._peers.may_claim(transaction)
         if not rows:
-            self._cursors[claim.connection] = _ALL_CLAIMED
+            self._cursors[_key(claim)] = _ALL_CLAIMED
         return ClaimedBatch(rows, due)
+
+    def _cursor(self, claim: ClaimRequest) -> int:
+        """Up to which id no recipient in the claim's scope is pending, as far as is known."""
+        of_all = self._cursors.get((claim.connection, None), 0)
+        return self._cursors.get(_key(claim), of_all)
 
     def _bound(self, transaction: Transaction, connection: str) -> Bound | None:
         if self._canaries is None or connection in self._unbound:
@@ -125,11 +139,11 @@ class GroupCommit:
         self, transaction: Transaction, claim: ClaimRequest, after: int, bound: Bound
     ) -> ClaimedBatch:
         """Claim recipients of the canary; where none is left, look again at its decision."""
-        connection, last_id = claim.connection, bound.last_id
-        rows = self._outbox.claim(transaction, connection, claim.limit, after, last_id)
+        scope = claim.scope._replace(last_id=bound.last_id)
+        rows = self._outbox.claim(transaction, claim.connection, claim.limit, after, scope)
         if rows:
             return ClaimedBatch(rows, None)
-        due = self._outbox.next_due_seconds(transaction, connection, last_id)
+        due = self._outbox.next_due_seconds(transaction, claim.connection, scope)
         look_in = bound.look_in_seconds
         return ClaimedBatch((), look_in if due is None else min(due, look_in))
 
@@ -138,3 +152,7 @@ class GroupCommit:
         if self._held <= requests.finished():
             peers.idle(transaction)
         return peers.are_busy(transaction)
+
+
+def _key(claim: ClaimRequest) -> _CursorKey:
+    return claim.connection, claim.scope.only

@@ -12,9 +12,9 @@ backup, is ignored as well, since it may be older.
 A slot holds one message on its way (id, state, check sum). The slot is free again when the outbox
 has committed the outcome, so the file is only as large as the messages in flight need.
 
-Before the slots come the accounts of connections with limits: how many messages had been started
-and not answered, and how many replies had come. So the next run knows which of the starts that the
-dead process had reserved were used.
+Before the slots come the accounts of connections, and of mailbox providers on them, with limits:
+how many messages had been started and not answered, and how many replies had come. So the next run
+knows which of the starts that the dead process had reserved were used.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ from mailsluice.core.errors import JournalError
 from mailsluice.core.private import private_folder, private_opener
 from mailsluice.limits import Estate
 
-_MAGIC = b"MSLJ0002"
-_WITHOUT_ACCOUNTS = b"MSLJ0001"
+_MAGIC = b"MSLJ0003"
 _HEADER = struct.Struct("<8s32s36sQQ")  # magic, journal id, boot id, device and inode
 _HEADER_BYTES = 128
 _ACCOUNT = struct.Struct("<16sqiI")  # connection, replies, messages in flight, check sum of all
 _ACCOUNT_BODY = struct.Struct("<16sqi")
-_ACCOUNTS = 64  # later connections have none: after a kill all their reserved starts count
+_ACCOUNTS_OF = {b"MSLJ0001": 0, b"MSLJ0002": 64, _MAGIC: 1024}
+"""How many accounts a journal has, by its version: one may be left from before an upgrade."""
+_ACCOUNTS = _ACCOUNTS_OF[_MAGIC]
+"""Later connections and providers have none: after a kill all their reserved starts count."""
 _SLOTS_AT = _HEADER_BYTES + _ACCOUNTS * _ACCOUNT.size
 _SLOT = struct.Struct("<qiI")  # recipient id, state, check sum of both
 _BODY = struct.Struct("<qi")
@@ -73,9 +75,12 @@ class JournalContents:
     accounts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
     """By connection (`_digest`): its replies, and its messages in flight."""
 
-    def estate(self, connection: str) -> Estate | None:
-        """The starts of a connection with limits, as the dead run left them, if that is known."""
-        account = self.accounts.get(_digest(connection))
+    def estate(self, connection: str, provider: str = "") -> Estate | None:
+        """The starts of a connection with limits, as the dead run left them, if that is known.
+
+        Those for the mail to one provider, or those for all mail.
+        """
+        account = self.accounts.get(_digest(account_name(connection, provider)))
         if account is None:
             return None
         answered, in_flight = account
@@ -85,6 +90,11 @@ class JournalContents:
 def holder(journal_id: str, connection: str) -> str:
     """The name under which a run is given the starts of a connection."""
     return f"{journal_id} {connection}"
+
+
+def account_name(connection: str, provider: str = "") -> str:
+    """The name of the account of a connection, or of one mailbox provider's mail over it."""
+    return f"{connection}\0{provider}" if provider else connection
 
 
 class Journal:
@@ -145,16 +155,16 @@ class Journal:
                 self._data[offset : offset + _SLOT.size] = _EMPTY
                 self._free.append(offset)
 
-    def account(self, connection: str) -> Callable[[int, int], None]:
-        """Return what notes a connection's messages in flight and its replies in all.
+    def account(self, name: str) -> Callable[[int, int], None]:
+        """Return what notes the messages in flight and the replies in all of an account.
 
-        Negative messages in flight: the starts are not counted any more.
+        Negative messages in flight: the starts are not counted any more. See `account_name`.
         """
-        index = self._accounts.setdefault(connection, len(self._accounts))
+        index = self._accounts.setdefault(name, len(self._accounts))
         if index >= _ACCOUNTS:
             return lambda _in_flight, _answered: None
         offset = _HEADER_BYTES + index * _ACCOUNT.size
-        return partial(self._note, offset, _digest(connection))
+        return partial(self._note, offset, _digest(name))
 
     def so_far(self) -> JournalContents | None:
         """The contents that this run has written."""
@@ -226,14 +236,12 @@ def _read(data: bytes) -> JournalContents | None:
     if len(data) < _HEADER_BYTES:
         return None
     magic, journal_id, boot_id, _, _ = _HEADER.unpack_from(data)
-    if magic not in (_MAGIC, _WITHOUT_ACCOUNTS) or boot_id != _boot_id():
+    if magic not in _ACCOUNTS_OF or boot_id != _boot_id():
         return None
-    has_accounts = magic == _MAGIC
-    accounts = _read_accounts(data[_HEADER_BYTES:_SLOTS_AT]) if has_accounts else {}
+    slots_at = _HEADER_BYTES + _ACCOUNTS_OF[magic] * _ACCOUNT.size
+    accounts = _read_accounts(data[_HEADER_BYTES:slots_at])
     replies: dict[int, int | None] = {}
-    for offset in range(
-        _SLOTS_AT if has_accounts else _HEADER_BYTES, len(data) - _SLOT.size + 1, _SLOT.size
-    ):
+    for offset in range(slots_at, len(data) - _SLOT.size + 1, _SLOT.size):
         recipient_id, state, check = _SLOT.unpack_from(data, offset)
         if not (recipient_id or state or check):
             continue

@@ -50,7 +50,7 @@ class OutcomeHandler:
     def __init__(self, state: ConnectionState, queue: EnvelopeQueue) -> None:
         self._state = state
         self._queue = queue
-        self._claimed = state.claimed
+        self._lanes = state.lanes
         self._health = state.health
         self._recorder = OutcomeRecorder(state)
         self._trial = Trial(state, queue, self._recorder)
@@ -121,7 +121,7 @@ class OutcomeHandler:
     ) -> None:
         """The server has not decided about the recipient: try it again, or blame it."""
         if session.is_over:
-            self._claimed.put_back(row)
+            self._lanes.put_back(row)
             return
         session_goes_on = attempt.code is not None and attempt.code != _CLOSING
         session.is_over = not session_goes_on
@@ -155,9 +155,9 @@ class OutcomeHandler:
         if turn is Turn.LATER:
             self._recorder.record(row, attempt, Verdict.DEFERRED)
         elif turn is Turn.NEXT:
-            self._claimed.put_back(row)
+            self._lanes.put_back(row)
         else:
-            self._claimed.put_last(row)
+            self._lanes.put_last(row)
 
     def _throttle(self, row: Claimed, attempt: Attempt, session: SessionHistory) -> None:
         """The server asks for less mail: the recipient uses no attempt.
@@ -169,7 +169,7 @@ class OutcomeHandler:
         if lengths.is_spent(attempt, session.carried, is_slow=is_slow):
             session.is_over = True
             session.spend()
-            self._claimed.put_back(row)
+            self._lanes.put_back(row)
             return
         before = self._throttled.get(row.id)
         is_new = before in (None, self._state.accepted)
@@ -177,7 +177,7 @@ class OutcomeHandler:
             self._health.takes_nothing()
         if attempt.phase is Phase.MAIL or before is None:
             self._throttled[row.id] = self._state.accepted
-            self._claimed.put_back(row)
+            self._lanes.put_back(row)
         else:
             self._recorder.put_off(row, attempt)
 

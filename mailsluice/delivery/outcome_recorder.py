@@ -48,7 +48,7 @@ class OutcomeRecorder:
         else:
             self.counts[settled.status] += 1
         if settled.delay_seconds is not None:
-            self._state.claimed.expect(settled.delay_seconds)
+            self._state.lanes.expect(row, settled.delay_seconds)
 
     def put_off(self, row: Claimed, attempt: Attempt) -> None:
         """Have the recipient tried later without using one of its attempts."""

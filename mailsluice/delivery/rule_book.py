@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
-from mailsluice.campaign import Throttle
+from mailsluice.campaign import ProviderThrottle, Throttle
 from mailsluice.delivery.journal import JournalContents
+from mailsluice.delivery.provider_rules import ProviderRules, campaign_keys, provider_keys
 from mailsluice.limits import Cap, Hold, Rules, limits, shared
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Campaigns, Database, Transaction, Usages, WarmUps
+from mailsluice.store import Campaigns, Database, Providers, Transaction, Usages, WarmUps
 
 
 def named(hold: Hold) -> str:
@@ -22,34 +25,60 @@ def named(hold: Hold) -> str:
     return f"{name} {hold.rule}"
 
 
+class ConnectionRules(NamedTuple):
+    """The limits of a connection's messages."""
+
+    connection: Mapping[str, Rules]
+    """Of all messages, by the key under which other senders share each."""
+    providers: ProviderRules
+    """Of the messages to single mailbox providers."""
+
+
 class RuleBook:
     """Looks up the limits, by the keys under which all senders share each. Blocking."""
 
-    def __init__(self, database: Database, campaign_id: int, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        database: Database,
+        campaign_id: int,
+        throttle: Throttle,
+        per_provider: tuple[ProviderThrottle, ...] = (),
+    ) -> None:
         self._database = database
         self._campaign_id = campaign_id
         self._throttle = throttle
+        self._per_provider = per_provider
 
-    def rules(self, connection: Connection) -> dict[str, Rules]:
+    def rules(self, connection: Connection) -> ConnectionRules:
         """The limits of a connection's messages from now on.
 
         They include the limit of the whole campaign beside the connection's share of it: a share of
         less than one message in a window becomes one message in a longer window, so the shares
         alone may exceed the campaign's limit.
         """
-        share = shared(self._throttle, self.shares()).get(connection.name, ())
-        return {
+        name, shares = connection.name, self.shares()
+        share = shared(self._throttle, shares).get(name, ())
+        rules = {
             **own_rules(self._database, connection),
             _campaign_key(self._campaign_id): Rules(limits(self._throttle)),
-            _share_key(self._campaign_id, connection.name): Rules(share),
+            _share_key(self._campaign_id, name): Rules(share),
         }
+        own = connection.per_provider
+        providers = ProviderRules(name, self._campaign_id, own, self._per_provider, shares)
+        return ConnectionRules(rules, providers)
+
+    def providers(self) -> dict[int, str]:
+        """The mailbox providers of the campaign's recipients, by number."""
+        return Providers(self._database).of(self._campaign_id)
 
     def forget(self) -> None:
         """Delete the stored usage of the campaign's own limits, since the campaign has ended."""
         shares = [_share_key(self._campaign_id, name) for name in self.shares()]
         keys = [_campaign_key(self._campaign_id), *shares]
         with self._database.write() as transaction:
-            Usages(self._database).forget(transaction, keys)
+            Usages(self._database).forget(
+                transaction, keys, beginning=campaign_keys(self._campaign_id)
+            )
 
     def shares(self) -> dict[str, Decimal]:
         """The shares at the launch, adjusted for recipients that moved to other connections."""
@@ -67,13 +96,19 @@ def bequeath(
 
     Otherwise all its starts stay reserved until they expire.
     """
-    if evidence and (estate := evidence.estate(connection)):
+    if not evidence or not evidence.accounts:
+        return
+    usages = Usages(database)
+    if estate := evidence.estate(connection):
         keys = [
             _own_key(connection),
             _campaign_key(campaign_id),
             _share_key(campaign_id, connection),
         ]
-        Usages(database).bequeath(transaction, estate, keys)
+        usages.bequeath(transaction, estate, keys)
+    for provider in Providers(database).of(campaign_id).values():
+        if estate := evidence.estate(connection, provider):
+            usages.bequeath(transaction, estate, provider_keys(campaign_id, provider, connection))
 
 
 def own_rules(database: Database, connection: Connection) -> dict[str, Rules]:

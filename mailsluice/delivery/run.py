@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,10 +19,9 @@ from mailsluice.delivery.group_commit import MayClaim, Peers
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.progress_tracker import ProgressTracker
-from mailsluice.delivery.rule_book import RuleBook
+from mailsluice.delivery.rule_book import ConnectionRules, RuleBook
 from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.delivery.store_thread import StoreThread
-from mailsluice.limits import Rules
 from mailsluice.message import CompiledMessage
 from mailsluice.reports.progress import ConnectionFacts, Progress
 from mailsluice.smtp.connection import Connection, differences
@@ -79,13 +78,15 @@ class Run(ABC):
         self._store: StoreThread | None = None
         self._connection_senders: dict[str, ConnectionSender] = {}
         self._connections: dict[str, Connection] = {}
-        self._rules_of: dict[str, dict[str, Rules]] = {}
+        self._rules_of: dict[str, ConnectionRules] = {}
         """The connections and rules that the connection senders use now, by connection."""
+        self._held: dict[str, set[int]] = {}
+        """The numbers of the mailbox providers that are held, by connection."""
         self._results: dict[str, RouteResult] = {}
         self._tracker = ProgressTracker(campaign.name)
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
-        self._rule_book = RuleBook(database, campaign_id, campaign.throttle)
+        self._rule_book = RuleBook(database, campaign_id, campaign.throttle, campaign.per_provider)
         self.tokens = Tokens(clock=steady)
         self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
         """Opens a session; the sessions of one connection share an access token."""
@@ -103,8 +104,11 @@ class Run(ABC):
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
         rules = await asyncio.to_thread(self._rule_book.rules, connection)
+        providers = await asyncio.to_thread(self._rule_book.providers)
         opening = open_session or self.open_session
-        return await self.on_engine(self._send(connection, message, rules, settings, opening))
+        return await self.on_engine(
+            self._send(connection, message, rules, providers, settings, opening)
+        )
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the loop that sends, where `open_session` is called as well."""
@@ -115,7 +119,8 @@ class Run(ABC):
         self,
         connection: Connection,
         message: CompiledMessage,
-        rules: dict[str, Rules],
+        rules: ConnectionRules,
+        providers: Mapping[int, str],
         settings: SenderSettings | None,
         open_session: OpenSession,
     ) -> RouteResult:
@@ -129,6 +134,7 @@ class Run(ABC):
             SenderContext(self._store, self._journal, self._opens_at),
             open_session=open_session,
             rules=rules,
+            providers=providers,
             settings=settings or SenderSettings(self._campaign.retry, self._campaign.uncertain),
         )
         self._connections[connection.name] = connection
@@ -136,6 +142,8 @@ class Run(ABC):
         self._connection_senders[connection.name] = sender
         self._tracker.watch(connection.name, sender)
         started = steady()
+        for provider in tuple(self._held.get(connection.name, ())):
+            sender.hold(provider)
         if self._stopping:
             sender.stop()
         await sender.run()
@@ -199,6 +207,22 @@ class Run(ABC):
                 self._connections[name], self._rules_of[name] = connection, rules
                 self._engine.call(self._connection_senders[name].update, connection, rules)
         return changed
+
+    def hold(self, connection: str, provider: int) -> None:
+        """Send nothing more to a mailbox provider over a connection. Thread-safe.
+
+        The provider is given by its number in the campaign. Messages in flight finish, and the
+        mail to others goes on. A connection whose sending has not begun yet begins like this.
+        """
+        self._held.setdefault(connection, set()).add(provider)
+        if self._engine and (sender := self._connection_senders.get(connection)):
+            self._engine.call(sender.hold, provider)
+
+    def release(self, connection: str, provider: int) -> None:
+        """Go on with a mailbox provider that was held over a connection. Thread-safe."""
+        self._held.get(connection, set()).discard(provider)
+        if self._engine and (sender := self._connection_senders.get(connection)):
+            self._engine.call(sender.release, provider)
 
     def sends_over(self, name: str) -> bool:
         """Whether the sending over a connection has begun, so that `update` changes it."""

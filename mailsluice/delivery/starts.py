@@ -13,7 +13,7 @@ from mailsluice.store import Ask, Starts
 
 _HORIZON_SECONDS = 0.4  # how far ahead starts are requested
 _LOW_SECONDS = 0.15  # more starts are requested when the stock covers less than this
-_STALE_SECONDS = 0.5  # a start that is unused for so long is returned
+_STALE_SECONDS = 0.5
 _TEND_SECONDS = 0.25  # replies that no request reports in the meantime are reported
 _RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
 _POLL_SECONDS = 0.1  # a reply to another sender makes room without notice
@@ -59,7 +59,10 @@ class StartStock:
         self._rules: Mapping[str, Rules] = {}
         self._starts: deque[float] = deque()
         self._note = note
-        self._in_flight = 0
+        self.stale_seconds = _STALE_SECONDS
+        """A start that is unused for so long is returned."""
+        self.in_flight = 0
+        """Messages that were started and have no reply yet."""
         self._answered = 0
         self._replies: list[float] = []
         self._reported, self._reported_at = 0, -math.inf
@@ -84,7 +87,7 @@ class StartStock:
         self._starts.clear()
         self._ask_at = -math.inf
         self._held = None
-        self._note(self._in_flight if self._rules else -1, self._answered)
+        self._note(self.in_flight if self._rules else -1, self._answered)
 
     def ready_at(self, now: float) -> float:
         """When the next message may start; infinity: not known before `changed` is called."""
@@ -106,28 +109,28 @@ class StartStock:
 
     def started(self) -> None:
         """Use the first start of the stock for a message."""
-        self._in_flight += 1
+        self.in_flight += 1
         if self._rules:
             self._starts.popleft()
-            self._note(self._in_flight, self._answered)
+            self._note(self.in_flight, self._answered)
 
     def finished(self) -> None:
         """Note that a message's reply has come, or cannot come any more."""
-        self._in_flight -= 1
+        self.in_flight -= 1
         if self._rules:
             self._replies.append(self._clock())
             self._answered += 1
-            self._note(self._in_flight, self._answered)
+            self._note(self.in_flight, self._answered)
             if not self._starts:
                 self._ask_at = -math.inf
 
     def unused(self) -> None:
         """Note that a started message did not reach the server: another one may use its start."""
-        self._in_flight -= 1
+        self.in_flight -= 1
         if self._rules:
             now = self._clock()
             self._starts.appendleft(min(now, self._starts[0]) if self._starts else now)
-            self._note(self._in_flight, self._answered)
+            self._note(self.in_flight, self._answered)
 
     async def close(self) -> None:
         """Return the unused starts."""
@@ -142,7 +145,7 @@ class StartStock:
     @property
     def _open(self) -> int:
         """Granted starts that are unused, in flight, or answered since the last report."""
-        return len(self._starts) + self._in_flight + len(self._replies)
+        return len(self._starts) + self.in_flight + len(self._replies)
 
     def _drop_stale(self, now: float) -> None:
         """Drop starts that were not used in time.
@@ -150,7 +153,7 @@ class StartStock:
         A limit's next start may be hours away. A dropped start is returned with the next report,
         and can be granted again at once.
         """
-        oldest = math.inf if now >= self._expires_at else now - _STALE_SECONDS
+        oldest = math.inf if now >= self._expires_at else now - self.stale_seconds
         while self._starts and self._starts[0] < oldest:
             self._starts.popleft()
             self._ask_at = -math.inf
@@ -191,7 +194,13 @@ class StartStock:
             self._tend()
 
     def _tend(self) -> None:
-        """Report replies and unused starts that no request has reported, and renew open ones."""
+        """Report replies and unused starts that no request has reported, and renew open ones.
+
+        The next request begins it again where nothing is left to report.
+        """
+        self._tending = None
+        if not (self._reported or self._open):
+            return
         self._tending = asyncio.get_running_loop().call_later(_TEND_SECONDS, self._tend)
         now = self._clock()
         self._drop_stale(now)

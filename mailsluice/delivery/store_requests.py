@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mailsluice.store import Ask, Claimed, Settled, Starts
+from mailsluice.store import EVERYBODY, Ask, Claimed, ClaimScope, Settled, Starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class ClaimRequest:
     connection: str
     limit: int
     answer: asyncio.Future[ClaimedBatch]
+    scope: ClaimScope = EVERYBODY
 
 
 @dataclass(slots=True)

@@ -23,7 +23,17 @@ from mailsluice.delivery.store_requests import (
     StartRequest,
 )
 from mailsluice.delivery.store_retry import StoreRetry
-from mailsluice.store import Ask, Canaries, Counts, Database, Outbox, Settled, Starts
+from mailsluice.store import (
+    EVERYBODY,
+    Ask,
+    Canaries,
+    ClaimScope,
+    Counts,
+    Database,
+    Outbox,
+    Settled,
+    Starts,
+)
 
 _COMMIT_SECONDS = 0.02
 
@@ -69,11 +79,13 @@ class StoreThread:
         """Whether the database does not answer at the moment."""
         return self._retry.is_away
 
-    async def claim(self, connection: str, limit: int) -> ClaimedBatch:
-        """Claim up to `limit` recipients of a connection for sending."""
+    async def claim(
+        self, connection: str, limit: int, scope: ClaimScope = EVERYBODY
+    ) -> ClaimedBatch:
+        """Claim up to `limit` recipients of a connection in a scope for sending."""
         answer: asyncio.Future[ClaimedBatch] = self._loop.create_future()
         with self._accepting() as requests:
-            requests.claims.append(ClaimRequest(connection, limit, answer))
+            requests.claims.append(ClaimRequest(connection, limit, answer, scope))
         self._wake.set()
         return await answer
 

@@ -47,7 +47,7 @@ class Trial:
         self._state = state
         self._queue = queue
         self._recorder = recorder
-        self._claimed = state.claimed
+        self._lanes = state.lanes
         self._health = state.health
         self._refused: Suspects[tuple[Claimed, Attempt]] = Suspects()
         self._deferred: Suspects[tuple[Claimed, Attempt]] = Suspects()
@@ -132,7 +132,7 @@ class Trial:
         rows = [row for row, _ in (*self._refused.clear(), *self._deferred.clear())]
         self._update()
         for row in sorted(rows, key=lambda row: row.id, reverse=True):
-            self._claimed.put_back(row)
+            self._lanes.put_back(row)
 
     def _confirm(self, acquitted: Iterable[tuple[Claimed, Attempt]], verdict: Verdict) -> None:
         """Record the recipients' own replies, as the connection is not at fault."""
@@ -143,7 +143,7 @@ class Trial:
 
     def _update(self) -> None:
         """Update what the claimed recipients and the queue know of the suspects."""
-        self._claimed.undecided = undecided = len(self._refused) + len(self._deferred)
+        self._lanes.undecided = undecided = len(self._refused) + len(self._deferred)
         self.is_open = self._all_are_deferred or undecided > 0
         self._queue.waits_for_replies = self._refused.would_convict or self._deferred.would_convict
 

@@ -8,8 +8,8 @@ from mailsluice.store.database import Database, Transaction, default_url, home
 from mailsluice.store.holds import Holds, NewHold
 from mailsluice.store.launches import Launches
 from mailsluice.store.leases import Leases
-from mailsluice.store.outbox import EVERY_ID, Outbox
-from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
+from mailsluice.store.outbox import Outbox
+from mailsluice.store.outbox_rows import EVERYBODY, Claimed, ClaimScope, History, InDoubt, Settled
 from mailsluice.store.outcome_figures import OutcomeFigures
 from mailsluice.store.providers import Providers
 from mailsluice.store.routes import RouteRecord, launched_shares
@@ -19,13 +19,14 @@ from mailsluice.store.usages import Ask, Starts, Usages
 from mailsluice.store.warm_ups import WarmUps
 
 __all__ = [
-    "EVERY_ID",
+    "EVERYBODY",
     "Ask",
     "Bounces",
     "Bound",
     "CampaignRecord",
     "Campaigns",
     "Canaries",
+    "ClaimScope",
     "Claimed",
     "Counts",
     "Database",

@@ -22,16 +22,21 @@ from mailsluice.store.campaign_tables import CampaignTables, CampaignTablesFinde
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, fetched
-from mailsluice.store.outbox_rows import Claimed, History, InDoubt, Settled
-from mailsluice.store.outbox_statements import OutboxStatements
+from mailsluice.store.outbox_rows import (
+    EVERYBODY,
+    Claimed,
+    ClaimScope,
+    History,
+    InDoubt,
+    Settled,
+)
+from mailsluice.store.outbox_statements import OutboxStatements, scope_parameters
 from mailsluice.store.refusals import record_refusals
 from mailsluice.store.reported import settle_reported
 from mailsluice.store.schema import campaigns
 
 logger = logging.getLogger(__name__)
 
-EVERY_ID = 2**62
-"""Above the id of every recipient."""
 _CLOCKS_DIFFER_SECONDS = 60.0  # a difference that a failover to another machine may cause unnoticed
 
 
@@ -84,21 +89,20 @@ class Outbox:
         connection: str,
         limit: int,
         after_id: int = 0,
-        last_id: int = EVERY_ID,
+        scope: ClaimScope = EVERYBODY,
     ) -> list[Claimed]:
-        """Claim up to `limit` recipients of a connection: their rows become `sending`.
+        """Claim up to `limit` recipients of a connection in a scope: their rows become `sending`.
 
         Deferred recipients that are due come first, then pending ones with an id above `after_id`,
-        in send order; none has an id above `last_id`. Recipients that were suppressed since the
-        launch become `suppressed` instead, with the reason, and recipients of a retry whose message
-        has arrived all the same, as an event shows, become `sent`. The result may therefore be
-        shorter than `limit` while more recipients wait; an empty result means that none can be
-        claimed.
+        in send order. Recipients that were suppressed since the launch become `suppressed` instead,
+        with the reason, and recipients of a retry whose message has arrived all the same, as an
+        event shows, become `sent`. The result may therefore be shorter than `limit` while more
+        recipients wait; an empty result means that none can be claimed.
         """
         statements = self._statements
-        given = {"connection": connection, "after_id": after_id, "last_id": last_id}
+        given = {"connection": connection, "after_id": after_id, **scope_parameters(scope)}
         claimed: list[Claimed] = []
-        for query in (statements.due, statements.pending):
+        for query in (statements.due(scope), statements.pending(scope)):
             while room := limit - len(claimed):
                 found = transaction.execute(query, {**given, "most": room})
                 rows = fetched(self._database, found)
@@ -183,27 +187,19 @@ class Outbox:
         return list(orjson.loads(variables)) if variables else []
 
     def next_due_seconds(
-        self, transaction: sa.Connection, connection: str, last_id: int = EVERY_ID
+        self, transaction: sa.Connection, connection: str, scope: ClaimScope = EVERYBODY
     ) -> float | None:
-        """Seconds until the connection's next deferred recipient is due; None when there is none.
-
-        Recipients with an id above `last_id` do not count.
+        """Seconds until the next deferred recipient in the scope is due; None when there is none.
 
         A recipient that is due later than the longest delay allows was deferred while the
-        database's clock was wrong. All such recipients become due now.
+        database's clock was wrong. All such recipients of the connection become due now.
         """
-        recipients = self._recipients
-        query = sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
-            self._mine,
-            recipients.c.connection == connection,
-            recipients.c.id + 0 <= last_id,  # not for the index of ids
-            recipients.c.status == RecipientStatus.DEFERRED,
-            recipients.c.next_attempt_at.is_not(None),  # the condition of the index
-        )
-        left = transaction.execute(query).scalar_one()
+        query = self._statements.next_due(scope)
+        given = {"connection": connection, **scope_parameters(scope)}
+        left = transaction.execute(query, given).scalar_one()
         if left is not None and left > self._longest_delay_seconds + _CLOCKS_DIFFER_SECONDS:
             self._recall(transaction, connection)
-            left = transaction.execute(query).scalar_one()
+            left = transaction.execute(query, given).scalar_one()
         return None if left is None else max(0.0, float(left))
 
     def _recall(self, transaction: sa.Connection, connection: str) -> None:

@@ -7,6 +7,23 @@ from typing import NamedTuple
 
 from mailsluice.core.status import RecipientStatus
 
+EVERY_ID = 2**62
+"""Above the id of every recipient."""
+
+
+class ClaimScope(NamedTuple):
+    """The part of a connection's recipients that a claim is for."""
+
+    only: int | None = None
+    """The number of the one mailbox provider; None: all providers."""
+    without: frozenset[int] = frozenset()
+    """The numbers of mailbox providers that are left out."""
+    last_id: int = EVERY_ID
+    """Recipients with a higher id are left out."""
+
+
+EVERYBODY = ClaimScope()
+
 
 class Claimed(NamedTuple):
     """A recipient that this process may send to: its row is `sending`."""

@@ -6,6 +6,7 @@ sessions wait for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables
 from mailsluice.store.database import Database
-from mailsluice.store.many import in_one_value, rows_in
+from mailsluice.store.many import as_parameter, in_one_value, rows_in
+from mailsluice.store.outbox_rows import ClaimScope
 from mailsluice.store.schema import suppressions
 
 _SENDING = RecipientStatus.SENDING.value
@@ -30,6 +32,19 @@ _OUTCOME: dict[str, sa.types.TypeEngine[Any]] = {
     "reply": sa.Text(),
     "delay_seconds": sa.Double(),
 }
+
+
+Conditions = tuple[sa.ColumnElement[bool], ...]
+
+
+def scope_parameters(scope: ClaimScope) -> dict[str, Any]:
+    """The parameters of statements in a scope."""
+    parameters: dict[str, Any] = {"last_id": scope.last_id}
+    if scope.only is not None:
+        parameters["only"] = scope.only
+    elif scope.without:
+        parameters |= as_parameter((number,) for number in sorted(scope.without))
+    return parameters
 
 
 class OutboxStatements:
@@ -49,10 +64,42 @@ class OutboxStatements:
         self.claimed_here = recipients.c.claimed_by.is_not_distinct_from(sender_id)
         """Whether this process has claimed a recipient."""
         self._sender_id = sender_id
+        self._scoped: dict[tuple[str, bool, bool], sa.Select[Any]] = {}
 
-    @cached_property
-    def due(self) -> sa.Select[Any]:
+    def due(self, scope: ClaimScope) -> sa.Select[Any]:
         """Deferred recipients of `connection` up to `last_id` that are due, `most` of them."""
+        return self._in_scope(self._due, scope)
+
+    def pending(self, scope: ClaimScope) -> sa.Select[Any]:
+        """Pending recipients of `connection` in send order, `most` of them.
+
+        Their ids are above `after_id`, up to `last_id`.
+        """
+        return self._in_scope(self._pending, scope)
+
+    def next_due(self, scope: ClaimScope) -> sa.Select[Any]:
+        """Seconds until the next deferred recipient of `connection` is due."""
+        return self._in_scope(self._next_due, scope)
+
+    def _in_scope(
+        self, build: Callable[[Conditions], sa.Select[Any]], scope: ClaimScope
+    ) -> sa.Select[Any]:
+        """Build a statement once for each kind of scope; see `scope_parameters`."""
+        key = build.__name__, scope.only is not None, bool(scope.without)
+        if key not in self._scoped:
+            self._scoped[key] = build(self._conditions(scope))
+        return self._scoped[key]
+
+    def _conditions(self, scope: ClaimScope) -> Conditions:
+        provider = self._recipients.c.provider
+        if scope.only is not None:
+            return (provider == sa.bindparam("only", type_=sa.SmallInteger()),)
+        if scope.without:
+            given = rows_in(self._database, {"provider": sa.SmallInteger()})
+            return (sa.func.coalesce(provider, 0).not_in(sa.select(given.c.provider)),)
+        return ()
+
+    def _due(self, conditions: Conditions) -> sa.Select[Any]:
         recipients = self._recipients
         return self._claimable(
             self._claimed_fields()
@@ -60,16 +107,12 @@ class OutboxStatements:
                 recipients.c.id + 0 <= _LAST_ID,  # not for the index of ids
                 recipients.c.status == RecipientStatus.DEFERRED,
                 recipients.c.next_attempt_at <= self._database.now,
+                *conditions,
             )
             .order_by(recipients.c.next_attempt_at)
         )
 
-    @cached_property
-    def pending(self) -> sa.Select[Any]:
-        """Pending recipients of `connection` in send order, `most` of them.
-
-        Their ids are above `after_id`, up to `last_id`.
-        """
+    def _pending(self, conditions: Conditions) -> sa.Select[Any]:
         recipients = self._recipients
         return self._claimable(
             self._claimed_fields()
@@ -77,8 +120,20 @@ class OutboxStatements:
                 recipients.c.id > sa.bindparam("after_id", type_=sa.BigInteger()),
                 recipients.c.id <= _LAST_ID,
                 recipients.c.status == RecipientStatus.PENDING,
+                *conditions,
             )
             .order_by(recipients.c.id)
+        )
+
+    def _next_due(self, conditions: Conditions) -> sa.Select[Any]:
+        recipients = self._recipients
+        return sa.select(sa.func.min(recipients.c.next_attempt_at) - self._database.now).where(
+            self.mine,
+            recipients.c.connection == sa.bindparam("connection"),
+            recipients.c.id + 0 <= _LAST_ID,  # not for the index of ids
+            recipients.c.status == RecipientStatus.DEFERRED,
+            recipients.c.next_attempt_at.is_not(None),  # the condition of the index
+            *conditions,
         )
 
     def _claimed_fields(self) -> sa.Select[Any]:

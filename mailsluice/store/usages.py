@@ -145,9 +145,17 @@ class Usages:
             usage_of_key.estates.append(estate)
         self._store(transaction, stored)
 
-    def forget(self, transaction: sa.Connection, keys: Sequence[str]) -> None:
-        """Delete the usage of keys under which no process will send again."""
+    def forget(
+        self, transaction: sa.Connection, keys: Sequence[str], beginning: str | None = None
+    ) -> None:
+        """Delete the usage of keys under which no process will send again.
+
+        `beginning`: also of all keys that begin like this.
+        """
         transaction.execute(sa.delete(usage).where(usage.c.key.in_(keys)))
+        if beginning:
+            begins = usage.c.key.startswith(beginning, autoescape=True)
+            transaction.execute(sa.delete(usage).where(begins))
 
     def _locked(self, transaction: sa.Connection, keys: Collection[str]) -> dict[str, Usage]:
         """Lock and read rows in the order of their keys, so that no two senders deadlock."""

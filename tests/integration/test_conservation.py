@@ -250,7 +250,7 @@ class Life:
         assert abs(sum(shares.values(), Decimal(-1))) < Decimal("1e-20")
         assert all(share >= 0 for share in shares.values())
         rules = self.run._rule_book.rules(Connection("a", "127.0.0.1", 25))
-        whole = rules[f"campaign {self.run.id}"].limits  # binds all of them together
+        whole = rules.connection[f"campaign {self.run.id}"].limits  # binds all of them together
         assert whole == limits(self.document.throttle)
 
 

@@ -95,7 +95,7 @@ async def nothing_new_goes_out(run: CampaignRun, server: SmtpServer, everybody: 
     """Wait until the claimed recipients are sent to and no more are claimed."""
     connection_sender = run._connection_senders["red"]
     await eventually_async(
-        lambda: not connection_sender._state.claimed and not connection_sender.queue._in_flight
+        lambda: not connection_sender._state.lanes and not connection_sender.queue._in_flight
     )
     before = len(server.received)
     await asyncio.sleep(0.2)

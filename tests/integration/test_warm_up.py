@@ -349,7 +349,7 @@ def test_the_limit_while_sending_is_the_cap_of_the_launches(
     new = Connection("new", "127.0.0.1", 25, warm_up=launches.warm_ups["new"])
 
     def caps(campaign_id: int) -> list[int]:
-        rules = RuleBook(database, campaign_id, Throttle()).rules(new)["connection new"]
+        rules = RuleBook(database, campaign_id, Throttle()).rules(new).connection["connection new"]
         return [cap.count for cap in rules.caps]
 
     first, _ = launches("first", 100)

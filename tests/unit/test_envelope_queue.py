@@ -12,7 +12,6 @@ import pytest
 
 from mailsluice.core.envelope import Envelope
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
-from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.store import Claimed
 
 PACE_SECONDS = 3.0
@@ -27,40 +26,42 @@ class World:
     next_at: float = 0.0
     rows: deque[int] = field(default_factory=lambda: deque(range(MANY)))
     unused: int = 0
-    due_at: float = float("inf")
     failure: None = None
     is_exhausted: bool = False
     waits: bool = False
-    per_second: float = 1 / PACE_SECONDS
 
-    # the starts in stock
+    # the lanes
+
+    @property
+    def main(self) -> World:
+        return self
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self) -> Claimed | None:
+    def take(self, _: float) -> tuple[Claimed, World] | None:
         number = self.rows.popleft()
-        return cast("Claimed", _Row(number))
+        return cast("Claimed", _Row(number)), self
 
     def put_back(self, row: Any) -> None:
         self.rows.appendleft(row.id)
 
-    def refill(self) -> None:
-        """Do nothing: there are enough recipients."""
+    def mail_at(self, now: float) -> float:
+        return now
 
-    # the starts
+    # the main lane
 
     def ready_at(self, now: float) -> float:
         return max(now, self.next_at)
 
-    def started(self, _: float | None = None) -> None:
+    def started(self, _: float) -> None:
         self.next_at = self.now + PACE_SECONDS
 
-    def finished(self) -> None:
-        """Count nothing."""
+    def finished(self, *, is_unused: bool) -> None:
+        self.unused += is_unused
 
-    def unused_start(self) -> None:
-        self.unused += 1
+    def per_second(self, _: float) -> float:
+        return 1 / PACE_SECONDS
 
 
 @dataclass
@@ -83,15 +84,9 @@ def world() -> World:
 
 @pytest.fixture
 def queue(world: World) -> EnvelopeQueue:
-    starts = cast("Any", type("Starts", (), {}))()
-    for name in ("ready_at", "started", "finished"):
-        setattr(starts, name, getattr(world, name))
-    starts.unused, starts.failure, starts.per_second = world.unused_start, None, world.per_second
     state = SimpleNamespace(
         context=SimpleNamespace(store=None, opens_at=lambda now: now, clock=lambda: world.now),
-        claimed=world,
-        starts=starts,
-        health=SimpleNamespace(slowdown=Slowdown()),
+        lanes=world,
         has_ended=False,
     )
     return EnvelopeQueue(cast("Any", _Message()), cast("Any", state))

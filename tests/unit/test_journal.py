@@ -181,25 +181,26 @@ def test_a_torn_account_is_left_out(path: Path) -> None:
 def test_connections_beyond_the_space_for_accounts_have_none(path: Path) -> None:
     journal = Journal(path)
     journal.start()
-    for number in range(100):
+    for number in range(1_100):
         journal.account(f"relay-{number}")(1, 2)
     journal.dot(5)
     contents = journal.so_far()
     assert contents is not None
-    known = [bool(contents.estate(f"relay-{number}")) for number in range(100)]
-    assert known == [True] * 64 + [False] * 36
+    known = [bool(contents.estate(f"relay-{number}")) for number in range(1_100)]
+    assert known == [True] * 1_024 + [False] * 76
     assert contents.replies == {5: None}
     journal.close()
 
 
-def test_a_journal_without_accounts_is_read(path: Path) -> None:
-    """Earlier versions wrote the slots right behind the header."""
+@pytest.mark.parametrize(("version", "accounts"), [(b"MSLJ0001", 0), (b"MSLJ0002", 64)])
+def test_a_journal_of_an_earlier_version_is_read(path: Path, version: bytes, accounts: int) -> None:
+    """There the slots begin right behind the header, or behind fewer accounts."""
     journal = Journal(path)
     journal.start()
     header, slot = journal._data[:128], module._BODY.pack(9, 250)
     journal.close()
     slot += module._CHECK.pack(zlib.crc32(slot))
-    path.write_bytes(b"MSLJ0001" + header[8:] + slot + bytes(16 * 200))
+    path.write_bytes(version + header[8:] + bytes(32 * accounts) + slot + bytes(16 * 200))
     journal = Journal(path)
     assert journal.evidence is not None
     assert journal.evidence.replies == {9: 250}

@@ -35,7 +35,7 @@ class FakeParts:
     def put_last(self, row: Claimed) -> None:
         self.waiting.append(row.id)
 
-    def expect(self, delay_seconds: float) -> None:
+    def expect(self, row: Claimed, delay_seconds: float) -> None:
         assert delay_seconds > 0
 
     def under_way(self) -> set[int]:
@@ -58,7 +58,7 @@ def handler(parts: FakeParts) -> OutcomeHandler:
         context=SimpleNamespace(store=parts, chance=lambda: 0.5),
         settings=SenderSettings(),
         health=health,
-        claimed=parts,
+        lanes=parts,
         accepted=0,
         is_stopping=False,
     )

@@ -1,0 +1,468 @@
+"""The lanes of one connection, and whose turn it is.
+
+The recipients of a connection are claimed together, in send order, into its main lane. A mailbox
+provider whose mail has limits of its own, is slowed down, or is held, has a lane of its own, which
+its recipients are moved to as they are claimed. Of the lanes whose next message may go, the one
+with the earliest recipient in the send order is next: a lane that waits delays no other lane.
+
+So that a slow lane does not collect the recipients of its provider, only a second's worth of them
+wait. The others are released, and from then on the main lane leaves the provider out of its claims
+and the lane claims for itself. A lane that keeps up needs no claims of its own, and thousands of
+them cost no more than one.
+
+A lane asks for starts when its turn comes, not before, and only so many lanes ask at once: this
+bounds the rows of the limits' usage that a transaction changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from mailsluice.delivery.journal import Journal, account_name, holder
+from mailsluice.delivery.lane import Lane
+from mailsluice.delivery.provider_rules import ProviderRules
+from mailsluice.delivery.slowdown import Slowdown
+from mailsluice.delivery.starts import StartSource, StartStock
+from mailsluice.delivery.store_requests import ClaimedBatch
+from mailsluice.delivery.store_thread import StoreThread
+from mailsluice.limits import Hold, Rules
+from mailsluice.store import Ask, Claimed, ClaimScope, Starts
+
+_MOST_ASKING = 32
+_KEPT_SECONDS = 30.0  # a lane keeps its starts at least so long for its turn
+_KEPT_TURNS = 3.0  # ... and so many messages of the connection
+_FEW = 50
+
+
+class Lanes:
+    """The main lane of a connection, and the lanes of mailbox providers. Used on one event loop."""
+
+    def __init__(
+        self,
+        connection: str,
+        store: StoreThread,
+        journal: Journal,
+        slowdown: Slowdown,
+        *,
+        sessions: int,
+        clock: Callable[[], float],
+        changed: Callable[[], None],
+        providers: Mapping[int, str] | None = None,
+    ) -> None:
+        """`providers` are the names of the campaign's mailbox providers, by number.
+
+        `changed` is called when recipients or starts have arrived.
+        """
+        self._connection = connection
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._changed = changed
+        self._names = providers or {}
+        self._rules = ProviderRules(connection)
+        self._source = _Turns(store)
+        starts = self._stock(connection, store, changed)
+        self.main = self._lane(0, starts, slowdown, size=2 * sessions)
+        self._by_number: dict[int, Lane] = {}
+        self._lane_of: dict[int, Lane] = {}
+        """The lane of each provider seen so far, which is the main lane for most."""
+        self._apart: frozenset[int] = frozenset()
+        """The providers whose lanes claim for themselves."""
+        self._queue: list[tuple[int, int, Lane]] = []
+        """A heap of the lanes with recipients that may be sent to, by their first recipient."""
+        self._parked: list[tuple[float, int, Lane]] = []
+        """A heap of the lanes that wait, by the end of the wait; with entries that are outdated."""
+        self._rows = 0
+        """Recipients in all lanes."""
+        self._stock_rows = 0
+        """Those of them that the main lane has claimed and whose lanes are not parked."""
+        self._is_announced = False
+        self.undecided = 0
+        """Suspects: recipients that were taken, and may be put back or deferred."""
+        self.failure: BaseException | None = None
+        """Why nothing can be claimed or started any more."""
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no recipient is left, now or later; those of held providers do not count."""
+        return not self._rows and self.rests_until == math.inf and not self.undecided
+
+    @property
+    def rests_until(self) -> float:
+        """Until when no recipient can be taken; minus infinity where one may be taken soon."""
+        lanes = [self.main, *(self._by_number[number] for number in self._apart)]
+        if self.main.rows or self._queue or any(lane.is_claiming for lane in lanes):
+            return -math.inf
+        if any(lane.parked_until == math.inf and lane.rows for lane in self._by_number.values()):
+            return -math.inf
+        return min(self._next_parked_at(), *(lane.due_at for lane in lanes))
+
+    @property
+    def due_at(self) -> float:
+        """When the outbox may have recipients of any lane, or a lane may go on."""
+        return min(self.main.due_at, self._next_parked_at())
+
+    def per_second(self, now: float) -> float:
+        """The pace that the lanes with recipients allow together; infinity where one has no limit.
+
+        A pace is not worth computing where many lanes add up to it.
+        """
+        if self.main.rows or not self._rows or len(self._by_number) > _FEW:
+            return math.inf
+        return sum(lane.per_second(now) for lane in self._by_number.values() if lane.rows)
+
+    def follow(self, rules: Mapping[str, Rules], providers: ProviderRules) -> None:
+        """Follow these limits of the connection and of its providers from now on."""
+        self._rules = providers
+        self.main.starts.follow(rules)
+        self.main.slowdown.limit_per_second = self.main.starts.per_second
+        for lane in self._by_number.values():
+            self._follow(lane)
+            self._place(lane)
+        self._lane_of = dict(self._by_number)
+        self._sort_again()
+
+    def lane(self, number: int) -> Lane:
+        """The lane of the provider with this number, which is made where there is none.
+
+        The main lane for the number 0, a recipient whose provider is not known.
+        """
+        if not number:
+            return self.main
+        if number not in self._by_number:
+            self._make(number)
+            self._sort_again()
+        return self._by_number[number]
+
+    def take(self, now: float) -> tuple[Claimed, Lane] | None:
+        """Take the next recipient of a lane that may send now; None where there is none."""
+        main = self.main
+        if self._stock_rows <= main.size // 2:
+            main.refill()
+        lane = self._next_lane(now) if self._by_number else main
+        if not lane.rows:
+            return None
+        row = lane.rows.popleft()
+        self._rows -= 1
+        if lane is main:
+            self._stock_rows -= 1
+        else:
+            self._taken(lane)
+        return row, lane
+
+    def may_go_on(self, lane: Lane) -> None:
+        """Look at a lane again, one of whose messages is no longer on its way."""
+        if lane.parked_until is not None:
+            self._place(lane)
+
+    def put_back(self, row: Claimed) -> None:
+        """Put a recipient that was not sent to before all others of its lane."""
+        lane = self._lane_for(row.provider)
+        lane.rows.appendleft(row)
+        self._added(lane, 1)
+
+    def put_last(self, row: Claimed) -> None:
+        """Put a recipient that was not sent to behind all others, as it may be to blame."""
+        lane = self._lane_for(row.provider)
+        lane.rows.append(row)
+        self._added(lane, 1)
+
+    def expect(self, row: Claimed, delay_seconds: float) -> None:
+        """Note that a recipient was deferred: it can be claimed again after so many seconds."""
+        lane = self._lane_for(row.provider)
+        if not lane.claims_itself:
+            lane = self.main
+        lane.expect(delay_seconds)
+        self._place(lane)
+
+    def mail_at(self, now: float) -> float:
+        """When a recipient of any lane may be sent to, by the limits of providers alone."""
+        self._wake(now)
+        if self.main.rows or self._queue:
+            return now
+        self.main.refill()
+        return max(now, self.due_at)
+
+    def hold(self, number: int) -> None:
+        """Claim and send to no recipient of a provider; those that wait are released."""
+        lane = self.lane(number)
+        if lane is self.main or lane.is_held:
+            return
+        lane.is_held, lane.due_at = True, math.inf
+        self._set_apart(lane)
+        self._release(self._cut(lane, 0))
+
+    def release(self, number: int) -> None:
+        """Go on with a provider that was held."""
+        lane = self.lane(number)
+        if lane.is_held:
+            lane.is_held, lane.due_at = False, -math.inf
+            self._place(lane)
+            self._announce()
+
+    def holds(self, now: float) -> list[tuple[str, Hold | None, float]]:
+        """Name the providers whose mail waits, what for, and until when, the first to end first.
+
+        Without a rule, the server has asked for less mail. Providers that are held come last.
+        """
+        lanes = [lane for lane in self._by_number.values() if lane.is_held or lane.rows]
+        waits = [(self._names[lane.number], *_hold(lane, now)) for lane in lanes]
+        return sorted((wait for wait in waits if wait[2] > now), key=lambda wait: wait[2])
+
+    async def close(self) -> None:
+        """Release the recipients that were not taken, and return the unused starts."""
+        lanes = [self.main, *self._by_number.values()]
+        for lane in lanes:
+            await lane.close()
+        self._store.release(row.id for lane in lanes for row in lane.rows)
+        for lane in lanes:
+            lane.rows.clear()
+        self._queue.clear()
+        self._rows = self._stock_rows = 0
+        await asyncio.gather(*(lane.starts.close() for lane in lanes))
+
+    def _next_lane(self, now: float) -> Lane:
+        """The lane whose message may go now, and whose recipient is the first in the send order."""
+        self._wake(now)
+        queue, first = self._queue, self.main.rows
+        while queue and (not first or queue[0][0] < first[0].id):
+            lane = queue[0][2]
+            if (at := lane.ready_at(now)) <= now:
+                return lane
+            heapq.heappop(queue)
+            lane.is_queued = False
+            self._park(lane, at)
+        return self.main
+
+    def _taken(self, lane: Lane) -> None:
+        """Queue the lane again whose recipient was taken; it is the first in the queue."""
+        if lane.rows:
+            heapq.heapreplace(self._queue, (lane.rows[0].id, lane.number, lane))
+        else:
+            heapq.heappop(self._queue)
+            lane.is_queued = False
+        self._count(lane, -1)
+        if lane.claims_itself and len(lane.rows) <= lane.size // 2:
+            lane.refill()
+            self._place(lane)
+
+    def _place(self, lane: Lane) -> None:
+        """Put a lane where it belongs, after something has changed."""
+        if lane is self.main:
+            return
+        if lane.parked_until is not None:
+            lane.parked_until = None
+            self._count(lane, len(lane.rows))
+        if lane.rows:
+            if not lane.is_queued:
+                lane.is_queued = True
+                heapq.heappush(self._queue, (lane.rows[0].id, lane.number, lane))
+        elif lane.claims_itself:
+            lane.refill()
+            if not lane.is_claiming:
+                self._park(lane, lane.due_at)
+
+    def _park(self, lane: Lane, at: float) -> None:
+        """Let a lane wait that is not in the queue; infinity: until something changes."""
+        if lane.parked_until is None:
+            self._count(lane, -len(lane.rows))
+        lane.parked_until = at
+        if at < math.inf:
+            heapq.heappush(self._parked, (at, lane.number, lane))
+
+    def _wake(self, now: float) -> None:
+        """Queue the lanes whose wait has ended; a lane that has to ask for starts asks now."""
+        while self._next_parked_at() <= now:
+            lane = heapq.heappop(self._parked)[2]
+            if lane.rows and (at := lane.ready_at(now)) > now:
+                self._park(lane, at)
+            else:
+                self._place(lane)
+
+    def _next_parked_at(self) -> float:
+        parked = self._parked
+        while parked and parked[0][0] != parked[0][2].parked_until:
+            heapq.heappop(parked)
+        return parked[0][0] if parked else math.inf
+
+    def _unqueue(self, lane: Lane) -> None:
+        if lane.is_queued:
+            lane.is_queued = False
+            self._queue = [entry for entry in self._queue if entry[2] is not lane]
+            heapq.heapify(self._queue)
+
+    def _lane_for(self, number: int) -> Lane:
+        """The lane of the recipients of a provider, which is made if the provider has limits."""
+        lane = self._lane_of.get(number)
+        if lane is None:
+            has_limits = bool(self._rules and self._rules.of(self._names.get(number, "")))
+            lane = self._lane_of[number] = self._make(number) if has_limits else self.main
+        return lane
+
+    def _make(self, number: int) -> Lane:
+        name = self._names.get(number, "")
+        account = account_name(self._connection, name)
+        starts = self._stock(account, self._source, partial(self._answered, number))
+        self._by_number[number] = self._lane_of[number] = lane = self._lane(
+            number, starts, Slowdown()
+        )
+        self._follow(lane)
+        return lane
+
+    def _lane(self, number: int, starts: StartStock, slowdown: Slowdown, *, size: int = 0) -> Lane:
+        def claim(limit: int) -> Awaitable[ClaimedBatch]:
+            scope = ClaimScope(number) if number else ClaimScope(without=self._apart)
+            return self._store.claim(self._connection, limit, scope)
+
+        return Lane(
+            number,
+            starts,
+            slowdown,
+            claim=claim,
+            clock=self._clock,
+            claimed=self._claimed,
+            size=size,
+        )
+
+    def _stock(self, account: str, source: StartSource, changed: Callable[[], None]) -> StartStock:
+        return StartStock(
+            holder(self._journal.id, self._connection),
+            source,
+            clock=self._clock,
+            changed=changed,
+            note=self._journal.account(account),
+        )
+
+    def _follow(self, lane: Lane) -> None:
+        lane.starts.follow(self._rules.of(self._names.get(lane.number, "")))
+        lane.starts.stale_seconds = max(_KEPT_SECONDS, _KEPT_TURNS / self.main.starts.per_second)
+        lane.slowdown.limit_per_second = lane.starts.per_second
+
+    def _answered(self, number: int) -> None:
+        """Take the answer to a lane's request for starts."""
+        lane = self._by_number[number]
+        self.failure = self.failure or lane.failure
+        self._place(lane)
+        self._announce()
+
+    def _claimed(self, lane: Lane, rows: Sequence[Claimed]) -> None:
+        """Take the answer to a lane's claim."""
+        self.failure = self.failure or lane.failure
+        if lane is self.main:
+            self._sort(rows)
+            self._changed()
+        else:
+            lane.rows.extend(rows)
+            self._added(lane, len(rows))
+            self._announce()
+
+    def _announce(self) -> None:
+        """Say once, soon, that lanes have changed; many do at the same time."""
+        if not self._is_announced:
+            self._is_announced = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._is_announced = False
+        self._changed()
+
+    def _sort(self, rows: Iterable[Claimed]) -> None:
+        """Move recipients that the main lane has claimed to their lanes."""
+        if not (self._by_number or self._rules):
+            before = len(self.main.rows)
+            self.main.rows.extend(rows)
+            self._added(self.main, len(self.main.rows) - before)
+            return
+        by_lane: dict[Lane, list[Claimed]] = {}
+        for row in rows:
+            lane = self._lane_of.get(row.provider) or self._lane_for(row.provider)
+            by_lane.setdefault(lane, []).append(row)
+        released: list[Claimed] = []
+        for lane, its_rows in by_lane.items():
+            if lane.claims_itself and lane is not self.main:  # an earlier claim included it
+                released += its_rows
+            else:
+                lane.rows.extend(its_rows)
+                self._added(lane, len(its_rows))
+                released += self._overflow(lane)
+        self._release(released)
+
+    def _sort_again(self) -> None:
+        """Sort the recipients of the main lane again, as lanes have been added."""
+        rows = [*self.main.rows]
+        self.main.rows.clear()
+        self._rows -= len(rows)
+        self._stock_rows -= len(rows)
+        self._sort(rows)
+
+    def _added(self, lane: Lane, rows: int) -> None:
+        """Note that recipients were added to a lane."""
+        self._rows += rows
+        if lane.parked_until is None:
+            self._count(lane, rows)
+        self._place(lane)
+        if lane.is_held:
+            self._release(self._cut(lane, 0))
+
+    def _count(self, lane: Lane, rows: int) -> None:
+        if lane is self.main or not lane.claims_itself:
+            self._stock_rows += rows
+
+    def _overflow(self, lane: Lane) -> list[Claimed]:
+        """Have a lane claim for itself if too many of its recipients wait; returns the excess."""
+        most = lane.most_waiting(self._clock())
+        if lane is self.main or len(lane.rows) <= most:
+            return []
+        self._set_apart(lane)
+        return self._cut(lane, int(most))
+
+    def _set_apart(self, lane: Lane) -> None:
+        """Leave a provider out of the main lane's claims: its lane claims for itself."""
+        if not lane.claims_itself:
+            if lane.parked_until is None:
+                self._count(lane, -len(lane.rows))
+            lane.claims_itself = True
+            self._apart |= {lane.number}
+
+    def _cut(self, lane: Lane, keep: int) -> list[Claimed]:
+        """Remove and return the recipients of a lane beyond the first ones."""
+        cut = [lane.rows.pop() for _ in range(len(lane.rows) - keep)]
+        self._rows -= len(cut)
+        if lane.parked_until is None:
+            self._count(lane, -len(cut))
+        if not lane.rows:
+            self._unqueue(lane)
+            self._place(lane)
+        return cut
+
+    def _release(self, rows: Iterable[Claimed]) -> None:
+        if ids := [row.id for row in rows]:
+            self._store.release(ids)
+
+
+class _Turns:
+    """Lets only so many lanes ask for starts at once. Implements `StartSource`."""
+
+    def __init__(self, source: StartSource) -> None:
+        self._source = source
+        self._turns = asyncio.Semaphore(_MOST_ASKING)
+
+    async def reserve(self, ask: Ask) -> Starts:
+        async with self._turns:
+            return await self._source.reserve(ask)
+
+
+def _hold(lane: Lane, now: float) -> tuple[Hold | None, float]:
+    """What a lane waits for, and until when."""
+    if lane.is_held:
+        return None, math.inf
+    held = lane.starts.held()
+    slowed_until = max(now, lane.slowdown.next_at)
+    return held if held and held[1] > slowed_until else (None, slowed_until)
