@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,6 +49,9 @@ class LaneWorld(World):
     """The outbox of a connection, with the interface of the store thread; limits, and a network."""
 
     recipients: dict[int, Recipient] = field(default_factory=dict)
+    left: dict[int, Recipient] = field(default_factory=dict)
+    """Those of them that are not settled for good, in send order."""
+    sending: Counter[int] = field(default_factory=Counter)
     claims: list[tuple[ClaimScope, int]] = field(default_factory=list)
     """The scope of each claim so far, and its size."""
     most_sending: Counter[int] = field(default_factory=Counter)
@@ -64,6 +68,7 @@ class LaneWorld(World):
         self.recipients = {
             number: Recipient(provider) for number, provider in enumerate(providers, 1)
         }
+        self.left = dict(self.recipients)
 
     def count(self, status: RecipientStatus, provider: int | None = None) -> int:
         return sum(
@@ -71,29 +76,39 @@ class LaneWorld(World):
             for one in self.recipients.values()
         )
 
-    async def claim(self, _: str, limit: int, scope: ClaimScope = EVERYBODY) -> ClaimedBatch:
+    async def claim(
+        self, connection: str, limit: int, scope: ClaimScope = EVERYBODY
+    ) -> ClaimedBatch:
+        assert connection == "red"
         await asyncio.sleep(_CLAIM_SECONDS)
-        now = self.now
-        open_ = [
-            (number, one)
-            for number, one in self.recipients.items()
-            if one.provider not in scope.without and scope.only in (None, one.provider)
-        ]
-        deferred = [pair for pair in open_ if pair[1].status is RecipientStatus.DEFERRED]
-        found = [pair for pair in deferred if pair[1].due_at <= now]
-        found += [pair for pair in open_ if pair[1].status is RecipientStatus.PENDING]
-        self.claims.append((scope, len(found[:limit])))
-        for _, one in found[:limit]:
-            one.status = RecipientStatus.SENDING
-        for provider in {recipient.provider for _, recipient in found[:limit]}:
-            sending = self.count(RecipientStatus.SENDING, provider)
-            self.most_sending[provider] = max(self.most_sending[provider], sending)
-        rows = [
-            Claimed(number, "a@example.com", "{}", one.attempts, 0.0, one.provider)
-            for number, one in sorted(found[:limit])
-        ]
-        due = min((one.due_at - now for _, one in deferred), default=None)
-        return ClaimedBatch(rows, None if rows or due is None else max(0.0, due))
+        now, taken, due = self.now, [], math.inf
+        for number, one in self.left.items():
+            if len(taken) == limit:
+                break
+            if one.provider in scope.without or scope.only not in (None, one.provider):
+                continue
+            if one.status is RecipientStatus.DEFERRED and one.due_at > now:
+                due = min(due, one.due_at - now)
+            elif one.status is not RecipientStatus.SENDING:
+                self._claim(one)
+                taken.append(
+                    Claimed(number, "a@example.com", "{}", one.attempts, 0.0, one.provider)
+                )
+        self.claims.append((scope, len(taken)))
+        return ClaimedBatch(taken, None if taken or due == math.inf else due)
+
+    def _claim(self, one: Recipient) -> None:
+        one.status = RecipientStatus.SENDING
+        self.sending[one.provider] += 1
+        self.most_sending[one.provider] = max(
+            self.most_sending[one.provider], self.sending[one.provider]
+        )
+
+    def _unclaim(self, number: int) -> Recipient:
+        one = self.recipients[number]
+        assert one.status is RecipientStatus.SENDING
+        self.sending[one.provider] -= 1
+        return one
 
     async def reserve(self, ask: Ask) -> Starts:
         self.asks += 1
@@ -105,15 +120,15 @@ class LaneWorld(World):
             self.asking -= 1
 
     def settle(self, settled: Settled) -> None:
-        one = self.recipients[settled.id]
-        assert one.status is RecipientStatus.SENDING
+        one = self._unclaim(settled.id)
         one.status, one.attempts = settled.status, settled.attempts
         one.due_at = self.now + (settled.delay_seconds or 0.0)
+        if one.status is not RecipientStatus.DEFERRED:
+            del self.left[settled.id]
 
     def release(self, ids: Iterable[int]) -> None:
         for number in ids:
-            assert self.recipients[number].status is RecipientStatus.SENDING
-            self.recipients[number].status = RecipientStatus.PENDING
+            self._unclaim(number).status = RecipientStatus.PENDING
 
     async def flush(self) -> None:
         """Do nothing: everything is recorded at once."""
