@@ -2,8 +2,9 @@
 
 An assignment gives every recipient its route. When a route's connection warms up, the recipients
 over its cap wait for a later day, or go over another connection. These are the last recipients of
-the route in send order. So every day has the same mix of domains, and a connection that takes over
-recipients mixes them with its own.
+the route in send order, and where mailbox providers have caps of their own, of each provider there.
+So every day has the same mix of domains, and a connection that takes over recipients mixes them
+with its own.
 """
 
 from __future__ import annotations
@@ -17,14 +18,34 @@ from decimal import Decimal
 import numpy as np
 import numpy.typing as npt
 
-from mailsluice.assignment.assignment import Assignment, Keys
+from mailsluice.assignment.assignment import Assignment, Keys, Numbers, Positions
 from mailsluice.assignment.layout import Routes
-from mailsluice.assignment.warming import Warming, WarmUpState, warming
+from mailsluice.assignment.warm_up_days import by_day, warming
+from mailsluice.assignment.warming import Warming, WarmUpState
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.moves import Move, MoveReason, placed, shares_after
 
 Moments = npt.NDArray[np.float64]
+
+_STEP_SECONDS = 2.0**-20
+"""Claims take the recipients that are due first. So those of a later day are due one after the
+other, in send order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hosts:
+    """The mailbox providers of n recipients."""
+
+    numbers: Numbers
+    """(n,) by audience index, from 1."""
+    names: tuple[str, ...]
+    """The providers, in the order of their numbers."""
+
+    def counts(self, recipients: Positions) -> dict[str, int]:
+        """Count these recipients, given by audience index, by provider."""
+        counts = np.bincount(self.numbers[recipients], minlength=len(self.names) + 1)[1:]
+        return dict(zip(self.names, counts.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +60,7 @@ class Placement:
     shares: Mapping[str, Decimal]
     """Shares of the campaign's limits, as fractions; recipients that move take theirs along."""
     warmings: tuple[Warming, ...] = ()
+    hosts: Hosts | None = None
 
     @property
     def assigned(self) -> dict[str, int]:
@@ -63,7 +85,9 @@ class Placement:
         """
         digest = self.assignment.digest(address_keys)
         for part in self.warmings:
-            change = (digest, part.connection, part.days, part.spilled, part.warm_up.spill_to)
+            change: tuple[object, ...] = (digest, part.connection, part.days, part.spilled)
+            change += (part.warm_up.spill_to,)
+            change += tuple((own.provider, own.days, own.spilled) for own in part.providers)
             if part.spilled or len(part.days) > 1:
                 digest = hashlib.sha256(repr(change).encode()).hexdigest()
         return digest
@@ -79,17 +103,40 @@ class Placement:
         for part in self.warmings:
             index = self.connections.index(part.connection)
             positions = np.flatnonzero(self.assignment.route == index)
-            placed = part.days[0][1]
-            for day, count in part.days[1:]:
-                due[positions[placed : placed + count]] = part.warm_up.begins(day)
-                placed += count
+            days = self._days(part, positions)
+            for number, (day, count) in enumerate(part.days[1:], start=1):
+                steps = np.arange(count) * _STEP_SECONDS
+                due[positions[days == number]] = part.warm_up.begins(day) + steps
             if part.warm_up.spill_to and part.spilled:
-                routes[positions[placed:]] = self.connections.index(part.warm_up.spill_to)
+                over = days == len(part.days)
+                routes[positions[over]] = self.connections.index(part.warm_up.spill_to)
         return routes, due
+
+    def _days(self, part: Warming, positions: Positions) -> Routes:
+        """Return the index of each recipient's day, by send position; past the last: it spills.
+
+        `positions` are those of the connection. The first recipients of each provider with caps of
+        its own, and the first of all others, go first.
+        """
+        table = by_day(part)
+        indices = np.arange(table.shape[1], dtype=np.int16)
+        if len(table) == 1 or self.hosts is None:
+            return np.repeat(indices, table.sum(axis=0))
+        rows = {own.provider: row for row, own in enumerate(part.providers)}
+        row_of = np.array([len(rows), *(rows.get(name, len(rows)) for name in self.hosts.names)])
+        provider = self.hosts.numbers[self.assignment.order[positions]]
+        days = np.empty(len(positions), np.int16)
+        in_turn = np.argsort(row_of[provider], kind="stable")
+        days[in_turn] = np.repeat(np.tile(indices, len(table)), table.ravel())
+        return days
 
 
 def place(
-    campaign: Campaign, assignment: Assignment, day: date, warm_ups: Mapping[str, WarmUpState]
+    campaign: Campaign,
+    assignment: Assignment,
+    day: date,
+    warm_ups: Mapping[str, WarmUpState],
+    hosts: Hosts | None = None,
 ) -> Placement:
     """Apply the warm-ups to an assignment.
 
@@ -98,17 +145,16 @@ def place(
         assignment: The assignment by the shares of `day`.
         day: The day of the launch.
         warm_ups: The warm-ups of the routes' connections, and of those that they spill to.
+        hosts: The recipients' mailbox providers, if warm-ups have caps for them.
 
     Raises:
         CampaignError: A connection spills to another one that warms up itself.
     """
     names = [route.connection for route in campaign.routes]
-    cold = {
-        name: state for name, state in warm_ups.items() if state.cap_on(state.today) is not None
-    }
+    cold = {name: state for name, state in warm_ups.items() if state.has_cap}
     warmings = [
-        warming(name, count, cold[name])
-        for name, count in zip(names, assignment.quotas, strict=True)
+        warming(name, count, cold[name], _by_provider(assignment, route, cold[name], hosts))
+        for route, (name, count) in enumerate(zip(names, assignment.quotas, strict=True))
         if name in cold
     ]
     for part in warmings:
@@ -126,7 +172,18 @@ def place(
         tuple(percents) if percents else None,
         shares_after(campaign.shares(day), spills),
         tuple(warmings),
+        hosts,
     )
+
+
+def _by_provider(
+    assignment: Assignment, route: int, state: WarmUpState, hosts: Hosts | None
+) -> dict[str, int]:
+    """Count a route's recipients at each provider that has caps of its own there."""
+    if hosts is None or not state.providers:
+        return {}
+    counts = hosts.counts(assignment.order[assignment.route == route])
+    return {name: count for name, count in counts.items() if count and name in state.providers}
 
 
 def _spills(warmings: Iterable[Warming]) -> list[Move]:

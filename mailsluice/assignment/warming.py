@@ -1,49 +1,30 @@
-"""Share a campaign's recipients on a warming connection out to days. Pure.
+"""A connection that warms up: its state, and a campaign's recipients there by day. Pure.
 
 A warm-up counts days by the database's clock, since the provider counts real days. The result is
 stored at the launch, so a campaign that takes a week does not change meanwhile. A recipient over
 the day's cap is `deferred` without an attempt. Claims take deferred rows when they are due, so the
 send loop needs to know nothing about warm-ups.
+
+A mailbox provider may have lower caps of its own, beside those of the connection. Both hold. The
+day's part of each provider is decided in `daily_share`. Trouble at such a provider holds its own
+caps back and nothing else; the connection's caps answer for the mail to all others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import date
 
-from mailsluice.campaign.warm_up import OverCap, WarmUp
+from mailsluice.assignment.day_outcome import DayOutcome, held_back_days
+from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core import complaints
+from mailsluice.mailbox_providers import title_of
 
-_LEAST_TROUBLED = 5
-"""Fewer messages in trouble say more about their recipients than about the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayOutcome:
-    """The outcome of a connection's messages on a day."""
-
-    attempted: int
-    troubled: int
-    """Messages that were deferred or failed, or that the provider reports as deferred, bounced or
-    blocked later."""
-    complained: int = 0
-    """Messages that their recipients reported as spam."""
-
-    @property
-    def percent(self) -> float:
-        """The percentage of messages that were deferred or failed."""
-        return 100 * self.troubled / self.attempted if self.attempted else 0.0
-
-    def is_trouble(self, threshold_percent: float) -> bool:
-        """Whether a warm-up with this threshold must not grow after this day."""
-        is_refused = self.troubled >= _LEAST_TROUBLED and self.percent > threshold_percent
-        return is_refused or self.has_complaints(complaints.CRITICAL)
-
-    def has_complaints(self, percent: str) -> bool:
-        """Whether more than this percentage of the messages was reported as spam."""
-        return complaints.are_above(percent, self.complained, self.attempted)
+ALL_PROVIDERS = ""
+"""Stands in place of a provider for all recipients of a connection."""
+_MOST_NAMED = 5
+"""Providers that are named one by one; there may be thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +38,19 @@ class WarmUpState:
     """Messages that other campaigns have planned, by day, from today on."""
     outcomes: Mapping[date, DayOutcome]
     """The outcomes of the days before today that had messages."""
+    providers: Mapping[str, WarmUpState] = field(default_factory=dict)
+    """The states of the mailbox providers that have caps of their own."""
 
     @property
     def held_back_days(self) -> int:
         """Days by which the cap is behind its plan."""
         return held_back_days(self.outcomes, self.today, self.warm_up.trouble_percent)
+
+    @property
+    def has_cap(self) -> bool:
+        """Whether anything is capped today."""
+        states = (self, *self.providers.values())
+        return any(state.cap_on(state.today) is not None for state in states)
 
     def cap_on(self, day: date) -> int | None:
         """Return the most messages on a day, as far as known today; None: there is no cap."""
@@ -70,7 +59,10 @@ class WarmUpState:
 
 @dataclass(frozen=True, slots=True)
 class Warming:
-    """A campaign's recipients on a connection that warms up, shared out to days."""
+    """A campaign's recipients on a connection that warms up, shared out to days.
+
+    Its `providers` are the parts of single mailbox providers, with caps of their own.
+    """
 
     connection: str
     warm_up: WarmUp = field(repr=False)
@@ -84,6 +76,29 @@ class Warming:
     """Days by which the cap is behind its plan."""
     last: tuple[date, DayOutcome] | None
     """The last day with messages before today, and its outcome."""
+    provider: str = ALL_PROVIDERS
+    """The mailbox provider of these recipients, if it has caps of its own."""
+    providers: tuple[Warming, ...] = ()
+    """The parts of the mailbox providers with caps of their own; the connection's days include
+    them."""
+
+    @property
+    def name(self) -> str:
+        """The connection, and the mailbox provider that it sends to."""
+        to = f" to {title_of(self.provider)}" if self.provider else ""
+        return f"{self.connection}{to}"
+
+    def plan(self) -> list[WarmUpDay]:
+        """Return the plan by day, and then by provider with caps of its own."""
+        days = [
+            WarmUpDay(
+                self.connection, part.provider, day, count, part.caps[day], part.held_back_days
+            )
+            for part in (self, *self.providers)
+            for day, count in part.days
+            if count or not part.provider
+        ]
+        return sorted(days, key=lambda row: (row.day, row.provider))
 
     @property
     def today(self) -> date:
@@ -97,94 +112,69 @@ class Warming:
 
     def sentences(self) -> list[str]:
         """Describe the days, the spilling and the trouble to the operator."""
-        (today, count_today), *later = self.days
-        total = self.recipients
-        text = f"{self.connection} warms up, at most {self.caps[today]:,} today ({today})"
-        if self.spilled:
-            text += f": {self.spilled:,} of {total:,} go over {self.warm_up.spill_to}"
-        elif later:
-            days = ", ".join(f"{count:,} on {day}" for day, count in later[:3])
-            more = f", and so on until {later[-1][0]}" if later[3:] else ""
-            text += f": {count_today:,} of {total:,} go today, {days}{more}"
-        return [text, *self.warnings()]
+        waiting = [part for part in self.providers if part.days[1:] or part.spilled]
+        waiting.sort(key=lambda part: -part.recipients)
+        said = [_days_in_words(part) for part in (self, *waiting[:_MOST_NAMED])]
+        if more := len(waiting[_MOST_NAMED:]):
+            said.append(f"{self.connection}: {more:,} more providers have more than their cap")
+        return [*said, *self.warnings()]
 
     def warnings(self) -> list[str]:
         """Say what was wrong with the last day's messages, if anything."""
-        if not self.last:
-            return []
-        day, outcome = self.last
-        held_back = f"{self.connection} is held back, its cap does not grow: on {day}"
-        if outcome.has_complaints(complaints.CRITICAL):
-            said = f"{held_back} {_complained(outcome)}, more than {complaints.CRITICAL} %"
-        elif outcome.is_trouble(self.warm_up.trouble_percent):
-            said = (
-                f"{held_back} {outcome.troubled:,} of {outcome.attempted:,} messages"
-                f" ({outcome.percent:.1f} %) were deferred or failed, more than"
-                f" {self.warm_up.trouble_percent:g} %"
-            )
-        elif outcome.has_complaints(complaints.WARNING):
-            said = (
-                f"{self.connection}: on {day} {_complained(outcome)}, more than"
-                f" {complaints.WARNING} %; above {complaints.CRITICAL} % its cap does not grow"
-            )
-        else:
-            return []
-        return [said]
+        said = [warning for part in (self, *self.providers) for warning in _trouble(part)]
+        if more := len(said[_MOST_NAMED:]):
+            said[_MOST_NAMED:] = [f"{self.connection}: {more:,} more providers had such a day"]
+        return said
+
+
+def _days_in_words(part: Warming) -> str:
+    (today, count_today), *later = part.days
+    total, cap = part.recipients, part.caps[part.today]
+    most = f"at most {cap:,}" if cap is not None else "without a cap"
+    text = f"{part.name} warms up, {most} today ({today})"
+    if part.spilled:
+        text += f": {part.spilled:,} of {total:,} go over {part.warm_up.spill_to}"
+    elif later:
+        days = ", ".join(f"{count:,} on {day}" for day, count in later[:3])
+        more = f", and so on until {later[-1][0]}" if later[3:] else ""
+        text += f": {count_today:,} of {total:,} go today, {days}{more}"
+    return text
+
+
+def _trouble(part: Warming) -> list[str]:
+    if not part.last:
+        return []
+    day, outcome = part.last
+    held_back = f"{part.name} is held back, its cap does not grow: on {day}"
+    if outcome.has_complaints(complaints.CRITICAL):
+        said = f"{held_back} {_complained(outcome)}, more than {complaints.CRITICAL} %"
+    elif outcome.is_trouble(part.warm_up.trouble_percent):
+        said = (
+            f"{held_back} {outcome.troubled:,} of {outcome.attempted:,} messages"
+            f" ({outcome.percent:.1f} %) were deferred or failed, more than"
+            f" {part.warm_up.trouble_percent:g} %"
+        )
+    elif outcome.has_complaints(complaints.WARNING):
+        said = (
+            f"{part.name}: on {day} {_complained(outcome)}, more than"
+            f" {complaints.WARNING} %; above {complaints.CRITICAL} % its cap does not grow"
+        )
+    else:
+        return []
+    return [said]
 
 
 def _complained(outcome: DayOutcome) -> str:
     return f"{outcome.complained:,} recipients of {outcome.attempted:,} messages reported spam"
 
 
-def warming(connection: str, count: int, state: WarmUpState) -> Warming:
-    """Share `count` recipients of a connection that warms up out to days."""
-    days = _days(count, state)
-    last = max(state.outcomes, default=None)
-    return Warming(
-        connection,
-        state.warm_up,
-        {day: state.cap_on(day) for day, _ in days},
-        tuple(days),
-        spilled=count - sum(on_day for _, on_day in days),
-        held_back_days=state.held_back_days,
-        last=(last, state.outcomes[last]) if last else None,
-    )
-
-
-def _days(count: int, state: WarmUpState) -> list[tuple[date, int]]:
-    """Fill the days up to their caps; only today if the other recipients spill."""
-    days: list[tuple[date, int]] = []
-    day = state.today
-    while day == state.today or (count and state.warm_up.over_cap is OverCap.HOLD):
-        cap = state.cap_on(day)
-        room = count if cap is None else max(cap - state.taken.get(day, 0), 0)
-        on_day = min(count, room)
-        if on_day or day == state.today:
-            days.append((day, on_day))
-        count -= on_day
-        day += timedelta(days=1)
-    return days
-
-
-def held_back_days(outcomes: Mapping[date, DayOutcome], today: date, trouble_percent: float) -> int:
-    """Count the days on which the cap did not grow.
-
-    After a day in trouble, the cap stays the same until the next day with messages, or `today`.
-    `outcomes` has the days with messages.
-    """
-    days = [*sorted(day for day in outcomes if day < today), today]
-    return sum(
-        (after - day).days
-        for day, after in pairwise(days)
-        if outcomes[day].is_trouble(trouble_percent)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class WarmUpDay:
-    """A campaign's plan for a connection and a day."""
+    """A campaign's plan for a connection and a day, or for a mailbox provider there."""
 
     connection: str
+    provider: str
+    """Empty for all recipients of the connection."""
     day: date
     planned: int
     cap: int | None

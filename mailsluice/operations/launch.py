@@ -28,12 +28,14 @@ from mailsluice.store import (
     Launches,
     RouteRecord,
     Suppressions,
+    Transaction,
     WarmUps,
 )
 
 if TYPE_CHECKING:
     from mailsluice.assignment.assignment import Assignment
     from mailsluice.assignment.placement import Placement
+    from mailsluice.assignment.warming import WarmUpState
     from mailsluice.audience.resolved import Audience
 
 
@@ -147,15 +149,19 @@ def decide(
 
     Nothing is stored. Raises CampaignError when a warm-up is impossible for this campaign.
     """
-    from mailsluice.assignment.placement import place
-
     assignment = _assignment(campaign, audience, occasion)
     record = Campaigns(database).find(campaign.name)
     with database.read() as connection:
-        states = WarmUps(database).states(
-            connection, record.id if record else None, occasion.warm_ups, occasion.moment
+        placement, _ = _placed(
+            WarmUps(database),
+            connection,
+            record.id if record else None,
+            campaign,
+            assignment,
+            audience,
+            occasion,
         )
-    return place(campaign, assignment, occasion.day, states)
+    return placement
 
 
 def forget(audience: Audience) -> None:
@@ -192,7 +198,7 @@ def store_audience(
     from mailsluice.operations.placed_rows import canary_of, counted, placed
 
     assignment = _assignment(campaign, audience, occasion)
-    placement = _planned(database, campaign_id, campaign, assignment, occasion)
+    placement = _planned(database, campaign_id, campaign, assignment, audience, occasion)
     percent = campaign.canary.percent
     first = canary_of(audience, placement, percent) if percent else None
     launches = Launches(database)
@@ -231,18 +237,36 @@ def _planned(
     campaign_id: int,
     campaign: Campaign,
     assignment: Assignment,
+    audience: Audience,
     occasion: Occasion,
 ) -> Placement:
     """Apply the warm-ups and reserve what is left of their caps, in one transaction."""
-    from mailsluice.assignment.placement import place
-
     warm_ups = WarmUps(database)
     with database.write() as transaction:
         warm_ups.lock(transaction)
-        states = warm_ups.states(transaction, campaign_id, occasion.warm_ups, occasion.moment)
-        placement = place(campaign, assignment, occasion.day, states)
+        placement, states = _placed(
+            warm_ups, transaction, campaign_id, campaign, assignment, audience, occasion
+        )
         warm_ups.record(transaction, campaign_id, placement.warmings, states)
     return placement
+
+
+def _placed(
+    warm_ups: WarmUps,
+    connection: Transaction,
+    campaign_id: int | None,
+    campaign: Campaign,
+    assignment: Assignment,
+    audience: Audience,
+    occasion: Occasion,
+) -> tuple[Placement, dict[str, WarmUpState]]:
+    """Apply the warm-ups; returns their states too."""
+    from mailsluice.assignment.placement import Hosts, place
+
+    names = audience.provider_names
+    states = warm_ups.states(connection, campaign_id, occasion.warm_ups, occasion.moment, names)
+    hosts = Hosts(audience.providers, names)
+    return place(campaign, assignment, occasion.day, states, hosts), states
 
 
 def _routes(placement: Placement) -> list[RouteRecord]:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0018"
+REVISION = "0019"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -240,16 +240,19 @@ warm_up_plans = Table(
     metadata,
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
     Column("connection", Text, primary_key=True),
+    # A mailbox provider with caps of its own; empty for all recipients of the connection.
+    Column("provider", Text, primary_key=True, server_default=""),
     Column("day", Date, primary_key=True),  # in the time zone of the warm-up
     Column("planned", BigInteger, nullable=False),
     Index("ix_warm_up_plans_day", "connection", "day"),
 )
-"""Recipients of a campaign that a connection in warm-up sends to on a day."""
+"""Recipients of a campaign that a connection in warm-up sends to on a day; also by provider."""
 
 warm_up_days = Table(
     "warm_up_days",
     metadata,
     Column("connection", Text, primary_key=True),
+    Column("provider", Text, primary_key=True, server_default=""),  # as in warm_up_plans
     Column("day", Date, primary_key=True),
     Column("cap", BigInteger),  # as known when a launch last planned for the day
     Column("held_back_days", Integer, nullable=False),
@@ -258,7 +261,7 @@ warm_up_days = Table(
     Column("troubled", BigInteger),  # deferred or failed, also as events report it
     Column("complained", BigInteger),
 )
-"""Daily caps of connections in warm-up, over all campaigns."""
+"""Daily caps of connections in warm-up, and of mailbox providers there, over all campaigns."""
 
 suppressions = Table(
     "suppressions",

@@ -1,21 +1,30 @@
-"""Warm-ups of connections: what campaigns planned for each day, and the outcome of past days."""
+"""Warm-ups of connections: what campaigns planned for each day, and the outcome of past days.
+
+Rows with a provider are about the recipients at a mailbox provider that has caps of its own. Rows
+without one are about all recipients of a connection, except for outcomes: these leave out what
+providers with caps of their own answer for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
-from mailsluice.assignment.warming import DayOutcome, Warming, WarmUpDay, WarmUpState
-from mailsluice.bounces import BounceKind
+from mailsluice.assignment.day_outcome import DayOutcome
+from mailsluice.assignment.warming import ALL_PROVIDERS, Warming, WarmUpDay, WarmUpState
 from mailsluice.campaign.warm_up import WarmUp
-from mailsluice.core.status import CampaignStatus, RecipientStatus
-from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
+from mailsluice.core.status import CampaignStatus
+from mailsluice.store.campaign_tables import tables_of_all
 from mailsluice.store.database import Database
-from mailsluice.store.schema import bounces, campaigns, deliveries, warm_up_days, warm_up_plans
+from mailsluice.store.schema import campaigns, warm_up_days, warm_up_plans
+from mailsluice.store.warm_up_outcomes import counted
 
-_TROUBLE = ("deferred", "failed")  # verdicts of attempts
+_NOTHING = DayOutcome(0, 0)
+_DAY_KEY = ("connection", "provider", "day")
+_IS_DAY = [warm_up_days.c[name] == sa.bindparam(f"key_{name}") for name in _DAY_KEY]
 
 
 class WarmUps:
@@ -36,13 +45,15 @@ class WarmUps:
         campaign_id: int | None,
         warm_ups: Mapping[str, WarmUp],
         moment: datetime,
+        providers: Collection[str] = (),
     ) -> dict[str, WarmUpState]:
         """The state of each connection's warm-up for a campaign launched at this moment.
 
-        Connections without a warm-up, or before its start, are left out.
+        Connections without a warm-up, or before its start, are left out. `providers` are the
+        mailbox providers of the campaign's recipients.
         """
         return {
-            name: self._state(connection, campaign_id, name, warm_up, warm_up.today(moment))
+            name: self._state(connection, campaign_id or 0, name, warm_up, moment, providers)
             for name, warm_up in warm_ups.items()
             if warm_up.start and warm_up.start <= warm_up.today(moment)
         }
@@ -50,69 +61,78 @@ class WarmUps:
     def _state(
         self,
         reader: sa.Connection,
-        campaign_id: int | None,
+        campaign_id: int,
         name: str,
         warm_up: WarmUp,
-        today: date,
+        moment: datetime,
+        providers: Collection[str],
     ) -> WarmUpState:
+        today = warm_up.today(moment)
+        taken = _taken(reader, campaign_id, name, today)
+        outcomes = self._outcomes(reader, name, warm_up, today)
+        own = warm_up.of_providers({*providers, *taken, *outcomes} - {ALL_PROVIDERS})
+        nothing: dict[date, Any] = {}
         return WarmUpState(
             warm_up,
             today,
-            self._taken(reader, campaign_id, name, today),
-            self._outcomes(reader, name, warm_up, today),
+            taken.get(ALL_PROVIDERS, nothing),
+            outcomes.get(ALL_PROVIDERS, nothing),
+            {
+                provider: WarmUpState(
+                    caps, today, taken.get(provider, nothing), outcomes.get(provider, nothing)
+                )
+                for provider, caps in own.items()
+            },
         )
-
-    def _taken(
-        self, reader: sa.Connection, campaign_id: int | None, name: str, today: date
-    ) -> dict[date, int]:
-        """Plans of other campaigns by day, without the later days of cancelled campaigns."""
-        plans = warm_up_plans.c
-        query = (
-            sa.select(plans.day, sa.func.sum(plans.planned))
-            .join(campaigns, campaigns.c.id == plans.campaign_id)
-            .where(
-                plans.connection == name,
-                plans.day >= today,
-                plans.campaign_id != (campaign_id or 0),
-                sa.or_(plans.day == today, campaigns.c.status != CampaignStatus.CANCELLED),
-            )
-            .group_by(plans.day)
-        )
-        return {day: int(planned) for day, planned in reader.execute(query)}
 
     def _outcomes(
         self, reader: sa.Connection, name: str, warm_up: WarmUp, today: date
-    ) -> dict[date, DayOutcome]:
+    ) -> dict[str, dict[date, DayOutcome]]:
+        """The outcomes of the days before today with messages, by provider with caps and day."""
         plans, days = warm_up_plans.c, warm_up_days.c
+        same = (getattr(days, key) == getattr(plans, key) for key in _DAY_KEY)
         query = (
-            sa.select(plans.day, days.attempted, days.troubled, days.complained)
-            .outerjoin(
-                warm_up_days, sa.and_(days.connection == plans.connection, days.day == plans.day)
-            )
+            sa.select(plans.provider, plans.day, days.attempted, days.troubled, days.complained)
+            .outerjoin(warm_up_days, sa.and_(*same))
             .where(plans.connection == name, plans.day < today, plans.day >= warm_up.start)
             .distinct()
         )
-        return {
+        rows = reader.execute(query).all()
+        counted = {
             day: self._counted(reader, name, warm_up, day)
-            if attempted is None
-            else DayOutcome(attempted, troubled, complained or 0)
-            for day, attempted, troubled, complained in reader.execute(query).all()
+            for day in {day for _, day, attempted, *_ in rows if attempted is None}
         }
+        outcomes: dict[str, dict[date, DayOutcome]] = {}
+        for provider, day, attempted, troubled, complained in rows:
+            outcomes.setdefault(provider, {})[day] = (
+                counted[day].get(provider, _NOTHING)
+                if attempted is None
+                else DayOutcome(attempted, troubled, complained or 0)
+            )
+        return outcomes
 
-    def _counted(self, reader: sa.Connection, name: str, warm_up: WarmUp, day: date) -> DayOutcome:
-        """Count a day's outcome, over the campaigns that planned for the connection until then."""
+    def _counted(
+        self, reader: sa.Connection, name: str, warm_up: WarmUp, day: date
+    ) -> dict[str, DayOutcome]:
+        """Count a day's outcome, over the campaigns that planned for the connection until then.
+
+        Returns the outcome at each mailbox provider that has caps of its own, and that of all other
+        mail.
+        """
         first, last = warm_up.begins(day), warm_up.begins(day + timedelta(days=1))
         plans = warm_up_plans.c
         ids = sa.select(plans.campaign_id).where(plans.connection == name, plans.day <= day)
-        counted = [
-            _counted(reader, tables, mine, name, first, last)
+        outcomes = [
+            found
             for tables, mine in tables_of_all(self._database, campaigns.c.id.in_(ids))
+            for found in counted(reader, tables, mine, name, first, last)
         ]
-        return DayOutcome(
-            sum(outcome.attempted for outcome in counted),
-            sum(outcome.troubled for outcome in counted),
-            sum(outcome.complained for outcome in counted),
-        )
+        own = warm_up.of_providers({provider for provider, _ in outcomes} - {ALL_PROVIDERS})
+        totals: dict[str, DayOutcome] = {}
+        for provider, outcome in outcomes:
+            key = provider if provider in own else ALL_PROVIDERS
+            totals[key] = totals.get(key, _NOTHING) + outcome
+        return totals
 
     def record(
         self,
@@ -126,44 +146,18 @@ class WarmUps:
             sa.delete(warm_up_plans).where(warm_up_plans.c.campaign_id == campaign_id)
         )
         for warming in warmings:
-            self._record(transaction, campaign_id, warming)
-            for day, outcome in states[warming.connection].outcomes.items():
-                transaction.execute(
-                    sa.update(warm_up_days)
-                    .where(
-                        warm_up_days.c.connection == warming.connection, warm_up_days.c.day == day
-                    )
-                    .values(
-                        attempted=outcome.attempted,
-                        troubled=outcome.troubled,
-                        complained=outcome.complained,
-                    )
-                )
+            state = states[warming.connection]
+            _plan(transaction, campaign_id, warming.plan())
+            _note_outcomes(
+                transaction, warming.connection, {ALL_PROVIDERS: state, **state.providers}
+            )
 
-    def _record(self, transaction: sa.Connection, campaign_id: int, warming: Warming) -> None:
-        same = {"connection": warming.connection}
-        plans = [
-            {**same, "campaign_id": campaign_id, "day": day, "planned": number}
-            for day, number in warming.days
-        ]
-        transaction.execute(sa.insert(warm_up_plans), plans)
-        transaction.execute(
-            sa.delete(warm_up_days).where(
-                warm_up_days.c.connection == warming.connection,
-                warm_up_days.c.day == sa.bindparam("p_day"),
-            ),
-            [{"p_day": day} for day in warming.caps],
-        )
-        held_back = {"held_back_days": warming.held_back_days}
-        days = [{**same, **held_back, "day": day, "cap": cap} for day, cap in warming.caps.items()]
-        transaction.execute(sa.insert(warm_up_days), days)
-
-    def held_back_days(self, connection: str, today: date) -> int:
+    def held_back_days(self, connection: str, today: date, provider: str = ALL_PROVIDERS) -> int:
         """Days by which today's cap is behind its plan, as decided by the launches so far."""
         days = warm_up_days.c
         query = (
             sa.select(days.held_back_days)
-            .where(days.connection == connection, days.day <= today)
+            .where(days.connection == connection, days.provider == provider, days.day <= today)
             .order_by(days.day.desc())
             .limit(1)
         )
@@ -171,60 +165,81 @@ class WarmUps:
             return int(reader.execute(query).scalar_one_or_none() or 0)
 
     def of_campaign(self, campaign_id: int) -> list[WarmUpDay]:
-        """A campaign's plan, by connection and day."""
+        """A campaign's plan, by connection and day; then by provider with caps of its own."""
         plans, days = warm_up_plans.c, warm_up_days.c
+        same = (getattr(days, key) == getattr(plans, key) for key in _DAY_KEY)
         query = (
-            sa.select(plans.connection, plans.day, plans.planned, days.cap, days.held_back_days)
-            .join(warm_up_days, sa.and_(days.connection == plans.connection, days.day == plans.day))
+            sa.select(
+                plans.connection,
+                plans.provider,
+                plans.day,
+                plans.planned,
+                days.cap,
+                days.held_back_days,
+            )
+            .join(warm_up_days, sa.and_(*same))
             .where(plans.campaign_id == campaign_id)
-            .order_by(plans.connection, plans.day)
+            .order_by(plans.connection, plans.day, plans.provider)
         )
         with self._database.read() as reader:
             return [WarmUpDay(*row) for row in reader.execute(query)]
 
 
-def _counted(
-    reader: sa.Connection,
-    tables: CampaignTables,
-    mine: sa.ColumnElement[bool],
-    name: str,
-    first: float,
-    last: float,
-) -> DayOutcome:
-    """Count the outcome of the time from `first` to `last`, in these tables."""
-    recipients, attempts = tables.recipients, tables.attempts
-    in_trouble = sa.exists().where(
-        attempts.c.recipient_id == recipients.c.id,
-        attempts.c.connection == name,
-        attempts.c.at >= first,
-        attempts.c.at < last,
-        attempts.c.verdict.in_(_TROUBLE),
-    )
-    reported = sa.exists().where(  # behind a relay, only its events tell
-        deliveries.c.recipient_id == recipients.c.id,
-        sa.or_(deliveries.c.deferred_at.is_not(None), deliveries.c.bounced_at.is_not(None)),
-    )
-    sent = sa.and_(
-        recipients.c.connection == name,
-        recipients.c.status == RecipientStatus.SENT,
-        recipients.c.settled_at >= first,
-        recipients.c.settled_at < last,
-    )
-    troubled = sa.or_(in_trouble, sa.and_(sent, reported))
-    number = sa.select(sa.func.count())
-    complained = (
-        sa.select(sa.func.count(recipients.c.id.distinct()))
-        .select_from(bounces)
-        .join(recipients, recipients.c.id == bounces.c.recipient_id)
+def _taken(
+    reader: sa.Connection, campaign_id: int, name: str, today: date
+) -> dict[str, dict[date, int]]:
+    """Plans of other campaigns by provider and day.
+
+    The later days of cancelled campaigns are left out.
+    """
+    plans = warm_up_plans.c
+    query = (
+        sa.select(plans.provider, plans.day, sa.func.sum(plans.planned))
+        .join(campaigns, campaigns.c.id == plans.campaign_id)
         .where(
-            mine,
-            sent,
-            bounces.c.campaign_id == recipients.c.campaign_id,
-            bounces.c.kind == BounceKind.COMPLAINT,
+            plans.connection == name,
+            plans.day >= today,
+            plans.campaign_id != campaign_id,
+            sa.or_(plans.day == today, campaigns.c.status != CampaignStatus.CANCELLED),
         )
+        .group_by(plans.provider, plans.day)
     )
-    in_trouble_now, accepted, complaints = (
-        reader.execute(query).scalar_one()
-        for query in (number.where(mine, troubled), number.where(mine, sent, ~troubled), complained)
-    )
-    return DayOutcome(accepted + in_trouble_now, in_trouble_now, complaints)
+    taken: dict[str, dict[date, int]] = {}
+    for provider, day, planned in reader.execute(query):
+        taken.setdefault(provider, {})[day] = int(planned)
+    return taken
+
+
+def _plan(transaction: sa.Connection, campaign_id: int, plan: Sequence[WarmUpDay]) -> None:
+    keys = [{name: getattr(row, name) for name in _DAY_KEY} for row in plan]
+    planned = [
+        {**key, "campaign_id": campaign_id, "planned": row.planned}
+        for key, row in zip(keys, plan, strict=True)
+    ]
+    days = [
+        {**key, "cap": row.cap, "held_back_days": row.held_back_days}
+        for key, row in zip(keys, plan, strict=True)
+    ]
+    transaction.execute(sa.insert(warm_up_plans), planned)
+    is_day = [{f"key_{name}": value for name, value in key.items()} for key in keys]
+    transaction.execute(sa.delete(warm_up_days).where(*_IS_DAY), is_day)
+    transaction.execute(sa.insert(warm_up_days), days)
+
+
+def _note_outcomes(
+    transaction: sa.Connection, connection: str, states: Mapping[str, WarmUpState]
+) -> None:
+    outcomes = [
+        {
+            "key_connection": connection,
+            "key_provider": provider,
+            "key_day": day,
+            "attempted": outcome.attempted,
+            "troubled": outcome.troubled,
+            "complained": outcome.complained,
+        }
+        for provider, state in states.items()
+        for day, outcome in state.outcomes.items()
+    ]
+    if outcomes:
+        transaction.execute(sa.update(warm_up_days).where(*_IS_DAY), outcomes)

@@ -261,7 +261,7 @@ def test_after_a_day_in_trouble_the_cap_does_not_grow(database: AtNoon, launches
     )
     with database.read() as reader:
         days = reader.execute(sa.select(warm_up_days).order_by(warm_up_days.c.day)).all()
-    assert [tuple(day)[1:] for day in days[:2]] == [
+    assert [tuple(day)[2:] for day in days[:2]] == [
         (MONDAY, 100, 0, 100, 11, 0),
         (MONDAY + DAY, 100, 1, None, None, None),
     ]

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.assignment.assignment import assign
+from mailsluice.assignment.day_outcome import DayOutcome
 from mailsluice.assignment.placement import place
-from mailsluice.assignment.warming import DayOutcome, WarmUpState
+from mailsluice.assignment.warming import WarmUpState
 from mailsluice.campaign import Campaign, ProviderThrottle
 from mailsluice.campaign.estimate import HORIZON, Load
 from mailsluice.campaign.sending_window import SendingWindow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -262,9 +263,20 @@ def test_suppressed_recipients_are_counted_by_reason() -> None:
 
 
 def test_warm_ups_are_shown() -> None:
-    day = WarmUpDay("red", date(2026, 1, 5), 50, 60, 2)
+    day = WarmUpDay("red", "", date(2026, 1, 5), 50, 60, 2)
     text = page(report(route(sent=50), warm_ups=[day]))
-    assert row(text, "red | 2026-01-05") == ["red", "2026-01-05", "50", "60", "2 days"]
+    assert row(text, "red | 2026-01-05") == ["red", "2026-01-05", "all", "50", "60", "2 days"]
+
+
+def test_a_warm_up_names_its_largest_providers() -> None:
+    day = WarmUpDay("red", "", date(2026, 1, 5), 150, None, 0)
+    providers = [replace(day, provider=f"host{i}.net", planned=i, cap=20) for i in range(1, 13)]
+    google = replace(day, provider="google", planned=20, cap=20)
+    text = page(report(route(sent=50), warm_ups=[day, *providers, google]))
+    assert row(text, "red | 2026-01-05 | Google")[2:] == ["Google", "20", "20", ""]
+    assert "| host4.net | 4 |" in text
+    assert "host3.net" not in text
+    assert "3 smaller providers are left out." in text
 
 
 EVERYTHING_DONE: list[tuple[Status, tuple[str, ...]]] = [

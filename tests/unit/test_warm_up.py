@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,14 +14,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mailsluice.assignment.assignment import assign
-from mailsluice.assignment.placement import Placement, place
-from mailsluice.assignment.warming import DayOutcome, WarmUpState, held_back_days, warming
+from mailsluice.assignment.day_outcome import DayOutcome, held_back_days
+from mailsluice.assignment.placement import Hosts, Placement, place
+from mailsluice.assignment.warm_up_days import warming
+from mailsluice.assignment.warming import WarmUpState
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import Cap
 from tests.unit.test_assignment import audience, split
 
 MONDAY = date(2026, 1, 5)
 DAY = timedelta(days=1)
+GOOGLE = {"provider": "google", "first_day": 20}
 RAMP: dict[str, Any] = {"start": MONDAY, "first_day": 50, "growth": 1.3, "until": MONDAY + 30 * DAY}
 
 
@@ -28,9 +33,12 @@ def state(
     today: date = MONDAY,
     taken: dict[date, int] | None = None,
     outcomes: dict[date, DayOutcome] | None = None,
+    providers: Sequence[str] = (),
 ) -> WarmUpState:
-    """Return the state of a warm-up on a day."""
-    return WarmUpState(warm_up, today, taken or {}, outcomes or {})
+    """Return the state of a warm-up on a day, where no campaign has planned for providers."""
+    own = warm_up.of_providers(providers)
+    parts = {name: WarmUpState(caps, today, {}, {}) for name, caps in own.items()}
+    return WarmUpState(warm_up, today, taken or {}, outcomes or {}, parts)
 
 
 class TestCaps:
@@ -106,6 +114,22 @@ class TestCaps:
         ({**RAMP, "over_cap": "spill"}, "name another connection in spill_to"),
         ({**RAMP, "spill_to": "other"}, "leave it empty for hold"),
         ({**RAMP, "timezone": "CEST+1"}, "unknown time zone"),
+        ({"per_provider": [{"provider": "google", "first_day": 5}]}, "add start"),
+        ({**RAMP, "per_provider": [{"provider": "gogle", "first_day": 5}]}, "did you mean google"),
+        ({**RAMP, "per_provider": [GOOGLE, GOOGLE]}, "'google' is listed twice"),
+        ({**RAMP, "per_provider": [{"provider": "google"}]}, "google: there is no cap: add first"),
+        (
+            {**RAMP, "per_provider": [{**GOOGLE, "daily_caps": [5]}]},
+            "google: give either first_day (with growth) or daily_caps",
+        ),
+        (
+            {**RAMP, "per_provider": [{**GOOGLE, "until": MONDAY - DAY}]},
+            "google: the warm-up ends on 2026-01-04, before it starts",
+        ),
+        (
+            {"start": MONDAY, "daily_caps": [5], "per_provider": [{"provider": "*", "growth": 2}]},
+            "*: growth needs first_day",
+        ),
     ],
 )
 def test_an_invalid_warm_up_is_refused_with_advice(fields: dict[str, Any], advice: str) -> None:
@@ -158,6 +182,127 @@ class TestDays:
             cap = part.caps[day]
             assert number == 0 or cap is None or planned.get(day, 0) + number <= cap
         assert [day for day, _ in part.days] == sorted(day for day, _ in part.days)
+
+
+class TestProviders:
+    """Mailbox providers with caps of their own, beside those of the connection."""
+
+    @pytest.mark.parametrize(
+        ("entry", "caps"),
+        [
+            ({"first_day": 20}, [20, 26, 33, None]),  # growth and end are those of all mail
+            ({"first_day": 20, "growth": 2}, [20, 40, 80, None]),
+            ({"growth": 2}, [50, 100, 200, None]),
+            ({"daily_caps": (5, 6)}, [5, 6, 6, None]),
+            ({"first_day": 20, "until": MONDAY}, [20, None, None, None]),
+            ({"first_day": 20, "until": MONDAY + 3 * DAY}, [20, 26, 33, 43]),
+        ],
+    )
+    def test_an_entry_overrides_what_it_gives(
+        self, entry: dict[str, Any], caps: list[int | None]
+    ) -> None:
+        ramp = WarmUp(
+            **{**RAMP, "until": MONDAY + 2 * DAY}, per_provider=[{"provider": "google", **entry}]
+        )
+        google = ramp.of_providers(["google"])["google"]
+        assert [google.cap_on(MONDAY + i * DAY) for i in range(4)] == caps
+
+    def test_every_other_provider_has_the_caps_by_itself(self) -> None:
+        every = {"provider": "*", "first_day": 10}
+        ramp = WarmUp(**RAMP, per_provider=[GOOGLE, every])
+        found = ramp.of_providers(["google", "yahoo", "example.net", "unresolved"])
+        assert {name: caps.cap_on(MONDAY) for name, caps in found.items()} == {
+            "google": 20,
+            "yahoo": 10,
+            "example.net": 10,
+        }
+
+    def test_both_caps_hold(self) -> None:
+        """The connection may send 50, and 65 on the second day, of these 20 and 26 to Google."""
+        known = state(WarmUp(**RAMP, per_provider=[GOOGLE]), providers=["google"])
+        part = warming("new", 150, known, {"google": 100})
+        assert part.days[:3] == ((MONDAY, 50), (MONDAY + DAY, 46), (MONDAY + 2 * DAY, 33))
+        assert part.providers[0].days[:3] == (
+            (MONDAY, 20),
+            (MONDAY + DAY, 26),
+            (MONDAY + 2 * DAY, 33),
+        )
+
+    def test_a_provider_may_warm_up_longer_than_the_connection(self) -> None:
+        google = {**GOOGLE, "until": MONDAY + 60 * DAY}
+        known = state(
+            WarmUp(**RAMP, per_provider=[google]), MONDAY + 40 * DAY, providers=["google"]
+        )
+        assert known.cap_on(known.today) is None
+        assert known.has_cap
+
+    def test_trouble_at_a_provider_holds_back_that_provider_alone(self) -> None:
+        tuesday, wednesday = MONDAY + DAY, MONDAY + 2 * DAY
+        ramp = WarmUp(**RAMP, per_provider=[GOOGLE, {**GOOGLE, "provider": "yahoo"}])
+        known = state(ramp, tuesday, providers=["google", "yahoo"])
+        bad = replace(known.providers["yahoo"], outcomes={MONDAY: DayOutcome(20, 12)})
+        known = replace(known, providers={**known.providers, "yahoo": bad})
+        part = warming("new", 200, known, {"google": 100, "yahoo": 100})
+        google, yahoo = part.providers
+        assert [google.caps[day] for day in (tuesday, wednesday)] == [26, 33]
+        assert [yahoo.caps[day] for day in (tuesday, wednesday)] == [20, 26]
+        assert part.caps[tuesday] == 65
+        assert part.warnings() == [
+            "new to Yahoo and AOL is held back, its cap does not grow: on 2026-01-05 12 of 20"
+            " messages (60.0 %) were deferred or failed, more than 10 %"
+        ]
+
+    def test_the_days_of_providers_are_described(self) -> None:
+        known = state(WarmUp(**RAMP, per_provider=[GOOGLE]), providers=["google"])
+        assert warming("new", 100, known, {"google": 30}).sentences() == [
+            "new warms up, at most 50 today (2026-01-05): 50 of 100 go today, 50 on 2026-01-06",
+            "new to Google warms up, at most 20 today (2026-01-05): 15 of 30 go today,"
+            " 15 on 2026-01-06",
+        ]
+
+    def test_of_many_providers_the_largest_are_described(self) -> None:
+        names = [f"host{i}.net" for i in range(8)]
+        ramp = WarmUp(**RAMP, per_provider=[{"provider": "*", "first_day": 1}])
+        counts = {name: 10 + i for i, name in enumerate(names)}
+        said = warming("new", 200, state(ramp, providers=names), counts).sentences()
+        assert [text.split()[2] for text in said[1:6]] == names[:2:-1]
+        assert said[6:] == ["new: 3 more providers have more than their cap"]
+
+    @given(
+        st.lists(st.integers(0, 300), max_size=6),
+        st.integers(0, 300),
+        st.dictionaries(st.tuples(st.integers(-1, 5), st.integers(0, 9)), st.integers(0, 90)),
+        st.booleans(),
+    )
+    def test_no_cap_is_exceeded_and_no_recipient_is_lost(
+        self, counts: list[int], others: int, taken: dict[tuple[int, int], int], spills: bool
+    ) -> None:
+        names = [f"host{i}.net" for i in range(len(counts))]
+        fields = {"over_cap": "spill", "spill_to": "old"} if spills else {}
+        ramp = WarmUp(**RAMP, **fields, per_provider=[{"provider": "*", "first_day": 9}])
+        planned: dict[str, dict[date, int]] = {}
+        for (number, day), messages in taken.items():
+            if number < len(names):
+                name = names[number] if number >= 0 else ""
+                planned.setdefault(name, {})[MONDAY + day * DAY] = messages
+        known = state(ramp, taken=planned.get("", {}), providers=names)
+        known = replace(
+            known,
+            providers={
+                name: replace(part, taken=planned.get(name, {}))
+                for name, part in known.providers.items()
+            },
+        )
+        part = warming("new", sum(counts) + others, known, dict(zip(names, counts, strict=True)))
+        assert part.recipients == sum(counts) + others
+        assert [own.recipients for own in part.providers] == counts
+        assert spills or not part.spilled
+        for row in part.plan():
+            others_planned = planned.get(row.provider, {}).get(row.day, 0)
+            is_within = row.cap is None or others_planned + row.planned <= row.cap
+            assert row.planned == 0 or is_within
+        for on_day, number in part.days:
+            assert sum(dict(own.days).get(on_day, 0) for own in part.providers) <= number
 
 
 class TestTrouble:
@@ -220,6 +365,59 @@ class TestPlacement:
         assert len(spilled) == 2_950
         last = spilled[spilled >= 5_000]
         assert 0.28 < len(last) / 5_000 < 0.32  # their share of the mail of that time, as before
+
+    def test_the_first_recipients_of_each_provider_in_send_order_go_first(self) -> None:
+        """The most engaged ones, where the campaign has an order."""
+        addresses, domains = audience(2_000, 20)
+        numbers = (domains % 3 + 1).astype(np.int16)
+        values = np.random.default_rng(1).random(2_000)
+        plan = split("30", "70").model_copy(update={"order_by": "score"})
+        assignment = assign(addresses, domains, plan, MONDAY, numbers, values)
+        ramp = WarmUp(**RAMP, per_provider=[GOOGLE, {"provider": "*", "first_day": 10}])
+        names = ("google", "example.net", "unresolved")
+        hosts = Hosts(numbers, names)
+        states = {"c0": state(ramp, providers=names)}
+        placement = place(plan, assignment, MONDAY, states, hosts)
+        routes, due = placement.moves()
+        warming = placement.warmings[0]
+        assert np.array_equal(routes, assignment.route)
+        assert sum(count for _, count in warming.days) == 600
+        for number, name in enumerate(names, start=1):
+            mine = (routes == 0) & (numbers[assignment.order] == number)
+            moments = np.nan_to_num(due[mine])  # 0 stands for today
+            assert np.all(np.diff(values[assignment.order][mine]) <= 0)
+            assert np.all(np.diff(moments) >= 0)
+            of_day = dict(next((own.days for own in warming.providers if own.provider == name), ()))
+            for day, count in of_day.items():
+                begins = 0 if day == MONDAY else ramp.begins(day)
+                assert np.sum((moments >= begins) & (moments < begins + 60)) == count
+
+    def test_only_recipients_over_a_cap_of_their_provider_or_connection_spill(self) -> None:
+        addresses, domains = audience(1_000, 20)
+        numbers = (domains % 2 + 1).astype(np.int16)
+        plan = split("30", "70")
+        assignment = assign(addresses, domains, plan, MONDAY, numbers)
+        ramp = WarmUp(**RAMP, over_cap="spill", spill_to="c1", per_provider=[GOOGLE])
+        hosts = Hosts(numbers, ("google", "unresolved"))
+        states = {"c0": state(ramp, providers=hosts.names)}
+        placement = place(plan, assignment, MONDAY, states, hosts)
+        routes, due = placement.moves()
+        assert np.isnan(due).all()
+        assert placement.counts == {"c0": 50, "c1": 950}
+        kept = numbers[assignment.order[routes == 0]]
+        assert 20 >= np.sum(kept == 1) == dict(placement.warmings[0].providers[0].days)[MONDAY] > 0
+
+    def test_the_digest_depends_on_the_days_of_providers(self) -> None:
+        addresses, domains = audience(1_000, 20)
+        numbers = (domains % 2 + 1).astype(np.int16)
+        plan = split("30", "70")
+        assignment = assign(addresses, domains, plan, MONDAY, numbers)
+        hosts = Hosts(numbers, ("google", "yahoo"))
+        digests = set()
+        for entries in ((), (GOOGLE,), ({**GOOGLE, "first_day": 10},)):
+            states = {"c0": state(WarmUp(**RAMP, per_provider=entries), providers=hosts.names)}
+            digests.add(place(plan, assignment, MONDAY, states, hosts).digest(addresses))
+        assert len(digests) == 3
 
     def test_the_digest_depends_on_the_days(self) -> None:
         digests = set()

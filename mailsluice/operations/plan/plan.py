@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from mailsluice.assignment.warming import WarmUpDay
 from mailsluice.campaign.estimate import HORIZON
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, section, table
@@ -14,6 +15,7 @@ from mailsluice.core.suppression import held_back
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.plan.preview import Preview
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text, provider_table
+from mailsluice.reports.campaign.tables import warm_ups as warm_up_table
 
 ASSUMED_PER_SESSION = 10
 """Messages per second and session that the estimate assumes without a limit."""
@@ -70,6 +72,8 @@ class Plan:
     warnings: Sequence[str]
     providers: Sequence[ProviderPlan] = ()
     """By mailbox provider and connection."""
+    warm_up_days: Sequence[WarmUpDay] = ()
+    """Recipients by day on connections that warm up, and at mailbox providers with own caps."""
     identities: Sequence[ConnectionIdentity] = ()
     """Who the mail is from, by connection."""
     preview: Preview | None = None
@@ -107,7 +111,8 @@ class Plan:
             lines += [f"{self.processes} processes of the run send at the same time.", ""]
         lines += section("Mailbox providers", provider_table(self.providers))
         lines += identity_section(self.identities) if self.identities else []
-        lines += section("Warm-up", [f"- {cell(warm_up)}" for warm_up in self.warm_ups])
+        said = [f"- {cell(warm_up)}" for warm_up in self.warm_ups]
+        lines += section("Warm-up", [*said, "", *warm_up_table(self.warm_up_days)] if said else [])
         counts = (self.read_rows, self.accepted, *self.rejected.values())
         lines += ["## Audience", ""]
         lines += table(

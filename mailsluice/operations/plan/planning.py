@@ -55,6 +55,7 @@ def plan(
         connections=parts,
         providers=providers if mail and len(mail.names) > 1 else [],
         warm_ups=[said for warming in placement.warmings for said in warming.sentences()],
+        warm_up_days=[day for warming in placement.warmings for day in warming.plan()],
         warnings=list(_warnings(campaign, placement, parts, starts_at)),
     )
 

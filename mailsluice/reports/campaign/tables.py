@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-from mailsluice.assignment.warming import WarmUpDay
+from mailsluice.assignment.warming import ALL_PROVIDERS, WarmUpDay
 from mailsluice.core.markdown import cell, table
 from mailsluice.core.masking import masked
 from mailsluice.core.moves import together
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.suppression import held_back
 from mailsluice.events.event import DeliveryState, FailureKind
+from mailsluice.mailbox_providers import title_of
 from mailsluice.reports.campaign.replies import AlikeReplies, grouped
 from mailsluice.reports.campaign.report import Report, RouteReport, named
 from mailsluice.reports.campaign.statistics import (
@@ -30,6 +32,7 @@ WAITING = named(RecipientStatus.DEFERRED)
 PUT_OFF = "deferrals"
 """The title of the column of deferrals, of which a recipient may have several."""
 _TOP_REPLIES = 10
+_MOST_PROVIDERS = 10
 _TOP_DOMAIN_REPLIES = 3
 _BOUNCES = ("hard", "soft", "complaint")
 _OTHERS = "all others"
@@ -271,15 +274,26 @@ def audience(report: Report) -> list[str]:
 
 
 def warm_ups(days: Sequence[WarmUpDay]) -> list[str]:
-    """The plan for each day of a warm-up."""
-    head = ["connection", "day", "planned", "cap", "held back"]
-    return table(head, [_warm_up(day) for day in days], words=2) if days else []
+    """The plan for each day of a warm-up, in all and for the largest providers with own caps."""
+    if not days:
+        return []
+    planned: Counter[str] = Counter()
+    for day in days:
+        planned[day.provider] += day.planned
+    del planned[ALL_PROVIDERS]
+    named = [ALL_PROVIDERS, *(name for name, _ in planned.most_common(_MOST_PROVIDERS))]
+    head = ["connection", "day", "provider", "planned", "cap", "held back"]
+    lines = table(head, [_warm_up(day) for day in days if day.provider in named], words=3)
+    more = len(planned) - _MOST_PROVIDERS
+    return [*lines, f"{more:,} smaller providers are left out.", ""] if more > 0 else lines
 
 
 def _warm_up(day: WarmUpDay) -> list[str]:
+    provider = title_of(day.provider) if day.provider else "all"
     cap = "none" if day.cap is None else f"{day.cap:,}"
     behind = f"{day.held_back_days} days" if day.held_back_days else ""
-    return [plain(day.connection), str(day.day), f"{day.planned:,}", cap, behind]
+    cells = [plain(day.connection), str(day.day), plain(provider)]
+    return [*cells, f"{day.planned:,}", cap, behind]
 
 
 def plain(text: str) -> str:

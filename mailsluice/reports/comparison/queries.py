@@ -179,7 +179,7 @@ def connections_warming_up(database: Database, campaign_ids: Sequence[int]) -> d
     plans = warm_up_plans.c
     query = (
         sa.select(plans.campaign_id, plans.connection)
-        .where(plans.campaign_id.in_(campaign_ids))
+        .where(plans.campaign_id.in_(campaign_ids), plans.provider == "")
         .group_by(plans.campaign_id, plans.connection)
         .having(sa.func.count() > 1)
         .order_by(plans.campaign_id, plans.connection)
