@@ -5,25 +5,33 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 # Many tests wait for servers: two processes a core.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
-# Where each line has to work, but nothing is shown by numbers: few examples of each law, no simulations.
-FEW := --hypothesis-profile few --ignore-glob '*_simulation.py'
+# The folders that `make coverage` and CI measure: COVERAGE='$(COVERED)' make test
+COVERED := tests/unit tests/integration
+export COVERAGE
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest coverage simulations chaos bench serve cluster image check links lock
+.PHONY: demo test test-oldest coverage measured thorough simulations chaos bench serve cluster image check links lock
 
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo
 
 test: $(DEVELOPMENT) ## all tests, in parallel; JOBS=1 for one after the other, TESTS=tests/unit for some
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup $(TESTS)
+	@$(if $(COVERAGE),$(BIN)/coverage erase; $(BIN)/coverage run,$(BIN)/python) -m pytest $(PARALLEL) $(TESTS)
 
-coverage: $(DEVELOPMENT) ## unit and integration tests with their branch coverage, which may not fall; TESTS=tests for all
-	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(FEW) $(or $(TESTS),tests/unit tests/integration)
+PARALLEL = --numprocesses $(JOBS) --dist loadgroup
+
+coverage: ## unit and integration tests with their branch coverage, which may not fall; TESTS=tests for all
+	@$(MAKE) --no-print-directory test TESTS='$(or $(TESTS),$(COVERED))' COVERAGE='$(or $(TESTS),$(COVERED))'
+	@$(MAKE) --no-print-directory measured
+
+measured: $(DEVELOPMENT) ## the branch coverage that the last `make test` has measured
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(TESTS),--fail-under=0)
+
+thorough: $(DEVELOPMENT) ## laws with all examples, simulations with all trials, tables with all cases
+	@THOROUGH=1 $(BIN)/python -m pytest $(PARALLEL) -m 'hypothesis or thorough' tests/unit tests/integration
 
 test-oldest: $(OLDEST)/.installed ## unit, integration, flow and served tests on the oldest versions that pyproject.toml allows
 	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/integration tests/flows tests/served

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.groups import pytest_collection_modifyitems
+from tests.measuring import pytest_configure
+from tests.thorough import examples
 
-__all__ = ["pytest_collection_modifyitems"]
+__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
 
 # Tests start dozens of processes. uv installs packages without bytecode, and each process would
 # compile Prefect anew where bytecode is not written: that doubles the processor time of its start.
@@ -26,10 +28,13 @@ AUTHORITY = str(Path(__file__).with_name("authority.pem"))
 os.environ |= {"SSL_CERT_FILE": AUTHORITY, "PREFECT_API_SSL_CERT_FILE": AUTHORITY}
 
 # No test fails on a clock.
-settings.register_profile("mailsluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "mailsluice",
+    deadline=None,
+    max_examples=examples(),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("mailsluice")
-# For runs whose point is that each line works: `--hypothesis-profile few`.
-settings.register_profile("few", settings(), max_examples=5)
 
 
 def pytest_collection_finish() -> None:

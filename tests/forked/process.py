@@ -27,8 +27,8 @@ atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
 class Forked(subprocess.Popen[Any]):
     """A `subprocess.Popen` for `[sys.executable, "-m", module, ...]`, or with `-c` and a program.
 
-    The process leads a new session. Standard error goes where standard output goes. It ends when
-    the process that has started it is killed.
+    The process leads a new session. Standard error goes where standard output goes, where `stderr`
+    is None where that of the tests goes. It ends when the process that has started it is killed.
     """
 
     def __init__(
@@ -37,7 +37,9 @@ class Forked(subprocess.Popen[Any]):
         *,
         env: Mapping[str, str],
         cwd: str | os.PathLike[str] | None = None,
+        stdin: int | None = None,
         stdout: int | IO[Any] | None = None,
+        stderr: int | None = subprocess.STDOUT,
         umask: int = -1,
         **_: object,
     ) -> None:
@@ -45,9 +47,13 @@ class Forked(subprocess.Popen[Any]):
         self.stdin = self.stderr = None
         self.stdout, output = _output(stdout)
         self.returncode: int | None = None
-        start = _Start([*command[1:]], dict(env), os.fspath(cwd or Path.cwd()), umask)
+        folder = os.fspath(cwd or Path.cwd())
+        start = _Start([*command[1:]], dict(env), folder, umask, stderr == subprocess.STDOUT)
+        pipes = [_Descriptor(output)]
+        if stdin is not None and stdin >= 0:
+            pipes.append(_Descriptor(stdin))
         _context.set_forkserver_preload(["tests.forked.imports"])  # counts until the first start
-        self._process = _context.Process(target=_run, args=(start, _Descriptor(output)))
+        self._process = _context.Process(target=_run, args=(start, *pipes))
         self._process.start()
         if stdout in {subprocess.PIPE, subprocess.DEVNULL}:
             os.close(output)
@@ -89,6 +95,8 @@ class _Start:
     environment: dict[str, str]
     folder: str
     umask: int
+    joins_output: bool
+    """Whether standard error goes where standard output goes."""
 
 
 class _Descriptor:
@@ -121,14 +129,18 @@ def _number(stdout: int | IO[Any] | None) -> int:
     return stdout if isinstance(stdout, int) else stdout.fileno()
 
 
-def _run(start: _Start, output: int) -> None:
+def _run(start: _Start, output: int, given: int | None = None) -> None:
     """Become the process that the command names; runs in the fork."""
     os.setsid()
     if start.umask != -1:
         os.umask(start.umask)
-    for number in (1, 2):
+    for number in (1, 2) if start.joins_output else (1,):
         os.dup2(output, number)
     os.close(output)
+    if given is not None:
+        os.dup2(given, 0)
+        os.close(given)
+        sys.stdin = os.fdopen(0)
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)

@@ -16,11 +16,12 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.store import Bounces, Campaigns, Database, Suppressions
 from mailsluice.store.bounces import SOFT_IN_A_ROW
 from mailsluice.store.campaign_tables import tables_of
+from tests.thorough import examples
 
 WEEKS = 9
 laws = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 _people = itertools.count()

@@ -20,6 +20,7 @@ from mailsluice.store.schema import recipients, rejects
 from mailsluice.store.trouble import DatabaseError
 from tests.eventually import eventually
 from tests.integration.campaign_fixtures import processes
+from tests.thorough import examples
 
 _STORED = ("email", "connection", "variables", "reassigned_from", "next_attempt_at", "code")
 _DTYPES = {"code": "int64", "email": "str", "variables": "str"}
@@ -100,7 +101,7 @@ def audience(number: int, start: int = 0) -> pd.DataFrame:
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(chunks=st.lists(rows_of_lists, max_size=4))
@@ -115,7 +116,7 @@ def test_any_text_and_number_is_stored_as_given_in_send_order(
 
 
 @settings(
-    max_examples=50,
+    max_examples=examples(50),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(rows=st.lists(st.tuples(texts, texts, texts), max_size=8))

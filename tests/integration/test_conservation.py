@@ -40,6 +40,7 @@ from mailsluice.store import Database, History, Settled, Suppressions
 from mailsluice.store.schema import recipients
 from tests.databases import no_database
 from tests.integration.campaign_fixtures import Sender, campaign
+from tests.thorough import examples
 
 NAMES = ("a", "b", "c")
 DOMAINS = ("gmail.com", "web.de", "example.com")
@@ -316,7 +317,7 @@ steps = st.lists(
 
 @pytest.mark.parametrize("strategy", ["percentage", "round_robin"])
 @settings(
-    max_examples=20,
+    max_examples=examples(20),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink one takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

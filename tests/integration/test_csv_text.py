@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mailsluice.audience import csv_file
 from mailsluice.core.errors import AudienceError
 from tests.integration.test_audience_sources import read
+from tests.thorough import examples
 
 
 def written(folder: Path, text: str, encoding: str = "utf-8", name: str = "x.csv") -> Path:
@@ -153,7 +154,7 @@ def test_too_many_malformed_rows_are_refused(
 cells = st.text(st.sampled_from('ab,;"\n x'), max_size=8)  # a writer may leave \r unquoted
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.just("a@b.de"), cells), min_size=1, max_size=6),
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
@@ -172,7 +173,7 @@ def test_well_formed_csv_is_read_unchanged_in_blocks_of_any_size(
     assert malformed == {}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.text(st.sampled_from('a@,"\n\r;x'), max_size=60), st.integers(8, 200))
 @example(text=';;;;;,"\r\n"', block_bytes=8)  # a block that ends between CR and LF
 def test_any_text_is_read_the_same_in_blocks_of_any_size(text: str, block_bytes: int) -> None:

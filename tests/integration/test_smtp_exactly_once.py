@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mailsluice.core.outcome import Verdict
 from tests.integration.smtp_fixtures import KINDS, connection_to, deliver, envelopes
 from tests.smtpd import Settings, SmtpServer
+from tests.thorough import examples
 
 ACTIONS = st.sampled_from(["250", "421", "450", "550", "drop", "garbage"])
 STAGES = st.sampled_from(["rcpt", "data", "body", "dot", "accepted", "after"])
@@ -22,7 +23,7 @@ SURPLUS = "250-at-after"
 NAMES = st.just("good") | st.builds("{}-at-{}".format, ACTIONS, STAGES)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     names=st.lists(NAMES, max_size=8),
     pauses=st.sets(st.integers(0, 7)),

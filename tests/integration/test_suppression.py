@@ -28,6 +28,7 @@ from mailsluice.operations.suppression.lookup import Lookup
 from mailsluice.store import Bounces, Database, Suppressions
 from mailsluice.store.schema import suppressions
 from tests.databases import no_database
+from tests.thorough import examples
 
 ANN = "ann@example.com"
 
@@ -141,7 +142,7 @@ _LOCAL = st.from_regex(r"['=+-]{0,3}[a-z]{1,5}", fullmatch=True)
 
 @given(st.sets(_LOCAL, min_size=1, max_size=5), st.sampled_from(["list.csv", "list.parquet"]))
 @settings(
-    max_examples=25,
+    max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_an_imported_export_gives_the_same_addresses(

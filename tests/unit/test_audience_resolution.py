@@ -28,6 +28,7 @@ from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.mailbox_providers import NO_MAIL
 from tests.databases import no_database
+from tests.thorough import examples
 
 NOBODY = RecipientSource.model_validate({})
 
@@ -323,7 +324,7 @@ fields = st.sampled_from(["a@b.de", "A@b.de", "a@B.de", "c@d.de", "e@f.de", "g@h
 @settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=60,
+    max_examples=examples(60),
 )
 @given(
     st.lists(st.tuples(fields, st.integers(0, 2)), min_size=1, max_size=30),

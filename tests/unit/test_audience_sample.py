@@ -23,6 +23,7 @@ from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
 from mailsluice.core.suppression_reason import SuppressionReason
 from tests.databases import no_database
+from tests.thorough import examples
 
 NOBODY = RecipientSource.model_validate({})
 _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
@@ -85,7 +86,7 @@ def test_only_accepted_rows_count_as_empty(tmp_path: Path) -> None:
         assert audience.empty_values([]) == {}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_empty_values_are_counted_correctly(data: st.DataObject) -> None:
     names = data.draw(

@@ -8,11 +8,12 @@ from scipy.stats import binom
 
 from benchmarks.comparison import Setting, shown, simulated
 from mailsluice.reports.comparison import Measure
-from tests.unit.simulated import TIMES
+from tests.unit.simulated import trials
 
-CAMPAIGNS = 60 * TIMES
+pytestmark = pytest.mark.thorough
+CAMPAIGNS = trials(60)
 """Trials that show gross faults; `make simulations` shows smaller ones."""
-ENOUGH = 250 * TIMES
+ENOUGH = trials(250)
 """Trials that detect nine uncorrected tests: 12 % of the pages, with a bound of 10.8 %."""
 
 

@@ -25,6 +25,7 @@ from mailsluice.message import (
     message_id,
 )
 from mailsluice.message.headers import one_line
+from tests.thorough import examples
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 COLUMNS = ("first_name", "note")
@@ -98,7 +99,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(name=hostile, note=hostile)
 @example(name="", note="")
 def test_a_message_equals_that_of_the_email_package(case: str, name: str, note: str) -> None:

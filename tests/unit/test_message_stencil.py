@@ -27,6 +27,7 @@ from mailsluice.message.content import Shape
 from mailsluice.message.simple import SimpleTemplate
 from mailsluice.message.stencil import Stencil, Stencils
 from mailsluice.smtp.commands import stuffed
+from tests.thorough import examples
 
 TRANSFER_ENCODING = "Content-Transfer-Encoding"
 ENCODED = re.compile(rb"Transfer-Encoding: (quoted|base64)")
@@ -128,7 +129,7 @@ hostile = st.one_of(
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(name=plain, note=plain)
 @example(name="O'Brien & Co", note="=_.")
 def test_plain_values_go_into_the_holes(case: str, name: str, note: str) -> None:
@@ -139,7 +140,7 @@ def test_plain_values_go_into_the_holes(case: str, name: str, note: str) -> None
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples())
 @given(name=hostile, note=hostile)
 @example(name="x\ny", note="é")
 @example(name="Anna", note="Anna")
@@ -160,7 +161,7 @@ templates = (
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     subject=templates,
     html=templates,
@@ -242,7 +243,7 @@ blocks = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(parts=st.lists(blocks | templates, min_size=1, max_size=4), name=hostile, note=hostile)
 def test_conditions_are_decided_as_jinja_decides_them(
     parts: list[str], name: str, note: str
@@ -310,7 +311,7 @@ def test_other_templates_have_no_stencil(fields: dict[str, str]) -> None:
         ({"text": ".Zoë\n.{{ note }}é\n."}, True),  # dots at the beginning of lines are encoded
     ],
 )
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(note=hostile)
 @example(note=".")
 @example(note="a" * 75 + "." + "b" * 80)

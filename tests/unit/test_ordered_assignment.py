@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mailsluice.assignment.assignment import Assignment, assign
 from mailsluice.campaign import Campaign
+from tests.thorough import examples
 from tests.unit.test_assignment import CAMPAIGNS, DAY, audience, by_recipient, ideals, split
 
 Values = npt.NDArray[np.float64]
@@ -46,7 +47,7 @@ def groups(domains: Any, providers: Any) -> list[npt.NDArray[np.bool]]:
     return [*large, *(is_small & (providers == one) for one in np.unique(providers))]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.sampled_from(PLANS),
     st.lists(st.integers(1, 9), max_size=30),

@@ -25,8 +25,11 @@ from benchmarks.throttle_points import (
     Point,
 )
 from benchmarks.throttle_simulation import World, simulate
+from tests.thorough import IS_THOROUGH, examples
 
-NEAR = [point for point in POINTS if point.messages <= 10_000]
+pytestmark = pytest.mark.thorough
+MOST_MESSAGES = 10_000 if IS_THOROUGH else 7_500
+NEAR = [point for point in POINTS if point.messages <= MOST_MESSAGES]
 WITHIN_A_ROUND_TRIP = 0.9
 """Of a limit a second 50 ms away: each message counts for up to 100 ms more than its second."""
 
@@ -75,7 +78,7 @@ HOSTILE = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(HOSTILE), ways, pauses)
 def test_no_window_overflows_whatever_the_network_does(
     point: Point, ways: list[float], pauses: list[float]

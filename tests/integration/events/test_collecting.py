@@ -32,6 +32,7 @@ from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
 from tests.provider_apis.api import Answer, Asked, ProviderApi, served
 from tests.provider_apis.lists import BrevoApi, MailgunApi, PostmarkApi, SparkPostApi, iso
 from tests.provider_apis.queue import SqsApi
+from tests.thorough import examples
 from tests.unit.events import payloads
 
 NAMES = [f"u{number}" for number in range(8)]
@@ -264,7 +265,7 @@ def test_a_run_that_is_killed_at_any_step_is_continued_by_the_next(
 
 
 @settings(
-    max_examples=15,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,0 +1,27 @@
+"""How much a run tries of what could be tried without end.
+
+`make test` tries a tenth: enough to reach each line and to show gross faults. `make thorough`, with
+THOROUGH=1, tries all of it: the laws of hypothesis, and the tests marked `thorough`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+Case = TypeVar("Case")
+
+IS_THOROUGH = bool(os.environ.get("THOROUGH"))
+LAW_EXAMPLES = 100
+_TENTH, _LEAST = 10, 5
+
+
+def examples(count: int = LAW_EXAMPLES) -> int:
+    """Give the number of examples of a law that a thorough run tries with `count`."""
+    return count if IS_THOROUGH else max(count // _TENTH, _LEAST)
+
+
+def some(cases: Sequence[Case]) -> Sequence[Case]:
+    """Give the cases of a large table that a run tries: all, or every tenth."""
+    return cases if IS_THOROUGH else cases[::_TENTH]
