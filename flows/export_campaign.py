@@ -32,8 +32,8 @@ async def export_campaign(
     Args:
         campaign: The campaign's name; with the day, where {date} was in it.
         path: The file to write, on the worker's machine; .csv or .parquet decides the format.
-        contents: recipients: every recipient with its outcome and its Message-ID. rejects: the rows
-            of the source that are not in the audience, and why.
+        contents: recipients: every recipient with its outcome, its mailbox provider and its
+            Message-ID. rejects: the rows of the source that are not in the audience, and why.
         statuses: Export only recipients in these states, for example the uncertain ones, to look
             them up at the provider. Left empty: all.
         overwrite: Replace an existing file.

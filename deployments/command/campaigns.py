@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from mailsluice.audience.engines import Engines
 
 _WATCH_SECONDS = 2.0
+_Status = Literal[
+    "pending", "sending", "sent", "deferred", "failed", "uncertain", "suppressed", "cancelled"
+]
 
 
 def plan(file: Path, /, *, json: AsJson = False) -> None:
@@ -153,6 +156,7 @@ def export(
     /,
     *,
     contents: Literal["recipients", "rejects"] = "recipients",
+    status: list[_Status] | None = None,
     overwrite: Flag = False,
     json: AsJson = False,
 ) -> None:
@@ -162,15 +166,22 @@ def export(
         name: The campaign's name.
         file: The file to write; its name says the format (.csv or .parquet).
         contents: The accepted recipients, or the rows that were rejected, with reasons.
+        status: Write the recipients in this state alone. Give it again for further states.
         overwrite: Replace an existing file.
         json: Print JSON instead of text.
     """
+    from mailsluice.core.status import RecipientStatus
     from mailsluice.operations import accounts
     from mailsluice.store import Database
 
     with Database() as database:
         done = accounts.export(
-            database, name, file, contents=accounts.Contents(contents), overwrite=overwrite
+            database,
+            name,
+            file,
+            contents=accounts.Contents(contents),
+            statuses=[RecipientStatus(each) for each in status or ()],
+            overwrite=overwrite,
         )
     show(f"{done.rows:,} {contents} in {done.path}", done, as_json=json)
 

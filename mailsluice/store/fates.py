@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import rejects
+from mailsluice.store.schema import campaign_providers, deliveries, rejects
 
 CHUNK_ROWS = 20_000
 
@@ -26,10 +26,12 @@ FATE_COLUMNS = (
     "settled_at",
     "next_attempt_at",
 )
+"""Columns of `recipients`."""
 REJECT_COLUMNS = ("row", "email", "reason", "detail")
 
 Fate = sa.Row[Any]
-"""The FATE_COLUMNS of one recipient."""
+"""The FATE_COLUMNS of one recipient, and `mailbox_provider`: who hosts the mailbox, as stored at
+the launch, or else as events name it; null when that is not known."""
 Reject = sa.Row[Any]
 """The REJECT_COLUMNS of one row of the source that is not in the audience."""
 
@@ -53,13 +55,28 @@ class Fates:
         A chunk has 1 to `chunk_rows` rows.
         """
         recipients = self._tables().recipients
-        ids = recipients.c.id
-        query: sa.Select[Any] = sa.select(*(recipients.c[name] for name in FATE_COLUMNS)).where(
-            # Adding 0 keeps query planners from using the index on the campaign and then sorting
-            # the whole campaign for every chunk; a window of ids is a range of the primary key.
-            recipients.c.campaign_id + 0 == self._campaign_id,
-            ids > sa.bindparam("after"),
-            ids <= sa.bindparam("last"),
+        ids, hosts = recipients.c.id, campaign_providers.c
+        host = sa.func.coalesce(hosts.provider, sa.func.nullif(deliveries.c.mailbox_provider, ""))
+        query: sa.Select[Any] = (
+            sa.select(
+                *(recipients.c[name] for name in FATE_COLUMNS), host.label("mailbox_provider")
+            )
+            .outerjoin_from(
+                recipients,
+                campaign_providers,
+                sa.and_(
+                    hosts.campaign_id == self._campaign_id, hosts.number == recipients.c.provider
+                ),
+            )
+            .outerjoin(deliveries, deliveries.c.recipient_id == ids)
+            .where(
+                # Adding 0 keeps query planners from using the index on the campaign and then
+                # sorting the whole campaign for every chunk; a window of ids is a range of the
+                # primary key.
+                recipients.c.campaign_id + 0 == self._campaign_id,
+                ids > sa.bindparam("after"),
+                ids <= sa.bindparam("last"),
+            )
         )
         if statuses:
             query = query.where(recipients.c.status.in_([status.value for status in statuses]))

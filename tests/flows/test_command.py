@@ -63,6 +63,9 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     assert main(["report", "by-command"]) == 0
     assert capsys.readouterr().out.startswith("# ")
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
+    rest = ["--status", "failed", "--status", "deferred"]
+    assert main(["export", "by-command", str(tmp_path / "rest.csv"), *rest]) == 0
+    assert "0 recipients in" in capsys.readouterr().out
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 11
     assert main(["find", "by-command", "no-such-id"]) == 3
     assert "no recipient of by-command has this id\n" in capsys.readouterr().out

@@ -31,11 +31,12 @@ from mailsluice.store import (
     Launches,
     Leases,
     Outbox,
+    Providers,
     RouteRecord,
     Settled,
 )
 from mailsluice.store.fates import Fates
-from mailsluice.store.schema import attempts, campaigns, recipients
+from mailsluice.store.schema import attempts, campaigns, deliveries, recipients
 
 
 def campaign(name: str = "spring") -> Campaign:
@@ -330,6 +331,29 @@ class TestExport:
         assert first["status"] == "uncertain"
         assert first["settled_at"].utcoffset().total_seconds() == 0
         assert first["code"] is None
+
+    def test_an_export_says_who_hosts_the_mailbox(self, database: Database, tmp_path: Path) -> None:
+        """As stored at the launch; else as the events of the sending provider name it."""
+        store(database)
+        campaign_id = Campaigns(database).get("spring").id
+        Providers(database).record(campaign_id, {"google": 2})
+        event = {"rank": 1, "at": 0.0, "state": "delivered", "failure": "", "reply": ""}
+        with database.write() as writer:
+            query = sa.select(recipients.c.id).order_by(recipients.c.id)
+            ids = writer.execute(query).scalars().all()
+            named = recipients.c.id.in_(ids[:2])
+            writer.execute(sa.update(recipients).where(named).values(provider=1))
+            for number, name in ((1, "Gmail"), (2, "Yahoo"), (3, "")):
+                values = {"campaign_id": campaign_id, "connection": "a", "status": "", **event}
+                writer.execute(
+                    sa.insert(deliveries).values(
+                        recipient_id=ids[number], mailbox_provider=name, **values
+                    )
+                )
+        path = tmp_path / "fates.parquet"
+        accounts.export(database, "spring", path)
+        found = parquet.read_table(path).column("mailbox_provider").to_pylist()
+        assert found == ["google", "google", "Yahoo", *[None] * (len(ids) - 3)]
 
     @pytest.mark.parametrize("name", ["rejects.csv", "rejects.parquet"])
     def test_rejects_are_exported_with_their_reasons(

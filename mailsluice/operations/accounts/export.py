@@ -38,9 +38,9 @@ def export(
     """Write a campaign's recipients or rejected rows into a file.
 
     Recipients have the columns email, connection, reassigned_from, status, attempts, code, reply,
-    settled_at, next_attempt_at, message_id, reply_id (which the server's reply gives an accepted
-    message) and token (which a provider's events have); rejected rows have row, email, reason and
-    detail.
+    settled_at, next_attempt_at, mailbox_provider (who hosts the mailbox), message_id, reply_id
+    (which the server's reply gives an accepted message) and token (which a provider's events have);
+    rejected rows have row, email, reason and detail.
     Times are in UTC: timestamps in Parquet, ISO 8601 in CSV. The file gets its name when it is
     complete. Memory is bounded, whatever the number of rows.
 

@@ -25,6 +25,7 @@ FATES = pa.schema(
         "reply": pa.string(),
         "settled_at": MOMENT,
         "next_attempt_at": MOMENT,
+        "mailbox_provider": pa.string(),
         "message_id": pa.string(),
         "reply_id": pa.string(),
         "token": pa.string(),
@@ -40,13 +41,14 @@ def recipients(
 ) -> Iterator[pa.Table]:
     """Recipients in these states (in any when none is named), as tables of `FATES`."""
     for rows in fates.recipients(statuses):
-        numbers, email, *texts, settled, following = _columns(rows)
+        numbers, email, *texts, settled, following, hosts = _columns(rows)
         ids = [identify(address) for address in email]
         replies = [
             reply_id(row.reply) if row.status == _SENT and row.reply else None for row in rows
         ]
         tokens = [*map(token_of, numbers, ids)]
-        columns = [email, *texts, moments(settled), moments(following), ids, replies, tokens]
+        times = moments(settled), moments(following)
+        columns = [email, *texts, *times, hosts, ids, replies, tokens]
         yield pa.table(dict(zip(FATES.names, columns, strict=True)), schema=FATES)
 
 
