@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +45,11 @@ class Hosts:
 
 Hosted = Callable[[Sequence[str]], Hosts]
 """Finds the providers of domains, which are distinct, in ASCII and lower case; those with most
-recipients come first."""
+recipients come first, and at most MOST_DOMAINS are asked for."""
+
+MOST_DOMAINS = 200_000
+"""A fast name server answers this many domains within a minute. Of others, a launch knows those of
+consumers."""
 
 
 def by_table(domains: Sequence[str]) -> Hosts:
@@ -75,22 +79,39 @@ def hosting(of: domains.Numbers, known: domains.Domains, hosted: Hosted) -> Host
     for start, end in pieces(len(of)):
         counts += np.bincount(of[start:end], minlength=len(known))
     used = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    hosts = hosted(known.names(used))
-    providers = hosts.providers
-    totals: Counter[str] = Counter()
-    for provider, count in zip(providers, counts[used].tolist(), strict=True):
-        totals[provider] += count
-    del totals[NO_MAIL]
-    names = _ranked(totals)
+    hosts = hosted(known.names(used[:MOST_DOMAINS]))
+    codes: dict[str, int] = {NO_MAIL: 0}
+    code = np.empty(len(used), np.int32)
+    for start, providers in _all(hosts, used, known):
+        part = [codes.setdefault(provider, len(codes)) for provider in providers]
+        code[start : start + len(part)] = part
+    totals = np.zeros(len(codes), np.int64)
+    np.add.at(totals, code, counts[used])
+    names = _ranked(Counter(dict(zip(codes, totals.tolist(), strict=True))))
     number = {name: i for i, name in enumerate(names, start=1)} | {NO_MAIL: 0}
     others = number.get(UNRESOLVED, 0)
+    of_code = np.array([number.get(provider, others) for provider in codes], np.int16)
     of_domain = np.zeros(len(known), np.int16)
-    of_domain[used] = [number.get(provider, others) for provider in providers]
-    return Hosting(of_domain[of], names, hosts.look_ups)
+    of_domain[used] = of_code[code]
+    look_ups = hosts.look_ups
+    if look_ups:
+        unasked = np.count_nonzero(code[MOST_DOMAINS:] == codes.get(UNRESOLVED))
+        look_ups = replace(look_ups, unanswered=look_ups.unanswered + int(unasked))
+    return Hosting(of_domain[of], names, look_ups)
+
+
+def _all(
+    hosts: Hosts, used: npt.NDArray[np.int64], known: domains.Domains
+) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield the providers of all used domains in parts, each with the position of its first one."""
+    yield 0, hosts.providers
+    for start in range(MOST_DOMAINS, len(used), MOST_DOMAINS):
+        yield start, providers_by_table(known.names(used[start : start + MOST_DOMAINS]))
 
 
 def _ranked(totals: Counter[str]) -> tuple[str, ...]:
     """Return the providers by their recipients, at most MOST_PROVIDERS."""
+    del totals[NO_MAIL]
     ranked = sorted(totals, key=lambda name: (-totals[name], name))
     if len(ranked) <= MOST_PROVIDERS:
         return tuple(ranked)

@@ -26,8 +26,6 @@ _Result = TypeVar("_Result")
 NAMESERVERS = "MAILSLUICE_NAMESERVERS"
 SECONDS = 60.0
 """How long a launch looks domains up."""
-MOST_DOMAINS = 200_000
-"""More are not looked up; a fast name server answers this many within SECONDS."""
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 3_600.0, 7 * 86_400.0
 """How long an answer is kept, whatever its owner says: a launch follows its plan within the hour,
 and a domain that moves is noticed within the week."""
@@ -63,7 +61,7 @@ def _by_mail_servers(
     left = [one for one in domains if one not in providers]
     known = cache.find(left)
     asked = [one for one in left if one not in known]
-    answers = _looked_up(asked[:MOST_DOMAINS], nameservers)
+    answers = _looked_up(asked, nameservers)
     cache.record(answers)
     for answer in (*known.values(), *answers):
         providers[answer.domain] = answer.provider if answer.accepts_mail else NO_MAIL

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.audience import hosting
 from mailsluice.audience.hosting import LookUps
 from mailsluice.audience.resolved import Audience
 from mailsluice.campaign import Campaign, Resolve
@@ -255,10 +256,10 @@ def test_when_the_time_is_up_recipients_count_as_other_domains(
 def test_of_too_many_domains_those_with_most_recipients_are_looked_up(
     database: Database, server: DnsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mail_hosts, "MOST_DOMAINS", 1)
-    emails = ["a@own.example", "b@shop.example", "c@shop.example", "d@office.example"]
+    monkeypatch.setattr(hosting, "MOST_DOMAINS", 1)
+    emails = ["a@own.example", "b@shop.example", "c@shop.example", "d@office.example", "e@me.com"]
     with resolved(database, document(tmp_path, *emails)) as audience:
-        assert audience.hosted() == {"google": 2, "unresolved": 2}
+        assert audience.hosted() == {"google": 2, "unresolved": 2, "apple": 1}
         assert audience.look_ups == LookUps(0, 1, 2)
     assert asked(server) == {"shop.example"}
 

@@ -47,6 +47,22 @@ def test_providers_are_numbered_by_their_recipients_and_equal_ones_by_name() -> 
     assert again.names == ("b", "c", "a")
 
 
+def test_of_very_many_domains_those_that_are_not_asked_for_are_known_by_the_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_DOMAINS", 2)
+    many = ["a.de", "a.de", "b.de", "b.de", "gmail.com", "c.de", "d.de", "me.com"]
+    found = hosts_of(many, {"a.de": "z.net", "b.de": NO_MAIL})
+    of = ("no mail", *found.names)
+    assert [of[number] for number in found.numbers] == [
+        *["z.net"] * 2,
+        *[NO_MAIL] * 2,
+        "google",
+        *["unresolved"] * 2,
+        "apple",
+    ]
+
+
 @given(st.lists(names, max_size=60), st.integers(1, 6), st.data())
 def test_the_smallest_of_too_many_providers_join_the_unresolved(
     domains: list[str], most: int, data: st.DataObject
