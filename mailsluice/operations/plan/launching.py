@@ -67,6 +67,5 @@ def plan_launch(
         identities=shown,
         preview=check.preview,
         processes=processes,
-        hosted=audience.hosted(),
         look_ups=str(audience.look_ups or "").capitalize(),
     )

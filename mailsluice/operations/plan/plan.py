@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -78,8 +78,6 @@ class Plan:
     """Who the mail is from, by connection."""
     preview: Preview | None = None
     """The message for the first recipient."""
-    hosted: Mapping[str, int] = field(default_factory=dict)
-    """Recipients by mailbox provider, the provider with most of them first."""
     look_ups: str = ""
     """How many domains were looked up; empty where none was."""
     processes: int = 1
