@@ -96,7 +96,6 @@ class Warming:
             )
             for part in (self, *self.providers)
             for day, count in part.days
-            if count or not part.provider
         ]
         return sorted(days, key=lambda row: (row.day, row.provider))
 

@@ -77,7 +77,10 @@ def refuse_repeated(entries: Sequence[ProviderEntry]) -> None:
 
 
 def entry_of(entries: Sequence[Entry], provider: str) -> Entry | None:
-    """Return the entry that is for a provider: its own, else the one for every other provider."""
+    """Return the entry that is for a provider: its own, else the one for every other provider.
+
+    No entry is for recipients whose provider is not known, and has an empty name here.
+    """
     by_name = {entry.provider: entry for entry in entries}
-    every = by_name.get(EVERY) if provider != UNRESOLVED else None
+    every = by_name.get(EVERY) if provider not in ("", UNRESOLVED) else None
     return by_name.get(provider, every)

@@ -147,6 +147,11 @@ class WarmUp(Document):
                 raise ValueError(f"per_provider > {entry.provider}: {error}") from None
         return self
 
+    def of_provider(self, name: str) -> WarmUp | None:
+        """Return the warm-up of a mailbox provider, if it has caps of its own."""
+        entry = entry_of(self.per_provider, name)
+        return self._of_entry(entry) if entry else None
+
     def of_providers(self, names: Iterable[str]) -> dict[str, WarmUp]:
         """Return the warm-up of each of these mailbox providers that has caps of its own."""
         by_entry = {entry.provider: self._of_entry(entry) for entry in self.per_provider}
@@ -195,12 +200,11 @@ class WarmUp(Document):
             return self.daily_caps[min(step, len(self.daily_caps) - 1)]
         return min(int((self.first_day or 0) * Fraction(str(self.growth)) ** step), _MOST)
 
-    def caps_around(self, moment: datetime, held_back_days: int = 0) -> tuple[Cap, ...]:
-        """Return the caps of the day of an aware moment, and of the days before and after.
+    def caps_around(self, today: date, held_back_days: int = 0) -> tuple[Cap, ...]:
+        """Return the caps of a day, and of the days before and after.
 
         The caps are in order of time; days without a cap are left out.
         """
-        today = self.today(moment)
         days = (today - _DAY, today, today + _DAY)
         caps = ((day, self.cap_on(day, held_back_days)) for day in days)
         return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from mailsluice.campaign import ProviderThrottle, Throttle
 from mailsluice.delivery.journal import JournalContents
 from mailsluice.delivery.provider_rules import ProviderRules, campaign_keys, provider_keys
 from mailsluice.limits import Cap, Hold, Rules, limits, shared
+from mailsluice.mailbox_providers import title_of
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, Providers, Transaction, Usages, WarmUps
 
@@ -18,7 +20,9 @@ def named(hold: Hold) -> str:
     """Name the rule that delays a connection."""
     kind, _, name = hold.key.partition(" ")
     if isinstance(hold.rule, Cap):
-        return f"{name}'s warm-up: {hold.rule.count:,} a day"
+        provider, _, connection = name.rpartition(" of connection ")
+        to = f" for {title_of(provider)}" if provider else ""
+        return f"{connection}'s warm-up{to}: {hold.rule.count:,} a day"
     if kind == "campaign":
         _, _, connection = name.partition(" ")
         name = f"{connection}'s share of the campaign's" if connection else "the campaign's"
@@ -63,8 +67,15 @@ class RuleBook:
             _campaign_key(self._campaign_id): Rules(limits(self._throttle)),
             _share_key(self._campaign_id, name): Rules(share),
         }
-        own = connection.per_provider
-        providers = ProviderRules(name, self._campaign_id, own, self._per_provider, shares)
+        providers = ProviderRules(
+            name,
+            self._campaign_id,
+            connection.per_provider,
+            self._per_provider,
+            shares,
+            connection.warm_up,
+            *_behind(self._database, connection),
+        )
         return ConnectionRules(rules, providers)
 
     def providers(self) -> dict[int, str]:
@@ -133,7 +144,15 @@ def _caps(database: Database, connection: Connection) -> tuple[Cap, ...]:
     warm_up = connection.warm_up
     if warm_up.start is None:
         return ()
-    moment = database.moment()
-    today = warm_up.today(moment)
+    today = warm_up.today(database.moment())
     held_back = WarmUps(database).held_back_days(connection.name, today)
-    return warm_up.caps_around(moment, held_back)
+    return warm_up.caps_around(today, held_back)
+
+
+def _behind(database: Database, connection: Connection) -> tuple[date | None, Mapping[str, int]]:
+    """The day of a warm-up with caps of providers, and by how many days each is behind its plan."""
+    warm_up = connection.warm_up
+    if not warm_up.per_provider:
+        return None, {}
+    today = warm_up.today(database.moment())
+    return today, WarmUps(database).providers_held_back(connection.name, today)

@@ -152,17 +152,34 @@ class WarmUps:
                 transaction, warming.connection, {ALL_PROVIDERS: state, **state.providers}
             )
 
-    def held_back_days(self, connection: str, today: date, provider: str = ALL_PROVIDERS) -> int:
+    def held_back_days(self, connection: str, today: date) -> int:
         """Days by which today's cap is behind its plan, as decided by the launches so far."""
         days = warm_up_days.c
         query = (
             sa.select(days.held_back_days)
-            .where(days.connection == connection, days.provider == provider, days.day <= today)
+            .where(days.connection == connection, days.provider == ALL_PROVIDERS, days.day <= today)
             .order_by(days.day.desc())
             .limit(1)
         )
         with self._database.read() as reader:
             return int(reader.execute(query).scalar_one_or_none() or 0)
+
+    def providers_held_back(self, connection: str, today: date) -> dict[str, int]:
+        """Days by which today's caps of mailbox providers are behind their plan, where they are."""
+        days = warm_up_days.c
+        last = (
+            sa.select(days.provider, sa.func.max(days.day).label("day"))
+            .where(days.connection == connection, days.provider != ALL_PROVIDERS, days.day <= today)
+            .group_by(days.provider)
+            .subquery()
+        )
+        query = (
+            sa.select(days.provider, days.held_back_days)
+            .join(last, sa.and_(last.c.provider == days.provider, last.c.day == days.day))
+            .where(days.connection == connection, days.held_back_days > 0)
+        )
+        with self._database.read() as reader:
+            return {row.provider: row.held_back_days for row in reader.execute(query)}
 
     def of_campaign(self, campaign_id: int) -> list[WarmUpDay]:
         """A campaign's plan, by connection and day; then by provider with caps of its own."""

@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from mailsluice.assignment.placement import Placement
 from mailsluice.assignment.warming import Warming
 from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.campaign import Throttle
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.status import CampaignStatus, RecipientStatus
+from mailsluice.delivery.rule_book import RuleBook
 from mailsluice.operations import launch
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.comparison.queries import connections_warming_up
+from mailsluice.smtp.connection import Connection
 from mailsluice.store import Bounces, Campaigns, History, Outbox, Settled, WarmUps
 from mailsluice.store.schema import recipients, warm_up_plans
 from tests.databases import no_database
@@ -142,9 +145,29 @@ def test_trouble_at_a_provider_does_not_hold_back_the_others(
         " (100.0 %) were deferred or failed, more than 10 %"
     ]
     assert launches.mixed("third")[1].warmings[0].warnings() == warming.warnings()  # as stored
-    assert WarmUps(database).held_back_days("new", WEDNESDAY, "yahoo") == 1
-    assert WarmUps(database).held_back_days("new", WEDNESDAY, "google") == 0
-    assert WarmUps(database).held_back_days("new", WEDNESDAY) == 0
+
+
+def test_the_limit_while_sending_is_the_cap_of_the_launches(
+    database: AtNoon, launches: Mixed
+) -> None:
+    """Retries count towards a day's cap too, so a provider's caps hold while mail is sent."""
+    connection = Connection("new", "127.0.0.1", 25, warm_up=launches.warm_ups["new"])
+
+    def caps_of(campaign_id: int, provider: str) -> list[list[int]]:
+        rules = RuleBook(database, campaign_id, Throttle()).rules(connection).providers
+        return [[cap.count for cap in rule.caps] for rule in rules.of(provider).values()]
+
+    first, _ = launches.mixed("first")
+    assert caps_of(first, "google") == [[50, 75]]  # today's and tomorrow's
+    assert caps_of(first, "example.net") == [[20, 30]]
+    assert caps_of(first, "unresolved") == []
+    launches.fail(first, YAHOO, 20)
+    database.today += DAY
+    launches.mixed("second")
+    assert caps_of(first, "google") == [[50, 75, 112]]
+    assert caps_of(first, "yahoo") == [[20, 20, 30]]  # yesterday's trouble holds it back
+    rules = RuleBook(database, first, Throttle()).rules
+    assert rules(connection) == rules(connection)  # so that a run need not follow them again
 
 
 def test_trouble_at_providers_without_caps_holds_back_the_connection(

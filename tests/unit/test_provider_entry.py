@@ -51,4 +51,5 @@ def test_every_other_provider_does_not_include_domains_that_were_not_looked_up()
     unresolved = ProviderEntry(provider="unresolved")
     every = ProviderEntry(provider="*")
     assert entry_of([every], "unresolved") is None
+    assert entry_of([every], "") is None  # in campaigns that are older than providers
     assert entry_of([every, unresolved], "unresolved") is unresolved
