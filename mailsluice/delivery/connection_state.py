@@ -72,13 +72,15 @@ class ConnectionState:
         """Messages that the server has accepted in this run."""
         self.session_lengths = SessionLengths()
         name, clock = connection.name, context.clock
+        self.providers = providers or {}
+        """The names of the campaign's mailbox providers, by number."""
         self.health = ConnectionHealth(name, settings.breaker, clock=clock, chance=context.chance)
         self.lanes = Lanes(
             name,
             context.store,
             context.journal,
             self.health.slowdown,
-            providers=providers or {},
+            providers=self.providers,
             sessions=connection.max_sessions,
             clock=clock,
             changed=changed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailsluice.core.outcome import (
+    ACCEPTED,
     Attempt,
     Phase,
     Trouble,
@@ -15,6 +16,7 @@ from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
 from mailsluice.delivery.judgement import Failure, Turn, judge
 from mailsluice.delivery.outcome_recorder import OutcomeRecorder
+from mailsluice.delivery.provider_replies import ProviderReplies
 from mailsluice.delivery.trial import Trial
 from mailsluice.reports.progress import Tally
 from mailsluice.smtp.session import SessionError
@@ -32,7 +34,8 @@ class SessionHistory:
         self.carried = 0
         """Recipients that the server has dealt with in this session."""
         self.blames = False
-        """Whether the session ended at a recipient that had cost a session before."""
+        """Whether the session's end says nothing about the connection: a mailbox provider is to
+        blame, or a recipient that had cost a session before."""
         self.is_over = False
         """Whether the session has ended at one recipient; others in flight are not to blame."""
 
@@ -44,7 +47,7 @@ class OutcomeHandler:
     """Act on the attempts of one connection.
 
     An outcome is recorded, the recipient is put back, or a trial decides about it; the
-    connection's health takes note.
+    connection's health takes note, unless the reply blames a mailbox provider.
     """
 
     def __init__(self, state: ConnectionState, queue: EnvelopeQueue) -> None:
@@ -54,6 +57,7 @@ class OutcomeHandler:
         self._health = state.health
         self._recorder = OutcomeRecorder(state)
         self._trial = Trial(state, queue, self._recorder)
+        self._providers = ProviderReplies(state)
         self._longest = 0
         """The most that a session has carried."""
         self._points: dict[int, int] = {}
@@ -78,7 +82,9 @@ class OutcomeHandler:
         """Act on how the attempt for the `number`th message that was started has ended."""
         outcome = classify(attempt)
         verdict, trouble = outcome.verdict, outcome.trouble
-        if trouble is Trouble.DOWN:
+        if outcome is not ACCEPTED and self._blames_a_provider(row, attempt, session):
+            pass  # the connection, and the trial of it, are not concerned
+        elif trouble is Trouble.DOWN:
             self._trial.refused(row, attempt, number, is_spoken=True)
         elif verdict is Verdict.UNTOUCHED:
             self._untouched(row, attempt, trouble, session)
@@ -88,12 +94,32 @@ class OutcomeHandler:
             if verdict is Verdict.UNCERTAIN:
                 session.is_over = True
             else:
-                session.carried += 1
-                self._longest = max(self._longest, session.carried)
-                self._health.breaker.succeeded()
+                self._dealt_with(session)
             self._decided(row, attempt, verdict, number)
         if self._trial.is_open:
             self._trial.proceed()
+
+    def _dealt_with(self, session: SessionHistory) -> None:
+        """Note that the server has dealt with a recipient, so that the connection works."""
+        session.carried += 1
+        self._longest = max(self._longest, session.carried)
+        self._health.breaker.succeeded()
+
+    def _blames_a_provider(self, row: Claimed, attempt: Attempt, session: SessionHistory) -> bool:
+        """Defer a recipient whose mailbox provider is to blame; False where it is not."""
+        blame = self._providers.blame(row, attempt)
+        if blame is None:
+            return False
+        self._providers.slow_down(row, blame)
+        if session.is_over:
+            self._lanes.put_back(row)
+            return True
+        if attempt.code == _CLOSING:
+            session.is_over = session.blames = True
+        else:
+            self._dealt_with(session)
+        self._recorder.record(row, attempt, Verdict.DEFERRED)
+        return True
 
     def _decided(self, row: Claimed, attempt: Attempt, verdict: Verdict, number: int) -> None:
         """Record a verdict about a recipient, unless it may be about everybody."""
@@ -105,6 +131,8 @@ class OutcomeHandler:
             self._recorder.record(row, attempt, verdict)
         if verdict is Verdict.ACCEPTED:
             self._health.slowdown.accepted()
+            if self._providers.is_alert:
+                self._providers.accepted(row)
             if self._trial.is_open:
                 self._trial.accepted(number)
 

@@ -59,6 +59,7 @@ def handler(parts: FakeParts) -> OutcomeHandler:
         settings=SenderSettings(),
         health=health,
         lanes=parts,
+        providers={},
         accepted=0,
         is_stopping=False,
     )

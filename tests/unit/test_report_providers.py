@@ -99,6 +99,26 @@ def test_the_replies_of_a_provider_stand_together_the_most_frequent_first() -> N
     assert "@" not in text
 
 
+def test_a_report_says_which_providers_asked_for_less_mail() -> None:
+    counted = statistics(
+        providers=ProviderCounts({("google", "red"): GOOGLE}),
+        replies=[
+            ReplyCount("google", "red", 421, "4.7.28 an unusual rate of mail from 192.0.2.1", 0, 9),
+            ReplyCount("google", "green", 421, "4.7.28 an unusual rate of mail", 0, 1_000),
+            ReplyCount("yahoo", "red", 421, "4.7.0 [TSS04] Messages temporarily deferred", 0, 2),
+            ReplyCount("google", "red", 450, "4.2.1 is receiving mail at a rate that", 0, 5),
+        ],
+        later_replies=[
+            ReplyCount("unresolved", "red", None, "550 5.7.1 weren't sent (S3150)", 0, 0, 7)
+        ],
+    )
+    text = page(report(route(sent=65), statistics=counted))
+    assert (
+        "Google asked for less mail (1,009 times); Microsoft 365 blocked the sender (7 times);"
+        " Yahoo and AOL took no mail for a while (2 times).\n\n| provider |" in text
+    )
+
+
 def test_a_campaign_without_stored_providers_has_no_part_about_them() -> None:
     replies = [ReplyCount("gmail.com", "red", 450, "busy", 0, 3)]
     domains = [DomainOutcome("gmail.com", "red", Status.SENT, 60)]

@@ -92,6 +92,44 @@ def test_a_reply_before_any_message_says_nothing_about_the_pace() -> None:
     assert slowdown.next_at == -math.inf
 
 
+def test_a_supposed_pace_counts_until_one_is_measured() -> None:
+    slowdown = Slowdown()
+    slowdown.suppose(40)
+    assert slowdown.throttled(10) == pytest.approx(20)
+    assert send(slowdown, 10, 12, 100) == pytest.approx(40, rel=0.1)
+    send(slowdown, 12, 100, 100)
+    slowdown.suppose(40)
+    assert slowdown.throttled(100) == pytest.approx(50, rel=0.02)
+
+
+def test_rests_double_up_to_a_quarter_of_an_hour_unless_the_first_is_longer() -> None:
+    slowdown = Slowdown()
+    assert [slowdown.rest(at, 300.0) for at in (0, 10, 300, 900, 1_800)] == [
+        300,
+        None,
+        600,
+        900,
+        900,
+    ]
+    patient = Slowdown()
+    assert [patient.rest(at, 1_800.0) for at in (0, 1_800)] == [1_800, 1_800]
+    patient.accepted()
+    assert patient.rest(4_000, 60.0) == 60
+
+
+def test_since_when_less_mail_is_sent() -> None:
+    slowdown = Slowdown()
+    send(slowdown, 0, 10, 100)
+    assert slowdown.since is None
+    slowdown.throttled(10)
+    slowdown.rest(12, 2.0)
+    assert slowdown.since == 10
+    slowdown.accepted()
+    assert slowdown.since == 10  # still slower than before
+    send(slowdown, 14, 60, 100)
+    assert slowdown.since is None
+
+
 @given(
     st.floats(0.5, 500),
     st.lists(st.tuples(st.floats(0.01, 20), st.integers(0, 3)), max_size=12),

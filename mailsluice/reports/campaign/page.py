@@ -9,6 +9,7 @@ from enum import StrEnum
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import section, with_section
 from mailsluice.reports.campaign import provider_tables, tables
+from mailsluice.reports.campaign.blames import blames
 from mailsluice.reports.campaign.next_steps import next_steps
 from mailsluice.reports.campaign.report import Report
 from mailsluice.reports.campaign.statistics import Statistics
@@ -96,7 +97,8 @@ _ABOUT_HEAT_MAP = (
 def _said(counted: Statistics) -> list[str]:
     if not counted.providers:
         return section("Replies by domain", tables.domain_replies(counted))
-    return section("What the mailbox providers said", provider_tables.said(counted))
+    lines = [*blames((*counted.replies, *counted.later_replies)), *provider_tables.said(counted)]
+    return section("What the mailbox providers said", lines)
 
 
 _PROVIDERS, _PAIRS = "Mailbox providers", "Mailbox providers by connection"

@@ -1,0 +1,97 @@
+"""Replies behind a relay that blame a mailbox provider: only that provider's mail waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mailsluice.campaign import Retry
+from mailsluice.store import Database
+from tests.eventually import eventually_async
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.smtpd.mailbox_providers import MailboxProvider, relay
+
+REST_SECONDS = 1_500.0
+"""Less than the rest that each of these replies asks for, by half an hour's slack of the test."""
+SESSIONS = 2
+RESTS = [
+    b"550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent (S3150).",
+    b"421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred",
+    b"451 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred",
+]
+
+
+class Busy(MailboxProvider):
+    """Gives a reply to the first so many recipients that it is asked about, then accepts."""
+
+    def __init__(self, *domains: str, first: float, reply: bytes) -> None:
+        super().__init__(*domains)
+        self._first = first
+        self._deferral = reply
+
+    def _reply(self, recipient: str, now: float) -> bytes | None:
+        return self._deferral if len(self.asked) < self._first else None
+
+
+@pytest.fixture
+def sender(sqlite_database: Database, tmp_path: Path) -> Sender:
+    return Sender(sqlite_database, tmp_path)
+
+
+def states(sender: Sender, domain: str) -> Counter[str]:
+    rows = sender.ledger.rows()
+    return Counter(row.status for email, row in rows.items() if email.endswith(f"@{domain}"))
+
+
+@pytest.mark.parametrize("reply", RESTS, ids=["blocked", "closing", "for now"])
+async def test_a_provider_that_takes_no_mail_rests_alone(
+    reply: bytes, sender: Sender, tmp_path: Path
+) -> None:
+    """The others have their mail while it rests, and nobody of its own is lost or tried in vain."""
+    provider = Busy("outlook.com", first=1_000, reply=reply)
+    document = campaign(
+        tmp_path,
+        [*people(100, "outlook.com"), *people(300, "gmail.com")],
+        retry=Retry(first_delay_seconds=86_400, max_delay_seconds=86_400),
+    )
+    with relay(provider) as server:
+        reached = connection("red", server, max_sessions=SESSIONS)
+        run = await asyncio.to_thread(sender.prepare, document)
+        sending = asyncio.ensure_future(sender.send_prepared(run, document, [reached]))
+
+        async def rests() -> bool:
+            return sending.done() or await run.next_in() > REST_SECONDS
+
+        await eventually_async(rests, what="a run in which only the provider's mail is left")
+        assert not sending.done()
+        run.stop()
+        report = await sending
+        await run.close()
+    assert not report.down
+    assert states(sender, "gmail.com") == {"sent": 300}
+    assert len(provider.asked) <= SESSIONS
+    assert states(sender, "outlook.com") == {
+        "deferred": len(provider.asked),
+        "pending": 100 - len(provider.asked),
+    }
+
+
+async def test_a_provider_that_asks_for_less_mail_gets_it_all_in_the_end(
+    sender: Sender, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = Busy("gmail.com", first=3, reply=b"421 4.7.28 unusual rate of mail - gsmtp")
+    document = campaign(
+        tmp_path,
+        [*people(20, "gmail.com"), *people(60, "shop.example")],
+        retry=Retry(first_delay_seconds=0.1, max_delay_seconds=0.1),
+    )
+    with relay(provider) as server, caplog.at_level(logging.WARNING):
+        await sender.send(document, [connection("red", server, max_sessions=SESSIONS)])
+        assert set(server.recipients.values()) == {1}
+    assert sender.ledger.states() == {"sent": 80}
+    told = {record.getMessage().partition(";")[0] for record in caplog.records}
+    assert told == {"connection red: Google asks for less mail"}
