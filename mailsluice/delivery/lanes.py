@@ -183,12 +183,15 @@ class Lanes:
         self._place(lane)
 
     def mail_at(self, now: float) -> float:
-        """When a recipient of any lane may be sent to, by the limits of providers alone."""
+        """When a recipient of any lane may be sent to, by the limits of providers alone.
+
+        Infinity: not known before the answer to a claim.
+        """
         self._wake(now)
         if self.main.rows or self._queue:
             return now
         self.main.refill()
-        return max(now, self.due_at)
+        return math.inf if self.main.is_claiming else max(now, self.due_at)
 
     def hold(self, number: int) -> None:
         """Claim and send to no recipient of a provider; those that wait are released."""
