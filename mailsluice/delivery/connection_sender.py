@@ -84,7 +84,7 @@ class ConnectionSender:
         """The facts that tell what this connection waits for."""
         state = self._state
         breaker, slowdown = state.health.breaker, state.health.slowdown
-        held = state.starts.held()
+        held, waits = state.starts.held(), state.lanes.waits(now)
         return ConnectionFacts(
             is_stopping=state.is_stopping,
             is_over=state.lanes.is_exhausted and not self.queue.in_flight,
@@ -100,6 +100,8 @@ class ConnectionSender:
             per_second=slowdown.per_second(now),
             limited_until=held[1] if held else -math.inf,
             limit=named(held[0]) if held else "",
+            held=[str(wait) for wait in waits],
+            held_until=waits[0].until if waits and state.lanes.rests_until > now else -math.inf,
         )
 
     async def run(self) -> None:

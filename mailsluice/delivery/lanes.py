@@ -29,7 +29,8 @@ from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.delivery.starts import StartSource, StartStock
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.delivery.store_thread import StoreThread
-from mailsluice.limits import Hold, Rules
+from mailsluice.delivery.waits import Wait
+from mailsluice.limits import Rules
 from mailsluice.store import Ask, Claimed, ClaimScope, Starts
 
 _MOST_ASKING = 32
@@ -210,14 +211,11 @@ class Lanes:
             self._place(lane)
             self._announce()
 
-    def holds(self, now: float) -> list[tuple[str, Hold | None, float]]:
-        """Name the providers whose mail waits, what for, and until when, the first to end first.
-
-        Without a rule, the server has asked for less mail. Providers that are held come last.
-        """
+    def waits(self, now: float) -> list[Wait]:
+        """The providers whose mail waits, the first to go on first; those held by order last."""
         lanes = [lane for lane in self._by_number.values() if lane.is_held or lane.rows]
-        waits = [(self._names[lane.number], *_hold(lane, now)) for lane in lanes]
-        return sorted((wait for wait in waits if wait[2] > now), key=lambda wait: wait[2])
+        waits = [_wait(self._names.get(lane.number, ""), lane) for lane in lanes]
+        return sorted((wait for wait in waits if wait.until > now), key=lambda wait: wait.until)
 
     async def close(self) -> None:
         """Release the recipients that were not taken, and return the unused starts."""
@@ -462,10 +460,10 @@ class _Turns:
             return await self._source.reserve(ask)
 
 
-def _hold(lane: Lane, now: float) -> tuple[Hold | None, float]:
-    """What a lane waits for, and until when."""
+def _wait(provider: str, lane: Lane) -> Wait:
     if lane.is_held:
-        return None, math.inf
-    held = lane.starts.held()
-    slowed_until = max(now, lane.slowdown.next_at)
-    return held if held and held[1] > slowed_until else (None, slowed_until)
+        return Wait(provider, None, math.inf)
+    hold, held_until = lane.starts.held() or (None, -math.inf)
+    if held_until > lane.slowdown.next_at:
+        return Wait(provider, hold, held_until)
+    return Wait(provider, None, lane.slowdown.next_at)

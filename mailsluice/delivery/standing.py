@@ -23,5 +23,5 @@ def loaded(text: str) -> Standing:
     return Standing(
         standing["connection"],
         Tally(**standing["tally"]),
-        Binding(Cause(binding["cause"]), binding["detail"], until),
+        Binding(Cause(binding["cause"]), binding["detail"], until, binding.get("held", "")),
     )

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,7 +82,8 @@ class LaneWorld(World):
     ) -> ClaimedBatch:
         assert connection == "red"
         await asyncio.sleep(_CLAIM_SECONDS)
-        now, taken, due = self.now, [], math.inf
+        now, due = self.now, math.inf
+        taken: list[Claimed] = []
         for number, one in self.left.items():
             if len(taken) == limit:
                 break
@@ -175,7 +177,7 @@ def rules(
             1,
             tuple(ProviderThrottle(**entry) for entry in per_provider),
             tuple(ProviderThrottle(**entry) for entry in campaign),
-            {"red": 1},  # type: ignore[dict-item]
+            {"red": Decimal("0.5"), "green": Decimal("0.5")},
         ),
     )
 

@@ -71,6 +71,20 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
             "connects again until 13:50:05 UTC: mail: 450 no",
         ),
         (ConnectionFacts(sessions=0), "waits for a session"),
+        # some mailbox providers wait, which others do not notice
+        (
+            ConnectionFacts(held=["Google, 2,000 an hour (the connection's)", "Yahoo, stopped"]),
+            "sends as fast as it can; held: Google, 2,000 an hour (the connection's); Yahoo,"
+            " stopped",
+        ),
+        (
+            ConnectionFacts(held=["a", "b", "c", "d", "e"]),
+            "sends as fast as it can; held: a; b; c; and 2 more",
+        ),
+        (
+            ConnectionFacts(held=["Google, 2,000 an hour"], held_until=NOW + 600),
+            "waits for mailbox providers until 14:00 UTC: Google, 2,000 an hour",
+        ),
         # of the server's wish and the limits the later one
         (
             ConnectionFacts(slowed_until=NOW + 0.1, per_second=12.34),

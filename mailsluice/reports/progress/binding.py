@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +11,7 @@ from enum import StrEnum
 from mailsluice.core.masking import masked
 from mailsluice.core.timezones import shown
 
+_FEW = 3
 _BARE_SECONDS = 10.0
 """A limit that delays the next message by less than this sets the pace; the end of the wait is
 not shown."""
@@ -34,6 +36,8 @@ class Cause(StrEnum):
     """After too many failures; the next try is with one session."""
     SLOWED = "slowed down at the server's request{until}: {detail}"
     LIMIT = "held by {detail}{until}"
+    PROVIDERS = "waits for mailbox providers{until}: {detail}"
+    """No other recipient can be sent to soon."""
     CONNECTING = "waits for a session"
     FREE = "sends as fast as it can"
 
@@ -50,11 +54,14 @@ class Binding:
     detail: str = ""
     until: datetime | None = None
     """The end of the wait; None when it is unknown or immediate."""
+    held: str = ""
+    """The mailbox providers whose mail waits meanwhile, each with the reason."""
 
     def sentence(self, moment: datetime, timezone: str = "UTC") -> str:
         """The sentence at an aware moment, with times in the time zone."""
         until = f" until {shown(self.until, moment, timezone)}" if self.until else ""
-        return self.cause.value.format(detail=self.detail, until=until)
+        sentence = self.cause.value.format(detail=self.detail, until=until)
+        return f"{sentence}; held: {self.held}" if self.held else sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,10 @@ class ConnectionFacts:
     limited_until: float = -math.inf
     """When the next message may start under the limits; `limit` is the one that decides."""
     limit: str = ""
+    held: Sequence[str] = ()
+    """The mailbox providers whose mail waits, each with the reason."""
+    held_until: float = -math.inf
+    """When the first of them goes on, if nobody else has mail waiting."""
 
 
 def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
@@ -117,7 +128,15 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
         return later(Cause.SLOWED, facts.slowed_until, pace, _BARE_SECONDS)
     if facts.limited_until > now and facts.limit:
         return later(Cause.LIMIT, facts.limited_until, facts.limit, _BARE_SECONDS)
-    return Binding(Cause.FREE if facts.sessions else Cause.CONNECTING)
+    if facts.held and facts.held_until > now:
+        return later(Cause.PROVIDERS, facts.held_until, _named(facts.held))
+    return Binding(Cause.FREE if facts.sessions else Cause.CONNECTING, held=_named(facts.held))
+
+
+def _named(held: Sequence[str]) -> str:
+    """Name the first few providers that wait."""
+    more = len(held) - _FEW
+    return "; ".join([*held[:_FEW], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def _ended(facts: ConnectionFacts) -> Cause | None:
