@@ -42,6 +42,12 @@ class NotificationError(MailsluiceError):
     """No message can be sent through this block."""
 
 
+_RESPONSIBLE = (
+    "{% if event.payload.provider %}, because of the mail to {{ event.payload.provider }} alone"
+    "{% endif %}"
+)
+
+
 def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[Automation]:
     """The notifications: ends of campaigns, quarantined connections, bounces, complaints."""
 
@@ -60,7 +66,7 @@ def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[
             milestone,
             f"{{{{ event.payload.campaign }}}}: {kind} above {threshold} %",
             f"{{{{ event.payload.{counted} }}}} of {{{{ event.payload.sent }}}} {counted}"
-            f" ({{{{ event.payload.share }}}} %). {advice}",
+            f" ({{{{ event.payload.share }}}} %){_RESPONSIBLE}. {advice}",
             threshold,
         )
 

@@ -34,4 +34,5 @@ async def emit_bounce_alerts(
                 sent=alert.total,
                 complained=alert.number if alert.complaints else None,
                 bounced=None if alert.complaints else alert.number,
+                provider=alert.responsible.provider if alert.responsible else None,
             )

@@ -32,9 +32,12 @@ STATES: dict[str, State[Any]] = {
     "autumn": Crashed(message="its process is gone"),
 }
 EXPECTED = [
-    ("winter: complaints above 0.1 %", "2 of 1500 complained (0.13 %)"),
-    ("winter: bounces above 2 %", "30 of 1000 bounced (3.0 %)"),
-    ("winter: bounces above 5 %", "60 of 1000 bounced (6.0 %)"),
+    ("winter: complaints above 0.1 %", "2 of 1500 complained (0.13 %). "),
+    (
+        "winter: bounces above 2 %",
+        "30 of 1000 bounced (3.0 %), because of the mail to google alone. ",
+    ),
+    ("winter: bounces above 5 %", "60 of 1000 bounced (6.0 %). "),
     ("Connection red is quarantined", "Campaign winter: login: 535"),
     ("spring: finished", "1,000 of 1,000 sent"),
     ("autumn: crashed, and does not continue by itself", "its process is gone"),
@@ -107,7 +110,7 @@ async def ends_of_campaigns() -> None:
 def events() -> None:
     emit(Milestone.CONNECTION_QUARANTINED, "winter", "red", reason="login: 535")
     emit(Milestone.CONNECTION_RECOVERED, "winter", "red")  # nobody asked for it
-    for threshold, bounced, share in (("2", 30, 3.0), ("5", 60, 6.0)):
+    for threshold, bounced, share, provider in (("2", 30, 3.0, "google"), ("5", 60, 6.0, None)):
         emit(
             Milestone.BOUNCES_HIGH,
             "winter",
@@ -115,6 +118,7 @@ def events() -> None:
             share=share,
             sent=1000,
             bounced=bounced,
+            provider=provider,
         )
     emit(Milestone.COMPLAINTS_HIGH, "winter", threshold="0.1", share=0.13, sent=1500, complained=2)
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.operations.events.matching import match
-from mailsluice.store import Database
+from mailsluice.store import Database, Providers
 from mailsluice.store.alerts import Alerts
 from mailsluice.store.deliveries import Deliveries
 from mailsluice.store.schema import recipients
@@ -65,3 +65,20 @@ def test_where_only_bounces_are_reported_all_attempted_recipients_count(
 ) -> None:
     """Deliveries may be switched off at the provider: what has not bounced has arrived."""
     assert record(database, sent, (HARD, 18), (DeliveryState.DROPPED, 40)) == []
+
+
+def test_an_alert_names_the_mailbox_provider_that_is_responsible(
+    database: Database, sent: SentCampaign
+) -> None:
+    """The bounces of the first 300 recipients' provider alone exceed the threshold."""
+    Providers(database).record(sent.id, {"unresolved": 700, "google": 300})
+    ids = [*sent.ids.values()]
+    with database.write() as transaction:
+        for number, mine in ((2, ids[:300]), (1, ids[300:])):
+            named = recipients.c.id.in_(mine)
+            transaction.execute(sa.update(recipients).where(named).values(provider=number))
+    told = record(database, sent, (HARD, 20), (BLOCK, 10), (DELIVERED, 870))
+    assert told == [
+        "30 hard bounces and blocks (10) of 900 (3.33 %): more than 2 %; Google alone has 30 of 300"
+        " (10.00 %); all others are below the threshold together"
+    ]
