@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing.process
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -229,3 +230,20 @@ async def test_the_daily_cap_holds_while_sending_whatever_was_planned(
         assert await waits(run, sending) <= 86_400
         assert len(red.received) == 7
     assert sender.ledger.states() == {"sent": 7, "pending": 5}
+
+
+async def test_the_daily_cap_of_a_mailbox_provider_holds_while_the_others_go_on(
+    sender: Sender, tmp_path: Path
+) -> None:
+    planned = campaign(tmp_path, [*people(12, "gmail.com"), *people(30)], ["red"])
+    start = datetime.now(UTC).date() - timedelta(days=1)
+    google = {"provider": "google", "daily_caps": [1, 7, 9]}
+    warm_up = WarmUp(start=start, daily_caps=(1, 99, 99), per_provider=[google])
+    with SmtpServer() as red:
+        run = await asyncio.to_thread(sender.prepare, planned)
+        limited = connection("red", red, warm_up=warm_up)
+        sending = asyncio.ensure_future(sender.send_prepared(run, planned, [limited]))
+        assert await waits(run, sending) <= 86_400
+        sent = Counter(address.partition("@")[2] for address in red.recipients.elements())
+        assert sent == {"gmail.com": 7, "example.com": 30}
+    assert sender.ledger.states() == {"sent": 37, "pending": 5}
