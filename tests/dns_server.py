@@ -16,6 +16,10 @@ from dns.rdatatype import to_text
 
 Zone = Mapping[str, Mapping[str, list[str]]]
 """By domain: by type (MX, A, AAAA), the values of its records. Other domains do not exist."""
+CONTROLS: Zone = {
+    name: {"MX": [f"10 mx.{name}."]} for name in ("gmail.com", "outlook.com", "yahoo.com")
+}
+"""Without these domains, a name server is not believed."""
 SILENT = "silent"
 FAILING = "failing"
 """As a type: the server does not answer about this domain, or says SERVFAIL."""

@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 
 from flows.plan_campaign import plan_campaign
 from mailsluice.operations.plan import Plan
+from tests.dns_server import CONTROLS, dns_server
 from tests.flows.conftest import Servers, save_block
 from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, received, run, write_csv
@@ -91,6 +92,27 @@ async def test_nothing_is_written_where_there_was_nothing(
         for table in ("campaigns", "recipients", "rejects", "routes", "warm_up_plans"):
             rows = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
             assert rows == (0,)
+
+
+async def test_a_plan_looks_up_mail_servers_and_says_how_many(
+    tmp_path: Path,
+    servers: Servers,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "r.csv").write_text("email\na@shop.example\nb@nowhere.example\nc@gmail.com\n")
+    message = {"sender": "news@example.com", "subject": "Hi", "text": "Hello"}
+    with dns_server({**CONTROLS, "shop.example": {"MX": ["1 mx.hoster.net."]}}) as server:
+        monkeypatch.setenv("MAILSLUICE_NAMESERVERS", f"127.0.0.1:{server.port}")
+        final = await planned(document(tmp_path / "r.csv", message=message, resolve="mx"))
+    found = await final.aresult()
+    assert found.rejected["no mail server"] == 1
+    assert found.look_ups in await page("plan-spring-sale")
+    assert (
+        "mail servers of the domains: 0 known from earlier look-ups, 2 looked up now,"
+        " 0 without an answer"
+    ) in caplog.text
+    assert "1 no mail server" in caplog.text
 
 
 async def test_a_plan_for_another_day_has_its_name_and_its_window(

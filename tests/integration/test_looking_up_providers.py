@@ -27,9 +27,8 @@ from mailsluice.store import Campaigns, Database, Providers
 from mailsluice.store.mail_domains import MailDomain, MailDomains
 from mailsluice.store.schema import mail_domains, recipients, rejects
 from tests.databases import no_database
-from tests.dns_server import FAILING, SILENT, DnsServer, Zone, dns_server
+from tests.dns_server import CONTROLS, FAILING, SILENT, DnsServer, Zone, dns_server
 from tests.integration.campaign_fixtures import campaign
-from tests.integration.test_mail_hosts import CONTROLS
 
 NOW = launch.Occasion(datetime.now(UTC).date(), datetime.now(UTC))
 ZONE: Zone = {

@@ -10,11 +10,7 @@ import pytest
 
 from mailsluice.mailbox_providers import mail_hosts
 from mailsluice.mailbox_providers.mail_hosts import MailHosts, Resolver, look_up
-from tests.dns_server import FAILING, SILENT, DnsServer, Zone, dns_server
-
-CONTROLS: Zone = {
-    name: {"MX": [f"10 mx.{name}."]} for name in ("gmail.com", "outlook.com", "yahoo.com")
-}
+from tests.dns_server import CONTROLS, FAILING, SILENT, DnsServer, Zone, dns_server
 
 
 def asked(server: DnsServer, *domains: str, seconds: float = 60.0) -> dict[str, MailHosts]:
