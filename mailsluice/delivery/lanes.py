@@ -29,7 +29,7 @@ from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.delivery.starts import StartSource, StartStock
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.delivery.store_thread import StoreThread
-from mailsluice.delivery.waits import Wait
+from mailsluice.delivery.waits import Wait, asked
 from mailsluice.limits import Rules
 from mailsluice.store import Ask, Claimed, ClaimScope, Starts
 
@@ -214,8 +214,9 @@ class Lanes:
     def waits(self, now: float) -> list[Wait]:
         """The providers whose mail waits, the first to go on first; those held by order last."""
         lanes = [lane for lane in self._by_number.values() if lane.is_held or lane.rows]
-        waits = [_wait(self._names.get(lane.number, ""), lane) for lane in lanes]
-        return sorted((wait for wait in waits if wait.until > now), key=lambda wait: wait.until)
+        waits = [_wait(self._names.get(lane.number, ""), lane, now) for lane in lanes]
+        waits = [wait for wait in waits if wait.asked or wait.until > now]
+        return sorted(waits, key=lambda wait: wait.until)
 
     async def close(self) -> None:
         """Release the recipients that were not taken, and return the unused starts."""
@@ -460,10 +461,10 @@ class _Turns:
             return await self._source.reserve(ask)
 
 
-def _wait(provider: str, lane: Lane) -> Wait:
+def _wait(provider: str, lane: Lane, now: float) -> Wait:
     if lane.is_held:
         return Wait(provider, None, math.inf)
     hold, held_until = lane.starts.held() or (None, -math.inf)
     if held_until > lane.slowdown.next_at:
         return Wait(provider, hold, held_until)
-    return Wait(provider, None, lane.slowdown.next_at)
+    return Wait(provider, None, lane.slowdown.next_at, asked(lane.slowdown, now))

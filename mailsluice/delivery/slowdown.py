@@ -101,6 +101,8 @@ class Slowdown:
         self.since = now if self.since is None else self.since
         self._rests_until = now + seconds
         self.hold_until(self._rests_until)
+        if self._normal is not None:  # the pace recovers after the rest, not during it
+            self._stepped_at = self._rests_until
         return seconds
 
     def accepted(self) -> None:
@@ -115,15 +117,17 @@ class Slowdown:
         self.next_at = max(self.next_at, moment)
 
     def _eased(self, now: float) -> float:
-        if self._stepped_at == -math.inf:
-            return self._pace
-        return self._pace * math.exp2((now - self._stepped_at) / _DOUBLES_IN_SECONDS)
+        """The pace at a moment, at most the normal one."""
+        # The exponent is bounded, so that it cannot overflow after a night without mail.
+        steps = min(max(0.0, now - self._stepped_at) / _DOUBLES_IN_SECONDS, 64.0)
+        normal = math.inf if self._normal is None else self._normal
+        return min(normal, self._pace * math.exp2(steps))
 
     def _space(self, now: float, normal: float) -> None:
         pace = self._eased(now)
         if pace >= normal:
             self._normal, self._stepped_at, self.next_at = None, -math.inf, -math.inf
-            self.since = None
+            self.since = self.since if self.rests else None
         else:
             self.next_at = max(self.next_at, now - _CATCH_UP_SECONDS) + 1 / pace
 

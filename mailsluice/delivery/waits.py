@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
+from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.limits import Bound, Cap, Hold
 from mailsluice.mailbox_providers import title_of
 
@@ -17,6 +17,8 @@ class Wait(NamedTuple):
     """The limit; None: the server has asked for less mail, or the mail has been stopped."""
     until: float
     """Until when; infinity: until somebody decides."""
+    asked: str = ""
+    """What the server has asked for, and for how long it has, if that is the reason."""
 
     def __str__(self) -> str:
         return f"{title_of(self.provider)}, {self._reason}"
@@ -24,8 +26,22 @@ class Wait(NamedTuple):
     @property
     def _reason(self) -> str:
         if self.hold is None:
-            return "stopped" if self.until == math.inf else "its server asks for less mail"
+            return self.asked or "stopped"
         if isinstance(self.hold.rule, Cap):
             return f"{self.hold.rule.count:,} a day, warm-up"
         is_campaigns = self.hold.key.startswith("campaign ")
         return str(Bound(self.hold.rule, "the campaign's" if is_campaigns else "the connection's"))
+
+
+def asked(slowdown: Slowdown, now: float) -> str:
+    """Say what replies have asked for; empty where they have asked for nothing."""
+    if slowdown.since is None:
+        return ""
+    if slowdown.rests:
+        return f"takes no mail for now, next try in {_minutes(slowdown.next_at - now)}"
+    pace = slowdown.per_second(now) or 0.0
+    return f"asks for less mail for {_minutes(now - slowdown.since)}, now {pace:,.3g} a second"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60)):,} min"

@@ -117,6 +117,23 @@ def test_rests_double_up_to_a_quarter_of_an_hour_unless_the_first_is_longer() ->
     assert patient.rest(4_000, 60.0) == 60
 
 
+def test_the_pace_recovers_after_a_rest_not_during_it() -> None:
+    slowdown = Slowdown()
+    send(slowdown, 0, 10, 100)
+    slowdown.throttled(10)
+    slowdown.rest(10, 1_800)
+    assert send(slowdown, 10, 1_811, 100) == pytest.approx(50, rel=0.1)
+
+
+def test_a_night_without_mail_leaves_the_normal_pace() -> None:
+    slowdown = Slowdown()
+    send(slowdown, 0, 10, 100)
+    slowdown.throttled(10)
+    night = 10 + 12 * 3_600
+    assert slowdown.per_second(night) == pytest.approx(100, rel=0.02)
+    assert slowdown.throttled(night) == pytest.approx(50, rel=0.02)
+
+
 def test_since_when_less_mail_is_sent() -> None:
     slowdown = Slowdown()
     send(slowdown, 0, 10, 100)

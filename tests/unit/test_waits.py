@@ -1,35 +1,29 @@
-"""The words for a mailbox provider whose mail waits."""
+"""What the progress says of a mailbox provider whose mail waits."""
 
 from __future__ import annotations
 
 import math
 
-import pytest
-
-from mailsluice.delivery.waits import Wait
-from mailsluice.limits import Cap, Hold, Limit
-
-HOURLY = Limit(2_000, 3_600.0)
+from mailsluice.delivery.slowdown import Slowdown
+from mailsluice.delivery.waits import Wait, asked
 
 
-@pytest.mark.parametrize(
-    ("wait", "text"),
-    [
-        (
-            Wait("google", Hold("provider google of connection red", HOURLY, 5.0), 5.0),
-            "Google, 2,000 an hour (the connection's)",
-        ),
-        (
-            Wait("a.example", Hold("campaign 7: a.example red", HOURLY, 5.0), 5.0),
-            "a.example, 2,000 an hour (the campaign's)",
-        ),
-        (
-            Wait("google", Hold("provider google of connection red", Cap(0, 9, 500), 9.0), 9.0),
-            "Google, 500 a day, warm-up",
-        ),
-        (Wait("google", None, 5.0), "Google, its server asks for less mail"),
-        (Wait("google", None, math.inf), "Google, stopped"),
-    ],
-)
-def test_the_reason_is_named(wait: Wait, text: str) -> None:
-    assert str(wait) == text
+def test_a_provider_that_asks_for_less_mail() -> None:
+    slowdown = Slowdown()
+    assert asked(slowdown, 0) == ""
+    slowdown.suppose(24)
+    slowdown.throttled(0)
+    slowdown.throttled(1_500)
+    said = str(Wait("google", None, 1_501, asked(slowdown, 1_500)))
+    assert said == "Google, asks for less mail for 25 min, now 12 a second"
+
+
+def test_a_provider_that_takes_no_mail() -> None:
+    slowdown = Slowdown()
+    slowdown.rest(100, 1_800)
+    said = str(Wait("yahoo", None, 1_900, asked(slowdown, 220)))
+    assert said == "Yahoo and AOL, takes no mail for now, next try in 28 min"
+
+
+def test_a_provider_that_is_stopped() -> None:
+    assert str(Wait("hoster.example", None, math.inf)) == "hoster.example, stopped"
