@@ -84,17 +84,28 @@ def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> in
     return WAITING if result.open else 0
 
 
-def status(name: str | None = None, /, *, watch: Flag = False, json: AsJson = False) -> None:
+def status(
+    name: str | None = None,
+    /,
+    *,
+    watch: Flag = False,
+    by: Literal["connection", "provider"] = "connection",
+    json: AsJson = False,
+) -> None:
     """Show the state of a campaign, or all campaigns, the latest first.
 
     Args:
         name: The campaign's name. Default: all campaigns.
         watch: Show the campaign's state every two seconds, until no recipient waits.
+        by: Show the campaign by connection, or once by mailbox provider.
         json: Print JSON instead of text.
     """
     import mailsluice
     from mailsluice.store import Campaigns, Database
 
+    if name is not None and by == "provider":
+        _show_providers(name, as_json=json)
+        return
     if name is not None and watch:
         _watch(name, as_json=json)
         return
@@ -378,6 +389,32 @@ def _show_report(report: Report, *, as_json: bool) -> None:
     show_table(*_rows(report))
     for name, reason in report.down.items():
         print(f"{name} is down: {reason}")
+
+
+def _show_providers(name: str, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from mailsluice.mailbox_providers import title_of
+    from mailsluice.reports.providers.queries import count_providers
+    from mailsluice.store import Campaigns, Database
+
+    with Database() as database:
+        counts = count_providers(database, Campaigns(database).get(name).id)
+    tallies = {
+        "smaller providers" if provider is None else provider: asdict(counts.of(provider))
+        for provider in counts.providers
+    }
+    if as_json:
+        show("", tallies, as_json=True)
+    elif not tallies:
+        print(f"The providers of {name} are not stored: it is archived, or of an older version")
+    else:
+        columns = [*next(iter(tallies.values()))]
+        rows = [
+            (title_of(provider), *(f"{number:,}" for number in tally.values()))
+            for provider, tally in tallies.items()
+        ]
+        show_table(f"{name} by mailbox provider", ("provider", *columns), rows)
 
 
 def _watch(name: str, *, as_json: bool) -> None:

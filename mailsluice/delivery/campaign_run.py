@@ -23,6 +23,8 @@ from mailsluice.delivery.run import RouteResult, Run
 from mailsluice.delivery.sender_pool import SenderPool
 from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.reports.providers.counts import ProviderCounts
+from mailsluice.reports.providers.queries import sent_by_provider
 from mailsluice.store import (
     Bounces,
     CampaignRecord,
@@ -131,6 +133,10 @@ class CampaignRun(Run):
         counts = None if is_new else self.outbox.counts()
         self._tracker.begin(placed(assigned, moves), counts, down, moves)
         self.senders.begin()
+
+    def sent_by_provider(self) -> ProviderCounts:
+        """Count what was sent to each mailbox provider so far. Blocking."""
+        return sent_by_provider(self._database, self.id)
 
     def read_senders(self) -> list[SenderRecord]:
         """Read the records of the senders, for `progress` and for `report`. Blocking."""

@@ -62,6 +62,11 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     assert "1 of the addresses belong to no uncertain recipient" in capsys.readouterr().out
     assert main(["report", "by-command"]) == 0
     assert capsys.readouterr().out.startswith("# ")
+    assert main(["status", "by-command", "--by", "provider", "--json"]) == 0
+    (tally,) = json.loads(capsys.readouterr().out).values()
+    assert (tally["recipients"], tally["accepted"], tally["refused"]) == (10, 10, 0)
+    assert main(["status", "by-command", "--by", "provider"]) == 0
+    assert "by-command by mailbox provider" in capsys.readouterr().out
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
     rest = ["--status", "failed", "--status", "deferred"]
     assert main(["export", "by-command", str(tmp_path / "rest.csv"), *rest]) == 0

@@ -18,7 +18,7 @@ from mailsluice.operations.accounts.deliveries import observe
 from mailsluice.reports.campaign import ReplyCount, page
 from mailsluice.reports.campaign.queries import TOP_DOMAINS, later_statistics, statistics
 from mailsluice.reports.campaign.stored import stored_report
-from mailsluice.reports.providers.counts import MOST_SHOWN, Tally
+from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderTally
 from mailsluice.store import (
     Campaigns,
     Database,
@@ -354,7 +354,10 @@ def test_outcomes_by_provider_agree_with_pandas(database: Database, seed: int) -
     assert {
         (provider or "smaller", connection): tally
         for (provider, connection), tally in counts.tallies.items()
-    } == {key: Tally(*map(int, row)) for key, row in zip(sums.index, sums.to_numpy(), strict=True)}
+    } == {
+        key: ProviderTally(*map(int, row))
+        for key, row in zip(sums.index, sums.to_numpy(), strict=True)
+    }
     assert counts.in_all.recipients == len(rows)
     arrived = frame[expected["delivered"]]
     for provider, took in counts.times.items():

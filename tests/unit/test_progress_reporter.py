@@ -16,6 +16,7 @@ from flows.support.events import Milestone
 from flows.support.progress import artifacts, event_emitter, reporter
 from flows.support.progress.artifacts import Bar, ProgressArtifacts
 from flows.support.progress.event_emitter import EventEmitter
+from flows.support.progress.provider_counter import ProviderCounter
 from flows.support.progress.reporter import ProgressReporter
 from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
@@ -23,6 +24,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tally
+from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
 from mailsluice.store import Counts
 
 NOW = datetime.now(UTC)
@@ -147,7 +149,7 @@ class Run:
     def __init__(self) -> None:
         self.seen = standing(FREE)
         self.outbox = self
-        self.counted = 0
+        self.counted = self.counted_providers = 0
 
     def counts(self) -> Counts:
         self.counted += 1
@@ -156,6 +158,15 @@ class Run:
 
     def count(self) -> None:
         pass
+
+    def sent_by_provider(self) -> ProviderCounts:
+        self.counted_providers += 1
+        return ProviderCounts(
+            {
+                ("google", "red"): ProviderTally(60, 50, 41, refused=2),
+                (None, "red"): ProviderTally(9),
+            }
+        )
 
     async def progress(self) -> Progress:
         return self.seen
@@ -209,6 +220,37 @@ async def test_progress_is_shown_with_its_pace(feed: Feed) -> None:
     words = shown.bars["red"].text
     assert words.startswith("**held by red per_hour 100 until ")
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
+
+
+async def test_what_each_mailbox_provider_got_is_counted_now_and_then(feed: Feed) -> None:
+    """Not in the first minute, and at most once a minute: a count reads all recipients."""
+    run, shown, clock = Run(), Shown(), Clock()
+    made = await begun(run, shown, clock)
+    shows = []
+    for second, binding in ((30.0, FREE), (61.0, SHORT), (119.0, FREE), (122.0, SHORT)):
+        clock.now, run.seen = second, standing(binding, 50)
+        await made.update()
+        shows.append(("By mailbox provider" in shown.bars[None].text, run.counted_providers))
+    assert shows == [(False, 0), (True, 1), (True, 1), (True, 2)]
+    assert (
+        "By mailbox provider, counted lately: Google 41 of 60 sent, 2 failed; smaller providers 0"
+        " of 9 sent"
+    ) in shown.bars[None].text
+
+
+async def test_a_slow_count_of_providers_is_repeated_rarely() -> None:
+    clock, counted = Clock(), []
+
+    def slow() -> ProviderCounts:
+        counted.append(clock.now)
+        clock.now += 5.0
+        return ProviderCounts()
+
+    counter = ProviderCounter(slow, clock)
+    for second in (61.0, 500.0, 565.0, 567.0):
+        clock.now = second
+        await counter.counts()
+    assert counted == [61.0, 567.0]
 
 
 async def test_the_log_gets_a_line_of_what_changed_every_half_a_minute_at_most(feed: Feed) -> None:

@@ -14,7 +14,7 @@ from mailsluice.core.status import RecipientStatus as Status
 from mailsluice.limits import Bound, Limit
 from mailsluice.reports.campaign import AcceptedOverTime, PictureOf, Report, page
 from mailsluice.reports.campaign.figures import pictures
-from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, Tally
+from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, ProviderTally
 from tests.unit.test_report import report, route, statistics
 
 MOST_BYTES = 60_000
@@ -60,7 +60,7 @@ def providers(connections: Sequence[str]) -> ProviderCounts:
             mail = 10_000 // (i + 1)
             refused, deferred = mail * (7 * i + 3 * j) % 11 * mail // 100, mail * (i + j) % 7
             accepted = mail - refused
-            tallies[name, connection] = Tally(
+            tallies[name, connection] = ProviderTally(
                 mail, mail, accepted, deferred, refused, accepted, accepted * 9 // 10
             )
     return ProviderCounts(tallies)
@@ -126,17 +126,21 @@ def test_names_in_pictures_are_escaped_and_masked() -> None:
     assert r"over $x\_{$ \[a\](b) \<address\>]" in drawn[PictureOf.PACE]
 
 
-def heat_map(tallies: Mapping[tuple[str | None, str], Tally], *connections: str) -> str | None:
+def heat_map(
+    tallies: Mapping[tuple[str | None, str], ProviderTally], *connections: str
+) -> str | None:
     counted = statistics(providers=ProviderCounts(tallies))
     routes = (route(name, 5) for name in connections)
     return pictures(report(*routes, statistics=counted)).get(PictureOf.PROVIDERS)
 
 
 def test_the_heat_map_names_the_pair_with_most_trouble() -> None:
-    calm = {("google", "red"): Tally(90, 90, 90), (None, "green"): Tally(5, 5, 5)}
+    calm = {("google", "red"): ProviderTally(90, 90, 90), (None, "green"): ProviderTally(5, 5, 5)}
     quiet = heat_map(calm, "red", "green")
-    late = heat_map(calm | {("yahoo", "red"): Tally(50, 50, 50, deferred=10)}, "red", "green")
-    bad = heat_map(calm | {(None, "red"): Tally(8, 8, 7, 0, refused=1)}, "red", "green")
+    late = heat_map(
+        calm | {("yahoo", "red"): ProviderTally(50, 50, 50, deferred=10)}, "red", "green"
+    )
+    bad = heat_map(calm | {(None, "red"): ProviderTally(8, 8, 7, 0, refused=1)}, "red", "green")
     assert quiet
     assert "no mail deferred or refused" in quiet
     assert late
@@ -150,12 +154,14 @@ def test_the_heat_map_names_the_pair_with_most_trouble() -> None:
 def test_names_in_the_heat_map_are_escaped_and_masked() -> None:
     """The name of a provider without a rule comes from a name server."""
     hostile = "$x_{$](b) ann@a.example"
-    picture = heat_map({(hostile, "$ ann@b.example"): Tally(9, 9, 4, 0, 5)}, "$ ann@b.example")
+    picture = heat_map(
+        {(hostile, "$ ann@b.example"): ProviderTally(9, 9, 4, 0, 5)}, "$ ann@b.example"
+    )
     assert picture
     assert "@" not in picture.partition("](data:")[0]
     image(picture)
 
 
 def test_without_attempts_there_is_no_heat_map() -> None:
-    assert heat_map({("google", "red"): Tally(9)}, "red") is None
+    assert heat_map({("google", "red"): ProviderTally(9)}, "red") is None
     assert heat_map({}, "red") is None

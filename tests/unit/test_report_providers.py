@@ -6,10 +6,10 @@ from mailsluice.core.status import RecipientStatus as Status
 from mailsluice.reports.campaign import DomainOutcome, ReplyCount, page
 from mailsluice.reports.campaign.page import refreshed
 from mailsluice.reports.deliveries.counts import DeliveryTimes
-from mailsluice.reports.providers.counts import Measure, ProviderCounts, Tally
+from mailsluice.reports.providers.counts import Measure, ProviderCounts, ProviderTally
 from tests.unit.test_report import report, route, statistics
 
-GOOGLE = Tally(60, 50, 45, 20, 5, 40, 36, 3, 1)
+GOOGLE = ProviderTally(60, 50, 45, 20, 5, 40, 36, 3, 1)
 
 
 def part(text: str, title: str) -> list[str]:
@@ -23,18 +23,18 @@ def test_shares_are_of_the_attempted_or_the_accepted_mail() -> None:
     assert GOOGLE.share(Measure.DEFERRED) == 20 / 50
     assert GOOGLE.share(Measure.REFUSED) == 5 / 50
     assert GOOGLE.share(Measure.DELIVERED) == 36 / 45
-    assert Tally(60, 50, 45).share(Measure.DELIVERED) is None  # without events
-    assert Tally(60).share(Measure.ACCEPTED) is None
+    assert ProviderTally(60, 50, 45).share(Measure.DELIVERED) is None  # without events
+    assert ProviderTally(60).share(Measure.ACCEPTED) is None
 
 
 def test_providers_are_listed_by_size_the_small_ones_together_at_the_end() -> None:
     counts = ProviderCounts(
         {
-            (None, "red"): Tally(900, 900, 900),
-            ("yahoo", "red"): Tally(20, 20, 20),
-            ("google", "red"): Tally(15, 15, 10, 4, 5),
-            ("google", "green"): Tally(15, 15, 15),
-            ("mail.example", "green"): Tally(2, 0, 0),
+            (None, "red"): ProviderTally(900, 900, 900),
+            ("yahoo", "red"): ProviderTally(20, 20, 20),
+            ("google", "red"): ProviderTally(15, 15, 10, 4, 5),
+            ("google", "green"): ProviderTally(15, 15, 15),
+            ("mail.example", "green"): ProviderTally(2, 0, 0),
         }
     )
     text = page(report(route(sent=5), route("green"), statistics=statistics(providers=counts)))
@@ -56,7 +56,7 @@ def test_providers_are_listed_by_size_the_small_ones_together_at_the_end() -> No
 
 def test_events_add_what_was_delivered_and_how_soon() -> None:
     counts = ProviderCounts(
-        {("google", "red"): GOOGLE, ("yahoo", "red"): Tally(9, 9, 9)},
+        {("google", "red"): GOOGLE, ("yahoo", "red"): ProviderTally(9, 9, 9)},
         {"google": DeliveryTimes(4.0, 5_400.0)},
     )
     text = page(report(route(sent=54), statistics=statistics(providers=counts)))
@@ -71,7 +71,7 @@ def test_events_add_what_was_delivered_and_how_soon() -> None:
 def test_the_replies_of_a_provider_stand_together_the_most_frequent_first() -> None:
     words = [f"try later {letter}" for letter in "abcdefg"]
     counted = statistics(
-        providers=ProviderCounts({("google", "red"): GOOGLE, ("yahoo", "red"): Tally(900)}),
+        providers=ProviderCounts({("google", "red"): GOOGLE, ("yahoo", "red"): ProviderTally(900)}),
         domains=[DomainOutcome("gmail.com", "red", Status.SENT, 60)],
         replies=[
             ReplyCount("yahoo", "red", 421, "TSS04 <ann@a.example>", 0, 2),
@@ -128,8 +128,8 @@ def test_a_campaign_without_stored_providers_has_no_part_about_them() -> None:
 
 
 def test_later_events_refresh_the_providers_of_a_page() -> None:
-    before = ProviderCounts({("google", "red"): Tally(60, 60, 60)})
-    after = ProviderCounts({("google", "red"): Tally(60, 60, 60, 0, 0, 50, 50)})
+    before = ProviderCounts({("google", "red"): ProviderTally(60, 60, 60)})
+    after = ProviderCounts({("google", "red"): ProviderTally(60, 60, 60, 0, 0, 50, 50)})
     stored = report(route("red", 60), statistics=None)
     first = page(report(route("red", 60), statistics=statistics(providers=before)))
     once = refreshed(first, stored, statistics(providers=after))

@@ -14,6 +14,7 @@ from typing import Any
 
 from flows.support.progress.artifacts import Bar, ProgressArtifacts
 from flows.support.progress.event_emitter import EventEmitter
+from flows.support.progress.provider_counter import ProviderCounter
 from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.delivery import CampaignRun
@@ -66,6 +67,7 @@ class ProgressReporter:
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
         self._bindings: dict[str, Binding] = {}
         """By connection, what delayed it at the last update."""
+        self._by_provider = ProviderCounter(run.sent_by_provider, clock)
         self._counted: dict[str, tuple[Tally, Tally]] = {}
         """By connection that is done, its tally in this run and the stored one."""
 
@@ -92,7 +94,7 @@ class ProgressReporter:
         causes = {name: binding.cause for name, binding in self._bindings.items()}
         if self._is_due(causes, progress.tally.percent):
             self._log_line(page)
-            await self._show(page)
+            await self._show(replace(page, providers=await self._by_provider.counts()))
             self._shown_at, self._shown_causes = self._clock(), causes
             self._shown_percent = progress.tally.percent
 

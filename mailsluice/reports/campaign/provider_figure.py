@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mailsluice.mailbox_providers import title_of
 from mailsluice.reports.campaign.drawing import BLUE, RED, WIDTH_INCHES, described, short_name
 from mailsluice.reports.campaign.report import Report
-from mailsluice.reports.providers.counts import Measure, ProviderCounts, Tally
+from mailsluice.reports.providers.counts import Measure, ProviderCounts, ProviderTally
 
 _MOST_CONNECTIONS = 8
 _MOST_LETTERS = 16
@@ -80,8 +80,8 @@ def _shares(
     """The shares (rows, providers); NaN where there is no such mail."""
 
     def share(connections: Sequence[str], provider: str | None) -> float:
-        tallies = (counts.tallies.get((provider, name), Tally()) for name in connections)
-        found = sum(tallies, Tally()).share(measure)
+        tallies = (counts.tallies.get((provider, name), ProviderTally()) for name in connections)
+        found = sum(tallies, ProviderTally()).share(measure)
         return np.nan if found is None else found
 
     return np.array([[share(row, provider) for provider in providers] for row in rows])

@@ -10,7 +10,7 @@ from mailsluice.reports.campaign.replies import AlikeReplies, grouped
 from mailsluice.reports.campaign.statistics import ReplyCount, Statistics
 from mailsluice.reports.campaign.tables import PUT_OFF, duration, plain
 from mailsluice.reports.deliveries.counts import DeliveryTimes
-from mailsluice.reports.providers.counts import Measure, ProviderCounts, Tally
+from mailsluice.reports.providers.counts import Measure, ProviderCounts, ProviderTally
 
 _TOP_REPLIES = 5
 """Replies of each provider that have a row."""
@@ -40,7 +40,9 @@ _REPLIED = (Measure.ACCEPTED, Measure.DEFERRED, Measure.REFUSED)
 _BY_EVENTS = ("delivered", "bounced", "complained", "median time", "95 % within")
 
 
-def _row(title: str, tally: Tally, times: DeliveryTimes | None, *, has_events: bool) -> list[str]:
+def _row(
+    title: str, tally: ProviderTally, times: DeliveryTimes | None, *, has_events: bool
+) -> list[str]:
     numbers = [tally.recipients, tally.accepted, tally.deferred, tally.refused]
     if has_events:
         numbers += [tally.delivered, tally.bounced, tally.complained]
@@ -70,7 +72,7 @@ def _shown(counts: ProviderCounts) -> Sequence[Measure]:
     return tuple(Measure) if counts.in_all.reported else _REPLIED
 
 
-def _shares(tally: Tally, measures: Sequence[Measure]) -> Iterator[str]:
+def _shares(tally: ProviderTally, measures: Sequence[Measure]) -> Iterator[str]:
     yield f"{tally.recipients:,}"
     for measure in measures:
         share = tally.share(measure)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.markdown import cell
 from mailsluice.core.moves import together
 from mailsluice.core.timezones import shown
+from mailsluice.mailbox_providers import title_of
 from mailsluice.reports.progress.binding import TROUBLES
 from mailsluice.reports.progress.pace import end
 from mailsluice.reports.progress.standing import Progress, Standing, Tally
+from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
 
 LOG_SECONDS = 30.0
 """The least seconds between two lines of progress in a run's log."""
-_MOST_IN_A_LINE = 6  # connections
+_MOST_IN_A_LINE = 6
 _NOT_FRESH = (
     "Prefect's default UI does not refresh this page: reload it, or follow the run's logs, which"
     " get a line whenever this page is updated."
@@ -31,6 +33,8 @@ class Page:
     """Recent messages per second, by connection; None when unknown."""
     moment: datetime
     window: SendingWindow
+    providers: ProviderCounts = field(default_factory=ProviderCounts)
+    """What was sent to each mailbox provider, as counted lately."""
     is_over: bool = False
     """Whether the run has ended, so that no end is estimated."""
 
@@ -54,9 +58,18 @@ class Page:
         lines += [
             f"{cell(standing.connection)}, {self.connection(standing)}" for standing in standings
         ]
+        lines += self._by_provider()
         lines += [f"{cell(move.sentence())}." for move in together(self.progress.moves)]
         lines += [] if self.is_over else [_NOT_FRESH]
         return "\n\n".join(lines)
+
+    def _by_provider(self) -> list[str]:
+        """A paragraph about the largest mailbox providers, if there are several."""
+        names = self.providers.providers
+        parts = [_sent(name, self.providers.of(name)) for name in names[:_MOST_IN_A_LINE]]
+        if rest := names[_MOST_IN_A_LINE:]:
+            parts.append(_sent(None, sum(map(self.providers.of, rest), ProviderTally())))
+        return [f"By mailbox provider, counted lately: {'; '.join(parts)}"] if names[1:] else []
 
     def line(self) -> str:
         """The same in one line of plain text for a log: the totals, then the connections."""
@@ -99,6 +112,12 @@ class Page:
 
     def _shown(self, moment: datetime) -> str:
         return shown(moment, self.moment, self.window.timezone or "UTC")
+
+
+def _sent(provider: str | None, tally: ProviderTally) -> str:
+    title = "smaller providers" if provider is None else cell(title_of(provider))
+    refused = f", {tally.refused:,} failed" if tally.refused else ""
+    return f"{title} {tally.accepted:,} of {tally.recipients:,} sent{refused}"
 
 
 def _last(ends: list[datetime | None]) -> datetime | None:

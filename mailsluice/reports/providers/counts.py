@@ -26,7 +26,7 @@ class Measure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ProviderTally:
     """Counts of recipients."""
 
     recipients: int = 0
@@ -42,8 +42,8 @@ class Tally:
     bounced: int = 0
     complained: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: ProviderTally) -> ProviderTally:
+        return ProviderTally(
             *(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True))
         )
 
@@ -63,7 +63,7 @@ class Tally:
 class ProviderCounts:
     """The mail of a campaign by mailbox provider; a provider None stands for all smaller ones."""
 
-    tallies: Mapping[tuple[str | None, str], Tally] = field(default_factory=dict)
+    tallies: Mapping[tuple[str | None, str], ProviderTally] = field(default_factory=dict)
     """By provider and connection."""
     times: Mapping[str | None, DeliveryTimes] = field(default_factory=dict)
     """By provider, where events report deliveries."""
@@ -77,12 +77,12 @@ class ProviderCounts:
         sizes = {provider: self.of(provider).recipients for provider, _ in self.tallies}
         return sorted(sizes, key=lambda name: (name is None, -sizes[name], name or ""))
 
-    def of(self, provider: str | None) -> Tally:
+    def of(self, provider: str | None) -> ProviderTally:
         """The tally of a provider over all connections."""
         mine = (tally for (name, _), tally in self.tallies.items() if name == provider)
-        return sum(mine, Tally())
+        return sum(mine, ProviderTally())
 
     @property
-    def in_all(self) -> Tally:
+    def in_all(self) -> ProviderTally:
         """The tally of all providers."""
-        return sum(self.tallies.values(), Tally())
+        return sum(self.tallies.values(), ProviderTally())

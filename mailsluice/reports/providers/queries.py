@@ -13,7 +13,7 @@ from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
 from mailsluice.events.event import DeliveryState
 from mailsluice.reports.deliveries.counts import DeliveryTimes
-from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, Tally
+from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, ProviderTally
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.providers import Providers
@@ -41,12 +41,12 @@ class Outcome:
     attempted: int
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> ProviderTally:
         """The outcome as a part of a tally."""
         is_sent, is_failed = (
             self.status == status for status in (RecipientStatus.SENT, RecipientStatus.FAILED)
         )
-        return Tally(
+        return ProviderTally(
             self.recipients,
             self.attempted,
             accepted=self.recipients if is_sent else 0,
@@ -89,6 +89,21 @@ def provider_counts(
     return _Counting(database, connection, campaign_id).counts(names, times, outcomes)
 
 
+def count_providers(database: Database, campaign_id: int) -> ProviderCounts:
+    """Count as `provider_counts`, without times."""
+    with database.sorting() as connection:
+        return provider_counts(database, connection, campaign_id, {})
+
+
+def sent_by_provider(database: Database, campaign_id: int) -> ProviderCounts:
+    """Count recipients and outcomes alone, with one pass over the recipients."""
+    names = shown_providers(database, campaign_id)
+    if not names:
+        return ProviderCounts()
+    with database.sorting() as connection:
+        return _Counting(database, connection, campaign_id).outcomes(names)
+
+
 _Pair = tuple[int, str]
 """The number of a provider, 0 for all smaller ones, and a connection."""
 
@@ -111,15 +126,21 @@ class _Counting:
         outcomes: Iterable[Outcome] | None,
     ) -> ProviderCounts:
         """Everything; `names` are the largest providers by number."""
-        tallies: defaultdict[_Pair, Tally] = defaultdict(Tally)
+        found = self.outcomes(names, outcomes)
+        tallies = dict(found.tallies)
+        for (number, connection), tally in (*self._deferred(), *self._deliveries()):
+            pair = names.get(number), connection
+            tallies[pair] = tallies.get(pair, ProviderTally()) + tally
+        return ProviderCounts(tallies, {names.get(one): took for one, took in times.items()})
+
+    def outcomes(
+        self, names: Mapping[int, str], outcomes: Iterable[Outcome] | None = None
+    ) -> ProviderCounts:
+        """What the recipients' rows say alone."""
+        tallies: defaultdict[tuple[str | None, str], ProviderTally] = defaultdict(ProviderTally)
         for one in self._outcomes() if outcomes is None else outcomes:
-            tallies[one.provider, one.connection] += one.tally
-        for pair, tally in (*self._deferred(), *self._deliveries()):
-            tallies[pair] += tally
-        return ProviderCounts(
-            {(names.get(number), name): tally for (number, name), tally in tallies.items()},
-            {names.get(number): took for number, took in times.items()},
-        )
+            tallies[names.get(one.provider), one.connection] += one.tally
+        return ProviderCounts(tallies)
 
     def _outcomes(self) -> Iterator[Outcome]:
         kept = self._recipients.c
@@ -139,7 +160,7 @@ class _Counting:
             for number, name, status, count, attempted in self._connection.execute(query)
         )
 
-    def _deferred(self) -> Iterator[tuple[_Pair, Tally]]:
+    def _deferred(self) -> Iterator[tuple[_Pair, ProviderTally]]:
         kept, tried = self._recipients.c, self._attempts.c
         query = (
             sa.select(self._group, kept.connection, sa.func.count(tried.recipient_id.distinct()))
@@ -148,14 +169,14 @@ class _Counting:
             .group_by(sa.text("1"), kept.connection)
         )
         for number, name, count in self._connection.execute(query):
-            yield (number, name), Tally(deferred=count)
+            yield (number, name), ProviderTally(deferred=count)
 
-    def _deliveries(self) -> Iterator[tuple[_Pair, Tally]]:
+    def _deliveries(self) -> Iterator[tuple[_Pair, ProviderTally]]:
         query = self._delivered(
             self._group, self._recipients.c.connection, deliveries.c.state, sa.func.count()
         ).group_by(sa.text("1"), self._recipients.c.connection, deliveries.c.state)
         for number, name, state, count in self._connection.execute(query):
-            tally = Tally(reported=count)
+            tally = ProviderTally(reported=count)
             if state in _DELIVERED:
                 tally = replace(tally, delivered=count)
             if state == DeliveryState.BOUNCED:
