@@ -11,7 +11,6 @@ from mailsluice.campaign import ProviderThrottle, Throttle
 from mailsluice.delivery.journal import JournalContents
 from mailsluice.delivery.provider_rules import ProviderRules, campaign_keys, provider_keys
 from mailsluice.limits import Cap, Hold, Rules, limits, shared
-from mailsluice.mailbox_providers import title_of
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, Providers, Transaction, Usages, WarmUps
 
@@ -20,9 +19,7 @@ def named(hold: Hold) -> str:
     """Name the rule that delays a connection."""
     kind, _, name = hold.key.partition(" ")
     if isinstance(hold.rule, Cap):
-        provider, _, connection = name.rpartition(" of connection ")
-        to = f" for {title_of(provider)}" if provider else ""
-        return f"{connection}'s warm-up{to}: {hold.rule.count:,} a day"
+        return f"{name}'s warm-up: {hold.rule.count:,} a day"
     if kind == "campaign":
         _, _, connection = name.partition(" ")
         name = f"{connection}'s share of the campaign's" if connection else "the campaign's"

@@ -7,6 +7,7 @@ from mailsluice.mailbox_providers.blame import Action, Blame, blamed
 from mailsluice.mailbox_providers.provider import (
     NO_MAIL,
     UNRESOLVED,
+    is_known_by_domain,
     known_providers,
     provider_of_domain,
     provider_of_hosts,
@@ -20,6 +21,7 @@ __all__ = [
     "Action",
     "Blame",
     "blamed",
+    "is_known_by_domain",
     "known_providers",
     "provider_of_domain",
     "provider_of_hosts",

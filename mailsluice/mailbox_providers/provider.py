@@ -59,6 +59,11 @@ def known_providers() -> Collection[str]:
     return _rules().titles.keys()
 
 
+def is_known_by_domain(provider: str) -> bool:
+    """Whether a provider has domains of consumer mailboxes, which are known without a look-up."""
+    return provider in _rules().by_domain.values()
+
+
 def title_of(provider: str) -> str:
     """Return what reports call a provider."""
     return _OTHERS if provider == UNRESOLVED else _rules().titles.get(provider, provider)

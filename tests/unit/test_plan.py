@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from mailsluice.assignment.assignment import assign
 from mailsluice.assignment.day_outcome import DayOutcome
-from mailsluice.assignment.placement import place
-from mailsluice.assignment.warming import WarmUpState
+from mailsluice.assignment.placement import Hosts, place
 from mailsluice.campaign import Campaign, ProviderThrottle
 from mailsluice.campaign.estimate import HORIZON, Load
 from mailsluice.campaign.sending_window import SendingWindow
@@ -24,6 +23,7 @@ from mailsluice.operations.plan import Plan, plan
 from mailsluice.operations.plan.providers import hosted
 from mailsluice.smtp.connection import Connection
 from tests.unit.test_assignment import audience, campaign
+from tests.unit.test_warm_up import state as warm_up_state
 
 MONDAY = date(2026, 1, 5)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -100,7 +100,9 @@ def planned(
 ) -> Plan:
     """Plan a campaign of so many recipients; `hosts` are the recipients of each provider."""
     states = {
-        known.name: WarmUpState(known.warm_up, starts_at.date(), {}, outcomes or {})
+        known.name: warm_up_state(
+            known.warm_up, starts_at.date(), outcomes=outcomes, providers=[*(hosts or ())]
+        )
         for known in connections
         if known.warm_up.start
     }
@@ -108,7 +110,8 @@ def planned(
     each = np.arange(1, len(hosts or ()) + 1, dtype=np.int16)
     numbers = np.repeat(each, [*hosts.values()]) if hosts else None
     assignment = assign(addresses, domains, document, starts_at.date(), numbers)
-    placement = place(document, assignment, starts_at.date(), states)
+    of_hosts = None if numbers is None else Hosts(numbers, tuple(hosts or ()))
+    placement = place(document, assignment, starts_at.date(), states, of_hosts)
     return plan(
         document,
         placement,
@@ -351,6 +354,40 @@ class TestProviders:
         assert len(rows) == 2 * 9
         assert "| Google | 4 others | 3," in rows[8]
         assert sum(int(row.split(" | ")[2].replace(",", "")) for row in rows) == 10_000
+
+    def test_a_provider_with_caps_of_its_own_in_a_warm_up_has_its_own_days(self) -> None:
+        google = {"provider": "google", "daily_caps": [1_000]}
+        ramp = WarmUp(
+            start=NOON.date(), daily_caps=[9_000], until=date(2026, 2, 1), per_provider=[google]
+        )
+        document = campaign(routes=[{"connection": "a"}])
+        found = planned(document, [connection("a", warm_up=ramp)], hosts=self.HOSTS)
+        of_google = found.providers[0]
+        assert (of_google.binding, of_google.count) == ("warm-up", 6_000)
+        days = [(day.day.day, day.planned) for day in found.warm_up_days if day.provider]
+        assert days == [(5 + i, 1_000) for i in range(6)]
+        assert of_google.ends_at
+        assert of_google.ends_at.date() == date(2026, 1, 10)
+        assert "| a | 2026-01-05 | Google | 1,000 | 1,000 |" in found.markdown()
+
+    def test_limits_for_providers_that_need_look_ups_are_warned_about(self) -> None:
+        limits = [
+            {"provider": name, "per_hour": 9} for name in ("google", "*", "unresolved", "ovh")
+        ]
+        ramp = WarmUp(
+            start=NOON.date(),
+            daily_caps=[9_000],
+            per_provider=[{"provider": "microsoft-business", "first_day": 5}],
+        )
+        known = [connection("a", warm_up=ramp, per_provider=throttles(limits))]
+        routes = [{"connection": "a"}]
+        warned = planned(campaign(routes=routes), known).warnings
+        assert [text.partition(":")[0] for text in warned if "look-ups" in text] == [
+            "the limits of a for OVHcloud apply to no mail",
+            "the limits of the warm-up of a for Microsoft 365 apply to no mail",
+        ]
+        looked_up = planned(campaign(routes=routes, resolve="mx"), known).warnings
+        assert not [text for text in looked_up if "look-ups" in text]
 
     def test_one_provider_alone_needs_no_table(self) -> None:
         found = planned(two(), [connection("a"), connection("b")], hosts={"unresolved": 10_000})

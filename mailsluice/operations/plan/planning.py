@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mailsluice.assignment.placement import Placement
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.estimate import Load
+from mailsluice.campaign.policies import Resolve
+from mailsluice.campaign.provider_entry import EVERY, ProviderEntry
 from mailsluice.limits import Bound, Limit, bounds
+from mailsluice.mailbox_providers import UNRESOLVED, is_known_by_domain, title_of
 from mailsluice.operations.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text
-from mailsluice.operations.plan.providers import Hosted, provider_plans, with_providers
+from mailsluice.operations.plan.providers import (
+    Hosted,
+    provider_plans,
+    released,
+    with_providers,
+)
 from mailsluice.smtp.connection import Connection
 
 _LONG = timedelta(days=1)
@@ -37,11 +45,9 @@ def plan(
     providers: list[ProviderPlan] = []
     for name in placement.connections:
         part = _connection_plan(campaign, placement, connections[name], starts_at)
-        releases = _releases(placement, name, part.count, starts_at)
+        load = _load(campaign, placement, connections[name], starts_at)
         mine = (
-            provider_plans(campaign, placement, connections[name], part, releases, mail)
-            if mail
-            else []
+            provider_plans(campaign, placement, connections[name], part, load, mail) if mail else []
         )
         parts.append(with_providers(part, mine))
         providers += mine
@@ -56,7 +62,10 @@ def plan(
         providers=providers if mail and len(mail.names) > 1 else [],
         warm_ups=[said for warming in placement.warmings for said in warming.sentences()],
         warm_up_days=[day for warming in placement.warmings for day in warming.plan()],
-        warnings=list(_warnings(campaign, placement, parts, starts_at)),
+        warnings=[
+            *_warnings(campaign, placement, parts, starts_at),
+            *_unseen(campaign, [connections[name] for name in placement.connections]),
+        ],
     )
 
 
@@ -65,12 +74,7 @@ def _connection_plan(
 ) -> ConnectionPlan:
     name = connection.name
     count = placement.counts[name]
-    load = Load(
-        starts_at,
-        _releases(placement, name, count, starts_at),
-        _bounds(campaign, placement, connection),
-        campaign.sending_window,
-    )
+    load = _load(campaign, placement, connection, starts_at)
     percents = dict(zip(placement.connections, placement.percents or (), strict=False))
     return ConnectionPlan(
         name,
@@ -83,16 +87,20 @@ def _connection_plan(
     )
 
 
-def _releases(
-    placement: Placement, name: str, count: int, starts_at: datetime
-) -> list[tuple[datetime, int]]:
-    for warming in placement.warmings:
-        if warming.connection == name:
-            (_, now), *later = warming.days
-            begins = warming.warm_up.begins
-            waiting = [(datetime.fromtimestamp(begins(day), UTC), number) for day, number in later]
-            return [(starts_at, now), *waiting]
-    return [(starts_at, count)]
+def _load(
+    campaign: Campaign, placement: Placement, connection: Connection, starts_at: datetime
+) -> Load:
+    at_once = [(starts_at, placement.counts[connection.name])]
+    releases = next(
+        (
+            released(warming, starts_at)
+            for warming in placement.warmings
+            if warming.connection == connection.name
+        ),
+        at_once,
+    )
+    bounds = _bounds(campaign, placement, connection)
+    return Load(starts_at, releases, bounds, campaign.sending_window)
 
 
 def _bounds(campaign: Campaign, placement: Placement, connection: Connection) -> list[Bound]:
@@ -117,3 +125,21 @@ def _warnings(
             yield f"{part.connection} gets no recipient: the audience is too small for its share"
     for warming in placement.warmings:
         yield from warming.warnings()
+
+
+def _unseen(campaign: Campaign, connections: Sequence[Connection]) -> Iterator[str]:
+    """Warn of limits for providers that a campaign without look-ups cannot tell from others."""
+    if campaign.resolve is not Resolve.OFF:
+        return
+    limited: list[tuple[str, Sequence[ProviderEntry]]] = [("the campaign", campaign.per_provider)]
+    limited += [(one.name, one.per_provider) for one in connections]
+    limited += [(f"the warm-up of {one.name}", one.warm_up.per_provider) for one in connections]
+    for whose, entries in limited:
+        names = [entry.provider for entry in entries if entry.provider not in (EVERY, UNRESOLVED)]
+        unseen = [name for name in names if not is_known_by_domain(name)]
+        if unseen:
+            yield (
+                f"the limits of {whose} for {', '.join(map(title_of, unseen))} apply to no mail:"
+                " without look-ups, only domains of consumer mailboxes have a provider; set"
+                " resolve to mx"
+            )

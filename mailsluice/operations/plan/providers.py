@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
 from mailsluice.assignment.layout import Routes
 from mailsluice.assignment.placement import Placement
+from mailsluice.assignment.warming import Warming
 from mailsluice.campaign import Campaign, Throttle
 from mailsluice.campaign.estimate import HORIZON, Load
 from mailsluice.campaign.provider_entry import entry_of
@@ -23,7 +24,6 @@ from mailsluice.smtp.connection import Connection
 MOST_PROVIDERS = 12
 """Providers that a plan lists; it sums the smaller ones up."""
 Counts = npt.NDArray[np.int64]
-Releases = Sequence[tuple[datetime, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,35 +59,46 @@ def provider_plans(
     placement: Placement,
     connection: Connection,
     whole: ConnectionPlan,
-    releases: Releases,
+    load: Load,
     mail: Hosted,
 ) -> list[ProviderPlan]:
     """Plan the mail of one connection by provider: the largest ones, and the rest in sum.
 
     A provider without a limit of its own is done with the connection, whose send order mixes
-    providers. So is one whose limits allow more than the connection sends.
+    providers. So is one whose limits allow more than the connection sends. A provider with caps of
+    its own during a warm-up has its own days.
 
     Args:
         campaign: The campaign.
         placement: Its placement.
         connection: The connection.
         whole: Its plan under its own limits.
-        releases: When its recipients become due, and how many.
+        load: Its recipients, by when they become due, and its own limits.
         mail: The recipients by connection and provider.
     """
+    own_days = {
+        part.provider: released(part, load.starts_at)
+        for warming in placement.warmings
+        if warming.connection == connection.name
+        for part in warming.providers
+    }
     counts = mail.counts[placement.connections.index(connection.name)]
 
     def plan(number: int) -> ProviderPlan:
         count, name = int(counts[number]), mail.names[number]
         alone = ProviderPlan(name, connection.name, count, whole.binding, whole.ends_at)
-        if not (limits := _bounds(campaign, placement, connection, name)):
+        limits = _bounds(campaign, placement, connection, name)
+        if days := own_days.get(name):
+            part = replace(load, releases=days, bounds=limits or load.bounds)
+            return replace(alone, binding=part.binding(), ends_at=part.ends_at())
+        if not limits:
             return alone
-        parts = [(at, due * count // whole.count) for at, due in releases]
-        load = Load(whole.starts_at, parts, limits, campaign.sending_window)
-        ends_at = load.ends_at()
+        parts = [(at, due * count // whole.count) for at, due in load.releases]
+        part = replace(load, releases=parts, bounds=limits)
+        ends_at = part.ends_at()
         if _late(ends_at, whole) <= _late(whole.ends_at, whole):
             return alone
-        return replace(alone, binding=load.binding(), ends_at=ends_at)
+        return replace(alone, binding=part.binding(), ends_at=ends_at)
 
     shown = [plan(number) for number in np.flatnonzero(counts[:MOST_PROVIDERS]).tolist()]
     if smaller := int(counts[MOST_PROVIDERS:].sum()):
@@ -95,6 +106,14 @@ def provider_plans(
         last = max(slow, key=lambda part: _late(part.ends_at, whole))
         shown.append(replace(last, provider=None, count=smaller))
     return shown
+
+
+def released(of: Warming, starts_at: datetime) -> list[tuple[datetime, int]]:
+    """Return when recipients of a warm-up become due, and how many."""
+    (_, now), *later = of.days
+    begins = of.warm_up.begins
+    waiting = [(datetime.fromtimestamp(begins(day), UTC), number) for day, number in later]
+    return [(starts_at, now), *waiting]
 
 
 def _slowest(
