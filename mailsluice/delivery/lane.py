@@ -110,7 +110,9 @@ class Lane:
 
     def most_waiting(self, now: float) -> float:
         """How many recipients may wait before the lane claims for itself."""
-        return max(_LEAST_WAITING, self.per_second(now) * _WAITING_SECONDS)
+        most = max(_LEAST_WAITING, self.per_second(now) * _WAITING_SECONDS)
+        is_parked = self.parked_until is not None and now < self.parked_until < math.inf
+        return _LEAST_WAITING if is_parked and most == math.inf else most
 
     def expect(self, delay_seconds: float) -> None:
         """Note that a recipient was deferred: it can be claimed again after so many seconds."""

@@ -98,17 +98,21 @@ class Lanes:
     @property
     def rests_until(self) -> float:
         """Until when no recipient can be taken; minus infinity where one may be taken soon."""
-        lanes = [self.main, *(self._by_number[number] for number in self._apart)]
-        if self.main.rows or self._queue or any(lane.is_claiming for lane in lanes):
+        if self.main.rows or self._queue or self._is_claiming:
             return -math.inf
         if any(lane.parked_until == math.inf and lane.rows for lane in self._by_number.values()):
             return -math.inf
-        return min(self._next_parked_at(), *(lane.due_at for lane in lanes))
+        return self.due_at
 
     @property
     def due_at(self) -> float:
         """When the outbox may have recipients of any lane, or a lane may go on."""
         return min(self.main.due_at, self._next_parked_at())
+
+    @property
+    def _is_claiming(self) -> bool:
+        apart = (self._by_number[number] for number in self._apart)
+        return self.main.is_claiming or any(lane.is_claiming for lane in apart)
 
     def per_second(self, now: float) -> float:
         """The pace that the lanes with recipients allow together; infinity where one has no limit.
@@ -192,7 +196,7 @@ class Lanes:
         if self.main.rows or self._queue:
             return now
         self.main.refill()
-        return math.inf if self.main.is_claiming else max(now, self.due_at)
+        return math.inf if self._is_claiming else max(now, self.due_at)
 
     def hold(self, number: int) -> None:
         """Claim and send to no recipient of a provider; those that wait are released."""
@@ -409,9 +413,10 @@ class Lanes:
         self._rows += rows
         if lane.parked_until is None:
             self._count(lane, rows)
-        self._place(lane)
         if lane.is_held:
             self._release(self._cut(lane, 0))
+        elif lane.parked_until is None or len(lane.rows) == rows:  # else it waits as before
+            self._place(lane)
 
     def _count(self, lane: Lane, rows: int) -> None:
         if lane is self.main or not lane.claims_itself:

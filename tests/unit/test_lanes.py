@@ -7,6 +7,8 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from benchmarks import windows
 from benchmarks.simulated_time import run
+from mailsluice.campaign.warm_up import ProviderWarmUp, WarmUp
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.rule_book import ConnectionRules
@@ -275,3 +278,22 @@ def test_no_window_overflows_whatever_the_network_does(
             most is None or windows.most(sorted(world.by_provider.get(number, [])), MINUTE) <= most
         )
     assert not world.count(RecipientStatus.SENDING)
+
+
+def test_a_provider_whose_daily_cap_is_reached_does_not_collect_its_recipients(
+    world: LaneWorld, tmp_path: Path
+) -> None:
+    """A cap sets no pace, so that the whole day's mail may go at once."""
+    world.fill(mixed(3_000))
+    today = date(1970, 1, 12)  # of the simulated database
+    google = ProviderWarmUp(provider="google", daily_caps=(100,))
+    warm_up = WarmUp(start=today, daily_caps=(100_000,), per_provider=(google,))
+    under = rules()
+    capped = replace(under.providers, warm_up=warm_up, today=today)
+    send(world, tmp_path, under._replace(providers=capped), seconds=60.0)
+    assert len(world.by_provider[GOOGLE]) == 100
+    assert world.count(RecipientStatus.SENT) == 100 + sum(
+        world.count(RecipientStatus.SENT, provider) for provider in (YAHOO, REST)
+    )
+    assert world.claims[-1][0].without == {GOOGLE}
+    assert world.most_sending[GOOGLE] < 500
