@@ -8,6 +8,7 @@ providers are blamed and nothing is accepted in between, the connection itself i
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.delivery.connection_state import ConnectionState
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 _MOST_BLAMED = 3
 """Providers that may be blamed without an accepted message in between."""
+_IN_A_ROW = 3
+"""Only so many replies without an accepted message in between make a provider rest: filters refuse
+a few messages of any mailing."""
 _REFUSED_FOR_GOOD = 500
 
 
@@ -30,16 +34,16 @@ class ProviderReplies:
         self._numbers = {name: number for number, name in self._names.items()}
         self._blamed: set[str] = set()
         """Providers blamed since the connection's last accepted message."""
-        self._resting: set[int] = set()
-        """Providers that were told to rest, and have accepted nothing since."""
+        self._in_a_row: Counter[int] = Counter()
+        """How often each provider asked for a rest since the last message that it accepted."""
         self.is_alert = False
         """Whether `accepted` has to be called; read for every message, so it is stored."""
 
     def blame(self, row: Claimed, attempt: Attempt) -> Blame | None:
         """Return the provider that a reply blames; None where it speaks of something else."""
-        if attempt.code is None or not row.provider:
+        own = self._names.get(row.provider)
+        if attempt.code is None or own is None:
             return None
-        own = self._names[row.provider]
         blame = blamed(attempt.text, attempt.code, own)
         if blame is None or (attempt.phase is Phase.MAIL and own not in blame.speakers):
             return None  # MAIL names no recipient: a relay speaks of itself
@@ -62,15 +66,16 @@ class ProviderReplies:
         if number != row.provider:
             self._throttle(row.provider)
         if blame.seconds and self._names[number] != UNRESOLVED:
-            self._rest(number, blame.seconds)
+            self._in_a_row[number] += 1
+            if self._in_a_row[number] >= _IN_A_ROW:
+                self._rest(number, blame.seconds)
 
     def accepted(self, row: Claimed) -> None:
         """Note that a message was accepted: its provider takes mail again."""
         self._blamed.clear()
-        if row.provider in self._resting:
-            self._resting.discard(row.provider)
+        if self._in_a_row.pop(row.provider, 0) >= _IN_A_ROW:
             self._state.lanes.lane(row.provider).slowdown.accepted()
-        self.is_alert = bool(self._resting)
+        self.is_alert = bool(self._in_a_row)
 
     def _throttle(self, number: int) -> None:
         state = self._state
@@ -85,7 +90,6 @@ class ProviderReplies:
     def _rest(self, number: int, seconds: float) -> None:
         now = self._state.context.clock()
         rest = self._state.lanes.lane(number).slowdown.rest(now, seconds)
-        self._resting.add(number)
         if rest is not None:
             self._say(number, f"takes no mail; it gets none for {rest / 60:.3g} minutes")
 

@@ -6,6 +6,8 @@ import random
 from collections import deque
 from pathlib import Path
 
+import pytest
+
 from benchmarks.simulated_time import run
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
@@ -65,7 +67,7 @@ def test_a_provider_that_asks_for_less_mail_delays_nobody_else(tmp_path: Path) -
 
 
 def test_a_provider_that_blocks_the_sender_rests_until_it_takes_mail(tmp_path: Path) -> None:
-    """The messages on their way are refused, then one message for each rest, and nobody fails."""
+    """Those on their way are refused, then one message for each rest, and nobody fails."""
     free = send(world(), tmp_path)
     resting = world()
     refused: list[float] = []
@@ -79,5 +81,16 @@ def test_a_provider_that_blocks_the_sender_rests_until_it_takes_mail(tmp_path: P
     assert send(resting, tmp_path, reply) <= free / 0.98
     assert resting.count(RecipientStatus.SENT) == 4_000
     burst = [at for at in refused if at < REST_SECONDS]
-    assert len(burst) <= SESSIONS
+    assert len(burst) <= SESSIONS + 2
     assert len(refused) - len(burst) == 3
+
+
+def test_a_filter_that_refuses_a_few_messages_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    some = random.Random(3)
+    filtered = world()
+    send(filtered, tmp_path, lambda *_: BLOCKED if some.random() < 0.02 else TAKEN)
+    assert filtered.count(RecipientStatus.SENT) == 4_000
+    assert "takes no mail" not in caplog.text
+    assert "is down" not in caplog.text

@@ -143,15 +143,26 @@ def test_a_reply_that_ends_the_session_does_not_count_against_the_connection(
 
 
 def test_a_block_rests_the_provider_and_loses_nobody(connection: Connection) -> None:
-    connection.handle(MICROSOFT, BLOCKED)
+    for _ in range(3):
+        connection.handle(MICROSOFT, BLOCKED)
     assert connection.slow() == {MICROSOFT}
     assert connection.slowdowns[MICROSOFT].next_at >= connection.now + 1_800
-    assert connection.outcomes == [(MICROSOFT, RecipientStatus.DEFERRED, 1)]
+    assert connection.outcomes == [(MICROSOFT, RecipientStatus.DEFERRED, 1)] * 3
     assert connection.health.down is None
 
 
+def test_a_few_blocked_messages_among_many_only_slow_the_provider(connection: Connection) -> None:
+    for _ in range(10):
+        connection.handle(MICROSOFT, BLOCKED)
+        connection.handle(MICROSOFT, BLOCKED)
+        connection.handle(MICROSOFT, TAKEN)
+    assert connection.slow() == {MICROSOFT}
+    assert connection.slowdowns[MICROSOFT].next_at < connection.now + 1
+
+
 def test_a_provider_recovers_when_it_takes_mail(connection: Connection) -> None:
-    connection.handle(MICROSOFT, BLOCKED)
+    for _ in range(3):
+        connection.handle(MICROSOFT, BLOCKED)
     connection.handle(GOOGLE, TAKEN)
     assert connection.slowdowns[MICROSOFT].rests == 1
     connection.now += 1_800
@@ -182,7 +193,8 @@ def test_a_recipient_of_an_unknown_provider_slows_the_one_that_is_named(
 
 
 def test_recipients_of_unknown_providers_never_rest_together(connection: Connection) -> None:
-    connection.handle(OTHERS, LISTED)
+    for _ in range(5):
+        connection.handle(OTHERS, LISTED)
     assert connection.slow() == {OTHERS}
     assert connection.slowdowns[OTHERS].next_at < connection.now + 60
 
