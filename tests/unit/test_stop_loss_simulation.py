@@ -8,10 +8,10 @@ from scipy.stats import binom
 
 from mailsluice.stop_loss import Figures, Judge, Limits, Unit, judge_canary, sequential_test
 from mailsluice.stop_loss.sequential_test import RateTest
-from tests.unit.simulated import TIMES
+from tests.unit.simulated import trials
 
 LIMITS = Limits(bounced=0.05, blocked=0.02, complained=0.003)
-CAMPAIGNS = 20 * TIMES
+CAMPAIGNS = trials(20)
 _RECIPIENTS = 100_000
 _LOOKS = 100
 
@@ -41,14 +41,14 @@ def test_at_half_the_limits_few_campaigns_are_stopped() -> None:
 
 def test_false_stops_are_as_rare_as_the_odds_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """With odds that are low enough to see some."""
-    messages, share, trials = 1_000, 0.1, 100 * TIMES
+    messages, share, count = 1_000, 0.1, trials(100)
     monkeypatch.setattr(sequential_test, "ODDS", 3 * messages / share)
     rng = np.random.default_rng(2)
     passed = 0
-    for failures in rng.random((trials, messages)) < 0.05 / 2:
+    for failures in rng.random((count, messages)) < 0.05 / 2:
         test = RateTest(0.05)
         passed += any(_passed(test, failed) for failed in failures.tolist())
-    assert passed <= binom.isf(1e-4, trials, share)
+    assert passed <= binom.isf(1e-4, count, share)
 
 
 def _passed(test: RateTest, failed: bool) -> bool:
@@ -61,28 +61,28 @@ def _passed(test: RateTest, failed: bool) -> bool:
     [(0.05, 800), (0.02, 2_000), (0.003, 12_000)],
 )
 def test_at_twice_the_limit_enough_messages_stop(limit: float, enough: int) -> None:
-    trials, batch = 200 * TIMES, 20
+    count, batch = trials(200), 20
     rng = np.random.default_rng(3)
     stopped = 0
-    for batches in rng.binomial(batch, 2 * limit, (trials, enough // batch)).tolist():
+    for batches in rng.binomial(batch, 2 * limit, (count, enough // batch)).tolist():
         test = RateTest(limit)
         for failures in batches:
             test.weigh(failures, batch)
             if test.is_passed:
                 stopped += 1
                 break
-    assert stopped >= binom.ppf(1e-4, trials, 0.99)
+    assert stopped >= binom.ppf(1e-4, count, 0.99)
 
 
 def test_at_half_the_limits_few_canaries_are_stopped() -> None:
-    trials = 500 * TIMES
+    count = trials(500)
     rng = np.random.default_rng(4)
     stopped = 0
-    for sizes in rng.integers(1, 400, (trials, 8)):
+    for sizes in rng.integers(1, 400, (count, 8)):
         figures = {
             Unit("red", number): Figures(size - refused, refused)
             for number, size in enumerate(sizes.tolist(), start=1)
             if (refused := int(rng.binomial(size, 0.025))) >= 0
         }
         stopped += bool(judge_canary(LIMITS, figures))
-    assert stopped <= binom.isf(1e-4, trials, 0.005)
+    assert stopped <= binom.isf(1e-4, count, 0.005)
