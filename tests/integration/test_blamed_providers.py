@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mailsluice.campaign import Retry
+from mailsluice.campaign import Campaign, Retry
+from mailsluice.reports.campaign import Report
 from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.smtpd import Fault, Settings, SmtpServer, Stage
 from tests.smtpd.mailbox_providers import MailboxProvider, relay
 
 REST_SECONDS = 1_500.0
@@ -47,6 +49,23 @@ def states(sender: Sender, domain: str) -> Counter[str]:
     return Counter(row.status for email, row in rows.items() if email.endswith(f"@{domain}"))
 
 
+async def until_it_rests(sender: Sender, document: Campaign, server: SmtpServer) -> Report:
+    """Send until a run has nothing to do before the end of a rest."""
+    run = await asyncio.to_thread(sender.prepare, document)
+    reached = connection("red", server, max_sessions=SESSIONS)
+    sending = asyncio.ensure_future(sender.send_prepared(run, document, [reached]))
+
+    async def rests() -> bool:
+        return sending.done() or await run.next_in() > REST_SECONDS
+
+    await eventually_async(rests, what="a run in which only a provider's mail is left")
+    assert not sending.done()
+    run.stop()
+    report = await sending
+    await run.close()
+    return report
+
+
 @pytest.mark.parametrize("reply", RESTS, ids=["blocked", "closing", "for now"])
 async def test_a_provider_that_takes_no_mail_rests_alone(
     reply: bytes, sender: Sender, tmp_path: Path
@@ -59,18 +78,7 @@ async def test_a_provider_that_takes_no_mail_rests_alone(
         retry=Retry(first_delay_seconds=86_400, max_delay_seconds=86_400),
     )
     with relay(provider) as server:
-        reached = connection("red", server, max_sessions=SESSIONS)
-        run = await asyncio.to_thread(sender.prepare, document)
-        sending = asyncio.ensure_future(sender.send_prepared(run, document, [reached]))
-
-        async def rests() -> bool:
-            return sending.done() or await run.next_in() > REST_SECONDS
-
-        await eventually_async(rests, what="a run in which only the provider's mail is left")
-        assert not sending.done()
-        run.stop()
-        report = await sending
-        await run.close()
+        report = await until_it_rests(sender, document, server)
     assert not report.down
     assert states(sender, "gmail.com") == {"sent": 300}
     assert len(provider.asked) <= SESSIONS + 2
@@ -78,6 +86,20 @@ async def test_a_provider_that_takes_no_mail_rests_alone(
         "deferred": len(provider.asked),
         "pending": 100 - len(provider.asked),
     }
+
+
+async def test_a_provider_that_ends_every_session_does_not_stop_its_own_connection(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """The connection leads to the provider itself, which refuses mail before it knows for whom."""
+    closing = Fault(Stage.MAIL, b"421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred")
+    document = campaign(tmp_path, people(50, "yahoo.com"))
+    with SmtpServer(Settings(faults={"news": closing})) as server:
+        report = await until_it_rests(sender, document, server)
+    assert not report.down
+    rows = sender.ledger.rows().values()
+    assert {(row.status, row.code) for row in rows} <= {("pending", None), ("deferred", 421)}
+    assert sum(row.status == "deferred" for row in rows) <= SESSIONS + 2
 
 
 async def test_a_provider_that_asks_for_less_mail_gets_it_all_in_the_end(
