@@ -287,15 +287,17 @@ def kept(
 percents = st.lists(st.integers(1, 30), min_size=2, max_size=2).map(
     lambda two: [*two, 100 - sum(two)]
 )
+providers = {"per_provider": st.just([{"provider": "*", "first_day": 3}])}
 ramps: SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
-    st.fixed_dictionaries({"first_day": st.integers(1, 20)}),
+    st.fixed_dictionaries({"first_day": st.integers(1, 20)}, optional=providers),
     st.fixed_dictionaries(
         {
             "first_day": st.integers(1, 20),
             "over_cap": st.just("spill"),
             "spill_to": st.sampled_from(["a", "spare"]),
-        }
+        },
+        optional=providers,
     ),
 )
 steps = st.lists(

@@ -26,7 +26,8 @@ from mailsluice.store import Bounces, Campaigns, History, Outbox, Settled, WarmU
 from mailsluice.store.schema import recipients, warm_up_plans
 from tests.databases import no_database
 from tests.integration.campaign_fixtures import campaign, people
-from tests.integration.test_warm_up import DAY, MONDAY, AtNoon, Launches
+from tests.integration.old_schema import old_schema
+from tests.integration.test_warm_up import DAY, MONDAY, RAMP, AtNoon, Launches
 
 GMAIL, YAHOO, OTHER = "gmail.com", "yahoo.com", "example.com"
 TUESDAY, WEDNESDAY = MONDAY + DAY, MONDAY + 2 * DAY
@@ -268,3 +269,29 @@ def test_a_provider_in_warm_up_alone_does_not_delay_the_others(
     campaign_id, placement = launches.mixed("spring")
     assert placement.warmings[0].days == ((MONDAY, 160), (TUESDAY, 20), (WEDNESDAY, 20))
     assert by_day(database, campaign_id)[GMAIL, MONDAY] == 100
+
+
+def test_warm_ups_of_earlier_versions_go_on(empty_database_url: str) -> None:
+    """What they planned counts towards the connection's cap, and its day in trouble holds back."""
+    with old_schema(empty_database_url, "0016") as transaction:
+        for statement in (
+            "INSERT INTO campaigns (id, name, status, content, created_at)"
+            " VALUES (1, 'spring', 'sending', '{}', 0)",
+            "INSERT INTO warm_up_plans (campaign_id, connection, day, planned)"
+            " VALUES (1, 'new', '2026-01-05', 100), (1, 'new', '2026-01-06', 30)",
+            "INSERT INTO warm_up_days"
+            " (connection, day, cap, held_back_days, attempted, troubled, complained)"
+            " VALUES ('new', '2026-01-05', 100, 0, 100, 40, 0), ('new', '2026-01-06', 150, 0, NULL,"
+            " NULL, NULL)",
+        ):
+            transaction.execute(sa.text(statement))
+    warm_up = WarmUp(**RAMP, per_provider=ENTRIES)
+    with AtNoon(empty_database_url) as database, database.read() as reader:
+        database.today += DAY
+        moment = database.moment()
+        states = WarmUps(database).states(reader, None, {"new": warm_up}, moment, ["google"])
+        assert states["new"].taken == {TUESDAY: 30}
+        assert states["new"].cap_on(TUESDAY) == 100
+        assert states["new"].providers["google"].taken == {}
+        assert states["new"].providers["google"].cap_on(TUESDAY) == 75
+        assert [day.provider for day in WarmUps(database).of_campaign(1)] == ["", ""]
