@@ -21,8 +21,10 @@ PLANS = [plan.model_copy(update={"order_by": "score"}) for plan in CAMPAIGNS]
 HALVES = split("50", "50").model_copy(update={"order_by": "score"})
 
 
-def people(sizes: list[int], seed: int, levels: int) -> tuple[Any, Any, Any, Values]:
-    """Return addresses at domains of these sizes, three domains a provider, with their scores.
+def people(
+    sizes: list[int], seed: int, levels: int, together: int = 3
+) -> tuple[Any, Any, Any, Values]:
+    """Return addresses at domains of these sizes, so many of them a provider, with their scores.
 
     Scores have this many levels; some recipients have none.
     """
@@ -31,7 +33,7 @@ def people(sizes: list[int], seed: int, levels: int) -> tuple[Any, Any, Any, Val
     addresses, _ = audience(len(domain), 1, seed)
     scores = rng.integers(0, levels, len(domain)).astype(float)
     scores[rng.random(len(domain)) < 0.1] = np.nan
-    return addresses, domain.astype(np.uint64), (domain // 3 + 1).astype(np.int16), scores
+    return addresses, domain.astype(np.uint64), (domain // together + 1).astype(np.int16), scores
 
 
 def ranked(values: Values, *, is_descending: bool = True) -> Values:
@@ -50,16 +52,22 @@ def groups(domains: Any, providers: Any) -> list[npt.NDArray[np.bool]]:
 @settings(deadline=None, max_examples=examples(60))
 @given(
     st.sampled_from(PLANS),
-    st.lists(st.integers(1, 9), max_size=30),
+    st.lists(st.one_of(st.integers(1, 2), st.integers(3, 9)), max_size=60),
     st.integers(0, 99),
     st.sampled_from([1, 3, 1_000]),
+    st.sampled_from([3, 60]),
     st.booleans(),
 )
 def test_connections_send_in_order_and_share_each_group_from_its_first_recipient_on(
-    plan: Campaign, sizes: list[int], seed: int, levels: int, is_descending: bool
+    plan: Campaign,
+    sizes: list[int],
+    seed: int,
+    levels: int,
+    together: int,
+    is_descending: bool,
 ) -> None:
     """Wherever a group is cut, a connection is less than two messages away from its share."""
-    addresses, domains, providers, values = people(sizes, seed, levels)
+    addresses, domains, providers, values = people(sizes, seed, levels, together)
     plan = plan.model_copy(update={"order_descending": is_descending})
 
     result = assign(addresses, domains, plan, DAY, providers, values)
@@ -98,6 +106,17 @@ def test_equal_shares_have_equally_good_recipients(size: int) -> None:
     for plan in (HALVES, PLANS[6]):  # both strategies with two connections
         result = assign(addresses, domains, plan, DAY, providers, values)
         assert mean_ranks(result, values) == pytest.approx([0.5, 0.5], abs=0.005)
+
+
+def test_recipients_at_small_domains_are_shared_out_as_if_at_one() -> None:
+    """A list of companies has few recipients at each domain."""
+    addresses, domains, providers, _ = people([1, 2] * 500, 1, 1, together=1_000)
+    values = np.random.default_rng(2).random(len(domains))
+
+    routes = by_recipient(assign(addresses, domains, HALVES, DAY, providers, values))
+
+    best = routes[np.argsort(-values)]
+    assert all(_is_near(best[:number], 0, Fraction(1, 2)) for number in range(len(best)))
 
 
 def test_unequal_shares_have_equally_good_recipients() -> None:

@@ -386,6 +386,7 @@ class TestPlacement:
             mine = (routes == 0) & (numbers[assignment.order] == number)
             moments = np.nan_to_num(due[mine])  # 0 stands for today
             assert np.all(np.diff(values[assignment.order][mine]) <= 0)
+            assert np.all(np.diff(moments[moments > 0]) > 0)  # so that claims keep the order
             assert np.all(np.diff(moments) >= 0)
             of_day = dict(next((own.days for own in warming.providers if own.provider == name), ()))
             for day, count in of_day.items():
