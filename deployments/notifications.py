@@ -85,6 +85,13 @@ def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[
             "Campaign {{ event.payload.campaign }}: {{ event.payload.reason }}\n"
             "Its recipients wait. Check it with verify-connection, fix it, then retry the run.",
         ),
+        of_event(
+            "a part of a campaign is held",
+            Milestone.HELD,
+            "{{ event.payload.campaign }}: a decision is needed",
+            "{{ event.payload.held }} is held: {{ event.payload.reason }}.\n"
+            "When the rest is sent, the run waits for you: resume it in the UI, and decide.",
+        ),
         too_many("bounces", Milestone.BOUNCES_HIGH, "2", "Look at the list: how old is it?"),
         too_many(
             "bounces",

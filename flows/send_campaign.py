@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from prefect.states import Cancelled, Completed
 
 from blocks.loading import load_connections
 from flows.support.conclusion import concluded
+from flows.support.deciding import announce, take_decisions
 from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
 from flows.support.launching import launched
 from flows.support.operation import operation, state_database
@@ -36,7 +38,9 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
 from mailsluice.operations import launch
 from mailsluice.operations.processes import processes_of
+from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.smtp.connection import Connection
+from mailsluice.store import Providers
 from tasks.report import prepare_pictures
 
 
@@ -74,15 +78,19 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
             )  # that run may have been killed before its rows were
         if run.record.status in _ENDED:
             return _ENDED[run.record.status]()
+        await take_decisions(run, database)
         request.attach(run)
         await request.record()  # where the Cancel came during the launch
         document = document.model_copy(update={"name": run.record.name})  # the stored spelling
         routes = await asyncio.to_thread(run.campaigns.routes, run.id)
         assigned = {route.connection: route.assigned for route in routes}
         connections |= await load_connections(name for name in assigned if name not in connections)
-        progress = await _send(
-            document, assigned, connections, run, request, events, deployments, longest_wait
-        )
+        providers = await asyncio.to_thread(Providers(database).of, run.id)
+        told = partial(announce, document.name, providers=providers)
+        async with watched_losses(run, document, told):
+            progress = await _send(
+                document, assigned, connections, run, request, events, deployments, longest_wait
+            )
         if request.reason is StopReason.TERMINATED:  # perhaps by a Cancel
             await _read_state(request)
         shares = await asyncio.to_thread(run.campaigns.shares, run.id)

@@ -11,10 +11,11 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from flows.support.bounce_shares import emit_bounce_alerts
+from flows.support.deciding import ask
 from flows.support.progress import ProgressReporter
 from flows.support.stopping import StopReason, StopRequest, show_subflows, wait_for_server
 from flows.support.waiting import reschedule
@@ -24,6 +25,8 @@ from mailsluice.operations import accounts
 from mailsluice.reports.campaign import Report
 from mailsluice.store import Database
 from tasks.report import publish_report
+
+DECIDE = "Decide with `mailsluice decide`, then send the campaign again"
 
 
 async def concluded(
@@ -35,8 +38,8 @@ async def concluded(
 ) -> State[Any]:
     """Publish the campaign's report, and return the run's state.
 
-    `limits` are the limits of each connection's messages. Raises Pause where the run is suspended
-    or continues later, and KeyboardInterrupt after Ctrl-C.
+    `limits` are the limits of each connection's messages. Raises Pause where the run is suspended,
+    continues later or waits for a decision, and KeyboardInterrupt after Ctrl-C.
     """
     if request.reason is StopReason.CANCELLED:
         await request.record()
@@ -51,7 +54,9 @@ async def concluded(
     continues = request.reason is StopReason.SUSPENDED or (
         request.reason is StopReason.WAITING and request.state and report.open
     )
-    if not continues:
+    holds = await asyncio.to_thread(run.undecided)
+    asks = bool(holds and request.reason is None and report.open and deployment.get_id())
+    if not (continues or asks):
         concluding.append(publish_report(replace(report, limits=limits), database))
     await _together(concluding)
     run_id = UUID(flow_run.get_id())
@@ -61,6 +66,9 @@ async def concluded(
         raise Pause(state=request.state)
     if continues and request.state:
         raise Pause(state=await reschedule(request.state, report.summary()))
+    if asks:
+        get_run_logger().info("waits for an operator's decision: %s", report.summary())
+        await ask(run, database, holds)
     if request.reason is StopReason.CANCELLED:
         await show_subflows(run_id, request.reason)
     if request.reason is StopReason.INTERRUPTED:
@@ -87,6 +95,8 @@ def _final(
     summary += "".join(f"; {name} is down: {why}" for name, why in report.down.items())
     if not verified.is_conserved:
         return Failed(message=f"{summary}. The numbers do not add up: {verified.summary()}")
+    if report.held and report.open:
+        return Failed(message=f"{summary}. {'; '.join(report.held)}. {DECIDE}")
     if report.open:
         return Failed(message=f"{summary}. Retry this run to continue")
     return Completed(message=summary, data=report)

@@ -6,8 +6,9 @@ from mailsluice.bounces.bounce import BounceKind
 from mailsluice.bounces.kinds import kind_of
 from mailsluice.bounces.own_reply import own_reply
 from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.mailbox_providers.blame import Action, rule_of
 
-_REFUSED = 500
+_FOR_GOOD = 500
 
 
 def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
@@ -25,10 +26,13 @@ def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
 
 
 def is_block(attempt: Attempt) -> bool:
-    """Whether a server refused a message because of its sender or its content.
+    """Whether a server refused a message, or put it off, because of its sender or its content.
 
-    So this is about neither the recipient nor a fault of this side: the rule by which events of
-    providers are blocks, too (`mailsluice.events.failures`).
+    A refusal that is not about the recipient is a block, as it is in the events of providers.
     """
-    is_refusal = attempt.code is not None and attempt.code >= _REFUSED
-    return is_refusal and not attempt.refused_here and refused(attempt) is None
+    if attempt.code is None or attempt.refused_here:
+        return False
+    rule = rule_of(attempt.text, attempt.code)
+    if rule is not None:
+        return rule.action is Action.BLOCK
+    return attempt.code >= _FOR_GOOD and refused(attempt) is None

@@ -22,11 +22,14 @@ class MoveReason(StrEnum):
     """The recipients exceeded the daily cap of a connection that warms up."""
     DOWN = "down"
     """The connection was down, and the campaign lets other connections take over."""
+    HELD = "held"
+    """A limit of the stop-loss was passed, and an operator had the recipients moved."""
 
 
 _WORDS = {
     MoveReason.WARM_UP: "over the cap of {origin}'s warm-up",
     MoveReason.DOWN: "{origin} was down",
+    MoveReason.HELD: "the stop-loss held them on {origin}, and an operator decided so",
 }
 
 

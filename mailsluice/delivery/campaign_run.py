@@ -7,12 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError
-from mailsluice.core.moves import placed
+from mailsluice.core.moves import MoveReason, placed
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
@@ -25,11 +26,14 @@ from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.providers.counts import ProviderCounts
 from mailsluice.reports.providers.queries import sent_by_provider
+from mailsluice.stop_loss import Decision, Figures, Hold, Unit, add_figures
 from mailsluice.store import (
     Bounces,
     CampaignRecord,
     Campaigns,
+    Canaries,
     Database,
+    Holds,
     Leases,
     Outbox,
     SenderRecord,
@@ -94,6 +98,7 @@ class CampaignRun(Run):
         super().__init__(database, campaign, outbox, journal, record.id, may_claim=may_claim)
         self.senders = SenderPool(database, record.id, path.parent, campaign.uncertain)
         """The processes that send on behalf of this run."""
+        self._figures_elsewhere: dict[Unit, Figures] = {}
         try:
             record = self.campaigns.get(campaign.name)
             evidence = journal.evidence
@@ -109,6 +114,7 @@ class CampaignRun(Run):
             self.campaigns.set_journal(self.id, journal.id)
             if record.status is CampaignStatus.READY:
                 self.campaigns.set_status(self.id, CampaignStatus.SENDING)
+            self.hold(hold.unit for hold in Holds(database, self.id).active())
             self.record = self.campaigns.get(campaign.name)
         except BaseException:
             self._release()
@@ -132,6 +138,8 @@ class CampaignRun(Run):
         is_new = self.record.status is CampaignStatus.RESOLVING and not self._results
         counts = None if is_new else self.outbox.counts()
         self._tracker.begin(placed(assigned, moves), counts, down, moves)
+        add_figures(self._figures_before, self._figures_elsewhere)
+        self._figures_elsewhere = {}
         self.senders.begin()
 
     def sent_by_provider(self) -> ProviderCounts:
@@ -144,7 +152,14 @@ class CampaignRun(Run):
         records = self.senders.records()
         self._tracker.set_elsewhere(self.senders.standings(records))
         self._results.update(self.senders.results(records))
+        self._figures_elsewhere = self.senders.figures(records)
         return records
+
+    async def figures(self) -> dict[Unit, Figures]:
+        """What the replies in this run say, also those to the senders as last read."""
+        figures = await super().figures()
+        add_figures(figures, self._figures_elsewhere)
+        return figures
 
     def result(self, connection: str) -> RouteResult:
         """How a connection ended in this run, as far as `read_senders` has read."""
@@ -177,6 +192,37 @@ class CampaignRun(Run):
             self.count()
         return {name for name, count in moved.items() if count}
 
+    def undecided(self) -> list[Hold]:
+        """The parts of the campaign that an operator has to decide about. Blocking."""
+        return Holds(self._database, self.id).undecided()
+
+    def may_move_to(self, unit: Unit) -> list[str]:
+        """The connections that may take over the recipients of a held part. Blocking.
+
+        A connection in warm-up may not, since its caps are planned.
+        """
+        warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
+        names = [route.connection for route in self.campaigns.routes(self.id)]
+        taken = {unit.connection, *warm_ups}
+        return [name for name in names if name not in taken and Unit(name) not in self._held]
+
+    def decide(self, hold: Hold, decision: Decision, target: str | None = None) -> None:
+        """Carry out an operator's decision, and then record it: repeated, it does no harm.
+
+        Call it while no connection sends. Blocking.
+        """
+        holds = Holds(self._database, self.id)
+        origin, provider = hold.unit
+        if decision is Decision.MOVE and target:
+            moving = {target: Decimal(1)}
+            reason = MoveReason.HELD
+            reassign(self._database, self.id, origin, moving, provider=provider, reason=reason)
+        if decision is not Decision.STOP and provider is None:
+            Canaries(self._database, self.id).decide(origin)
+        holds.decide(hold.id, decision, target)
+        holds.cancel_stopped()
+        self._held = frozenset(held.unit for held in holds.active())
+
     def forbid(self) -> None:
         self._lease.confirm()
         self.campaigns.set_status(self.id, CampaignStatus.CANCELLED)
@@ -203,6 +249,7 @@ class CampaignRun(Run):
         """
         self._lease.confirm()
         self._settle_orphans()
+        Holds(self._database, self.id).cancel_stopped()
         returned = Bounces(self._database)
         returned.suppress_soft(returned.soft_of(self.id))
         counts = self.outbox.counts()

@@ -21,6 +21,7 @@ from mailsluice.delivery.session_pool import OpenSession, SessionPool
 from mailsluice.message import CompiledMessage
 from mailsluice.reports.progress import ConnectionFacts, Tally
 from mailsluice.smtp.connection import Connection
+from mailsluice.stop_loss import Figures, Unit
 
 _REFUSED = 400
 _SOON_SECONDS = 20.0  # deferred recipients due sooner may show whether a connection works
@@ -79,6 +80,11 @@ class ConnectionSender:
     def tally(self) -> Tally:
         """Count what became of recipients in this run."""
         return self._outcomes.tally()
+
+    def figures(self) -> dict[Unit, Figures]:
+        """What the replies in this run say, by mailbox provider."""
+        figures = self._outcomes.figures().items()
+        return {Unit(self._state.name, provider): counts for provider, counts in figures}
 
     def facts(self, now: float) -> ConnectionFacts:
         """The facts that tell what this connection waits for."""

@@ -20,6 +20,7 @@ from mailsluice.delivery.provider_replies import ProviderReplies
 from mailsluice.delivery.trial import Trial
 from mailsluice.reports.progress import Tally
 from mailsluice.smtp.session import SessionError
+from mailsluice.stop_loss import Figures
 from mailsluice.store import Claimed
 
 _CLOSING = 421
@@ -75,6 +76,10 @@ class OutcomeHandler:
             uncertain=counts[RecipientStatus.UNCERTAIN],
             deferrals=counts[RecipientStatus.DEFERRED],
         )
+
+    def figures(self) -> dict[int, Figures]:
+        """What the replies in this run say, by mailbox provider."""
+        return self._recorder.figures.so_far()
 
     def handle(
         self, row: Claimed, attempt: Attempt, session: SessionHistory, number: int = 0

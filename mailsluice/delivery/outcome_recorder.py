@@ -8,6 +8,7 @@ from mailsluice.core.outcome import Attempt, Verdict
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.decision import settle
+from mailsluice.delivery.reply_figures import ReplyFigures
 from mailsluice.store import Claimed
 
 
@@ -19,6 +20,7 @@ class OutcomeRecorder:
         self._store = state.context.store
         self.counts: Counter[RecipientStatus] = Counter()
         """The statuses recorded here, except those of accepted messages."""
+        self.figures = ReplyFigures()
         self.throttled: dict[int, int] = {}
         """Recipients that the server throttled, and how many messages it had accepted by then.
 
@@ -45,8 +47,10 @@ class OutcomeRecorder:
             self.throttled.pop(row.id, None)
         if verdict is Verdict.ACCEPTED:
             self._state.accepted += 1
+            self.figures.accepted(row.provider)
         else:
             self.counts[settled.status] += 1
+            self.figures.not_accepted(row.provider, attempt, verdict)
         if settled.delay_seconds is not None:
             self._state.lanes.expect(row, settled.delay_seconds)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +27,8 @@ from mailsluice.reports.progress import ConnectionFacts, Progress
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.tokens import Tokens
-from mailsluice.store import Database, Outbox
+from mailsluice.stop_loss import Figures, Unit, add_figures
+from mailsluice.store import Canaries, Database, Outbox
 
 _POLL_SECONDS = 0.5
 
@@ -80,10 +81,12 @@ class Run(ABC):
         self._connections: dict[str, Connection] = {}
         self._rules_of: dict[str, ConnectionRules] = {}
         """The connections and rules that the connection senders use now, by connection."""
-        self._held: dict[str, set[int]] = {}
-        """The numbers of the mailbox providers that are held, by connection."""
         self._results: dict[str, RouteResult] = {}
         self._tracker = ProgressTracker(campaign.name)
+        self._figures_before: dict[Unit, Figures] = {}
+        """Of connection senders that have ended."""
+        self._held: frozenset[Unit] = frozenset()
+        """The connections, and mailbox providers on connections, to which nothing is sent."""
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
         self._rule_book = RuleBook(database, campaign_id, campaign.throttle, campaign.per_provider)
@@ -126,7 +129,12 @@ class Run(ABC):
     ) -> RouteResult:
         if self._store is None:
             self._store = StoreThread(
-                self._database, self.outbox, self._journal, self._peers, self._may_claim
+                self._database,
+                self.outbox,
+                self._journal,
+                self._peers,
+                self._may_claim,
+                Canaries(self._database, self.id),
             )
         sender = ConnectionSender(
             connection,
@@ -137,15 +145,16 @@ class Run(ABC):
             providers=providers,
             settings=settings or SenderSettings(self._campaign.retry, self._campaign.uncertain),
         )
+        if ended := self._connection_senders.get(connection.name):
+            add_figures(self._figures_before, ended.figures())
         self._connections[connection.name] = connection
         self._rules_of[connection.name] = rules
         self._connection_senders[connection.name] = sender
         self._tracker.watch(connection.name, sender)
         started = steady()
-        for provider in tuple(self._held.get(connection.name, ())):
-            sender.hold(provider)
         if self._stopping:
             sender.stop()
+        self._hold(sender, connection.name)
         await sender.run()
         seconds, sent = steady() - started, sender.sent
         if before := self._results.get(connection.name):  # recipients were moved to the connection
@@ -170,6 +179,39 @@ class Run(ABC):
             (sender.next_at(now) - now for sender in self._connection_senders.values()),
             default=0.0,
         )
+
+    async def figures(self) -> dict[Unit, Figures]:
+        """What the replies in this process say so far, by mailbox provider and connection."""
+        return await self.on_engine(self._read_figures())
+
+    async def _read_figures(self) -> dict[Unit, Figures]:
+        return self._figures()
+
+    def _figures(self) -> dict[Unit, Figures]:
+        totals = dict(self._figures_before)
+        for sender in self._connection_senders.values():
+            add_figures(totals, sender.figures())
+        return totals
+
+    def hold(self, units: Iterable[Unit]) -> None:
+        """Send nothing more to these parts of the campaign. Thread-safe."""
+        held = self._held.union(units)
+        if held != self._held:
+            self._held = held
+            if self._engine:
+                self._engine.call(self._hold_all)
+
+    def _hold_all(self) -> None:
+        for name, sender in self._connection_senders.items():
+            self._hold(sender, name)
+
+    def _hold(self, sender: ConnectionSender, name: str) -> None:
+        if Unit(name) in self._held:
+            sender.stop()
+            return
+        for unit in self._held:
+            if unit.connection == name and unit.provider is not None:
+                sender.hold(unit.provider)
 
     async def progress(self) -> Progress:
         """The counts, and what each connection waits for, without a query."""
@@ -208,25 +250,14 @@ class Run(ABC):
                 self._engine.call(self._connection_senders[name].update, connection, rules)
         return changed
 
-    def hold(self, connection: str, provider: int) -> None:
-        """Send nothing more to a mailbox provider over a connection. Thread-safe.
-
-        The provider is given by its number in the campaign. Messages in flight finish, and the
-        mail to others goes on. A connection whose sending has not begun yet begins like this.
-        """
-        self._held.setdefault(connection, set()).add(provider)
-        if self._engine and (sender := self._connection_senders.get(connection)):
-            self._engine.call(sender.hold, provider)
-
-    def release(self, connection: str, provider: int) -> None:
-        """Go on with a mailbox provider that was held over a connection. Thread-safe."""
-        self._held.get(connection, set()).discard(provider)
-        if self._engine and (sender := self._connection_senders.get(connection)):
-            self._engine.call(sender.release, provider)
-
     def sends_over(self, name: str) -> bool:
         """Whether the sending over a connection has begun, so that `update` changes it."""
         return name in self._connection_senders
+
+    @property
+    def database(self) -> Database:
+        """The state database."""
+        return self._database
 
     @property
     def database_url(self) -> str:

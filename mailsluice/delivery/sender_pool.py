@@ -10,9 +10,10 @@ from pathlib import Path
 from mailsluice.campaign import UncertainPolicy
 from mailsluice.delivery.run import RouteResult
 from mailsluice.delivery.silence import Silence
-from mailsluice.delivery.standing import loaded
+from mailsluice.delivery.standing import figures_in, loaded
 from mailsluice.delivery.take_over import take_over
 from mailsluice.reports.progress import Binding, Cause, Standing, Tally
+from mailsluice.stop_loss import Figures, Unit
 from mailsluice.store import Database, Ending, SenderRecord, Senders
 
 
@@ -30,11 +31,14 @@ class SenderPool:
         self._silence = Silence()
         self._after_id = 0
         self._before: dict[int, Tally] = {}
+        self._figures_before: dict[int, dict[Unit, Figures]] = {}
 
     def begin(self) -> None:
         """Count what the senders do from now on."""
         self._after_id = self._senders.last_id()
-        self._before = {sender.id: _tally(sender) for sender in self._senders.living()}
+        living = self._senders.living()
+        self._before = {sender.id: _tally(sender) for sender in living}
+        self._figures_before = {sender.id: _figures(sender) for sender in living}
 
     def take_over(self) -> int:
         """Settle the recipients that dead senders had claimed. Returns how many were dead."""
@@ -56,6 +60,16 @@ class SenderPool:
             name: Standing(name, sum(map(self._since, senders), Tally()), _binding(senders))
             for name, senders in _by_connection(records).items()
         }
+
+    def figures(self, records: Sequence[SenderRecord]) -> dict[Unit, Figures]:
+        """What the replies to the senders say since `begin`, by mailbox provider."""
+        totals: dict[Unit, Figures] = {}
+        for record in records:
+            before = self._figures_before.get(record.id, {})
+            for unit, now in _figures(record).items():
+                since = now - before.get(unit, Figures())
+                totals[unit] = totals.get(unit, Figures()) + since
+        return totals
 
     def results(self, records: Sequence[SenderRecord]) -> dict[str, RouteResult]:
         """How each connection ended over which no sender works any more."""
@@ -91,6 +105,10 @@ def _by_connection(records: Iterable[SenderRecord]) -> dict[str, list[SenderReco
 
 def _tally(record: SenderRecord) -> Tally:
     return loaded(record.standing).tally if record.standing else Tally()
+
+
+def _figures(record: SenderRecord) -> dict[Unit, Figures]:
+    return figures_in(record.standing) if record.standing else {}
 
 
 def _binding(senders: Sequence[SenderRecord]) -> Binding:

@@ -27,7 +27,7 @@ from mailsluice.delivery.run import Run
 from mailsluice.delivery.silence import Silence
 from mailsluice.delivery.standing import dumped
 from mailsluice.delivery.take_over import journal_path, take_over
-from mailsluice.store import Campaigns, Database, Ending, Outbox, Senders, Transaction
+from mailsluice.store import Campaigns, Database, Ending, Holds, Outbox, Senders, Transaction
 from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ class SenderRun(Run):
         peers = _Peers(self._senders, self._sender_id, connection)
         super().__init__(database, campaign, outbox, journal, self.record.id, peers, engine=engine)
         self._tracker.begin({connection: 0}, None, {})
+        self._holds = Holds(database, self.record.id)
+        self.hold(hold.unit for hold in self._holds.active())
         self._has_ended = False
         self._silence = Silence()
         self._renewal = Renewal(
@@ -88,7 +90,7 @@ class SenderRun(Run):
 
     async def end(self, ending: Ending, next_in_seconds: float | None = None) -> None:
         """Record how the sender ended; it sends nothing more. Raises SenderLostError."""
-        standing = dumped((await self.progress()).standings[0])
+        standing = dumped((await self.progress()).standings[0], await self.figures())
         await asyncio.to_thread(self._end, ending, standing, next_in_seconds)
 
     def _end(self, ending: Ending, standing: str, next_in_seconds: float | None) -> None:
@@ -111,6 +113,7 @@ class SenderRun(Run):
         self._senders.renew(self._sender_id, self._standing())
         try:
             self._take_over()
+            self.hold(hold.unit for hold in self._holds.active())
         except (DatabaseError, OSError, JournalError) as error:
             # The lease is renewed all the same, and the next renewal tries again.
             logger.warning("the search for dead senders failed: %s", type(error).__name__)
@@ -127,10 +130,12 @@ class SenderRun(Run):
         if self._engine is None:
             return None
         try:
-            progress = self._engine.submit(self._progress()).result(_ENGINE_SECONDS)
+            return self._engine.submit(self._dumped()).result(_ENGINE_SECONDS)
         except TimeoutError:
             return None
-        return dumped(progress.standings[0])
+
+    async def _dumped(self) -> str:
+        return dumped((await self._progress()).standings[0], self._figures())
 
     async def close(self) -> None:
         await asyncio.to_thread(self._renewal.close)  # first, since it calls the engine

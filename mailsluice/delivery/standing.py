@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, astuple
 from datetime import datetime
 
 import orjson
 
 from mailsluice.reports.progress import Binding, Cause, Standing, Tally
+from mailsluice.stop_loss import Figures, Unit
 
 
-def dumped(standing: Standing) -> str:
-    """Serialise a standing."""
-    return orjson.dumps(asdict(standing)).decode()
+def dumped(standing: Standing, figures: Mapping[Unit, Figures] | None = None) -> str:
+    """Serialise a standing, and the figures of its mailbox providers."""
+    numbers = [(unit.provider, *astuple(counts)) for unit, counts in (figures or {}).items()]
+    return orjson.dumps({**asdict(standing), "figures": numbers}).decode()
+
+
+def figures_in(text: str) -> dict[Unit, Figures]:
+    """Read the figures that `dumped` wrote."""
+    standing = orjson.loads(text)
+    return {
+        Unit(standing["connection"], provider): Figures(*numbers)
+        for provider, *numbers in standing.get("figures", ())
+    }
 
 
 def loaded(text: str) -> Standing:

@@ -28,6 +28,7 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.operations.processes import Processes, processes_of
+from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.progress import Progress
@@ -219,7 +220,10 @@ async def send_async(
                     sending = send_in_processes(run, document, processes)
                 else:
                     sending = send_connections(run, document, [*used.values()])
-                async with _watched(run, processes or run, wait_seconds, on_progress):
+                async with (
+                    watched_losses(run, document),
+                    _watched(run, processes or run, wait_seconds, on_progress),
+                ):
                     await _finishing(run, sending)
             return await asyncio.to_thread(run.report)
         finally:

@@ -1,7 +1,7 @@
 """Whether refusals, blocks and complaints pass their limits, and where. Pure."""
 
 from mailsluice.stop_loss.decision import CANARY, Decision, Hold
-from mailsluice.stop_loss.figures import Figures, Measure
+from mailsluice.stop_loss.figures import Figures, Measure, add_figures
 from mailsluice.stop_loss.judge import Finding, Judge, judge_canary
 from mailsluice.stop_loss.limits import Limits
 from mailsluice.stop_loss.unit import UNKNOWN, Unit
@@ -17,5 +17,6 @@ __all__ = [
     "Limits",
     "Measure",
     "Unit",
+    "add_figures",
     "judge_canary",
 ]

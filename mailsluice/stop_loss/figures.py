@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
+
+from mailsluice.stop_loss.unit import Unit
 
 
 class Measure(StrEnum):
@@ -76,3 +78,9 @@ class Figures:
                 return Share(number + self.blocked_later, of)
             case Measure.COMPLAINED:
                 return Share(self.complained, self.sent)
+
+
+def add_figures(totals: dict[Unit, Figures], more: Mapping[Unit, Figures]) -> None:
+    """Add figures by unit."""
+    for unit, figures in more.items():
+        totals[unit] = totals.get(unit, Figures()) + figures

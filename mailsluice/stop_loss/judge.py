@@ -110,10 +110,16 @@ class _Watched:
         return None
 
 
-def judge_canary(limits: Limits, figures: Mapping[Unit, Figures]) -> list[Finding]:
-    """Judge the canary of one connection in a single look, by the figures of its providers."""
+def judge_canary(
+    limits: Limits, figures: Mapping[Unit, Figures], canaries: int = 1
+) -> list[Finding]:
+    """Judge the canary of one connection in a single look, by the figures of its providers.
+
+    `canaries` is the number of the campaign's connections with a canary. At half of all limits, any
+    finding about any of them has a probability of `_CANARY_ALPHA` at most.
+    """
     given = list(limits.given())
-    alpha = _CANARY_ALPHA / max(1, len(given) * (len(figures) + 1))
+    alpha = _CANARY_ALPHA / max(1, len(given) * (len(figures) + 1) * canaries)
 
     def test(unit: Unit, now: Figures) -> Finding | None:
         for measure, limit in given:

@@ -41,13 +41,9 @@ class _Evidence:
         self._enough = math.log(ODDS * rate)
         self._value, self._failures, self._of = 0.0, 0, 0
 
-    def ratio(self, failures: int, of: int) -> float:
-        """The logarithm of the likelihood ratio."""
-        return failures * self._failure + (of - failures) * self._success
-
     def weigh(self, failures: int, of: int) -> None:
-        """Add to the ratio, or start anew where that is worse."""
-        self._value += self.ratio(failures, of)
+        """Add to the logarithm of the likelihood ratio, or start anew where that is worse."""
+        self._value += failures * self._failure + (of - failures) * self._success
         self._failures += failures
         self._of += of
         if self._value <= 0:
@@ -96,15 +92,19 @@ def is_above(limit: float, failures: int, of: int) -> bool:
 def is_above_at_once(limit: float, failures: int, of: int, *, alpha: float) -> bool:
     """Whether the numbers are enough evidence in a single look, for which fewer messages suffice.
 
-    At half the limit or less this is so with a probability of `alpha` at most: the mean of several
-    likelihood ratios has an expectation of 1 (Markov's inequality).
+    At half the limit so many failures have a probability of `alpha` at most: an exact binomial
+    test, but for the tail, whose terms shrink at least as fast as the first two of them.
     """
     if not _are_many(limit, failures, of):
         return False
-    ratios = [evidence.ratio(failures, of) for evidence in _against(limit)]
-    highest = max(ratios)
-    mean = highest + math.log(sum(math.exp(ratio - highest) for ratio in ratios) / len(ratios))
-    return mean >= -math.log(alpha)
+    fine = limit / 2
+    term = (
+        (math.lgamma(of + 1) - math.lgamma(failures + 1) - math.lgamma(of - failures + 1))
+        + failures * math.log(fine)
+        + (of - failures) * math.log1p(-fine)
+    )
+    shrinks = (of - failures) * fine / ((failures + 1) * (1 - fine))
+    return term - math.log1p(-shrinks) <= math.log(alpha)
 
 
 def _are_many(limit: float, failures: int, of: int) -> bool:

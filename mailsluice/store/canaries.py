@@ -81,6 +81,12 @@ class Canaries:
                 for connection, recipients, last_id, is_attempted, is_due in reader.execute(query)
             ]
 
+    def count(self) -> int:
+        """How many connections have a canary, decided or not."""
+        query = sa.select(sa.func.count()).where(canaries.c.campaign_id == self._campaign_id)
+        with self._database.read() as reader:
+            return reader.execute(query).scalar_one()
+
     def begin_wait(self, canary: Canary, seconds: float) -> bool:
         """Begin the wait for what becomes of a canary, once all its recipients were attempted."""
         recipients = self._finder.tables.recipients

@@ -1,4 +1,4 @@
-"""Moving recipients from a connection that is down to connections that work."""
+"""Moving recipients from a connection that is down, or held, to connections that work."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ import sqlalchemy as sa
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import OPEN, RecipientStatus
 from mailsluice.limits.apportionment import quotas
+from mailsluice.stop_loss import Unit
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
+from mailsluice.store.holds import within
 from mailsluice.store.moves import record_moves
 
 _CHUNK_ROWS = 50_000
 
 
 def reassign(
-    database: Database, campaign_id: int, down: str, shares: Mapping[str, Decimal]
+    database: Database,
+    campaign_id: int,
+    down: str,
+    shares: Mapping[str, Decimal],
+    *,
+    provider: int | None = None,
+    reason: MoveReason = MoveReason.DOWN,
 ) -> dict[str, int]:
-    """Move the recipients of a connection that is down to others, in proportion to their shares.
+    """Move the recipients of a connection to others, in proportion to their shares.
 
-    Only recipients that were never attempted move, and their rows keep the first connection. The
-    counts are exact (largest remainder) and evenly spread over the send order. All recipients move
-    in one transaction, or none does. Returns how many each connection received.
+    With `provider`, only the recipients of that mailbox provider move. Recipients that were
+    attempted stay, and rows keep the first connection. The counts are exact (largest remainder) and
+    evenly spread over the send order. All recipients move in one transaction, or none does. Returns
+    how many each connection received.
     """
     from mailsluice.assignment.layout import lay_out  # numpy: nearly no campaign reassigns
 
@@ -32,7 +41,7 @@ def reassign(
     recipients = tables_of(database, campaign_id).recipients
     movable = sa.and_(
         recipients.c.campaign_id == campaign_id,
-        recipients.c.connection == down,
+        within(recipients, Unit(down, provider)),
         recipients.c.status == RecipientStatus.PENDING,
         recipients.c.attempts == 0,
     )
@@ -57,7 +66,7 @@ def reassign(
             )
         moved = dict(zip(names, counts, strict=True))
         stay = _open(transaction, recipients, campaign_id, down)
-        record_moves(transaction, campaign_id, _moves(down, moved, stay))
+        record_moves(transaction, campaign_id, _moves(down, moved, stay, reason))
     return moved
 
 
@@ -73,9 +82,9 @@ def _open(
     return transaction.execute(query).scalar_one()
 
 
-def _moves(down: str, moved: Mapping[str, int], stay: int) -> Iterator[Move]:
+def _moves(down: str, moved: Mapping[str, int], stay: int, reason: MoveReason) -> Iterator[Move]:
     """The moves in order, each with the recipients left before it; `stay` recipients remain."""
     left = stay + sum(moved.values())
     for target, number in moved.items():
-        yield Move(down, target, MoveReason.DOWN, number, left)
+        yield Move(down, target, reason, number, left)
         left -= number

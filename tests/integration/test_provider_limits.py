@@ -14,6 +14,7 @@ from mailsluice.campaign import ProviderThrottle
 from mailsluice.delivery.journal import JournalContents, _digest, account_name
 from mailsluice.delivery.rule_book import bequeath
 from mailsluice.limits import Estate, Limit, Rules, Usage
+from mailsluice.stop_loss import Unit
 from mailsluice.store import EVERYBODY, Ask, ClaimScope, Database, Providers, Usages
 from mailsluice.store.schema import usage
 from tests.eventually import eventually_async
@@ -100,7 +101,7 @@ async def test_a_provider_that_is_held_keeps_its_recipients_until_the_next_run(
             for number, name in Providers(sender.database).of(run.id).items()
             if name == "google"
         )
-        run.hold("red", google)
+        run.hold([Unit("red", google)])
         report = await sender.send_prepared(run, planned, [connection("red", red)])
         await run.close()
         assert (report.open, len(red.received)) == (20, 40)

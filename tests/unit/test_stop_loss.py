@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from mailsluice.stop_loss import Figures, Judge, Limits, Measure, Unit, judge_canary
 from mailsluice.stop_loss.sequential_test import LEAST, RateTest, is_above, is_above_at_once
@@ -122,6 +123,7 @@ def test_evidence_is_the_same_in_one_batch_or_message_by_message(
         (Figures(sent=96, refused=4), []),  # within the limit
         (Figures(sent=0, refused=2), []),  # too few to tell
         (Figures(sent=0, refused=4), [GOOGLE]),
+        (Figures(sent=6, refused=4), [GOOGLE]),
         (Figures(sent=80, refused=20), [GOOGLE]),
         (Figures(sent=100, blocked_later=15), [GOOGLE]),
     ],
@@ -130,6 +132,17 @@ def test_a_canary_is_judged_by_fewer_messages(canary: Figures, expected: list[Un
     fine = {MICROSOFT: Figures(sent=100, refused=1), YAHOO: Figures(sent=100)}
     found = judge_canary(LIMITS, {GOOGLE: canary, **fine})
     assert [finding.unit for finding in found] == expected
+
+
+@given(st.floats(0.001, 0.5), st.integers(1, 2_000), st.floats(1e-9, 0.5))
+def test_a_single_look_is_an_exact_binomial_test(limit: float, of: int, alpha: float) -> None:
+    """It never finds more than the exact test, and next to nothing less."""
+    for failures in range(LEAST, of + 1, max(1, of // 50)):
+        if failures > limit * of:
+            tail = float(binom.sf(failures - 1, of, limit / 2))
+            found = is_above_at_once(limit, failures, of, alpha=alpha)
+            assert not found or tail <= alpha * (1 + 1e-9)
+            assert found or tail > alpha / 2
 
 
 def test_an_empty_canary_is_fine() -> None:

@@ -21,6 +21,11 @@ def next_steps(report: Report) -> Iterator[str]:
             f"**{plain(name)} is down**, for the reason below: fix the cause, then check the"
             " connection with `verify-connection` (`mailsluice connection test`)"
         )
+    for held in report.held:
+        yield (
+            f"**{plain(held)}**: decide whether its recipients get the mail. Resume the suspended"
+            " run in the Prefect UI, which shows a form, or use `mailsluice decide`"
+        )
     if report.open:
         yield (
             f"**{report.open:,} recipients still wait**: retry the run, or send the same campaign"

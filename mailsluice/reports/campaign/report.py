@@ -86,6 +86,8 @@ class Report:
     """The limits of each connection, as far as known."""
     archive: str = ""
     """The place of an archived campaign's recipients; empty when it is not archived."""
+    held: Sequence[str] = ()
+    """The parts that wait for an operator's decision, a sentence for each."""
     statistics: Statistics | None = None
     """None when nothing was counted."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.campaign.report import Report, RouteReport
+from mailsluice.stop_loss.telling import told
 from mailsluice.store.archives import Archives
 from mailsluice.store.campaigns import Campaigns
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
+from mailsluice.store.holds import Holds
 from mailsluice.store.outbox import Outbox
+from mailsluice.store.providers import Providers
 from mailsluice.store.warm_ups import WarmUps
 
 
@@ -43,4 +46,5 @@ def stored_report(database: Database, name: str) -> Report:
         digest=record.assignment_digest,
         warm_ups=WarmUps(database).of_campaign(record.id),
         archive=str(archive or ""),
+        held=told(Holds(database, record.id).undecided(), Providers(database).of(record.id)),
     )

@@ -1,0 +1,264 @@
+"""A canary goes first, and what passes a limit is held, at real SMTP servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailsluice.bounces import Bounce, BounceKind
+from mailsluice.campaign import Campaign
+from mailsluice.core.moves import MoveReason
+from mailsluice.core.status import CampaignStatus
+from mailsluice.operations.stop_loss import LossWatch, watched_losses
+from mailsluice.stop_loss import CANARY, Decision, Figures, Hold, Unit
+from mailsluice.store import Bounces, Campaigns, Canaries, Database, OutcomeFigures, Providers
+from mailsluice.store.schema import recipients
+from tests.integration.campaign_fixtures import Sender, campaign, connection
+from tests.smtpd import SmtpServer
+from tests.smtpd.mailbox_providers import Refuses, relay
+
+LIMITS = {"bounce_percent": 5, "block_percent": 2, "complaint_percent": 0.3}
+GOOGLE, OTHERS = "gmail.com", "example.com"
+
+
+def people(number: int) -> list[str]:
+    """A quarter has mailboxes at Google."""
+    return [f"user{i}@{GOOGLE if i % 4 == 0 else OTHERS}" for i in range(number)]
+
+
+def document(folder: Path, number: int = 400, **fields: Any) -> Campaign:
+    return campaign(folder, people(number), ("red", "green"), stop_loss=LIMITS, **fields)
+
+
+async def sent(
+    sender: Sender, campaign: Campaign, servers: dict[str, SmtpServer], **options: Any
+) -> list[Hold]:
+    """Send until nothing is left that can be sent now; returns what is held from now on."""
+    run = await asyncio.to_thread(sender.prepare, campaign)
+    held: list[Hold] = []
+    connections = [connection(name, server, **options) for name, server in servers.items()]
+    try:
+        await asyncio.to_thread(run.count)
+        async with watched_losses(run, campaign, held.append):
+            await sender.send_prepared(run, campaign, connections)
+    finally:
+        await run.close()
+    return held
+
+
+async def test_nothing_goes_beyond_the_canary_until_its_wait_is_over(
+    database: Database, tmp_path: Path
+) -> None:
+    sender = Sender(database, tmp_path)
+    patient = document(tmp_path, canary={"percent": 4, "wait_minutes": 10_080})
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        run = await asyncio.to_thread(sender.prepare, patient)
+        await asyncio.to_thread(run.count)
+        watch = LossWatch(run, patient, lambda _: None)
+        assert await watch.begin()
+        sending = asyncio.ensure_future(
+            sender.send_prepared(
+                run, patient, [connection(name, server) for name, server in servers.items()]
+            )
+        )
+        canaries = Canaries(database, run.id)
+        while not all(canary.is_attempted for canary in canaries.undecided()):
+            await watch.look()
+            await asyncio.sleep(0.01)
+        run.stop()
+        await sending
+        await run.close()
+        # 4 % of 200 recipients on each connection, and of each provider
+        for server in servers.values():
+            domains = Counter(email.partition("@")[2] for email in server.recipients.elements())
+            assert domains == {GOOGLE: 2, OTHERS: 6}
+
+        # Another run, as after a kill: nothing more, before the judgement
+        rows = OutcomeFigures(database, run.id).settled()
+        assert sum(figures.sent for figures in rows.values()) == 16
+
+        impatient = document(tmp_path, canary={})
+        assert await sent(sender, impatient, servers) == []
+        assert sum(server.recipients.total() for server in servers.values()) == 400
+
+
+async def test_a_canary_that_is_fine_is_followed_by_the_rest(
+    database: Database, tmp_path: Path
+) -> None:
+    quick = document(tmp_path, canary={"percent": 1, "wait_minutes": 0})
+    with SmtpServer() as red, SmtpServer() as green:
+        assert await sent(Sender(database, tmp_path), quick, {"red": red, "green": green}) == []
+        assert red.recipients.total() == green.recipients.total() == 200
+    assert Canaries(database, 1).undecided() == []
+
+
+async def test_an_operator_is_asked_after_the_canary(database: Database, tmp_path: Path) -> None:
+    asking = document(tmp_path, canary={"percent": 4, "wait_minutes": 0, "approve": "operator"})
+    sender = Sender(database, tmp_path)
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        held = await sent(sender, asking, servers)
+        assert {(hold.unit, hold.reason) for hold in held} == {
+            (Unit("red"), CANARY),
+            (Unit("green"), CANARY),
+        }
+        assert [hold.total.sent for hold in held] == [8, 8]
+        assert await sent(sender, asking, servers) == []  # a run changes nothing by itself
+        assert red.recipients.total() == green.recipients.total() == 8
+
+
+def sent_to(server: SmtpServer) -> Counter[str]:
+    """Accepted messages by domain."""
+    return Counter(email.partition("@")[2] for email in server.recipients.elements())
+
+
+async def test_after_the_canary_the_bad_pair_is_held_and_only_it(
+    database: Database, tmp_path: Path
+) -> None:
+    google = Refuses(GOOGLE, percent=40)
+    careful = document(tmp_path, canary={"percent": 20, "wait_minutes": 0})
+    sender = Sender(database, tmp_path)
+    with relay(google) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        (hold,) = await sent(sender, careful, servers)
+        assert hold.unit == Unit("red", provider(database, "google"))
+        assert hold.reason == "bounced"
+        assert (hold.total.sent, hold.total.refused) == (6, 4)
+        assert len(google.asked) == 10  # a fifth of 50
+        assert sent_to(red)[OTHERS] == 150
+        assert green.recipients.total() == 200
+
+        assert await sent(sender, careful, servers) == []  # as after a kill: it stays held
+        assert len(google.asked) == 10
+
+        await decide(sender, careful, hold, Decision.MOVE, "green")
+        assert await sent(sender, careful, servers) == []
+    assert len(google.asked) == 10
+    assert sent_to(green) == {GOOGLE: 50 + 40, OTHERS: 150}
+    assert sender.ledger.states() == {"sent": 396, "failed": 4}
+    (move,) = Campaigns(database).moves(1)
+    assert (move.reason, move.recipients, move.of) == (MoveReason.HELD, 40, 40)
+
+
+async def test_what_passes_a_limit_in_the_middle_is_held_until_it_is_decided(
+    database: Database, tmp_path: Path
+) -> None:
+    """The server keeps its replies back after 200 messages, until the next look has come."""
+    google = Refuses(GOOGLE, percent=50)
+    risky = document(tmp_path, 1_200)
+    sender = Sender(database, tmp_path)
+    with relay(google) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        red.hold(after=200)
+        run = await asyncio.to_thread(sender.prepare, risky)
+        held: list[Hold] = []
+        watch = LossWatch(run, risky, held.append)
+        assert await watch.begin()
+        reached = [connection(name, server) for name, server in servers.items()]
+        sending = asyncio.ensure_future(sender.send_prepared(run, risky, reached))
+        while not held:
+            await watch.look()
+            await asyncio.sleep(0.01)
+        red.release()
+        await sending
+        await run.close()
+        (hold,) = held
+        assert hold.unit == Unit("red", provider(database, "google"))
+        asked = len(google.asked)
+        assert asked < 150
+        # every other recipient has the mail
+        assert sent_to(red)[OTHERS] + sent_to(green)[OTHERS] == 900
+        assert sent_to(green)[GOOGLE] == 150
+
+        await decide(sender, risky, hold, Decision.STOP)
+        assert await sent(sender, risky, servers) == []
+    states = sender.ledger.states()
+    assert len(google.asked) == asked
+    assert states["cancelled"] == 150 - asked
+    assert states.total() == states["sent"] + states["failed"] + states["cancelled"] == 1_200
+    assert Campaigns(database).get("spring-sale").status is CampaignStatus.COMPLETED
+
+
+async def test_a_part_that_may_go_on_is_judged_by_what_comes_then(
+    database: Database, tmp_path: Path
+) -> None:
+    google = Refuses(GOOGLE, percent=40)
+    careful = document(tmp_path, canary={"percent": 20, "wait_minutes": 0})
+    sender = Sender(database, tmp_path)
+    with relay(google) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        (hold,) = await sent(sender, careful, servers)
+        await decide(sender, careful, hold, Decision.GO_ON)
+        run = await asyncio.to_thread(sender.prepare, careful)
+        again: list[Hold] = []
+        watch = LossWatch(run, careful, again.append)
+        await watch.begin()
+        await watch.look()
+        await run.close()
+        assert again == []
+        await sent(sender, careful, servers)
+    assert len(google.asked) > 10
+
+
+async def test_events_count_and_a_whole_connection_is_held_for_many_providers(
+    database: Database, tmp_path: Path
+) -> None:
+    sender = Sender(database, tmp_path)
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        plain = document(tmp_path)
+        await sent(sender, plain, servers)
+        later = OutcomeFigures(database, 1).later()
+        assert later == {}
+        query = sa.select(recipients.c.id, recipients.c.email).limit(90)
+        with database.read() as reader:
+            rows = reader.execute(query.where(recipients.c.connection == "green")).all()
+        report = [
+            Bounce(
+                key=f"test {number}",
+                email=email,
+                kind=BounceKind.HARD if number % 3 else BounceKind.COMPLAINT,
+                status="5.1.1",
+                detail="",
+                source="test",
+                at=0.0,
+                connection="green",
+                campaign_id=1,
+                recipient_id=number,
+            )
+            for number, email in rows
+        ]
+        Bounces(database).record(report)
+        later = OutcomeFigures(database, 1).later()
+        total = Figures.total(later.values())
+        assert {unit.connection for unit in later} == {"green"}
+        assert total.bounced_later + total.complained == 90
+        run = await asyncio.to_thread(sender.prepare, plain)
+        held: list[Hold] = []
+        watch = LossWatch(run, plain, held.append)
+        await watch.begin()
+        await watch.look()
+        await run.close()
+    assert {hold.unit.connection for hold in held} == {"green"}
+
+
+def provider(database: Database, name: str) -> int:
+    """The number of a provider in the only campaign."""
+    numbers = {named: number for number, named in Providers(database).of(1).items()}
+    return numbers[name]
+
+
+async def decide(
+    sender: Sender, campaign: Campaign, hold: Hold, decision: Decision, target: str | None = None
+) -> None:
+    run = await asyncio.to_thread(sender.prepare, campaign)
+    try:
+        assert target is None or target in run.may_move_to(hold.unit)
+        await asyncio.to_thread(run.decide, hold, decision, target)
+    finally:
+        await run.close()
