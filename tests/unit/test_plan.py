@@ -342,6 +342,27 @@ class TestProviders:
         assert [one.binding for one in found.providers] == ["40 a second (assumed)"] * 2
         assert found.ends_at == NOON + timedelta(seconds=250)
 
+    def test_a_provider_that_warms_up_by_itself_is_done_later_than_the_others(self) -> None:
+        ramp = WarmUp(
+            start=MONDAY,
+            daily_caps=(5_000, 5_000),
+            per_provider=[{"provider": "google", "daily_caps": (1_000, 1_000)}],
+        )
+        found = planned(
+            two(per_provider=[{"provider": "yahoo", "per_hour": 100}]),
+            [connection("a"), connection("b", warm_up=ramp)],
+            hosts=self.HOSTS,
+        )
+        google, yahoo, others = found.providers[3:]
+        assert [one.count for one in found.providers[3:]] == [1_800, 900, 300]
+        assert google.binding == "warm-up"
+        assert google.ends_at == NOON + HOUR * 12 + timedelta(seconds=800 / 40)
+        assert yahoo.binding == "30 an hour (its share of the campaign's, for Yahoo and AOL)"
+        assert yahoo.ends_at == NOON + 30 * HOUR
+        assert others.binding == "40 a second (assumed)"
+        assert others.ends_at == NOON + timedelta(seconds=2_200 / 40)
+        assert found.connections[1].ends_at == yahoo.ends_at
+
     def test_the_table_has_room_for_the_largest_connections(self) -> None:
         names = [f"c{i}" for i in range(12)]
         document = campaign(

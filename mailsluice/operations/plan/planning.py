@@ -44,12 +44,9 @@ def plan(
     parts: list[ConnectionPlan] = []
     providers: list[ProviderPlan] = []
     for name in placement.connections:
-        part = _connection_plan(campaign, placement, connections[name], starts_at)
         load = _load(campaign, placement, connections[name], starts_at)
-        mine = (
-            provider_plans(campaign, placement, connections[name], part, load, mail) if mail else []
-        )
-        parts.append(with_providers(part, mine))
+        mine = provider_plans(campaign, placement, connections[name], load, mail) if mail else []
+        parts.append(with_providers(_connection_plan(placement, name, load), mine))
         providers += mine
     return Plan(
         campaign=campaign.name,
@@ -69,12 +66,8 @@ def plan(
     )
 
 
-def _connection_plan(
-    campaign: Campaign, placement: Placement, connection: Connection, starts_at: datetime
-) -> ConnectionPlan:
-    name = connection.name
+def _connection_plan(placement: Placement, name: str, load: Load) -> ConnectionPlan:
     count = placement.counts[name]
-    load = _load(campaign, placement, connection, starts_at)
     percents = dict(zip(placement.connections, placement.percents or (), strict=False))
     return ConnectionPlan(
         name,
@@ -82,7 +75,7 @@ def _connection_plan(
         placement.assigned[name],
         count,
         load.binding() if count else "",
-        starts_at,
+        load.starts_at,
         load.ends_at(),
     )
 
