@@ -407,7 +407,10 @@ def _show_providers(name: str, *, as_json: bool) -> None:
     if as_json:
         show("", tallies, as_json=True)
     elif not tallies:
-        print(f"The providers of {name} are not stored: it is archived, or of an older version")
+        print(
+            f"No mailbox provider of {name} is known: look them up (resolve: mx), unless the"
+            " campaign is archived or of an older version"
+        )
     else:
         columns = [*next(iter(tallies.values()))]
         rows = [

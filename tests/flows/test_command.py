@@ -19,11 +19,13 @@ from tests.eventually import eventually
 from tests.flows.conftest import Servers, save_block
 from tests.forked import Forked
 
+DOMAINS = ("example.com", "gmail.com")
+
 
 def write_campaign(folder: Path, rows: int, **fields: object) -> Path:
     """A campaign file over red and blue, half each."""
     (folder / "people.csv").write_text(
-        "email\n" + "".join(f"p{i}@example.com\n" for i in range(rows))
+        "email\n" + "".join(f"p{i}@{DOMAINS[i % 2]}\n" for i in range(rows))
     )
     path = folder / "campaign.yaml"
     document = {
@@ -63,8 +65,9 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     assert main(["report", "by-command"]) == 0
     assert capsys.readouterr().out.startswith("# ")
     assert main(["status", "by-command", "--by", "provider", "--json"]) == 0
-    (tally,) = json.loads(capsys.readouterr().out).values()
-    assert (tally["recipients"], tally["accepted"], tally["refused"]) == (10, 10, 0)
+    tallies = json.loads(capsys.readouterr().out)
+    accepted = {name: tally["accepted"] for name, tally in tallies.items()}
+    assert accepted == {"google": 5, "unresolved": 5}
     assert main(["status", "by-command", "--by", "provider"]) == 0
     assert "by-command by mailbox provider" in capsys.readouterr().out
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0

@@ -407,9 +407,14 @@ def test_replies_are_told_apart_by_provider_and_else_by_domain(database: Databas
     assert (later.providers, later.replies) == (counted.providers, [])
 
 
-def test_a_campaign_of_an_older_version_has_no_providers(database: Database) -> None:
-    rows = random_rows(7)
-    assert not statistics(database, store(database, rows)).providers
+@pytest.mark.parametrize("providers", [None, {"unresolved": 400}])
+def test_a_campaign_of_which_no_provider_is_known_has_no_counts_of_them(
+    database: Database, providers: dict[str, int] | None
+) -> None:
+    rows = [{**row, "provider": 1 if providers else None} for row in random_rows(7)]
+    counted = statistics(database, store(database, rows, providers=providers))
+    assert not counted.providers
+    assert any("example.com" in str(reply.group) for reply in counted.replies)
 
 
 def test_a_comparison_is_by_provider_and_else_by_domain(database: Database) -> None:

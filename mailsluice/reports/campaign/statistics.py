@@ -79,7 +79,7 @@ class Statistics:
     """By connection and kind: hard, soft, complaint."""
     deliveries: CampaignDeliveries = field(default_factory=CampaignDeliveries)
     providers: ProviderCounts = field(default_factory=ProviderCounts)
-    """Empty for a campaign that was launched before providers were stored."""
+    """Empty where no provider is known, as for a campaign of an older version."""
     later_replies: Sequence[ReplyCount] = ()
     """Replies to accepted mail, as events report them."""
 

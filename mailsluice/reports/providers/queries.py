@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from mailsluice.core.outcome import Verdict
 from mailsluice.core.status import RecipientStatus
 from mailsluice.events.event import DeliveryState
+from mailsluice.mailbox_providers import UNRESOLVED
 from mailsluice.reports.deliveries.counts import DeliveryTimes
 from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, ProviderTally
 from mailsluice.store.campaign_tables import tables_of
@@ -24,8 +25,10 @@ _DELIVERED = (DeliveryState.DELIVERED, DeliveryState.UNSUBSCRIBED, DeliveryState
 
 
 def shown_providers(database: Database, campaign_id: int) -> dict[int, str]:
-    """The campaign's largest providers by number; none when the campaign stores no providers."""
+    """The campaign's largest providers by number; none where no provider is known."""
     names = Providers(database).of(campaign_id)
+    if {*names.values()} <= {UNRESOLVED}:
+        return {}
     return {number: name for number, name in names.items() if number <= MOST_SHOWN}
 
 
