@@ -10,9 +10,12 @@ import pytest
 import yaml
 
 import mailsluice
+from blocks import SMTPConnection
+from mailsluice.smtp.connection import Connection, Security
+from tests.dns_server import CONTROLS, dns_server
 from tests.smtpd import SmtpServer
 
-PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +24,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MAILSLUICE_DATABASE_URL", raising=False)
+
+
+def _examples(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
 
 
 def test_the_examples_of_the_docstrings_run() -> None:
@@ -49,7 +56,7 @@ def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> Non
     Path("recipients.csv").write_text(
         "email,first_name\nann@example.com,Ann\nbob@example.com,Bob\n"
     )
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    blocks = _examples("python.md", "python")
     assert len(blocks) == 2
     names: dict[str, object] = {}
     with SmtpServer() as server:
@@ -59,3 +66,36 @@ def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> Non
     printed = capsys.readouterr().out
     assert printed.count("2 of 2 sent") == 2
     assert "# Plan: autumn-sale" in printed
+
+
+def test_the_campaign_of_the_page_about_mailbox_providers_can_be_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (example,) = _examples("mailbox-providers.md", "yaml")
+    Path("recipients.csv").write_text(
+        "email,first_name,last_click\nann@gmail.com,Ann,2026-01-05\nbob@shop.example,Bob,\n"
+        "cat@yahoo.com,Cat,2025-12-24\n"
+    )
+    zone = {"shop.example": {"MX": ["1 aspmx.l.google.com."]}, **CONTROLS}
+    connections = [
+        Connection(name, "127.0.0.1", 25, Security.NONE) for name in ("sendgrid", "sparkpost")
+    ]
+    with dns_server(zone) as server:
+        monkeypatch.setenv("MAILSLUICE_NAMESERVERS", f"127.0.0.1:{server.port}")
+        plan = mailsluice.plan(yaml.safe_load(example), connections)
+    assert {one.provider for one in plan.providers} == {"google", "yahoo"}
+
+
+def test_the_block_of_the_page_about_mailbox_providers_is_valid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (example,) = _examples("mailbox-providers.md", "python")
+    saved: list[tuple[SMTPConnection, str]] = []
+    monkeypatch.setattr(SMTPConnection, "save", lambda block, name: saved.append((block, name)))
+    exec(example, {"SMTPConnection": SMTPConnection})
+    ((block, name),) = saved
+    assert name == "new"
+    assert [entry.provider for entry in block.warm_up.per_provider] == [
+        "google",
+        "microsoft-consumer",
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from mailsluice.store.schema import recipients
+from tests.dns_server import CONTROLS, dns_server
 from tests.eventually import eventually_async
-from tests.integration.campaign_fixtures import Sender, campaign, connection, people
-from tests.smtpd import SmtpServer
-from tests.smtpd.mailbox_providers import Greylists, Refuses, relay
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
+from tests.smtpd import SmtpServer, most_in
+from tests.smtpd.mailbox_providers import Greylists, MailboxProvider, Refuses, Throttles, relay
 
 TOMORROW = Retry(first_delay_seconds=86_400, max_delay_seconds=86_400)
 IDLE_SECONDS = 3_600.0
@@ -99,3 +101,89 @@ async def test_a_provider_that_refuses_an_exact_share_costs_nobody_else_the_mail
     assert states(sender, "yahoo.com") == {"sent": 97, "failed": 3}
     assert states(sender, "gmail.com", "shop.example", "club.example") == {"sent": 300}
     assert yahoo.refused().total() == 3
+
+
+async def test_a_provider_that_is_held_for_a_day_holds_nobody_else(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two domains that Google hosts one recipient may go; all others get their mail."""
+    google = MailboxProvider("gmail.com", "company.example")
+    document = campaign(
+        tmp_path,
+        audience(60, "gmail.com", "company.example", *OTHERS),
+        resolve="mx",
+        per_provider=[{"provider": "google", "per_day": 1}],
+    )
+    zone = {"company.example": {"MX": ["1 aspmx.l.google.com."]}, **CONTROLS}
+    zone |= {name: {"MX": [f"1 mx.{name}."]} for name in OTHERS}
+    with dns_server(zone) as names, relay(google) as server:
+        monkeypatch.setenv("MAILSLUICE_NAMESERVERS", f"127.0.0.1:{names.port}")
+        await until_idle(sender, document, connection("red", server))
+        assert nobody_twice(server)
+    assert len(google.asked) == 1
+    assert states(sender, "gmail.com", "company.example") == {"sent": 1, "pending": 119}
+    assert states(sender, *OTHERS) == {"sent": 180}
+
+
+async def test_a_throttling_provider_slows_its_own_mail_alone(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """Microsoft accepts five messages, and is busy from then on: its clock stands still."""
+    microsoft = Throttles("outlook.com", per_second=5, clock=repeat(0.0).__next__)
+    document = campaign(
+        tmp_path, [*people(600, "outlook.com"), *audience(60, "gmail.com", *OTHERS)], retry=TOMORROW
+    )
+    with relay(microsoft) as server:
+        run = await asyncio.to_thread(sender.prepare, document)
+        reached = connection("red", server)
+        sending = asyncio.ensure_future(sender.send_prepared(run, document, [reached]))
+        try:
+            await eventually_async(
+                lambda: len(server.received),
+                lambda accepted: accepted == 5 + 240,
+                what="the mail to all others",
+            )
+            asked = len(microsoft.asked)
+            run.stop()
+            assert not (await sending).down
+        finally:
+            await run.close()
+    assert asked < 300
+    assert states(sender, "outlook.com")["pending"] >= 300
+
+
+def send_in_a_process(url: str, folder: Path, document: Campaign, reached: Connection) -> None:
+    with Database(url) as database:
+        asyncio.run(Sender(database, folder).send(document, [reached]))
+
+
+async def test_limits_hold_over_a_kill_and_nobody_gets_the_mail_twice(
+    sender: Sender, database_url: str, tmp_path: Path
+) -> None:
+    """The run is killed while its sessions wait for replies, the next one goes on."""
+    google, microsoft = MailboxProvider("gmail.com"), MailboxProvider("outlook.com")
+    document = campaign(
+        tmp_path,
+        audience(40, "gmail.com", "outlook.com", *OTHERS),
+        per_provider=[
+            {"provider": "google", "per_day": 1},
+            {"provider": "microsoft-consumer", "per_second": 20},
+        ],
+    )
+    with relay(google, microsoft) as server:
+        reached = connection("red", server)
+        server.hold(after=80)
+        process = processes().Process(
+            target=send_in_a_process, args=(database_url, tmp_path, document, reached)
+        )
+        process.start()
+        await eventually_async(lambda: server.held, lambda held: held == 2)
+        process.kill()
+        await asyncio.to_thread(process.join)
+        server.release()
+        await until_idle(sender, document, reached)
+        assert nobody_twice(server)
+        assert len(server.received) == 161
+    assert len(google.asked) == 1
+    assert most_in(1.0, microsoft.times()) <= 20
+    assert sender.ledger.states() == {"sent": 159, "uncertain": 2, "pending": 39}
