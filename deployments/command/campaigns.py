@@ -1,4 +1,4 @@
-"""Commands about campaigns: plan, send, watch, report, resolve, cancel."""
+"""Commands about campaigns: plan, send, watch, report, resolve, decide, cancel."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from deployments.command.output import (
 if TYPE_CHECKING:
     from mailsluice import Campaign, Connection, Report
     from mailsluice.audience.engines import Engines
+    from mailsluice.operations.accounts import HeldPart
 
 _WATCH_SECONDS = 2.0
 _Status = Literal[
@@ -266,6 +267,61 @@ def resolve(
     show(text, done, as_json=json)
 
 
+def decide(
+    name: str,
+    decision: Literal["go-on", "stop", "move"] | None = None,
+    /,
+    *,
+    part: int | None = None,
+    to: str | None = None,
+    json: AsJson = False,
+) -> None:
+    """Decide about what a campaign's stop-loss or canary holds; without a decision, show it.
+
+    Afterwards, send the campaign again.
+
+    Args:
+        name: The campaign's name.
+        decision: go-on: send to the recipients. stop: cancel them for good. move: send to them over
+            another connection, if they were never attempted.
+        part: The number of one held part, as shown. Default: all of them.
+        to: With move, the connection that takes the recipients over.
+        json: Print JSON instead of text.
+    """
+    from mailsluice.operations import accounts
+    from mailsluice.stop_loss import Decision
+    from mailsluice.store import Database, home
+
+    with Database() as database:
+        if decision is None:
+            _show_held(accounts.held_parts(database, name), as_json=json)
+            return
+        number = asyncio.run(
+            accounts.decide(
+                database,
+                name,
+                Decision(decision.replace("-", " ")),
+                part=part,
+                target=to,
+                owner=_owner("decide"),
+                home=home(),
+            )
+        )
+    text = f"{number:,} part{'s'[: number != 1]} decided; send the campaign again to continue it"
+    show(text, {"decided": number}, as_json=json)
+
+
+def _show_held(parts: Sequence[HeldPart], *, as_json: bool) -> None:
+    columns = ("part", "held", "why", "waiting")
+    rows = [(str(one.id), one.part, one.reason, f"{one.waiting:,}") for one in parts]
+    if as_json:
+        show("", parts, as_json=True)
+    elif rows:
+        show_table(f"{len(rows):,} held", columns, rows)
+    else:
+        print("Nothing is held.")
+
+
 def cancel(name: str, /, *, json: AsJson = False) -> None:
     """Cancel a campaign for good: recipients that still wait get no mail.
 
@@ -451,4 +507,4 @@ def _values(report: Report) -> dict[str, Any]:
     return {"summary": report.summary(), "open": report.open, **asdict(report)}
 
 
-COMMANDS = (plan, send, status, report, export, find, verify, resolve, cancel)
+COMMANDS = (plan, send, status, report, export, find, verify, resolve, decide, cancel)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from deployments.command import main
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import Campaign
 from mailsluice.core.moves import MoveReason
 from mailsluice.core.status import CampaignStatus
 from mailsluice.operations.stop_loss import LossWatch, watched_losses
 from mailsluice.stop_loss import CANARY, Decision, Figures, Hold, Unit
-from mailsluice.store import Bounces, Campaigns, Canaries, Database, OutcomeFigures, Providers
+from mailsluice.store import (
+    Bounces,
+    Campaigns,
+    Canaries,
+    Database,
+    Holds,
+    NewHold,
+    OutcomeFigures,
+    Providers,
+)
 from mailsluice.store.schema import recipients
 from tests.integration.campaign_fixtures import Sender, campaign, connection
 from tests.smtpd import SmtpServer
@@ -262,3 +274,35 @@ async def decide(
         await asyncio.to_thread(run.decide, hold, decision, target)
     finally:
         await run.close()
+
+
+def test_the_command_shows_what_is_held_and_decides(
+    sqlite_database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = sqlite_database.engine.url.render_as_string()
+    monkeypatch.setenv("MAILSLUICE_DATABASE_URL", url)
+    monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path))
+    run = Sender(sqlite_database, tmp_path).prepare(document(tmp_path))
+    google = Unit("red", provider(sqlite_database, "google"))
+    figures = {google.provider or 0: Figures(sent=80, refused=20)}
+    parts = [NewHold(google, "bounced", 5.0, figures), NewHold(Unit("green"), CANARY, None, {})]
+    Holds(sqlite_database, run.id).add(parts)
+    asyncio.run(run.close())
+
+    assert main(["decide", "spring-sale", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(one["part"], one["waiting"]) for one in shown] == [
+        ("Google over red", 50),
+        ("green", 200),
+    ]
+    assert shown[0]["reason"] == "20 of 100 (20.00 %) bounced, more than 5 %"
+    assert main(["decide", "spring-sale", "move", "--to", "green"]) == 1
+    assert "cannot move to 'green' (possible: none)" in capsys.readouterr().err
+    assert main(["decide", "spring-sale", "go-on", "--part", "2"]) == 0
+    assert main(["decide", "spring-sale", "move", "--to", "green"]) == 0
+    assert main(["decide", "spring-sale", "stop"]) == 1
+    assert "no such held part (held: none)" in capsys.readouterr().err
+    assert Campaigns(sqlite_database).moves(1)[0].recipients == 50

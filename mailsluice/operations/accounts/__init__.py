@@ -1,7 +1,8 @@
-"""Accounts of a campaign: verify its numbers, export its recipients, settle the uncertain ones."""
+"""Accounts of a campaign: verify its numbers, export its recipients, decide what is left open."""
 
 from mailsluice.operations.accounts.cancellation import Cancelled, cancel_campaign
 from mailsluice.operations.accounts.counting import tally
+from mailsluice.operations.accounts.deciding import HeldPart, decide, held_parts
 from mailsluice.operations.accounts.errors import LedgerError
 from mailsluice.operations.accounts.export import Contents, export
 from mailsluice.operations.accounts.finding import FoundRecipient, find_recipients
@@ -19,13 +20,16 @@ __all__ = [
     "Contents",
     "Discrepancy",
     "FoundRecipient",
+    "HeldPart",
     "LedgerError",
     "Resolved",
     "Tallies",
     "Verification",
     "cancel_campaign",
+    "decide",
     "export",
     "find_recipients",
+    "held_parts",
     "read_addresses",
     "resolve_uncertain",
     "tally",
