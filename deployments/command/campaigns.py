@@ -451,7 +451,7 @@ def _show_providers(name: str, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from mailsluice.mailbox_providers import title_of
-    from mailsluice.reports.providers.queries import count_providers
+    from mailsluice.reports.deliveries.queries import count_providers
     from mailsluice.store import Campaigns, Database
 
     with Database() as database:

@@ -29,6 +29,8 @@ class ArchiveRecord:
     """When the archive was written, in seconds since the epoch."""
     is_cleared: bool
     """Whether the archived rows are deleted from the database."""
+    providers: str | None
+    """What became of the mail to each mailbox provider, in JSON; None when it was not counted."""
 
     def __str__(self) -> str:
         day = datetime.fromtimestamp(self.at, UTC).date()
@@ -52,7 +54,9 @@ class Archives:
             name: {RecipientStatus(status): number for status, number in by_status.items()}
             for name, by_status in orjson.loads(row.counts).items()
         }
-        return ArchiveRecord(row.folder, row.digest, counts, row.at, row.cleared_at is not None)
+        return ArchiveRecord(
+            row.folder, row.digest, counts, row.at, row.cleared_at is not None, row.providers
+        )
 
     def among(self, campaign_ids: Collection[int]) -> set[int]:
         """Return those of these campaigns that are archived."""
@@ -63,17 +67,23 @@ class Archives:
             return {*connection.execute(query).scalars()}
 
     def add(
-        self, campaign_id: int, folder: str, digest: str, counts: Mapping[str, Mapping[str, int]]
+        self,
+        campaign_id: int,
+        folder: str,
+        digest: str,
+        counts: Mapping[str, Mapping[str, int]],
+        providers: str | None = None,
     ) -> None:
         """Record that the campaign is archived: from now on the files in the folder are its rows.
 
-        `counts` are the recipients by connection and status.
+        `counts` are the recipients by connection and status, `providers` are in JSON.
         """
         statement = sa.insert(archives).values(
             campaign_id=campaign_id,
             folder=folder,
             digest=digest,
             counts=orjson.dumps(counts).decode(),
+            providers=providers,
             at=self._database.now,
         )
         with self._database.write() as transaction:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0019"
+REVISION = "0020"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -306,6 +306,8 @@ archives = Table(
     Column("folder", Text, nullable=False),
     Column("digest", Text, nullable=False),  # SHA-256 of the manifest in the folder
     Column("counts", Text, nullable=False),  # JSON: recipients by connection and status
+    # JSON: see mailsluice.reports.providers.counts; null in archives of earlier versions.
+    Column("providers", Text),
     Column("at", Double, nullable=False),
     Column("cleared_at", Double),  # when the last archived row was deleted from the database
 )

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from pyarrow import parquet
 
 from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.campaign.queries import statistics
+from mailsluice.reports.deliveries.queries import count_providers
 from mailsluice.store import Campaigns, Claimed, Database, Launches, Outbox, Providers, Settled
 from mailsluice.store.packing import index_claims
 from mailsluice.store.schema import recipients
@@ -67,7 +69,11 @@ def test_an_archive_has_the_providers(database: Database, tmp_path: Path) -> Non
     rows = audience(2).assign(provider=pd.Series([1, 2], dtype="int16"))
     campaign_id = new_campaign(database)
     outbox = launch(database, campaign_id, rows, providers={"google": 1, "b.net": 1})
+    (first, _) = claim(database, outbox)
+    with database.write() as transaction:
+        outbox.settle(transaction, [Settled(first.id, RecipientStatus.SENT, 1, 250, "ok")])
     age(database, outbox)
+    before = count_providers(database, campaign_id)
 
     assert not archive(database, tmp_path).troubled
 
@@ -75,6 +81,9 @@ def test_an_archive_has_the_providers(database: Database, tmp_path: Path) -> Non
     assert parquet.read_table(folder / "recipients.parquet")["provider"].to_pylist() == [1, 2]
     kept = parquet.read_table(folder / "campaign_providers.parquet")["provider"].to_pylist()
     assert kept == ["google", "b.net"]
+    assert before.of("google").accepted == 1
+    assert count_providers(database, campaign_id) == before
+    assert statistics(database, campaign_id).providers == before
 
 
 def test_a_campaign_of_the_version_before_is_sent_on_and_the_next_has_providers(

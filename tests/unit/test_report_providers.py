@@ -136,3 +136,11 @@ def test_later_events_refresh_the_providers_of_a_page() -> None:
     assert part(once, "Mailbox providers")[0] == "| Google | 60 | 60 | 0 | 0 | 50 | 0 | 0 |  |  |"
     assert once.count("## Mailbox providers\n") == 1
     assert refreshed(once, stored, statistics(providers=after)) == once
+
+
+def test_an_archive_keeps_the_counts() -> None:
+    counts = ProviderCounts(
+        {("google", "red"): GOOGLE, (None, "red"): ProviderTally(9)},
+        {None: DeliveryTimes(4.0, 5_400.0)},
+    )
+    assert ProviderCounts.from_json(counts.as_json()) == counts

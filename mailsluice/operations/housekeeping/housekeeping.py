@@ -22,6 +22,7 @@ from mailsluice.operations.housekeeping.kept import Done, Kept
 from mailsluice.operations.housekeeping.retention import due
 from mailsluice.operations.housekeeping.verifying import verify_kept, verify_written
 from mailsluice.operations.housekeeping.writing import GoesOn, write
+from mailsluice.reports.deliveries.queries import count_providers
 from mailsluice.store import Database, Leases
 from mailsluice.store.archives import Archives
 from mailsluice.store.campaign_age import CampaignAge
@@ -120,6 +121,7 @@ def _archived(
     archives = Archives(database)
     record = archives.find(campaign.id)
     if record is None:
+        providers = count_providers(database, campaign.id)
         written, manifest, digest = write(database, campaign, folder, goes_on)
         try:
             verify_written(database, written, manifest)
@@ -128,7 +130,8 @@ def _archived(
             # The database does not know this folder, so every night would leave another one.
             shutil.rmtree(written, ignore_errors=True)
             raise
-        archives.add(campaign.id, str(written), digest, manifest.counts)
+        kept = providers.as_json() if providers else None
+        archives.add(campaign.id, str(written), digest, manifest.counts, kept)
     else:
         written = Path(record.folder)
         verify_kept(written, campaign.id, record.digest)

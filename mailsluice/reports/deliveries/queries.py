@@ -16,7 +16,8 @@ from mailsluice.reports.deliveries.counts import (
     DeliveryCounts,
     DeliveryTimes,
 )
-from mailsluice.reports.providers.queries import provider_group
+from mailsluice.reports.providers.counts import ProviderCounts
+from mailsluice.reports.providers.queries import provider_counts, provider_group
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.schema import deliveries
@@ -100,6 +101,13 @@ def delivery_times(
         {number: _times(counts) for number, counts in by_provider.items()},
         _times(sum(by_provider.values(), Counter())),
     )
+
+
+def count_providers(database: Database, campaign_id: int) -> ProviderCounts:
+    """Count what became of the mail to each mailbox provider, with times to delivery."""
+    with database.sorting() as connection:
+        times = delivery_times(database, connection, campaign_id)
+        return provider_counts(database, connection, campaign_id, times.by_provider)
 
 
 def _times(counts: Counter[float]) -> DeliveryTimes:

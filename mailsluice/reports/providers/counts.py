@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from enum import StrEnum
+from typing import Self
+
+import orjson
 
 from mailsluice.reports.deliveries.counts import DeliveryTimes
 
@@ -67,6 +70,21 @@ class ProviderCounts:
     """By provider and connection."""
     times: Mapping[str | None, DeliveryTimes] = field(default_factory=dict)
     """By provider, where events report deliveries."""
+
+    def as_json(self) -> str:
+        """The counts for an archive."""
+        tallies = [[*pair, asdict(tally)] for pair, tally in self.tallies.items()]
+        times = [[provider, asdict(times)] for provider, times in self.times.items()]
+        return orjson.dumps({"tallies": tallies, "times": times}).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The counts that `as_json` wrote."""
+        kept = orjson.loads(text)
+        return cls(
+            {(name, over): ProviderTally(**tally) for name, over, tally in kept["tallies"]},
+            {name: DeliveryTimes(**times) for name, times in kept["times"]},
+        )
 
     def __bool__(self) -> bool:
         return bool(self.tallies)

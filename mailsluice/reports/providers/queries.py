@@ -15,6 +15,7 @@ from mailsluice.events.event import DeliveryState
 from mailsluice.mailbox_providers import UNRESOLVED
 from mailsluice.reports.deliveries.counts import DeliveryTimes
 from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, ProviderTally
+from mailsluice.store.archives import Archives
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.providers import Providers
@@ -79,6 +80,8 @@ def provider_counts(
 ) -> ProviderCounts:
     """Count the recipients of each provider, and what became of them.
 
+    The counts of an archived campaign are those of its archive.
+
     Args:
         database: The state database.
         connection: A connection to it.
@@ -86,16 +89,13 @@ def provider_counts(
         times: Times to delivery by the number of the provider.
         outcomes: Saves a pass over all recipients, if they are known.
     """
+    archive = Archives(database).find(campaign_id)
+    if archive and archive.providers:
+        return ProviderCounts.from_json(archive.providers)
     names = shown_providers(database, campaign_id)
     if not names:
         return ProviderCounts()
     return _Counting(database, connection, campaign_id).counts(names, times, outcomes)
-
-
-def count_providers(database: Database, campaign_id: int) -> ProviderCounts:
-    """Count as `provider_counts`, without times."""
-    with database.sorting() as connection:
-        return provider_counts(database, connection, campaign_id, {})
 
 
 def sent_by_provider(database: Database, campaign_id: int) -> ProviderCounts:
