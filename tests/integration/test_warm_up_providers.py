@@ -22,7 +22,7 @@ from mailsluice.operations import launch
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.comparison.queries import connections_warming_up
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Bounces, Campaigns, History, Outbox, Settled, WarmUps
+from mailsluice.store import Bounces, Campaigns, History, Outbox, Settled, WarmUps, campaign_tables
 from mailsluice.store.schema import recipients, warm_up_plans
 from tests.databases import no_database
 from tests.integration.campaign_fixtures import campaign, people
@@ -131,9 +131,11 @@ def test_campaigns_share_the_caps_of_a_provider(database: AtNoon, launches: Mixe
     assert by_day(database, third)[YAHOO, WEDNESDAY] == 35  # the first one has 10 of the 45
 
 
+@pytest.mark.parametrize("own_tables_from", [1, 1_000])
 def test_trouble_at_a_provider_does_not_hold_back_the_others(
-    database: AtNoon, launches: Mixed
+    database: AtNoon, launches: Mixed, monkeypatch: pytest.MonkeyPatch, own_tables_from: int
 ) -> None:
+    monkeypatch.setattr(campaign_tables, "FROM_RECIPIENTS", own_tables_from)
     first, _ = launches.mixed("first")
     launches.fail(first, YAHOO, 20)  # all of the day, and 20 % of the connection's mail
     database.today += DAY
