@@ -8,10 +8,11 @@ data pushes that of the engine out of the caches.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,18 +20,24 @@ import orjson
 
 from benchmarks import document
 from benchmarks.processes import BenchmarkError
-from mailsluice.campaign import Message, Provider, SenderIdentity
+from mailsluice.campaign import Message, Provider, ProviderThrottle, SenderIdentity
+from mailsluice.core.steady import steady
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.connection_state import SenderContext
 from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.provider_rules import ProviderRules
+from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.message import compile_message, new_key
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
-from mailsluice.store import EVERYBODY, Claimed, ClaimScope, Settled
+from mailsluice.store import EVERYBODY, Ask, Claimed, ClaimScope, Settled, Starts
 
 VARIABLES = orjson.dumps(document.SAMPLE).decode()
 _BYTES = 2_000
+_GAP_SECONDS = 1e-4  # between two starts to a mailbox provider: far more than are needed
+_OTHERS = 9
+"""The number of a mailbox provider without a limit."""
 
 
 class MemoryStore:
@@ -50,6 +57,21 @@ class MemoryStore:
         self._settled.clear()
         return ClaimedBatch(list(islice(self._rows, limit)), None)
 
+    async def reserve(self, ask: Ask) -> Starts:
+        """Grant what is asked for: the limits are for the store's thread to compute."""
+        await asyncio.sleep(0)
+        begin = max(steady(), *ask.stock[-1:], -math.inf)
+        until = steady() + ask.horizon_seconds
+        starts = (
+            []
+            if not ask.most
+            else [
+                begin + number * _GAP_SECONDS
+                for number in range(int((until - begin) / _GAP_SECONDS))
+            ]
+        )
+        return Starts(starts, until, None, until + 30.0)
+
     def settle(self, settled: Settled) -> None:
         self._settled.append(settled.id)
 
@@ -66,8 +88,13 @@ async def send(
     sessions: int,
     folder: Path,
     provider: Provider = Provider.NONE,
+    limited: Sequence[str] = (),
 ) -> float:
-    """Send so many messages; returns this thread's processor time for each, in microseconds."""
+    """Send so many messages; returns this thread's processor time for each, in microseconds.
+
+    Mailbox providers that are `limited` have a limit of their own. Together they have half of the
+    recipients, and the limits are so high that they do not delay them.
+    """
     names = [f"smtp-{number}" for number, _ in enumerate(ports)]
     message = compile_message(
         Message(**document.message(_BYTES)),
@@ -83,7 +110,12 @@ async def send(
     senders = []
     for number, (name, port) in enumerate(zip(names, ports, strict=True)):
         ids = range(number * each + 1, number * each + each + 1)
-        rows = [Claimed(one, f"user{one}@example.com", VARIABLES, 0, 0.0) for one in ids]
+        hosts = cycle([*range(1, len(limited) + 1), *[_OTHERS] * max(1, len(limited))])
+        rows = [
+            Claimed(one, f"user{one}@example.com", VARIABLES, 0, 0.0, host)
+            for one, host in zip(ids, hosts, strict=False)
+        ]
+        high = tuple(ProviderThrottle(provider=host, per_second=10_000) for host in limited)
         senders.append(
             ConnectionSender(
                 Connection(
@@ -92,6 +124,8 @@ async def send(
                 message,
                 SenderContext(cast("Any", MemoryStore(rows, journal)), journal),
                 open_session=open_session,
+                rules=ConnectionRules({}, ProviderRules(name, own=high)) if limited else None,
+                providers=dict(enumerate(limited, 1)),
             )
         )
     before = time.thread_time()

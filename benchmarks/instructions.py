@@ -30,6 +30,7 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 _TIMEOUT_SECONDS = 1_800
 ENGINE = "Mailsluice, engine"
 FIELDS = "Mailsluice, engine, with SendGrid's header fields"
+LIMITS = "Mailsluice, engine, with limits of three mailbox providers"
 STORE = "Mailsluice, store (SQLite)"
 
 
@@ -56,6 +57,7 @@ def _smtp_source(task: Task) -> Sequence[object]:
 PROGRAMS = (
     Program(ENGINE, _replayed(replayed.ENGINE)),
     Program(FIELDS, _replayed(replayed.WITH_FIELDS)),
+    Program(LIMITS, _replayed(replayed.WITH_LIMITS)),
     Program(STORE, _replayed(replayed.STORE)),
     Program(
         AIOSMTPLIB_RAW,

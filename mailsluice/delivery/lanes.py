@@ -236,7 +236,8 @@ class Lanes:
 
     def _next_lane(self, now: float) -> Lane:
         """The lane whose message may go now, and whose recipient is the first in the send order."""
-        self._wake(now)
+        if self._parked:
+            self._wake(now)
         queue, first = self._queue, self.main.rows
         while queue and (not first or queue[0][0] < first[0].id):
             lane = queue[0][2]
@@ -254,8 +255,9 @@ class Lanes:
         else:
             heapq.heappop(self._queue)
             lane.is_queued = False
-        self._count(lane, -1)
-        if lane.claims_itself and len(lane.rows) <= lane.size // 2:
+        if not lane.claims_itself:
+            self._stock_rows -= 1
+        elif len(lane.rows) <= lane.size // 2:
             lane.refill()
             self._place(lane)
 
