@@ -24,6 +24,8 @@ _CODE = re.compile(r"[45](?:\d\d|\*\*)")
 _STATUS = re.compile(r"(?<![\w.])[45]\.\d{1,3}\.\d{1,3}(?!\w|\.\d)")
 _QUOTED = re.compile(r"(?<![\w.])[45]\d\d(?=[ -])|(?<![\w.])[45](?=\.\d{1,3}\.\d{1,3}(?!\w|\.\d))")
 """A code in a text, or the class of an enhanced status."""
+_ADDRESS = re.compile(r"(?<![^\s<>@])[^\s<>@]*@[^\s<>]*")
+"""Replies quote addresses, and one such as s3150@example.com looks like a provider's word."""
 
 
 class Action(StrEnum):
@@ -105,8 +107,11 @@ def rule_of(reply: str, code: int | None) -> Rule | None:
 
 
 def _plain(reply: str) -> str:
-    """The reply in lower case, in one line, with only the first of its lines' equal statuses."""
-    text = " ".join(reply.lower().split())
+    """The reply in lower case, in one line, with only the first of its lines' equal statuses.
+
+    It is without addresses.
+    """
+    text = " ".join(_ADDRESS.sub("", reply.lower()).split())
     status = _STATUS.search(text)
     if status is None:
         return text
@@ -145,5 +150,7 @@ def _of(name: str, table: Mapping[str, Any]) -> Iterator[Rule]:
 def _part(part: str) -> tuple[str, re.Pattern[str]]:
     text = part.removesuffix("*")
     before = r"(?<![\w.])" if text[0].isalnum() else ""
-    after = r"(?!\w|\.\d)" if text == part and text[-1].isalnum() else ""
+    after = ""
+    if text[-1].isalnum():
+        after = r"(?!\w|\.\d)" if text == part else r"(?![\w-]*\.\w)"  # no name of a host
     return text, re.compile(before + re.escape(text) + after)

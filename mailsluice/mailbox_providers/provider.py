@@ -45,13 +45,13 @@ def providers_by_table(domains: Iterable[str]) -> list[str]:
 def provider_of_hosts(hosts: Iterable[str]) -> str:
     """Return the provider of a domain with these MX hosts, the preferred one first.
 
-    The first host of a known provider decides; else the registrable domain of the first host.
+    The preferred host decides, as it is the one that takes the mail: anybody may name a large
+    provider's host behind their own. Without a rule, it is the host's registrable domain.
     """
-    names = [host.lower().rstrip(".") for host in hosts]
-    for name in names:
-        if provider := _known(name):
-            return provider
-    return organisational_domain(names[0]) if names else UNRESOLVED
+    name = next((host.lower().rstrip(".") for host in hosts), "")
+    if not name:
+        return UNRESOLVED
+    return _known(name) or organisational_domain(name)
 
 
 def known_providers() -> Collection[str]:

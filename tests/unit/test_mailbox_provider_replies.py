@@ -249,6 +249,11 @@ OTHERS = [
     "451 4.7.1 Greylisting in action, please come back later",
     "452 4.2.2 The recipient's inbox is out of storage space. - gsmtp",
     "552 5.2.2 Mailbox full",
+    # Addresses and hosts that look like a provider's word.
+    "550 5.1.1 <s7751234@students.example>: Recipient address rejected: User unknown",
+    "550 5.1.1 ib103@shop.example... User unknown",
+    "452 4.2.2 <a.b@rl0001.example> mailbox full",
+    "550 5.1.1 no such user here, says sc-001.mx.example",
     "550 5.1.1 The email account that you tried to reach does not exist. - gsmtp",
     "550 5.4.1 Recipient address rejected: Access denied. [AM5.eop-EUR02.prod.outlook.com]",
     # An unknown server, and relays that speak of themselves.
@@ -354,7 +359,19 @@ def test_only_the_beginning_of_a_reply_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["s3150", "unusual rate o", "messages to ", "ofr_ ", "4.7.2 ", "[ts", "\n", "4.7.28 "]
+    "unit",
+    [
+        "s3150",
+        "s3150@",
+        "sc-00",
+        "unusual rate o",
+        "messages to ",
+        "ofr_ ",
+        "4.7.2 ",
+        "[ts",
+        "\n",
+        "4.7.28 ",
+    ],
 )
 def test_hostile_replies_take_linear_time(unit: str) -> None:
     def work(text: str) -> None:
