@@ -14,9 +14,10 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from mailsluice.core.status import RecipientStatus
+from mailsluice.stop_loss import Decision
 from mailsluice.store.campaign_tables import CampaignTablesFinder
 from mailsluice.store.database import Database
-from mailsluice.store.schema import canaries
+from mailsluice.store.schema import canaries, holds
 
 LOOK_SECONDS = 1.0
 """How often the end of a canary is looked for where its moment is not known."""
@@ -88,13 +89,26 @@ class Canaries:
             return reader.execute(query).scalar_one()
 
     def begin_wait(self, canary: Canary, seconds: float) -> bool:
-        """Begin the wait for what becomes of a canary, once all its recipients were attempted."""
+        """Begin the wait for what becomes of a canary, once all its recipients were attempted.
+
+        Those of mailbox providers that are held meanwhile are not waited for.
+        """
         recipients = self._finder.tables.recipients
+        held = sa.select(holds.c.provider).where(
+            holds.c.campaign_id == self._campaign_id,
+            holds.c.connection == canary.connection,
+            holds.c.provider.is_not(None),
+            sa.or_(holds.c.decision.is_(None), holds.c.decision == Decision.STOP.value),
+        )
+        is_waiting = sa.and_(
+            recipients.c.status == RecipientStatus.PENDING,
+            sa.func.coalesce(recipients.c.provider, 0).not_in(held),
+        )
         is_on_its_way = sa.exists().where(
             recipients.c.campaign_id == self._campaign_id,
             recipients.c.connection == canary.connection,
             recipients.c.id <= canary.last_id,
-            recipients.c.status.in_([RecipientStatus.PENDING.value, RecipientStatus.SENDING.value]),
+            sa.or_(recipients.c.status == RecipientStatus.SENDING, is_waiting),
         )
         statement = (
             sa.update(canaries)

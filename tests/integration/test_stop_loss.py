@@ -306,3 +306,33 @@ def test_the_command_shows_what_is_held_and_decides(
     assert main(["decide", "spring-sale", "stop"]) == 1
     assert "no such held part (held: none)" in capsys.readouterr().err
     assert Campaigns(sqlite_database).moves(1)[0].recipients == 50
+
+
+async def test_a_canary_ends_although_a_part_of_it_is_held(
+    database: Database, tmp_path: Path
+) -> None:
+    """The server keeps its replies back in the middle of the canary, until Google is held."""
+    google = Refuses(GOOGLE, percent=100)
+    careful = document(tmp_path, 1_600, canary={"percent": 50, "wait_minutes": 0})
+    sender = Sender(database, tmp_path)
+    with relay(google) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        red.hold(after=200)
+        run = await asyncio.to_thread(sender.prepare, careful)
+        held: list[Hold] = []
+        watch = LossWatch(run, careful, held.append)
+        assert await watch.begin()
+        reached = [connection(name, server) for name, server in servers.items()]
+        sending = asyncio.ensure_future(sender.send_prepared(run, careful, reached))
+        while not held:
+            await watch.look()
+            await asyncio.sleep(0.01)
+        red.release()
+        while not sending.done():
+            await watch.look()
+            await asyncio.sleep(0.05)
+        await sending
+        await run.close()
+    assert [hold.unit for hold in held] == [Unit("red", provider(database, "google"))]
+    assert len(google.asked) < 200
+    assert sent_to(red)[OTHERS] + sent_to(green)[OTHERS] == 1_200
