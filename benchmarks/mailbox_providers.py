@@ -28,8 +28,8 @@ from tests.dns_server import DnsServer, dns_server
 _SHORT = 700
 """Bytes of the message."""
 _SESSIONS = 20
-_HIGH = 1_000_000
-"""Messages a second: no machine sends so many."""
+_HIGH = 20_000
+"""Messages a second to a provider: more than a process sends to it."""
 _LARGEST = ("google", "microsoft-consumer", "yahoo")
 _THREE = [{"provider": name, "per_second": _HIGH} for name in _LARGEST]
 LAUNCHES: Mapping[str, Mapping[str, str]] = {
@@ -40,6 +40,7 @@ LAUNCHES: Mapping[str, Mapping[str, str]] = {
 """In this order; the last finds the answers of the one before in the database."""
 SENDERS: Mapping[str, Mapping[str, Any]] = {
     "without limits": {},
+    "a limit of the campaign": {"throttle": {"per_second": 4 * _HIGH}},
     "limits of three providers": {"per_provider": _THREE},
     "a limit of every provider": {"per_provider": [{"provider": "*", "per_second": _HIGH}]},
 }

@@ -26,7 +26,7 @@ from mailsluice.delivery.journal import Journal, account_name, holder
 from mailsluice.delivery.lane import Lane
 from mailsluice.delivery.provider_rules import ProviderRules
 from mailsluice.delivery.slowdown import Slowdown
-from mailsluice.delivery.starts import StartSource, StartStock
+from mailsluice.delivery.starts import MOST_STARTS, StartSource, StartStock
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.delivery.waits import Wait, asked
@@ -36,6 +36,7 @@ from mailsluice.store import Ask, Claimed, ClaimScope, Starts
 _MOST_ASKING = 32
 _KEPT_SECONDS = 30.0  # a lane keeps its starts at least so long for its turn
 _KEPT_TURNS = 3.0  # ... and so many messages of the connection
+_SPARE_STARTS = 32
 _FEW = 50
 
 
@@ -66,7 +67,7 @@ class Lanes:
         self._names = providers or {}
         self._rules = ProviderRules(connection)
         self._source = _Turns(store)
-        starts = self._stock(connection, store, changed)
+        starts = self._stock(connection, store, changed, lambda: MOST_STARTS)
         self.main = self._lane(0, starts, slowdown, size=2 * sessions)
         self._by_number: dict[int, Lane] = {}
         self._lane_of: dict[int, Lane] = {}
@@ -317,7 +318,8 @@ class Lanes:
     def _make(self, number: int) -> Lane:
         name = self._names.get(number, "")
         account = account_name(self._connection, name)
-        starts = self._stock(account, self._source, partial(self._answered, number))
+        answered, wanted = partial(self._answered, number), partial(self._wanted, number)
+        starts = self._stock(account, self._source, answered, wanted)
         self._by_number[number] = self._lane_of[number] = lane = self._lane(
             number, starts, Slowdown()
         )
@@ -339,13 +341,24 @@ class Lanes:
             size=size,
         )
 
-    def _stock(self, account: str, source: StartSource, changed: Callable[[], None]) -> StartStock:
+    def _wanted(self, number: int) -> int:
+        """How many starts a lane can use soon: for its recipients, and those of the next claim."""
+        return _SPARE_STARTS + 2 * len(self._by_number[number].rows)
+
+    def _stock(
+        self,
+        account: str,
+        source: StartSource,
+        changed: Callable[[], None],
+        wanted: Callable[[], int],
+    ) -> StartStock:
         return StartStock(
             holder(self._journal.id, self._connection),
             source,
             clock=self._clock,
             changed=changed,
             note=self._journal.account(account),
+            wanted=wanted,
         )
 
     def _follow(self, lane: Lane) -> None:

@@ -17,7 +17,7 @@ _STALE_SECONDS = 0.5
 _TEND_SECONDS = 0.25  # replies that no request reports in the meantime are reported
 _RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
 _POLL_SECONDS = 0.1  # a reply to another sender makes room without notice
-_MOST = 5_000
+MOST_STARTS = 5_000
 
 
 class StartSource(Protocol):
@@ -41,6 +41,7 @@ class StartStock:
         clock: Callable[[], float],
         changed: Callable[[], None],
         note: Callable[[int, int], None] = lambda _in_flight, _answered: None,
+        wanted: Callable[[], int] = lambda: MOST_STARTS,
     ) -> None:
         """Begin without starts.
 
@@ -51,6 +52,7 @@ class StartStock:
             changed: Called when the answer of `ready_at` may have changed.
             note: Notes the messages in flight and the replies so far where they survive the
                 process, before each message is sent.
+            wanted: How many starts can be used soon. More are not requested.
         """
         self._holder = holder
         self._source = source
@@ -59,6 +61,7 @@ class StartStock:
         self._rules: Mapping[str, Rules] = {}
         self._starts: deque[float] = deque()
         self._note = note
+        self._wanted = wanted
         self.stale_seconds = _STALE_SECONDS
         """A start that is unused for so long is returned."""
         self.in_flight = 0
@@ -95,8 +98,8 @@ class StartStock:
             return now
         self._drop_stale(now)
         if not self._starts or self._starts[-1] < now + _LOW_SECONDS:
-            if now >= self._ask_at:
-                self._exchange_soon(_MOST)
+            if now >= self._ask_at and len(self._starts) <= (wanted := self._wanted()) // 2:
+                self._exchange_soon(min(wanted, MOST_STARTS))
             if not self._starts:
                 return math.inf if self._asking else max(now, self._ask_at)
         return max(now, self._starts[0])

@@ -20,8 +20,10 @@ class Memory:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.usage = Usage()
+        self.asks = 0
 
     async def reserve(self, ask: Ask) -> Starts:
+        self.asks += 1
         now, under = self.now, [(self.usage, ask.rules["red"])]
         report = Report(ask.holder, ask.open, ask.replies, ask.answered, ask.stock)
         moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
@@ -81,6 +83,24 @@ async def test_the_start_of_a_message_that_did_not_reach_the_server_is_used_agai
     stock.started()
     stock.finished()
     assert await ready_at(stock, memory) == pytest.approx(HALF_AN_HOUR, rel=0.01)
+    await stock.close()
+
+
+async def test_no_more_starts_are_requested_than_can_be_used_soon(memory: Memory) -> None:
+    """A high limit would grant thousands, over and over: to each of thousands of lanes."""
+    stock = StartStock(
+        "one", memory, clock=lambda: memory.now, changed=lambda: None, wanted=lambda: 10
+    )
+    stock.follow({"red": Rules((Limit(20_000, 1.0),))})
+    await ready_at(stock, memory)
+    assert (memory.asks, memory.usage.open_starts) == (1, 10)
+    for asks in (1, 1, 1, 1, 1, 2):  # more when half of them are used
+        memory.now += 0.001
+        assert await ready_at(stock, memory) == 0
+        await asyncio.sleep(0)
+        assert memory.asks == asks
+        stock.started()
+        stock.finished()
     await stock.close()
 
 
