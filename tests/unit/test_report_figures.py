@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -149,6 +151,31 @@ def test_the_heat_map_names_the_pair_with_most_trouble() -> None:
     assert "most mail refused by smaller providers over red, 12.5%" in bad
     heights = [image(picture).height for picture in (quiet, late, bad)]
     assert heights[0] < heights[1] == heights[2]  # nothing was deferred or refused in the first
+
+
+def test_the_heat_map_has_a_row_for_each_connection_and_a_column_for_each_provider() -> None:
+    """It is the picture of docs/reading-the-report.md."""
+    providers = ("google", "microsoft-business", "microsoft-consumer", "yahoo", "unresolved", None)
+    tallies = {}
+    for i, name in enumerate(providers):
+        for j, connection in enumerate(("sendgrid", "sparkpost")):
+            mail = 42_000 // (i + 1) * (7 - 4 * j) // 10
+            refused = mail * (31 if name == "yahoo" else 4 + i) // 1_000
+            deferred = mail * (220 if (i, j) == (1, 1) else 6 + 9 * i % 13) // 1_000
+            accepted = mail - refused
+            delivered = accepted * (996 - 3 * i - j) // 1_000
+            tallies[name, connection] = ProviderTally(
+                mail, mail, accepted, deferred, refused, accepted, delivered
+            )
+    markdown = heat_map(tallies, "sendgrid", "sparkpost")
+    assert markdown
+    picture = image(markdown)
+    if folder := os.environ.get("MAILSLUICE_SCREENSHOTS"):
+        picture.save(Path(folder) / "providers.png")
+    one_row = heat_map({pair: tallies[pair] for pair in tallies if pair[1] == "sendgrid"}, "red")
+    assert one_row
+    assert image(one_row).height < picture.height
+    assert "most mail refused by Yahoo and AOL over" in markdown
 
 
 def test_names_in_the_heat_map_are_escaped_and_masked() -> None:

@@ -15,8 +15,7 @@ from mailsluice.reports.campaign.drawing import BLUE, RED, WIDTH_INCHES, describ
 from mailsluice.reports.campaign.report import Report
 from mailsluice.reports.providers.counts import Measure, ProviderCounts, ProviderTally
 
-_MOST_CONNECTIONS = 8
-_MOST_LETTERS = 16
+_MOST_CONNECTIONS = 6
 _IS_GOOD = {Measure.ACCEPTED: True, Measure.DELIVERED: True}
 _LEAST_SPAN = 0.05
 """Shares that differ by less than this look alike, so that chance does not stand out."""
@@ -46,7 +45,7 @@ def provider_figure(report: Report) -> str | None:
         _panel(axes, measure, shares[measure])
         axes.set_yticks(range(len(rows)), [*rows], fontsize=8)
     titles = ("smaller ones" if name is None else title_of(name) for name in providers)
-    names = [short_name(title, _MOST_LETTERS) for title in titles]
+    names = [short_name(title) for title in titles]
     panels[-1].set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     return described(figure, f"Connections by mailbox provider: {_finding(counts)}")
 
