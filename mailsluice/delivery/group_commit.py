@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from mailsluice.core.steady import steady
 from mailsluice.delivery.store_requests import Answers, ClaimedBatch, ClaimRequest, Requests
-from mailsluice.store import Bound, Canaries, Database, Outbox, Transaction, Usages
+from mailsluice.store import Bound, Canaries, Claimed, Database, Outbox, Transaction, Usages
 
 _ALL_CLAIMED = 2**62
 _PEER_SECONDS = 1.0
 """How long to wait for recipients that other senders of the connection may release."""
+
+_DUE_SEARCH_SECONDS = 1.0
 
 _CursorKey = tuple[str, int | None]
 """A connection, and the provider whose recipients are claimed apart; None: all the others."""
@@ -60,6 +63,8 @@ class GroupCommit:
         self._held: set[int] = set()
         """Recipients claimed by this process; kept where there are peers."""
         self._cursors: dict[_CursorKey, int] = {}
+        self._due_search_at: dict[str, float] = {}
+        """By connection: when to search for due recipients beside providers that are left out."""
 
     def attempt(self, requests: Requests) -> Answers:
         """Try the transaction once.
@@ -107,7 +112,7 @@ class GroupCommit:
             self._cursors.setdefault((connection, provider), after)
         if bound := self._bound(transaction, connection):
             return self._claim_of_canary(transaction, claim, after, bound)
-        rows = self._outbox.claim(transaction, connection, claim.limit, after, scope)
+        rows = self._next_rows(transaction, claim, after)
         if rows:
             return ClaimedBatch(rows, None)
         due = self._outbox.next_due_seconds(transaction, connection, scope)
@@ -121,6 +126,25 @@ class GroupCommit:
         if not rows:
             self._cursors[_key(claim)] = _ALL_CLAIMED
         return ClaimedBatch(rows, due)
+
+    def _next_rows(
+        self, transaction: Transaction, claim: ClaimRequest, after: int
+    ) -> list[Claimed]:
+        """Claim deferred recipients that are due, and pending ones.
+
+        Any number of deferred recipients of providers that are left out may be due, and a search
+        for others reads all of them. So then the search is made once a second, while recipients are
+        pending.
+        """
+        connection, limit, scope = claim.connection, claim.limit, claim.scope
+        if scope.without and steady() < self._due_search_at.get(connection, 0.0):
+            rows = self._outbox.claim(
+                transaction, connection, limit, after, scope, only_pending=True
+            )
+            if rows:
+                return rows
+        self._due_search_at[connection] = steady() + _DUE_SEARCH_SECONDS
+        return self._outbox.claim(transaction, connection, limit, after, scope)
 
     def _cursor(self, claim: ClaimRequest) -> int:
         """Up to which id no recipient in the claim's scope is pending, as far as is known."""

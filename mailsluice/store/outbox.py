@@ -90,6 +90,8 @@ class Outbox:
         limit: int,
         after_id: int = 0,
         scope: ClaimScope = EVERYBODY,
+        *,
+        only_pending: bool = False,
     ) -> list[Claimed]:
         """Claim up to `limit` recipients of a connection in a scope: their rows become `sending`.
 
@@ -97,12 +99,14 @@ class Outbox:
         in send order. Recipients that were suppressed since the launch become `suppressed` instead,
         with the reason, and recipients of a retry whose message has arrived all the same, as an
         event shows, become `sent`. The result may therefore be shorter than `limit` while more
-        recipients wait; an empty result means that none can be claimed.
+        recipients wait; an empty result means that none can be claimed. With `only_pending`,
+        deferred recipients are left out.
         """
         statements = self._statements
+        queries = (statements.due(scope), statements.pending(scope))[only_pending:]
         given = {"connection": connection, "after_id": after_id, **scope_parameters(scope)}
         claimed: list[Claimed] = []
-        for query in (statements.due(scope), statements.pending(scope)):
+        for query in queries:
             while room := limit - len(claimed):
                 found = transaction.execute(query, {**given, "most": room})
                 rows = fetched(self._database, found)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.store import Database, Outbox
+from mailsluice.store import ClaimScope, Database, Outbox
 from tests.integration.test_accounts import store
 
 Ask = Callable[[Outbox, sa.Connection], object]
@@ -19,15 +19,37 @@ Ask = Callable[[Outbox, sa.Connection], object]
     [
         lambda outbox, transaction: outbox.claim(transaction, "a", 10),
         lambda outbox, transaction: outbox.next_due_seconds(transaction, "a"),
+        lambda outbox, transaction: outbox.next_due_seconds(transaction, "a", ClaimScope(1)),
     ],
-    ids=["claim", "next due"],
+    ids=["claim", "next due", "next due at a provider"],
 )
 def test_due_recipients_are_found_by_the_index(database: Database, ask: Ask) -> None:
+    assert "ix_recipients_due" in plan(database, ask, "next_attempt_at")
+
+
+@pytest.mark.parametrize(
+    "scope", [ClaimScope(1), ClaimScope(without=frozenset({1, 2}))], ids=["one", "all but some"]
+)
+def test_recipients_of_providers_are_claimed_by_the_same_index(
+    database: Database, scope: ClaimScope
+) -> None:
+    found = plan(
+        database,
+        lambda outbox, transaction: outbox.claim(transaction, "a", 10, 0, scope, only_pending=True),
+        "recipients",
+    )
+    assert "ix_recipients_claim" in found
+    if scope.only and not database.is_sqlite:  # rows of other providers are not read
+        assert "(provider = " in found.partition("Index Cond")[2].partition("Filter")[0]
+
+
+def plan(database: Database, ask: Ask, part: str) -> str:
+    """The plan of the first query that contains a text."""
     outbox = store(database)
     first: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if "next_attempt_at" in statement and "SELECT" in statement:
+        if part in statement and "SELECT" in statement:
             first.append((statement, parameters))
 
     with database.write() as transaction:
@@ -39,8 +61,7 @@ def test_due_recipients_are_found_by_the_index(database: Database, ask: Ask) -> 
     with database.write() as transaction:
         if not database.is_sqlite:  # a table of eight rows is read as a whole
             transaction.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = transaction.exec_driver_sql(f"{explain} {statement}", parameters).all()
-    assert "ix_recipients_due" in str(plan)
+        return str(transaction.exec_driver_sql(f"{explain} {statement}", parameters).all())
 
 
 def test_an_update_of_the_status_changes_no_index(database: Database) -> None:
