@@ -168,9 +168,9 @@ class CampaignRun(Run):
     def reassign(self) -> set[str]:
         """Move recipients from connections that are down to working ones, in proportion to shares.
 
-        Only recipients that were never attempted move, and none to a connection in warm-up, whose
-        caps are planned. Call it when no connection sends any more. Returns the connections that
-        got recipients.
+        Only recipients that were never attempted move, and none to a connection that is held, or in
+        warm-up, whose caps are planned. Call it when no connection sends any more. Returns the
+        connections that got recipients.
         """
         down = [result.connection for result in self._results.values() if result.down]
         shares = launched_shares(self.campaigns.routes(self.id))
@@ -178,7 +178,7 @@ class CampaignRun(Run):
         healthy = {
             name: share
             for name, share in shares.items()
-            if name not in down and name not in warm_ups and share > 0
+            if name not in {*down, *warm_ups} and Unit(name) not in self._held and share > 0
         }
         moved: Counter[str] = Counter()
         for name in down if healthy else ():

@@ -55,6 +55,7 @@ class ConnectionSender:
             feed=lambda: SessionFeed(self.queue, self._dot, self._settled),
         )
         self._concluding: asyncio.Task[None] | None = None
+        self._is_held = False
         if rules:
             state.lanes.follow(*rules)
 
@@ -93,6 +94,8 @@ class ConnectionSender:
         held, waits = state.starts.held(), state.lanes.waits(now)
         return ConnectionFacts(
             is_stopping=state.is_stopping,
+            is_held=self._is_held,
+            waits_for_canary=state.lanes.main.waits_for_canary,
             is_over=state.lanes.is_exhausted and not self.queue.in_flight,
             down=self.down,
             in_stock=len(state.lanes),
@@ -131,6 +134,11 @@ class ConnectionSender:
         """Start no more messages; `run` returns when the messages in flight are settled."""
         self._state.stopped.set()
         self._on_change()
+
+    def hold_all(self) -> None:
+        """Send nothing more in this run, as an operator has to decide about the connection."""
+        self._is_held = True
+        self.stop()
 
     def hold(self, provider: int) -> None:
         """Send nothing more to a mailbox provider, given by its number; others go on.

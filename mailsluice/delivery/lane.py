@@ -68,6 +68,8 @@ class Lane:
         """When the outbox may have recipients: minus infinity is now, infinity is never."""
         self.claims_itself = not number
         """Whether the lane claims for itself; else the claims of the main lane include it."""
+        self.waits_for_canary = False
+        """Whether the other recipients wait for the decision about a canary."""
         self.is_held = False
         """Whether nothing is claimed or sent until further notice."""
         self.is_queued = False
@@ -140,6 +142,7 @@ class Lane:
             self._failure = error
         else:
             rows = batch.rows
+            self.waits_for_canary = batch.is_canary
             if self.is_held:
                 self.due_at = math.inf
             elif rows:

@@ -207,7 +207,7 @@ class Run(ABC):
 
     def _hold(self, sender: ConnectionSender, name: str) -> None:
         if Unit(name) in self._held:
-            sender.stop()
+            sender.hold_all()
             return
         for unit in self._held:
             if unit.connection == name and unit.provider is not None:

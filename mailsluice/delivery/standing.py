@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from datetime import datetime
 
 import orjson
@@ -14,7 +14,7 @@ from mailsluice.stop_loss import Figures, Unit
 
 def dumped(standing: Standing, figures: Mapping[Unit, Figures] | None = None) -> str:
     """Serialise a standing, and the figures of its mailbox providers."""
-    numbers = [(unit.provider, *astuple(counts)) for unit, counts in (figures or {}).items()]
+    numbers = [(unit.provider, *counts.numbers) for unit, counts in (figures or {}).items()]
     return orjson.dumps({**asdict(standing), "figures": numbers}).decode()
 
 

@@ -17,6 +17,8 @@ class ClaimedBatch:
     rows: Sequence[Claimed]
     next_due_seconds: float | None
     """Where nothing could be claimed: when the next deferred recipient is due; None: never."""
+    is_canary: bool = False
+    """Whether the recipients beyond a canary wait for the decision about it."""
 
 
 @dataclass(slots=True)

@@ -124,9 +124,12 @@ class LossWatch:
             await asyncio.to_thread(self._judge_canaries)
         if steady() >= self._later_at:
             await asyncio.to_thread(self._read_later)
-        figures = self._present(await self._run.figures())
+        await asyncio.to_thread(self._compare, await self._run.figures())
+
+    def _compare(self, in_this_run: Mapping[Unit, Figures]) -> None:
+        figures = self._present(in_this_run)
         if self._judge and (found := self._judge.look(figures)):
-            await asyncio.to_thread(self._hold, _new_holds(found, figures))
+            self._hold(_new_holds(found, figures))
 
     def _present(self, in_this_run: Mapping[Unit, Figures]) -> dict[Unit, Figures]:
         """The figures of each provider on each connection that count now."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import add, attrgetter
 from typing import NamedTuple, Self
 
 from mailsluice.stop_loss.unit import Unit
@@ -47,19 +48,24 @@ class Figures:
     complained: int = 0
 
     def __add__(self, more: Figures) -> Figures:
-        return Figures(*(mine + yours for mine, yours in self._beside(more)))
+        return Figures(*map(add, self.numbers, more.numbers))
 
     def __sub__(self, before: Figures) -> Figures:
         """The numbers since `before`; none is negative."""
-        return Figures(*(max(0, mine - yours) for mine, yours in self._beside(before)))
+        pairs = zip(self.numbers, before.numbers, strict=True)
+        return Figures(*(max(0, now - then) for now, then in pairs))
 
-    def _beside(self, other: Figures) -> Iterable[tuple[int, int]]:
-        return zip(astuple(self), astuple(other), strict=True)
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers, in the order of the fields."""
+        numbers: tuple[int, ...] = _NUMBERS(self)
+        return numbers
 
     @classmethod
     def total(cls, parts: Iterable[Self]) -> Figures:
         """The sum of the parts."""
-        return sum(parts, Figures())
+        numbers = [part.numbers for part in parts]
+        return Figures(*map(sum, zip(*numbers, strict=True)))
 
     def in_dialogue(self, measure: Measure) -> Share:
         """What the server's replies tell, at once and in the order of the mail."""
@@ -78,6 +84,9 @@ class Figures:
                 return Share(number + self.blocked_later, of)
             case Measure.COMPLAINED:
                 return Share(self.complained, self.sent)
+
+
+_NUMBERS = attrgetter(*(field.name for field in fields(Figures)))
 
 
 def add_figures(totals: dict[Unit, Figures], more: Mapping[Unit, Figures]) -> None:

@@ -97,10 +97,14 @@ class _Watched:
 
     def __init__(self, limits: Limits, before: Figures) -> None:
         self._before = before
+        self._judged: Figures | None = None
         self._tests = [(measure, limit, RateTest(limit)) for measure, limit in limits.given()]
 
     def test(self, unit: Unit, now: Figures) -> Finding | None:
         """Take the numbers so far into account."""
+        if now == self._judged:
+            return None
+        self._judged = now
         since, self._before = now - self._before, now
         for measure, _, test in self._tests:
             test.weigh(*since.in_dialogue(measure))

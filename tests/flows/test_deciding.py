@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.exceptions import Pause
+from prefect.states import Scheduled
 
 from flows.send_campaign import send_campaign
 from tests.flows.conftest import Servers
@@ -99,3 +101,29 @@ async def test_a_run_without_a_deployment_ends_and_says_how_to_decide(
     assert "red is held: its canary has ended (7 sent, 0 refused)" in final.message
     assert "Decide with `mailsluice decide`" in final.message
     assert received(servers) == {"red": 7, "green": 3}
+
+
+@pytest.mark.usefixtures("own_deployments")
+async def test_a_run_holds_no_worker_while_its_canary_is_waited_for(
+    asking: dict[str, Any], servers: Servers, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILSLUICE_WAIT_SECONDS", "60")
+    asking["canary"] = {"percent": 10, "wait_minutes": 60}
+    asking["stop_loss"] = {"bounce_percent": 5}
+    async with get_client() as client:
+        run = await new_run(client, asking)
+        with pytest.raises(Pause):
+            await started(send_campaign, run)
+        waiting = (await client.read_flow_run(run.id)).state
+        assert waiting
+        assert waiting.is_scheduled()
+        assert waiting.state_details.scheduled_time
+        left = waiting.state_details.scheduled_time - datetime.now(UTC)
+        assert timedelta(minutes=50) < left <= timedelta(minutes=60)
+        assert received(servers) == {"red": 7, "green": 3}
+        with sqlite3.connect(state) as connection:
+            connection.execute("UPDATE canaries SET judged_at = 0")
+        await client.set_flow_run_state(run.id, Scheduled(), force=True)  # the time has come
+        again = await started(send_campaign, await client.read_flow_run(run.id))
+    assert again.is_completed()
+    assert received(servers) == {"red": 70, "green": 30}

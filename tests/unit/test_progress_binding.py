@@ -33,6 +33,7 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         (ConnectionFacts(is_over=True), "done"),
         (ConnectionFacts(is_over=True, is_stopping=True), "done"),
         (ConnectionFacts(is_stopping=True), "stopped"),
+        (ConnectionFacts(is_stopping=True, is_held=True), "held: waits for a decision"),
         (ConnectionFacts(is_stopping=True, down="login: 535 no"), "quarantined: login: 535 no"),
         # whatever else: it may not send
         (replace(LIMITED, is_on_hold=True), "paused: waits for Resume"),
@@ -42,6 +43,10 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         (
             replace(LIMITED, in_stock=0, due_at=NOW + 1_800),
             "waits for deferred recipients until 14:20 UTC",
+        ),
+        (
+            ConnectionFacts(in_stock=0, due_at=NOW + 1_800, waits_for_canary=True),
+            "waits for the judgement of its canary until 14:20 UTC",
         ),
         (ConnectionFacts(in_stock=0, due_at=math.inf, in_flight=3), "waits for the last replies"),
         (

@@ -25,9 +25,12 @@ class Cause(StrEnum):
     STOPPED = "stopped"
     QUARANTINED = "quarantined: {detail}"
     """This run gave the connection up."""
+    HELD = "held: waits for a decision"
+    """The stop-loss or the canary has found something."""
     PAUSED = "paused: waits for Resume"
     DATABASE_AWAY = "the state database is away"
     WINDOW = "waits for its sending window{until}"
+    CANARY = "waits for the judgement of its canary{until}"
     DEFERRED = "waits for deferred recipients{until}"
     LAST_REPLIES = "waits for the last replies"
     RETRYING = "connects again{until}: {detail}"
@@ -74,6 +77,10 @@ class ConnectionFacts:
     is_stopping: bool = False
     is_over: bool = False
     """No recipient waits for mail, and no message is in flight."""
+    is_held: bool = False
+    """Whether nothing is sent until an operator has decided."""
+    waits_for_canary: bool = False
+    """Whether the recipients beyond a canary wait for the decision about it."""
     down: str | None = None
     is_on_hold: bool = False
     is_database_away: bool = False
@@ -117,7 +124,7 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
     if not facts.in_stock and facts.due_at > now:
         if facts.due_at == math.inf:
             return Binding(Cause.LAST_REPLIES if facts.in_flight else Cause.FREE)
-        return later(Cause.DEFERRED, facts.due_at)
+        return later(Cause.CANARY if facts.waits_for_canary else Cause.DEFERRED, facts.due_at)
     if facts.session_at > now and not (
         facts.sessions and facts.slowed_until < facts.session_at
     ):  # all sessions wait, or there is none
@@ -144,6 +151,8 @@ def _ended(facts: ConnectionFacts) -> Cause | None:
         return Cause.QUARANTINED
     if facts.is_over:
         return Cause.DONE
+    if facts.is_held:
+        return Cause.HELD
     return Cause.STOPPED if facts.is_stopping else None
 
 
