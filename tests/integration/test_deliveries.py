@@ -93,7 +93,7 @@ def bounce(database: Database, campaign_id: int, recipient_id: int | None, kind:
 
 
 def counted(counts: pd.DataFrame, connection: str = "a", domain: str = "a.example") -> list[int]:
-    (row,) = counts[(counts["connection"] == connection) & (counts["domain"] == domain)].to_dict(
+    (row,) = counts[(counts["connection"] == connection) & (counts["provider"] == domain)].to_dict(
         "records"
     )
     names = ["mail", "accepted", "deferred", "failed", "bounced", "moved", "uncertain"]
@@ -126,7 +126,7 @@ def test_counts_are_separate_by_domain_connection_and_campaign(database: Databas
     add(database, first, (3, "a", "sent", 1, 250, []), domain="b.example")
     add(database, second, (4, "a", "sent", 1, 250, []), domain="a.example")
     counts = observe(database, ["spring", "summer", "spring"]).counts
-    keys = list(counts[["campaign", "domain", "connection"]].itertuples(index=False, name=None))
+    keys = list(counts[["campaign", "provider", "connection"]].itertuples(index=False, name=None))
     assert keys == [
         ("spring", "a.example", "a"),
         ("spring", "a.example", "b"),
