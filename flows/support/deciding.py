@@ -48,7 +48,7 @@ async def ask(run: CampaignRun, database: Database, holds: Sequence[Hold]) -> No
     """Suspend this run until an operator has filled in the form. Raises Pause."""
     providers = await asyncio.to_thread(Providers(database).of, run.id)
     targets = {hold.id: await asyncio.to_thread(run.may_move_to, hold.unit) for hold in holds}
-    form = _form(holds, providers, targets)
+    form = form_of(holds, providers, targets)
     await asuspend_flow_run(wait_for_input=form, key=f"{_KEY}{uuid4()}")
 
 
@@ -59,7 +59,7 @@ async def take_decisions(run: CampaignRun, database: Database) -> None:
     providers = await asyncio.to_thread(Providers(database).of, run.id)
     for hold in holds:
         if answer := answers.get(_field(hold)):
-            decision, target = _read(answer)
+            decision, target = read_answer(answer)
             await asyncio.to_thread(run.decide, hold, decision, target)
             get_run_logger().info("%s: %s, as decided", named(hold.unit, providers), answer)
 
@@ -81,16 +81,20 @@ def _field(hold: Hold) -> str:
     return f"hold_{hold.id}"
 
 
-def _read(answer: str) -> tuple[Decision, str | None]:
+def read_answer(answer: str) -> tuple[Decision, str | None]:
+    """The decision of an answer, and the connection to move to."""
     if answer.startswith(_MOVE):
         return Decision.MOVE, answer.removeprefix(_MOVE)
     return Decision(answer), None
 
 
-def _form(
+def form_of(
     holds: Sequence[Hold], providers: Mapping[int, str], targets: Mapping[int, Sequence[str]]
 ) -> type[RunInput]:
-    """The form: a choice for each hold, and the figures above it."""
+    """The form: a choice for each hold, and the figures above it.
+
+    `targets` are the connections that may take over the recipients, by the hold's number.
+    """
     fields: dict[str, Any] = {}
     for hold in holds:
         moves = [_MOVE + target for target in targets[hold.id]]

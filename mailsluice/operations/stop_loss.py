@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from mailsluice.campaign import Approval, Campaign, StopLoss
+from mailsluice.core.status import CampaignStatus
 from mailsluice.core.steady import steady
 from mailsluice.delivery import CampaignRun
 from mailsluice.stop_loss import (
@@ -99,8 +100,9 @@ class LossWatch:
                 for provider, figures in hold.figures.items():
                     self._forgiven[Unit(hold.unit.connection, provider)] = figures
         self._canary_count = self._canaries.count()
-        self._before = self._stored.settled()
-        self._read_later()
+        if self._run.record.status is not CampaignStatus.RESOLVING:  # which this run has launched
+            self._before = self._stored.settled()
+            self._read_later()
         held = [hold.unit for hold in holds if hold.is_active]
         self._asked = {unit.connection for unit in held if unit == unit.whole}
         self._judge = Judge(self._limits, self._present({}), held)
