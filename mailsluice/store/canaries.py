@@ -91,7 +91,8 @@ class Canaries:
     def begin_wait(self, canary: Canary, seconds: float) -> bool:
         """Begin the wait for what becomes of a canary, once all its recipients were attempted.
 
-        Those of mailbox providers that are held meanwhile are not waited for.
+        Those of mailbox providers that are held meanwhile are not waited for. A recipient that was
+        put off before counts as attempted, whether it is claimed again or not.
         """
         recipients = self._finder.tables.recipients
         held = sa.select(holds.c.provider).where(
@@ -108,6 +109,7 @@ class Canaries:
             recipients.c.campaign_id == self._campaign_id,
             recipients.c.connection == canary.connection,
             recipients.c.id <= canary.last_id,
+            recipients.c.attempts == 0,
             sa.or_(recipients.c.status == RecipientStatus.SENDING, is_waiting),
         )
         statement = (

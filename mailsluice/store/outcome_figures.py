@@ -37,11 +37,13 @@ class OutcomeFigures:
         with self._database.sorting() as reader:
             for *unit, number in reader.execute(self._sent(chosen)):
                 counts[_unit(*unit)]["sent"] = number
-            for *unit, phase, code, reply, number in reader.execute(self._refused(chosen)):
-                fields = counts[_unit(*unit)]
-                fields["refused"] = fields.get("refused", 0) + number
-                if is_block(Attempt(Phase(phase), code, reply)):
-                    fields["blocked"] = fields.get("blocked", 0) + number
+            for *unit, verdict, phase, code, reply, number in reader.execute(
+                self._not_accepted(chosen)
+            ):
+                attempt, fields = Attempt(Phase(phase), code, reply), counts[_unit(*unit)]
+                is_refusal = verdict == Verdict.FAILED.value
+                for field in _of_reply(attempt, is_refusal=is_refusal):
+                    fields[field] = fields.get(field, 0) + number
         return {unit: Figures(**fields) for unit, fields in counts.items()}
 
     def later(
@@ -79,17 +81,21 @@ class OutcomeFigures:
         query = sa.select(*self._unit, sa.func.count()).where(*chosen, is_sent)
         return query.group_by(*self._unit)
 
-    def _refused(self, chosen: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+    def _not_accepted(self, chosen: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+        """The replies that refused recipients, and those that put any off, blocks among them."""
         recipients, attempts = self._recipients, self._finder.tables.attempts
-        said = (attempts.c.phase, attempts.c.code, attempts.c.reply)
+        said = (attempts.c.verdict, attempts.c.phase, attempts.c.code, attempts.c.reply)
+        is_refused = sa.and_(
+            attempts.c.verdict == Verdict.FAILED.value,
+            recipients.c.status == RecipientStatus.FAILED.value,
+        )
         return (
             sa.select(*self._unit, *said, sa.func.count())
             .join_from(attempts, recipients, attempts.c.recipient_id == recipients.c.id)
             .where(
                 *chosen,
-                attempts.c.verdict == Verdict.FAILED.value,
+                sa.or_(is_refused, attempts.c.verdict == Verdict.DEFERRED.value),
                 attempts.c.code.is_not(None),
-                recipients.c.status == RecipientStatus.FAILED.value,
             )
             .group_by(*self._unit, *said)
         )
@@ -126,6 +132,14 @@ _FIELDS = {
     BounceKind.HARD.value: "bounced_later",
     BounceKind.COMPLAINT.value: "complained",
 }
+
+
+def _of_reply(attempt: Attempt, *, is_refusal: bool) -> list[str]:
+    """The fields of `Figures` in which a reply counts."""
+    fields = ["refused"] if is_refusal else []
+    if is_block(attempt):
+        fields += ["blocked"] if is_refusal else ["blocked", "put_off"]
+    return fields
 
 
 def _unit(connection: str, provider: int | None) -> Unit:

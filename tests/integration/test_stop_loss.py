@@ -29,6 +29,7 @@ from mailsluice.store import (
     Providers,
 )
 from mailsluice.store.schema import recipients
+from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection
 from tests.smtpd import SmtpServer
 from tests.smtpd.mailbox_providers import Refuses, relay
@@ -306,6 +307,36 @@ def test_the_command_shows_what_is_held_and_decides(
     assert main(["decide", "spring-sale", "stop"]) == 1
     assert "no such held part (held: none)" in capsys.readouterr().err
     assert Campaigns(sqlite_database).moves(1)[0].recipients == 50
+
+
+async def test_blocks_that_put_recipients_off_count_in_the_canary_and_after_a_restart(
+    database: Database, tmp_path: Path
+) -> None:
+    """Three blocks let the provider rest, so they are all that a run ever sees."""
+    reply = b"550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent (S3150)."
+    google = Refuses(GOOGLE, percent=100, replies=(reply,))
+    careful = document(tmp_path, canary={"percent": 6, "wait_minutes": 0})
+    sender = Sender(database, tmp_path)
+    with relay(google) as red, SmtpServer() as green:
+        run = await asyncio.to_thread(sender.prepare, careful)
+        await asyncio.to_thread(run.count)
+        held: list[Hold] = []
+        async with watched_losses(run, careful, held.append):
+            sending = asyncio.ensure_future(
+                sender.send_prepared(
+                    run, careful, [connection("red", red), connection("green", green)]
+                )
+            )
+            await eventually_async(lambda: bool(held) or sending.done())
+            in_this_run = await run.figures()
+            run.stop()
+            await sending
+        await run.close()
+    (hold,) = held
+    assert (hold.unit, hold.reason) == (Unit("red", provider(database, "google")), "blocked")
+    assert (hold.total.blocked, hold.total.put_off) == (3, 3)
+    stored = OutcomeFigures(database, run.id).settled("red")
+    assert stored[hold.unit] == in_this_run[hold.unit] == hold.total
 
 
 async def test_a_canary_ends_although_a_part_of_it_is_held(
