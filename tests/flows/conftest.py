@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make two groups, each with a Prefect server, which costs as much as two tests."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if item.path.is_relative_to(here):
             half = 1 if item.path.name in _FIRST else 2
             item.add_marker(pytest.mark.xdist_group(f"flows-{half}"))
 

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make two groups, so that what their tests share is started once."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if item.path.is_relative_to(here):
             number = 1 if item.path.name in _SHARING else 2
             item.add_marker(pytest.mark.xdist_group(f"served-{number}"))
             item.add_marker(pytest.mark.timeout(_HUNG_SECONDS))
