@@ -168,21 +168,26 @@ class CampaignRun(Run):
     def reassign(self) -> set[str]:
         """Move recipients from connections that are down to working ones, in proportion to shares.
 
-        Only recipients that were never attempted move, and none to a connection that is held, or in
-        warm-up, whose caps are planned. Call it when no connection sends any more. Returns the
-        connections that got recipients.
+        Only recipients that were never attempted move, and none to a connection in warm-up, whose
+        caps are planned. What is held waits for its decision, which is about the recipients that an
+        operator sees: they do not move, and none join them. Call it when no connection sends any
+        more. Returns the connections that got recipients.
         """
+        held = {unit.connection for unit in self._held}
         down = [result.connection for result in self._results.values() if result.down]
         shares = launched_shares(self.campaigns.routes(self.id))
         warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
         healthy = {
             name: share
             for name, share in shares.items()
-            if name not in {*down, *warm_ups} and Unit(name) not in self._held and share > 0
+            if name not in {*down, *warm_ups, *held} and share > 0
         }
         moved: Counter[str] = Counter()
         for name in down if healthy else ():
-            moved.update(reassign(self._database, self.id, name, healthy))
+            if Unit(name) in self._held:
+                continue
+            stay = {unit.provider or 0 for unit in self._held if unit.connection == name}
+            moved.update(reassign(self._database, self.id, name, healthy, without=stay))
         if moved.total():
             logger.warning(
                 "%s down: %d recipients that were never attempted move to other connections",
@@ -199,12 +204,18 @@ class CampaignRun(Run):
     def may_move_to(self, unit: Unit) -> list[str]:
         """The connections that may take over the recipients of a held part. Blocking.
 
-        A connection in warm-up may not, since its caps are planned.
+        A connection in warm-up may not, since its caps are planned, nor one where any of these
+        recipients would be held again.
         """
         warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
         names = [route.connection for route in self.campaigns.routes(self.id)]
-        taken = {unit.connection, *warm_ups}
-        return [name for name in names if name not in taken and Unit(name) not in self._held]
+        held = {
+            other.connection
+            for other in self._held
+            if None in (other.provider, unit.provider) or other.provider == unit.provider
+        }
+        taken = {unit.connection, *warm_ups, *held}
+        return [name for name in names if name not in taken]
 
     def decide(self, hold: Hold, decision: Decision, target: str | None = None) -> None:
         """Carry out an operator's decision, and then record it: repeated, it does no harm.

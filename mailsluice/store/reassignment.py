@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -26,14 +26,15 @@ def reassign(
     shares: Mapping[str, Decimal],
     *,
     provider: int | None = None,
+    without: Collection[int] = (),
     reason: MoveReason = MoveReason.DOWN,
 ) -> dict[str, int]:
     """Move the recipients of a connection to others, in proportion to their shares.
 
-    With `provider`, only the recipients of that mailbox provider move. Recipients that were
-    attempted stay, and rows keep the first connection. The counts are exact (largest remainder) and
-    evenly spread over the send order. All recipients move in one transaction, or none does. Returns
-    how many each connection received.
+    With `provider`, only the recipients of that mailbox provider move; those of the providers in
+    `without` stay. Recipients that were attempted stay, and rows keep the first connection. The
+    counts are exact (largest remainder) and evenly spread over the send order. All recipients move
+    in one transaction, or none does. Returns how many each connection received.
     """
     from mailsluice.assignment.layout import lay_out  # numpy: nearly no campaign reassigns
 
@@ -44,6 +45,7 @@ def reassign(
         within(recipients, Unit(down, provider)),
         recipients.c.status == RecipientStatus.PENDING,
         recipients.c.attempts == 0,
+        sa.func.coalesce(recipients.c.provider, 0).not_in([*without]),
     )
     move = (
         sa.update(recipients)

@@ -16,6 +16,7 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import Campaign
 from mailsluice.core.moves import MoveReason
 from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery import RouteResult
 from mailsluice.operations.stop_loss import LossWatch, watched_losses
 from mailsluice.stop_loss import CANARY, Decision, Figures, Hold, Unit
 from mailsluice.store import (
@@ -337,6 +338,26 @@ async def test_blocks_that_put_recipients_off_count_in_the_canary_and_after_a_re
     assert (hold.total.blocked, hold.total.put_off) == (3, 3)
     stored = OutcomeFigures(database, run.id).settled("red")
     assert stored[hold.unit] == in_this_run[hold.unit] == hold.total
+
+
+def test_recipients_of_a_connection_that_is_down_neither_leave_nor_join_what_is_held(
+    database: Database, tmp_path: Path
+) -> None:
+    names = ("red", "green", "blue")
+    document = campaign(tmp_path, people(240), names, on_connection_down="reassign")
+    run = Sender(database, tmp_path).prepare(document)
+    try:
+        google = provider(database, "google")
+        parts = [NewHold(Unit(name, google), "bounced", 5.0, {}) for name in ("red", "green")]
+        Holds(database, run.id).add(parts)
+        run.hold(part.unit for part in parts)
+        assert run.may_move_to(Unit("red")) == run.may_move_to(Unit("red", google)) == ["blue"]
+        run._results["red"] = RouteResult("red", 0.0, 0, "gone")
+        assert run.reassign() == {"blue"}
+    finally:
+        asyncio.run(run.close())
+    (move,) = Campaigns(database).moves(run.id)
+    assert (move.recipients, move.of) == (60, 80)  # Google's 20 wait for their decision
 
 
 async def test_a_canary_ends_although_a_part_of_it_is_held(
