@@ -22,7 +22,7 @@ from pydantic import Field, create_model
 from flows.support.events import Milestone, emit
 from mailsluice.delivery import CampaignRun
 from mailsluice.stop_loss import CANARY, Decision, Hold
-from mailsluice.stop_loss.telling import figures_table, named, reason
+from mailsluice.stop_loss.telling import figures, named, reason
 from mailsluice.store import Database, Providers
 
 _MOVE = "move to "
@@ -102,16 +102,18 @@ def form_of(
         title = named(hold.unit, providers)
         fields[_field(hold)] = (Literal[choices], Field(title=title, description=reason(hold)))
     form: type[RunInput] = create_model("Decisions", __base__=RunInput, **fields)
-    return form.with_initial_data(
-        description="\n".join([*_WORDS, *figures_table(holds, providers)])
-    )
+    description = "\n".join([*_WORDS, *figures(holds, providers), "", *_CHOICES])
+    return form.with_initial_data(description=description)
 
 
 _WORDS = (
     "The recipients of these parts wait; all others have been sent to, or wait for their time.",
     "",
+)
+_CHOICES = (
+    "Decide about each part:",
+    "",
     "- **go on**: they get the mail, and the figures so far count no more.",
     "- **stop**: they get no mail, and are cancelled for good.",
     "- **move to** another connection: those that were never attempted get the mail over that one.",
-    "",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mailsluice.core.markdown import cell, table
+from mailsluice.core.markdown import cell
 from mailsluice.mailbox_providers import title_of
 from mailsluice.stop_loss.decision import CANARY, Hold
 from mailsluice.stop_loss.figures import Figures, Measure
@@ -41,15 +41,20 @@ def told(holds: Iterable[Hold], providers: Mapping[int, str]) -> list[str]:
     return [f"{named(hold.unit, providers)} is held: {reason(hold)}" for hold in holds]
 
 
-def figures_table(holds: Iterable[Hold], providers: Mapping[int, str]) -> list[str]:
-    """The figures of each hold as the lines of a Markdown table."""
-    rows = []
-    for hold in holds:
-        name, total = cell(named(hold.unit, providers)), hold.total
-        shares = [_share(total, measure) for measure in Measure]
-        rows.append([name, cell(reason(hold)), f"{total.sent:,}", f"{total.refused:,}", *shares])
-    head = ("held", "why", "sent", "refused", "bounced", "blocked", "complaints")
-    return table(head, rows, words=2)
+def figures(holds: Iterable[Hold], providers: Mapping[int, str]) -> list[str]:
+    """The reason and the figures of each hold, as items of a Markdown list.
+
+    A table would be wider than the form in which Prefect shows this.
+    """
+    return [
+        f"- **{cell(named(hold.unit, providers))}**: {cell(reason(hold))}. In all"
+        f" {hold.total.sent:,} sent, {hold.total.refused:,} refused; {_all_shares(hold.total)}."
+        for hold in holds
+    ]
+
+
+def _all_shares(figures: Figures) -> str:
+    return ", ".join(f"{_share(figures, measure)} {_SAID[measure]}" for measure in Measure)
 
 
 def _share(figures: Figures, measure: Measure) -> str:

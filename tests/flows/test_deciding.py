@@ -76,7 +76,7 @@ async def test_an_operator_decides_about_each_part_in_a_form(
         titles = {field["title"]: name for name, field in fields.items()}
         assert titles.keys() == {"red", "green"}
         assert fields[titles["red"]]["enum"] == ["go on", "stop"]  # green is held as well
-        assert "| red | its canary has ended (7 sent, 0 refused) and waits for approval |" in text
+        assert "- **red**: its canary has ended (7 sent, 0 refused) and waits for approval" in text
 
         refused = await resume(client, run.id, {titles["red"]: "perhaps"})
         assert refused.status is SetStateStatus.REJECT

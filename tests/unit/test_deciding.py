@@ -17,8 +17,10 @@ def test_the_form_shows_the_figures_and_offers_what_is_possible() -> None:
     assert field["description"] == "20 of 100 (20.00 %) bounced, more than 5 %"
     assert field["enum"] == ["go on", "stop", "move to green", "move to the blue one"]
     assert form.model_json_schema()["required"] == ["hold_3"]
-    assert "| Google over red | 20 of 100 (20.00 %) bounced, more than 5 % | 80 | 20 |" in str(
-        form._description
+    assert (
+        "- **Google over red**: 20 of 100 (20.00 %) bounced, more than 5 %. In all 80 sent,"
+        " 20 refused; 20 of 100 (20.00 %) bounced, 0 of 100 (0.00 %) were blocked,"
+        " 0 of 80 (0.00 %) complained." in str(form._description)
     )
 
 
