@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, model_validator
 
 from mailsluice.core.forms import Document
 
@@ -67,6 +67,16 @@ class Canary(Document):
         Approval.AUTO,
         description="'auto' goes on where no limit of the stop-loss is passed; 'operator' asks.",
     )
+
+    @model_validator(mode="after")
+    def _has_a_share(self) -> Self:
+        """Refuse settings of a canary that there is not: nobody would be asked."""
+        if self.percent is None and self.approve is Approval.OPERATOR:
+            raise ValueError(
+                "approve is 'operator', but there is no canary to approve: fill in percent, such as"
+                " 1, or remove approve"
+            )
+        return self
 
     def __bool__(self) -> bool:
         return self.percent is not None

@@ -57,7 +57,7 @@ class ProviderReplies:
         """Send less to the provider that is blamed, or nothing for a while.
 
         The recipients whose provider is not known get less mail too, as the reply was to one of
-        them.
+        them. Any server may have said it, so the provider that it names does not rest for it.
         """
         if blame.action is Action.MAILBOX:
             return
@@ -65,7 +65,7 @@ class ProviderReplies:
         self._throttle(number)
         if number != row.provider:
             self._throttle(row.provider)
-        if blame.seconds and self._names[number] != UNRESOLVED:
+        if blame.seconds and number == row.provider and self._names[number] != UNRESOLVED:
             self._in_a_row[number] += 1
             if self._in_a_row[number] >= _IN_A_ROW:
                 self._rest(number, blame.seconds)

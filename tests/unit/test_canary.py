@@ -57,6 +57,7 @@ def test_the_largest_remainders_are_rounded_up() -> None:
     ("fields", "message"),
     [
         ({"canary": {"percent": 1}}, "needs limits: fill in the stop_loss"),
+        ({"canary": {"approve": "operator"}}, "no canary to approve: fill in percent"),
         ({"canary": {"percent": 0}}, "greater than or equal to 0.01"),
         ({"stop_loss": {"bounce_percent": 60}}, "less than or equal to 50"),
     ],

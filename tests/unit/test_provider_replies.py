@@ -192,6 +192,16 @@ def test_a_recipient_of_an_unknown_provider_slows_the_one_that_is_named(
     assert connection.outcomes == [(OTHERS, RecipientStatus.DEFERRED, 1)]
 
 
+def test_no_server_of_an_unknown_provider_lets_another_provider_rest(
+    connection: Connection,
+) -> None:
+    for _ in range(5):
+        connection.handle(OTHERS, SLOWER._replace(code=550))
+    assert connection.slow() == {GOOGLE, OTHERS}
+    assert connection.slowdowns[GOOGLE].rests == 0
+    assert connection.slowdowns[GOOGLE].next_at < connection.now + 60
+
+
 def test_recipients_of_unknown_providers_never_rest_together(connection: Connection) -> None:
     for _ in range(5):
         connection.handle(OTHERS, LISTED)
