@@ -65,6 +65,30 @@ def test_a_campaign_over_two_connections(
 
 
 @pytest.mark.parametrize("ui", UIS)
+def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
+    page: Page, served: Served, picture: Callable[..., None], ui: str
+) -> None:
+    form = CampaignForm.of(page, served, ui)
+    form.fill_in("careful-sale", HTML)
+    form.add_route("sendgrid")
+    form.choose("mx", "Look up mail servers")
+    form.field("Limits by mailbox provider").get_by_role("button", name="Add item").click()
+    form.fill("google", "Limits by mailbox provider", "Provider")
+    form.fill("2000", "Limits by mailbox provider", "Per hour")
+    form.fill("1", "Canary", "Percent")
+    form.choose("operator", "Canary", "Approve")
+    form.fill("5", "Stop-loss", "Bounce percent")
+    form.has_no_json_field()
+    picture(f"providers-form-{ui}", first=form.field("Throttle"), last=form.field("Stop-loss"))
+    campaign = form.submit_for_later()["campaign"]
+    assert campaign["resolve"] == "mx"
+    assert campaign["per_provider"] == [{"provider": "google", "per_hour": 2_000}]
+    assert campaign["canary"]["percent"] == 1
+    assert campaign["canary"]["approve"] == "operator"
+    assert campaign["stop_loss"] == {"bounce_percent": 5}
+
+
+@pytest.mark.parametrize("ui", UIS)
 def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "plan-campaign")
     expect(form.field("Sending window", "Time zone")).to_be_visible()
