@@ -87,6 +87,13 @@ class Campaign(Document):
         Throttle(),
         description="Limits of the whole campaign; each connection gets its share of them.",
     )
+    resolve: Resolve = Field(
+        Resolve.OFF,
+        title="Look up mail servers",
+        description="How mailboxes are grouped by who hosts them. 'off' knows consumer domains such"
+        " as gmail.com. 'mx' looks the mail servers of all other domains up at the launch, and"
+        " rejects recipients whose domain takes no mail.",
+    )
     per_provider: ProviderThrottles = Field(
         (),
         title="Limits by mailbox provider",
@@ -99,13 +106,6 @@ class Campaign(Document):
     exclude: RecipientSource = Field(
         RecipientSource(),
         description="Addresses that do not get the mail, even if they are among the recipients.",
-    )
-    resolve: Resolve = Field(
-        Resolve.OFF,
-        title="Look up mail servers",
-        description="How mailboxes are grouped by who hosts them. 'off' knows consumer domains such"
-        " as gmail.com. 'mx' looks the mail servers of all other domains up at the launch, and"
-        " rejects recipients whose domain takes no mail.",
     )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(

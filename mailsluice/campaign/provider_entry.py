@@ -51,9 +51,9 @@ ProviderName = Annotated[
     Field(
         min_length=1,
         max_length=253,
-        description="A mailbox provider such as google, microsoft-business, or a hoster's domain;"
-        " 'unresolved' for domains that were not looked up; * for every other provider, each by"
-        " itself.",
+        description="google, yahoo, microsoft-consumer (Outlook.com), microsoft-business (Microsoft"
+        " 365), ..., or a hoster's domain; * for every other provider, each by itself; 'unresolved'"
+        " for all domains whose provider is not known.",
     ),
     AfterValidator(_checked),
 ]

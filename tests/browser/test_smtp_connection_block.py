@@ -40,6 +40,10 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         form = BlockForm(page, served)
         expect(form.field("Timeout seconds")).to_be_visible()
         expect(form.field("Warm-up", "First day")).to_be_visible()
+        limits = "Limits by mailbox provider"
+        form.field(limits).get_by_role("button", name="Add item").click()
+        form.fill("google", limits, "Provider")
+        form.fill("2000", limits, "Per hour")
         secret = form.field("OAuth", "Client secret").locator("input")
         expect(secret).to_have_attribute("type", "password")
         key = form.field("Events API", "API key").locator("input")
