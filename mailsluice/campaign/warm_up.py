@@ -110,7 +110,7 @@ class WarmUp(Document):
     per_provider: tuple[ProviderWarmUp, ...] = Field(
         (),
         max_length=100,
-        title="Per mailbox provider",
+        title="Caps by mailbox provider",
         description="Lower caps for the mail to single mailbox providers, beside the caps above.",
     )
 

@@ -36,7 +36,7 @@ from mailsluice.store import Ask, Claimed, ClaimScope, Starts
 _MOST_ASKING = 32
 _KEPT_SECONDS = 30.0  # a lane keeps its starts at least so long for its turn
 _KEPT_TURNS = 3.0  # ... and so many messages of the connection
-_SPARE_STARTS = 32
+_SPARE_STARTS = 4
 _FEW = 50
 
 
