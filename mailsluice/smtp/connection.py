@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+from pydantic import TypeAdapter
+
 from mailsluice.campaign.identity import SenderIdentity
-from mailsluice.campaign.throttle import ProviderThrottle
+from mailsluice.campaign.throttle import ProviderThrottle, ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import limits
 from mailsluice.smtp.oauth import OAuth
@@ -59,7 +61,14 @@ class Connection:
     identity: SenderIdentity = field(default_factory=SenderIdentity)
     """The sender and provider of the mail; a campaign's route may override them."""
 
+    def __post_init__(self) -> None:
+        """Check the limits of mailbox providers, which may be mappings, as in a document."""
+        if self.per_provider:
+            checked = _PER_PROVIDER.validate_python([*self.per_provider])
+            object.__setattr__(self, "per_provider", checked)
 
+
+_PER_PROVIDER: TypeAdapter[tuple[ProviderThrottle, ...]] = TypeAdapter(ProviderThrottles)
 _SHOWN = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
 
 

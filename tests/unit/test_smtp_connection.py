@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any, cast
 
-from pydantic import SecretStr
+import pytest
+from pydantic import SecretStr, ValidationError
 
 from mailsluice.campaign.throttle import ProviderThrottle
 from mailsluice.campaign.warm_up import WarmUp
@@ -52,3 +54,17 @@ def test_other_changes_are_listed_by_name_only() -> None:
 
 def test_without_changes_the_list_is_empty() -> None:
     assert differences(BEFORE, replace(BEFORE)) == []
+
+
+def test_limits_of_providers_may_be_mappings_and_are_checked() -> None:
+    limits = ({"provider": "Google", "per_hour": 10},)
+    given = Connection("red", "mail.example.com", 25, per_provider=cast("Any", limits))
+    assert given.per_provider == (ProviderThrottle(provider="google", per_hour=10),)
+    assert replace(given, port=26).per_provider == given.per_provider
+    with pytest.raises(ValidationError, match="no mailbox provider 'gogle': did you mean google"):
+        Connection(
+            "red",
+            "mail.example.com",
+            25,
+            per_provider=cast("Any", [{**limits[0], "provider": "gogle"}]),
+        )
