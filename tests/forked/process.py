@@ -20,8 +20,9 @@ from typing import IO, Any
 _STANDARD_OUTPUT = 1
 _GRACE_SECONDS = 10.0
 _context = multiprocessing.get_context("forkserver")
+_server: Any = forkserver._forkserver
 # Wait for the fork server at exit, so that its processor time counts as that of this process.
-atexit.register(forkserver._forkserver._stop)  # type: ignore[attr-defined]
+atexit.register(_server._stop)
 
 
 class Forked(subprocess.Popen[Any]):
@@ -47,12 +48,19 @@ class Forked(subprocess.Popen[Any]):
         self.stdin = self.stderr = None
         self.stdout, output = _output(stdout)
         self.returncode: int | None = None
-        folder = os.fspath(cwd or Path.cwd())
-        start = _Start([*command[1:]], dict(env), folder, umask, stderr == subprocess.STDOUT)
+        _context.set_forkserver_preload(["tests.forked.imports"])  # counts until the first start
+        _server.ensure_running()
+        start = _Start(
+            [*command[1:]],
+            dict(env),
+            os.fspath(cwd or Path.cwd()),
+            umask,
+            joins_output=stderr == subprocess.STDOUT,
+            fork_server=_server._forkserver_address,
+        )
         pipes = [_Descriptor(output)]
         if stdin is not None and stdin >= 0:
             pipes.append(_Descriptor(stdin))
-        _context.set_forkserver_preload(["tests.forked.imports"])  # counts until the first start
         self._process = _context.Process(target=_run, args=(start, *pipes))
         self._process.start()
         if stdout in {subprocess.PIPE, subprocess.DEVNULL}:
@@ -97,6 +105,8 @@ class _Start:
     umask: int
     joins_output: bool
     """Whether standard error goes where standard output goes."""
+    fork_server: str
+    """The address of the fork server, for forks of the fork: another one would import all anew."""
 
 
 class _Descriptor:
@@ -144,11 +154,18 @@ def _run(start: _Start, output: int, given: int | None = None) -> None:
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
+    _use(start.fork_server)
     threading.Thread(target=_end_with_the_tests, daemon=True).start()
     try:
         _execute(start.arguments)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out
+
+
+def _use(address: str) -> None:
+    """Have forks of this process made by the server that has made this one."""
+    _server._forkserver_address = address
+    _server.ensure_running = lambda: None
 
 
 def _end_with_the_tests() -> None:
