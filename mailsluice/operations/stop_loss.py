@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from mailsluice.campaign import Approval, Campaign, StopLoss
 from mailsluice.core.status import CampaignStatus
@@ -113,11 +113,17 @@ class LossWatch:
         self._later_at = steady() + max(_LATER_SECONDS, _TIMES * (steady() - began))
 
     async def run(self) -> None:
-        """Look until this is cancelled. A database that is away is asked again."""
+        """Look until this is cancelled, whatever goes wrong: a canary waits for this watch."""
+        failure = ""
         while True:
             began = steady()
-            with suppress(DatabaseError):
+            try:
                 await self.look()
+            except DatabaseError:
+                pass  # it is away, and asked again
+            except Exception as error:
+                if failure != (failure := type(error).__name__):
+                    logger.exception("a look at the stop-loss failed; the next one follows")
             await asyncio.sleep(max(_LOOK_SECONDS, _TIMES * (steady() - began)))
 
     async def look(self) -> None:

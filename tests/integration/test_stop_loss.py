@@ -101,6 +101,23 @@ async def test_nothing_goes_beyond_the_canary_until_its_wait_is_over(
         assert sum(server.recipients.total() for server in servers.values()) == 400
 
 
+async def test_a_canary_is_judged_although_an_earlier_look_failed(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, failures = LossWatch.look, [RuntimeError("broken"), RuntimeError("broken")]
+
+    async def fails_at_first(watch: LossWatch) -> None:
+        if failures:
+            raise failures.pop()
+        await look(watch)
+
+    monkeypatch.setattr(LossWatch, "look", fails_at_first)
+    quick = document(tmp_path, 40, canary={"percent": 10, "wait_minutes": 0})
+    with SmtpServer() as red, SmtpServer() as green:
+        await sent(Sender(sqlite_database, tmp_path), quick, {"red": red, "green": green})
+        assert red.recipients.total() == green.recipients.total() == 20
+
+
 async def test_a_canary_that_is_fine_is_followed_by_the_rest(
     database: Database, tmp_path: Path
 ) -> None:
