@@ -33,7 +33,9 @@ from mailsluice.delivery.waits import Wait, asked
 from mailsluice.limits import Rules
 from mailsluice.store import Ask, Claimed, ClaimScope, Starts
 
-_MOST_ASKING = 32
+_MOST_ASKING = 128
+_REPORT_SECONDS = (0.25, 2.0)  # replies are reported after so long
+_REPORT_SHARE = 0.02  # ... or after this share of a window between the two
 _KEPT_SECONDS = 30.0  # a lane keeps its starts at least so long for its turn
 _KEPT_TURNS = 3.0  # ... and so many messages of the connection
 _SPARE_STARTS = 4
@@ -362,9 +364,13 @@ class Lanes:
         )
 
     def _follow(self, lane: Lane) -> None:
-        lane.starts.follow(self._rules.of(self._names.get(lane.number, "")))
-        lane.starts.stale_seconds = max(_KEPT_SECONDS, _KEPT_TURNS / self.main.starts.per_second)
-        lane.slowdown.limit_per_second = lane.starts.per_second
+        rules, starts = self._rules.of(self._names.get(lane.number, "")), lane.starts
+        starts.follow(rules)
+        starts.stale_seconds = max(_KEPT_SECONDS, _KEPT_TURNS / self.main.starts.per_second)
+        windows = (limit.window_seconds for rule in rules.values() for limit in rule.limits)
+        least, most = _REPORT_SECONDS
+        starts.tend_seconds = min(most, max(least, _REPORT_SHARE * min(windows, default=0.0)))
+        lane.slowdown.limit_per_second = starts.per_second
 
     def _answered(self, number: int) -> None:
         """Take the answer to a lane's request for starts."""

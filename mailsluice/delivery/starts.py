@@ -14,7 +14,7 @@ from mailsluice.store import Ask, Starts
 _HORIZON_SECONDS = 0.4  # how far ahead starts are requested
 _LOW_SECONDS = 0.15  # more starts are requested when the stock covers less than this
 _STALE_SECONDS = 0.5
-_TEND_SECONDS = 0.25  # replies that no request reports in the meantime are reported
+_TEND_SECONDS = 0.25
 _RENEW_SECONDS = 8.0  # open starts are reported again well before they expire
 _POLL_SECONDS = 0.1  # a reply to another sender makes room without notice
 MOST_STARTS = 5_000
@@ -62,6 +62,8 @@ class StartStock:
         self._starts: deque[float] = deque()
         self._note = note
         self._wanted = wanted
+        self.tend_seconds = _TEND_SECONDS
+        """Replies that no request reports in the meantime are reported after so long."""
         self.stale_seconds = _STALE_SECONDS
         """A start that is unused for so long is returned."""
         self.in_flight = 0
@@ -204,10 +206,10 @@ class StartStock:
         self._tending = None
         if not (self._reported or self._open):
             return
-        self._tending = asyncio.get_running_loop().call_later(_TEND_SECONDS, self._tend)
+        self._tending = asyncio.get_running_loop().call_later(self.tend_seconds, self._tend)
         now = self._clock()
         self._drop_stale(now)
         is_due = self._reported and now > self._reported_at + _RENEW_SECONDS
         is_changed = self._replies or self._reported != self._open
-        if is_due or (is_changed and now > self._reported_at + _TEND_SECONDS):
+        if is_due or (is_changed and now > self._reported_at + self.tend_seconds):
             self._exchange_soon(0)
