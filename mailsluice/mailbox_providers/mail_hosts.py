@@ -1,15 +1,16 @@
 """Look up the MX hosts of many domains at once (RFC 5321 section 5.1, RFC 7505).
 
 A look-up never stops a launch. What cannot be found out within the time is unknown, and a resolver
-that denies domains which certainly take mail is not believed when it denies others. One that knows
-no mail server of theirs, but has an address for every name, as before the login of a hotel's
-network, is not asked at all.
+that denies domains which certainly take mail, before or after it is asked about others, is not
+believed when it denies those. One that knows no mail server of theirs, but has an address for every
+name, as before the login of a hotel's network, or the same mail server, is not asked at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,13 +137,20 @@ async def look_up(
                         answers[domain] = found
 
             await asyncio.gather(*(ask() for _ in range(min(at_once, len(answers)))))
+    denied = [domain for domain, found in answers.items() if found.takes_no_mail]
+    if denied:  # by a resolver that may have lost its way to the world since
+        again = await asyncio.gather(*map(resolver.mail_hosts, _CONTROLS))
+        if any(one.takes_no_mail for one in again):
+            answers |= {domain: MailHosts(domain, None) for domain in denied}
     return list(answers.values())
 
 
 def _is_open(controls: Iterable[MailHosts]) -> bool:
-    """Whether a name server answers, and not with an address of its own for every name."""
+    """Whether a name server answers, and not alike for every name, with an address or a server."""
     answered = [one for one in controls if one.hosts is not None]
-    return bool(answered) and all(one.hosts != (one.domain,) for one in answered)
+    servers = Counter(one.hosts for one in answered if one.hosts)
+    is_alike = any(number > 1 for number in servers.values())
+    return bool(answered) and not is_alike and all(one.hosts != (one.domain,) for one in answered)
 
 
 def _address(nameserver: str, port: int) -> tuple[str, int]:

@@ -111,6 +111,32 @@ def test_a_resolver_with_an_address_for_every_name_is_not_asked() -> None:
         assert server.questions["shop.example"] == 0
 
 
+def test_a_resolver_with_the_same_mail_server_for_every_name_is_not_asked() -> None:
+    everything: Zone = {
+        name: {"MX": ["10 mx.hotel.example."]} for name in (*CONTROLS, "shop.example")
+    }
+    with dns_server(everything) as server:
+        assert hosts(server, "shop.example") is None
+        assert server.questions["shop.example"] == 0
+
+
+def test_a_resolver_that_denies_large_providers_afterwards_is_not_believed() -> None:
+    """Such as one whose network loses its way to the world in the middle of a look-up."""
+
+    class Losing(Resolver):
+        async def mail_hosts(self, domain: str) -> MailHosts:
+            if domain == "nowhere.example":
+                server.zone = {}
+            return await super().mail_hosts(domain)
+
+    known = {"shop.example": {"MX": ["10 a.example."]}}
+    with dns_server({**CONTROLS, **known}) as server:
+        resolver = Losing(["127.0.0.1"], server.port)
+        domains = ["shop.example", "nowhere.example"]
+        found = asyncio.run(look_up(domains, resolver, seconds=60.0, at_once=1))
+    assert [one.hosts for one in found] == [("a.example",), None]
+
+
 def test_a_look_up_that_waits_for_a_silent_server_ends_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
