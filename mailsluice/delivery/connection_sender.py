@@ -185,7 +185,7 @@ class ConnectionSender:
         if self._concluding or self._state.is_stopping or self.queue.in_flight:
             return
         context = self._state.context
-        later = self._state.lanes.rests_until - context.clock()
+        later = self._state.lanes.next_recipient_at - context.clock()
         if later > _SOON_SECONDS or (later > 0 and context.store.has_peers):
             self._concluding = asyncio.ensure_future(self._conclude())
 

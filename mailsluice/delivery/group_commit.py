@@ -168,8 +168,7 @@ class GroupCommit:
         if rows:
             return ClaimedBatch(rows, None)
         due = self._outbox.next_due_seconds(transaction, claim.connection, scope)
-        look_in = bound.look_in_seconds
-        return ClaimedBatch((), look_in if due is None else min(due, look_in), is_canary=True)
+        return ClaimedBatch((), due, is_canary=True, look_in_seconds=bound.look_in_seconds)
 
     def _peers_are_busy(self, peers: Peers, transaction: Transaction, requests: Requests) -> bool:
         """Whether other processes may still release recipients of the connection."""

@@ -66,6 +66,8 @@ class Lane:
         self._failure: BaseException | None = None
         self.due_at = -math.inf
         """When the outbox may have recipients: minus infinity is now, infinity is never."""
+        self.recipient_due_at = -math.inf
+        """The same, but for recipients that are known to become due, not for a look at others."""
         self.claims_itself = not number
         """Whether the lane claims for itself; else the claims of the main lane include it."""
         self.waits_for_canary = False
@@ -119,7 +121,9 @@ class Lane:
     def expect(self, delay_seconds: float) -> None:
         """Note that a recipient was deferred: it can be claimed again after so many seconds."""
         if not self.is_held:
-            self.due_at = min(self.due_at, self._clock() + delay_seconds)
+            at = self._clock() + delay_seconds
+            self.due_at = min(self.due_at, at)
+            self.recipient_due_at = min(self.recipient_due_at, at)
 
     def refill(self) -> None:
         """Claim more recipients, unless a claim is under way or the outbox has none now."""
@@ -134,7 +138,7 @@ class Lane:
         self._claiming = asyncio.ensure_future(self._refill())
 
     async def _refill(self) -> None:
-        self.due_at = math.inf
+        self.due_at = self.recipient_due_at = math.inf
         rows: Sequence[Claimed] = ()
         try:
             batch = await self._claim(self.size)
@@ -146,9 +150,11 @@ class Lane:
             if self.is_held:
                 self.due_at = math.inf
             elif rows:
-                self.due_at = -math.inf
+                self.due_at = self.recipient_due_at = -math.inf
             elif batch.next_due_seconds is not None:
                 self.expect(batch.next_due_seconds)
+            if not (rows or self.is_held) and batch.look_in_seconds is not None:
+                self.due_at = min(self.due_at, self._clock() + batch.look_in_seconds)
         self._claiming = None
         self._claimed(self, rows)
 

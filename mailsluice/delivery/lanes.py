@@ -108,6 +108,19 @@ class Lanes:
         return self.due_at
 
     @property
+    def next_recipient_at(self) -> float:
+        """The same as `rests_until`, without looks at recipients that may not be sent to yet."""
+        if self.rests_until == -math.inf:
+            return -math.inf
+        lanes = self._by_number.values()
+        waits = [
+            lane.parked_until if lane.rows else lane.recipient_due_at
+            for lane in lanes
+            if lane.parked_until is not None and not lane.is_held
+        ]
+        return min([self.main.recipient_due_at, *(at for at in waits if at is not None)])
+
+    @property
     def due_at(self) -> float:
         """When the outbox may have recipients of any lane, or a lane may go on."""
         return min(self.main.due_at, self._next_parked_at())

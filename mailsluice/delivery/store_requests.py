@@ -19,6 +19,8 @@ class ClaimedBatch:
     """Where nothing could be claimed: when the next deferred recipient is due; None: never."""
     is_canary: bool = False
     """Whether the recipients beyond a canary wait for the decision about it."""
+    look_in_seconds: float | None = None
+    """When to look whether they may be claimed, where nothing could be."""
 
 
 @dataclass(slots=True)

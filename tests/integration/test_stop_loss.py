@@ -377,6 +377,21 @@ def test_recipients_of_a_connection_that_is_down_neither_leave_nor_join_what_is_
     assert (move.recipients, move.of) == (60, 80)  # Google's 20 wait for their decision
 
 
+@pytest.mark.parametrize("reply", [b"550 5.7.1 local policy", b"550 5.1.1 <%b> unknown"])
+async def test_a_canary_that_is_refused_to_the_last_takes_its_connection_down(
+    sqlite_database: Database, tmp_path: Path, reply: bytes
+) -> None:
+    """Whether its recipients are to blame is decided although those behind it cannot be tried."""
+    everybody = Refuses(GOOGLE, OTHERS, percent=100, replies=(reply,))
+    careful = document(tmp_path, canary={"percent": 2, "wait_minutes": 0})
+    sender = Sender(sqlite_database, tmp_path)
+    with relay(everybody) as red, SmtpServer() as green:
+        assert await sent(sender, careful, {"red": red, "green": green}) == []
+        assert green.recipients.total() == 200
+    assert len(everybody.asked) == 4
+    assert sender.ledger.states() == {"sent": 200, "pending": 200}
+
+
 async def test_a_canary_ends_although_a_part_of_it_is_held(
     database: Database, tmp_path: Path
 ) -> None:
