@@ -26,7 +26,7 @@ from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.providers.counts import ProviderCounts
 from mailsluice.reports.providers.queries import sent_by_provider
-from mailsluice.stop_loss import Decision, Figures, Hold, Unit, add_figures
+from mailsluice.stop_loss import UNKNOWN, Decision, Figures, Hold, Unit, add_figures
 from mailsluice.store import (
     Bounces,
     CampaignRecord,
@@ -36,6 +36,7 @@ from mailsluice.store import (
     Holds,
     Leases,
     Outbox,
+    OutcomeFigures,
     SenderRecord,
     WarmUps,
     launched_shares,
@@ -230,9 +231,20 @@ class CampaignRun(Run):
             reassign(self._database, self.id, origin, moving, provider=provider, reason=reason)
         if decision is not Decision.STOP and provider is None:
             Canaries(self._database, self.id).decide(origin)
-        holds.decide(hold.id, decision, target)
+        holds.decide(hold.id, decision, target, self._figures_of(hold.unit))
         holds.cancel_stopped()
         self._held = frozenset(held.unit for held in holds.active())
+
+    def _figures_of(self, unit: Unit) -> dict[int, Figures]:
+        """The figures so far, also of messages that were on their way when a part was held."""
+        outcomes = OutcomeFigures(self._database, self.id)
+        figures = outcomes.settled(unit.connection)
+        add_figures(figures, outcomes.later(unit.connection))
+        return {
+            one.provider or UNKNOWN: counts
+            for one, counts in figures.items()
+            if unit in (one, one.whole)
+        }
 
     def forbid(self) -> None:
         self._lease.confirm()

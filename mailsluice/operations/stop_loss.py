@@ -144,11 +144,12 @@ class LossWatch:
         totals = dict(self._before)
         add_figures(totals, self._later)
         add_figures(totals, in_this_run)
-        forgiven = self._forgiven
-        return {
-            unit: figures - forgiven[unit] if unit in forgiven else figures
-            for unit, figures in totals.items()
-        }
+        return self._counting(totals)
+
+    def _counting(self, figures: Mapping[Unit, Figures]) -> dict[Unit, Figures]:
+        """The figures without those with which an operator let a part go on."""
+        nothing = Figures()
+        return {unit: now - self._forgiven.get(unit, nothing) for unit, now in figures.items()}
 
     def _judge_canaries(self) -> None:
         undecided = [
@@ -174,7 +175,9 @@ class LossWatch:
             return
         figures = self._stored.settled(canary.connection, canary.last_id)
         add_figures(figures, self._stored.later(canary.connection, canary.last_id))
-        new = _new_holds(judge_canary(self._limits, figures, self._canary_count), figures)
+        new = _new_holds(
+            judge_canary(self._limits, self._counting(figures), self._canary_count), figures
+        )
         whole = Unit(canary.connection)
         if settings.approve is Approval.OPERATOR and not any(hold.unit == whole for hold in new):
             parts = {unit.provider or UNKNOWN: numbers for unit, numbers in figures.items()}

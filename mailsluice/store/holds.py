@@ -61,12 +61,19 @@ class Holds:
             }
             return [hold for hold in self._read(transaction) if hold.id in ids]
 
-    def decide(self, hold_id: int, decision: Decision, target: str | None = None) -> None:
-        """Record a decision, unless there was one before."""
+    def decide(
+        self,
+        hold_id: int,
+        decision: Decision,
+        target: str | None = None,
+        figures: Mapping[int, Figures] | None = None,
+    ) -> None:
+        """Record a decision, unless there was one before, and the figures of that moment."""
+        now = {} if figures is None else {"figures": _dumped(figures)}
         statement = (
             sa.update(holds)
             .where(self._mine, holds.c.id == hold_id, holds.c.decision.is_(None))
-            .values(decision=decision.value, target=target, decided_at=self._database.now)
+            .values(decision=decision.value, target=target, decided_at=self._database.now, **now)
         )
         with self._database.write() as transaction:
             transaction.execute(statement)
@@ -105,14 +112,13 @@ class Holds:
             return reader.execute(query).scalar_one()
 
     def _insert(self, new: NewHold) -> Any:
-        figures = {str(provider): asdict(numbers) for provider, numbers in new.figures.items()}
         values = {
             "campaign_id": self._campaign_id,
             "connection": new.unit.connection,
             "provider": new.unit.provider,
             "reason": new.reason,
             "limit_percent": new.limit_percent,
-            "figures": orjson.dumps(figures).decode(),
+            "figures": _dumped(new.figures),
             "at": self._database.now,
         }
         return sa.insert(holds).values(**values).returning(holds.c.id)
@@ -128,6 +134,11 @@ def within(recipients: sa.Table, unit: Unit) -> sa.ColumnElement[bool]:
     if unit.provider is None:
         return is_on_connection
     return sa.and_(is_on_connection, recipients.c.provider == unit.provider)
+
+
+def _dumped(figures: Mapping[int, Figures]) -> str:
+    by_provider = {str(provider): asdict(numbers) for provider, numbers in figures.items()}
+    return orjson.dumps(by_provider).decode()
 
 
 def _hold(row: sa.Row[Any]) -> Hold:

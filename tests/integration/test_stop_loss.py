@@ -29,7 +29,7 @@ from mailsluice.store import (
     OutcomeFigures,
     Providers,
 )
-from mailsluice.store.schema import recipients
+from mailsluice.store.schema import canaries, recipients
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection
 from tests.smtpd import SmtpServer
@@ -417,6 +417,15 @@ async def test_a_canary_ends_although_a_part_of_it_is_held(
             await asyncio.sleep(0.05)
         await sending
         await run.close()
-    assert [hold.unit for hold in held] == [Unit("red", provider(database, "google"))]
-    assert len(google.asked) < 200
-    assert sent_to(red)[OTHERS] + sent_to(green)[OTHERS] == 1_200
+        assert [hold.unit for hold in held] == [Unit("red", provider(database, "google"))]
+        assert (asked := len(google.asked)) < 200
+        assert sent_to(red)[OTHERS] + sent_to(green)[OTHERS] == 1_200
+
+        # What was found in the canary counts no more at its end.
+        with database.write() as writer:
+            writer.execute(sa.update(canaries).values(decided_at=None))
+        await decide(sender, careful, held[0], Decision.GO_ON)
+        google.accept_all()
+        assert await sent(sender, careful, servers) == []
+        assert sent_to(red)[GOOGLE] == 200 - sender.ledger.states()["failed"]
+        assert sent_to(red)[GOOGLE] >= 200 - asked

@@ -129,6 +129,11 @@ class Refuses(MailboxProvider):
         self._known: dict[str, bytes | None] = {}
         self._refusals = 0
 
+    def accept_all(self) -> None:
+        """Refuse nobody from now on."""
+        self._percent = self._refusals = 0
+        self._known.clear()
+
     def _reply(self, recipient: str, now: float) -> bytes | None:
         if recipient not in self._known:
             self._known[recipient] = self._first_reply(recipient)
