@@ -395,12 +395,17 @@ class Lanes:
     def _claimed(self, lane: Lane, rows: Sequence[Claimed]) -> None:
         """Take the answer to a lane's claim."""
         self.failure = self.failure or lane.failure
+        try:
+            if lane is self.main:
+                self._sort(rows)
+            else:
+                lane.rows.extend(rows)
+                self._added(lane, len(rows))
+        except Exception as error:  # noqa: BLE001 the connection sender raises it
+            self.failure = error
         if lane is self.main:
-            self._sort(rows)
             self._changed()
         else:
-            lane.rows.extend(rows)
-            self._added(lane, len(rows))
             self._announce()
 
     def _announce(self) -> None:
@@ -425,14 +430,19 @@ class Lanes:
             lane = self._lane_of.get(row.provider) or self._lane_for(row.provider)
             by_lane.setdefault(lane, []).append(row)
         released: list[Claimed] = []
+        missed: list[Lane] = []
         for lane, its_rows in by_lane.items():
             if lane.claims_itself and lane is not self.main:  # an earlier claim included it
                 released += its_rows
+                missed.append(lane)
             else:
                 lane.rows.extend(its_rows)
                 self._added(lane, len(its_rows))
                 released += self._overflow(lane)
         self._release(released)
+        for lane in missed:  # its own claim may have found nothing meanwhile
+            lane.expect(0.0)
+            self._place(lane)
 
     def _sort_again(self) -> None:
         """Sort the recipients of the main lane again, as lanes have been added."""

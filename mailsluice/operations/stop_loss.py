@@ -91,6 +91,12 @@ class LossWatch:
         if not self._limits and not self._campaign.canary:
             return False
         await asyncio.to_thread(self._read)
+        is_launched_before = self._run.record.status is not CampaignStatus.RESOLVING
+        if self._campaign.canary and is_launched_before and not self._canary_count:
+            logger.warning(
+                "the canary has no effect: the launch chooses it, and this campaign was launched"
+                " without one"
+            )
         return True
 
     def _read(self) -> None:
@@ -179,7 +185,9 @@ class LossWatch:
             judge_canary(self._limits, self._counting(figures), self._canary_count), figures
         )
         whole = Unit(canary.connection)
-        if settings.approve is Approval.OPERATOR and not any(hold.unit == whole for hold in new):
+        proves_nothing = not any(numbers.sent for numbers in figures.values())
+        must_ask = settings.approve is Approval.OPERATOR or proves_nothing
+        if must_ask and not any(hold.unit == whole for hold in new):
             parts = {unit.provider or UNKNOWN: numbers for unit, numbers in figures.items()}
             new.append(NewHold(whole, CANARY, None, parts))
         self._hold(new)

@@ -33,7 +33,7 @@ from mailsluice.store.schema import canaries, recipients
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection
 from tests.smtpd import SmtpServer
-from tests.smtpd.mailbox_providers import Refuses, relay
+from tests.smtpd.mailbox_providers import Greylists, Refuses, relay
 
 LIMITS = {"bounce_percent": 5, "block_percent": 2, "complaint_percent": 0.3}
 GOOGLE, OTHERS = "gmail.com", "example.com"
@@ -141,6 +141,33 @@ async def test_an_operator_is_asked_after_the_canary(database: Database, tmp_pat
         assert [hold.total.sent for hold in held] == [8, 8]
         assert await sent(sender, asking, servers) == []  # a run changes nothing by itself
         assert red.recipients.total() == green.recipients.total() == 8
+
+
+async def test_a_canary_of_which_nothing_was_accepted_is_not_fine(
+    database: Database, tmp_path: Path
+) -> None:
+    quick = document(
+        tmp_path, 40, canary={"percent": 10, "wait_minutes": 0}, retry={"first_delay_seconds": 3600}
+    )
+    sender = Sender(database, tmp_path)
+    with relay(Greylists(GOOGLE, OTHERS)) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        (hold,) = await sent(sender, quick, servers)
+        assert (hold.unit, hold.reason) == (Unit("red"), CANARY)
+        assert red.recipients.total() == 0
+        assert green.recipients.total() == 20
+
+
+async def test_a_canary_that_is_added_after_the_launch_is_warned_about(
+    sqlite_database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender = Sender(sqlite_database, tmp_path)
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        assert await sent(sender, document(tmp_path, 40), servers) == []
+        assert "no effect" not in caplog.text
+        assert await sent(sender, document(tmp_path, 40, canary={"percent": 10}), servers) == []
+    assert "the canary has no effect" in caplog.text
 
 
 def sent_to(server: SmtpServer) -> Counter[str]:

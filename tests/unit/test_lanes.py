@@ -22,8 +22,12 @@ from benchmarks.simulated_time import run
 from mailsluice.campaign.warm_up import ProviderWarmUp, WarmUp
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.core.status import RecipientStatus
+from mailsluice.delivery.provider_rules import ProviderRules
 from mailsluice.delivery.rule_book import ConnectionRules
+from mailsluice.delivery.store_requests import ClaimedBatch
+from mailsluice.limits import Rules
 from mailsluice.smtp.connection import Connection
+from mailsluice.store import EVERYBODY, ClaimScope
 from tests.thorough import examples
 from tests.unit.lane_world import TAKEN, LaneWorld, Reply, rules, sender_in
 
@@ -61,6 +65,45 @@ def send(
         await sender.run()
 
     run(sending())
+
+
+def test_a_fault_while_lanes_are_made_ends_the_run(
+    world: LaneWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: ProviderRules, provider: str) -> dict[str, Rules]:
+        raise ValueError(f"broken {provider}")
+
+    monkeypatch.setattr(ProviderRules, "of", broken)
+    world.fill(mixed(50))
+    with pytest.raises(ValueError, match="broken"):
+        send(world, tmp_path, rules({}, {"provider": "google", "per_hour": 10}))
+
+
+class DistantOutbox(LaneWorld):
+    """An outbox whose answers take as long as the claims."""
+
+    async def claim(
+        self, connection: str, limit: int, scope: ClaimScope = EVERYBODY
+    ) -> ClaimedBatch:
+        batch = await super().claim(connection, limit, scope)
+        await asyncio.sleep(0.03)
+        return batch
+
+
+def test_a_provider_that_is_released_at_once_is_sent_to(tmp_path: Path) -> None:
+    """The claim of its own lane comes while its recipients are in the answer to another claim."""
+    world = DistantOutbox(random.Random(1), 0.02)
+    world.fill([GOOGLE] * 5)
+
+    async def sending() -> None:
+        sender = sender_in(world, tmp_path, NAMES, None)
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, sender.hold, GOOGLE)
+        loop.call_later(0.02, sender.release, GOOGLE)
+        await sender.run()
+
+    run(sending())
+    assert world.count(RecipientStatus.SENT) == 5
 
 
 def test_a_provider_that_is_held_delays_nobody_else(world: LaneWorld, tmp_path: Path) -> None:
