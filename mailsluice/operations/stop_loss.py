@@ -40,6 +40,8 @@ OnHold = Callable[[Hold], None]
 
 _LOOK_SECONDS = 1.0
 _LATER_SECONDS = 10.0
+_BLOCKS = 3
+"""A provider rests after so many blocks without an accepted message in between."""
 _TIMES = 50
 """How many times as long as a look takes the next one is waited for."""
 
@@ -169,7 +171,7 @@ class LossWatch:
         """Begin a canary's wait, or decide about it at the end of the wait."""
         settings = self._campaign.canary
         if not canary.is_attempted:
-            if self._canaries.begin_wait(canary, 60.0 * settings.wait_minutes):
+            if self._begins_wait(canary, 60.0 * settings.wait_minutes):
                 logger.info(
                     "%s: the canary of %d recipients was sent; it is judged in %d minutes",
                     canary.connection,
@@ -196,6 +198,21 @@ class LossWatch:
         else:
             self._canaries.decide(canary.connection)
             logger.info("%s: the canary is fine, the other recipients follow", canary.connection)
+
+    def _begins_wait(self, canary: Canary, seconds: float) -> bool:
+        """Begin a canary's wait, if all was attempted but the mail to providers that block all.
+
+        These rest for half an hour again and again, which proves enough.
+        """
+        if self._canaries.begin_wait(canary, seconds):
+            return True
+        figures = self._stored.settled(canary.connection, canary.last_id)
+        blocking = {
+            unit.provider or UNKNOWN
+            for unit, numbers in figures.items()
+            if numbers.blocked >= _BLOCKS and not numbers.sent
+        }
+        return bool(blocking) and self._canaries.begin_wait(canary, seconds, blocking)
 
     def _hold(self, new: list[NewHold]) -> None:
         held = self._holds.add(new)

@@ -7,7 +7,7 @@ itself reads the bound in its transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,11 +88,12 @@ class Canaries:
         with self._database.read() as reader:
             return reader.execute(query).scalar_one()
 
-    def begin_wait(self, canary: Canary, seconds: float) -> bool:
+    def begin_wait(self, canary: Canary, seconds: float, without: Collection[int] = ()) -> bool:
         """Begin the wait for what becomes of a canary, once all its recipients were attempted.
 
-        Those of mailbox providers that are held meanwhile are not waited for. A recipient that was
-        put off before counts as attempted, whether it is claimed again or not.
+        Those of mailbox providers that are held meanwhile, or that are in `without`, are not waited
+        for. A recipient that was put off before counts as attempted, whether it is claimed again or
+        not.
         """
         recipients = self._finder.tables.recipients
         held = sa.select(holds.c.provider).where(
@@ -111,6 +112,7 @@ class Canaries:
             recipients.c.id <= canary.last_id,
             recipients.c.attempts == 0,
             sa.or_(recipients.c.status == RecipientStatus.SENDING, is_waiting),
+            sa.func.coalesce(recipients.c.provider, 0).not_in(without),
         )
         statement = (
             sa.update(canaries)

@@ -384,6 +384,23 @@ async def test_blocks_that_put_recipients_off_count_in_the_canary_and_after_a_re
     assert stored[hold.unit] == in_this_run[hold.unit] == hold.total
 
 
+async def test_a_provider_that_rests_in_the_canary_does_not_delay_the_others(
+    database: Database, tmp_path: Path
+) -> None:
+    """After three blocks twelve of its recipients in the canary wait for half an hour."""
+    reply = b"550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent (S3150)."
+    google = Refuses(GOOGLE, percent=100, replies=(reply,))
+    careful = document(tmp_path, canary={"percent": 30, "wait_minutes": 0})
+    sender = Sender(database, tmp_path)
+    with relay(google) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        (hold,) = await sent(sender, careful, servers, max_sessions=1)
+        assert (hold.unit, hold.reason) == (Unit("red", provider(database, "google")), "blocked")
+        assert (hold.total.blocked, len(google.asked)) == (3, 3)
+        assert sent_to(red) == {OTHERS: 150}
+        assert green.recipients.total() == 200
+
+
 def test_recipients_of_a_connection_that_is_down_neither_leave_nor_join_what_is_held(
     database: Database, tmp_path: Path
 ) -> None:
