@@ -468,9 +468,13 @@ def _show_providers(name: str, *, as_json: bool) -> None:
             " campaign is archived or of an older version"
         )
     else:
-        columns = [*next(iter(tallies.values()))]
+        columns = [
+            column
+            for column in next(iter(tallies.values()))
+            if any(tally[column] for tally in tallies.values())
+        ]
         rows = [
-            (title_of(provider), *(f"{number:,}" for number in tally.values()))
+            (title_of(provider), *(f"{tally[column]:,}" for column in columns))
             for provider, tally in tallies.items()
         ]
         show_table(f"{name} by mailbox provider", ("provider", *columns), rows)

@@ -49,10 +49,12 @@ class Ranking:
         """Return a warning about recipients that have no place in the order."""
         if not self.empty + self.unreadable:
             return []
-        return [
-            f"order_by {self.column!r}: {self.empty:,} recipients have no value and"
-            f" {self.unreadable:,} one that is not among its {self.kind}; they come last"
-        ]
+        causes = []
+        if self.empty:
+            causes.append(f"{self.empty:,} without a value")
+        if self.unreadable:
+            causes.append(f"{self.unreadable:,} with a value that is not among its {self.kind}")
+        return [f"order_by {self.column!r}: these recipients come last: {', '.join(causes)}"]
 
 
 @dataclass(slots=True)

@@ -90,9 +90,9 @@ class Campaign(Document):
     resolve: Resolve = Field(
         Resolve.OFF,
         title="Look up mail servers",
-        description="How mailboxes are grouped by who hosts them. 'off' knows consumer domains such"
-        " as gmail.com. 'mx' looks the mail servers of all other domains up at the launch, and"
-        " rejects recipients whose domain takes no mail.",
+        description="How mailboxes are grouped by who hosts them (`resolve`). 'off' knows consumer"
+        " domains such as gmail.com. 'mx' looks the mail servers of all other domains up at the"
+        " launch, and rejects recipients whose domain takes no mail.",
     )
     per_provider: ProviderThrottles = Field(
         (),
@@ -120,7 +120,9 @@ class Campaign(Document):
         description="What happens to its recipients.",
     )
     canary: Canary = Field(
-        Canary(), description="A small part that is sent first, and judged before the rest."
+        Canary(),
+        description="A small part that is sent first, and judged by the limits of the stop-loss"
+        " before the rest follows.",
     )
     stop_loss: StopLoss = Field(
         StopLoss(),

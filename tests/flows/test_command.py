@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,9 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     accepted = {name: tally["accepted"] for name, tally in tallies.items()}
     assert accepted == {"google": 5, "unresolved": 5}
     assert main(["status", "by-command", "--by", "provider"]) == 0
-    assert "by-command by mailbox provider" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "by-command by mailbox provider" in shown
+    assert re.search(r"provider +recipients +attempted +accepted *\n", shown)
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
     rest = ["--status", "failed", "--status", "deferred"]
     assert main(["export", "by-command", str(tmp_path / "rest.csv"), *rest]) == 0

@@ -71,8 +71,8 @@ def test_the_plan_counts_recipients_without_a_place(database: Database, tmp_path
     with launch.resolve_audience(document, database, no_database) as audience:
         plan = plan_launch(document, database, audience, connections, OCCASION)
     assert (
-        "order_by 'last_click': 1 recipients have no value and 1 one that is not among its dates;"
-        " they come last"
+        "order_by 'last_click': these recipients come last: 1 without a value, 1 with a value that"
+        " is not among its dates"
     ) in plan.warnings
 
 

@@ -68,8 +68,8 @@ def test_anything_else_is_no_value(text: str) -> None:
     assert np.isnan(result.by_recipient[[0, 3, 4]]).all()  # the numbers are in the majority
     assert (result.empty, result.unreadable) == (1, 2)
     assert result.notes() == [
-        "order_by 'score': 1 recipients have no value and 2 one that is not among its numbers;"
-        " they come last"
+        "order_by 'score': these recipients come last: 1 without a value, 2 with a value that is"
+        " not among its numbers"
     ]
 
 

@@ -418,3 +418,14 @@ class TestProviders:
 
 def throttles(entries: list[dict[str, Any]]) -> tuple[ProviderThrottle, ...]:
     return tuple(ProviderThrottle.model_validate(entry) for entry in entries)
+
+
+def test_the_plan_says_what_a_canary_delays() -> None:
+    limits = {"bounce_percent": 5}
+    careful = two(canary={"percent": 1, "approve": "operator"}, stop_loss=limits)
+    page = planned(careful, [connection("a"), connection("b")]).markdown()
+    assert (
+        "The canary goes first, 1 % of each mailbox provider on each connection. The rest follows"
+        " after 30 minutes and an operator's approval, which the times leave out."
+    ) in page
+    assert "canary" not in planned(two(), [connection("a"), connection("b")]).markdown()

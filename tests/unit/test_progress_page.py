@@ -28,7 +28,7 @@ def page(*standings: Standing, window: SendingWindow | None = None, **rates: flo
 def test_a_connection_is_described_in_words() -> None:
     assert page(RED, red=0.5).connection(RED) == (
         "**held by red per_hour 6,000**: 400 of 700 sent, 3 failed, 2 uncertain, 295 left,"
-        " deferred 14 times, 0.5 a second, done about 13:59 UTC at this pace"
+        " 14 deferrals, 0.5 a second, done about 13:59 UTC at this pace"
     )
 
 
@@ -36,6 +36,11 @@ def test_unknown_numbers_are_left_out() -> None:
     waiting = Standing("red", Tally(10), Binding(Cause.STARTING))
     assert page(waiting).connection(waiting) == "**starts**: 0 of 10 sent, 10 left"
     assert page(waiting, red=0.0).connection(waiting) == "**starts**: 0 of 10 sent, 10 left"
+
+
+def test_a_canary_has_no_pace_to_tell_the_end_by() -> None:
+    judged = Standing("red", Tally(700, 7), Binding(Cause.CANARY))
+    assert "done about" not in page(judged, red=0.5).campaign()
 
 
 def test_the_estimated_end_is_within_the_sending_window() -> None:
@@ -57,7 +62,7 @@ def test_the_campaign_has_a_paragraph_for_each_connection() -> None:
 def test_a_line_of_the_log_says_the_same() -> None:
     stuck = Standing("blue", Tally(5), Binding(Cause.QUARANTINED, "535 a\nb"))
     assert page(RED, stuck, red=0.5, blue=0.0).line() == (
-        "400 of 705 sent, 3 failed, 2 uncertain, 300 left, deferred 14 times, 0.5 a"
+        "400 of 705 sent, 3 failed, 2 uncertain, 300 left, 14 deferrals, 0.5 a"
         " second; red 400 of 700, held by red per_hour 6,000; blue 0 of 5, quarantined: 535 a b"
     )
     many = page(*(Standing(f"c{i}", Tally(5), Binding(Cause.FREE)) for i in range(100)))

@@ -80,6 +80,8 @@ class Plan:
     """The message for the first recipient."""
     look_ups: str = ""
     """How many domains were looked up; empty where none was."""
+    canary: str = ""
+    """What goes first, and what the rest waits for; empty without a canary."""
     processes: int = 1
     """How many processes of the run would send, on a machine like this one."""
 
@@ -107,6 +109,7 @@ class Plan:
         )
         if self.processes > 1:
             lines += [f"{self.processes} processes of the run send at the same time.", ""]
+        lines += [f"{self.canary}.", ""] if self.canary else []
         lines += section("Mailbox providers", provider_table(self.providers))
         lines += identity_section(self.identities) if self.identities else []
         said = [f"- {cell(warm_up)}" for warm_up in self.warm_ups]
@@ -125,9 +128,9 @@ class Plan:
         lines += [
             f"Assignment digest: `{self.digest}`",
             "",
-            "Nothing was sent or stored. Times are estimates in UTC. They assume evenly spaced"
-            f" messages, {ASSUMED_PER_SESSION} a second and session where there is no limit,"
-            " no deferrals, and no other campaign under the same limits.",
+            "No mail was sent, and no campaign was stored. Times are estimates in UTC. They"
+            f" assume evenly spaced messages, {ASSUMED_PER_SESSION} a second and session where"
+            " there is no limit, no deferrals, and no other campaign under the same limits.",
         ]
         return "\n".join(lines) + "\n"
 

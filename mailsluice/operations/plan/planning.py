@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from mailsluice.assignment.placement import Placement
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Approval, Campaign
 from mailsluice.campaign.estimate import Load
 from mailsluice.campaign.policies import Resolve
 from mailsluice.campaign.provider_entry import EVERY, ProviderEntry
@@ -63,6 +63,19 @@ def plan(
             *_warnings(campaign, placement, parts, starts_at),
             *_unseen(campaign, [connections[name] for name in placement.connections]),
         ],
+        canary=_canary(campaign),
+    )
+
+
+def _canary(campaign: Campaign) -> str:
+    canary = campaign.canary
+    if not canary:
+        return ""
+    approval = "" if canary.approve is Approval.AUTO else " and an operator's approval"
+    return (
+        f"The canary goes first, {canary.percent} % of each mailbox provider on each connection."
+        f" The rest follows after {canary.wait_minutes} minutes{approval}, which the times leave"
+        " out"
     )
 
 

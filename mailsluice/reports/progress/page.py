@@ -10,7 +10,7 @@ from mailsluice.core.markdown import cell
 from mailsluice.core.moves import together
 from mailsluice.core.timezones import shown
 from mailsluice.mailbox_providers import title_of
-from mailsluice.reports.progress.binding import TROUBLES
+from mailsluice.reports.progress.binding import TROUBLES, Cause
 from mailsluice.reports.progress.pace import end
 from mailsluice.reports.progress.standing import Progress, Standing, Tally
 from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
@@ -100,9 +100,15 @@ class Page:
         }
         parts = [f"{tally.sent:,} of {tally.assigned:,} sent"]
         parts += [f"{number:,} {name}" for name, number in others.items() if number]
-        parts += [f"deferred {tally.deferrals:,} times"] if tally.deferrals else []
+        if tally.deferrals:
+            parts.append(
+                f"{tally.deferrals:,} {'deferral' if tally.deferrals == 1 else 'deferrals'}"
+            )
         parts += [f"{rate:,.1f} a second"] if rate else []
-        if tally.left and (last := _last(ends)):
+        is_canary = any(
+            standing.binding.cause is Cause.CANARY for standing in self.progress.standings
+        )
+        if tally.left and not is_canary and (last := _last(ends)):
             parts.append(f"done about {self._shown(last)} at this pace")
         return ", ".join(parts)
 
