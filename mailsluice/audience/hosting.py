@@ -38,7 +38,7 @@ class Hosts:
     """The providers of several domains."""
 
     providers: Sequence[str]
-    """Of each domain, or NO_MAIL for a domain that takes no mail."""
+    """The provider of each domain, or NO_MAIL for a domain that takes no mail."""
     look_ups: LookUps | None = None
     """None: nothing was looked up."""
 

@@ -42,9 +42,9 @@ class Responsible:
 
     provider: str
     number: int
-    """Its recipients with complaints, or with hard bounces and blocks."""
+    """Recipients of the provider with complaints, or with hard bounces and blocks."""
     total: int
-    """All of its recipients that count."""
+    """All recipients of the provider that count."""
 
     def __str__(self) -> str:
         share = 100 * self.number / self.total

@@ -41,10 +41,10 @@ class StopLoss(Document):
 
 
 class Approval(StrEnum):
-    """Who lets a campaign go on after its canary."""
+    """How it is decided that a campaign goes on after its canary."""
 
     AUTO = "auto"
-    """It goes on by itself where no limit of the stop-loss is passed."""
+    """The campaign goes on by itself where no limit of the stop-loss is passed."""
     OPERATOR = "operator"
     """An operator sees the figures, and decides."""
 

@@ -157,7 +157,7 @@ class CampaignRun(Run):
         return records
 
     async def figures(self) -> dict[Unit, Figures]:
-        """What the replies in this run say, also those to the senders as last read."""
+        """Count the replies in this run, including those to the senders as last read."""
         figures = await super().figures()
         add_figures(figures, self._figures_elsewhere)
         return figures

@@ -83,7 +83,7 @@ class ConnectionSender:
         return self._outcomes.tally()
 
     def figures(self) -> dict[Unit, Figures]:
-        """What the replies in this run say, by mailbox provider."""
+        """Count the replies in this run by mailbox provider."""
         figures = self._outcomes.figures().items()
         return {Unit(self._state.name, provider): counts for provider, counts in figures}
 

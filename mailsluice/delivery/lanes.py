@@ -83,7 +83,7 @@ class Lanes:
         self._rows = 0
         """Recipients in all lanes."""
         self._stock_rows = 0
-        """Those of them that the main lane has claimed and whose lanes are not parked."""
+        """Recipients that the main lane has claimed and whose lanes are not parked."""
         self._is_announced = False
         self.undecided = 0
         """Suspects: recipients that were taken, and may be put back or deferred."""

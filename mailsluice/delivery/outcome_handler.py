@@ -78,7 +78,7 @@ class OutcomeHandler:
         )
 
     def figures(self) -> dict[int, Figures]:
-        """What the replies in this run say, by mailbox provider."""
+        """Count the replies in this run by mailbox provider."""
         return self._recorder.figures.so_far()
 
     def handle(

@@ -30,9 +30,9 @@ class ConnectionRules(NamedTuple):
     """The limits of a connection's messages."""
 
     connection: Mapping[str, Rules]
-    """Of all messages, by the key under which other senders share each."""
+    """The limits of all messages, by the key under which other senders share each."""
     providers: ProviderRules
-    """Of the messages to single mailbox providers."""
+    """The limits of the messages to single mailbox providers."""
 
 
 class RuleBook:

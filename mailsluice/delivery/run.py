@@ -84,7 +84,7 @@ class Run(ABC):
         self._results: dict[str, RouteResult] = {}
         self._tracker = ProgressTracker(campaign.name)
         self._figures_before: dict[Unit, Figures] = {}
-        """Of connection senders that have ended."""
+        """Counts of replies to connection senders that have ended."""
         self._held: frozenset[Unit] = frozenset()
         """The connections, and mailbox providers on connections, to which nothing is sent."""
         self._stopping = False
@@ -181,7 +181,7 @@ class Run(ABC):
         )
 
     async def figures(self) -> dict[Unit, Figures]:
-        """What the replies in this process say so far, by mailbox provider and connection."""
+        """Count the replies in this process so far, by mailbox provider and connection."""
         return await self.on_engine(self._read_figures())
 
     async def _read_figures(self) -> dict[Unit, Figures]:

@@ -62,7 +62,7 @@ class SenderPool:
         }
 
     def figures(self, records: Sequence[SenderRecord]) -> dict[Unit, Figures]:
-        """What the replies to the senders say since `begin`, by mailbox provider."""
+        """Count the replies to the senders since `begin`, by mailbox provider."""
         totals: dict[Unit, Figures] = {}
         for record in records:
             before = self._figures_before.get(record.id, {})

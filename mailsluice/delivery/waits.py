@@ -16,9 +16,9 @@ class Wait(NamedTuple):
     hold: Hold | None
     """The limit; None: the server has asked for less mail, or the mail has been stopped."""
     until: float
-    """Until when; infinity: until somebody decides."""
+    """The end of the wait; infinity: until somebody decides."""
     asked: str = ""
-    """What the server has asked for, and for how long it has, if that is the reason."""
+    """The server's wish for less mail and its age, if that is the reason; else empty."""
 
     def __str__(self) -> str:
         return f"{title_of(self.provider)}, {self._reason}"

@@ -1,4 +1,4 @@
-"""Who hosts the mailboxes of a domain, and what that provider's replies ask for.
+"""Mailbox providers: which one hosts a domain's mailboxes, and what its replies ask for.
 
 The rules are data. Only the look-up of MX records in `mail_hosts` loads more: dnspython.
 """

@@ -17,11 +17,11 @@ class Decision(StrEnum):
     """What becomes of the recipients of a held part that still wait for their mail."""
 
     GO_ON = "go on"
-    """They get it. The figures so far count no more."""
+    """The recipients get the mail. The figures so far count no more."""
     STOP = "stop"
-    """They get none: they are cancelled."""
+    """The recipients get no mail: they are cancelled."""
     MOVE = "move"
-    """Those that were never attempted get it over another connection, the others as before."""
+    """Recipients that were never attempted get the mail over another connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Hold:
     """The measure (`Measure`) that passed its limit, or CANARY."""
     limit_percent: float | None
     figures: Mapping[int, Figures]
-    """Of each provider at that moment."""
+    """The figures of each provider, by number, at that moment."""
     at: float
     """Seconds since the epoch."""
     decision: Decision | None = None

@@ -40,7 +40,7 @@ class Figures:
     blocked: int = 0
     """Replies of the server, in the SMTP dialogue, that blame the sender's reputation."""
     put_off: int = 0
-    """Those of the blocking replies that put the recipient off."""
+    """Blocking replies that put the recipient off."""
     bounced_later: int = 0
     """Accepted messages that came back with a hard bounce."""
     blocked_later: int = 0

@@ -30,7 +30,7 @@ _WORST = 0.9
 
 
 class _Evidence:
-    """What speaks for one rate that is too high, against half the limit."""
+    """The evidence for one rate that is too high, against half the limit."""
 
     __slots__ = ("_enough", "_failure", "_failures", "_limit", "_of", "_success", "_value")
 

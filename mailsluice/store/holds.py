@@ -26,7 +26,7 @@ class NewHold:
     reason: str
     limit_percent: float | None
     figures: Mapping[int, Figures]
-    """Of each provider."""
+    """The figures of each provider, by number."""
 
 
 class Holds:

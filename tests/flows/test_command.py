@@ -98,7 +98,7 @@ def test_recipients_that_wait_are_an_exit_code_and_are_watched(
         watched.append(seconds)
         assert main(["cancel", "by-command"]) == 0
 
-    monkeypatch.setattr("deployments.command.campaigns.time.sleep", cancel_meanwhile)
+    monkeypatch.setattr("deployments.command.status.time.sleep", cancel_meanwhile)
     assert main(["status", "by-command", "--watch"]) == 0
     assert watched == [2.0]
     told = capsys.readouterr().out

@@ -16,7 +16,7 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import Campaign
 from mailsluice.core.moves import MoveReason
 from mailsluice.core.status import CampaignStatus
-from mailsluice.delivery import RouteResult
+from mailsluice.delivery import CampaignRun, RouteResult
 from mailsluice.operations.stop_loss import LossWatch, watched_losses
 from mailsluice.stop_loss import CANARY, Decision, Figures, Hold, Unit
 from mailsluice.store import (
@@ -203,6 +203,24 @@ async def test_after_the_canary_the_bad_pair_is_held_and_only_it(
     assert (move.reason, move.recipients, move.of) == (MoveReason.HELD, 40, 40)
 
 
+async def held_in_the_middle(
+    sender: Sender, campaign: Campaign, servers: dict[str, SmtpServer]
+) -> tuple[CampaignRun, LossWatch, asyncio.Future[Any], list[Hold]]:
+    """Send, with the replies of `red` held back after 200 messages until a part is held."""
+    servers["red"].hold(after=200)
+    run = await asyncio.to_thread(sender.prepare, campaign)
+    held: list[Hold] = []
+    watch = LossWatch(run, campaign, held.append)
+    assert await watch.begin()
+    reached = [connection(name, server) for name, server in servers.items()]
+    sending = asyncio.ensure_future(sender.send_prepared(run, campaign, reached))
+    while not held:
+        await watch.look()
+        await asyncio.sleep(0.01)
+    servers["red"].release()
+    return run, watch, sending, held
+
+
 async def test_what_passes_a_limit_in_the_middle_is_held_until_it_is_decided(
     database: Database, tmp_path: Path
 ) -> None:
@@ -212,17 +230,7 @@ async def test_what_passes_a_limit_in_the_middle_is_held_until_it_is_decided(
     sender = Sender(database, tmp_path)
     with relay(google) as red, SmtpServer() as green:
         servers = {"red": red, "green": green}
-        red.hold(after=200)
-        run = await asyncio.to_thread(sender.prepare, risky)
-        held: list[Hold] = []
-        watch = LossWatch(run, risky, held.append)
-        assert await watch.begin()
-        reached = [connection(name, server) for name, server in servers.items()]
-        sending = asyncio.ensure_future(sender.send_prepared(run, risky, reached))
-        while not held:
-            await watch.look()
-            await asyncio.sleep(0.01)
-        red.release()
+        run, _, sending, held = await held_in_the_middle(sender, risky, servers)
         await sending
         await run.close()
         (hold,) = held
@@ -445,17 +453,7 @@ async def test_a_canary_ends_although_a_part_of_it_is_held(
     sender = Sender(database, tmp_path)
     with relay(google) as red, SmtpServer() as green:
         servers = {"red": red, "green": green}
-        red.hold(after=200)
-        run = await asyncio.to_thread(sender.prepare, careful)
-        held: list[Hold] = []
-        watch = LossWatch(run, careful, held.append)
-        assert await watch.begin()
-        reached = [connection(name, server) for name, server in servers.items()]
-        sending = asyncio.ensure_future(sender.send_prepared(run, careful, reached))
-        while not held:
-            await watch.look()
-            await asyncio.sleep(0.01)
-        red.release()
+        run, watch, sending, held = await held_in_the_middle(sender, careful, servers)
         while not sending.done():
             await watch.look()
             await asyncio.sleep(0.05)

@@ -38,7 +38,7 @@ class Outcome:
     """Recipients of one provider that one connection has in one state."""
 
     provider: int
-    """Its number; 0 for all smaller ones."""
+    """The number of the provider; 0 for all smaller ones."""
     connection: str
     status: str
     recipients: int
@@ -139,7 +139,7 @@ class _Counting:
     def outcomes(
         self, names: Mapping[int, str], outcomes: Iterable[Outcome] | None = None
     ) -> ProviderCounts:
-        """What the recipients' rows say alone."""
+        """Count the outcomes by the recipients' rows alone, without events."""
         tallies: defaultdict[tuple[str | None, str], ProviderTally] = defaultdict(ProviderTally)
         for one in self._outcomes() if outcomes is None else outcomes:
             tallies[names.get(one.provider), one.connection] += one.tally
