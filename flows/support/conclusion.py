@@ -67,7 +67,7 @@ async def concluded(
     if continues and request.state:
         raise Pause(state=await reschedule(request.state, report.summary()))
     if asks:
-        get_run_logger().info("waits for an operator's decision: %s", report.summary())
+        get_run_logger().info("waits for an operator's decision: %s", _with_down(report))
         await ask(run, database, holds)
     if request.reason is StopReason.CANCELLED:
         await show_subflows(run_id, request.reason)
@@ -83,6 +83,13 @@ async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
             raise end
 
 
+def _with_down(report: Report) -> str:
+    """The report's summary, and why connections are down."""
+    return report.summary() + "".join(
+        f"; {name} is down: {why}" for name, why in report.down.items()
+    )
+
+
 def _final(
     report: Report, reason: StopReason | None, verified: accounts.Verification
 ) -> State[Any]:
@@ -92,7 +99,7 @@ def _final(
         return Cancelled(message=summary)
     if reason is StopReason.TERMINATED:
         return Crashed(message=f"stopped by SIGTERM: {summary}. Retry this run to continue")
-    summary += "".join(f"; {name} is down: {why}" for name, why in report.down.items())
+    summary = _with_down(report)
     if not verified.is_conserved:
         return Failed(message=f"{summary}. The numbers do not add up: {verified.summary()}")
     if report.held and report.open:
