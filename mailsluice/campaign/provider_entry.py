@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field
 
 from mailsluice.core.forms import Document
+from mailsluice.core.organisation import is_public_suffix
 from mailsluice.mailbox_providers import (
     UNRESOLVED,
     known_providers,
@@ -43,6 +44,11 @@ def _checked(text: str) -> str:
     host = provider_of_domain(name) or provider_of_hosts([name])
     if host != name:
         raise ValueError(f"{name!r} is not the name of a mailbox provider: write {host}")
+    if is_public_suffix(name):
+        raise ValueError(
+            f"under {name!r} anybody can register a domain, so it is no mailbox provider: write a"
+            f" hoster's own domain, such as example.{name}"
+        )
     return name
 
 

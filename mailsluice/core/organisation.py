@@ -19,6 +19,11 @@ def organisational_domain(domain: str) -> str:
     return _suffixes().privatesuffix(name) or name
 
 
+def is_public_suffix(domain: str) -> bool:
+    """Whether anybody may register names below an ASCII domain, such as `co.uk`."""
+    return _suffixes().publicsuffix(domain) == domain
+
+
 def is_aligned(one: str, other: str) -> bool:
     """Whether two ASCII domains align in DMARC's relaxed mode (RFC 7489 section 3.1)."""
     return organisational_domain(one) == organisational_domain(other)

@@ -23,6 +23,7 @@ def test_names_of_providers(name: str) -> None:
         ("gmail.com", "'gmail.com' is not the name of a mailbox provider: write google"),
         ("google.com", "write google"),  # the domain of its mail servers
         ("mx1.example.net", "write example.net"),
+        ("co.uk", "write a hoster's own domain, such as example.co.uk"),
         ("exa mple.net", "there is no mailbox provider"),
         ("", "at least 1 character"),
     ],
