@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -43,6 +43,8 @@ class Move:
     recipients: int
     of: int
     """The recipients that `origin` still had to send to before the move."""
+    at: float | None = field(default=None, compare=False)
+    """When it began, by the database's clock; None where that was not recorded."""
 
     def sentence(self) -> str:
         """Say in a sentence how many recipients moved where, and why."""

@@ -136,7 +136,7 @@ class Launches:
         with self._database.write() as transaction:
             _refuse_missing(transaction, recipients, campaign_id, accepted)
             record_routes(transaction, campaign_id, assigned)
-            record_moves(transaction, campaign_id, moved)
+            record_moves(self._database, transaction, campaign_id, moved)
             record_providers(transaction, campaign_id, providers or {})
             record_canaries(transaction, recipients, campaign_id, canaries or {})
             transaction.execute(

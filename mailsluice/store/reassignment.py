@@ -1,92 +1,214 @@
-"""Moving recipients from a connection that is down, or held, to connections that work."""
+"""Moving recipients that were never attempted to other connections, also while these send.
+
+A claim and a move exclude each other row by row: the UPDATE that moves a recipient checks again
+that the recipient still waits on its connection without an attempt, and only what the UPDATE has
+changed is recorded. On PostgreSQL the UPDATE waits for a claim of the row, and claims skip rows
+that are being moved; on SQLite, transactions that write exclude each other.
+
+Many recipients move in several transactions, so that senders can write in between. Each of them
+records what it moved, so a process that dies in the middle leaves exact numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 
-from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.moves import MoveReason
 from mailsluice.core.status import OPEN, RecipientStatus
+from mailsluice.core.steady import steady
 from mailsluice.limits.apportionment import quotas
 from mailsluice.stop_loss import Unit
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.holds import within
-from mailsluice.store.moves import record_moves
+from mailsluice.store.many import as_parameter, fetch, rows_in
+from mailsluice.store.schema import moves
 
-_CHUNK_ROWS = 50_000
+_TRANSACTION_ROWS = 5_000
+
+OnMoved = Callable[[int, Mapping[str, int]], None]
+"""Called after each commit with the lowest id that may have moved, and the recipients that each
+connection has received so far."""
 
 
 def reassign(
     database: Database,
     campaign_id: int,
-    down: str,
+    origin: str,
     shares: Mapping[str, Decimal],
     *,
     provider: int | None = None,
     without: Collection[int] = (),
+    most: int | None = None,
     reason: MoveReason = MoveReason.DOWN,
+    on_moved: OnMoved = lambda _lowest, _moved: None,
 ) -> dict[str, int]:
-    """Move the recipients of a connection to others, in proportion to their shares.
+    """Move the recipients of a connection to others, in proportion to their shares. Blocking.
 
-    With `provider`, only the recipients of that mailbox provider move; those of the providers in
-    `without` stay. Recipients that were attempted stay, and rows keep the first connection. The
-    counts are exact (largest remainder) and evenly spread over the send order. All recipients move
-    in one transaction, or none does. Returns how many each connection received.
+    Only recipients that were never attempted and that no sender has claimed move, and none moves to
+    a connection that it left before. The counts are exact (largest remainder) and evenly spread
+    over the send order. Rows keep their first connection (`reassigned_from`) and name their last
+    move (`move_id`).
+
+    Args:
+        database: The state database.
+        campaign_id: The campaign.
+        origin: The connection that gives recipients away.
+        shares: The connections that take them, with their weights.
+        provider: Only the recipients of the mailbox provider with this number move.
+        without: Recipients of the mailbox providers with these numbers stay.
+        most: At most so many move, the last ones in send order.
+        reason: The reason, which is recorded.
+        on_moved: Called after each commit.
+
+    Returns:
+        How many recipients each connection has received.
+    """
+    chosen = [within(tables_of(database, campaign_id).recipients, Unit(origin, provider))]
+    move = _Move(database, campaign_id, origin, reason)
+    plan = _planned(move.movable(chosen, without, most), shares)
+    for start in range(0, len(plan), _TRANSACTION_ROWS):
+        began = steady()
+        part = plan[start : start + _TRANSACTION_ROWS]
+        move.carry_out(part)
+        on_moved(part[0][0], move.moved)
+        if start + _TRANSACTION_ROWS < len(plan):
+            time.sleep(steady() - began)  # others may write for as long as this transaction did
+    return {name: move.moved.get(name, 0) for name in shares}
+
+
+def _planned(rows: Sequence[Sequence[Any]], shares: Mapping[str, Decimal]) -> list[tuple[int, str]]:
+    """Choose each recipient's new connection, in send order.
+
+    `rows` has the id of each recipient, and the connections that it left first and last.
     """
     from mailsluice.assignment.layout import lay_out  # numpy: nearly no campaign reassigns
 
-    names = list(shares)
-    recipients = tables_of(database, campaign_id).recipients
-    movable = sa.and_(
-        recipients.c.campaign_id == campaign_id,
-        within(recipients, Unit(down, provider)),
-        recipients.c.status == RecipientStatus.PENDING,
-        recipients.c.attempts == 0,
-        sa.func.coalesce(recipients.c.provider, 0).not_in([*without]),
-    )
-    move = (
-        sa.update(recipients)
-        .where(recipients.c.id == sa.bindparam("p_id"))
-        .values(
-            connection=sa.bindparam("p_connection"),
-            reassigned_from=sa.func.coalesce(recipients.c.reassigned_from, down),
+    by_past: dict[tuple[str | None, str | None], list[int]] = defaultdict(list)
+    for recipient_id, first, last in rows:
+        by_past[first, last].append(recipient_id)
+    plan: list[tuple[int, str]] = []
+    for past, ids in by_past.items():
+        names = [name for name, share in shares.items() if share > 0 and name not in past]
+        if names:
+            layout = lay_out(quotas(len(ids), [shares[name] for name in names])).tolist()
+            plan += zip(sorted(ids), (names[route] for route in layout), strict=True)
+    return sorted(plan)
+
+
+class _Move:
+    """One move of recipients from a connection to others, and its rows in `moves`."""
+
+    def __init__(
+        self, database: Database, campaign_id: int, origin: str, reason: MoveReason
+    ) -> None:
+        self._database = database
+        self._campaign_id = campaign_id
+        self._origin = origin
+        self._reason = reason
+        self._recipients = recipients = tables_of(database, campaign_id).recipients
+        self._is_mine = recipients.c.campaign_id == campaign_id
+        self._may_move = (
+            recipients.c.status == RecipientStatus.PENDING,
+            recipients.c.attempts == 0,
         )
-    )
-    with database.write() as transaction:
-        query = sa.select(recipients.c.id).where(movable).order_by(recipients.c.id)
-        ids = list(transaction.execute(query).scalars())
-        counts = quotas(len(ids), list(shares.values()))
-        layout = [names[route] for route in lay_out(counts).tolist()]
-        for start in range(0, len(ids), _CHUNK_ROWS):
-            part = slice(start, start + _CHUNK_ROWS)
-            pairs = zip(ids[part], layout[part], strict=True)
-            transaction.execute(
-                move, [{"p_id": recipient_id, "p_connection": to} for recipient_id, to in pairs]
+        self._ids: dict[str, int] = {}
+        """The id of the move to each connection, in the order of these ids."""
+        self._left = 0
+        """Recipients that the connection had to send to before the move."""
+        self.moved: dict[str, int] = {}
+        """Recipients that each connection has received."""
+        given = rows_in(database, {"id": sa.BigInteger()})
+        self._update = (
+            sa.update(recipients)
+            .where(
+                # Without the campaign, which would have SQLite read its index on connections.
+                recipients.c.id.in_(sa.select(given.c.id)),
+                recipients.c.connection == origin,
+                *self._may_move,
             )
-        moved = dict(zip(names, counts, strict=True))
-        stay = _open(transaction, recipients, campaign_id, down)
-        record_moves(transaction, campaign_id, _moves(down, moved, stay, reason))
-    return moved
+            .values(
+                connection=sa.bindparam("target"),
+                move_id=sa.bindparam("move"),
+                reassigned_from=sa.func.coalesce(recipients.c.reassigned_from, origin),
+            )
+        )
 
+    def movable(
+        self,
+        chosen: Sequence[sa.ColumnElement[bool]],
+        without: Collection[int],
+        most: int | None,
+    ) -> Sequence[Sequence[Any]]:
+        """Read the recipients that may move: id, and the connections that they left."""
+        recipients = self._recipients
+        is_open = recipients.c.status.in_([status.value for status in OPEN])
+        count = sa.select(sa.func.count()).where(
+            self._is_mine, recipients.c.connection == self._origin, is_open
+        )
+        query = (
+            sa.select(recipients.c.id, recipients.c.reassigned_from, moves.c.origin)
+            .outerjoin_from(recipients, moves, moves.c.id == recipients.c.move_id)
+            .where(self._is_mine, *chosen, *self._may_move)
+        )
+        if without:
+            provider = sa.func.coalesce(recipients.c.provider, 0)
+            query = query.where(provider.not_in([*without]))
+        if most is not None:
+            query = query.order_by(recipients.c.id.desc()).limit(most)
+        with self._database.read() as reader:
+            self._left = reader.execute(count).scalar_one()
+            return fetch(reader, self._database, query)
 
-def _open(
-    transaction: sa.Connection, recipients: sa.Table, campaign_id: int, connection: str
-) -> int:
-    """Recipients of a connection whose mail is not settled yet."""
-    query = sa.select(sa.func.count()).where(
-        recipients.c.campaign_id == campaign_id,
-        recipients.c.connection == connection,
-        recipients.c.status.in_([status.value for status in OPEN]),
-    )
-    return transaction.execute(query).scalar_one()
+    def carry_out(self, part: Sequence[tuple[int, str]]) -> None:
+        """Move these recipients, each to its connection, and record it, in one transaction."""
+        by_target: dict[str, list[int]] = defaultdict(list)
+        for recipient_id, target in part:
+            by_target[target].append(recipient_id)
+        moved, ids = dict(self.moved), dict(self._ids)
+        with self._database.write() as transaction:
+            for target, chosen in by_target.items():
+                if target not in ids:
+                    ids[target] = transaction.execute(self._begin(target)).scalar_one()
+                given = as_parameter((recipient_id,) for recipient_id in chosen)
+                values = {**given, "target": target, "move": ids[target]}
+                changed = transaction.execute(self._update, values).rowcount
+                moved[target] = moved.get(target, 0) + changed
+            self._record(transaction, ids, moved)
+        self.moved, self._ids = moved, ids
 
+    def _begin(self, target: str) -> Any:
+        return (
+            sa.insert(moves)
+            .values(
+                campaign_id=self._campaign_id,
+                origin=self._origin,
+                target=target,
+                reason=self._reason.value,
+                recipients=0,
+                of=0,
+                at=self._database.now,
+            )
+            .returning(moves.c.id)
+        )
 
-def _moves(down: str, moved: Mapping[str, int], stay: int, reason: MoveReason) -> Iterator[Move]:
-    """The moves in order, each with the recipients left before it; `stay` recipients remain."""
-    left = stay + sum(moved.values())
-    for target, number in moved.items():
-        yield Move(down, target, reason, number, left)
-        left -= number
+    def _record(
+        self, transaction: sa.Connection, ids: dict[str, int], moved: Mapping[str, int]
+    ) -> None:
+        """Write the numbers of the moves so far, each with the recipients left before it."""
+        left = max(self._left, sum(moved.values()))
+        for target, move_id in list(ids.items()):
+            is_it = moves.c.id == move_id
+            if moved[target]:
+                values = {"recipients": moved[target], "of": left}
+                transaction.execute(sa.update(moves).where(is_it).values(**values))
+                left -= moved[target]
+            else:  # senders were faster
+                transaction.execute(sa.delete(moves).where(is_it))
+                del ids[target]

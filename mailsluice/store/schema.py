@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0020"
+REVISION = "0021"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -107,6 +107,7 @@ moves = Table(
     Column("reason", Text, nullable=False),  # warm-up, down, held
     Column("recipients", BigInteger, nullable=False),
     Column("of", BigInteger, nullable=False),  # recipients that the origin had to send to before
+    Column("at", Double),  # null for moves that are older than this column
 )
 """Moves of recipients to another connection, in the order in which they happened."""
 
@@ -132,6 +133,9 @@ recipients = Table(
     Column("reply", Text),
     # A number of `campaign_providers`; null for campaigns that are older than this column.
     Column("provider", SmallInteger),
+    # The last of `moves` that this recipient was in; null for recipients that never moved, or that
+    # a warm-up moved at the launch.
+    Column("move_id", BigInteger),
     Index("ix_recipients_claim", "campaign_id", "connection", "id", "provider"),
     Index(
         "ix_recipients_due",
