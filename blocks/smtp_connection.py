@@ -103,6 +103,9 @@ class SMTPConnection(ServedLogo, Block):
     per_day: int | None = Field(
         None, ge=1, le=10_000_000_000, description="The most messages in any 24 hours."
     )
+    per_week: int | None = Field(
+        None, ge=1, le=100_000_000_000, description="The most messages in any 7 days."
+    )
     per_provider: ProviderThrottles = Field(
         (),
         title="Limits by mailbox provider",
@@ -113,6 +116,23 @@ class SMTPConnection(ServedLogo, Block):
         WarmUp(), title="Warm-up", description="A growing daily cap, for a new IP address."
     )
     timeout_seconds: Timeout = 60
+    cool_down_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=86_400,
+        title="Cool-down in seconds",
+        description="How long the connection is left alone after failures, twice as long after each"
+        " further one; after the third it is down for the run. Empty: 30 seconds, and shorter where"
+        " a server that could not be reached answers again.",
+    )
+    cool_down_after: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        title="Failures before the cool-down",
+        description="How many failures in a row begin the cool-down: sessions that could not be"
+        " opened, or were ended before they carried mail. Empty: 6.",
+    )
     identity: SenderIdentity = Field(
         SenderIdentity(),
         description="Who the mail is from on this connection. Left empty: as the campaign's message"

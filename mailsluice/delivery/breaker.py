@@ -4,15 +4,17 @@ While the breaker is closed, sessions are opened, with growing delays after fail
 failures in a row the breaker opens, and the connection rests. Then one session at a time is opened
 as a probe (half open). A success closes the breaker; when the last probe fails, the connection is
 down for this run. A rest ends early when the server answers again (`probing.py`). A connection that
-has never worked in this run is not probed, unless its server says that it is too busy. Pure: clock
-and chance are arguments.
+has never worked in this run is not probed, unless its server says that it is too busy; but its
+first failure of all never takes it down. A cool-down that the operator has set is kept to its end.
+Pure: clock and chance are arguments.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailsluice.core.outcome import Trouble
+from mailsluice.smtp.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,25 @@ class BreakerSettings:
     """The rest before the first probe; doubles with each failed probe."""
     probes: int = 3
     """Failed probes that take the connection down for this run."""
+    is_kept: bool = False
+    """Whether a rest goes on although the server answers again."""
+
+    def of(self, connection: Connection) -> BreakerSettings:
+        """These settings, with the cool-down of the connection where it has one."""
+        settings = self
+        if connection.cool_down_after is not None:
+            settings = replace(settings, failures=connection.cool_down_after)
+        if connection.cool_down_seconds is not None:
+            seconds = float(connection.cool_down_seconds)
+            settings = replace(settings, rest_seconds=seconds, is_kept=True)
+        return settings
 
 
 class Breaker:
     """The circuit breaker of one connection."""
 
     def __init__(self, settings: BreakerSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self.has_worked = False
         """Whether the server has dealt with a message in this run."""
         self.failures = 0
@@ -51,11 +65,12 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         """Whether the connection rests, and is then probed with one session at a time."""
-        return self.failures >= self._settings.failures
+        return self.failures >= self.settings.failures
 
     def rests_until(self, now: float) -> float | None:
         """The end of a rest that may be cut short; None where there is no such rest."""
-        rests = self.is_open and not self.down and not self._is_cut_short and now < self.retry_at
+        may_end = not (self.down or self._is_cut_short or self.settings.is_kept)
+        rests = self.is_open and may_end and now < self.retry_at
         return self.retry_at if rests else None
 
     def server_answers(self, now: float) -> None:
@@ -85,14 +100,14 @@ class Breaker:
             return
         self.failures += 1
         self._is_cut_short = False
-        probes = self.failures - self._settings.failures
+        probes = self.failures - self.settings.failures
         has_hope = self.has_worked or trouble is Trouble.THROTTLED
-        if probes >= (self._settings.probes if has_hope else 0):
+        if probes >= (self.settings.probes if has_hope else 0) and self.failures > 1:
             self.down = reason
         self.retry_at = now + self._delay(probes, uniform)
 
     def _delay(self, probes: int, uniform: float) -> float:
         if probes >= 0:
-            return self._settings.rest_seconds * 2.0**probes
-        delay = self._settings.first_delay_seconds * 2.0 ** (self.failures - 1)
-        return min(delay, self._settings.max_delay_seconds) * (0.5 + uniform / 2)
+            return self.settings.rest_seconds * 2.0**probes
+        delay = self.settings.first_delay_seconds * 2.0 ** (self.failures - 1)
+        return min(delay, self.settings.max_delay_seconds) * (0.5 + uniform / 2)

@@ -156,7 +156,7 @@ class ConnectionSender:
 
     def update(self, connection: Connection, rules: ConnectionRules) -> None:
         """Use these settings from the next session on, these limits from the next message on."""
-        self._state.connection = connection
+        self._state.use(connection)
         self._state.lanes.follow(*rules)
         if not self._state.is_stopping:
             self._sessions.grow()

@@ -74,7 +74,8 @@ class ConnectionState:
         name, clock = connection.name, context.clock
         self.providers = providers or {}
         """The names of the campaign's mailbox providers, by number."""
-        self.health = ConnectionHealth(name, settings.breaker, clock=clock, chance=context.chance)
+        breaker = settings.breaker.of(connection)
+        self.health = ConnectionHealth(name, breaker, clock=clock, chance=context.chance)
         self.lanes = Lanes(
             name,
             context.store,
@@ -101,6 +102,11 @@ class ConnectionState:
     def has_ended(self) -> bool:
         """Whether no more messages are to be started."""
         return self.stopped.is_set() or self.health.breaker.down is not None
+
+    def use(self, connection: Connection) -> None:
+        """Use a connection's changed settings."""
+        self.connection = connection
+        self.health.breaker.settings = self.settings.breaker.of(connection)
 
     def lane_of(self, row: Claimed) -> Lane:
         """The lane of a recipient's mailbox provider, which is made where there is none.

@@ -31,7 +31,6 @@ class ConnectionHealth:
         self._connection = connection
         self._clock = clock
         self._chance = chance
-        self._first_rest_seconds = settings.first_delay_seconds
         self._most_sessions = math.inf
         """How many sessions the server is known to take at once."""
         self._crowded_until = -math.inf
@@ -73,7 +72,8 @@ class ConnectionHealth:
         if untouched and outcome.trouble is Trouble.THROTTLED:
             if error.phase in _SETUP and sessions > 1:  # the server wants fewer
                 self._most_sessions = max(1, min(self._most_sessions, sessions - 1))
-                self._crowded_until = self._clock() + _CROWDED_SECONDS
+                seconds = max(_CROWDED_SECONDS, self.breaker.settings.rest_seconds)
+                self._crowded_until = self._clock() + seconds
                 return
             self.throttled()
         if outcome.trouble is not Trouble.NONE:
@@ -99,7 +99,7 @@ class ConnectionHealth:
     def takes_nothing(self) -> None:
         """Rest all sessions: the server keeps this one open, but takes no mail for now."""
         self.throttled()
-        self.slowdown.rest(self._clock(), self._first_rest_seconds)
+        self.slowdown.rest(self._clock(), self.breaker.settings.first_delay_seconds)
 
     def refuses_everybody(self, trouble: Trouble, error: SessionError) -> None:
         """Pause all sessions: the server keeps this one open, but refuses every recipient."""

@@ -11,13 +11,28 @@ from typing import Protocol
 
 from mailsluice.limits.apportionment import quotas
 
-_WINDOWS = {"per_second": 1.0, "per_minute": 60.0, "per_hour": 3600.0, "per_day": 86400.0}
+_WINDOWS = {
+    "per_second": 1.0,
+    "per_minute": 60.0,
+    "per_hour": 3_600.0,
+    "per_day": 86_400.0,
+    "per_week": 604_800.0,
+}
 _NAMES = {window: name for name, window in _WINDOWS.items()}
-_UNITS = {1.0: "a second", 60.0: "a minute", 3_600.0: "an hour", 86_400.0: "a day"}
+_UNITS = {
+    1.0: "a second",
+    60.0: "a minute",
+    3_600.0: "an hour",
+    86_400.0: "a day",
+    604_800.0: "a week",
+}
 
 
 class Rates(Protocol):
-    """Anything with limits: a connection, or a campaign's throttle."""
+    """Anything with limits: a connection, or a campaign's throttle.
+
+    A connection may have `per_week` as well.
+    """
 
     @property
     def per_second(self) -> int | None: ...
@@ -92,7 +107,7 @@ class Rules:
 
 def limits(rates: Rates) -> tuple[Limit, ...]:
     """Return the limits that are set."""
-    counts = ((getattr(rates, name), window) for name, window in _WINDOWS.items())
+    counts = ((getattr(rates, name, None), window) for name, window in _WINDOWS.items())
     return tuple(Limit(count, window) for count, window in counts if count is not None)
 
 

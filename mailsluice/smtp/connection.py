@@ -54,10 +54,16 @@ class Connection:
     per_minute: int | None = None
     per_hour: int | None = None
     per_day: int | None = None
+    per_week: int | None = None
     per_provider: tuple[ProviderThrottle, ...] = ()
     """The limits of the mail to single mailbox providers."""
     warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0
+    cool_down_seconds: int | None = None
+    """How long the connection rests after failures; None: 30 seconds, or until an unreachable
+    server answers again."""
+    cool_down_after: int | None = None
+    """The failures in a row after which the connection rests; None: 6."""
     identity: SenderIdentity = field(default_factory=SenderIdentity)
     """The sender and provider of the mail; a campaign's route may override them."""
 
@@ -69,7 +75,14 @@ class Connection:
 
 
 _PER_PROVIDER: TypeAdapter[tuple[ProviderThrottle, ...]] = TypeAdapter(ProviderThrottles)
-_SHOWN = ("max_sessions", "messages_per_session", "messages_in_flight", "timeout_seconds")
+_SHOWN = (
+    "max_sessions",
+    "messages_per_session",
+    "messages_in_flight",
+    "timeout_seconds",
+    "cool_down_seconds",
+    "cool_down_after",
+)
 
 
 def differences(before: Connection, after: Connection) -> list[str]:
@@ -104,4 +117,4 @@ def _shown(value: float | tuple[ProviderThrottle, ...] | None) -> str:
             ", ".join(f"{entry.provider} {limit}" for entry in value for limit in limits(entry))
             or "none"
         )
-    return "none" if value is None else f"{value:g}"
+    return "none" if value is None else f"{value:.15g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailsluice.core.outcome import Trouble
 from mailsluice.delivery.breaker import Breaker, BreakerSettings
+from mailsluice.smtp.connection import Connection
 
 SETTINGS = BreakerSettings(failures=3, first_delay_seconds=1, max_delay_seconds=8, probes=2)
 
@@ -72,4 +73,28 @@ def test_a_connection_to_a_busy_server_is_probed_although_it_never_worked() -> N
     assert breaker.is_open
     assert breaker.down is None
     fail(breaker, 2, Trouble.THROTTLED)
+    assert breaker.down == "link lost"
+
+
+def test_a_connection_without_a_cool_down_keeps_the_settings() -> None:
+    assert SETTINGS.of(Connection("red", "localhost", 25)) == SETTINGS
+
+
+def test_a_cool_down_after_one_failure_is_kept_and_doubles() -> None:
+    """As where a provider asks senders to wait for five minutes after a 421."""
+    connection = Connection("red", "localhost", 25, cool_down_seconds=300, cool_down_after=1)
+    breaker = Breaker(SETTINGS.of(connection))
+    breaker.failed(Trouble.THROTTLED, "421 come back later", 10.0, 0.0)
+    assert (breaker.is_open, breaker.retry_at) == (True, 310.0)
+    breaker.server_answers(20.0)
+    assert breaker.retry_at == 310.0
+    breaker.failed(Trouble.THROTTLED, "421 come back later", 310.0, 0.0)
+    assert breaker.retry_at == 910.0
+
+
+def test_the_first_failure_of_all_takes_no_connection_down() -> None:
+    breaker = Breaker(SETTINGS.of(Connection("red", "localhost", 25, cool_down_after=1)))
+    fail(breaker)
+    assert (breaker.is_open, breaker.down) == (True, None)
+    fail(breaker)
     assert breaker.down == "link lost"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from mailsluice.limits import Limit, limits, shared
+from mailsluice.limits import Bound, Limit, limits, shared
+from mailsluice.smtp.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,9 @@ def test_a_connection_without_a_share_has_no_limits() -> None:
 
 def test_only_limits_that_are_set_count() -> None:
     assert limits(Rates(per_minute=5, per_day=100)) == (Limit(5, 60.0), Limit(100, 86400.0))
+
+
+def test_a_connection_may_have_a_limit_a_week() -> None:
+    (week,) = limits(Connection("red", "localhost", 25, per_week=9_000))
+    assert week == Limit(9_000, 7 * 86_400.0)
+    assert (str(week), str(Bound(week, "its own"))) == ("per_week 9,000", "9,000 a week (its own)")

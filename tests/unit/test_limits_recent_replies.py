@@ -25,7 +25,7 @@ def counted(window: float, reports: list[list[float]]) -> RecentReplies:
     return replies
 
 
-@given(st.sampled_from([25.0, 60.0, 3_600.0]), reports, st.floats(0, 200))
+@given(st.sampled_from([25.0, 60.0, 3_600.0, 604_800.0]), reports, st.floats(0, 200))
 def test_a_reply_leaves_after_its_window_and_at_most_a_step_and_the_drift_later(
     window: float, reports: list[list[float]], now: float
 ) -> None:

@@ -27,6 +27,7 @@ from mailsluice.limits import (
 
 LEASE = 30.0
 HORIZON = 0.4
+WEEK = 604_800.0
 POLL_SECONDS = 0.5
 """How often a sender asks again that has to wait for a reply, which may be another sender's."""
 
@@ -178,6 +179,21 @@ def test_a_limit_changed_while_mail_is_sent_holds_from_then_on(
     assert most_in_a_window(world.arrivals[changed:], after.window_seconds) <= after.count
 
 
+@given(
+    st.integers(1, 60),
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0, WEEK), st.booleans()), max_size=6),
+    trips,
+)
+def test_no_trailing_week_overflows_over_campaigns_pauses_and_lost_senders(
+    count: int, campaigns: list[tuple[int, float, bool]], trips: list[tuple[float, float]]
+) -> None:
+    world = World(Rules((Limit(count, WEEK),)), trips)
+    for number, (messages, pause, is_lost) in enumerate(campaigns):
+        world.send(messages, [f"run {number}", f"run {number} elsewhere"], killed=is_lost)
+        world.now += pause
+    assert most_in_a_window(world.arrivals, WEEK) <= count
+
+
 @pytest.mark.parametrize("names", [["a"], ["a", "b"]])
 @pytest.mark.parametrize(
     ("limit", "window", "messages"),
@@ -188,6 +204,7 @@ def test_a_limit_changed_while_mail_is_sent_holds_from_then_on(
         (6_000, 3_600.0, 8_000),
         (1_000, 1.0, 8_000),
         (5_000, 1.0, 20_000),
+        (700, WEEK, 1_000),
     ],
 )
 def test_a_limit_is_used_to_98_percent_while_there_is_mail(
@@ -319,13 +336,14 @@ def test_each_day_has_a_cap_of_its_own() -> None:
     assert (len(starts), next_at) == (5, 172_800.0)
 
 
-def test_the_stored_usage_stays_bounded_under_a_large_daily_limit() -> None:
-    usage, rules = Usage(), Rules((Limit(10_000_000, 86_400.0),))
+@pytest.mark.parametrize("window", [86_400.0, WEEK])
+def test_the_stored_usage_stays_bounded_under_a_large_limit(window: float) -> None:
+    usage, rules = Usage(), Rules((Limit(10_000_000, window),))
     for i in range(2_000):
-        now = i * 100.0
+        now = i * window / 864
         usage.report("a", 0, now + LEASE, [now] * 5, rules)
         usage.expire(now, rules)
-    assert len(usage.replied[86_400.0]) <= 502
+    assert len(usage.replied[window]) <= 502
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,20 @@ BEFORE = Connection(
 
 
 def test_changed_limits_are_listed_with_their_values() -> None:
-    after = replace(BEFORE, max_sessions=2, per_minute=50, per_day=10_000, timeout_seconds=7.5)
+    after = replace(
+        BEFORE,
+        max_sessions=2,
+        per_minute=50,
+        per_day=10_000_000,
+        timeout_seconds=7.5,
+        cool_down_seconds=300,
+    )
     assert differences(BEFORE, after) == [
         "max_sessions 4 -> 2",
         "per_minute 100 -> 50",
-        "per_day none -> 10000",
+        "per_day none -> 10000000",
         "timeout_seconds 60 -> 7.5",
+        "cool_down_seconds none -> 300",
     ]
 
 
