@@ -24,12 +24,15 @@ class MoveReason(StrEnum):
     """The connection was down, and the campaign lets other connections take over."""
     HELD = "held"
     """A limit of the stop-loss was passed, and an operator had the recipients moved."""
+    LENT = "lent"
+    """Another connection had room, and sent to the recipients so that the campaign ends earlier."""
 
 
 _WORDS = {
     MoveReason.WARM_UP: "over the cap of {origin}'s warm-up",
     MoveReason.DOWN: "{origin} was down",
     MoveReason.HELD: "the stop-loss held them on {origin}, and an operator decided so",
+    MoveReason.LENT: "lent, since {origin} would have ended later",
 }
 
 

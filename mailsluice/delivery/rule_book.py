@@ -75,6 +75,15 @@ class RuleBook:
         )
         return ConnectionRules(rules, providers)
 
+    def room(self, connection: Connection, seconds: float, most: int) -> int:
+        """Count the messages, at most `most`, that could start over a connection within `seconds`.
+
+        The connection's share of the campaign's limits is left out: it grows with its recipients.
+        """
+        whole = {_campaign_key(self._campaign_id): Rules(limits(self._throttle))}
+        rules = {**own_rules(self._database, connection), **whole}
+        return Usages(self._database).room(rules, seconds, most)
+
     def providers(self) -> dict[int, str]:
         """The mailbox providers of the campaign's recipients, by number."""
         return Providers(self._database).of(self._campaign_id)

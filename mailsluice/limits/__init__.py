@@ -4,6 +4,7 @@ from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
 from mailsluice.limits.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
+from mailsluice.limits.room import room
 from mailsluice.limits.timekeeping import Look, Timekeeper, Timeline
 from mailsluice.limits.usage import HOLDER_SECONDS, Estate, OpenStarts, Usage
 
@@ -28,5 +29,6 @@ __all__ = [
     "give_out",
     "hold",
     "limits",
+    "room",
     "shared",
 ]

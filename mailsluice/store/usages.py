@@ -22,6 +22,7 @@ from mailsluice.limits import (
     Usage,
     exchange,
     hold,
+    room,
 )
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
@@ -125,6 +126,22 @@ class Usages:
             replace(held, until=clock.to_local(held.until)) if held else None,
             clock.until(now + HOLDER_SECONDS),
         )
+
+    def room(self, rules: Mapping[str, Rules], seconds: float, most: int) -> int:
+        """Count the messages, at most `most`, that the rules by key let start within `seconds`.
+
+        No start is given out. Blocking.
+        """
+        keys = [key for key, rule in rules.items() if rule]
+        query = sa.select(usage.c.key, usage.c.state).where(usage.c.key.in_(keys))
+        with self._database.read() as reader:
+            states = dict(reader.execute(query).tuples().all())
+            now = float(reader.execute(self._database.built(_clock)).scalar_one())
+        under = [
+            (Usage.from_json(orjson.loads(states[key])) if key in states else Usage(), rules[key])
+            for key in keys
+        ]
+        return room(under, now, seconds, most)
 
     def _tell(self, seconds: float) -> None:
         """Warn once when the database's clock was set, not once for each limit."""

@@ -1,0 +1,1 @@
+"""Lending: a connection that has room sends to recipients of one that is bound."""
