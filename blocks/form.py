@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from blocks.smtp_connection import SMTPConnection
 from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.campaign.routes import Route
+from mailsluice.campaign.source import MOST_SOURCES, one_or_several
 
 
 def _name_of(slug: str, type_name: str) -> BeforeValidator:
@@ -74,13 +75,23 @@ class RecipientSourceForm(RecipientSource):
     )
 
 
+SourcesForm = Annotated[
+    RecipientSourceForm
+    | Annotated[
+        tuple[RecipientSourceForm, ...], Field(title="Several sources", max_length=MOST_SOURCES)
+    ],
+    one_or_several(RecipientSourceForm),
+]
+
+
 class CampaignForm(Campaign):
     """A campaign: recipients, message, connections with their shares, throttles."""
 
-    recipients: RecipientSourceForm = Field(description="The people who get the mail.")
-    exclude: RecipientSourceForm = Field(
-        RecipientSourceForm(),
-        description="Addresses that do not get the mail, even if they are among the recipients.",
+    recipients: SourcesForm = Field(
+        description=Campaign.model_fields["recipients"].description,
+    )
+    exclude: SourcesForm = Field(
+        RecipientSourceForm(), description=Campaign.model_fields["exclude"].description
     )
     routes: tuple[RouteForm, ...] = Field(
         min_length=1, max_length=100, description="The connections, in order."

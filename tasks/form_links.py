@@ -92,10 +92,18 @@ async def _with_references(client: PrefectClient, campaign: dict[str, Any]) -> d
         if isinstance(route, dict)
     ]
     for name in ("recipients", "exclude"):
-        if isinstance(source := campaign.get(name), dict) and source.get("database"):
-            database = await _reference(client, source["database"], DATABASE_SLUG)
-            filled[name] = {**source, "database": database}
+        given = campaign.get(name)
+        if isinstance(given, list):
+            filled[name] = [await _with_database(client, source) for source in given]
+        elif given is not None:
+            filled[name] = await _with_database(client, given)
     return filled
+
+
+async def _with_database(client: PrefectClient, source: Any) -> Any:
+    if not isinstance(source, dict) or not source.get("database"):
+        return source
+    return {**source, "database": await _reference(client, source["database"], DATABASE_SLUG)}
 
 
 async def _reference(client: PrefectClient, name: Any, slug: str) -> Any:

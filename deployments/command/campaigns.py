@@ -303,11 +303,10 @@ def _owner(command: str) -> str:
 def _engines(document: Campaign) -> Engines:
     from blocks.loading import load_database
 
-    names = {document.recipients.database, document.exclude.database} - {None}
-    if not names:
+    if not document.databases:
         return {}
     with prefect():
-        return {name: asyncio.run(load_database(name)).get_engine() for name in names if name}
+        return {name: asyncio.run(load_database(name)).get_engine() for name in document.databases}
 
 
 async def _send(document: Campaign, connections: list[Connection], **options: Any) -> Report:

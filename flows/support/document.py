@@ -87,6 +87,5 @@ async def _day(document: Campaign, starts_at: datetime | None) -> RunDay:
 
 async def database_engines(document: Campaign) -> Connect:
     """Load the databases of a campaign's queries; returns a lookup of their engines by name."""
-    names = {document.recipients.database, document.exclude.database} - {None}
-    engines = {name: (await load_database(name)).get_engine() for name in names if name}
+    engines = {name: (await load_database(name)).get_engine() for name in document.databases}
     return engines.__getitem__

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from mailsluice.core.errors import CampaignError
 
 Engines = Mapping[str, Engine]
-"""Engines by the names in `recipients.database` and `exclude.database`."""
+"""Engines by the names in the `database` of the sources."""
 
 Connect = Callable[[str], Engine]
 """Returns the engine of a database by its name in the document."""

@@ -66,11 +66,16 @@ class RankingReader:
     """float64 by valid row."""
     _kinds: bytearray = field(default_factory=bytearray)
     """uint8 by valid row."""
+    _columns: set[str] = field(default_factory=set)
 
     def add(self, variables: pd.DataFrame, valid: npt.NDArray[np.bool]) -> None:
-        """Read the values of a chunk's valid rows. Raises AudienceError without such a column."""
+        """Read the values of a chunk's valid rows; a source without the column has none."""
+        self._columns.update(variables.columns)
         if self.column not in variables:
-            raise self._missing(variables.columns)
+            count = int(np.count_nonzero(valid))
+            self._values += np.full(count, np.nan).tobytes()
+            self._kinds += np.full(count, _EMPTY, np.uint8).tobytes()
+            return
         texts = as_array(variables[self.column][valid])
         values, kinds = _read(pc.utf8_trim_whitespace(texts))
         self._values += values.tobytes()
@@ -88,8 +93,11 @@ class RankingReader:
     def finish(self, accepted: npt.NDArray[np.bool]) -> Ranking:
         """Return the ranking of the accepted among the valid rows.
 
-        Raises AudienceError if the column has no number and no date, so that it orders nothing.
+        Raises AudienceError if no source has the column, or if it has no number and no date, so
+        that it orders nothing.
         """
+        if self.column not in self._columns:
+            raise self._missing(self._columns)
         kinds = np.frombuffer(self._kinds, np.uint8)[accepted]
         empty, _, numbers, dates = np.bincount(kinds, minlength=4).tolist()
         if len(kinds) and not numbers + dates:

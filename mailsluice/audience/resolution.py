@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from mailsluice.audience.domains import Domains
 from mailsluice.audience.engines import Connect
 from mailsluice.audience.hosting import Hosted, hosting
 from mailsluice.audience.keys import Keys, KeySet, address_keys, repeated
+from mailsluice.audience.origins import Origin, Origins
 from mailsluice.audience.ranking import RankingReader
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.source import read_chunks
@@ -44,9 +45,9 @@ Suppressed = Callable[["pd.Series[str]", Keys], Mapping[int, Suppression]]
 
 
 def resolve(
-    source: RecipientSource,
+    sources: Sequence[RecipientSource],
     *,
-    exclude: RecipientSource,
+    exclude: Sequence[RecipientSource] = (),
     suppressed: Suppressed,
     hosted: Hosted,
     connect: Connect,
@@ -54,10 +55,11 @@ def resolve(
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
 
-    Of several rows with the same address, the first one counts.
+    Sources are read one after the other. Of several rows with the same address, the first one
+    counts, also where they are in different sources.
 
     Args:
-        source: The recipients.
+        sources: The recipients.
         exclude: Addresses that do not get the mail.
         suppressed: Looks addresses up in the suppression list.
         hosted: Finds the mailbox providers of domains.
@@ -77,9 +79,11 @@ def resolve(
         ranking = RankingReader(order_by) if order_by else None
         reading = _Reading(spool, excluded, suppressed, ranking)
         trimming = Trimming()
-        for chunk in read_chunks(source, connect=connect):
-            reading.add(chunk)
-            trimming.processed(len(chunk.rows))
+        for source in sources:
+            for chunk in read_chunks(source, connect=connect):
+                reading.add(chunk)
+                trimming.processed(len(chunk.rows))
+            reading.end(source)
         reading.spool.close()
         if not reading.verdicts:
             raise AudienceError(
@@ -100,7 +104,13 @@ class _Reading:
     excluded: KeySet
     suppressed: Suppressed
     ranking: RankingReader | None
+    origins: list[Origin] = field(default_factory=list)
+    """The sources that were read to their end."""
     columns: tuple[str, ...] = ()
+    """The columns of the source that is being read."""
+    rows_before: int = 0
+    """Rows of the sources that were read before."""
+    last_row: int = 0
     verdicts: bytearray = field(default_factory=bytearray)
     """uint8 by stored row."""
     address_keys: bytearray = field(default_factory=bytearray)
@@ -131,18 +141,25 @@ class _Reading:
         self.domain_numbers += self.domains.add(as_array(checked["domain"][valid])).tobytes()
         if self.ranking:
             self.ranking.add(chunk.variables, valid)
-        self._store(stored(chunk, checked), verdicts, chunk.malformed)
+        self._store(stored(chunk, checked, self.rows_before), verdicts, chunk.malformed)
 
     def _store(
         self, rows: pa.RecordBatch, verdicts: npt.NDArray[np.uint8], malformed: dict[int, str]
     ) -> None:
         if malformed:
-            rows = pa.concat_batches([rows, stored_malformed(malformed)])
+            rows = pa.concat_batches([rows, stored_malformed(malformed, self.rows_before)])
             verdicts = np.append(verdicts, np.full(len(malformed), INVALID, np.uint8))
             order = np.argsort(rows["row"].to_numpy())
             rows, verdicts = rows.take(order), verdicts[order]
+        self.last_row = rows["row"][-1].as_py() if len(rows) else self.last_row
         self.spool.append(rows)
         self.verdicts += verdicts.tobytes()
+
+    def end(self, source: RecipientSource) -> None:
+        """Note what was read from a source, before the next one."""
+        origin = Origin(source.label, self.columns, self.rows_before, len(self.verdicts))
+        self.origins.append(origin)
+        self.columns, self.rows_before = (), self.last_row
 
 
 def _finish(
@@ -166,8 +183,9 @@ def _finish(
     if not takes_mail.all():
         verdicts[np.flatnonzero(verdicts == ACCEPTED)[~takes_mail]] = NO_MAIL_SERVER
         keys, domains, providers = keys[takes_mail], domains[takes_mail], providers[takes_mail]
+    origins = Origins(reading.origins, verdicts == ACCEPTED)
     return Audience(
-        reading.columns,
+        origins.columns,
         len(verdicts),
         keys,
         reading.domains.keys()[domains],
@@ -175,6 +193,7 @@ def _finish(
         found.names,
         found.look_ups,
         reading.ranking.finish(verdicts[valid] == ACCEPTED) if reading.ranking else None,
+        origins,
         reading.apostrophes,
         bad_exclusions,
         verdicts,
@@ -183,10 +202,10 @@ def _finish(
     )
 
 
-def _excluded(source: RecipientSource, connect: Connect) -> tuple[KeySet, int]:
+def _excluded(sources: Sequence[RecipientSource], connect: Connect) -> tuple[KeySet, int]:
     """Read the excluded addresses, and count the rows without one, which exclude nobody."""
     keys, bad = bytearray(), 0
-    if source.given:
+    for source in sources:
         for chunk in read_chunks(source, connect=connect):
             emails = normalise(chunk.email)["email"]
             bad += int((emails == "").sum()) + len(chunk.malformed)

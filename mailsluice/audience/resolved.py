@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from mailsluice.audience.hosting import LookUps, Numbers
 from mailsluice.audience.keys import Keys
+from mailsluice.audience.origins import Origins
 from mailsluice.audience.ranking import Ranking
 from mailsluice.audience.spool import Spool
 from mailsluice.audience.stored import (
@@ -30,6 +31,7 @@ from mailsluice.audience.stored import (
     rejects,
 )
 from mailsluice.audience.variables import is_empty
+from mailsluice.core.source_counts import SourceCounts
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +41,11 @@ class Audience:
     columns: tuple[str, ...]
     """The template variables: every column except the one with the address."""
     read: int
-    """Rows of the source, without header and blank lines."""
+    """Rows of all sources, without headers and blank lines."""
     address_keys: Keys
-    """(len(self), 2), in the order of the source."""
+    """(len(self), 2), in the order of the sources."""
     domain_keys: Keys
-    """(len(self),), in the order of the source."""
+    """(len(self),), in the order of the sources."""
     providers: Numbers
     """(len(self),), the number of each recipient's mailbox provider, from 1."""
     provider_names: tuple[str, ...]
@@ -52,6 +54,8 @@ class Audience:
     """How the providers were looked up; None: they were not."""
     ranking: Ranking | None
     """The values of the column that orders the campaign, if there is one."""
+    origins: Origins
+    """The sources, and which rows are from which of them."""
     apostrophes: int
     """Rows whose address begins with an apostrophe."""
     bad_exclusions: int
@@ -67,9 +71,21 @@ class Audience:
 
     def counts(self) -> dict[RejectReason, int]:
         """Count the rejected rows by reason; with the accepted rows they add up to `read`."""
-        numbers = np.bincount(self._verdicts, minlength=len(VERDICTS))
-        counts = {reason: int(numbers[VERDICTS.index(reason)]) for reason in RejectReason}
-        return {**counts, RejectReason.SUPPRESSED: int(numbers[SUPPRESSED:].sum())}
+        return _counts(self._verdicts)
+
+    def sources(self) -> list[SourceCounts]:
+        """Count the rows of each source; none if there is only one."""
+        parts = self.origins.parts() if self.origins.are_several else ()
+        return [
+            SourceCounts(
+                origin.label,
+                origin.rows_before,
+                rows.stop - rows.start,
+                int(np.count_nonzero(self._verdicts[rows] == ACCEPTED)),
+                {reason.value: number for reason, number in _counts(self._verdicts[rows]).items()},
+            )
+            for origin, rows in parts
+        ]
 
     def hosted(self) -> dict[str, int]:
         """Count the recipients of each mailbox provider, in the order of their numbers."""
@@ -98,6 +114,11 @@ class Audience:
                 f"{self.bad_exclusions:,} rows of the exclusions have no address that mail could be"
                 " sent to, so they exclude nobody: correct them"
             )
+        warnings += [
+            f"{source.source} has no rows: check the file or the query"
+            for source in self.sources()
+            if not source.read_rows
+        ]
         return [*warnings, *(self.ranking.notes() if self.ranking else [])]
 
     def chunks(
@@ -111,25 +132,28 @@ class Audience:
         `order` holds distinct audience indices (0 is the first accepted row), all or some of them.
 
         Yields:
-            Frames with these of the columns `row` (the data row of the source, from 1), `email`,
-            `domain` and `variables` (a JSON object of strings).
+            Frames with these of the columns `row` (the data row of the union of all sources, from
+            1), `email`, `domain` and `variables` (a JSON object of strings, with all columns).
         """
         of_accepted = np.full(len(self), -1, np.int32)
         of_accepted[order] = np.arange(len(order), dtype=np.int32)
         place = np.full(len(self._verdicts), -1, np.int32)
         place[self._verdicts == ACCEPTED] = of_accepted
         del of_accepted
+        done = 0
         for batch in self._spool.arranged(place, columns):
+            completed = self.origins.completed(batch, order[done : done + batch.num_rows])
+            done += batch.num_rows
             for start in range(0, batch.num_rows, rows):
-                yield batch.slice(start, rows).to_pandas()
+                yield completed.slice(start, rows).to_pandas()
 
     def rejects(self) -> Iterator[pd.DataFrame]:
-        """Read the rejected rows, in the order of the source, a part at a time.
+        """Read the rejected rows, in the order of the sources, a part at a time.
 
         Yields:
-            Frames with `row` (the data row of the source, from 1), `email` (as written; of a row
-            with a wrong number of fields the whole text), `reason` (a value of RejectReason) and
-            `detail`.
+            Frames with `row` (the data row of the union of all sources, from 1), `email` (as
+            written; of a row with a wrong number of fields the whole text), `reason` (a value of
+            RejectReason) and `detail`.
         """
         start = 0
         for batch in self._spool.batches():
@@ -144,11 +168,15 @@ class Audience:
         start = 0
         for batch in self._spool.batches() if counts else ():
             accepted = pa.array(self._verdicts[start : start + batch.num_rows] == ACCEPTED)
+            own = self.origins.at(start).columns if batch.num_rows else ()
             start += batch.num_rows
             variables = batch["variables"].filter(accepted)
             for name in counts:
-                empty = is_empty(variables, name, is_first=name == self.columns[0])
-                counts[name] += empty.true_count
+                if name in own:
+                    empty = is_empty(variables, name, is_first=name == own[0])
+                    counts[name] += empty.true_count
+                else:
+                    counts[name] += len(variables)
         return counts
 
     def close(self) -> None:
@@ -169,6 +197,12 @@ class Audience:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _counts(verdicts: npt.NDArray[np.uint8]) -> dict[RejectReason, int]:
+    numbers = np.bincount(verdicts, minlength=len(VERDICTS))
+    counts = {reason: int(numbers[VERDICTS.index(reason)]) for reason in RejectReason}
+    return {**counts, RejectReason.SUPPRESSED: int(numbers[SUPPRESSED:].sum())}
 
 
 def _unanswered(look_ups: LookUps) -> str:

@@ -59,11 +59,14 @@ _NO_MAIL_SERVER = "the domain does not exist, or takes no mail: check its spelli
 _MAX_RAW = 1_000  # characters of a rejected row's text
 
 
-def stored(chunk: Chunk, checked: pd.DataFrame) -> pa.RecordBatch:
-    """Put the rows of a chunk, and the result of `normalise` for them, into a batch."""
+def stored(chunk: Chunk, checked: pd.DataFrame, rows_before: int = 0) -> pa.RecordBatch:
+    """Put the rows of a chunk, and the result of `normalise` for them, into a batch.
+
+    `rows_before` are the rows of earlier sources: rows are numbered through all sources.
+    """
     raw, email = as_array(chunk.email), as_array(checked["email"])
     columns = [
-        pa.array(chunk.rows),
+        pa.array(chunk.rows + rows_before),
         email,
         as_array(checked["domain"]),
         to_json(chunk.variables),
@@ -73,11 +76,12 @@ def stored(chunk: Chunk, checked: pd.DataFrame) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=SCHEMA)
 
 
-def stored_malformed(rows: dict[int, str]) -> pa.RecordBatch:
-    """Put rows with a wrong number of fields (row number: text) into a batch."""
+def stored_malformed(rows: dict[int, str], rows_before: int = 0) -> pa.RecordBatch:
+    """Put rows with a wrong number of fields (row number: text) into a batch, as `stored` does."""
     blank = [""] * len(rows)
     detail = ["malformed row: not as many fields as the header"] * len(rows)
-    columns = [list(rows), blank, blank, blank, list(rows.values()), detail]
+    numbers = [row + rows_before for row in rows]
+    columns = [numbers, blank, blank, blank, list(rows.values()), detail]
     return pa.record_batch(columns, schema=SCHEMA)
 
 

@@ -27,7 +27,7 @@ from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy
 from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.routes import Route, percents_on, refuse_overgrown
 from mailsluice.campaign.sending_window import SendingWindow
-from mailsluice.campaign.source import RecipientSource
+from mailsluice.campaign.source import RecipientSource, Sources, listed
 from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
 from mailsluice.campaign.throttle import ProviderThrottles, Throttle
 from mailsluice.core.forms import Document
@@ -57,7 +57,10 @@ class Campaign(Document):
         description="The campaign's identity: a run with the same name continues where the last"
         " one stopped. {date} stands for the run's scheduled date, for a new campaign each week.",
     )
-    recipients: RecipientSource = Field(description="The people who get the mail.")
+    recipients: Sources = Field(
+        description="The people who get the mail: a file or a query, or a list of them. Of the rows"
+        " with the same address, the first one counts.",
+    )
     message: Message = Field(description="The mail that they get.")
     order_by: str | None = Field(
         None,
@@ -103,9 +106,10 @@ class Campaign(Document):
     sending_window: SendingWindow = Field(
         SendingWindow(), description="The days and hours in which mail is sent."
     )
-    exclude: RecipientSource = Field(
+    exclude: Sources = Field(
         RecipientSource(),
-        description="Addresses that do not get the mail, even if they are among the recipients.",
+        description="Addresses that do not get the mail, even if they are among the recipients: a"
+        " file or a query, or a list of them.",
     )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(
@@ -166,8 +170,8 @@ class Campaign(Document):
 
     @field_validator("recipients")
     @classmethod
-    def _recipients_given(cls, value: RecipientSource) -> RecipientSource:
-        if not value.given:
+    def _recipients_given(cls, value: Sources) -> Sources:
+        if not listed(value):
             raise ValueError("no recipients: give a file (path), or a query with its database")
         return value
 
@@ -234,6 +238,22 @@ class Campaign(Document):
                 f"{verb} one of them by {_plain(abs(100 - total))}"
             )
         refuse_overgrown(self.routes)
+
+    @property
+    def recipient_sources(self) -> tuple[RecipientSource, ...]:
+        """The sources of the recipients, in the order in which they are read."""
+        return listed(self.recipients)
+
+    @property
+    def excluded_sources(self) -> tuple[RecipientSource, ...]:
+        """The sources of the excluded addresses."""
+        return listed(self.exclude)
+
+    @property
+    def databases(self) -> set[str]:
+        """The names of the databases that the queries of the sources read."""
+        sources = (*self.recipient_sources, *self.excluded_sources)
+        return {source.database for source in sources if source.database}
 
     def percents(self, day: date) -> list[Decimal] | None:
         """Return each route's percentage on a day, together 100; None with other strategies."""

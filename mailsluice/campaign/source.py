@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import codecs
 from pathlib import PurePath
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from mailsluice.core.forms import Document
 
@@ -16,8 +24,13 @@ _NO_DELIMITERS = "\"'\\\r\n\0@.+-_"
 """Characters that occur in addresses or quote values, or end a line."""
 
 
+MOST_SOURCES = 100
+
+
 class RecipientSource(Document):
     """The source of addresses: a CSV or Parquet file, or a query on a stored database."""
+
+    model_config = ConfigDict(title="One source")  # forms show it beside "Several sources"
 
     path: str | None = Field(
         None,
@@ -82,6 +95,54 @@ class RecipientSource(Document):
         return bool(self.path or self.query)
 
     @property
+    def label(self) -> str:
+        """The source's name on pages and in tables; several queries may have the same."""
+        return self.path or f"query on {self.database}"
+
+    @property
     def is_parquet(self) -> bool:
         """Whether the file is in Parquet, judged by its name."""
         return PurePath(self.path or "").suffix.lower() in {".parquet", ".pq"}
+
+
+def one_or_several(kind: type[RecipientSource]) -> BeforeValidator:
+    """Accept a source, or a list of sources; a list of one is that source.
+
+    The list is checked here because the messages of a union name its branches, which no operator
+    knows.
+    """
+
+    several: TypeAdapter[list[RecipientSource]] = TypeAdapter(list[kind])  # type: ignore[valid-type]
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return kind.model_validate(value)
+        sources = tuple(several.validate_python(value))
+        if len(sources) > MOST_SOURCES:
+            raise ValueError(
+                f"these are {len(sources):,} sources, and at most {MOST_SOURCES} are read: join"
+                " files, or use a query"
+            )
+        if unset := [number for number, source in enumerate(sources, 1) if not source.given]:
+            raise ValueError(
+                f"no. {unset[0]} names nothing to read: give a file (path), or a query with its"
+                " database, or remove it"
+            )
+        return sources if len(sources) > 1 else (sources or (kind(),))[0]
+
+    return BeforeValidator(check)
+
+
+Sources = Annotated[
+    RecipientSource
+    | Annotated[
+        tuple[RecipientSource, ...], Field(title="Several sources", max_length=MOST_SOURCES)
+    ],
+    one_or_several(RecipientSource),
+]
+
+
+def listed(sources: RecipientSource | tuple[RecipientSource, ...]) -> tuple[RecipientSource, ...]:
+    """The sources that there is anything to read from, in their order."""
+    given = sources if isinstance(sources, tuple) else (sources,)
+    return tuple(source for source in given if source.given)

@@ -115,8 +115,8 @@ def resolve_audience(
     from mailsluice.operations.suppression.lookup import Lookup
 
     audience = resolve(
-        campaign.recipients,
-        exclude=campaign.exclude,
+        campaign.recipient_sources,
+        exclude=campaign.excluded_sources,
         suppressed=Lookup(Suppressions(database)),
         hosted=hosted(database, campaign.resolve),
         connect=connect,
@@ -214,6 +214,7 @@ def store_audience(
         moved=placement.moved,
         providers=audience.hosted(),
         canaries={} if first is None else counted(first, placement),
+        sources=audience.sources(),
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement

@@ -52,6 +52,8 @@ def placed(
         assigned = names[route[part]]
         providers = audience.providers[order[part]]
         rows = chunk.assign(connection=assigned, provider=providers)
+        if audience.origins.are_several:
+            rows = rows.assign(source=audience.origins.numbers(order[part]))
         yield _moved(rows, names[moves[0][part]], moves[1][part]) if moves else rows
         trimming.processed(len(chunk))
 

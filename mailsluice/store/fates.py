@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaign_providers, deliveries, rejects
+from mailsluice.store.schema import campaign_providers, campaign_sources, deliveries, rejects
 
 CHUNK_ROWS = 20_000
 
@@ -30,8 +30,10 @@ FATE_COLUMNS = (
 REJECT_COLUMNS = ("row", "email", "reason", "detail")
 
 Fate = sa.Row[Any]
-"""The FATE_COLUMNS of one recipient, and `mailbox_provider`: who hosts the mailbox, as stored at
-the launch, or else as events name it; null when that is not known."""
+"""The FATE_COLUMNS of one recipient, `mailbox_provider` and `source_label`.
+
+The mailbox provider is the one stored at the launch, or else the one that events name; null when it
+is not known. The source is null in a campaign with one source."""
 Reject = sa.Row[Any]
 """The REJECT_COLUMNS of one row of the source that is not in the audience."""
 
@@ -56,16 +58,25 @@ class Fates:
         """
         recipients = self._tables().recipients
         ids, hosts = recipients.c.id, campaign_providers.c
+        sources = campaign_sources.c
         host = sa.func.coalesce(hosts.provider, sa.func.nullif(deliveries.c.mailbox_provider, ""))
         query: sa.Select[Any] = (
             sa.select(
-                *(recipients.c[name] for name in FATE_COLUMNS), host.label("mailbox_provider")
+                *(recipients.c[name] for name in FATE_COLUMNS),
+                host.label("mailbox_provider"),
+                sources.source.label("source_label"),
             )
             .outerjoin_from(
                 recipients,
                 campaign_providers,
                 sa.and_(
                     hosts.campaign_id == self._campaign_id, hosts.number == recipients.c.provider
+                ),
+            )
+            .outerjoin(
+                campaign_sources,
+                sa.and_(
+                    sources.campaign_id == self._campaign_id, sources.number == recipients.c.source
                 ),
             )
             .outerjoin(deliveries, deliveries.c.recipient_id == ids)
@@ -91,7 +102,7 @@ class Fates:
         return ((after, after + chunk_rows) for after in range(first - 1, last, chunk_rows))
 
     def rejects(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[Sequence[Reject]]:
-        """Read the source's rows that are not in the audience, by row number."""
+        """Read the rows that are not in the audience, by row number through all sources."""
         query: sa.Select[Any] = (
             sa.select(*(rejects.c[name] for name in REJECT_COLUMNS))
             .where(

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.moves import Move
+from mailsluice.core.source_counts import SourceCounts
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.store import bulk, campaign_tables
+from mailsluice.store.campaign_sources import record_sources
 from mailsluice.store.campaign_tables import has_room, shared_tables, tables_of
 from mailsluice.store.canaries import record_canaries
 from mailsluice.store.content import as_json
@@ -20,7 +22,14 @@ from mailsluice.store.database import Database
 from mailsluice.store.moves import record_moves
 from mailsluice.store.providers import record_providers
 from mailsluice.store.routes import RouteRecord, record_routes
-from mailsluice.store.schema import campaign_providers, campaigns, moves, rejects, routes
+from mailsluice.store.schema import (
+    campaign_providers,
+    campaign_sources,
+    campaigns,
+    moves,
+    rejects,
+    routes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +55,10 @@ class Launches:
 
         Args:
             campaign_id: The campaign's row.
-            chunks: Recipients in send order: columns email, connection, variables, and provider
-                if it is known; also status, next_attempt_at and reassigned_from when some
-                recipients are not pending on the connection they were assigned.
+            chunks: Recipients in send order: columns email, connection, variables, provider if it
+                is known, and source if there are several; also status, next_attempt_at and
+                reassigned_from when some recipients are not pending on the connection they were
+                assigned.
             rejected: Columns row, email, reason, detail.
 
         Raises:
@@ -90,7 +100,7 @@ class Launches:
         shared = shared_tables(self._database).recipients
         with self._database.write() as transaction:
             _refuse_launched(transaction, campaign_id)
-            for table in (shared, rejects, routes, moves, campaign_providers):
+            for table in (shared, rejects, routes, moves, campaign_providers, campaign_sources):
                 transaction.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
             if not self._database.is_sqlite:
                 transaction.execute(sa.select(sa.func.mailsluice_drop_tables(campaign_id)))
@@ -108,6 +118,7 @@ class Launches:
         moved: Sequence[Move] = (),
         providers: Mapping[str, int] | None = None,
         canaries: Mapping[str, int] | None = None,
+        sources: Sequence[SourceCounts] = (),
     ) -> None:
         """Make the campaign `ready`: its audience is stored completely.
 
@@ -122,15 +133,14 @@ class Launches:
             moved: Recipients that warm-ups moved to another connection.
             providers: Recipients of each mailbox provider, in the order of their numbers.
             canaries: How many of each connection's first recipients are its canary.
+            sources: The rows of each source, if there are several.
 
         Raises:
             OutboxError: The numbers do not add up.
         """
-        if read_rows != accepted + sum(rejected.values()):
-            raise OutboxError(
-                f"{read_rows} rows were read, but {accepted} accepted and {dict(rejected)} "
-                "rejected: rows are missing, so nothing is sent. Please report this"
-            )
+        _refuse_gaps("all sources", read_rows, accepted, rejected)
+        for source in sources:
+            _refuse_gaps(source.source, source.read_rows, source.accepted, source.rejected)
         reasons = Counter(rejected)
         recipients = tables_of(self._database, campaign_id).recipients
         with self._database.write() as transaction:
@@ -139,6 +149,7 @@ class Launches:
             record_moves(self._database, transaction, campaign_id, moved)
             record_providers(transaction, campaign_id, providers or {})
             record_canaries(transaction, recipients, campaign_id, canaries or {})
+            record_sources(transaction, campaign_id, sources)
             transaction.execute(
                 sa.update(campaigns)
                 .where(campaigns.c.id == campaign_id)
@@ -155,6 +166,14 @@ class Launches:
                     assignment_digest=digest,
                 )
             )
+
+
+def _refuse_gaps(of: str, read_rows: int, accepted: int, rejected: Mapping[str, int]) -> None:
+    if read_rows != accepted + sum(rejected.values()):
+        raise OutboxError(
+            f"{read_rows} rows of {of} were read, but {accepted} accepted and {dict(rejected)}"
+            " rejected: rows are missing, so nothing is sent. Please report this"
+        )
 
 
 def _refuse_launched(transaction: sa.Connection, campaign_id: int) -> None:

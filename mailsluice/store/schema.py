@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0021"
+REVISION = "0022"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -136,6 +136,8 @@ recipients = Table(
     # The last of `moves` that this recipient was in; null for recipients that never moved, or that
     # a warm-up moved at the launch.
     Column("move_id", BigInteger),
+    # A number of `campaign_sources`; null where the campaign has one source.
+    Column("source", SmallInteger),
     Index("ix_recipients_claim", "campaign_id", "connection", "id", "provider"),
     Index(
         "ix_recipients_due",
@@ -169,6 +171,24 @@ campaign_providers = Table(
 )
 """The mailbox providers of a campaign's recipients; 1 is the one with most recipients."""
 
+campaign_sources = Table(
+    "campaign_sources",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),  # the file, or the database of the query
+    Column("rows_before", BigInteger, nullable=False),  # of earlier sources; see rejects.row
+    # The rows of the source: read_rows is the sum of the six columns that follow.
+    Column("read_rows", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("suppressed", BigInteger, nullable=False),
+    Column("excluded", BigInteger, nullable=False),
+    Column("invalid", BigInteger, nullable=False),
+    Column("no_mail_server", BigInteger, nullable=False),
+)
+"""The sources of a campaign's recipients, if there are several."""
+
 mail_domains = Table(
     "mail_domains",
     metadata,
@@ -183,7 +203,8 @@ rejects = Table(
     "rejects",
     metadata,
     Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
-    Column("row", BigInteger, primary_key=True),  # 1 is the first row of data
+    # 1 is the first row of data; the rows of all sources are numbered through.
+    Column("row", BigInteger, primary_key=True),
     Column("email", Text, nullable=False),  # as read from the source
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),

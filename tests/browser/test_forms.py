@@ -109,9 +109,16 @@ def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui
     form.add_route("sendgrid")
     form.add_item("me@example.org", "To")
     form.add_item("me@example.net", "To")
+    exclude = form.field("Exclude")
+    exclude.get_by_text("Several sources", exact=True).click()
+    for number, path in enumerate(("customers.csv", "staff.csv")):
+        exclude.get_by_role("button", name="Add item").last.click()
+        form.fill(path, "Exclude", "File", nth=number)
     form.has_no_json_field()
     parameters = form.submit_for_later()
     assert parameters["to"] == ["me@example.org", "me@example.net"]
+    excluded = [source["path"] for source in parameters["campaign"]["exclude"]]
+    assert excluded == ["customers.csv", "staff.csv"]
     is_as_filled_in(parameters["campaign"], "tried")
 
 

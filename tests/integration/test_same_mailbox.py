@@ -78,8 +78,7 @@ def test_every_spelling_of_a_suppressed_mailbox_is_left_out(
     path = tmp_path / "x.csv"
     path.write_text(f"email\nann@example.com\nANN@example.com\n{quoted}\nbob@example.com\n")
     with resolve(
-        RecipientSource(path=str(path)),
-        exclude=RecipientSource(),
+        [RecipientSource(path=str(path))],
         suppressed=Lookup(Suppressions(database)),
         hosted=by_table,
         connect=lambda _: pytest.fail("no database"),

@@ -30,8 +30,6 @@ from mailsluice.mailbox_providers import NO_MAIL
 from tests.databases import no_database
 from tests.thorough import examples
 
-NOBODY = RecipientSource.model_validate({})
-
 
 def suppressing(*addresses: str) -> Callable[[pd.Series[str], Keys], dict[int, Suppression]]:
     """Suppress these addresses: the first unsubscribed, and the others bounced."""
@@ -64,10 +62,10 @@ def audience_of(tmp_path: Path) -> Iterator[AudienceOf]:
         suppressed: tuple[str, ...] = (),
         hosted: Hosted = by_table,
     ) -> Audience:
-        sources = []
+        sources: list[list[RecipientSource]] = []
         for name, content in (("recipients.csv", text), ("exclude.csv", exclude)):
             (tmp_path / name).write_text(content, encoding="utf-8")
-            sources.append(RecipientSource(path=str(tmp_path / name)) if content else NOBODY)
+            sources.append([RecipientSource(path=str(tmp_path / name))] if content else [])
         audience = resolve(
             sources[0],
             exclude=sources[1],
@@ -293,7 +291,6 @@ def test_no_temporary_file_is_left_behind(
     source = tmp_path / "recipients.csv"
     source.write_bytes(b"email\na@b.de\n" + (b"\xff\n" if failing else b""))
     options: dict[str, Any] = {
-        "exclude": NOBODY,
         "suppressed": suppressing(),
         "hosted": by_table,
         "connect": no_database,
@@ -301,9 +298,9 @@ def test_no_temporary_file_is_left_behind(
 
     if failing:
         with pytest.raises(AudienceError):
-            resolve(RecipientSource(path=str(source)), **options)
+            resolve([RecipientSource(path=str(source))], **options)
     else:
-        with resolve(RecipientSource(path=str(source)), **options):
+        with resolve([RecipientSource(path=str(source))], **options):
             assert list(spooled.iterdir())
 
     assert list(spooled.iterdir()) == []

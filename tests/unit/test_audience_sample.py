@@ -25,7 +25,6 @@ from mailsluice.core.suppression_reason import SuppressionReason
 from tests.databases import no_database
 from tests.thorough import examples
 
-NOBODY = RecipientSource.model_validate({})
 _TEXT = st.text(st.sampled_from('ab,:{}"\\ é'), max_size=4)
 
 
@@ -43,8 +42,7 @@ def resolved(folder: str | Path, rows: list[list[str]]) -> Audience:
     path = Path(folder, "recipients.csv")
     path.write_text(text.getvalue(), encoding="utf-8")
     return resolve(
-        RecipientSource(path=str(path)),
-        exclude=NOBODY,
+        [RecipientSource(path=str(path))],
         suppressed=gone,
         hosted=by_table,
         connect=no_database,

@@ -261,7 +261,9 @@ def test_a_database_is_picked_or_named() -> None:
     connector = saved(SqlAlchemyConnector(connection_info="sqlite://"), "crm")
     for database in ("crm", connector):
         source = {"query": "select 1", "database": database}
-        assert CampaignForm(**{**DOCUMENT, "recipients": source}).recipients.database == "crm"
+        for recipients in (source, [source, {"path": "more.csv"}]):
+            campaign = CampaignForm(**{**DOCUMENT, "recipients": recipients})
+            assert campaign.databases == {"crm"}
 
 
 def test_a_database_block_gives_a_sync_engine() -> None:
@@ -291,6 +293,15 @@ def test_the_server_lets_names_and_references_through(connection: Any) -> None:
     """Prefect's server checks parameters against the schema before it creates a run."""
     document = {**DOCUMENT, "routes": [{"connection": connection, "percent": 100}]}
     validate({"campaign": document}, stub.parameters.model_dump(), raise_on_error=True)
+
+
+@pytest.mark.parametrize("name", ["recipients", "exclude"])
+def test_the_server_lets_one_source_and_several_through(name: str) -> None:
+    reference = {"$ref": {"block_document_id": "5f0c4c2e-9c26-4f6f-9a0a-5a3ee3b9b0d5"}}
+    query = {"query": "select 1", "database": reference}
+    for sources in ({"path": "a.csv"}, query, [{"path": "a.csv"}, query]):
+        document = {**DOCUMENT, name: sources}
+        validate({"campaign": document}, stub.parameters.model_dump(), raise_on_error=True)
 
 
 def test_the_server_refuses_what_the_bounds_refuse() -> None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mailsluice.campaign import Campaign, Strategy
 from mailsluice.campaign.routes import Route
+from mailsluice.core.forms import in_words
 from mailsluice.core.named_address import parse_mailbox
 
 DAY = date(2026, 1, 5)
@@ -208,8 +209,49 @@ def test_a_campaign_is_frozen() -> None:
 
 def test_names_are_stripped_and_a_tab_stays_a_delimiter() -> None:
     taken = campaign(name=" spring-sale ", recipients={"path": " a.csv ", "delimiter": "\t"})
-    assert (taken.name, taken.recipients.path) == ("spring-sale", "a.csv")
-    assert taken.recipients.delimiter == "\t"
+    (source,) = taken.recipient_sources
+    assert (taken.name, source.path) == ("spring-sale", "a.csv")
+    assert source.delimiter == "\t"
+
+
+@pytest.mark.parametrize("name", ["recipients", "exclude"])
+def test_a_list_of_one_source_is_that_source(name: str) -> None:
+    source = {"path": "a.csv", "encoding": "cp1252"}
+    one, listed = campaign(**{name: source}), campaign(**{name: [source]})
+    assert listed == one
+    assert listed.content() == one.content()
+
+
+def test_sources_are_read_in_the_order_of_the_list() -> None:
+    several = [{"path": "a.csv"}, {"query": "select 1", "database": "crm"}]
+    taken = campaign(recipients=several, exclude=several[::-1])
+    assert [source.label for source in taken.recipient_sources] == ["a.csv", "query on crm"]
+    assert taken.excluded_sources == taken.recipient_sources[::-1]
+    assert taken.databases == {"crm"}
+    assert campaign(**json.loads(json.dumps(taken.content()))) == taken
+
+
+@pytest.mark.parametrize("empty", [{}, []])
+def test_nothing_is_excluded_by_an_exclusion_that_is_not_filled_in(empty: Any) -> None:
+    taken = campaign(exclude=empty)
+    assert taken.excluded_sources == ()
+    assert taken.content() == campaign().content()
+
+
+@pytest.mark.parametrize(
+    ("sources", "advice"),
+    [
+        ([], "recipients: no recipients: give a file"),
+        ([{"path": "a.csv"}, {}], "recipients: no. 2 names nothing to read"),
+        ([{"path": "a.csv"}, {"pth": "b.csv"}], "recipients > no. 2 > pth: there is no such field"),
+        ([{"path": "a.csv"}] * 101, "at most 100 are read"),
+        ("a.csv", "recipients: this must be a group of fields"),
+    ],
+)
+def test_a_list_of_sources_is_checked_one_by_one(sources: Any, advice: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        campaign(recipients=sources)
+    assert advice in in_words(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +265,8 @@ def test_names_are_stripped_and_a_tab_stays_a_delimiter() -> None:
     ],
 )
 def test_a_parquet_file_is_recognised_by_its_name(path: str, is_parquet: bool) -> None:
-    assert campaign(recipients={"path": path}).recipients.is_parquet is is_parquet
+    (source,) = campaign(recipients={"path": path}).recipient_sources
+    assert source.is_parquet is is_parquet
 
 
 @pytest.mark.parametrize(("given", "taken"), [(2, 2), ("2", 2), ("64", 64), ("auto", "auto")])
@@ -283,8 +326,19 @@ def test_content_is_json_that_makes_the_same_campaign() -> None:
 
 
 def test_every_field_of_the_schema_has_one_plain_type() -> None:
-    """Forms show any other schema as tabs, or as a raw JSON editor."""
+    """Forms show any other schema as tabs, or as a raw JSON editor.
+
+    Sources are the only fields with tabs: one for a source, and one for a list of them.
+    """
     schema = Campaign.model_json_schema()
+    for name in ("recipients", "exclude"):
+        one, several = schema["properties"][name].pop("anyOf")
+        assert several["items"] == one
+        schema["properties"][name] |= one
+        assert (schema["$defs"]["RecipientSource"]["title"], several["title"]) == (
+            "One source",
+            "Several sources",
+        )
     for model in (schema, *schema["$defs"].values()):
         for name, field in model.get("properties", {}).items():
             assert {"type", "$ref"} & field.keys(), (model["title"], name)

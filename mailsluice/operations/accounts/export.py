@@ -11,6 +11,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.message import message_ids
 from mailsluice.operations.accounts.stored import refuse_archived
 from mailsluice.store import Campaigns, Database
+from mailsluice.store.campaign_sources import CampaignSources
 from mailsluice.store.fates import Fates
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Contents(StrEnum):
     RECIPIENTS = "recipients"
     """Every recipient with its outcome."""
     REJECTS = "rejects"
-    """Rows of the source that are not in the audience, with the reason."""
+    """Rows of the sources that are not in the audience, with the reason."""
 
 
 def export(
@@ -39,8 +40,9 @@ def export(
 
     Recipients have the columns email, connection, reassigned_from, status, attempts, code, reply,
     settled_at, next_attempt_at, mailbox_provider (who hosts the mailbox), message_id, reply_id
-    (which the server's reply gives an accepted message) and token (which a provider's events have);
-    rejected rows have row, email, reason and detail.
+    (which the server's reply gives an accepted message), token (which a provider's events have) and
+    source; rejected rows have row (1 is the first one of their source), email, reason, detail and
+    source. In a campaign with one source, the column source is empty.
     Times are in UTC: timestamps in Parquet, ISO 8601 in CSV. The file gets its name when it is
     complete. Memory is bounded, whatever the number of rows.
 
@@ -65,6 +67,7 @@ def export(
     refuse_archived(database, name)
     fates = Fates(database, record.id)
     if contents is Contents.REJECTS:
-        return write_tables(path, exported.REJECTS, exported.rejects(fates))
+        sources = CampaignSources(database).of(record.id)
+        return write_tables(path, exported.REJECTS, exported.rejects(fates, sources))
     identify = message_ids(record.name, record.sender_domain or "", record.return_key)
     return write_tables(path, exported.FATES, exported.recipients(fates, statuses, identify))

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mailsluice.core.reply_id import reply_id
+from mailsluice.core.source_counts import SourceCounts, row_in_source
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.table_file import MOMENT, moments
 from mailsluice.message.recipient_token import token_of
@@ -29,10 +30,17 @@ FATES = pa.schema(
         "message_id": pa.string(),
         "reply_id": pa.string(),
         "token": pa.string(),
+        "source": pa.string(),
     }
 )
 REJECTS = pa.schema(
-    {"row": pa.int64(), "email": pa.string(), "reason": pa.string(), "detail": pa.string()}
+    {
+        "row": pa.int64(),
+        "email": pa.string(),
+        "reason": pa.string(),
+        "detail": pa.string(),
+        "source": pa.string(),
+    }
 )
 
 
@@ -41,21 +49,25 @@ def recipients(
 ) -> Iterator[pa.Table]:
     """Recipients in these states (in any when none is named), as tables of `FATES`."""
     for rows in fates.recipients(statuses):
-        numbers, email, *texts, settled, following, hosts = _columns(rows)
+        numbers, email, *texts, settled, following, hosts, sources = _columns(rows)
         ids = [identify(address) for address in email]
         replies = [
             reply_id(row.reply) if row.status == _SENT and row.reply else None for row in rows
         ]
         tokens = [*map(token_of, numbers, ids)]
         times = moments(settled), moments(following)
-        columns = [email, *texts, *times, hosts, ids, replies, tokens]
+        columns = [email, *texts, *times, hosts, ids, replies, tokens, sources]
         yield pa.table(dict(zip(FATES.names, columns, strict=True)), schema=FATES)
 
 
-def rejects(fates: Fates) -> Iterator[pa.Table]:
-    """Rows of the source that are not in the audience, as tables of `REJECTS`."""
+def rejects(fates: Fates, sources: Sequence[SourceCounts]) -> Iterator[pa.Table]:
+    """Rows that are not in the audience, as tables of `REJECTS`, numbered as in their source."""
     for rows in fates.rejects():
-        yield pa.table(dict(zip(REJECT_COLUMNS, _columns(rows), strict=True)), schema=REJECTS)
+        values = dict(zip(REJECT_COLUMNS, _columns(rows), strict=True))
+        values["row"], values["source"] = zip(
+            *(row_in_source(row, sources) for row in values["row"]), strict=True
+        )
+        yield pa.table(values, schema=REJECTS)
 
 
 def _columns(rows: Sequence[Fate] | Sequence[Reject]) -> tuple[tuple[Any, ...], ...]:

@@ -9,6 +9,7 @@ from mailsluice.message.recipient_token import RecipientToken
 from mailsluice.operations.accounts.errors import LedgerError
 from mailsluice.operations.accounts.stored import refuse_archived
 from mailsluice.store import Campaigns, Database
+from mailsluice.store.campaign_sources import CampaignSources
 from mailsluice.store.sent_mail import SentMail
 
 _LONGEST = 200
@@ -25,6 +26,8 @@ class FoundRecipient:
     connection: str
     found_by: str
     """"token", or "reply id"."""
+    source: str | None = None
+    """The file or query that the recipient is from; None where the campaign has one source."""
 
 
 def find_recipients(database: Database, name: str, given: str) -> list[FoundRecipient]:
@@ -45,15 +48,22 @@ def find_recipients(database: Database, name: str, given: str) -> list[FoundReci
             "this is no id: give one word of 4 to 200 characters, a recipient token or an id from"
             " the server's reply, as export-campaign shows it in the column reply_id"
         )
-    sent_mail = SentMail(database)
+    sent_mail, found_by = SentMail(database), "reply id"
     if token := RecipientToken.parse(text):
-        return [
-            FoundRecipient(to.recipient_id, to.email, to.connection, "token")
+        found_by = "token"
+        found = [
+            to
             for to in sent_mail.by_id([token.recipient_id])
             if to.campaign_id == record.id
             and token.is_genuine(to.campaign, to.email, to.return_key)
         ]
+    else:
+        found = sent_mail.by_reply_id(record.id, text)
+    ids = [to.recipient_id for to in found]
+    sources = CampaignSources(database).of_recipients(record.id, ids)
     return [
-        FoundRecipient(to.recipient_id, to.email, to.connection, "reply id")
-        for to in sent_mail.by_reply_id(record.id, text)
+        FoundRecipient(
+            to.recipient_id, to.email, to.connection, found_by, sources.get(to.recipient_id)
+        )
+        for to in found
     ]

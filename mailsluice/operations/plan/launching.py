@@ -67,5 +67,6 @@ def plan_launch(
         identities=shown,
         preview=check.preview,
         processes=processes,
+        sources=audience.sources(),
         look_ups=str(audience.look_ups or "").capitalize(),
     )

@@ -11,10 +11,12 @@ from mailsluice.assignment.warming import WarmUpDay
 from mailsluice.campaign.estimate import HORIZON
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, section, table
+from mailsluice.core.source_counts import SourceCounts
 from mailsluice.core.suppression import held_back
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.plan.preview import Preview
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text, provider_table
+from mailsluice.reports.campaign.tables import sources as source_table
 from mailsluice.reports.campaign.tables import warm_ups as warm_up_table
 
 ASSUMED_PER_SESSION = 10
@@ -80,6 +82,8 @@ class Plan:
     """The message for the first recipient."""
     look_ups: str = ""
     """How many domains were looked up; empty where none was."""
+    sources: Sequence[SourceCounts] = ()
+    """The rows of each source of the recipients, if there are several."""
     canary: str = ""
     """What goes first, and what the rest waits for; empty without a canary."""
     processes: int = 1
@@ -121,6 +125,7 @@ class Plan:
             [[f"{number:,}" for number in counts]],
             words=0,
         )
+        lines += source_table(self.sources)
         held = held_back(self.held_back)
         lines += [f"Suppressed {held}.", ""] if held else []
         lines += [f"{self.look_ups}.", ""] if self.look_ups else []

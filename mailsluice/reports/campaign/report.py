@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mailsluice.assignment.warming import WarmUpDay
 from mailsluice.core.masking import masked
 from mailsluice.core.moves import Move, moved_away, moved_here
+from mailsluice.core.source_counts import SourceCounts
 from mailsluice.core.status import OPEN, RecipientStatus
 from mailsluice.limits import Bound
 from mailsluice.reports.campaign.statistics import Statistics
@@ -76,6 +77,8 @@ class Report:
     """Rows suppressed at the launch, by the reason of their suppression."""
     suppressed_since: Mapping[str, int] = field(default_factory=dict)
     """Recipients suppressed after the launch, by the reason of their suppression."""
+    sources: Sequence[SourceCounts] = ()
+    """The rows of each source of the recipients, if there are several."""
     moves: Sequence[Move] = ()
     """Moves of recipients to another connection."""
     digest: str | None = None

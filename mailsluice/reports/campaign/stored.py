@@ -6,6 +6,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.campaign.report import Report, RouteReport
 from mailsluice.stop_loss.telling import told
 from mailsluice.store.archives import Archives
+from mailsluice.store.campaign_sources import CampaignSources
 from mailsluice.store.campaigns import Campaigns
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
@@ -42,6 +43,7 @@ def stored_report(database: Database, name: str) -> Report:
             )
             for route in campaigns.routes(record.id)
         ],
+        sources=CampaignSources(database).of(record.id),
         moves=campaigns.moves(record.id),
         digest=record.assignment_digest,
         warm_ups=WarmUps(database).of_campaign(record.id),

@@ -11,6 +11,7 @@ from mailsluice.assignment.warming import ALL_PROVIDERS, WarmUpDay
 from mailsluice.core.markdown import cell, table
 from mailsluice.core.masking import masked
 from mailsluice.core.moves import together
+from mailsluice.core.source_counts import SourceCounts
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.suppression import held_back
 from mailsluice.events.event import DeliveryState, FailureKind
@@ -267,10 +268,26 @@ def audience(report: Report) -> list[str]:
         [[f"{n:,}" for n in counts]],
         words=0,
     )
+    lines += sources(report.sources)
     for when, why in (("", report.held_back), (" since the launch", report.suppressed_since)):
         if held := held_back(why):
             lines += [f"Suppressed{when} {plain(held)}.", ""]
     return lines
+
+
+def sources(counts: Sequence[SourceCounts]) -> list[str]:
+    """Rows read, accepted and rejected of each source."""
+    if not counts:
+        return []
+    head = ["source", "rows read", "accepted", *map(plain, counts[0].rejected)]
+    rows = [
+        [
+            plain(one.source),
+            *(f"{n:,}" for n in (one.read_rows, one.accepted, *one.rejected.values())),
+        ]
+        for one in counts
+    ]
+    return table(head, rows)
 
 
 def warm_ups(days: Sequence[WarmUpDay]) -> list[str]:
