@@ -37,6 +37,7 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
 from mailsluice.operations import launch
+from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.processes import processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.smtp.connection import Connection
@@ -155,6 +156,10 @@ async def _send(
             progress_shown(run, document.sending_window) as progress,
         ):
             left = list(assigned)
+            if document.dispatch is Dispatch.INLINE and not processes:
+                async with watched_connections(run, document, left):
+                    await _send_here(document.name, left, sending, run, longest_wait)
+                return progress
             while left:
                 if document.dispatch is Dispatch.INLINE:
                     await _send_here(document.name, left, sending, run, longest_wait)
@@ -176,6 +181,8 @@ async def _send_here(
     # Prefect numbers subflows in the order of their calls, and a run that is started again finds
     # them by these numbers. Tasks begin in the order in which they are made.
     subflows = [asyncio.ensure_future(subflow(campaign, name)) for name in names]
+    for name, started in zip(names, subflows, strict=True):
+        started.add_done_callback(partial(_ended, run, name))
     prepare_pictures()  # while Prefect creates the subflows
     async with left_when_idle(sending, longest_wait):
         ends = await asyncio.gather(*subflows, return_exceptions=True)
@@ -187,6 +194,11 @@ async def _send_here(
             raise end
         if end.is_failed() or end.is_crashed():
             get_run_logger().error("%s: %s", name, end.message)
+
+
+def _ended(run: CampaignRun, name: str, _subflow: asyncio.Future[State[Any]]) -> None:
+    """Tell the run, also where Prefect could not begin the subflow, so that no other waits."""
+    run.sending_ended(name)
 
 
 async def _send_on_workers(

@@ -55,6 +55,21 @@ class Move:
         return f"{self.recipients:,} recipients went from {self.origin} to {self.target}: {why}"
 
 
+def handed_over(origin: str, moved: Mapping[str, int], why: str = "is down") -> str:
+    """Say in a sentence which connections take the recipients of another one over.
+
+    Example:
+        >>> handed_over("sendgrid", {"sparkpost": 8230, "ses": 4115})
+        'sendgrid is down: 12,345 recipients go to sparkpost (8,230) and ses (4,115)'
+    """
+    total = sum(moved.values())
+    recipients = "recipient goes" if total == 1 else "recipients go"
+    if len(moved) == 1:
+        return f"{origin} {why}: {total:,} {recipients} to {next(iter(moved))}"
+    *first, last = (f"{target} ({number:,})" for target, number in moved.items())
+    return f"{origin} {why}: {total:,} {recipients} to {', '.join(first)} and {last}"
+
+
 def together(moves: Iterable[Move]) -> list[Move]:
     """Add up moves with the same origin, target and reason."""
     merged: dict[tuple[str, str, MoveReason], Move] = {}

@@ -51,6 +51,8 @@ class Breaker:
         self.has_worked = False
         """Whether the server has dealt with a message in this run."""
         self.failures = 0
+        self.opened_at: float | None = None
+        """Since when the connection rests; None while it does not."""
         self.retry_at = 0.0
         """The first moment at which a session may be opened."""
         self.trouble = ""
@@ -82,6 +84,7 @@ class Breaker:
         """Close the breaker: the server dealt with a message."""
         self.has_worked = True
         self.failures = 0
+        self.opened_at = None
         self._rest_ends, self._is_cut_short = None, False
 
     def failed(self, trouble: Trouble, reason: str, now: float, uniform: float) -> None:
@@ -99,6 +102,8 @@ class Breaker:
             self.retry_at = ends
             return
         self.failures += 1
+        if self.is_open and self.opened_at is None:
+            self.opened_at = now
         self._is_cut_short = False
         probes = self.failures - self.settings.failures
         has_hope = self.has_worked or trouble is Trouble.THROTTLED

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError
-from mailsluice.core.moves import MoveReason, placed
+from mailsluice.core.moves import Move, MoveReason, placed
 from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery.failover import Condition, takers
+from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.lease import Lease
@@ -44,6 +47,9 @@ from mailsluice.store import (
 from mailsluice.store.reassignment import reassign
 
 logger = logging.getLogger(__name__)
+
+_GIVEN_UP = (MoveReason.DOWN,)
+"""Reasons to move recipients after which a connection takes none over any more."""
 
 _PROCESS = ", process "
 """Separates the run's name from its process in a lease's owner."""
@@ -169,34 +175,72 @@ class CampaignRun(Run):
     def reassign(self) -> set[str]:
         """Move recipients from connections that are down to working ones, in proportion to shares.
 
-        Only recipients that were never attempted move, and none to a connection in warm-up, whose
-        caps are planned. What is held waits for its decision, which is about the recipients that an
-        operator sees: they do not move, and none join them. Call it when no connection sends any
+        For connections that processes elsewhere send over; call it when none of them sends any
         more. Returns the connections that got recipients.
         """
-        held = {unit.connection for unit in self._held}
-        down = [result.connection for result in self._results.values() if result.down]
-        shares = launched_shares(self.campaigns.routes(self.id))
-        warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
-        healthy = {
-            name: share
-            for name, share in shares.items()
-            if name not in {*down, *warm_ups, *held} and share > 0
+        down = {name: result.down for name, result in self._results.items() if result.down}
+        conditions = {
+            route.connection: Condition(down=down.get(route.connection))
+            for route in self.campaigns.routes(self.id)
         }
         moved: Counter[str] = Counter()
-        for name in down if healthy else ():
-            if Unit(name) in self._held:
-                continue
-            stay = {unit.provider or 0 for unit in self._held if unit.connection == name}
-            moved.update(reassign(self._database, self.id, name, healthy, without=stay))
+        for name in down:
+            moved.update(self.hand_over(name, conditions))
         if moved.total():
-            logger.warning(
-                "%s down: %d recipients that were never attempted move to other connections",
-                ", ".join(down),
-                moved.total(),
-            )
             self.count()
         return {name for name, count in moved.items() if count}
+
+    def hand_over(
+        self, origin: str, conditions: Mapping[str, Condition], *, rest: bool = True
+    ) -> dict[str, int]:
+        """Move the recipients of a connection that is down, or rests, to others. Blocking.
+
+        Only recipients that were never attempted move, and none to a connection in warm-up, whose
+        caps are planned, nor to one that has given recipients away for the same reason. What is
+        held waits for its decision, which is about the recipients that an operator sees: they do
+        not move, and none join them. The connections that take recipients over may send meanwhile,
+        and so may the limits' shares of all connections change. Returns how many each got.
+        """
+        if Unit(origin) in self._held:
+            return {}
+        gave = {move.origin for move in self.campaigns.moves(self.id) if move.reason in _GIVEN_UP}
+        warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
+        held = {unit.connection for unit in self._held}
+        shares = launched_shares(self.campaigns.routes(self.id))
+        taking = takers(conditions, shares, (), {origin, *gave, *warm_ups, *held}, rest=rest)
+        if not taking:
+            return {}
+        stay = {unit.provider or 0 for unit in self._held if unit.connection == origin}
+        on_moved = partial(self._on_moved, origin)
+        moved = reassign(self._database, self.id, origin, taking, without=stay, on_moved=on_moved)
+        moved = {name: number for name, number in moved.items() if number}
+        if moved:
+            self._follow_shares()
+        return moved
+
+    def _on_moved(self, origin: str, lowest_id: int, received: Mapping[str, int]) -> None:
+        """Have connections of this process send to the recipients that they have received."""
+        if self.handovers and self._engine:
+            moves = self.campaigns.moves(self.id)
+            self._engine.call(self._receive, self.handovers, origin, lowest_id, received, moves)
+
+    def _receive(
+        self,
+        handovers: Handovers,
+        origin: str,
+        lowest_id: int,
+        received: Mapping[str, int],
+        moves: list[Move],
+    ) -> None:
+        self._tracker.moved(origin, received, moves)
+        if self._store:
+            self._store.rescan(lowest_id)
+        handovers.receive(received)
+
+    def _follow_shares(self) -> None:
+        """Have all connections use their shares of the campaign's limits after a move."""
+        for name in list(self._connection_senders):
+            self._follow_rules(self._connections[name])
 
     def undecided(self) -> list[Hold]:
         """The parts of the campaign that an operator has to decide about. Blocking."""

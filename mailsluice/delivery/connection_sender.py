@@ -14,6 +14,7 @@ from mailsluice.core.errors import OutboxError
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.delivery.connection_state import ConnectionState, SenderContext, SenderSettings
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
+from mailsluice.delivery.failover import Condition
 from mailsluice.delivery.outcome_handler import OutcomeHandler, SessionHistory
 from mailsluice.delivery.rule_book import ConnectionRules, named
 from mailsluice.delivery.session_feed import SessionFeed
@@ -76,7 +77,9 @@ class ConnectionSender:
         if self._sessions.open or self._concluding:
             return now
         at = max(self.queue.mail_at(now), self._state.health.session_at(0))
-        return now if at == math.inf else at  # infinity: the store's answer comes soon
+        if at == math.inf and not self.queue.is_idle:
+            return now  # the store's answer comes soon
+        return at
 
     def tally(self) -> Tally:
         """Count what became of recipients in this run."""
@@ -96,7 +99,7 @@ class ConnectionSender:
             is_stopping=state.is_stopping,
             is_held=self._is_held,
             waits_for_canary=state.lanes.main.waits_for_canary,
-            is_over=state.lanes.is_exhausted and not self.queue.in_flight,
+            is_over=self.queue.is_idle,
             down=self.down,
             in_stock=len(state.lanes),
             due_at=state.lanes.due_at,
@@ -129,6 +132,32 @@ class ConnectionSender:
         await self._state.context.store.flush()
         if self.queue.failure:
             raise self.queue.failure
+
+    async def give_back(self) -> None:
+        """Release the recipients that wait, and claim none until `receive`: others take them over.
+
+        Returns when that is committed.
+        """
+        await self._state.lanes.give_back()
+        await self._state.context.store.flush()
+
+    def receive(self) -> None:
+        """Claim recipients that may have come from another connection."""
+        self._state.lanes.receive()
+
+    def look(self) -> None:
+        """Look again whether the connection is done: other connections have changed."""
+        self._on_change()
+
+    def condition(self) -> Condition:
+        """Whether the connection works, for others that may take over its recipients."""
+        breaker = self._state.health.breaker
+        return Condition(
+            is_over=self._state.has_ended,
+            is_idle=self.queue.is_idle,
+            down=breaker.down,
+            rests_since=breaker.opened_at,
+        )
 
     def stop(self) -> None:
         """Start no more messages; `run` returns when the messages in flight are settled."""

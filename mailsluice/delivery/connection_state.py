@@ -42,6 +42,10 @@ class SenderContext:
     clock: Callable[[], float] = steady
     chance: Callable[[], float] = random.random
     """Numbers from 0 to 1, for jitter."""
+    may_receive: Callable[[str], bool] = lambda _connection: False
+    """Whether a connection may still get recipients of another one."""
+    troubled: Callable[[], None] = lambda: None
+    """Called when a connection rests or goes down."""
 
 
 class ConnectionState:
@@ -75,7 +79,13 @@ class ConnectionState:
         self.providers = providers or {}
         """The names of the campaign's mailbox providers, by number."""
         breaker = settings.breaker.of(connection)
-        self.health = ConnectionHealth(name, breaker, clock=clock, chance=context.chance)
+        self.health = ConnectionHealth(
+            name,
+            breaker,
+            clock=clock,
+            chance=context.chance,
+            troubled=context.troubled,
+        )
         self.lanes = Lanes(
             name,
             context.store,

@@ -77,6 +77,11 @@ class EnvelopeQueue:
         """Whether there will never be another message."""
         if self._state.has_ended or self.failure:
             return True
+        return self.is_idle and not self._state.context.may_receive(self._state.name)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no message on its way or to be sent, unless more recipients come."""
         return not self._in_flight and self._lanes.is_exhausted
 
     @property

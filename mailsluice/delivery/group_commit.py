@@ -73,10 +73,11 @@ class GroupCommit:
         recipients that are still `sending` are settled, and what that try claimed is released.
         """
         settled = requests.settled
-        if requests.rescans:
-            self._cursors.clear()
-        if requests.released:
-            lowest = min(requests.released) - 1
+        again = requests.released
+        if requests.pending_from is not None:
+            again = [*again, max(1, requests.pending_from)]
+        if again:
+            lowest = min(again) - 1
             self._cursors = {key: min(after, lowest) for key, after in self._cursors.items()}
         if requests.may_be_committed:
             sending = self._outbox.in_doubt()

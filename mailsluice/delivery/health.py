@@ -27,10 +27,13 @@ class ConnectionHealth:
         *,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        troubled: Callable[[], None] = lambda: None,
     ) -> None:
+        """`troubled` is called when the connection rests or goes down."""
         self._connection = connection
         self._clock = clock
         self._chance = chance
+        self._troubled = troubled
         self._most_sessions = math.inf
         """How many sessions the server is known to take at once."""
         self._crowded_until = -math.inf
@@ -85,6 +88,8 @@ class ConnectionHealth:
         self.breaker.failed(trouble, str(reason), self._clock(), self._chance())
         if self.down and not was_down:
             logger.error("connection %s is down: %s", self._connection, self.down)
+        if self.down or self.breaker.is_open:
+            self._troubled()
 
     def throttled(self) -> None:
         """Slow down, as the server asks for less mail."""

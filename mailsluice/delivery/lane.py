@@ -74,6 +74,8 @@ class Lane:
         """Whether the other recipients wait for the decision about a canary."""
         self.is_held = False
         """Whether nothing is claimed or sent until further notice."""
+        self.is_paused = False
+        """Whether nothing is claimed, since the recipients may move to another connection."""
         self.is_queued = False
         """Whether the lane waits for its turn (`Lanes`)."""
         self.parked_until: float | None = None
@@ -128,7 +130,8 @@ class Lane:
     def refill(self) -> None:
         """Claim more recipients, unless a claim is under way or the outbox has none now."""
         now = self._clock()
-        if self._claiming or self._is_closed or self.failure or self.is_held or now < self.due_at:
+        may_not = self._is_closed or self.is_held or self.is_paused or self.failure
+        if self._claiming or may_not or now < self.due_at:
             return
         if now - self._claimed_at < _CLAIM_SECONDS:
             self.size = min(self.size * 2, _MAX_CLAIM)
@@ -161,5 +164,9 @@ class Lane:
     async def close(self) -> None:
         """Claim no more; returns when a claim under way has been answered."""
         self._is_closed = True
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Wait for the answer to the claim that is under way, if there is one."""
         if self._claiming:
             await self._claiming

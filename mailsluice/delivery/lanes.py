@@ -101,7 +101,7 @@ class Lanes:
     @property
     def rests_until(self) -> float:
         """Until when no recipient can be taken; minus infinity where one may be taken soon."""
-        if self.main.rows or self._queue or self._is_claiming:
+        if self.main.rows or self._queue or self._is_claiming or self.main.is_paused:
             return -math.inf
         if any(lane.parked_until == math.inf and lane.rows for lane in self._by_number.values()):
             return -math.inf
@@ -230,6 +230,25 @@ class Lanes:
             lane.is_held, lane.due_at = False, -math.inf
             self._place(lane)
             self._announce()
+
+    async def give_back(self) -> None:
+        """Claim nothing until `receive`, and release the recipients that wait to be sent to."""
+        lanes = [self.main, *self._by_number.values()]
+        for lane in lanes:
+            lane.is_paused = True
+        for lane in lanes:
+            await lane.answered()
+            lane.due_at = lane.recipient_due_at = math.inf
+            self._release(self._cut(lane, 0))
+
+    def receive(self) -> None:
+        """Claim again at once: the connection may have recipients that it had not before."""
+        for lane in (self.main, *self._by_number.values()):
+            lane.is_paused = False
+            if lane.claims_itself:
+                lane.expect(0.0)
+                self._place(lane)
+        self._announce()
 
     def waits(self, now: float) -> list[Wait]:
         """The providers whose mail waits, the first to go on first; those held by order last."""

@@ -54,6 +54,15 @@ class ProgressTracker:
         self._connection_senders.clear()  # their work is in the counts
         self._elsewhere = {}
 
+    def moved(self, origin: str, received: Mapping[str, int], moves: Sequence[Move]) -> None:
+        """Note that connections have received recipients of another one while they send.
+
+        `moves` are the campaign's moves so far.
+        """
+        for name, number in {**received, origin: -sum(received.values())}.items():
+            self._before[name] = self._before.get(name, Tally()) + Tally(number)
+        self._moves = tuple(moves)
+
     def watch(self, connection: str, sender: ConnectionSender) -> None:
         """Add what this connection sender does."""
         self._connection_senders[connection] = sender

@@ -16,6 +16,7 @@ from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.connection_state import SenderContext, SenderSettings
 from mailsluice.delivery.engine import Engine
 from mailsluice.delivery.group_commit import MayClaim, Peers
+from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.progress_tracker import ProgressTracker
@@ -87,6 +88,8 @@ class Run(ABC):
         """Counts of replies to connection senders that have ended."""
         self._held: frozenset[Unit] = frozenset()
         """The connections, and mailbox providers on connections, to which nothing is sent."""
+        self.handovers: Handovers | None = None
+        """The connections that may hand recipients over to others while they send."""
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
         self._rule_book = RuleBook(database, campaign_id, campaign.throttle, campaign.per_provider)
@@ -106,12 +109,25 @@ class Run(ABC):
         open_session: OpenSession | None = None,
     ) -> RouteResult:
         """Send to the recipients of one connection, until none is left or `stop` is called."""
-        rules = await asyncio.to_thread(self._rule_book.rules, connection)
-        providers = await asyncio.to_thread(self._rule_book.providers)
-        opening = open_session or self.open_session
-        return await self.on_engine(
-            self._send(connection, message, rules, providers, settings, opening)
-        )
+        try:
+            rules = await asyncio.to_thread(self._rule_book.rules, connection)
+            providers = await asyncio.to_thread(self._rule_book.providers)
+            opening = open_session or self.open_session
+            return await self.on_engine(
+                self._send(connection, message, rules, providers, settings, opening)
+            )
+        finally:
+            self.sending_ended(connection.name)
+
+    def sending_ended(self, name: str) -> None:
+        """Note that nothing more is sent over a connection, or that sending failed to begin."""
+        if self._engine and self.handovers:
+            self._engine.call(self.handovers.end, name)
+
+    def end_handovers(self) -> None:
+        """Let connections end that wait for recipients of others."""
+        if self._engine and self.handovers:
+            self._engine.call(self.handovers.close)
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the loop that sends, where `open_session` is called as well."""
@@ -139,7 +155,7 @@ class Run(ABC):
         sender = ConnectionSender(
             connection,
             message,
-            SenderContext(self._store, self._journal, self._opens_at),
+            self._context(self._store),
             open_session=open_session,
             rules=rules,
             providers=providers,
@@ -155,6 +171,8 @@ class Run(ABC):
         if self._stopping:
             sender.stop()
         self._hold(sender, connection.name)
+        if self.handovers:
+            self.handovers.begin(connection.name, sender)
         await sender.run()
         seconds, sent = steady() - started, sender.sent
         if before := self._results.get(connection.name):  # recipients were moved to the connection
@@ -162,6 +180,13 @@ class Run(ABC):
         result = RouteResult(connection.name, seconds, sent, sender.down)
         self._results[connection.name] = result
         return result
+
+    def _context(self, store: StoreThread) -> SenderContext:
+        context = SenderContext(store, self._journal, self._opens_at)
+        if self.handovers is None:
+            return context
+        receives, troubled = self.handovers.may_receive, self.handovers.troubled
+        return replace(context, may_receive=receives, troubled=troubled)
 
     def _opens_at(self, now: float) -> float:
         """The first moment of the steady clock, `now` or later, at which mail may go at all."""
@@ -244,11 +269,18 @@ class Run(ABC):
             return []
         changed = differences(self._connections[name], connection)
         if changed or connection.warm_up.start:
-            rules = await asyncio.to_thread(self._rule_book.rules, connection)
-            if changed or rules != self._rules_of[name]:
-                self._connections[name], self._rules_of[name] = connection, rules
-                self._engine.call(self._connection_senders[name].update, connection, rules)
+            await asyncio.to_thread(self._follow_rules, connection)
         return changed
+
+    def _follow_rules(self, connection: Connection) -> None:
+        """Have a connection's sender use the limits that hold now. Blocking."""
+        name = connection.name
+        rules = self._rule_book.rules(connection)
+        if self._engine and (
+            connection != self._connections[name] or rules != self._rules_of[name]
+        ):
+            self._connections[name], self._rules_of[name] = connection, rules
+            self._engine.call(self._connection_senders[name].update, connection, rules)
 
     def sends_over(self, name: str) -> bool:
         """Whether the sending over a connection has begun, so that `update` changes it."""

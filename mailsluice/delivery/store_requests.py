@@ -57,8 +57,8 @@ class Requests:
     claims: list[ClaimRequest] = field(default_factory=list)
     reservations: list[StartRequest] = field(default_factory=list)
     flushed: list[asyncio.Future[None]] = field(default_factory=list)
-    rescans: bool = False
-    """Whether recipients with ids below the cursors may be pending again."""
+    pending_from: int | None = None
+    """From which id on recipients below the cursors may be pending again; None: nowhere."""
     may_be_committed: bool = False
     """Whether a try reached its commit, which may have taken effect although it raised."""
     claimed: list[int] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Requests:
 
     def __bool__(self) -> bool:
         work = self.settled or self.released or self.claims or self.reservations
-        return bool(work or self.flushed or self.rescans)
+        return bool(work or self.flushed or self.pending_from is not None)
 
     def finished(self) -> set[int]:
         """Recipients that this process no longer holds after the commit."""

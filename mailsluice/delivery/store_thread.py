@@ -107,10 +107,11 @@ class StoreThread:
         with self._lock:
             self._next.released.extend(ids)
 
-    def rescan(self) -> None:
-        """Search all recipients at the next claim: any may be pending again. Thread-safe."""
+    def rescan(self, from_id: int = 0) -> None:
+        """Search recipients from this id on at the next claim: they may be pending. Thread-safe."""
         with self._lock:
-            self._next.rescans = True
+            known = self._next.pending_from
+            self._next.pending_from = from_id if known is None else min(known, from_id)
 
     async def flush(self) -> None:
         """Wait until everything recorded so far is committed."""

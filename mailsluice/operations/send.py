@@ -27,6 +27,7 @@ from mailsluice.core.names import DAY, campaign_name
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
+from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.processes import Processes, processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.reports.campaign import Report
@@ -141,21 +142,17 @@ async def send_connections(
 ) -> None:
     """Send over all connections at once, until no recipient can be sent to any more.
 
-    `options` are those of `CampaignRun.send`. Recipients of a connection that is down move to the
-    other connections if the campaign says so.
+    `options` are those of `CampaignRun.send`. Recipients of a connection that goes down move to the
+    other connections, which send meanwhile, if the campaign says so.
     """
     columns = await asyncio.to_thread(run.outbox.columns)
     identities = launch.identities(campaign, connections)
     messages = launch.messages(campaign, columns, identities, run.record.return_key)
-    active = list(connections)
-    while active:
+    names = [target.name for target in connections]
+    async with watched_connections(run, campaign, names):
         await asyncio.gather(
-            *(run.send(target, messages[target.name], **options) for target in active)
+            *(run.send(target, messages[target.name], **options) for target in connections)
         )
-        if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
-            return
-        taking_over = await asyncio.to_thread(run.reassign)
-        active = [connection for connection in connections if connection.name in taking_over]
 
 
 async def send_in_processes(run: CampaignRun, campaign: Campaign, processes: Processes) -> None:

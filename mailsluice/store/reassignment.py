@@ -33,8 +33,8 @@ from mailsluice.store.schema import moves
 _TRANSACTION_ROWS = 5_000
 
 OnMoved = Callable[[int, Mapping[str, int]], None]
-"""Called after each commit with the lowest id that may have moved, and the recipients that each
-connection has received so far."""
+"""Called after each commit with the lowest id that may have moved in it, and the number of
+recipients that each connection has received in it."""
 
 
 def reassign(
@@ -76,8 +76,7 @@ def reassign(
     for start in range(0, len(plan), _TRANSACTION_ROWS):
         began = steady()
         part = plan[start : start + _TRANSACTION_ROWS]
-        move.carry_out(part)
-        on_moved(part[0][0], move.moved)
+        on_moved(part[0][0], move.carry_out(part))
         if start + _TRANSACTION_ROWS < len(plan):
             time.sleep(steady() - began)  # others may write for as long as this transaction did
     return {name: move.moved.get(name, 0) for name in shares}
@@ -166,22 +165,27 @@ class _Move:
             self._left = reader.execute(count).scalar_one()
             return fetch(reader, self._database, query)
 
-    def carry_out(self, part: Sequence[tuple[int, str]]) -> None:
-        """Move these recipients, each to its connection, and record it, in one transaction."""
+    def carry_out(self, part: Sequence[tuple[int, str]]) -> dict[str, int]:
+        """Move these recipients, each to its connection, and record it, in one transaction.
+
+        Returns how many each connection has received.
+        """
         by_target: dict[str, list[int]] = defaultdict(list)
         for recipient_id, target in part:
             by_target[target].append(recipient_id)
         moved, ids = dict(self.moved), dict(self._ids)
+        received: dict[str, int] = {}
         with self._database.write() as transaction:
             for target, chosen in by_target.items():
                 if target not in ids:
                     ids[target] = transaction.execute(self._begin(target)).scalar_one()
                 given = as_parameter((recipient_id,) for recipient_id in chosen)
                 values = {**given, "target": target, "move": ids[target]}
-                changed = transaction.execute(self._update, values).rowcount
-                moved[target] = moved.get(target, 0) + changed
+                received[target] = transaction.execute(self._update, values).rowcount
+                moved[target] = moved.get(target, 0) + received[target]
             self._record(transaction, ids, moved)
         self.moved, self._ids = moved, ids
+        return received
 
     def _begin(self, target: str) -> Any:
         return (

@@ -1,0 +1,83 @@
+"""Keep connections of a run ready while others may hand recipients over to them.
+
+A connection that has nothing left ends, unless another one may go down and give its recipients
+away. Until then it waits without sessions and without queries. When the last connection with
+recipients is done, all others end with it.
+
+Everything here is used on the engine's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+
+from mailsluice.delivery.connection_sender import ConnectionSender
+from mailsluice.delivery.failover import STARTING, Condition
+
+
+class Handovers:
+    """The connections of one run that may give recipients away, and those that may take them."""
+
+    def __init__(self, names: Iterable[str], takers: Collection[str]) -> None:
+        """`names` are the connections that the run sends over; of these, `takers` may take some."""
+        self._givers = set(names)
+        """Connections that may still give recipients away."""
+        self._takers = takers
+        self._senders: dict[str, ConnectionSender] = {}
+        self._ended: set[str] = set()
+        self.changed = asyncio.Event()
+        """Set when a connection rests, goes down or has ended."""
+
+    def begin(self, name: str, sender: ConnectionSender) -> None:
+        """Note that the sending over a connection begins."""
+        self._senders[name] = sender
+
+    def end(self, name: str) -> None:
+        """Note that the sending over a connection has ended, or has failed to begin."""
+        self._ended.add(name)
+        sender = self._senders.get(name)
+        if sender is None or sender.down is None:
+            self.close(name)
+        self.changed.set()
+
+    def close(self, name: str | None = None) -> None:
+        """Expect no more recipients of a connection; None: of any connection."""
+        self._givers -= {name} if name else set(self._givers)
+        for sender in self._senders.values():
+            sender.look()
+
+    def may_receive(self, name: str) -> bool:
+        """Whether a connection may still get recipients of another one."""
+        return name in self._takers and any(
+            not now.is_idle or now.down
+            for giver, now in self.conditions().items()
+            if giver != name and giver in self._givers
+        )
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """The state of each connection that may give or take recipients."""
+        names = self._givers.union(self._senders)
+        return {
+            name: self._senders[name].condition() if name in self._senders else STARTING
+            for name in sorted(names)
+        }
+
+    def leaving(self) -> set[str]:
+        """The connections whose sending has ended, and that may still give recipients away."""
+        return self._givers & self._ended
+
+    def receive(self, names: Iterable[str]) -> None:
+        """Have these connections look for recipients that they took over."""
+        for name in names:
+            if sender := self._senders.get(name):
+                sender.receive()
+
+    async def give_back(self, name: str) -> None:
+        """Have a connection release what it has claimed and not begun to send."""
+        if name not in self._ended and (sender := self._senders.get(name)):
+            await sender.give_back()
+
+    def troubled(self) -> None:
+        """Note that a connection rests or is down."""
+        self.changed.set()
