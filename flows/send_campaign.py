@@ -157,7 +157,7 @@ async def _send(
         ):
             left = list(assigned)
             if document.dispatch is Dispatch.INLINE and not processes:
-                async with watched_connections(run, document, left):
+                async with watched_connections(run, document, left, sending.connections):
                     await _send_here(document.name, left, sending, run, longest_wait)
                 return progress
             while left:

@@ -25,7 +25,7 @@ from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
-from mailsluice.campaign.routes import Route, percents_on, refuse_overgrown
+from mailsluice.campaign.routes import Percent, Route, percents_on, refuse_overgrown
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.source import RecipientSource, Sources, listed
 from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
@@ -123,6 +123,18 @@ class Campaign(Document):
         title="When a connection is down",
         description="What happens to its recipients.",
     )
+    lend: bool = Field(
+        False,
+        title="Lend room",
+        description="Whether connections that have room send to recipients of others that would end"
+        " later. The report says how many; shares are then not exact.",
+    )
+    max_shift_percent: Percent = Field(
+        Decimal(10),
+        title="Lend at most percent",
+        description="With lend: how much of a connection's recipients others may send to.",
+        json_schema_extra={"default": 10},
+    )
     canary: Canary = Field(
         Canary(),
         description="A small part that is sent first, and judged by the limits of the stop-loss"
@@ -197,6 +209,15 @@ class Campaign(Document):
         return self
 
     @model_validator(mode="after")
+    def _lending_needs_others(self) -> Self:
+        if self.lenders and len(self.routes) == 1:
+            raise ValueError(
+                "lend needs at least two connections: remove it, or add a route with the strategy"
+                " 'percentage'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _canary_has_a_judge(self) -> Self:
         if self.canary and self.canary.approve is Approval.AUTO and not self.stop_loss:
             raise ValueError(
@@ -266,6 +287,15 @@ class Campaign(Document):
         parts = zip(self.routes, percents, strict=True)
         return {route.connection: percent / 100 for route, percent in parts}
 
+    @property
+    def lenders(self) -> list[str]:
+        """The connections that may send to recipients of others when they have room."""
+        return [
+            route.connection
+            for route in self.routes
+            if (self.lend if route.lend is None else route.lend)
+        ]
+
     def identities(self, own: Mapping[str, SenderIdentity]) -> dict[str, SenderIdentity]:
         """Return the identity on each connection: the route's, over the connection's own.
 
@@ -285,10 +315,12 @@ class Campaign(Document):
         same content.
         """
         policies = {"retry", "uncertain", "on_connection_down", "canary", "stop_loss"}
+        policies |= {"lend", "max_shift_percent"}
         speed = {"throttle", "per_provider", "sending_window"}
         place = {"dispatch", "processes", "sessions_per_worker"}
         content = self.model_dump(mode="json", exclude={"name", *speed, *place, *policies})
         for route, dumped in zip(self.routes, content["routes"], strict=True):
+            del dumped["lend"]
             dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
             if not dumped["identity"]:
                 del dumped["identity"]

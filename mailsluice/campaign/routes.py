@@ -66,6 +66,12 @@ class Route(Document):
     grows_over_days: int | None = Field(
         None, ge=1, le=3_650, description="The number of days that the growth takes."
     )
+    lend: bool | None = Field(
+        None,
+        title="May send for others",
+        description="Whether this connection sends to recipients of others when it has room. Left"
+        " empty: as the campaign says.",
+    )
     identity: SenderIdentity = Field(
         SenderIdentity(),
         description="Who this campaign's mail is from on this connection, where that differs from"

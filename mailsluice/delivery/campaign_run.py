@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -29,6 +29,7 @@ from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.providers.counts import ProviderCounts
 from mailsluice.reports.providers.queries import sent_by_provider
+from mailsluice.smtp.connection import Connection
 from mailsluice.stop_loss import UNKNOWN, Decision, Figures, Hold, Unit, add_figures
 from mailsluice.store import (
     Bounces,
@@ -217,6 +218,46 @@ class CampaignRun(Run):
         if moved:
             self._follow_shares()
         return moved
+
+    def lend(
+        self, origin: str, target: str, most: int, *, left: int, without: Collection[int] = ()
+    ) -> int:
+        """Move the last recipients of a connection to one that has room. Blocking.
+
+        Only recipients that were never attempted move, and none of a part that is held on either
+        connection.
+
+        Args:
+            origin: The connection that would end later.
+            target: The connection that has room.
+            most: At most so many move.
+            left: How many recipients the origin has to send to.
+            without: The recipients of mailbox providers with these numbers stay.
+
+        Returns:
+            How many have moved.
+        """
+        held = [unit for unit in self._held if unit.connection in (origin, target)]
+        if any(unit == unit.whole for unit in held):
+            return 0
+        moved = reassign(
+            self._database,
+            self.id,
+            origin,
+            {target: Decimal(1)},
+            without={*without, *(unit.provider or 0 for unit in held)},
+            most=most,
+            left=left,
+            reason=MoveReason.LENT,
+            on_moved=partial(self._on_moved, origin),
+        )[target]
+        if moved:
+            self._follow_shares()
+        return moved
+
+    def room(self, connection: Connection, seconds: float, most: int) -> int:
+        """Count the messages, at most `most`, that limits let start within `seconds`. Blocking."""
+        return self._rule_book.room(connection, seconds, most)
 
     def _on_moved(self, origin: str, lowest_id: int, received: Mapping[str, int]) -> None:
         """Have connections of this process send to the recipients that they have received."""

@@ -113,6 +113,7 @@ class ConnectionSender:
             limited_until=held[1] if held else -math.inf,
             limit=named(held[0]) if held else "",
             held=[str(wait) for wait in waits],
+            waiting=tuple(wait.number for wait in waits),
             held_until=waits[0].until if waits and state.lanes.rests_until > now else -math.inf,
         )
 

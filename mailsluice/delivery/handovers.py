@@ -19,11 +19,20 @@ from mailsluice.delivery.failover import STARTING, Condition
 class Handovers:
     """The connections of one run that may give recipients away, and those that may take them."""
 
-    def __init__(self, names: Iterable[str], takers: Collection[str]) -> None:
-        """`names` are the connections that the run sends over; of these, `takers` may take some."""
+    def __init__(
+        self, names: Iterable[str], takers: Collection[str], lenders: Collection[str] = ()
+    ) -> None:
+        """Begin with connections that may all give recipients away.
+
+        Args:
+            names: The connections that the run sends over.
+            takers: Those that may take over recipients of one that goes down.
+            lenders: Those that may be lent recipients of others, until `lend_to`.
+        """
         self._givers = set(names)
         """Connections that may still give recipients away."""
         self._takers = takers
+        self._lenders = frozenset(lenders)
         self._senders: dict[str, ConnectionSender] = {}
         self._ended: set[str] = set()
         self.changed = asyncio.Event()
@@ -49,7 +58,7 @@ class Handovers:
 
     def may_receive(self, name: str) -> bool:
         """Whether a connection may still get recipients of another one."""
-        return name in self._takers and any(
+        return (name in self._takers or name in self._lenders) and any(
             not now.is_idle or now.down
             for giver, now in self.conditions().items()
             if giver != name and giver in self._givers
@@ -66,6 +75,13 @@ class Handovers:
     def leaving(self) -> set[str]:
         """The connections whose sending has ended, and that may still give recipients away."""
         return self._givers & self._ended
+
+    def lend_to(self, names: Iterable[str]) -> None:
+        """Expect recipients that are lent over these connections alone."""
+        before, self._lenders = self._lenders, frozenset(names)
+        for name in before - self._lenders:
+            if sender := self._senders.get(name):
+                sender.look()
 
     def receive(self, names: Iterable[str]) -> None:
         """Have these connections look for recipients that they took over."""

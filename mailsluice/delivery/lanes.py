@@ -531,8 +531,9 @@ class _Turns:
 
 def _wait(provider: str, lane: Lane, now: float) -> Wait:
     if lane.is_held:
-        return Wait(provider, None, math.inf)
+        return Wait(provider, None, math.inf, number=lane.number)
     hold, held_until = lane.starts.held() or (None, -math.inf)
     if held_until > lane.slowdown.next_at:
-        return Wait(provider, hold, held_until)
-    return Wait(provider, None, lane.slowdown.next_at, asked(lane.slowdown, now))
+        return Wait(provider, hold, held_until, number=lane.number)
+    reason = asked(lane.slowdown, now)
+    return Wait(provider, None, lane.slowdown.next_at, reason, lane.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from mailsluice.core.moves import Move
@@ -88,13 +89,15 @@ class ProgressTracker:
         for name, before in self._before.items():
             sender = self._connection_senders.get(name)
             if elsewhere := self._elsewhere.get(name):
-                standings.append(Standing(name, before + elsewhere.tally, elsewhere.binding))
+                standings.append(replace(elsewhere, tally=before + elsewhere.tally))
                 continue
             if sender is None:
                 standings.append(Standing(name, before, self._without_sender(name)))
                 continue
-            bound = binding(complete(sender.facts(now)), now, moment)
-            standings.append(Standing(name, before + sender.tally(), bound))
+            facts = complete(sender.facts(now))
+            bound = binding(facts, now, moment)
+            tally = before + sender.tally()
+            standings.append(Standing(name, tally, bound, facts.waiting))
         return Progress(self._campaign, tuple(standings), self._moves)
 
     def _without_sender(self, name: str) -> Binding:

@@ -57,7 +57,9 @@ class SenderPool:
     def standings(self, records: Sequence[SenderRecord]) -> dict[str, Standing]:
         """The progress of each connection's senders since `begin`, and what they wait for."""
         return {
-            name: Standing(name, sum(map(self._since, senders), Tally()), _binding(senders))
+            name: Standing(
+                name, sum(map(self._since, senders), Tally()), _binding(senders), _waiting(senders)
+            )
             for name, senders in _by_connection(records).items()
         }
 
@@ -121,6 +123,16 @@ def _binding(senders: Sequence[SenderRecord]) -> Binding:
     ]
     free = (binding for binding in known if binding.cause is Cause.FREE)
     return next(free, known[0] if known else Binding(Cause.STARTING))
+
+
+def _waiting(senders: Sequence[SenderRecord]) -> tuple[int, ...]:
+    """The mailbox providers whose mail waits at all senders that live."""
+    living = [
+        set(loaded(sender.standing).waiting)
+        for sender in senders
+        if sender.standing and not sender.ended_at
+    ]
+    return tuple(sorted(set.intersection(*living))) if living else ()
 
 
 def _is_down(record: SenderRecord) -> bool:

@@ -36,4 +36,5 @@ def loaded(text: str) -> Standing:
         standing["connection"],
         Tally(**standing["tally"]),
         Binding(Cause(binding["cause"]), binding["detail"], until, binding.get("held", "")),
+        tuple(standing.get("waiting", ())),
     )

@@ -19,6 +19,8 @@ class Wait(NamedTuple):
     """The end of the wait; infinity: until somebody decides."""
     asked: str = ""
     """The server's wish for less mail and its age, if that is the reason; else empty."""
+    number: int = 0
+    """The provider's number in the campaign."""
 
     def __str__(self) -> str:
         return f"{title_of(self.provider)}, {self._reason}"

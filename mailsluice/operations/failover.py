@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.core.moves import handed_over
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.handovers import Handovers
+from mailsluice.operations.lending.planner import LendingSettings
+from mailsluice.operations.lending.watch import LendingWatch
+from mailsluice.smtp.connection import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -30,24 +33,32 @@ async def watched_connections(
     run: CampaignRun,
     campaign: Campaign,
     names: Iterable[str],
+    connections: Mapping[str, Connection],
     on_handover: OnHandover = lambda _: None,
+    lending: LendingSettings | None = None,
 ) -> AsyncIterator[None]:
     """Watch the connections while the `with` block sends over them in this process.
 
-    Does nothing unless the campaign's policy is that other connections take over.
+    Does nothing unless the campaign's policy is that other connections take over, or lend room.
     """
     names = [*names]
-    if campaign.on_connection_down is not DownPolicy.REASSIGN or len(names) == 1:
+    is_failover = campaign.on_connection_down is DownPolicy.REASSIGN
+    if len(names) == 1 or not (is_failover or campaign.lenders):
         yield
         return
-    run.handovers = Handovers(names, names)
-    watch = FailoverWatch(run, run.handovers, on_handover)
-    watching = asyncio.ensure_future(run.on_engine(watch.run()))
+    handovers = run.handovers = Handovers(names, names if is_failover else (), campaign.lenders)
+    watches: list[FailoverWatch | LendingWatch] = []
+    if is_failover:
+        watches.append(FailoverWatch(run, handovers, on_handover))
+    if campaign.lenders:
+        watches.append(LendingWatch(run, campaign, connections, handovers, lending))
+    watching = [asyncio.ensure_future(run.on_engine(watch.run())) for watch in watches]
     try:
         yield
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         run.end_handovers()
 
 

@@ -28,6 +28,7 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
+from mailsluice.operations.lending.planner import LendingSettings
 from mailsluice.operations.processes import Processes, processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.reports.campaign import Report
@@ -138,7 +139,12 @@ def prepare(
 
 
 async def send_connections(
-    run: CampaignRun, campaign: Campaign, connections: Sequence[Connection], **options: Any
+    run: CampaignRun,
+    campaign: Campaign,
+    connections: Sequence[Connection],
+    *,
+    lending: LendingSettings | None = None,
+    **options: Any,
 ) -> None:
     """Send over all connections at once, until no recipient can be sent to any more.
 
@@ -148,8 +154,8 @@ async def send_connections(
     columns = await asyncio.to_thread(run.outbox.columns)
     identities = launch.identities(campaign, connections)
     messages = launch.messages(campaign, columns, identities, run.record.return_key)
-    names = [target.name for target in connections]
-    async with watched_connections(run, campaign, names):
+    known = {target.name: target for target in connections}
+    async with watched_connections(run, campaign, known, known, lending=lending):
         await asyncio.gather(
             *(run.send(target, messages[target.name], **options) for target in connections)
         )

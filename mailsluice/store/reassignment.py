@@ -46,6 +46,7 @@ def reassign(
     provider: int | None = None,
     without: Collection[int] = (),
     most: int | None = None,
+    left: int | None = None,
     reason: MoveReason = MoveReason.DOWN,
     on_moved: OnMoved = lambda _lowest, _moved: None,
 ) -> dict[str, int]:
@@ -64,6 +65,7 @@ def reassign(
         provider: Only the recipients of the mailbox provider with this number move.
         without: Recipients of the mailbox providers with these numbers stay.
         most: At most so many move, the last ones in send order.
+        left: How many recipients the connection has to send to; counted where it is not known.
         reason: The reason, which is recorded.
         on_moved: Called after each commit.
 
@@ -71,7 +73,7 @@ def reassign(
         How many recipients each connection has received.
     """
     chosen = [within(tables_of(database, campaign_id).recipients, Unit(origin, provider))]
-    move = _Move(database, campaign_id, origin, reason)
+    move = _Move(database, campaign_id, origin, reason, left)
     plan = _planned(move.movable(chosen, without, most), shares)
     for start in range(0, len(plan), _TRANSACTION_ROWS):
         began = steady()
@@ -105,7 +107,12 @@ class _Move:
     """One move of recipients from a connection to others, and its rows in `moves`."""
 
     def __init__(
-        self, database: Database, campaign_id: int, origin: str, reason: MoveReason
+        self,
+        database: Database,
+        campaign_id: int,
+        origin: str,
+        reason: MoveReason,
+        left: int | None,
     ) -> None:
         self._database = database
         self._campaign_id = campaign_id
@@ -119,7 +126,7 @@ class _Move:
         )
         self._ids: dict[str, int] = {}
         """The id of the move to each connection, in the order of these ids."""
-        self._left = 0
+        self._left = left
         """Recipients that the connection had to send to before the move."""
         self.moved: dict[str, int] = {}
         """Recipients that each connection has received."""
@@ -162,7 +169,8 @@ class _Move:
         if most is not None:
             query = query.order_by(recipients.c.id.desc()).limit(most)
         with self._database.read() as reader:
-            self._left = reader.execute(count).scalar_one()
+            if self._left is None:
+                self._left = reader.execute(count).scalar_one()
             return fetch(reader, self._database, query)
 
     def carry_out(self, part: Sequence[tuple[int, str]]) -> dict[str, int]:
@@ -206,7 +214,7 @@ class _Move:
         self, transaction: sa.Connection, ids: dict[str, int], moved: Mapping[str, int]
     ) -> None:
         """Write the numbers of the moves so far, each with the recipients left before it."""
-        left = max(self._left, sum(moved.values()))
+        left = max(self._left or 0, sum(moved.values()))
         for target, move_id in list(ids.items()):
             is_it = moves.c.id == move_id
             if moved[target]:

@@ -274,6 +274,28 @@ def test_processes_are_a_number_or_text_as_a_form_has_it(given: Any, taken: Any)
     assert campaign(processes=given).processes == taken
 
 
+@pytest.mark.parametrize(
+    ("campaigns", "routes_say", "lenders"),
+    [
+        (False, (None, None), []),
+        (True, (None, None), ["a", "b"]),
+        (True, (None, False), ["a"]),  # the second one sends to its own recipients only
+        (False, (True, None), ["a"]),
+    ],
+)
+def test_a_route_says_itself_whether_it_sends_for_others(
+    campaigns: bool, routes_say: tuple[bool | None, ...], lenders: list[str]
+) -> None:
+    given = [
+        {"connection": name, "lend": lend} for name, lend in zip("ab", routes_say, strict=True)
+    ]
+    assert campaign(strategy="round_robin", lend=campaigns, routes=given).lenders == lenders
+
+
+def test_lending_needs_another_connection() -> None:
+    assert "lend needs at least two connections" in refusal(lend=True)
+
+
 def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
     changed = campaign(
         name="other",
@@ -283,6 +305,8 @@ def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
         uncertain="resend",
         on_connection_down="reassign",
         processes="auto",
+        max_shift_percent=5,
+        routes=[{"connection": "sendgrid", "lend": False}],
     )
     assert changed.content() == campaign().content()
 

@@ -126,9 +126,8 @@ def test_the_limits_of_the_target_bound_a_batch() -> None:
     """A limit that is used up would keep the recipients waiting there."""
     world = World()
     world.pass_seconds(_MINUTE)
-    assert world.loans(room=3) == [Loan("slow", "fast", 3)]
-    world.pass_seconds(1)
     assert not world.loans(room=0)
+    assert world.loans(room=3) == [Loan("slow", "fast", 3)]
 
 
 def test_a_connection_that_took_recipients_gives_none_away() -> None:
@@ -147,15 +146,35 @@ def test_only_connections_that_may_lend_their_room_get_recipients() -> None:
     assert not world.planner.may_lend("fast")
 
 
+def test_a_loan_that_a_process_elsewhere_has_not_noticed_is_not_repeated() -> None:
+    """Its progress is read every few seconds."""
+    world = World()
+    world.pass_seconds(_MINUTE)
+    assert world.loans()
+    world.pass_seconds(5)
+    assert not world.loans()
+
+
+@pytest.mark.parametrize(
+    ("slow", "may"),
+    [(Condition.AWAY, True), (Condition.IDLE, False), (Condition.OVER, False)],
+)
+def test_a_target_is_kept_as_long_as_recipients_may_come(slow: Condition, may: bool) -> None:
+    """Deferred recipients stay where they are; a closed window opens again."""
+    world = World()
+    world.pass_seconds(1, slow)
+    assert world.planner.may_lend("fast") is may
+
+
 def test_an_origin_whose_recipients_cannot_be_moved_is_not_tried_each_second() -> None:
     """All of them may be claimed already."""
     world = World()
     world.pass_seconds(_MINUTE)
     assert world.loans()
     world.planner.found_none("slow", world.now)
-    world.pass_seconds(1)
+    world.pass_seconds(20)
     assert not world.loans()
-    world.pass_seconds(30)
+    world.pass_seconds(11)
     assert world.loans()
 
 
@@ -165,8 +184,8 @@ def test_an_origin_whose_recipients_cannot_be_moved_is_not_tried_each_second() -
         (Cause.LIMIT, Condition.SENDS),
         (Cause.DONE, Condition.IDLE),
         (Cause.CANARY, Condition.AWAY),  # nothing is sent before the decision
-        (Cause.HELD, Condition.AWAY),
-        (Cause.QUARANTINED, Condition.AWAY),
+        (Cause.HELD, Condition.OVER),
+        (Cause.QUARANTINED, Condition.OVER),
         (Cause.WINDOW, Condition.AWAY),
     ],
 )

@@ -429,3 +429,13 @@ def test_the_plan_says_what_a_canary_delays() -> None:
         " after 30 minutes and an operator's approval, which the times leave out."
     ) in page
     assert "canary" not in planned(two(), [connection("a"), connection("b")]).markdown()
+
+
+def test_the_plan_says_what_lending_may_move_at_most() -> None:
+    known = [connection("a"), connection("b")]
+    page = planned(two(lend=True, max_shift_percent=5), known).markdown()
+    assert (
+        "When a or b has room, recipients of connections that would end later may go there: at"
+        " most 350 of a's, 150 of b's (5 %). The times leave that out."
+    ) in page
+    assert "has room" not in planned(two(), known).markdown()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -26,6 +26,8 @@ from mailsluice.operations.lending.situation import Condition, Situation
 
 _FIRST_BATCH = 20
 """Recipients for a connection whose pace is not known yet."""
+
+_TROUBLES = (MoveReason.DOWN, MoveReason.HELD)
 
 Room = Callable[[str, int], int]
 """How many messages, at most so many, a connection's limits let start in the time of a batch."""
@@ -76,10 +78,12 @@ class LendingPlanner:
         self._observed: dict[str, Observed] = {}
         self._gave: Counter[str] = Counter()
         self._took: set[str] = set()
+        self._left: set[str] = set()
+        """Connections that recipients left since they were down or held."""
         self._barren: dict[str, float] = {}
         """Connections of which no recipient could be moved, and the moment of the next try."""
 
-    def see(self, now: float, situations: Iterable[Situation], moves: Iterable[Move]) -> None:
+    def see(self, now: float, situations: Iterable[Situation], moves: Sequence[Move]) -> None:
         """Observe all connections, and the moves of the campaign so far."""
         for situation in situations:
             self._observed.setdefault(situation.connection, Observed()).see(now, situation)
@@ -87,6 +91,7 @@ class LendingPlanner:
         self._gave, self._took = Counter(), {move.target for move in lent}
         for move in lent:
             self._gave[move.origin] += move.recipients
+        self._left = {move.origin for move in moves if move.reason in _TROUBLES}
 
     def found_none(self, origin: str, now: float) -> None:
         """Note that no recipient of a connection could be moved: all are claimed or deferred."""
@@ -94,7 +99,9 @@ class LendingPlanner:
 
     def may_lend(self, target: str) -> bool:
         """Whether a connection may get recipients of others, now or later."""
-        return target in self._targets and not self._gave[target] and any(self._origins(target))
+        if target not in self._targets - self._left or self._gave[target]:
+            return False
+        return any(self._observed[name].may_wait for name in self._givers(target))
 
     def loans(self, now: float, room: Room) -> list[Loan]:
         """Decide what is to move now."""
@@ -106,6 +113,7 @@ class LendingPlanner:
                 loans.append(loan)
                 wanted -= loan.recipients
                 loads[target].ready += loan.recipients
+                self._observed[target].takes(loan.recipients)
                 loads[loan.origin].gives(loan.recipients)
                 self._gave[loan.origin] += loan.recipients
                 self._took.add(target)
@@ -115,7 +123,7 @@ class LendingPlanner:
         seen = self._observed[target]
         half = (seen.pace or 0.0) * self._settings.batch / 2
         is_fit = seen.seconds_fit >= self._settings.proof
-        return is_fit and seen.situation.ready <= half and self.may_lend(target)
+        return is_fit and seen.ready <= half and self.may_lend(target)
 
     def _wanted(self, target: str, room: Room) -> int:
         """How many recipients keep the target busy for the time of a batch."""
@@ -123,7 +131,7 @@ class LendingPlanner:
         full = _FIRST_BATCH
         if seen.pace is not None:
             full = max(1, math.ceil(seen.pace * self._settings.batch))
-        return min(full, room(target, full)) - seen.situation.ready
+        return min(full, room(target, full)) - seen.ready
 
     def _loan(
         self, now: float, target: str, wanted: int, loads: Mapping[str, _Load]
@@ -131,7 +139,7 @@ class LendingPlanner:
         """A loan from the connection that would end last; None where none is worth it."""
         origins = [
             name
-            for name in self._origins(target)
+            for name in self._givers(target)
             if self._observed[name].seconds_bound >= self._settings.proof
             and self._barren.get(name, -math.inf) <= now
         ]
@@ -145,12 +153,11 @@ class LendingPlanner:
                 return Loan(origin, target, number)
         return None
 
-    def _origins(self, target: str) -> Iterator[str]:
-        """The connections that may give recipients to the target."""
+    def _givers(self, target: str) -> Iterator[str]:
+        """The connections whose part is not used up, and that may give to the target."""
         for name, most in self._most.items():
-            seen = self._observed.get(name)
             is_free = name != target and name not in self._took and self._gave[name] < most
-            if is_free and seen and seen.waiting:
+            if is_free and name in self._observed:
                 yield name
 
 
@@ -158,7 +165,7 @@ class _Load:
     """What a connection has to send to, while loans are decided."""
 
     def __init__(self, seen: Observed) -> None:
-        self.ready, self.waiting = seen.situation.ready, seen.waiting
+        self.ready, self.waiting = seen.ready, seen.waiting
         self.pace = seen.pace or 0.0
         self._is_blocked = seen.situation.condition is Condition.BLOCKED
 

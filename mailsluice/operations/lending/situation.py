@@ -20,7 +20,9 @@ class Condition(Enum):
     STUCK = auto()
     """The server is in trouble, or asks for less mail: recipients wait, and there is no room."""
     AWAY = auto()
-    """Nothing is to be sent over the connection now."""
+    """Nothing is to be sent over the connection now, but later."""
+    OVER = auto()
+    """Nothing is to be sent over the connection any more in this run."""
 
     @property
     def has_room(self) -> bool:
@@ -31,6 +33,11 @@ class Condition(Enum):
     def may_be_bound(self) -> bool:
         """Whether recipients of the connection wait that another one might send to."""
         return self in (Condition.SENDS, Condition.BLOCKED, Condition.STUCK)
+
+    @property
+    def may_be_bound_later(self) -> bool:
+        """Whether recipients of the connection may wait now or later in this run."""
+        return self.may_be_bound or self is Condition.AWAY
 
 
 _CONDITIONS = {
@@ -44,6 +51,9 @@ _CONDITIONS = {
     Cause.SLOWED: Condition.STUCK,
     Cause.RETRYING: Condition.STUCK,
     Cause.RESTING: Condition.STUCK,
+    Cause.QUARANTINED: Condition.OVER,
+    Cause.HELD: Condition.OVER,
+    Cause.STOPPED: Condition.OVER,
 }
 
 

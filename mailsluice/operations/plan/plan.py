@@ -86,6 +86,8 @@ class Plan:
     """The rows of each source of the recipients, if there are several."""
     canary: str = ""
     """What goes first, and what the rest waits for; empty without a canary."""
+    lending: str = ""
+    """Who may send to whose recipients, and to how many; empty where nobody may."""
     processes: int = 1
     """How many processes of the run would send, on a machine like this one."""
 
@@ -114,6 +116,7 @@ class Plan:
         if self.processes > 1:
             lines += [f"{self.processes} processes of the run send at the same time.", ""]
         lines += [f"{self.canary}.", ""] if self.canary else []
+        lines += [f"{cell(self.lending)}.", ""] if self.lending else []
         lines += section("Mailbox providers", provider_table(self.providers))
         lines += identity_section(self.identities) if self.identities else []
         said = [f"- {cell(warm_up)}" for warm_up in self.warm_ups]

@@ -64,6 +64,7 @@ def plan(
             *_unseen(campaign, [connections[name] for name in placement.connections]),
         ],
         canary=_canary(campaign),
+        lending=_lending(campaign, placement),
     )
 
 
@@ -76,6 +77,24 @@ def _canary(campaign: Campaign) -> str:
         f"The canary goes first, {canary.percent} % of each mailbox provider on each connection."
         f" The rest follows after {canary.wait_minutes} minutes{approval}, which the times leave"
         " out"
+    )
+
+
+def _lending(campaign: Campaign, placement: Placement) -> str:
+    lenders = campaign.lenders
+    if not lenders:
+        return ""
+    warming = {warming.connection for warming in placement.warmings}
+    most = {
+        name: int(assigned * campaign.max_shift_percent / 100)
+        for name, assigned in placement.assigned.items()
+        if name not in warming and lenders != [name]
+    }
+    parts = ", ".join(f"{number:,} of {name}'s" for name, number in most.items() if number)
+    return (
+        f"When {' or '.join(lenders)} has room, recipients of connections that would end later may"
+        f" go there: at most {parts or 'none'} ({campaign.max_shift_percent:f} %). The times leave"
+        " that out"
     )
 
 

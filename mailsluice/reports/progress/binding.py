@@ -106,6 +106,8 @@ class ConnectionFacts:
     limit: str = ""
     held: Sequence[str] = ()
     """The mailbox providers whose mail waits, each with the reason."""
+    waiting: tuple[int, ...] = ()
+    """The numbers of these providers."""
     held_until: float = -math.inf
     """When the first of them goes on, if nobody else has mail waiting."""
 

@@ -67,6 +67,8 @@ class Standing:
     connection: str
     tally: Tally
     binding: Binding
+    waiting: tuple[int, ...] = ()
+    """The numbers of the mailbox providers whose mail waits."""
 
 
 @dataclass(frozen=True, slots=True)
