@@ -20,6 +20,7 @@ from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.throttle import ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.forms import form_schema
+from mailsluice.core.timezones import Timezone
 from mailsluice.events.pulled.account import EventAccount, EventsApi
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.oauth import OAuth
@@ -105,6 +106,35 @@ class SMTPConnection(ServedLogo, Block):
     )
     per_week: int | None = Field(
         None, ge=1, le=100_000_000_000, description="The most messages in any 7 days."
+    )
+    per_calendar_day: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000_000,
+        title="Per calendar day",
+        description="The most messages from one reset of a daily quota to the next.",
+    )
+    day_begins_at: int = Field(
+        0, ge=0, le=23, description="The hour at which the daily quota resets, 0 to 23."
+    )
+    per_month: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000_000,
+        description="The most messages in a calendar month, or from one billing day to the next.",
+    )
+    month_begins_on: int = Field(
+        1,
+        ge=1,
+        le=28,
+        description="The day on which the monthly quota resets, at midnight: 1, or the billing day"
+        " (up to 28).",
+    )
+    calendar_timezone: Annotated[Timezone | None, OrNone] = Field(
+        None,
+        title="Time zone of the quotas",
+        description="The provider's time zone, in which days and months begin, such as"
+        " America/Los_Angeles; UTC if left empty.",
     )
     per_provider: ProviderThrottles = Field(
         (),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mailsluice.campaign import ProviderThrottle, Throttle
 from mailsluice.delivery.journal import JournalContents
 from mailsluice.delivery.provider_rules import ProviderRules, campaign_keys, provider_keys
-from mailsluice.limits import Cap, Hold, Rules, limits, shared
+from mailsluice.limits import CalendarLimit, Cap, Hold, Rules, calendar_limits, limits, shared
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, Providers, Transaction, Usages, WarmUps
 
@@ -20,6 +20,8 @@ def named(hold: Hold) -> str:
     kind, _, name = hold.key.partition(" ")
     if isinstance(hold.rule, Cap):
         return f"{name}'s warm-up: {hold.rule.count:,} a day"
+    if isinstance(hold.rule, CalendarLimit):
+        return f"{name}'s quota of {hold.rule}"
     if kind == "campaign":
         _, _, connection = name.partition(" ")
         name = f"{connection}'s share of the campaign's" if connection else "the campaign's"
@@ -118,7 +120,7 @@ def bequeath(
     usages = Usages(database)
     if estate := evidence.estate(connection):
         keys = [
-            _own_key(connection),
+            own_key(connection),
             _campaign_key(campaign_id),
             _share_key(campaign_id, connection),
         ]
@@ -130,10 +132,12 @@ def bequeath(
 
 def own_rules(database: Database, connection: Connection) -> dict[str, Rules]:
     """The limits of everything that is sent over a connection, by any campaign. Blocking."""
-    return {_own_key(connection.name): Rules(limits(connection), _caps(database, connection))}
+    rules = Rules(limits(connection), _caps(database, connection), calendar_limits(connection))
+    return {own_key(connection.name): rules}
 
 
-def _own_key(connection: str) -> str:
+def own_key(connection: str) -> str:
+    """The key of the limits of everything that is sent over a connection."""
     return f"connection {connection}"
 
 

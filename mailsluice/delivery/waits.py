@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mailsluice.delivery.slowdown import Slowdown
-from mailsluice.limits import Bound, Cap, Hold
+from mailsluice.limits import Bound, Hold, Limit
 from mailsluice.mailbox_providers import title_of
 
 
@@ -29,7 +29,7 @@ class Wait(NamedTuple):
     def _reason(self) -> str:
         if self.hold is None:
             return self.asked or "stopped"
-        if isinstance(self.hold.rule, Cap):
+        if not isinstance(self.hold.rule, Limit):
             return f"{self.hold.rule.count:,} a day, warm-up"
         is_campaigns = self.hold.key.startswith("campaign ")
         return str(Bound(self.hold.rule, "the campaign's" if is_campaigns else "the connection's"))

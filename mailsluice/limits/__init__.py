@@ -1,5 +1,6 @@
 """Limits on the rate of sending, and the moments at which messages may start under them."""
 
+from mailsluice.limits.calendar_limit import CalendarLimit, Unit, calendar_limits
 from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
@@ -11,6 +12,7 @@ from mailsluice.limits.usage import HOLDER_SECONDS, Estate, OpenStarts, Usage
 __all__ = [
     "HOLDER_SECONDS",
     "Bound",
+    "CalendarLimit",
     "Cap",
     "DatabaseClock",
     "Estate",
@@ -23,8 +25,10 @@ __all__ = [
     "Rules",
     "Timekeeper",
     "Timeline",
+    "Unit",
     "Usage",
     "bounds",
+    "calendar_limits",
     "exchange",
     "give_out",
     "hold",

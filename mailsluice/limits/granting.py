@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailsluice.limits.limits import Limit, Rules
+from mailsluice.limits.periods import periods
 from mailsluice.limits.usage import HOLDER_SECONDS, PLAN_SECONDS, Usage, gap
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def give_out(
     for usage, rules in shared:
         for limit in rules.limits:
             np.maximum(at, room_at(usage, limit, len(at), now), out=at)
-    _wait_for_caps(at, shared)
+    _wait_for_periods(at, shared, now)
     count = min(most, int(np.searchsorted(at, horizon, side="right")))
     for usage, rules in shared:
         usage.next_at += count * gap(rules)
@@ -158,13 +159,11 @@ def _room_before(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArr
     return np.concatenate((steps, (math.inf,)))[step]
 
 
-def _wait_for_caps(at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]]) -> None:
-    """Delay the starts for which a cap has no room until the cap ends, in place."""
-    caps = [
-        (cap, cap.count - usage.capped.get(cap.start, 0) - usage.open_starts)
-        for usage, rules in shared
-        for cap in rules.caps
-    ]
-    for cap, room in sorted(caps, key=lambda pair: pair[0].start):
-        beyond = at[max(room, 0) :]
-        beyond[(beyond >= cap.start) & (beyond < cap.end)] = cap.end
+def _wait_for_periods(
+    at: npt.NDArray[np.float64], shared: Sequence[tuple[Usage, Rules]], now: float
+) -> None:
+    """Delay the starts for which a period has no room until there may be room, in place."""
+    known = [period for usage, rules in shared for period in periods(usage, rules, now)]
+    for period in sorted(known, key=lambda period: period.start):
+        beyond = at[period.room :]
+        beyond[(beyond >= period.start) & (beyond < period.end)] = period.full_until

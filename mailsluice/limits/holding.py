@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mailsluice.limits.calendar_limit import CalendarLimit
 from mailsluice.limits.granting import is_slowest, room_at, spaced_at
 from mailsluice.limits.limits import Cap, Limit, Rules
+from mailsluice.limits.periods import Period, periods
 from mailsluice.limits.usage import Usage
 
 
@@ -16,7 +18,7 @@ class Hold:
 
     key: str
     """The key of the rule in the argument of `hold`."""
-    rule: Limit | Cap
+    rule: Limit | Cap | CalendarLimit
     until: float
     """The moment of the next start, by the clock of `now`; infinity: not before a reply."""
 
@@ -33,9 +35,10 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
     ]
     latest = max(holds, key=lambda wait: wait.until, default=None)
     at = max(now, latest.until) if latest else now
-    for cap, key in _full_caps(shared):
-        if cap.start <= at < cap.end:
-            latest, at = Hold(key, cap, cap.end), cap.end
+    for period, key in _full_periods(shared, now):
+        if period.start <= at < period.end:
+            at = period.full_until
+            latest = Hold(key, period.rule, at)
     return latest if latest and latest.until > now else None
 
 
@@ -54,11 +57,13 @@ def _is_full(usage: Usage, limit: Limit) -> bool:
     return usage.open_starts + (replies.total if replies else 0) >= limit.count
 
 
-def _full_caps(shared: Mapping[str, tuple[Usage, Rules]]) -> list[tuple[Cap, str]]:
+def _full_periods(
+    shared: Mapping[str, tuple[Usage, Rules]], now: float
+) -> list[tuple[Period, str]]:
     full = [
-        (cap, key)
+        (period, key)
         for key, (usage, rules) in shared.items()
-        for cap in rules.caps
-        if usage.capped.get(cap.start, 0) + usage.open_starts >= cap.count
+        for period in periods(usage, rules, now)
+        if not period.room
     ]
     return sorted(full, key=lambda pair: pair[0].start)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from mailsluice.limits.apportionment import quotas
+from mailsluice.limits.calendar_limit import CalendarLimit
 
 _WINDOWS = {
     "per_second": 1.0,
@@ -95,9 +96,10 @@ class Rules:
     limits: tuple[Limit, ...] = ()
     caps: tuple[Cap, ...] = ()
     """Ordered by time, not overlapping."""
+    calendar: tuple[CalendarLimit, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.limits or self.caps)
+        return bool(self.limits or self.caps or self.calendar)
 
     @property
     def per_second(self) -> float:

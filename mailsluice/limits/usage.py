@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from mailsluice.limits.dated_replies import DatedReplies
 from mailsluice.limits.limits import Rules
 from mailsluice.limits.recent_replies import RecentReplies
 from mailsluice.limits.timekeeping import Timeline
@@ -78,7 +79,7 @@ class Estate(NamedTuple):
 
 @dataclass(slots=True)
 class Usage:
-    """The starts under one key that still count. In steady time, except for caps.
+    """The starts under one key that still count. In steady time, except for caps and dates.
 
     A holder is a process that is given starts.
     """
@@ -91,6 +92,8 @@ class Usage:
     """The replies by window length, in seconds; none without replies."""
     capped: dict[float, int] = field(default_factory=dict)
     """By the start of a cap: the replies in its period."""
+    dated: DatedReplies = field(default_factory=DatedReplies)
+    """The replies by date, since the key had a calendar limit first; in the database's time."""
     estates: list[Estate] = field(default_factory=list)
     """Of holders that have died since the last `settle`."""
     timeline: Timeline = field(default_factory=Timeline)
@@ -206,7 +209,7 @@ class Usage:
             del self.capped[start]
 
     def _count(self, replies: Sequence[float] | npt.NDArray[np.float64], rules: Rules) -> None:
-        """Count replies, by the database's clock, in each window and cap."""
+        """Count replies, by the database's clock, in each window and cap, and by date."""
         if not len(replies):
             return
         import numpy as np  # who sends without limits does not load it
@@ -219,9 +222,12 @@ class Usage:
         for cap in rules.caps:
             if within := int(np.count_nonzero((moments >= cap.start) & (moments < cap.end))):
                 self.capped[cap.start] = self.capped.get(cap.start, 0) + within
+        if rules.calendar or self.dated:
+            self.dated.add(moments)
 
     def to_json(self) -> dict[str, Any]:
         """Return the usage as values that JSON can hold."""
+        dated = {"dated": self.dated.to_json()} if self.dated else {}
         return {
             "next_at": None if self.next_at == -math.inf else self.next_at,
             "open": {holder: list(starts) for holder, starts in self.open.items()},
@@ -229,6 +235,7 @@ class Usage:
             "capped": list(self.capped.items()),
             "estates": [list(estate) for estate in self.estates],
             "timeline": self.timeline.to_json(),
+            **dated,
         }
 
     @classmethod
@@ -245,6 +252,7 @@ class Usage:
             {holder: OpenStarts(*starts) for holder, starts in value["open"].items()},
             replied,
             dict(value["capped"]),
+            DatedReplies.from_json(value.get("dated", ())),
             [Estate(*estate) for estate in value.get("estates", ())],
             Timeline.from_json(value["timeline"])
             if "timeline" in value

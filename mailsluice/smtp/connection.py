@@ -27,7 +27,7 @@ class Security(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An SMTP connection. Limits are trailing windows as the server sees them."""
+    """An SMTP connection. Limits hold at the server, in trailing windows or by calendar."""
 
     name: str
     host: str
@@ -55,6 +55,14 @@ class Connection:
     per_hour: int | None = None
     per_day: int | None = None
     per_week: int | None = None
+    per_calendar_day: int | None = None
+    """A quota that resets at `day_begins_at`, an hour in `calendar_timezone`."""
+    day_begins_at: int = 0
+    per_month: int | None = None
+    """A quota that resets at midnight on `month_begins_on`, a day up to the 28th."""
+    month_begins_on: int = 1
+    calendar_timezone: str | None = None
+    """The time zone in which days and months begin; None: UTC."""
     per_provider: tuple[ProviderThrottle, ...] = ()
     """The limits of the mail to single mailbox providers."""
     warm_up: WarmUp = field(default_factory=WarmUp)
@@ -79,6 +87,8 @@ _SHOWN = (
     "max_sessions",
     "messages_per_session",
     "messages_in_flight",
+    "day_begins_at",
+    "month_begins_on",
     "timeout_seconds",
     "cool_down_seconds",
     "cool_down_after",

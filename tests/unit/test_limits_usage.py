@@ -333,7 +333,7 @@ def test_each_day_has_a_cap_of_its_own() -> None:
     assert (starts, next_at) == ([], 86_400.0)
     usage.expire(86_400.0, rules)
     starts, next_at = give_out([(usage, rules)], 86_400.0, 172_000.0, 99)
-    assert (len(starts), next_at) == (5, 172_800.0)
+    assert (len(starts), next_at) == (5, math.inf)  # earlier, if one of them is returned
 
 
 @pytest.mark.parametrize("window", [86_400.0, WEEK])
