@@ -22,6 +22,7 @@ from mailsluice.campaign import Throttle
 from mailsluice.delivery.starts import StartStock
 from mailsluice.limits import Estate, Report, Rules, Usage, exchange, limits, shared
 from mailsluice.store import Ask, Starts
+from mailsluice.store.usages import paced
 
 EPOCH = 1_000_000.0
 """The database's clock at the beginning."""
@@ -74,7 +75,7 @@ class World:
         moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
         await asyncio.sleep(self.between(_DATABASE_SECONDS))
         local = [moment - EPOCH + _CLOCK_SECONDS for moment in moments]
-        return Starts(local, next_at - EPOCH, None, now - EPOCH + _LEASE_SECONDS)
+        return Starts(local, next_at - EPOCH, None, now - EPOCH + _LEASE_SECONDS, paced(under))
 
 
 class Sender:

@@ -38,6 +38,7 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
+from mailsluice.operations.finish import finishing
 from mailsluice.operations.processes import processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.smtp.connection import Connection
@@ -88,7 +89,10 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         connections |= await load_connections(name for name in assigned if name not in connections)
         providers = await asyncio.to_thread(Providers(database).of, run.id)
         told = partial(announce, document.name, providers=providers)
-        async with watched_losses(run, document, told):
+        async with (
+            watched_losses(run, document, told),
+            finishing(run, document, connections),
+        ):
             progress = await _send(
                 document, assigned, connections, run, request, events, deployments, longest_wait
             )

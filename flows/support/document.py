@@ -24,7 +24,7 @@ from mailsluice.audience.engines import Connect
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
-from mailsluice.core.names import DAY, LONGEST, campaign_name, seen
+from mailsluice.core.names import DAY, LONGEST, seen
 
 CampaignParameter = Annotated[CampaignForm, WrapValidator(lambda value, _: value)]
 """A campaign that is not checked yet; the form shows all of its fields."""
@@ -65,7 +65,7 @@ async def checked_parameter(campaign: object) -> CampaignForm:
 async def for_its_day(
     campaign: object, starts_at: datetime | None = None
 ) -> tuple[CampaignForm, date]:
-    """Check a document and put the day into its name; returns the document and the day.
+    """Check a document and put the day into it; returns the document and the day.
 
     The day is that of this run, or of a run that starts at `starts_at`. Raises CampaignError.
     """
@@ -73,8 +73,7 @@ async def for_its_day(
     run_day = await _day(document, starts_at)
     if DAY in document.name or any(route.growth for route in document.routes):
         get_run_logger().info("%s", run_day)
-    name = campaign_name(document.name.replace(DAY, run_day.day.isoformat()))
-    return document.model_copy(update={"name": name}), run_day.day
+    return document.on_day(run_day.day), run_day.day
 
 
 async def _day(document: Campaign, starts_at: datetime | None) -> RunDay:

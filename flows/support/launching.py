@@ -19,6 +19,7 @@ from mailsluice.core.errors import CampaignBusyError, CampaignError
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
+from mailsluice.operations.finish import refuse_impossible
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, home
 from tasks.assign_connections import assign_connections
@@ -43,6 +44,8 @@ async def launched(
     content = await asyncio.to_thread(launch.content, document)
     record = await asyncio.to_thread(Campaigns(database).find, document.name)
     is_new = record is None or record.status is CampaignStatus.RESOLVING
+    if is_new:
+        refuse_impossible(document, await asyncio.to_thread(database.moment))
     identities = launch.identities(document, connections.values())
     audience = await resolve_recipients(document, database, connect, identities) if is_new else None
     try:

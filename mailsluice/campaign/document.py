@@ -7,9 +7,10 @@ that only changes how a connection or a database is picked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from mailsluice.campaign.finish import FinishTime, finish_moment
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
@@ -31,8 +33,13 @@ from mailsluice.campaign.source import RecipientSource, Sources, listed
 from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
 from mailsluice.campaign.throttle import ProviderThrottles, Throttle
 from mailsluice.core.forms import Document
-from mailsluice.core.names import campaign_name
+from mailsluice.core.names import DAY, campaign_name
 
+SpreadHours = Annotated[
+    Decimal,
+    Field(ge=Decimal("0.001"), le=8_784, max_digits=9, decimal_places=5),
+    WithJsonSchema({"type": "number", "minimum": 0.001, "maximum": 8_784}),
+]
 AUTO = "auto"
 """As many processes as the machine has cores, and the campaign has recipients for."""
 _MOST_PROCESSES = 64
@@ -105,6 +112,20 @@ class Campaign(Document):
     )
     sending_window: SendingWindow = Field(
         SendingWindow(), description="The days and hours in which mail is sent."
+    )
+    finish_by: FinishTime = Field(
+        None,
+        title="Finish by",
+        description="When the last mail is to be sent: the mail is spread evenly until then. A day"
+        " and a time, such as 2026-12-01 12:00, in the time zone of the sending window; with its"
+        " UTC offset, such as 2026-12-01T12:00+01:00; or a time on the day of the run, such as"
+        " 12:00. Left empty: as fast as the limits allow.",
+    )
+    spread_over: SpreadHours | None = Field(
+        None,
+        title="Spread over hours",
+        description="Instead of a time to finish by: over how many hours the mail is spread evenly,"
+        " from the first moment at which it may be sent. Hours outside the sending window count.",
     )
     exclude: Sources = Field(
         RecipientSource(),
@@ -218,6 +239,14 @@ class Campaign(Document):
         return self
 
     @model_validator(mode="after")
+    def _finishes_once(self) -> Self:
+        if self.finish_by is not None and self.spread_over is not None:
+            raise ValueError(
+                "finish_by and spread_over both say when the campaign ends: remove one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _canary_has_a_judge(self) -> Self:
         if self.canary and self.canary.approve is Approval.AUTO and not self.stop_loss:
             raise ValueError(
@@ -259,6 +288,31 @@ class Campaign(Document):
                 f"{verb} one of them by {_plain(abs(100 - total))}"
             )
         refuse_overgrown(self.routes)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether the mail is spread evenly until a finish time."""
+        return self.finish_by is not None or self.spread_over is not None
+
+    def on_day(self, day: date) -> Self:
+        """Return the document of a run on a day: with its date in the name, and a full `finish_by`.
+
+        Raises ValueError where the name is too long with the date.
+        """
+        finish_by = self.finish_by
+        if finish_by is not None:
+            finish_by = finish_moment(finish_by, day, self.sending_window).isoformat()
+        name = campaign_name(self.name.replace(DAY, day.isoformat()))
+        return self.model_copy(update={"name": name, "finish_by": finish_by})
+
+    def finish_at(self, since: datetime) -> datetime | None:
+        """Return when a campaign is to be finished whose mail may go since an aware moment."""
+        if self.spread_over is not None:
+            return since + timedelta(hours=float(self.spread_over))
+        if self.finish_by is None:
+            return None
+        zone = ZoneInfo(self.sending_window.timezone or "UTC")
+        return finish_moment(self.finish_by, since.astimezone(zone).date(), self.sending_window)
 
     @property
     def recipient_sources(self) -> tuple[RecipientSource, ...]:
@@ -316,7 +370,7 @@ class Campaign(Document):
         """
         policies = {"retry", "uncertain", "on_connection_down", "canary", "stop_loss"}
         policies |= {"lend", "max_shift_percent"}
-        speed = {"throttle", "per_provider", "sending_window"}
+        speed = {"throttle", "per_provider", "sending_window", "finish_by", "spread_over"}
         place = {"dispatch", "processes", "sessions_per_worker"}
         content = self.model_dump(mode="json", exclude={"name", *speed, *place, *policies})
         for route, dumped in zip(self.routes, content["routes"], strict=True):

@@ -19,6 +19,7 @@ from mailsluice.delivery.outcome_handler import OutcomeHandler, SessionHistory
 from mailsluice.delivery.rule_book import ConnectionRules, named
 from mailsluice.delivery.session_feed import SessionFeed
 from mailsluice.delivery.session_pool import OpenSession, SessionPool
+from mailsluice.limits import Pace
 from mailsluice.message import CompiledMessage
 from mailsluice.reports.progress import ConnectionFacts, Tally
 from mailsluice.smtp.connection import Connection
@@ -112,6 +113,7 @@ class ConnectionSender:
             per_second=slowdown.per_second(now),
             limited_until=held[1] if held else -math.inf,
             limit=named(held[0]) if held else "",
+            is_paced=held is not None and isinstance(held[0].rule, Pace),
             held=[str(wait) for wait in waits],
             waiting=tuple(wait.number for wait in waits),
             held_until=waits[0].until if waits and state.lanes.rests_until > now else -math.inf,

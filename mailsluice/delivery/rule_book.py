@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mailsluice.campaign import ProviderThrottle, Throttle
 from mailsluice.delivery.journal import JournalContents
 from mailsluice.delivery.provider_rules import ProviderRules, campaign_keys, provider_keys
-from mailsluice.limits import CalendarLimit, Cap, Hold, Rules, calendar_limits, limits, shared
+from mailsluice.limits import CalendarLimit, Cap, Hold, Pace, Rules, calendar_limits, limits, shared
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, Providers, Transaction, Usages, WarmUps
 
@@ -18,6 +18,8 @@ from mailsluice.store import Campaigns, Database, Providers, Transaction, Usages
 def named(hold: Hold) -> str:
     """Name the rule that delays a connection."""
     kind, _, name = hold.key.partition(" ")
+    if isinstance(hold.rule, Pace):
+        return str(hold.rule)
     if isinstance(hold.rule, Cap):
         return f"{name}'s warm-up: {hold.rule.count:,} a day"
     if isinstance(hold.rule, CalendarLimit):
@@ -46,11 +48,15 @@ class RuleBook:
         campaign_id: int,
         throttle: Throttle,
         per_provider: tuple[ProviderThrottle, ...] = (),
+        *,
+        is_paced: bool = False,
     ) -> None:
+        """`is_paced`: the campaign's mail is spread evenly, see `mailsluice.operations.finish`."""
         self._database = database
         self._campaign_id = campaign_id
         self._throttle = throttle
         self._per_provider = per_provider
+        self._is_paced = is_paced
 
     def rules(self, connection: Connection) -> ConnectionRules:
         """The limits of a connection's messages from now on.
@@ -65,6 +71,7 @@ class RuleBook:
             **own_rules(self._database, connection),
             _campaign_key(self._campaign_id): Rules(limits(self._throttle)),
             _share_key(self._campaign_id, name): Rules(share),
+            pace_key(self._campaign_id, name): Rules(is_paced=self._is_paced),
         }
         providers = ProviderRules(
             name,
@@ -92,8 +99,10 @@ class RuleBook:
 
     def forget(self) -> None:
         """Delete the stored usage of the campaign's own limits, since the campaign has ended."""
-        shares = [_share_key(self._campaign_id, name) for name in self.shares()]
-        keys = [_campaign_key(self._campaign_id), *shares]
+        of_connections = [
+            key(self._campaign_id, name) for name in self.shares() for key in (_share_key, pace_key)
+        ]
+        keys = [_campaign_key(self._campaign_id), *of_connections]
         with self._database.write() as transaction:
             Usages(self._database).forget(
                 transaction, keys, beginning=campaign_keys(self._campaign_id)
@@ -123,6 +132,7 @@ def bequeath(
             own_key(connection),
             _campaign_key(campaign_id),
             _share_key(campaign_id, connection),
+            pace_key(campaign_id, connection),
         ]
         usages.bequeath(transaction, estate, keys)
     for provider in Providers(database).of(campaign_id).values():
@@ -147,6 +157,11 @@ def _campaign_key(campaign_id: int) -> str:
 
 def _share_key(campaign_id: int, connection: str) -> str:
     return f"{_campaign_key(campaign_id)} {connection}"
+
+
+def pace_key(campaign_id: int, connection: str) -> str:
+    """The key of the even pace at which a campaign is sent over a connection."""
+    return f"pace {campaign_id} {connection}"
 
 
 def _caps(database: Database, connection: Connection) -> tuple[Cap, ...]:

@@ -24,7 +24,7 @@ from mailsluice.delivery.rule_book import ConnectionRules, RuleBook
 from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.message import CompiledMessage
-from mailsluice.reports.progress import ConnectionFacts, Progress
+from mailsluice.reports.progress import ConnectionFacts, Finish, Progress
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.tokens import Tokens
@@ -92,10 +92,18 @@ class Run(ABC):
         """The connections that may hand recipients over to others while they send."""
         self._stopping = False
         self._hours = OpeningHours(campaign.sending_window)
-        self._rule_book = RuleBook(database, campaign_id, campaign.throttle, campaign.per_provider)
+        self._rule_book = RuleBook(
+            database,
+            campaign_id,
+            campaign.throttle,
+            campaign.per_provider,
+            is_paced=campaign.is_paced,
+        )
         self.tokens = Tokens(clock=steady)
         self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
         """Opens a session; the sessions of one connection share an access token."""
+        self.finish: Finish | None = None
+        """Whether the campaign will be finished in time, where it has a finish time."""
         self._on_hold = False
         self.on_orders: Callable[[], None] = lambda: None
         """Called, from any thread, when the run is to stop, is put on hold, or goes on."""
@@ -253,7 +261,8 @@ class Run(ABC):
                 opens_at=self._hours.opens_at(now),
             )
 
-        return self._tracker.progress(complete, now, datetime.now(UTC))
+        progress = self._tracker.progress(complete, now, datetime.now(UTC))
+        return replace(progress, finish=self.finish)
 
     def _is_away(self) -> bool:
         return self._store is not None and self._store.is_away

@@ -76,6 +76,8 @@ class StartStock:
         self._held: tuple[Hold, float] | None = None
         """The rule that delays the start after the stock, and until when."""
         self._expires_at = math.inf
+        self._pace = math.inf
+        """The even pace at the last answer, per second."""
         self._asking: asyncio.Task[None] | None = None
         self._tending: asyncio.TimerHandle | None = None
         self.failure: BaseException | None = None
@@ -84,13 +86,13 @@ class StartStock:
     @property
     def per_second(self) -> float:
         """The pace that the rules allow; infinity without any."""
-        return min((rules.per_second for rules in self._rules.values()), default=math.inf)
+        return min([self._pace, *(rules.per_second for rules in self._rules.values())])
 
     def follow(self, rules: Mapping[str, Rules]) -> None:
         """Follow these rules from now on, by the key under which other senders share each."""
         self._rules = {key: rule for key, rule in rules.items() if rule}
         self._starts.clear()
-        self._ask_at = -math.inf
+        self._ask_at, self._pace = -math.inf, math.inf
         self._held = None
         self._note(self.in_flight if self._rules else -1, self._answered)
 
@@ -189,7 +191,7 @@ class StartStock:
     def _take(self, ask: Ask, answer: Starts) -> None:
         now = self._clock()
         self._reported, self._reported_at = ask.open + len(answer.moments), now
-        self._expires_at = answer.until
+        self._expires_at, self._pace = answer.until, answer.per_second
         if ask.rules is self._rules and ask.most:
             self._starts.extend(answer.moments)
             self._held = (answer.hold, answer.hold.until) if answer.hold else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mailsluice.delivery.slowdown import Slowdown
-from mailsluice.limits import Bound, Hold, Limit
+from mailsluice.limits import Bound, Hold, Limit, Pace
 from mailsluice.mailbox_providers import title_of
 
 
@@ -29,6 +29,8 @@ class Wait(NamedTuple):
     def _reason(self) -> str:
         if self.hold is None:
             return self.asked or "stopped"
+        if isinstance(self.hold.rule, Pace):
+            return str(self.hold.rule)
         if not isinstance(self.hold.rule, Limit):
             return f"{self.hold.rule.count:,} a day, warm-up"
         is_campaigns = self.hold.key.startswith("campaign ")

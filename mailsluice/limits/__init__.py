@@ -4,10 +4,10 @@ from mailsluice.limits.calendar_limit import CalendarLimit, Unit, calendar_limit
 from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
-from mailsluice.limits.limits import Bound, Cap, Limit, Rates, Rules, bounds, limits, shared
+from mailsluice.limits.limits import Bound, Cap, Limit, Pace, Rates, Rules, bounds, limits, shared
 from mailsluice.limits.room import room
 from mailsluice.limits.timekeeping import Look, Timekeeper, Timeline
-from mailsluice.limits.usage import HOLDER_SECONDS, Estate, OpenStarts, Usage
+from mailsluice.limits.usage import HOLDER_SECONDS, Estate, OpenStarts, Spread, Usage
 
 __all__ = [
     "HOLDER_SECONDS",
@@ -20,9 +20,11 @@ __all__ = [
     "Limit",
     "Look",
     "OpenStarts",
+    "Pace",
     "Rates",
     "Report",
     "Rules",
+    "Spread",
     "Timekeeper",
     "Timeline",
     "Unit",

@@ -75,10 +75,11 @@ def give_out(
     spaced = []
     for usage, rules in shared:
         usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
-        first = spaced_at(usage) - (0.0 if is_slowest(rules, shared) else ahead)
-        spaced.append((first, gap(rules)))
-        if gap(rules):  # further starts would be beyond the horizon
-            most = min(most, max(0, int((horizon - first) / gap(rules)) + 1))
+        first = spaced_at(usage) - (0.0 if is_slowest(usage, rules, shared) else ahead)
+        seconds = gap(usage, rules)
+        spaced.append((first, seconds))
+        if seconds:  # further starts would be beyond the horizon
+            most = min(most, max(0, int((horizon - first) / seconds) + 1))
     at = np.full(most + 1, now)
     for first, seconds in spaced:
         np.maximum(at, first + np.arange(len(at)) * seconds, out=at)
@@ -88,13 +89,13 @@ def give_out(
     _wait_for_periods(at, shared, now)
     count = min(most, int(np.searchsorted(at, horizon, side="right")))
     for usage, rules in shared:
-        usage.next_at += count * gap(rules)
+        usage.next_at += count * gap(usage, rules)
     return at[:count].tolist(), float(at[count])
 
 
-def is_slowest(rules: Rules, shared: Sequence[tuple[Usage, Rules]]) -> bool:
+def is_slowest(usage: Usage, rules: Rules, shared: Sequence[tuple[Usage, Rules]]) -> bool:
     """Return whether no other of these rules spaces starts wider."""
-    return all(gap(rules) >= gap(others) for _, others in shared)
+    return all(gap(usage, rules) >= gap(*others) for others in shared)
 
 
 def spaced_at(usage: Usage) -> float:
@@ -112,8 +113,9 @@ def _caught_up(usage: Usage, rules: Rules, now: float, horizon: float) -> float:
     if usage.next_at == -math.inf:
         return now
     shortest = min((limit.window_seconds for limit in rules.limits), default=math.inf)
-    late = max(gap(rules), min(_CATCH_UP_SECONDS, _CATCH_UP_SHARE * shortest))
-    return min(max(spaced_at(usage), now - late), horizon + gap(rules))
+    seconds = gap(usage, rules)
+    late = max(seconds, min(_CATCH_UP_SECONDS, _CATCH_UP_SHARE * shortest))
+    return min(max(spaced_at(usage), now - late), horizon + seconds)
 
 
 def room_at(usage: Usage, limit: Limit, size: int, now: float) -> npt.NDArray[np.float64]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mailsluice.limits.calendar_limit import CalendarLimit
 from mailsluice.limits.granting import is_slowest, room_at, spaced_at
-from mailsluice.limits.limits import Cap, Limit, Rules
+from mailsluice.limits.limits import Cap, Limit, Pace, Rules
 from mailsluice.limits.periods import Period, periods
-from mailsluice.limits.usage import Usage
+from mailsluice.limits.usage import Usage, gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Hold:
 
     key: str
     """The key of the rule in the argument of `hold`."""
-    rule: Limit | Cap | CalendarLimit
+    rule: Limit | Cap | CalendarLimit | Pace
     until: float
     """The moment of the next start, by the clock of `now`; infinity: not before a reply."""
 
@@ -31,7 +31,7 @@ def hold(shared: Mapping[str, tuple[Usage, Rules]], now: float) -> Hold | None:
     holds = [
         wait
         for key, (usage, rules) in shared.items()
-        for wait in _holds(key, usage, rules, now, is_slowest(rules, list(shared.values())))
+        for wait in _holds(key, usage, rules, now, is_slowest(usage, rules, list(shared.values())))
     ]
     latest = max(holds, key=lambda wait: wait.until, default=None)
     at = max(now, latest.until) if latest else now
@@ -46,8 +46,12 @@ def _holds(key: str, usage: Usage, rules: Rules, now: float, is_slowest: bool) -
     """List the full windows, and the even spacing, which the slowest limit determines."""
     full = [limit for limit in rules.limits if _is_full(usage, limit)]
     holds = [Hold(key, limit, float(room_at(usage, limit, 1, now)[0])) for limit in full]
-    if rules.limits and is_slowest:
-        slowest = min(rules.limits, key=lambda limit: limit.count / limit.window_seconds)
+    if is_slowest and gap(usage, rules):
+        slowest = min(
+            rules.limits,
+            key=lambda limit: limit.count / limit.window_seconds,
+            default=Pace(usage.spacing),
+        )
         holds.append(Hold(key, slowest, spaced_at(usage)))
     return holds
 

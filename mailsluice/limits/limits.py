@@ -27,6 +27,7 @@ _UNITS = {
     86_400.0: "a day",
     604_800.0: "a week",
 }
+_SECONDS_OF_HOUR, _MANY = 3_600.0, 10
 
 
 class Rates(Protocol):
@@ -90,6 +91,18 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """An even pace that is no limit: it spreads the messages that are left over a time."""
+
+    gap_seconds: float
+
+    def __str__(self) -> str:
+        if self.gap_seconds < _SECONDS_OF_HOUR / _MANY:
+            return f"{_SECONDS_OF_HOUR / self.gap_seconds:,.0f} an hour"
+        return f"one in {timedelta(seconds=round(self.gap_seconds))}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The rules that all processes that send under the same key have to keep together."""
 
@@ -97,9 +110,11 @@ class Rules:
     caps: tuple[Cap, ...] = ()
     """Ordered by time, not overlapping."""
     calendar: tuple[CalendarLimit, ...] = ()
+    is_paced: bool = False
+    """Whether starts are spaced as the usage says, see `Usage.spread`."""
 
     def __bool__(self) -> bool:
-        return bool(self.limits or self.caps or self.calendar)
+        return bool(self.limits or self.caps or self.calendar or self.is_paced)
 
     @property
     def per_second(self) -> float:

@@ -67,6 +67,17 @@ class OpenStarts(NamedTuple):
     earlier moments."""
 
 
+class Spread(NamedTuple):
+    """Messages that are to be spread evenly. Moments are of the database's clock."""
+
+    messages: int
+    """The messages that are left, those with an open start included."""
+    since: float
+    """The first moment at which one of them may start."""
+    until: float
+    """The start of the last one, if nothing were closed in between."""
+
+
 class Estate(NamedTuple):
     """What is known of a dead holder: it uses no start any more."""
 
@@ -97,6 +108,8 @@ class Usage:
     estates: list[Estate] = field(default_factory=list)
     """Of holders that have died since the last `settle`."""
     timeline: Timeline = field(default_factory=Timeline)
+    spacing: float = 0.0
+    """The seconds between two starts where the rules are paced; 0: as close as limits allow."""
 
     @property
     def open_starts(self) -> int:
@@ -130,7 +143,7 @@ class Usage:
             answered: The number of its replies in all, these included.
         """
         before = self.open.pop(holder).granted if holder in self.open else 0
-        self.next_at -= max(0, before - open_ - len(replies)) * gap(rules)
+        self.next_at -= max(0, before - open_ - len(replies)) * gap(self, rules)
         if open_:
             self.open[holder] = OpenStarts(open_, until - self.set_by, answered)
         self._count(replies, rules)
@@ -163,6 +176,26 @@ class Usage:
         for at, steps in plans:
             together[max(0, at) : at + len(steps)] += np.array(steps[max(0, -at) :], np.int64)
         return together
+
+    def spread(self, wanted: Spread) -> None:
+        """Space the next starts evenly from now on, for rules that are paced.
+
+        The next start has the new distance from the last one, unless that moment has passed: then
+        it is at `wanted.since`. There is no pace where the time is over.
+        """
+        messages, since, until = wanted
+        if until <= since:
+            self.spacing = 0.0
+            return
+        left = max(1, messages - self.open_starts)
+        last = self.next_at + self.set_by - self.spacing
+        spacing = (until - last) / left
+        if last == -math.inf or last + spacing < since:
+            self.spacing = (until - since) / max(1, left - 1)
+            self.next_at = since - self.set_by
+        else:
+            self.next_at += spacing - self.spacing
+            self.spacing = spacing
 
     def settle(self, now: float, rules: Rules) -> None:
         """Settle the open starts of the holders that have died."""
@@ -227,7 +260,9 @@ class Usage:
 
     def to_json(self) -> dict[str, Any]:
         """Return the usage as values that JSON can hold."""
-        dated = {"dated": self.dated.to_json()} if self.dated else {}
+        rare: dict[str, Any] = {"dated": self.dated.to_json()} if self.dated else {}
+        if self.spacing:
+            rare["spacing"] = self.spacing
         return {
             "next_at": None if self.next_at == -math.inf else self.next_at,
             "open": {holder: list(starts) for holder, starts in self.open.items()},
@@ -235,7 +270,7 @@ class Usage:
             "capped": list(self.capped.items()),
             "estates": [list(estate) for estate in self.estates],
             "timeline": self.timeline.to_json(),
-            **dated,
+            **rare,
         }
 
     @classmethod
@@ -257,6 +292,7 @@ class Usage:
             Timeline.from_json(value["timeline"])
             if "timeline" in value
             else Timeline(confirmed_at=_latest(replied)),  # stored before timelines existed
+            value.get("spacing", 0.0),
         )
 
 
@@ -265,12 +301,12 @@ def _latest(replied: Mapping[float, RecentReplies]) -> float:
     return max((replies.latest for replies in replied.values()), default=-math.inf)
 
 
-def gap(rules: Rules) -> float:
+def gap(usage: Usage, rules: Rules) -> float:
     """Return the seconds between two starts of the even spacing."""
     return max(
         (
             (limit.window_seconds * _STRETCH + _JITTER_SECONDS) / limit.count
             for limit in rules.limits
         ),
-        default=0.0,
+        default=usage.spacing if rules.is_paced else 0.0,
     )

@@ -13,7 +13,6 @@ from mailsluice.operations.plan import Plan
 from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.operations.send import (
     Document,
-    for_day,
     named_connections,
     read_campaign,
     today,
@@ -52,7 +51,7 @@ def plan(
     """
     document = read_campaign(campaign)
     day = day or today(document)
-    document = for_day(document, day)
+    document = document.on_day(day)
     known = named_connections(document, connections)
     identities = launch.identities(document, known.values())
     connect = partial(engine_of, engines or {})

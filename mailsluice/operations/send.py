@@ -23,12 +23,12 @@ from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
 from mailsluice.core.memory import return_memory
-from mailsluice.core.names import DAY, campaign_name
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.lending.planner import LendingSettings
+from mailsluice.operations.finish import finishing, refuse_impossible
 from mailsluice.operations.processes import Processes, processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.reports.campaign import Report
@@ -118,6 +118,7 @@ def prepare(
         record = Campaigns(database).find(campaign.name)
         audience = None
         if record is None or record.status is CampaignStatus.RESOLVING:
+            refuse_impossible(campaign, database.moment())
             connect = partial(engine_of, engines or {})
             stack.callback(lambda: return_memory(audience.read if audience else 0))
             audience = stack.enter_context(
@@ -194,7 +195,7 @@ async def send_async(
     """
     document = read_campaign(campaign)
     day = day or today(document)
-    document = for_day(document, day)
+    document = document.on_day(day)
     known = named_connections(document, connections)
     store = await asyncio.to_thread(Database, database)
     try:
@@ -225,6 +226,7 @@ async def send_async(
                     sending = send_connections(run, document, [*used.values()])
                 async with (
                     watched_losses(run, document),
+                    finishing(run, document, used),
                     _watched(run, processes or run, wait_seconds, on_progress),
                 ):
                     await _finishing(run, sending)
@@ -290,12 +292,6 @@ def send(
             on_refresh_token=on_refresh_token,
         )
     )
-
-
-def for_day(document: Campaign, day: date) -> Campaign:
-    """Replace `{date}` in the campaign's name by the day."""
-    name = document.name.replace(DAY, day.isoformat())
-    return document.model_copy(update={"name": campaign_name(name)})
 
 
 def today(document: Campaign) -> date:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0022"
+REVISION = "0023"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -80,6 +80,9 @@ campaigns = Table(
     # The lowest and highest recipient of a campaign that has tables of its own; null for others.
     Column("first_recipient_id", BigInteger),
     Column("last_recipient_id", BigInteger),
+    # Where the mail is spread evenly: from when on, and until when.
+    Column("spread_since", Double),
+    Column("finish_at", Double),
 )
 
 routes = Table(

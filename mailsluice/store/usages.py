@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from mailsluice.limits import (
     Hold,
     Report,
     Rules,
+    Spread,
     Timekeeper,
     Usage,
     exchange,
@@ -31,6 +33,8 @@ from mailsluice.store.schema import usage
 logger = logging.getLogger(__name__)
 
 _TOLD_SECONDS = 1.0  # smaller corrections of a clock are not worth a warning
+
+_PACED = Rules(is_paced=True)
 
 # Built once: to build a statement takes longer than to run it.
 _WRITE = (
@@ -72,6 +76,8 @@ class Starts:
     hold: Hold | None
     """The rule that delays the next start."""
     until: float
+    per_second: float = math.inf
+    """The even pace of rules that are paced; infinity without any."""
 
 
 class Usages:
@@ -92,14 +98,30 @@ class Usages:
         """
         if not asks:
             return []
-        stored = self._locked(transaction, {key for ask in asks for key in ask.rules})
+        stored, now = self._looked_at(transaction, {key for ask in asks for key in ask.rules})
+        answers = [self._reserve(ask, stored, now) for ask in asks]
+        self._store(transaction, stored)
+        return answers
+
+    def spread(self, transaction: sa.Connection, spreads: Mapping[str, Spread]) -> None:
+        """Set the even pace of each key whose rules are paced."""
+        stored, now = self._looked_at(transaction, spreads)
+        for key, wanted in spreads.items():
+            stored[key].settle(now, _PACED)
+            stored[key].expire(now, _PACED)
+            stored[key].spread(wanted._replace(since=max(now, wanted.since)))
+        self._store(transaction, stored)
+
+    def _looked_at(
+        self, transaction: sa.Connection, keys: Collection[str]
+    ) -> tuple[dict[str, Usage], float]:
+        """Lock and read rows, and the database's clock, which their timelines follow."""
+        stored = self._locked(transaction, keys)
         now, before, after = self._look(transaction)
         for key in sorted(stored):
             timeline = stored[key].timeline
             self._tell(self._timekeeper.look(key, timeline, now, before, after))
-        answers = [self._reserve(ask, stored, now) for ask in asks]
-        self._store(transaction, stored)
-        return answers
+        return stored, now
 
     def _look(self, transaction: sa.Connection) -> tuple[float, float, float]:
         """Read the database's clock, between two moments of this process's clock."""
@@ -125,6 +147,7 @@ class Usages:
             clock.to_local(next_at),
             replace(held, until=clock.to_local(held.until)) if held else None,
             clock.until(now + HOLDER_SECONDS),
+            paced([*under.values()]),
         )
 
     def room(self, rules: Mapping[str, Rules], seconds: float, most: int) -> int:
@@ -200,6 +223,12 @@ class Usages:
         ]
         if rows:  # a sender without limits has none
             transaction.execute(_WRITE, rows)
+
+
+def paced(under: Sequence[tuple[Usage, Rules]]) -> float:
+    """The even pace of these rules, per second; infinity without any."""
+    spacings = [state.spacing for state, rules in under if rules.is_paced and state.spacing]
+    return 1 / max(spacings) if spacings else math.inf
 
 
 def _clock(database: Database) -> sa.Select[Any]:

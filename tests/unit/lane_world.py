@@ -190,6 +190,7 @@ def sender_in(
     *,
     sessions: int = 20,
     reply: Reply = lambda _provider, _now: TAKEN,
+    opens_at: Callable[[float], float] = lambda now: now,
 ) -> ConnectionSender:
     """The sender over the connection `red`; `names` are the providers 1, 2, ..."""
     journal = Journal(folder / f"{random.randrange(10**9)}.journal")
@@ -203,7 +204,11 @@ def sender_in(
         Connection("red", "127.0.0.1", 25, max_sessions=sessions),
         cast("Any", _Message()),
         SenderContext(
-            cast("Any", world), journal, clock=asyncio.get_running_loop().time, chance=lambda: 0.5
+            cast("Any", world),
+            journal,
+            opens_at,
+            clock=asyncio.get_running_loop().time,
+            chance=lambda: 0.5,
         ),
         open_session=open_session,
         rules=under,

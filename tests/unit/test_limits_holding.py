@@ -29,7 +29,7 @@ def test_the_even_spacing_of_the_slowest_limit_delays_a_start() -> None:
     rules = Rules((Limit(100, 1.0), HOUR))
     usage = Usage()
     give_out([(usage, rules)], 100.0, 100.0, 1)
-    assert hold({"red": (usage, rules)}, 100.0) == Hold("red", HOUR, 100.0 + gap(rules))
+    assert hold({"red": (usage, rules)}, 100.0) == Hold("red", HOUR, 100.0 + gap(usage, rules))
 
 
 def test_a_full_window_delays_a_start_until_there_is_room() -> None:

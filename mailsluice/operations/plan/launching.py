@@ -8,6 +8,7 @@ from dataclasses import replace
 from mailsluice.audience.resolved import Audience
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
+from mailsluice.operations.finish import refuse_impossible
 from mailsluice.operations.identities import identity_warnings, shown_identities
 from mailsluice.operations.plan.inspecting import LOOKED_AT, check_message
 from mailsluice.operations.plan.plan import Plan
@@ -30,6 +31,8 @@ def plan_launch(
     Raises CampaignError when the campaign could not be launched.
     """
     record = launch.launched_before(database, document)
+    if record is None:
+        refuse_impossible(document, occasion.moment)
     placement = launch.decide(database, document, audience, occasion)
     routes, _ = placement.moves()
     planned = plan(

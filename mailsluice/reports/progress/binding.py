@@ -39,6 +39,8 @@ class Cause(StrEnum):
     """After too many failures; the next try is with one session."""
     SLOWED = "slowed down at the server's request{until}: {detail}"
     LIMIT = "held by {detail}{until}"
+    PACED = "spread evenly, {detail}{until}"
+    """The campaign's finish time sets the pace."""
     PROVIDERS = "waits for mailbox providers{until}: {detail}"
     """No other recipient can be sent to soon."""
     CONNECTING = "waits for a session"
@@ -104,6 +106,8 @@ class ConnectionFacts:
     limited_until: float = -math.inf
     """When the next message may start under the limits; `limit` is the one that decides."""
     limit: str = ""
+    is_paced: bool = False
+    """Whether `limit` is no limit, but the even pace towards the campaign's finish time."""
     held: Sequence[str] = ()
     """The mailbox providers whose mail waits, each with the reason."""
     waiting: tuple[int, ...] = ()
@@ -136,7 +140,8 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
         pace = f"{facts.per_second:,.3g}/s"
         return later(Cause.SLOWED, facts.slowed_until, pace, _BARE_SECONDS)
     if facts.limited_until > now and facts.limit:
-        return later(Cause.LIMIT, facts.limited_until, facts.limit, _BARE_SECONDS)
+        cause = Cause.PACED if facts.is_paced else Cause.LIMIT
+        return later(cause, facts.limited_until, facts.limit, _BARE_SECONDS)
     if facts.held and facts.held_until > now:
         return later(Cause.PROVIDERS, facts.held_until, _named(facts.held))
     return Binding(Cause.FREE if facts.sessions else Cause.CONNECTING, held=_named(facts.held))

@@ -10,6 +10,7 @@ from typing import Self
 from mailsluice.core.moves import Move
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.progress.binding import Binding
+from mailsluice.reports.progress.finish import Finish
 
 _ENDED = (RecipientStatus.SUPPRESSED, RecipientStatus.CANCELLED)
 
@@ -79,6 +80,8 @@ class Progress:
     standings: tuple[Standing, ...]
     moves: tuple[Move, ...] = ()
     """Moves of recipients to another connection."""
+    finish: Finish | None = None
+    """Whether the campaign will be finished in time; None where it has no finish time."""
 
     @property
     def tally(self) -> Tally:

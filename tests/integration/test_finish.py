@@ -1,0 +1,133 @@
+"""A campaign with a finish time, at real servers: spread until then, refused where that is past."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import mailsluice
+from mailsluice.core.errors import CampaignError
+from mailsluice.store import Database
+from mailsluice.store.schema import campaigns, recipients, usage
+from tests.integration.campaign_fixtures import campaign, connection, people
+from tests.smtpd import SmtpServer
+
+SPAN_SECONDS = 6.0
+HALF_A_CAMPAIGN = 30
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
+
+
+def stored(url: str) -> tuple[datetime, datetime]:
+    """From when until when the campaign is spread."""
+    query = sa.select(campaigns.c.spread_since, campaigns.c.finish_at)
+    with Database(url) as database, database.read() as reader:
+        since, until = reader.execute(query).one()
+    return datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
+
+
+def count(url: str, table: sa.Table) -> int:
+    with Database(url) as database, database.read() as reader:
+        return int(reader.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_mail_is_spread_until_the_finish_time_and_the_resumed_campaign_keeps_it(
+    database_url: str, tmp_path: Path, processes: int
+) -> None:
+    document = campaign(
+        tmp_path,
+        people(2 * HALF_A_CAMPAIGN),
+        ("red", "green"),
+        spread_over=f"{SPAN_SECONDS / 3_600:.5f}",
+        processes=processes,
+    )
+
+    class InterruptionError(Exception):
+        """Raised in the middle of the campaign."""
+
+    def interrupt(progress: mailsluice.Progress) -> None:
+        if progress.tally.sent > HALF_A_CAMPAIGN:
+            raise InterruptionError
+
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        connections = [connection(name, server) for name, server in servers.items()]
+        with pytest.raises(InterruptionError):
+            await mailsluice.send_async(
+                document, connections, database=database_url, on_progress=interrupt
+            )
+        begun = stored(database_url)
+        report = await mailsluice.send_async(document, connections, database=database_url)
+        wall = time.time() - time.monotonic()
+        ends = [wall + max(one.time for one in server.received) for server in servers.values()]
+        assert [len(server.received) for server in servers.values()] == [HALF_A_CAMPAIGN] * 2
+    assert stored(database_url) == begun
+    assert report.summary().startswith("60 of 60 sent")
+    since, until = begun
+    assert (until - since).total_seconds() == pytest.approx(SPAN_SECONDS, abs=0.02)
+    # No earlier; how much later is for simulations, since this machine may be busy.
+    earliest = since + 0.98 * (until - since)
+    assert min(ends) >= earliest.timestamp()
+    assert count(database_url, usage) == 0  # nobody needs the pace of a campaign that is over
+
+
+def _at(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (lambda now: {"finish_by": _at(now - timedelta(minutes=1))}, "has passed"),
+        (lambda now: {"finish_by": _at(now + timedelta(days=400))}, "more than a year away"),
+        (
+            lambda now: {
+                "finish_by": _at(now + timedelta(hours=1)),
+                "sending_window": {
+                    "days": "Mon-Sun",
+                    "start": f"{now + timedelta(hours=3):%H:%M}",
+                    "end": f"{now + timedelta(hours=5):%H:%M}",
+                },
+            },
+            "its sending window opens at",
+        ),
+    ],
+)
+async def test_a_finish_time_that_cannot_be_reached_is_refused_before_anything_is_written(
+    database_url: str,
+    tmp_path: Path,
+    fields: Callable[[datetime], dict[str, Any]],
+    reason: str,
+) -> None:
+    document = campaign(tmp_path, people(3), **fields(datetime.now(UTC)))
+    with SmtpServer() as red, pytest.raises(CampaignError, match=reason):
+        await mailsluice.send_async(document, [connection("red", red)], database=database_url)
+    assert count(database_url, campaigns) == count(database_url, recipients) == 0
+
+
+async def test_a_campaign_whose_finish_time_has_passed_goes_on_at_full_speed_and_says_so(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = campaign(tmp_path, people(40), throttle={"per_day": 3})
+    with SmtpServer() as red:
+        target = [connection("red", red)]
+        await mailsluice.send_async(document, target, database=database_url, wait_seconds=1.0)
+        late = document.model_copy(
+            update={
+                "throttle": type(document.throttle)(),
+                "finish_by": _at(datetime.now(UTC) - timedelta(hours=1)),
+            }
+        )
+        report = await mailsluice.send_async(late, target, database=database_url)
+    assert report.summary().startswith("40 of 40 sent")
+    assert "which has passed: " in caplog.text
