@@ -27,8 +27,8 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
-from mailsluice.operations.lending.planner import LendingSettings
 from mailsluice.operations.finish import finishing, refuse_impossible
+from mailsluice.operations.lending.planner import LendingSettings
 from mailsluice.operations.processes import Processes, processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.reports.campaign import Report
