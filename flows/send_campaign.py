@@ -20,6 +20,7 @@ from blocks.loading import load_connections
 from flows.support.conclusion import concluded
 from flows.support.deciding import announce, take_decisions
 from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.support.handing_over import handed_over
 from flows.support.launching import launched
 from flows.support.operation import operation, state_database
 from flows.support.progress import ProgressReporter, progress_shown
@@ -154,14 +155,23 @@ async def _send(
             [known.lock for known in slots.values() if known.lock is not None],
         ) as processes,
     ):
-        sending = Sending(run, messages, connections, slots, request, processes=processes)
+        sending = Sending(
+            run,
+            messages,
+            connections,
+            slots,
+            request,
+            standbys=document.standbys,
+            processes=processes,
+        )
         async with (
             watch_connections(sending, events, logger),
             progress_shown(run, document.sending_window) as progress,
         ):
             left = list(assigned)
             if document.dispatch is Dispatch.INLINE and not processes:
-                async with watched_connections(run, document, left, sending.connections):
+                told = partial(handed_over, document.name)
+                async with watched_connections(run, document, left, sending.connections, told):
                     await _send_here(document.name, left, sending, run, longest_wait)
                 return progress
             while left:

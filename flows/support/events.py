@@ -21,6 +21,8 @@ class Milestone(StrEnum):
     BOUNCES_HIGH = "mailsluice.bounces.high"
     """The share of a campaign's mail that bounced exceeds a threshold, a percentage."""
     COMPLAINTS_HIGH = "mailsluice.complaints.high"
+    HANDED_OVER = "mailsluice.connection.handed_over"
+    """The connection is down or rests, and others take its recipients over."""
     HELD = "mailsluice.campaign.held"
     """A provider on a connection, or a connection, is held until an operator decides."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ class Sending:
     """How many processes share each connection's sessions."""
     waiting: dict[str, int] = field(default_factory=dict)
     """How many recipients are left to send to, by connection."""
+    standbys: Collection[str] = ()
+    """The connections that get recipients only when another one is down."""
     processes: Processes | None = None
     """The processes that send; None where this one does."""
 
@@ -61,6 +63,14 @@ class Sending:
             return self.processes.update(connection)
         return await self.run.update(self.fitted(connection))
 
+    async def is_unused(self, connection: str) -> bool:
+        """Whether a connection is a standby that has taken nobody over."""
+        standings = (await self.run.progress()).standings if connection in self.standbys else ()
+        return any(
+            standing.connection == connection and not standing.tally.assigned
+            for standing in standings
+        )
+
     async def next_in(self) -> float:
         """Seconds until any connection has something to do; infinity: never."""
         return await (self.processes or self.run).next_in()
@@ -73,6 +83,8 @@ def connection_subflow(sending: Sending) -> ConnectionSubflow:
         parameters = flow_run.get_parameters()
         campaign, connection = parameters["campaign"], parameters["connection"]
         recipients = sending.waiting.get(connection, 0)
+        if connection in sending.standbys and not recipients:
+            return f"Send over {connection}: standby for {campaign}"
         return f"Send over {connection}: {recipients:,} recipients of {campaign}"
 
     @flow(name="send-connection", flow_run_name=run_name, persist_result=False)
@@ -85,6 +97,8 @@ def connection_subflow(sending: Sending) -> ConnectionSubflow:
             return Failed(message=message)
         if reason := sending.stop_request.reason:
             return Cancelled(name=STOPPED, message=f"{reason.value}, {result.summary()}")
+        if await sending.is_unused(connection):
+            return Completed(message="standby, not needed")
         return Completed(message=result.summary())
 
     async def start(campaign: str, connection: str) -> State[Any]:

@@ -98,7 +98,7 @@ def assign(
 
 def _quotas(total: int, campaign: Campaign, day: date) -> list[int]:
     if campaign.strategy is Strategy.ROUND_ROBIN:
-        return round_robin_quotas(total, campaign.batch_size, len(campaign.routes))
+        return round_robin_quotas(total, campaign.batch_size, len(campaign.sharing))
     return quotas(total, list(campaign.shares(day).values()))
 
 

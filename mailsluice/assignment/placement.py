@@ -148,9 +148,10 @@ def place(
         hosts: The recipients' mailbox providers, if warm-ups have caps for them.
 
     Raises:
-        CampaignError: A connection spills to another one that warms up itself.
+        CampaignError: A connection spills to another one that warms up itself, or a standby warms
+            up.
     """
-    names = [route.connection for route in campaign.routes]
+    names = [route.connection for route in campaign.sharing]
     cold = {name: state for name, state in warm_ups.items() if state.has_cap}
     warmings = [
         warming(name, count, cold[name], _by_provider(assignment, route, cold[name], hosts))
@@ -164,11 +165,17 @@ def place(
                 f"connection {part.connection!r} spills to {target!r}, which warms up"
                 " itself: name an established connection in its warm-up"
             )
+    for standby in campaign.standbys:
+        if standby in cold:
+            raise CampaignError(
+                f"connection {standby!r} is a standby, which has to take over any number of"
+                " recipients, but it warms up: name an established connection"
+            )
     spills = _spills(warmings)
     percents = campaign.percents(day)
     return Placement(
         assignment,
-        tuple(dict.fromkeys([*names, *(move.target for move in spills)])),
+        tuple(dict.fromkeys([*names, *(move.target for move in spills), *campaign.standbys])),
         tuple(percents) if percents else None,
         shares_after(campaign.shares(day), spills),
         tuple(warmings),

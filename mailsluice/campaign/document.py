@@ -144,6 +144,14 @@ class Campaign(Document):
         title="When a connection is down",
         description="What happens to its recipients.",
     )
+    reassign_after_minutes: int | None = Field(
+        None,
+        ge=0,
+        le=10_080,
+        title="Reassign after minutes",
+        description="With 'reassign': recipients also move when a connection has rested after"
+        " failures for so long. Left empty: only when it is given up.",
+    )
     lend: bool = Field(
         False,
         title="Lend room",
@@ -258,6 +266,8 @@ class Campaign(Document):
 
     @model_validator(mode="after")
     def _routes_fit_strategy(self) -> Self:
+        if not self.sharing:
+            raise ValueError("all connections are standbys: remove standby from one of them")
         if self.strategy is Strategy.PERCENTAGE:
             self._check_percentages()
             return self
@@ -267,27 +277,53 @@ class Campaign(Document):
                     f"connection {route.connection!r} has a percentage, but the strategy is "
                     f"{self.strategy.value!r}: remove the percentage or choose 'percentage'"
                 )
-        if self.strategy is Strategy.SINGLE and len(self.routes) > 1:
+        if self.strategy is Strategy.SINGLE and len(self.sharing) > 1:
             raise ValueError(
-                f"the strategy 'single' takes one connection, not {len(self.routes)}: remove the "
-                "others, or choose 'percentage' or 'round_robin'"
+                f"the strategy 'single' takes one connection, not {len(self.sharing)}: remove the "
+                "others, or choose 'percentage' or 'round_robin', or make them standbys"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _failover_is_whole(self) -> Self:
+        if self.on_connection_down is DownPolicy.REASSIGN:
+            return self
+        if self.standbys:
+            raise ValueError(
+                f"connection {self.standbys[0]!r} is a standby, which is used only with"
+                " on_connection_down 'reassign': set that"
+            )
+        if self.reassign_after_minutes is not None:
+            raise ValueError(
+                "reassign_after_minutes is for on_connection_down 'reassign': set that, or remove"
+                " the minutes"
             )
         return self
 
     def _check_percentages(self) -> None:
-        for route in self.routes:
+        for route in self.sharing:
             if route.percent is None:
                 raise ValueError(
                     f"connection {route.connection!r} has no percentage: give it one (0 is allowed)"
                 )
-        total = sum((route.percent or Decimal(0) for route in self.routes), Decimal(0))
+        total = sum((route.percent or Decimal(0) for route in self.sharing), Decimal(0))
         if total != 100:
             verb = "raise" if total < 100 else "lower"
             raise ValueError(
                 f"percentages add up to {_plain(total)}, not 100: "
                 f"{verb} one of them by {_plain(abs(100 - total))}"
             )
-        refuse_overgrown(self.routes)
+        refuse_overgrown(self.sharing)
+
+    @property
+    def sharing(self) -> tuple[Route, ...]:
+        """The routes that recipients are assigned to, in order."""
+        return tuple(route for route in self.routes if not route.standby)
+
+    @property
+    def standbys(self) -> tuple[str, ...]:
+        """The connections that only take over, in order."""
+        return tuple(route.connection for route in self.routes if route.standby)
 
     @property
     def is_paced(self) -> bool:
@@ -331,14 +367,17 @@ class Campaign(Document):
         return {source.database for source in sources if source.database}
 
     def percents(self, day: date) -> list[Decimal] | None:
-        """Return each route's percentage on a day, together 100; None with other strategies."""
+        """Return the percentage of each route that shares, on a day; together 100.
+
+        None with other strategies.
+        """
         is_percentage = self.strategy is Strategy.PERCENTAGE
-        return percents_on(self.routes, day) if is_percentage else None
+        return percents_on(self.sharing, day) if is_percentage else None
 
     def shares(self, day: date) -> dict[str, Decimal]:
         """Return each connection's share on a day, as a fraction; together 1 (within 28 digits)."""
-        percents = self.percents(day) or [Decimal(100) / len(self.routes)] * len(self.routes)
-        parts = zip(self.routes, percents, strict=True)
+        percents = self.percents(day) or [Decimal(100) / len(self.sharing)] * len(self.sharing)
+        parts = zip(self.sharing, percents, strict=True)
         return {route.connection: percent / 100 for route, percent in parts}
 
     @property
@@ -346,7 +385,7 @@ class Campaign(Document):
         """The connections that may send to recipients of others when they have room."""
         return [
             route.connection
-            for route in self.routes
+            for route in self.sharing
             if (self.lend if route.lend is None else route.lend)
         ]
 
@@ -368,8 +407,8 @@ class Campaign(Document):
         at their defaults, and so are the fields of an identity, so that these campaigns have the
         same content.
         """
-        policies = {"retry", "uncertain", "on_connection_down", "canary", "stop_loss"}
-        policies |= {"lend", "max_shift_percent"}
+        policies = {"retry", "uncertain", "canary", "stop_loss", "lend", "max_shift_percent"}
+        policies |= {"on_connection_down", "reassign_after_minutes"}
         speed = {"throttle", "per_provider", "sending_window", "finish_by", "spread_over"}
         place = {"dispatch", "processes", "sessions_per_worker"}
         content = self.model_dump(mode="json", exclude={"name", *speed, *place, *policies})
@@ -378,6 +417,8 @@ class Campaign(Document):
             dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
             if not dumped["identity"]:
                 del dumped["identity"]
+            if not route.standby:
+                del dumped["standby"]
         for name in _NEWER:
             if getattr(self, name) == type(self).model_fields[name].default:
                 del content[name]

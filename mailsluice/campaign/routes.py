@@ -66,6 +66,11 @@ class Route(Document):
     grows_over_days: int | None = Field(
         None, ge=1, le=3_650, description="The number of days that the growth takes."
     )
+    standby: bool = Field(
+        False,
+        description="Keeps the connection in reserve: no recipients are assigned to it, and it"
+        " takes those of a connection that goes down. Several take turns, in their order.",
+    )
     lend: bool | None = Field(
         None,
         title="May send for others",
@@ -92,6 +97,20 @@ class Route(Document):
             raise ValueError(
                 f"the share would shrink from {self.percent} to {self.grows_to}: let the shares of"
                 " other connections grow instead"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _standby_has_no_share(self) -> Self:
+        if self.standby and self.percent is not None:
+            raise ValueError(
+                f"connection {self.connection!r} is a standby, to which no recipients are assigned:"
+                " remove its percentage, or its standby"
+            )
+        if self.standby and self.lend:
+            raise ValueError(
+                f"connection {self.connection!r} is a standby, which sends only when another"
+                " connection is down: remove its lend, or its standby"
             )
         return self
 

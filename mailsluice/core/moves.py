@@ -55,19 +55,35 @@ class Move:
         return f"{self.recipients:,} recipients went from {self.origin} to {self.target}: {why}"
 
 
-def handed_over(origin: str, moved: Mapping[str, int], why: str = "is down") -> str:
-    """Say in a sentence which connections take the recipients of another one over.
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Recipients that go from one connection to others at the same time.
 
     Example:
-        >>> handed_over("sendgrid", {"sparkpost": 8230, "ses": 4115})
+        >>> moved = {"sparkpost": 8230, "ses": 4115}
+        >>> Handover("sendgrid", "is down", moved).sentence()
         'sendgrid is down: 12,345 recipients go to sparkpost (8,230) and ses (4,115)'
     """
-    total = sum(moved.values())
-    recipients = "recipient goes" if total == 1 else "recipients go"
-    if len(moved) == 1:
-        return f"{origin} {why}: {total:,} {recipients} to {next(iter(moved))}"
-    *first, last = (f"{target} ({number:,})" for target, number in moved.items())
-    return f"{origin} {why}: {total:,} {recipients} to {', '.join(first)} and {last}"
+
+    origin: str
+    why: str
+    """The reason as the end of a sentence about the origin."""
+    moved: Mapping[str, int]
+    """Recipients that each connection takes over."""
+
+    @property
+    def recipients(self) -> int:
+        """All recipients that go to others."""
+        return sum(self.moved.values())
+
+    def sentence(self) -> str:
+        """Say in a sentence who takes how many recipients over, and why."""
+        go = "recipient goes" if self.recipients == 1 else "recipients go"
+        names = [f"{target} ({number:,})" for target, number in self.moved.items()]
+        targets = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        if len(names) == 1:
+            targets = next(iter(self.moved))
+        return f"{self.origin} {self.why}: {self.recipients:,} {go} to {targets}"
 
 
 def together(moves: Iterable[Move]) -> list[Move]:

@@ -49,9 +49,6 @@ from mailsluice.store.reassignment import reassign
 
 logger = logging.getLogger(__name__)
 
-_GIVEN_UP = (MoveReason.DOWN,)
-"""Reasons to move recipients after which a connection takes none over any more."""
-
 _PROCESS = ", process "
 """Separates the run's name from its process in a lease's owner."""
 
@@ -186,31 +183,42 @@ class CampaignRun(Run):
         }
         moved: Counter[str] = Counter()
         for name in down:
-            moved.update(self.hand_over(name, conditions))
+            if taking := self.takers(name, conditions):
+                moved.update(self.hand_over(name, taking))
         if moved.total():
             self.count()
         return {name for name, count in moved.items() if count}
 
-    def hand_over(
+    def takers(
         self, origin: str, conditions: Mapping[str, Condition], *, rest: bool = True
-    ) -> dict[str, int]:
-        """Move the recipients of a connection that is down, or rests, to others. Blocking.
+    ) -> dict[str, Decimal]:
+        """Choose who would take over the recipients of a connection, with weights. Blocking.
 
-        Only recipients that were never attempted move, and none to a connection in warm-up, whose
-        caps are planned, nor to one that has given recipients away for the same reason. What is
-        held waits for its decision, which is about the recipients that an operator sees: they do
-        not move, and none join them. The connections that take recipients over may send meanwhile,
-        and so may the limits' shares of all connections change. Returns how many each got.
+        None are connections in warm-up, whose caps are planned, those that have given recipients
+        away because they were down, and those where something is held: an operator decides about
+        the recipients that were seen. Standbys have no canary, so they take over only what no
+        canary holds back. See `failover.takers`.
         """
         if Unit(origin) in self._held:
             return {}
-        gave = {move.origin for move in self.campaigns.moves(self.id) if move.reason in _GIVEN_UP}
-        warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
+        moves = self.campaigns.moves(self.id)
+        gave = {move.origin for move in moves if move.reason is MoveReason.DOWN}
+        planned = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
+        cold = {name for name, used in self._connections.items() if self._rule_book.warms_up(used)}
         held = {unit.connection for unit in self._held}
         shares = launched_shares(self.campaigns.routes(self.id))
-        taking = takers(conditions, shares, (), {origin, *gave, *warm_ups, *held}, rest=rest)
-        if not taking:
-            return {}
+        barred = {origin, *gave, *planned, *cold, *held}
+        undecided = {canary.connection for canary in Canaries(self._database, self.id).undecided()}
+        standbys = () if origin in undecided else self._campaign.standbys
+        return takers(conditions, shares, standbys, barred, rest=rest)
+
+    def hand_over(self, origin: str, taking: Mapping[str, Decimal]) -> dict[str, int]:
+        """Move the recipients of a connection that is down, or rests, to others. Blocking.
+
+        Only recipients that were never attempted move, except for those that are held. The others
+        may send meanwhile; all connections then have new shares of the campaign's limits. Returns
+        how many each connection got.
+        """
         stay = {unit.provider or 0 for unit in self._held if unit.connection == origin}
         on_moved = partial(self._on_moved, origin)
         moved = reassign(self._database, self.id, origin, taking, without=stay, on_moved=on_moved)

@@ -101,6 +101,7 @@ class ConnectionSender:
             is_held=self._is_held,
             waits_for_canary=state.lanes.main.waits_for_canary,
             is_over=self.queue.is_idle,
+            may_receive=state.context.may_receive(state.name),
             down=self.down,
             in_stock=len(state.lanes),
             due_at=state.lanes.due_at,
@@ -146,7 +147,8 @@ class ConnectionSender:
 
     def receive(self) -> None:
         """Claim recipients that may have come from another connection."""
-        self._state.lanes.receive()
+        if not self._state.has_ended:
+            self._state.lanes.receive()
 
     def look(self) -> None:
         """Look again whether the connection is done: other connections have changed."""

@@ -93,6 +93,10 @@ class RuleBook:
         rules = {**own_rules(self._database, connection), **whole}
         return Usages(self._database).room(rules, seconds, most)
 
+    def warms_up(self, connection: Connection) -> bool:
+        """Whether a connection has a daily cap in these days."""
+        return bool(_caps(self._database, connection))
+
     def providers(self) -> dict[int, str]:
         """The mailbox providers of the campaign's recipients, by number."""
         return Providers(self._database).of(self._campaign_id)

@@ -146,7 +146,7 @@ class ProgressReporter:
         wrong = [
             standing
             for standing in progress.standings
-            if standing.binding.cause is Cause.DONE and standing.tally.left
+            if standing.binding.cause in (Cause.DONE, Cause.STANDBY) and standing.tally.left
         ]
         if any(self._counted.get(known.connection, (None,))[0] != known.tally for known in wrong):
             counts = await asyncio.to_thread(self._run.outbox.counts)

@@ -46,6 +46,7 @@ _CONDITIONS = {
     Cause.LAST_REPLIES: Condition.SENDS,
     Cause.CONNECTING: Condition.SENDS,
     Cause.DONE: Condition.IDLE,
+    Cause.STANDBY: Condition.IDLE,
     Cause.DEFERRED: Condition.IDLE,
     Cause.PROVIDERS: Condition.BLOCKED,
     Cause.SLOWED: Condition.STUCK,

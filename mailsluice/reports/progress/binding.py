@@ -22,6 +22,7 @@ class Cause(StrEnum):
 
     STARTING = "starts"
     DONE = "done"
+    STANDBY = "done, and ready to take over from other connections"
     STOPPED = "stopped"
     QUARANTINED = "quarantined: {detail}"
     """This run gave the connection up."""
@@ -79,6 +80,8 @@ class ConnectionFacts:
     is_stopping: bool = False
     is_over: bool = False
     """No recipient waits for mail, and no message is in flight."""
+    may_receive: bool = False
+    """Whether recipients of other connections may still come."""
     is_held: bool = False
     """Whether nothing is sent until an operator has decided."""
     waits_for_canary: bool = False
@@ -157,7 +160,7 @@ def _ended(facts: ConnectionFacts) -> Cause | None:
     if facts.down:
         return Cause.QUARANTINED
     if facts.is_over:
-        return Cause.DONE
+        return Cause.STANDBY if facts.may_receive else Cause.DONE
     if facts.is_held:
         return Cause.HELD
     return Cause.STOPPED if facts.is_stopping else None
