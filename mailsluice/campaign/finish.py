@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.limits import ASSUMED, OWN, Bound
 
 _HELP = (
     "write a day and a time, such as 2026-12-01 12:00 (in the time zone of the sending window) or"
@@ -20,6 +23,8 @@ _HELP = (
 
 _SPARE = 0.005
 _TOLERANCE = 0.01
+_MARGIN = 1.01
+"""So much higher than the pace a limit has to be: messages are spaced wider than it allows."""
 
 
 def _from_yaml(value: object) -> object:
@@ -78,6 +83,11 @@ class Span:
         self._spare_seconds = _SPARE * self.open_seconds(since, until)
 
     @property
+    def closes_at(self) -> datetime:
+        """The last moment at which mail may go."""
+        return self._open[-1][1] if self._open else self.until
+
+    @property
     def tolerance(self) -> timedelta:
         """How much later than planned the end may be without being late."""
         return _TOLERANCE * (self.until - self.since)
@@ -95,6 +105,21 @@ class Span:
         seconds = self.open_seconds(moment, until or self.until)
         opens_at = next((max(start, moment) for start, end in self._open if end > moment), moment)
         return opens_at, max(0.0, seconds - self._spare_seconds)
+
+
+def raised(bound: Bound, connection: str, per_second: float, share: Decimal | None) -> str:
+    """Say to what a limit of a connection has to be raised for a pace.
+
+    `share` is the connection's part of the campaign's limits.
+    """
+    field, seconds = str(bound.limit).partition(" ")[0], bound.limit.window_seconds
+    least = math.ceil(_MARGIN * per_second * seconds)
+    if bound.whose == ASSUMED:
+        return f"give {connection} more sessions, for {per_second:,.1f} messages a second"
+    if bound.whose != OWN:
+        least = math.ceil(least / share) if share else least
+        return f"raise the campaign's {field} to at least {least:,}"
+    return f"raise {connection}'s {field} from {bound.limit.count:,} to at least {least:,}"
 
 
 def _open_periods(

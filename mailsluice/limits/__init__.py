@@ -4,13 +4,27 @@ from mailsluice.limits.calendar_limit import CalendarLimit, Unit, calendar_limit
 from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
-from mailsluice.limits.limits import Bound, Cap, Limit, Pace, Rates, Rules, bounds, limits, shared
+from mailsluice.limits.limits import (
+    ASSUMED,
+    OWN,
+    Bound,
+    Cap,
+    Limit,
+    Pace,
+    Rates,
+    Rules,
+    bounds,
+    limits,
+    shared,
+)
 from mailsluice.limits.room import room
 from mailsluice.limits.timekeeping import Look, Timekeeper, Timeline
 from mailsluice.limits.usage import HOLDER_SECONDS, Estate, OpenStarts, Spread, Usage
 
 __all__ = [
+    "ASSUMED",
     "HOLDER_SECONDS",
+    "OWN",
     "Bound",
     "CalendarLimit",
     "Cap",

@@ -27,6 +27,8 @@ _UNITS = {
     86_400.0: "a day",
     604_800.0: "a week",
 }
+OWN, ASSUMED = "its own", "assumed"
+"""Owners of a limit: the connection, and nobody."""
 _SECONDS_OF_HOUR, _MANY = 3_600.0, 10
 
 
@@ -161,5 +163,5 @@ def bounds(own: Rates, throttle: Rates, shares: Mapping[str, Decimal], name: str
         part, whose = shared(throttle, shares)[name], "its share of the campaign's"
     else:
         part, whose = limits(throttle), "the campaign's"
-    own_bounds = [Bound(limit, "its own") for limit in limits(own)]
+    own_bounds = [Bound(limit, OWN) for limit in limits(own)]
     return own_bounds + [Bound(limit, whose) for limit in part]

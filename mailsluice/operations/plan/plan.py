@@ -88,6 +88,8 @@ class Plan:
     """What goes first, and what the rest waits for; empty without a canary."""
     lending: str = ""
     """Who may send to whose recipients, and to how many; empty where nobody may."""
+    finish: str = ""
+    """Until when the mail is spread, and at which pace; empty without a finish time."""
     processes: int = 1
     """How many processes of the run would send, on a machine like this one."""
 
@@ -115,6 +117,7 @@ class Plan:
         )
         if self.processes > 1:
             lines += [f"{self.processes} processes of the run send at the same time.", ""]
+        lines += [f"{self.finish}.", ""] if self.finish else []
         lines += [f"{self.canary}.", ""] if self.canary else []
         lines += [f"{cell(self.lending)}.", ""] if self.lending else []
         lines += section("Mailbox providers", provider_table(self.providers))

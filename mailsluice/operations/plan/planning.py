@@ -10,8 +10,9 @@ from mailsluice.campaign import Approval, Campaign
 from mailsluice.campaign.estimate import Load
 from mailsluice.campaign.policies import Resolve
 from mailsluice.campaign.provider_entry import EVERY, ProviderEntry
-from mailsluice.limits import Bound, Limit, bounds
+from mailsluice.limits import ASSUMED, Bound, Limit, bounds
 from mailsluice.mailbox_providers import UNRESOLVED, is_known_by_domain, title_of
+from mailsluice.operations.plan.finishing import finish_plan
 from mailsluice.operations.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text
 from mailsluice.operations.plan.providers import (
@@ -43,11 +44,20 @@ def plan(
     """
     parts: list[ConnectionPlan] = []
     providers: list[ProviderPlan] = []
-    for name in placement.connections:
-        load = _load(campaign, placement, connections[name], starts_at)
+    loads = {
+        name: _load(campaign, placement, connections[name], starts_at)
+        for name in placement.connections
+    }
+    for name, load in loads.items():
         mine = provider_plans(campaign, placement, connections[name], load, mail) if mail else []
         parts.append(with_providers(_connection_plan(placement, name, load), mine))
         providers += mine
+    late: list[str] = []
+    finish = finish_plan(campaign, starts_at)
+    if finish:
+        late = [*finish.warnings(parts, loads, providers, placement.shares)]
+        parts = [finish.spread(part) for part in parts]
+        providers = [finish.spread_provider(part) for part in providers]
     return Plan(
         campaign=campaign.name,
         read_rows=read_rows,
@@ -60,10 +70,12 @@ def plan(
         warm_ups=[said for warming in placement.warmings for said in warming.sentences()],
         warm_up_days=[day for warming in placement.warmings for day in warming.plan()],
         warnings=[
+            *late,
             *_warnings(campaign, placement, parts, starts_at),
             *_unseen(campaign, [connections[name] for name in placement.connections]),
         ],
         canary=_canary(campaign),
+        finish=finish.sentence(campaign, parts) if finish else "",
         lending=_lending(campaign, placement),
     )
 
@@ -131,7 +143,7 @@ def _load(
 def _bounds(campaign: Campaign, placement: Placement, connection: Connection) -> list[Bound]:
     speed = Limit(ASSUMED_PER_SESSION * connection.max_sessions, 1.0)
     limits = bounds(connection, campaign.throttle, placement.shares, connection.name)
-    return limits or [Bound(speed, "assumed")]
+    return limits or [Bound(speed, ASSUMED)]
 
 
 def _warnings(
@@ -141,7 +153,8 @@ def _warnings(
     if not window.is_open(starts_at):
         yield f"the sending window is closed: it opens at {moment_text(window.opens_at(starts_at))}"
     for part in parts:
-        if part.ends_at is None or part.ends_at - starts_at >= _LONG:
+        takes_long = part.ends_at is None or part.ends_at - starts_at >= _LONG
+        if takes_long and not campaign.is_paced:
             yield (
                 f"{part.connection} takes {part.lasts} for its {part.count:,} recipients:"
                 f" it is bound by {part.binding}"
