@@ -10,6 +10,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError, Parameter
 
 from deployments.command import (
+    affinity,
     bounces,
     campaigns,
     connections,
@@ -32,7 +33,7 @@ app = App(
 )
 for command in (*documents.COMMANDS, *campaigns.COMMANDS):
     app.command(command)
-for group in (connections, suppressions, bounces, events):
+for group in (connections, suppressions, affinity, bounces, events):
     app.command(group.app)
 for server_command in servers.COMMANDS:
     app.command(server_command)

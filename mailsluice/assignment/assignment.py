@@ -1,8 +1,8 @@
 """Assign recipients to routes, and put them in the send order. Pure.
 
 The assignment is a function of the campaign's name, its routes' shares on a day, and the set of
-addresses with their mailbox providers and the values that order them. Neither the order of the
-input rows nor the process makes a difference.
+addresses with their mailbox providers, the values that order them, and with affinity the routes
+that they had before. Neither the order of the input rows nor the process makes a difference.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mailsluice.assignment.dealing import deal
+from mailsluice.assignment.keeping import NEW, lay_out_keeping
 from mailsluice.assignment.layout import Routes, lay_out
 from mailsluice.campaign import Campaign, Strategy
+from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.pieces import pieces
 from mailsluice.limits.apportionment import quotas, round_robin_quotas
 
@@ -36,6 +38,8 @@ class Assignment:
     """(n,) index into the campaign's routes, by send position."""
     quotas: tuple[int, ...]
     """Recipients of each route; together n."""
+    affinity: AffinityCounts | None = None
+    """None for a campaign without affinity."""
 
     def digest(self, address_keys: Keys) -> str:
         """Return the SHA-256 (hex) of the recipients with their routes, in send order.
@@ -57,6 +61,7 @@ def assign(
     day: date,
     providers: Numbers | None = None,
     values: Values | None = None,
+    remembered: Routes | None = None,
 ) -> Assignment:
     """Give every recipient its route and its place in the send order, by the shares of a day.
 
@@ -65,7 +70,9 @@ def assign(
     routes, send position i has route (i // batch_size) mod k.
 
     In a campaign with an order, each route has its recipients in that order, and equal ones mixed.
-    See `dealing` for how the first recipients are shared out as evenly as all.
+    See `dealing` for how the first recipients are shared out as evenly as all. In a campaign with
+    affinity, as many recipients as possible keep their route (see `keeping`): then the totals are
+    exact, and the parts as near to the shares as those recipients allow.
 
     Args:
         address_keys: (n, 2), a distinct 128-bit key for each address.
@@ -75,6 +82,8 @@ def assign(
         providers: (n,), the number of each recipient's mailbox provider; a domain has one provider.
             None: all recipients have the same one.
         values: (n,), what a campaign with an order is ordered by; NaN comes last.
+        remembered: (n,), the route of each recipient in earlier campaigns, or else NEW or
+            ELSEWHERE; None: the campaign has no affinity.
     """
     total = len(address_keys)
     counts = _quotas(total, campaign, day)
@@ -85,15 +94,25 @@ def assign(
     if values is not None:
         deal(grouped, mixed, domain_keys, providers)
     route = np.empty(total, np.int16)
-    route[grouped] = lay_out(counts)
+    affinity = None
+    if remembered is None:
+        route[grouped] = lay_out(counts)
+    else:
+        route[grouped] = lay_out_keeping(counts, remembered[mixed[grouped]])
+        affinity = _counted(campaign.affinity_group, route, remembered[mixed])
     del grouped
     if campaign.strategy is not Strategy.ROUND_ROBIN:
-        return Assignment(mixed, route, tuple(counts))
+        return Assignment(mixed, route, tuple(counts), affinity)
     slots = _slots(total, campaign.batch_size, len(counts))
     order = np.empty(total, np.int64)
     for i in range(len(counts)):
         order[slots == i] = mixed[route == i]
-    return Assignment(order, slots, tuple(counts))
+    return Assignment(order, slots, tuple(counts), affinity)
+
+
+def _counted(group: str, route: Routes, remembered: Routes) -> AffinityCounts:
+    kept, new = np.count_nonzero(route == remembered), np.count_nonzero(remembered == NEW)
+    return AffinityCounts(group, int(kept), len(route) - int(kept + new), int(new))
 
 
 def _quotas(total: int, campaign: Campaign, day: date) -> list[int]:

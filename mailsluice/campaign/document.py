@@ -22,10 +22,17 @@ from pydantic import (
     model_validator,
 )
 
+from mailsluice.campaign.affinity import DEFAULT_GROUP, Affinity, refuse_useless
 from mailsluice.campaign.finish import FinishTime, finish_moment
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
-from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
+from mailsluice.campaign.policies import (
+    Dispatch,
+    DownPolicy,
+    Resolve,
+    Strategy,
+    UncertainPolicy,
+)
 from mailsluice.campaign.retry import Retry
 from mailsluice.campaign.routes import Percent, Route, percents_on, refuse_overgrown
 from mailsluice.campaign.sending_window import SendingWindow
@@ -92,6 +99,17 @@ class Campaign(Document):
         ge=1,
         le=1_000_000,
         description="Recipients in a batch, for the strategy 'round_robin'.",
+    )
+    affinity: Affinity = Field(
+        Affinity.OFF,
+        description="Whether an address keeps the connection that earlier campaigns of the group"
+        " sent to it over. For the strategies 'percentage' and 'round_robin': shares stay exact,"
+        " and as few recipients as possible get another connection.",
+    )
+    affinity_group: str = Field(
+        DEFAULT_GROUP,
+        max_length=100,
+        description="With affinity: the campaigns of the same group remember together.",
     )
     throttle: Throttle = Field(
         Throttle(),
@@ -199,15 +217,20 @@ class Campaign(Document):
         " this.",
     )
 
-    @field_validator("resolve", mode="before")
+    @field_validator("resolve", "affinity", mode="before")
     @classmethod
     def _off_in_yaml(cls, value: object) -> object:
-        return Resolve.OFF if value is False else value  # YAML reads a bare off as false
+        return "off" if value is False else value  # YAML reads a bare off as false
 
     @field_validator("order_by", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("affinity_group")
+    @classmethod
+    def _group_named(cls, value: str) -> str:
+        return value or DEFAULT_GROUP
 
     @field_validator("recipients")
     @classmethod
@@ -252,6 +275,11 @@ class Campaign(Document):
             raise ValueError(
                 "finish_by and spread_over both say when the campaign ends: remove one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _affinity_fits_strategy(self) -> Self:
+        refuse_useless(self.affinity, self.affinity_group, self.strategy)
         return self
 
     @model_validator(mode="after")
@@ -351,6 +379,11 @@ class Campaign(Document):
         return finish_moment(self.finish_by, since.astimezone(zone).date(), self.sending_window)
 
     @property
+    def has_affinity(self) -> bool:
+        """Whether recipients keep the connection of earlier campaigns."""
+        return self.affinity is not Affinity.OFF
+
+    @property
     def recipient_sources(self) -> tuple[RecipientSource, ...]:
         """The sources of the recipients, in the order in which they are read."""
         return listed(self.recipients)
@@ -427,7 +460,7 @@ class Campaign(Document):
         return content
 
 
-_NEWER = ("resolve", "order_by", "order_descending")
+_NEWER = ("resolve", "order_by", "order_descending", "affinity", "affinity_group")
 """Fields that some stored campaigns are older than."""
 
 

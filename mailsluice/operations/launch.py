@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mailsluice.assignment.placement import Placement
     from mailsluice.assignment.warming import WarmUpState
     from mailsluice.audience.resolved import Audience
+    from mailsluice.operations.affinity import Remembered
 
 
 _NO_IDENTITY = SenderIdentity()
@@ -149,7 +150,9 @@ def decide(
 
     Nothing is stored. Raises CampaignError when a warm-up is impossible for this campaign.
     """
-    assignment = _assignment(campaign, audience, occasion)
+    from mailsluice.operations.affinity import remembered
+
+    assignment = _assignment(campaign, audience, occasion, remembered(database, campaign, audience))
     record = Campaigns(database).find(campaign.name)
     with database.read() as connection:
         placement, _ = _placed(
@@ -197,8 +200,7 @@ def store_audience(
     """
     from mailsluice.operations.placed_rows import canary_of, counted, placed
 
-    assignment = _assignment(campaign, audience, occasion)
-    placement = _planned(database, campaign_id, campaign, assignment, audience, occasion)
+    placement = _planned(database, campaign_id, campaign, audience, occasion)
     percent = campaign.canary.percent
     first = canary_of(audience, placement, percent) if percent else None
     launches = Launches(database)
@@ -215,12 +217,15 @@ def store_audience(
         providers=audience.hosted(),
         canaries={} if first is None else counted(first, placement),
         sources=audience.sources(),
+        affinity=placement.assignment.affinity,
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement
 
 
-def _assignment(campaign: Campaign, audience: Audience, occasion: Occasion) -> Assignment:
+def _assignment(
+    campaign: Campaign, audience: Audience, occasion: Occasion, memory: Remembered | None
+) -> Assignment:
     from mailsluice.assignment.assignment import assign
 
     return assign(
@@ -230,6 +235,7 @@ def _assignment(campaign: Campaign, audience: Audience, occasion: Occasion) -> A
         occasion.day,
         audience.providers,
         audience.ranking.by_recipient if audience.ranking else None,
+        memory.routes if memory else None,
     )
 
 
@@ -237,19 +243,29 @@ def _planned(
     database: Database,
     campaign_id: int,
     campaign: Campaign,
-    assignment: Assignment,
     audience: Audience,
     occasion: Occasion,
 ) -> Placement:
-    """Apply the warm-ups and reserve what is left of their caps, in one transaction."""
+    """Assign recipients, apply the warm-ups and reserve what is left of their caps.
+
+    The caps, and the memory of an affinity group, change in one transaction. When another campaign
+    of the group was launched since the memory was read, the recipients are assigned again.
+    """
+    from mailsluice.operations.affinity import remembered
+
     warm_ups = WarmUps(database)
-    with database.write() as transaction:
-        warm_ups.lock(transaction)
-        placement, states = _placed(
-            warm_ups, transaction, campaign_id, campaign, assignment, audience, occasion
-        )
-        warm_ups.record(transaction, campaign_id, placement.warmings, states)
-    return placement
+    while True:
+        memory = remembered(database, campaign, audience)
+        assignment = _assignment(campaign, audience, occasion, memory)
+        with database.write() as transaction:
+            if memory and not memory.update(database, transaction, audience, assignment):
+                continue
+            warm_ups.lock(transaction)
+            placement, states = _placed(
+                warm_ups, transaction, campaign_id, campaign, assignment, audience, occasion
+            )
+            warm_ups.record(transaction, campaign_id, placement.warmings, states)
+        return placement
 
 
 def _placed(

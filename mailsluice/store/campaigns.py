@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.errors import CampaignDiffersError, OutboxError
 from mailsluice.core.moves import Move, shares_after
 from mailsluice.core.status import CampaignStatus
@@ -41,6 +42,8 @@ class CampaignRecord:
     held_back: Mapping[str, int]
     """Suppressed rows by the reason of their suppression."""
     assignment_digest: str | None
+    affinity: AffinityCounts | None
+    """None for a campaign without affinity."""
     return_key: str | None = field(repr=False)
     """The secret that makes return paths and Message-IDs, see `mailsluice.message.identity`; None
     for a campaign that is older than they are."""
@@ -166,4 +169,5 @@ class Campaigns:
 def _record(row: sa.Row[Any]) -> CampaignRecord:
     values = {name: getattr(row, name) for name in CampaignRecord.__dataclass_fields__}
     values["held_back"] = orjson.loads(row.held_back or "{}")
+    values["affinity"] = AffinityCounts(**orjson.loads(row.affinity)) if row.affinity else None
     return CampaignRecord(**{**values, "status": CampaignStatus(row.status)})

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0023"
+REVISION = "0024"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -69,6 +69,8 @@ campaigns = Table(
     Column("no_mail_server", BigInteger, nullable=False, server_default="0"),
     Column("held_back", Text),  # JSON: suppressed rows by the reason of their suppression
     Column("assignment_digest", Text),
+    # JSON: see mailsluice.core.affinity_counts; null for a campaign without affinity.
+    Column("affinity", Text),
     # The run that sends the campaign now; there is one at a time.
     Column("owner", Text),
     Column("lease_until", Double),

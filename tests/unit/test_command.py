@@ -84,6 +84,18 @@ def test_suppressions_can_be_added_exported_removed_and_imported(
     assert json.loads("\n".join(lines[lines.index("{") :]))["new"] == 1
 
 
+def test_what_affinity_remembers_can_be_shown_and_forgotten(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["affinity", "show"]) == 0
+    assert capsys.readouterr().out == "no campaign with affinity was launched yet\n"
+    assert main(["affinity", "forget", "ann@example.com", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"forgotten": 0}
+    for command in (["forget"], ["forget-group", "shop"]):
+        assert main(["affinity", *command]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_file_of_events_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
     Path("events.csv").write_text("Kind,email,time\nMoved,ann@example.com,1785000000\n")
     command = ["events", "import", "red", "events.csv", "--provider=none", "--check"]

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from mailsluice.assignment.warming import WarmUpDay
 from mailsluice.campaign.estimate import HORIZON
+from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, section, table
 from mailsluice.core.source_counts import SourceCounts
@@ -84,6 +85,8 @@ class Plan:
     """How many domains were looked up; empty where none was."""
     sources: Sequence[SourceCounts] = ()
     """The rows of each source of the recipients, if there are several."""
+    affinity: AffinityCounts | None = None
+    """None for a campaign without affinity."""
     canary: str = ""
     """What goes first, and what the rest waits for; empty without a canary."""
     lending: str = ""
@@ -118,6 +121,7 @@ class Plan:
         if self.processes > 1:
             lines += [f"{self.processes} processes of the run send at the same time.", ""]
         lines += [f"{self.finish}.", ""] if self.finish else []
+        lines += [f"{cell(self.affinity.sentence())}.", ""] if self.affinity else []
         lines += [f"{self.canary}.", ""] if self.canary else []
         lines += [f"{cell(self.lending)}.", ""] if self.lending else []
         lines += section("Mailbox providers", provider_table(self.providers))

@@ -74,6 +74,7 @@ def plan(
             *_warnings(campaign, placement, parts, starts_at),
             *_unseen(campaign, [connections[name] for name in placement.connections]),
         ],
+        affinity=placement.assignment.affinity,
         canary=_canary(campaign),
         finish=finish.sentence(campaign, parts) if finish else "",
         lending=_lending(campaign, placement),

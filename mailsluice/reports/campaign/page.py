@@ -53,6 +53,7 @@ def page(
         [f"- **{plain(name)}**: {plain(why)}" for name, why in report.down.items()],
     )
     lines += ["## Connections", "", *tables.connections(report)]
+    lines += [f"{plain(report.affinity.sentence())}.", ""] if report.affinity else []
     lines += section("Moved to another connection", tables.moves(report))
     lines += _pictures(shown, PictureOf.SHARES, PictureOf.OUTCOMES)
     if counted:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailsluice.assignment.warming import WarmUpDay
+from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.masking import masked
 from mailsluice.core.moves import Move, moved_away, moved_here
 from mailsluice.core.source_counts import SourceCounts
@@ -81,6 +82,8 @@ class Report:
     """The rows of each source of the recipients, if there are several."""
     moves: Sequence[Move] = ()
     """Moves of recipients to another connection."""
+    affinity: AffinityCounts | None = None
+    """None for a campaign without affinity."""
     digest: str | None = None
     """The digest of the assignment; `plan-campaign` shows the same."""
     warm_ups: Sequence[WarmUpDay] = ()

@@ -45,6 +45,7 @@ def stored_report(database: Database, name: str) -> Report:
         ],
         sources=CampaignSources(database).of(record.id),
         moves=campaigns.moves(record.id),
+        affinity=record.affinity,
         digest=record.assignment_digest,
         warm_ups=WarmUps(database).of_campaign(record.id),
         archive=str(archive or ""),
