@@ -6,9 +6,7 @@ as missing. Their recipients come last.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailsluice.audience.chunk import as_array
+from mailsluice.audience.columns import missing_column
 from mailsluice.core.errors import AudienceError
 
 Values = npt.NDArray[np.float64]
@@ -81,15 +80,6 @@ class RankingReader:
         self._values += values.tobytes()
         self._kinds += kinds.tobytes()
 
-    def _missing(self, columns: Collection[str]) -> AudienceError:
-        near = get_close_matches(self.column, columns, n=3)
-        suggestion = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        others = ", ".join(map(repr, sorted(columns))) or "none besides the address"
-        return AudienceError(
-            f"there is no column {self.column!r} to order by: {suggestion}The recipients have the"
-            f" columns: {others}. Correct order_by, or add the column"
-        )
-
     def finish(self, accepted: npt.NDArray[np.bool]) -> Ranking:
         """Return the ranking of the accepted among the valid rows.
 
@@ -97,7 +87,7 @@ class RankingReader:
         that it orders nothing.
         """
         if self.column not in self._columns:
-            raise self._missing(self._columns)
+            raise missing_column(self.column, self._columns, "to order by", "order_by")
         kinds = np.frombuffer(self._kinds, np.uint8)[accepted]
         empty, _, numbers, dates = np.bincount(kinds, minlength=4).tolist()
         if len(kinds) and not numbers + dates:

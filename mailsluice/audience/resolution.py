@@ -35,7 +35,8 @@ from mailsluice.audience.stored import (
     stored,
     stored_malformed,
 )
-from mailsluice.campaign import RecipientSource
+from mailsluice.audience.time_zones import TimeZoneReader
+from mailsluice.campaign import RecipientSource, SendingWindow
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.memory import Trimming, return_memory
 from mailsluice.core.suppression import Suppression
@@ -52,6 +53,7 @@ def resolve(
     hosted: Hosted,
     connect: Connect,
     order_by: str | None = None,
+    window: SendingWindow | None = None,
 ) -> Audience:
     """Read, check and deduplicate the recipients of a campaign.
 
@@ -65,10 +67,11 @@ def resolve(
         hosted: Finds the mailbox providers of domains.
         connect: Turns the name of a database block into an engine.
         order_by: The column that orders the recipients, if any.
+        window: The sending window, which may name columns with the recipients' time zones.
 
     Raises:
-        AudienceError: A source cannot be read, the recipients have no rows, or `order_by` is no
-            column that orders them.
+        AudienceError: A source cannot be read, the recipients have no rows, or a column that the
+            document names is missing or of no use.
     """
     # The C library's memory can be returned to the system; it is as fast, and its peak is lower.
     pa.set_memory_pool(pa.system_memory_pool())
@@ -77,7 +80,12 @@ def resolve(
     try:
         spool = Spool(Path(directory.name, "rows"), SCHEMA)
         ranking = RankingReader(order_by) if order_by else None
-        reading = _Reading(spool, excluded, suppressed, ranking)
+        zones = (
+            TimeZoneReader(window.zone_column, window.country_column)
+            if window and window.in_own_zones
+            else None
+        )
+        reading = _Reading(spool, excluded, suppressed, ranking, zones)
         trimming = Trimming()
         for source in sources:
             for chunk in read_chunks(source, connect=connect):
@@ -104,6 +112,7 @@ class _Reading:
     excluded: KeySet
     suppressed: Suppressed
     ranking: RankingReader | None
+    zones: TimeZoneReader | None
     origins: list[Origin] = field(default_factory=list)
     """The sources that were read to their end."""
     columns: tuple[str, ...] = ()
@@ -141,6 +150,8 @@ class _Reading:
         self.domain_numbers += self.domains.add(as_array(checked["domain"][valid])).tobytes()
         if self.ranking:
             self.ranking.add(chunk.variables, valid)
+        if self.zones:
+            self.zones.add(chunk.variables, valid)
         self._store(stored(chunk, checked, self.rows_before), verdicts, chunk.malformed)
 
     def _store(
@@ -184,6 +195,7 @@ def _finish(
         verdicts[np.flatnonzero(verdicts == ACCEPTED)[~takes_mail]] = NO_MAIL_SERVER
         keys, domains, providers = keys[takes_mail], domains[takes_mail], providers[takes_mail]
     origins = Origins(reading.origins, verdicts == ACCEPTED)
+    is_accepted = verdicts[valid] == ACCEPTED
     return Audience(
         origins.columns,
         len(verdicts),
@@ -192,7 +204,8 @@ def _finish(
         providers,
         found.names,
         found.look_ups,
-        reading.ranking.finish(verdicts[valid] == ACCEPTED) if reading.ranking else None,
+        reading.ranking.finish(is_accepted) if reading.ranking else None,
+        reading.zones.finish(is_accepted) if reading.zones else None,
         origins,
         reading.apostrophes,
         bad_exclusions,

@@ -30,6 +30,7 @@ from mailsluice.audience.stored import (
     RejectReason,
     rejects,
 )
+from mailsluice.audience.time_zones import TimeZones
 from mailsluice.audience.variables import is_empty
 from mailsluice.core.source_counts import SourceCounts
 
@@ -54,6 +55,8 @@ class Audience:
     """How the providers were looked up; None: they were not."""
     ranking: Ranking | None
     """The values of the column that orders the campaign, if there is one."""
+    zones: TimeZones | None
+    """The recipients' own time zones, where the sending window applies in them."""
     origins: Origins
     """The sources, and which rows are from which of them."""
     apostrophes: int
@@ -119,7 +122,8 @@ class Audience:
             for source in self.sources()
             if not source.read_rows
         ]
-        return [*warnings, *(self.ranking.notes() if self.ranking else [])]
+        columns = (self.ranking, self.zones)
+        return [*warnings, *(note for column in columns if column for note in column.notes())]
 
     def chunks(
         self,
@@ -186,6 +190,7 @@ class Audience:
             empty = np.empty_like(getattr(self, name)[:0])
             object.__setattr__(self, name, empty)  # frozen for everybody else
         object.__setattr__(self, "ranking", None)
+        object.__setattr__(self, "zones", None)
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.message import Header, Message
 from mailsluice.campaign.policies import Dispatch, DownPolicy, Resolve, Strategy, UncertainPolicy
 from mailsluice.campaign.retry import Retry
+from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.source import RecipientSource
 from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
 from mailsluice.campaign.throttle import ProviderThrottle, Throttle
@@ -23,6 +24,7 @@ __all__ = [
     "Resolve",
     "Retry",
     "SenderIdentity",
+    "SendingWindow",
     "StopLoss",
     "Strategy",
     "Throttle",

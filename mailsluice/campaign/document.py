@@ -293,6 +293,23 @@ class Campaign(Document):
         return self
 
     @model_validator(mode="after")
+    def _fits_time_zones(self) -> Self:
+        if not self.sending_window.in_own_zones:
+            return self
+        columns = "leave zone_column and country_column of the sending_window empty"
+        if self.canary:
+            raise ValueError(
+                "a canary cannot be judged before the sending window has opened in every time zone,"
+                f" up to a day later: remove the canary, or {columns}"
+            )
+        if self.is_paced:
+            raise ValueError(
+                "an even pace is computed for one sending window, not for one in each recipient's"
+                f" time zone: remove finish_by and spread_over, or {columns}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _routes_fit_strategy(self) -> Self:
         if not self.sharing:
             raise ValueError("all connections are standbys: remove standby from one of them")
@@ -436,7 +453,8 @@ class Campaign(Document):
         """Return the part of the document that may not change between runs, as JSON values.
 
         Throttles, windows, retries, policies and dispatch are left out: an operator may change
-        them and continue the campaign. Fields that are newer than stored campaigns are left out
+        them and continue the campaign; but not the columns that give recipients their time zones,
+        which the launch has read. Fields that are newer than stored campaigns are left out
         at their defaults, and so are the fields of an identity, so that these campaigns have the
         same content.
         """
@@ -457,6 +475,11 @@ class Campaign(Document):
                 del content[name]
         if self.order_by is None:
             content.pop("order_descending", None)
+        window = self.sending_window
+        if window.in_own_zones:
+            content["sending_window"] = window.model_dump(
+                mode="json", include={"zone_column", "country_column"}, exclude_none=True
+            )
         return content
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mailsluice.core.forms import Document
-from mailsluice.core.timezones import Timezone
+from mailsluice.core.timezones import Timezone, zone
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_MINUTES = 24 * 60
@@ -47,13 +46,30 @@ class SendingWindow(Document):
     timezone: Timezone | None = Field(
         None,
         title="Time zone",
-        description="The time zone of days and hours, such as Europe/Berlin; UTC if left empty.",
+        description="The time zone of days and hours, such as Europe/Berlin; UTC if left empty."
+        " With a column of time zones: that of recipients whose own zone is not known.",
+    )
+
+    zone_column: str | None = Field(
+        None,
+        max_length=1_000,
+        title="Column of time zones",
+        description="A column of the recipients with time zones, such as America/New_York or"
+        " +02:00: days and hours are then those of each recipient's own zone.",
+    )
+    country_column: str | None = Field(
+        None,
+        max_length=1_000,
+        title="Column of countries",
+        description="A column of the recipients with countries, such as DE, DEU or Germany: the"
+        " same, by the zone in which most people of the country live. A known time zone comes"
+        " first.",
     )
 
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
+        return None if isinstance(value, str) and not value.strip() else value
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -70,12 +86,30 @@ class SendingWindow(Document):
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:
+        if self.days is None and self.in_own_zones:
+            raise ValueError(
+                "a column of time zones or countries needs the days and hours that apply in them:"
+                " give days, such as Mon-Sun, and start and end, or leave the column empty"
+            )
         if self.days is None and (self.start or self.end or self.timezone):
             raise ValueError(
                 "the sending window has no day, so it never opens: give its days, such as Mon-Fri,"
                 " or leave all its fields empty to send at any time"
             )
         return self
+
+    @property
+    def in_own_zones(self) -> bool:
+        """Whether days and hours are those of each recipient's own time zone."""
+        return bool(self.zone_column or self.country_column)
+
+    def in_zone(self, name: str) -> SendingWindow:
+        """The same days and hours in a time zone, given as `mailsluice.core.timezones.zone` does.
+
+        In the window's own zone for an empty name.
+        """
+        columns = {"zone_column": None, "country_column": None}
+        return self.model_copy(update={**columns, "timezone": name or self.timezone})
 
     def is_open(self, moment: datetime) -> bool:
         """Whether mail may be sent at an aware moment, by a clock on the wall in the time zone.
@@ -107,8 +141,8 @@ class SendingWindow(Document):
         return min((turn for turn in turns if not self.is_open(turn)), default=None)
 
     @property
-    def _zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone or "UTC")
+    def _zone(self) -> tzinfo:
+        return zone(self.timezone or "UTC")
 
     @property
     def _start(self) -> int:
@@ -136,7 +170,7 @@ class SendingWindow(Document):
         yield from _clock_changes(self._zone, after.astimezone(UTC))
 
 
-def _clock_changes(zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def _clock_changes(zone: tzinfo, after: datetime) -> Iterator[datetime]:
     """Yield the moments (UTC) at which a zone's offset changes, within the horizon."""
     low = after.replace(microsecond=0)
     while low < after + _HORIZON:
@@ -146,7 +180,7 @@ def _clock_changes(zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
         low = high
 
 
-def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+def _change(zone: tzinfo, low: datetime, high: datetime) -> datetime:
     """Find the change of a zone's offset between two moments, by bisection."""
     before = low.astimezone(zone).utcoffset()
     while high - low > timedelta(seconds=1):

@@ -100,6 +100,7 @@ class ConnectionSender:
             is_stopping=state.is_stopping,
             is_held=self._is_held,
             waits_for_canary=state.lanes.main.waits_for_canary,
+            zone=state.lanes.main.waits_for_zone,
             is_over=self.queue.is_idle,
             may_receive=state.context.may_receive(state.name),
             down=self.down,

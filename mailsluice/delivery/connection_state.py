@@ -39,6 +39,8 @@ class SenderContext:
     journal: Journal
     opens_at: Callable[[float], float] = lambda now: now
     """The moment, this one or later, from which mail may go at all."""
+    is_open: Callable[[int], bool] | None = None
+    """Whether the sending window of a recipient is open, given by id; None: all have the same."""
     clock: Callable[[], float] = steady
     chance: Callable[[], float] = random.random
     """Numbers from 0 to 1, for jitter."""
@@ -95,6 +97,7 @@ class ConnectionState:
             sessions=connection.max_sessions,
             clock=clock,
             changed=changed,
+            is_open=context.is_open,
         )
         self.starts = self.lanes.main.starts
 

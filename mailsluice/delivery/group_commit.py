@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mailsluice.core.steady import steady
+from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.delivery.store_requests import Answers, ClaimedBatch, ClaimRequest, Requests
+from mailsluice.delivery.zone_claims import ZoneClaims
 from mailsluice.store import Bound, Canaries, Claimed, Database, Outbox, Transaction, Usages
 
 _ALL_CLAIMED = 2**62
@@ -50,8 +52,12 @@ class GroupCommit:
         peers: Peers | None,
         may_claim: MayClaim | None,
         canaries: Canaries | None = None,
+        hours: RecipientHours | None = None,
     ) -> None:
-        """With `canaries`, nothing beyond a connection's canary is claimed until it is decided."""
+        """With `canaries`, nothing beyond a connection's canary is claimed until it is decided.
+
+        With `hours`, only recipients whose sending window is open are claimed.
+        """
         self._database = database
         self._outbox = outbox
         self._peers = peers
@@ -63,6 +69,7 @@ class GroupCommit:
         self._held: set[int] = set()
         """Recipients claimed by this process; kept where there are peers."""
         self._cursors: dict[_CursorKey, int] = {}
+        self._zones = ZoneClaims(outbox, hours, has_peers=peers is not None) if hours else None
         self._due_search_at: dict[str, float] = {}
         """By connection: when to search for due recipients beside providers that are left out."""
 
@@ -79,6 +86,8 @@ class GroupCommit:
         if again:
             lowest = min(again) - 1
             self._cursors = {key: min(after, lowest) for key, after in self._cursors.items()}
+        if self._zones:
+            self._zones.begin(requests)
         if requests.may_be_committed:
             sending = self._outbox.in_doubt()
             settled = [outcome for outcome in settled if outcome.id in sending]
@@ -96,6 +105,8 @@ class GroupCommit:
 
     def committed(self, requests: Requests, answers: Answers) -> None:
         """Note what the transaction claimed, once its commit is certain."""
+        if self._zones:
+            self._zones.committed()
         for claim, batch in zip(requests.claims, answers.batches, strict=True):
             newest = max((row.id for row in batch.rows if not row.attempts), default=0)
             self._cursors[_key(claim)] = max(newest, self._cursor(claim))
@@ -108,6 +119,13 @@ class GroupCommit:
     ) -> ClaimedBatch:
         if claim.answer.cancelled() or (self._may_claim and not self._may_claim(transaction)):
             return ClaimedBatch((), None)
+        if self._zones:
+            return self._claim_in_zones(self._zones, transaction, claim, requests)
+        return self._claim_anywhere(transaction, claim, requests)
+
+    def _claim_anywhere(
+        self, transaction: Transaction, claim: ClaimRequest, requests: Requests
+    ) -> ClaimedBatch:
         connection, scope, after = claim.connection, claim.scope, self._cursor(claim)
         for provider in scope.without:
             self._cursors.setdefault((connection, provider), after)
@@ -128,6 +146,26 @@ class GroupCommit:
             self._cursors[_key(claim)] = _ALL_CLAIMED
         return ClaimedBatch(rows, due)
 
+    def _claim_in_zones(
+        self, zones: ZoneClaims, transaction: Transaction, claim: ClaimRequest, requests: Requests
+    ) -> ClaimedBatch:
+        for is_from_the_first_on in (False, True):
+            if rows := self._next_rows(transaction, claim, 0):
+                if self._peers:
+                    self._peers.may_claim(transaction)
+                return ClaimedBatch(rows, None)
+            due = self._outbox.next_due_seconds(transaction, claim.connection, claim.scope)
+            wait = zones.wait(transaction, claim)
+            if wait and (due is None or wait.seconds <= due):
+                return ClaimedBatch((), wait.seconds, zone=str(wait))
+            if due is not None:
+                return ClaimedBatch((), due)
+            if self._peers and self._peers_are_busy(self._peers, transaction, requests):
+                return ClaimedBatch((), _PEER_SECONDS)
+            if is_from_the_first_on or not zones.restart(claim):
+                break
+        return ClaimedBatch((), None)
+
     def _next_rows(
         self, transaction: Transaction, claim: ClaimRequest, after: int
     ) -> list[Claimed]:
@@ -137,15 +175,27 @@ class GroupCommit:
         for others reads all of them. So then the search is made once a second, while recipients are
         pending.
         """
-        connection, limit, scope = claim.connection, claim.limit, claim.scope
+        connection, scope = claim.connection, claim.scope
         if scope.without and steady() < self._due_search_at.get(connection, 0.0):
-            rows = self._outbox.claim(
-                transaction, connection, limit, after, scope, only_pending=True
-            )
+            rows = self._claimed(transaction, claim, after, only_pending=True)
             if rows:
                 return rows
         self._due_search_at[connection] = steady() + _DUE_SEARCH_SECONDS
-        return self._outbox.claim(transaction, connection, limit, after, scope)
+        return self._claimed(transaction, claim, after)
+
+    def _claimed(
+        self,
+        transaction: Transaction,
+        claim: ClaimRequest,
+        after: int,
+        *,
+        only_pending: bool = False,
+    ) -> list[Claimed]:
+        if self._zones:
+            return self._zones.claim(transaction, claim, only_pending=only_pending)
+        connection, limit, scope = claim.connection, claim.limit, claim.scope
+        claimed = self._outbox.claim
+        return claimed(transaction, connection, limit, after, scope, only_pending=only_pending)
 
     def _cursor(self, claim: ClaimRequest) -> int:
         """Up to which id no recipient in the claim's scope is pending, as far as is known."""

@@ -72,6 +72,8 @@ class Lane:
         """Whether the lane claims for itself; else the claims of the main lane include it."""
         self.waits_for_canary = False
         """Whether the other recipients wait for the decision about a canary."""
+        self.waits_for_zone = ""
+        """The time zone whose sending window opens next, where recipients wait for it."""
         self.is_held = False
         """Whether nothing is claimed or sent until further notice."""
         self.is_paused = False
@@ -150,6 +152,7 @@ class Lane:
         else:
             rows = batch.rows
             self.waits_for_canary = batch.is_canary
+            self.waits_for_zone = batch.zone
             if self.is_held:
                 self.due_at = math.inf
             elif rows:

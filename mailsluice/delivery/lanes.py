@@ -56,8 +56,12 @@ class Lanes:
         clock: Callable[[], float],
         changed: Callable[[], None],
         providers: Mapping[int, str] | None = None,
+        is_open: Callable[[int], bool] | None = None,
     ) -> None:
         """`providers` are the names of the campaign's mailbox providers, by number.
+
+        `is_open` tells whether the sending window of a recipient is open, given by id; None: the
+        same window is for all.
 
         `changed` is called when recipients or starts have arrived.
         """
@@ -67,6 +71,7 @@ class Lanes:
         self._clock = clock
         self._changed = changed
         self._names = providers or {}
+        self._is_open = is_open
         self._rules = ProviderRules(connection)
         self._source = _Turns(store)
         starts = self._stock(connection, store, changed, lambda: MOST_STARTS)
@@ -163,7 +168,18 @@ class Lanes:
         return self._by_number[number]
 
     def take(self, now: float) -> tuple[Claimed, Lane] | None:
-        """Take the next recipient of a lane that may send now; None where there is none."""
+        """Take the next recipient of a lane that may send now; None where there is none.
+
+        Recipients whose sending window has closed since their claim are released.
+        """
+        taken = self._take(now)
+        if self._is_open:
+            while taken and not self._is_open(taken[0].id):
+                self._release([taken[0]])
+                taken = self._take(now)
+        return taken
+
+    def _take(self, now: float) -> tuple[Claimed, Lane] | None:
         main = self.main
         if self._stock_rows <= main.size // 2:
             main.refill()

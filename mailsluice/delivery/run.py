@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, SendingWindow
 from mailsluice.core.steady import steady
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.connection_state import SenderContext, SenderSettings
@@ -20,6 +20,7 @@ from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.progress_tracker import ProgressTracker
+from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.delivery.rule_book import ConnectionRules, RuleBook
 from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.delivery.store_thread import StoreThread
@@ -29,7 +30,7 @@ from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.tokens import Tokens
 from mailsluice.stop_loss import Figures, Unit, add_figures
-from mailsluice.store import Canaries, Database, Outbox
+from mailsluice.store import Canaries, Database, Outbox, Zones
 
 _POLL_SECONDS = 0.5
 
@@ -91,7 +92,9 @@ class Run(ABC):
         self.handovers: Handovers | None = None
         """The connections that may hand recipients over to others while they send."""
         self._stopping = False
-        self._hours = OpeningHours(campaign.sending_window)
+        window = campaign.sending_window
+        self._hours = OpeningHours(SendingWindow() if window.in_own_zones else window)
+        self._recipient_hours: RecipientHours | None = None
         self._rule_book = RuleBook(
             database,
             campaign_id,
@@ -120,6 +123,7 @@ class Run(ABC):
         try:
             rules = await asyncio.to_thread(self._rule_book.rules, connection)
             providers = await asyncio.to_thread(self._rule_book.providers)
+            await asyncio.to_thread(self._read_zones)
             opening = open_session or self.open_session
             return await self.on_engine(
                 self._send(connection, message, rules, providers, settings, opening)
@@ -136,6 +140,13 @@ class Run(ABC):
         """Let connections end that wait for recipients of others."""
         if self._engine and self.handovers:
             self._engine.call(self.handovers.close)
+
+    def _read_zones(self) -> None:
+        """Read when each recipient may be sent to, where recipients have zones of their own."""
+        window = self._campaign.sending_window
+        if window.in_own_zones and self._recipient_hours is None:
+            zones = Zones(self._database).of(self.id)
+            self._recipient_hours = RecipientHours(window, zones)
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the loop that sends, where `open_session` is called as well."""
@@ -159,6 +170,7 @@ class Run(ABC):
                 self._peers,
                 self._may_claim,
                 Canaries(self._database, self.id),
+                self._recipient_hours,
             )
         sender = ConnectionSender(
             connection,
@@ -190,7 +202,8 @@ class Run(ABC):
         return result
 
     def _context(self, store: StoreThread) -> SenderContext:
-        context = SenderContext(store, self._journal, self._opens_at)
+        is_open = self._recipient_hours.is_open if self._recipient_hours else None
+        context = SenderContext(store, self._journal, self._opens_at, is_open)
         if self.handovers is None:
             return context
         receives, troubled = self.handovers.may_receive, self.handovers.troubled

@@ -21,6 +21,9 @@ class ClaimedBatch:
     """Whether the recipients beyond a canary wait for the decision about it."""
     look_in_seconds: float | None = None
     """When to look whether they may be claimed, where nothing could be."""
+    zone: str = ""
+    """The time zone whose sending window opens next, with its recipients, where they wait for it.
+    """
 
 
 @dataclass(slots=True)

@@ -122,6 +122,7 @@ def resolve_audience(
         hosted=hosted(database, campaign.resolve),
         connect=connect,
         order_by=campaign.order_by,
+        window=campaign.sending_window,
     )
     try:
         messages(campaign, audience.columns, identities or campaign.identities({}))
@@ -218,6 +219,7 @@ def store_audience(
         canaries={} if first is None else counted(first, placement),
         sources=audience.sources(),
         affinity=placement.assignment.affinity,
+        zones=audience.zones.counts if audience.zones else {},
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
     return placement

@@ -36,13 +36,17 @@ def placed(
 ) -> Iterator[pd.DataFrame]:
     """The recipients in send order, in chunks for `Launches.store_audience`.
 
-    Those of the send positions in `first` come before all others.
+    Those of the send positions in `first` come before all others. Where recipients have time zones
+    of their own, those of each zone are together.
     """
     names = np.array(placement.connections, dtype=object)
     order, route = placement.assignment.order, placement.assignment.route
     moves = placement.moves() if placement.warmings else None
-    if first is not None:
-        sequence = np.argsort(~first, kind="stable")
+    rank: npt.NDArray[Any] | None = ~first if first is not None else None
+    if audience.zones:  # and so without a canary
+        rank = audience.zones.numbers[order]
+    if rank is not None:
+        sequence = np.argsort(rank, kind="stable")
         order, route = order[sequence], route[sequence]
         moves = (moves[0][sequence], moves[1][sequence]) if moves else None
     start, trimming = 0, Trimming()

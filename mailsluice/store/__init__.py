@@ -17,6 +17,7 @@ from mailsluice.store.senders import Ending, SenderRecord, Senders
 from mailsluice.store.suppressions import Suppressions
 from mailsluice.store.usages import Ask, Starts, Usages
 from mailsluice.store.warm_ups import WarmUps
+from mailsluice.store.zones import ZonePart, Zones
 
 __all__ = [
     "EVERYBODY",
@@ -50,6 +51,8 @@ __all__ = [
     "Transaction",
     "Usages",
     "WarmUps",
+    "ZonePart",
+    "Zones",
     "default_url",
     "home",
     "launched_shares",

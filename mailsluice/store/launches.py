@@ -27,11 +27,13 @@ from mailsluice.store.routes import RouteRecord, record_routes
 from mailsluice.store.schema import (
     campaign_providers,
     campaign_sources,
+    campaign_zones,
     campaigns,
     moves,
     rejects,
     routes,
 )
+from mailsluice.store.zones import record_zones
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +104,15 @@ class Launches:
         shared = shared_tables(self._database).recipients
         with self._database.write() as transaction:
             _refuse_launched(transaction, campaign_id)
-            for table in (shared, rejects, routes, moves, campaign_providers, campaign_sources):
+            for table in (
+                shared,
+                rejects,
+                routes,
+                moves,
+                campaign_providers,
+                campaign_sources,
+                campaign_zones,
+            ):
                 transaction.execute(sa.delete(table).where(table.c.campaign_id == campaign_id))
             if not self._database.is_sqlite:
                 transaction.execute(sa.select(sa.func.mailsluice_drop_tables(campaign_id)))
@@ -122,6 +132,7 @@ class Launches:
         canaries: Mapping[str, int] | None = None,
         sources: Sequence[SourceCounts] = (),
         affinity: AffinityCounts | None = None,
+        zones: Mapping[str, int] | None = None,
     ) -> None:
         """Make the campaign `ready`: its audience is stored completely.
 
@@ -138,6 +149,7 @@ class Launches:
             canaries: How many of each connection's first recipients are its canary.
             sources: The rows of each source, if there are several.
             affinity: What affinity did for the recipients, in a campaign that has it.
+            zones: Recipients of each time zone, in send order, where the window is by zone.
 
         Raises:
             OutboxError: The numbers do not add up.
@@ -154,6 +166,7 @@ class Launches:
             record_providers(transaction, campaign_id, providers or {})
             record_canaries(transaction, recipients, campaign_id, canaries or {})
             record_sources(transaction, campaign_id, sources)
+            record_zones(transaction, recipients, campaign_id, zones or {})
             transaction.execute(
                 sa.update(campaigns)
                 .where(campaigns.c.id == campaign_id)

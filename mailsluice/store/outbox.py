@@ -102,26 +102,65 @@ class Outbox:
         recipients wait; an empty result means that none can be claimed. With `only_pending`,
         deferred recipients are left out.
         """
-        statements = self._statements
-        queries = (statements.due(scope), statements.pending(scope))[only_pending:]
+        due = [] if only_pending else self.claim_due(transaction, connection, limit, scope)
+        room = limit - len(due)
+        return due + self.claim_pending(transaction, connection, room, after_id, scope)
+
+    def claim_due(
+        self, transaction: sa.Connection, connection: str, limit: int, scope: ClaimScope = EVERYBODY
+    ) -> list[Claimed]:
+        """Claim deferred recipients that are due, as `claim` does."""
+        given = {"connection": connection, **scope_parameters(scope)}
+        return self._claim(transaction, self._statements.due(scope), given, limit)
+
+    def claim_pending(
+        self,
+        transaction: sa.Connection,
+        connection: str,
+        limit: int,
+        after_id: int = 0,
+        scope: ClaimScope = EVERYBODY,
+    ) -> list[Claimed]:
+        """Claim pending recipients, as `claim` does; fewer than `limit` mean that none is left."""
         given = {"connection": connection, "after_id": after_id, **scope_parameters(scope)}
+        return self._claim(transaction, self._statements.pending(scope), given, limit)
+
+    def _claim(
+        self,
+        transaction: sa.Connection,
+        query: sa.Select[Any],
+        given: dict[str, Any],
+        limit: int,
+    ) -> list[Claimed]:
+        statements = self._statements
         claimed: list[Claimed] = []
-        for query in queries:
-            while room := limit - len(claimed):
-                found = transaction.execute(query, {**given, "most": room})
-                rows = fetched(self._database, found)
-                taken = sorted(Claimed(*row[:-1]) for row in rows if not row[-1])
-                arrived = self._settle_reported(
-                    transaction, [row.id for row in taken if row.attempts]
-                )
-                taken = [row for row in taken if row.id not in arrived]
-                _mark(transaction, statements.mark_sending, [row.id for row in taken])
-                suppressed = [row[0] for row in rows if row[-1]]
-                _mark(transaction, statements.mark_suppressed, suppressed)
-                claimed += taken
-                if len(rows) < room:
-                    break
+        while room := limit - len(claimed):
+            found = transaction.execute(query, {**given, "most": room})
+            rows = fetched(self._database, found)
+            taken = sorted(Claimed(*row[:-1]) for row in rows if not row[-1])
+            arrived = self._settle_reported(transaction, [row.id for row in taken if row.attempts])
+            taken = [row for row in taken if row.id not in arrived]
+            _mark(transaction, statements.mark_sending, [row.id for row in taken])
+            suppressed = [row[0] for row in rows if row[-1]]
+            _mark(transaction, statements.mark_suppressed, suppressed)
+            claimed += taken
+            if len(rows) < room:
+                break
         return claimed
+
+    def first_pending(
+        self, transaction: sa.Connection, connection: str, after_id: int, scope: ClaimScope
+    ) -> int | None:
+        """The first pending recipient in a scope with an id above `after_id`."""
+        given = {"connection": connection, "after_id": after_id, **scope_parameters(scope)}
+        return transaction.execute(self._statements.first_pending(scope), given).scalar()
+
+    def count_pending(
+        self, transaction: sa.Connection, connection: str, after_id: int, scope: ClaimScope
+    ) -> int:
+        """Count the pending recipients in a scope with ids above `after_id`, in a scan of them."""
+        given = {"connection": connection, "after_id": after_id, **scope_parameters(scope)}
+        return int(transaction.execute(self._statements.count_pending(scope), given).scalar_one())
 
     def settle(self, transaction: sa.Connection, settled: Sequence[Settled]) -> None:
         """Record the outcomes for claimed recipients.

@@ -77,6 +77,14 @@ class OutboxStatements:
         """
         return self._in_scope(self._pending, scope)
 
+    def first_pending(self, scope: ClaimScope) -> sa.Select[Any]:
+        """The id of the first of the recipients that `pending` selects."""
+        return self._in_scope(self._first_pending, scope)
+
+    def count_pending(self, scope: ClaimScope) -> sa.Select[Any]:
+        """The number of the recipients that `pending` selects."""
+        return self._in_scope(self._count_pending, scope)
+
     def next_due(self, scope: ClaimScope) -> sa.Select[Any]:
         """Seconds until the next deferred recipient of `connection` is due."""
         return self._in_scope(self._next_due, scope)
@@ -113,16 +121,25 @@ class OutboxStatements:
         )
 
     def _pending(self, conditions: Conditions) -> sa.Select[Any]:
+        query = self._claimed_fields().where(*self._is_pending, *conditions)
+        return self._claimable(query.order_by(self._recipients.c.id))
+
+    def _first_pending(self, conditions: Conditions) -> sa.Select[Any]:
+        query = sa.select(self._recipients.c.id).where(*self._is_pending, *conditions)
+        return query.order_by(self._recipients.c.id).limit(1)
+
+    def _count_pending(self, conditions: Conditions) -> sa.Select[Any]:
+        return sa.select(sa.func.count()).where(*self._is_pending, *conditions)
+
+    @property
+    def _is_pending(self) -> Conditions:
         recipients = self._recipients
-        return self._claimable(
-            self._claimed_fields()
-            .where(
-                recipients.c.id > sa.bindparam("after_id", type_=sa.BigInteger()),
-                recipients.c.id <= _LAST_ID,
-                recipients.c.status == RecipientStatus.PENDING,
-                *conditions,
-            )
-            .order_by(recipients.c.id)
+        return (
+            self.mine,
+            recipients.c.connection == sa.bindparam("connection"),
+            recipients.c.id > sa.bindparam("after_id", type_=sa.BigInteger()),
+            recipients.c.id <= _LAST_ID,
+            recipients.c.status == RecipientStatus.PENDING,
         )
 
     def _next_due(self, conditions: Conditions) -> sa.Select[Any]:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0024"
+REVISION = "0025"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -193,6 +193,16 @@ campaign_sources = Table(
     Column("no_mail_server", BigInteger, nullable=False),
 )
 """The sources of a campaign's recipients, if there are several."""
+campaign_zones = Table(
+    "campaign_zones",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("zone", Text, nullable=False),  # empty: the time zone of the sending window
+    Column("recipients", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),  # the zone's last recipient
+)
+"""The recipients' time zones, in the order of their ids; empty unless the window is by zone."""
 
 mail_domains = Table(
     "mail_domains",

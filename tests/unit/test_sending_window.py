@@ -217,6 +217,8 @@ def test_days_are_read_in_the_ways_that_people_write_them(text: str, days: set[i
         ({"days": "Mon", "timezone": "Europe"}, "unknown time zone 'Europe': use an IANA name"),
         ({"days": "Mon", "timezone": "../UTC"}, "unknown time zone"),
         ({"days": "Mon", "hours": "9-18"}, "Extra inputs"),
+        ({"zone_column": "zone"}, "a column of time zones or countries needs the days and hours"),
+        ({"country_column": "land", "start": "09:00"}, "needs the days and hours"),
     ],
 )
 def test_an_invalid_window_is_refused_with_advice(fields: dict[str, Any], advice: str) -> None:
@@ -226,8 +228,40 @@ def test_an_invalid_window_is_refused_with_advice(fields: dict[str, Any], advice
 
 
 def test_empty_fields_of_the_form_count_as_left_out() -> None:
-    empty = {"days": "", "start": "", "end": "", "timezone": ""}
+    empty = {"days": "", "start": "", "end": "", "timezone": "", "zone_column": " "}
     assert campaign(sending_window=empty).sending_window == SendingWindow()
+
+
+def test_the_columns_of_time_zones_identify_a_campaign_but_not_its_hours() -> None:
+    zones = OFFICE.model_copy(update={"zone_column": "zone"})
+    content = campaign(sending_window=zones).content()
+    assert content["sending_window"] == {"zone_column": "zone"}
+    later = zones.model_copy(update={"start": "10:00"})
+    assert campaign(sending_window=later).content() == content
+    assert campaign(sending_window=OFFICE).content() != content
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"canary": {"percent": 1, "approve": "operator"}}, "a canary cannot be judged before"),
+        ({"spread_over": 8}, "an even pace is computed for one sending window"),
+        ({"finish_by": "2026-12-01 12:00"}, "an even pace is computed for one sending window"),
+    ],
+)
+def test_what_is_not_made_for_several_time_zones_is_refused(
+    fields: dict[str, Any], reason: str
+) -> None:
+    window = {"days": "Mon-Fri", "country_column": "land"}
+    with pytest.raises(ValidationError, match=reason):
+        campaign(sending_window=window, **fields)
+
+
+def test_a_window_has_the_same_hours_in_another_time_zone() -> None:
+    zones = OFFICE.model_copy(update={"zone_column": "zone"})
+    assert zones.in_zone("UTC+09:30").opens_at(utc("2026-01-05T00:00")) == utc("2026-01-05T00:00")
+    assert zones.in_zone("UTC+09:30").closes_at(utc("2026-01-05T00:00")) == utc("2026-01-05T08:30")
+    assert zones.in_zone("").opens_at(utc("2026-01-05T00:00")) == utc("2026-01-05T08:00")
 
 
 def test_times_without_quotes_in_yaml_are_times() -> None:

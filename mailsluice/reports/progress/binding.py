@@ -31,6 +31,8 @@ class Cause(StrEnum):
     PAUSED = "paused: waits for Resume"
     DATABASE_AWAY = "the state database is away"
     WINDOW = "waits for its sending window{until}"
+    ZONE = "waits for {detail}"
+    """The window opens next in one of the recipients' time zones."""
     CANARY = "waits for the judgement of its canary{until}"
     DEFERRED = "waits for deferred recipients{until}"
     LAST_REPLIES = "waits for the last replies"
@@ -84,6 +86,8 @@ class ConnectionFacts:
     """Whether recipients of other connections may still come."""
     is_held: bool = False
     """Whether nothing is sent until an operator has decided."""
+    zone: str = ""
+    """The time zone whose sending window opens next, where recipients have zones of their own."""
     waits_for_canary: bool = False
     """Whether the recipients beyond a canary wait for the decision about it."""
     down: str | None = None
@@ -133,7 +137,7 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
     if not facts.in_stock and facts.due_at > now:
         if facts.due_at == math.inf:
             return Binding(Cause.LAST_REPLIES if facts.in_flight else Cause.FREE)
-        return later(Cause.CANARY if facts.waits_for_canary else Cause.DEFERRED, facts.due_at)
+        return later(_lacks(facts), facts.due_at, facts.zone)
     if facts.session_at > now and not (
         facts.sessions and facts.slowed_until < facts.session_at
     ):  # all sessions wait, or there is none
@@ -154,6 +158,13 @@ def _named(held: Sequence[str]) -> str:
     """Name the first few providers that wait."""
     more = len(held) - _FEW
     return "; ".join([*held[:_FEW], *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def _lacks(facts: ConnectionFacts) -> Cause:
+    """Why no recipient is claimed, although some wait."""
+    if facts.zone:
+        return Cause.ZONE
+    return Cause.CANARY if facts.waits_for_canary else Cause.DEFERRED
 
 
 def _ended(facts: ConnectionFacts) -> Cause | None:
