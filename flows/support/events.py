@@ -23,6 +23,8 @@ class Milestone(StrEnum):
     COMPLAINTS_HIGH = "mailsluice.complaints.high"
     HANDED_OVER = "mailsluice.connection.handed_over"
     """The connection is down or rests, and others take its recipients over."""
+    FINISH_LATE = "mailsluice.finish.late"
+    """The campaign will not be finished by its finish time."""
     HELD = "mailsluice.campaign.held"
     """A provider on a connection, or a connection, is held until an operator decides."""
 

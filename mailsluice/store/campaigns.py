@@ -49,6 +49,9 @@ class CampaignRecord:
     for a campaign that is older than they are."""
     sender_domain: str | None
     """In ASCII; the end of the campaign's Message-IDs."""
+    finish_at: float | None
+    """By when the campaign is to be finished, in seconds since the epoch, if there is such a time.
+    """
 
     @property
     def rejected(self) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,16 @@ from hypothesis import strategies as st
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import RecipientStatus
-from mailsluice.reports.progress import Binding, Cause, Page, Progress, RecentPace, Standing, Tally
+from mailsluice.reports.progress import (
+    Binding,
+    Cause,
+    Finish,
+    Page,
+    Progress,
+    RecentPace,
+    Standing,
+    Tally,
+)
 
 MOMENT = datetime(2026, 11, 24, 13, 50, tzinfo=UTC)
 RED = Standing(
@@ -41,6 +51,27 @@ def test_unknown_numbers_are_left_out() -> None:
 def test_a_canary_has_no_pace_to_tell_the_end_by() -> None:
     judged = Standing("red", Tally(700, 7), Binding(Cause.CANARY))
     assert "done about" not in page(judged, red=0.5).campaign()
+
+
+def test_a_campaign_with_a_finish_time_tells_it_and_who_is_late() -> None:
+    paced = Standing("red", Tally(700, 400), Binding(Cause.PACED, "300 an hour"))
+    by = MOMENT + timedelta(hours=1)
+    before = page(paced, GREEN, red=0.08, green=0.0)
+    in_time = replace(before, progress=replace(before.progress, finish=Finish(by, {"red": by})))
+    assert in_time.connection(paced) == (
+        "**spread evenly, 300 an hour**: 400 of 700 sent, 300 left, 0.1 a second,"
+        " to be finished by 14:50 UTC"
+    )
+    assert "to be finished by 14:50 UTC" in in_time.line()
+    late_by = {"red": by + timedelta(minutes=30)}
+    late = replace(before, progress=replace(before.progress, finish=Finish(by, late_by)))
+    words = "300 left, 0.1 a second, done about 15:20 UTC, later than its finish time, 14:50 UTC"
+    assert words in late.connection(paced)
+    assert words in late.campaign().split("\n\n")[0]
+    years = replace(before, progress=replace(before.progress, finish=Finish(by, {"red": None})))
+    assert "not done within years, later than its finish time" in years.line()
+    over = replace(late, is_over=True)
+    assert "finish" not in over.connection(paced)
 
 
 def test_the_estimated_end_is_within_the_sending_window() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, cast
@@ -23,7 +24,7 @@ from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.reports.campaign import Report, RouteReport
-from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tally
+from mailsluice.reports.progress import Binding, Cause, Finish, Progress, Standing, Tally
 from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
 from mailsluice.store import Counts
 
@@ -131,6 +132,20 @@ async def test_a_limit_is_reported_once_for_as_long_as_it_binds(
     for _, _, payload in feed.told:
         assert LONG.until is not None
         assert payload["until"] == LONG.until.isoformat()
+
+
+async def test_a_campaign_that_becomes_late_is_told_once_each_time(feed: Feed) -> None:
+    def ending(at: datetime) -> Progress:
+        return replace(standing(FREE), finish=Finish(NOW, {"red": at}))
+
+    late = NOW + timedelta(hours=1)
+    await told_of(feed, ending(NOW), ending(late), ending(late), ending(NOW), ending(late))
+    assert feed.names == [Milestone.FINISH_LATE] * 2
+    assert feed.told[0][2] == {
+        "finish_by": NOW.isoformat(),
+        "expected": late.isoformat(),
+        "connections": "red",
+    }
 
 
 async def test_a_feed_that_is_away_is_asked_again(feed: Feed) -> None:

@@ -157,6 +157,27 @@ def test_the_busiest_bucket_is_shown_beside_the_limits(
     assert "| most in 5 minutes |" in text
 
 
+@pytest.mark.parametrize(
+    ("last", "states", "said"),
+    [
+        (1_764_000_000.0, {}, "accepted at 2025-11-24 16:00:00 UTC, in time."),
+        (1_764_000_190.0, {}, "accepted at 2025-11-24 16:03:10 UTC, 2 minutes later."),
+        (1_764_000_000.0, {Status.PENDING: 3}, "accepted at 2025-11-24 16:00:00 UTC."),
+        (None, {}, None),  # statistics of an earlier version
+    ],
+)
+def test_the_finish_time_is_shown_beside_the_last_message(
+    last: float | None, states: dict[Status, int], said: str | None
+) -> None:
+    counted = statistics(pace=AcceptedOverTime(0.0, 300, {"red": {0: 70}}, last))
+    spread = report(route(sent=70, states=states), finish_at=1_764_000_060.0, statistics=counted)
+    planned = "The campaign was to be finished by 2025-11-24 16:01:00 UTC."
+    assert (planned in page(spread)) == (said is not None)
+    if said:
+        assert f"{planned} The last message so far was {said}" in page(spread)
+    assert "was to be finished" not in page(replace(spread, finish_at=None))
+
+
 def test_the_largest_domains_come_first_and_the_rest_last() -> None:
     counted = statistics(
         domains=[

@@ -40,6 +40,8 @@ class EventEmitter:
         """Connections whose last event is not read yet, with what was sent before this run."""
         self._limits: dict[str, str] = {}
         """The limit that delays a connection, once its event was emitted."""
+        self._is_late = False
+        """Whether the campaign will be finished later than it is to be."""
 
     def begin(self, progress: Progress, *, is_new: bool) -> None:
         """Start before the first message of a run; `is_new` for the campaign's first run."""
@@ -63,6 +65,7 @@ class EventEmitter:
             self._quarantined(standing)
             self._recovered(standing)
             self._limited(standing, moment)
+        self._finishes(progress)
 
     async def _read_last_events(self) -> None:
         """Ask Prefect once which connections are quarantined by their last event."""
@@ -101,6 +104,18 @@ class EventEmitter:
             self._limits[name] = binding.detail
             until = binding.until.isoformat() if binding.until else None
             self._emit(Milestone.LIMIT_REACHED, name, limit=binding.detail, until=until)
+
+    def _finishes(self, progress: Progress) -> None:
+        """Emit one event when the campaign's end moves past its finish time."""
+        finish = progress.finish
+        was_late, self._is_late = self._is_late, bool(finish and finish.late)
+        if finish and self._is_late and not was_late:
+            self._emit(
+                Milestone.FINISH_LATE,
+                finish_by=finish.by.isoformat(),
+                expected=finish.ends_at.isoformat() if finish.ends_at else None,
+                connections=", ".join(finish.late),
+            )
 
     def _emit(
         self, milestone: Milestone, connection: str | None = None, **payload: str | float | None

@@ -71,7 +71,8 @@ def _title(report: Report) -> str:
 
 def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, str]) -> list[str]:
     """The sections made from statistics."""
-    pace = tables.pace(report, counted.pace) if counted.pace else []
+    pace = tables.finish(report, counted.pace) if counted.pace else []
+    pace += tables.pace(report, counted.pace) if counted.pace else []
     return [
         *section(_DELIVERIES, tables.deliveries(report, counted)),
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),

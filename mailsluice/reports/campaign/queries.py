@@ -208,7 +208,7 @@ class _Counting:
         sent: dict[str, dict[int, int]] = {}
         for name, number, messages in self._connection.execute(query):
             sent.setdefault(name, {})[number] = messages
-        return AcceptedOverTime(start, length, sent)
+        return AcceptedOverTime(start, length, sent, last)
 
     def replies(self, largest: Sequence[str]) -> tuple[list[ReplyCount], int]:
         """The most frequent replies of failures and deferrals, and the number of all others."""

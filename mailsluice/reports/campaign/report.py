@@ -94,6 +94,9 @@ class Report:
     """The place of an archived campaign's recipients; empty when it is not archived."""
     held: Sequence[str] = ()
     """The parts that wait for an operator's decision, a sentence for each."""
+    finish_at: float | None = None
+    """By when the campaign was to be finished, in seconds since the epoch; None: no time was set.
+    """
     statistics: Statistics | None = None
     """None when nothing was counted."""
 

@@ -30,6 +30,8 @@ class AcceptedOverTime:
     bucket_seconds: int
     sent: Mapping[str, Mapping[int, int]]
     """Messages by connection and number of the bucket; empty buckets are left out."""
+    last: float | None = None
+    """When the last message was accepted, in seconds since the epoch; None: not known."""
 
     @property
     def buckets(self) -> int:

@@ -49,5 +49,6 @@ def stored_report(database: Database, name: str) -> Report:
         digest=record.assignment_digest,
         warm_ups=WarmUps(database).of_campaign(record.id),
         archive=str(archive or ""),
+        finish_at=record.finish_at,
         held=told(Holds(database, record.id).undecided(), Providers(database).of(record.id)),
     )

@@ -107,6 +107,24 @@ def pace(report: Report, pace: AcceptedOverTime) -> list[str]:
     return table(["connection", "limits", f"most in {unit}"], rows, words=2)
 
 
+def finish(report: Report, pace: AcceptedOverTime) -> list[str]:
+    """When the campaign was to be finished, and when it was; nothing where no time was set."""
+    if report.finish_at is None or pace.last is None:
+        return []
+    planned = f"The campaign was to be finished by {_moment(report.finish_at)}."
+    last = f"The last message so far was accepted at {_moment(pace.last)}"
+    minutes = round((pace.last - report.finish_at) / 60)
+    if minutes > 0:
+        last += f", {minutes:,} {'minute' if minutes == 1 else 'minutes'} later"
+    elif not report.open:
+        last += ", in time"
+    return [f"{planned} {last}.", ""]
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _limits(report: Report, connection: str) -> str:
     if connection not in report.limits:
         return "not known"

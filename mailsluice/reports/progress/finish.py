@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mailsluice.core.timezones import shown
+
 
 @dataclass(frozen=True, slots=True)
 class Finish:
@@ -31,6 +33,16 @@ class Finish:
         """When the campaign will be done; None: not within years."""
         ends = [self.by, *self.ends.values()]
         return None if None in ends else max(end for end in ends if end)
+
+    def words(self, moment: datetime, timezone: str, connection: str | None = None) -> str:
+        """Say at a moment when the campaign, or a connection, will be done."""
+        by = shown(self.by, moment, timezone)
+        is_late = connection in self.late if connection else bool(self.late)
+        end = self.ends.get(connection) if connection else self.ends_at
+        if not is_late:
+            return f"to be finished by {by}"
+        done = f"done about {shown(end, moment, timezone)}" if end else "not done within years"
+        return f"{done}, later than its finish time, {by}"
 
 
 def _last(end: datetime | None) -> tuple[bool, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -41,7 +42,7 @@ class Page:
     def connection(self, standing: Standing) -> str:
         """The condition that one connection waits for, and its numbers."""
         rate = self.rates.get(standing.connection)
-        numbers = self._numbers(standing.tally, rate, [self._end(standing)])
+        numbers = self._numbers(standing.tally, rate, self._end_words([standing]))
         binding = standing.binding
         if binding.cause in TROUBLES:
             binding = replace(binding, detail=cell(binding.detail))
@@ -88,10 +89,10 @@ class Page:
         standings = self.progress.standings
         known = [self.rates.get(standing.connection) for standing in standings]
         rate = None if None in known else sum(connection_rate or 0.0 for connection_rate in known)
-        ends = [self._end(standing) for standing in standings if standing.tally.left]
-        return self._numbers(self.progress.tally, rate, ends)
+        waiting = [standing for standing in standings if standing.tally.left]
+        return self._numbers(self.progress.tally, rate, self._end_words(waiting))
 
-    def _numbers(self, tally: Tally, rate: float | None, ends: list[datetime | None]) -> str:
+    def _numbers(self, tally: Tally, rate: float | None, end: str) -> str:
         others = {
             "failed": tally.failed,
             "uncertain": tally.uncertain,
@@ -105,19 +106,24 @@ class Page:
                 f"{tally.deferrals:,} {'deferral' if tally.deferrals == 1 else 'deferrals'}"
             )
         parts += [f"{rate:,.1f} a second"] if rate else []
-        is_canary = any(
-            standing.binding.cause is Cause.CANARY for standing in self.progress.standings
-        )
-        if tally.left and not is_canary and (last := _last(ends)):
-            parts.append(f"done about {self._shown(last)} at this pace")
+        parts += [end] if tally.left and end else []
         return ", ".join(parts)
+
+    def _end_words(self, standings: Sequence[Standing]) -> str:
+        """When these connections, one or all that have recipients left, will be done."""
+        finish, zone = self.progress.finish, self.window.timezone or "UTC"
+        if finish and not self.is_over:
+            name = standings[0].connection if len(standings) == 1 else None
+            return finish.words(self.moment, zone, name)
+        causes = [standing.binding.cause for standing in self.progress.standings]
+        last = _last([self._end(standing) for standing in standings])
+        if last is None or Cause.CANARY in causes:
+            return ""
+        return f"done about {shown(last, self.moment, zone)} at this pace"
 
     def _end(self, standing: Standing) -> datetime | None:
         rate = None if self.is_over else self.rates.get(standing.connection)
         return end(standing.tally.left, rate, self.moment, self.window)
-
-    def _shown(self, moment: datetime) -> str:
-        return shown(moment, self.moment, self.window.timezone or "UTC")
 
 
 def _sent(provider: str | None, tally: ProviderTally) -> str:
