@@ -14,7 +14,7 @@ from blocks.smtp_connection import SMTPConnection
 from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
-from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.connection import Connection, host_key
 
 if TYPE_CHECKING:
     from prefect_sqlalchemy import SqlAlchemyConnector
@@ -49,6 +49,20 @@ async def load_connection(name: str) -> Connection:
 async def load_connection_block(name: str) -> SMTPConnection:
     """Load an SMTP connection's block by its name. Raises CampaignError when there is none."""
     return await _load(SMTPConnection, name)
+
+
+async def load_host_sessions(connection: Connection) -> dict[str, int | None]:
+    """Load the `max_sessions_per_host` of all other connections to the host of this one."""
+    async with get_client() as client:
+        documents = await client.read_block_documents_by_type(
+            SMTPConnection.get_block_type_slug(), include_secrets=False
+        )
+    others = {document.name: document.data for document in documents if document.name}
+    return {
+        name: data.get("max_sessions_per_host")
+        for name, data in sorted(others.items())
+        if name != connection.name and host_key(str(data.get("host"))) == connection.host_key
+    }
 
 
 async def load_event_sources(

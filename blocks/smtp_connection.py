@@ -78,6 +78,13 @@ class SMTPConnection(ServedLogo, Block):
     max_sessions: int = Field(
         4, ge=1, le=1_000, description="The most sessions open at once, over all campaigns."
     )
+    max_sessions_per_host: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="The most sessions open at once over all connections to this host that have a"
+        " number here; the lowest binds.",
+    )
     messages_per_session: int | None = Field(
         None,
         ge=1,

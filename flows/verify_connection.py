@@ -11,11 +11,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from blocks.form import ConnectionBlock
-from blocks.loading import load_connection
+from blocks.loading import load_connection, load_host_sessions
 from flows.support.operation import operation
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.session_slots.spare import spare_slot
 from mailsluice.operations.verify_connection import ConnectionCheck, TrialMail, inspect
+from mailsluice.operations.verify_connection.host_remarks import host_remarks
 from mailsluice.smtp.tokens import Tokens
 from tasks.inspection import publish_inspection
 
@@ -49,4 +50,7 @@ async def _check(name: str, test_mail: TrialMail) -> ConnectionCheck:
         spare_slot(connection) as has_slot,
     ):
         check = await inspect(connection, test_mail, datetime.now(UTC), tokens)
-    return replace(check, has_slot=has_slot)
+    remarks: list[str] = []
+    if most := connection.max_sessions_per_host:
+        remarks = host_remarks(name, most, await load_host_sessions(connection))
+    return replace(check, has_slot=has_slot, host_remarks=remarks)

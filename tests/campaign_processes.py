@@ -69,9 +69,13 @@ class Prefect:
 
     def save_block(self, smtp: SmtpServer, **fields: Any) -> None:
         """Save the block red."""
+        self.save_as("red", smtp, **fields)
+
+    def save_as(self, name: str, smtp: SmtpServer, /, **fields: Any) -> None:
+        """Save a block of this name."""
         with temporary_settings({PREFECT_API_URL: self.url}):
             block = SMTPConnection(host=smtp.host, port=smtp.port, security="none", **fields)
-            save(block, "red")
+            save(block, name)
 
     def set(self, **fields: Any) -> None:
         """What an operator changes in the UI."""
@@ -81,8 +85,9 @@ class Prefect:
         """The flow runs so far, subflows as well."""
         return list(self._api.post("/flow_runs/filter", json={}).raise_for_status().json())
 
-    def taken(self) -> int:
-        return int(self._api.get(_LIMIT).raise_for_status().json()["active_slots"])
+    def taken(self, limit: str = "smtp-red") -> int:
+        reply = self._api.get(f"/v2/concurrency_limits/{limit}").raise_for_status()
+        return int(reply.json()["active_slots"])
 
     def expire_leases(self) -> None:
         """As if their time had passed: a minute is too long for a test."""

@@ -41,7 +41,12 @@ RUN_KIND = "prefect.flow-run."
 """The beginning of the ids of flow runs, and of the events of their states."""
 ECHO = "mailsluice.stream.echo"
 """The event by which a stream proves that it is alive."""
-_KINDS = ["prefect.concurrency-limit.", "prefect.block-document.", "mailsluice.connection."]
+_KINDS = [
+    "prefect.concurrency-limit.",
+    "prefect.block-document.",
+    "mailsluice.connection.",
+    "mailsluice.host.",
+]
 _EVENTS = [
     RUN_KIND,
     "prefect.concurrency-limit.",

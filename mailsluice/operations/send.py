@@ -28,6 +28,7 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.finish import finishing, refuse_impossible
+from mailsluice.operations.host_sessions import divided
 from mailsluice.operations.lending.planner import LendingSettings
 from mailsluice.operations.processes import Processes, processes_of
 from mailsluice.operations.stop_loss import watched_losses
@@ -197,6 +198,7 @@ async def send_async(
     day = day or today(document)
     document = document.on_day(day)
     known = named_connections(document, connections)
+    divided(known[route.connection] for route in document.routes)  # refused before the launch
     store = await asyncio.to_thread(Database, database)
     try:
         record = await asyncio.to_thread(launch.launched_before, store, document)
@@ -216,7 +218,8 @@ async def send_async(
         try:
             run.tokens.on_rotated = on_refresh_token
             routes = await asyncio.to_thread(run.campaigns.routes, run.id)
-            used = {route.connection: _connection(known, route.connection) for route in routes}
+            routed = [_connection(known, route.connection) for route in routes]
+            used = {connection.name: connection for connection in divided(routed)}
             await asyncio.to_thread(run.count)
             recipients = sum(route.assigned for route in routes)
             async with processes_of(run, document, used, recipients) as processes:

@@ -44,6 +44,8 @@ class Connection:
     local_hostname: str | None = None
     """The name in EHLO; by default, the machine's name."""
     max_sessions: int = 4
+    max_sessions_per_host: int | None = None
+    """The most sessions of all connections to the same host that have this limit."""
     messages_per_session: int | None = None
     """Messages after which a session is closed and another one opened."""
     messages_in_flight: int = 1
@@ -75,6 +77,11 @@ class Connection:
     identity: SenderIdentity = field(default_factory=SenderIdentity)
     """The sender and provider of the mail; a campaign's route may override them."""
 
+    @property
+    def host_key(self) -> str:
+        """The host as it is compared with those of other connections."""
+        return host_key(self.host)
+
     def __post_init__(self) -> None:
         """Check the limits of mailbox providers, which may be mappings, as in a document."""
         if self.per_provider:
@@ -85,6 +92,7 @@ class Connection:
 _PER_PROVIDER: TypeAdapter[tuple[ProviderThrottle, ...]] = TypeAdapter(ProviderThrottles)
 _SHOWN = (
     "max_sessions",
+    "max_sessions_per_host",
     "messages_per_session",
     "messages_in_flight",
     "day_begins_at",
@@ -93,6 +101,11 @@ _SHOWN = (
     "cool_down_seconds",
     "cool_down_after",
 )
+
+
+def host_key(host: str) -> str:
+    """Return a host as it is compared with others."""
+    return host.lower().rstrip(".")
 
 
 def differences(before: Connection, after: Connection) -> list[str]:

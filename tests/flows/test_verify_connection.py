@@ -97,6 +97,13 @@ async def test_its_session_counts_where_a_slot_is_free(servers: Servers) -> None
         await limit.close()
 
 
+async def test_other_connections_to_its_host_are_named(servers: Servers) -> None:
+    save_block("first", servers["red"], max_sessions=1, max_sessions_per_host=3)
+    save_block("second", servers["red"], max_sessions_per_host=2)
+    await verified("first")
+    assert "at most 2 at once, the lowest max" in await page("connection-first")
+
+
 async def test_a_block_that_is_not_there_is_named() -> None:
     final = await verified("nowhere")
     assert "there is no SMTP Connection block 'nowhere'" in str(final.message)

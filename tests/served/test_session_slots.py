@@ -41,6 +41,22 @@ def test_two_campaigns_at_once_open_no_more_sessions_than_one_may(
     assert prefect.taken() == 0
 
 
+def test_two_campaigns_over_two_connections_to_a_host_share_its_sessions(
+    prefect: Prefect, start: Start
+) -> None:
+    with SmtpServer() as smtp:
+        prefect.save_as("green", smtp, max_sessions=2, max_sessions_per_host=2, **PATIENT)
+        red = campaign_with_both_sessions(
+            prefect, start, smtp, max_sessions_per_host=5, messages_per_session=20
+        )
+        green = start("green", 300, machine="two", routes=[{"connection": "green"}])
+        until_it_waits(green)
+        smtp.release()
+        assert end_of(red)[0] == end_of(green)[0] == "COMPLETED 300 of 300 sent"
+        assert smtp.most_open == 2
+    assert prefect.taken("smtp-host-127.0.0.1") == prefect.taken("smtp-green") == 0
+
+
 def test_a_limit_is_lowered_and_raised_while_a_campaign_runs(
     prefect: Prefect, start: Start
 ) -> None:

@@ -150,6 +150,7 @@ def test_an_events_api_is_checked_for_its_provider() -> None:
         ({"per_hour": 0}, "greater than or equal to 1"),
         ({"per_day": 0}, "greater than or equal to 1"),
         ({"per_week": 0}, "greater than or equal to 1"),
+        ({"max_sessions_per_host": 0}, "greater than or equal to 1"),
         ({"per_calendar_day": 0}, "greater than or equal to 1"),
         ({"day_begins_at": 24}, "less than or equal to 23"),
         ({"per_month": 0}, "greater than or equal to 1"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
@@ -14,112 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.support.session_slots.gate import Gate, Slot
 from flows.support.session_slots.keeper import (
     LINGER_SECONDS,
     RARE_TURN_SECONDS,
     SPARE_SECONDS,
     TURN_SECONDS,
-    SlotKeeper,
 )
 from flows.support.session_slots.leases import RENEW_SECONDS
-from flows.support.session_slots.limit import LimitState
-from flows.support.session_slots.neighbours import Neighbours
+from flows.support.session_slots.limit_state import LimitState
 from flows.support.session_slots.notices import Notices
 from flows.support.session_slots.patience import ALONE_SECONDS
 from flows.support.session_slots.sharing import PASS_SECONDS, Lease, kept, passed_on, surplus
-from tests.unit.slot_server import Clock, FakeLimit, SlotServer, Stream
+from tests.unit.slot_server import Clock, Process, SlotServer, Stream, pass_time
 
 LOOK_SECONDS = 3.0
 """How often a process without events looks at the limit, by which others change it."""
-
-
-class Process:
-    """A process with its gate and its keeper, stepped until nothing is due at this moment."""
-
-    def __init__(
-        self,
-        server: SlotServer,
-        clock: Clock,
-        max_sessions: int = 4,
-        stream: Stream | None = None,
-    ) -> None:
-        self._clock = clock
-        emit = stream.emit if stream else lambda *_, **__: None
-        self.gate = Gate()
-        self.keeper = SlotKeeper(
-            FakeLimit(server),
-            max_sessions,
-            self.gate,
-            Notices("red", logging.getLogger("red")),
-            Neighbours("red", emit),
-            is_told=lambda: stream is not None and not stream.is_lost,
-            clock=clock,
-            chance=random.Random(1).random,
-        )
-        if stream:
-            stream.listeners.append(self.keeper.hear)
-        self.open: list[Slot] = []
-        """The slots of sessions that are open, the recalled ones included."""
-        self.waiting: list[asyncio.Task[Slot | None]] = []
-
-    async def want(self, number: int) -> None:
-        """Have so many sessions ask for a slot."""
-        self.waiting += [asyncio.create_task(self._take()) for _ in range(number)]
-        await asyncio.sleep(0)
-
-    async def _take(self) -> Slot | None:
-        slot = await self.gate.take()
-        if slot:
-            self.open.append(slot)
-        return slot
-
-    async def settle(self) -> float | None:
-        """Let the keeper do what is due now; gives the seconds until the next."""
-        for _ in range(20):
-            due = await self.keeper.step()
-            await asyncio.sleep(0)
-            if due != 0.0:
-                break
-        return await self.keeper.step()
-
-    async def after(self, seconds: float) -> None:
-        """Let time pass, the keeper doing what is due meanwhile."""
-        until = self._clock.now + seconds
-        steps = 0
-        while True:
-            due = await self.settle()
-            steps += 1
-            assert steps < 20 * (seconds + 10), "the keeper never rests"
-            if due is None or self._clock.now + due > until:
-                break
-            self._clock.now += max(due, 0.001)
-        self._clock.now = until
-        await self.settle()
-
-    def end(self, slot: Slot) -> None:
-        """End the slot's session."""
-        self.open.remove(slot)
-        self.gate.release(slot)
-
-    def end_recalled(self) -> int:
-        """Let the recalled sessions reach the end of their message; how many there were."""
-        recalled = [slot for slot in self.open if slot.is_recalled]
-        for slot in recalled:
-            self.end(slot)
-        return len(recalled)
-
-
-async def pass_time(clock: Clock, seconds: float, *processes: Process) -> None:
-    """Let time pass for several processes; recalled sessions end and are wanted again."""
-    until = clock.now + seconds
-    while clock.now < until:
-        dues = [due for process in processes if (due := await process.settle()) is not None]
-        clock.now = min(until, clock.now + max(0.1, min(dues, default=seconds)))
-        for process in processes:
-            await process.settle()
-            await process.want(process.end_recalled())
-            await process.settle()
 
 
 @pytest.fixture

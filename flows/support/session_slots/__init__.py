@@ -1,8 +1,9 @@
 """A connection's `max_sessions` over all campaigns, processes and machines.
 
 The global concurrency limit `smtp-<connection>` in Prefect has one slot for each session; operators
-see and change it in the UI. All calls are made on the flow's own loop: sessions on the engine's
-loop, or in other processes, borrow their slots (`mailsluice.delivery.slot_lending`).
+see and change it in the UI. `smtp-host-<host>` does the same for all connections to a host whose
+blocks have `max_sessions_per_host`. All calls are made on the flow's own loop: sessions on the
+engine's loop, or in other processes, borrow their slots (`mailsluice.delivery.slot_lending`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from flows.support.server_events import ServerEvents
 from flows.support.session_slots.gate import Gate
 from flows.support.session_slots.keeper import SlotKeeper
 from flows.support.session_slots.limit import SlotLimit
+from flows.support.session_slots.limit_state import host_limit
 from flows.support.session_slots.neighbours import Neighbours
 from flows.support.session_slots.notices import Logger, Notices
 from mailsluice.delivery import Run
@@ -48,7 +50,7 @@ class SessionSlots:
         self._events = events = events or ServerEvents()
         self.slots = Gate()
         """The slots of this process; they are asked for from the first use on."""
-        limit = SlotLimit(name)
+        limit = SlotLimit(name, host_limit(connection))
         self.lock = limit.lock
         """A descriptor for processes that use these slots; None where there is none. While any of
         them has it, the slots of a killed run stay taken."""
@@ -57,7 +59,7 @@ class SessionSlots:
             connection.max_sessions,
             self.slots,
             Notices(name, logger),
-            Neighbours(name),
+            Neighbours(name, host=limit.host),
             is_told=lambda: events.is_subscribed,
         )
         events.listeners.append(self._keeper.hear)
@@ -73,7 +75,7 @@ class SessionSlots:
 
     def update(self, connection: Connection) -> None:
         """Use the changed block's number of sessions."""
-        self._keeper.resize(connection.max_sessions)
+        self._keeper.resize(connection.max_sessions, host_limit(connection))
 
     async def close(self) -> None:
         """Release all slots; slots that cannot be released in time expire."""

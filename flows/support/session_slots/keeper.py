@@ -29,6 +29,7 @@ from flows.support.session_slots.limit import (
     LIMIT_KIND,
     SlotsUnavailableError,
 )
+from flows.support.session_slots.limit_state import HostLimit
 from flows.support.session_slots.limit_watch import LimitWatch
 from flows.support.session_slots.neighbours import Neighbours, Request
 from flows.support.session_slots.notices import Notices
@@ -69,6 +70,7 @@ class SlotKeeper:
         self._is_told = is_told
         self._clock = clock
         self._share = Share(max_sessions, clock, chance)
+        self._share.host = limit.host
         self._leases = Leases(limit, self._share, clock, self._answered)
         self._patience = Patience()
         self._changed = asyncio.Event()
@@ -80,9 +82,12 @@ class SlotKeeper:
         self._closing = False
         gate.changed = self._see
 
-    def resize(self, max_sessions: int) -> None:
-        """Use the number of sessions of a changed block."""
+    def resize(self, max_sessions: int, host: HostLimit | None = None) -> None:
+        """Use the numbers of sessions of a changed block."""
         self._share.max_sessions = max_sessions
+        if host != self._limit.host:
+            self._limit.host = self._share.host = self._neighbours.host = host
+            self._watch.read_in()
         self._changed.set()
 
     def hear(self, event: Event | None) -> None:
@@ -90,7 +95,7 @@ class SlotKeeper:
         if event is None:
             self._watch.read_in()
         elif event.resource.id.startswith(LIMIT_KIND):
-            if event.resource.name != self._limit.name or not self._is_news(event):
+            if event.resource.name not in self._limit.names or not self._is_news(event):
                 return
             self._watch.announced()
         elif isinstance(heard := self._neighbours.heard(event), Request):
@@ -167,12 +172,12 @@ class SlotKeeper:
         before, state = self._share.limit_state, await self._limit.read(self._share.max_sessions)
         self._watch.was_read()
         self._answered()
-        if before and before.id != state.id:  # deleted and created again: our leases are void
-            self._leases.all.clear()
-        if self._leases.all and not state.is_active:
+        is_another = before is not None and before.id != state.id  # such as created again
+        if self._leases.all and (is_another or not state.is_active):
             await self._leases.release(self._leases.all)
             await self._limit.clear()
-        self._notices.limit_state(state, self._share.max_sessions)
+            state = await self._limit.read(self._share.max_sessions)
+        self._notices.limit_state(state, self._share.of_block)
         self._share.update(state, self._leases.held)
         self._pass_on_by_turns()
 

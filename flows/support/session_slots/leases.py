@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 from uuid import UUID
 
-from flows.support.session_slots.limit import LEASE_SECONDS, LimitState
+from flows.support.session_slots.limit import LEASE_SECONDS
+from flows.support.session_slots.limit_state import HostLimit, LimitState
 from flows.support.session_slots.sharing import Lease, Share
 
 RENEW_SECONDS = LEASE_SECONDS * 2 / 3
@@ -15,8 +16,10 @@ RENEW_SECONDS = LEASE_SECONDS * 2 / 3
 class SlotClient(Protocol):
     """The calls to `SlotLimit`; each may raise SlotsUnavailableError."""
 
-    name: str
+    host: HostLimit | None
 
+    @property
+    def names(self) -> list[str]: ...
     async def read(self, max_sessions: int) -> LimitState: ...
     async def acquire(self, slots: int) -> UUID | None: ...
     async def renew(self, lease: UUID) -> bool: ...

@@ -1,4 +1,7 @@
-"""The slots of one connection in Prefect: a global concurrency limit, and leases of its slots.
+"""The slots of one connection in Prefect: global concurrency limits, and leases of their slots.
+
+A lease holds slots of the connection's limit, and as many of its host's where the block has a
+limit for the host: Prefect grants both or none.
 
 Prefect's own `concurrency()` needs a thread and a client for each lease; here the client of the run
 serves all of them.
@@ -9,8 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from uuid import UUID
 
 import httpx
@@ -24,6 +26,7 @@ from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from flows.support.session_slots.lease_file import LeaseFile, take_over
+from flows.support.session_slots.limit_state import HostLimit, LimitState, joined, limit_name
 from mailsluice.core.errors import MailsluiceError
 
 LEASE_SECONDS = 90.0
@@ -36,41 +39,23 @@ _TIMEOUT_SECONDS = 10.0
 _LOCKED, _MORE_THAN_THE_LIMIT, _GONE = 423, 422, 410
 
 
-def limit_name(connection: str) -> str:
-    """The name of a connection's limit, as Prefect's UI shows it."""
-    return f"smtp-{connection}"
-
-
 class SlotsUnavailableError(MailsluiceError):
     """The Prefect server does not answer about slots."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
-    """The state of a limit, over all processes."""
-
-    id: UUID
-    limit: int
-    taken: int
-    is_active: bool = True
-    updated: datetime | None = None
-    """When the limit or its slots changed last, by the server's clock."""
-
-    @property
-    def is_full(self) -> bool:
-        return self.taken >= self.limit
-
-
 class SlotLimit:
-    """The limit `smtp-<connection>`.
+    """The limit `smtp-<connection>`, and `smtp-host-<host>` where the block has one for its host.
 
     Every call raises SlotsUnavailableError where the server does not answer. Leases are written to
     disk while they are held, so that the next process on this machine can release those of a killed
     process.
     """
 
-    def __init__(self, connection: str) -> None:
+    def __init__(self, connection: str, host: HostLimit | None = None) -> None:
         self.name = limit_name(connection)
+        self.host = host
+        """The limit of the connection's host, which may change."""
+        self._inactive: list[str] = []
         self._clients = AsyncExitStack()
         self._connected: PrefectClient | None = None
         self._file = LeaseFile()
@@ -80,24 +65,48 @@ class SlotLimit:
         """See `LeaseFile.descriptor`."""
         return self._file.descriptor
 
+    @property
+    def names(self) -> list[str]:
+        """The limits of which each lease holds slots."""
+        return [self.name, *([self.host.name] if self.host else [])]
+
     async def read(self, max_sessions: int) -> LimitState:
-        """Read the limit; where there is none, create it with so many slots."""
+        """Read the limit; where there is none, create it with so many slots.
+
+        The host's limit is created in the same way, and lowered to this connection's number where
+        it is higher: of several connections to a host, the lowest number binds.
+        """
         async with self._answering():
             client = await self._client()
-            try:
-                limit = await client.read_global_concurrency_limit_by_name(self.name)
-            except ObjectNotFound:
-                limit = await self._created(client, max_sessions)
-            taken, is_active = limit.active_slots, limit.active
-            return LimitState(limit.id, limit.limit, taken, is_active, limit.updated)
+            states = [await self._read(client, self.name, max_sessions)]
+            if self.host:
+                state = await self._read(client, self.host.name, self.host.sessions)
+                states.append(await self._lowered(client, state, self.host.sessions))
+            self._inactive = [state.name for state in states if not state.is_active]
+            return joined(states)
+
+    async def _read(self, client: PrefectClient, name: str, slots: int) -> LimitState:
+        try:
+            limit = await client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            limit = await self._created(client, name, slots)
+        taken, is_active = limit.active_slots, limit.active
+        return LimitState(limit.id, limit.limit, taken, is_active, limit.updated, name)
 
     async def _created(
-        self, client: PrefectClient, max_sessions: int
+        self, client: PrefectClient, name: str, slots: int
     ) -> GlobalConcurrencyLimitResponse:
-        limit = GlobalConcurrencyLimitCreate(name=self.name, limit=max_sessions)
+        limit = GlobalConcurrencyLimitCreate(name=name, limit=slots)
         with suppress(ObjectAlreadyExists):  # by another process, just now
             await client.create_global_concurrency_limit(limit)
-        return await client.read_global_concurrency_limit_by_name(self.name)
+        return await client.read_global_concurrency_limit_by_name(name)
+
+    async def _lowered(self, client: PrefectClient, state: LimitState, slots: int) -> LimitState:
+        if not state.is_active or state.limit <= slots:
+            return state
+        lower = GlobalConcurrencyLimitUpdate(limit=slots)
+        await client.update_global_concurrency_limit(state.name, lower)
+        return replace(state, limit=slots)
 
     async def acquire(self, slots: int, seconds: float = LEASE_SECONDS) -> UUID | None:
         """Acquire so many slots for so long; returns their lease, None where too few are free."""
@@ -105,17 +114,18 @@ class SlotLimit:
             client = await self._client()
             try:
                 reply = await client.increment_concurrency_slots_with_lease(
-                    [self.name], slots, "concurrency", seconds
+                    self.names, slots, "concurrency", seconds
                 )
             except httpx.HTTPStatusError as error:
                 if error.response.status_code in {_LOCKED, _MORE_THAN_THE_LIMIT}:
                     return None
                 raise
             acquired = reply.json()
-        if not acquired["limits"]:  # the limit was just deleted; the next `read` creates it
-            return None
         lease = UUID(acquired["lease_id"])
         self._file.add(str(client.api_url), lease)
+        if len(acquired["limits"]) < len(self.names):
+            await self.release(lease)  # a limit was just deleted; the next `read` creates it
+            return None
         return lease
 
     async def renew(self, lease: UUID) -> bool:
@@ -136,14 +146,15 @@ class SlotLimit:
         self._file.remove(lease)
 
     async def clear(self) -> None:
-        """Set the taken slots of a deactivated limit to none.
+        """Set the taken slots of deactivated limits to none.
 
         Prefect counts no release while a limit is deactivated, so the slots would stay taken for
         ever once it is activated again.
         """
         async with self._answering():
             nothing = GlobalConcurrencyLimitUpdate(active_slots=0)
-            await (await self._client()).update_global_concurrency_limit(self.name, nothing)
+            for name in self._inactive:
+                await (await self._client()).update_global_concurrency_limit(name, nothing)
 
     async def release_stale(self) -> None:
         """Release the leases of killed processes of this machine, for any connection."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from flows.support.session_slots.limit import LimitState
+from flows.support.session_slots.limit_state import LimitState
 
 _COMMIT_PAUSES = (0.3, 1.0, 3.0, 10.0, 60.0)
 """The seconds between the reads after an event, which comes before the change can be read."""

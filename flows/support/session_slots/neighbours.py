@@ -1,4 +1,4 @@
-"""Messages between the processes that share a connection, as events of Prefect.
+"""Messages between the processes that share a connection or a host, as events of Prefect.
 
 Prefect announces when a limit is changed, but not when a slot is taken or released. So a process
 that needs a slot of a full limit says so, and one that was asked says when it has released some.
@@ -13,6 +13,8 @@ from typing import Any
 from uuid import uuid4
 
 from prefect.events import Event, emit_event
+
+from flows.support.session_slots.limit_state import HostLimit
 
 Emit = Callable[..., Any]
 
@@ -35,14 +37,26 @@ class Request:
 
 
 class Neighbours:
-    """The other processes that use a connection's limit."""
+    """The other processes that use a connection's limit, or that of its host where it has one.
 
-    def __init__(self, connection: str, emit: Emit = emit_event) -> None:
+    All that share the connection share the host as well. Connections to one host tell each other
+    also within a process.
+    """
+
+    def __init__(
+        self, connection: str, emit: Emit = emit_event, host: HostLimit | None = None
+    ) -> None:
+        self._connection = connection
         self._emit = emit
+        self.host = host
         self._process = uuid4().hex
-        self._resource = {
-            "prefect.resource.id": f"mailsluice.connection.{connection}",
-            "prefect.resource.name": connection,
+
+    @property
+    def _resource(self) -> dict[str, str]:
+        kind, name = ("host", self.host.host) if self.host else ("connection", self._connection)
+        return {
+            "prefect.resource.id": f"mailsluice.{kind}.{name}",
+            "prefect.resource.name": name,
         }
 
     def ask(self, request: Request) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from flows.support.session_slots.limit import LimitState
+from flows.support.session_slots.limit_state import HostLimit, LimitState
 
 PASS_SECONDS = 1.5  # how long a slot that was passed on is left to others
 
@@ -67,13 +67,15 @@ class Share:
         self.cap_until = -math.inf
         """Until this moment the process holds no more slots than it was told to."""
         self.max_sessions = max_sessions
+        self.host: HostLimit | None = None
         self.limit_state: LimitState | None = None
         """The limit as it is known; None before it was read."""
 
     def update(self, limit_state: LimitState, held: int) -> None:
         """Use the limit's state, as it was read; this process holds so many of its slots."""
         self.limit_state = limit_state
-        limit, taken = limit_state.limit, limit_state.taken
+        fullest = limit_state.fullest or limit_state
+        limit, taken = fullest.limit, fullest.taken
         if limit_state.is_active and (excess := surplus(limit, taken, held, self._chance())):
             self.hold_at_most(held - excess)
 
@@ -101,8 +103,13 @@ class Share:
     def most(self) -> int:
         """How many sessions this process may have at most."""
         if self.limit_state and self.limit_state.is_active:
-            return min(self.max_sessions, self.limit_state.limit)
-        return self.max_sessions
+            return min(self.of_block, self.limit_state.limit)
+        return self.of_block
+
+    @property
+    def of_block(self) -> int:
+        """How many sessions the block allows."""
+        return min(self.max_sessions, self.host.sessions) if self.host else self.max_sessions
 
     @property
     def ceiling(self) -> int:

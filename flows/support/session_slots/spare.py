@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from flows.support.session_slots.limit import SlotLimit, SlotsUnavailableError
+from flows.support.session_slots.limit_state import host_limit
 from flows.support.session_slots.patience import Patience
 from mailsluice.smtp.connection import Connection
 
@@ -23,7 +24,7 @@ async def spare_slot(connection: Connection) -> AsyncIterator[bool]:
     It neither waits for a slot nor renews it, so the session must be shorter than the lease. A
     server that does not answer is asked again for ten seconds.
     """
-    limit = SlotLimit(connection.name)
+    limit = SlotLimit(connection.name, host_limit(connection))
     lease = None
     try:
         with suppress(SlotsUnavailableError):

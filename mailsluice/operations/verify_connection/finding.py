@@ -65,6 +65,8 @@ class ConnectionCheck:
     """The name of the fault; None where the connection works."""
     has_slot: bool = True
     """Whether the session counted among the connection's `max_sessions`."""
+    host_remarks: Sequence[str] = ()
+    """How the connection shares the sessions of its host with others."""
 
     @property
     def works(self) -> bool:
@@ -96,7 +98,7 @@ class ConnectionCheck:
     def remarks(self) -> list[str]:
         """How Mailsluice uses the connection."""
         extra = "No session was free: this check opened one more than max_sessions allows."
-        return [*self.consequences, *([] if self.has_slot else [extra])]
+        return [*self.consequences, *self.host_remarks, *([] if self.has_slot else [extra])]
 
     def markdown(self) -> str:
         """The page about the check."""
