@@ -1,4 +1,7 @@
-"""The forms that operators fill in, in both UIs, whose code builds them apart from each other.
+"""The forms that operators fill in. Both UIs build them from the same schema, by code of their own.
+
+`make test` walks all forms in the newer UI, and in the older one the largest: that of a campaign.
+`make thorough` walks the others there as well.
 
 Each form is submitted with a start in many years: what is filled in comes to the server as the
 flow wants it, and the server takes it. What the flows do with that is tested by calling them.
@@ -15,8 +18,11 @@ from playwright.sync_api import Page, expect
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.schema_form import JSON_EDITOR
 from tests.serving import Served
+from tests.thorough import IS_THOROUGH
 
 UIS = ["v2", "v1"]
+in_both_uis = pytest.mark.parametrize("ui", UIS)
+in_one_ui = pytest.mark.parametrize("ui", [UIS[IS_THOROUGH]])
 HTML = "<p>Hello</p>\n<p>{{ first_name }}</p>"
 PICTURES = {
     "v1": [("campaign-form-v1", "Strategy", "Throttle")],
@@ -42,7 +48,7 @@ def is_as_filled_in(campaign: dict[str, Any], name: str) -> None:
     assert message["html"] == HTML
 
 
-@pytest.mark.parametrize("ui", UIS)
+@in_both_uis
 def test_a_campaign_over_two_connections(
     page: Page, served: Served, picture: Callable[..., None], ui: str
 ) -> None:
@@ -64,7 +70,8 @@ def test_a_campaign_over_two_connections(
     assert campaign["throttle"] == {"per_minute": 30_000}
 
 
-@pytest.mark.parametrize("ui", UIS)
+@pytest.mark.thorough
+@in_one_ui
 def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
     page: Page, served: Served, picture: Callable[..., None], ui: str
 ) -> None:
@@ -88,7 +95,8 @@ def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
     assert campaign["stop_loss"] == {"bounce_percent": 5}
 
 
-@pytest.mark.parametrize("ui", UIS)
+@pytest.mark.thorough
+@in_one_ui
 def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "plan-campaign")
     expect(form.field("Sending window", "Time zone")).to_be_visible()
@@ -102,7 +110,8 @@ def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str
     is_as_filled_in(parameters["campaign"], "planned")
 
 
-@pytest.mark.parametrize("ui", UIS)
+@pytest.mark.thorough
+@in_one_ui
 def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "send-test")
     form.fill_in("tried", HTML)
@@ -122,7 +131,8 @@ def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui
     is_as_filled_in(parameters["campaign"], "tried")
 
 
-@pytest.mark.parametrize("ui", UIS)
+@pytest.mark.thorough
+@in_one_ui
 def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "verify-connection")
     form.choose("sendgrid", "Connection")
@@ -135,7 +145,8 @@ def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, u
     assert parameters["test_mail"] == mail
 
 
-@pytest.mark.parametrize("ui", UIS)
+@pytest.mark.thorough
+@in_one_ui
 def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "compare-connections")
     for label in ("Connections", "Confidence", "Smallest difference, in points"):
@@ -145,7 +156,8 @@ def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, u
     assert form.submit_for_later()["campaigns"] == ["spring-sale"]
 
 
-@pytest.mark.parametrize("ui", UIS)
+@pytest.mark.thorough
+@in_one_ui
 def test_providers_to_ask_are_named_or_left_out(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "collect-events")
     expect(form.field("Pages of a connection")).to_be_visible()
@@ -162,7 +174,7 @@ def test_a_mailbox_to_read_is_picked_in_the_older_ui(page: Page, served: Served)
     form.has_no_json_field()
 
 
-@pytest.mark.parametrize("ui", UIS)
+@in_both_uis
 def test_a_json_field_would_be_seen(page: Page, served: Served, ui: str) -> None:
     """The tests above could not fail if the editors looked otherwise than they think."""
     flow = served.api.post("/flows/", json={"name": "open-object"}).json()

@@ -81,7 +81,7 @@ def test_a_run_that_failed_over_a_wrong_password_is_finished_by_retry(
         run.shows("Failed")
         run.retry()
         sending.until_state("Completed", "Crashed")
-        run.shows("Completed")
+        RunPage(page, served, sending.id).shows("Completed")
         assert len(demanding.received) == 120
     sending.everybody_got_it_once()
 

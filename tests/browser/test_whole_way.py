@@ -60,6 +60,7 @@ def test_from_an_empty_server_to_the_report_and_a_comparison(
         assert len(sendgrid.received) == len(sendgrid.recipients) == 700
         assert len(sparkpost.received) == len(sparkpost.recipients) == 300
 
+    run = RunPage(page, served, run_id)
     run.shows("Completed")
     run.shows_subflows(campaign, ROUTES, "Completed")
     picture("run", width=1100, height=900)
