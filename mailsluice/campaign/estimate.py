@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.campaign.zone_estimate import ZoneFlows, flows_of, hours_in, split
 from mailsluice.limits import Bound
 
 HORIZON = timedelta(days=3 * 365)
@@ -24,6 +25,8 @@ class Load:
     bounds: Sequence[Bound]
     """The limits; at least one, unless `ends_at` is given a pace."""
     window: SendingWindow
+    zones: Mapping[str, int] = field(default_factory=dict)
+    """The recipients of each time zone, where the window applies in them."""
 
     @property
     def slowest(self) -> Bound:
@@ -44,12 +47,32 @@ class Load:
         without = {
             str(self.slowest): _end(self, math.inf),
             "warm-up": replace(self, releases=at_once).ends_at(),
-            "sending window": replace(self, window=SendingWindow()).ends_at(),
+            "sending window": replace(self, window=SendingWindow(), zones={}).ends_at(),
         }
         return min(without, key=lambda name: without[name] or now + HORIZON)
 
+    def flows(self, per_second: float) -> ZoneFlows:
+        """The messages to the recipients of each time zone, in the order of `zones`."""
+        hours = hours_in(self.window, tuple(self.zones))
+        recipients = dict(enumerate(self.zones.values()))
+        releases = [(at.timestamp(), count) for at, count in self.releases]
+        parts = split(releases, recipients)
+        return flows_of(hours, parts, self.starts_at.timestamp(), per_second)
+
 
 def _end(load: Load, per_second: float) -> datetime | None:
+    if load.zones:
+        return _end_in_zones(load, per_second)
+    return _end_in_window(load, per_second)
+
+
+def _end_in_zones(load: Load, per_second: float) -> datetime | None:
+    ends_at = max(load.flows(per_second).ends_at, load.starts_at.timestamp())
+    is_known = ends_at <= (load.starts_at + HORIZON).timestamp()
+    return datetime.fromtimestamp(ends_at, UTC) if is_known else None
+
+
+def _end_in_window(load: Load, per_second: float) -> datetime | None:
     """Walk from release to release, through the hours in which the window is open."""
     at, last = load.starts_at, load.starts_at + HORIZON
     for due, count in load.releases:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from mailsluice.campaign.sending_window import SendingWindow
@@ -74,6 +75,7 @@ class ZoneHours:
         )
 
 
+@lru_cache(maxsize=1 << 16)  # estimates walk through the same turns again and again
 def _spell(window: SendingWindow, at: float) -> Spell:
     """The spell from a moment on; what was before is not searched."""
     moment = datetime.fromtimestamp(at, UTC)

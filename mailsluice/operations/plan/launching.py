@@ -35,6 +35,7 @@ def plan_launch(
         refuse_impossible(document, occasion.moment)
     placement = launch.decide(database, document, audience, occasion)
     routes, _ = placement.moves()
+    zones = audience.zones
     planned = plan(
         document,
         placement,
@@ -45,6 +46,7 @@ def plan_launch(
         digest=placement.digest(audience.address_keys),
         starts_at=occasion.moment,
         mail=hosted(routes, placement, audience.providers, audience.provider_names),
+        zones=hosted(routes, placement, zones.numbers, [*zones.counts]) if zones else None,
     )
     processes = process_count(
         document.processes,

@@ -17,6 +17,7 @@ from mailsluice.core.suppression import held_back
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.plan.preview import Preview
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text, provider_table
+from mailsluice.operations.plan.zone_plan import ZonePlan
 from mailsluice.reports.campaign.tables import sources as source_table
 from mailsluice.reports.campaign.tables import warm_ups as warm_up_table
 
@@ -93,6 +94,8 @@ class Plan:
     """Who may send to whose recipients, and to how many; empty where nobody may."""
     finish: str = ""
     """Until when the mail is spread, and at which pace; empty without a finish time."""
+    zones: ZonePlan | None = None
+    """The mail by time zone, where the sending window is in each recipient's own."""
     processes: int = 1
     """How many processes of the run would send, on a machine like this one."""
 
@@ -109,8 +112,11 @@ class Plan:
         warned = f"; {number} {'warning' if number == 1 else 'warnings'}" if number else ""
         return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{warned}"
 
-    def markdown(self, links: Sequence[FormLink] = ()) -> str:
-        """The page for operators, with links to the next forms, without addresses."""
+    def markdown(self, links: Sequence[FormLink] = (), picture: str = "") -> str:
+        """The page for operators, with links to the next forms, without addresses.
+
+        `picture` shows the course of the mail over time, if there is one.
+        """
         lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
         lines += section("Warnings", [f"- {cell(warning)}" for warning in self.warnings])
         lines += form_section(links)
@@ -124,6 +130,7 @@ class Plan:
         lines += [f"{cell(self.affinity.sentence())}.", ""] if self.affinity else []
         lines += [f"{self.canary}.", ""] if self.canary else []
         lines += [f"{cell(self.lending)}.", ""] if self.lending else []
+        lines += self.zones.lines(picture) if self.zones else []
         lines += section("Mailbox providers", provider_table(self.providers))
         lines += identity_section(self.identities) if self.identities else []
         said = [f"- {cell(warm_up)}" for warm_up in self.warm_ups]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mailsluice.assignment.placement import Placement
@@ -21,6 +22,7 @@ from mailsluice.operations.plan.providers import (
     released,
     with_providers,
 )
+from mailsluice.operations.plan.zone_plan import zone_plan
 from mailsluice.smtp.connection import Connection
 
 _LONG = timedelta(days=1)
@@ -37,10 +39,12 @@ def plan(
     digest: str,
     starts_at: datetime,
     mail: Hosted | None = None,
+    zones: Hosted | None = None,
 ) -> Plan:
     """Make the plan: numbers, the limit that binds each connection, and when it is done.
 
-    `mail` counts the recipients by mailbox provider; None: the plan leaves providers out.
+    `mail` counts the recipients by mailbox provider; None: the plan leaves providers out. `zones`
+    counts them by time zone, where the sending window applies in each recipient's own.
     """
     parts: list[ConnectionPlan] = []
     providers: list[ProviderPlan] = []
@@ -48,6 +52,11 @@ def plan(
         name: _load(campaign, placement, connections[name], starts_at)
         for name in placement.connections
     }
+    if zones:
+        loads = {
+            name: replace(load, zones=dict(zip(zones.names, counts.tolist(), strict=True)))
+            for (name, load), counts in zip(loads.items(), zones.counts, strict=True)
+        }
     for name, load in loads.items():
         mine = provider_plans(campaign, placement, connections[name], load, mail) if mail else []
         parts.append(with_providers(_connection_plan(placement, name, load), mine))
@@ -78,6 +87,7 @@ def plan(
         canary=_canary(campaign),
         finish=finish.sentence(campaign, parts) if finish else "",
         lending=_lending(campaign, placement),
+        zones=zone_plan([*loads.values()], campaign.sending_window.timezone or "UTC"),
     )
 
 
@@ -151,7 +161,7 @@ def _warnings(
     campaign: Campaign, placement: Placement, parts: Sequence[ConnectionPlan], starts_at: datetime
 ) -> Iterator[str]:
     window = campaign.sending_window
-    if not window.is_open(starts_at):
+    if not window.in_own_zones and not window.is_open(starts_at):
         yield f"the sending window is closed: it opens at {moment_text(window.opens_at(starts_at))}"
     for part in parts:
         takes_long = part.ends_at is None or part.ends_at - starts_at >= _LONG
