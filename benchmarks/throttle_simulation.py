@@ -27,7 +27,7 @@ from mailsluice.store.usages import paced
 EPOCH = 1_000_000.0
 """The database's clock at the beginning."""
 SESSIONS = 20
-_COMMIT_SECONDS = 0.02  # group commits begin so far apart
+COMMIT_SECONDS = 0.02  # group commits begin so far apart
 _DATABASE_SECONDS = (0.002, 0.03)  # a commit takes so long
 _CLOCK_SECONDS = 0.001  # how well a process knows the database's clock
 _LATE_SECONDS = (0.0, 0.002)  # a timer is so late
@@ -62,8 +62,14 @@ class World:
 
     async def reserve(self, ask: Ask) -> Starts:
         """Answer with the next group commit. Makes this a `StartSource`."""
-        tick = _COMMIT_SECONDS - self.now % _COMMIT_SECONDS
+        tick = COMMIT_SECONDS - self.now % COMMIT_SECONDS
         await asyncio.sleep(tick + self.between(_DATABASE_SECONDS))
+        starts = self.exchanged(ask)
+        await asyncio.sleep(self.between(_DATABASE_SECONDS))
+        return starts
+
+    def exchanged(self, ask: Ask) -> Starts:
+        """Report to the limits and grant starts, as the transaction does."""
         now = EPOCH + self.now
         for key in ask.rules:
             state = orjson.dumps(self.usages.get(key, Usage()).to_json())
@@ -73,7 +79,6 @@ class World:
         stock = [EPOCH + moment - _CLOCK_SECONDS for moment in ask.stock]
         report = Report(ask.holder, ask.open, replies, ask.answered, stock)
         moments, next_at = exchange(under, report, now, now + ask.horizon_seconds, ask.most)
-        await asyncio.sleep(self.between(_DATABASE_SECONDS))
         local = [moment - EPOCH + _CLOCK_SECONDS for moment in moments]
         return Starts(local, next_at - EPOCH, None, now - EPOCH + _LEASE_SECONDS, paced(under))
 

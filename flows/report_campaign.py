@@ -32,7 +32,8 @@ async def report_campaign(campaign: CampaignName) -> State[Any]:
     """
     async with state_database() as database:
         report = await asyncio.to_thread(stored_report, database, campaign)
-        limits = {route.connection: await _limits(route.connection) for route in report.routes}
+        names = [route.connection for route in report.routes if route.connection]
+        limits = {name: await _limits(name) for name in names}
         report = replace(report, limits=limits)
         await publish_report(report, database)
     return Completed(message=report.summary(), data=report)

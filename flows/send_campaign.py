@@ -33,7 +33,7 @@ from flows.support.shards import Shards, WorkerDeployment, deployment_of, shards
 from flows.support.stopping import StopReason, StopRequest, read_states, stop_on_request
 from flows.support.waiting import left_when_idle, wait_seconds
 from flows.support.watching_connections import watch_connections
-from mailsluice.campaign import Campaign, Dispatch, DownPolicy
+from mailsluice.campaign import Campaign, Dispatch, DownPolicy, Strategy
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
@@ -99,9 +99,10 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
             )
         if request.reason is StopReason.TERMINATED:  # perhaps by a Cancel
             await _read_state(request)
-        shares = await asyncio.to_thread(run.campaigns.shares, run.id)
+        names = await asyncio.to_thread(run.campaigns.shares, run.id)
+        shares = {} if document.strategy is Strategy.THROUGHPUT else names
         limits = {
-            name: bounds(connections[name], document.throttle, shares, name) for name in shares
+            name: bounds(connections[name], document.throttle, shares, name) for name in names
         }
         return await concluded(run, request, database, progress, limits)
 
@@ -150,7 +151,7 @@ async def _send(
             run,
             document,
             {name: connections[name] for name in assigned},
-            sum(assigned.values()),
+            (await asyncio.to_thread(run.campaigns.get, document.name)).accepted,
             lambda name: slots[name].slots,
             [known.lock for known in slots.values() if known.lock is not None],
         ) as processes,
@@ -187,8 +188,11 @@ async def _send_here(
     campaign: str, names: Sequence[str], sending: Sending, run: CampaignRun, longest_wait: float
 ) -> None:
     """Send over all connections at once, each in a subflow that fails alone."""
-    standings = (await run.progress()).standings
-    sending.waiting.update({standing.connection: standing.tally.left for standing in standings})
+    progress = await run.progress()
+    if not progress.pool.left:  # else each connection may send to any of them
+        sending.waiting.update(
+            {standing.connection: standing.tally.left for standing in progress.standings}
+        )
     subflow = connection_subflow(sending)
     if sending.processes:
         sending.processes.start(names)

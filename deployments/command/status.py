@@ -116,12 +116,17 @@ def _watch(name: str, *, as_json: bool) -> None:
 def _rows(report: Report) -> tuple[str, Sequence[str], list[Sequence[str]]]:
     """Return the title, the columns and the rows of a report's table."""
     statuses = report.shown
+    is_pooled = report.is_pooled
     rows: list[Sequence[str]] = [
-        (route.connection, f"{route.planned:,}", *(f"{route.of(each):,}" for each in statuses))
+        (
+            route.title,
+            f"{route.recipients if is_pooled else route.planned:,}",
+            *(f"{route.of(each):,}" for each in statuses),
+        )
         for route in report.routes
     ]
     title = f"{report.campaign}: {report.summary()}"
-    return title, ("connection", "assigned", *statuses), rows
+    return title, ("connection", "claimed" if is_pooled else "assigned", *statuses), rows
 
 
 def report_values(report: Report) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Sending:
     shards: int = 1
     """How many processes share each connection's sessions."""
     waiting: dict[str, int] = field(default_factory=dict)
-    """How many recipients are left to send to, by connection."""
+    """How many recipients are left to send to, by connection; none where all share a pool."""
     standbys: Collection[str] = ()
     """The connections that get recipients only when another one is down."""
     processes: Processes | None = None
@@ -82,7 +82,9 @@ def connection_subflow(sending: Sending) -> ConnectionSubflow:
     def run_name() -> str:
         parameters = flow_run.get_parameters()
         campaign, connection = parameters["campaign"], parameters["connection"]
-        recipients = sending.waiting.get(connection, 0)
+        if connection not in sending.waiting:
+            return f"Send over {connection}: {campaign}"
+        recipients = sending.waiting[connection]
         if connection in sending.standbys and not recipients:
             return f"Send over {connection}: standby for {campaign}"
         return f"Send over {connection}: {recipients:,} recipients of {campaign}"

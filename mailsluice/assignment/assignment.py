@@ -69,6 +69,9 @@ def assign(
     less than two messages away from its share. The send order mixes domains. For round robin over k
     routes, send position i has route (i // batch_size) mod k.
 
+    With the strategy `throughput` there is one route, the pool: connections claim from it later.
+    Its order says nothing about domains, so what a connection claims is a random sample.
+
     In a campaign with an order, each route has its recipients in that order, and equal ones mixed.
     See `dealing` for how the first recipients are shared out as evenly as all. In a campaign with
     affinity, as many recipients as possible keep their route (see `keeping`): then the totals are
@@ -86,10 +89,12 @@ def assign(
             ELSEWHERE; None: the campaign has no affinity.
     """
     total = len(address_keys)
-    counts = _quotas(total, campaign, day)
     mixed = _by_mixed_key(address_keys, _salt(campaign.name, "address"))
     if values is not None:
         mixed = _ordered(mixed, values, is_descending=campaign.order_descending)
+    if campaign.strategy is Strategy.THROUGHPUT:
+        return Assignment(mixed, np.zeros(total, np.int16), (total,))
+    counts = _quotas(total, campaign, day)
     grouped = _grouped(campaign.name, mixed, domain_keys, providers)
     if values is not None:
         deal(grouped, mixed, domain_keys, providers)

@@ -22,9 +22,10 @@ from mailsluice.assignment.assignment import Assignment, Keys, Numbers, Position
 from mailsluice.assignment.layout import Routes
 from mailsluice.assignment.warm_up_days import by_day, warming
 from mailsluice.assignment.warming import Warming, WarmUpState
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, Strategy
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.moves import Move, MoveReason, placed, shares_after
+from mailsluice.core.status import UNCLAIMED
 
 Moments = npt.NDArray[np.float64]
 
@@ -54,7 +55,8 @@ class Placement:
 
     assignment: Assignment
     connections: tuple[str, ...]
-    """The campaign's connections in the order of its routes, and then those that only take over."""
+    """The campaign's connections in the order of its routes, and then those that only take over.
+    With the strategy `throughput`, the pool alone."""
     percents: tuple[Decimal, ...] | None
     """The routes' shares on the day of the launch, in percentage mode."""
     shares: Mapping[str, Decimal]
@@ -151,6 +153,8 @@ def place(
         CampaignError: A connection spills to another one that warms up itself, or a standby warms
             up.
     """
+    if campaign.strategy is Strategy.THROUGHPUT:  # warm-ups bound what is claimed on a day
+        return Placement(assignment, (UNCLAIMED,), None, campaign.shares(day), hosts=hosts)
     names = [route.connection for route in campaign.sharing]
     cold = {name: state for name, state in warm_ups.items() if state.has_cap}
     warmings = [

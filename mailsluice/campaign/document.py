@@ -310,6 +310,37 @@ class Campaign(Document):
         return self
 
     @model_validator(mode="after")
+    def _fits_a_pool(self) -> Self:
+        if self.strategy is not Strategy.THROUGHPUT:
+            return self
+        if self.lenders:
+            raise ValueError(
+                "lend is for recipients that were assigned before: with the strategy 'throughput',"
+                " connections that have room claim more anyway; remove lend"
+            )
+        if self.standbys:
+            raise ValueError(
+                f"connection {self.standbys[0]!r} is a standby, but with the strategy 'throughput'"
+                " all connections send: remove standby, or choose another strategy"
+            )
+        if self.is_paced:
+            raise ValueError(
+                "finish_by and spread_over slow a campaign down, and the strategy 'throughput' ends"
+                " it as early as possible: remove them, or choose another strategy"
+            )
+        if self.sending_window.in_own_zones:
+            raise ValueError(
+                "with the strategy 'throughput' there is one sending window for all recipients:"
+                " leave zone_column and country_column empty, or choose another strategy"
+            )
+        if self.canary:
+            raise ValueError(
+                "a canary is a part of each connection's recipients, which the strategy"
+                " 'throughput' does not know before: remove the canary, or choose another strategy"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _routes_fit_strategy(self) -> Self:
         if not self.sharing:
             raise ValueError("all connections are standbys: remove standby from one of them")
@@ -325,7 +356,8 @@ class Campaign(Document):
         if self.strategy is Strategy.SINGLE and len(self.sharing) > 1:
             raise ValueError(
                 f"the strategy 'single' takes one connection, not {len(self.sharing)}: remove the "
-                "others, or choose 'percentage' or 'round_robin', or make them standbys"
+                "others, or choose 'percentage', 'round_robin' or 'throughput', or make them"
+                " standbys"
             )
         return self
 

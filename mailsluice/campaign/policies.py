@@ -14,6 +14,8 @@ class Strategy(StrEnum):
     """Each connection has a percentage; together they are exactly 100."""
     ROUND_ROBIN = "round_robin"
     """Each batch of recipients goes to the next connection in the list."""
+    THROUGHPUT = "throughput"
+    """Each connection claims recipients as fast as it can send, so that the campaign ends soon."""
 
 
 class Dispatch(StrEnum):

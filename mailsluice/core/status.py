@@ -1,8 +1,12 @@
-"""The states of a recipient and of a campaign, as stored."""
+"""The states of a recipient and of a campaign, as stored, and the mark of the pool."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+UNCLAIMED = ""
+"""The connection of the recipients in the pool: those of a campaign with the strategy `throughput`
+that no connection has claimed yet."""
 
 
 class RecipientStatus(StrEnum):

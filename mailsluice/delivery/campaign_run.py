@@ -142,7 +142,8 @@ class CampaignRun(Run):
         assigned = {route.connection: route.assigned for route in self.campaigns.routes(self.id)}
         is_new = self.record.status is CampaignStatus.RESOLVING and not self._results
         counts = None if is_new else self.outbox.counts()
-        self._tracker.begin(placed(assigned, moves), counts, down, moves)
+        accepted = self.campaigns.get(self._campaign.name).accepted if self._pool else 0
+        self._tracker.begin(placed(assigned, moves), counts, down, moves, accepted)
         add_figures(self._figures_before, self._figures_elsewhere)
         self._figures_elsewhere = {}
         self.senders.begin()

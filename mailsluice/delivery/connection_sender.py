@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import OutboxError
@@ -78,13 +79,15 @@ class ConnectionSender:
         if self._sessions.open or self._concluding:
             return now
         at = max(self.queue.mail_at(now), self._state.health.session_at(0))
+        if self._state.context.pool and (held_until := self.queue.held_until(now)) < math.inf:
+            at = max(at, held_until)  # a look whether recipients are left is nothing to do
         if at == math.inf and not self.queue.is_idle:
             return now  # the store's answer comes soon
         return at
 
     def tally(self) -> Tally:
-        """Count what became of recipients in this run."""
-        return self._outcomes.tally()
+        """Count what became of recipients in this run, and what was claimed from a pool."""
+        return replace(self._outcomes.tally(), assigned=self._state.lanes.claimed_from_pool)
 
     def figures(self) -> dict[Unit, Figures]:
         """Count the replies in this run by mailbox provider."""

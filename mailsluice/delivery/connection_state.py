@@ -14,6 +14,7 @@ from mailsluice.delivery.health import ConnectionHealth
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.lane import Lane
 from mailsluice.delivery.lanes import Lanes
+from mailsluice.delivery.pool import Pool
 from mailsluice.delivery.session_lengths import SessionLengths
 from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.smtp.connection import Connection
@@ -42,6 +43,8 @@ class SenderContext:
     is_open: Callable[[int], bool] | None = None
     """Whether the sending window of a recipient is open, given by id; None: all have the same."""
     clock: Callable[[], float] = steady
+    pool: Pool | None = None
+    """Of the recipients that no connection has claimed yet, if the campaign has such."""
     chance: Callable[[], float] = random.random
     """Numbers from 0 to 1, for jitter."""
     may_receive: Callable[[str], bool] = lambda _connection: False
@@ -98,6 +101,7 @@ class ConnectionState:
             clock=clock,
             changed=changed,
             is_open=context.is_open,
+            pool=context.pool,
         )
         self.starts = self.lanes.main.starts
 

@@ -20,12 +20,15 @@ from mailsluice.core.errors import MessageError
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.lane import Lane
+from mailsluice.delivery.pool import AHEAD_SECONDS, FAR_SECONDS
 from mailsluice.message import CompiledMessage
 from mailsluice.store import Claimed, Settled
 
 _IDLE_SECONDS = 20.0  # a session that would wait longer for mail is closed
 _ASSUMED_SECONDS = 1.0  # what a message is assumed to take until one was measured
 _OLDER = 0.9  # the weight of earlier messages in the mean time that messages take
+_LEAST_SECONDS = 1e-4  # no message takes less
+_ONE_AHEAD_PER_SECOND = 0.5  # at a lower pace, a claim takes no time to speak of
 _SHARE_OF_IDLE = 0.8  # of the idle time after which the server ended a session
 
 
@@ -66,6 +69,9 @@ class EnvelopeQueue:
         self._idle_seconds = math.inf
         """The shortest idle time after which the server has ended a session."""
         self._timer: asyncio.TimerHandle | None = None
+        if state.context.pool:
+            self._lanes.pool_sessions = self
+            state.context.pool.join(self._lanes)
 
     @property
     def failure(self) -> BaseException | None:
@@ -77,7 +83,10 @@ class EnvelopeQueue:
         """Whether there will never be another message."""
         if self._state.has_ended or self.failure:
             return True
-        return self.is_idle and not self._state.context.may_receive(self._state.name)
+        context = self._state.context
+        if not self.is_idle or context.may_receive(self._state.name):
+            return False
+        return context.pool is None or not context.pool.may_fill(self._lanes)
 
     @property
     def is_idle(self) -> bool:
@@ -190,8 +199,39 @@ class EnvelopeQueue:
             envelope = self.next_nowait()
             if envelope is None:
                 self._dismiss()
-                return
+                break
             self._waiters.pop().envelope.set_result(envelope)
+        if self._lanes.pool_sessions and not self._in_flight:
+            self._return_to_pool()
+
+    def capacity(self) -> int:
+        """How many recipients the sessions can take soon, in flight ones not counted.
+
+        Enough for half a second at the pace of the replies so far; one, where a session would wait
+        for recipients otherwise, or could be opened.
+        """
+        most, waiting = self._state.connection.max_sessions, self.waiting
+        in_flight = len(self._in_flight)
+        if self._message_seconds is None:
+            return max(0, most - in_flight)
+        sessions = max(in_flight, min(most, in_flight + waiting + 1))  # one may be asking now
+        per_second = sessions / max(self._message_seconds, _LEAST_SECONDS)
+        least = max(waiting + (in_flight + waiting < most), per_second >= _ONE_AHEAD_PER_SECOND)
+        return max(int(per_second * AHEAD_SECONDS), least)
+
+    def held_until(self, now: float) -> float:
+        """Until when no message can start, whoever it is for; infinity: not known."""
+        breaker = self._state.health.breaker
+        if breaker.is_open and breaker.retry_at > now:
+            return breaker.retry_at
+        opens_at = self._opens_at(now)
+        return opens_at if opens_at > now else self._main.known_at(now)
+
+    def _return_to_pool(self) -> None:
+        """Return recipients to the pool that this connection cannot send to soon."""
+        now = self._clock()
+        if len(self._lanes) and now + FAR_SECONDS < self.held_until(now) < math.inf:
+            self._lanes.return_to_pool()
 
     def _ready_at(self, now: float) -> float:
         opens_at = self._opens_at(now)

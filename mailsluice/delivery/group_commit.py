@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from mailsluice.core.status import UNCLAIMED
 from mailsluice.core.steady import steady
+from mailsluice.delivery.journal import connection_of
+from mailsluice.delivery.pool import Turns
 from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.delivery.store_requests import Answers, ClaimedBatch, ClaimRequest, Requests
 from mailsluice.delivery.zone_claims import ZoneClaims
-from mailsluice.store import Bound, Canaries, Claimed, Database, Outbox, Transaction, Usages
+from mailsluice.store import (
+    Ask,
+    Bound,
+    Canaries,
+    Claimed,
+    Database,
+    Outbox,
+    Starts,
+    Transaction,
+    Usages,
+)
 
 _ALL_CLAIMED = 2**62
 _PEER_SECONDS = 1.0
@@ -18,7 +31,8 @@ _PEER_SECONDS = 1.0
 _DUE_SEARCH_SECONDS = 1.0
 
 _CursorKey = tuple[str, int | None]
-"""A connection, and the provider whose recipients are claimed apart; None: all the others."""
+"""A connection, and the provider whose recipients are claimed apart; None: all the others. The pool
+has cursors as well, which all connections share."""
 
 MayClaim = Callable[[Transaction], bool]
 """Whether this process may claim in a transaction: no other process has taken it for dead."""
@@ -53,16 +67,19 @@ class GroupCommit:
         may_claim: MayClaim | None,
         canaries: Canaries | None = None,
         hours: RecipientHours | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """With `canaries`, nothing beyond a connection's canary is claimed until it is decided.
 
-        With `hours`, only recipients whose sending window is open are claimed.
+        With `hours`, only recipients whose sending window is open are claimed. With `turns`, starts
+        are given to connections in their turn.
         """
         self._database = database
         self._outbox = outbox
         self._peers = peers
         self._may_claim = may_claim or (peers.may_claim if peers else None)
         self._canaries = canaries
+        self._turns = turns
         self._unbound: set[str] = set()
         """Connections without a canary, or whose canary is decided."""
         self._usages = Usages(database)
@@ -99,9 +116,16 @@ class GroupCommit:
             requests.may_be_committed = True
             requests.claimed += [row.id for batch in batches for row in batch.rows]
             # Last: other processes may wait for the rows of the same limits until the commit.
-            asks = [reservation.ask for reservation in requests.reservations]
-            starts = self._usages.reserve(transaction, asks)
+            starts = self._reserve(transaction, [one.ask for one in requests.reservations])
         return Answers(batches, starts)
+
+    def _reserve(self, transaction: Transaction, asks: Sequence[Ask]) -> list[Starts]:
+        """Grant starts: to one connection after the other, whoever's turn it is first."""
+        if self._turns is None or len(asks) < 2:
+            return self._usages.reserve(transaction, asks)
+        order = self._turns.order([connection_of(ask.holder) for ask in asks])
+        granted = self._usages.reserve(transaction, [asks[i] for i in order])
+        return [starts for _, starts in sorted(zip(order, granted, strict=True), key=_first)]
 
     def committed(self, requests: Requests, answers: Answers) -> None:
         """Note what the transaction claimed, once its commit is certain."""
@@ -109,7 +133,13 @@ class GroupCommit:
             self._zones.committed()
         for claim, batch in zip(requests.claims, answers.batches, strict=True):
             newest = max((row.id for row in batch.rows if not row.attempts), default=0)
-            self._cursors[_key(claim)] = max(newest, self._cursor(claim))
+            if self._outbox.is_pooled:
+                self._cursors[UNCLAIMED, claim.scope.only] = max(newest, self._pool_cursor(claim))
+            else:
+                self._cursors[_key(claim)] = max(newest, self._cursor(claim))
+        if self._turns:
+            for reservation, starts in zip(requests.reservations, answers.starts, strict=True):
+                self._turns.given(connection_of(reservation.ask.holder), len(starts.moments))
         if self._peers:
             self._held -= requests.finished()
             self._held.update(row.id for batch in answers.batches for row in batch.rows)
@@ -127,19 +157,30 @@ class GroupCommit:
         self, transaction: Transaction, claim: ClaimRequest, requests: Requests
     ) -> ClaimedBatch:
         connection, scope, after = claim.connection, claim.scope, self._cursor(claim)
+        pool_after = self._pool_cursor(claim)
         for provider in scope.without:
             self._cursors.setdefault((connection, provider), after)
+            self._cursors.setdefault((UNCLAIMED, provider), pool_after)
         if bound := self._bound(transaction, connection):
             return self._claim_of_canary(transaction, claim, after, bound)
-        rows = self._next_rows(transaction, claim, after)
+        rows = self._next_rows(transaction, claim, after, pool_after)
         if rows:
             return ClaimedBatch(rows, None)
-        due = self._outbox.next_due_seconds(transaction, connection, scope)
-        if due is None:
+        return self._nothing_found(transaction, claim, requests)
+
+    def _nothing_found(
+        self, transaction: Transaction, claim: ClaimRequest, requests: Requests
+    ) -> ClaimedBatch:
+        """Find out whether recipients may come, or whether this was all."""
+        after, pool_after, rows = self._cursor(claim), self._pool_cursor(claim), list[Claimed]()
+        due = self._outbox.next_due_seconds(transaction, claim.connection, claim.scope)
+        if not claim.limit and self._are_left(transaction, claim, after, pool_after):
+            return ClaimedBatch((), due, look_in_seconds=_PEER_SECONDS)
+        if due is None or self._outbox.is_pooled:
             if self._peers and self._peers_are_busy(self._peers, transaction, requests):
-                return ClaimedBatch((), _PEER_SECONDS)
-            if after:  # before the connection is done, search its recipients from the first on
-                rows = self._outbox.claim(transaction, connection, claim.limit, 0, scope)
+                return ClaimedBatch((), due or _PEER_SECONDS, look_in_seconds=_PEER_SECONDS)
+            if after or pool_after:  # before the connection is done, search from the first on
+                rows = self._search(transaction, claim, 0, 0)
                 if rows and self._peers:
                     self._peers.may_claim(transaction)
         if not rows:
@@ -150,7 +191,7 @@ class GroupCommit:
         self, zones: ZoneClaims, transaction: Transaction, claim: ClaimRequest, requests: Requests
     ) -> ClaimedBatch:
         for is_from_the_first_on in (False, True):
-            if rows := self._next_rows(transaction, claim, 0):
+            if rows := self._next_rows(transaction, claim, 0, 0):
                 if self._peers:
                     self._peers.may_claim(transaction)
                 return ClaimedBatch(rows, None)
@@ -167,7 +208,7 @@ class GroupCommit:
         return ClaimedBatch((), None)
 
     def _next_rows(
-        self, transaction: Transaction, claim: ClaimRequest, after: int
+        self, transaction: Transaction, claim: ClaimRequest, after: int, pool_after: int
     ) -> list[Claimed]:
         """Claim deferred recipients that are due, and pending ones.
 
@@ -175,27 +216,51 @@ class GroupCommit:
         for others reads all of them. So then the search is made once a second, while recipients are
         pending.
         """
-        connection, scope = claim.connection, claim.scope
-        if scope.without and steady() < self._due_search_at.get(connection, 0.0):
-            rows = self._claimed(transaction, claim, after, only_pending=True)
+        connection = claim.connection
+        if claim.scope.without and steady() < self._due_search_at.get(connection, 0.0):
+            rows = self._search(transaction, claim, after, pool_after, only_pending=True)
             if rows:
                 return rows
         self._due_search_at[connection] = steady() + _DUE_SEARCH_SECONDS
-        return self._claimed(transaction, claim, after)
+        return self._search(transaction, claim, after, pool_after)
 
-    def _claimed(
+    def _search(
         self,
         transaction: Transaction,
         claim: ClaimRequest,
         after: int,
+        pool_after: int,
         *,
         only_pending: bool = False,
     ) -> list[Claimed]:
+        """Claim the connection's own recipients, and then those of the pool if there is one."""
         if self._zones:
             return self._zones.claim(transaction, claim, only_pending=only_pending)
         connection, limit, scope = claim.connection, claim.limit, claim.scope
-        claimed = self._outbox.claim
-        return claimed(transaction, connection, limit, after, scope, only_pending=only_pending)
+        rows = self._outbox.claim(
+            transaction, connection, limit, after, scope, only_pending=only_pending
+        )
+        if self._outbox.is_pooled and len(rows) < limit:
+            self._cursors[_key(claim)] = _ALL_CLAIMED  # own ones are pending after a release only
+            rows += self._outbox.claim_from_pool(
+                transaction, connection, limit - len(rows), pool_after, scope
+            )
+        return rows
+
+    def _are_left(
+        self, transaction: Transaction, claim: ClaimRequest, after: int, pool_after: int
+    ) -> bool:
+        """Whether recipients wait that a connection could claim: its own, or those of the pool."""
+        places = ((claim.connection, after), (UNCLAIMED, pool_after))
+        return any(
+            self._outbox.first_pending(transaction, place, first, claim.scope)
+            for place, first in places
+        )
+
+    def _pool_cursor(self, claim: ClaimRequest) -> int:
+        """Up to which id the pool has no recipient in the claim's scope, as far as is known."""
+        of_all = self._cursors.get((UNCLAIMED, None), 0)
+        return self._cursors.get((UNCLAIMED, claim.scope.only), of_all)
 
     def _cursor(self, claim: ClaimRequest) -> int:
         """Up to which id no recipient in the claim's scope is pending, as far as is known."""
@@ -226,6 +291,10 @@ class GroupCommit:
         if self._held <= requests.finished():
             peers.idle(transaction)
         return peers.are_busy(transaction)
+
+
+def _first(pair: tuple[int, Starts]) -> int:
+    return pair[0]
 
 
 def _key(claim: ClaimRequest) -> _CursorKey:

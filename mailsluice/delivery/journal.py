@@ -92,6 +92,11 @@ def holder(journal_id: str, connection: str) -> str:
     return f"{journal_id} {connection}"
 
 
+def connection_of(holder: str) -> str:
+    """The connection of a holder of starts, see `holder`."""
+    return holder.partition(" ")[2]
+
+
 def account_name(connection: str, provider: str = "") -> str:
     """The name of the account of a connection, or of one mailbox provider's mail over it."""
     return f"{connection}\0{provider}" if provider else connection

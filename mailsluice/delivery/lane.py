@@ -39,6 +39,7 @@ class Lane:
         clock: Callable[[], float],
         claimed: Callable[[Lane, Sequence[Claimed]], None],
         size: int = _MIN_CLAIM,
+        room: Callable[[Lane], int | None] | None = None,
     ) -> None:
         """Begin without recipients.
 
@@ -50,6 +51,8 @@ class Lane:
             clock: The clock of all moments, in seconds.
             claimed: Takes the answer to each claim; what it does not add to `rows` is not kept.
             size: How many recipients the first claim is for.
+            room: Where other connections claim from the same recipients: how many more the lane
+                may claim now, None: nothing now, 0: ask whether any are left. It sets `low`.
         """
         self.number = number
         self.starts = starts
@@ -57,6 +60,7 @@ class Lane:
         self._claim = claim
         self._clock = clock
         self._claimed = claimed
+        self._room = room
         self.rows: deque[Claimed] = deque()
         self.size = max(_MIN_CLAIM, size)
         """How many recipients the next claim is for."""
@@ -80,6 +84,8 @@ class Lane:
         """Whether nothing is claimed, since the recipients may move to another connection."""
         self.is_queued = False
         """Whether the lane waits for its turn (`Lanes`)."""
+        self.low = self.size // 2
+        """When so many recipients are left, or fewer, the lane claims more."""
         self.parked_until: float | None = None
         """Until when the lane cannot send, if it has been seen that it cannot (`Lanes`)."""
 
@@ -98,6 +104,12 @@ class Lane:
         if self.slowdown.rests and self.starts.in_flight:
             return math.inf
         return max(self.slowdown.next_at, self.starts.ready_at(now))
+
+    def known_at(self, now: float) -> float:
+        """What `ready_at` says, without a request for starts."""
+        if self.slowdown.rests and self.starts.in_flight:
+            return math.inf
+        return max(self.slowdown.next_at, self.starts.known_at(now))
 
     def started(self, now: float) -> None:
         """Use a start for a message."""
@@ -135,18 +147,23 @@ class Lane:
         may_not = self._is_closed or self.is_held or self.is_paused or self.failure
         if self._claiming or may_not or now < self.due_at:
             return
+        room = _MAX_CLAIM if self._room is None else self._room(self)
+        if room is None:
+            return
         if now - self._claimed_at < _CLAIM_SECONDS:
             self.size = min(self.size * 2, _MAX_CLAIM)
         elif now - self._claimed_at > 4 * _CLAIM_SECONDS:
             self.size = max(self.size // 2, _MIN_CLAIM)
+        if self._room is None:
+            self.low = self.size // 2
         self._claimed_at = now
-        self._claiming = asyncio.ensure_future(self._refill())
+        self._claiming = asyncio.ensure_future(self._refill(min(self.size, room)))
 
-    async def _refill(self) -> None:
+    async def _refill(self, limit: int) -> None:
         self.due_at = self.recipient_due_at = math.inf
         rows: Sequence[Claimed] = ()
         try:
-            batch = await self._claim(self.size)
+            batch = await self._claim(limit)
         except Exception as error:  # noqa: BLE001 the connection sender raises it
             self._failure = error
         else:

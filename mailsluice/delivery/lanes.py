@@ -19,11 +19,20 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from mailsluice.delivery.journal import Journal, account_name, holder
 from mailsluice.delivery.lane import Lane
+from mailsluice.delivery.pool import (
+    AHEAD_SECONDS,
+    FAR_LOOK_SECONDS,
+    FAR_SECONDS,
+    LOOK_SECONDS,
+    Pool,
+    Sessions,
+)
 from mailsluice.delivery.provider_rules import ProviderRules
 from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.delivery.starts import MOST_STARTS, StartSource, StartStock
@@ -57,13 +66,15 @@ class Lanes:
         changed: Callable[[], None],
         providers: Mapping[int, str] | None = None,
         is_open: Callable[[int], bool] | None = None,
+        pool: Pool | None = None,
     ) -> None:
         """`providers` are the names of the campaign's mailbox providers, by number.
 
         `is_open` tells whether the sending window of a recipient is open, given by id; None: the
         same window is for all.
 
-        `changed` is called when recipients or starts have arrived.
+        `changed` is called when recipients or starts have arrived. With a `pool`, the recipients
+        are those that the connection claims from it; set `pool_sessions` then.
         """
         self._connection = connection
         self._store = store
@@ -74,7 +85,12 @@ class Lanes:
         self._is_open = is_open
         self._rules = ProviderRules(connection)
         self._source = _Turns(store)
-        starts = self._stock(connection, store, changed, lambda: MOST_STARTS)
+        self._pool = pool
+        self.pool_sessions: Sessions | None = None
+        """With a pool: the sessions that take the recipients."""
+        self.claimed_from_pool = 0
+        """Recipients that were claimed from the pool and have not returned to it."""
+        starts = self._stock(connection, store, changed, self._wanted_by_all)
         self.main = self._lane(0, starts, slowdown, size=2 * sessions)
         self._by_number: dict[int, Lane] = {}
         self._lane_of: dict[int, Lane] = {}
@@ -102,6 +118,11 @@ class Lanes:
     def is_exhausted(self) -> bool:
         """Whether no recipient is left, now or later; those of held providers do not count."""
         return not self._rows and self.rests_until == math.inf and not self.undecided
+
+    @property
+    def holds_recipients(self) -> bool:
+        """Whether recipients are claimed that may still return to the pool."""
+        return bool(self._rows or self.main.starts.in_flight or self.undecided or self._is_claiming)
 
     @property
     def rests_until(self) -> float:
@@ -181,7 +202,7 @@ class Lanes:
 
     def _take(self, now: float) -> tuple[Claimed, Lane] | None:
         main = self.main
-        if self._stock_rows <= main.size // 2:
+        if self._stock_rows <= main.low:
             main.refill()
         lane = self._next_lane(now) if self._by_number else main
         if not lane.rows:
@@ -228,7 +249,25 @@ class Lanes:
         if self.main.rows or self._queue:
             return now
         self.main.refill()
-        return math.inf if self._is_claiming else max(now, self.due_at)
+        if self._is_claiming:
+            return math.inf
+        if self._pool and self.due_at == math.inf and self._pool.may_fill(self):
+            return now + LOOK_SECONDS
+        return max(now, self.due_at)
+
+    def return_to_pool(self) -> None:
+        """Return the recipients that were never attempted to the pool."""
+        for lane in (self.main, *self._by_number.values()):
+            self._return(lane)
+
+    def look_again(self) -> None:
+        """Claim again, soon: there may be recipients in the pool, or nobody holds any more."""
+        self.main.due_at = -math.inf
+        for lane in [self._by_number[number] for number in self._apart]:
+            if not lane.is_held:
+                lane.due_at = -math.inf
+                self._place(lane)
+        self._announce()
 
     def hold(self, number: int) -> None:
         """Claim and send to no recipient of a provider; those that wait are released."""
@@ -278,11 +317,13 @@ class Lanes:
         lanes = [self.main, *self._by_number.values()]
         for lane in lanes:
             await lane.close()
-        self._store.release(row.id for lane in lanes for row in lane.rows)
+        self._release([row for lane in lanes for row in lane.rows])
         for lane in lanes:
             lane.rows.clear()
         self._queue.clear()
         self._rows = self._stock_rows = 0
+        if self._pool:
+            self._pool.leave(self)
         await asyncio.gather(*(lane.starts.close() for lane in lanes))
 
     def _next_lane(self, now: float) -> Lane:
@@ -308,7 +349,7 @@ class Lanes:
             lane.is_queued = False
         if not lane.claims_itself:
             self._stock_rows -= 1
-        elif len(lane.rows) <= lane.size // 2:
+        elif len(lane.rows) <= lane.low:
             lane.refill()
             self._place(lane)
 
@@ -326,10 +367,12 @@ class Lanes:
         elif lane.claims_itself:
             lane.refill()
             if not lane.is_claiming:
-                self._park(lane, lane.due_at)
+                self._park(lane, self._next_claim_at(lane))
 
     def _park(self, lane: Lane, at: float) -> None:
         """Let a lane wait that is not in the queue; infinity: until something changes."""
+        if self._pool and self._clock() + FAR_SECONDS < at < math.inf and self._return(lane):
+            return
         if lane.parked_until is None:
             self._count(lane, -len(lane.rows))
         lane.parked_until = at
@@ -377,9 +420,10 @@ class Lanes:
         return lane
 
     def _lane(self, number: int, starts: StartStock, slowdown: Slowdown, *, size: int = 0) -> Lane:
-        def claim(limit: int) -> Awaitable[ClaimedBatch]:
+        async def claim(limit: int) -> ClaimedBatch:
             scope = ClaimScope(number) if number else ClaimScope(without=self._apart)
-            return self._store.claim(self._connection, limit, scope)
+            batch = await self._store.claim(self._connection, limit, scope)
+            return batch if limit else self._until_held(batch)
 
         return Lane(
             number,
@@ -389,7 +433,56 @@ class Lanes:
             clock=self._clock,
             claimed=self._claimed,
             size=size,
+            room=self._room if self._pool else None,
         )
+
+    def _room(self, lane: Lane) -> int | None:
+        """How many more recipients of the pool a lane may claim: those that it can send to soon.
+
+        None: none now. 0: none for long, so that the lane only asks whether any are left.
+        """
+        now, sessions = self._clock(), self.pool_sessions
+        if sessions is None:
+            return None
+        at = max(sessions.held_until(now), lane.ready_at(now) if lane is not self.main else now)
+        if at > now + AHEAD_SECONDS:
+            return 0 if now + FAR_SECONDS < at < math.inf else None
+        most = lane.per_second(now) * AHEAD_SECONDS + 1
+        if lane is self.main or most == math.inf:
+            most = min(most, max(sessions.capacity(), lane is not self.main))
+        lane.low = int(most) // 2
+        room = int(most) - (self._stock_rows if lane is self.main else len(lane.rows))
+        return room if room > 0 else None
+
+    def _until_held(self, batch: ClaimedBatch) -> ClaimedBatch:
+        """The answer to a lane that asked whether recipients are left: when it is to ask again."""
+        now = self._clock()
+        held_until = self.pool_sessions.held_until(now) if self.pool_sessions else now
+        wait = min(FAR_LOOK_SECONDS, max(LOOK_SECONDS, held_until - now))
+        due = batch.next_due_seconds
+        return replace(
+            batch,
+            next_due_seconds=None if due is None else max(due, wait),
+            look_in_seconds=None if batch.look_in_seconds is None else wait,
+        )
+
+    def _next_claim_at(self, lane: Lane) -> float:
+        """When a lane that claims for itself, and has no recipients, looks for some."""
+        now = self._clock()
+        if self._pool is None or self.pool_sessions is None or lane.due_at > now:
+            return lane.due_at
+        at = max(lane.ready_at(now), self.pool_sessions.held_until(now))
+        return at if now < at < math.inf else now + LOOK_SECONDS
+
+    def _wanted_by_all(self) -> int:
+        """How many starts the connection can use soon.
+
+        A connection that claims from a pool shares the campaign's limits with others, which can use
+        the starts that it does not ask for.
+        """
+        if self.pool_sessions is None:
+            return MOST_STARTS
+        return max(1, self.pool_sessions.capacity())
 
     def _wanted(self, number: int) -> int:
         """How many starts a lane can use soon: for its recipients, and those of the next claim."""
@@ -430,6 +523,8 @@ class Lanes:
     def _claimed(self, lane: Lane, rows: Sequence[Claimed]) -> None:
         """Take the answer to a lane's claim."""
         self.failure = self.failure or lane.failure
+        if self._pool:
+            self.claimed_from_pool += _unattempted(rows)
         try:
             if lane is self.main:
                 self._sort(rows)
@@ -503,7 +598,10 @@ class Lanes:
 
     def _overflow(self, lane: Lane) -> list[Claimed]:
         """Have a lane claim for itself if too many of its recipients wait; returns the excess."""
-        most = lane.most_waiting(self._clock())
+        now = self._clock()
+        most = lane.most_waiting(now)
+        if self._pool:
+            most = min(most, max(1.0, lane.per_second(now) * AHEAD_SECONDS))
         if lane is self.main or len(lane.rows) <= most:
             return []
         self._set_apart(lane)
@@ -528,9 +626,26 @@ class Lanes:
             self._place(lane)
         return cut
 
-    def _release(self, rows: Iterable[Claimed]) -> None:
-        if ids := [row.id for row in rows]:
-            self._store.release(ids)
+    def _release(self, rows: Sequence[Claimed]) -> None:
+        if rows:
+            self._store.release([row.id for row in rows])
+            if self._pool:
+                self.claimed_from_pool -= _unattempted(rows)
+                self._pool.returned(self)
+
+    def _return(self, lane: Lane) -> bool:
+        """Return a lane's recipients to the pool, except for those that were attempted."""
+        given = [row for row in lane.rows if not row.attempts]
+        if not given:
+            return False
+        kept = [row for row in lane.rows if row.attempts]
+        if lane is not self.main:
+            self._set_apart(lane)
+        self._cut(lane, 0)
+        lane.rows.extend(kept)
+        self._added(lane, len(kept))
+        self._release(given)
+        return True
 
 
 class _Turns:
@@ -543,6 +658,10 @@ class _Turns:
     async def reserve(self, ask: Ask) -> Starts:
         async with self._turns:
             return await self._source.reserve(ask)
+
+
+def _unattempted(rows: Iterable[Claimed]) -> int:
+    return sum(not row.attempts for row in rows)
 
 
 def _wait(provider: str, lane: Lane, now: float) -> Wait:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mailsluice.core.moves import Move
+from mailsluice.core.status import UNCLAIMED
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.reports.progress import (
     Binding,
@@ -30,6 +31,7 @@ class ProgressTracker:
         self._connection_senders: dict[str, ConnectionSender] = {}
         self._elsewhere: dict[str, Standing] = {}
         self._moves: tuple[Move, ...] = ()
+        self._pool = Tally()
 
     def begin(
         self,
@@ -37,6 +39,7 @@ class ProgressTracker:
         counts: Counts | None,
         down: Mapping[str, str],
         moves: Sequence[Move] = (),
+        in_pool: int = 0,
     ) -> None:
         """Start from these counts.
 
@@ -45,11 +48,13 @@ class ProgressTracker:
             counts: What is stored; None where nothing was sent yet.
             down: The connections that went down before, with the reason.
             moves: Recipients that were moved to other connections.
+            in_pool: Recipients that no connection had claimed, where nothing was sent yet.
         """
         self._before = {
             name: Tally.of(counts.by_connection.get(name, {})) if counts else Tally(count)
             for name, count in recipients.items()
         }
+        self._pool = Tally.of(counts.by_connection.get(UNCLAIMED, {})) if counts else Tally(in_pool)
         self._moves = tuple(moves)
         self._down = dict(down)
         self._connection_senders.clear()  # their work is in the counts
@@ -98,9 +103,13 @@ class ProgressTracker:
             bound = binding(facts, now, moment)
             tally = before + sender.tally()
             standings.append(Standing(name, tally, bound, facts.waiting))
-        return Progress(self._campaign, tuple(standings), self._moves)
+        claimed = sum(standing.tally.assigned for standing in standings)
+        claimed -= sum(before.assigned for before in self._before.values())
+        pool = replace(self._pool, assigned=max(0, self._pool.assigned - claimed))
+        return Progress(self._campaign, tuple(standings), self._moves, pool=pool)
 
     def _without_sender(self, name: str) -> Binding:
         if name in self._down:
             return Binding(Cause.QUARANTINED, self._down[name])
-        return Binding(Cause.DONE if not self._before[name].left else Cause.STARTING)
+        is_waited_for = self._before[name].left or self._pool.left
+        return Binding(Cause.STARTING if is_waited_for else Cause.DONE)

@@ -50,13 +50,20 @@ class RuleBook:
         per_provider: tuple[ProviderThrottle, ...] = (),
         *,
         is_paced: bool = False,
+        is_pooled: bool = False,
     ) -> None:
-        """`is_paced`: the campaign's mail is spread evenly, see `mailsluice.operations.finish`."""
+        """Take what the campaign says.
+
+        `is_paced`: the campaign's mail is spread evenly, see `mailsluice.operations.finish`.
+        `is_pooled`: the connections claim from a pool, and draw on the campaign's limits alike: no
+        connection has a share of them.
+        """
         self._database = database
         self._campaign_id = campaign_id
         self._throttle = throttle
         self._per_provider = per_provider
         self._is_paced = is_paced
+        self._is_pooled = is_pooled
 
     def rules(self, connection: Connection) -> ConnectionRules:
         """The limits of a connection's messages from now on.
@@ -65,11 +72,13 @@ class RuleBook:
         less than one message in a window becomes one message in a longer window, so the shares
         alone may exceed the campaign's limit.
         """
-        name, shares = connection.name, self.shares()
+        name, shares = connection.name, {} if self._is_pooled else self.shares()
         share = shared(self._throttle, shares).get(name, ())
         rules = {
             **own_rules(self._database, connection),
-            _campaign_key(self._campaign_id): Rules(limits(self._throttle)),
+            _campaign_key(self._campaign_id): Rules(
+                limits(self._throttle), is_common=self._is_pooled
+            ),
             _share_key(self._campaign_id, name): Rules(share),
             pace_key(self._campaign_id, name): Rules(is_paced=self._is_paced),
         }

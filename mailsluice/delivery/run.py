@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
-from mailsluice.campaign import Campaign, SendingWindow
+from mailsluice.campaign import Campaign, SendingWindow, Strategy
 from mailsluice.core.steady import steady
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.connection_state import SenderContext, SenderSettings
@@ -19,6 +20,7 @@ from mailsluice.delivery.group_commit import MayClaim, Peers
 from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.opening_hours import OpeningHours
+from mailsluice.delivery.pool import Pool, Turns
 from mailsluice.delivery.progress_tracker import ProgressTracker
 from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.delivery.rule_book import ConnectionRules, RuleBook
@@ -95,12 +97,15 @@ class Run(ABC):
         window = campaign.sending_window
         self._hours = OpeningHours(SendingWindow() if window.in_own_zones else window)
         self._recipient_hours: RecipientHours | None = None
+        is_pooled = campaign.strategy is Strategy.THROUGHPUT
+        self._pool = Pool() if is_pooled else None
         self._rule_book = RuleBook(
             database,
             campaign_id,
             campaign.throttle,
             campaign.per_provider,
             is_paced=campaign.is_paced,
+            is_pooled=is_pooled,
         )
         self.tokens = Tokens(clock=steady)
         self.open_session: OpenSession = partial(open_session, tokens=self.tokens)
@@ -124,9 +129,10 @@ class Run(ABC):
             rules = await asyncio.to_thread(self._rule_book.rules, connection)
             providers = await asyncio.to_thread(self._rule_book.providers)
             await asyncio.to_thread(self._read_zones)
+            shares = await asyncio.to_thread(self._rule_book.shares) if self._pool else {}
             opening = open_session or self.open_session
             return await self.on_engine(
-                self._send(connection, message, rules, providers, settings, opening)
+                self._send(connection, message, rules, providers, shares, settings, opening)
             )
         finally:
             self.sending_ended(connection.name)
@@ -159,6 +165,7 @@ class Run(ABC):
         message: CompiledMessage,
         rules: ConnectionRules,
         providers: Mapping[int, str],
+        shares: Mapping[str, Decimal],
         settings: SenderSettings | None,
         open_session: OpenSession,
     ) -> RouteResult:
@@ -171,6 +178,7 @@ class Run(ABC):
                 self._may_claim,
                 Canaries(self._database, self.id),
                 self._recipient_hours,
+                Turns({name: float(share) for name, share in shares.items()}) if shares else None,
             )
         sender = ConnectionSender(
             connection,
@@ -203,7 +211,9 @@ class Run(ABC):
 
     def _context(self, store: StoreThread) -> SenderContext:
         is_open = self._recipient_hours.is_open if self._recipient_hours else None
-        context = SenderContext(store, self._journal, self._opens_at, is_open)
+        context = SenderContext(
+            store, self._journal, self._opens_at, is_open=is_open, pool=self._pool
+        )
         if self.handovers is None:
             return context
         receives, troubled = self.handovers.may_receive, self.handovers.troubled

@@ -92,6 +92,7 @@ class SenderPool:
         before, now = self._before.get(record.id, Tally()), _tally(record)
         return replace(
             now,
+            assigned=now.assigned - before.assigned,
             sent=now.sent - before.sent,
             failed=now.failed - before.failed,
             uncertain=now.uncertain - before.uncertain,

@@ -76,7 +76,8 @@ class SenderRun(Run):
             raise
         longest = campaign.retry.max_delay_seconds
         outbox = Outbox(database, self.record.id, self._sender_id, longest_delay_seconds=longest)
-        peers = _Peers(self._senders, self._sender_id, connection)
+        shared_by = None if outbox.is_pooled else connection
+        peers = _Peers(self._senders, self._sender_id, shared_by)
         super().__init__(database, campaign, outbox, journal, self.record.id, peers, engine=engine)
         self._tracker.begin({connection: 0}, None, {})
         self._holds = Holds(database, self.record.id)
@@ -151,9 +152,9 @@ class SenderRun(Run):
 
 
 class _Peers:
-    """The other senders of the same connection. Implements `Peers`."""
+    """The other senders of the same connection, or of the same pool. Implements `Peers`."""
 
-    def __init__(self, senders: Senders, sender_id: int, connection: str) -> None:
+    def __init__(self, senders: Senders, sender_id: int, connection: str | None) -> None:
         self._senders = senders
         self._sender_id = sender_id
         self._connection = connection

@@ -175,6 +175,8 @@ class SessionPool:
     def _next_session_at(self, now: float) -> float:
         """When one more session is to be opened; infinity: not before something changes."""
         claimed = len(self._state.lanes)
+        if claimed and self._state.context.pool:  # those in flight need their sessions as well
+            claimed += self._queue.in_flight
         if claimed and not self._needs_another(claimed):
             return math.inf
         login = min(_LOGIN_SECONDS, self._queue.idle_seconds / 2) if claimed else 0.0

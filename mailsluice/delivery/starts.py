@@ -108,6 +108,14 @@ class StartStock:
                 return math.inf if self._asking else max(now, self._ask_at)
         return max(now, self._starts[0])
 
+    def known_at(self, now: float) -> float:
+        """What `ready_at` says, without a request for starts."""
+        if not self._rules:
+            return now
+        if self._starts:
+            return max(now, self._starts[0])
+        return math.inf if self._asking else max(now, self._ask_at)
+
     def held(self) -> tuple[Hold, float] | None:
         """The rule that delays the next message, and until when; None where no rule does."""
         if self._held is None or not self._starts:

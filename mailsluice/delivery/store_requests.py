@@ -28,7 +28,10 @@ class ClaimedBatch:
 
 @dataclass(slots=True)
 class ClaimRequest:
-    """Recipients wanted for one connection."""
+    """Recipients wanted for one connection.
+
+    With a pool, the limit 0 asks whether any are left: `look_in_seconds` is None where none is.
+    """
 
     connection: str
     limit: int

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from mailsluice.core.errors import OutboxError
 from mailsluice.delivery.group_commit import GroupCommit, MayClaim, Peers
 from mailsluice.delivery.journal import Journal
+from mailsluice.delivery.pool import Turns
 from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.delivery.store_requests import (
     Answers,
@@ -54,18 +55,20 @@ class StoreThread:
         may_claim: MayClaim | None = None,
         canaries: Canaries | None = None,
         hours: RecipientHours | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """With `peers`, a connection is done only when no peer can release a recipient.
 
         `may_claim` is asked before each claim; where there are peers, `peers.may_claim` is. With
         `canaries`, recipients beyond a connection's canary wait for its decision. With `hours`,
-        recipients wait until the window is open in their time zones.
+        recipients wait until the window is open in their time zones. With `turns`, starts are given
+        to connections in their turn.
         """
         self._outbox = outbox
         self._journal = journal
         self.has_peers = peers is not None
         """Whether other processes send over the same connection of the campaign."""
-        self._commit = GroupCommit(database, outbox, peers, may_claim, canaries, hours)
+        self._commit = GroupCommit(database, outbox, peers, may_claim, canaries, hours, turns)
         self._retry = StoreRetry()
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()

@@ -63,7 +63,8 @@ def give_out(
     The slowest limits space the starts. Under a faster limit other holders may have been given
     starts up to the horizon, and those between them are free: the starts of a campaign's
     connections, each spaced by its share, alternate. So there the spacing may be ahead of time by
-    as much; the window bounds their sum.
+    as much; the window bounds their sum. Limits that connections draw on without shares are spaced
+    for all of them, so that no connection is ahead of another one with faster limits.
 
     Returns:
         The moments of the starts, in order, and the moment at which the next one is possible
@@ -75,7 +76,8 @@ def give_out(
     spaced = []
     for usage, rules in shared:
         usage.next_at = _caught_up(usage, rules, now, horizon) - usage.set_by
-        first = spaced_at(usage) - (0.0 if is_slowest(usage, rules, shared) else ahead)
+        is_in_turn = rules.is_common or is_slowest(usage, rules, shared)
+        first = spaced_at(usage) - (0.0 if is_in_turn else ahead)
         seconds = gap(usage, rules)
         spaced.append((first, seconds))
         if seconds:  # further starts would be beyond the horizon

@@ -114,6 +114,8 @@ class Rules:
     calendar: tuple[CalendarLimit, ...] = ()
     is_paced: bool = False
     """Whether starts are spaced as the usage says, see `Usage.spread`."""
+    is_common: bool = False
+    """Whether connections draw on these limits alike, without shares that space their starts."""
 
     def __bool__(self) -> bool:
         return bool(self.limits or self.caps or self.calendar or self.is_paced)

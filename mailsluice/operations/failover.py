@@ -14,7 +14,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from mailsluice.campaign import Campaign, DownPolicy
+from mailsluice.campaign import Campaign, DownPolicy, Strategy
 from mailsluice.core.moves import Handover
 from mailsluice.core.steady import steady
 from mailsluice.delivery import CampaignRun
@@ -46,7 +46,8 @@ async def watched_connections(
     Does nothing unless the campaign's policy is that other connections take over, or lend room.
     """
     names = [*names]
-    is_failover = campaign.on_connection_down is DownPolicy.REASSIGN
+    is_pooled = campaign.strategy is Strategy.THROUGHPUT  # others claim them anyway
+    is_failover = campaign.on_connection_down is DownPolicy.REASSIGN and not is_pooled
     if len(names) == 1 or not (is_failover or campaign.lenders):
         yield
         return

@@ -221,7 +221,7 @@ async def send_async(
             routed = [_connection(known, route.connection) for route in routes]
             used = {connection.name: connection for connection in divided(routed)}
             await asyncio.to_thread(run.count)
-            recipients = sum(route.assigned for route in routes)
+            recipients = (await asyncio.to_thread(run.campaigns.get, document.name)).accepted
             async with processes_of(run, document, used, recipients) as processes:
                 if processes:
                     sending = send_in_processes(run, document, processes)

@@ -11,13 +11,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
 from mailsluice.core.outcome import Verdict
-from mailsluice.core.status import RecipientStatus
+from mailsluice.core.status import UNCLAIMED, RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, CampaignTablesFinder
 from mailsluice.store.counts import Counts
 from mailsluice.store.database import Database
@@ -31,6 +32,7 @@ from mailsluice.store.outbox_rows import (
     Settled,
 )
 from mailsluice.store.outbox_statements import OutboxStatements, scope_parameters
+from mailsluice.store.pool import is_pooled
 from mailsluice.store.refusals import record_refusals
 from mailsluice.store.reported import settle_reported
 from mailsluice.store.schema import campaigns
@@ -83,6 +85,11 @@ class Outbox:
     def _mine(self) -> sa.ColumnElement[bool]:
         return self._recipients.c.campaign_id == self._campaign_id
 
+    @cached_property
+    def is_pooled(self) -> bool:
+        """Whether the campaign's connections claim from a pool (strategy `throughput`)."""
+        return is_pooled(self._database, self._campaign_id)
+
     def claim(
         self,
         transaction: sa.Connection,
@@ -125,13 +132,32 @@ class Outbox:
         given = {"connection": connection, "after_id": after_id, **scope_parameters(scope)}
         return self._claim(transaction, self._statements.pending(scope), given, limit)
 
+    def claim_from_pool(
+        self,
+        transaction: sa.Connection,
+        connection: str,
+        limit: int,
+        after_id: int = 0,
+        scope: ClaimScope = EVERYBODY,
+    ) -> list[Claimed]:
+        """Claim up to `limit` recipients that no connection has claimed yet, in send order.
+
+        Their ids are above `after_id`, and from now on they are recipients of the connection; see
+        `claim` for the rest.
+        """
+        given = {"connection": UNCLAIMED, "after_id": after_id, **scope_parameters(scope)}
+        query = self._statements.pending(scope)
+        return self._claim(transaction, query, given, limit, taker=connection)
+
     def _claim(
         self,
         transaction: sa.Connection,
         query: sa.Select[Any],
         given: dict[str, Any],
         limit: int,
+        taker: str | None = None,
     ) -> list[Claimed]:
+        """Claim what a query finds; `taker` is the connection that recipients of the pool get."""
         statements = self._statements
         claimed: list[Claimed] = []
         while room := limit - len(claimed):
@@ -140,7 +166,11 @@ class Outbox:
             taken = sorted(Claimed(*row[:-1]) for row in rows if not row[-1])
             arrived = self._settle_reported(transaction, [row.id for row in taken if row.attempts])
             taken = [row for row in taken if row.id not in arrived]
-            _mark(transaction, statements.mark_sending, [row.id for row in taken])
+            ids = [row.id for row in taken]
+            if taker is None:
+                _mark(transaction, statements.mark_sending, ids)
+            else:
+                _mark(transaction, statements.mark_taken, ids, taker=taker)
             suppressed = [row[0] for row in rows if row[-1]]
             _mark(transaction, statements.mark_suppressed, suppressed)
             claimed += taken
@@ -199,11 +229,14 @@ class Outbox:
     def release(self, transaction: sa.Connection, ids: Iterable[int]) -> None:
         """Make claimed recipients pending again: their messages cannot have reached a server.
 
+        Those that no connection has ever attempted return to the pool, if the campaign has one.
         Recipients that another sender has claimed since stay with that sender. This process may
         repeat a transaction whose commit was lost, or was made without an answer.
         """
         released = [*ids]
-        _mark(transaction, self._statements.release, released)
+        statements = self._statements
+        release = statements.release_to_pool if self.is_pooled else statements.release
+        _mark(transaction, release, released)
         self._settle_reported(transaction, released)
 
     def in_doubt(self, transaction: sa.Connection | None = None) -> dict[int, InDoubt]:
@@ -315,10 +348,12 @@ class Outbox:
 _SENDING = RecipientStatus.SENDING.value
 
 
-def _mark(transaction: sa.Connection, statement: sa.Update, ids: Iterable[int]) -> None:
+def _mark(
+    transaction: sa.Connection, statement: sa.Update, ids: Iterable[int], **parameters: str
+) -> None:
     rows = [(recipient_id,) for recipient_id in ids]
     if rows:
-        transaction.execute(statement, as_parameter(rows))
+        transaction.execute(statement, {**as_parameter(rows), **parameters})
 
 
 def _fields(outcome: Settled) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from mailsluice.core.status import RecipientStatus
+from mailsluice.core.status import UNCLAIMED, RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, in_one_value, rows_in
@@ -180,6 +180,11 @@ class OutboxStatements:
         return self._mark(RecipientStatus.SENDING, claimed_by=self._sender_id)
 
     @cached_property
+    def mark_taken(self) -> sa.Update:
+        """Mark recipients, given by `id`, that the connection `taker` claims from the pool."""
+        return self.mark_sending.values(connection=sa.bindparam("taker", type_=sa.Text()))
+
+    @cached_property
     def mark_suppressed(self) -> sa.Update:
         """Mark suppressed recipients, given by `id`, with the reason in the form of the list."""
         said = suppressions.c.reason + ": " + suppressions.c.source
@@ -239,6 +244,14 @@ class OutboxStatements:
         return sa.select(recipients.c.id, recipients.c.email, now).where(
             recipients.c.id.in_(sa.select(given.c.id))
         )
+
+    @cached_property
+    def release_to_pool(self) -> sa.Update:
+        """Do as `release` does; a recipient that was never attempted has no connection then."""
+        recipients = self._recipients
+        is_unattempted = recipients.c.attempts == 0
+        connection = sa.case((is_unattempted, UNCLAIMED), else_=recipients.c.connection)
+        return self.release.values(connection=connection)
 
     @cached_property
     def release(self) -> sa.Update:

@@ -139,11 +139,17 @@ class Senders:
         """Record that a sender has nothing in hand and nothing left to claim, now or later."""
         self._is_changed(transaction, sender_id, is_idle=True)
 
-    def others_are_busy(self, transaction: sa.Connection, sender_id: int, connection: str) -> bool:
-        """Whether another sender of this connection may leave recipients to be sent to."""
+    def others_are_busy(
+        self, transaction: sa.Connection, sender_id: int, connection: str | None
+    ) -> bool:
+        """Whether another sender of this connection may leave recipients to be sent to.
+
+        None: any other sender of the campaign, since all claim from a pool.
+        """
+        chosen = [] if connection is None else [senders.c.connection == connection]
         busy = sa.exists().where(
             self._mine,
-            senders.c.connection == connection,
+            *chosen,
             senders.c.id != sender_id,
             senders.c.ended_at.is_(None),
             senders.c.is_idle.is_(sa.false()),

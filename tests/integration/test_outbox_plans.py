@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.core.status import UNCLAIMED
 from mailsluice.store import ClaimScope, Database, Outbox
 from tests.integration.test_accounts import store
 
@@ -41,6 +42,24 @@ def test_recipients_of_providers_are_claimed_by_the_same_index(
     assert "ix_recipients_claim" in found
     if scope.only and not database.is_sqlite:  # rows of other providers are not read
         assert "(provider = " in found.partition("Index Cond")[2].partition("Filter")[0]
+
+
+@pytest.mark.parametrize("scope", [ClaimScope(), ClaimScope(1)], ids=["all", "one provider"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda outbox, transaction, scope: outbox.claim_from_pool(transaction, "a", 10, 3, scope),
+        lambda outbox, transaction, scope: outbox.first_pending(transaction, UNCLAIMED, 3, scope),
+    ],
+    ids=["claim", "look"],
+)
+def test_recipients_of_the_pool_are_found_by_the_index_of_claims(
+    database: Database, ask: Callable[..., object], scope: ClaimScope
+) -> None:
+    found = plan(
+        database, lambda outbox, transaction: ask(outbox, transaction, scope), "recipients"
+    )
+    assert "ix_recipients_claim" in found
 
 
 def plan(database: Database, ask: Ask, part: str) -> str:

@@ -159,7 +159,9 @@ class _Session:
         """Do nothing: there is no link."""
 
 
-class _Message:
+class Message:
+    """A message that is the same for everybody."""
+
     def render(self, number: int, email: str, _: object) -> Envelope:
         return Envelope(number, "s@example.com", email, b"")
 
@@ -202,7 +204,7 @@ def sender_in(
 
     return ConnectionSender(
         Connection("red", "127.0.0.1", 25, max_sessions=sessions),
-        cast("Any", _Message()),
+        cast("Any", Message()),
         SenderContext(
             cast("Any", world),
             journal,

@@ -85,7 +85,9 @@ def world() -> World:
 @pytest.fixture
 def queue(world: World) -> EnvelopeQueue:
     state = SimpleNamespace(
-        context=SimpleNamespace(store=None, opens_at=lambda now: now, clock=lambda: world.now),
+        context=SimpleNamespace(
+            store=None, opens_at=lambda now: now, clock=lambda: world.now, pool=None
+        ),
         lanes=world,
         has_ended=False,
     )

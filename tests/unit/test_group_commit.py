@@ -17,6 +17,8 @@ from mailsluice.store import EVERYBODY, Claimed, ClaimScope, Settled, Transactio
 class FakeStore:
     """A database and an outbox in which no recipient is pending."""
 
+    is_pooled = False
+
     @contextmanager
     def write(self) -> Iterator[None]:
         yield

@@ -17,6 +17,7 @@ from flows.support.progress.event_emitter import EventEmitter
 from flows.support.progress.provider_counter import ProviderCounter
 from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.status import UNCLAIMED
 from mailsluice.delivery import CampaignRun
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import (
@@ -172,7 +173,8 @@ class ProgressReporter:
             tally = replace(counts[standing.connection], deferrals=standing.tally.deferrals)
             return replace(standing, tally=tally, binding=binding)
 
-        return replace(progress, standings=tuple(map(final, progress.standings)))
+        pool = counts.get(UNCLAIMED, Tally())
+        return replace(progress, standings=tuple(map(final, progress.standings)), pool=pool)
 
     async def _show(self, page: Page) -> None:
         bars: dict[str | None, Bar] = {

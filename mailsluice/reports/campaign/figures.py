@@ -44,7 +44,7 @@ def pictures(report: Report) -> dict[PictureOf, str]:
 
 def _shares(report: Report) -> str | None:
     """A pair of bars for each connection: its planned and its sent share."""
-    routes = _largest(report)
+    routes = [route for route in _largest(report) if route.connection]
     if len(routes) < 2 or not report.of(RecipientStatus.SENT):
         return None
     planned = np.array([report.planned_share(route) for route in routes]) * 100
@@ -57,7 +57,7 @@ def _shares(report: Report) -> str | None:
     _legend(figure, 2)
     gap = np.abs(planned - sent)
     worst = int(gap.argmax())
-    off = f"{routes[worst].connection} differs most, by {gap[worst]:.1f} percentage points"
+    off = f"{routes[worst].title} differs most, by {gap[worst]:.1f} percentage points"
     return described(figure, f"Planned and sent shares: {'equal' if gap[worst] < 0.05 else off}")
 
 
@@ -79,7 +79,7 @@ def _outcomes(report: Report) -> str | None:
     _legend(figure, 4)
     failed = max(routes, key=lambda route: route.of(RecipientStatus.FAILED) / route.recipients)
     share = failed.of(RecipientStatus.FAILED) / failed.recipients
-    finding = f"most failures over {failed.connection}, {share:.1%}" if share else "none failed"
+    finding = f"most failures over {failed.title}, {share:.1%}" if share else "none failed"
     return described(figure, f"Outcomes by connection: {finding}")
 
 
@@ -94,7 +94,7 @@ def _bars(routes: Sequence[RouteReport]) -> tuple[Figure, Axes]:
     height = 1.3 + 0.38 * len(routes)
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_yticks(np.arange(len(routes)), [short_name(route.connection) for route in routes])
+    axes.set_yticks(np.arange(len(routes)), [short_name(route.title) for route in routes])
     axes.set_ylim(len(routes) - 0.5, -0.5)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

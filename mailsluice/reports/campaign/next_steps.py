@@ -51,5 +51,6 @@ def next_steps(report: Report) -> Iterator[str]:
             " `mailsluice events serve`); then create this report again with `report-campaign`"
             " (`mailsluice report`)"
         )
-    if sent and len([route for route in report.routes if route.planned]) >= _COMPARABLE:
+    compared = [route for route in report.routes if route.planned or route.share]
+    if sent and len(compared) >= _COMPARABLE:
         yield "**To compare the connections**: `compare-connections`"

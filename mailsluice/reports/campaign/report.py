@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from mailsluice.assignment.warming import WarmUpDay
 from mailsluice.core.affinity_counts import AffinityCounts
@@ -48,6 +49,13 @@ class RouteReport:
     """Messages accepted in this run."""
     down: str | None = None
     """The reason why this run gave the connection up; None when it did not."""
+    share: Decimal | None = None
+    """With the strategy `throughput`: the computed share, in percent; nobody is assigned then."""
+
+    @property
+    def title(self) -> str:
+        """The connection's name, or words for the recipients that no connection has claimed."""
+        return self.connection or "not claimed yet"
 
     @property
     def per_second(self) -> float | None:
@@ -100,6 +108,11 @@ class Report:
     statistics: Statistics | None = None
     """None when nothing was counted."""
 
+    @property
+    def is_pooled(self) -> bool:
+        """Whether connections claimed recipients, who were not assigned before."""
+        return any(route.share is not None for route in self.routes)
+
     def of(self, *statuses: RecipientStatus) -> int:
         """Recipients in one of these states."""
         return sum(route.of(*statuses) for route in self.routes)
@@ -143,7 +156,9 @@ class Report:
         return ", ".join([sent, *others])
 
     def planned_share(self, route: RouteReport) -> float:
-        """The route's part of all recipients, as decided at the launch."""
+        """The route's part of all recipients, as decided or computed at the launch."""
+        if route.share is not None:
+            return float(route.share / 100)
         return route.planned / self.accepted if self.accepted else 0.0
 
     def sent_share(self, route: RouteReport) -> float | None:

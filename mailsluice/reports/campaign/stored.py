@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mailsluice.core.status import RecipientStatus
+from decimal import Decimal
+
+from mailsluice.core.status import UNCLAIMED, RecipientStatus
 from mailsluice.reports.campaign.report import Report, RouteReport
 from mailsluice.stop_loss.telling import told
 from mailsluice.store.archives import Archives
@@ -26,6 +28,18 @@ def stored_report(database: Database, name: str) -> Report:
     outbox = Outbox(database, record.id)
     archive = Archives(database).find(record.id)
     counts = Counts(record.accepted, archive.counts) if archive else outbox.counts()
+    is_pooled = outbox.is_pooled
+    routes = [
+        RouteReport(
+            route.connection,
+            route.assigned,
+            counts.by_connection.get(route.connection, {}),
+            share=Decimal(route.percent) if is_pooled and route.percent else None,
+        )
+        for route in campaigns.routes(record.id)
+    ]
+    if unclaimed := counts.by_connection.get(UNCLAIMED):
+        routes.append(RouteReport(UNCLAIMED, 0, unclaimed))
     return Report(
         campaign=record.name,
         read_rows=record.read_rows,
@@ -37,12 +51,7 @@ def stored_report(database: Database, name: str) -> Report:
             if not archive and counts.of(RecipientStatus.SUPPRESSED)
             else {}
         ),
-        routes=[
-            RouteReport(
-                route.connection, route.assigned, counts.by_connection.get(route.connection, {})
-            )
-            for route in campaigns.routes(record.id)
-        ],
+        routes=routes,
         sources=CampaignSources(database).of(record.id),
         moves=campaigns.moves(record.id),
         affinity=record.affinity,

@@ -40,15 +40,16 @@ _OTHERS = "all others"
 
 
 def connections(report: Report) -> list[str]:
-    """Assigned recipients, shares and outcomes by connection."""
-    shown = report.shown
+    """Assigned or claimed recipients, shares and outcomes by connection."""
+    shown, is_pooled = report.shown, report.is_pooled
     now = ["recipients"] if report.moves else []  # equal to those assigned otherwise
-    head = ["connection", "assigned", "share", *now, *map(named, shown), "sent share"]
+    first = ["claimed", "computed share"] if is_pooled else ["assigned", "share"]
+    head = ["connection", *first, *now, *map(named, shown), "sent share"]
     rows = [
         [
-            plain(route.connection),
-            f"{route.planned:,}",
-            f"{report.planned_share(route):.2%}" if report.accepted else "",
+            plain(route.title),
+            f"{route.recipients if is_pooled else route.planned:,}",
+            f"{report.planned_share(route):.2%}" if report.accepted and route.connection else "",
             *(f"{route.recipients:,}" for _ in now),
             *(f"{route.of(status):,}" for status in shown),
             _percent(report.sent_share(route)),
@@ -58,6 +59,7 @@ def connections(report: Report) -> list[str]:
     planned = sum(route.planned for route in report.routes)
     total = [f"{report.of(status):,}" for status in shown]
     there = sum(route.recipients for route in report.routes)
+    planned = there if is_pooled else planned
     rows.append(["**all**", f"{planned:,}", "", *(f"{there:,}" for _ in now), *total, ""])
     if report.sent_now:  # the report is that of a run
         head.append("rate/s")

@@ -59,6 +59,8 @@ class Page:
         lines += [
             f"{cell(standing.connection)}, {self.connection(standing)}" for standing in standings
         ]
+        if waiting := self.progress.pool.left:
+            lines.append(f"{waiting:,} recipients wait for any connection")
         lines += self._by_provider()
         lines += [f"{cell(move.sentence())}." for move in together(self.progress.moves)]
         lines += [] if self.is_over else [_NOT_FRESH]
@@ -90,6 +92,9 @@ class Page:
         known = [self.rates.get(standing.connection) for standing in standings]
         rate = None if None in known else sum(connection_rate or 0.0 for connection_rate in known)
         waiting = [standing for standing in standings if standing.tally.left]
+        if self.progress.pool.left and not self.is_over:
+            last = end(self.progress.tally.left, rate, self.moment, self.window)
+            return self._numbers(self.progress.tally, rate, self._done_about(last))
         return self._numbers(self.progress.tally, rate, self._end_words(waiting))
 
     def _numbers(self, tally: Tally, rate: float | None, end: str) -> str:
@@ -117,12 +122,15 @@ class Page:
             return finish.words(self.moment, zone, name)
         causes = [standing.binding.cause for standing in self.progress.standings]
         last = _last([self._end(standing) for standing in standings])
-        if last is None or Cause.CANARY in causes:
-            return ""
-        return f"done about {shown(last, self.moment, zone)} at this pace"
+        return "" if Cause.CANARY in causes else self._done_about(last)
+
+    def _done_about(self, last: datetime | None) -> str:
+        zone = self.window.timezone or "UTC"
+        return f"done about {shown(last, self.moment, zone)} at this pace" if last else ""
 
     def _end(self, standing: Standing) -> datetime | None:
-        rate = None if self.is_over else self.rates.get(standing.connection)
+        is_unknown = self.is_over or self.progress.pool.left  # it may claim more
+        rate = None if is_unknown else self.rates.get(standing.connection)
         return end(standing.tally.left, rate, self.moment, self.window)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from mailsluice.core.moves import Move
@@ -82,8 +82,11 @@ class Progress:
     """Moves of recipients to another connection."""
     finish: Finish | None = None
     """Whether the campaign will be finished in time; None where it has no finish time."""
+    pool: Tally = field(default_factory=Tally)
+    """Recipients that no connection has claimed yet, with the strategy `throughput`. The
+    connections' tallies then count as assigned what they have claimed."""
 
     @property
     def tally(self) -> Tally:
-        """The sum over all connections."""
-        return sum((standing.tally for standing in self.standings), Tally())
+        """The sum over all connections, and the pool."""
+        return sum((standing.tally for standing in self.standings), self.pool)

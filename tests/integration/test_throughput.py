@@ -1,0 +1,154 @@
+"""The strategy `throughput`: recipients get their connection when it claims them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mailsluice.core.status import UNCLAIMED
+from mailsluice.delivery import CampaignRun
+from mailsluice.store import ClaimScope, Database
+from tests.eventually import eventually_async
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    people,
+)
+from tests.integration.test_processes import forks, impatience, sent
+from tests.smtpd import Settings, SmtpServer
+
+__all__ = ["forks", "impatience"]
+
+pytestmark = pytest.mark.xdist_group("processes")
+NAMES = ("red", "green")
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    return Sender(database, tmp_path)
+
+
+@pytest.fixture
+def run(sender: Sender, tmp_path: Path) -> CampaignRun:
+    """A launched campaign of ten recipients in the pool."""
+    return sender.prepare(campaign(tmp_path, people(10), NAMES, strategy="throughput"))
+
+
+def owners(sender: Sender) -> Counter[str]:
+    return Counter(row.connection for row in sender.ledger.rows().values())
+
+
+def test_a_claim_takes_recipients_from_the_pool_for_good(run: CampaignRun, sender: Sender) -> None:
+    assert owners(sender) == {UNCLAIMED: 10}
+    with sender.database.write() as transaction:
+        red = run.outbox.claim_from_pool(transaction, "red", 3)
+        green = run.outbox.claim_from_pool(transaction, "green", 4, red[-1].id)
+    assert [row.id for row in red + green] == sorted({row.id for row in red + green})
+    assert owners(sender) == {UNCLAIMED: 3, "red": 3, "green": 4}
+    with sender.database.write() as transaction:
+        assert not run.outbox.claim(transaction, "red", 10)
+        assert run.outbox.first_pending(transaction, UNCLAIMED, green[-1].id, ClaimScope())
+        assert not run.outbox.first_pending(transaction, "red", 0, ClaimScope())
+    asyncio.run(run.close())
+
+
+def test_recipients_return_to_the_pool_before_their_first_attempt_only(
+    run: CampaignRun, sender: Sender
+) -> None:
+    with sender.database.write() as transaction:
+        rows = run.outbox.claim_from_pool(transaction, "red", 2)
+        transaction.exec_driver_sql(f"UPDATE recipients SET attempts = 1 WHERE id = {rows[0].id}")
+        run.outbox.release(transaction, [row.id for row in rows])
+    assert owners(sender) == {UNCLAIMED: 9, "red": 1}
+    with sender.database.write() as transaction:
+        assert [row.id for row in run.outbox.claim(transaction, "red", 5)] == [rows[0].id]
+        assert run.outbox.claim_from_pool(transaction, "green", 1)[0].id == rows[1].id
+    asyncio.run(run.close())
+
+
+def test_two_transactions_claim_different_recipients(run: CampaignRun, sender: Sender) -> None:
+    if sender.database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    with sender.database.write() as first, sender.database.write() as second:
+        red = {row.id for row in run.outbox.claim_from_pool(first, "red", 6)}
+        green = {row.id for row in run.outbox.claim_from_pool(second, "green", 6)}
+    assert (len(red), len(green), red & green) == (6, 4, set())
+    asyncio.run(run.close())
+
+
+async def test_the_faster_connection_sends_more(sender: Sender, tmp_path: Path) -> None:
+    document = campaign(tmp_path, people(600), NAMES, strategy="throughput")
+    slow = Settings(delay_seconds=0.05)
+    with SmtpServer() as red, SmtpServer(slow) as green:
+        reached = [connection("red", red), connection("green", green)]
+        report = await sender.send(document, reached)
+        assert len(green.received) < len(red.received)
+    everybody_once(sender.ledger, {"red": red, "green": green})
+    assert report.open == 0
+
+
+async def test_the_others_send_what_a_connection_that_is_down_has_not_attempted(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(200), NAMES, strategy="throughput")
+    with SmtpServer() as red, SmtpServer(Settings(users={"me": "secret"})) as green:
+        reached = [connection("red", red), connection("green", green, username="me", password="x")]
+        report = await sender.send(document, reached)
+    assert len(red.received) == 200
+    assert not green.received
+    assert report.down.keys() == {"green"}
+    assert owners(sender) == {"red": 200}
+
+
+async def test_after_a_kill_what_was_not_attempted_is_in_the_pool_again(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(20), NAMES, strategy="throughput")
+    run = await asyncio.to_thread(sender.prepare, document)
+    with sender.database.write() as transaction:
+        rows = run.outbox.claim_from_pool(transaction, "red", 8)
+    for row in rows[:3]:
+        run._journal.dot(row.id)
+    for row in rows[:2]:
+        run._journal.reply(row.id, 250)
+    run._lease._renewal.close()
+    run._journal.close()
+    with SmtpServer() as green:
+        again = await asyncio.to_thread(sender.prepare, document)
+        assert owners(sender) == {UNCLAIMED: 17, "red": 3}
+        await sender.send_prepared(again, document, [connection("green", green)])
+        await again.close()
+    assert sender.ledger.states() == {"sent": 19, "uncertain": 1}
+    assert owners(sender) == {"red": 3, "green": 17}
+
+
+async def test_processes_share_a_pool_and_take_over_from_one_that_is_killed(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(300), NAMES, strategy="throughput")
+    slow = Settings(delay_seconds=0.002)
+    with SmtpServer(slow) as red, SmtpServer(slow) as green:
+        servers = {"red": red, "green": green}
+        reached = [connection(name, server, max_sessions=1) for name, server in servers.items()]
+        async with sent(sender, document, *reached) as sending:
+            red.hold(after=20)
+            green.hold(after=20)
+            await eventually_async(lambda: red.held + green.held, lambda held: held == 2)
+            killed, _ = sending.pids()
+            os.kill(killed, signal.SIGKILL)
+            await eventually_async(sending.pids, lambda pids: len(pids) == 2 and killed not in pids)
+            red.release()
+            green.release()
+            report = await sending.report()
+    received = red.recipients + green.recipients
+    assert set(received.values()) == {1}
+    assert len(received) == 300
+    assert sender.ledger.states() == {"sent": 299, "uncertain": 1}
+    assert report.open == 0
