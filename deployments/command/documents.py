@@ -21,7 +21,7 @@ message:
     <p>Hello {{ first_name }},</p>
     <p>our spring sale begins today.</p>
   # unsubscribe_url: https://example.com/unsubscribe?e={{ email|urlencode }}
-strategy: percentage           # single | percentage | round_robin
+strategy: percentage           # single | percentage | round_robin | throughput
 routes:                        # the names of SMTP Connection blocks in Prefect
   - {connection: sendgrid, percent: 70}
   - {connection: sparkpost, percent: 30}

@@ -58,7 +58,7 @@ async def launched(
                     )
                 moment = await asyncio.to_thread(database.moment)
                 warm_ups = {name: known.warm_up for name, known in connections.items()}
-                occasion = launch.Occasion(day, moment, warm_ups)
+                occasion = launch.Occasion(day, moment, warm_ups, connections)
                 await assign_connections(database, run, document, audience, occasion)
         except BaseException:
             await run.close()

@@ -13,6 +13,8 @@ from mailsluice.limits import Bound
 
 HORIZON = timedelta(days=3 * 365)
 """Later ends are not computed."""
+ASSUMED_PER_SESSION = 10
+"""Messages per second and session that are assumed where there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)

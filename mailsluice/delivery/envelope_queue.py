@@ -69,6 +69,7 @@ class EnvelopeQueue:
         self._idle_seconds = math.inf
         """The shortest idle time after which the server has ended a session."""
         self._timer: asyncio.TimerHandle | None = None
+        self._is_pooled = state.context.pool is not None
         if state.context.pool:
             self._lanes.pool_sessions = self
             state.context.pool.join(self._lanes)
@@ -201,7 +202,7 @@ class EnvelopeQueue:
                 self._dismiss()
                 break
             self._waiters.pop().envelope.set_result(envelope)
-        if self._lanes.pool_sessions and not self._in_flight:
+        if self._is_pooled and not self._in_flight:
             self._return_to_pool()
 
     def capacity(self) -> int:

@@ -19,7 +19,6 @@ from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import MessageError
 from mailsluice.core.memory import return_memory
 from mailsluice.core.status import CampaignStatus
-from mailsluice.limits.apportionment import quotas
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import (
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 
 _NO_IDENTITY = SenderIdentity()
-_MILLIONTHS = 100_000_000
-"""Of a percent: the precision of computed shares."""
 
 
 def content(campaign: Campaign) -> dict[str, Any]:
@@ -145,9 +142,8 @@ class Occasion:
     """The time of the database's clock, which decides the day of a warm-up."""
     warm_ups: Mapping[str, WarmUp] = field(default_factory=dict)
     """By connection, for those of the routes and those that they spill to."""
-    capacities: Mapping[str, Decimal] = field(default_factory=dict)
-    """The computed shares of a campaign with the strategy `throughput`, as fractions, by
-    connection."""
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    """Those of the routes, whose limits decide the computed shares of the strategy `throughput`."""
 
 
 def decide(
@@ -217,7 +213,7 @@ def store_audience(
         read_rows=audience.read,
         accepted=len(audience),
         rejected={reason.value: number for reason, number in audience.counts().items()},
-        assigned=_pool_routes(campaign, occasion)
+        assigned=_pool_routes(campaign, len(audience), occasion)
         if campaign.strategy is Strategy.THROUGHPUT
         else _routes(placement),
         digest=placement.digest(audience.address_keys),
@@ -296,15 +292,12 @@ def _placed(
     return place(campaign, assignment, occasion.day, states, hosts), states
 
 
-def _pool_routes(campaign: Campaign, occasion: Occasion) -> list[RouteRecord]:
+def _pool_routes(campaign: Campaign, recipients: int, occasion: Occasion) -> list[RouteRecord]:
     """The routes of a campaign with a pool: nobody is assigned, and the shares are computed."""
-    shares = occasion.capacities or campaign.shares(occasion.day)
-    names = [route.connection for route in campaign.routes]
-    percents = quotas(_MILLIONTHS, [shares[name] for name in names])
-    return [
-        RouteRecord(name, f"{Decimal(percent) / 1_000_000:f}", 0)
-        for name, percent in zip(names, percents, strict=True)
-    ]
+    from mailsluice.operations.pooling import computed_percents
+
+    percents = computed_percents(campaign, occasion.connections, recipients, occasion.moment)
+    return [RouteRecord(name, f"{percent:f}", 0) for name, percent in percents.items()]
 
 
 def _routes(placement: Placement) -> list[RouteRecord]:

@@ -98,6 +98,7 @@ def prepare(
     warm_ups: Mapping[str, WarmUp] | None = None,
     identities: Mapping[str, SenderIdentity] | None = None,
     engines: Engines | None = None,
+    connections: Mapping[str, Connection] | None = None,
 ) -> CampaignRun:
     """Launch a campaign, or continue it; its recipients are then stored, each with its connection.
 
@@ -111,6 +112,7 @@ def prepare(
         warm_ups: The warm-up of each connection, by the connection's name.
         identities: The identity on each connection, by its name, which the message is checked for.
         engines: The databases that the document's queries name.
+        connections: The connections by name, whose limits decide computed shares.
 
     Raises:
         MailsluiceError: The campaign cannot be sent. A new campaign is not stored then.
@@ -132,7 +134,9 @@ def prepare(
                     raise CampaignError(
                         f"campaign {campaign.name!r} was reset meanwhile: try again"
                     )
-                occasion = launch.Occasion(day, database.moment(), warm_ups or {})
+                occasion = launch.Occasion(
+                    day, database.moment(), warm_ups or {}, connections or {}
+                )
                 launch.store_audience(database, run.id, campaign, audience, occasion)
         except BaseException:
             asyncio.run(run.close())
@@ -214,6 +218,7 @@ async def send_async(
             warm_ups={name: connection.warm_up for name, connection in known.items()},
             identities=launch.identities(document, known.values()),
             engines=engines,
+            connections=known,
         )
         try:
             run.tokens.on_rotated = on_refresh_token

@@ -108,7 +108,7 @@ def test_the_last_percentage_can_always_complete_the_sum(millionths: list[int]) 
     assert campaign(strategy="percentage", routes=routes(percents))
 
 
-@pytest.mark.parametrize("strategy", ["single", "round_robin"])
+@pytest.mark.parametrize("strategy", ["single", "round_robin", "throughput"])
 def test_a_percentage_outside_percentage_mode_is_refused(strategy: str) -> None:
     error = refusal(strategy=strategy, routes=routes([100]))
     assert (
@@ -187,7 +187,19 @@ def test_round_robin_shares_are_equal() -> None:
         ({"per_provider": [TO_GOOGLE, TO_GOOGLE]}, "'google' is listed twice"),
         ({"retry": {"max_attempts": 0}}, "greater than or equal to 1"),
         ({"retry": {"max_age_hours": 0}}, "greater than 0"),
-        ({"strategy": "random"}, "'single', 'percentage' or 'round_robin'"),
+        ({"strategy": "random"}, "'single', 'percentage', 'round_robin' or 'throughput'"),
+        (
+            {"strategy": "throughput", "canary": {"percent": 1, "approve": "operator"}},
+            "a canary is a part of each connection's recipients, which the strategy 'throughput'",
+        ),
+        (
+            {
+                "strategy": "throughput",
+                "routes": [{"connection": "a"}, {"connection": "b"}],
+                "lend": True,
+            },
+            "with the strategy 'throughput', connections that have room claim more anyway",
+        ),
         ({"colour": "red"}, "Extra inputs are not permitted"),
         *(
             ({"processes": wrong}, "write a number from 1 to 64, or auto")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mailsluice.audience.resolved import Audience
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, Strategy
 from mailsluice.operations import launch
 from mailsluice.operations.finish import refuse_impossible
 from mailsluice.operations.identities import identity_warnings, shown_identities
@@ -14,9 +14,15 @@ from mailsluice.operations.plan.inspecting import LOOKED_AT, check_message
 from mailsluice.operations.plan.plan import Plan
 from mailsluice.operations.plan.planning import plan
 from mailsluice.operations.plan.providers import hosted
+from mailsluice.operations.pooling import as_if_assigned, computed_percents, without_spill
 from mailsluice.operations.processes import cores, process_count
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
+
+_POOLING = (
+    "No recipient is assigned before it is claimed: each connection claims what it can send. The"
+    " shares above are computed from the limits, so that all connections end together"
+)
 
 
 def plan_launch(
@@ -33,6 +39,14 @@ def plan_launch(
     record = launch.launched_before(database, document)
     if record is None:
         refuse_impossible(document, occasion.moment)
+    digest, pooling = None, ""
+    if document.strategy is Strategy.THROUGHPUT:
+        pool = launch.decide(database, document, audience, occasion)
+        digest, pooling = pool.digest(audience.address_keys), _POOLING
+        percents = computed_percents(document, connections, len(audience), occasion.moment)
+        document = as_if_assigned(document, percents)
+        caps = {name: without_spill(warm_up) for name, warm_up in occasion.warm_ups.items()}
+        occasion = replace(occasion, warm_ups=caps)
     placement = launch.decide(database, document, audience, occasion)
     routes, _ = placement.moves()
     zones = audience.zones
@@ -43,7 +57,7 @@ def plan_launch(
         read_rows=audience.read,
         rejected={reason.value: number for reason, number in audience.counts().items()},
         held_back=audience.held_back(),
-        digest=placement.digest(audience.address_keys),
+        digest=digest or placement.digest(audience.address_keys),
         starts_at=occasion.moment,
         mail=hosted(routes, placement, audience.providers, audience.provider_names),
         zones=hosted(routes, placement, zones.numbers, [*zones.counts]) if zones else None,
@@ -72,6 +86,7 @@ def plan_launch(
         identities=shown,
         preview=check.preview,
         processes=processes,
+        pooling=pooling,
         sources=audience.sources(),
         look_ups=str(audience.look_ups or "").capitalize(),
     )

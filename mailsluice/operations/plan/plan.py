@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from mailsluice.assignment.warming import WarmUpDay
-from mailsluice.campaign.estimate import HORIZON
+from mailsluice.campaign.estimate import ASSUMED_PER_SESSION, HORIZON
 from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, section, table
@@ -21,8 +21,6 @@ from mailsluice.operations.plan.zone_plan import ZonePlan
 from mailsluice.reports.campaign.tables import sources as source_table
 from mailsluice.reports.campaign.tables import warm_ups as warm_up_table
 
-ASSUMED_PER_SESSION = 10
-"""Messages per second and session that the estimate assumes without a limit."""
 _UNITS = (
     ("days", timedelta(days=1)),
     ("hours", timedelta(hours=1)),
@@ -90,6 +88,8 @@ class Plan:
     """None for a campaign without affinity."""
     canary: str = ""
     """What goes first, and what the rest waits for; empty without a canary."""
+    pooling: str = ""
+    """Why the shares are computed ones; empty where recipients are assigned before."""
     lending: str = ""
     """Who may send to whose recipients, and to how many; empty where nobody may."""
     finish: str = ""
@@ -129,6 +129,7 @@ class Plan:
         lines += [f"{self.finish}.", ""] if self.finish else []
         lines += [f"{cell(self.affinity.sentence())}.", ""] if self.affinity else []
         lines += [f"{self.canary}.", ""] if self.canary else []
+        lines += [f"{self.pooling}.", ""] if self.pooling else []
         lines += [f"{cell(self.lending)}.", ""] if self.lending else []
         lines += self.zones.lines(picture) if self.zones else []
         lines += section("Mailbox providers", provider_table(self.providers))

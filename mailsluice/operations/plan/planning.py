@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from mailsluice.assignment.placement import Placement
 from mailsluice.campaign import Approval, Campaign
-from mailsluice.campaign.estimate import Load
+from mailsluice.campaign.estimate import ASSUMED_PER_SESSION, Load
 from mailsluice.campaign.policies import Resolve
 from mailsluice.campaign.provider_entry import EVERY, ProviderEntry
 from mailsluice.limits import ASSUMED, Bound, Limit, bounds
 from mailsluice.mailbox_providers import UNRESOLVED, is_known_by_domain, title_of
 from mailsluice.operations.plan.finishing import finish_plan
-from mailsluice.operations.plan.plan import ASSUMED_PER_SESSION, ConnectionPlan, Plan
+from mailsluice.operations.plan.plan import ConnectionPlan, Plan
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text
 from mailsluice.operations.plan.providers import (
     Hosted,
