@@ -12,6 +12,9 @@ import pytest
 
 from mailsluice.core.status import UNCLAIMED
 from mailsluice.delivery import CampaignRun
+from mailsluice.operations.review import plan
+from mailsluice.reports.campaign.stored import stored_report
+from mailsluice.smtp.connection import Connection
 from mailsluice.store import ClaimScope, Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
@@ -80,6 +83,43 @@ def test_two_transactions_claim_different_recipients(run: CampaignRun, sender: S
         red = {row.id for row in run.outbox.claim_from_pool(first, "red", 6)}
         green = {row.id for row in run.outbox.claim_from_pool(second, "green", 6)}
     assert (len(red), len(green), red & green) == (6, 4, set())
+    asyncio.run(run.close())
+
+
+def test_the_plan_computes_the_shares_and_the_end(sender: Sender, tmp_path: Path) -> None:
+    """20 and 10 a minute are two thirds and one third: 600 recipients take 20 minutes."""
+    document = campaign(tmp_path, people(600), NAMES, strategy="throughput")
+    known = [
+        Connection(name, "127.0.0.1", 25, per_minute=pace)
+        for name, pace in zip(NAMES, (20, 10), strict=True)
+    ]
+    url = sender.database.engine.url.render_as_string(hide_password=False)
+    planned = plan(document, known, database=url)
+    assert [(part.connection, part.count) for part in planned.connections] == [
+        ("red", 400),
+        ("green", 200),
+    ]
+    assert {part.lasts for part in planned.connections} == {"20.0 minutes"}
+    assert "each connection claims what it can send" in planned.markdown()
+    run = sender.prepare(document)
+    assert planned.digest == run.campaigns.get(document.name).assignment_digest
+    asyncio.run(run.close())
+
+
+def test_the_report_has_the_computed_shares_and_the_recipients_that_nobody_has_claimed(
+    run: CampaignRun, sender: Sender
+) -> None:
+    with sender.database.write() as transaction:
+        run.outbox.claim_from_pool(transaction, "red", 4)
+    report = stored_report(sender.database, "spring-sale")
+    assert [(route.title, route.recipients) for route in report.routes] == [
+        ("red", 4),
+        ("green", 0),
+        ("not claimed yet", 6),
+    ]
+    assert report.open == 10
+    shares = [report.planned_share(route) for route in report.routes]
+    assert shares == [pytest.approx(0.5), pytest.approx(0.5), 0.0]
     asyncio.run(run.close())
 
 

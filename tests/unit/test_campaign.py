@@ -193,6 +193,18 @@ def test_round_robin_shares_are_equal() -> None:
             "a canary is a part of each connection's recipients, which the strategy 'throughput'",
         ),
         (
+            {"strategy": "throughput", "spread_over": 2},
+            "the strategy 'throughput' ends it as early as possible: remove them",
+        ),
+        (
+            {
+                "strategy": "throughput",
+                "routes": [{"connection": "a"}, {"connection": "b", "standby": True}],
+                "on_connection_down": "reassign",
+            },
+            "'b' is a standby, but with the strategy 'throughput' all connections send",
+        ),
+        (
             {
                 "strategy": "throughput",
                 "routes": [{"connection": "a"}, {"connection": "b"}],
