@@ -193,6 +193,10 @@ def test_round_robin_shares_are_equal() -> None:
             "a canary is a part of each connection's recipients, which the strategy 'throughput'",
         ),
         (
+            {"strategy": "throughput", "sending_window": {"days": "Mon", "zone_column": "zone"}},
+            "with the strategy 'throughput' there is one sending window for all recipients",
+        ),
+        (
             {"strategy": "throughput", "spread_over": 2},
             "the strategy 'throughput' ends it as early as possible: remove them",
         ),
