@@ -120,8 +120,11 @@ async def test_the_artifact_and_an_event_name_the_limit_that_delays_a_connection
     name = "held for long"
     save_block("red", servers["red"], per_hour=20)  # one every three minutes
     csv = write_csv(tmp_path / "r.csv", 10)
-    sending = asyncio.ensure_future(run(document(csv, name=name)))
-    (held,) = await told({Milestone.LIMIT_REACHED}, name)
+    sending = asyncio.ensure_future(run(document(csv, name=name, spread_over=0.001)))
+    events = await told({Milestone.LIMIT_REACHED, Milestone.FINISH_LATE}, name)
+    late, held = sorted(events, key=lambda event: event.event)
+    assert late.payload["connections"] == "red"
+    assert late.payload["expected"] > late.payload["finish_by"]
     assert held.payload["limit"] == "red per_hour 20"
     (state,) = [one.id for one in held.related if one.id.startswith("prefect.flow-run.")]
     run_id = UUID(state.removeprefix("prefect.flow-run."))
@@ -130,7 +133,7 @@ async def test_the_artifact_and_an_event_name_the_limit_that_delays_a_connection
         {
             "progress-held-for-long--red": "**: 1 of 7 sent",
             "progress-held-for-long--green": "**done**",
-            "progress-held-for-long": "4 of 10 sent",
+            "progress-held-for-long": "later than its finish time, ",
         },
     )
     assert bars["progress-held-for-long--red"].data == 14.2  # 1 of 7
