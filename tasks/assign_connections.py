@@ -33,6 +33,8 @@ async def assign_connections(
     digest = placement.digest(audience.address_keys)
     logger = get_run_logger()
     logger.info("recipients assigned: %s (digest %s)", counts, digest)
+    if affinity := placement.assignment.affinity:
+        logger.info("%s", affinity.sentence())
     for warming in placement.warmings:
         for sentence in warming.sentences():
             logger.info("%s", sentence)

@@ -17,6 +17,11 @@ class AffinityCounts:
     new: int
     """Recipients that no earlier campaign of the group had."""
 
+    @property
+    def total(self) -> int:
+        """All recipients of the campaign."""
+        return self.kept + self.moved + self.new
+
     def sentence(self) -> str:
         """The counts in words."""
         return (

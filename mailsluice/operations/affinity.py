@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.store import Database, Transaction
-from mailsluice.store.affinities import NOT_KNOWN, Affinities, AffinityGroup
+from mailsluice.store.affinities import (
+    NOT_KNOWN,
+    Affinities,
+    AffinityGroup,
+    record_counts,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +38,11 @@ class Remembered:
         self,
         database: Database,
         transaction: Transaction,
+        campaign_id: int,
         audience: Audience,
         assignment: Assignment,
     ) -> bool:
-        """Remember the routes of an assignment from now on.
+        """Remember the routes of a campaign's assignment from now on, and record its counts.
 
         Returns False, and changes nothing, if the group has changed meanwhile: then the assignment
         has to be made again.
@@ -51,6 +57,8 @@ class Remembered:
         connections = np.empty(len(assignment.order), np.int16)
         connections[assignment.order] = numbers[assignment.route]
         affinities.remember(transaction, group, audience.address_keys[:, 0], connections)
+        if assignment.affinity:
+            record_counts(transaction, campaign_id, assignment.affinity)
         return True
 
 

@@ -222,7 +222,6 @@ def store_audience(
         providers=audience.hosted(),
         canaries={} if first is None else counted(first, placement),
         sources=audience.sources(),
-        affinity=placement.assignment.affinity,
         zones=audience.zones.counts if audience.zones else {},
     )
     Campaigns(database).set_status(campaign_id, CampaignStatus.SENDING)  # by the launching run
@@ -264,7 +263,9 @@ def _planned(
         memory = remembered(database, campaign, audience)
         assignment = _assignment(campaign, audience, occasion, memory)
         with database.write() as transaction:
-            if memory and not memory.update(database, transaction, audience, assignment):
+            if memory and not memory.update(
+                database, transaction, campaign_id, audience, assignment
+            ):
                 continue
             warm_ups.lock(transaction)
             placement, states = _placed(

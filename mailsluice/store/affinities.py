@@ -14,14 +14,17 @@ a connection that was down, is no reason to send from another connection ever af
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
 
+from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.store.affinity_tables import affinities, affinity_groups
+from mailsluice.store.content import as_json
 from mailsluice.store.database import Database
+from mailsluice.store.schema import campaigns
 
 if TYPE_CHECKING:
     from mailsluice.store.affinity_pages import Keys, Numbers, Page
@@ -174,6 +177,21 @@ class Affinities:
             transaction.execute(
                 statement.on_conflict_do_update(index_elements=key, set_=replaced), rows
             )
+
+
+def record_counts(transaction: sa.Connection, campaign_id: int, counts: AffinityCounts) -> None:
+    """Record what affinity does for the recipients of a campaign that is being launched.
+
+    The launch may have been interrupted after it had been remembered. When it is repeated for the
+    same recipients, they all keep the connection that it gave them: the counts of the first time
+    stay.
+    """
+    mine = campaigns.c.id == campaign_id
+    before = transaction.execute(sa.select(campaigns.c.affinity).where(mine)).scalar_one()
+    is_repeated = before and AffinityCounts(**orjson.loads(before)).total == counts.kept
+    if not is_repeated or counts.kept != counts.total:
+        values = {"affinity": as_json(asdict(counts))}
+        transaction.execute(sa.update(campaigns).where(mine).values(**values))
 
 
 def _group(connection: sa.Connection, name: str, *, is_locked: bool = False) -> AffinityGroup:

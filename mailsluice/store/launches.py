@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.errors import OutboxError
 from mailsluice.core.moves import Move
 from mailsluice.core.source_counts import SourceCounts
@@ -131,7 +129,6 @@ class Launches:
         providers: Mapping[str, int] | None = None,
         canaries: Mapping[str, int] | None = None,
         sources: Sequence[SourceCounts] = (),
-        affinity: AffinityCounts | None = None,
         zones: Mapping[str, int] | None = None,
     ) -> None:
         """Make the campaign `ready`: its audience is stored completely.
@@ -148,7 +145,6 @@ class Launches:
             providers: Recipients of each mailbox provider, in the order of their numbers.
             canaries: How many of each connection's first recipients are its canary.
             sources: The rows of each source, if there are several.
-            affinity: What affinity did for the recipients, in a campaign that has it.
             zones: Recipients of each time zone, in send order, where the window is by zone.
 
         Raises:
@@ -181,7 +177,6 @@ class Launches:
                     no_mail_server=reasons["no mail server"],
                     held_back=as_json(held_back or {}),
                     assignment_digest=digest,
-                    affinity=as_json(asdict(affinity)) if affinity else None,
                 )
             )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,14 @@ import sqlalchemy as sa
 
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.warm_up import OverCap, WarmUp
+from mailsluice.core.affinity_counts import AffinityCounts
 from mailsluice.core.errors import CampaignError
 from mailsluice.operations import affinity, launch
 from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.reports.campaign.page import page
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Campaigns, Database
+from mailsluice.store import Campaigns, Database, Launches
 from mailsluice.store.affinities import NOT_KNOWN, Affinities
 from mailsluice.store.affinity_pages import Numbers
 from mailsluice.store.affinity_tables import affinities
@@ -142,6 +145,35 @@ def test_a_launch_beside_another_one_of_the_group_assigns_again(
 
     monkeypatch.setattr(affinity, "remembered", meanwhile)
     assert launched(database, campaign(tmp_path, "first", PEOPLE)) == launches[1]
+
+
+def test_an_interrupted_launch_is_repeated_with_the_same_connections(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = campaign(tmp_path, "first", PEOPLE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Launches, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            launched(database, document)
+    before = affinity.groups(database)
+    again = launched(database, document)
+    report = stored_report(database, "first")
+    assert report.affinity == AffinityCounts("default", kept=0, moved=0, new=300)
+    assert affinity.groups(database) == before
+    assert launched(database, campaign(tmp_path, "second", PEOPLE)) == again
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_campaigns_that_are_launched_at_once_agree(database: Database, tmp_path: Path) -> None:
+    """Also where the group is new, so that all of them want to create it."""
+    documents = [campaign(tmp_path, f"campaign {number}", PEOPLE) for number in range(4)]
+    with ThreadPoolExecutor(len(documents)) as threads:
+        first, *others = threads.map(partial(launched, database), documents)
+    assert all(other == first for other in others)
+    assert affinity.groups(database) == {"default": {"red": 150, "blue": 150}}
 
 
 def test_a_launch_that_fails_remembers_nothing(

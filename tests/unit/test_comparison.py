@@ -207,11 +207,12 @@ class TestDegenerate:
 
 def test_the_page_warns_of_what_was_left_out() -> None:
     frame = pd.DataFrame([row("a", 500, 9, moved=7), row("b", 500, 12, uncertain=2)])
-    found = compare(Observed(frame, ["spring"], {"spring": ["b"]}), Question())
+    found = compare(Observed(frame, ["spring"], {"spring": ["b"]}, {"spring": 5}), Question())
     page = found.markdown()
     assert "spring: 7 recipients were moved" in page
     assert "spring: 2 recipients are uncertain" in page
     assert "spring: b warmed up" in page
+    assert "spring: 5 recipients kept the connection" in page
     assert "spring still has mail to send" in page
     assert "| a | 500 | 100.00% (99.24% to 100.00%) | 1.80% (0.95% to 3.39%) |" in page
     assert "![95% intervals of each connection's rates](data:image/png;base64," in page

@@ -67,6 +67,7 @@ def _chosen(
         counts[counts["connection"].isin(wanted)],
         [record.name for record in records if record.status not in _ENDED],
         {campaign: names for campaign, names in held_back.items() if names},
+        {one.name: one.affinity.kept for one in records if one.affinity and one.affinity.kept},
     )
 
 

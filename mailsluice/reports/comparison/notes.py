@@ -36,6 +36,12 @@ def notes(observed: Observed, smallest_difference: float) -> list[str]:
         for name, held_back in observed.warming.items()
     ]
     warnings += [
+        f"{name}: {number:,} recipients kept the connection of earlier campaigns (affinity), so the"
+        " connections have no random parts of the audience: whoever bounced or left because of a"
+        " connection is missing there"
+        for name, number in observed.kept.items()
+    ]
+    warnings += [
         f"{name} still has mail to send: the numbers of accepted and failed mail may change"
         for name in observed.unfinished
     ]

@@ -72,6 +72,8 @@ class Observed:
     """Campaigns that still have mail to send."""
     warming: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By campaign: connections that sent a part of it later because they warmed up."""
+    kept: Mapping[str, int] = field(default_factory=dict)
+    """By campaign with affinity: recipients that kept the connection of earlier campaigns."""
     delays: pd.DataFrame | None = None
     """Seconds from the acceptance by the provider to the delivery: a row for each campaign,
     provider, connection, `seconds` and `delivered`, with `number` of messages. For mail that is not
