@@ -170,6 +170,10 @@ def test_a_campaign_without_affinity_has_the_content_of_older_ones() -> None:
             "affinity has nothing to keep with the strategy 'single'",
         ),
         ({"affinity": "off", "affinity_group": "shop"}, "affinity_group is for campaigns with"),
+        (
+            {"strategy": "throughput", "routes": [{"connection": "a"}, {"connection": "b"}]},
+            "affinity has nothing to keep with the strategy 'throughput'",
+        ),
     ],
 )
 def test_affinity_that_would_be_ignored_is_refused(fields: dict[str, Any], advice: str) -> None:
