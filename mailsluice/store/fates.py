@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from mailsluice.core.status import RecipientStatus
 from mailsluice.store.campaign_tables import CampaignTables, tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaign_providers, campaign_sources, deliveries, rejects
+from mailsluice.store.schema import campaign_providers, campaign_sources, deliveries, moves, rejects
 
 CHUNK_ROWS = 20_000
 
@@ -30,10 +30,12 @@ FATE_COLUMNS = (
 REJECT_COLUMNS = ("row", "email", "reason", "detail")
 
 Fate = sa.Row[Any]
-"""The FATE_COLUMNS of one recipient, `mailbox_provider` and `source_label`.
+"""The FATE_COLUMNS of one recipient, then `mailbox_provider`, `source_label`, `moved_from`,
+`moved_at` and `move_reason`.
 
 The mailbox provider is the one stored at the launch, or else the one that events name; null when it
-is not known. The source is null in a campaign with one source."""
+is not known. The source is null in a campaign with one source. The last three are about the last
+move; null for a recipient that never moved, or that a warm-up moved at the launch."""
 Reject = sa.Row[Any]
 """The REJECT_COLUMNS of one row of the source that is not in the audience."""
 
@@ -65,6 +67,9 @@ class Fates:
                 *(recipients.c[name] for name in FATE_COLUMNS),
                 host.label("mailbox_provider"),
                 sources.source.label("source_label"),
+                moves.c.origin.label("moved_from"),
+                moves.c.at.label("moved_at"),
+                moves.c.reason.label("move_reason"),
             )
             .outerjoin_from(
                 recipients,
@@ -80,6 +85,7 @@ class Fates:
                 ),
             )
             .outerjoin(deliveries, deliveries.c.recipient_id == ids)
+            .outerjoin(moves, moves.c.id == recipients.c.move_id)
             .where(
                 # Adding 0 keeps query planners from using the index on the campaign and then
                 # sorting the whole campaign for every chunk; a window of ids is a range of the

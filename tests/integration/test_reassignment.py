@@ -26,6 +26,7 @@ from mailsluice.store import (
     Settled,
     reassignment,
 )
+from mailsluice.store.fates import Fates
 from mailsluice.store.reassignment import reassign
 from mailsluice.store.schema import moves, recipients
 from tests.integration.campaign_fixtures import Sender, campaign, people
@@ -142,6 +143,9 @@ def test_the_last_recipients_move_where_only_some_are_to(database: Database) -> 
         rows = reader.execute(dated).all()
     assert [(origin, target) for origin, target, _ in rows] == [("a", "b")] * 3
     assert all(before - 1 <= at <= database.moment().timestamp() + 1 for *_, at in rows)
+    (fates,) = Fates(database, campaign_id).recipients()
+    last = [(fate.moved_from, fate.move_reason, fate.moved_at is not None) for fate in fates]
+    assert last == [(None, None, False)] * 7 + [("a", "down", True)] * 3
 
 
 def test_claims_between_the_parts_of_a_move_are_neither_moved_nor_counted(

@@ -37,6 +37,18 @@ def test_failures_at_the_same_time_are_one() -> None:
     assert breaker.failures == 1
 
 
+def test_a_rest_is_timed_from_the_failure_that_opened_the_breaker() -> None:
+    breaker = Breaker(SETTINGS)
+    breaker.succeeded()
+    fail(breaker, 2)
+    assert breaker.opened_at is None
+    at = breaker.retry_at
+    fail(breaker, 2)  # the second one is a failed probe
+    assert breaker.opened_at == at
+    breaker.succeeded()
+    assert breaker.opened_at is None
+
+
 def test_a_connection_that_never_worked_goes_down_without_probes() -> None:
     breaker = Breaker(SETTINGS)
     fail(breaker, 2)

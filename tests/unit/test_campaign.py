@@ -324,6 +324,43 @@ def test_lending_needs_another_connection() -> None:
     assert "lend needs at least two connections" in refusal(lend=True)
 
 
+STANDBY = {"connection": "b", "standby": True}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "routes", "shares"),
+    [
+        ("single", [{"connection": "a"}, STANDBY], {"a": 1}),
+        ("percentage", [{"connection": "a", "percent": 100}, STANDBY], {"a": 1}),
+        ("round_robin", [STANDBY, {"connection": "a"}, {"connection": "c"}], {"a": 0.5, "c": 0.5}),
+    ],
+)
+def test_a_standby_has_no_share(
+    strategy: str, routes: list[dict[str, Any]], shares: dict[str, float]
+) -> None:
+    found = campaign(strategy=strategy, routes=routes, on_connection_down="reassign")
+    assert found.standbys == ("b",)
+    assert found.shares(DAY) == shares
+    assert found.content()["routes"][routes.index(STANDBY)]["standby"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"routes": [STANDBY]}, "all connections are standbys"),
+        ({"routes": [{"connection": "a"}, STANDBY], "on_connection_down": "hold"}, "set that"),
+        ({"reassign_after_minutes": 5, "on_connection_down": "hold"}, "or remove the minutes"),
+        (
+            {"routes": [{**STANDBY, "percent": 0}], "strategy": "percentage"},
+            "remove its percentage, or its standby",
+        ),
+        ({"routes": [{"connection": "a"}, {**STANDBY, "lend": True}]}, "remove its lend"),
+    ],
+)
+def test_a_standby_that_makes_no_sense_is_refused(fields: dict[str, Any], advice: str) -> None:
+    assert advice in refusal(**{"on_connection_down": "reassign", **fields})
+
+
 def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
     changed = campaign(
         name="other",
@@ -332,6 +369,7 @@ def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
         retry={"max_attempts": 2},
         uncertain="resend",
         on_connection_down="reassign",
+        reassign_after_minutes=10,
         processes="auto",
         max_shift_percent=5,
         routes=[{"connection": "sendgrid", "lend": False}],

@@ -431,6 +431,26 @@ def test_the_plan_says_what_a_canary_delays() -> None:
     assert "canary" not in planned(two(), [connection("a"), connection("b")]).markdown()
 
 
+def test_the_plan_says_who_takes_over() -> None:
+    known = [connection("a"), connection("b")]
+    page = planned(two(on_connection_down="reassign"), known).markdown()
+    said = "When a connection is down, its recipients that were not tried yet go to "
+    assert f"{said}the others." in page
+    assert said not in planned(two(), known).markdown()
+    spare = campaign(
+        strategy="single",
+        routes=[{"connection": "a"}, *({"connection": name, "standby": True} for name in "bc")],
+        on_connection_down="reassign",
+        reassign_after_minutes=10,
+    )
+    page = planned(spare, [*known, connection("c")]).markdown()
+    assert (
+        "When a connection is down or has rested for 10 minutes, its recipients that were not tried"
+        " yet go to b, or where that is down as well to c."
+    ) in page
+    assert page.count("| standby, used only when another connection is down | 0 | 0 |") == 2
+
+
 def test_the_plan_says_what_lending_may_move_at_most() -> None:
     known = [connection("a"), connection("b")]
     page = planned(two(lend=True, max_shift_percent=5), known).markdown()

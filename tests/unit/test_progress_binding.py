@@ -32,6 +32,10 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         # the end of it
         (ConnectionFacts(is_over=True), "done"),
         (ConnectionFacts(is_over=True, is_stopping=True), "done"),
+        (
+            ConnectionFacts(is_over=True, may_receive=True),
+            "done, and ready to take over from other connections",
+        ),
         (ConnectionFacts(is_stopping=True), "stopped"),
         (ConnectionFacts(is_stopping=True, is_held=True), "held: waits for a decision"),
         (ConnectionFacts(is_stopping=True, down="login: 535 no"), "quarantined: login: 535 no"),

@@ -40,9 +40,10 @@ def export(
 
     Recipients have the columns email, connection, reassigned_from, status, attempts, code, reply,
     settled_at, next_attempt_at, mailbox_provider (who hosts the mailbox), message_id, reply_id
-    (which the server's reply gives an accepted message), token (which a provider's events have) and
-    source; rejected rows have row (1 is the first one of their source), email, reason, detail and
-    source. In a campaign with one source, the column source is empty.
+    (which the server's reply gives an accepted message), token (which a provider's events have),
+    source, and moved_from, moved_at and move_reason (of the last move to another connection while
+    the campaign was sent); rejected rows have row (1 is the first one of their source), email,
+    reason, detail and source. In a campaign with one source, the column source is empty.
     Times are in UTC: timestamps in Parquet, ISO 8601 in CSV. The file gets its name when it is
     complete. Memory is bounded, whatever the number of rows.
 

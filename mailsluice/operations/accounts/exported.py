@@ -31,6 +31,9 @@ FATES = pa.schema(
         "reply_id": pa.string(),
         "token": pa.string(),
         "source": pa.string(),
+        "moved_from": pa.string(),
+        "moved_at": MOMENT,
+        "move_reason": pa.string(),
     }
 )
 REJECTS = pa.schema(
@@ -49,14 +52,16 @@ def recipients(
 ) -> Iterator[pa.Table]:
     """Recipients in these states (in any when none is named), as tables of `FATES`."""
     for rows in fates.recipients(statuses):
-        numbers, email, *texts, settled, following, hosts, sources = _columns(rows)
+        fields = _columns(rows)
+        numbers, email, *texts, settled, following, hosts, sources, origin, at, why = fields
         ids = [identify(address) for address in email]
         replies = [
             reply_id(row.reply) if row.status == _SENT and row.reply else None for row in rows
         ]
         tokens = [*map(token_of, numbers, ids)]
         times = moments(settled), moments(following)
-        columns = [email, *texts, *times, hosts, ids, replies, tokens, sources]
+        moved = origin, moments(at), why
+        columns = [email, *texts, *times, hosts, ids, replies, tokens, sources, *moved]
         yield pa.table(dict(zip(FATES.names, columns, strict=True)), schema=FATES)
 
 

@@ -44,6 +44,8 @@ class ConnectionPlan:
     starts_at: datetime
     ends_at: datetime | None
     """An estimate; None when it is years away."""
+    is_standby: bool = False
+    """Whether the connection is used only when another one is down."""
 
     @property
     def lasts(self) -> str:
@@ -90,6 +92,8 @@ class Plan:
     """What goes first, and what the rest waits for; empty without a canary."""
     pooling: str = ""
     """Why the shares are computed ones; empty where recipients are assigned before."""
+    failover: str = ""
+    """Which connections take over recipients of one that is down; empty where none does."""
     lending: str = ""
     """Who may send to whose recipients, and to how many; empty where nobody may."""
     finish: str = ""
@@ -130,6 +134,7 @@ class Plan:
         lines += [f"{cell(self.affinity.sentence())}.", ""] if self.affinity else []
         lines += [f"{self.canary}.", ""] if self.canary else []
         lines += [f"{self.pooling}.", ""] if self.pooling else []
+        lines += [f"{cell(self.failover)}.", ""] if self.failover else []
         lines += [f"{cell(self.lending)}.", ""] if self.lending else []
         lines += self.zones.lines(picture) if self.zones else []
         lines += section("Mailbox providers", provider_table(self.providers))
@@ -161,10 +166,16 @@ class Plan:
 def _row(connection: ConnectionPlan) -> list[str]:
     return [
         cell(connection.connection),
-        "" if connection.percent is None else f"{connection.percent} %",
+        _share(connection),
         f"{connection.assigned:,}",
         f"{connection.count:,}",
         cell(connection.binding),
         moment_text(connection.ends_at) if connection.ends_at else "",
         connection.lasts,
     ]
+
+
+def _share(connection: ConnectionPlan) -> str:
+    if connection.is_standby:
+        return "standby, used only when another connection is down"
+    return "" if connection.percent is None else f"{connection.percent} %"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mailsluice.assignment.placement import Placement
-from mailsluice.campaign import Approval, Campaign
+from mailsluice.campaign import Approval, Campaign, DownPolicy
 from mailsluice.campaign.estimate import ASSUMED_PER_SESSION, Load
 from mailsluice.campaign.policies import Resolve
 from mailsluice.campaign.provider_entry import EVERY, ProviderEntry
@@ -59,7 +59,9 @@ def plan(
         }
     for name, load in loads.items():
         mine = provider_plans(campaign, placement, connections[name], load, mail) if mail else []
-        parts.append(with_providers(_connection_plan(placement, name, load), mine))
+        is_standby = name in campaign.standbys
+        part = _connection_plan(placement, name, load, is_standby=is_standby)
+        parts.append(with_providers(part, mine))
         providers += mine
     late: list[str] = []
     finish = finish_plan(campaign, starts_at)
@@ -88,6 +90,7 @@ def plan(
         finish=finish.sentence(campaign, parts) if finish else "",
         lending=_lending(campaign, placement),
         zones=zone_plan([*loads.values()], campaign.sending_window.timezone or "UTC"),
+        failover=_failover(campaign),
     )
 
 
@@ -100,6 +103,20 @@ def _canary(campaign: Campaign) -> str:
         f"The canary goes first, {canary.percent} % of each mailbox provider on each connection."
         f" The rest follows after {canary.wait_minutes} minutes{approval}, which the times leave"
         " out"
+    )
+
+
+def _failover(campaign: Campaign) -> str:
+    """Say which connections take over, and from when on."""
+    if campaign.on_connection_down is not DownPolicy.REASSIGN or len(campaign.routes) == 1:
+        return ""
+    minutes = campaign.reassign_after_minutes
+    rests = "" if minutes is None else f" or has rested for {minutes} minutes"
+    takers = "the others"
+    if campaign.standbys:
+        takers = ", or where that is down as well to ".join(campaign.standbys)
+    return (
+        f"When a connection is down{rests}, its recipients that were not tried yet go to {takers}"
     )
 
 
@@ -121,7 +138,9 @@ def _lending(campaign: Campaign, placement: Placement) -> str:
     )
 
 
-def _connection_plan(placement: Placement, name: str, load: Load) -> ConnectionPlan:
+def _connection_plan(
+    placement: Placement, name: str, load: Load, *, is_standby: bool
+) -> ConnectionPlan:
     count = placement.counts[name]
     percents = dict(zip(placement.connections, placement.percents or (), strict=False))
     return ConnectionPlan(
@@ -132,6 +151,7 @@ def _connection_plan(placement: Placement, name: str, load: Load) -> ConnectionP
         load.binding() if count else "",
         load.starts_at,
         load.ends_at(),
+        is_standby=is_standby,
     )
 
 
