@@ -206,7 +206,7 @@ async def test_a_connection_hands_over_when_its_rest_has_lasted_long_enough(
     assert await watch._look() == 1_600.0
     clock[0] = 1_600.0
     assert await watch._look() == 1_601.0  # nobody can take them over now
-    assert not (fake.told or fake.red.gave_back)
+    assert (fake.told, fake.red.gave_back) == ([], False)
     fake.taking = {"green": Decimal(1)}
     assert await watch._look() == math.inf
     assert fake.told == ["red has rested for 10 minutes: 10 recipients go to green"]
