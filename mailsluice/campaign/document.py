@@ -307,6 +307,11 @@ class Campaign(Document):
                 "an even pace is computed for one sending window, not for one in each recipient's"
                 f" time zone: remove finish_by and spread_over, or {columns}"
             )
+        if self.lenders:
+            raise ValueError(
+                "lending compares connections that have mail to send, and with windows by time zone"
+                f" they may wait for different ones: remove lend, or {columns}"
+            )
         return self
 
     @model_validator(mode="after")

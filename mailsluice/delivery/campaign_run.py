@@ -29,6 +29,8 @@ from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.providers.counts import ProviderCounts
 from mailsluice.reports.providers.queries import sent_by_provider
+from mailsluice.reports.zones.counts import ZoneCounts
+from mailsluice.reports.zones.queries import zone_counts
 from mailsluice.smtp.connection import Connection
 from mailsluice.stop_loss import UNKNOWN, Decision, Figures, Hold, Unit, add_figures
 from mailsluice.store import (
@@ -151,6 +153,10 @@ class CampaignRun(Run):
     def sent_by_provider(self) -> ProviderCounts:
         """Count what was sent to each mailbox provider so far. Blocking."""
         return sent_by_provider(self._database, self.id)
+
+    def counted_by_zone(self) -> list[ZoneCounts]:
+        """Count the recipients of each time zone, if the sending window is by zone. Blocking."""
+        return zone_counts(self._database, self.id)
 
     def read_senders(self) -> list[SenderRecord]:
         """Read the records of the senders, for `progress` and for `report`. Blocking."""

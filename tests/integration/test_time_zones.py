@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignDiffersError
 from mailsluice.delivery.recipient_hours import RecipientHours
+from mailsluice.reports.campaign import page
+from mailsluice.reports.campaign.queries import statistics
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from tests.eventually import eventually_async
@@ -112,6 +115,16 @@ async def test_a_zone_that_closes_gets_no_more_mail_and_one_that_opens_gets_its_
         assert report.open == 0
         assert set(red.recipients.values()) == {1}
         assert len(red.received) == 323
+        counted = statistics(sender.database, run.id)
+        assert [(zone.zone, zone.sent, zone.left) for zone in counted.zones] == [
+            (TOKYO, 300, {}),
+            (LONDON, 20, {}),
+            ("", 3, {}),
+        ]
+        text = page(replace(report, statistics=counted))
+        assert "## Time zones" in text
+        assert "| UTC+09:00 | 300 | 300 | 0 |" in text
+        assert "| not known | 3 | 3 | 0 |" in text
 
 
 async def test_another_column_of_time_zones_is_another_campaign(

@@ -21,6 +21,7 @@ from mailsluice.reports.progress import (
     Standing,
     Tally,
 )
+from mailsluice.reports.zones.counts import ZoneCounts
 
 MOMENT = datetime(2026, 11, 24, 13, 50, tzinfo=UTC)
 RED = Standing(
@@ -72,6 +73,16 @@ def test_a_campaign_with_a_finish_time_tells_it_and_who_is_late() -> None:
     assert "not done within years, later than its finish time" in years.line()
     over = replace(late, is_over=True)
     assert "finish" not in over.connection(paced)
+
+
+def test_the_estimated_end_is_within_the_hours_of_each_time_zone() -> None:
+    """Without counts by zone, no end is estimated."""
+    window = SendingWindow(days="Mon-Sun", start="09:00", end="15:00", zone_column="zone")
+    assert "done about" not in page(RED, window=window, red=0.5).campaign()
+    left = RED.tally.left
+    tokyo = [ZoneCounts("Asia/Tokyo", left, 0, {"red": left}, None, None)]
+    text = replace(page(RED, window=window, red=0.5), zones=tokyo).campaign()
+    assert "done about Wed 00:09 UTC" in text
 
 
 def test_the_estimated_end_is_within_the_sending_window() -> None:

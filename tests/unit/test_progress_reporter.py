@@ -17,7 +17,7 @@ from flows.support.events import Milestone
 from flows.support.progress import artifacts, event_emitter, reporter
 from flows.support.progress.artifacts import Bar, ProgressArtifacts
 from flows.support.progress.event_emitter import EventEmitter
-from flows.support.progress.provider_counter import ProviderCounter
+from flows.support.progress.late_counter import LateCounter
 from flows.support.progress.reporter import ProgressReporter
 from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
@@ -26,6 +26,7 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.progress import Binding, Cause, Finish, Progress, Standing, Tally
 from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
+from mailsluice.reports.zones.counts import ZoneCounts
 from mailsluice.store import Counts
 
 NOW = datetime.now(UTC)
@@ -174,6 +175,9 @@ class Run:
     def count(self) -> None:
         pass
 
+    def counted_by_zone(self) -> list[ZoneCounts]:
+        return []
+
     def sent_by_provider(self) -> ProviderCounts:
         self.counted_providers += 1
         return ProviderCounts(
@@ -261,7 +265,7 @@ async def test_a_slow_count_of_providers_is_repeated_rarely() -> None:
         clock.now += 5.0
         return ProviderCounts()
 
-    counter = ProviderCounter(slow, clock)
+    counter = LateCounter(slow, clock, ProviderCounts())
     for second in (61.0, 500.0, 565.0, 567.0):
         clock.now = second
         await counter.counts()

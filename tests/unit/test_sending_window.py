@@ -245,6 +245,14 @@ def test_the_columns_of_time_zones_identify_a_campaign_but_not_its_hours() -> No
     ("fields", "reason"),
     [
         ({"canary": {"percent": 1, "approve": "operator"}}, "a canary cannot be judged before"),
+        (
+            {
+                "lend": True,
+                "strategy": "round_robin",
+                "routes": [{"connection": "red"}, {"connection": "green"}],
+            },
+            "lending compares connections that have mail to send",
+        ),
         ({"spread_over": 8}, "an even pace is computed for one sending window"),
         ({"finish_by": "2026-12-01 12:00"}, "an even pace is computed for one sending window"),
     ],

@@ -7,14 +7,14 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from flows.support.progress.artifacts import Bar, ProgressArtifacts
 from flows.support.progress.event_emitter import EventEmitter
-from flows.support.progress.provider_counter import ProviderCounter
+from flows.support.progress.late_counter import LateCounter
 from flows.support.stopping import StopReason
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.status import UNCLAIMED
@@ -30,6 +30,8 @@ from mailsluice.reports.progress import (
     Standing,
     Tally,
 )
+from mailsluice.reports.providers.counts import ProviderCounts
+from mailsluice.reports.zones.counts import ZoneCounts
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ class ProgressReporter:
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
         self._bindings: dict[str, Binding] = {}
         """By connection, what delayed it at the last update."""
-        self._by_provider = ProviderCounter(run.sent_by_provider, clock)
+        self._by_provider = LateCounter(run.sent_by_provider, clock, ProviderCounts())
+        self._by_zone = LateCounter[Sequence[ZoneCounts]](run.counted_by_zone, clock, ())
         self._counted: dict[str, tuple[Tally, Tally]] = {}
         """By connection that is done, its tally in this run and the stored one."""
 
@@ -94,6 +97,8 @@ class ProgressReporter:
         page = Page(progress, rates, moment, self._window)
         causes = {name: binding.cause for name, binding in self._bindings.items()}
         if self._is_due(causes, progress.tally.percent):
+            if self._window.in_own_zones:
+                page = replace(page, zones=await self._by_zone.counts())
             self._log_line(page)
             await self._show(replace(page, providers=await self._by_provider.counts()))
             self._shown_at, self._shown_causes = self._clock(), causes

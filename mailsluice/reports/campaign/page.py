@@ -14,6 +14,7 @@ from mailsluice.reports.campaign.next_steps import next_steps
 from mailsluice.reports.campaign.report import Report
 from mailsluice.reports.campaign.statistics import Statistics
 from mailsluice.reports.campaign.tables import plain
+from mailsluice.reports.zones.counts import zone_table
 
 
 class PictureOf(StrEnum):
@@ -76,6 +77,7 @@ def _counted(report: Report, counted: Statistics, pictures: Mapping[PictureOf, s
     return [
         *section(_DELIVERIES, tables.deliveries(report, counted)),
         *section("Pace", [*pace, *_pictures(pictures, PictureOf.PACE)] if pace else []),
+        *section("Time zones", zone_table(counted.zones)),
         *section(_PROVIDERS, provider_tables.providers(counted.providers)),
         *section(_PAIRS, _pairs(counted, pictures)),
         *section("Recipient domains", tables.domains(counted)),
@@ -109,7 +111,7 @@ _AFTER_PROVIDERS = (
     *(_PAIRS, "Recipient domains", "Replies by domain", "Most frequent replies"),
     *(_BOUNCES, "Audience"),
 )
-_AFTER_DELIVERIES = ("Pace", _PROVIDERS, *_AFTER_PROVIDERS)
+_AFTER_DELIVERIES = ("Pace", "Time zones", _PROVIDERS, *_AFTER_PROVIDERS)
 
 
 def refreshed(text: str, report: Report, later: Statistics) -> str:

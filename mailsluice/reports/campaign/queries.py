@@ -27,6 +27,7 @@ from mailsluice.reports.providers.queries import (
     provider_group,
     shown_providers,
 )
+from mailsluice.reports.zones.queries import zone_counts
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.schema import bounces, deliveries
@@ -60,6 +61,7 @@ def statistics(database: Database, campaign_id: int) -> Statistics:
             providers=provider_counts(
                 database, connection, campaign_id, times.by_provider, outcomes
             ),
+            zones=zone_counts(database, campaign_id),
             later_replies=counting.later_replies(largest),
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mailsluice.core.status import RecipientStatus
 from mailsluice.reports.deliveries.counts import CampaignDeliveries
 from mailsluice.reports.providers.counts import ProviderCounts
+from mailsluice.reports.zones.counts import ZoneCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Statistics:
     deliveries: CampaignDeliveries = field(default_factory=CampaignDeliveries)
     providers: ProviderCounts = field(default_factory=ProviderCounts)
     """Empty where no provider is known, as for a campaign of an older version."""
+    zones: Sequence[ZoneCounts] = ()
+    """The recipients of each time zone, where the sending window applies in them."""
     later_replies: Sequence[ReplyCount] = ()
     """Replies to accepted mail, as events report them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
 
 from mailsluice.campaign.estimate import Load
@@ -34,9 +35,16 @@ class RecentPace:
 
 
 def end(
-    left: int, per_second: float | None, moment: datetime, window: SendingWindow
+    left: int,
+    per_second: float | None,
+    moment: datetime,
+    window: SendingWindow,
+    zones: Mapping[str, int] | None = None,
 ) -> datetime | None:
-    """When the last message is sent at this pace, within the sending window; None if unknown."""
-    if not per_second or not left:
+    """When the last message is sent at this pace, within the sending window; None if unknown.
+
+    `zones` are the recipients left in each time zone, where the window applies in them.
+    """
+    if not per_second or not left or (window.in_own_zones and not zones):
         return None
-    return Load(moment, [(moment, left)], (), window).ends_at(per_second)
+    return Load(moment, [(moment, left)], (), window, zones or {}).ends_at(per_second)

@@ -15,6 +15,7 @@ from mailsluice.reports.progress.binding import TROUBLES, Cause
 from mailsluice.reports.progress.pace import end
 from mailsluice.reports.progress.standing import Progress, Standing, Tally
 from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
+from mailsluice.reports.zones.counts import ZoneCounts
 
 LOG_SECONDS = 30.0
 """The least seconds between two lines of progress in a run's log."""
@@ -36,6 +37,8 @@ class Page:
     window: SendingWindow
     providers: ProviderCounts = field(default_factory=ProviderCounts)
     """What was sent to each mailbox provider, as counted lately."""
+    zones: Sequence[ZoneCounts] = ()
+    """The recipients of each time zone, as counted lately, where the window applies in them."""
     is_over: bool = False
     """Whether the run has ended, so that no end is estimated."""
 
@@ -131,7 +134,12 @@ class Page:
     def _end(self, standing: Standing) -> datetime | None:
         is_unknown = self.is_over or self.progress.pool.left  # it may claim more
         rate = None if is_unknown else self.rates.get(standing.connection)
-        return end(standing.tally.left, rate, self.moment, self.window)
+        zones = {
+            counts.zone: left
+            for counts in self.zones
+            if (left := counts.left.get(standing.connection))
+        }
+        return end(standing.tally.left, rate, self.moment, self.window, zones)
 
 
 def _sent(provider: str | None, tally: ProviderTally) -> str:

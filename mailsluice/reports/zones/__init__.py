@@ -1,0 +1,1 @@
+"""The time zones of a campaign's recipients, where its sending window applies in them."""
