@@ -63,6 +63,8 @@ class LaneWorld(World):
     by_provider: dict[int, list[float]] = field(default_factory=dict)
     """The arrivals of messages at the server."""
     has_peers: bool = False
+    sessions: int = 0
+    """Open sessions."""
 
     def fill(self, providers: Sequence[int]) -> None:
         """Add recipients of these providers, in send order."""
@@ -145,6 +147,14 @@ class _Session:
 
     async def send(self, feed: Feed) -> None:
         world = self._world
+        world.sessions += 1
+        try:
+            await self._send(feed)
+        finally:
+            world.sessions -= 1
+
+    async def _send(self, feed: Feed) -> None:
+        world = self._world
         while (envelope := await feed.next()) is not None:
             feed.dot(envelope)
             await asyncio.sleep(world.way())
@@ -193,6 +203,7 @@ def sender_in(
     sessions: int = 20,
     reply: Reply = lambda _provider, _now: TAKEN,
     opens_at: Callable[[float], float] = lambda now: now,
+    may_receive: Callable[[str], bool] = lambda _connection: False,
 ) -> ConnectionSender:
     """The sender over the connection `red`; `names` are the providers 1, 2, ..."""
     journal = Journal(folder / f"{random.randrange(10**9)}.journal")
@@ -211,6 +222,7 @@ def sender_in(
             opens_at,
             clock=asyncio.get_running_loop().time,
             chance=lambda: 0.5,
+            may_receive=may_receive,
         ),
         open_session=open_session,
         rules=under,

@@ -228,6 +228,38 @@ async def test_connections_wait_only_as_long_as_another_one_may_hand_over() -> N
     assert not handovers.may_receive("green")
 
 
+def test_a_connection_that_may_receive_recipients_waits_without_sessions_and_claims(
+    tmp_path: Path,
+) -> None:
+    world = LaneWorld(random.Random(1), 0.02)
+    world.fill([1] * 100)
+    others_send = True
+
+    async def sending() -> None:
+        nonlocal others_send
+        sender = sender_in(
+            world, tmp_path, ("google",), None, may_receive=lambda _connection: others_send
+        )
+        running = asyncio.ensure_future(sender.run())
+        await asyncio.sleep(60)
+        assert (world.count(RecipientStatus.SENT), world.sessions) == (100, 0)
+        assert sender.next_at(0.0) == math.inf  # so that the run may leave its worker
+        claims = len(world.claims)
+        await asyncio.sleep(3_600)
+        assert len(world.claims) == claims
+        world.fill([1] * 50)
+        sender.receive()
+        await asyncio.sleep(60)
+        assert (world.count(RecipientStatus.SENT), running.done()) == (50, False)
+        others_send = False
+        sender.look()
+        began = asyncio.get_running_loop().time()
+        await running
+        assert asyncio.get_running_loop().time() - began < 0.1
+
+    run(sending())
+
+
 def test_recipients_given_back_are_not_claimed_again_until_they_may_be(tmp_path: Path) -> None:
     """Neither in the main lane nor in that of a provider; messages on their way finish."""
     world = LaneWorld(random.Random(1), 0.02)

@@ -131,6 +131,15 @@ async def test_after_a_release_recipients_are_searched_from_the_first_of_them_on
     assert [after for after, _ in outbox.searches] == [0, 29, 29]
 
 
+async def test_after_a_move_recipients_are_searched_from_the_first_that_came_on(
+    commit: GroupCommit, outbox: FakeOutbox
+) -> None:
+    claimed(commit, limit=40)
+    outbox.pending[15] = 2  # from another connection
+    assert claimed(commit, limit=2, pending_from=12) == [15, 41]
+    assert [after for after, _ in outbox.searches] == [0, 11]
+
+
 async def test_beside_a_provider_that_is_left_out_due_recipients_are_searched_for_once_a_second(
     commit: GroupCommit, outbox: FakeOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
