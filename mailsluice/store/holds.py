@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from mailsluice.core.status import RecipientStatus
+from mailsluice.core.status import UNCLAIMED, RecipientStatus
 from mailsluice.stop_loss import Decision, Figures, Hold, Unit
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
-from mailsluice.store.schema import holds
+from mailsluice.store.schema import holds, routes
 
 _WAITING = (RecipientStatus.PENDING.value, RecipientStatus.DEFERRED.value)
 
@@ -93,12 +93,30 @@ class Holds:
             .where(
                 recipients.c.campaign_id == self._campaign_id,
                 recipients.c.status.in_(_WAITING),
-                sa.or_(*(within(recipients, unit) for unit in stopped)),
+                sa.or_(
+                    *(within(recipients, unit) for unit in stopped),
+                    *self._stopped_in_pool(recipients, stopped),
+                ),
             )
             .values(status=RecipientStatus.CANCELLED.value, next_attempt_at=None)
         )
         with self._database.write() as transaction:
             return transaction.execute(statement).rowcount
+
+    def _stopped_in_pool(
+        self, recipients: sa.Table, stopped: Sequence[Unit]
+    ) -> list[sa.ColumnElement[bool]]:
+        """The recipients in the pool, if there is one, that no connection may send to any more."""
+        query = sa.select(routes.c.connection).where(routes.c.campaign_id == self._campaign_id)
+        with self._database.read() as reader:
+            names = set(reader.execute(query).scalars())
+        in_pool = recipients.c.connection == UNCLAIMED
+        sending = names - {unit.connection for unit in stopped if unit.provider is None}
+        if not sending:
+            return [in_pool]
+        without = [{one.provider for one in stopped if one.connection == name} for name in sending]
+        providers = set.intersection(*without)
+        return [sa.and_(in_pool, recipients.c.provider.in_(providers))] if providers else []
 
     def waiting(self, unit: Unit) -> int:
         """Count the recipients of a part that wait for their mail."""

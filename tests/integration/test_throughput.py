@@ -12,10 +12,12 @@ import pytest
 
 from mailsluice.core.status import UNCLAIMED
 from mailsluice.delivery import CampaignRun
+from mailsluice.operations.accounts import tally, verify
 from mailsluice.operations.review import plan
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import ClaimScope, Database
+from mailsluice.stop_loss import Decision, Unit
+from mailsluice.store import ClaimScope, Database, Holds, NewHold
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     Sender,
@@ -76,9 +78,8 @@ def test_recipients_return_to_the_pool_before_their_first_attempt_only(
     asyncio.run(run.close())
 
 
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 def test_two_transactions_claim_different_recipients(run: CampaignRun, sender: Sender) -> None:
-    if sender.database.is_sqlite:
-        pytest.skip("SQLite has one writer at a time")
     with sender.database.write() as first, sender.database.write() as second:
         red = {row.id for row in run.outbox.claim_from_pool(first, "red", 6)}
         green = {row.id for row in run.outbox.claim_from_pool(second, "green", 6)}
@@ -123,6 +124,23 @@ def test_the_report_has_the_computed_shares_and_the_recipients_that_nobody_has_c
     asyncio.run(run.close())
 
 
+def test_who_may_not_be_sent_to_over_any_connection_is_cancelled_in_the_pool(
+    run: CampaignRun, sender: Sender
+) -> None:
+    holds = Holds(sender.database, run.id)
+
+    def stop(*units: Unit) -> Counter[str]:
+        for hold in holds.add([NewHold(unit, "blocked", None, {}) for unit in units]):
+            holds.decide(hold.id, Decision.STOP)
+        holds.cancel_stopped()
+        return sender.ledger.states()
+
+    assert stop(Unit("red", 1)) == {"pending": 10}
+    assert stop(Unit("green", 2)) == {"pending": 10}
+    assert stop(Unit("green")) == {"cancelled": 10}  # all are at provider 1
+    asyncio.run(run.close())
+
+
 async def test_the_faster_connection_sends_more(sender: Sender, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(600), NAMES, strategy="throughput")
     slow = Settings(delay_seconds=0.05)
@@ -132,6 +150,8 @@ async def test_the_faster_connection_sends_more(sender: Sender, tmp_path: Path) 
         assert len(green.received) < len(red.received)
     everybody_once(sender.ledger, {"red": red, "green": green})
     assert report.open == 0
+    verification = verify(tally(sender.database, document.name))
+    assert verification.is_conserved, verification.summary()
 
 
 async def test_the_others_send_what_a_connection_that_is_down_has_not_attempted(

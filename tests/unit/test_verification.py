@@ -40,6 +40,38 @@ def test_a_campaign_whose_numbers_add_up_is_conserved() -> None:
     assert verification.summary() == "conserved: 10 accepted = 9 sent + 1 failed"
 
 
+POOL = replace(
+    GOOD,
+    status=CampaignStatus.READY,
+    is_pooled=True,
+    assigned={"a": 0, "b": 0},
+    states=(state("", "pending", 3), state("", "suppressed", 1), state("a", "sent", 6)),
+)
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        (POOL.states, ""),
+        (
+            (*POOL.states[:2], state("", "sent", 6)),
+            "6 recipients were sent to without a connection",
+        ),
+        (
+            (*POOL.states[:2], state("c", "sent", 6)),
+            "6 recipients are on connections without a route (c)",
+        ),
+    ],
+    ids=["good", "without a connection", "a strange connection"],
+)
+def test_recipients_that_were_not_assigned_before_are_checked_by_themselves(
+    states: tuple[StateTally, ...], found: str
+) -> None:
+    verification = verify(replace(POOL, states=states))
+    assert "; ".join(map(str, verification.findings)) == found
+    assert ("not claimed yet" in verification.markdown()) is True
+
+
 def test_deliveries_and_those_not_known_yet_are_together_the_accepted_mail() -> None:
     known = (DeliveryTally("a", "delivered", 5), DeliveryTally("b", "bounced", 1))
     verification = verify(replace(GOOD, deliveries=known))

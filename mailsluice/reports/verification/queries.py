@@ -11,6 +11,7 @@ from mailsluice.events.merging import RANKS
 from mailsluice.reports.verification.tallies import DeliveryTally, StateTally, Tallies
 from mailsluice.store import CampaignRecord, Campaigns, Database, Leases
 from mailsluice.store.campaign_tables import CampaignTables, tables_of
+from mailsluice.store.pool import is_pooled
 from mailsluice.store.schema import deliveries, events, rejects
 
 
@@ -44,6 +45,7 @@ def count_campaign(database: Database, record: CampaignRecord, *, complete: bool
             stray_attempts=_stray_attempts(connection, tables) if database.is_sqlite else 0,
             deliveries=_deliveries(connection, tables, record.id) if complete else (),
             contradicted=_contradicted(connection, tables, record.id) if complete else 0,
+            is_pooled=is_pooled(database, record.id),
         )
 
 

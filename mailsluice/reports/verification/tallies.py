@@ -67,6 +67,8 @@ class Tallies:
     deliveries: tuple[DeliveryTally, ...] = ()
     contradicted: int = 0
     """Recipients with an event that their delivery does not take into account."""
+    is_pooled: bool = False
+    """Whether connections claimed recipients that were not assigned before."""
 
     @property
     def stored(self) -> int:

@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mailsluice.core.markdown import cell, section, table
-from mailsluice.core.status import OPEN, CampaignStatus, RecipientStatus
+from mailsluice.core.status import OPEN, UNCLAIMED, CampaignStatus, RecipientStatus
 from mailsluice.reports.verification.tallies import Tallies
 
 _KNOWN = frozenset(status.value for status in RecipientStatus)
 _ACCEPTED = (RecipientStatus.SENT, RecipientStatus.UNCERTAIN, RecipientStatus.SENDING)
 """The states of recipients that may have a delivery."""
+_NOT_TRIED = (
+    RecipientStatus.PENDING,
+    RecipientStatus.SUPPRESSED,
+    RecipientStatus.CANCELLED,
+)
+"""The states of recipients that no connection has claimed."""
 _REPORT = "stop sending this campaign until the cause is known: export it, and please report this"
 
 
@@ -74,7 +80,9 @@ class Verification:
         head = ["discrepancy", "rows", "what to do"]
         lines += section("Discrepancies", table(head, discrepancies) if discrepancies else [])
         head = ["connection", "assigned", "moved away", "moved here", "now"]
-        rows = [[cell(name), *numbers] for name, *numbers in self._connections()]
+        rows = [
+            [cell(name) or "not claimed yet", *numbers] for name, *numbers in self._connections()
+        ]
         lines += section("Connections", table(head, rows))
         if self.tallies.repeated is None:
             lines += ["This verification did not look for repeated addresses."]
@@ -145,6 +153,9 @@ def _states(tallies: Tallies) -> Iterator[Discrepancy]:
 def _connections(tallies: Tallies) -> Iterator[Discrepancy]:
     if tallies.status is CampaignStatus.RESOLVING:
         return
+    if tallies.is_pooled:
+        yield from _pool(tallies)
+        return
     first = tallies.by_connection()
     for (origin, target), number in tallies.moved.items():
         first[target] = first.get(target, 0) - number
@@ -158,6 +169,22 @@ def _connections(tallies: Tallies) -> Iterator[Discrepancy]:
                 abs(assigned - stored),
                 _REPORT,
             )
+
+
+def _pool(tallies: Tallies) -> Iterator[Discrepancy]:
+    """Recipients that no connection has claimed cannot have been sent to."""
+    unclaimed = [tally for tally in tallies.states if tally.connection == UNCLAIMED]
+    if sent := sum(tally.recipients for tally in unclaimed if tally.status not in _NOT_TRIED):
+        yield Discrepancy("recipients were sent to without a connection", sent, _REPORT)
+    known = {UNCLAIMED, *tallies.assigned}
+    strangers = [tally for tally in tallies.states if tally.connection not in known]
+    if strangers:
+        names = ", ".join(sorted({tally.connection for tally in strangers}))
+        yield Discrepancy(
+            f"recipients are on connections without a route ({names})",
+            sum(tally.recipients for tally in strangers),
+            _REPORT,
+        )
 
 
 def _rows(tallies: Tallies) -> Iterator[Discrepancy]:
