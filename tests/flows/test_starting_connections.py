@@ -13,6 +13,7 @@ from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
 from prefect.states import Completed
 
 from flows import send_campaign as campaigns
+from mailsluice.reports.progress import Tally
 from tests.flows.conftest import save_block
 from tests.flows.test_send_campaign import document, rows, run, subflows, write_csv
 from tests.smtpd import SmtpServer
@@ -34,7 +35,7 @@ async def test_no_connection_waits_for_the_start_of_another(
         return Completed()
 
     async def progress() -> Any:
-        return SimpleNamespace(standings=())
+        return SimpleNamespace(standings=(), pool=Tally())
 
     monkeypatch.setattr(campaigns, "connection_subflow", lambda _: send_connection)
     run: Any = SimpleNamespace(progress=progress)
@@ -42,6 +43,24 @@ async def test_no_connection_waits_for_the_start_of_another(
     async with asyncio.timeout(60):
         await campaigns._send_here("many", NAMES, sending, run, 300.0)
     assert started == NAMES
+
+
+async def test_connections_that_claim_from_a_pool_have_no_number_of_recipients_before(
+    tmp_path: Path, state: Path
+) -> None:
+    with SmtpServer() as smtp:
+        for name in NAMES[:2]:
+            await asyncio.to_thread(save_block, name, smtp)
+        routes = [{"connection": name} for name in NAMES[:2]]
+        csv = write_csv(tmp_path / "recipients.csv", 40)
+        campaign = document(csv, strategy="throughput", routes=routes)
+        final = await run(campaign)
+        assert final.is_completed(), final.message
+        assert len(smtp.recipients) == len(smtp.received) == 40
+    assert {connection for _, connection, _ in rows(state)} <= set(NAMES)
+    assert {child.name for child in await subflows(final)} == {
+        f"Send over {name}: {campaign['name']}" for name in NAMES[:2]
+    }
 
 
 async def test_each_batch_goes_to_the_next_connection_in_a_subflow_of_its_number(
