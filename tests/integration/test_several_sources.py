@@ -87,6 +87,7 @@ def test_each_row_says_which_source_it_is_from(
     (cid,) = (row for row in rows if row["email"] == "cid@b.de")
     (found,) = accounts.find_recipients(database, "spring", cid["token"])
     assert found.source == "query on crm"
+    assert accounts.verify(accounts.tally(database, "spring")).is_conserved
     report = stored_report(database, "spring")
     assert report.sources == plan.sources
     for text in (plan.markdown(), page(report)):
@@ -94,6 +95,21 @@ def test_each_row_says_which_source_it_is_from(
         read, accepted, *rejected_by_reason = (cell.strip() for cell in line.split("|")[2:-1])
         assert (read, accepted) == ("2", "1")
         assert sorted(rejected_by_reason) == ["0", "0", "0", "0", "1"]
+
+
+def test_the_recipients_of_each_source_are_verified(database: Database, tmp_path: Path) -> None:
+    crm = sa.create_engine(f"sqlite:///{tmp_path / 'crm.db'}")
+    document = campaign(tmp_path, crm)
+    record = Campaigns(database).register(document.name, launch.content(document))
+    with launch.resolve_audience(document, database, {"crm": crm}.__getitem__) as audience:
+        launch.store_audience(database, record.id, document, audience, OCCASION)
+    with database.write() as transaction:
+        transaction.execute(sa.text("UPDATE recipients SET source = 1"))
+    found = accounts.verify(accounts.tally(database, "spring")).findings
+    assert [finding.what for finding in found] == [
+        f"recipients differ: 2 were accepted from {tmp_path / 'shop.csv'}, but 3 are stored",
+        "recipients differ: 1 were accepted from query on crm, but 0 are stored",
+    ]
 
 
 def test_a_campaign_with_one_source_stores_nothing_about_it(

@@ -8,8 +8,9 @@ from mailsluice.core.folding import ANOTHER_SPELLING
 from mailsluice.core.status import RecipientStatus
 from mailsluice.events.event import DeliveryState
 from mailsluice.events.merging import RANKS
-from mailsluice.reports.verification.tallies import DeliveryTally, StateTally, Tallies
+from mailsluice.reports.verification.tallies import DeliveryTally, SourceTally, StateTally, Tallies
 from mailsluice.store import CampaignRecord, Campaigns, Database, Leases
+from mailsluice.store.campaign_sources import CampaignSources
 from mailsluice.store.campaign_tables import CampaignTables, tables_of
 from mailsluice.store.pool import is_pooled
 from mailsluice.store.schema import deliveries, events, rejects
@@ -43,6 +44,7 @@ def count_campaign(database: Database, record: CampaignRecord, *, complete: bool
             # PostgreSQL's foreign key excludes stray attempts, and the search would read the
             # attempts of all campaigns.
             stray_attempts=_stray_attempts(connection, tables) if database.is_sqlite else 0,
+            sources=_sources(database, connection, tables, record.id) if complete else (),
             deliveries=_deliveries(connection, tables, record.id) if complete else (),
             contradicted=_contradicted(connection, tables, record.id) if complete else 0,
             is_pooled=is_pooled(database, record.id),
@@ -77,6 +79,25 @@ def _stored_rejects(connection: sa.Connection, campaign_id: int) -> dict[str, in
         .group_by(rejects.c.reason)
     )
     return {row.reason: row.number for row in connection.execute(query)}
+
+
+def _sources(
+    database: Database, connection: sa.Connection, tables: CampaignTables, campaign_id: int
+) -> tuple[SourceTally, ...]:
+    sources = CampaignSources(database).of(campaign_id)
+    if not sources:
+        return ()
+    recipients = tables.recipients
+    query = (
+        sa.select(recipients.c.source, sa.func.count().label("number"))
+        .where(recipients.c.campaign_id == campaign_id)
+        .group_by(recipients.c.source)
+    )
+    stored = {row.source: row.number for row in connection.execute(query)}
+    return tuple(
+        SourceTally(source.source, source.accepted, stored.get(number, 0))
+        for number, source in enumerate(sources, start=1)
+    )
 
 
 def _moved(

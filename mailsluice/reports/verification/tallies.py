@@ -40,6 +40,16 @@ class DeliveryTally:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceTally:
+    """The recipients from one of several sources."""
+
+    source: str
+    accepted: int
+    """As counted at the launch."""
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tallies:
     """A campaign in numbers, without addresses."""
 
@@ -64,6 +74,8 @@ class Tallies:
     """Recipients beyond the first of each address; None when not counted."""
     stray_attempts: int
     """Attempts of recipients that do not exist, of any campaign."""
+    sources: tuple[SourceTally, ...] = ()
+    """By source, if there are several, and they are counted."""
     deliveries: tuple[DeliveryTally, ...] = ()
     contradicted: int = 0
     """Recipients with an event that their delivery does not take into account."""

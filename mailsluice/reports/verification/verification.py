@@ -121,6 +121,14 @@ def _audience(tallies: Tallies) -> Iterator[Discrepancy]:
             abs(tallies.read_rows - counted),
             _REPORT,
         )
+    for source in tallies.sources:
+        if source.accepted != source.stored:
+            yield Discrepancy(
+                f"recipients differ: {source.accepted:,} were accepted from {source.source}, but"
+                f" {source.stored:,} are stored",
+                abs(source.accepted - source.stored),
+                _REPORT,
+            )
     for reason in sorted(tallies.rejected.keys() | tallies.stored_rejects.keys()):
         then, now = tallies.rejected.get(reason, 0), tallies.stored_rejects.get(reason, 0)
         if then != now:
