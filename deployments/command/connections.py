@@ -54,6 +54,36 @@ def prefect() -> Iterator[None]:
         yield
 
 
+@app.command(name="limits")
+def limits(name: str, /, *, used_this_month: int | None = None, json: AsJson = False) -> int:
+    """Show how much of each limit of a connection is used now, over all campaigns.
+
+    Args:
+        name: The name of the SMTP Connection block.
+        used_this_month: First set how many messages this month's quota has had, as your provider
+            says: others may have sent over this login, too.
+        json: Print JSON instead of text.
+    """
+    from mailsluice.operations.quotas import limit_uses, set_used_this_month
+    from mailsluice.store import Database
+
+    connection = next(loaded for loaded in load([name]) if loaded.name == name)
+    database = Database()
+    try:
+        if used_this_month is not None:
+            set_used_this_month(database, connection, used_this_month)
+        uses = limit_uses(database, connection)
+    finally:
+        database.close()
+    lines = [
+        f"{use.limit}: {use.used:,} of {use.allowed:,} used"
+        + (f", until {use.resets_at:%Y-%m-%d %H:%M} UTC" if use.resets_at else "")
+        for use in uses
+    ]
+    show("\n".join(lines) or f"{name} has no limits", uses, as_json=json)
+    return 0
+
+
 @app.command(name="test")
 def check(name: str, /, *, sender: str = "", recipient: str = "", json: AsJson = False) -> int:
     """Check a connection step by step: name, link, TLS, login, what the server offers.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.campaign.window_estimate import end_in_window
 from mailsluice.campaign.zone_estimate import ZoneFlows, flows_of, hours_in, split
-from mailsluice.limits import Bound
+from mailsluice.limits import Bound, QuotaUse
 
 HORIZON = timedelta(days=3 * 365)
 """Later ends are not computed."""
@@ -29,6 +30,8 @@ class Load:
     window: SendingWindow
     zones: Mapping[str, int] = field(default_factory=dict)
     """The recipients of each time zone, where the window applies in them."""
+    quotas: Sequence[QuotaUse] = ()
+    """The quotas by the calendar, as they are used at the start."""
 
     @property
     def slowest(self) -> Bound:
@@ -50,6 +53,12 @@ class Load:
             str(self.slowest): _end(self, math.inf),
             "warm-up": replace(self, releases=at_once).ends_at(),
             "sending window": replace(self, window=SendingWindow(), zones={}).ends_at(),
+            **{
+                f"quota of {quota.limit}": replace(
+                    self, quotas=[other for other in self.quotas if other is not quota]
+                ).ends_at()
+                for quota in self.quotas
+            },
         }
         return min(without, key=lambda name: without[name] or now + HORIZON)
 
@@ -63,36 +72,21 @@ class Load:
 
 
 def _end(load: Load, per_second: float) -> datetime | None:
-    if load.zones:
-        return _end_in_zones(load, per_second)
-    return _end_in_window(load, per_second)
+    if not load.zones:
+        return _walked(load, per_second, load.window)
+    end = _end_in_zones(load, per_second)
+    if end and load.quotas:  # at least as late as within the quotas alone
+        within = _walked(load, per_second, SendingWindow())
+        return within and max(end, within)
+    return end
+
+
+def _walked(load: Load, per_second: float, window: SendingWindow) -> datetime | None:
+    start, releases, quotas = load.starts_at, load.releases, load.quotas
+    return end_in_window(start, releases, per_second, window, quotas, HORIZON)
 
 
 def _end_in_zones(load: Load, per_second: float) -> datetime | None:
     ends_at = max(load.flows(per_second).ends_at, load.starts_at.timestamp())
     is_known = ends_at <= (load.starts_at + HORIZON).timestamp()
     return datetime.fromtimestamp(ends_at, UTC) if is_known else None
-
-
-def _end_in_window(load: Load, per_second: float) -> datetime | None:
-    """Walk from release to release, through the hours in which the window is open."""
-    at, last = load.starts_at, load.starts_at + HORIZON
-    for due, count in load.releases:
-        if not count:
-            continue
-        at = load.window.opens_at(max(at, due))
-        left_seconds = count / per_second
-        while (open_seconds := _open_seconds(load.window, at)) < left_seconds:
-            left_seconds -= open_seconds
-            at = load.window.opens_at(at + timedelta(seconds=open_seconds))
-            if at > last:
-                return None
-        if left_seconds > HORIZON.total_seconds():
-            return None
-        at += timedelta(seconds=left_seconds)
-    return at
-
-
-def _open_seconds(window: SendingWindow, at: datetime) -> float:
-    closes = window.closes_at(at)
-    return (closes - at).total_seconds() if closes else math.inf

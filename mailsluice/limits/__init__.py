@@ -1,6 +1,6 @@
 """Limits on the rate of sending, and the moments at which messages may start under them."""
 
-from mailsluice.limits.calendar_limit import CalendarLimit, Unit, calendar_limits
+from mailsluice.limits.calendar_limit import CalendarLimit, QuotaUse, Unit, calendar_limits
 from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
@@ -35,6 +35,7 @@ __all__ = [
     "Look",
     "OpenStarts",
     "Pace",
+    "QuotaUse",
     "Rates",
     "Report",
     "Rules",

@@ -72,6 +72,21 @@ class CalendarLimit:
         return day + _DAY if self.unit is Unit.DAY else day.replace(day=28) + 4 * _DAY
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """A calendar limit, and the messages that count in its period at a moment."""
+
+    limit: CalendarLimit
+    used: int
+    ends_at: float
+    """When the period ends, in seconds since the epoch."""
+
+    @property
+    def room(self) -> int:
+        """How many more messages the period has room for."""
+        return max(0, self.limit.count - self.used)
+
+
 def calendar_limits(rates: CalendarRates) -> tuple[CalendarLimit, ...]:
     """Return the calendar limits that are set."""
     zone = rates.calendar_timezone or "UTC"

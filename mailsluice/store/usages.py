@@ -156,15 +156,25 @@ class Usages:
         No start is given out. Blocking.
         """
         keys = [key for key, rule in rules.items() if rule]
+        usages, now = self.read(keys)
+        return room([(usages[key], rules[key]) for key in keys], now, seconds, most)
+
+    def read(self, keys: Collection[str]) -> tuple[dict[str, Usage], float]:
+        """Return the usages of keys as they are stored, and the database's time. Blocking."""
         query = sa.select(usage.c.key, usage.c.state).where(usage.c.key.in_(keys))
         with self._database.read() as reader:
-            states = dict(reader.execute(query).tuples().all())
+            states = {row.key: row.state for row in reader.execute(query)}
             now = float(reader.execute(self._database.built(_clock)).scalar_one())
-        under = [
-            (Usage.from_json(orjson.loads(states[key])) if key in states else Usage(), rules[key])
-            for key in keys
-        ]
-        return room(under, now, seconds, most)
+        stored = {key: Usage.from_json(orjson.loads(state)) for key, state in states.items()}
+        return {key: stored.get(key, Usage()) for key in keys}, now
+
+    def correct(
+        self, transaction: sa.Connection, key: str, period: tuple[float, float], total: int
+    ) -> None:
+        """Let a period, which has begun, have so many replies under a key."""
+        stored = self._locked(transaction, {key})
+        stored[key].dated.correct(*period, total)
+        self._store(transaction, stored)
 
     def _tell(self, seconds: float) -> None:
         """Warn once when the database's clock was set, not once for each limit."""

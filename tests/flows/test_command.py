@@ -133,5 +133,7 @@ def test_a_connection_is_checked(servers: Servers, capsys: pytest.CaptureFixture
     assert checked["works"]
     assert checked["findings"][-1]["step"] == "test mail"
     assert list(servers["red"].recipients) == ["me@example.com"]
+    assert main(["connection", "limits", "red"]) == 0
+    assert "red has no limits" in capsys.readouterr().out
     assert main(["connection", "test", "nobody"]) == 1
     assert "there is no SMTP Connection block 'nobody'" in capsys.readouterr().err

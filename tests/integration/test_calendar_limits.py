@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from mailsluice.core.errors import CampaignError
 from mailsluice.delivery.rule_book import own_rules
 from mailsluice.limits import Estate
+from mailsluice.operations.quotas import limit_uses, quota_uses, set_used_this_month
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Ask, Database, Usages
 
@@ -137,3 +139,30 @@ def test_a_time_zone_and_a_billing_day_that_change_in_a_month_hold_at_once(world
     since = datetime(2026, 11, 20, tzinfo=ZoneInfo("America/New_York")).timestamp()
     assert sum(at >= since for at in world.arrivals) == 3_000
     assert any(at > changed for at in world.arrivals)
+
+
+def test_the_use_of_limits_is_shown_and_corrected(world: World) -> None:
+    world.now = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+    world.connection = connection = replace(BERLIN, per_hour=300)
+    sender = Sender(world, "a")
+    for _ in range(3):
+        sender.ask(1)
+        world.now += 13
+    sender.ask(0)
+    set_used_this_month(world.database, connection, 1_234)
+    uses = [(use.limit, use.used, use.allowed) for use in limit_uses(world.database, connection)]
+    assert uses == [
+        ("per_hour", 3, 300),
+        ("per_calendar_day", 3, 200),
+        ("per_month", 1_234, 3_000),
+    ]
+    moment = datetime(2026, 12, 24, tzinfo=UTC)
+    (day, month) = quota_uses(world.database, {"relay": connection}, moment)["relay"]
+    assert (day.used, month.used, month.room) == (0, 0, 3_000)
+
+
+def test_the_use_of_a_month_is_refused_where_there_is_no_quota(database: Database) -> None:
+    with pytest.raises(CampaignError, match="has no monthly quota: set per_month"):
+        set_used_this_month(database, replace(BERLIN, per_month=None), 5)
+    with pytest.raises(CampaignError, match="give 0 or more"):
+        set_used_this_month(database, BERLIN, -1)

@@ -18,7 +18,7 @@ from mailsluice.campaign import Campaign, ProviderThrottle
 from mailsluice.campaign.estimate import HORIZON, Load
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.warm_up import WarmUp
-from mailsluice.limits import Bound, Limit
+from mailsluice.limits import Bound, Limit, QuotaUse
 from mailsluice.operations.plan import Plan, plan
 from mailsluice.operations.plan.providers import hosted
 from mailsluice.smtp.connection import Connection
@@ -97,6 +97,7 @@ def planned(
     starts_at: datetime = NOON,
     outcomes: dict[date, DayOutcome] | None = None,
     hosts: dict[str, int] | None = None,
+    quotas: dict[str, list[QuotaUse]] | None = None,
 ) -> Plan:
     """Plan a campaign of so many recipients; `hosts` are the recipients of each provider."""
     states = {
@@ -124,6 +125,7 @@ def planned(
         mail=None
         if numbers is None
         else hosted(placement.moves()[0], placement, numbers, [*(hosts or ())]),
+        quotas=quotas or {},
     )
 
 

@@ -96,6 +96,10 @@ class FinishPlan:
         for bound in load.bounds:
             if bound.per_second < needed:
                 yield raised(bound, part.connection, needed, shares.get(part.connection))
+        for quota in load.quotas:
+            others = [other for other in load.quotas if other is not quota]
+            if not self.is_late(replace(load, quotas=others).ends_at()):
+                yield f"its quota of {quota.limit} is too small: raise it at the provider"
         later = sum(count for at, count in load.releases if at >= self.span.closes_at)
         if later:
             yield f"its warm-up leaves {later:,} recipients to later days: raise its caps"

@@ -16,6 +16,7 @@ from mailsluice.operations.plan.planning import plan
 from mailsluice.operations.plan.providers import hosted
 from mailsluice.operations.pooling import as_if_assigned, computed_percents, without_spill
 from mailsluice.operations.processes import cores, process_count
+from mailsluice.operations.quotas import quota_uses
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 
@@ -61,6 +62,7 @@ def plan_launch(
         starts_at=occasion.moment,
         mail=hosted(routes, placement, audience.providers, audience.provider_names),
         zones=hosted(routes, placement, zones.numbers, [*zones.counts]) if zones else None,
+        quotas=quota_uses(database, connections, occasion.moment),
     )
     processes = process_count(
         document.processes,

@@ -100,6 +100,8 @@ class Plan:
     """Until when the mail is spread, and at which pace; empty without a finish time."""
     zones: ZonePlan | None = None
     """The mail by time zone, where the sending window is in each recipient's own."""
+    quotas: Sequence[str] = ()
+    """The use of quotas by the calendar, in sentences."""
     processes: int = 1
     """How many processes of the run would send, on a machine like this one."""
 
@@ -137,6 +139,7 @@ class Plan:
         lines += [f"{cell(self.failover)}.", ""] if self.failover else []
         lines += [f"{cell(self.lending)}.", ""] if self.lending else []
         lines += self.zones.lines(picture) if self.zones else []
+        lines += section("Quotas", [f"- {cell(quota)}" for quota in self.quotas])
         lines += section("Mailbox providers", provider_table(self.providers))
         lines += identity_section(self.identities) if self.identities else []
         said = [f"- {cell(warm_up)}" for warm_up in self.warm_ups]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from mailsluice.assignment.placement import Placement
 from mailsluice.campaign import Approval, Campaign, DownPolicy
 from mailsluice.campaign.estimate import ASSUMED_PER_SESSION, Load
 from mailsluice.campaign.policies import Resolve
 from mailsluice.campaign.provider_entry import EVERY, ProviderEntry
-from mailsluice.limits import ASSUMED, Bound, Limit, bounds
+from mailsluice.limits import ASSUMED, Bound, Limit, QuotaUse, bounds
 from mailsluice.mailbox_providers import UNRESOLVED, is_known_by_domain, title_of
 from mailsluice.operations.plan.finishing import finish_plan
 from mailsluice.operations.plan.plan import ConnectionPlan, Plan
@@ -40,16 +41,20 @@ def plan(
     starts_at: datetime,
     mail: Hosted | None = None,
     zones: Hosted | None = None,
+    quotas: Mapping[str, Sequence[QuotaUse]] = MappingProxyType({}),
 ) -> Plan:
     """Make the plan: numbers, the limit that binds each connection, and when it is done.
 
     `mail` counts the recipients by mailbox provider; None: the plan leaves providers out. `zones`
-    counts them by time zone, where the sending window applies in each recipient's own.
+    counts them by time zone, where the sending window applies in each recipient's own. `quotas` are
+    those of the connections that have any.
     """
     parts: list[ConnectionPlan] = []
     providers: list[ProviderPlan] = []
     loads = {
-        name: _load(campaign, placement, connections[name], starts_at)
+        name: replace(
+            _load(campaign, placement, connections[name], starts_at), quotas=quotas.get(name, ())
+        )
         for name in placement.connections
     }
     if zones:
@@ -88,6 +93,7 @@ def plan(
         affinity=placement.assignment.affinity,
         canary=_canary(campaign),
         finish=finish.sentence(campaign, parts) if finish else "",
+        quotas=[*_quotas(parts, quotas)],
         lending=_lending(campaign, placement),
         zones=zone_plan([*loads.values()], campaign.sending_window.timezone or "UTC"),
         failover=_failover(campaign),
@@ -118,6 +124,20 @@ def _failover(campaign: Campaign) -> str:
     return (
         f"When a connection is down{rests}, its recipients that were not tried yet go to {takers}"
     )
+
+
+def _quotas(
+    parts: Sequence[ConnectionPlan], quotas: Mapping[str, Sequence[QuotaUse]]
+) -> Iterator[str]:
+    """Say how much of each quota is used, and how many recipients it has room for."""
+    for part in parts:
+        for quota in quotas.get(part.connection, ()):
+            fitting = min(part.count, quota.room)
+            resets = moment_text(datetime.fromtimestamp(quota.ends_at, UTC))
+            yield (
+                f"{part.connection}: {quota.used:,} of {quota.limit} are used; {fitting:,} of its"
+                f" {part.count:,} recipients fit until {resets}"
+            )
 
 
 def _lending(campaign: Campaign, placement: Placement) -> str:
