@@ -33,7 +33,7 @@ from flows.support.shards import Shards, WorkerDeployment, deployment_of, shards
 from flows.support.stopping import StopReason, StopRequest, read_states, stop_on_request
 from flows.support.waiting import left_when_idle, wait_seconds
 from flows.support.watching_connections import watch_connections
-from mailsluice.campaign import Campaign, Dispatch, DownPolicy, Strategy
+from mailsluice.campaign import Campaign, Dispatch, Strategy
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
@@ -169,18 +169,20 @@ async def _send(
             watch_connections(sending, events, logger),
             progress_shown(run, document.sending_window) as progress,
         ):
-            left = list(assigned)
-            if document.dispatch is Dispatch.INLINE and not processes:
-                told = partial(handed_over, document.name)
-                async with watched_connections(run, document, left, sending.connections, told):
-                    await _send_here(document.name, left, sending, run, longest_wait)
-                return progress
-            while left:
-                if document.dispatch is Dispatch.INLINE:
-                    await _send_here(document.name, left, sending, run, longest_wait)
+            names = list(assigned)
+            is_inline = document.dispatch is Dispatch.INLINE
+            async with watched_connections(
+                run,
+                document,
+                names,
+                sending.connections,
+                partial(handed_over, document.name),
+                is_elsewhere=processes is not None or not is_inline,
+            ):
+                if is_inline:
+                    await _send_here(document.name, names, sending, run, longest_wait)
                 else:
-                    await _send_on_workers(document, left, sending, run, deployments)
-                left = await _reassigned(document, list(assigned), run, request)
+                    await _send_on_workers(document, names, sending, run, deployments)
     return progress
 
 
@@ -232,20 +234,9 @@ async def _send_on_workers(
         for name in names
         for shard in shards_of(sending.connections[name], document.sessions_per_worker)
     ]
-    await Shards(run, sending.stop_request, deployments, get_run_logger()).send(shards)
-
-
-async def _reassigned(
-    document: Campaign, names: Sequence[str], run: CampaignRun, request: StopRequest
-) -> list[str]:
-    """Reassign recipients of connections that are down, if the campaign says so.
-
-    Returns the connections that got recipients.
-    """
-    if document.on_connection_down is not DownPolicy.REASSIGN or request.reason is not None:
-        return []
-    reassigned = await asyncio.to_thread(run.reassign)
-    return [name for name in names if name in reassigned]
+    await Shards(run, sending.stop_request, deployments, get_run_logger(), sending.standbys).send(
+        shards
+    )
 
 
 async def _read_state(request: StopRequest) -> None:

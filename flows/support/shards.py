@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -129,10 +129,13 @@ class Shards:
         request: StopRequest,
         deployments: Mapping[str, WorkerDeployment],
         logger: Logger,
+        standbys: Collection[str] = (),
     ) -> None:
+        """`standbys` are connections whose runs start when they have recipients, not before."""
         self._run = run
         self._request = request
         self._deployments = deployments
+        self._standbys = standbys
         self._logger = logger
         self._parent_id = UUID(flow_run.get_id())
         self._done_before: set[UUID] = set()
@@ -143,6 +146,8 @@ class Shards:
         """The runs, as they were listed last."""
         self._endings: set[tuple[str, Ending | None]] = set()
         """The senders so far, and how they ended."""
+        self._moved = 0
+        """How many recipients had moved to other connections when the runs were listed last."""
 
     async def send(self, shards: Sequence[Shard]) -> None:
         """Run every shard until it has finished, or until the campaign is to stop.
@@ -175,6 +180,9 @@ class Shards:
         records = await asyncio.to_thread(self._run.read_senders)
         endings = {(record.owner, record.ending) for record in records}
         has_changed, self._endings = endings != self._endings, endings
+        if self._run.elsewhere:
+            moved = sum(move.recipients for move in (await self._run.progress()).moves)
+            has_changed, self._moved = has_changed or moved != self._moved, moved
         if has_changed or self._request.reason or not self._request.events.is_subscribed:
             self._attention.changed()
         if not self._attention.is_due(asyncio.get_running_loop().time()):
@@ -199,23 +207,43 @@ class Shards:
                 latest[shard] = run
         if self._request.reason:
             return await self._stop(client, latest.values())
-        have_finished = True
+        working: set[str] = set()
         for shard in shards:
             latest_run = latest.get(shard)
             sender = senders.get(str(latest_run.id)) if latest_run else None
             if latest_run and not _is_final(latest_run):
-                have_finished = False
+                working.add(shard.connection)
                 if _has_died(latest_run, sender):
                     state: State[Any] = Crashed(message="no sign of life from its process")
                     await client.set_flow_run_state(latest_run.id, state, force=True)
-            elif latest_run is None or await self._has_work(shard, latest_run, sender):
-                have_finished = False
+            elif await self._has_work(shard, latest_run, sender):
+                working.add(shard.connection)
                 if latest_run is None or _is_due(latest_run):
                     await self._start(shard, starts[shard])
-        return have_finished
+        if self._run.elsewhere:
+            started = {shard.connection for shard in latest}
+            return await self._have_handed_over(started, working, records)
+        return not working
 
-    async def _has_work(self, shard: Shard, run: FlowRun, sender: SenderRecord | None) -> bool:
-        """Whether a shard that has ended is to be started again."""
+    async def _have_handed_over(
+        self, started: set[str], working: set[str], records: Sequence[SenderRecord]
+    ) -> bool:
+        """Whether no connection sends, and none of those that are down has recipients to give."""
+        # The records were read before the runs: how a sender has ended may not be known yet.
+        working |= {record.connection for record in records if record.ending is None}
+        for name in started - working:
+            self._run.sending_ended(name)
+        if await self._run.is_handing_over():
+            self._attention.changed()
+            return False
+        return not working
+
+    async def _has_work(
+        self, shard: Shard, run: FlowRun | None, sender: SenderRecord | None
+    ) -> bool:
+        """Whether a shard that has ended, or has not begun, is to be started."""
+        if run is None:
+            return shard.connection not in self._standbys or await self._has_left(shard.connection)
         state = run.state
         if state is None or not (state.is_crashed() or state.is_failed()):
             return False
@@ -223,6 +251,11 @@ class Shards:
             return False
         counts = await asyncio.to_thread(self._run.outbox.counts)
         return counts.of(*OPEN, connection=shard.connection) > 0
+
+    async def _has_left(self, connection: str) -> bool:
+        """Whether recipients of a connection wait, as far as the progress tells."""
+        standings = (await self._run.progress()).standings
+        return any(known.connection == connection and known.tally.left for known in standings)
 
     async def _start(self, shard: Shard, starts_before: int) -> None:
         self._starts[shard] += 1

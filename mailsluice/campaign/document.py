@@ -476,6 +476,13 @@ class Campaign(Document):
             if (self.lend if route.lend is None else route.lend)
         ]
 
+    @property
+    def may_hand_over(self) -> bool:
+        """Whether recipients may move to other connections while these send."""
+        if self.strategy is Strategy.THROUGHPUT:
+            return False  # nobody has a connection before it claims
+        return self.on_connection_down is DownPolicy.REASSIGN or bool(self.lenders)
+
     def identities(self, own: Mapping[str, SenderIdentity]) -> dict[str, SenderIdentity]:
         """Return the identity on each connection: the route's, over the connection's own.
 

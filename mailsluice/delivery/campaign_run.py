@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -16,6 +15,7 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.moves import Move, MoveReason, placed
 from mailsluice.core.status import CampaignStatus
+from mailsluice.delivery.elsewhere import SendersElsewhere
 from mailsluice.delivery.failover import Condition, takers
 from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.holders import note_holder
@@ -106,6 +106,12 @@ class CampaignRun(Run):
         self.senders = SenderPool(database, record.id, path.parent, campaign.uncertain)
         """The processes that send on behalf of this run."""
         self._figures_elsewhere: dict[Unit, Figures] = {}
+        self.elsewhere: SendersElsewhere | None = None
+        """Senders in other processes whose recipients may move to other connections."""
+        self.connections_elsewhere: Mapping[str, Connection] = {}
+        """The present settings of the connections that other processes send over."""
+        self.on_handover_news: Callable[[], None] = lambda: None
+        """Called, from any thread, when senders elsewhere should read what has moved."""
         try:
             record = self.campaigns.get(campaign.name)
             evidence = journal.evidence
@@ -162,8 +168,11 @@ class CampaignRun(Run):
         """Read the records of the senders, for `progress` and for `report`. Blocking."""
         self.senders.take_over()
         records = self.senders.records()
-        self._tracker.set_elsewhere(self.senders.standings(records))
-        self._results.update(self.senders.results(records))
+        standings, results = self.senders.standings(records), self.senders.results(records)
+        self._tracker.set_elsewhere(standings)
+        self._results.update(results)
+        if self.elsewhere and self._engine:
+            self._engine.call(self.elsewhere.see, standings, results)
         self._figures_elsewhere = self.senders.figures(records)
         return records
 
@@ -173,28 +182,16 @@ class CampaignRun(Run):
         add_figures(figures, self._figures_elsewhere)
         return figures
 
+    async def is_handing_over(self) -> bool:
+        """Whether the recipients of a connection that has ended are still to go to others."""
+        return await self.on_engine(self._is_handing_over())
+
+    async def _is_handing_over(self) -> bool:
+        return bool(self.handovers and self.handovers.leaving())
+
     def result(self, connection: str) -> RouteResult:
         """How a connection ended in this run, as far as `read_senders` has read."""
         return self._results.get(connection) or RouteResult(connection, 0.0, 0, None)
-
-    def reassign(self) -> set[str]:
-        """Move recipients from connections that are down to working ones, in proportion to shares.
-
-        For connections that processes elsewhere send over; call it when none of them sends any
-        more. Returns the connections that got recipients.
-        """
-        down = {name: result.down for name, result in self._results.items() if result.down}
-        conditions = {
-            route.connection: Condition(down=down.get(route.connection))
-            for route in self.campaigns.routes(self.id)
-        }
-        moved: Counter[str] = Counter()
-        for name in down:
-            if taking := self.takers(name, conditions):
-                moved.update(self.hand_over(name, taking))
-        if moved.total():
-            self.count()
-        return {name for name, count in moved.items() if count}
 
     def takers(
         self, origin: str, conditions: Mapping[str, Condition], *, rest: bool = True
@@ -211,7 +208,8 @@ class CampaignRun(Run):
         moves = self.campaigns.moves(self.id)
         gave = {move.origin for move in moves if move.reason is MoveReason.DOWN}
         planned = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
-        cold = {name for name, used in self._connections.items() if self._rule_book.warms_up(used)}
+        known = {**self.connections_elsewhere, **self._connections}
+        cold = {name for name, used in known.items() if self._rule_book.warms_up(used)}
         held = {unit.connection for unit in self._held}
         shares = launched_shares(self.campaigns.routes(self.id))
         barred = {origin, *gave, *planned, *cold, *held}

@@ -11,9 +11,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
-from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.failover import STARTING, Condition
+
+
+class Handing(Protocol):
+    """What sends over a connection: it may give recipients away, or take some over."""
+
+    @property
+    def down(self) -> str | None:
+        """Why the connection went down in this run; None while it works."""
+
+    def condition(self) -> Condition:
+        """Whether the connection works, for others that may take over its recipients."""
+
+    def look(self) -> None:
+        """Look again whether the connection is done: other connections have changed."""
+
+    def receive(self) -> None:
+        """Claim recipients that may have come from another connection."""
+
+    async def give_back(self) -> None:
+        """Release the recipients that wait, and claim none until `receive`."""
 
 
 class Handovers:
@@ -33,12 +53,12 @@ class Handovers:
         """Connections that may still give recipients away."""
         self._takers = takers
         self._lenders = frozenset(lenders)
-        self._senders: dict[str, ConnectionSender] = {}
+        self._senders: dict[str, Handing] = {}
         self._ended: set[str] = set()
         self.changed = asyncio.Event()
         """Set when a connection rests, goes down or has ended."""
 
-    def begin(self, name: str, sender: ConnectionSender) -> None:
+    def begin(self, name: str, sender: Handing) -> None:
         """Note that the sending over a connection begins."""
         self._senders[name] = sender
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +22,7 @@ from mailsluice.core.errors import CampaignError, JournalError
 from mailsluice.core.status import CampaignStatus
 from mailsluice.core.steady import steady
 from mailsluice.delivery.engine import Engine
+from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.recovery import recover
 from mailsluice.delivery.renewal import Renewal
@@ -28,12 +31,15 @@ from mailsluice.delivery.silence import Silence
 from mailsluice.delivery.standing import dumped
 from mailsluice.delivery.take_over import journal_path, take_over
 from mailsluice.store import Campaigns, Database, Ending, Holds, Outbox, Senders, Transaction
+from mailsluice.store.handovers import HandoverRecords, MovesSoFar
 from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
 _RENEW_SECONDS = 5.0
 _ENGINE_SECONDS = 2.0
+_OTHERS = ""
+"""The other connections of the campaign, of which the campaign's run knows more."""
 _SENT = (CampaignStatus.READY, CampaignStatus.SENDING)
 
 
@@ -80,9 +86,16 @@ class SenderRun(Run):
         peers = _Peers(self._senders, self._sender_id, shared_by)
         super().__init__(database, campaign, outbox, journal, self.record.id, peers, engine=engine)
         self._tracker.begin({connection: 0}, None, {})
+        self._records = HandoverRecords(database, self.record.id)
+        self._moves = MovesSoFar()
+        if campaign.may_hand_over:
+            self._moves = self._records.moves(connection)
+            if self._records.may_receive(connection):
+                self.handovers = Handovers([connection, _OTHERS], [connection])
         self._holds = Holds(database, self.record.id)
         self.hold(hold.unit for hold in self._holds.active())
         self._has_ended = False
+        self._reading = threading.Lock()
         self._silence = Silence()
         self._renewal = Renewal(
             self._renew, taken_at=taken_at, every_seconds=_RENEW_SECONDS, name="sender"
@@ -115,6 +128,7 @@ class SenderRun(Run):
         try:
             self._take_over()
             self.hold(hold.unit for hold in self._holds.active())
+            self._read_moves()
         except (DatabaseError, OSError, JournalError) as error:
             # The lease is renewed all the same, and the next renewal tries again.
             logger.warning("the search for dead senders failed: %s", type(error).__name__)
@@ -126,6 +140,30 @@ class SenderRun(Run):
         )
         if dead and self._store:
             self._store.rescan()
+
+    async def look(self) -> None:
+        """Read at once whether recipients have moved here, or may still do so."""
+        with suppress(DatabaseError):  # the next renewal tries again
+            await asyncio.to_thread(self._read_moves)
+
+    def _read_moves(self) -> None:
+        if not self._campaign.may_hand_over:
+            return
+        with self._reading:
+            may_receive = self._records.may_receive(self._connection)
+            before, self._moves = (
+                self._moves,
+                self._records.moves(self._connection, self._moves.last_id),
+            )
+        if self._moves.received > before.received and self._store:
+            self._store.rescan(self._moves.first_recipient or 0)
+        if self.handovers and self._engine:
+            if self._moves.received > before.received:
+                self._engine.call(self.handovers.receive, [self._connection])
+            if not may_receive:
+                self.end_handovers()
+        if self._moves.in_all > before.in_all and self.sends_over(self._connection):
+            self._follow_rules(self._connections[self._connection])
 
     def _standing(self) -> str | None:
         if self._engine is None:

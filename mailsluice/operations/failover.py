@@ -11,18 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from mailsluice.campaign import Campaign, DownPolicy, Strategy
+from mailsluice.campaign import Campaign, DownPolicy
 from mailsluice.core.moves import Handover
 from mailsluice.core.steady import steady
 from mailsluice.delivery import CampaignRun
+from mailsluice.delivery.elsewhere import SendersElsewhere
 from mailsluice.delivery.failover import Condition
 from mailsluice.delivery.handovers import Handovers
 from mailsluice.operations.lending.planner import LendingSettings
 from mailsluice.operations.lending.watch import LendingWatch
 from mailsluice.smtp.connection import Connection
+from mailsluice.store.handovers import HandoverRecords
+from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +43,25 @@ async def watched_connections(
     connections: Mapping[str, Connection],
     on_handover: OnHandover = lambda handover: logger.warning(handover.sentence()),
     lending: LendingSettings | None = None,
+    *,
+    is_elsewhere: bool = False,
 ) -> AsyncIterator[None]:
-    """Watch the connections while the `with` block sends over them in this process.
+    """Watch the connections while the `with` block sends over them.
 
     Does nothing unless the campaign's policy is that other connections take over, or lend room.
+
+    Args:
+        run: The campaign's run.
+        campaign: The document.
+        names: The connections that the campaign uses.
+        connections: The connections with their present settings, by name.
+        on_handover: Called after recipients have left a connection in trouble.
+        lending: The times of lending.
+        is_elsewhere: Whether other processes send.
     """
     names = [*names]
-    is_pooled = campaign.strategy is Strategy.THROUGHPUT  # others claim them anyway
-    is_failover = campaign.on_connection_down is DownPolicy.REASSIGN and not is_pooled
-    if len(names) == 1 or not (is_failover or campaign.lenders):
+    is_failover = campaign.on_connection_down is DownPolicy.REASSIGN
+    if len(names) == 1 or not campaign.may_hand_over:
         yield
         return
     handovers = run.handovers = Handovers(names, names if is_failover else (), campaign.lenders)
@@ -60,12 +73,37 @@ async def watched_connections(
         watches.append(LendingWatch(run, campaign, connections, handovers, lending))
     watching = [asyncio.ensure_future(run.on_engine(watch.run())) for watch in watches]
     try:
-        yield
+        if not is_elsewhere:
+            yield
+            return
+        run.connections_elsewhere = connections
+        async with _told_elsewhere(run, handovers, names, campaign.standbys):
+            yield
     finally:
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
         run.end_handovers()
+
+
+@asynccontextmanager
+async def _told_elsewhere(
+    run: CampaignRun, handovers: Handovers, names: Iterable[str], standbys: Collection[str]
+) -> AsyncIterator[None]:
+    """Tell the senders in other processes what moves, while the `with` block sends."""
+    records = HandoverRecords(run.database, run.id)
+    elsewhere = SendersElsewhere(records, handovers, names, run.on_handover_news, standbys)
+    await asyncio.to_thread(records.publish, elsewhere.takers())
+    run.elsewhere = elsewhere
+    telling = asyncio.ensure_future(run.on_engine(elsewhere.run()))
+    try:
+        yield
+    finally:
+        run.elsewhere = None
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        with suppress(DatabaseError):  # the end of the run's lease says the same
+            await asyncio.to_thread(records.publish, ())
 
 
 class FailoverWatch:

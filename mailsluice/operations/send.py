@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from mailsluice.audience.engines import Engines, engine_of
-from mailsluice.campaign import Campaign, DownPolicy, SenderIdentity
+from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
@@ -167,20 +167,30 @@ async def send_connections(
         )
 
 
-async def send_in_processes(run: CampaignRun, campaign: Campaign, processes: Processes) -> None:
+async def send_in_processes(
+    run: CampaignRun,
+    campaign: Campaign,
+    processes: Processes,
+    *,
+    lending: LendingSettings | None = None,
+) -> None:
     """Send over all connections in several processes, as `send_connections` does in one."""
-    active = [*processes.connections]
-    while active:
-        processes.start(active)
-        results = [processes.result(name) for name in active]
-        ends = await asyncio.gather(*results, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        if campaign.on_connection_down is not DownPolicy.REASSIGN or run.is_stopping:
-            return
-        taking_over = await asyncio.to_thread(run.reassign)
-        active = [name for name in processes.connections if name in taking_over]
+
+    async def ended(name: str) -> None:
+        try:
+            await processes.result(name)
+        finally:
+            run.sending_ended(name)
+
+    names = [*processes.connections]
+    async with watched_connections(
+        run, campaign, names, processes.connections, lending=lending, is_elsewhere=True
+    ):
+        processes.start(names)
+        ends = await asyncio.gather(*map(ended, names), return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
 
 
 async def send_async(

@@ -186,7 +186,8 @@ class _Move:
         with self._database.write() as transaction:
             for target, chosen in by_target.items():
                 if target not in ids:
-                    ids[target] = transaction.execute(self._begin(target)).scalar_one()
+                    begin = self._begin(target, chosen[0])
+                    ids[target] = transaction.execute(begin).scalar_one()
                 given = as_parameter((recipient_id,) for recipient_id in chosen)
                 values = {**given, "target": target, "move": ids[target]}
                 received[target] = transaction.execute(self._update, values).rowcount
@@ -195,7 +196,7 @@ class _Move:
         self.moved, self._ids = moved, ids
         return received
 
-    def _begin(self, target: str) -> Any:
+    def _begin(self, target: str, first_id: int) -> Any:
         return (
             sa.insert(moves)
             .values(
@@ -206,6 +207,7 @@ class _Move:
                 recipients=0,
                 of=0,
                 at=self._database.now,
+                first_recipient_id=first_id,
             )
             .returning(moves.c.id)
         )

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
 )
 
-REVISION = "0025"
+REVISION = "0026"
 """The last of `mailsluice.store.migrations`: what a database with these tables has."""
 
 metadata = MetaData(
@@ -85,6 +85,7 @@ campaigns = Table(
     # Where the mail is spread evenly: from when on, and until when.
     Column("spread_since", Double),
     Column("finish_at", Double),
+    Column("takers", Text),  # JSON: the connections that may get recipients of others in this run
 )
 
 routes = Table(
@@ -113,6 +114,7 @@ moves = Table(
     Column("recipients", BigInteger, nullable=False),
     Column("of", BigInteger, nullable=False),  # recipients that the origin had to send to before
     Column("at", Double),  # null for moves that are older than this column
+    Column("first_recipient_id", BigInteger),  # the lowest recipient that moved, if it is known
 )
 """Moves of recipients to another connection, in the order in which they happened."""
 

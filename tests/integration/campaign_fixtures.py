@@ -20,6 +20,7 @@ from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
 from mailsluice.delivery.connection_state import SenderSettings
+from mailsluice.delivery.failover import Condition
 from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.operations import launch
 from mailsluice.operations.send import prepare
@@ -183,6 +184,14 @@ class Sender:
         report = await asyncio.to_thread(run.report)
         assert run.outbox.counts().is_conserved
         return report
+
+
+def gives_up(run: CampaignRun, name: str) -> set[str]:
+    """Have a connection go down while nothing is sent; returns who took its recipients over."""
+    routes = run.campaigns.routes(run.id)
+    conditions = {route.connection: Condition() for route in routes}
+    conditions[name] = Condition(is_over=True, down="gone")
+    return set(run.hand_over(name, run.takers(name, conditions)))
 
 
 def everybody_once(ledger: Ledger, servers: Mapping[str, SmtpServer]) -> None:

@@ -39,7 +39,7 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database, History, Settled, Suppressions
 from mailsluice.store.schema import recipients
 from tests.databases import no_database
-from tests.integration.campaign_fixtures import Sender, campaign
+from tests.integration.campaign_fixtures import Sender, campaign, gives_up
 from tests.thorough import examples
 
 NAMES = ("a", "b", "c")
@@ -142,7 +142,7 @@ class Life:
 
     def give_up(self, connection: str) -> None:
         self.run._results = {connection: RouteResult(connection, 0.0, 0, "gone")}
-        self.run.reassign()
+        gives_up(self.run, connection)
         self._begin()
 
     def cancel(self) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coverage import Coverage
 from pydantic import SecretStr
 
 import mailsluice
@@ -34,7 +33,6 @@ from mailsluice.smtp.oauth import OAuth
 from mailsluice.store import Database, Senders
 from tests.children import children, is_gone
 from tests.eventually import eventually_async
-from tests.forked.asynchronous import create_forked_exec
 from tests.integration.campaign_fixtures import (
     Sender,
     campaign,
@@ -47,32 +45,12 @@ from tests.smtpd import Settings, SmtpServer, most_in_a_second
 from tests.token_server import TokenServer
 
 SLOW = Settings(delay_seconds=0.002)
-pytestmark = pytest.mark.xdist_group("processes")  # one fork server for all
+pytestmark = [
+    pytest.mark.xdist_group("processes"),  # one fork server for all
+    pytest.mark.usefixtures("impatience", "forks"),
+]
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 """For what the run and its processes tell each other over pipes, whatever the database."""
-
-
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks for the dead are frequent, and a dead process is replaced at once."""
-    monkeypatch.setattr("mailsluice.operations.processes.processes._LOOK_SECONDS", 0.1)
-    monkeypatch.setattr("mailsluice.operations.processes.processes._RESTART_SECONDS", (0.0,) * 3)
-
-
-@pytest.fixture(autouse=True)
-def forks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes are forks, where nothing depends on their start: that is most of their work.
-
-    Interpreters are started where they inherit locks, where a process of a run that is killed
-    starts them, and where their coverage is measured.
-    """
-
-    async def start(*command: str, **options: Any) -> Any:
-        is_plain = not options["pass_fds"] and Coverage.current() is None
-        return await (create_forked_exec if is_plain else create)(*command, **options)
-
-    create = asyncio.create_subprocess_exec
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
 
 
 @pytest.fixture

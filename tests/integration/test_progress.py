@@ -20,7 +20,14 @@ from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tall
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from tests.eventually import eventually_async
-from tests.integration.campaign_fixtures import Sender, campaign, connection, lock, people
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    gives_up,
+    lock,
+    people,
+)
 from tests.smtpd import Settings, SmtpServer
 from tests.smtpd.faults import Fault, Stage
 
@@ -151,7 +158,8 @@ async def test_who_was_moved_from_a_connection_that_is_down_counts_where_he_is_n
         both = [connection("red", red), connection("green", green)]
         async with watched(sender, document, both) as seen:
             await seen.sending
-            assert await asyncio.to_thread(seen.run.reassign) == {"green"}
+            assert await asyncio.to_thread(gives_up, seen.run, "red") == {"green"}
+            await asyncio.to_thread(seen.run.count)
             first, second = (await seen.run.progress()).standings
             assert (first.binding.cause, first.tally) == (Cause.QUARANTINED, Tally())
             assert (second.binding.cause, second.tally) == (Cause.STARTING, Tally(40, 20))

@@ -16,7 +16,7 @@ from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.campaign import Campaign
 from mailsluice.core.moves import MoveReason
 from mailsluice.core.status import CampaignStatus
-from mailsluice.delivery import CampaignRun, RouteResult
+from mailsluice.delivery import CampaignRun
 from mailsluice.operations.stop_loss import LossWatch, watched_losses
 from mailsluice.stop_loss import CANARY, Decision, Figures, Hold, Unit
 from mailsluice.store import (
@@ -31,7 +31,7 @@ from mailsluice.store import (
 )
 from mailsluice.store.schema import canaries, recipients
 from tests.eventually import eventually_async
-from tests.integration.campaign_fixtures import Sender, campaign, connection
+from tests.integration.campaign_fixtures import Sender, campaign, connection, gives_up
 from tests.smtpd import SmtpServer
 from tests.smtpd.mailbox_providers import Greylists, Refuses, relay
 
@@ -421,8 +421,7 @@ def test_recipients_of_a_connection_that_is_down_neither_leave_nor_join_what_is_
         Holds(database, run.id).add(parts)
         run.hold(part.unit for part in parts)
         assert run.may_move_to(Unit("red")) == run.may_move_to(Unit("red", google)) == ["blue"]
-        run._results["red"] = RouteResult("red", 0.0, 0, "gone")
-        assert run.reassign() == {"blue"}
+        assert gives_up(run, "red") == {"blue"}
     finally:
         asyncio.run(run.close())
     (move,) = Campaigns(database).moves(run.id)

@@ -26,12 +26,13 @@ from tests.integration.campaign_fixtures import (
     everybody_once,
     people,
 )
-from tests.integration.test_processes import forks, impatience, sent
+from tests.integration.test_processes import sent
 from tests.smtpd import Settings, SmtpServer
 
-__all__ = ["forks", "impatience"]
-
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = [
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.usefixtures("impatience", "forks"),
+]
 NAMES = ("red", "green")
 
 

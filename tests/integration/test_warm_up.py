@@ -20,7 +20,6 @@ from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.core.status import CampaignStatus, RecipientStatus
-from mailsluice.delivery import RouteResult
 from mailsluice.delivery.rule_book import RuleBook
 from mailsluice.operations import accounts, launch
 from mailsluice.smtp.connection import Connection
@@ -36,7 +35,7 @@ from mailsluice.store import (
 )
 from mailsluice.store.schema import deliveries, recipients, warm_up_days, warm_up_plans
 from tests.databases import no_database
-from tests.integration.campaign_fixtures import Sender, campaign, people
+from tests.integration.campaign_fixtures import Sender, campaign, gives_up, people
 
 MONDAY = date(2026, 1, 5)
 DAY = timedelta(days=1)
@@ -402,8 +401,7 @@ def test_a_connection_in_warm_up_takes_over_no_recipients(database: AtNoon, tmp_
     )
     run = sender.prepare(document)
     try:
-        run._results["old"] = RouteResult("old", 0.0, 0, "gone")
-        assert run.reassign() == {"other"}
+        assert gives_up(run, "old") == {"other"}
     finally:
         asyncio.run(run.close())
 

@@ -14,13 +14,15 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import Event
-from prefect.states import Completed, Pending, Running
+from prefect.states import Completed, Failed, Pending, Running
 
 from flows.support import shards as module
 from flows.support.server_events import ServerEvents
 from flows.support.shards import Shard, Shards, WorkerDeployment, _has_died, shards_of
 from flows.support.stopping import StopRequest
+from mailsluice.core.moves import Move, MoveReason
 from mailsluice.delivery import CampaignRun
+from mailsluice.reports.progress import Binding, Cause, Progress, Standing, Tally
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Ending, SenderRecord
 from tests.eventually import eventually_async
@@ -109,6 +111,7 @@ class Looks:
         self.record = SimpleNamespace(name="spring-sale")
         self.senders: list[SenderRecord] = []
         self.looks = 0
+        self.elsewhere: Any = None
 
     def read_senders(self) -> list[SenderRecord]:
         self.looks += 1
@@ -174,4 +177,55 @@ async def test_without_events_the_runs_are_listed_with_each_look(server: Server)
     await eventually_async(lambda: run.looks >= 50)
     assert server.listed >= 49
     server.runs[0].state = Completed()
+    await sending
+
+
+class Moving(Looks):
+    """A run whose recipients may move: the standby has `waiting` recipients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elsewhere = object()
+        self.waiting = 0
+        self.is_giving = True
+        self.ended: set[str] = set()
+
+    async def progress(self) -> Progress:
+        standing = Standing("blue", Tally(self.waiting), Binding(Cause.STARTING))
+        moves = [Move("red", "blue", MoveReason.DOWN, self.waiting, 10)] if self.waiting else []
+        return Progress("spring-sale", (standing,), tuple(moves))
+
+    def sending_ended(self, name: str) -> None:
+        self.ended.add(name)
+
+    async def is_handing_over(self) -> bool:
+        return self.is_giving
+
+
+async def test_a_standby_starts_when_it_has_recipients_and_not_before(server: Server) -> None:
+    """The run waits for the recipients of a connection that is down to go elsewhere."""
+    run = Moving()
+    shards = Shards(
+        cast("CampaignRun", run),
+        StopRequest(ServerEvents()),
+        {"red": DEPLOYMENT, "blue": DEPLOYMENT},
+        logging.getLogger("run"),
+        standbys=["blue"],
+    )
+    sending = asyncio.ensure_future(shards.send([Shard("red", 1, 1), Shard("blue", 1, 1)]))
+    await eventually_async(lambda: run.looks >= 20)
+    (red,) = server.runs
+    down = replace(LIVING, owner=str(red.id), ending=Ending.DOWN, ended_at=1.0)
+    red.state, run.senders = Failed(), [down]
+    await eventually_async(lambda: run.ended == {"red"})
+    looks = run.looks
+    await eventually_async(lambda: run.looks >= looks + 20)
+    assert not sending.done()
+    assert len(server.runs) == 1
+
+    run.waiting, run.is_giving = 7, False
+    await eventually_async(lambda: len(server.runs) == 2)
+    blue = server.runs[1]
+    assert blue.parameters["connection"] == "blue"
+    blue.state = Completed()
     await sending

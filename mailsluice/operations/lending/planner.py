@@ -37,6 +37,8 @@ Room = Callable[[str, int], int]
 class LendingSettings:
     """The times of lending, in seconds."""
 
+    look: float = 1.0
+    """The time from one look at the connections to the next one, at least."""
     proof: float = 60.0
     """How long the target has to have worked, and the origin to have been bound."""
     batch: float = 30.0

@@ -22,7 +22,6 @@ from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0
 _TIMES = 20
 """How many times as long as a look takes the next one is waited for."""
 
@@ -62,7 +61,7 @@ class LendingWatch:
             except Exception as error:
                 if failure != (failure := type(error).__name__):
                     logger.exception("a look at what may be lent failed; the next one follows")
-            await asyncio.sleep(max(_LOOK_SECONDS, _TIMES * (steady() - began)))
+            await asyncio.sleep(max(self._settings.look, _TIMES * (steady() - began)))
 
     async def look(self) -> None:
         """Move what is to move now, and let connections end that nothing can come to any more."""

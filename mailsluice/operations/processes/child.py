@@ -39,6 +39,7 @@ from mailsluice.operations.processes.frames import (
     NextIn,
     Order,
     PartEnded,
+    ReadMoves,
     RecallSlot,
     SlotAnswer,
     Stop,
@@ -151,6 +152,7 @@ class Child:
         self._updated: set[str] = set()
         """Connections whose new settings their parts do not use yet."""
         self._has_updates = asyncio.Event()
+        self._has_moves = asyncio.Event()
         self._on_hold = False
         self._is_stopping = False
         self._is_told_to_stop = False
@@ -172,13 +174,14 @@ class Child:
         listening = asyncio.ensure_future(self._listen())
         telling = asyncio.ensure_future(self._tell_regularly())
         updating = asyncio.ensure_future(self._update_parts())
+        reading = asyncio.ensure_future(self._read_moves())
         try:
             await self._send(begin)
         except (MailsluiceError, DatabaseError) as error:
             self.tell(Failed(masked(str(getattr(error, "orig", error)))))
             return 1
         finally:
-            beside = (listening, telling, updating)
+            beside = (listening, telling, updating, reading)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -251,6 +254,8 @@ class Child:
                 self._connections[connection.name] = connection
                 self._updated.add(connection.name)
                 self._has_updates.set()
+            case ReadMoves():
+                self._has_moves.set()
             case Hold(on_hold):
                 self._on_hold = on_hold
                 self._follow()
@@ -271,6 +276,14 @@ class Child:
             if self._updated:
                 await asyncio.sleep(_UPDATE_SECONDS)
                 self._has_updates.set()
+
+    async def _read_moves(self) -> None:
+        """Have the parts look for recipients of other connections, when the run says so."""
+        while True:
+            await self._has_moves.wait()
+            self._has_moves.clear()
+            for part in list(self._parts.values()):
+                await part.run.look()
 
     async def _is_updated(self, name: str) -> bool:
         part = self._parts.get(name)

@@ -58,6 +58,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMoves:
+    """Read in the database which recipients have moved, and whether more may."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlotAnswer:
     """The answer to AskSlot."""
 
@@ -84,7 +89,7 @@ class TokenAnswer:
     token: str | Attempt
 
 
-Order = Begin | Update | Hold | Stop | SlotAnswer | RecallSlot | TokenAnswer
+Order = Begin | Update | Hold | Stop | ReadMoves | SlotAnswer | RecallSlot | TokenAnswer
 
 
 # What a process tells

@@ -14,7 +14,7 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, JournalError
 from mailsluice.delivery import CampaignRun, RouteResult
 from mailsluice.delivery.slotted_session import SlotSource
-from mailsluice.operations.processes.frames import Begin, Hold, Stop, Update
+from mailsluice.operations.processes.frames import Begin, Hold, ReadMoves, Stop, Update
 from mailsluice.operations.processes.layout import Part, laid_out, process_count
 from mailsluice.operations.processes.member import Member
 from mailsluice.smtp.connection import Connection, differences
@@ -123,6 +123,7 @@ class Processes:
         self._ends: dict[Part, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         run.on_orders = self._on_orders
+        run.on_handover_news = self._on_handover_news
 
     def start(self, names: Sequence[str]) -> None:
         """Start the processes that send over these connections. `result` tells how each ends."""
@@ -165,7 +166,7 @@ class Processes:
 
     async def close(self) -> None:
         """Wait for the end of the processes; those that still send are told to stop first."""
-        self._run.on_orders = lambda: None
+        self._run.on_orders = self._run.on_handover_news = lambda: None
         for member in self._members:
             member.tell(Stop())
         if self._tasks:
@@ -178,6 +179,7 @@ class Processes:
         """Note that a process has sent what it could of its part."""
         if not self._ends[part].done():
             self._ends[part].set_result(None)
+            self._spawn(self._settle())  # others may take its recipients over
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -253,6 +255,13 @@ class Processes:
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 return
+
+    def _on_handover_news(self) -> None:
+        self._loop.call_soon_threadsafe(self._pass_on_news)
+
+    def _pass_on_news(self) -> None:
+        for member in self._members:
+            member.tell(ReadMoves())
 
     def _on_orders(self) -> None:
         self._loop.call_soon_threadsafe(self._pass_on_orders)
