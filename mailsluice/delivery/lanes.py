@@ -193,27 +193,22 @@ class Lanes:
 
         Recipients whose sending window has closed since their claim are released.
         """
-        taken = self._take(now)
-        if self._is_open:
-            while taken and not self._is_open(taken[0].id):
-                self._release([taken[0]])
-                taken = self._take(now)
-        return taken
-
-    def _take(self, now: float) -> tuple[Claimed, Lane] | None:
         main = self.main
-        if self._stock_rows <= main.low:
-            main.refill()
-        lane = self._next_lane(now) if self._by_number else main
-        if not lane.rows:
-            return None
-        row = lane.rows.popleft()
-        self._rows -= 1
-        if lane is main:
-            self._stock_rows -= 1
-        else:
-            self._taken(lane)
-        return row, lane
+        while True:
+            if self._stock_rows <= main.low:
+                main.refill()
+            lane = self._next_lane(now) if self._by_number else main
+            if not lane.rows:
+                return None
+            row = lane.rows.popleft()
+            self._rows -= 1
+            if lane is main:
+                self._stock_rows -= 1
+            else:
+                self._taken(lane)
+            if self._is_open is None or self._is_open(row.id):
+                return row, lane
+            self._release([row])
 
     def may_go_on(self, lane: Lane) -> None:
         """Look at a lane again, one of whose messages is no longer on its way."""

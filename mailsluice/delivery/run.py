@@ -152,7 +152,9 @@ class Run(ABC):
         window = self._campaign.sending_window
         if window.in_own_zones and self._recipient_hours is None:
             zones = Zones(self._database).of(self.id)
-            self._recipient_hours = RecipientHours(window, zones)
+            hours = RecipientHours(window, zones)
+            hours.at(hours.wall())  # computed here, not in the loop that sends
+            self._recipient_hours = hours
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the loop that sends, where `open_session` is called as well."""

@@ -62,6 +62,24 @@ def test_recipients_of_the_pool_are_found_by_the_index_of_claims(
     assert "ix_recipients_claim" in found
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda outbox, transaction: outbox.first_pending(transaction, "a", 10, ClaimScope()),
+        lambda outbox, transaction: outbox.count_pending(transaction, "a", 10, ClaimScope()),
+        lambda outbox, transaction: outbox.claim_pending(transaction, "a", 5, 10, ClaimScope()),
+    ],
+    ids=["first", "count", "claim"],
+)
+def test_the_recipients_of_a_time_zone_are_a_range_of_the_index(
+    database: Database, ask: Ask
+) -> None:
+    found = plan(database, ask, "recipients")
+    assert "ix_recipients_claim" in found
+    ids = "id>? AND id<?" if database.is_sqlite else "(id > '10'::bigint) AND (id <= "
+    assert ids in found.replace("(id > 10)", "(id > '10'::bigint)")
+
+
 def plan(database: Database, ask: Ask, part: str) -> str:
     """The plan of the first query that contains a text."""
     outbox = store(database)
