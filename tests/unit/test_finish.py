@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,9 +15,11 @@ from mailsluice.campaign import Campaign
 from mailsluice.campaign.finish import Span
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.errors import CampaignError
-from mailsluice.limits import Hold, Limit, Pace, Rules, Spread, Usage, give_out, hold
-from mailsluice.operations.finish import behind, refuse_impossible
-from mailsluice.reports.progress import Finish
+from mailsluice.limits import Bound, Hold, Limit, Pace, Rules, Spread, Usage, give_out, hold
+from mailsluice.operations.finish import refuse_impossible
+from mailsluice.operations.finish.pacing import Capability, ends_at
+from mailsluice.operations.finish.telling import FinishTeller
+from mailsluice.reports.progress import Cause, Finish
 from tests.unit.test_assignment import campaign as campaign_of
 
 DAY = date(2026, 12, 1)
@@ -220,18 +221,47 @@ def test_connections_that_end_too_late_are_late() -> None:
     assert Finish(NOON).late == {}
 
 
-@pytest.mark.parametrize(
-    ("measured", "messages", "found"),
-    [
-        (0.5, 1_000, 0.5),  # of one a second
-        (0.95, 1_000, None),  # about as fast as it is to be
-        (None, 1_000, None),
-        (0.0, 1_000, None),  # it rests, which says nothing about its pace
-        (0.01, 100, None),  # too few messages to measure
-    ],
-)
-def test_a_connection_that_lags_behind_is_as_fast_as_it_can_be(
-    measured: float | None, messages: int, found: float | None
+def seen(*looks: tuple[float, int, Cause]) -> float | None:
+    """What is known of a connection after some looks at it."""
+    capability = Capability()
+    for look in looks:
+        capability.see(*look)
+    return capability.per_second
+
+
+def test_a_connection_that_sends_for_a_minute_without_being_paced_is_as_fast_as_it_can_be() -> None:
+    work = [(10.0 * i, 20 * i, Cause.FREE) for i in range(8)]
+    assert seen(*work[:6]) is None  # fifty seconds
+    assert seen(*work) == pytest.approx(2.0)
+    assert seen(*work[:4], (35.0, 75, Cause.PACED), *work[4:]) is None
+    assert seen(*work[:4], (35.0, 75, Cause.RESTING), *work[4:]) is None
+    assert seen(*[(at, 7, cause) for at, _, cause in work]) is None  # nothing was settled
+
+
+def test_a_connection_is_done_as_its_lowest_limit_or_its_measured_pace_allows() -> None:
+    always = SendingWindow()
+    hourly = Bound(Limit(100, 3_600.0), "its own")
+    assert ends_at(NOON, 200, [hourly], None, always) == NOON + 2 * HOUR
+    assert ends_at(NOON, 200, [hourly], 50 / 3_600, always) == NOON + 4 * HOUR
+    assert ends_at(NOON, 200, [], None, always) == NOON
+    assert ends_at(NOON, 10**9, [hourly], None, always) is None
+
+
+def test_the_log_tells_that_a_campaign_becomes_late_and_is_in_time_again(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert behind(measured, Spread(messages, 0.0, 1_000.0)) == found
-    assert math.isinf(Usage().next_at)
+    caplog.set_level("INFO")
+    teller, end = FinishTeller("Europe/Berlin"), NOON + HOUR
+    in_time, late = Finish(end, {"red": end}), Finish(end, {"red": end + HOUR, "green": None})
+    for finish in (in_time, late, late, in_time):
+        teller.tell(finish, NOON, 7)
+    teller.tell(late, end, 0)
+    teller.tell(late, end, 3)
+    teller.tell(late, end + HOUR, 2)
+    assert caplog.messages == [
+        "the campaign will not be finished by 14:00 Europe/Berlin: green takes years; red is"
+        " expected at 15:00 Europe/Berlin",
+        "the campaign will be finished by 14:00 Europe/Berlin after all",
+        "the campaign was to be finished by 14:00:00 Europe/Berlin, which has passed: what is left"
+        " (3) goes as fast as the limits allow",
+    ]

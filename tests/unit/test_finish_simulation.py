@@ -22,7 +22,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.limits import Rules, Usage
-from mailsluice.operations.finish import spread
+from mailsluice.operations.finish.pacing import spread
 from tests.unit.lane_world import TAKEN, LaneWorld, Reply, rules, sender_in
 
 LATER = Attempt(Phase.RCPT, 451, "4.7.1 try again later")

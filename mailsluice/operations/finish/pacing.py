@@ -1,0 +1,69 @@
+"""The pace towards a finish time, and when a connection will be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mailsluice.campaign.estimate import Load
+from mailsluice.campaign.finish import Span
+from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.limits import Bound, Spread
+from mailsluice.reports.progress import Cause, RecentPace
+
+_AT_WORK = (Cause.FREE, Cause.LIMIT, Cause.CONNECTING, Cause.SLOWED)
+"""A connection that none of these delays waits for something that tells nothing about its pace."""
+_PROOF_SECONDS = 60.0
+
+
+def spread(span: Span, moment: datetime, messages: int, until: datetime | None = None) -> Spread:
+    """How messages are to be spread from a moment on, until the end of the span or earlier."""
+    opens_at, seconds = span.left(moment, until)
+    since = opens_at.timestamp()
+    return Spread(messages, since, since + seconds)
+
+
+class Capability:
+    """The pace that a connection can keep, as far as it was seen to lag behind its even pace.
+
+    A connection lags behind that has sent for a minute, and at no look was delayed by the even
+    pace. Times are arguments, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self._pace = RecentPace()
+        self._since: float | None = None
+        self._now = 0.0
+
+    def see(self, now: float, done: int, cause: Cause) -> None:
+        """Record how many recipients were settled by a moment, and what delays the connection."""
+        if cause not in _AT_WORK:
+            self._pace, self._since = RecentPace(), None
+            return
+        self._since = now if self._since is None else self._since
+        self._pace.see(now, done)
+        self._now = now
+
+    @property
+    def per_second(self) -> float | None:
+        """Recipients settled a second; None: it can keep its even pace, as far as is known."""
+        if self._since is None or self._now - self._since < _PROOF_SECONDS:
+            return None
+        return self._pace.per_second or None
+
+
+def ends_at(
+    moment: datetime,
+    recipients: int,
+    limits: Sequence[Bound],
+    measured: float | None,
+    window: SendingWindow,
+) -> datetime | None:
+    """When a connection will be done, as fast as its limits and its measured pace allow.
+
+    None: not within years.
+    """
+    rates = [bound.per_second for bound in limits] + ([measured] if measured else [])
+    if not rates:
+        return window.opens_at(moment)
+    return Load(moment, [(moment, recipients)], (), window).ends_at(min(rates))
