@@ -1,0 +1,71 @@
+"""A monthly quota at recording servers: what it holds, what waits for it, and who sends instead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mailsluice.operations.quotas import limit_uses
+from mailsluice.store import Database
+from tests.eventually import eventually_async
+from tests.integration.campaign_fixtures import (
+    Sender,
+    campaign,
+    connection,
+    everybody_once,
+    people,
+)
+from tests.smtpd import SmtpServer
+
+FAR_DAY = 1 if 8 <= datetime.now(UTC).day <= 20 else 15
+"""A billing day that is at least a week away."""
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    return Sender(database, tmp_path)
+
+
+async def test_two_campaigns_share_a_months_quota_and_wait_for_the_next(
+    sender: Sender, tmp_path: Path
+) -> None:
+    documents = [campaign(tmp_path, people(40), name=name) for name in ("spring", "summer")]
+    with SmtpServer() as red:
+        relay = connection("red", red, per_month=50, month_begins_on=FAR_DAY)
+        runs = [await asyncio.to_thread(sender.prepare, one) for one in documents]
+        for run in runs:
+            await asyncio.to_thread(run.count)
+        sending = [
+            asyncio.ensure_future(sender.send_prepared(run, document, [relay]))
+            for run, document in zip(runs, documents, strict=True)
+        ]
+        await eventually_async(lambda: sum(red.recipients.values()) == 50)
+        waiting = [run for run in runs if not sending[runs.index(run)].done()]
+        assert waiting
+        for run in waiting:
+            await eventually_async(run.next_in, lambda seconds: seconds > 86_400)
+            (standing,) = (await run.progress()).standings
+            sentence = standing.binding.sentence(datetime.now(UTC))
+            assert sentence.startswith("held by red's quota of 50 a month until ")
+            run.stop()
+        await asyncio.gather(*sending)
+        for run in runs:
+            await run.close()
+    assert sum(red.recipients.values()) == 50
+    (use,) = limit_uses(sender.database, relay)
+    assert (use.used, use.allowed) == (50, 50)
+
+
+async def test_with_throughput_others_send_what_a_quota_has_no_room_for(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(80), ("red", "green"), strategy="throughput")
+    with SmtpServer() as red, SmtpServer() as green:
+        relay = connection("red", red, per_month=10, month_begins_on=FAR_DAY)
+        await sender.send(document, [relay, connection("green", green, per_second=60)])
+        everybody_once(sender.ledger, {"red": red, "green": green})
+    assert Counter(red.recipients.values()) == {1: 10}
