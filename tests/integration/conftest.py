@@ -14,12 +14,15 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.store import Database, campaign_tables
+from tests.integration.outbox_fixtures import campaigns, stored
 from tests.integration.postgres_databases import PostgresDatabases, UsedAgain
 from tests.integration.process_fixtures import forks as forks
 from tests.integration.process_fixtures import impatience as impatience
 from tests.integration.real_servers import RealServer, postfix_server
 from tests.integration.smtp_fixtures import Certificates
 from tests.postgresql import postgresql
+
+__all__ = ["campaigns", "stored"]
 
 _first_engines: dict[str, sa.Engine] = {}
 

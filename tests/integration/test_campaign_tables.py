@@ -33,8 +33,8 @@ from mailsluice.store.archives import Archives
 from mailsluice.store.fates import Fates
 from mailsluice.store.schema import campaigns
 from mailsluice.store.sent_mail import SentMail
+from tests.integration.accounts_fixtures import claim, execute, make_uncertain, settle, store
 from tests.integration.old_schema import old_schema
-from tests.integration.test_accounts import claim, execute, make_uncertain, settle, store
 from tests.integration.test_bulk_load import audience, finish
 
 DAY = 86_400.0

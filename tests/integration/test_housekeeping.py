@@ -46,7 +46,14 @@ from mailsluice.store.schema import (
     recipients,
     rejects,
 )
-from tests.integration.test_accounts import campaign, claim, execute, make_uncertain, settle, store
+from tests.integration.accounts_fixtures import (
+    campaign,
+    claim,
+    execute,
+    make_uncertain,
+    settle,
+    store,
+)
 
 DAY = 86_400.0
 PEOPLE = 11

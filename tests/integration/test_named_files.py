@@ -21,7 +21,7 @@ from mailsluice.operations.housekeeping import keep_house
 from mailsluice.operations.suppression.exporting import export_suppressions
 from mailsluice.store import Database
 from tests.databases import no_database
-from tests.integration.test_accounts import store
+from tests.integration.accounts_fixtures import store
 
 SECRET = "s3cr3t-line"
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from mailsluice.core.status import UNCLAIMED
 from mailsluice.store import ClaimScope, Database, Outbox
-from tests.integration.test_accounts import store
+from tests.integration.accounts_fixtures import store
 
 Ask = Callable[[Outbox, sa.Connection], object]
 

@@ -13,7 +13,7 @@ from mailsluice.operations import accounts
 from mailsluice.operations.housekeeping import Kept, keep_house
 from mailsluice.store import Campaigns, Database, Outbox, packing
 from mailsluice.store.schema import attempts, campaigns, recipients
-from tests.integration.test_accounts import claim, execute, make_uncertain, store
+from tests.integration.accounts_fixtures import claim, execute, make_uncertain, store
 from tests.integration.test_campaign_tables import reading
 
 DAY = 86_400.0

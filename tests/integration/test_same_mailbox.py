@@ -33,8 +33,8 @@ from mailsluice.store import (
 )
 from mailsluice.store.schema import bounces, recipients
 from mailsluice.store.sent_mail import SentMail
+from tests.integration.accounts_fixtures import campaign
 from tests.integration.old_schema import old_schema
-from tests.integration.test_accounts import campaign
 
 SPELLINGS = ("Ann@example.com", "ANN@EXAMPLE.COM", "ann@example.com", '"ann"@example.com')
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from mailsluice.core.errors import OutboxError
 from mailsluice.store import Database, campaign_tables, migrate
+from tests.integration.accounts_fixtures import claim, store
 from tests.integration.old_schema import old_schema
-from tests.integration.test_accounts import claim, store
 from tests.integration.test_campaign_tables import SHARED, age, archive, tables
 
 ROLES = """
