@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
 import psutil
 
@@ -44,7 +44,7 @@ class Member:
     folder: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     kill_signal: signal.Signals = signal.SIGKILL
-    process: subprocess.Popen[bytes] | None = None
+    process: Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -61,12 +61,12 @@ class Member:
     def start(self, *, wait: bool = True) -> None:
         """Start the process, and wait until it is ready. Raises ClusterError if the start fails."""
         with open(self.log, "ab", opener=private_opener) as log:
-            self.process = subprocess.Popen(
+            self.process = Popen(
                 self.command,
                 env=dict(self.environment),
-                stdin=subprocess.PIPE,
+                stdin=PIPE,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=STDOUT,
                 start_new_session=True,  # Ctrl-C is ours: members are ended in their order
                 cwd=self.folder,
                 umask=0o077,
@@ -125,7 +125,7 @@ class Member:
         try:
             self.process.send_signal(number)
             self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             pass
         finally:
             self._kill(started)

@@ -1,7 +1,8 @@
 """One cluster for all of its tests; without Debian's programs they are skipped, but not in CI.
 
-It takes most of the processor time: ten processes that load Prefect. So the tests start no others
-but those of one campaign, and of the members that they kill.
+Loading Prefect in ten processes takes most of the processor time. So members that run Python are
+forks, and the tests start no others than those that they kill. A worker starts interpreters for its
+runs, as the product does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -25,6 +27,7 @@ from prefect.settings import (
 
 from deployments.cluster import Cluster, ClusterError
 from deployments.cluster.programs import program
+from tests.forked.member import start_member
 
 RUNS_PER_WORKER = 2
 SETTINGS = {
@@ -61,6 +64,7 @@ def cluster() -> Iterator[Cluster]:
         kept = tempfile.TemporaryDirectory(prefix="mailsluice-cluster-", ignore_cleanup_errors=True)
         folder = Path(stack.enter_context(kept))
         folder.chmod(0o755)
+        stack.enter_context(patch("deployments.cluster.member.Popen", start_member))
         running = stack.enter_context(
             Cluster(folder, workers=2, runs_per_worker=RUNS_PER_WORKER, environment=SETTINGS)
         )
