@@ -6,7 +6,7 @@ arithmetic says what that comes to, by the limits that are known. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,8 @@ from decimal import Decimal
 from mailsluice.campaign.estimate import HORIZON
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.campaign.window_estimate import Meter
+from mailsluice.limits import QuotaUse
 
 _STEPS = 50
 
@@ -25,6 +27,8 @@ class Capacity:
     per_second: float
     """By its lowest limit, evenly paced; or as assumed, where there is none."""
     warm_up: WarmUp = field(default_factory=WarmUp)
+    quotas: Sequence[QuotaUse] = ()
+    """By the calendar, as they are used at the beginning."""
 
 
 def computed_shares(
@@ -46,35 +50,39 @@ def computed_shares(
     sent = dict.fromkeys(capacities, 0.0)
     at, last = window.opens_at(starts_at), starts_at + HORIZON
     used = dict.fromkeys(capacities, 0.0)
+    meters = {name: [Meter(quota) for quota in one.quotas] for name, one in capacities.items()}
     day = at.date()
     while sum(sent.values()) < recipients and at < last:
         if at.date() != day:
             day, used = at.date(), dict.fromkeys(capacities, 0.0)
-        closes = min(window.closes_at(at) or last, _midnight(at))
+        resets = [meter.ends_at(at) for known in meters.values() for meter in known]
+        closes = min([window.closes_at(at) or last, _midnight(at), *resets])
         seconds = (closes - at).total_seconds()
         left = recipients - sum(sent.values())
-        amounts = _amounts(capacities, used, at, seconds, per_second)
+        rooms = {
+            name: min([_room(one.warm_up, at, used[name]), *(meter.room for meter in meters[name])])
+            for name, one in capacities.items()
+        }
+        amounts = _amounts(capacities, rooms, seconds, per_second)
         if sum(amounts.values()) > left:
-            amounts = _filled(capacities, used, at, seconds, per_second, left)
+            amounts = _filled(capacities, rooms, seconds, per_second, left)
         for name, amount in amounts.items():
             sent[name] += amount
             used[name] += amount
+            for meter in meters[name]:
+                meter.room -= amount
         at = window.opens_at(closes)
     return _fractions(sent, capacities)
 
 
 def _amounts(
     capacities: Mapping[str, Capacity],
-    used: Mapping[str, float],
-    at: datetime,
+    rooms: Mapping[str, float],
     seconds: float,
     per_second: float,
 ) -> dict[str, float]:
-    """Return what each connection sends within so many seconds of a day."""
-    able = {
-        name: min(one.per_second * seconds, _room(one.warm_up, at, used[name]))
-        for name, one in capacities.items()
-    }
+    """Return what each connection sends within so many seconds, and within its room."""
+    able = {name: min(one.per_second * seconds, rooms[name]) for name, one in capacities.items()}
     total = sum(able.values())
     scale = min(1.0, per_second * seconds / total) if total else 1.0
     return {name: amount * scale for name, amount in able.items()}
@@ -82,8 +90,7 @@ def _amounts(
 
 def _filled(
     capacities: Mapping[str, Capacity],
-    used: Mapping[str, float],
-    at: datetime,
+    rooms: Mapping[str, float],
     seconds: float,
     per_second: float,
     left: float,
@@ -92,9 +99,9 @@ def _filled(
     low, high = 0.0, seconds
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        is_enough = sum(_amounts(capacities, used, at, middle, per_second).values()) >= left
+        is_enough = sum(_amounts(capacities, rooms, middle, per_second).values()) >= left
         low, high = (low, middle) if is_enough else (middle, high)
-    return _amounts(capacities, used, at, high, per_second)
+    return _amounts(capacities, rooms, high, per_second)
 
 
 def _room(warm_up: WarmUp, at: datetime, used: float) -> float:

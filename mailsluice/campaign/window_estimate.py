@@ -25,7 +25,7 @@ def end_in_window(
     Returns when the last message goes out; None: beyond the horizon.
     """
     at, last = starts_at, starts_at + horizon
-    meters = [_Meter(quota) for quota in quotas]
+    meters = [Meter(quota) for quota in quotas]
     for due, count in releases:
         left = float(count)
         at = max(at, due) if count else at
@@ -50,13 +50,14 @@ def end_in_window(
     return at
 
 
-class _Meter:
-    """What is left of a quota while time passes."""
+class Meter:
+    """What is left of a quota while time passes and mail goes out."""
 
     def __init__(self, quota: QuotaUse) -> None:
         self._limit = quota.limit
         self._ends = quota.ends_at
         self.room = float(quota.room)
+        """Messages; the caller takes off what is sent."""
 
     def ends_at(self, at: datetime) -> datetime:
         """Return the end of the period that has this moment, no earlier than the last one."""
@@ -72,7 +73,7 @@ class _Meter:
 
 
 def _opens_at(
-    window: SendingWindow, meters: Sequence[_Meter], at: datetime, last: datetime
+    window: SendingWindow, meters: Sequence[Meter], at: datetime, last: datetime
 ) -> datetime:
     """Return the first moment, `at` or later, at which all allow mail; or one after `last`."""
     while at <= last:

@@ -213,7 +213,7 @@ def store_audience(
         read_rows=audience.read,
         accepted=len(audience),
         rejected={reason.value: number for reason, number in audience.counts().items()},
-        assigned=_pool_routes(campaign, len(audience), occasion)
+        assigned=_pool_routes(database, campaign, len(audience), occasion)
         if campaign.strategy is Strategy.THROUGHPUT
         else _routes(placement),
         digest=placement.digest(audience.address_keys),
@@ -293,11 +293,16 @@ def _placed(
     return place(campaign, assignment, occasion.day, states, hosts), states
 
 
-def _pool_routes(campaign: Campaign, recipients: int, occasion: Occasion) -> list[RouteRecord]:
+def _pool_routes(
+    database: Database, campaign: Campaign, recipients: int, occasion: Occasion
+) -> list[RouteRecord]:
     """The routes of a campaign with a pool: nobody is assigned, and the shares are computed."""
     from mailsluice.operations.pooling import computed_percents
+    from mailsluice.operations.quotas import quota_uses
 
-    percents = computed_percents(campaign, occasion.connections, recipients, occasion.moment)
+    known, moment = occasion.connections, occasion.moment
+    uses = quota_uses(database, known, moment)
+    percents = computed_percents(campaign, known, recipients, moment, uses)
     return [RouteRecord(name, f"{percent:f}", 0) for name, percent in percents.items()]
 
 

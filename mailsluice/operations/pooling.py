@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from mailsluice.assignment.capacities import Capacity, computed_shares
 from mailsluice.campaign import Campaign, Strategy
 from mailsluice.campaign.estimate import ASSUMED_PER_SESSION
 from mailsluice.campaign.warm_up import OverCap, WarmUp
-from mailsluice.limits import Rules, limits
+from mailsluice.limits import QuotaUse, Rules, limits
 from mailsluice.limits.apportionment import quotas
 from mailsluice.smtp.connection import Connection
 
@@ -24,15 +25,17 @@ def computed_percents(
     connections: Mapping[str, Connection],
     recipients: int,
     starts_at: datetime,
+    quota_uses: Mapping[str, Sequence[QuotaUse]] = MappingProxyType({}),
 ) -> dict[str, Decimal]:
     """Return the share of each route in percent, to the millionth; together exactly 100.
 
-    Connections that are not given have equal shares of what is known of none.
+    Connections that are not given have equal shares of what is known of none. `quota_uses` are the
+    quotas by the calendar, of the connections that have any.
     """
     names = [route.connection for route in campaign.routes]
     known = {name: connections[name] for name in names if name in connections}
     if len(known) == len(names):
-        capacities = {name: _capacity(known[name]) for name in names}
+        capacities = {name: _capacity(known[name], quota_uses.get(name, ())) for name in names}
         pace = Rules(limits(campaign.throttle)).per_second
         shares = computed_shares(capacities, recipients, starts_at, campaign.sending_window, pace)
     else:
@@ -55,7 +58,7 @@ def without_spill(warm_up: WarmUp) -> WarmUp:
     return warm_up.model_copy(update={"over_cap": OverCap.HOLD, "spill_to": None})
 
 
-def _capacity(connection: Connection) -> Capacity:
+def _capacity(connection: Connection, quota_uses: Sequence[QuotaUse]) -> Capacity:
     pace = Rules(limits(connection)).per_second
     assumed = ASSUMED_PER_SESSION * connection.max_sessions
-    return Capacity(assumed if pace == math.inf else pace, connection.warm_up)
+    return Capacity(assumed if pace == math.inf else pace, connection.warm_up, quota_uses)

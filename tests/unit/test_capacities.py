@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,10 +12,14 @@ from mailsluice.assignment.capacities import Capacity, computed_shares
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.limits import CalendarLimit, QuotaUse, Unit
 from mailsluice.operations.pooling import computed_percents
 from mailsluice.smtp.connection import Connection
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+DAILY = QuotaUse(
+    CalendarLimit(500, Unit.DAY, "UTC", 0), 100, (NOON + timedelta(hours=12)).timestamp()
+)
 WARM = WarmUp(start=date(2026, 1, 5), daily_caps=(100, 200, 400))
 
 
@@ -42,8 +46,16 @@ WARM = WarmUp(start=date(2026, 1, 5), daily_caps=(100, 200, 400))
             math.inf,
             [72 / 172, 100 / 172],
         ),
+        # 12 hours until the reset at midnight, and 500 recipients for each day
+        (
+            {"a": Capacity(0.01), "b": Capacity(100.0, quotas=[DAILY])},
+            432 + 400 + 864 + 500,
+            SendingWindow(),
+            math.inf,
+            [1296 / 2196, 900 / 2196],
+        ),
     ],
-    ids=["limits", "limit of the campaign", "warm-up over days", "sending window"],
+    ids=["limits", "limit of the campaign", "warm-up over days", "sending window", "quota"],
 )
 def test_all_connections_are_busy_until_the_end(
     capacities: dict[str, Capacity],

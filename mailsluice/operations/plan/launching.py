@@ -40,11 +40,12 @@ def plan_launch(
     record = launch.launched_before(database, document)
     if record is None:
         refuse_impossible(document, occasion.moment)
+    quotas = quota_uses(database, connections, occasion.moment)
     digest, pooling = None, ""
     if document.strategy is Strategy.THROUGHPUT:
         pool = launch.decide(database, document, audience, occasion)
         digest, pooling = pool.digest(audience.address_keys), _POOLING
-        percents = computed_percents(document, connections, len(audience), occasion.moment)
+        percents = computed_percents(document, connections, len(audience), occasion.moment, quotas)
         document = as_if_assigned(document, percents)
         caps = {name: without_spill(warm_up) for name, warm_up in occasion.warm_ups.items()}
         occasion = replace(occasion, warm_ups=caps)
@@ -62,7 +63,7 @@ def plan_launch(
         starts_at=occasion.moment,
         mail=hosted(routes, placement, audience.providers, audience.provider_names),
         zones=hosted(routes, placement, zones.numbers, [*zones.counts]) if zones else None,
-        quotas=quota_uses(database, connections, occasion.moment),
+        quotas=quotas,
     )
     processes = process_count(
         document.processes,
