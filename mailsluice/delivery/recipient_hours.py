@@ -9,9 +9,11 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfoNotFoundError
 
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.zone_hours import OpenZones, ZoneHours
+from mailsluice.core.errors import CampaignError
 from mailsluice.core.timezones import zone as zone_of
 from mailsluice.store import ZonePart
 
@@ -25,13 +27,23 @@ class RecipientHours:
         parts: Sequence[ZonePart],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`wall` is the clock on the wall, in seconds since the epoch."""
+        """`wall` is the clock on the wall, in seconds since the epoch.
+
+        Raises CampaignError where this machine does not know a zone that the launch has read.
+        """
         self.parts = parts
         """The recipients of each zone, in the order of their ids; a zone's number is its place."""
         self.wall = wall
         self._hours = ZoneHours(window, [part.zone for part in parts])
         self._own_zone = window.timezone or "UTC"
         self._last_ids = [part.last_id for part in parts]
+        try:
+            self.at(wall())  # computed here, not in the loop that sends
+        except ZoneInfoNotFoundError as error:
+            raise CampaignError(
+                f"this machine does not know a time zone of the campaign: {error.args[0]}. Update"
+                " its tz database (the package tzdata), and run the campaign again"
+            ) from None
 
     def zone_of(self, recipient_id: int) -> int:
         """The number of a recipient's zone."""

@@ -152,9 +152,7 @@ class Run(ABC):
         window = self._campaign.sending_window
         if window.in_own_zones and self._recipient_hours is None:
             zones = Zones(self._database).of(self.id)
-            hours = RecipientHours(window, zones)
-            hours.at(hours.wall())  # computed here, not in the loop that sends
-            self._recipient_hours = hours
+            self._recipient_hours = RecipientHours(window, zones)
 
     async def on_engine(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the loop that sends, where `open_session` is called as well."""

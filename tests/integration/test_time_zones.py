@@ -23,8 +23,9 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
+from tests.integration.test_failover import REFUSAL, sent
 from tests.integration.test_senders import send, shard
-from tests.smtpd import SmtpServer
+from tests.smtpd import Everybody, Settings, SmtpServer
 
 MORNING = {"days": "Mon-Sun", "start": "09:00", "end": "12:00", "zone_column": "zone"}
 LONDON, TOKYO, UNKNOWN = "UTC", "UTC+09:00", "soon"
@@ -125,6 +126,37 @@ async def test_a_zone_that_closes_gets_no_more_mail_and_one_that_opens_gets_its_
         assert "## Time zones" in text
         assert "| UTC+09:00 | 300 | 300 | 0 |" in text
         assert "| not known | 3 | 3 | 0 |" in text
+
+
+async def test_recipients_of_a_connection_that_is_down_keep_their_hours(
+    sender: Sender, tmp_path: Path, wall: Wall
+) -> None:
+    """The connection that takes them over was waiting for the window of another zone."""
+    planned = document(
+        tmp_path,
+        {TOKYO: 200, LONDON: 40},
+        strategy="round_robin",
+        routes=[{"connection": "red"}, {"connection": "green"}],
+        on_connection_down="reassign",
+    )
+    with SmtpServer(Settings(everybody=Everybody(11, REFUSAL))) as red, SmtpServer() as green:
+        red.hold(after=10)
+        targets = [connection("red", red, max_sessions=1), connection("green", green)]
+        run = await asyncio.to_thread(sender.prepare, planned)
+        await asyncio.to_thread(run.count)
+        sending = asyncio.ensure_future(sent(run, planned, targets))
+        try:
+            await eventually_async(lambda: received(green).total() == 100)
+            red.release()
+            await eventually_async(lambda: received(green).total() + received(red).total() == 200)
+            await eventually_async(run.next_in, lambda seconds: seconds >= 60)
+            run.stop()
+            await sending
+        finally:
+            await run.close()
+        assert {*received(red), *received(green)} == {_domain(TOKYO)}
+        assert received(green).total() > 150
+    assert sender.ledger.states() == {"sent": 200, "pending": 40}
 
 
 async def test_another_column_of_time_zones_is_another_campaign(

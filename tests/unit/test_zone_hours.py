@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.zone_hours import ZoneHours
+from mailsluice.core.errors import CampaignError
 from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.store import ZonePart
 from tests.thorough import examples
@@ -85,3 +87,9 @@ def test_the_ids_tell_the_zone_of_a_recipient() -> None:
     assert [hours.zone_of(number) for number in (1, 12, 13, 20)] == [0, 0, 1, 1]
     assert [hours.is_open(number) for number in (12, 13)] == [False, True]
     assert hours.opening(0, hours.wall()) == "09:00 in Asia/Tokyo"
+
+
+def test_a_zone_that_this_machine_does_not_know_is_refused() -> None:
+    """Another machine, with a newer database, has launched the campaign."""
+    with pytest.raises(CampaignError, match=r"key Europe/Atlantis\. Update its tz"):
+        RecipientHours(MORNING, [ZonePart("Europe/Atlantis", 3, 0, 12)])
