@@ -113,9 +113,10 @@ def test_a_line_of_the_log_says_the_same() -> None:
 
 def test_moves_between_connections_are_listed() -> None:
     moves = (Move("blue", "red", MoveReason.WARM_UP, 200, 300),)
-    text = Page(Progress("spring", (RED,), moves), {}, MOMENT, SendingWindow()).campaign()
+    shown = Page(Progress("spring", (RED,), moves), {}, MOMENT, SendingWindow())
     moved = "200 recipients went from blue to red: over the cap of blue's warm-up."
-    assert moved in text.split("\n\n")
+    assert moved in shown.campaign().split("\n\n")
+    assert shown.line().endswith("; 200 moved to another connection")
 
 
 def test_a_campaign_with_an_idle_connection_has_no_estimated_end() -> None:

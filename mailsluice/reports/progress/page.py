@@ -83,6 +83,8 @@ class Page:
         first, rest = standings[:_MOST_IN_A_LINE], standings[_MOST_IN_A_LINE:]
         parts = [self._total(), *(self._brief(standing) for standing in first)]
         parts += [f"{len(rest)} more connections"] if rest else []
+        if moved := sum(move.recipients for move in self.progress.moves):
+            parts.append(f"{moved:,} moved to another connection")
         return " ".join("; ".join(parts).split())
 
     def _brief(self, standing: Standing) -> str:
