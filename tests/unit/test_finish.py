@@ -15,7 +15,20 @@ from mailsluice.campaign import Campaign
 from mailsluice.campaign.finish import Span
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.errors import CampaignError
-from mailsluice.limits import Bound, Hold, Limit, Pace, Rules, Spread, Usage, give_out, hold
+from mailsluice.limits import (
+    Bound,
+    CalendarLimit,
+    Hold,
+    Limit,
+    Pace,
+    QuotaUse,
+    Rules,
+    Spread,
+    Unit,
+    Usage,
+    give_out,
+    hold,
+)
 from mailsluice.operations.finish import refuse_impossible
 from mailsluice.operations.finish.pacing import Capability, ends_at
 from mailsluice.operations.finish.telling import FinishTeller
@@ -245,6 +258,10 @@ def test_a_connection_is_done_as_its_lowest_limit_or_its_measured_pace_allows() 
     assert ends_at(NOON, 200, [hourly], 50 / 3_600, always) == NOON + 4 * HOUR
     assert ends_at(NOON, 200, [], None, always) == NOON
     assert ends_at(NOON, 10**9, [hourly], None, always) is None
+    tomorrow = NOON.replace(hour=0) + 24 * HOUR
+    quota = QuotaUse(CalendarLimit(100, Unit.DAY, "UTC", 0), 40, tomorrow.timestamp())
+    assert ends_at(NOON, 60, [], None, always, [quota]) == NOON
+    assert ends_at(NOON, 160, [hourly], None, always, [quota]) == tomorrow + HOUR
 
 
 def test_the_log_tells_that_a_campaign_becomes_late_and_is_in_time_again(

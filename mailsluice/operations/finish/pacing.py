@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
 from mailsluice.campaign.estimate import Load
 from mailsluice.campaign.finish import Span
 from mailsluice.campaign.sending_window import SendingWindow
-from mailsluice.limits import Bound, Spread
+from mailsluice.limits import Bound, QuotaUse, Spread
 from mailsluice.reports.progress import Cause, RecentPace
 
 _AT_WORK = (Cause.FREE, Cause.LIMIT, Cause.CONNECTING, Cause.SLOWED)
@@ -58,12 +59,12 @@ def ends_at(
     limits: Sequence[Bound],
     measured: float | None,
     window: SendingWindow,
+    quotas: Sequence[QuotaUse] = (),
 ) -> datetime | None:
-    """When a connection will be done, as fast as its limits and its measured pace allow.
+    """When a connection will be done, as fast as limits, quotas and its measured pace allow.
 
     None: not within years.
     """
     rates = [bound.per_second for bound in limits] + ([measured] if measured else [])
-    if not rates:
-        return window.opens_at(moment)
-    return Load(moment, [(moment, recipients)], (), window).ends_at(min(rates))
+    load = Load(moment, [(moment, recipients)], (), window, quotas=quotas)
+    return load.ends_at(min(rates, default=math.inf))

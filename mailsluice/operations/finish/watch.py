@@ -18,6 +18,7 @@ from mailsluice.limits import Spread, bounds
 from mailsluice.operations.finish.checking import refuse_far
 from mailsluice.operations.finish.pacing import Capability, ends_at, spread
 from mailsluice.operations.finish.telling import FinishTeller
+from mailsluice.operations.quotas import quota_uses
 from mailsluice.reports.progress import Cause, Finish
 from mailsluice.smtp.connection import Connection
 from mailsluice.store.finishes import Finishes, Left
@@ -142,6 +143,7 @@ class FinishWatch:
         causes: Mapping[str, Cause],
     ) -> Finish:
         shares = self._run.campaigns.shares(self._run.id)
+        quotas = quota_uses(self._run.database, self._connections, moment)
         ends: dict[str, datetime | None] = {}
         for name, waiting in left.items():
             capability = self._capabilities[name]
@@ -150,6 +152,7 @@ class FinishWatch:
             if waiting.due:
                 limits = bounds(self._connections[name], self._campaign.throttle, shares, name)
                 pace, window = capability.per_second, self._campaign.sending_window
-                end = ends_at(moment, waiting.due, limits, pace, window)
+                uses = quotas.get(name, ())
+                end = ends_at(moment, waiting.due, limits, pace, window, uses)
                 ends[name] = end and max(end, span.until)
         return Finish(span.until, ends, span.tolerance)
