@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mailsluice.assignment.dealing import deal
-from mailsluice.assignment.keeping import NEW, lay_out_keeping
+from mailsluice.assignment.keeping import NEW, groups_of, lay_out_keeping
 from mailsluice.assignment.layout import Routes, lay_out
 from mailsluice.campaign import Campaign, Strategy
 from mailsluice.core.affinity_counts import AffinityCounts
@@ -103,7 +103,12 @@ def assign(
     if remembered is None:
         route[grouped] = lay_out(counts)
     else:
-        route[grouped] = lay_out_keeping(counts, remembered[mixed[grouped]])
+        recipients = mixed[grouped]
+        groups = groups_of(
+            domain_keys[recipients], None if providers is None else providers[recipients]
+        )
+        route[grouped] = lay_out_keeping(counts, remembered[recipients], groups)
+        del recipients, groups
         affinity = _counted(campaign.affinity_group, route, remembered[mixed])
     del grouped
     if campaign.strategy is not Strategy.ROUND_ROBIN:

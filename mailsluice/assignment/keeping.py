@@ -2,10 +2,10 @@
 
 A route keeps as many of its recipients as its quota allows. So the number that move is the least
 possible: for each connection, what it has beyond its quota. Which of them move, and where new ones
-go, follows the recipients in the order of the layout, sorted by mailbox provider and domain: a
-route gives recipients away where it has more than its share of the sequence so far, and takes some
-where it has less. So a connection is close to its share at each provider and domain, as far as that
-needs no further move.
+go, is decided by groups: a group is a domain, or several small ones of a mailbox provider. A route
+gives recipients away in the groups where it has most beyond its share, so that the largest excess
+that is left is as small as possible. It takes free places in the groups where it lacks most, as far
+as there are free places for what all routes lack.
 """
 
 from __future__ import annotations
@@ -23,77 +23,131 @@ NEW = -1
 ELSEWHERE = -2
 """A recipient whose connection is none of the campaign's routes."""
 
-_Counts = npt.NDArray[np.int32]
-_Positions = npt.NDArray[np.int64]
+Groups = npt.NDArray[np.int32]
+_Keys = npt.NDArray[np.uint64]
+_Numbers = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float64]
+
+_LEAST = 50
+_MOST_GROUPS = 20_000  # of domains that are a group each; the matrices have a column for each
+_ROUNDS = 30
+_DIGITS = 6  # less than what the sums of different processors agree in
 
 
-def lay_out_keeping(counts: Sequence[int], remembered: Routes) -> Routes:
+def lay_out_keeping(counts: Sequence[int], remembered: Routes, groups: Groups) -> Routes:
     """Return the route at each of n places, of which route i gets `counts[i]`.
 
     Args:
         counts: Recipients of each route; together n.
         remembered: (n,) the route of the recipient at each place so far, NEW or ELSEWHERE.
+        groups: (n,) the number of each place's group, from 0.
     """
     if not np.any(remembered >= 0):
         return lay_out(counts)
-    routes = np.where(remembered < 0, np.int16(NEW), remembered)
+    sizes = np.bincount(groups)
+    shares = np.outer(np.array(counts) / len(groups), sizes)
+    places = np.argsort(groups, kind="stable")
+    routes, group = remembered[places], groups[places]
+    routes[routes < 0] = NEW
     for route, count in enumerate(counts):
-        _give_away(routes, route, count)
-    times, taken = [], []
-    for route, count in enumerate(counts):
-        missing = _share_so_far(count, len(routes)) - _so_far(routes == route)
-        number = int(missing[-1])
-        times.append(_times(missing, number))
-        taken.append(np.full(number, route, np.int16))
-    in_turn = np.argsort(np.concatenate(times), kind="stable")
-    routes[routes == NEW] = np.concatenate(taken)[in_turn]
-    return routes
-
-
-def _give_away(routes: Routes, route: int, count: int) -> None:
-    """Free the places of those that a route has beyond its count."""
-    mine = routes == route
-    places = np.flatnonzero(mine)
-    number = len(places) - count
-    if number <= 0:
-        return
-    beyond = _so_far(mine) - _share_so_far(count, len(routes))
-    nearest = np.searchsorted(places, _times(beyond, number))
-    routes[places[_distinct(nearest, len(places))]] = NEW
-
-
-def _share_so_far(count: int, total: int) -> _Counts:
-    """A route's share of every prefix of n places, rounded down; the whole count at the end."""
-    result = np.empty(total, np.int32)
-    for start, end in pieces(total):
-        result[start:end] = count * np.arange(start + 1, end + 1, dtype=np.int64) // total
+        _give_away(routes, route, count, group, shares[route])
+    held = np.stack(
+        [np.bincount(group[routes == route], minlength=len(sizes)) for route in range(len(counts))]
+    )
+    needs, free = np.array(counts) - held.sum(axis=1), sizes - held.sum(axis=0)
+    lacks = [_above_a_level(*of) for of in zip(shares - held, needs.tolist(), strict=True)]
+    # The second term lets a route that lacks nothing take a place that nobody else can.
+    wanted = _fitted(np.stack(lacks) + shares * 1e-9, needs, free)
+    routes[routes == NEW] = _mixed(wanted, needs, free)
+    result = np.empty_like(routes)
+    result[places] = routes
     return result
 
 
-def _so_far(places: npt.NDArray[np.bool]) -> _Counts:
-    return np.cumsum(places, dtype=np.int32)
+def groups_of(domains: _Keys, providers: npt.NDArray[np.int16] | None) -> Groups:
+    """Number the groups of places (n,), which are sorted by provider.
 
-
-def _times(difference: _Counts, number: int) -> _Positions:
-    """Return the places at which 1, 2, ... `number` steps are due, so that their sum follows a
-    difference that ends at `number`.
-
-    The sum may only grow. Of all sums that do, the mean of the highest value so far and the lowest
-    value from here on has the least distance from the difference (isotonic regression, with the
-    largest distance as its measure).
+    Domains of fewer than 50 recipients (of very many, more) share groups within their provider.
     """
-    twice = np.maximum.accumulate(difference)
-    lowest = difference[::-1].copy()
-    np.minimum.accumulate(lowest, out=lowest)
-    twice += lowest[::-1]
-    return np.searchsorted(twice, 2 * np.arange(number, dtype=np.int32) + 1)
+    is_start = np.ones(len(domains), np.bool_)
+    is_start[1:] = domains[1:] != domains[:-1]
+    starts = np.flatnonzero(is_start)
+    sizes = np.diff(starts, append=len(domains))
+    least = max(_LEAST, len(domains) // _MOST_GROUPS)
+    small = np.flatnonzero(sizes < least)
+    pool = np.cumsum(sizes[small]) // least
+    is_new = np.ones(len(small), np.bool_)
+    is_new[1:] = pool[1:] != pool[:-1]
+    if providers is not None:
+        provider = providers[starts[small]]
+        is_new[1:] |= provider[1:] != provider[:-1]
+    numbers = np.empty(len(starts), np.int32)
+    numbers[small] = np.cumsum(is_new) - 1
+    large = sizes >= least
+    numbers[large] = np.count_nonzero(is_new) + np.arange(np.count_nonzero(large))
+    return np.repeat(numbers, sizes)
 
 
-def _distinct(nearest: _Positions, total: int) -> _Positions:
-    """Return different indices below `total`, each as near as possible to the given ones (k,).
+def _give_away(routes: Routes, route: int, count: int, group: Groups, share: _Floats) -> None:
+    """Free the places of those that a route has beyond its count, evenly within each group."""
+    places = np.flatnonzero(routes == route)
+    number = len(places) - count
+    if number <= 0:
+        return
+    held = np.bincount(group[places], minlength=len(share))
+    above = np.cumsum(_above_a_level(held - share, number))
+    given = np.diff(np.rint(above * (number / above[-1])).astype(np.int64), prepend=0)
+    given = np.minimum(given, held)
+    given[np.argmax(held - given)] += number - given.sum()
+    first = np.cumsum(held) - held
+    for start, end in pieces(len(places)):
+        some = places[start:end]
+        mine = group[some]
+        rank, gives, has = np.arange(start, end) - first[mine], given[mine], held[mine]
+        routes[some[(rank + 1) * gives // has > rank * gives // has]] = NEW
 
-    `nearest` is sorted.
+
+def _above_a_level(excess: _Floats, number: int) -> _Floats:
+    """Return what each group has above a level, such that this is `number` in all.
+
+    Of all ways to take so many from the groups, this one leaves the smallest maximum.
     """
-    steps = np.arange(len(nearest))
-    apart = np.maximum.accumulate(nearest - steps)
-    return np.minimum(apart, total - len(nearest)) + steps
+    if not number:
+        return np.zeros(len(excess))
+    highest = np.sort(excess)[::-1]
+    levels = (np.cumsum(highest) - number) / np.arange(1, len(highest) + 1)
+    reached = np.flatnonzero(highest > levels)[-1]
+    above: _Floats = np.maximum(excess - max(levels[reached], 0), 0)
+    return above
+
+
+def _fitted(missing: _Floats, needs: _Numbers, free: _Numbers) -> _Floats:
+    """Scale what routes lack in groups (routes, groups) to what they need, and what is free there.
+
+    This is iterative proportional fitting (Deming and Stephan, 1940).
+    """
+    for _ in range(_ROUNDS):
+        missing *= _ratio(needs, missing.sum(axis=1))[:, np.newaxis]
+        missing *= _ratio(free, missing.sum(axis=0))
+    return missing
+
+
+def _ratio(wanted: _Numbers, sums: _Floats) -> _Floats:
+    return np.divide(wanted, sums, out=np.zeros(len(sums)), where=sums > 0)
+
+
+def _mixed(wanted: _Floats, needs: _Numbers, free: _Numbers) -> Routes:
+    """Return the route of each free place, in the order of the groups; each as often as it needs.
+
+    The routes of a group are mixed. Rounding moves a few between neighbouring groups.
+    """
+    ends = np.concatenate([[0], np.cumsum(free)])
+    times, routes = [], []
+    for route, need in enumerate(needs.tolist()):
+        reached = np.concatenate([[0], np.cumsum(wanted[route])])
+        if need:
+            reached *= need / reached[-1]
+        times.append(np.interp(np.arange(need) + 0.5, reached, ends))
+        routes.append(np.full(need, route, np.int16))
+    in_turn = np.argsort(np.round(np.concatenate(times), _DIGITS), kind="stable")
+    return np.concatenate(routes)[in_turn]
