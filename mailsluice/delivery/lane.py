@@ -136,15 +136,25 @@ class Lane:
 
     def expect(self, delay_seconds: float) -> None:
         """Note that a recipient was deferred: it can be claimed again after so many seconds."""
-        if not self.is_held:
+        if not self.is_shut:
             at = self._clock() + delay_seconds
             self.due_at = min(self.due_at, at)
             self.recipient_due_at = min(self.recipient_due_at, at)
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing is claimed, whatever is due."""
+        return self.is_held or self.is_paused
+
+    def pause(self) -> None:
+        """Claim nothing until `is_paused` is reset and something is due."""
+        self.is_paused = True
+        self.due_at = self.recipient_due_at = math.inf
+
     def refill(self) -> None:
         """Claim more recipients, unless a claim is under way or the outbox has none now."""
         now = self._clock()
-        may_not = self._is_closed or self.is_held or self.is_paused or self.failure
+        may_not = self._is_closed or self.is_shut or self.failure
         if self._claiming or may_not or now < self.due_at:
             return
         room = _MAX_CLAIM if self._room is None else self._room(self)
@@ -170,13 +180,13 @@ class Lane:
             rows = batch.rows
             self.waits_for_canary = batch.is_canary
             self.waits_for_zone = batch.zone
-            if self.is_held:
+            if self.is_shut:
                 self.due_at = math.inf
             elif rows:
                 self.due_at = self.recipient_due_at = -math.inf
             elif batch.next_due_seconds is not None:
                 self.expect(batch.next_due_seconds)
-            if not (rows or self.is_held) and batch.look_in_seconds is not None:
+            if not (rows or self.is_shut) and batch.look_in_seconds is not None:
                 self.due_at = min(self.due_at, self._clock() + batch.look_in_seconds)
         self._claiming = None
         self._claimed(self, rows)

@@ -285,10 +285,9 @@ class Lanes:
         """Claim nothing until `receive`, and release the recipients that wait to be sent to."""
         lanes = [self.main, *self._by_number.values()]
         for lane in lanes:
-            lane.is_paused = True
+            lane.pause()
         for lane in lanes:
             await lane.answered()
-            lane.due_at = lane.recipient_due_at = math.inf
             self._release(self._cut(lane, 0))
 
     def receive(self) -> None:

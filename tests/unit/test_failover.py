@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
@@ -283,3 +284,25 @@ def test_recipients_given_back_are_not_claimed_again_until_they_may_be(tmp_path:
 
     assert 0 < run(sending()) < 400
     assert world.count(RecipientStatus.SENT) == 400
+
+
+@given(moments=st.lists(st.floats(0.0, 0.3), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_recipients_may_be_given_back_at_any_moment(moments: list[float], seed: int) -> None:
+    """In the middle of claims, of a provider's lane too, and again and again."""
+    world = LaneWorld(random.Random(seed), 0.02)
+    world.fill([1, 2] * 60)
+    under = rules({"per_second": 200}, {"provider": "google", "per_second": 20})
+
+    async def sending(folder: Path) -> None:
+        sender = sender_in(world, folder, ("google", "other"), under)
+        running = asyncio.ensure_future(sender.run())
+        for moment in moments:
+            await asyncio.sleep(moment)
+            await sender.give_back()
+            await asyncio.sleep(moment)
+            sender.receive()
+        await running
+
+    with TemporaryDirectory() as folder:
+        run(sending(Path(folder)))
+    assert world.count(RecipientStatus.SENT) == 120
