@@ -288,14 +288,15 @@ class Lanes:
             lane.pause()
         for lane in lanes:
             await lane.answered()
+        for lane in (self.main, *self._by_number.values()):  # answers may have made lanes
             self._release(self._cut(lane, 0))
 
     def receive(self) -> None:
         """Claim again at once: the connection may have recipients that it had not before."""
         for lane in (self.main, *self._by_number.values()):
             lane.is_paused = False
+            lane.expect(0.0)
             if lane.claims_itself:
-                lane.expect(0.0)
                 self._place(lane)
         self._announce()
 
@@ -410,6 +411,8 @@ class Lanes:
         self._by_number[number] = self._lane_of[number] = lane = self._lane(
             number, starts, Slowdown()
         )
+        if self.main.is_paused:
+            lane.pause()
         self._follow(lane)
         return lane
 

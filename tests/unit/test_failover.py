@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.simulated_time import run
@@ -24,6 +24,7 @@ from mailsluice.delivery.failover import STARTING, Condition, takers
 from mailsluice.delivery.handovers import Handovers
 from mailsluice.operations.failover import FailoverWatch
 from tests.eventually import eventually_async
+from tests.thorough import examples
 from tests.unit.lane_world import LaneWorld, rules, sender_in
 
 DOWN, RESTING, OVER = Condition(down="gone"), Condition(rests_since=0.0), Condition(is_over=True)
@@ -286,6 +287,7 @@ def test_recipients_given_back_are_not_claimed_again_until_they_may_be(tmp_path:
     assert world.count(RecipientStatus.SENT) == 400
 
 
+@settings(max_examples=examples(300), deadline=None)
 @given(moments=st.lists(st.floats(0.0, 0.3), min_size=1, max_size=6), seed=st.integers(0, 99))
 def test_recipients_may_be_given_back_at_any_moment(moments: list[float], seed: int) -> None:
     """In the middle of claims, of a provider's lane too, and again and again."""
