@@ -31,7 +31,7 @@ measured: $(DEVELOPMENT) ## the branch coverage that the last `make test` has me
 	@$(BIN)/coverage report $(if $(TESTS),--fail-under=0)
 
 thorough: $(DEVELOPMENT) ## laws with all examples, simulations with all trials, tables with all cases
-	@THOROUGH=1 $(BIN)/python -m pytest $(PARALLEL) -m 'hypothesis or thorough' tests/unit tests/integration tests/browser
+	@THOROUGH=1 $(BIN)/python -m pytest $(PARALLEL) -m 'hypothesis or thorough' tests/unit tests/integration tests/browser tests/chaos
 
 test-oldest: $(OLDEST)/.installed ## unit, integration, flow and served tests on the oldest versions that pyproject.toml allows
 	@$(OLDEST)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup tests/unit tests/integration tests/flows tests/served
