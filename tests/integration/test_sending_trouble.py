@@ -13,6 +13,7 @@ import pytest
 from mailsluice.delivery.breaker import BreakerSettings
 from mailsluice.delivery.connection_state import SenderSettings
 from mailsluice.operations import launch
+from mailsluice.reports.progress import Cause
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.greeting import greets
 from mailsluice.store import Database, Suppressions
@@ -143,6 +144,27 @@ async def test_a_server_that_wants_fewer_sessions_gets_fewer(
         everybody_once(sender.ledger, {"red": server})
         assert server.sessions == 4
     assert report.down == {}
+
+
+async def test_the_block_says_after_how_many_failures_the_connection_rests_and_how_long(
+    sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(5))
+    greeting = Fault(Stage.EHLO, b"421 4.7.0 Come back in an hour")
+    with SmtpServer(Settings(faults={"*": greeting})) as server:
+        target = connection(
+            "red", server, max_sessions=1, cool_down_after=1, cool_down_seconds=3_600
+        )
+        run = await asyncio.to_thread(sender.prepare, document)
+        await asyncio.to_thread(run.count)
+        sending = asyncio.ensure_future(sender.send_prepared(run, document, [target]))
+        await eventually_async(run.next_in, lambda seconds: seconds > 3_000)
+        (standing,) = (await run.progress()).standings
+        assert standing.binding.cause is Cause.RESTING
+        assert server.sessions == 1
+        run.stop()
+        assert (await sending).down == {}
+        await run.close()
 
 
 async def test_a_deferred_sender_address_slows_the_connection_and_uses_no_attempt(
