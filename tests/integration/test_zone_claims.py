@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.campaign import SendingWindow
+from mailsluice.campaign.estimate import Load
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.group_commit import GroupCommit
 from mailsluice.delivery.recipient_hours import RecipientHours
 from mailsluice.delivery.store_requests import ClaimedBatch, ClaimRequest, Requests
+from mailsluice.limits import Bound, Limit
 from mailsluice.store import (
     EVERYBODY,
     Campaigns,
@@ -228,6 +230,24 @@ def test_a_claim_reads_only_the_range_of_its_zone(database: Database) -> None:
         first = world.outbox.first_pending(transaction, "a", after, scope)
         assert first == after + 1
         assert world.outbox.count_pending(transaction, "a", after, scope) == 5
+
+
+def test_a_campaign_ends_when_its_plan_says(sqlite_database: Database) -> None:
+    """Claimed at an even pace, through two mornings in three zones."""
+    counts = {TOKYO: 40, BERLIN: 30, "Europe/London": 25, NEW_YORK: 8}
+    world = World(sqlite_database, counts)
+    pace = Bound(Limit(10, 3_600.0), "red")
+    planned = Load(NIGHT, [(NIGHT, sum(counts.values()))], [pace], MORNING, counts)
+    while (batch := world.claim(1)).rows or batch.next_due_seconds is not None:
+        if batch.rows:
+            world.settle(batch.rows)
+            world.now += timedelta(seconds=1 / pace.per_second)
+        else:
+            world.now += timedelta(seconds=batch.next_due_seconds or 0)
+    ends_at = planned.ends_at()
+    assert ends_at
+    assert abs(world.now - ends_at) <= timedelta(seconds=2 / pace.per_second)
+    assert ends_at - NIGHT > timedelta(days=1)
 
 
 _zones = st.dictionaries(
