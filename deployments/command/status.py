@@ -19,7 +19,7 @@ def status(
     /,
     *,
     watch: Flag = False,
-    by: Literal["connection", "provider"] = "connection",
+    by: Literal["connection", "provider", "zone"] = "connection",
     json: AsJson = False,
 ) -> None:
     """Show the state of a campaign, or all campaigns, the latest first.
@@ -27,7 +27,7 @@ def status(
     Args:
         name: The campaign's name. Default: all campaigns.
         watch: Show the campaign's state every two seconds, until no recipient waits.
-        by: Show the campaign by connection, or once by mailbox provider.
+        by: Show the campaign by connection, or once by mailbox provider or time zone.
         json: Print JSON instead of text.
     """
     import mailsluice
@@ -35,6 +35,9 @@ def status(
 
     if name is not None and by == "provider":
         _show_providers(name, as_json=json)
+        return
+    if name is not None and by == "zone":
+        _show_zones(name, as_json=json)
         return
     if name is not None and watch:
         _watch(name, as_json=json)
@@ -97,6 +100,24 @@ def _show_providers(name: str, *, as_json: bool) -> None:
             for provider, tally in tallies.items()
         ]
         show_table(f"{name} by mailbox provider", ("provider", *columns), rows)
+
+
+def _show_zones(name: str, *, as_json: bool) -> None:
+    from mailsluice.reports.zones.queries import zone_counts
+    from mailsluice.store import Campaigns, Database
+
+    with Database() as database:
+        counts = zone_counts(database, Campaigns(database).get(name).id)
+    if as_json:
+        show("", counts, as_json=True)
+    elif not counts:
+        print(f"{name} is not sent by time zone: its sending window names no column of them")
+    else:
+        rows = [
+            (one.zone or "not known", f"{one.recipients:,}", f"{one.sent:,}", f"{one.waiting:,}")
+            for one in counts
+        ]
+        show_table(f"{name} by time zone", ("time zone", "recipients", "sent", "waiting"), rows)
 
 
 def _watch(name: str, *, as_json: bool) -> None:

@@ -56,8 +56,8 @@ class World:
         providers: int = 1,
     ) -> None:
         """`warming` are recipients that a warm-up has deferred to a day that has come."""
-        number, name = sum(counts.values()), f"campaign {next(_names)}"
-        record = Campaigns(database).register(name, {})
+        number, self.name = sum(counts.values()), f"campaign {next(_names)}"
+        record = Campaigns(database).register(self.name, {})
         launches = Launches(database)
         launches.store_audience(record.id, [_audience(number, warming, providers)], [])
         launches.finish(

@@ -1,17 +1,23 @@
-"""The page of a plan whose sending window is in each recipient's time zone."""
+"""The plan of a campaign by time zone, and what the command tells of the campaign."""
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from deployments.command import main
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
 from mailsluice.operations.plan.hour_figure import hour_picture
 from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Database
+from mailsluice.store import Campaigns, Database
 from tests.databases import no_database
+from tests.integration.test_zone_claims import BERLIN, HOUR, TOKYO, World
 
 MORNING = {"days": "Mon-Fri", "start": "09:00", "end": "12:00", "timezone": "Europe/Berlin"}
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
@@ -49,3 +55,25 @@ def test_a_plan_page_shows_zones_hours_and_rows_without_a_zone(
     assert plan.ends_at == MONDAY + timedelta(hours=26)
     assert plan.zones
     assert hour_picture(plan.zones).startswith("![Messages per hour: at most 60")
+
+
+def test_the_command_tells_who_waits_in_each_zone(
+    database: Database,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MAILSLUICE_DATABASE_URL", database_url)
+    world = World(database, {TOKYO: 3, BERLIN: 2})
+    world.now += HOUR
+    world.settle(world.claim().rows)
+    assert main(["status", world.name, "--by", "zone"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"Asia/Tokyo +3 +3 +0\n", shown)
+    assert re.search(r"not known +2 +0 +2\n", shown)
+    assert main(["status", world.name, "--by", "zone", "--json"]) == 0
+    tokyo, _ = json.loads(capsys.readouterr().out)
+    assert (tokyo["zone"], tokyo["sent"], tokyo["left"]) == (TOKYO, 3, {})
+    Campaigns(database).register("plain", {})
+    assert main(["status", "plain", "--by", "zone"]) == 0
+    assert "plain is not sent by time zone" in capsys.readouterr().out

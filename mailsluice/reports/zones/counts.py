@@ -26,6 +26,11 @@ class ZoneCounts:
     """When the first message was accepted, in seconds since the epoch."""
     last_at: float | None
 
+    @property
+    def waiting(self) -> int:
+        """Recipients that still wait, over all connections."""
+        return sum(self.left.values())
+
 
 def zone_table(counts: Sequence[ZoneCounts]) -> list[str]:
     """A row for each of the largest zones, with times of the zone; nothing without zones."""
@@ -34,13 +39,13 @@ def zone_table(counts: Sequence[ZoneCounts]) -> list[str]:
     rows = [_row(of_zone) for of_zone in counts[:_MOST]]
     if rest := counts[_MOST:]:
         together = (sum(of_zone.recipients for of_zone in rest), sum(one.sent for one in rest))
-        left = sum(sum(of_zone.left.values()) for of_zone in rest)
+        left = sum(of_zone.waiting for of_zone in rest)
         rows.append([f"{len(rest):,} others", *(f"{n:,}" for n in (*together, left)), "", ""])
     return table(["time zone", "recipients", "sent", "waiting", "first", "last"], rows)
 
 
 def _row(of_zone: ZoneCounts) -> list[str]:
-    numbers = (of_zone.recipients, of_zone.sent, sum(of_zone.left.values()))
+    numbers = (of_zone.recipients, of_zone.sent, of_zone.waiting)
     times = (_shown(at, of_zone.zone) for at in (of_zone.first_at, of_zone.last_at))
     name = cell(of_zone.zone) or "not known"
     return [name, *(f"{number:,}" for number in numbers), *times]
