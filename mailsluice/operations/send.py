@@ -277,8 +277,8 @@ def send(
             Their `max_sessions` count the sessions of this call only, not those of other processes.
         database: The URL of the state database. Default: MAILSLUICE_DATABASE_URL, else SQLite in
             MAILSLUICE_HOME.
-        engines: SQLAlchemy engines by the names that `recipients.database` and
-            `exclude.database` have in the document.
+        engines: SQLAlchemy engines by the names that the queries of `recipients` and `exclude`
+            have as their `database`.
         day: The day of `{date}` in the name, and of growing shares. Default: today, in the time
             zone of the sending window, or UTC.
         wait_seconds: Return when there is nothing to do for longer than this, for example outside
