@@ -18,9 +18,10 @@ from mailsluice.campaign import Campaign, Throttle
 from mailsluice.core.errors import CampaignError
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
+from mailsluice.store.finishes import Finishes, Left
 from mailsluice.store.schema import campaigns, recipients, usage
 from tests.eventually import eventually_async
-from tests.integration.campaign_fixtures import campaign, connection, people, processes
+from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
 from tests.smtpd import SmtpServer
 
 SPAN_SECONDS = 6.0
@@ -167,3 +168,28 @@ async def test_a_campaign_that_will_be_late_says_so_and_goes_on_at_full_speed_af
         report = await mailsluice.send_async(late, target, database=database_url)
     assert report.summary().startswith("40 of 40 sent")
     assert "which has passed: what is left (39)" in caplog.text
+
+
+def test_what_is_left_is_counted_by_whether_it_is_due_before_the_end(
+    database: Database, tmp_path: Path
+) -> None:
+    sender, now = Sender(database, tmp_path), datetime.now(UTC)
+    document = campaign(tmp_path, people(12), ("red", "green"))
+    run = sender.prepare(document)
+    try:
+        later = {"status": "deferred", "next_attempt_at": now.timestamp() + 7_200}
+        soon = {**later, "next_attempt_at": now.timestamp() + 60}
+        reds: list[dict[str, Any]] = [{"status": "sent"}, {"status": "sending"}, soon, later]
+        reds += [{"status": "failed"}, {}]
+        with database.write() as transaction:
+            every = transaction.execute(sa.select(recipients.c.id).order_by(recipients.c.id))
+            for place, recipient_id in enumerate(every.scalars().all()):
+                values = {"connection": "green"}
+                if place < len(reds):
+                    values = {**reds[place], "connection": "red"}
+                change = sa.update(recipients).where(recipients.c.id == recipient_id)
+                transaction.execute(change.values(**values))
+        left = Finishes(database, run.id).left(now + timedelta(hours=1))
+        assert left == {"red": Left(due=3, later=1), "green": Left(due=6, later=0)}
+    finally:
+        asyncio.run(run.close())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import time
 from collections import Counter
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.eventually import eventually
 from tests.sending import RECIPIENTS, SLOW, Sending
 from tests.served.processes import journal_holders
 
+HOURS = 0.1  # minutes of mail left, however slow the machine is
 WORKERS: dict[str, Any] = {"dispatch": "workers"}
 
 
@@ -50,10 +53,12 @@ def test_they_outlive_their_campaigns_process_and_stop_and_go_with_the_campaign(
 def test_two_share_a_connection_a_killed_one_is_replaced_and_cancelled_they_send_nothing_any_more(
     sending: Sending,
 ) -> None:
-    sending.connect(max_sessions=5, **SLOW)
+    """They keep the even pace of the connection together."""
+    sending.connect(max_sessions=5)
     only_red = [{"connection": "red", "percent": 100}]
-    sending.start(routes=only_red, sessions_per_worker=3, **WORKERS)
+    sending.start(routes=only_red, sessions_per_worker=3, spread_over=HOURS, **WORKERS)
     eventually(lambda: len(senders(sending)) == 2, what="both send")
+    begun = time.monotonic() - (time.time() - spread_since(sending))
     sending.wait_for(3)
     killed, survivor = senders(sending)
     # The campaign's own process holds the dead sender's journal while it takes over.
@@ -73,8 +78,17 @@ def test_two_share_a_connection_a_killed_one_is_replaced_and_cancelled_they_send
     assert rows["sent"] + rows["uncertain"] + rows["cancelled"] == RECIPIENTS
     states = Counter(child["state_name"] for child in sending.children())
     assert (states["Crashed"], states.total()) == (1, 3)
+    sent_until = max(message.time for message in sending.servers["red"].received)
+    assert sending.total() <= 2 + 1.02 * RECIPIENTS * (sent_until - begun) / (3_600 * HOURS)
     names = {f"Send over red ({number} of 2): {sending.name}" for number in (1, 2)}
     assert {child["name"] for child in sending.children()} == names
+
+
+def spread_since(sending: Sending) -> float:
+    """Give the moment from which the campaign is spread, in seconds since the epoch."""
+    with sqlite3.connect(sending.served.state) as connection:
+        query = "SELECT spread_since FROM campaigns WHERE name = ?"
+        return float(connection.execute(query, (sending.name,)).fetchone()[0])
 
 
 def senders(sending: Sending) -> list[int]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.finish import Span
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
 from mailsluice.limits import (
     Bound,
@@ -30,7 +31,7 @@ from mailsluice.limits import (
     hold,
 )
 from mailsluice.operations.finish import refuse_impossible
-from mailsluice.operations.finish.pacing import Capability, ends_at
+from mailsluice.operations.finish.pacing import Capability, ends_at, spread_until
 from mailsluice.operations.finish.telling import FinishTeller
 from mailsluice.reports.progress import Cause, Finish
 from tests.unit.test_assignment import campaign as campaign_of
@@ -224,6 +225,16 @@ def test_a_span_has_its_open_hours_and_a_little_spare_time() -> None:
     assert Span(office, NOON, NOON + 8 * HOUR).closes_at == NOON + 5 * HOUR
 
 
+def test_in_a_warm_up_the_recipients_of_a_day_are_spread_until_its_end() -> None:
+    span = Span(SendingWindow(), NOON, NOON + 60 * HOUR)
+    warm_up = WarmUp(start=DAY, daily_caps=(100, 200), timezone="Europe/Berlin")
+    assert spread_until(warm_up, NOON, span) == NOON + 11 * HOUR  # midnight in Berlin
+    assert spread_until(warm_up, NOON + 12 * HOUR, span) == NOON + 35 * HOUR
+    assert spread_until(warm_up, NOON + 36 * HOUR, span) == span.until  # after the last day
+    assert spread_until(warm_up, NOON, Span(SendingWindow(), NOON, NOON + HOUR)) == NOON + HOUR
+    assert spread_until(WarmUp(), NOON, span) == span.until
+
+
 def test_connections_that_end_too_late_are_late() -> None:
     ends = {"a": NOON, "b": NOON + HOUR, "c": None, "d": NOON + HOUR / 100}
     finish = Finish(NOON, ends, HOUR / 50)
@@ -248,6 +259,7 @@ def test_a_connection_that_sends_for_a_minute_without_being_paced_is_as_fast_as_
     assert seen(*work) == pytest.approx(2.0)
     assert seen(*work[:4], (35.0, 75, Cause.PACED), *work[4:]) is None
     assert seen(*work[:4], (35.0, 75, Cause.RESTING), *work[4:]) is None
+    assert seen(*work[:4], (35.0, 20, Cause.FREE), *work[4:]) is None  # others' recipients came
     assert seen(*[(at, 7, cause) for at, _, cause in work]) is None  # nothing was settled
 
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from mailsluice.campaign.estimate import Load
 from mailsluice.campaign.finish import Span
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import Bound, QuotaUse, Spread
 from mailsluice.reports.progress import Cause, RecentPace
 
 _AT_WORK = (Cause.FREE, Cause.LIMIT, Cause.CONNECTING, Cause.SLOWED)
 """A connection that none of these delays waits for something that tells nothing about its pace."""
 _PROOF_SECONDS = 60.0
+
+
+def spread_until(warm_up: WarmUp, moment: datetime, span: Span) -> datetime:
+    """Until when the mail that is due is spread: in a warm-up, until the end of the day.
+
+    Each day of a warm-up has its own recipients, which have to go before those of the next day.
+    """
+    today = warm_up.today(moment)
+    if warm_up.cap_on(today) is None:
+        return span.until
+    tomorrow = datetime.fromtimestamp(warm_up.begins(today + timedelta(days=1)), UTC)
+    return min(span.until, tomorrow)
 
 
 def spread(span: Span, moment: datetime, messages: int, until: datetime | None = None) -> Spread:
@@ -34,11 +47,12 @@ class Capability:
     def __init__(self) -> None:
         self._pace = RecentPace()
         self._since: float | None = None
-        self._now = 0.0
+        self._now, self._done = 0.0, 0
 
     def see(self, now: float, done: int, cause: Cause) -> None:
         """Record how many recipients were settled by a moment, and what delays the connection."""
-        if cause not in _AT_WORK:
+        has_new_recipients, self._done = done < self._done, done
+        if cause not in _AT_WORK or has_new_recipients:
             self._pace, self._since = RecentPace(), None
             return
         self._since = now if self._since is None else self._since

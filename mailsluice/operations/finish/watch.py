@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.finish import Span
@@ -16,7 +16,7 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.rule_book import pace_key
 from mailsluice.limits import Spread, bounds
 from mailsluice.operations.finish.checking import refuse_far
-from mailsluice.operations.finish.pacing import Capability, ends_at, spread
+from mailsluice.operations.finish.pacing import Capability, ends_at, spread, spread_until
 from mailsluice.operations.finish.telling import FinishTeller
 from mailsluice.operations.quotas import quota_uses
 from mailsluice.reports.progress import Cause, Finish
@@ -111,7 +111,7 @@ class FinishWatch:
         counts: dict[datetime, dict[str, Left]] = {}
         spreads: dict[str, Spread] = {}
         for name in self._assigned:
-            until = self._until(name, moment, span)
+            until = spread_until(self._connections[name].warm_up, moment, span)
             if until not in counts:
                 counts[until] = self._finishes.left(until)
             due = counts[until].get(name, Left(0, 0)).due
@@ -120,20 +120,6 @@ class FinishWatch:
         left = counts.get(span.until) or self._finishes.left(span.until)
         finish = self._run.finish = self._finish(span, moment, left, causes)
         self._teller.tell(finish, moment, sum(one.due + one.later for one in left.values()))
-
-    def _until(self, name: str, moment: datetime, span: Span) -> datetime:
-        """The moment until which a connection's mail is spread: in a warm-up, the end of the day.
-
-        Each day of a warm-up has its own recipients, which have to go before those of the next.
-        """
-        warm_up = self._connections[name].warm_up if name in self._connections else None
-        if warm_up is None or warm_up.start is None:
-            return span.until
-        today = warm_up.today(moment)
-        if warm_up.cap_on(today) is None:
-            return span.until
-        tomorrow = datetime.fromtimestamp(warm_up.begins(today + timedelta(days=1)), UTC)
-        return min(span.until, tomorrow)
 
     def _finish(
         self,
