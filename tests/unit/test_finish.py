@@ -173,6 +173,13 @@ def test_starts_that_come_back_are_given_out_again() -> None:
     assert usage.next_at == pytest.approx(before)
 
 
+def test_messages_on_their_way_have_their_start() -> None:
+    usage = paced(1_001, 1_000.0)
+    usage.report("a", len(taken(usage, 1_000.0)) + 99, 1_030.0, (), PACED)
+    usage.spread(Spread(1_000, 1_001.0, 2_000.0))
+    assert usage.spacing == pytest.approx(999 / 899, rel=0.01)
+
+
 def test_recipients_that_arrive_late_do_not_wait_for_the_end() -> None:
     """The next start of a connection without recipients is at the end of the campaign."""
     usage = paced(0, 1_000.0)
