@@ -20,7 +20,7 @@ from mailsluice.core.errors import MessageError
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.lane import Lane
-from mailsluice.delivery.pool import AHEAD_SECONDS, FAR_SECONDS
+from mailsluice.delivery.pool_room import AHEAD_SECONDS, PoolRoom
 from mailsluice.message import CompiledMessage
 from mailsluice.store import Claimed, Settled
 
@@ -69,9 +69,9 @@ class EnvelopeQueue:
         self._idle_seconds = math.inf
         """The shortest idle time after which the server has ended a session."""
         self._timer: asyncio.TimerHandle | None = None
-        self._is_pooled = state.context.pool is not None
+        self._pool_room: PoolRoom | None = None
         if state.context.pool:
-            self._lanes.pool_sessions = self
+            self._lanes.pool_room = self._pool_room = PoolRoom(state.context.clock, self)
             state.context.pool.join(self._lanes)
 
     @property
@@ -202,8 +202,8 @@ class EnvelopeQueue:
                 self._dismiss()
                 break
             self._waiters.pop().envelope.set_result(envelope)
-        if self._is_pooled and not self._in_flight:
-            self._return_to_pool()
+        if self._pool_room and not self._in_flight:
+            self._return_what_waits(self._pool_room)
 
     def capacity(self) -> int:
         """How many recipients the sessions can take soon, in flight ones not counted.
@@ -228,10 +228,9 @@ class EnvelopeQueue:
         opens_at = self._opens_at(now)
         return opens_at if opens_at > now else self._main.known_at(now)
 
-    def _return_to_pool(self) -> None:
+    def _return_what_waits(self, room: PoolRoom) -> None:
         """Return recipients to the pool that this connection cannot send to soon."""
-        now = self._clock()
-        if len(self._lanes) and now + FAR_SECONDS < self.held_until(now) < math.inf:
+        if len(self._lanes) and room.is_far(self.held_until(self._clock())):
             self._lanes.return_to_pool()
 
     def _ready_at(self, now: float) -> float:

@@ -20,19 +20,12 @@ import asyncio
 import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from mailsluice.delivery.journal import Journal, account_name, holder
 from mailsluice.delivery.lane import Lane
-from mailsluice.delivery.pool import (
-    AHEAD_SECONDS,
-    FAR_LOOK_SECONDS,
-    FAR_SECONDS,
-    LOOK_SECONDS,
-    Pool,
-    Sessions,
-)
+from mailsluice.delivery.pool import LOOK_SECONDS, Pool
+from mailsluice.delivery.pool_room import PoolRoom
 from mailsluice.delivery.provider_rules import ProviderRules
 from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.delivery.starts import MOST_STARTS, StartSource, StartStock
@@ -74,7 +67,7 @@ class Lanes:
         same window is for all.
 
         `changed` is called when recipients or starts have arrived. With a `pool`, the recipients
-        are those that the connection claims from it; set `pool_sessions` then.
+        are those that the connection claims from it; set `pool_room` then.
         """
         self._connection = connection
         self._store = store
@@ -86,11 +79,16 @@ class Lanes:
         self._rules = ProviderRules(connection)
         self._source = _Turns(store)
         self._pool = pool
-        self.pool_sessions: Sessions | None = None
-        """With a pool: the sessions that take the recipients."""
+        self.pool_room: PoolRoom | None = None
+        """With a pool: how much of it may be claimed."""
         self.claimed_from_pool = 0
         """Recipients that were claimed from the pool and have not returned to it."""
-        starts = self._stock(connection, store, changed, self._wanted_by_all)
+        starts = self._stock(
+            connection,
+            store,
+            changed,
+            lambda: self.pool_room.wanted() if self.pool_room else MOST_STARTS,
+        )
         self.main = self._lane(0, starts, slowdown, size=2 * sessions)
         self._by_number: dict[int, Lane] = {}
         self._lane_of: dict[int, Lane] = {}
@@ -362,11 +360,12 @@ class Lanes:
         elif lane.claims_itself:
             lane.refill()
             if not lane.is_claiming:
-                self._park(lane, self._next_claim_at(lane))
+                room = self.pool_room
+                self._park(lane, room.next_claim_at(lane) if room else lane.due_at)
 
     def _park(self, lane: Lane, at: float) -> None:
         """Let a lane wait that is not in the queue; infinity: until something changes."""
-        if self._pool and self._clock() + FAR_SECONDS < at < math.inf and self._return(lane):
+        if self.pool_room and self.pool_room.is_far(at) and self._return(lane):
             return
         if lane.parked_until is None:
             self._count(lane, -len(lane.rows))
@@ -420,7 +419,9 @@ class Lanes:
         async def claim(limit: int) -> ClaimedBatch:
             scope = ClaimScope(number) if number else ClaimScope(without=self._apart)
             batch = await self._store.claim(self._connection, limit, scope)
-            return batch if limit else self._until_held(batch)
+            if limit or self.pool_room is None:
+                return batch
+            return self.pool_room.looked(self._by_number.get(number, self.main), batch)
 
         return Lane(
             number,
@@ -434,52 +435,9 @@ class Lanes:
         )
 
     def _room(self, lane: Lane) -> int | None:
-        """How many more recipients of the pool a lane may claim: those that it can send to soon.
-
-        None: none now. 0: none for long, so that the lane only asks whether any are left.
-        """
-        now, sessions = self._clock(), self.pool_sessions
-        if sessions is None:
-            return None
-        at = max(sessions.held_until(now), lane.ready_at(now) if lane is not self.main else now)
-        if at > now + AHEAD_SECONDS:
-            return 0 if now + FAR_SECONDS < at < math.inf else None
-        most = lane.per_second(now) * AHEAD_SECONDS + 1
-        if lane is self.main or most == math.inf:
-            most = min(most, max(sessions.capacity(), lane is not self.main))
-        lane.low = int(most) // 2
-        room = int(most) - (self._stock_rows if lane is self.main else len(lane.rows))
-        return room if room > 0 else None
-
-    def _until_held(self, batch: ClaimedBatch) -> ClaimedBatch:
-        """The answer to a lane that asked whether recipients are left: when it is to ask again."""
-        now = self._clock()
-        held_until = self.pool_sessions.held_until(now) if self.pool_sessions else now
-        wait = min(FAR_LOOK_SECONDS, max(LOOK_SECONDS, held_until - now))
-        due = batch.next_due_seconds
-        return replace(
-            batch,
-            next_due_seconds=None if due is None else max(due, wait),
-            look_in_seconds=None if batch.look_in_seconds is None else wait,
-        )
-
-    def _next_claim_at(self, lane: Lane) -> float:
-        """When a lane that claims for itself, and has no recipients, looks for some."""
-        now = self._clock()
-        if self._pool is None or self.pool_sessions is None or lane.due_at > now:
-            return lane.due_at
-        at = max(lane.ready_at(now), self.pool_sessions.held_until(now))
-        return at if now < at < math.inf else now + LOOK_SECONDS
-
-    def _wanted_by_all(self) -> int:
-        """How many starts the connection can use soon.
-
-        A connection that claims from a pool shares the campaign's limits with others, which can use
-        the starts that it does not ask for.
-        """
-        if self.pool_sessions is None:
-            return MOST_STARTS
-        return max(1, self.pool_sessions.capacity())
+        """How many recipients of the pool a lane may claim."""
+        waiting = self._stock_rows if lane is self.main else len(lane.rows)
+        return self.pool_room.of(lane, waiting) if self.pool_room else None
 
     def _wanted(self, number: int) -> int:
         """How many starts a lane can use soon: for its recipients, and those of the next claim."""
@@ -595,10 +553,9 @@ class Lanes:
 
     def _overflow(self, lane: Lane) -> list[Claimed]:
         """Have a lane claim for itself if too many of its recipients wait; returns the excess."""
-        now = self._clock()
-        most = lane.most_waiting(now)
-        if self._pool:
-            most = min(most, max(1.0, lane.per_second(now) * AHEAD_SECONDS))
+        most = lane.most_waiting(self._clock())
+        if self.pool_room:
+            most = min(most, max(1.0, self.pool_room.pace(lane)))
         if lane is self.main or len(lane.rows) <= most:
             return []
         self._set_apart(lane)

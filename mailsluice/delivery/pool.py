@@ -12,12 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-AHEAD_SECONDS = 0.5
-"""Recipients are claimed so long before they can be sent to: others may be able to send sooner."""
-FAR_SECONDS = 1.0
-"""Recipients that cannot be sent to for longer than this return to the pool."""
-FAR_LOOK_SECONDS = 5.0
-"""How often a connection that cannot send for long looks whether recipients are left for it."""
 LOOK_SECONDS = 0.5
 """How often a connection without recipients looks whether the others still hold some."""
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +44,8 @@ class Server:
     providers: Sequence[Mapping[str, Any]] = ()
     """Limits of single mailbox providers."""
     reply: Reply = lambda _provider, _now: TAKEN
+    opens_at: Callable[[float], float] = lambda now: now
+    """When mail may go over this connection."""
 
 
 @dataclass(slots=True)
@@ -237,6 +239,7 @@ def _sender(
         SenderContext(
             cast("Any", world),
             journal,
+            server.opens_at,
             clock=asyncio.get_running_loop().time,
             pool=pool,
             chance=lambda: 0.5,

@@ -110,13 +110,15 @@ def test_the_limit_of_the_campaign_is_used_up_and_never_exceeded(
 def test_what_one_connection_may_not_send_to_a_provider_goes_over_the_other_one(
     world: PoolWorld, tmp_path: Path
 ) -> None:
-    google = ({"provider": "google", "per_minute": 6},)
+    google = ({"provider": "google", "per_hour": 6},)
     world.fill(random.Random(2).choices([1, 2], k=8_000))
-    send(world, tmp_path, [Server("red", providers=google), Server("green")], ["google", "others"])
+    names = ["google", "others"]
+    ended = send(world, tmp_path, [Server("red", providers=google), Server("green")], names)
+    assert ended < 60.0
     assert world.states() == {SENT: 8_000}
     assert world.end <= LATE * 20.0  # as without that limit: 400 a second
     of = Counter((world.recipients[n].provider, name) for n, name in world.of.items())
-    assert of[1, "red"] <= 3
+    assert of[1, "red"] == 1
     assert of[1, "green"] > 3_900
 
 
@@ -141,9 +143,28 @@ def test_a_connection_without_recipients_waits_for_those_of_the_others(
         return Attempt(Phase.LOGIN, 535, "5.7.8 wrong password")
 
     world.fill([1] * 100)
-    send(world, tmp_path, [Server("red", 60.0, 1, reply=refuse), Server("green", 70.0, 4)])
+    send(world, tmp_path, [Server("red", 60.0, 1, reply=refuse), Server("green")])
+    assert world.end > 60.0
     assert world.states() == {SENT: 100}
     assert set(world.of.values()) == {"green"}
+
+
+def test_a_connection_that_has_to_wait_gives_back_what_it_has_claimed(
+    world: PoolWorld, tmp_path: Path
+) -> None:
+    """Its window closes for an hour when the pool is empty, and the other connection is idle."""
+    is_closed = False
+
+    def opens_at(now: float) -> float:
+        nonlocal is_closed
+        is_closed = is_closed or len(world.of) == len(world.recipients)
+        return 3_600.0 if is_closed else now
+
+    world.fill([1] * 600)
+    ended = send(world, tmp_path, [Server("red", 0.2, opens_at=opens_at), Server("green")])
+    assert world.states() == {SENT: 600}
+    assert world.returned
+    assert ended < 60.0
 
 
 def test_a_recipient_stays_with_the_connection_that_attempted_it(
@@ -165,7 +186,7 @@ def test_a_recipient_stays_with_the_connection_that_attempted_it(
     assert {world.of[n] for n in deferred} == {"red"} == {claimed[n] for n in deferred}
 
 
-def test_a_connection_that_waits_for_a_limit_gives_back_what_it_has_claimed(
+def test_a_connection_that_waits_for_a_limit_ends_with_the_others(
     world: PoolWorld, tmp_path: Path
 ) -> None:
     """It ends with the others, although its next message may go in five minutes only."""
