@@ -70,7 +70,7 @@ def remembered(database: Database, campaign: Campaign, audience: Audience) -> Re
 
     from mailsluice.assignment.keeping import ELSEWHERE, NEW
 
-    affinities, names = Affinities(database), [route.connection for route in campaign.routes]
+    affinities, names = Affinities(database), [route.connection for route in campaign.sharing]
     group = affinities.group(campaign.affinity_group)
     numbers = affinities.recall(group, audience.address_keys[:, 0])
     routes = [names.index(name) if name in names else ELSEWHERE for name in group.connections]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -104,6 +105,21 @@ def test_a_connection_that_is_gone_leaves_its_recipients_to_the_others(
     back = campaign(tmp_path, "back", PEOPLE, shares={"blue": 50, "green": 50})
     third = launched(database, back)
     assert all(third[one] == second[one] for one in PEOPLE if second[one] == "green")
+
+
+def test_recipients_are_given_no_standby(database: Database, tmp_path: Path) -> None:
+    """Also not those that an earlier campaign gave that connection, when it was no standby."""
+    first = launched(database, campaign(tmp_path, "first", PEOPLE))
+    routes: list[dict[str, Any]] = [
+        {"connection": "red", "standby": True},
+        {"connection": "green", "percent": 20},
+        {"connection": "blue", "percent": 80},
+    ]
+    fields = {"routes": routes, "on_connection_down": "reassign"}
+    second = launched(database, campaign(tmp_path, "second", PEOPLE, **fields))
+    assert Counter(second.values()) == {"green": 60, "blue": 240}
+    assert all(second[one] == "blue" for one in PEOPLE if first[one] == "blue")
+    assert affinity.groups(database) == {"default": {"red": 0, "blue": 240, "green": 60}}
 
 
 def test_groups_remember_apart_and_other_campaigns_not_at_all(
