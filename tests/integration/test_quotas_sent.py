@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing.process
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailsluice.operations.quotas import limit_uses
+from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
@@ -18,6 +20,7 @@ from tests.integration.campaign_fixtures import (
     connection,
     everybody_once,
     people,
+    processes,
 )
 from tests.smtpd import SmtpServer
 
@@ -58,6 +61,47 @@ async def test_two_campaigns_share_a_months_quota_and_wait_for_the_next(
     assert sum(red.recipients.values()) == 50
     (use,) = limit_uses(sender.database, relay)
     assert (use.used, use.allowed) == (50, 50)
+
+
+def _send_in_a_process(url: str, folder: Path, name: str, relay: Connection) -> None:
+    with Database(url) as database:
+        (folder / name).mkdir(exist_ok=True)
+        document = campaign(folder / name, people(100, f"{name}.example"), name=name)
+        asyncio.run(Sender(database, folder).send(document, [relay]))
+
+
+async def test_a_killed_process_neither_breaks_a_quota_nor_loses_a_part_of_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    with Database(database_url) as database, SmtpServer() as red:
+        relay = connection(
+            "red", red, per_second=80, per_month=120, month_begins_on=FAR_DAY, max_sessions=3
+        )
+
+        def start(name: str) -> multiprocessing.process.BaseProcess:
+            arguments = (database_url, tmp_path, name, relay)
+            process = processes().Process(target=_send_in_a_process, args=arguments)
+            process.start()
+            return process
+
+        running = [start("first"), start("second")]
+        try:
+            await eventually_async(
+                lambda: len({address.partition("@")[2] for address in red.recipients}) == 2
+            )
+            running[0].kill()
+            await asyncio.to_thread(running[0].join)
+            running[0] = start("first")
+            # Of the killed one, a message in each session may count and not have arrived.
+            await eventually_async(lambda: len(red.received) >= 120 - 3)
+            _, use = limit_uses(database, relay)
+        finally:
+            for process in running:
+                process.kill()
+                process.join()
+        assert use.used <= 120
+        assert len(red.received) <= 120
+        assert max(red.recipients.values()) == 1
 
 
 async def test_with_throughput_others_send_what_a_quota_has_no_room_for(
