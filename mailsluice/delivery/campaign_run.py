@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError
-from mailsluice.core.moves import Move, MoveReason, placed
+from mailsluice.core.moves import MoveReason, placed
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery.elsewhere import SendersElsewhere
-from mailsluice.delivery.failover import Condition, takers
-from mailsluice.delivery.handovers import Handovers
 from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
 from mailsluice.delivery.lease import Lease
+from mailsluice.delivery.moving_run import MovingRun
 from mailsluice.delivery.recovery import Recovery, recover
 from mailsluice.delivery.rule_book import bequeath
-from mailsluice.delivery.run import RouteResult, Run
+from mailsluice.delivery.run import RouteResult
 from mailsluice.delivery.sender_pool import SenderPool
 from mailsluice.reports.campaign import Report, RouteReport
 from mailsluice.reports.campaign.stored import stored_report
@@ -31,7 +29,6 @@ from mailsluice.reports.providers.counts import ProviderCounts
 from mailsluice.reports.providers.queries import sent_by_provider
 from mailsluice.reports.zones.counts import ZoneCounts
 from mailsluice.reports.zones.queries import zone_counts
-from mailsluice.smtp.connection import Connection
 from mailsluice.stop_loss import UNKNOWN, Decision, Figures, Hold, Unit, add_figures
 from mailsluice.store import (
     Bounces,
@@ -44,8 +41,6 @@ from mailsluice.store import (
     Outbox,
     OutcomeFigures,
     SenderRecord,
-    WarmUps,
-    launched_shares,
 )
 from mailsluice.store.reassignment import reassign
 
@@ -55,7 +50,7 @@ _PROCESS = ", process "
 """Separates the run's name from its process in a lease's owner."""
 
 
-class CampaignRun(Run):
+class CampaignRun(MovingRun):
     """The only run of a campaign, from its construction until `close`.
 
     The run sends in its own process, or other processes send on its behalf (`senders`).
@@ -75,14 +70,14 @@ class CampaignRun(Run):
         owner: str,
         home: Path,
     ) -> None:
-        self.campaigns = Campaigns(database)
+        campaigns = Campaigns(database)
         self.home = home
         """The folder of the journals."""
         self._is_forbidden = False
         record = (
-            self.campaigns.get(campaign.name)
+            campaigns.get(campaign.name)
             if content is None
-            else self.campaigns.register(campaign.name, content)
+            else campaigns.register(campaign.name, content)
         )
         path = _journal_path(home, database, record)
         journal = _open_journal(path, record)
@@ -101,15 +96,12 @@ class CampaignRun(Run):
             raise
         longest = campaign.retry.max_delay_seconds
         outbox = Outbox(database, record.id, longest_delay_seconds=longest)
-        may_claim = self._lease.may_claim
-        super().__init__(database, campaign, outbox, journal, record.id, may_claim=may_claim)
+        super().__init__(database, campaign, outbox, journal, record.id, self._lease.may_claim)
         self.senders = SenderPool(database, record.id, path.parent, campaign.uncertain)
         """The processes that send on behalf of this run."""
         self._figures_elsewhere: dict[Unit, Figures] = {}
         self.elsewhere: SendersElsewhere | None = None
         """Senders in other processes whose recipients may move to other connections."""
-        self.connections_elsewhere: Mapping[str, Connection] = {}
-        """The present settings of the connections that other processes send over."""
         self.on_handover_news: Callable[[], None] = lambda: None
         """Called, from any thread, when senders elsewhere should read what has moved."""
         try:
@@ -193,128 +185,9 @@ class CampaignRun(Run):
         """How a connection ended in this run, as far as `read_senders` has read."""
         return self._results.get(connection) or RouteResult(connection, 0.0, 0, None)
 
-    def takers(
-        self, origin: str, conditions: Mapping[str, Condition], *, rest: bool = True
-    ) -> dict[str, Decimal]:
-        """Choose who would take over the recipients of a connection, with weights. Blocking.
-
-        None are connections in warm-up, whose caps are planned, those that have given recipients
-        away because they were down, and those where something is held: an operator decides about
-        the recipients that were seen. Standbys have no canary, so they take over only what no
-        canary holds back. See `failover.takers`.
-        """
-        if Unit(origin) in self._held:
-            return {}
-        moves = self.campaigns.moves(self.id)
-        gave = {move.origin for move in moves if move.reason is MoveReason.DOWN}
-        planned = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
-        known = {**self.connections_elsewhere, **self._connections}
-        cold = {name for name, used in known.items() if self._rule_book.warms_up(used)}
-        held = {unit.connection for unit in self._held}
-        shares = launched_shares(self.campaigns.routes(self.id))
-        barred = {origin, *gave, *planned, *cold, *held}
-        undecided = {canary.connection for canary in Canaries(self._database, self.id).undecided()}
-        standbys = () if origin in undecided else self._campaign.standbys
-        return takers(conditions, shares, standbys, barred, rest=rest)
-
-    def hand_over(self, origin: str, taking: Mapping[str, Decimal]) -> dict[str, int]:
-        """Move the recipients of a connection that is down, or rests, to others. Blocking.
-
-        Only recipients that were never attempted move, except for those that are held. The others
-        may send meanwhile; all connections then have new shares of the campaign's limits. Returns
-        how many each connection got.
-        """
-        stay = {unit.provider or 0 for unit in self._held if unit.connection == origin}
-        on_moved = partial(self._on_moved, origin)
-        moved = reassign(self._database, self.id, origin, taking, without=stay, on_moved=on_moved)
-        moved = {name: number for name, number in moved.items() if number}
-        if moved:
-            self._follow_shares()
-        return moved
-
-    def lend(
-        self, origin: str, target: str, most: int, *, left: int, without: Collection[int] = ()
-    ) -> int:
-        """Move the last recipients of a connection to one that has room. Blocking.
-
-        Only recipients that were never attempted move, and none of a part that is held on either
-        connection.
-
-        Args:
-            origin: The connection that would end later.
-            target: The connection that has room.
-            most: At most so many move.
-            left: How many recipients the origin has to send to.
-            without: The recipients of mailbox providers with these numbers stay.
-
-        Returns:
-            How many have moved.
-        """
-        held = [unit for unit in self._held if unit.connection in (origin, target)]
-        if any(unit == unit.whole for unit in held):
-            return 0
-        moved = reassign(
-            self._database,
-            self.id,
-            origin,
-            {target: Decimal(1)},
-            without={*without, *(unit.provider or 0 for unit in held)},
-            most=most,
-            left=left,
-            reason=MoveReason.LENT,
-            on_moved=partial(self._on_moved, origin),
-        )[target]
-        if moved:
-            self._follow_shares()
-        return moved
-
-    def room(self, connection: Connection, seconds: float, most: int) -> int:
-        """Count the messages, at most `most`, that limits let start within `seconds`. Blocking."""
-        return self._rule_book.room(connection, seconds, most)
-
-    def _on_moved(self, origin: str, lowest_id: int, received: Mapping[str, int]) -> None:
-        """Have connections of this process send to the recipients that they have received."""
-        if self.handovers and self._engine:
-            moves = self.campaigns.moves(self.id)
-            self._engine.call(self._receive, self.handovers, origin, lowest_id, received, moves)
-
-    def _receive(
-        self,
-        handovers: Handovers,
-        origin: str,
-        lowest_id: int,
-        received: Mapping[str, int],
-        moves: list[Move],
-    ) -> None:
-        self._tracker.moved(origin, received, moves)
-        if self._store:
-            self._store.rescan(lowest_id)
-        handovers.receive(received)
-
-    def _follow_shares(self) -> None:
-        """Have all connections use their shares of the campaign's limits after a move."""
-        for name in list(self._connection_senders):
-            self._follow_rules(self._connections[name])
-
     def undecided(self) -> list[Hold]:
         """The parts of the campaign that an operator has to decide about. Blocking."""
         return Holds(self._database, self.id).undecided()
-
-    def may_move_to(self, unit: Unit) -> list[str]:
-        """The connections that may take over the recipients of a held part. Blocking.
-
-        A connection in warm-up may not, since its caps are planned, nor one where any of these
-        recipients would be held again.
-        """
-        warm_ups = {warm_up.connection for warm_up in WarmUps(self._database).of_campaign(self.id)}
-        names = [route.connection for route in self.campaigns.routes(self.id)]
-        held = {
-            other.connection
-            for other in self._held
-            if None in (other.provider, unit.provider) or other.provider == unit.provider
-        }
-        taken = {unit.connection, *warm_ups, *held}
-        return [name for name in names if name not in taken]
 
     def decide(self, hold: Hold, decision: Decision, target: str | None = None) -> None:
         """Carry out an operator's decision, and then record it: repeated, it does no harm.

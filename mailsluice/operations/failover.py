@@ -83,6 +83,7 @@ async def watched_connections(
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+        await asyncio.to_thread(run.await_moves)
         run.end_handovers()
 
 

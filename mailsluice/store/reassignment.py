@@ -49,6 +49,7 @@ def reassign(
     left: int | None = None,
     reason: MoveReason = MoveReason.DOWN,
     on_moved: OnMoved = lambda _lowest, _moved: None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> dict[str, int]:
     """Move the recipients of a connection to others, in proportion to their shares. Blocking.
 
@@ -68,6 +69,7 @@ def reassign(
         left: How many recipients the connection has to send to; counted where it is not known.
         reason: The reason, which is recorded.
         on_moved: Called after each commit.
+        goes_on: Asked before each transaction: whether to move the recipients that are left.
 
     Returns:
         How many recipients each connection has received.
@@ -76,6 +78,8 @@ def reassign(
     move = _Move(database, campaign_id, origin, reason, left)
     plan = _planned(move.movable(chosen, without, most), shares)
     for start in range(0, len(plan), _TRANSACTION_ROWS):
+        if not goes_on():
+            break
         began = steady()
         part = plan[start : start + _TRANSACTION_ROWS]
         on_moved(part[0][0], move.carry_out(part))

@@ -169,6 +169,20 @@ def test_claims_between_the_parts_of_a_move_are_neither_moved_nor_counted(
     assert [move.of for move in recorded] == [10, 10 - recorded[0].recipients]
 
 
+def test_a_move_ends_with_its_run_and_the_next_one_goes_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reassignment, "_TRANSACTION_ROWS", 4)
+    campaign_id = launched(database, {"a": 10})
+    stops = iter([True, False])
+    taking = {"b": Decimal(1)}
+    first = reassign(database, campaign_id, "a", taking, goes_on=lambda: next(stops))
+    assert first == {"b": 4}
+    assert reassign(database, campaign_id, "a", taking) == {"b": 6}
+    recorded = Campaigns(database).moves(campaign_id)
+    assert [(move.recipients, move.of) for move in recorded] == [(4, 10), (6, 6)]
+
+
 def test_a_claim_under_way_keeps_its_recipients_from_a_move(database: Database) -> None:
     """On PostgreSQL the move waits for the claim's row; on SQLite for the whole transaction."""
     campaign_id = launched(database, {"a": 10})
