@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.simulated_time import run
-from benchmarks.throttle_simulation import COMMIT_SECONDS, World
+from benchmarks.throttle_simulation import COMMIT_SECONDS, EPOCH, World
 from mailsluice.campaign import ProviderThrottle, Throttle
 from mailsluice.core.outcome import Attempt
 from mailsluice.core.status import RecipientStatus
@@ -23,7 +23,7 @@ from mailsluice.delivery.pool import Pool, Turns
 from mailsluice.delivery.provider_rules import ProviderRules
 from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.delivery.store_requests import ClaimedBatch
-from mailsluice.limits import Rules, limits
+from mailsluice.limits import Cap, Rules, limits
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import Feed
 from mailsluice.store import EVERYBODY, Ask, Claimed, ClaimScope, Settled, Starts
@@ -41,6 +41,8 @@ class Server:
     """How long a session is busy with a message."""
     sessions: int = 10
     limits: Mapping[str, int] = field(default_factory=dict)
+    cap: int | None = None
+    """The most messages of the day."""
     providers: Sequence[Mapping[str, Any]] = ()
     """Limits of single mailbox providers."""
     reply: Reply = lambda _provider, _now: TAKEN
@@ -225,10 +227,11 @@ def _sender(
         await asyncio.sleep(2 * server.seconds)
         return _Session(world, server)
 
+    caps = () if server.cap is None else (Cap(EPOCH, EPOCH + 86_400, server.cap),)
     own = tuple(ProviderThrottle.model_validate(entry) for entry in server.providers)
     rules = ConnectionRules(
         {
-            f"connection {server.name}": Rules(limits(Throttle(**server.limits))),
+            f"connection {server.name}": Rules(limits(Throttle(**server.limits)), caps),
             "campaign 1": Rules(limits(Throttle(**campaign)), is_common=True),
         },
         ProviderRules(server.name, 1, own),

@@ -200,6 +200,16 @@ def test_a_connection_that_waits_for_a_limit_ends_with_the_others(
     assert ended < 60.0
 
 
+def test_a_connection_in_warm_up_takes_its_cap_and_the_others_the_rest(
+    world: PoolWorld, tmp_path: Path
+) -> None:
+    world.fill([1] * 2_000)
+    ended = send(world, tmp_path, [Server("red", cap=100), Server("green")])
+    assert world.states() == {SENT: 2_000}
+    assert Counter(world.of.values())["red"] == 100
+    assert ended <= LATE * 2_000 / 200 + 1.0  # red uses its cap up in half a second
+
+
 def test_a_stop_returns_everybody_who_was_not_attempted(world: PoolWorld, tmp_path: Path) -> None:
     def stop(loop: asyncio.AbstractEventLoop, senders: dict[str, Any]) -> None:
         for sender in senders.values():
