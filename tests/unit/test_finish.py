@@ -31,7 +31,7 @@ from mailsluice.limits import (
     hold,
 )
 from mailsluice.operations.finish import refuse_impossible
-from mailsluice.operations.finish.pacing import Capability, ends_at, spread_until
+from mailsluice.operations.finish.pacing import Capability, ends_at, look_in_seconds, spread_until
 from mailsluice.operations.finish.telling import FinishTeller
 from mailsluice.reports.progress import Cause, Finish
 from tests.unit.test_assignment import campaign as campaign_of
@@ -230,6 +230,21 @@ def test_a_span_has_its_open_hours_and_a_little_spare_time() -> None:
     assert span.left(NOON + 25 * HOUR)[1] == 0
     assert span.closes_at == NOON + 24 * HOUR
     assert Span(office, NOON, NOON + 8 * HOUR).closes_at == NOON + 5 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("left", "took", "pause"),
+    [
+        (36_000.0, 0.01, 30.0),  # at most, where a look costs nothing
+        (36_000.0, 0.6, 60.0),  # a million recipients: a hundredth of the time
+        (200.0, 0.6, 10.0),  # ... but often enough before the end
+        (60.0, 0.6, 6.0),  # ... for a tenth of the time at most
+        (20.0, 0.01, 1.0),
+        (-5.0, 0.01, 30.0),  # after the end
+    ],
+)
+def test_looks_are_as_frequent_as_they_are_cheap(left: float, took: float, pause: float) -> None:
+    assert look_in_seconds(left, took) == pytest.approx(pause)
 
 
 def test_in_a_warm_up_the_recipients_of_a_day_are_spread_until_its_end() -> None:

@@ -16,7 +16,13 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.rule_book import pace_key
 from mailsluice.limits import Spread, bounds
 from mailsluice.operations.finish.checking import refuse_far
-from mailsluice.operations.finish.pacing import Capability, ends_at, spread, spread_until
+from mailsluice.operations.finish.pacing import (
+    Capability,
+    ends_at,
+    look_in_seconds,
+    spread,
+    spread_until,
+)
 from mailsluice.operations.finish.telling import FinishTeller
 from mailsluice.operations.quotas import quota_uses
 from mailsluice.reports.progress import Cause, Finish
@@ -25,13 +31,6 @@ from mailsluice.store.finishes import Finishes, Left
 from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
-
-_LOOK_SECONDS = 1.0, 30.0
-"""The pause between two looks, at least and at most."""
-_LOOKS = 200
-"""Looks in the time that is left, within these bounds."""
-_TIMES = 100
-"""How many times as long as a look takes the next one is waited for."""
 
 
 @asynccontextmanager
@@ -43,6 +42,9 @@ async def finishing(
     The pace is set when the block begins. Raises CampaignError where the finish time is years away.
     """
     watch = FinishWatch(run, campaign, connections)
+    if not campaign.is_paced and run.record.finish_at is None:
+        yield
+        return
     if not await asyncio.to_thread(watch.begin):
         yield
         return
@@ -85,11 +87,10 @@ class FinishWatch:
 
     async def run(self) -> None:
         """Look until this is cancelled, whatever goes wrong."""
-        failure = ""
+        failure, took = "", 0.0
         while span := self._span:
             left = (span.until - datetime.now(UTC)).total_seconds()
-            least, most = _LOOK_SECONDS
-            await asyncio.sleep(min(most, max(least, left / _LOOKS)))
+            await asyncio.sleep(look_in_seconds(left, took))
             began = steady()
             try:
                 standings = (await self._run.progress()).standings
@@ -100,7 +101,7 @@ class FinishWatch:
             except Exception as error:
                 if failure != (failure := type(error).__name__):
                     logger.exception("the pace could not be set; the next look follows")
-            await asyncio.sleep(_TIMES * (steady() - began))
+            took = steady() - began
 
     def _look(self, span: Span, causes: Mapping[str, Cause]) -> None:
         """Count what is left, and set the pace that follows.
