@@ -207,6 +207,7 @@ class Lanes:
             if self._is_open is None or self._is_open(row.id):
                 return row, lane
             self._release([row])
+            self.expect(row, 0.0)  # a claim finds out when it may go
 
     def may_go_on(self, lane: Lane) -> None:
         """Look at a lane again, one of whose messages is no longer on its way."""

@@ -204,6 +204,7 @@ def sender_in(
     reply: Reply = lambda _provider, _now: TAKEN,
     opens_at: Callable[[float], float] = lambda now: now,
     may_receive: Callable[[str], bool] = lambda _connection: False,
+    is_open: Callable[[int], bool] | None = None,
 ) -> ConnectionSender:
     """The sender over the connection `red`; `names` are the providers 1, 2, ..."""
     journal = Journal(folder / f"{random.randrange(10**9)}.journal")
@@ -223,6 +224,7 @@ def sender_in(
             clock=asyncio.get_running_loop().time,
             chance=lambda: 0.5,
             may_receive=may_receive,
+            is_open=is_open,
         ),
         open_session=open_session,
         rules=under,
