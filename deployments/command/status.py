@@ -138,16 +138,18 @@ def _rows(report: Report) -> tuple[str, Sequence[str], list[Sequence[str]]]:
     """Return the title, the columns and the rows of a report's table."""
     statuses = report.shown
     is_pooled = report.is_pooled
+    now = ["recipients"] if report.moves and not is_pooled else []  # else equal to those assigned
     rows: list[Sequence[str]] = [
         (
             route.title,
             f"{route.recipients if is_pooled else route.planned:,}",
+            *(f"{route.recipients:,}" for _ in now),
             *(f"{route.of(each):,}" for each in statuses),
         )
         for route in report.routes
     ]
     title = f"{report.campaign}: {report.summary()}"
-    return title, ("connection", "claimed" if is_pooled else "assigned", *statuses), rows
+    return title, ("connection", "claimed" if is_pooled else "assigned", *now, *statuses), rows
 
 
 def report_values(report: Report) -> dict[str, Any]:

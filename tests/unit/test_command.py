@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +22,11 @@ from prefect.states import Completed, Crashed
 
 from deployments.command import main
 from deployments.command.output import show_page
+from deployments.command.status import show_report
 from mailsluice.campaign import Campaign
+from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.status import RecipientStatus
+from mailsluice.reports.campaign import Report, RouteReport
 
 
 @pytest.fixture(autouse=True)
@@ -285,3 +291,17 @@ def test_a_server_without_the_deployment_is_named(
     assert main(["init"]) == 0
     assert main(["send", "campaign.yaml", "--deployment"]) == 1
     assert "start `mailsluice serve`" in capsys.readouterr().err
+
+
+def test_the_state_of_a_campaign_shows_who_moved(capsys: pytest.CaptureFixture[str]) -> None:
+    sent = RecipientStatus.SENT
+    routes = [RouteReport("red", 100, {sent: 20}), RouteReport("ses", 0, {sent: 80})]
+    report = Report("spring", 100, 100, {}, routes)
+    show_report(report, as_json=False)
+    assert "recipients" not in capsys.readouterr().out
+    moves = [Move("red", "ses", MoveReason.DOWN, 80, 80)]
+    show_report(replace(report, moves=moves), as_json=False)
+    table = capsys.readouterr().out
+    assert re.search(r"connection\W+assigned\W+recipients\W+sent", table)
+    assert re.search(r"red\W+100\W+20\W+20", table)
+    assert re.search(r"ses\W+0\W+80\W+80", table)
