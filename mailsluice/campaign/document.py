@@ -262,7 +262,7 @@ class Campaign(Document):
 
     @model_validator(mode="after")
     def _lending_needs_others(self) -> Self:
-        if self.lenders and len(self.routes) == 1:
+        if self.lenders and len(self.sharing) == 1:
             raise ValueError(
                 "lend needs at least two connections: remove it, or add a route with the strategy"
                 " 'percentage'"

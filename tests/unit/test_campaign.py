@@ -322,6 +322,9 @@ def test_a_route_says_itself_whether_it_sends_for_others(
 
 def test_lending_needs_another_connection() -> None:
     assert "lend needs at least two connections" in refusal(lend=True)
+    standby = [{"connection": "a"}, {"connection": "b", "standby": True}]
+    only_standby = {"routes": standby, "on_connection_down": "reassign"}
+    assert "lend needs at least two connections" in refusal(lend=True, **only_standby)
 
 
 STANDBY = {"connection": "b", "standby": True}

@@ -138,6 +138,38 @@ def test_a_connection_that_took_recipients_gives_none_away() -> None:
     assert not world.loans()
 
 
+@pytest.mark.parametrize(
+    ("idle", "origins"),
+    [
+        ("other", ["gave"]),  # not the one that took
+        ("took", ["gave"]),
+        ("gave", []),
+    ],
+)
+def test_among_three_connections_those_that_took_and_those_that_gave_stay_so(
+    idle: str, origins: list[str]
+) -> None:
+    """Two of them are bound, and the third one is idle; `gave` may give 5 more."""
+    names = ("gave", "took", "other")
+    planner = LendingPlanner(dict.fromkeys(names, _QUOTA), names, Decimal(1))
+    moves = [Move("gave", "took", MoveReason.LENT, 95, 5_000)]
+    for second in range(_MINUTE):
+        planner.see(
+            second,
+            [
+                Situation(name, Condition.IDLE, 0, 0)
+                if name == idle
+                else Situation(name, Condition.SENDS, 5_000 - second, second)
+                for name in names
+                if name != "other" or idle != "took"  # to which it would give
+            ],
+            moves,
+        )
+    loans = planner.loans(_MINUTE, lambda _, most: most)
+    assert [loan.origin for loan in loans] == origins
+    assert all(loan.recipients == 5 for loan in loans)
+
+
 def test_only_connections_that_may_lend_their_room_get_recipients() -> None:
     """The document says which."""
     world = World(targets=["slow"])
@@ -187,6 +219,7 @@ def test_an_origin_whose_recipients_cannot_be_moved_is_not_tried_each_second() -
         (Cause.HELD, Condition.OVER),
         (Cause.QUARANTINED, Condition.OVER),
         (Cause.WINDOW, Condition.AWAY),
+        (Cause.PACED, Condition.AWAY),  # the campaign is not to end earlier
     ],
 )
 def test_a_connections_condition_follows_from_its_progress(
