@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mailsluice.assignment.dealing import deal
-from mailsluice.assignment.keeping import NEW, groups_of, lay_out_keeping
+from mailsluice.assignment.keeping import NEW, Groups, groups_of, lay_out_keeping
 from mailsluice.assignment.layout import Routes, lay_out
 from mailsluice.campaign import Campaign, Strategy
 from mailsluice.core.affinity_counts import AffinityCounts
@@ -103,12 +103,9 @@ def assign(
     if remembered is None:
         route[grouped] = lay_out(counts)
     else:
-        recipients = mixed[grouped]
-        groups = groups_of(
-            domain_keys[recipients], None if providers is None else providers[recipients]
-        )
-        route[grouped] = lay_out_keeping(counts, remembered[recipients], groups)
-        del recipients, groups
+        known, groups = _known(mixed[grouped], domain_keys, providers, remembered)
+        route[grouped] = lay_out_keeping(counts, known, groups)
+        del known, groups
         affinity = _counted(campaign.affinity_group, route, remembered[mixed])
     del grouped
     if campaign.strategy is not Strategy.ROUND_ROBIN:
@@ -118,6 +115,15 @@ def assign(
     for i in range(len(counts)):
         order[slots == i] = mixed[route == i]
     return Assignment(order, slots, tuple(counts), affinity)
+
+
+def _known(
+    recipients: Positions, domain_keys: Keys, providers: Numbers | None, remembered: Routes
+) -> tuple[Routes, Groups]:
+    """Return the remembered routes and the groups of recipients, in the order of the layout."""
+    of_domain = domain_keys[recipients]
+    groups = groups_of(of_domain, None if providers is None else providers[recipients])
+    return remembered[recipients], groups
 
 
 def _counted(group: str, route: Routes, remembered: Routes) -> AffinityCounts:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsluice.core.form_links import LONGEST, FormLink, form_section
+from tasks.form_links import _with_references
 
 NAME = "11111111-2222-3333-4444-555555555555"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -55,3 +59,16 @@ def test_without_a_campaign_the_form_is_empty() -> None:
     assert "nothing happens before" not in "\n".join(form_section([empty]))
     assert "nothing happens before **Submit**" in "\n".join(form_section([empty, link()]))
     assert form_section([]) == []
+
+
+def test_the_databases_of_one_source_and_of_several_are_picked_in_the_form() -> None:
+    class Client:
+        async def read_block_document_by_name(self, name: str, *_: Any, **__: Any) -> Any:
+            return SimpleNamespace(id=f"id of {name}")
+
+    query: dict[str, Any] = {"query": "select 1", "database": "crm"}
+    campaign = {"routes": [], "recipients": [{"path": "a.csv"}, query], "exclude": query}
+    filled = asyncio.run(_with_references(Client(), campaign))  # type: ignore[arg-type]
+    picked = query | {"database": {"$ref": {"block_document_id": "id of crm"}}}
+    assert filled["recipients"] == [{"path": "a.csv"}, picked]
+    assert filled["exclude"] == picked
