@@ -142,8 +142,13 @@ def test_who_may_not_be_sent_to_over_any_connection_is_cancelled_in_the_pool(
     asyncio.run(run.close())
 
 
-async def test_the_faster_connection_sends_more(sender: Sender, tmp_path: Path) -> None:
-    document = campaign(tmp_path, people(600), NAMES, strategy="throughput")
+async def test_the_faster_connection_sends_more_to_every_domain(
+    sender: Sender, tmp_path: Path
+) -> None:
+    """As by lot: within four standard deviations of a random sample."""
+    sizes = {"large.example": 300, "middle.example": 200, "small.example": 100}
+    emails = [email for domain, size in sizes.items() for email in people(size, domain)]
+    document = campaign(tmp_path, emails, NAMES, strategy="throughput")
     slow = Settings(delay_seconds=0.05)
     with SmtpServer() as red, SmtpServer(slow) as green:
         reached = [connection("red", red), connection("green", green)]
@@ -151,6 +156,11 @@ async def test_the_faster_connection_sends_more(sender: Sender, tmp_path: Path) 
         assert len(green.received) < len(red.received)
     everybody_once(sender.ledger, {"red": red, "green": green})
     assert report.open == 0
+    share = len(red.received) / len(emails)
+    domains = Counter(email.partition("@")[2] for email in red.recipients)
+    for domain, size in sizes.items():
+        deviation = (size * share * (1 - share)) ** 0.5
+        assert abs(domains[domain] - size * share) <= 4 * deviation + 1
     verification = verify(tally(sender.database, document.name))
     assert verification.is_conserved, verification.summary()
 
