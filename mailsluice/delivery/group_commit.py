@@ -202,6 +202,7 @@ class GroupCommit:
             if due is not None:
                 return ClaimedBatch((), due)
             if self._peers and self._peers_are_busy(self._peers, transaction, requests):
+                zones.look_again(claim)
                 return ClaimedBatch((), _PEER_SECONDS)
             if is_from_the_first_on or not zones.restart(claim):
                 break

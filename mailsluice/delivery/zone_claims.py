@@ -20,6 +20,7 @@ from mailsluice.store import Claimed, ClaimScope, Outbox, Transaction
 
 _MOST_PUT_BACK = 1_000
 _ROUNDS = 4
+_LOOK_SECONDS = 60.0
 
 _CursorKey = tuple[str, int | None, int]
 """A connection, the provider whose recipients are claimed apart (or None), and a zone."""
@@ -53,6 +54,7 @@ class ZoneClaims:
         self._found: dict[_CursorKey, int] = {}
         """The cursors once the transaction is committed."""
         self._counts: dict[tuple[_CursorKey, float], int] = {}
+        self._looked_at = 0.0
 
     def begin(self, requests: Requests) -> None:
         """Begin a transaction, before which or in which recipients become pending again."""
@@ -149,6 +151,12 @@ class ZoneClaims:
         known = [self._cursors.pop(key, None) for key in keys]
         found = [self._found.pop(key, None) for key in keys]
         return any(after is not None for after in [*known, *found])
+
+    def look_again(self, claim: ClaimRequest) -> None:
+        """Search from the beginning now and then: a peer may have put recipients back meanwhile."""
+        if abs(self._at - self._looked_at) >= _LOOK_SECONDS:
+            self._looked_at = self._at
+            self.restart(claim)
 
     def _cursor(self, claim: ClaimRequest, zone: int) -> int:
         """Up to which id no recipient of a zone is pending, as far as is known.

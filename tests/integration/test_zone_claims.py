@@ -30,6 +30,7 @@ from mailsluice.store import (
     Outbox,
     RouteRecord,
     Settled,
+    Transaction,
     Zones,
 )
 from tests.thorough import examples
@@ -116,6 +117,18 @@ class World:
 
     def states(self) -> dict[RecipientStatus, int]:
         return dict(self.outbox.counts().by_connection["a"])
+
+
+class Busy:
+    """A peer that may always put recipients back. Implements `Peers`."""
+
+    def may_claim(self, transaction: Transaction) -> bool:
+        return True
+
+    def idle(self, transaction: Transaction) -> None: ...
+
+    def are_busy(self, transaction: Transaction) -> bool:
+        return True
 
 
 def _audience(number: int, warming: int, providers: int) -> pd.DataFrame:
@@ -218,6 +231,23 @@ def test_a_provider_that_claims_for_itself_follows_the_same_hours(database: Data
     assert world.claim(scope=apart).zone == "09:00 in Europe/Berlin: 2 recipients"
     assert world.zones(world.claim(scope=ClaimScope(1))) == {TOKYO: 3}
     assert world.claim(scope=ClaimScope(1)).zone == "09:00 in Europe/Berlin: 2 recipients"
+
+
+def test_what_a_peer_puts_back_after_the_closing_is_found_within_a_minute(
+    database: Database,
+) -> None:
+    """The peer holds recipients while this process looks for others, and waits for nothing else."""
+    world = World(database, {TOKYO: 3})
+    world.now += HOUR
+    held = world.claim(3).rows
+    world.commit = GroupCommit(database, world.outbox, Busy(), None, hours=world.hours)
+    world.now += 3 * HOUR
+    assert world.claim().next_due_seconds == 1.0
+    with database.write() as transaction:
+        world.outbox.release(transaction, [row.id for row in held])
+    world.now += timedelta(minutes=1)
+    world.claim()
+    assert world.claim().zone == "09:00 in Asia/Tokyo: 3 recipients"
 
 
 def test_a_claim_reads_only_the_range_of_its_zone(database: Database) -> None:
