@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, Retry
 from mailsluice.core.moves import together
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.breaker import BreakerSettings
@@ -158,6 +158,36 @@ async def test_a_connection_that_rests_too_long_gives_away_whom_it_has_not_tried
     assert not report.down
     everybody_once(Sender(sqlite_database, tmp_path).ledger, servers)
     assert moved(sqlite_database) == [("red", "green", 19)]
+
+
+async def test_a_connection_that_recovers_sends_to_those_that_it_had_tried(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    """Its server answers again as soon as the first of the others have gone."""
+    once = [f"450-at-rcpt-once.{number}@example.com" for number in range(30)]
+    document = campaign(
+        tmp_path,
+        [*people(30), *once],
+        routes=[{"connection": "red"}, {"connection": "green", "standby": True}],
+        on_connection_down="reassign",
+        reassign_after_minutes=0,
+        retry=Retry(max_attempts=3, first_delay_seconds=1, max_delay_seconds=1),
+    )
+    busy = Settings(everybody=Everybody(11, Fault(Stage.MAIL, b"421 4.3.2 too busy")))
+    with SmtpServer(busy) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        patient = replace(BREAKER, probes=1_000)
+        sending = asyncio.ensure_future(
+            sent_to(sqlite_database, tmp_path, document, servers, patient)
+        )
+        await eventually_async(lambda: len(green.received), lambda number: number > 0)
+        red.recover()
+        report = await sending
+    assert not report.down
+    ledger = Sender(sqlite_database, tmp_path).ledger
+    everybody_once(ledger, servers)
+    assert moved(sqlite_database) == [("red", "green", len(green.received))]
+    assert any(row.history for row in ledger.rows().values() if row.connection == "red")
 
 
 async def test_standbys_take_over_one_after_the_other(

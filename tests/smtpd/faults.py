@@ -117,6 +117,10 @@ class Script:
         """Whether one more session may be opened."""
         return most is None or self.open <= most
 
+    def recover(self) -> None:
+        """Let everybody's fault strike no more."""
+        self._everybody = None
+
     @property
     def holds_back(self) -> bool:
         """Whether the reply to the message accepted last is held back."""

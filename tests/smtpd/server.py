@@ -90,6 +90,10 @@ class SmtpServer:
         self.script.answered = until
         self._loop.call_soon_threadsafe(self._let_go)
 
+    def recover(self) -> None:
+        """Let the fault that strikes everybody strike no more."""
+        self.script.recover()
+
     def _let_go(self) -> None:
         for session in self._made:
             session.let_go()
