@@ -240,6 +240,7 @@ def test_a_span_has_its_open_hours_and_a_little_spare_time() -> None:
         (200.0, 0.6, 10.0),  # ... but often enough before the end
         (60.0, 0.6, 6.0),  # ... for a tenth of the time at most
         (20.0, 0.01, 1.0),
+        (3.0, 0.01, 4.0),  # not in the last seconds
         (-5.0, 0.01, 30.0),  # after the end
     ],
 )

@@ -22,7 +22,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.limits import Rules, Usage
-from mailsluice.operations.finish.pacing import spread
+from mailsluice.operations.finish.pacing import look_in_seconds, spread
 from tests.unit.lane_world import TAKEN, LaneWorld, Reply, rules, sender_in
 
 LATER = Attempt(Phase.RCPT, 451, "4.7.1 try again later")
@@ -45,7 +45,6 @@ class Campaign:
     reply: Reply = lambda _provider, _now: TAKEN
     away: tuple[float, float] = (0.0, 0.0)
     """From when to when no process sends, in hours."""
-    look_seconds: float = 120.0
 
     def send(self, folder: Path) -> LaneWorld:
         """Send to everybody; returns the world with the arrivals."""
@@ -97,7 +96,7 @@ class Campaign:
     async def _looking(self, world: LaneWorld, span: Span) -> None:
         while True:
             left = (span.until - self.moment(world.now)).total_seconds()
-            await asyncio.sleep(min(self.look_seconds, max(1.0, left / 200)))
+            await asyncio.sleep(look_in_seconds(left, 0.01))
             self._look(world, span)
 
     def _look(self, world: LaneWorld, span: Span) -> None:
@@ -147,6 +146,14 @@ def test_a_campaign_is_finished_within_a_hundredth_of_its_span(
 ) -> None:
     world = campaign.send(tmp_path)
     assert finished(campaign, world) == pytest.approx(0.995, abs=0.005)
+
+
+@pytest.mark.parametrize(("recipients", "seconds"), [(600, 20.0), (100, 20.0), (600, 60.0)])
+def test_a_campaign_of_seconds_is_finished_within_a_hundredth_too(
+    recipients: int, seconds: float, tmp_path: Path
+) -> None:
+    campaign = Campaign(recipients, seconds / 3_600)
+    assert finished(campaign, campaign.send(tmp_path)) == pytest.approx(1.0, abs=0.01)
 
 
 def test_mail_is_spread_evenly_over_the_open_hours(tmp_path: Path) -> None:

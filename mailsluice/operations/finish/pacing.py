@@ -16,6 +16,7 @@ from mailsluice.reports.progress import Cause, RecentPace
 _AT_WORK = (Cause.FREE, Cause.LIMIT, Cause.CONNECTING, Cause.SLOWED)
 """A connection that none of these delays waits for something that tells nothing about its pace."""
 _PROOF_SECONDS = 60.0
+_LAST_SECONDS = 3.0
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 30.0
 
 
@@ -23,10 +24,13 @@ def look_in_seconds(left: float, took: float) -> float:
     """How long to wait for the next look, with so much time left, where one takes so long.
 
     A look reads all recipients of the campaign. It takes a hundredth of the time, but up to a tenth
-    where the end is near.
+    where the end is near. In the last seconds the pace stays as it is: a count is a fraction of a
+    second old.
     """
     if left <= 0:
         return _MOST_SECONDS
+    if left <= _LAST_SECONDS:
+        return left + _LEAST_SECONDS
     seldom = min(100 * took, max(10 * took, left / 20))
     return max(_LEAST_SECONDS, seldom, min(_MOST_SECONDS, left / 200))
 
