@@ -23,12 +23,13 @@ async def publish_plan(plan: Plan) -> None:
     links = await form_links(
         {"send-test": "Send copies to yourself", "send-campaign": "Send this campaign"}
     )
-    picture = await asyncio.to_thread(_drawn, plan)
+    picture = await asyncio.to_thread(drawn, plan)
     page = plan.markdown(links, picture)
     await publish("plan", plan.campaign, page=page, summary=plan.summary())
 
 
-def _drawn(plan: Plan) -> str:
+def drawn(plan: Plan) -> str:
+    """Draw the course of the mail over time, in Markdown; empty where the plan has none."""
     if plan.zones is None:
         return ""
     try:

@@ -12,10 +12,10 @@ import pytest
 from deployments.command import main
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
-from mailsluice.operations.plan.hour_figure import hour_picture
 from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database
+from tasks.plan import drawn
 from tests.databases import no_database
 from tests.integration.test_zone_claims import BERLIN, HOUR, TOKYO, World
 
@@ -50,11 +50,11 @@ def test_a_plan_page_shows_zones_hours_and_rows_without_a_zone(
     assert "| Asia/Tokyo | 300 | Mon 2026-11-23 09:00 | Tue 2026-11-24 11:00 |" in page
     assert "| America/New\\_York | 60 | Mon 2026-11-23 09:00 | Mon 2026-11-23 10:00 |" in page
     assert "| Europe/Berlin | 2 |" in page
-    assert "| Mon 2026-11-23 14:00 | 60 | ██████████████████████████████ |" in page
+    assert "| Mon 2026-11-23 14:00 | ██████████████████████████████ | 60 |" in page
     assert "![picture](data:)" in page
     assert plan.ends_at == MONDAY + timedelta(hours=26)
     assert plan.zones
-    assert hour_picture(plan.zones).startswith("![Messages per hour: at most 60")
+    assert drawn(plan).startswith("![Messages per hour: at most 60")
 
 
 def test_the_command_tells_who_waits_in_each_zone(

@@ -56,7 +56,7 @@ class ZonePlan:
                 "",
                 *table(head, rows),
                 *([picture, ""] if picture else []),
-                *table([f"{self.step} from, UTC", "messages", ""], self._course_rows()),
+                *table([f"{self.step} from, UTC", "", "messages"], self._course_rows(), words=2),
             ],
         )
 
@@ -68,7 +68,7 @@ class ZonePlan:
     def _course_rows(self) -> list[list[str]]:
         most = max(self.course.values(), default=0.0)
         return [
-            [f"{at:%a %Y-%m-%d %H:%M}", f"{messages:,.0f}", "█" * round(_BAR * messages / most)]
+            [f"{at:%a %Y-%m-%d %H:%M}", "█" * round(_BAR * messages / most), f"{messages:,.0f}"]
             for at, messages in self.course.items()
         ]
 
