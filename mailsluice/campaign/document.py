@@ -30,6 +30,7 @@ from mailsluice.campaign.policies import (
     Dispatch,
     DownPolicy,
     Resolve,
+    RouteLending,
     Strategy,
     UncertainPolicy,
 )
@@ -473,7 +474,7 @@ class Campaign(Document):
         return [
             route.connection
             for route in self.sharing
-            if (self.lend if route.lend is None else route.lend)
+            if route.lend is RouteLending.YES or (self.lend and route.lend is RouteLending.CAMPAIGN)
         ]
 
     @property

@@ -18,6 +18,17 @@ class Strategy(StrEnum):
     """Each connection claims recipients as fast as it can send, so that the campaign ends soon."""
 
 
+class RouteLending(StrEnum):
+    """Whether a connection sends to recipients of others that would end later."""
+
+    CAMPAIGN = "campaign"
+    """As the campaign says."""
+    YES = "yes"
+    """The connection does, whatever the campaign says."""
+    NO = "no"
+    """The connection does not, whatever the campaign says."""
+
+
 class Dispatch(StrEnum):
     """The processes that send the mail."""
 

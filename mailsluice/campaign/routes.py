@@ -9,9 +9,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from mailsluice.campaign.identity import SenderIdentity
+from mailsluice.campaign.policies import RouteLending
 from mailsluice.core.forms import OUT_OF_FORM, Document
 from mailsluice.limits.apportionment import quotas
 
@@ -71,11 +72,11 @@ class Route(Document):
         description="Keeps the connection in reserve: no recipients are assigned to it, and it"
         " takes those of a connection that goes down. Several take turns, in their order.",
     )
-    lend: bool | None = Field(
-        None,
+    lend: RouteLending = Field(
+        RouteLending.CAMPAIGN,
         title="May send for others",
-        description="Whether this connection sends to recipients of others when it has room. Left"
-        " empty: as the campaign says.",
+        description="Whether this connection sends to recipients of others when it has room:"
+        " 'yes', 'no', or as the campaign says.",
     )
     identity: SenderIdentity = Field(
         SenderIdentity(),
@@ -83,6 +84,14 @@ class Route(Document):
         " the connection's own identity.",
         json_schema_extra=OUT_OF_FORM,  # ten more fields for each route
     )
+
+    @field_validator("lend", mode="before")
+    @classmethod
+    def _yes_in_yaml(cls, value: object) -> object:
+        """Take true and false for yes and no, as YAML does; a form would send false unasked."""
+        if isinstance(value, bool):
+            return RouteLending.YES if value else RouteLending.NO
+        return RouteLending.CAMPAIGN if value is None else value
 
     @model_validator(mode="after")
     def _growth_is_whole(self) -> Self:
@@ -107,7 +116,7 @@ class Route(Document):
                 f"connection {self.connection!r} is a standby, to which no recipients are assigned:"
                 " remove its percentage, or its standby"
             )
-        if self.standby and self.lend:
+        if self.standby and self.lend is RouteLending.YES:
             raise ValueError(
                 f"connection {self.connection!r} is a standby, which sends only when another"
                 " connection is down: remove its lend, or its standby"

@@ -309,10 +309,12 @@ def test_processes_are_a_number_or_text_as_a_form_has_it(given: Any, taken: Any)
         (True, (None, None), ["a", "b"]),
         (True, (None, False), ["a"]),  # the second one sends to its own recipients only
         (False, (True, None), ["a"]),
+        (True, ("no", "campaign"), ["b"]),
+        (False, ("yes", "campaign"), ["a"]),
     ],
 )
 def test_a_route_says_itself_whether_it_sends_for_others(
-    campaigns: bool, routes_say: tuple[bool | None, ...], lenders: list[str]
+    campaigns: bool, routes_say: tuple[object, ...], lenders: list[str]
 ) -> None:
     given = [
         {"connection": name, "lend": lend} for name, lend in zip("ab", routes_say, strict=True)
