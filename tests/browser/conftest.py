@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from playwright.sync_api import Error as PlaywrightError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
@@ -59,6 +61,7 @@ HUNG_SECONDS = 1_200
 MARGIN = 8
 PATIENCE_MS = 240_000
 """The bound of each wait for the page: it only ends a test that would hang."""
+READING_MS = 10_000
 STAND_STILL = """
 addEventListener("DOMContentLoaded", () => {
   const style = document.createElement("style");
@@ -83,6 +86,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.xdist_group("browser"))
             item.add_marker(pytest.mark.timeout(HUNG_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the text of the page to the report of a failed test."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if call.excinfo and call.when == "call" and page:
+        with suppress(PlaywrightError):
+            shown = page.locator("body").inner_text(timeout=READING_MS)
+            report.sections.append(("The page in the end", f"{page.url}\n{shown}"))
+    return report
 
 
 @pytest.fixture(scope="package")
