@@ -22,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from mailsluice.campaign.affinity import DEFAULT_GROUP, Affinity, refuse_useless
+from mailsluice.campaign.affinity import DEFAULT_GROUP, Affinity
+from mailsluice.campaign.combinations import refuse_combinations
 from mailsluice.campaign.finish import FinishTime, finish_moment
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
@@ -35,10 +36,10 @@ from mailsluice.campaign.policies import (
     UncertainPolicy,
 )
 from mailsluice.campaign.retry import Retry
-from mailsluice.campaign.routes import Percent, Route, percents_on, refuse_overgrown
+from mailsluice.campaign.routes import Percent, Route, percents_on
 from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.campaign.source import RecipientSource, Sources, listed
-from mailsluice.campaign.stop_loss import Approval, Canary, StopLoss
+from mailsluice.campaign.stop_loss import Canary, StopLoss
 from mailsluice.campaign.throttle import ProviderThrottles, Throttle
 from mailsluice.core.forms import Document
 from mailsluice.core.names import DAY, campaign_name
@@ -253,150 +254,9 @@ class Campaign(Document):
         return routes
 
     @model_validator(mode="after")
-    def _processes_fit_dispatch(self) -> Self:
-        if self.dispatch is Dispatch.WORKERS and self.processes != 1:
-            raise ValueError(
-                "processes is for the dispatch 'inline': remove it, or set sessions_per_worker for"
-                " more runs on workers"
-            )
+    def _fits_together(self) -> Self:
+        refuse_combinations(self)
         return self
-
-    @model_validator(mode="after")
-    def _lending_needs_others(self) -> Self:
-        if self.lenders and len(self.sharing) == 1:
-            raise ValueError(
-                "lend needs at least two connections: remove it, or add a route with the strategy"
-                " 'percentage'"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _finishes_once(self) -> Self:
-        if self.finish_by is not None and self.spread_over is not None:
-            raise ValueError(
-                "finish_by and spread_over both say when the campaign ends: remove one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _affinity_fits_strategy(self) -> Self:
-        refuse_useless(self.affinity, self.affinity_group, self.strategy)
-        return self
-
-    @model_validator(mode="after")
-    def _canary_has_a_judge(self) -> Self:
-        if self.canary and self.canary.approve is Approval.AUTO and not self.stop_loss:
-            raise ValueError(
-                "a canary that is approved by itself needs limits: fill in the stop_loss, such as"
-                " bounce_percent 5, block_percent 2 and complaint_percent 0.3, or set approve to"
-                " 'operator'"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _fits_time_zones(self) -> Self:
-        if not self.sending_window.in_own_zones:
-            return self
-        columns = "leave zone_column and country_column of the sending_window empty"
-        if self.canary:
-            raise ValueError(
-                "a canary cannot be judged before the sending window has opened in every time zone,"
-                f" up to a day later: remove the canary, or {columns}"
-            )
-        if self.is_paced:
-            raise ValueError(
-                "an even pace is computed for one sending window, not for one in each recipient's"
-                f" time zone: remove finish_by and spread_over, or {columns}"
-            )
-        if self.lenders:
-            raise ValueError(
-                "lending compares connections that have mail to send, and with windows by time zone"
-                f" they may wait for different ones: remove lend, or {columns}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _fits_a_pool(self) -> Self:
-        if self.strategy is not Strategy.THROUGHPUT:
-            return self
-        if self.lenders:
-            raise ValueError(
-                "lend is for recipients that were assigned before: with the strategy 'throughput',"
-                " connections that have room claim more anyway; remove lend"
-            )
-        if self.standbys:
-            raise ValueError(
-                f"connection {self.standbys[0]!r} is a standby, but with the strategy 'throughput'"
-                " all connections send: remove standby, or choose another strategy"
-            )
-        if self.is_paced:
-            raise ValueError(
-                "finish_by and spread_over slow a campaign down, and the strategy 'throughput' ends"
-                " it as early as possible: remove them, or choose another strategy"
-            )
-        if self.sending_window.in_own_zones:
-            raise ValueError(
-                "with the strategy 'throughput' there is one sending window for all recipients:"
-                " leave zone_column and country_column empty, or choose another strategy"
-            )
-        if self.canary:
-            raise ValueError(
-                "a canary is a part of each connection's recipients, which the strategy"
-                " 'throughput' does not know before: remove the canary, or choose another strategy"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _routes_fit_strategy(self) -> Self:
-        if not self.sharing:
-            raise ValueError("all connections are standbys: remove standby from one of them")
-        if self.strategy is Strategy.PERCENTAGE:
-            self._check_percentages()
-            return self
-        for route in self.routes:
-            if route.percent is not None:
-                raise ValueError(
-                    f"connection {route.connection!r} has a percentage, but the strategy is "
-                    f"{self.strategy.value!r}: remove the percentage or choose 'percentage'"
-                )
-        if self.strategy is Strategy.SINGLE and len(self.sharing) > 1:
-            raise ValueError(
-                f"the strategy 'single' takes one connection, not {len(self.sharing)}: remove the "
-                "others, or choose 'percentage', 'round_robin' or 'throughput', or make them"
-                " standbys"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _failover_is_whole(self) -> Self:
-        if self.on_connection_down is DownPolicy.REASSIGN:
-            return self
-        if self.standbys:
-            raise ValueError(
-                f"connection {self.standbys[0]!r} is a standby, which is used only with"
-                " on_connection_down 'reassign': set that"
-            )
-        if self.reassign_after_minutes is not None:
-            raise ValueError(
-                "reassign_after_minutes is for on_connection_down 'reassign': set that, or remove"
-                " the minutes"
-            )
-        return self
-
-    def _check_percentages(self) -> None:
-        for route in self.sharing:
-            if route.percent is None:
-                raise ValueError(
-                    f"connection {route.connection!r} has no percentage: give it one (0 is allowed)"
-                )
-        total = sum((route.percent or Decimal(0) for route in self.sharing), Decimal(0))
-        if total != 100:
-            verb = "raise" if total < 100 else "lower"
-            raise ValueError(
-                f"percentages add up to {_plain(total)}, not 100: "
-                f"{verb} one of them by {_plain(abs(100 - total))}"
-            )
-        refuse_overgrown(self.sharing)
 
     @property
     def sharing(self) -> tuple[Route, ...]:
@@ -530,8 +390,3 @@ class Campaign(Document):
 
 _NEWER = ("resolve", "order_by", "order_descending", "affinity", "affinity_group")
 """Fields that some stored campaigns are older than."""
-
-
-def _plain(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
