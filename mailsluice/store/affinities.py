@@ -21,10 +21,9 @@ import orjson
 import sqlalchemy as sa
 
 from mailsluice.core.affinity_counts import AffinityCounts
-from mailsluice.store.affinity_tables import affinities, affinity_groups
 from mailsluice.store.content import as_json
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaigns
+from mailsluice.store.schema import affinities, affinity_groups, campaigns
 
 if TYPE_CHECKING:
     from mailsluice.store.affinity_pages import Keys, Numbers, Page

@@ -26,8 +26,7 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, Launches
 from mailsluice.store.affinities import NOT_KNOWN, Affinities
 from mailsluice.store.affinity_pages import Numbers
-from mailsluice.store.affinity_tables import affinities
-from mailsluice.store.schema import recipients
+from mailsluice.store.schema import affinities, recipients
 from tests.databases import no_database
 
 OCCASION = launch.Occasion(date(2026, 1, 5), datetime(2026, 1, 5, 12, tzinfo=UTC))
