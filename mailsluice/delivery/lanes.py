@@ -17,13 +17,13 @@ bounds the rows of the limits' usage that a transaction changes.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from mailsluice.delivery.journal import Journal, account_name, holder
 from mailsluice.delivery.lane import Lane
+from mailsluice.delivery.lane_queue import LaneQueue
 from mailsluice.delivery.pool import LOOK_SECONDS, Pool
 from mailsluice.delivery.pool_room import PoolRoom
 from mailsluice.delivery.provider_rules import ProviderRules
@@ -95,10 +95,7 @@ class Lanes:
         """The lane of each provider seen so far, which is the main lane for most."""
         self._apart: frozenset[int] = frozenset()
         """The providers whose lanes claim for themselves."""
-        self._queue: list[tuple[int, int, Lane]] = []
-        """A heap of the lanes with recipients that may be sent to, by their first recipient."""
-        self._parked: list[tuple[float, int, Lane]] = []
-        """A heap of the lanes that wait, by the end of the wait; with entries that are outdated."""
+        self._queue = LaneQueue()
         self._rows = 0
         """Recipients in all lanes."""
         self._stock_rows = 0
@@ -147,7 +144,7 @@ class Lanes:
     @property
     def due_at(self) -> float:
         """When the outbox may have recipients of any lane, or a lane may go on."""
-        return min(self.main.due_at, self._next_parked_at())
+        return min(self.main.due_at, self._queue.next_parked_at())
 
     @property
     def _is_claiming(self) -> bool:
@@ -322,25 +319,19 @@ class Lanes:
 
     def _next_lane(self, now: float) -> Lane:
         """The lane whose message may go now, and whose recipient is the first in the send order."""
-        if self._parked:
+        if self._queue.has_parked:
             self._wake(now)
-        queue, first = self._queue, self.main.rows
-        while queue and (not first or queue[0][0] < first[0].id):
-            lane = queue[0][2]
+        first = self.main.rows[0].id if self.main.rows else math.inf
+        while lane := self._queue.first_before(first):
             if (at := lane.ready_at(now)) <= now:
                 return lane
-            heapq.heappop(queue)
-            lane.is_queued = False
+            self._queue.remove_first()
             self._park(lane, at)
         return self.main
 
     def _taken(self, lane: Lane) -> None:
         """Queue the lane again whose recipient was taken; it is the first in the queue."""
-        if lane.rows:
-            heapq.heapreplace(self._queue, (lane.rows[0].id, lane.number, lane))
-        else:
-            heapq.heappop(self._queue)
-            lane.is_queued = False
+        self._queue.first_taken()
         if not lane.claims_itself:
             self._stock_rows -= 1
         elif len(lane.rows) <= lane.low:
@@ -355,9 +346,7 @@ class Lanes:
             lane.parked_until = None
             self._count(lane, len(lane.rows))
         if lane.rows:
-            if not lane.is_queued:
-                lane.is_queued = True
-                heapq.heappush(self._queue, (lane.rows[0].id, lane.number, lane))
+            self._queue.add(lane)
         elif lane.claims_itself:
             lane.refill()
             if not lane.is_claiming:
@@ -370,30 +359,16 @@ class Lanes:
             return
         if lane.parked_until is None:
             self._count(lane, -len(lane.rows))
-        lane.parked_until = at
-        if at < math.inf:
-            heapq.heappush(self._parked, (at, lane.number, lane))
+        self._queue.park(lane, at)
 
     def _wake(self, now: float) -> None:
         """Queue the lanes whose wait has ended; a lane that has to ask for starts asks now."""
-        while self._next_parked_at() <= now:
-            lane = heapq.heappop(self._parked)[2]
+        while self._queue.next_parked_at() <= now:
+            lane = self._queue.take_parked()
             if lane.rows and (at := lane.ready_at(now)) > now:
                 self._park(lane, at)
             else:
                 self._place(lane)
-
-    def _next_parked_at(self) -> float:
-        parked = self._parked
-        while parked and parked[0][0] != parked[0][2].parked_until:
-            heapq.heappop(parked)
-        return parked[0][0] if parked else math.inf
-
-    def _unqueue(self, lane: Lane) -> None:
-        if lane.is_queued:
-            lane.is_queued = False
-            self._queue = [entry for entry in self._queue if entry[2] is not lane]
-            heapq.heapify(self._queue)
 
     def _lane_for(self, number: int) -> Lane:
         """The lane of the recipients of a provider, which is made if the provider has limits."""
@@ -577,7 +552,7 @@ class Lanes:
         if lane.parked_until is None:
             self._count(lane, -len(cut))
         if not lane.rows:
-            self._unqueue(lane)
+            self._queue.remove(lane)
             self._place(lane)
         return cut
 
