@@ -157,12 +157,14 @@ class Campaign(Document):
         UncertainPolicy.HOLD,
         title="Recipients in doubt",
         description="What happens to recipients who, after a crash, may or may not have got the"
-        " mail.",
+        " mail: 'hold' waits for your decision, 'resend' sends again, 'assume_sent' counts them as"
+        " sent.",
     )
     on_connection_down: DownPolicy = Field(
         DownPolicy.HOLD,
         title="When a connection is down",
-        description="What happens to its recipients.",
+        description="What happens to its recipients that were not tried yet: 'hold' keeps them for"
+        " a retry of the run; 'reassign' gives them to standbys, or else to the other connections.",
     )
     reassign_after_minutes: int | None = Field(
         None,
@@ -170,7 +172,7 @@ class Campaign(Document):
         le=10_080,
         title="Reassign after minutes",
         description="With 'reassign': recipients also move when a connection has rested after"
-        " failures for so long. Left empty: only when it is given up.",
+        " failures for so long; 0: as soon as it rests. Left empty: only when it is given up.",
     )
     lend: bool = Field(
         False,

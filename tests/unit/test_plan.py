@@ -450,7 +450,33 @@ def test_the_plan_says_who_takes_over() -> None:
         "When a connection is down or has rested for 10 minutes, its recipients that were not tried"
         " yet go to b, or where that is down as well to c."
     ) in page
-    assert page.count("| standby, used only when another connection is down | 0 | 0 |") == 2
+    idle = "| standby, used only when another connection is down | 0 | 0 |  |  |  |"
+    assert page.count(idle) == 2
+
+
+def test_a_standby_without_recipients_is_no_warning() -> None:
+    spare = two(
+        routes=[
+            {"connection": "a", "percent": 60},
+            {"connection": "b", "percent": 40},
+            {"connection": "c", "standby": True},
+        ],
+        on_connection_down="reassign",
+    )
+    assert not planned(spare, [connection(name) for name in "abc"]).warnings
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0, "is down or rests after failures, its"),
+        (1, "is down or has rested for a minute, its"),
+        (1_440, "is down or has rested for 1,440 minutes, its"),
+    ],
+)
+def test_the_plan_says_after_which_rest_recipients_move(minutes: int, said: str) -> None:
+    found = two(on_connection_down="reassign", reassign_after_minutes=minutes)
+    assert said in planned(found, [connection("a"), connection("b")]).markdown()
 
 
 def test_the_plan_says_what_lending_may_move_at_most() -> None:

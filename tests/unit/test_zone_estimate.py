@@ -95,3 +95,11 @@ def test_the_plan_adds_up_the_connections() -> None:
     assert (mail.zone, mail.recipients, mail.begins_at) == ("Asia/Tokyo", 150, MONDAY)
     assert {at - MONDAY: round(number) for at, number in plan.course.items()} == {0 * HOUR: 150}
     assert zone_plan([], "UTC") is None
+
+
+def test_recipients_without_a_known_zone_have_a_row_of_their_own_in_the_plan() -> None:
+    plan = zone_plan([load({"Asia/Tokyo": 100, "": 50}, 100)], "Asia/Tokyo")
+    assert plan is not None
+    page = "\n".join(plan.lines())
+    assert "| Asia/Tokyo | 100 |" in page
+    assert "| not known: Asia/Tokyo | 50 |" in page

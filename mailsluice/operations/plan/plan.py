@@ -173,9 +173,14 @@ def _row(connection: ConnectionPlan) -> list[str]:
         f"{connection.assigned:,}",
         f"{connection.count:,}",
         cell(connection.binding),
-        moment_text(connection.ends_at) if connection.ends_at else "",
-        connection.lasts,
+        *_end(connection),
     ]
+
+
+def _end(connection: ConnectionPlan) -> tuple[str, str]:
+    if connection.is_standby:
+        return "", ""
+    return moment_text(connection.ends_at) if connection.ends_at else "", connection.lasts
 
 
 def _share(connection: ConnectionPlan) -> str:

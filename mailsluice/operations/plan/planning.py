@@ -116,14 +116,20 @@ def _failover(campaign: Campaign) -> str:
     """Say which connections take over, and from when on."""
     if campaign.on_connection_down is not DownPolicy.REASSIGN or len(campaign.routes) == 1:
         return ""
-    minutes = campaign.reassign_after_minutes
-    rests = "" if minutes is None else f" or has rested for {minutes} minutes"
     takers = "the others"
     if campaign.standbys:
         takers = ", or where that is down as well to ".join(campaign.standbys)
     return (
-        f"When a connection is down{rests}, its recipients that were not tried yet go to {takers}"
+        f"When a connection is down{_rest(campaign.reassign_after_minutes)}, its recipients that"
+        f" were not tried yet go to {takers}"
     )
+
+
+def _rest(minutes: int | None) -> str:
+    """Say after which rest recipients move, too."""
+    if not minutes:
+        return "" if minutes is None else " or rests after failures"
+    return f" or has rested for {'a minute' if minutes == 1 else f'{minutes:,} minutes'}"
 
 
 def _quotas(
@@ -210,7 +216,7 @@ def _warnings(
                 f"{part.connection} takes {part.lasts} for its {part.count:,} recipients:"
                 f" it is bound by {part.binding}"
             )
-        if not part.count and part.percent != 0:
+        if not part.count and part.percent != 0 and not part.is_standby:
             yield f"{part.connection} gets no recipient: the audience is too small for its share"
     for warming in placement.warmings:
         yield from warming.warnings()

@@ -27,6 +27,8 @@ class ZoneMail:
     """When the first message goes out; None: not within weeks."""
     ends_at: datetime | None
     """When the last message that is sent within weeks goes out."""
+    is_known: bool = True
+    """Whether the recipients' zone is known; else this is the sending window's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class ZonePlan:
                 "",
                 *table(head, rows),
                 *([picture, ""] if picture else []),
-                *table([f"{self.step} from, UTC", "", "messages"], self._course_rows(), words=2),
+                *table(
+                    [f"{self.step} that begins (UTC)", "", "messages"], self._course_rows(), words=2
+                ),
             ],
         )
 
@@ -89,7 +93,7 @@ def zone_plan(loads: Sequence[Load], own_zone: str) -> ZonePlan | None:
     if not recipients:
         return None
     ranked = sorted(recipients, key=lambda name: -recipients[name])
-    mail = [_mail(name or own_zone, recipients[name], flows.get(name, [])) for name in ranked]
+    mail = [_mail(name, own_zone, recipients[name], flows.get(name, [])) for name in ranked]
     together = [flow for of_zone in flows.values() for flow in of_zone]
     step = _HOUR if len(by_step(together, _HOUR)) <= _MOST_STEPS else _DAY
     course = sorted(by_step(together, step).items())
@@ -98,11 +102,10 @@ def zone_plan(loads: Sequence[Load], own_zone: str) -> ZonePlan | None:
     )
 
 
-def _mail(name: str, recipients: int, flows: Sequence[Flow]) -> ZoneMail:
-    if not flows:
-        return ZoneMail(name, recipients, None, None)
-    begins = min(flow.since for flow in flows)
-    return ZoneMail(name, recipients, _moment(begins), _moment(max(flow.until for flow in flows)))
+def _mail(name: str, own_zone: str, recipients: int, flows: Sequence[Flow]) -> ZoneMail:
+    begins = min((_moment(flow.since) for flow in flows), default=None)
+    ends = max((_moment(flow.until) for flow in flows), default=None)
+    return ZoneMail(name or own_zone, recipients, begins, ends, is_known=bool(name))
 
 
 def _moment(seconds: float) -> datetime:
@@ -113,4 +116,5 @@ def _row(mail: ZoneMail) -> list[str]:
     def shown(moment: datetime | None) -> str:
         return f"{moment.astimezone(zone(mail.zone)):%a %Y-%m-%d %H:%M}" if moment else ""
 
-    return [cell(mail.zone), f"{mail.recipients:,}", shown(mail.begins_at), shown(mail.ends_at)]
+    name = mail.zone if mail.is_known else f"not known: {mail.zone}"
+    return [cell(name), f"{mail.recipients:,}", shown(mail.begins_at), shown(mail.ends_at)]
