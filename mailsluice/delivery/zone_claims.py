@@ -36,7 +36,7 @@ class ZoneWait:
 
     def __str__(self) -> str:
         number = "1 recipient" if self.recipients == 1 else f"{self.recipients:,} recipients"
-        return f"{self.opening}: {number}"
+        return f"{self.opening} ({number})"
 
 
 class ZoneClaims:

@@ -149,11 +149,11 @@ def test_each_zone_waits_for_its_own_morning(database: Database) -> None:
     world = World(database, {NEW_YORK: 3, TOKYO: 2, BERLIN: 1})
     batch = world.claim()
     assert not batch.rows
-    assert (batch.zone, batch.next_due_seconds) == ("09:00 in Asia/Tokyo: 2 recipients", 3_600)
+    assert (batch.zone, batch.next_due_seconds) == ("09:00 in Asia/Tokyo (2 recipients)", 3_600)
     world.now += HOUR
     assert world.zones(world.claim()) == {TOKYO: 2}
     batch = world.claim()
-    assert (batch.zone, batch.next_due_seconds) == ("09:00 in Europe/Berlin: 1 recipient", 28_800)
+    assert (batch.zone, batch.next_due_seconds) == ("09:00 in Europe/Berlin (1 recipient)", 28_800)
     world.now += 8 * HOUR
     assert world.zones(world.claim()) == {BERLIN: 1}
     world.now += 6 * HOUR
@@ -176,11 +176,11 @@ def test_what_limits_have_left_over_waits_for_the_next_morning(database: Databas
     left = world.claim(2)
     world.now += 3 * HOUR  # Tokyo closes
     batch = world.claim(released=[row.id for row in left.rows])
-    assert batch.zone == "09:00 in America/New_York: 2 recipients"
+    assert batch.zone == "09:00 in America/New_York (2 recipients)"
     world.now += 11 * HOUR
     world.settle(world.claim().rows)
     batch = world.claim()
-    assert batch.zone == "09:00 in Asia/Tokyo: 3 recipients"
+    assert batch.zone == "09:00 in Asia/Tokyo (3 recipients)"
     world.now += timedelta(seconds=batch.next_due_seconds or 0)
     assert world.zones(world.claim()) == {TOKYO: 3}
 
@@ -194,7 +194,7 @@ def test_a_retry_that_is_due_while_its_zone_is_closed_waits_with_the_others(
     world.now += 3 * HOUR
     batch = world.claim()
     assert not batch.rows
-    assert batch.zone == "09:00 in Asia/Tokyo: 3 recipients"
+    assert batch.zone == "09:00 in Asia/Tokyo (3 recipients)"
     assert world.states() == {RecipientStatus.PENDING: 3}
     world.now += 21 * HOUR
     assert sorted(row.attempts for row in world.claim().rows) == [0, 1, 1]
@@ -228,9 +228,9 @@ def test_a_provider_that_claims_for_itself_follows_the_same_hours(database: Data
     world.now += HOUR
     apart = ClaimScope(without=frozenset({1}))
     assert {row.provider for row in world.claim(scope=apart).rows} == {2}
-    assert world.claim(scope=apart).zone == "09:00 in Europe/Berlin: 2 recipients"
+    assert world.claim(scope=apart).zone == "09:00 in Europe/Berlin (2 recipients)"
     assert world.zones(world.claim(scope=ClaimScope(1))) == {TOKYO: 3}
-    assert world.claim(scope=ClaimScope(1)).zone == "09:00 in Europe/Berlin: 2 recipients"
+    assert world.claim(scope=ClaimScope(1)).zone == "09:00 in Europe/Berlin (2 recipients)"
 
 
 def test_what_a_peer_puts_back_after_the_closing_is_found_within_a_minute(
@@ -247,7 +247,7 @@ def test_what_a_peer_puts_back_after_the_closing_is_found_within_a_minute(
         world.outbox.release(transaction, [row.id for row in held])
     world.now += timedelta(minutes=1)
     world.claim()
-    assert world.claim().zone == "09:00 in Asia/Tokyo: 3 recipients"
+    assert world.claim().zone == "09:00 in Asia/Tokyo (3 recipients)"
 
 
 def test_a_claim_reads_only_the_range_of_its_zone(database: Database) -> None:

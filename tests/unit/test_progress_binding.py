@@ -54,9 +54,9 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         ),
         (
             ConnectionFacts(
-                in_stock=0, due_at=NOW + 1_800, zone="09:00 in Asia/Tokyo: 2 recipients"
+                in_stock=0, due_at=NOW + 1_800, zone="09:00 in Asia/Tokyo (2 recipients)"
             ),
-            "waits for 09:00 in Asia/Tokyo: 2 recipients",
+            "waits for 09:00 in Asia/Tokyo (2 recipients)",
         ),
         (ConnectionFacts(in_stock=0, due_at=math.inf, in_flight=3), "waits for the last replies"),
         (
