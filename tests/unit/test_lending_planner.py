@@ -131,7 +131,7 @@ def test_the_limits_of_the_target_bound_a_batch() -> None:
 
 
 def test_a_connection_that_took_recipients_gives_none_away() -> None:
-    """Nothing goes to and fro."""
+    """Nothing goes back and forth."""
     world = World()
     world.moves = [Move("fast", "slow", MoveReason.LENT, 5, 5_000)]
     world.pass_seconds(_MINUTE)

@@ -129,7 +129,7 @@ def _check_laws(connections: Sequence[Connection], moves: Sequence[Move], percen
         gave[move.origin] += move.recipients
     for known in connections:
         assert gave[known.name] <= known.quota * percent // 100
-    assert not {move.target for move in moves} & gave.keys(), "nothing goes to and fro"
+    assert not {move.target for move in moves} & gave.keys(), "nothing goes back and forth"
     assert sum(known.done for known in connections) == sum(known.quota for known in connections)
     assert {move.target for move in moves} <= {c.name for c in connections if c.may_lend}
 

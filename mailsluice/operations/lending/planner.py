@@ -7,8 +7,8 @@ can send to until both end together. So as few recipients as possible change the
 connection is idle that may send for another one, and so the campaign ends about as early as if all
 paces had been known before.
 
-A connection that has taken recipients gives none away, and the other way round, so nothing goes to
-and fro.
+A connection that has taken recipients gives none away, and the other way round, so nothing goes
+back and forth.
 """
 
 from __future__ import annotations
