@@ -128,6 +128,11 @@ def _fits_a_pool(campaign: Campaign) -> None:
             f"connection {campaign.standbys[0]!r} is a standby, but with the strategy 'throughput'"
             " all connections send: remove standby, or choose another strategy"
         )
+    if campaign.reassign_after_minutes is not None:
+        raise ValueError(
+            "reassign_after_minutes is for recipients that were assigned before: with the strategy"
+            " 'throughput', the other connections send to them anyway; remove the minutes"
+        )
     if campaign.is_paced:
         raise ValueError(
             "finish_by and spread_over slow a campaign down, and the strategy 'throughput' ends"

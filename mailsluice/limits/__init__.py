@@ -1,6 +1,12 @@
 """Limits on the rate of sending, and the moments at which messages may start under them."""
 
-from mailsluice.limits.calendar_limit import CalendarLimit, QuotaUse, Unit, calendar_limits
+from mailsluice.limits.calendar_limit import (
+    CalendarLimit,
+    QuotaUse,
+    Unit,
+    calendar_limits,
+    refuse_no_calendar,
+)
 from mailsluice.limits.clock import DatabaseClock
 from mailsluice.limits.granting import Report, exchange, give_out
 from mailsluice.limits.holding import Hold, hold
@@ -50,6 +56,7 @@ __all__ = [
     "give_out",
     "hold",
     "limits",
+    "refuse_no_calendar",
     "room",
     "shared",
 ]

@@ -8,7 +8,10 @@ from enum import StrEnum
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from mailsluice.core.timezones import is_known
+
 _DAY = timedelta(days=1)
+_LAST_HOUR, _LAST_DAY = 23, 28
 
 
 class Unit(StrEnum):
@@ -85,6 +88,22 @@ class QuotaUse:
     def room(self) -> int:
         """How many more messages the period has room for."""
         return max(0, self.limit.count - self.used)
+
+
+def refuse_no_calendar(rates: CalendarRates) -> None:
+    """Raise ValueError where days or months would begin at a time that no calendar has."""
+    if not 0 <= rates.day_begins_at <= _LAST_HOUR:
+        raise ValueError(f"day_begins_at is {rates.day_begins_at}: give an hour from 0 to 23")
+    if not 1 <= rates.month_begins_on <= _LAST_DAY:
+        raise ValueError(
+            f"month_begins_on is {rates.month_begins_on}: give a day from 1 to 28, as every month"
+            " has"
+        )
+    if rates.calendar_timezone and not is_known(rates.calendar_timezone):
+        raise ValueError(
+            f"unknown calendar_timezone {rates.calendar_timezone!r}: use an IANA name, such as"
+            " America/Los_Angeles or UTC"
+        )
 
 
 def calendar_limits(rates: CalendarRates) -> tuple[CalendarLimit, ...]:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.throttle import ProviderThrottle, ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
-from mailsluice.limits import limits
+from mailsluice.limits import limits, refuse_no_calendar
 from mailsluice.smtp.oauth import OAuth
 
 
@@ -83,7 +83,8 @@ class Connection:
         return host_key(self.host)
 
     def __post_init__(self) -> None:
-        """Check the limits of mailbox providers, which may be mappings, as in a document."""
+        """Check the calendar, and limits of mailbox providers, which may be mappings."""
+        refuse_no_calendar(self)
         if self.per_provider:
             checked = _PER_PROVIDER.validate_python([*self.per_provider])
             object.__setattr__(self, "per_provider", checked)

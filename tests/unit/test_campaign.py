@@ -216,6 +216,14 @@ def test_round_robin_shares_are_equal() -> None:
             },
             "with the strategy 'throughput', connections that have room claim more anyway",
         ),
+        (
+            {
+                "strategy": "throughput",
+                "on_connection_down": "reassign",
+                "reassign_after_minutes": 5,
+            },
+            "with the strategy 'throughput', the other connections send to them anyway",
+        ),
         ({"colour": "red"}, "Extra inputs are not permitted"),
         *(
             ({"processes": wrong}, "write a number from 1 to 64, or auto")

@@ -76,3 +76,17 @@ def test_limits_of_providers_may_be_mappings_and_are_checked() -> None:
             25,
             per_provider=cast("Any", [{**limits[0], "provider": "gogle"}]),
         )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"month_begins_on": 31}, "month_begins_on is 31: give a day from 1 to 28"),
+        ({"month_begins_on": 0}, "month_begins_on is 0"),
+        ({"day_begins_at": 24}, "day_begins_at is 24: give an hour from 0 to 23"),
+        ({"calendar_timezone": "Mars/Crater"}, "unknown calendar_timezone 'Mars/Crater'"),
+    ],
+)
+def test_quotas_begin_at_times_that_every_calendar_has(wrong: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        Connection("red", "mail.example.com", 25, per_month=100, **wrong)
