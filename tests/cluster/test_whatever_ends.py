@@ -88,7 +88,12 @@ def document(folder: Path) -> dict[str, Any]:
 
 
 def statuses(state: Database) -> Counter[str]:
-    query = sa.select(recipients.c.status, sa.func.count()).group_by(recipients.c.status)
+    query = (
+        sa.select(recipients.c.status, sa.func.count())
+        .join(campaigns, campaigns.c.id == recipients.c.campaign_id)
+        .where(campaigns.c.name == NAME)
+        .group_by(recipients.c.status)
+    )
     with state.read() as connection:
         return Counter(dict(map(tuple, connection.execute(query))))
 
