@@ -24,7 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "affinity, the next campaign": {"affinity": "recipient"},
     "affinity, a tenth moves": {"affinity": "recipient", "shares": (60, 40)},
 }
-"""What each launch has beside one file and two connections."""
+"""The parameters of each launch beyond one file and two connections."""
 
 
 def measure(case: str, recipients: int, name: str, url: str) -> dict[str, float]:

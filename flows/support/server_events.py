@@ -28,6 +28,8 @@ from prefect.events.filters import (
     EventResourceFilter,
 )
 
+from mailsluice.core.beside import beside
+
 logger = logging.getLogger(__name__)
 
 _SILENT_SECONDS = 300.0
@@ -157,9 +159,5 @@ async def server_events(
     With `deployment_ids`, to those of all runs of these deployments as well.
     """
     events = ServerEvents(emit)
-    listening = asyncio.ensure_future(events.listen(run_ids, deployment_ids, subscribe))
-    try:
+    async with beside(events.listen(run_ids, deployment_ids, subscribe)):
         yield events
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)

@@ -31,6 +31,7 @@ from prefect.client.schemas.objects import State, StateType
 
 from flows.support.server_events import ServerEvents
 from flows.support.state_changes import state_changes
+from mailsluice.core.beside import beside
 from mailsluice.delivery import Run
 
 logger = logging.getLogger(__name__)
@@ -122,13 +123,11 @@ async def stop_on_request(
     """
     request = StopRequest(events)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    watching = asyncio.ensure_future(_watch(events, request, flow_run_id, parent_id))
     try:
-        request.handle_signals()
-        yield request
+        async with beside(_watch(events, request, flow_run_id, parent_id)):
+            request.handle_signals()
+            yield request
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
         if request.reason is StopReason.CANCELLED:
             # The SIGTERM of the Cancel may still come. Prefect's handler would make this run a
             # crashed one, which is started again. Prefect restores the first handler at the end.

@@ -22,6 +22,7 @@ from prefect.states import Scheduled
 
 from flows.support.sending import Sending
 from flows.support.stopping import StopReason
+from mailsluice.core.beside import beside
 from mailsluice.core.errors import CampaignError
 
 _LOOK_SECONDS = 1.0
@@ -51,12 +52,8 @@ async def left_when_idle(sending: Sending, longest_seconds: float) -> AsyncItera
     if deployment.get_id() is None:
         yield
         return
-    watching = asyncio.ensure_future(_watch(sending, longest_seconds))
-    try:
+    async with beside(_watch(sending, longest_seconds)):
         yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def _watch(sending: Sending, longest_seconds: float) -> None:

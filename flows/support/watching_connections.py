@@ -18,6 +18,7 @@ from blocks.loading import load_connection
 from flows.support.sending import Sending
 from flows.support.server_events import ServerEvents
 from flows.support.session_slots.notices import Logger
+from mailsluice.core.beside import beside
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.smtp.connection import Connection
 
@@ -116,10 +117,8 @@ async def watch_connections(
     watcher = BlockWatcher(sending, events, logger)
     watcher.hear(None)  # the blocks may have changed since they were loaded
     events.listeners.append(watcher.hear)
-    watching = asyncio.ensure_future(watcher.run())
     try:
-        yield
+        async with beside(watcher.run()):
+            yield
     finally:
         events.listeners.remove(watcher.hear)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)

@@ -11,10 +11,10 @@ DEFAULT_GROUP = "default"
 
 
 class Affinity(StrEnum):
-    """What stays the same for an address from campaign to campaign."""
+    """Whether an address keeps its connection from campaign to campaign."""
 
     OFF = "off"
-    """Nothing: each campaign is shared out anew."""
+    """Each campaign is shared out anew."""
     RECIPIENT = "recipient"
     """An address keeps its connection over all campaigns of a group."""
 

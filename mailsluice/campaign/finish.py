@@ -24,7 +24,7 @@ _HELP = (
 _SPARE = 0.005
 _TOLERANCE = 0.01
 _MARGIN = 1.01
-"""So much higher than the pace a limit has to be: messages are spaced wider than it allows."""
+"""The least ratio of a limit to the pace under it: messages are spaced wider than limits allow."""
 
 
 def _from_yaml(value: object) -> object:

@@ -104,9 +104,10 @@ class SendingWindow(Document):
         return bool(self.zone_column or self.country_column)
 
     def in_zone(self, name: str) -> SendingWindow:
-        """The same days and hours in a time zone, given as `mailsluice.core.timezones.zone` does.
+        """Return the window of the same days and hours in a time zone.
 
-        In the window's own zone for an empty name.
+        Time zones are named as `mailsluice.core.timezones.zone` does; an empty name is the window's
+        own zone.
         """
         columns = {"zone_column": None, "country_column": None}
         return self.model_copy(update={**columns, "timezone": name or self.timezone})

@@ -51,7 +51,7 @@ def end_in_window(
 
 
 class Meter:
-    """What is left of a quota while time passes and mail goes out."""
+    """The rest of a quota while time passes and mail goes out."""
 
     def __init__(self, quota: QuotaUse) -> None:
         self._limit = quota.limit

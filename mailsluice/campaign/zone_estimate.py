@@ -18,7 +18,7 @@ from mailsluice.campaign.zone_hours import ZoneHours
 _DAY = 86_400.0
 _WEEK = 7 * _DAY
 _WALKED = 4 * _WEEK
-"""What is sent later is estimated by the pace of the last of these weeks."""
+"""The time that is walked through; later mail is estimated by the pace of its last week."""
 
 
 class Flow(NamedTuple):

@@ -1,4 +1,4 @@
-"""What affinity did for the recipients of a campaign. Pure."""
+"""How many recipients of a campaign keep their connection by affinity. Pure."""
 
 from __future__ import annotations
 

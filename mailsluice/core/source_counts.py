@@ -1,4 +1,4 @@
-"""What became of the rows of each source, in a campaign whose recipients have several. Pure."""
+"""Counts of the rows of each source, in a campaign that has several. Pure."""
 
 from __future__ import annotations
 

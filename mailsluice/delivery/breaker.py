@@ -33,7 +33,7 @@ class BreakerSettings:
     """Whether a rest goes on although the server answers again."""
 
     def of(self, connection: Connection) -> BreakerSettings:
-        """These settings, with the cool-down of the connection where it has one."""
+        """Return the settings with the cool-down of a connection, where it has one."""
         settings = self
         if connection.cool_down_after is not None:
             settings = replace(settings, failures=connection.cool_down_after)

@@ -44,7 +44,7 @@ class SenderContext:
     """Whether the sending window of a recipient is open, given by id; None: all have the same."""
     clock: Callable[[], float] = steady
     pool: Pool | None = None
-    """Of the recipients that no connection has claimed yet, if the campaign has such."""
+    """The pool of recipients that no connection has claimed yet, if the campaign has one."""
     chance: Callable[[], float] = random.random
     """Numbers from 0 to 1, for jitter."""
     may_receive: Callable[[str], bool] = lambda _connection: False

@@ -27,7 +27,7 @@ _NOTICED_SECONDS = 10.0
 
 
 class SendersElsewhere:
-    """What the senders in other processes tell the run, and what they are told."""
+    """The news between the run and its senders in other processes."""
 
     def __init__(
         self,

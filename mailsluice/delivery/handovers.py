@@ -17,7 +17,7 @@ from mailsluice.delivery.failover import STARTING, Condition
 
 
 class Handing(Protocol):
-    """What sends over a connection: it may give recipients away, or take some over."""
+    """A sender of one connection, which may give recipients away, or take some over."""
 
     @property
     def down(self) -> str | None:

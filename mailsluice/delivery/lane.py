@@ -106,7 +106,7 @@ class Lane:
         return max(self.slowdown.next_at, self.starts.ready_at(now))
 
     def known_at(self, now: float) -> float:
-        """What `ready_at` says, without a request for starts."""
+        """Return the same as `ready_at`, without a request for starts."""
         if self.slowdown.rests and self.starts.in_flight:
             return math.inf
         return max(self.slowdown.next_at, self.starts.known_at(now))

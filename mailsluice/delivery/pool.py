@@ -64,10 +64,10 @@ class Pool:
 
 
 class Turns:
-    """Who is given starts first, where connections draw on the same limits of their campaign.
+    """The order in which connections get starts under the same limits of their campaign.
 
-    The connection that is furthest behind its share of the starts so far: so the shares are as
-    computed, while a connection that asks for less leaves the rest to the others.
+    The connection that is furthest behind its share of the starts so far is first. So the shares
+    are as computed, while a connection that asks for less leaves the rest to the others.
     """
 
     def __init__(self, shares: Mapping[str, float]) -> None:

@@ -109,7 +109,7 @@ class StartStock:
         return max(now, self._starts[0])
 
     def known_at(self, now: float) -> float:
-        """What `ready_at` says, without a request for starts."""
+        """Return the same as `ready_at`, without a request for starts."""
         if not self._rules:
             return now
         if self._starts:

@@ -15,7 +15,7 @@ _LAST_HOUR, _LAST_DAY = 23, 28
 
 
 class Unit(StrEnum):
-    """What a calendar limit counts by."""
+    """The period in which a calendar limit counts messages."""
 
     DAY = "calendar day"
     MONTH = "month"

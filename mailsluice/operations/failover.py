@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 
 from mailsluice.campaign import Campaign, DownPolicy
+from mailsluice.core.beside import beside
 from mailsluice.core.moves import Handover
 from mailsluice.core.steady import steady
 from mailsluice.delivery import CampaignRun
@@ -71,18 +72,15 @@ async def watched_connections(
         watches.append(FailoverWatch(run, handovers, on_handover, after_minutes))
     if campaign.lenders:
         watches.append(LendingWatch(run, campaign, connections, handovers, lending))
-    watching = [asyncio.ensure_future(run.on_engine(watch.run())) for watch in watches]
     try:
-        if not is_elsewhere:
-            yield
-            return
-        run.connections_elsewhere = connections
-        async with _told_elsewhere(run, handovers, names, campaign.standbys):
-            yield
+        async with beside(*(run.on_engine(watch.run()) for watch in watches)):
+            if not is_elsewhere:
+                yield
+                return
+            run.connections_elsewhere = connections
+            async with _told_elsewhere(run, handovers, names, campaign.standbys):
+                yield
     finally:
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
         await asyncio.to_thread(run.await_moves)
         run.end_handovers()
 
@@ -96,13 +94,11 @@ async def _told_elsewhere(
     elsewhere = SendersElsewhere(records, handovers, names, run.on_handover_news, standbys)
     await asyncio.to_thread(records.publish, elsewhere.takers())
     run.elsewhere = elsewhere
-    telling = asyncio.ensure_future(run.on_engine(elsewhere.run()))
     try:
-        yield
+        async with beside(run.on_engine(elsewhere.run())):
+            yield
     finally:
         run.elsewhere = None
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
         with suppress(DatabaseError):  # the end of the run's lease says the same
             await asyncio.to_thread(records.publish, ())
 

@@ -143,7 +143,7 @@ class Occasion:
     warm_ups: Mapping[str, WarmUp] = field(default_factory=dict)
     """By connection, for those of the routes and those that they spill to."""
     connections: Mapping[str, Connection] = field(default_factory=dict)
-    """Those of the routes, whose limits decide the computed shares of the strategy `throughput`."""
+    """The routes' connections, whose limits decide the shares of the strategy `throughput`."""
 
 
 def decide(

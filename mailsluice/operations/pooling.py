@@ -17,7 +17,7 @@ from mailsluice.limits.apportionment import quotas
 from mailsluice.smtp.connection import Connection
 
 _MILLIONTHS = 100_000_000
-"""Of a percent: the precision of a computed share."""
+"""The whole in millionths of a percent, the precision of a computed share."""
 
 
 def computed_percents(

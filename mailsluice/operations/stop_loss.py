@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from mailsluice.campaign import Approval, Campaign, StopLoss
+from mailsluice.core.beside import beside
 from mailsluice.core.status import CampaignStatus
 from mailsluice.core.steady import steady
 from mailsluice.delivery import CampaignRun
+from mailsluice.operations.looking import look_again
 from mailsluice.stop_loss import (
     CANARY,
     UNKNOWN,
@@ -31,7 +33,6 @@ from mailsluice.stop_loss import (
 )
 from mailsluice.store import Canaries, Holds, NewHold, OutcomeFigures
 from mailsluice.store.canaries import Canary
-from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +56,8 @@ async def watched_losses(
     if not await watch.begin():
         yield
         return
-    watching = asyncio.ensure_future(watch.run())
-    try:
+    async with beside(watch.run()):
         yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 class LossWatch:
@@ -121,18 +118,12 @@ class LossWatch:
         self._later_at = steady() + max(_LATER_SECONDS, _TIMES * (steady() - began))
 
     async def run(self) -> None:
-        """Look until this is cancelled, whatever goes wrong: a canary waits for this watch."""
-        failure = ""
-        while True:
-            began = steady()
-            try:
-                await self.look()
-            except DatabaseError:
-                pass  # it is away, and asked again
-            except Exception as error:
-                if failure != (failure := type(error).__name__):
-                    logger.exception("a look at the stop-loss failed; the next one follows")
-            await asyncio.sleep(max(_LOOK_SECONDS, _TIMES * (steady() - began)))
+        """Look until this is cancelled: a canary waits for this watch."""
+        await look_again(
+            self.look,
+            "a look at the stop-loss failed; the next one follows",
+            lambda took: max(_LOOK_SECONDS, _TIMES * took),
+        )
 
     async def look(self) -> None:
         """Judge canaries whose wait is over, and compare all figures with the limits."""

@@ -24,9 +24,9 @@ class Left:
     """Recipients of one connection whose mail is not settled."""
 
     due: int
-    """Those whose mail may go before a moment."""
+    """Recipients whose mail may go before a moment."""
     later: int
-    """Those whose next attempt, or whose day of a warm-up, is later."""
+    """Recipients whose next attempt, or whose day of a warm-up, is later."""
 
 
 class Finishes:

@@ -1,4 +1,4 @@
-"""What the senders of a campaign, in any process, have to know of moves between connections.
+"""Moves between connections, as the senders of a campaign in any process have to know them.
 
 The campaign's run says which connections may still get recipients (`campaigns.takers`), and each
 move tells the lowest recipient that it moved (`moves.first_recipient_id`). A sender reads both when

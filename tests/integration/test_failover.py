@@ -143,7 +143,7 @@ async def test_a_slow_connection_keeps_its_recipients(
 async def test_a_connection_that_rests_too_long_gives_away_whom_it_has_not_tried(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
-    """It is not down: it would send to those that it keeps as soon as its rest is over."""
+    """The connection is not down: after its rest it would send to the recipients that it keeps."""
     document = campaign(
         tmp_path,
         people(60),
@@ -163,7 +163,7 @@ async def test_a_connection_that_rests_too_long_gives_away_whom_it_has_not_tried
 async def test_a_connection_that_recovers_sends_to_those_that_it_had_tried(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
-    """Its server answers again as soon as the first of the others have gone."""
+    """The server answers again as soon as the first of the other recipients have gone."""
     once = [f"450-at-rcpt-once.{number}@example.com" for number in range(30)]
     document = campaign(
         tmp_path,

@@ -1,4 +1,4 @@
-"""What senders read in the state database about moves between connections."""
+"""The state database tells senders about moves between connections."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from flows.support.progress.artifacts import ProgressArtifacts
 from flows.support.progress.event_emitter import EventEmitter
 from flows.support.progress.reporter import ProgressReporter
 from mailsluice.campaign.sending_window import SendingWindow
+from mailsluice.core.beside import beside
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 
@@ -34,15 +35,12 @@ async def progress_shown(
     artifacts, log = ProgressArtifacts(UUID(flow_run.get_id()), name), get_run_logger().info
     reporter = ProgressReporter(run, window, artifacts, EventEmitter(name), log=log)
     await reporter.begin(is_new=run.record.status is CampaignStatus.RESOLVING)
-    watching = asyncio.ensure_future(_watch(reporter))
-    try:
-        yield reporter
-    except Exception:
-        await reporter.update()  # the last progress, since `conclude` is not called
-        raise
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+    async with beside(_watch(reporter)):
+        try:
+            yield reporter
+        except Exception:
+            await reporter.update()  # the last progress, since `conclude` is not called
+            raise
 
 
 async def _watch(reporter: ProgressReporter) -> None:

@@ -48,7 +48,7 @@ class LimitState:
     name: str = ""
     """The limit with that number of slots."""
     fullest: LimitState | None = None
-    """Of the limits of a connection and its host, the one with the fewest free slots."""
+    """The limit with the fewest free slots, of the connection's and its host's."""
 
     @property
     def is_full(self) -> bool:

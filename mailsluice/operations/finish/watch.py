@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from mailsluice.campaign import Campaign
 from mailsluice.campaign.finish import Span
+from mailsluice.core.beside import beside
 from mailsluice.core.steady import steady
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.rule_book import pace_key
@@ -24,11 +25,11 @@ from mailsluice.operations.finish.pacing import (
     spread_until,
 )
 from mailsluice.operations.finish.telling import FinishTeller
+from mailsluice.operations.looking import look_again
 from mailsluice.operations.quotas import quota_uses
 from mailsluice.reports.progress import Cause, Finish
 from mailsluice.smtp.connection import Connection
 from mailsluice.store.finishes import Finishes, Left
-from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,8 @@ async def finishing(
     if not await asyncio.to_thread(watch.begin):
         yield
         return
-    watching = asyncio.ensure_future(watch.run())
-    try:
+    async with beside(watch.run()):
         yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 class FinishWatch:
@@ -86,22 +83,22 @@ class FinishWatch:
         return True
 
     async def run(self) -> None:
-        """Look until this is cancelled, whatever goes wrong."""
-        failure, took = "", 0.0
-        while span := self._span:
+        """Look until this is cancelled, after `begin` has found a pace to set."""
+        span = self._span
+        if span is None:
+            return
+
+        async def look() -> None:
+            standings = (await self._run.progress()).standings
+            causes = {one.connection: one.binding.cause for one in standings}
+            await asyncio.to_thread(self._look, span, causes)
+
+        def pause(took: float) -> float:
             left = (span.until - datetime.now(UTC)).total_seconds()
-            await asyncio.sleep(look_in_seconds(left, took))
-            began = steady()
-            try:
-                standings = (await self._run.progress()).standings
-                causes = {one.connection: one.binding.cause for one in standings}
-                await asyncio.to_thread(self._look, span, causes)
-            except DatabaseError:
-                pass  # it is away, and asked again
-            except Exception as error:
-                if failure != (failure := type(error).__name__):
-                    logger.exception("the pace could not be set; the next look follows")
-            took = steady() - began
+            return look_in_seconds(left, took)
+
+        failed = "the pace could not be set; the next look follows"
+        await look_again(look, failed, pause, first_in=pause(0.0))
 
     def _look(self, span: Span, causes: Mapping[str, Cause]) -> None:
         """Count what is left, and set the pace that follows.

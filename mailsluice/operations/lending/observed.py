@@ -1,4 +1,4 @@
-"""What was seen of one connection while a campaign is sent. Pure."""
+"""Observations of one connection while a campaign is sent. Pure."""
 
 from __future__ import annotations
 

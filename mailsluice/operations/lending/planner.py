@@ -164,7 +164,7 @@ class LendingPlanner:
 
 
 class _Load:
-    """What a connection has to send to, while loans are decided."""
+    """The recipients that a connection has to send to, while loans are decided."""
 
     def __init__(self, seen: Observed) -> None:
         self.ready, self.waiting = seen.ready, seen.waiting

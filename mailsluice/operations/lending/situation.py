@@ -1,4 +1,4 @@
-"""What lending has to know of a connection at one moment. Pure."""
+"""The situation of a connection at one moment, as far as lending needs it. Pure."""
 
 from __future__ import annotations
 

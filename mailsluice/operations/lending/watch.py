@@ -15,10 +15,10 @@ from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.handovers import Handovers
 from mailsluice.operations.lending.planner import LendingPlanner, LendingSettings, Loan
 from mailsluice.operations.lending.situation import Situation
+from mailsluice.operations.looking import look_again
 from mailsluice.reports.progress import Standing
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Canaries, WarmUps
-from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -50,18 +50,12 @@ class LendingWatch:
         """Origins and targets of loans that the log has told."""
 
     async def run(self) -> None:
-        """Look until this is cancelled, whatever goes wrong: connections wait for this watch."""
-        failure = ""
-        while True:
-            began = steady()
-            try:
-                await self.look()
-            except DatabaseError:
-                pass  # it is away, and asked again
-            except Exception as error:
-                if failure != (failure := type(error).__name__):
-                    logger.exception("a look at what may be lent failed; the next one follows")
-            await asyncio.sleep(max(self._settings.look, _TIMES * (steady() - began)))
+        """Look until this is cancelled: connections wait for this watch."""
+        await look_again(
+            self.look,
+            "a look at what may be lent failed; the next one follows",
+            lambda took: max(self._settings.look, _TIMES * took),
+        )
 
     async def look(self) -> None:
         """Move what is to move now, and let connections end that nothing can come to any more."""

@@ -95,7 +95,7 @@ class Plan:
     failover: str = ""
     """Which connections take over recipients of one that is down; empty where none does."""
     lending: str = ""
-    """Who may send to whose recipients, and to how many; empty where nobody may."""
+    """Which connections may send to recipients of others, and to how many; empty where none may."""
     finish: str = ""
     """Until when the mail is spread, and at which pace; empty without a finish time."""
     zones: ZonePlan | None = None

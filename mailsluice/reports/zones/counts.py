@@ -1,4 +1,4 @@
-"""What became of the mail to each time zone. Pure."""
+"""Counts of the mail to each time zone, by status. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of addresses and domains, whatever the campaign."""
+"""Tables of addresses and domains, whatever the campaign."""
 
 from __future__ import annotations
 

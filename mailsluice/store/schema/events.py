@@ -1,4 +1,4 @@
-"""What providers report about messages after their 250."""
+"""Tables of the events that providers report about messages after their 250."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all tables share."""
+"""The metadata and the type of ids that all tables share."""
 
 from __future__ import annotations
 

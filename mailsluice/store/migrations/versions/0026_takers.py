@@ -1,4 +1,4 @@
-"""What senders in other processes have to know of moves between connections."""
+"""Moves between connections, as senders in other processes have to know them."""
 
 from __future__ import annotations
 
