@@ -101,7 +101,7 @@ async def test_a_zone_that_closes_gets_no_more_mail_and_one_that_opens_gets_its_
             assert 10 <= received(red)[_domain(TOKYO)] <= 10 + FEW
             left = 300 - received(red)[_domain(TOKYO)]
             assert str(standing.binding.cause.name) == "ZONE"
-            assert standing.binding.detail == f"09:00 in {TOKYO}: {left} recipients"
+            assert standing.binding.detail == f"09:00 in {TOKYO} ({left} recipients)"
             assert await run.next_in() == pytest.approx(15 * 3_600, abs=240)
             assert received(red)[_domain(LONDON)] == 20
             assert received(red)[_domain(UNKNOWN)] == 3  # the window's own zone is UTC

@@ -49,7 +49,7 @@ def test_a_plan_page_shows_zones_hours_and_rows_without_a_zone(
     assert "The sending window applies in 3 time zones" in page
     assert "| Asia/Tokyo | 300 | Mon 2026-11-23 09:00 | Tue 2026-11-24 11:00 |" in page
     assert "| America/New\\_York | 60 | Mon 2026-11-23 09:00 | Mon 2026-11-23 10:00 |" in page
-    assert "| Europe/Berlin | 2 |" in page
+    assert "| not known: Europe/Berlin | 2 |" in page
     assert "| Mon 2026-11-23 14:00 | ██████████████████████████████ | 60 |" in page
     assert "![picture](data:)" in page
     assert plan.ends_at == MONDAY + timedelta(hours=26)
