@@ -99,6 +99,7 @@ class ConnectionSender:
         state = self._state
         breaker, slowdown = state.health.breaker, state.health.slowdown
         held, waits = state.starts.held(), state.lanes.waits(now)
+        has_pool = state.context.pool is not None
         return ConnectionFacts(
             is_stopping=state.is_stopping,
             is_held=self._is_held,
@@ -107,8 +108,9 @@ class ConnectionSender:
             is_over=self.queue.is_idle,
             may_receive=state.context.may_receive(state.name),
             down=self.down,
+            has_pool=has_pool,
             in_stock=len(state.lanes),
-            due_at=state.lanes.due_at,
+            due_at=state.lanes.next_recipient_at if has_pool else state.lanes.due_at,
             in_flight=self.queue.in_flight,
             sessions=self._sessions.logged_in,
             session_at=breaker.retry_at,

@@ -141,6 +141,11 @@ class Lane:
             self.due_at = min(self.due_at, at)
             self.recipient_due_at = min(self.recipient_due_at, at)
 
+    def look_in(self, seconds: float) -> None:
+        """Claim again in so many seconds: others may have left recipients by then."""
+        if not self.is_shut:
+            self.due_at = min(self.due_at, self._clock() + seconds)
+
     @property
     def is_shut(self) -> bool:
         """Whether nothing is claimed, whatever is due."""
@@ -186,8 +191,8 @@ class Lane:
                 self.due_at = self.recipient_due_at = -math.inf
             elif batch.next_due_seconds is not None:
                 self.expect(batch.next_due_seconds)
-            if not (rows or self.is_shut) and batch.look_in_seconds is not None:
-                self.due_at = min(self.due_at, self._clock() + batch.look_in_seconds)
+            if not rows and batch.look_in_seconds is not None:
+                self.look_in(batch.look_in_seconds)
         self._claiming = None
         self._claimed(self, rows)
 

@@ -569,6 +569,7 @@ class Lanes:
         if not given:
             return False
         kept = [row for row in lane.rows if row.attempts]
+        lane.look_in(LOOK_SECONDS)  # the last claim may have found nothing else
         if lane is not self.main:
             self._set_apart(lane)
         self._cut(lane, 0)

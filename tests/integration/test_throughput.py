@@ -178,6 +178,34 @@ async def test_the_others_send_what_a_connection_that_is_down_has_not_attempted(
     assert owners(sender) == {"red": 200}
 
 
+async def test_connections_whose_quotas_are_used_up_say_so(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    """Nobody is deferred: the recipients that are left are in the pool."""
+    sender = Sender(sqlite_database, tmp_path)
+    document = campaign(tmp_path, people(9), NAMES, strategy="throughput")
+    run = await asyncio.to_thread(sender.prepare, document)
+    await asyncio.to_thread(run.count)
+
+    async def causes() -> list[str]:
+        return [one.binding.detail for one in (await run.progress()).standings]
+
+    with SmtpServer() as red, SmtpServer() as green:
+        reached = [
+            connection(*one, per_month=2, max_sessions=1, messages_per_session=2)
+            for one in (("red", red), ("green", green))
+        ]
+        sending = asyncio.ensure_future(sender.send_prepared(run, document, reached))
+        try:
+            used_up = [f"{name}'s quota of 2 a month" for name in NAMES]
+            await eventually_async(causes, lambda found: found == used_up)
+        finally:
+            run.stop()
+            await sending
+            await run.close()
+    assert owners(sender) == {"red": 2, "green": 2, UNCLAIMED: 5}
+
+
 async def test_after_a_kill_what_was_not_attempted_is_in_the_pool_again(
     sender: Sender, tmp_path: Path
 ) -> None:

@@ -43,6 +43,23 @@ def said(facts: ConnectionFacts, timezone: str = "UTC") -> str:
         (replace(LIMITED, is_on_hold=True), "paused: waits for Resume"),
         (replace(LIMITED, is_database_away=True), "the state database is away"),
         (replace(LIMITED, opens_at=NOW + 600), "waits for its sending window until 14:00 UTC"),
+        # with a pool, a connection takes recipients when it can send to them
+        (
+            replace(LIMITED, has_pool=True, in_stock=0, due_at=math.inf),
+            "held by red per_hour 6,000 until 14:05 UTC",
+        ),
+        (
+            ConnectionFacts(has_pool=True, in_stock=0, due_at=math.inf),
+            "waits for recipients from the pool",
+        ),
+        (
+            ConnectionFacts(has_pool=True, in_stock=0, due_at=math.inf, in_flight=2),
+            "waits for the last replies",
+        ),
+        (
+            ConnectionFacts(has_pool=True, in_stock=0, due_at=NOW + 1_800),
+            "waits for deferred recipients until 14:20 UTC",
+        ),
         # nobody is there to send to
         (
             replace(LIMITED, in_stock=0, due_at=NOW + 1_800),

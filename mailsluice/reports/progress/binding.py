@@ -35,6 +35,8 @@ class Cause(StrEnum):
     """The window opens next in one of the recipients' time zones."""
     CANARY = "waits for the judgement of its canary{until}"
     DEFERRED = "waits for deferred recipients{until}"
+    POOL = "waits for recipients from the pool"
+    """Other connections have claimed the rest, and may return some."""
     LAST_REPLIES = "waits for the last replies"
     RETRYING = "connects again{until}: {detail}"
     """After a failure, soon."""
@@ -95,10 +97,12 @@ class ConnectionFacts:
     is_database_away: bool = False
     opens_at: float = -math.inf
     """When the sending window opens."""
+    has_pool: bool = False
+    """Whether recipients are claimed from a pool, as far as they can be sent to soon."""
     in_stock: int = 1
     """Claimed recipients that wait to be sent to."""
     due_at: float = -math.inf
-    """When the outbox may have more recipients."""
+    """When the outbox may have more recipients; with a pool, when a deferred one is due."""
     in_flight: int = 0
     sessions: int = 1
     """Sessions that are logged in."""
@@ -125,19 +129,41 @@ class ConnectionFacts:
 
 def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
     """Decide what the connection waits for; `moment` is the wall-clock time of `now`."""
-
-    def later(cause: Cause, at: float, detail: str = "", least: float = 0.0) -> Binding:
-        is_told = least < at - now < math.inf
-        return Binding(cause, detail, moment + timedelta(seconds=at - now) if is_told else None)
-
+    later = _Later(now, moment)
     if cause := _ended(facts) or _not_allowed(facts):
         return Binding(cause, masked(facts.down or ""))
     if facts.opens_at > now:
         return later(Cause.WINDOW, facts.opens_at)
-    if not facts.in_stock and facts.due_at > now:
-        if facts.due_at == math.inf:
-            return Binding(Cause.LAST_REPLIES if facts.in_flight else Cause.FREE)
-        return later(_lacks(facts), facts.due_at, facts.zone)
+    lacks = _lacking(facts, later) if not facts.in_stock and facts.due_at > now else None
+    if facts.has_pool:  # a connection that cannot send takes no recipients: the delay comes first
+        return _delayed(facts, later) or lacks or _free(facts)
+    return lacks or _delayed(facts, later) or _free(facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Makes the bindings that end at a moment of the connection sender's clock."""
+
+    now: float
+    moment: datetime
+
+    def __call__(self, cause: Cause, at: float, detail: str = "", least: float = 0.0) -> Binding:
+        seconds = at - self.now
+        is_told = least < seconds < math.inf
+        return Binding(cause, detail, self.moment + timedelta(seconds=seconds) if is_told else None)
+
+
+def _lacking(facts: ConnectionFacts, later: _Later) -> Binding:
+    """Say what the connection waits for that has no recipients."""
+    if facts.due_at == math.inf:
+        nobody = Cause.POOL if facts.has_pool else Cause.FREE
+        return Binding(Cause.LAST_REPLIES if facts.in_flight else nobody)
+    return later(_lacks(facts), facts.due_at, facts.zone)
+
+
+def _delayed(facts: ConnectionFacts, later: _Later) -> Binding | None:
+    """Say what delays the next message, whoever it is for."""
+    now = later.now
     if facts.session_at > now and not (
         facts.sessions and facts.slowed_until < facts.session_at
     ):  # all sessions wait, or there is none
@@ -151,6 +177,10 @@ def binding(facts: ConnectionFacts, now: float, moment: datetime) -> Binding:
         return later(cause, facts.limited_until, facts.limit, _BARE_SECONDS)
     if facts.held and facts.held_until > now:
         return later(Cause.PROVIDERS, facts.held_until, _named(facts.held))
+    return None
+
+
+def _free(facts: ConnectionFacts) -> Binding:
     return Binding(Cause.FREE if facts.sessions else Cause.CONNECTING, held=_named(facts.held))
 
 
