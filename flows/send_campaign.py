@@ -31,7 +31,7 @@ from flows.support.server_events import ServerEvents, server_events
 from flows.support.session_slots import session_slots
 from flows.support.shards import Shards, WorkerDeployment, deployment_of, shards_of
 from flows.support.stopping import StopReason, StopRequest, read_states, stop_on_request
-from flows.support.waiting import left_when_idle, wait_seconds
+from flows.support.waiting import Leaving, left_when_idle, wait_seconds
 from flows.support.watching_connections import watch_connections
 from mailsluice.campaign import Campaign, Dispatch, Strategy
 from mailsluice.core.status import CampaignStatus
@@ -180,16 +180,26 @@ async def _send(
                 is_elsewhere=processes is not None or not is_inline,
             ):
                 if is_inline:
-                    await _send_here(document.name, names, sending, run, longest_wait)
+                    await _send_here(
+                        document.name, names, sending, run, longest_wait, progress.update
+                    )
                 else:
                     await _send_on_workers(document, names, sending, run, deployments)
     return progress
 
 
 async def _send_here(
-    campaign: str, names: Sequence[str], sending: Sending, run: CampaignRun, longest_wait: float
+    campaign: str,
+    names: Sequence[str],
+    sending: Sending,
+    run: CampaignRun,
+    longest_wait: float,
+    leaving: Leaving,
 ) -> None:
-    """Send over all connections at once, each in a subflow that fails alone."""
+    """Send over all connections at once, each in a subflow that fails alone.
+
+    `leaving` is called before the run leaves its worker because it would wait for too long.
+    """
     progress = await run.progress()
     if not progress.pool.left:  # else each connection may send to any of them
         sending.waiting.update(
@@ -204,7 +214,7 @@ async def _send_here(
     for name, started in zip(names, subflows, strict=True):
         started.add_done_callback(partial(_ended, run, name))
     prepare_pictures()  # while Prefect creates the subflows
-    async with left_when_idle(sending, longest_wait):
+    async with left_when_idle(sending, longest_wait, leaving):
         ends = await asyncio.gather(*subflows, return_exceptions=True)
     for name, end in zip(names, ends, strict=True):
         if isinstance(end, Pause):  # Prefect's engine has noticed the Suspend first

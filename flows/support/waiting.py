@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -24,6 +24,8 @@ from flows.support.sending import Sending
 from flows.support.stopping import StopReason
 from mailsluice.core.beside import beside
 from mailsluice.core.errors import CampaignError
+
+Leaving = Callable[[], Awaitable[None]]
 
 _LOOK_SECONDS = 1.0
 _DEFAULT_WAIT_SECONDS = 300.0
@@ -43,25 +45,33 @@ def wait_seconds() -> float:
         ) from None
 
 
+async def _nothing() -> None:
+    pass
+
+
 @asynccontextmanager
-async def left_when_idle(sending: Sending, longest_seconds: float) -> AsyncIterator[None]:
+async def left_when_idle(
+    sending: Sending, longest_seconds: float, leaving: Leaving = _nothing
+) -> AsyncIterator[None]:
     """Stop the run, inside the `with` block, when no connection has work for longer than this.
 
-    A run without a deployment cannot be scheduled for later, so it waits.
+    `leaving` is called before, while the connections still tell what they wait for. A run without a
+    deployment cannot be scheduled for later, so it waits.
     """
     if deployment.get_id() is None:
         yield
         return
-    async with beside(_watch(sending, longest_seconds)):
+    async with beside(_watch(sending, longest_seconds, leaving)):
         yield
 
 
-async def _watch(sending: Sending, longest_seconds: float) -> None:
+async def _watch(sending: Sending, longest_seconds: float, leaving: Leaving) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         seconds = await sending.next_in()
         if longest_seconds < seconds < math.inf:
             when = datetime.now(UTC) + timedelta(seconds=seconds)
+            await leaving()
             sending.stop_request.make(StopReason.WAITING, Scheduled(scheduled_time=when))
             return
 

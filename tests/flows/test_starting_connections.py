@@ -40,8 +40,12 @@ async def test_no_connection_waits_for_the_start_of_another(
     monkeypatch.setattr(campaigns, "connection_subflow", lambda _: send_connection)
     run: Any = SimpleNamespace(progress=progress)
     sending: Any = SimpleNamespace(waiting={}, stop_request=None, processes=None)
+
+    async def leaving() -> None:
+        raise AssertionError("no connection waits")
+
     async with asyncio.timeout(60):
-        await campaigns._send_here("many", NAMES, sending, run, 300.0)
+        await campaigns._send_here("many", NAMES, sending, run, 300.0, leaving)
     assert started == NAMES
 
 

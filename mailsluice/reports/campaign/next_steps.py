@@ -28,8 +28,9 @@ def next_steps(report: Report) -> Iterator[str]:
         )
     if report.open:
         yield (
-            f"**{report.open:,} recipients still wait**: retry the run, or send the same campaign"
-            " again with `send-campaign` (`mailsluice send`); no recipient gets the mail twice"
+            f"**{report.open:,} recipients still wait**: a run that is Scheduled continues by"
+            " itself; retry any other, or send the same campaign again with `send-campaign`"
+            " (`mailsluice send`); no recipient gets the mail twice"
         )
     if uncertain := report.of(RecipientStatus.UNCERTAIN):
         yield (
