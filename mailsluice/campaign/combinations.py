@@ -14,6 +14,8 @@ from mailsluice.campaign.stop_loss import Approval
 if TYPE_CHECKING:
     from mailsluice.campaign.document import Campaign
 
+_DEFAULT_SHIFT_PERCENT = 10
+
 
 def refuse_combinations(campaign: Campaign) -> None:
     """Raise ValueError at the first combination of settings that makes no sense."""
@@ -71,6 +73,12 @@ def _lending_needs_others(campaign: Campaign) -> None:
             "lend needs at least two connections: remove it, or add a route with the strategy"
             " 'percentage'"
         )
+    if campaign.lend and not campaign.lenders:
+        raise ValueError(
+            "lend is set, but no route may send for others: remove lend, or the 'no' of a route"
+        )
+    if campaign.max_shift_percent != _DEFAULT_SHIFT_PERCENT and not campaign.lenders:
+        raise ValueError("max_shift_percent is for lend: set lend, or remove max_shift_percent")
 
 
 def _finishes_once(campaign: Campaign) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
@@ -65,6 +72,8 @@ _WORDS = {
     "string_too_short": "this is empty: fill it in",
     "model_type": "this must be a group of fields",
     "model_attributes_type": "this must be a group of fields",
+    "decimal_type": "write a number",
+    "decimal_max_digits": "this number is too large, or has too many digits",
     "tuple_type": "this must be a list",
     "too_short": "this list is empty: add an item",
 }
@@ -120,8 +129,21 @@ class Document(BaseModel):
                 )
         return value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is meant: pydantic would take them for 1 and 0."""
+        if isinstance(value, bool) and _is_numeric(cls.model_fields[info.field_name or ""]):
+            raise ValueError("write a number, not true or false")
+        return value
+
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return form_schema(schema, handler)
+
+
+def _is_numeric(field: FieldInfo) -> bool:
+    types = set(get_args(field.annotation) or [field.annotation])
+    return types <= {int, float, type(None)}

@@ -30,7 +30,7 @@ class MoveReason(StrEnum):
 
 _WORDS = {
     MoveReason.WARM_UP: "over the cap of {origin}'s warm-up",
-    MoveReason.DOWN: "{origin} was down",
+    MoveReason.DOWN: "{origin} was down, or rested too long",
     MoveReason.HELD: "the stop-loss held them on {origin}, and an operator decided so",
     MoveReason.LENT: "lent, since {origin} would have ended later",
 }
@@ -87,12 +87,14 @@ class Handover:
 
 
 def together(moves: Iterable[Move]) -> list[Move]:
-    """Add up moves with the same origin, target and reason."""
+    """Add up moves with the same origin, target and reason; `at` is that of the first one."""
     merged: dict[tuple[str, str, MoveReason], Move] = {}
     for move in moves:
         key = (move.origin, move.target, move.reason)
-        before = merged[key].recipients if key in merged else 0
-        merged[key] = replace(move, recipients=move.recipients + before)
+        first = merged.get(key)
+        merged[key] = (
+            replace(first, recipients=first.recipients + move.recipients) if first else move
+        )
     return list(merged.values())
 
 

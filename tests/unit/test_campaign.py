@@ -337,6 +337,12 @@ def test_lending_needs_another_connection() -> None:
     assert "lend needs at least two connections" in refusal(lend=True, **only_standby)
 
 
+def test_settings_of_lending_without_a_lender_are_refused() -> None:
+    nobody = [{"connection": name, "percent": 50, "lend": "no"} for name in "ab"]
+    assert "no route may send for others" in refusal(lend=True, routes=nobody)
+    assert "max_shift_percent is for lend" in refusal(max_shift_percent=20)
+
+
 STANDBY = {"connection": "b", "standby": True}
 
 
@@ -384,10 +390,12 @@ def test_content_leaves_out_the_name_and_the_changeable_settings() -> None:
         on_connection_down="reassign",
         reassign_after_minutes=10,
         processes="auto",
-        max_shift_percent=5,
         routes=[{"connection": "sendgrid", "lend": False}],
     )
     assert changed.content() == campaign().content()
+    two = {"strategy": "round_robin", "routes": [{"connection": "a"}, {"connection": "b"}]}
+    lending = campaign(**two, lend=True, max_shift_percent=5)
+    assert lending.content() == campaign(**two).content()
 
 
 @pytest.mark.parametrize(

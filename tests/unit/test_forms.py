@@ -118,3 +118,18 @@ def test_errors_name_the_field_and_the_fix(document: dict[str, Any], words: str)
 def test_errors_beyond_the_first_ten_are_counted() -> None:
     document = changed(("routes",), [{"connection": f"c{i}", "percent": 101} for i in range(15)])
     assert error_of(document).endswith("; and 5 more")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("batch_size",), True, "batch_size: write a number, not true or false"),
+        (("throttle",), {"per_hour": True}, "throttle > per_hour: write a number, not true"),
+        (("spread_over",), True, "spread_over: write a number"),
+        (("spread_over",), 1e9, "spread_over: this number is too large, or has too many digits"),
+    ],
+)
+def test_what_is_no_number_or_too_large_is_refused(
+    path: tuple[str | int, ...], value: Any, message: str
+) -> None:
+    assert message in error_of(changed(path, value))

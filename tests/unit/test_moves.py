@@ -27,7 +27,7 @@ def test_a_move_is_described_in_a_sentence() -> None:
         "969 recipients went from new to old: over the cap of new's warm-up"
     )
     down = Move("new", "old", MoveReason.DOWN, 18, 18)
-    assert down.sentence() == "18 recipients went from new to old: new was down"
+    assert down.sentence() == "18 recipients went from new to old: new was down, or rested too long"
     assert together([SPILL, down, down]) == [
         SPILL,
         Move("new", "old", MoveReason.DOWN, 36, 18),

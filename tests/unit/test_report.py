@@ -82,8 +82,8 @@ def test_one_connection_has_a_row_and_a_sum() -> None:
 def test_moves_are_listed_with_their_reason() -> None:
     moves = [
         Move("red", "green", MoveReason.WARM_UP, 6, 10),
-        Move("red", "green", MoveReason.DOWN, 1, 4),
-        Move("red", "green", MoveReason.DOWN, 1, 3),
+        Move("red", "green", MoveReason.DOWN, 1, 4, at=1_764_000_000.0),
+        Move("red", "green", MoveReason.DOWN, 1, 3, at=1_764_000_060.0),
     ]
     here, there = route(sent=2, planned=10), route("green", sent=18, planned=10)
     text = page(report(here, there, moves=moves))
@@ -94,7 +94,8 @@ def test_moves_are_listed_with_their_reason() -> None:
     assert row(moved, "red") == ["red", "10", "8", "0", "2"]
     assert row(moved, "green") == ["green", "10", "0", "8", "18"]
     assert "- 6 recipients went from red to green: over the cap of red's warm-up" in text
-    assert "- 2 recipients went from red to green: red was down" in text
+    down = "- 2 recipients went from red to green: red was down, or rested too long"
+    assert f"{down} (first at 2025-11-24 16:00:00 UTC)" in text
     assert "Moved" not in page(report(route(sent=2)))
 
 
@@ -145,7 +146,7 @@ def test_pictures_and_the_file_are_on_the_page() -> None:
     [
         ({"red": [HOURLY]}, "6,000 an hour (its own)"),
         ({"red": []}, "none"),
-        ({}, "not known"),  # made anew, and the block is gone
+        ({"green": []}, "not known"),  # the block of the connection is gone
     ],
 )
 def test_the_busiest_bucket_is_shown_beside_the_limits(
@@ -155,6 +156,12 @@ def test_the_busiest_bucket_is_shown_beside_the_limits(
     text = page(report(route(sent=160), limits=limits, statistics=counted))
     assert row(text, "red | " + shown) == ["red", shown, "90"]
     assert "| most in 5 minutes |" in text
+
+
+def test_a_report_that_knows_no_limits_has_no_column_for_them() -> None:
+    counted = statistics(pace=AcceptedOverTime(0.0, 300, {"red": {0: 70, 3: 90}}))
+    text = page(report(route(sent=160), statistics=counted))
+    assert "| connection | most in 5 minutes |" in text
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,10 @@ def moves(report: Report) -> list[str]:
         for route in report.routes
     ]
     head = ["connection", "assigned", "moved away", "moved here", "recipients"]
-    said = [f"- {plain(move.sentence())}" for move in together(report.moves)]
+    said = [
+        f"- {plain(move.sentence())}" + (f" (first at {_moment(move.at)})" if move.at else "")
+        for move in together(report.moves)
+    ]
     return [*said, "", *table(head, rows)]
 
 
@@ -95,18 +98,19 @@ def _percent(share: float | None) -> str:
 
 
 def pace(report: Report, pace: AcceptedOverTime) -> list[str]:
-    """The most messages of each connection in one bucket, beside its limits."""
-    unit = span_text(pace.bucket_seconds)
+    """The most messages of each connection in one bucket, beside its limits where known."""
+    limits = ["limits"] if report.limits else []
     rows = [
         [
             plain(route.connection),
-            _limits(report, route.connection),
+            *(_limits(report, route.connection) for _ in limits),
             f"{pace.busiest(route.connection):,}",
         ]
         for route in report.routes
         if pace.busiest(route.connection)
     ]
-    return table(["connection", "limits", f"most in {unit}"], rows, words=2)
+    head = ["connection", *limits, f"most in {span_text(pace.bucket_seconds)}"]
+    return table(head, rows, words=1 + len(limits))
 
 
 def finish(report: Report, pace: AcceptedOverTime) -> list[str]:
