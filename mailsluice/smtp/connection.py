@@ -83,7 +83,11 @@ class Connection:
         return host_key(self.host)
 
     def __post_init__(self) -> None:
-        """Check the calendar, and limits of mailbox providers, which may be mappings."""
+        """Check the numbers, and limits of mailbox providers, which may be mappings.
+
+        Raises ValueError, which names the field.
+        """
+        _refuse_nothing(self)
         refuse_no_calendar(self)
         if self.per_provider:
             checked = _PER_PROVIDER.validate_python([*self.per_provider])
@@ -102,6 +106,31 @@ _SHOWN = (
     "cool_down_seconds",
     "cool_down_after",
 )
+
+_COUNTS = (
+    "max_sessions",
+    "max_sessions_per_host",
+    "messages_per_session",
+    "messages_in_flight",
+    "per_second",
+    "per_minute",
+    "per_hour",
+    "per_day",
+    "per_week",
+    "per_calendar_day",
+    "per_month",
+    "cool_down_after",
+)
+
+
+def _refuse_nothing(connection: Connection) -> None:
+    for name in _COUNTS:
+        count = getattr(connection, name)
+        if count is not None and count < 1:
+            raise ValueError(
+                f"{name} of connection {connection.name!r} is {count}: give 1 or more, or leave it"
+                " out"
+            )
 
 
 def host_key(host: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
@@ -487,3 +488,11 @@ def test_the_plan_says_what_lending_may_move_at_most() -> None:
         " most 350 of a's, 150 of b's (5 %). The times leave that out."
     ) in page
     assert "has room" not in planned(two(), known).markdown()
+
+
+def test_the_plan_of_a_pool_expects_recipients_where_other_plans_assign_them() -> None:
+    found = planned(two(), [connection("a"), connection("b")])
+    computed = replace(found.connections[0], percent=Decimal("66.666667"))
+    page = replace(found, connections=[computed], pooling="From a pool").markdown()
+    assert "| connection | computed share | expected |" in page
+    assert "| a | 66.67 % | 7,000 |" in page

@@ -90,3 +90,8 @@ def test_limits_of_providers_may_be_mappings_and_are_checked() -> None:
 def test_quotas_begin_at_times_that_every_calendar_has(wrong: dict[str, Any], error: str) -> None:
     with pytest.raises(ValueError, match=error):
         Connection("red", "mail.example.com", 25, per_month=100, **wrong)
+
+
+def test_a_count_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="per_hour of connection 'red' is 0: give 1 or more"):
+        Connection("red", "mail.example.com", 25, per_hour=0)

@@ -127,7 +127,7 @@ class Plan:
         lines += section("Warnings", [f"- {cell(warning)}" for warning in self.warnings])
         lines += form_section(links)
         lines += table(
-            ["connection", "share", "assigned", "sends to", "bound by", "done about", "takes"],
+            ["connection", *self._parts, "sends to", "bound by", "done about", "takes"],
             [_row(connection) for connection in self.connections],
         )
         if self.processes > 1:
@@ -165,6 +165,11 @@ class Plan:
         ]
         return "\n".join(lines) + "\n"
 
+    @property
+    def _parts(self) -> tuple[str, str]:
+        """The titles of each connection's share, and its recipients."""
+        return ("computed share", "expected") if self.pooling else ("share", "assigned")
+
 
 def _row(connection: ConnectionPlan) -> list[str]:
     return [
@@ -186,4 +191,7 @@ def _end(connection: ConnectionPlan) -> tuple[str, str]:
 def _share(connection: ConnectionPlan) -> str:
     if connection.is_standby:
         return "standby, used only when another connection is down"
-    return "" if connection.percent is None else f"{connection.percent} %"
+    if connection.percent is None:
+        return ""
+    percent = round(connection.percent, 2)
+    return f"{connection.percent if percent == connection.percent else percent} %"
