@@ -9,9 +9,6 @@ So that a slow lane does not collect the recipients of its provider, only a seco
 wait. The others are released, and from then on the main lane leaves the provider out of its claims
 and the lane claims for itself. A lane that keeps up needs no claims of its own, and thousands of
 them cost no more than one.
-
-A lane asks for starts when its turn comes, not before, and only so many lanes ask at once: this
-bounds the rows of the limits' usage that a transaction changes.
 """
 
 from __future__ import annotations
@@ -21,26 +18,21 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from mailsluice.delivery.journal import Journal, account_name, holder
+from mailsluice.delivery.journal import Journal
 from mailsluice.delivery.lane import Lane
+from mailsluice.delivery.lane_maker import LaneHooks, LaneMaker, follow
 from mailsluice.delivery.lane_queue import LaneQueue
 from mailsluice.delivery.pool import LOOK_SECONDS, Pool
 from mailsluice.delivery.pool_room import PoolRoom
 from mailsluice.delivery.provider_rules import ProviderRules
 from mailsluice.delivery.slowdown import Slowdown
-from mailsluice.delivery.starts import MOST_STARTS, StartSource, StartStock
+from mailsluice.delivery.starts import MOST_STARTS
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.delivery.store_thread import StoreThread
-from mailsluice.delivery.waits import Wait, asked
+from mailsluice.delivery.waits import Wait, wait_of
 from mailsluice.limits import Rules
-from mailsluice.store import Ask, Claimed, ClaimScope, Starts
+from mailsluice.store import Claimed, ClaimScope
 
-_MOST_ASKING = 128
-_REPORT_SECONDS = (0.25, 2.0)  # replies are reported after so long
-_REPORT_SHARE = 0.02  # ... or after this share of a window between the two
-_KEPT_SECONDS = 30.0  # a lane keeps its starts at least so long for its turn
-_KEPT_TURNS = 3.0  # ... and so many messages of the connection
-_SPARE_STARTS = 4
 _FEW = 50
 
 
@@ -71,25 +63,24 @@ class Lanes:
         """
         self._connection = connection
         self._store = store
-        self._journal = journal
+        self._maker = LaneMaker(connection, store, journal, clock)
         self._clock = clock
         self._changed = changed
         self._names = providers or {}
         self._is_open = is_open
         self._rules = ProviderRules(connection)
-        self._source = _Turns(store)
         self._pool = pool
         self.pool_room: PoolRoom | None = None
         """With a pool: how much of it may be claimed."""
         self.claimed_from_pool = 0
         """Recipients that were claimed from the pool and have not returned to it."""
-        starts = self._stock(
-            connection,
-            store,
-            changed,
-            lambda: self.pool_room.wanted() if self.pool_room else MOST_STARTS,
+        self.main = self._maker.main_lane(
+            slowdown,
+            sessions,
+            changed=changed,
+            wanted=lambda: self.pool_room.wanted() if self.pool_room else MOST_STARTS,
+            hooks=self._hooks(0),
         )
-        self.main = self._lane(0, starts, slowdown, size=2 * sessions)
         self._by_number: dict[int, Lane] = {}
         self._lane_of: dict[int, Lane] = {}
         """The lane of each provider seen so far, which is the main lane for most."""
@@ -299,7 +290,7 @@ class Lanes:
     def waits(self, now: float) -> list[Wait]:
         """The providers whose mail waits, the first to go on first; those held by order last."""
         lanes = [lane for lane in self._by_number.values() if lane.is_held or lane.rows]
-        waits = [_wait(self._names.get(lane.number, ""), lane, now) for lane in lanes]
+        waits = [wait_of(self._names.get(lane.number, ""), lane, now) for lane in lanes]
         waits = [wait for wait in waits if wait.asked or wait.until > now]
         return sorted(waits, key=lambda wait: wait.until)
 
@@ -379,19 +370,19 @@ class Lanes:
         return lane
 
     def _make(self, number: int) -> Lane:
-        name = self._names.get(number, "")
-        account = account_name(self._connection, name)
-        answered, wanted = partial(self._answered, number), partial(self._wanted, number)
-        starts = self._stock(account, self._source, answered, wanted)
-        self._by_number[number] = self._lane_of[number] = lane = self._lane(
-            number, starts, Slowdown()
+        lane = self._maker.provider_lane(
+            number,
+            self._names.get(number, ""),
+            answered=partial(self._answered, number),
+            hooks=self._hooks(number),
         )
+        self._by_number[number] = self._lane_of[number] = lane
         if self.main.is_paused:
             lane.pause()
         self._follow(lane)
         return lane
 
-    def _lane(self, number: int, starts: StartStock, slowdown: Slowdown, *, size: int = 0) -> Lane:
+    def _hooks(self, number: int) -> LaneHooks:
         async def claim(limit: int) -> ClaimedBatch:
             scope = ClaimScope(number) if number else ClaimScope(without=self._apart)
             batch = await self._store.claim(self._connection, limit, scope)
@@ -399,50 +390,16 @@ class Lanes:
                 return batch
             return self.pool_room.looked(self._by_number.get(number, self.main), batch)
 
-        return Lane(
-            number,
-            starts,
-            slowdown,
-            claim=claim,
-            clock=self._clock,
-            claimed=self._claimed,
-            size=size,
-            room=self._room if self._pool else None,
-        )
+        return LaneHooks(claim, self._claimed, self._room if self._pool else None)
 
     def _room(self, lane: Lane) -> int | None:
         """How many recipients of the pool a lane may claim."""
         waiting = self._stock_rows if lane is self.main else len(lane.rows)
         return self.pool_room.of(lane, waiting) if self.pool_room else None
 
-    def _wanted(self, number: int) -> int:
-        """How many starts a lane can use soon: for its recipients, and those of the next claim."""
-        return _SPARE_STARTS + 2 * len(self._by_number[number].rows)
-
-    def _stock(
-        self,
-        account: str,
-        source: StartSource,
-        changed: Callable[[], None],
-        wanted: Callable[[], int],
-    ) -> StartStock:
-        return StartStock(
-            holder(self._journal.id, self._connection),
-            source,
-            clock=self._clock,
-            changed=changed,
-            note=self._journal.account(account),
-            wanted=wanted,
-        )
-
     def _follow(self, lane: Lane) -> None:
-        rules, starts = self._rules.of(self._names.get(lane.number, "")), lane.starts
-        starts.follow(rules)
-        starts.stale_seconds = max(_KEPT_SECONDS, _KEPT_TURNS / self.main.starts.per_second)
-        windows = (limit.window_seconds for rule in rules.values() for limit in rule.limits)
-        least, most = _REPORT_SECONDS
-        starts.tend_seconds = min(most, max(least, _REPORT_SHARE * min(windows, default=0.0)))
-        lane.slowdown.limit_per_second = starts.per_second
+        rules = self._rules.of(self._names.get(lane.number, ""))
+        follow(lane, rules, self.main.starts.per_second)
 
     def _answered(self, number: int) -> None:
         """Take the answer to a lane's request for starts."""
@@ -579,27 +536,5 @@ class Lanes:
         return True
 
 
-class _Turns:
-    """Lets only so many lanes ask for starts at once. Implements `StartSource`."""
-
-    def __init__(self, source: StartSource) -> None:
-        self._source = source
-        self._turns = asyncio.Semaphore(_MOST_ASKING)
-
-    async def reserve(self, ask: Ask) -> Starts:
-        async with self._turns:
-            return await self._source.reserve(ask)
-
-
 def _unattempted(rows: Iterable[Claimed]) -> int:
     return sum(not row.attempts for row in rows)
-
-
-def _wait(provider: str, lane: Lane, now: float) -> Wait:
-    if lane.is_held:
-        return Wait(provider, None, math.inf, number=lane.number)
-    hold, held_until = lane.starts.held() or (None, -math.inf)
-    if held_until > lane.slowdown.next_at:
-        return Wait(provider, hold, held_until, number=lane.number)
-    reason = asked(lane.slowdown, now)
-    return Wait(provider, None, lane.slowdown.next_at, reason, lane.number)

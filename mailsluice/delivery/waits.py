@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+from mailsluice.delivery.lane import Lane
 from mailsluice.delivery.slowdown import Slowdown
 from mailsluice.limits import Bound, Hold, Limit, Pace
 from mailsluice.mailbox_providers import title_of
@@ -35,6 +37,17 @@ class Wait(NamedTuple):
             return f"{self.hold.rule.count:,} a day, warm-up"
         is_campaigns = self.hold.key.startswith("campaign ")
         return str(Bound(self.hold.rule, "the campaign's" if is_campaigns else "the connection's"))
+
+
+def wait_of(provider: str, lane: Lane, now: float) -> Wait:
+    """Tell what a provider's lane waits for; `until` is past where it waits for nothing."""
+    if lane.is_held:
+        return Wait(provider, None, math.inf, number=lane.number)
+    hold, held_until = lane.starts.held() or (None, -math.inf)
+    if held_until > lane.slowdown.next_at:
+        return Wait(provider, hold, held_until, number=lane.number)
+    reason = asked(lane.slowdown, now)
+    return Wait(provider, None, lane.slowdown.next_at, reason, lane.number)
 
 
 def asked(slowdown: Slowdown, now: float) -> str:
