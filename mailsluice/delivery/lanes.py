@@ -115,9 +115,7 @@ class Lanes:
         """Until when no recipient can be taken; minus infinity where one may be taken soon."""
         if self.main.rows or self._queue or self._is_claiming or self.main.is_paused:
             return -math.inf
-        if any(lane.parked_until == math.inf and lane.rows for lane in self._by_number.values()):
-            return -math.inf
-        return self.due_at
+        return -math.inf if self._waits_for_answers else self.due_at
 
     @property
     def next_recipient_at(self) -> float:
@@ -141,6 +139,12 @@ class Lanes:
     def _is_claiming(self) -> bool:
         apart = (self._by_number[number] for number in self._apart)
         return self.main.is_claiming or any(lane.is_claiming for lane in apart)
+
+    @property
+    def _waits_for_answers(self) -> bool:
+        """Whether a lane with recipients may go on when starts, or the reply to a message, come."""
+        lanes = self._by_number.values()
+        return any(lane.parked_until == math.inf and lane.rows for lane in lanes)
 
     def per_second(self, now: float) -> float:
         """The pace that the lanes with recipients allow together; infinity where one has no limit.
@@ -225,13 +229,13 @@ class Lanes:
     def mail_at(self, now: float) -> float:
         """When a recipient of any lane may be sent to, by the limits of providers alone.
 
-        Infinity: not known before the answer to a claim.
+        Infinity: not known before the answer to a claim, to a request for starts, or to a message.
         """
         self._wake(now)
         if self.main.rows or self._queue:
             return now
         self.main.refill()
-        if self._is_claiming:
+        if self._is_claiming or self._waits_for_answers:
             return math.inf
         if self._pool and self.due_at == math.inf and self._pool.may_fill(self):
             return now + LOOK_SECONDS

@@ -27,7 +27,7 @@ from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.limits import Rules
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import EVERYBODY, ClaimScope
+from mailsluice.store import EVERYBODY, Ask, ClaimScope, Starts
 from tests.thorough import examples
 from tests.unit.lane_world import TAKEN, LaneWorld, Reply, rules, sender_in
 
@@ -104,6 +104,36 @@ def test_a_provider_that_is_released_at_once_is_sent_to(tmp_path: Path) -> None:
 
     run(sending())
     assert world.count(RecipientStatus.SENT) == 5
+
+
+class SlowLimits(LaneWorld):
+    """An outbox that answers at once, and limits that take a while to answer a provider."""
+
+    async def reserve(self, ask: Ask) -> Starts:
+        starts = await super().reserve(ask)
+        await asyncio.sleep(60.0 * any("yahoo" in key for key in ask.rules))
+        return starts
+
+
+def test_the_next_mail_is_not_known_while_a_provider_waits_for_starts(tmp_path: Path) -> None:
+    """Another provider has its limit of the day: nobody takes its end for the next thing to do."""
+    world = SlowLimits(random.Random(1), 0.02)
+    world.fill([GOOGLE, GOOGLE, YAHOO])
+    seen: list[float] = []
+
+    async def sending() -> None:
+        limits = ({"provider": "google", "per_day": 1}, {"provider": "yahoo", "per_second": 20})
+        sender = sender_in(world, tmp_path, NAMES, rules({}, *limits))
+        task = asyncio.ensure_future(sender.run())
+        while world.count(RecipientStatus.SENT) < 2:
+            await asyncio.sleep(1.0)
+            seen.append(sender.next_at(world.now) - world.now)
+        sender.stop()
+        await task
+
+    run(sending())
+    assert len(seen) > 30
+    assert max(seen[:-1]) < HOUR
 
 
 def test_a_provider_that_is_held_delays_nobody_else(world: LaneWorld, tmp_path: Path) -> None:
