@@ -23,6 +23,7 @@ from mailsluice.core.forms import form_schema
 from mailsluice.core.timezones import Timezone
 from mailsluice.events.pulled.account import EventAccount, EventsApi
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.dkim.settings import Dkim
 from mailsluice.smtp.oauth import OAuth
 
 if TYPE_CHECKING:
@@ -174,6 +175,12 @@ class SMTPConnection(ServedLogo, Block):
         SenderIdentity(),
         description="Who the mail is from on this connection. Left empty: as the campaign's message"
         " says, without a provider's own header fields.",
+    )
+    dkim: Dkim = Field(
+        Dkim(),
+        title="DKIM",
+        description="Signs the mail of this connection, where the relay is your own server and does"
+        " not sign. Left empty: the mail is not signed here.",
     )
     events_key: Annotated[SecretStr | None, OrNone] = Field(
         None,

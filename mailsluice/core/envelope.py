@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 
@@ -24,3 +25,6 @@ class Envelope(NamedTuple):
     """Whether the message needs SMTPUTF8 (RFC 6531): an address has a non-ASCII local part."""
     is_dotless: bool = False
     """Whether no line is known to begin with a dot, so that dot-stuffing can be skipped."""
+    signed: Awaitable[bytes] | None = None
+    """The content with its DKIM signatures, which are made meanwhile; `content` has room for them.
+    None: the content goes out as it is."""

@@ -59,9 +59,9 @@ class Wording:
         return None if reset in others else cls(others[0], reset)
 
 
-def transaction(envelope: Envelope, offer: Offer) -> bytes:
+def transaction(envelope: Envelope, content: bytes, offer: Offer) -> bytes:
     """Return all commands of a transaction; RSET keeps a failure from affecting the next one."""
-    return mail(envelope, offer) + rcpt(envelope) + chunk(envelope.content) + RSET
+    return mail(envelope, offer) + rcpt(envelope) + chunk(content) + RSET
 
 
 def conclusion(

@@ -10,6 +10,7 @@ from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.ahead import Ahead
 from mailsluice.smtp.chunk_transaction import BODY, PHASES, Wording, conclusion, transaction
 from mailsluice.smtp.commands import RSET, Offer
+from mailsluice.smtp.dkim.signing import Signer
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.session import OutOfStepError, SessionError
 from mailsluice.smtp.window import Window
@@ -48,10 +49,12 @@ class ChunkedSession(WireSession):
         timeout_seconds: float,
         messages: int | None,
         messages_in_flight: int,
+        signer: Signer | None = None,
     ) -> None:
         patience = [timeout_seconds] * len(PHASES)
         patience[BODY] *= DOT_TIMEOUT_FACTOR
-        super().__init__(WindowedLink(transport, patience), offer, timeout_seconds, messages)
+        link = WindowedLink(transport, patience)
+        super().__init__(link, offer, timeout_seconds, messages, signer)
         self._loop = asyncio.get_running_loop()
         self._window = Window(messages_in_flight)
         self._wording: Wording | None = None
@@ -77,10 +80,11 @@ class ChunkedSession(WireSession):
         The replies to BDAT and RSET are expected only after the last part: an earlier reply is out
         of step.
         """
+        content = envelope.content if envelope.signed is None else await envelope.signed
         message = _UnderWay(envelope, self._loop.time())
         self._under_way.append(message)
         self._bytes += len(envelope.content)
-        data, start, expected = transaction(envelope, self._offer), 0, BODY
+        data, start, expected = transaction(envelope, content, self._offer), 0, BODY
         while len(data) - start > PART_BYTES and self._link.is_open:
             self._link.write(data[start : start + PART_BYTES], expected)
             start, expected = start + PART_BYTES, 0

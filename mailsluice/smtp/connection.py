@@ -11,6 +11,7 @@ from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.throttle import ProviderThrottle, ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import limits, refuse_no_calendar
+from mailsluice.smtp.dkim.settings import Dkim
 from mailsluice.smtp.oauth import OAuth
 
 
@@ -76,6 +77,8 @@ class Connection:
     """The failures in a row after which the connection rests; None: 6."""
     identity: SenderIdentity = field(default_factory=SenderIdentity)
     """The sender and provider of the mail; a campaign's route may override them."""
+    dkim: Dkim = field(default_factory=Dkim, repr=False)
+    """The keys with which its mail is signed."""
 
     @property
     def host_key(self) -> str:
@@ -143,8 +146,9 @@ def differences(before: Connection, after: Connection) -> list[str]:
     changes = []
     for name in (attribute.name for attribute in fields(Connection)):
         old, new = getattr(before, name), getattr(after, name)
-        if isinstance(old, OAuth):
-            changes += [f"oauth.{part}" for part in OAuth.model_fields if _differ(old, new, part)]
+        if isinstance(old, OAuth | Dkim):
+            parts = [part for part in type(old).model_fields if _differ(old, new, part)]
+            changes += [f"{name}.{part}" for part in parts]
         elif isinstance(old, SenderIdentity):
             parts = [
                 f"identity.{part}" for part in type(old).model_fields if _differ(old, new, part)

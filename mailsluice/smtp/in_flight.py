@@ -5,6 +5,7 @@ from __future__ import annotations
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.commands import Offer, refusal
+from mailsluice.smtp.dkim.signing import Signer
 from mailsluice.smtp.session import Feed
 
 
@@ -15,10 +16,13 @@ class InFlight:
     is settled exactly once, even if an unexpected error ends the session.
     """
 
-    def __init__(self, feed: Feed, offer: Offer, limit: int | None) -> None:
+    def __init__(
+        self, feed: Feed, offer: Offer, limit: int | None, signer: Signer | None = None
+    ) -> None:
         self._feed = feed
         self._offer = offer
         self._left = limit
+        self._signer = signer
         self._open: list[Envelope] = []
         self._dotted: list[Envelope] = []
 
@@ -28,27 +32,29 @@ class InFlight:
             envelope = await self._feed.next()
             if envelope is None:
                 self._left = 0
-            elif self._take(envelope):
-                return envelope
+            elif taken := self._take(envelope):
+                return taken
         return None
 
     def next_nowait(self) -> Envelope | None:
         """Return the next envelope that the server can take, if it may be sent at once."""
         while self._left != 0:
             envelope = self._feed.next_nowait()
-            if envelope is None or self._take(envelope):
+            if envelope is None or (envelope := self._take(envelope)):
                 return envelope
         return None
 
-    def _take(self, envelope: Envelope) -> bool:
+    def _take(self, envelope: Envelope) -> Envelope | None:
         attempt = refusal(envelope, self._offer)
         if attempt is not None:
             self._feed.settled(envelope, attempt)
-            return False
+            return None
+        if self._signer is not None:
+            envelope = self._signer.begin(envelope)
         self._open.append(envelope)
         if self._left is not None:
             self._left -= 1
-        return True
+        return envelope
 
     def dot(self, envelope: Envelope) -> None:
         """Note that the final dot of this envelope is about to be written."""

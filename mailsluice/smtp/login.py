@@ -18,6 +18,7 @@ from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Hello, Offer
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.dkim.signing import signer_of
 from mailsluice.smtp.link import Link
 from mailsluice.smtp.pipelined import PipelinedSession
 from mailsluice.smtp.sequential import SequentialSession
@@ -253,7 +254,8 @@ def _take_over(smtp: aiosmtplib.SMTP, connection: Connection) -> Session:
         raise SessionError(Attempt(Phase.LOGIN, None, "the server closed the link after the login"))
     transport = cast("asyncio.Transport", smtp.transport)
     seconds, messages = connection.timeout_seconds, connection.messages_per_session
-    if offer.pipelining and offer.chunking and connection.messages_in_flight > 1:
-        return ChunkedSession(transport, offer, seconds, messages, connection.messages_in_flight)
+    signer, in_flight = signer_of(connection.dkim), connection.messages_in_flight
+    if offer.pipelining and offer.chunking and in_flight > 1:
+        return ChunkedSession(transport, offer, seconds, messages, in_flight, signer)
     kind = PipelinedSession if offer.pipelining else SequentialSession
-    return kind(Link(transport, seconds), offer, seconds, messages)
+    return kind(Link(transport, seconds), offer, seconds, messages, signer)

@@ -18,6 +18,7 @@ from typing import Any
 from mailsluice.core.envelope import Envelope
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.smtp.commands import RSET, Offer, stuffed
+from mailsluice.smtp.dkim.signing import Signer
 from mailsluice.smtp.in_flight import InFlight
 from mailsluice.smtp.link import SERVICE_CLOSING, Link
 from mailsluice.smtp.replies import Reply
@@ -43,17 +44,23 @@ class WireSession(ABC):
     """
 
     def __init__(
-        self, link: Link, offer: Offer, timeout_seconds: float, messages: int | None
+        self,
+        link: Link,
+        offer: Offer,
+        timeout_seconds: float,
+        messages: int | None,
+        signer: Signer | None = None,
     ) -> None:
         self._link = link
         self._offer = offer
         self._dot_timeout = DOT_TIMEOUT_FACTOR * timeout_seconds
         self._messages = messages
+        self._signer = signer
         self._held: list[tuple[Envelope, Attempt]] = []
 
     async def send(self, feed: Feed) -> None:
         """Send the feed's mail; see `Session.send`."""
-        flight = InFlight(feed, self._offer, self._messages)
+        flight = InFlight(feed, self._offer, self._messages, self._signer)
         rest = "the session ended before the server answered"
         try:
             while (envelope := await self._next(flight)) is not None:
@@ -148,8 +155,8 @@ class WireSession(ABC):
 
         Until the last part is written, a link that breaks has not delivered the message.
         """
-        content = envelope.content if envelope.is_dotless else stuffed(envelope.content)
-        rest = await self._link.stream(content)
+        content = envelope.content if envelope.signed is None else await envelope.signed
+        rest = await self._link.stream(content if envelope.is_dotless else stuffed(content))
         if not self._link.is_open:
             await self._cut_off(flight, envelope)
         return rest

@@ -199,6 +199,8 @@ def test_oauth_secrets_are_not_shown() -> None:
         "password",
         "oauth.client_secret",
         "oauth.refresh_token",
+        "dkim.private_key",
+        "dkim.second_private_key",
         "events_key",
         "events_api.key",
         "events_api.session_token",

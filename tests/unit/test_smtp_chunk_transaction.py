@@ -26,7 +26,7 @@ def replies(codes: tuple[int, ...]) -> list[Reply]:
 
 def test_a_transaction_has_the_content_unchanged_and_ends_with_rset() -> None:
     envelope = Envelope(1, "s@example.com", "r@example.com", b"Subject: x\r\n\r\n.\r\n")
-    assert transaction(envelope, Offer(size=True)) == (
+    assert transaction(envelope, envelope.content, Offer(size=True)) == (
         b"MAIL FROM:<s@example.com> SIZE=17\r\nRCPT TO:<r@example.com>\r\n"
         b"BDAT 17 LAST\r\nSubject: x\r\n\r\n.\r\nRSET\r\n"
     )
@@ -34,7 +34,9 @@ def test_a_transaction_has_the_content_unchanged_and_ends_with_rset() -> None:
 
 def test_a_missing_last_line_end_is_added() -> None:
     envelope = Envelope(1, "s@example.com", "r@example.com", b"Subject: x")
-    assert transaction(envelope, Offer()).endswith(b"BDAT 12 LAST\r\nSubject: x\r\nRSET\r\n")
+    assert transaction(envelope, envelope.content, Offer()).endswith(
+        b"BDAT 12 LAST\r\nSubject: x\r\nRSET\r\n"
+    )
 
 
 @pytest.mark.parametrize(
