@@ -13,6 +13,7 @@ from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.status import CampaignStatus
 from mailsluice.operations import accounts
 from mailsluice.store import home
+from tasks.campaigns import refresh_campaigns
 
 
 @operation("cancel-campaign", run_name="cancel {campaign}")
@@ -30,6 +31,7 @@ async def cancel_campaign(campaign: CampaignName) -> State[Any]:
             done = await accounts.cancel_campaign(
                 database, campaign, owner=run_owner(), home=home()
             )
+            await refresh_campaigns(database)
         return _final(campaign, done)
     except CampaignBusyError as error:
         return Failed(

@@ -17,6 +17,7 @@ from mailsluice.campaign import Throttle
 from mailsluice.core.errors import CampaignError
 from mailsluice.limits import Bound, bounds
 from mailsluice.reports.campaign.stored import stored_report
+from tasks.campaigns import refresh_campaigns
 from tasks.report import publish_report
 
 
@@ -36,6 +37,7 @@ async def report_campaign(campaign: CampaignName) -> State[Any]:
         limits = {name: await _limits(name) for name in names}
         report = replace(report, limits=limits)
         await publish_report(report, database)
+        await refresh_campaigns(database)
     return Completed(message=report.summary(), data=report)
 
 

@@ -15,6 +15,7 @@ from flows.verify_campaign import CampaignName
 from mailsluice.campaign import RecipientSource
 from mailsluice.operations import accounts
 from mailsluice.store import home
+from tasks.campaigns import refresh_campaigns
 
 
 @operation("resolve-uncertain", run_name="resolve {campaign}")
@@ -46,6 +47,7 @@ async def resolve_uncertain(
         resolved = await accounts.resolve_uncertain(
             database, campaign, action, named, owner=run_owner(), home=home()
         )
+        await refresh_campaigns(database)
     return Completed(message=_message(action, resolved), data=resolved)
 
 

@@ -43,7 +43,8 @@ from mailsluice.operations.finish import finishing
 from mailsluice.operations.processes import processes_of
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.smtp.connection import Connection
-from mailsluice.store import Providers
+from mailsluice.store import Database, Providers
+from tasks.campaigns import refresh_campaigns
 from tasks.report import prepare_pictures
 
 
@@ -82,6 +83,7 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
         if run.record.status in _ENDED:
             return _ENDED[run.record.status]()
         await take_decisions(run, database)
+        await asyncio.to_thread(run.summary.sent_by, str(flow_run.get_id()))
         request.attach(run)
         await request.record()  # where the Cancel came during the launch
         document = document.model_copy(update={"name": run.record.name})  # the stored spelling
@@ -95,7 +97,15 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
             finishing(run, document, connections),
         ):
             progress = await _send(
-                document, assigned, connections, run, request, events, deployments, longest_wait
+                database,
+                document,
+                assigned,
+                connections,
+                run,
+                request,
+                events,
+                deployments,
+                longest_wait,
             )
         if request.reason is StopReason.TERMINATED:  # perhaps by a Cancel
             await _read_state(request)
@@ -127,6 +137,7 @@ async def _deployments(
 
 
 async def _send(
+    database: Database,
     document: Campaign,
     assigned: Mapping[str, int],
     connections: dict[str, Connection],
@@ -167,7 +178,9 @@ async def _send(
         )
         async with (
             watch_connections(sending, events, logger),
-            progress_shown(run, document.sending_window) as progress,
+            progress_shown(
+                run, document.sending_window, partial(refresh_campaigns, database)
+            ) as progress,
         ):
             names = list(assigned)
             is_inline = document.dispatch is Dispatch.INLINE

@@ -28,16 +28,29 @@ async def publish(kind: str, name: str = "", *, page: str, summary: str) -> None
         page: The page in Markdown, without addresses.
         summary: One line, which lists of artifacts show.
     """
-    key = _key(kind, name)
+    key = key_of(kind, name)
     await acreate_markdown_artifact(key=key, markdown=page, description=summary)
 
 
-async def republish(kind: str, name: str, change: Callable[[str], str]) -> bool:
+async def replace(kind: str, name: str = "", *, page: str, summary: str) -> None:
+    """Publish a page in place of its latest version, so that no versions pile up.
+
+    Arguments are those of `publish`.
+    """
+    if not await republish(kind, name, lambda _: page, summary):
+        await publish(kind, name, page=page, summary=summary)
+
+
+async def republish(
+    kind: str, name: str, change: Callable[[str], str], summary: str | None = None
+) -> bool:
     """Change the latest version of a page in place; there is no new version in the list.
 
-    Returns whether there is such a page.
+    `summary` is the new line for lists of artifacts; None keeps the present one. Returns whether
+    there is such a page.
     """
-    key = _key(kind, name)
+    key = key_of(kind, name)
+    described = {} if summary is None else {"description": summary}
     async with get_client() as client:
         latest = await client.read_latest_artifacts(
             artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
@@ -50,10 +63,11 @@ async def republish(kind: str, name: str, change: Callable[[str], str]) -> bool:
                     "PATCH",
                     "/artifacts/{id}",
                     path_params={"id": artifact.latest_id},
-                    json={"data": page},
+                    json={"data": page, **described},
                 )
     return bool(latest)
 
 
-def _key(kind: str, name: str) -> str:
+def key_of(kind: str, name: str) -> str:
+    """The key of a page's artifact."""
     return "-".join(filter(None, (kind, slugify(name))))

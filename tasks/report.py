@@ -16,7 +16,7 @@ from mailsluice.reports.campaign import PictureOf, Report, Statistics, page
 from mailsluice.reports.campaign.page import refreshed
 from mailsluice.reports.campaign.queries import later_statistics, statistics
 from mailsluice.reports.campaign.stored import stored_report
-from mailsluice.store import Campaigns, Database
+from mailsluice.store import Campaigns, Database, Summary
 from tasks.form_links import form_links
 from tasks.publishing import UNSTORED, publish, republish
 
@@ -41,6 +41,11 @@ async def publish_report(report: Report, database: Database) -> None:
         page=page(full, pictures, str(file or ""), await linking),
         summary=report.summary(),
     )
+    await asyncio.to_thread(_reported, report, database)
+
+
+def _reported(report: Report, database: Database) -> None:
+    Summary(database, Campaigns(database).get(report.campaign).id).reported()
 
 
 async def refresh_report(database: Database, campaign_id: int) -> bool:

@@ -48,14 +48,15 @@ def show_page(markdown: str, values: Any, *, as_json: bool) -> None:
     Console().print(Markdown(markdown))
 
 
-_WIDEST = 1_000
+WIDEST = 1_000
+"""Columns of a table that is not printed on a terminal."""
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; the first column is text, the others are numbers."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _WIDEST  # a file gets all columns whole
+    width = None if sys.stdout.isatty() else WIDEST  # a file gets all columns whole
     Console(width=width).print(table(title, columns, rows))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from deployments.command.campaign_list import show_campaigns
 from deployments.command.output import AsJson, Flag, show, show_table, table
 
 if TYPE_CHECKING:
@@ -22,16 +23,15 @@ def status(
     by: Literal["connection", "provider", "zone"] = "connection",
     json: AsJson = False,
 ) -> None:
-    """Show the state of a campaign, or all campaigns, the latest first.
+    """Show the state of a campaign, or the latest campaigns and all that have not ended.
 
     Args:
-        name: The campaign's name. Default: all campaigns.
+        name: The campaign's name. Default: a list of campaigns.
         watch: Show the campaign's state every two seconds, until no recipient waits.
         by: Show the campaign by connection, or once by mailbox provider or time zone.
         json: Print JSON instead of text.
     """
     import mailsluice
-    from mailsluice.store import Campaigns, Database
 
     if name is not None and by == "provider":
         _show_providers(name, as_json=json)
@@ -45,18 +45,7 @@ def status(
     if name is not None:
         show_report(mailsluice.report(name), as_json=json)
         return
-    with Database() as database:
-        records = Campaigns(database).all()
-        place = database.engine.url.render_as_string(hide_password=True)
-    columns = ("campaign", "status", "recipients")
-    if json:
-        values = ((record.name, record.status, record.accepted) for record in records)
-        show("", [dict(zip(columns, row, strict=True)) for row in values], as_json=True)
-    elif records:
-        rows = [(record.name, record.status, f"{record.accepted:,}") for record in records]
-        show_table(f"{len(rows):,} campaign{'s'[: len(rows) != 1]}", columns, rows)
-    else:
-        print(f"There is no campaign yet in the state database {place}")
+    show_campaigns(as_json=json)
 
 
 def show_report(report: Report, *, as_json: bool) -> None:

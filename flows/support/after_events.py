@@ -1,4 +1,4 @@
-"""Emit alerts and bring reports up to date after events or returned mail were recorded."""
+"""Emit alerts and bring pages up to date after events or returned mail were recorded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from flows.support.bounce_shares import emit_bounce_alerts
 from mailsluice.store import Database
+from tasks.campaigns import refresh_campaigns
 from tasks.report import refresh_report
 
 
@@ -17,9 +18,9 @@ async def after_events(
 ) -> None:
     """Check the thresholds of campaigns whose deliveries have changed, and refresh their reports.
 
-    Only the latest report of each campaign changes, in place. A campaign that is still sent has no
-    report yet; the one at its end shows the deliveries. A report that cannot be refreshed is left
-    as it is, with a warning: the next events refresh it.
+    Only the latest report of each campaign changes, in place, and then the page of all campaigns. A
+    campaign that is still sent has no report yet; the one at its end shows the deliveries. A page
+    that cannot be refreshed is left as it is, with a warning: the next events refresh it.
     """
     await emit_bounce_alerts(database, campaign_ids, logger)
     for campaign_id in sorted(campaign_ids):
@@ -28,3 +29,5 @@ async def after_events(
         except Exception as error:  # noqa: BLE001 a report hinders neither events nor a run
             reason = type(error).__name__
             logger.warning("the report of campaign %d was not refreshed: %s", campaign_id, reason)
+    if campaign_ids:
+        await refresh_campaigns(database)

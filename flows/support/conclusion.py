@@ -24,6 +24,7 @@ from mailsluice.limits import Bound
 from mailsluice.operations import accounts
 from mailsluice.reports.campaign import Report
 from mailsluice.store import Database
+from tasks.campaigns import refresh_campaigns
 from tasks.report import publish_report
 
 DECIDE = "Decide with `mailsluice decide`, then send the campaign again"
@@ -56,8 +57,8 @@ async def concluded(
     )
     holds = await asyncio.to_thread(run.undecided)
     asks = bool(holds and request.reason is None and report.open and deployment.get_id())
-    if not (continues or asks):
-        concluding.append(publish_report(replace(report, limits=limits), database))
+    full = None if continues or asks else replace(report, limits=limits)
+    concluding.append(_publish(full, database))
     await _together(concluding)
     run_id = UUID(flow_run.get_id())
     if request.reason is StopReason.SUSPENDED:
@@ -74,6 +75,13 @@ async def concluded(
     if request.reason is StopReason.INTERRUPTED:
         raise KeyboardInterrupt
     return _final(report, request.reason, verified)
+
+
+async def _publish(report: Report | None, database: Database) -> None:
+    """Publish the report, if there is one, and then the page of all campaigns, which links it."""
+    if report:
+        await publish_report(report, database)
+    await refresh_campaigns(database)
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:

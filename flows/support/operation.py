@@ -17,6 +17,7 @@ from prefect.utilities.hashing import file_hash
 from flows.support.console import outlive_console
 from flows.support.failing import TROUBLE, failed
 from flows.support.labels import labelled
+from flows.support.tags import tagged
 from mailsluice.store import Database
 from mailsluice.store.trouble import RETRY
 
@@ -39,16 +40,18 @@ def operation(
     """
 
     def decorate(body: _Body[_P]) -> Flow[_P, Coroutine[Any, Any, Any]]:
+        # Prefect would evaluate annotations that are strings among the names of this module.
+        signature = inspect.signature(body, eval_str=True)
+
         @wraps(body)
         async def run(*args: _P.args, **kwargs: _P.kwargs) -> State[Any]:
             outlive_console()
             try:
-                return await body(*args, **kwargs)
+                async with tagged(signature.bind(*args, **kwargs).arguments):
+                    return await body(*args, **kwargs)
             except TROUBLE as error:
                 return failed(error, then)
 
-        # Prefect would evaluate annotations that are strings among the names of this module.
-        signature = inspect.signature(body, eval_str=True)
         run.__signature__ = signature  # type: ignore[attr-defined]  # read by inspect
         # By default the version is a hash of this file.
         version = file_hash(inspect.getfile(body))

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.support.session_slots import SessionSlots
 from flows.support.stopping import STOPPED, StopRequest, wait_for_server
+from flows.support.tags import tags_of
 from mailsluice.delivery import RouteResult, Run
 from mailsluice.message import CompiledMessage
 from mailsluice.operations.processes import Processes
@@ -104,6 +105,7 @@ def connection_subflow(sending: Sending) -> ConnectionSubflow:
         return Completed(message=result.summary())
 
     async def start(campaign: str, connection: str) -> State[Any]:
-        return await send_over_connection(campaign, connection, return_state=True)
+        with tags(*tags_of(campaign, [connection])):
+            return await send_over_connection(campaign, connection, return_state=True)
 
     return start

@@ -30,6 +30,7 @@ from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
 from flows.support.server_events import RUN_KIND
 from flows.support.session_slots.notices import Logger
 from flows.support.stopping import StopReason, StopRequest
+from flows.support.tags import tags_of
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.status import OPEN
 from mailsluice.delivery import CampaignRun
@@ -271,6 +272,7 @@ class Shards:
                 "shards": shard.of,
             },
             flow_run_name=name,
+            tags=tags_of(campaign, [shard.connection]),
             timeout=0,
             idempotency_key=f"{self._parent_id} {shard.connection} {shard.number} {starts_before}",
         )

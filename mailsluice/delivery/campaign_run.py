@@ -13,7 +13,7 @@ from typing import Any
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError
 from mailsluice.core.moves import MoveReason, placed
-from mailsluice.core.status import CampaignStatus
+from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.delivery.elsewhere import SendersElsewhere
 from mailsluice.delivery.holders import note_holder
 from mailsluice.delivery.journal import Journal, JournalBusyError
@@ -41,6 +41,7 @@ from mailsluice.store import (
     Outbox,
     OutcomeFigures,
     SenderRecord,
+    Summary,
 )
 from mailsluice.store.reassignment import reassign
 
@@ -97,6 +98,8 @@ class CampaignRun(MovingRun):
         longest = campaign.retry.max_delay_seconds
         outbox = Outbox(database, record.id, longest_delay_seconds=longest)
         super().__init__(database, campaign, outbox, journal, record.id, self._lease.may_claim)
+        self.summary = Summary(database, record.id)
+        """The numbers for the list of campaigns."""
         self.senders = SenderPool(database, record.id, path.parent, campaign.uncertain)
         """The processes that send on behalf of this run."""
         self._figures_elsewhere: dict[Unit, Figures] = {}
@@ -105,6 +108,7 @@ class CampaignRun(MovingRun):
         self.on_handover_news: Callable[[], None] = lambda: None
         """Called, from any thread, when senders elsewhere should read what has moved."""
         try:
+            self.summary.note_changes()
             record = self.campaigns.get(campaign.name)
             evidence = journal.evidence
             if evidence and evidence.journal_id != record.journal:
@@ -246,7 +250,7 @@ class CampaignRun(MovingRun):
         Holds(self._database, self.id).cancel_stopped()
         returned = Bounces(self._database)
         returned.suppress_soft(returned.soft_of(self.id))
-        counts = self.outbox.counts()
+        changes, counts = self.summary.changes(), self.outbox.counts()
         if self.campaigns.get(self._campaign.name).status is not CampaignStatus.CANCELLED:
             status = CampaignStatus.READY if counts.open else CampaignStatus.COMPLETED
             self.campaigns.set_status(self.id, status)
@@ -254,7 +258,9 @@ class CampaignRun(MovingRun):
         if record.status is not CampaignStatus.READY:
             self._rule_book.forget()
         report = stored_report(self._database, record.name)
-        return replace(report, routes=[self._with_this_run(route) for route in report.routes])
+        report = replace(report, routes=[self._with_this_run(route) for route in report.routes])
+        self.summary.counted(counts.of(RecipientStatus.SENT), changes, report.per_second)
+        return report
 
     def _settle_orphans(self) -> None:
         """Decide about recipients that are `sending` although no connection sends.

@@ -14,6 +14,7 @@ from mailsluice.store.outcome_figures import OutcomeFigures
 from mailsluice.store.providers import Providers
 from mailsluice.store.routes import RouteRecord, launched_shares
 from mailsluice.store.senders import Ending, SenderRecord, Senders
+from mailsluice.store.summaries import Summary
 from mailsluice.store.suppressions import Suppressions
 from mailsluice.store.usages import Ask, Starts, Usages
 from mailsluice.store.warm_ups import WarmUps
@@ -47,6 +48,7 @@ __all__ = [
     "Senders",
     "Settled",
     "Starts",
+    "Summary",
     "Suppressions",
     "Transaction",
     "Usages",

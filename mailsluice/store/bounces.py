@@ -27,6 +27,7 @@ from mailsluice.store.campaign_tables import CampaignTables, tables_of_all
 from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
 from mailsluice.store.schema import bounces, campaigns, deliveries, suppressions
+from mailsluice.store.summaries import note_later_changes
 from mailsluice.store.suppressions import Suppressions
 
 SOFT_IN_A_ROW = 5
@@ -58,6 +59,8 @@ class Bounces:
         """Record reports, and suppress addresses by the policy; a report counts once by its key."""
         with self._database.write() as transaction:
             recorded = self.write(transaction, reports)
+            known = {report.campaign_id for report in reports if report.campaign_id is not None}
+            note_later_changes(self._database, transaction, known)
         soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
         return Recorded(recorded.new, recorded.suppressed + self.suppress_soft(soft))
 

@@ -29,6 +29,7 @@ from mailsluice.store.database import Database
 from mailsluice.store.many import as_parameter, rows_in
 from mailsluice.store.reported import settle_reported
 from mailsluice.store.schema import deliveries, events
+from mailsluice.store.summaries import note_changes, note_later_changes
 
 GONE = "about a message that is no longer stored"
 """The event has a token, and its recipient is no longer in the database."""
@@ -109,6 +110,9 @@ class Deliveries:
             reports = list(_reports(connection, matched))
             given = [*_wishes(connection, new), *wishes]
             recorded.suppressed += bounces.write(transaction, reports, given).suppressed
+            note_later_changes(self._database, transaction, recorded.campaign_ids)
+            if recorded.settled:
+                note_changes(self._database, transaction, recorded.campaign_ids)
         soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
         recorded.suppressed += bounces.suppress_soft(soft)
         return recorded

@@ -22,11 +22,15 @@ async def test_a_report_that_cannot_be_refreshed_hinders_no_other(
             raise OSError("away: ann@example.com")
         return True
 
+    async def refresh_list(_: Database) -> None:
+        asked.append(0)
+
     monkeypatch.setattr(module, "refresh_report", refresh)
+    monkeypatch.setattr(module, "refresh_campaigns", refresh_list)
     with Database(f"sqlite:///{tmp_path / 'state.db'}") as database:
         for name in ("first", "second"):
             Campaigns(database).register(name, {})
         await module.after_events(database, {2, 1}, logging.getLogger("events"))
-    assert asked == [1, 2]
+    assert asked == [1, 2, 0]
     assert "the report of campaign 1 was not refreshed: OSError" in caplog.text
     assert "@" not in caplog.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -164,7 +164,8 @@ class Run:
 
     def __init__(self) -> None:
         self.seen = standing(FREE)
-        self.outbox = self
+        self.outbox = self.summary = self
+        self.summaries: list[tuple[int, float | None, bool]] = []
         self.counted = self.counted_providers = 0
 
     def counts(self) -> Counts:
@@ -174,6 +175,9 @@ class Run:
 
     def count(self) -> None:
         pass
+
+    def progressed(self, accepted: int, per_second: float | None, end: float | None) -> None:
+        self.summaries.append((accepted, per_second, end is not None))
 
     def counted_by_zone(self) -> list[ZoneCounts]:
         return []
@@ -211,7 +215,13 @@ class Clock:
         return self.now
 
 
-async def begun(run: Run, shown: Shown, clock: Clock) -> ProgressReporter:
+async def no_list() -> None:
+    pass
+
+
+async def begun(
+    run: Run, shown: Shown, clock: Clock, publish_list: Callable[[], Awaitable[None]] = no_list
+) -> ProgressReporter:
     window = SendingWindow()
     made = ProgressReporter(
         cast("CampaignRun", run),
@@ -219,6 +229,7 @@ async def begun(run: Run, shown: Shown, clock: Clock) -> ProgressReporter:
         cast("ProgressArtifacts", shown),
         EventEmitter("spring"),
         clock,
+        publish_list=publish_list,
     )
     await made.begin(is_new=True)
     return made
@@ -239,6 +250,23 @@ async def test_progress_is_shown_with_its_pace(feed: Feed) -> None:
     words = shown.bars["red"].text
     assert words.startswith("**held by red per_hour 100 until ")
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
+
+
+async def test_the_list_of_campaigns_gets_the_numbers_and_is_published_now_and_then(
+    feed: Feed,
+) -> None:
+    run, clock, published = Run(), Clock(), []
+
+    async def publish() -> None:
+        published.append(clock.now)
+
+    made = await begun(run, Shown(), clock, publish)
+    for second, binding in ((10.0, FREE), (20.0, SHORT), (299.0, FREE), (310.0, SHORT)):
+        clock.now, run.seen = second, standing(binding, int(second) // 5)
+        await made.update()
+    assert run.summaries[:2] == [(2, 0.2, True), (4, 0.2, True)]
+    assert [accepted for accepted, _, _ in run.summaries] == [2, 4, 59, 62]
+    assert published == [10.0, 310.0]
 
 
 async def test_what_each_mailbox_provider_got_is_counted_now_and_then(feed: Feed) -> None:

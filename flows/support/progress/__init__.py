@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -25,15 +25,18 @@ _LOOK_SECONDS = 5.0
 
 @asynccontextmanager
 async def progress_shown(
-    run: CampaignRun, window: SendingWindow
+    run: CampaignRun, window: SendingWindow, publish_list: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[ProgressReporter]:
     """Show the progress every five seconds while the `with` block runs, in one task.
 
-    The caller calls `ProgressReporter.conclude` when the outcome is known.
+    The caller calls `ProgressReporter.conclude` when the outcome is known. `publish_list` publishes
+    the page of all campaigns.
     """
     name = run.record.name
     artifacts, log = ProgressArtifacts(UUID(flow_run.get_id()), name), get_run_logger().info
-    reporter = ProgressReporter(run, window, artifacts, EventEmitter(name), log=log)
+    reporter = ProgressReporter(
+        run, window, artifacts, EventEmitter(name), log=log, publish_list=publish_list
+    )
     await reporter.begin(is_new=run.record.status is CampaignStatus.RESOLVING)
     async with beside(_watch(reporter)):
         try:

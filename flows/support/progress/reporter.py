@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +38,11 @@ logger = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 10.0
 _SHARE_OF_RUN = 0.5
 _STEP_PERCENT, _STEP_SECONDS = 2.0, 60.0
+_LIST_SECONDS = 300.0
+
+
+async def _nothing() -> None:
+    """Publish no list of campaigns."""
 
 
 class ProgressReporter:
@@ -55,7 +60,10 @@ class ProgressReporter:
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] = logger.info,
         log_seconds: float = LOG_SECONDS,
+        publish_list: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
+        """`publish_list` publishes the page of all campaigns."""
+        self._publish_list = publish_list
         self._run = run
         self._window = window
         self._artifacts = artifacts
@@ -67,6 +75,7 @@ class ProgressReporter:
         self._shown_at, self._shown_percent = -math.inf, 0.0
         self._shown_causes: dict[str, Cause] = {}
         self._logged = ""
+        self._listed_at = -math.inf
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
         self._bindings: dict[str, Binding] = {}
         """By connection, what delayed it at the last update."""
@@ -103,6 +112,7 @@ class ProgressReporter:
             await self._show(replace(page, providers=await self._by_provider.counts()))
             self._shown_at, self._shown_causes = self._clock(), causes
             self._shown_percent = progress.tally.percent
+            await self._list(page)
 
     def _is_due(self, causes: Mapping[str, Cause], percent: float) -> bool:
         """Whether to show the progress.
@@ -118,6 +128,19 @@ class ProgressReporter:
             or waited >= _SHARE_OF_RUN * (now - self._begun_at)
             or (waited >= _STEP_SECONDS and percent >= self._shown_percent + _STEP_PERCENT)
         )
+
+    async def _list(self, page: Page) -> None:
+        """Store the numbers for the page of all campaigns, and publish that page now and then."""
+        end = page.end
+        await asyncio.to_thread(
+            self._run.summary.progressed,
+            page.progress.tally.sent,
+            page.per_second,
+            end.timestamp() if end else None,
+        )
+        if self._clock() - self._listed_at >= _LIST_SECONDS:
+            self._listed_at = self._clock()
+            await self._publish_list()
 
     def _log_line(self, page: Page) -> None:
         """Write a line to the run's log now and then, as every UI shows new lines by itself."""

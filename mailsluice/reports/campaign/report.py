@@ -143,6 +143,11 @@ class Report:
         return sum(route.sent_now for route in self.routes)
 
     @property
+    def per_second(self) -> float | None:
+        """Messages per second in this run, over all connections; None when there were none."""
+        return sum(route.per_second or 0.0 for route in self.routes) or None
+
+    @property
     def down(self) -> dict[str, str]:
         """The reason why this run gave a connection up, by connection; without addresses."""
         return {route.connection: masked(route.down) for route in self.routes if route.down}

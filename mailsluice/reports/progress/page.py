@@ -93,14 +93,28 @@ class Page:
         return f"{standing.connection} {tally.sent:,} of {tally.assigned:,}, {binds}"
 
     def _total(self) -> str:
-        standings = self.progress.standings
-        known = [self.rates.get(standing.connection) for standing in standings]
-        rate = None if None in known else sum(connection_rate or 0.0 for connection_rate in known)
-        waiting = [standing for standing in standings if standing.tally.left]
         if self.progress.pool.left and not self.is_over:
-            last = end(self.progress.tally.left, rate, self.moment, self.window)
-            return self._numbers(self.progress.tally, rate, self._done_about(last))
-        return self._numbers(self.progress.tally, rate, self._end_words(waiting))
+            words = self._done_about(self.end)
+        else:
+            words = self._end_words(self._waiting)
+        return self._numbers(self.progress.tally, self.per_second, words)
+
+    @property
+    def per_second(self) -> float | None:
+        """Recent messages per second over all connections; None when unknown."""
+        known = [self.rates.get(standing.connection) for standing in self.progress.standings]
+        return None if None in known else sum(rate or 0.0 for rate in known)
+
+    @property
+    def end(self) -> datetime | None:
+        """When the campaign will be done at this pace; None when unknown."""
+        if self.progress.pool.left and not self.is_over:
+            return end(self.progress.tally.left, self.per_second, self.moment, self.window)
+        return _last([self._end(standing) for standing in self._waiting])
+
+    @property
+    def _waiting(self) -> list[Standing]:
+        return [standing for standing in self.progress.standings if standing.tally.left]
 
     def _numbers(self, tally: Tally, rate: float | None, end: str) -> str:
         others = {

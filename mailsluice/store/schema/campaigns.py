@@ -218,3 +218,24 @@ archives = Table(
     Column("cleared_at", Double),  # when the last archived row was deleted from the database
 )
 """Campaigns whose recipients, attempts and rejects are in files instead."""
+
+campaign_summaries = Table(
+    "campaign_summaries",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True),
+    # How often the recipients may have changed, and what that was when they were counted last.
+    Column("changes", BigInteger, nullable=False, server_default="0"),
+    Column("counted_changes", BigInteger),
+    Column("accepted", BigInteger),  # messages that servers have accepted
+    Column("per_second", Double),  # messages, lately or in the last run
+    Column("expected_end", Double),  # while it is sent; null: not known
+    # The same for what providers and returned mail say about accepted messages.
+    Column("later_changes", BigInteger, nullable=False, server_default="0"),
+    Column("counted_later_changes", BigInteger),
+    Column("delivered", BigInteger),  # null: no event says so
+    Column("bounced", BigInteger),
+    Column("complained", BigInteger),
+    Column("run_id", Text),  # the last flow run that sent the campaign
+    Column("reported_at", Double),  # when its report was published last
+)
+"""The numbers of each campaign as counted last, so that a list of campaigns counts nobody."""
