@@ -1,4 +1,4 @@
-"""The block of a mailbox that receives bounces and complaints."""
+"""The block of a mailbox: one that receives bounces and complaints, or a probe mailbox."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ Folder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_
 
 
 class Mailbox(ServedLogo, Block):
-    """An IMAP mailbox that receives bounces and complaints."""
+    """An IMAP mailbox that receives bounces and complaints, or copies of a test."""
 
     _block_type_name = "Mailbox"
     _block_type_slug = "mailbox"
-    _description = "An IMAP mailbox that receives bounces and complaints."
+    _description = "An IMAP mailbox that receives bounces and complaints, or copies of a test."
     _code_example = (
         "```python\n"
         "from blocks import Mailbox\n\n"
@@ -70,6 +70,17 @@ class Mailbox(ServedLogo, Block):
         "Processed",
         description="The folder for processed mail, created if missing. Mail that cannot be read"
         " stays in its folder, flagged.",
+    )
+    address: str = Field(
+        "",
+        max_length=254,
+        description="For a probe mailbox: where copies are sent. Left empty: the username.",
+    )
+    spam_folder: str = Field(
+        "",
+        max_length=200,
+        description="For a probe mailbox. Left empty: the folder that the server marks as Junk, or"
+        " one with a usual name (Junk, Spam, Bulk Mail, [Gmail]/Spam).",
     )
     timeout_seconds: Timeout = 60
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import imaplib
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
-from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted, MailMessageFlags
-from imap_tools.errors import ImapToolsError, MailboxLoginError
-from imap_tools.imap_utf7 import utf7_decode
+from imap_tools import MailMessageFlags
+from imap_tools.errors import ImapToolsError
 from imap_tools.utils import encode_folder
 
 from mailsluice.bounces.fetched import FIELDS, Fetched, fetched
+from mailsluice.bounces.imap import connect, list_folders, log_in
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.bounces.mailbox_trouble import trouble
 from mailsluice.core.errors import FetchRefusedError, MailboxError
-from mailsluice.smtp.connection import Security
-from mailsluice.smtp.replies import LINE_BYTES
 
 _WAITING = "UNFLAGGED UNDELETED"
 
@@ -33,10 +30,10 @@ class Inbox:
     def __init__(self, mailbox: MailboxAccount) -> None:
         self._mailbox = mailbox
         with self._described():
-            self._box = _connect(mailbox)
+            self._box = connect(mailbox)
         try:
             with self._described():
-                self._log_in()
+                log_in(self._box, mailbox)
                 self._open_folders()
         except BaseException:
             self.close()
@@ -92,22 +89,8 @@ class Inbox:
                 if status != "OK":
                     raise imaplib.IMAP4.error(f"STORE: {data!r}")
 
-    def _log_in(self) -> None:
-        username, password = self._mailbox.username, self._mailbox.password
-        is_ascii = username.isascii() and password.isascii()
-        log_in = self._box.login if is_ascii else self._box.login_utf8
-        try:
-            log_in(username, password, initial_folder=None)
-        except imaplib.IMAP4.abort:
-            raise
-        except imaplib.IMAP4.error as error:  # of `login_utf8`
-            raise MailboxLoginError(("NO", [str(error).encode()]), "OK") from error
-        # Many servers offer MOVE (RFC 6851) only after the login.
-        _, data = self._box.client.capability()
-        self._box.client.capabilities = tuple(data[-1].decode("ascii", "replace").upper().split())
-
     def _open_folders(self) -> None:
-        if not self._list(encode_folder(self._mailbox.processed_folder)):
+        if not list_folders(self._box, encode_folder(self._mailbox.processed_folder)):
             self._box.folder.create(self._mailbox.processed_folder)
         self._box.folder.set(self._mailbox.folder)
 
@@ -122,38 +105,5 @@ class Inbox:
 
     def _folders(self) -> list[str]:
         with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
-            return [_folder_name(listed) for listed in self._list(b"*")]
+            return [folder.name for folder in list_folders(self._box)]
         return []
-
-    def _list(self, pattern: bytes) -> list[bytes | tuple[bytes, bytes]]:
-        """List the server's folders, without the library, whose pattern takes quadratic time."""
-        status, data = self._box.client.list(b'""', pattern)  # type: ignore[arg-type]
-        if status != "OK":
-            raise imaplib.IMAP4.error("LIST was refused")
-        return [listed for listed in data if listed]
-
-
-def _folder_name(listed: bytes | tuple[bytes, bytes]) -> str:
-    """Return the name in `(\\HasNoChildren) "/" "Old mail"` (RFC 3501 section 7.2.2)."""
-    if isinstance(listed, tuple):  # the name is a literal
-        name = listed[1][:LINE_BYTES]
-    else:
-        name = listed[:LINE_BYTES].partition(b") ")[2].partition(b" ")[2].strip(b'"')
-    try:
-        return utf7_decode(name)
-    except ValueError:
-        return name.decode("ascii", "replace")
-
-
-def _connect(mailbox: MailboxAccount) -> BaseMailBox:
-    where = (mailbox.host, mailbox.port, mailbox.timeout_seconds)
-    if mailbox.security is Security.NONE:
-        return MailBoxUnencrypted(*where)
-    try:
-        context = ssl.create_default_context(cafile=mailbox.ca_file)
-    except OSError as error:
-        raise MailboxError(
-            f"ca_file {mailbox.ca_file!r} holds no readable certificate: {error.strerror}"
-        ) from error
-    kind = MailBox if mailbox.security is Security.TLS else MailBoxStartTls
-    return kind(*where, ssl_context=context)

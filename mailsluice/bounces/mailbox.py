@@ -21,3 +21,12 @@ class MailboxAccount:
     folder: str = "INBOX"
     processed_folder: str = "Processed"
     timeout_seconds: float = 60.0
+    address: str = ""
+    """Where mail to the mailbox is sent; empty if it is the username."""
+    spam_folder: str = ""
+    """Empty: the folder that the server marks as Junk, or one with a usual name."""
+
+    @property
+    def recipient(self) -> str:
+        """The address that copies for the mailbox go to."""
+        return self.address or self.username

@@ -146,5 +146,5 @@ async def test_an_invalid_test_is_refused_without_showing_an_address(
 def test_the_form_has_plain_fields() -> None:
     properties = send_test.parameters.properties
     assert properties["to"]["items"] == {"type": "string"}
-    assert (properties["to"]["minItems"], properties["to"]["maxItems"]) == (1, 10)
+    assert (properties["to"]["minItems"], properties["to"]["maxItems"]) == (0, 10)
     assert properties["recipient"]["type"] == "string"

@@ -14,22 +14,25 @@ from mailsluice.core.envelope import Envelope
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.folding import folded
 from mailsluice.message import compile_message
+from mailsluice.operations.probes.fields import PROBE_HEADER
 
 MOST = 10
 """The most addresses that copies go to."""
+MOST_PROBES = 20
+"""The most probe mailboxes of a test."""
 NOWHERE = "https://unsubscribe.invalid/test-copy"
 """The unsubscribe address in copies, which leads nowhere (RFC 2606 section 2)."""
 _UNSUBSCRIBING = ("unsubscribe_url", "one_click_url", "unsubscribe_mailbox")
 """Fields of an identity that copies leave out."""
 
 
-def checked_addresses(to: Sequence[str]) -> list[str]:
+def checked_addresses(to: Sequence[str], least: int = 1) -> list[str]:
     """Check and normalise addresses, keeping each mailbox once, in order.
 
-    Raises CampaignError, which names a wrong address by its number.
+    At least `least` are expected. Raises CampaignError, which names a wrong address by its number.
     """
-    if not 1 <= len(to) <= MOST:
-        raise CampaignError(f"copies go to 1 to {MOST} addresses, not {len(to)}: change 'to'")
+    if not least <= len(to) <= MOST:
+        raise CampaignError(f"copies go to {least} to {MOST} addresses, not {len(to)}: change 'to'")
     normalised = normalise(pd.Series(to, dtype="str"))["email"].tolist()
     if "" in normalised:
         raise CampaignError(
@@ -51,24 +54,27 @@ def copies(
     identity: SenderIdentity,
     occasion: str,
     now: Callable[[], datetime],
+    probe: str = "",
 ) -> list[Envelope]:
     """Make a copy of the sample's message for each address, to be sent over one connection.
 
     `identity` is who the campaign's mail is from on the connection. A provider gets a token that no
     campaign has made.
 
+    With `probe`, a header has this value, by which probe mailboxes know the copy.
+
     The subject and a header mark a copy as a test. Each copy has a Message-ID of its own, because
     mailboxes would otherwise drop the real message as a duplicate; `occasion` distinguishes tests.
     Copies have no List-Unsubscribe, and their unsubscribe address leads nowhere: a click would
     unsubscribe the recipient whose values are shown. Raises MessageError.
     """
+    marks = [Header(name="X-Mailsluice-Test", value=connection)]
+    if probe:
+        marks.append(Header(name=PROBE_HEADER, value=probe))
     marked = campaign.message.model_copy(
         update={
             "subject": f"[Test via {connection}] {campaign.message.subject}",
-            "headers": (
-                *campaign.message.headers,
-                Header(name="X-Mailsluice-Test", value=connection),
-            ),
+            "headers": (*campaign.message.headers, *marks),
             "unsubscribe_url": None,
         }
     )

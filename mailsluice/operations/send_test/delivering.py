@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -36,11 +37,13 @@ async def deliver(
     open_session: OpenSession,
     patience_seconds: float = PATIENCE_SECONDS,
     clock: Callable[[], float] = steady,
+    names: Sequence[str] = (),
 ) -> Delivery:
     """Send each envelope once, as soon as the connection's limits allow.
 
     Copies share the usage of limits with campaigns, so they count like a campaign's mail. The
-    envelopes' recipient ids are numbers from 1. Errors of the database are raised.
+    envelopes' recipient ids are numbers from 1. `names` are what the result calls their
+    recipients, by default these numbers. Errors of the database are raised.
     """
     changed = asyncio.Event()
     starts = StartStock(
@@ -56,7 +59,8 @@ async def deliver(
     if starts.failure:
         raise starts.failure
     attempts = [feed.attempts.get(envelope.recipient_id, trouble) for envelope in envelopes]
-    return Delivery(connection.name, attempts)
+    moments = [feed.moments.get(envelope.recipient_id) for envelope in envelopes]
+    return Delivery(connection.name, attempts, moments, names)
 
 
 async def _send(connection: Connection, feed: _Copies, open_session: OpenSession) -> Attempt | None:
@@ -114,6 +118,7 @@ class _Copies:
         self._deadline = deadline
         self._clock = clock
         self.attempts: dict[int, Attempt] = {}
+        self.moments: dict[int, float] = {}
 
     @property
     def is_over(self) -> bool:
@@ -151,6 +156,7 @@ class _Copies:
     def settled(self, envelope: Envelope, attempt: Attempt) -> None:
         self._starts.finished()
         self.attempts[envelope.recipient_id] = attempt
+        self.moments[envelope.recipient_id] = time.time()
 
     async def _changed_until(self, moment: float) -> None:
         self._changed.clear()

@@ -9,6 +9,7 @@ from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, table
 from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
+from mailsluice.operations.probes.result import ProbeResult
 from mailsluice.operations.verify_connection.diagnosing import diagnose
 from mailsluice.smtp.session import reply_text
 
@@ -20,18 +21,29 @@ class Delivery:
     connection: str
     attempts: Sequence[Attempt | None]
     """By address; None when the connection's limits left no room for a try."""
+    moments: Sequence[float | None] = ()
+    """When each attempt ended, in seconds since the epoch by this machine's clock."""
+    names: Sequence[str] = ()
+    """What the page calls the addresses, in place of their numbers."""
 
     @property
     def accepted(self) -> int:
         """Copies that the server accepted."""
         return sum(_verdict(attempt) is Verdict.ACCEPTED for attempt in self.attempts)
 
-    def rows(self) -> dict[tuple[str, str, str], list[int]]:
-        """The numbers of the addresses by (result, reply, next step)."""
-        by_outcome: dict[tuple[str, str, str], list[int]] = {}
-        for number, attempt in enumerate(self.attempts, 1):
+    def accepted_at(self, place: int) -> float | None:
+        """When the server accepted a copy, by its place; None if the server did not."""
+        if _verdict(self.attempts[place]) is not Verdict.ACCEPTED:
+            return None
+        return self.moments[place]
+
+    def rows(self) -> dict[tuple[str, str, str], list[str]]:
+        """The numbers or names of the addresses by (result, reply, next step)."""
+        by_outcome: dict[tuple[str, str, str], list[str]] = {}
+        for place, attempt in enumerate(self.attempts):
             key = (_result(attempt), _reply(attempt), _next_step(attempt))
-            by_outcome.setdefault(key, []).append(number)
+            name = self.names[place] if self.names else str(place + 1)
+            by_outcome.setdefault(key, []).append(name)
         return by_outcome
 
 
@@ -43,6 +55,13 @@ class SendTestResult:
     deliveries: Sequence[Delivery]
     identities: Sequence[ConnectionIdentity] = ()
     """Who the copies were from, by connection."""
+    probes: ProbeResult | None = None
+    """What probe mailboxes got; None if the test has none."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all copies were accepted, and all for probe mailboxes are in an inbox."""
+        return self.is_accepted and (self.probes is None or self.probes.is_good)
 
     @property
     def is_accepted(self) -> bool:
@@ -58,7 +77,7 @@ class SendTestResult:
             for result, reply, _ in delivery.rows():
                 if result != _ACCEPTED:
                     text += f"; {delivery.connection}: {reply or result}"
-        return text
+        return f"{text}. {self.probes.summary()}" if self.probes else text
 
     def markdown(self, links: Sequence[FormLink] = ()) -> str:
         """The page for operators, with links to the next forms."""
@@ -67,20 +86,21 @@ class SendTestResult:
             [
                 cell(delivery.connection),
                 result,
-                ", ".join(map(str, numbers)),
+                cell(", ".join(names)),
                 cell(reply),
                 cell(next_step),
             ]
             for delivery in self.deliveries
-            for (result, reply, next_step), numbers in delivery.rows().items()
+            for (result, reply, next_step), names in delivery.rows().items()
         ]
         lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
+        lines += self.probes.section() if self.probes else []
         lines += identity_section(self.identities) if self.identities else []
         lines += [
-            "`to` is the number of the address in the form. Copies have the values of one"
-            " recipient, a Message-ID of their own, no List-Unsubscribe, and an unsubscribe"
-            " address that leads nowhere. They count under the connections' limits; the campaign"
-            " does not record them.",
+            "`to` is the number of the address in the form, or the probe mailbox. Copies have the"
+            " values of one recipient, a Message-ID of their own, no List-Unsubscribe, and an"
+            " unsubscribe address that leads nowhere. They count under the connections' limits; the"
+            " campaign does not record them.",
             "",
             *form_section(links),
         ]

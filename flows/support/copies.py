@@ -1,0 +1,113 @@
+"""Send copies of a campaign's message over each connection, and read them in probe mailboxes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from uuid import uuid4
+
+from prefect import get_run_logger
+
+from blocks.loading import load_connections
+from flows.support.document import database_engines
+from flows.support.operation import state_database
+from flows.support.rotated_tokens import keep_rotated_tokens
+from flows.support.session_slots import SessionSlots
+from mailsluice.assignment.assignment import assign
+from mailsluice.audience.resolved import Audience
+from mailsluice.audience.sample import Sample, find, first_in
+from mailsluice.campaign import Campaign
+from mailsluice.core.envelope import Envelope
+from mailsluice.operations import launch
+from mailsluice.operations.identities import shown_identities
+from mailsluice.operations.send_test import Delivery, SendTestResult, copies, deliver
+from mailsluice.smtp.connection import Connection
+from mailsluice.smtp.login import open_session
+from mailsluice.smtp.tokens import Tokens
+from mailsluice.store import Database
+from tasks.resolve_recipients import resolve_recipients
+
+
+async def send_copies(
+    document: Campaign,
+    day: date,
+    to: Sequence[str],
+    recipient: str,
+    probes: Sequence[str] = (),
+    wait_minutes: float = 0.0,
+) -> SendTestResult:
+    """Send a copy to each address and each probe mailbox, over each connection of the campaign.
+
+    Args:
+        document: The campaign, on its day.
+        day: That day.
+        to: Addresses that are checked.
+        recipient: Whose values are filled in; empty for the first in send order.
+        probes: The names of the blocks of probe mailboxes.
+        wait_minutes: How long copies are looked for in probe mailboxes.
+    """
+    if probes:
+        from flows.support import probing  # loads the IMAP library
+    watches = await probing.begin_watching(probes) if probes else []
+    loaded = await load_connections(route.connection for route in document.routes)
+    connections = [loaded[route.connection] for route in document.routes]
+    connect = await database_engines(document)
+    identities = launch.identities(document, connections)
+    async with state_database() as database:
+        with await resolve_recipients(document, database, connect, identities) as audience:
+            sample = await asyncio.to_thread(_sample, document, day, audience, recipient)
+        marks = {connection.name: uuid4().hex if watches else "" for connection in connections}
+        recipients = [*to, *(watch.probe.account.recipient for watch in watches)]
+        render = partial(
+            copies,
+            document,
+            sample,
+            recipients,
+            occasion=str(uuid4()),
+            now=partial(datetime.now, UTC),
+        )
+        rendered = {
+            name: render(connection=name, identity=identities[name], probe=mark)
+            for name, mark in marks.items()
+        }
+        names = [*(str(n) for n in range(1, len(to) + 1)), *(w.probe.name for w in watches)]
+        tokens = Tokens()
+        sending = (
+            _deliver(connection, rendered[connection.name], database, tokens, names)
+            for connection in connections
+        )
+        async with keep_rotated_tokens(tokens, get_run_logger()):
+            deliveries = await asyncio.gather(*sending)
+        shown = shown_identities(document.message, identities, [*rendered])
+        if not watches:
+            return SendTestResult(document.name, deliveries, shown)
+        probed = await probing.read_back(
+            watches, deliveries, marks, database, document.resolve, wait_minutes
+        )
+        return SendTestResult(document.name, deliveries, shown, probed)
+
+
+def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:
+    if recipient:
+        return find(audience, recipient)
+    keys = (audience.address_keys, audience.domain_keys)
+    order = assign(*keys, document, day, audience.providers).order
+    return first_in(audience, order, 1)[0]
+
+
+async def _deliver(
+    connection: Connection,
+    envelopes: Sequence[Envelope],
+    database: Database,
+    tokens: Tokens,
+    names: Sequence[str],
+) -> Delivery:
+    """Send over sessions that hold a slot each, as a campaign's sessions do."""
+    opening = partial(open_session, tokens=tokens)
+    slots = SessionSlots(connection, get_run_logger(), opening)
+    try:
+        return await deliver(connection, envelopes, database, open_session=slots.open, names=names)
+    finally:
+        await slots.close()

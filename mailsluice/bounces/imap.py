@@ -1,0 +1,83 @@
+"""Open a mailbox by IMAP: the link, TLS, the login, the list of folders (RFC 3501)."""
+
+from __future__ import annotations
+
+import imaplib
+import ssl
+from typing import NamedTuple
+
+from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
+from imap_tools.errors import MailboxLoginError
+from imap_tools.imap_utf7 import utf7_decode
+
+from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.core.errors import MailboxError
+from mailsluice.smtp.connection import Security
+from mailsluice.smtp.replies import LINE_BYTES
+
+
+class Folder(NamedTuple):
+    """A folder as the server lists it."""
+
+    name: str
+    attributes: frozenset[str]
+    """In lower case, such as `\\noselect` and `\\junk` (RFC 6154)."""
+
+
+def connect(mailbox: MailboxAccount) -> BaseMailBox:
+    """Connect, with TLS if the mailbox has it. Raises MailboxError for an unusable `ca_file`."""
+    where = (mailbox.host, mailbox.port, mailbox.timeout_seconds)
+    if mailbox.security is Security.NONE:
+        return MailBoxUnencrypted(*where)
+    try:
+        context = ssl.create_default_context(cafile=mailbox.ca_file)
+    except OSError as error:
+        raise MailboxError(
+            f"ca_file {mailbox.ca_file!r} holds no readable certificate: {error.strerror}"
+        ) from error
+    kind = MailBox if mailbox.security is Security.TLS else MailBoxStartTls
+    return kind(*where, ssl_context=context)
+
+
+def log_in(box: BaseMailBox, mailbox: MailboxAccount) -> None:
+    """Log in, and read what the server offers after the login. Raises MailboxLoginError."""
+    username, password = mailbox.username, mailbox.password
+    is_ascii = username.isascii() and password.isascii()
+    say = box.login if is_ascii else box.login_utf8
+    try:
+        say(username, password, initial_folder=None)
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error as error:  # of `login_utf8`
+        raise MailboxLoginError(("NO", [str(error).encode()]), "OK") from error
+    # Many servers offer MOVE (RFC 6851) only after the login.
+    _, data = box.client.capability()
+    box.client.capabilities = tuple(data[-1].decode("ascii", "replace").upper().split())
+
+
+def list_folders(box: BaseMailBox, pattern: bytes = b"*") -> list[Folder]:
+    """List the server's folders, without the library, whose pattern takes quadratic time."""
+    if {"SPECIAL-USE", "LIST-EXTENDED"} <= {*box.client.capabilities}:
+        pattern += b" RETURN (SPECIAL-USE)"
+    status, data = box.client.list(b'""', pattern)  # type: ignore[arg-type]
+    if status != "OK":
+        raise imaplib.IMAP4.error("LIST was refused")
+    return [_folder(listed) for listed in data if listed]
+
+
+def _folder(listed: bytes | tuple[bytes, bytes]) -> Folder:
+    """Read `(\\HasNoChildren) "/" "Old mail"` (RFC 3501 section 7.2.2)."""
+    if isinstance(listed, tuple):  # the name is a literal
+        line, name = listed[0][:LINE_BYTES], listed[1][:LINE_BYTES]
+    else:
+        line = listed[:LINE_BYTES]
+        name = line.partition(b") ")[2].partition(b" ")[2].strip(b'"')
+    attributes = line.partition(b")")[0].lstrip(b"(").decode("ascii", "replace").lower().split()
+    return Folder(_decoded(name), frozenset(attributes))
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return utf7_decode(name)
+    except ValueError:
+        return name.decode("ascii", "replace")

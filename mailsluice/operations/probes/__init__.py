@@ -1,0 +1,1 @@
+"""Reading copies back from probe mailboxes: folder, delay, verdicts of authentication, TLS."""
