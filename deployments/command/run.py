@@ -16,6 +16,7 @@ from deployments.command import (
     connections,
     documents,
     events,
+    message_log,
     servers,
     suppressions,
 )
@@ -33,7 +34,7 @@ app = App(
 )
 for command in (*documents.COMMANDS, *campaigns.COMMANDS):
     app.command(command)
-for group in (connections, suppressions, affinity, bounces, events):
+for group in (connections, suppressions, affinity, bounces, events, message_log):
     app.command(group.app)
 for server_command in servers.COMMANDS:
     app.command(server_command)

@@ -104,7 +104,7 @@ class Fates:
 
     def windows(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
         """Ranges of ids that hold all recipients: (excluded lower bound, included upper bound)."""
-        first, last = self._bounds()
+        first, last = self.bounds()
         return ((after, after + chunk_rows) for after in range(first - 1, last, chunk_rows))
 
     def rejects(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[Sequence[Reject]]:
@@ -130,7 +130,7 @@ class Fates:
         with self._database.read() as connection:
             return connection.execute(query, bounds).all()
 
-    def _bounds(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """The lowest and highest id; (1, 0) for a campaign without recipients."""
         tables = self._tables()
         recipients = tables.recipients

@@ -24,6 +24,11 @@ from mailsluice.store.schema.campaigns import (
 )
 from mailsluice.store.schema.events import deliveries, event_cursors, events
 from mailsluice.store.schema.limits import usage, warm_up_days, warm_up_plans
+from mailsluice.store.schema.message_log import (
+    message_log_campaigns,
+    message_log_spans,
+    message_logs,
+)
 from mailsluice.store.schema.metadata import REVISION, metadata
 from mailsluice.store.schema.recipients import attempts, compared, recipients
 
@@ -47,6 +52,9 @@ __all__ = [
     "events",
     "holds",
     "mail_domains",
+    "message_log_campaigns",
+    "message_log_spans",
+    "message_logs",
     "metadata",
     "moves",
     "recipients",
