@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import fork_server, measuring
 from tests.groups import pytest_collection_modifyitems
-from tests.measuring import pytest_configure
 from tests.thorough import examples
 
-__all__ = ["pytest_collection_modifyitems", "pytest_configure"]
+__all__ = ["pytest_collection_modifyitems"]
 
 # Tests start dozens of processes. uv installs packages without bytecode, and each process would
 # compile Prefect anew where bytecode is not written: that doubles the processor time of its start.
@@ -35,6 +35,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("mailsluice")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what the whole run needs."""
+    measuring.register(config)
+    fork_server.register(config)
 
 
 def pytest_collection_finish() -> None:

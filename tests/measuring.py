@@ -51,7 +51,7 @@ class Measuring:
         self._is_on = is_on
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def register(config: pytest.Config) -> None:
     """Take the folders from the environment; without coverage, or without folders, do nothing."""
     coverage = Coverage.current()
     if coverage and (folders := os.environ.get("COVERAGE", "").split()):

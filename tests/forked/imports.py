@@ -47,6 +47,7 @@ MODULES = [
     "tasks.report",
     "tasks.resolve_recipients",
     "tests.forked.process",
+    "tests.integration.campaign_fixtures",  # runs on the engine alone
 ]
 
 NO_THREADS = {

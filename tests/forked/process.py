@@ -17,6 +17,10 @@ from multiprocessing import forkserver, reduction
 from pathlib import Path
 from typing import IO, Any
 
+from coverage import process_startup
+
+from tests.fork_server import ADDRESS, PRELOADED
+
 _STANDARD_OUTPUT = 1
 _GRACE_SECONDS = 10.0
 _context = multiprocessing.get_context("forkserver")
@@ -48,7 +52,9 @@ class Forked(subprocess.Popen[Any]):
         self.stdin = self.stderr = None
         self.stdout, output = _output(stdout)
         self.returncode: int | None = None
-        _context.set_forkserver_preload(["tests.forked.imports"])  # counts until the first start
+        if address := os.environ.get(ADDRESS):
+            use(address)
+        _context.set_forkserver_preload(PRELOADED)  # counts until the first start
         _server.ensure_running()
         start = _Start(
             [*command[1:]],
@@ -154,7 +160,8 @@ def _run(start: _Start, output: int, given: int | None = None) -> None:
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
-    _use(start.fork_server)
+    use(start.fork_server)
+    process_startup()  # of coverage, where the environment asks for it
     threading.Thread(target=_end_with_the_tests, daemon=True).start()
     try:
         _execute(start.arguments)
@@ -162,9 +169,11 @@ def _run(start: _Start, output: int, given: int | None = None) -> None:
         atexit._run_exitfuncs()  # multiprocessing leaves them out
 
 
-def _use(address: str) -> None:
-    """Have forks of this process made by the server that has made this one."""
+def use(address: str) -> None:
+    """Have forks of this process made by the server with this socket."""
     _server._forkserver_address = address
+    if _server._forkserver_alive_fd is None:  # a fork has it from its parent, for its own forks
+        _, _server._forkserver_alive_fd = os.pipe()
     _server.ensure_running = lambda: None
 
 

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from coverage import Coverage
 
 from tests.forked.asynchronous import create_forked_exec
 
@@ -22,13 +21,12 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 def forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes are forks, where nothing depends on their start: that is most of their work.
 
-    Interpreters are started where they inherit locks, where a process of a run that is killed
-    starts them, and where their coverage is measured.
+    Interpreters are started where they inherit locks, and where a process of a run that is killed
+    starts them.
     """
 
     async def start(*command: str, **options: Any) -> Any:
-        is_plain = not options["pass_fds"] and Coverage.current() is None
-        return await (create_forked_exec if is_plain else create)(*command, **options)
+        return await (create if options["pass_fds"] else create_forked_exec)(*command, **options)
 
     create = asyncio.create_subprocess_exec
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
