@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from blocks.form import CampaignForm
+    from blocks.list_storage import ListStorage
     from blocks.mailbox import Mailbox
     from blocks.smtp_connection import SMTPConnection
 
-__all__ = ["CampaignForm", "Mailbox", "SMTPConnection"]
+__all__ = ["CampaignForm", "ListStorage", "Mailbox", "SMTPConnection"]
 
 _HOMES = {
     "CampaignForm": "blocks.form",
+    "ListStorage": "blocks.list_storage",
     "Mailbox": "blocks.mailbox",
     "SMTPConnection": "blocks.smtp_connection",
 }

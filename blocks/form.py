@@ -41,6 +41,9 @@ def _picker(slug: str) -> WithJsonSchema:
 DATABASE_SLUG = "sqlalchemy-connector"
 DATABASE_TYPE = "SQLAlchemy Connector"
 """The names of `prefect_sqlalchemy.SqlAlchemyConnector`, which only campaigns with a query load."""
+STORAGE_SLUG = "list-storage"
+STORAGE_TYPE = "List Storage"
+"""The names of `blocks.list_storage.ListStorage`, which few campaigns load."""
 MAILBOX_SLUG = "mailbox"
 MAILBOX_TYPE = "Mailbox"
 """The names of `blocks.mailbox.Mailbox`, which only `collect-bounces` loads."""
@@ -59,6 +62,7 @@ MailboxBlock = Annotated[
     _picker(MAILBOX_SLUG),
 ]
 DatabaseBlock = Annotated[str, _name_of(DATABASE_SLUG, DATABASE_TYPE), _picker(DATABASE_SLUG)]
+StorageBlock = Annotated[str, _name_of(STORAGE_SLUG, STORAGE_TYPE), _picker(STORAGE_SLUG)]
 
 
 class RouteForm(Route):
@@ -68,10 +72,14 @@ class RouteForm(Route):
 
 
 class RecipientSourceForm(RecipientSource):
-    """The source of addresses: a CSV or Parquet file, or a query on a database block."""
+    """The source of addresses: a CSV or Parquet file, here or elsewhere, or a database query."""
 
     database: DatabaseBlock | None = Field(
         None, description="The database that the query runs on, or its name."
+    )
+    storage: StorageBlock | None = Field(
+        None,
+        description="With an address: the storage with the login, if one is needed, or its name.",
     )
 
 

@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from pydantic import ValidationError
 
 from blocks.smtp_connection import SMTPConnection
+from mailsluice.audience.engines import SourceAccess, opened
 from mailsluice.campaign.identity import Provider
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from prefect_sqlalchemy import SqlAlchemyConnector
 
     from blocks.mailbox import Mailbox
+    from mailsluice.audience.engines import Engines
+    from mailsluice.audience.remote.storage import Storage
     from mailsluice.events.pulled.account import EventAccount
     from mailsluice.operations.events.sources import EventSource
 
@@ -118,6 +121,24 @@ async def load_database(name: str) -> SqlAlchemyConnector:
     from prefect_sqlalchemy import SqlAlchemyConnector  # few campaigns have a query
 
     return await _load(SqlAlchemyConnector, name)
+
+
+async def load_engines(names: Iterable[str]) -> Engines:
+    """Load the engines of database blocks. Raises CampaignError when one cannot be had."""
+    return {name: opened(name, (await load_database(name)).get_engine) for name in names}
+
+
+async def load_storages(names: Iterable[str]) -> dict[str, Storage]:
+    """Load storages by the names of their blocks. Raises CampaignError for one without a block."""
+    from blocks.list_storage import ListStorage  # few campaigns have a list elsewhere
+
+    return {name: (await _load(ListStorage, name)).to_storage(name) for name in names}
+
+
+async def load_access(databases: Iterable[str], storages: Iterable[str]) -> SourceAccess:
+    """Load the databases and the storages that sources name. Raises CampaignError."""
+    engines = await load_engines(databases)
+    return SourceAccess(engines.__getitem__, await load_storages(storages))
 
 
 async def load_mailbox(name: str) -> Mailbox:

@@ -22,13 +22,18 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.workers.process import ProcessWorker
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from blocks import Mailbox, SMTPConnection
+from blocks import ListStorage, Mailbox, SMTPConnection
 from deployments import automations
 from deployments.catalogue import catalogue
 from deployments.renaming import replace_old
 
 POOL = "mailsluice"
-BLOCK_TYPES: tuple[type[Block], ...] = (SMTPConnection, Mailbox, SqlAlchemyConnector)
+BLOCK_TYPES: tuple[type[Block], ...] = (
+    SMTPConnection,
+    Mailbox,
+    ListStorage,
+    SqlAlchemyConnector,
+)
 HEARTBEAT_SECONDS = 30
 """Seconds between a run's heartbeats, here and in prefect.yaml; after three missing heartbeats the
 run is started again."""

@@ -7,10 +7,9 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
-from blocks.loading import load_database
+from blocks.loading import load_access
 from flows.support.operation import operation
 from flows.support.suppression_list import changed
-from mailsluice.audience.engines import Engines
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.suppression import importing
@@ -31,17 +30,15 @@ async def import_suppressions(
         addresses: Where the addresses are.
         reason: The reason of rows that have none, or an unknown one.
     """
-    engines = await _engines(addresses)
+    access = await load_access(
+        filter(None, (addresses.database,)), filter(None, (addresses.storage,))
+    )
     return await changed(
         partial(
             importing.import_suppressions,
             source=addresses,
             reason=reason,
-            connect=engines.__getitem__,
+            connect=access.connect,
+            storages=access.storages,
         )
     )
-
-
-async def _engines(addresses: RecipientSource) -> Engines:
-    name = addresses.database
-    return {name: (await load_database(name)).get_engine()} if name else {}

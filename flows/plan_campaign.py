@@ -12,7 +12,7 @@ from prefect.states import Completed
 from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
 from blocks.loading import load_connections
-from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.support.document import CampaignParameter, for_its_day, named_in, source_access
 from flows.support.operation import operation, state_database
 from mailsluice.campaign import Campaign
 from mailsluice.operations import launch
@@ -56,13 +56,13 @@ async def plan_campaign(campaign: CampaignParameter, starts_at: Moment = _NOW) -
 
 async def _plan(document: Campaign, day: date, starts_at: datetime | None) -> Plan:
     connections = await load_connections(route.connection for route in document.routes)
-    connect = await database_engines(document)
+    access = await source_access(document)
     warm_ups = {name: connection.warm_up for name, connection in connections.items()}
     identities = launch.identities(document, connections.values())
     async with state_database() as database:
         now = await asyncio.to_thread(database.moment)
         occasion = launch.Occasion(day, starts_at or now, warm_ups)
-        with await resolve_recipients(document, database, connect, identities) as audience:
+        with await resolve_recipients(document, database, access, identities) as audience:
             return await asyncio.to_thread(
                 plan_launch, document, database, audience, connections, occasion
             )

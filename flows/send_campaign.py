@@ -19,7 +19,7 @@ from prefect.states import Cancelled, Completed
 from blocks.loading import load_connections
 from flows.support.conclusion import concluded
 from flows.support.deciding import announce, take_decisions
-from flows.support.document import CampaignParameter, database_engines, for_its_day, named_in
+from flows.support.document import CampaignParameter, for_its_day, named_in, source_access
 from flows.support.handing_over import handed_over
 from flows.support.launching import launched
 from flows.support.operation import operation, state_database
@@ -66,7 +66,7 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
     document, day = await for_its_day(campaign)
     longest_wait = wait_seconds()
     connections = await load_connections(route.connection for route in document.routes)
-    connect = await database_engines(document)
+    access = await source_access(document)
     deployments = await _deployments(document, connections)
     async with (
         state_database() as database,
@@ -74,7 +74,7 @@ async def send_campaign(campaign: CampaignParameter) -> State[Any]:
             UUID(flow_run.get_id()), deployment_ids={known.id for known in deployments.values()}
         ) as events,
         stop_on_request(events, UUID(flow_run.get_id())) as request,
-        launched(document, day, database, connections, connect, request) as run,
+        launched(document, day, database, connections, access, request) as run,
     ):
         if run.record.status is CampaignStatus.CANCELLED:
             await asyncio.to_thread(

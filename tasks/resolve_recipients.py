@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from mailsluice.audience.engines import Connect
+from mailsluice.audience.engines import SourceAccess
 from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.core.suppression import held_back
 from mailsluice.operations import launch
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 async def resolve_recipients(
     campaign: Campaign,
     database: Database,
-    connect: Connect,
+    access: SourceAccess,
     identities: Mapping[str, SenderIdentity],
 ) -> Audience:
     """Read the audience of a campaign; see `mailsluice.operations.launch.resolve_audience`."""
     audience = await asyncio.to_thread(
-        launch.resolve_audience, campaign, database, connect, identities
+        launch.resolve_audience, campaign, database, access.connect, identities, access.storages
     )
     rejected = ", ".join(f"{number:,} {reason}" for reason, number in audience.counts().items())
     logger = get_run_logger()

@@ -30,7 +30,6 @@ from deployments.command.status import report_values, show_report, status
 
 if TYPE_CHECKING:
     from mailsluice import Campaign, Connection, Report
-    from mailsluice.audience.engines import Engines
     from mailsluice.operations.accounts import HeldPart
 
 _Status = Literal[
@@ -49,7 +48,7 @@ def plan(file: Path, /, *, json: AsJson = False) -> None:
 
     document = mailsluice.read_campaign(file)
     connections = load(route.connection for route in document.routes)
-    result = mailsluice.plan(document, connections, engines=_engines(document))
+    result = mailsluice.plan(document, connections, **_sources(document))
     show_page(result.markdown(), result, as_json=json)
 
 
@@ -71,10 +70,10 @@ def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> in
     if deployment:
         return _through_prefect(document, as_json=json)
     connections = load(route.connection for route in document.routes)
-    engines = _engines(document)
+    sources = _sources(document)
     with prefect(), progress_bars() as draw:
         try:
-            result = asyncio.run(_send(document, connections, engines=engines, on_progress=draw))
+            result = asyncio.run(_send(document, connections, **sources, on_progress=draw))
         except asyncio.CancelledError:  # by SIGTERM
             raise KeyboardInterrupt from None
     show_report(result, as_json=json)
@@ -300,13 +299,16 @@ def _owner(command: str) -> str:
     return f"mailsluice {command}, pid {os.getpid()}"
 
 
-def _engines(document: Campaign) -> Engines:
-    from blocks.loading import load_database
+def _sources(document: Campaign) -> dict[str, Any]:
+    """Load what the sources name, as `mailsluice.send` takes it."""
+    from blocks.loading import load_engines, load_storages
 
-    if not document.databases:
+    if not (document.databases or document.storages):
         return {}
     with prefect():
-        return {name: asyncio.run(load_database(name)).get_engine() for name in document.databases}
+        engines = asyncio.run(load_engines(document.databases))
+        storages = asyncio.run(load_storages(document.storages))
+    return {"engines": engines, "storages": storages.values()}
 
 
 async def _send(document: Campaign, connections: list[Connection], **options: Any) -> Report:

@@ -16,11 +16,11 @@ from prefect.server import models, schemas
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks import Mailbox, SMTPConnection
+from blocks import ListStorage, Mailbox, SMTPConnection
 from mailsluice.core.forms import in_words
 
 _logger = get_logger("server.blocks")
-_CHECKED = (SMTPConnection, Mailbox)
+_CHECKED = (SMTPConnection, Mailbox, ListStorage)
 
 
 def refuse_wrong(block_type: type[Block], data: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from prefect import get_run_logger
 
 from blocks.loading import load_connections
-from flows.support.document import database_engines
+from flows.support.document import source_access
 from flows.support.operation import state_database
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.session_slots import SessionSlots
@@ -53,10 +53,10 @@ async def send_copies(
     watches = await probing.begin_watching(probes) if probes else []
     loaded = await load_connections(route.connection for route in document.routes)
     connections = [loaded[route.connection] for route in document.routes]
-    connect = await database_engines(document)
+    access = await source_access(document)
     identities = launch.identities(document, connections)
     async with state_database() as database:
-        with await resolve_recipients(document, database, connect, identities) as audience:
+        with await resolve_recipients(document, database, access, identities) as audience:
             sample = await asyncio.to_thread(_sample, document, day, audience, recipient)
         marks = {connection.name: uuid4().hex if watches else "" for connection in connections}
         recipients = [*to, *(watch.probe.account.recipient for watch in watches)]

@@ -18,9 +18,9 @@ from prefect.utilities.collections import visit_collection
 from pydantic import ValidationError, WrapValidator
 
 from blocks import CampaignForm
-from blocks.loading import load_database
+from blocks.loading import load_access
 from flows.support.run_day import RunDay, day_at, day_of_run, field_of
-from mailsluice.audience.engines import Connect
+from mailsluice.audience.engines import SourceAccess
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.forms import in_words
@@ -84,7 +84,6 @@ async def _day(document: Campaign, starts_at: datetime | None) -> RunDay:
     return await asyncio.to_thread(day_at, document, starts_at, run)
 
 
-async def database_engines(document: Campaign) -> Connect:
-    """Load the databases of a campaign's queries; returns a lookup of their engines by name."""
-    engines = {name: (await load_database(name)).get_engine() for name in document.databases}
-    return engines.__getitem__
+async def source_access(document: Campaign) -> SourceAccess:
+    """Load the databases and the storages that a campaign's sources name."""
+    return await load_access(document.databases, document.storages)

@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 
 from flows.support.operation import run_owner
 from flows.support.stopping import StopRequest
-from mailsluice.audience.engines import Connect
+from mailsluice.audience.engines import SourceAccess
 from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignBusyError, CampaignError
 from mailsluice.core.status import CampaignStatus
@@ -34,7 +34,7 @@ async def launched(
     day: date,
     database: Database,
     connections: Mapping[str, Connection],
-    connect: Connect,
+    access: SourceAccess,
     request: StopRequest,
 ) -> AsyncIterator[CampaignRun]:
     """Launch a campaign, or continue one that was launched; the run ends with the `with` block.
@@ -47,7 +47,7 @@ async def launched(
     if is_new:
         refuse_impossible(document, await asyncio.to_thread(database.moment))
     identities = launch.identities(document, connections.values())
-    audience = await resolve_recipients(document, database, connect, identities) if is_new else None
+    audience = await resolve_recipients(document, database, access, identities) if is_new else None
     try:
         run = await _only_run(document, content, database, request)
         try:

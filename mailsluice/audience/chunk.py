@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -66,20 +68,26 @@ class Layout:
 
 
 def find_layout(
-    names: Sequence[str], email_column: str, where: str, *, may_be_anything: bool = False
+    names: Sequence[str],
+    email_column: str,
+    where: str,
+    *,
+    may_be_anything: bool = False,
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Layout:
     """Find the e-mail column: by its exact name, else by the name in any spelling.
 
     Args:
         names: The names of the source's columns, in order.
         email_column: The name of the e-mail column.
+        renamed: The names of variables by the names of their columns, found in the same way.
         where: The name of the source in error messages.
         may_be_anything: Whether the source may be something else than a list of recipients, such
             as a secret file. Then errors quote its names only if one is usual for addresses.
 
     Raises:
-        AudienceError: The e-mail column is missing or ambiguous, a name occurs twice, or there are
-            more than MAX_COLUMNS columns.
+        AudienceError: The e-mail column or a renamed one is missing or ambiguous, a name occurs
+            twice, or there are more than MAX_COLUMNS columns.
     """
     if len(names) > MAX_COLUMNS:
         raise AudienceError(
@@ -94,10 +102,7 @@ def find_layout(
         raise AudienceError(
             f"{where} has columns of the same name: {listed}. Rename all but one of each"
         )
-    wanted = trimmed(email_column)
-    matches = [i for i, name in enumerate(columns) if name == wanted] or [
-        i for i, name in enumerate(columns) if _alike(name) == _alike(wanted)
-    ]
+    matches = _matches(columns, email_column)
     if len(matches) != 1:
         problem = "has several columns" if matches else "has no column"
         others = f"its columns are {_listed(columns)}"
@@ -107,7 +112,35 @@ def find_layout(
             "Name the column with the addresses in 'email_column'"
         )
     email = matches[0]
+    places = [_place(columns, heading, where, is_quoted=is_quoted) for heading in renamed]
+    for place, name in zip(places, renamed.values(), strict=True):
+        columns[place] = trimmed(name)
+    variables = Counter(name for i, name in enumerate(columns) if name and i != email)
+    if same := [name for name, count in variables.items() if count > 1]:
+        raise AudienceError(
+            f"{where} would have two columns {same[0]!r}, since 'columns' gives another one this"
+            " name: choose another name, or rename both"
+        )
     return Layout(email, {name: i for i, name in enumerate(columns) if name and i != email})
+
+
+def _matches(columns: Sequence[str], heading: str) -> list[int]:
+    wanted = trimmed(heading)
+    return [i for i, name in enumerate(columns) if name == wanted] or [
+        i for i, name in enumerate(columns) if _alike(name) == _alike(wanted)
+    ]
+
+
+def _place(columns: Sequence[str], heading: str, where: str, *, is_quoted: bool) -> int:
+    """The position of a column that `columns` names."""
+    matches = _matches(columns, heading)
+    if len(matches) == 1:
+        return matches[0]
+    near = get_close_matches(heading, columns, n=3, cutoff=0.5) if is_quoted else []
+    advice = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    listed = f"its columns are {_listed(columns)}" if is_quoted else f"it has {len(columns)} others"
+    problem = "has several columns" if matches else "has no column"
+    raise AudienceError(f"{where} {problem} {heading!r}: {advice}{listed}. Correct it in 'columns'")
 
 
 def _is_usual(name: str) -> bool:

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
+from pathlib import PurePath
 from typing import BinaryIO
 
 from mailsluice.audience.chunk import MAX_COLUMNS
@@ -61,12 +61,12 @@ class Table:
         return fields if len(fields) == width else None
 
 
-def begin(path: Path, text: str, delimiter: str) -> Table:
+def begin(name: str, text: str, delimiter: str) -> Table:
     """Read the first piece of a file's text; a first line `sep=;` overrides the delimiter.
 
     Raises AudienceError if there is no header.
     """
-    where, start = f"the file {path}", 0
+    where, start = f"the file {name}", 0
     if before := _BEFORE_HEADER.match(text):
         delimiter, start = before[1] or delimiter, before.end()
     lines = StringIO(text[start:], newline="")
@@ -74,7 +74,7 @@ def begin(path: Path, text: str, delimiter: str) -> Table:
     try:
         header = next(rows, [])
     except csv.Error as error:
-        raise AudienceError(f"the first line of {path} is not a CSV header: {error}") from None
+        raise AudienceError(f"the first line of {name} is not a CSV header: {error}") from None
     first, row = start + lines.tell(), list[str]()
     if len(header) <= MAX_COLUMNS:
         with suppress(csv.Error):  # malformed rows are reported when they are read
@@ -94,10 +94,11 @@ def begin(path: Path, text: str, delimiter: str) -> Table:
     return Table(delimiter, header, has_ends, start, heading, first, rest, has_line_end)
 
 
-def delimiter_of(path: Path, source: RecipientSource) -> str:
+def delimiter_of(source: RecipientSource) -> str:
     """Return the delimiter of the source; of a .tsv file, a tab unless the source gives another."""
     is_given = "delimiter" in source.model_fields_set
-    return "\t" if path.suffix.lower() == ".tsv" and not is_given else source.delimiter
+    is_tsv = ".tsv" in map(str.lower, PurePath(source.file_name).suffixes[-2:])
+    return "\t" if is_tsv and not is_given else source.delimiter
 
 
 def encoding_of(name: str) -> str:
@@ -105,21 +106,21 @@ def encoding_of(name: str) -> str:
     return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
 
-def refuse_utf16(path: Path, file: BinaryIO, encoding: str) -> None:
+def refuse_utf16(name: str, file: BinaryIO, encoding: str) -> None:
     """Raise AudienceError if a file that should be UTF-8 begins with the mark of UTF-16."""
     mark = file.read(2)
     file.seek(0)
     if encoding == "utf-8-sig" and mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise AudienceError(
-            f"the file {path} is in UTF-16, as spreadsheets write 'Unicode text': set 'encoding' to"
+            f"the file {name} is in UTF-16, as spreadsheets write 'Unicode text': set 'encoding' to"
             " utf-16, or save the file as UTF-8"
         )
 
 
-def refuse_endless_header(path: Path, file: BinaryIO, table: Table, looked_at: int) -> None:
+def refuse_endless_header(name: str, file: BinaryIO, table: Table, looked_at: int) -> None:
     """Raise AudienceError if the header does not end within the bytes that were looked at."""
     if not table.beginning and not table.has_line_end and file.read(1):
         raise AudienceError(
-            f"the file {path} has no end of line in its first {looked_at >> 20} MB: check that"
+            f"the file {name} has no end of line in its first {looked_at >> 20} MB: check that"
             " it is a CSV file"
         )

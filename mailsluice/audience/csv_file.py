@@ -6,7 +6,6 @@ import codecs
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,7 +25,6 @@ from mailsluice.audience.csv_beginning import (
 from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
-from mailsluice.core.files import open_named
 from mailsluice.core.spreadsheet import from_text
 
 _BLOCK_BYTES = 1 << 21
@@ -34,59 +32,62 @@ _PIECE_BYTES = 1 << 18  # decoded and checked at a time, after the first piece
 _MAX_SKIPPED = 1 << 26  # characters of consecutive rows that do not fit the header
 
 
-def read_csv(path: Path, source: RecipientSource) -> Iterator[Chunk]:
+def read_csv(file: BinaryIO, name: str, source: RecipientSource) -> Iterator[Chunk]:
     """Read a CSV file, a few ten thousand rows at a time; blank lines are not rows.
 
     A first line `sep=;` declares the delimiter. A row may end in one delimiter more than the
     header, or one less. Any other row with too many or too few fields is reported as malformed.
+    `name` is that of the file in messages.
 
     Raises:
         AudienceError: The file cannot be decoded, has no header or no e-mail column, or leaves a
             quote open. The message quotes nothing from the file.
     """
     encoding = encoding_of(source.encoding)
-    with open_named(path) as file:
-        refuse_utf16(path, file, encoding)
-        try:
-            text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
-            table = begin(path, next(text, ""), delimiter_of(path, source))
-            heading = checked(iter([table.heading]), table.delimiter, table.start, _BLOCK_BYTES)
-            deque(heading, maxlen=0)
-            layout = find_layout(
-                table.header, source.email_column, f"the file {path}", may_be_anything=True
-            )
-            refuse_endless_header(path, file, table, _BLOCK_BYTES)
-            yield from _chunks(table, chain([table.beginning], text), layout)
-        except UnicodeError:
-            raise _undecodable(path, file, source.encoding) from None
-        except OpenQuoteError as error:
-            place = place_of(file, encoding, table.delimiter, table.start, error.offset)
-            raise _left_open(path, *place) from None
-        except pa.ArrowInvalid:
-            raise AudienceError(
-                f"the file {path} cannot be read as CSV: a row is longer than"
-                f" {_BLOCK_BYTES >> 20} MB, or nearly all have more or fewer fields than the first."
-                f" Check that {table.delimiter!r} is what separates its columns, and that its lines"
-                " have ends"
-            ) from None
+    refuse_utf16(name, file, encoding)
+    try:
+        text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
+        table = begin(name, next(text, ""), delimiter_of(source))
+        heading = checked(iter([table.heading]), table.delimiter, table.start, _BLOCK_BYTES)
+        deque(heading, maxlen=0)
+        layout = find_layout(
+            table.header,
+            source.address_column,
+            f"the file {name}",
+            may_be_anything=True,
+            renamed=source.renamed,
+        )
+        refuse_endless_header(name, file, table, _BLOCK_BYTES)
+        yield from _chunks(table, chain([table.beginning], text), layout)
+    except UnicodeError:
+        raise _undecodable(name, file, source.encoding) from None
+    except OpenQuoteError as error:
+        place = place_of(file, encoding, table.delimiter, table.start, error.offset)
+        raise _left_open(name, *place) from None
+    except pa.ArrowInvalid:
+        raise AudienceError(
+            f"the file {name} cannot be read as CSV: a row is longer than"
+            f" {_BLOCK_BYTES >> 20} MB, or nearly all have more or fewer fields than the first."
+            f" Check that {table.delimiter!r} is what separates its columns, and that its lines"
+            " have ends"
+        ) from None
 
 
-def csv_header(path: Path, source: RecipientSource) -> list[str]:
+def csv_header(file: BinaryIO, name: str, source: RecipientSource) -> list[str]:
     """Return the names of a CSV file's columns. Raises AudienceError as `read_csv` does."""
     encoding = encoding_of(source.encoding)
-    with open_named(path) as file:
-        refuse_utf16(path, file, encoding)
-        try:
-            text = next(pieces(file, encoding, _BLOCK_BYTES, _PIECE_BYTES), "")
-        except UnicodeError:
-            raise _undecodable(path, file, source.encoding) from None
-        return begin(path, text, delimiter_of(path, source)).header
+    refuse_utf16(name, file, encoding)
+    try:
+        text = next(pieces(file, encoding, _BLOCK_BYTES, _PIECE_BYTES), "")
+    except UnicodeError:
+        raise _undecodable(name, file, source.encoding) from None
+    return begin(name, text, delimiter_of(source)).header
 
 
-def _left_open(path: Path, row: int, line: int) -> AudienceError:
+def _left_open(name: str, row: int, line: int) -> AudienceError:
     place = f"row {row}" if row else "the header"
     return AudienceError(
-        f"the file {path} has a quote that is never closed: it opens in {place} (line {line}), and"
+        f"the file {name} has a quote that is never closed: it opens in {place} (line {line}), and"
         " the text after it would be part of the value. Close the quote, or double it if it belongs"
         " to the value"
     )
@@ -194,7 +195,7 @@ class _Stream:
         return True
 
     def close(self) -> None:
-        """Do nothing: `read_csv` closes the file."""
+        """Do nothing: who opened the file closes it."""
 
 
 def _open(stream: _Stream, table: Table, skip: Any) -> Any:
@@ -222,7 +223,7 @@ def _numbers(start: int, count: int, skipped: dict[int, str]) -> np.ndarray[Any,
     return numbers[~np.isin(numbers, list(skipped))][:count]
 
 
-def _undecodable(path: Path, file: BinaryIO, encoding: str) -> AudienceError:
+def _undecodable(name: str, file: BinaryIO, encoding: str) -> AudienceError:
     decoder = codecs.getincrementaldecoder(encoding)()
     what, line = "ends in the middle of a character", 1
     file.seek(0)
@@ -237,6 +238,6 @@ def _undecodable(path: Path, file: BinaryIO, encoding: str) -> AudienceError:
             break
         line += part.endswith(b"\n")
     return AudienceError(
-        f"the file {path} {what}, which is not {encoding}: save it as UTF-8, or name its encoding "
+        f"the file {name} {what}, which is not {encoding}: save it as UTF-8, or name its encoding "
         "in 'encoding' (spreadsheets often write cp1252)"
     )

@@ -28,7 +28,7 @@ def read_query(source: RecipientSource, connect: Connect, chunk_rows: int) -> It
             names,
             parts,
         ):
-            layout = find_layout(names, source.email_column, where)
+            layout = find_layout(names, source.address_column, where, renamed=source.renamed)
             start = 1
             for rows in parts:
                 numbers = np.arange(start, start + len(rows), dtype=np.int64)

@@ -21,6 +21,7 @@ from mailsluice.audience.hosting import Hosted, hosting
 from mailsluice.audience.keys import Keys, KeySet, address_keys, repeated
 from mailsluice.audience.origins import Origin, Origins
 from mailsluice.audience.ranking import RankingReader
+from mailsluice.audience.remote.storage import NO_STORAGES, Storages
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.source import read_chunks
 from mailsluice.audience.spool import Spool
@@ -52,6 +53,7 @@ def resolve(
     suppressed: Suppressed,
     hosted: Hosted,
     connect: Connect,
+    storages: Storages = NO_STORAGES,
     order_by: str | None = None,
     window: SendingWindow | None = None,
 ) -> Audience:
@@ -66,6 +68,7 @@ def resolve(
         suppressed: Looks addresses up in the suppression list.
         hosted: Finds the mailbox providers of domains.
         connect: Turns the name of a database block into an engine.
+        storages: The storages that sources name.
         order_by: The column that orders the recipients, if any.
         window: The sending window, which may name columns with the recipients' time zones.
 
@@ -75,7 +78,7 @@ def resolve(
     """
     # The C library's memory can be returned to the system; it is as fast, and its peak is lower.
     pa.set_memory_pool(pa.system_memory_pool())
-    excluded, bad_exclusions = _excluded(exclude, connect)
+    excluded, bad_exclusions = _excluded(exclude, connect, storages)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
         spool = Spool(Path(directory.name, "rows"), SCHEMA)
@@ -88,7 +91,7 @@ def resolve(
         reading = _Reading(spool, excluded, suppressed, ranking, zones)
         trimming = Trimming()
         for source in sources:
-            for chunk in read_chunks(source, connect=connect):
+            for chunk in read_chunks(source, connect=connect, storages=storages):
                 reading.add(chunk)
                 trimming.processed(len(chunk.rows))
             reading.end(source)
@@ -215,11 +218,13 @@ def _finish(
     )
 
 
-def _excluded(sources: Sequence[RecipientSource], connect: Connect) -> tuple[KeySet, int]:
+def _excluded(
+    sources: Sequence[RecipientSource], connect: Connect, storages: Storages
+) -> tuple[KeySet, int]:
     """Read the excluded addresses, and count the rows without one, which exclude nobody."""
     keys, bad = bytearray(), 0
     for source in sources:
-        for chunk in read_chunks(source, connect=connect):
+        for chunk in read_chunks(source, connect=connect, storages=storages):
             emails = normalise(chunk.email)["email"]
             bad += int((emails == "").sum()) + len(chunk.malformed)
             keys += address_keys(as_array(emails[emails != ""])).tobytes()

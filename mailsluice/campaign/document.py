@@ -24,6 +24,7 @@ from pydantic import (
 
 from mailsluice.campaign.affinity import DEFAULT_GROUP, Affinity
 from mailsluice.campaign.combinations import refuse_combinations
+from mailsluice.campaign.content import content_of
 from mailsluice.campaign.finish import FinishTime, finish_moment
 from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.message import Message
@@ -240,7 +241,9 @@ class Campaign(Document):
     @classmethod
     def _recipients_given(cls, value: Sources) -> Sources:
         if not listed(value):
-            raise ValueError("no recipients: give a file (path), or a query with its database")
+            raise ValueError(
+                "no recipients: give a file (path), an address (url), or a query with its database"
+            )
         return value
 
     @field_validator("routes")
@@ -316,6 +319,12 @@ class Campaign(Document):
         sources = (*self.recipient_sources, *self.excluded_sources)
         return {source.database for source in sources if source.database}
 
+    @property
+    def storages(self) -> set[str]:
+        """The names of the storages of the sources."""
+        sources = (*self.recipient_sources, *self.excluded_sources)
+        return {source.storage for source in sources if source.storage}
+
     def percents(self, day: date) -> list[Decimal] | None:
         """Return the percentage of each route that shares, on a day; together 100.
 
@@ -357,38 +366,5 @@ class Campaign(Document):
         return {name: routes.get(name, none).over(own.get(name, none)) for name in names}
 
     def content(self) -> dict[str, Any]:
-        """Return the part of the document that may not change between runs, as JSON values.
-
-        Throttles, windows, retries, policies and dispatch are left out: an operator may change
-        them and continue the campaign; but not the columns that give recipients their time zones,
-        which the launch has read. Fields that are newer than stored campaigns are left out
-        at their defaults, and so are the fields of an identity, so that these campaigns have the
-        same content.
-        """
-        policies = {"retry", "uncertain", "canary", "stop_loss", "lend", "max_shift_percent"}
-        policies |= {"on_connection_down", "reassign_after_minutes"}
-        speed = {"throttle", "per_provider", "sending_window", "finish_by", "spread_over"}
-        place = {"dispatch", "processes", "sessions_per_worker"}
-        content = self.model_dump(mode="json", exclude={"name", *speed, *place, *policies})
-        for route, dumped in zip(self.routes, content["routes"], strict=True):
-            del dumped["lend"]
-            dumped["identity"] = route.identity.model_dump(mode="json", exclude_defaults=True)
-            if not dumped["identity"]:
-                del dumped["identity"]
-            if not route.standby:
-                del dumped["standby"]
-        for name in _NEWER:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                del content[name]
-        if self.order_by is None:
-            content.pop("order_descending", None)
-        window = self.sending_window
-        if window.in_own_zones:
-            content["sending_window"] = window.model_dump(
-                mode="json", include={"zone_column", "country_column"}, exclude_none=True
-            )
-        return content
-
-
-_NEWER = ("resolve", "order_by", "order_descending", "affinity", "affinity_group")
-"""Fields that some stored campaigns are older than."""
+        """Return the part of the document that may not change between runs; see `content_of`."""
+        return content_of(self)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -16,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from mailsluice.campaign.list_url import checked_url, file_name, shown_url
 from mailsluice.core.forms import Document
 
 _NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
@@ -27,8 +30,35 @@ _NO_DELIMITERS = "\"'\\\r\n\0@.+-_"
 MOST_SOURCES = 100
 
 
+class ColumnName(Document):
+    """A column of the source, with the name that templates know it by."""
+
+    column: str = Field(
+        min_length=1, max_length=1_000, description="The column's heading in the list."
+    )
+    name: str = Field(
+        min_length=1,
+        max_length=1_000,
+        description="Its name in templates, such as first_name; email for the addresses.",
+    )
+
+
+def _from_mapping(value: Any) -> Any:
+    """Accept `{first_name: Vorname}`, the short form for files and programs."""
+    if isinstance(value, Mapping):
+        return tuple({"name": name, "column": column} for name, column in value.items())
+    return value
+
+
+def _web_address(value: str) -> str:
+    return checked_url(value) if value else value
+
+
+Columns = Annotated[tuple[ColumnName, ...], Field(max_length=2_000), BeforeValidator(_from_mapping)]
+
+
 class RecipientSource(Document):
-    """The source of addresses: a CSV or Parquet file, or a query on a stored database."""
+    """The source of addresses: a CSV or Parquet file, here or elsewhere, or a database query."""
 
     model_config = ConfigDict(title="One source")  # forms show it beside "Several sources"
 
@@ -36,6 +66,17 @@ class RecipientSource(Document):
         None,
         title="File",
         description="A CSV (.csv, .tsv, .txt) or Parquet (.parquet) file, as the worker sees it.",
+    )
+    url: Annotated[str, Field(max_length=2_000), AfterValidator(_web_address)] | None = Field(
+        None,
+        title="Address",
+        description="The address of a CSV (also .csv.gz) or Parquet file elsewhere: https://...,"
+        " s3://bucket/... or gs://bucket/...; or of a shared Google sheet.",
+    )
+    storage: str | None = Field(
+        None,
+        title="Storage",
+        description="With an address: the List Storage block with the login, if one is needed.",
     )
     query: str | None = Field(
         None, title="Query", description="A SQL SELECT, instead of a file.", max_length=100_000
@@ -49,6 +90,12 @@ class RecipientSource(Document):
         title="E-mail column",
         description="The column that holds the e-mail address.",
     )
+    columns: Columns = Field(
+        (),
+        title="Column names",
+        description="Columns that templates know by other names than their headings, so that lists"
+        " with different headings fit together. All other columns keep theirs.",
+    )
     encoding: str = Field(
         "utf-8",
         description="Character encoding of a CSV file: utf-8 (with or without BOM), cp1252, ...",
@@ -59,11 +106,35 @@ class RecipientSource(Document):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.path and (self.query or self.database):
-            raise ValueError("give either a file (path) or a query with its database, not both")
+        kinds = {
+            "a file (path)": self.path,
+            "an address (url)": self.url,
+            "a query with its database": self.query or self.database,
+        }
+        given = [kind for kind, value in kinds.items() if value]
+        if len(given) > 1:
+            raise ValueError(f"give either {' or '.join(given)}, not both")
         if bool(self.query) != bool(self.database):
             missing = "database" if self.query else "query"
             raise ValueError(f"a query and its database belong together: add {missing}")
+        if self.storage and not self.url:
+            raise ValueError("a storage is for an address: give the url of the list, too")
+        return self
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        for what in ("column", "name"):
+            seen: set[str] = set()
+            for value in (getattr(entry, what) for entry in self.columns):
+                if value in seen:
+                    raise ValueError(f"columns: the {what} {value!r} is listed twice: remove one")
+                seen.add(value)
+        column = next((entry.column for entry in self.columns if entry.name == "email"), None)
+        if column and "email_column" in self.model_fields_set and column != self.email_column:
+            raise ValueError(
+                f"columns gives the addresses the column {column!r}, and email_column"
+                f" {self.email_column!r}: remove one of them"
+            )
         return self
 
     @field_validator("encoding")
@@ -92,17 +163,33 @@ class RecipientSource(Document):
     @property
     def given(self) -> bool:
         """Whether there is anything to read."""
-        return bool(self.path or self.query)
+        return bool(self.path or self.url or self.query)
 
     @property
     def label(self) -> str:
         """The source's name on pages and in tables; several queries may have the same."""
-        return self.path or f"query on {self.database}"
+        return self.path or (shown_url(self.url) if self.url else f"query on {self.database}")
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file, without its folder; empty for a query."""
+        return PurePath(self.path).name if self.path else file_name(self.url or "")
+
+    @property
+    def address_column(self) -> str:
+        """The heading of the column that holds the addresses."""
+        named = (entry.column for entry in self.columns if entry.name == "email")
+        return next(named, self.email_column)
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The names of columns in templates by their headings, but for that of the addresses."""
+        return {entry.column: entry.name for entry in self.columns if entry.name != "email"}
 
     @property
     def is_parquet(self) -> bool:
         """Whether the file is in Parquet, judged by its name."""
-        return PurePath(self.path or "").suffix.lower() in {".parquet", ".pq"}
+        return PurePath(self.file_name).suffix.lower() in {".parquet", ".pq"}
 
 
 def one_or_several(kind: type[RecipientSource]) -> BeforeValidator:
@@ -125,8 +212,8 @@ def one_or_several(kind: type[RecipientSource]) -> BeforeValidator:
             )
         if unset := [number for number, source in enumerate(sources, 1) if not source.given]:
             raise ValueError(
-                f"no. {unset[0]} names nothing to read: give a file (path), or a query with its"
-                " database, or remove it"
+                f"no. {unset[0]} names nothing to read: give a file (path), an address (url), or a"
+                " query with its database, or remove it"
             )
         return sources if len(sources) > 1 else (sources or (kind(),))[0]
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mailsluice.audience.engines import Connect
+from mailsluice.audience.remote.storage import NO_STORAGES, Storages
 from mailsluice.campaign import Campaign, SenderIdentity, Strategy
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import MessageError
@@ -103,6 +104,7 @@ def resolve_audience(
     database: Database,
     connect: Connect,
     identities: Mapping[str, SenderIdentity] | None = None,
+    storages: Storages = NO_STORAGES,
 ) -> Audience:
     """Read the campaign's recipients, without excluded and suppressed addresses.
 
@@ -121,6 +123,7 @@ def resolve_audience(
         suppressed=Lookup(Suppressions(database)),
         hosted=hosted(database, campaign.resolve),
         connect=connect,
+        storages=storages,
         order_by=campaign.order_by,
         window=campaign.sending_window,
     )

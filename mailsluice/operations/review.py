@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import partial
 
 from mailsluice.audience.engines import Engines, engine_of
+from mailsluice.audience.remote.storage import Storage
 from mailsluice.operations import accounts, launch
 from mailsluice.operations.accounts import Verification
 from mailsluice.operations.plan import Plan
@@ -14,6 +15,7 @@ from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.operations.send import (
     Document,
     named_connections,
+    named_storages,
     read_campaign,
     today,
 )
@@ -29,6 +31,7 @@ def plan(
     *,
     database: str | None = None,
     engines: Engines | None = None,
+    storages: Iterable[Storage] = (),
     day: date | None = None,
     starts_at: datetime | None = None,
 ) -> Plan:
@@ -57,7 +60,9 @@ def plan(
     connect = partial(engine_of, engines or {})
     with (
         Database(database) as store,
-        launch.resolve_audience(document, store, connect, identities) as audience,
+        launch.resolve_audience(
+            document, store, connect, identities, named_storages(storages)
+        ) as audience,
     ):
         warm_ups = {name: connection.warm_up for name, connection in known.items()}
         occasion = launch.Occasion(day, starts_at or store.moment(), warm_ups)

@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from mailsluice.audience.engines import Engines, engine_of
+from mailsluice.audience.remote.storage import Storage
 from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
@@ -98,6 +99,7 @@ def prepare(
     warm_ups: Mapping[str, WarmUp] | None = None,
     identities: Mapping[str, SenderIdentity] | None = None,
     engines: Engines | None = None,
+    storages: Iterable[Storage] = (),
     connections: Mapping[str, Connection] | None = None,
 ) -> CampaignRun:
     """Launch a campaign, or continue it; its recipients are then stored, each with its connection.
@@ -112,6 +114,7 @@ def prepare(
         warm_ups: The warm-up of each connection, by the connection's name.
         identities: The identity on each connection, by its name, which the message is checked for.
         engines: The databases that the document's queries name.
+        storages: The storages that the document's sources name.
         connections: The connections by name, whose limits decide computed shares.
 
     Raises:
@@ -125,7 +128,9 @@ def prepare(
             connect = partial(engine_of, engines or {})
             stack.callback(lambda: return_memory(audience.read if audience else 0))
             audience = stack.enter_context(
-                launch.resolve_audience(campaign, database, connect, identities)
+                launch.resolve_audience(
+                    campaign, database, connect, identities, named_storages(storages)
+                )
             )
         run = CampaignRun(database, campaign, launch.content(campaign), owner=owner, home=home)
         try:
@@ -199,6 +204,7 @@ async def send_async(
     *,
     database: str | None = None,
     engines: Engines | None = None,
+    storages: Iterable[Storage] = (),
     day: date | None = None,
     wait_seconds: float = WAIT_SECONDS,
     on_progress: Callable[[Progress], None] | None = None,
@@ -228,6 +234,7 @@ async def send_async(
             warm_ups={name: connection.warm_up for name, connection in known.items()},
             identities=launch.identities(document, known.values()),
             engines=engines,
+            storages=storages,
             connections=known,
         )
         try:
@@ -261,6 +268,7 @@ def send(
     *,
     database: str | None = None,
     engines: Engines | None = None,
+    storages: Iterable[Storage] = (),
     day: date | None = None,
     wait_seconds: float = WAIT_SECONDS,
     on_progress: Callable[[Progress], None] | None = None,
@@ -279,6 +287,7 @@ def send(
             MAILSLUICE_HOME.
         engines: SQLAlchemy engines by the names that the queries of `recipients` and `exclude`
             have as their `database`.
+        storages: The storages that `recipients` and `exclude` name for lists elsewhere.
         day: The day of `{date}` in the name, and of growing shares. Default: today, in the time
             zone of the sending window, or UTC.
         wait_seconds: Return when there is nothing to do for longer than this, for example outside
@@ -304,6 +313,7 @@ def send(
             connections,
             database=database,
             engines=engines,
+            storages=storages,
             day=day,
             wait_seconds=wait_seconds,
             on_progress=on_progress,
@@ -315,6 +325,11 @@ def send(
 def today(document: Campaign) -> date:
     """Return today's date in the time zone of the campaign's sending window, or in UTC."""
     return datetime.now(ZoneInfo(document.sending_window.timezone or "UTC")).date()
+
+
+def named_storages(storages: Iterable[Storage]) -> dict[str, Storage]:
+    """Index storages by name."""
+    return {storage.name: storage for storage in storages}
 
 
 def named_connections(

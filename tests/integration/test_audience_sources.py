@@ -293,3 +293,33 @@ def test_the_error_for_an_unreadable_query_gives_the_reason(
 
     assert message in str(caught.value)
     assert "ann@example.com" not in str(caught.value)
+
+
+def test_columns_get_other_names(file: MakeFile, tmp_path: Path, engine: sqlalchemy.Engine) -> None:
+    columns = {"email": "E-Mail", "name": "Vorname", "Vorname": "name"}
+    source = {"columns": columns}
+    rows, _ = read(
+        file("Vorname;E-Mail;name;x\nAda;ada@example.com;L;1\n"), delimiter=";", **source
+    )
+    swapped = [{"name": "Ada", "Vorname": "L", "x": "1", "email": "ada@example.com", "row": 1}]
+    assert rows == swapped
+    table = pa.table({"Vorname": ["Ada"], "E-Mail": ["ada@example.com"], "name": ["L"], "x": [1]})
+    parquet.write_table(table, tmp_path / "list.parquet")
+    rows, _ = read(tmp_path / "list.parquet", **source)
+    assert rows == swapped
+
+
+@pytest.mark.parametrize(
+    ("columns", "what"),
+    [
+        ({"first_name": "Vornam"}, "has no column 'Vornam': did you mean 'Vorname'? its columns"),
+        ({"email": "Mail"}, "has no column 'Mail'"),
+        ({"x": "Vorname"}, "would have two columns 'x', since 'columns' gives another one"),
+    ],
+)
+def test_a_column_that_cannot_be_renamed_is_named(
+    file: MakeFile, columns: dict[str, str], what: str
+) -> None:
+    with pytest.raises(AudienceError) as caught:
+        read(file("Vorname,email,x\nAda,ada@example.com,1\n"), columns=columns)
+    assert what in str(caught.value)

@@ -15,7 +15,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from blocks import CampaignForm, Mailbox, SMTPConnection, form
+from blocks import CampaignForm, ListStorage, Mailbox, SMTPConnection, form
 from mailsluice.bounces import mailbox as engine
 from mailsluice.campaign import Campaign, Provider
 from mailsluice.smtp.connection import Connection, Security
@@ -50,6 +50,7 @@ OAUTH: dict[str, Any] = {
     ("block", "names"),
     [
         (Mailbox, (form.MAILBOX_SLUG, form.MAILBOX_TYPE)),
+        (ListStorage, (form.STORAGE_SLUG, form.STORAGE_TYPE)),
         (SqlAlchemyConnector, (form.DATABASE_SLUG, form.DATABASE_TYPE)),
     ],
 )
@@ -307,7 +308,9 @@ def test_the_server_lets_names_and_references_through(connection: Any) -> None:
 def test_the_server_lets_one_source_and_several_through(name: str) -> None:
     reference = {"$ref": {"block_document_id": "5f0c4c2e-9c26-4f6f-9a0a-5a3ee3b9b0d5"}}
     query = {"query": "select 1", "database": reference}
-    for sources in ({"path": "a.csv"}, query, [{"path": "a.csv"}, query]):
+    url = {"url": "s3://a/b.csv", "storage": reference}
+    renamed = {"path": "a.csv", "columns": [{"column": "Vorname", "name": "first_name"}]}
+    for sources in ({"path": "a.csv"}, query, url, renamed, [{"path": "a.csv"}, query, url]):
         document = {**DOCUMENT, name: sources}
         validate({"campaign": document}, stub.parameters.model_dump(), raise_on_error=True)
 
@@ -360,7 +363,38 @@ def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
     )
 
 
-@pytest.mark.parametrize("block_type", [SMTPConnection, Mailbox])
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"address": "http://example.com/"}, "begins with https://"),
+        ({"address": "https://a:s3cret@example.com/"}, "contains a user name"),
+        ({"address": "https://example.com/a.csv?list=7"}, "put what follows it into query"),
+        ({"username": "me"}, "add the password"),
+        ({"password": "s3cret"}, "add the username"),
+        ({"token": "s3cret", "username": "a", "password": "s3cret"}, "clear one of them"),
+        ({"address": "s3://a/", "token": "s3cret"}, "token and query are for https"),
+        ({"address": "s3://a/", "endpoint": "http://example.com"}, "write the endpoint as https"),
+        ({"region": "eu-west-1"}, "are for s3: clear them"),
+    ],
+)
+def test_a_storage_that_cannot_work_is_refused_with_advice(
+    fields: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ValidationError, match=advice) as caught:
+        ListStorage(**{"address": "https://example.com/lists/", **fields})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_storage_block_becomes_the_storage() -> None:
+    block = ListStorage(address="s3://crm", username="key", password="s3cret", region="")
+    storage = block.to_storage("crm")
+    assert (storage.address, storage.password, storage.region) == ("s3://crm/", "s3cret", None)
+    assert "s3cret" not in repr(block) + repr(storage)
+    properties = ListStorage.model_json_schema()["properties"]
+    assert not [name for name, schema in properties.items() if "anyOf" in schema]
+
+
+@pytest.mark.parametrize("block_type", [SMTPConnection, Mailbox, ListStorage])
 def test_a_block_type_has_a_logo_of_the_server_itself(block_type: type[Block]) -> None:
     """The address is neither `data:`, which Prefect refuses, nor on the internet."""
     with temporary_settings({PREFECT_UI_URL: "http://127.0.0.1:4200/"}):

@@ -132,7 +132,26 @@ def test_round_robin_shares_are_equal() -> None:
         ({"routes": [{"connection": "a"}] * 2}, "'a' is listed twice: merge the two routes"),
         ({"routes": []}, "at least 1 item"),
         ({"routes": [{"connection": ""}]}, "at least 1 character"),
-        ({"recipients": {}}, "no recipients: give a file (path), or a query with its database"),
+        (
+            {"recipients": {"path": "a.csv", "url": "https://example.com/a.csv"}},
+            "give either a file (path) or an address (url), not both",
+        ),
+        (
+            {"recipients": {"path": "a.csv", "storage": "crm"}},
+            "a storage is for an address: give the url of the list, too",
+        ),
+        (
+            {"recipients": {"path": "a", "columns": [{"column": "a", "name": n} for n in "bc"]}},
+            "the column 'a' is listed twice",
+        ),
+        (
+            {"recipients": {"path": "a", "email_column": "x", "columns": {"email": "y"}}},
+            "columns gives the addresses the column 'y', and email_column 'x'",
+        ),
+        (
+            {"recipients": {}},
+            "no recipients: give a file (path), an address (url), or a query with",
+        ),
         (
             {"recipients": {"path": "a.csv", "query": "select 1", "database": "crm"}},
             "either a file (path) or a query with its database, not both",
@@ -484,3 +503,16 @@ def test_a_form_does_not_show_the_identity_of_a_route_but_programs_may_give_it()
 def test_mailboxes_are_parsed_into_name_and_address(text: str, name: str, address: str) -> None:
     taken = parse_mailbox(text)
     assert (taken.display_name, taken.addr_spec) == (name, address)
+
+
+def test_fields_that_stored_campaigns_are_older_than_belong_to_the_content_when_they_are_set() -> (
+    None
+):
+    plain = campaign().content()["recipients"]
+    assert {"url", "storage", "columns"} & {*plain} == set()
+    source = {"url": "https://example.com/a.csv", "storage": "crm", "columns": {"name": "Name"}}
+    given = campaign(recipients=[source, {"path": "b.csv"}]).content()["recipients"]
+    assert given[0]["url"] == source["url"]
+    assert given[0]["columns"] == [{"column": "Name", "name": "name"}]
+    assert "storage" not in given[0]  # only how the list is reached
+    assert {*given[1]} == {*plain}

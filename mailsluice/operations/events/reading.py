@@ -142,7 +142,12 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 def _table_rows(path: Path, file: EventFile, provider: Provider) -> Iterator[Row]:
     source = file.table()
-    header = parquet_header(path) if source.is_parquet else csv_header(path, source)
+    with open_named(path) as opened:
+        header = (
+            parquet_header(opened, str(path))
+            if source.is_parquet
+            else csv_header(opened, str(path), source)
+        )
     try:
         columns = columns_among([trimmed(name) for name in header], file.columns)
     except ValueError as error:

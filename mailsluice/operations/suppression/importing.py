@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 import pandas as pd
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import Chunk
 from mailsluice.audience.engines import Connect
+from mailsluice.audience.remote.storage import NO_STORAGES, Storages
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
@@ -73,6 +73,7 @@ def import_suppressions(
     source: RecipientSource,
     reason: SuppressionReason,
     connect: Connect,
+    storages: Storages = NO_STORAGES,
 ) -> Imported:
     """Add the addresses of a source to the list; listed addresses keep the stronger reason.
 
@@ -83,17 +84,18 @@ def import_suppressions(
         source: The file or query.
         reason: The reason of rows that give none, or one that `reason_of` does not know.
         connect: Returns the engine of a database by its name.
+        storages: The storages that sources name.
 
     Raises:
         AudienceError: The source cannot be read.
     """
     if not source.given:
         raise AudienceError(
-            "there is no source of addresses: give a file, or a query and its database"
+            "there is no source of addresses: give a file, an address, or a query and its database"
         )
     suppressions, done = Suppressions(database), Imported()
-    where = f"import {PurePath(source.path).name if source.path else f'from {source.database}'}"
-    for chunk in read_chunks(source, connect=connect):
+    where = f"import {source.file_name or f'from {source.database}'}"
+    for chunk in read_chunks(source, connect=connect, storages=storages):
         rows = _rows(chunk, reason, where, done)
         with database.write() as transaction:
             new = suppressions.write(transaction, rows)

@@ -1,0 +1,165 @@
+"""Download a list over https.
+
+Redirections are followed to https alone, and the login goes to the folder of its storage alone.
+Without a storage that says so, a server with a private address is not read: who may start a
+campaign names addresses, and the worker's network may hold what is not meant for them. The answer
+has to say where it ends, so that a broken download cannot pass for a short list.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies
+
+import httpx
+
+from mailsluice.audience.remote.limits import copied
+from mailsluice.audience.remote.storage import Storage
+from mailsluice.campaign.list_url import download_url, shown_url
+from mailsluice.core.errors import AudienceError
+
+MOST_REDIRECTIONS = 5
+_TIMEOUT_SECONDS = 60.0
+_REFUSED = frozenset((401, 403, 404, 407, 410))
+
+
+class _WithoutQueries(logging.Filter):
+    """Cut the query off the addresses that httpx logs: it may be a secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                shown_url(str(part)) if isinstance(part, httpx.URL) else part
+                for part in record.args
+            )
+        return True
+
+
+logging.getLogger("httpx").addFilter(_WithoutQueries())
+
+
+def download(url: str, storage: Storage | None, file: BinaryIO) -> None:
+    """Write what is at an https address to a file.
+
+    Raises:
+        PermissionError: The server refuses, or has nothing there; the message does not advise.
+        AudienceError: The list cannot be downloaded. The message does not contain the address.
+    """
+    context = _trusted(storage)
+    with httpx.Client(
+        verify=context,
+        timeout=_TIMEOUT_SECONDS,
+        follow_redirects=False,
+        transport=None,
+        headers={"Accept-Encoding": "identity", "User-Agent": "mailsluice"},
+    ) as client:
+        address = download_url(url)
+        try:
+            for _ in range(MOST_REDIRECTIONS + 1):
+                with _answer(client, address, storage) as response:
+                    if "location" not in response.headers or not response.is_redirect:
+                        return _take(response, file)
+                    address = _next(address, response.headers["location"])
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
+            raise AudienceError(_trouble(error)) from None
+    raise AudienceError(
+        f"the server redirects more than {MOST_REDIRECTIONS} times: give the file's own address"
+    )
+
+
+@contextmanager
+def _answer(
+    client: httpx.Client, address: str, storage: Storage | None
+) -> Iterator[httpx.Response]:
+    is_own = storage is not None and storage.covers(address)
+    headers, auth = _login(storage) if storage and is_own else ({}, None)
+    if storage and is_own and storage.query:
+        address += ("&" if urlsplit(address).query else "?") + storage.query.lstrip("?")
+    with client.stream("GET", address, headers=headers, auth=auth) as response:
+        if not (storage and is_own and storage.in_private_network):
+            _refuse_private(response)
+        yield response
+
+
+def _login(storage: Storage) -> tuple[Mapping[str, str], Any]:
+    if storage.token:
+        return {"Authorization": f"Bearer {storage.token}"}, None
+    if storage.username:
+        return {}, httpx.BasicAuth(storage.username, storage.password or "")
+    return {}, None
+
+
+def _trusted(storage: Storage | None) -> ssl.SSLContext:
+    ca_file = storage.ca_file if storage else None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise AudienceError(
+            f"the CA file of the storage {storage.name if storage else ''!r} cannot be read"
+            f" ({getattr(error, 'reason', None) or error.strerror}): correct it"
+        ) from None
+
+
+def _next(address: str, location: str) -> str:
+    """Return the address that a redirection leads to."""
+    target = urljoin(address, location)
+    try:
+        parts = urlsplit(target)
+        is_safe = parts.scheme == "https" and "@" not in parts.netloc
+    except ValueError:
+        is_safe = False
+    if not is_safe:
+        raise AudienceError(
+            "the server redirects to an address that is not https: give the file's own address"
+        )
+    return target
+
+
+def _refuse_private(response: httpx.Response) -> None:
+    """Refuse an answer from a private address; where a proxy connects, that decides."""
+    stream = response.extensions.get("network_stream")
+    place = stream.get_extra_info("server_addr") if stream else None
+    if place and not getproxies() and not ip_address(place[0].partition("%")[0]).is_global:
+        raise AudienceError(
+            "its server is in a private network: to read lists there, create a List Storage block"
+            " for the folder with 'in a private network', and name it as storage"
+        )
+
+
+def _take(response: httpx.Response, file: BinaryIO) -> None:
+    """Write the body of an answer to a file."""
+    if response.status_code in _REFUSED:
+        raise PermissionError(f"the server answers {response.status_code}")
+    if response.status_code != 200:
+        raise AudienceError(f"the server answers {response.status_code}: try again later")
+    if response.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
+        raise AudienceError("the server compresses the list although that was not asked for")
+    length = response.headers.get("content-length")
+    if length is None and "chunked" not in response.headers.get("transfer-encoding", "").lower():
+        raise AudienceError(
+            "the server does not say where the list ends, so that a broken download would pass for"
+            " a short list: have it send Content-Length"
+        )
+    octets = copied(response.iter_raw(1 << 18), file)
+    if length is not None and str(octets) != length.strip():
+        raise AudienceError("the download ended too early: try again")
+
+
+def _trouble(error: Exception) -> str:
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "the download ended too early, or the server does not speak HTTP: try again"
+    if isinstance(error, httpx.TimeoutException):
+        return f"the server did not answer for {_TIMEOUT_SECONDS:.0f} seconds: try again later"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            "the certificate of its server cannot be verified: give the CA file in the List"
+            " Storage block, or correct the address"
+        )
+    name = type(error).__name__
+    return f"its server cannot be reached ({name}): check the address, and the worker's network"

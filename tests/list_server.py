@@ -1,0 +1,77 @@
+"""An https server on loopback that hands out lists, and cuts them short or redirects on request."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+@dataclass
+class Answer:
+    """What the server answers at a path."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = None
+    """The Content-Length, if not that of the body; -1 for none."""
+    is_chunked: bool = False
+    ends_well: bool = True
+    """Whether the last chunk follows."""
+
+
+class ListServer:
+    """Serves `answers`, by path and query, while the `with` block runs; keeps what was `asked`."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        """The path and the Authorization of each request."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        lists = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                lists.asked.append((self.path, self.headers["Authorization"]))
+                answer = lists.answers.get(self.path, Answer(status=404))
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                if answer.is_chunked:
+                    self.send_header("Transfer-Encoding", "chunked")
+                elif answer.length != -1:
+                    length = len(answer.body) if answer.length is None else answer.length
+                    self.send_header("Content-Length", str(length))
+                self.end_headers()
+                if answer.is_chunked:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(answer.body), answer.body))
+                    self.wfile.write(b"0\r\n\r\n" if answer.ends_well else b"")
+                else:
+                    self.wfile.write(answer.body)
+                self.close_connection = True
+
+            def log_message(self, *_: Any) -> None:
+                """Log nothing."""
+
+        return Handler
