@@ -30,12 +30,15 @@ from prefect.types.entrypoint import EntrypointType
 
 from deployments import automations
 from deployments.catalogue import Deployed, catalogue
+from deployments.metrics_endpoint import Endpoint, EndpointError
 from deployments.prefect_server.login import server_login
 from deployments.prefect_server.same_origin import LOOPBACK
 from deployments.register import BLOCK_TYPES, HEARTBEAT_SECONDS
 from deployments.renaming import outdated, replace_old
 from deployments.server import LOCAL_API, answers, exit_on_sigterm, prefect_server
 from mailsluice.core.private import warn_of_open
+from mailsluice.metrics.app import MetricsApp
+from mailsluice.metrics.state import StateMetrics
 from mailsluice.store import home
 
 
@@ -49,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     heartbeat = int(os.environ.get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", HEARTBEAT_SECONDS))
     settings = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: heartbeat}
     with ExitStack() as stack:
+        if given.metrics_port is not None:
+            _serve_metrics(given.metrics_port, stack)
         if answers(api_url):
             _refuse_options(api_url, given)
         else:
@@ -78,7 +83,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="the name or address at which others open the UI: the server listens there instead of"
         " on loopback only, and requires a login",
     )
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        help="answer Prometheus at this port, on loopback, at /metrics",
+    )
     return parser.parse_args(arguments)
+
+
+def _serve_metrics(port: int, stack: ExitStack) -> None:
+    """Answer Prometheus beside everything else."""
+    try:
+        endpoint = Endpoint(MetricsApp(StateMetrics()), "127.0.0.1", port)
+    except EndpointError as error:
+        raise SystemExit(str(error)) from None
+    stack.enter_context(endpoint.beside())
+    print(f"Metrics: {endpoint.url}", flush=True)
 
 
 def _api_url(host: str | None) -> str:

@@ -37,6 +37,7 @@ from mailsluice.campaign import Campaign, Dispatch, Strategy
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.limits import bounds
+from mailsluice.metrics.run_meter import metered
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.finish import finishing
@@ -181,6 +182,7 @@ async def _send(
             progress_shown(
                 run, document.sending_window, partial(refresh_campaigns, database)
             ) as progress,
+            metered(run, document, sending.connections),
         ):
             names = list(assigned)
             is_inline = document.dispatch is Dispatch.INLINE

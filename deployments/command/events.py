@@ -14,7 +14,7 @@ from cyclopts import App
 
 from deployments.command.connections import prefect
 from deployments.command.event_files import import_file
-from deployments.command.output import WAITING, AsJson, show
+from deployments.command.output import WAITING, AsJson, Flag, show
 
 if TYPE_CHECKING:
     from mailsluice.campaign.identity import Provider
@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 5.0
 
 
 @app.command
-def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
+def serve(*, host: str = "127.0.0.1", port: int = 8025, metrics: Flag = False) -> None:
     """Take the events that providers push, at /events/<connection>, and unsubscribes.
 
     Runs until Ctrl-C. Unsubscribe links lead to /unsubscribe/<token>. Providers and readers need an
@@ -40,10 +40,14 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
     Args:
         host: The address to listen at; 0.0.0.0 for all addresses of this machine.
         port: The port to listen at.
+        metrics: Answer Prometheus, too, at /metrics, which a proxy must not pass on.
     """
     import uvicorn
 
     from flows.support.after_events import after_events
+    from mailsluice.metrics.app import MetricsApp
+    from mailsluice.metrics.event_meter import EventMeter
+    from mailsluice.metrics.state import StateMetrics
     from mailsluice.operations.events.app import EventsApp
     from mailsluice.store import Database
     from mailsluice.store.route_providers import route_providers
@@ -62,8 +66,9 @@ def serve(*, host: str = "127.0.0.1", port: int = 8025) -> None:
         if not sources.known:
             print("No SMTP Connection block has an events key yet: the next request looks again")
         print(f"Unsubscribe links: http://{host}:{port}/unsubscribe/")
+        endpoint = MetricsApp(StateMetrics(lambda: database)) if metrics else None
         config = uvicorn.Config(
-            EventsApp(database, sources, alert=alert).asgi(),
+            EventsApp(database, sources, alert=alert, meter=EventMeter(), metrics=endpoint).asgi(),
             host=host,
             port=port,
             access_log=False,

@@ -17,6 +17,7 @@ from deployments.command import (
     documents,
     events,
     message_log,
+    metrics,
     servers,
     suppressions,
 )
@@ -34,7 +35,7 @@ app = App(
 )
 for command in (*documents.COMMANDS, *campaigns.COMMANDS):
     app.command(command)
-for group in (connections, suppressions, affinity, bounces, events, message_log):
+for group in (connections, suppressions, affinity, bounces, events, message_log, metrics):
     app.command(group.app)
 for server_command in servers.COMMANDS:
     app.command(server_command)

@@ -12,17 +12,20 @@ def demo() -> int:
     return module.main()
 
 
-def serve(*, login: Flag = False, host: str | None = None) -> None:
+def serve(*, login: Flag = False, host: str | None = None, metrics_port: int | None = None) -> None:
     """Start a Prefect server with the blocks and the deployments; Ctrl-C ends it.
 
     Args:
         login: Have the server ask for a login.
         host: The name or address at which others open the UI. The server listens there instead of
             on this machine alone, and asks for a login.
+        metrics_port: Answer Prometheus at this port, on this machine alone, at /metrics.
     """
     from deployments import serve as module
 
-    module.main([*(["--login"] if login else []), *(["--host", host] if host else [])])
+    given = {"--host": host, "--metrics-port": metrics_port}
+    values = [part for name, value in given.items() if value for part in (name, str(value))]
+    module.main([*(["--login"] if login else []), *values])
 
 
 COMMANDS = (demo, serve)

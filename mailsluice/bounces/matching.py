@@ -30,6 +30,10 @@ class SentTo:
     return_key: str | None = field(repr=False)
     sender_domain: str
     """The domain of the sender, in ASCII."""
+    sent_at: float | None = field(default=None, compare=False)
+    """When the server accepted the message, in seconds since the epoch, if it is known to have."""
+    provider: str | None = field(default=None, compare=False)
+    """The recipient's mailbox provider, as `mailsluice.mailbox_providers` names it, if known."""
 
 
 def by_token(traces: Traces, known: Mapping[int, SentTo]) -> SentTo | None:

@@ -102,7 +102,8 @@ class ProgressTracker:
             facts = complete(sender.facts(now))
             bound = binding(facts, now, moment)
             tally = before + sender.tally()
-            standings.append(Standing(name, tally, bound, facts.waiting))
+            present = facts.sessions, facts.in_flight
+            standings.append(Standing(name, tally, bound, facts.waiting, *present))
         claimed = sum(standing.tally.assigned for standing in standings)
         claimed -= sum(before.assigned for before in self._before.values())
         pool = replace(self._pool, assigned=max(0, self._pool.assigned - claimed))

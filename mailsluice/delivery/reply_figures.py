@@ -19,6 +19,7 @@ class ReplyFigures:
         self._refused: defaultdict[int, int] = defaultdict(int)
         self._blocked: defaultdict[int, int] = defaultdict(int)
         self._put_off: defaultdict[int, int] = defaultdict(int)
+        self._deferred: defaultdict[int, int] = defaultdict(int)
 
     def accepted(self, provider: int) -> None:
         """Count an accepted message."""
@@ -29,6 +30,8 @@ class ReplyFigures:
         is_refusal = verdict is Verdict.FAILED and (attempt.code or 0) >= _FOR_GOOD
         if is_refusal and not attempt.refused_here:
             self._refused[provider] += 1
+        if verdict is Verdict.DEFERRED and attempt.code is not None:
+            self._deferred[provider] += 1
         if is_block(attempt):
             self._blocked[provider] += 1
             self._put_off[provider] += not is_refusal
@@ -41,6 +44,7 @@ class ReplyFigures:
                 self._refused.get(provider, 0),
                 self._blocked.get(provider, 0),
                 self._put_off.get(provider, 0),
+                deferred=self._deferred.get(provider, 0),
             )
-            for provider in self._sent.keys() | self._refused.keys() | self._blocked.keys()
+            for provider in set().union(self._sent, self._refused, self._blocked, self._deferred)
         }

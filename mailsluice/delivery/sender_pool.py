@@ -58,7 +58,12 @@ class SenderPool:
         """The progress of each connection's senders since `begin`, and what they wait for."""
         return {
             name: Standing(
-                name, sum(map(self._since, senders), Tally()), _binding(senders), _waiting(senders)
+                name,
+                sum(map(self._since, senders), Tally()),
+                _binding(senders),
+                _waiting(senders),
+                sum(known.sessions for known in _present(senders)),
+                sum(known.in_flight for known in _present(senders)),
             )
             for name, senders in _by_connection(records).items()
         }
@@ -134,6 +139,11 @@ def _waiting(senders: Sequence[SenderRecord]) -> tuple[int, ...]:
         if sender.standing and not sender.ended_at
     ]
     return tuple(sorted(set.intersection(*living))) if living else ()
+
+
+def _present(senders: Sequence[SenderRecord]) -> list[Standing]:
+    """The standings of the senders that live."""
+    return [loaded(one.standing) for one in senders if one.standing and not one.ended_at]
 
 
 def _is_down(record: SenderRecord) -> bool:

@@ -37,4 +37,6 @@ def loaded(text: str) -> Standing:
         Tally(**standing["tally"]),
         Binding(Cause(binding["cause"]), binding["detail"], until, binding.get("held", "")),
         tuple(standing.get("waiting", ())),
+        standing.get("sessions", 0),
+        standing.get("in_flight", 0),
     )

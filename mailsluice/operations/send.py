@@ -26,6 +26,7 @@ from mailsluice.core.forms import in_words
 from mailsluice.core.memory import return_memory
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
+from mailsluice.metrics.run_meter import metered
 from mailsluice.operations import launch
 from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.finish import finishing, refuse_impossible
@@ -252,6 +253,7 @@ async def send_async(
                 async with (
                     watched_losses(run, document),
                     finishing(run, document, used),
+                    metered(run, document, used),
                     _watched(run, processes or run, wait_seconds, on_progress),
                 ):
                     await _finishing(run, sending)

@@ -46,6 +46,8 @@ class Figures:
     blocked_later: int = 0
     """Accepted messages that were blocked later."""
     complained: int = 0
+    deferred: int = 0
+    """Replies that put a recipient off, in the SMTP dialogue, perhaps several about one."""
 
     def __add__(self, more: Figures) -> Figures:
         return Figures(*map(add, self.numbers, more.numbers))

@@ -8,7 +8,7 @@ batch that is sent again, because its answer was lost or a process died, changes
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import groupby
@@ -83,8 +83,17 @@ class Recorded:
 class Deliveries:
     """The tables `deliveries` and `events`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        on_new: Callable[[str, Sequence[Received]], None] | None = None,
+    ) -> None:
+        """`on_new` is called after each commit, with the connection and the events that were new.
+
+        It must be quick, and raise nothing.
+        """
         self._database = database
+        self._on_new = on_new
 
     def record(
         self, connection: str, received: Sequence[Received], wishes: Sequence[Suppression] = ()
@@ -113,6 +122,8 @@ class Deliveries:
             note_later_changes(self._database, transaction, recorded.campaign_ids)
             if recorded.settled:
                 note_changes(self._database, transaction, recorded.campaign_ids)
+        if self._on_new:
+            self._on_new(connection, new)
         soft = {report.email for report in reports if report.kind is BounceKind.SOFT}
         recorded.suppressed += bounces.suppress_soft(soft)
         return recorded

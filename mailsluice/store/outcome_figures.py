@@ -136,7 +136,7 @@ _FIELDS = {
 
 def _of_reply(attempt: Attempt, *, is_refusal: bool) -> list[str]:
     """The fields of `Figures` in which a reply counts."""
-    fields = ["refused"] if is_refusal else []
+    fields = ["refused" if is_refusal else "deferred"]
     if is_block(attempt):
         fields += ["blocked"] if is_refusal else ["blocked", "put_off"]
     return fields

@@ -20,7 +20,7 @@ from mailsluice.store.campaign_tables import (
     tables_with,
 )
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaigns
+from mailsluice.store.schema import campaign_providers, campaigns
 
 _MAX_ID = 2**63 - 1
 _MOST_LOOKED_AT = 1_000
@@ -181,6 +181,7 @@ class SentMail:
         self, tables: CampaignTables, condition: sa.ColumnElement[bool]
     ) -> list[SentMessage]:
         recipients = tables.recipients
+        is_sent = recipients.c.status == RecipientStatus.SENT.value
         query: sa.Select[Any] = (
             sa.select(
                 recipients.c.id.label("recipient_id"),
@@ -190,11 +191,20 @@ class SentMail:
                 campaigns.c.name.label("campaign"),
                 campaigns.c.return_key,
                 sa.func.coalesce(campaigns.c.sender_domain, "").label("sender_domain"),
+                sa.case((is_sent, recipients.c.settled_at)).label("sent_at"),
+                campaign_providers.c.provider,
                 recipients.c.settled_at,
                 sa.func.coalesce(recipients.c.reply, "").label("reply"),
-                recipients.c.status == RecipientStatus.SENT.value,
+                is_sent,
             )
             .join_from(recipients, campaigns, campaigns.c.id == recipients.c.campaign_id)
+            .outerjoin(
+                campaign_providers,
+                sa.and_(
+                    campaign_providers.c.campaign_id == recipients.c.campaign_id,
+                    campaign_providers.c.number == recipients.c.provider,
+                ),
+            )
             .where(condition)
         )
         with self._database.read() as connection:

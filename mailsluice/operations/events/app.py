@@ -26,6 +26,9 @@ from starlette.routing import Route
 from mailsluice.events.batch import Batch
 from mailsluice.events.fields import UnreadableEventError
 from mailsluice.events.signatures import ForgedRequestError, Request
+from mailsluice.metrics.app import MetricsApp
+from mailsluice.metrics.event_meter import EventMeter
+from mailsluice.metrics.keeper import TICK_SECONDS
 from mailsluice.operations.events.receiving import (
     ProviderUnreachableError,
     Reception,
@@ -74,14 +77,19 @@ class EventsApp:
         sources: Sources,
         reception: Reception | None = None,
         alert: Alert | None = None,
+        meter: EventMeter | None = None,
+        metrics: MetricsApp | None = None,
     ) -> None:
+        """`metrics` answers in this application, too, at its path."""
         self._sources = sources
         self._alert = alert
         self._reception = reception or Reception()
         self._held: Counter[str] = Counter()
         """Octets in memory, by connection."""
         self._logged_at: dict[tuple[str, str], float] = {}
-        self._recorder = EventRecorder(database)
+        self._meter = meter
+        self._metrics = metrics
+        self._recorder = EventRecorder(database, meter)
         self._unsubscribing = UnsubscribeApp(database, self._add)
         self.refused: Counter[str] = Counter()
         """Requests that were refused, by reason."""
@@ -95,6 +103,7 @@ class EventsApp:
             Route("/events/{connection}/", self._receive, methods=["POST"]),
             Route("/health", self._health, methods=["GET"]),
             *self._unsubscribing.routes(),
+            *([self._metrics.route()] if self._metrics else []),
         ]
         application = Starlette(routes=routes, lifespan=self._lifespan)
         # A redirection would lead past the proxy: the application knows neither its name nor TLS.
@@ -104,7 +113,8 @@ class EventsApp:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(work) for work in (self._recorder.run(), self._keep_alerting())
+            asyncio.create_task(work)
+            for work in (self._recorder.run(), self._keep_alerting(), self._keep_metrics())
         ]
         yield
         for task in tasks:
@@ -112,6 +122,8 @@ class EventsApp:
             with suppress(asyncio.CancelledError):
                 await task
         self._unsubscribing.close()
+        if self._meter:
+            await asyncio.to_thread(self._meter.end)
         await self._alert_now()
 
     def _add(self, recorded: Recorded) -> None:
@@ -126,6 +138,12 @@ class EventsApp:
             # Counting a large campaign takes seconds: leave most of the time to events.
             took = time.monotonic() - begun
             pause = max(ALERTED_EVERY_SECONDS, _PAUSES * took)
+
+    async def _keep_metrics(self) -> None:
+        """Write what was counted since the last events that wrote it themselves."""
+        while self._meter:
+            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.to_thread(self._meter.write)
 
     async def _alert_now(self) -> None:
         """Report the campaigns that have changed since the last time."""

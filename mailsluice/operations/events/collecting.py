@@ -17,6 +17,7 @@ from mailsluice.events.pulled.account import EventAccount
 from mailsluice.events.pulled.feeds import FEEDS
 from mailsluice.events.pulled.page import Details, Feed, Page, PageOf
 from mailsluice.events.pulled.windows import Cursor, Window, gap, opened
+from mailsluice.metrics.event_meter import events_metered
 from mailsluice.operations.events.api import EventsClient, Pause, RefusedError
 from mailsluice.operations.events.collected import CollectedEvents, ConnectionEvents
 from mailsluice.operations.events.matching import match
@@ -61,23 +62,26 @@ def collect(
         pause: Waits, and says whether the run goes on; called with 0 before each page.
     """
     collected = CollectedEvents()
-    for account in accounts:
-        done = ConnectionEvents(account.connection, account.provider.value)
-        collected.connections.append(done)
-        try:
-            _collect(account, database, done, most_pages, pause)
-        except _ElsewhereError:
-            done.is_elsewhere = True
-        except EventsApiError as error:
-            done.trouble = str(error)
-        except UnreadableEventError as error:
-            done.trouble = f"the API's answer is not in the provider's format: {error}"
+    with events_metered() as meter:
+        deliveries = Deliveries(database, meter.see)
+        for account in accounts:
+            done = ConnectionEvents(account.connection, account.provider.value)
+            collected.connections.append(done)
+            try:
+                _collect(account, database, deliveries, done, most_pages, pause)
+            except _ElsewhereError:
+                done.is_elsewhere = True
+            except EventsApiError as error:
+                done.trouble = str(error)
+            except UnreadableEventError as error:
+                done.trouble = f"the API's answer is not in the provider's format: {error}"
     return collected
 
 
 def _collect(
     account: EventAccount,
     database: Database,
+    deliveries: Deliveries,
     done: ConnectionEvents,
     most_pages: int,
     pause: Pause,
@@ -87,7 +91,7 @@ def _collect(
         done.pages += 1
         done.unused += batch.unused
         received = match(database, name, batch.events, have_tokens=True)
-        done.recorded += Deliveries(database).record(name, received)
+        done.recorded += deliveries.record(name, received)
 
     def goes_on() -> bool:
         return done.pages < most_pages and pause(0)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mailsluice.events.event import ProviderEvent
+from mailsluice.metrics.event_meter import EventMeter
 from mailsluice.operations.events.matching import match
 from mailsluice.store import Database
 from mailsluice.store.deliveries import Deliveries, Recorded
@@ -43,8 +44,9 @@ def _is_passing(error: Exception) -> bool:
 class EventRecorder:
     """Takes events from an event loop, and records them in a thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, meter: EventMeter | None = None) -> None:
         self._database = database
+        self._meter = meter
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._waiting = 0
         self.recorded = Recorded()
@@ -109,4 +111,5 @@ class EventRecorder:
 
     def _record(self, first: _Waiting, events: Sequence[ProviderEvent]) -> Recorded:
         received = match(self._database, first.connection, events, have_tokens=first.have_tokens)
-        return Deliveries(self._database).record(first.connection, received)
+        see = self._meter.see if self._meter else None
+        return Deliveries(self._database, see).record(first.connection, received)

@@ -70,6 +70,10 @@ class Standing:
     binding: Binding
     waiting: tuple[int, ...] = ()
     """The numbers of the mailbox providers whose mail waits."""
+    sessions: int = 0
+    """Sessions that are logged in."""
+    in_flight: int = 0
+    """Messages that have been started and have no reply yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,13 @@ from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
 from tests.provider_apis.api import ProviderApi
 from tests.provider_apis.lists import BrevoApi, MailgunApi, PostmarkApi, SparkPostApi, iso
 from tests.unit.events import payloads
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a home folder of its own."""
+    monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path / "home"))
+
 
 NAMES = [f"u{number}" for number in range(8)]
 
