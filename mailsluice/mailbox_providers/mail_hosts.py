@@ -21,6 +21,7 @@ import dns.exception
 import dns.name
 import dns.resolver
 from dns.nameserver import Do53Nameserver
+from dns.rdata import Rdata
 from dns.rdtypes.ANY.MX import MX
 
 AT_ONCE = 200
@@ -30,6 +31,7 @@ LOOKUP_SECONDS = 5.0
 _CONTROLS = ("gmail.com", "outlook.com", "yahoo.com")
 """Domains that take mail. Where the resolver denies one of them, it is not believed."""
 _MOST_HOSTS = 20
+_MOST_RECORDS = 50
 _HOST = re.compile(r"(?:[a-z0-9_][a-z0-9_-]{0,62}\.)+[a-z][a-z0-9-]{0,62}")
 """A name with a dot that is no IP address."""
 _MAX_NAME = 253
@@ -107,6 +109,19 @@ class Resolver:
             if answer.rrset is not None:
                 return MailHosts(domain, (domain,), answer.rrset.ttl)
         return MailHosts(domain, ())
+
+    async def records(self, name: str, kind: str) -> list[Rdata]:
+        """Return the records of a kind; none if the name has none, or does not exist.
+
+        Raises Unknown if no name server answers, or the name is no name.
+        """
+        try:
+            answer = await self._ask(name, kind)
+        except dns.resolver.NXDOMAIN:
+            return []
+        except (dns.exception.DNSException, OSError, ValueError) as error:
+            raise Unknown from error
+        return [] if answer.rrset is None else [*answer.rrset][:_MOST_RECORDS]
 
     async def _ask(self, domain: str, kind: str) -> dns.resolver.Answer:
         return await self._resolver.resolve(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,19 +10,18 @@ from typing import Any, TypeVar
 
 from mailsluice.audience.hosting import Hosted, Hosts, LookUps, by_table
 from mailsluice.campaign import Resolve
-from mailsluice.core.errors import CampaignError
 from mailsluice.mailbox_providers import (
     NO_MAIL,
     UNRESOLVED,
     provider_of_domain,
     provider_of_hosts,
 )
+from mailsluice.operations.nameservers import nameservers
 from mailsluice.store import Database
 from mailsluice.store.mail_domains import MailDomain, MailDomains
 
 _Result = TypeVar("_Result")
 
-NAMESERVERS = "MAILSLUICE_NAMESERVERS"
 SECONDS = 60.0
 """How long a launch looks domains up."""
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 3_600.0, 7 * 86_400.0
@@ -35,33 +33,17 @@ def hosted(database: Database, how: Resolve) -> Hosted:
     """Return how to find the providers of domains. Raises CampaignError for wrong name servers."""
     if how is Resolve.OFF:
         return by_table
-    return partial(_by_mail_servers, database, _nameservers())
+    return partial(_by_mail_servers, database, nameservers())
 
 
-def _nameservers() -> list[str]:
-    from mailsluice.mailbox_providers.mail_hosts import Resolver  # loads dnspython
-
-    given = [part for part in os.environ.get(NAMESERVERS, "").split(",") if part.strip()]
-    try:
-        Resolver(given)
-    except ValueError as error:
-        raise CampaignError(
-            f"{NAMESERVERS} is not a list of IP addresses ({error}): write them with commas, each"
-            " with its port if that is not 53, as in 10.0.0.2,10.0.0.3:5353"
-        ) from None
-    return given
-
-
-def _by_mail_servers(
-    database: Database, nameservers: Sequence[str], domains: Sequence[str]
-) -> Hosts:
+def _by_mail_servers(database: Database, servers: Sequence[str], domains: Sequence[str]) -> Hosts:
     """Find providers by the table of consumer domains, then the cache, then name servers."""
     cache = MailDomains(database)
     providers = {one: provider for one in domains if (provider := provider_of_domain(one))}
     left = [one for one in domains if one not in providers]
     known = cache.find(left)
     asked = [one for one in left if one not in known]
-    answers = _looked_up(asked, nameservers)
+    answers = _looked_up(asked, servers)
     cache.record(answers)
     for answer in (*known.values(), *answers):
         providers[answer.domain] = answer.provider if answer.accepts_mail else NO_MAIL
@@ -71,13 +53,13 @@ def _by_mail_servers(
     )
 
 
-def _looked_up(domains: Sequence[str], nameservers: Iterable[str]) -> list[MailDomain]:
+def _looked_up(domains: Sequence[str], servers: Iterable[str]) -> list[MailDomain]:
     """Look domains up. Those without an answer are left out."""
     from mailsluice.mailbox_providers.mail_hosts import Resolver, look_up
 
     if not domains:
         return []
-    found = _run(look_up(domains, Resolver(nameservers), seconds=SECONDS))
+    found = _run(look_up(domains, Resolver(servers), seconds=SECONDS))
     return [
         MailDomain(
             answer.domain,

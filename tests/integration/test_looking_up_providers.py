@@ -19,6 +19,7 @@ from mailsluice.core.errors import CampaignError
 from mailsluice.mailbox_providers import mail_hosts as asking
 from mailsluice.operations import accounts, launch, mail_hosts
 from mailsluice.operations.housekeeping import keep_house
+from mailsluice.operations.nameservers import NAMESERVERS
 from mailsluice.operations.plan import Plan
 from mailsluice.operations.plan.launching import plan_launch
 from mailsluice.reports.campaign.stored import stored_report
@@ -61,7 +62,7 @@ EMAILS = [
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
     """The name server that launches ask."""
     with dns_server(ZONE) as server:
-        monkeypatch.setenv(mail_hosts.NAMESERVERS, f"127.0.0.1:{server.port}")
+        monkeypatch.setenv(NAMESERVERS, f"127.0.0.1:{server.port}")
         yield server
 
 
@@ -187,7 +188,7 @@ def test_answers_are_kept_from_an_hour_to_a_week(
 ) -> None:
     before = database.moment().timestamp()
     with dns_server(ZONE, ttl) as server:
-        monkeypatch.setenv(mail_hosts.NAMESERVERS, f"127.0.0.1:{server.port}")
+        monkeypatch.setenv(NAMESERVERS, f"127.0.0.1:{server.port}")
         with resolved(database, document(tmp_path, "c@shop.example", "j@nowhere.example")):
             pass
     after = database.moment().timestamp()
@@ -236,7 +237,7 @@ def test_a_resolver_that_does_not_know_large_providers_rejects_nobody(
     else:
         del zone["gmail.com"]
     with dns_server(zone) as server:
-        monkeypatch.setenv(mail_hosts.NAMESERVERS, f"127.0.0.1:{server.port}")
+        monkeypatch.setenv(NAMESERVERS, f"127.0.0.1:{server.port}")
         with resolved(database, document(tmp_path)) as audience:
             assert len(audience) == len(EMAILS)
             assert ("no name server answered" in str(audience.notes())) == bool(control)
@@ -275,7 +276,7 @@ async def test_a_launch_in_a_running_event_loop_looks_up_too(
 def test_wrong_name_servers_are_refused_before_anything_is_read(
     database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
 ) -> None:
-    monkeypatch.setenv(mail_hosts.NAMESERVERS, given)
+    monkeypatch.setenv(NAMESERVERS, given)
     with pytest.raises(CampaignError, match=r"MAILSLUICE_NAMESERVERS .* as in 10\.0\.0\.2,"):
         mail_hosts.hosted(database, Resolve.MX)
     mail_hosts.hosted(database, Resolve.OFF)  # which asks nobody

@@ -10,6 +10,7 @@ from mailsluice.campaign import Campaign, Strategy
 from mailsluice.operations import launch
 from mailsluice.operations.finish import refuse_impossible
 from mailsluice.operations.identities import identity_warnings, shown_identities
+from mailsluice.operations.plan.domains import begin_domain_check
 from mailsluice.operations.plan.inspecting import LOOKED_AT, check_message
 from mailsluice.operations.plan.plan import Plan
 from mailsluice.operations.plan.planning import plan
@@ -50,6 +51,9 @@ def plan_launch(
         caps = {name: without_spill(warm_up) for name, warm_up in occasion.warm_ups.items()}
         occasion = replace(occasion, warm_ups=caps)
     placement = launch.decide(database, document, audience, occasion)
+    identities = launch.identities(document, connections.values())
+    shown = shown_identities(document.message, identities, placement.connections)
+    domain_warnings = begin_domain_check(shown, connections)
     routes, _ = placement.moves()
     zones = audience.zones
     planned = plan(
@@ -71,11 +75,9 @@ def plan_launch(
         cores=cores(),
         recipients=planned.accepted,
     )
-    identities = launch.identities(document, connections.values())
     over = [placement.connections[route] for route in routes[:LOOKED_AT]]
     check = check_message(document, audience, placement.assignment.order, over, identities)
-    shown = shown_identities(document.message, identities, placement.connections)
-    warnings = [*planned.warnings, *identity_warnings(shown), *check.warnings]
+    warnings = [*planned.warnings, *identity_warnings(shown), *check.warnings, *domain_warnings()]
     if record is not None:
         warnings.insert(
             0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mailsluice.core.markdown import cell, section, table
+from mailsluice.operations.domain_check.finding import DomainCheck
 from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 
 
@@ -67,6 +68,8 @@ class ConnectionCheck:
     """Whether the session counted among the connection's `max_sessions`."""
     host_remarks: Sequence[str] = ()
     """How the connection shares the sessions of its host with others."""
+    domain: DomainCheck | None = None
+    """What DNS says about the sender's domain."""
 
     @property
     def works(self) -> bool:
@@ -74,7 +77,8 @@ class ConnectionCheck:
 
     @property
     def warnings(self) -> list[str]:
-        return [warning for finding in self.findings for warning in finding.warnings]
+        of_steps = [warning for finding in self.findings for warning in finding.warnings]
+        return [*of_steps, *(self.domain.warnings if self.domain else [])]
 
     def summary(self) -> str:
         """The result in one sentence; with the next step where the connection does not work."""
@@ -93,7 +97,7 @@ class ConnectionCheck:
         """The result as log lines."""
         steps = [finding.line() for finding in self.findings]
         warnings = [f"warning: {warning}" for warning in self.warnings]
-        return [*steps, *warnings, *self.remarks()]
+        return [*steps, *(self.domain.lines() if self.domain else []), *warnings, *self.remarks()]
 
     def remarks(self) -> list[str]:
         """How Mailsluice uses the connection."""
@@ -115,6 +119,7 @@ class ConnectionCheck:
         lines += section(
             "Steps", table(("step", "result", "time", "note"), rows, words=len(rows[0]))
         )
+        lines += section("Sender's domain", self.domain.page_lines() if self.domain else [])
         lines += section("Use by Mailsluice", [f"- {remark}" for remark in self.remarks()])
         return "\n".join(lines)
 

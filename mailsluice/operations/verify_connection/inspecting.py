@@ -10,6 +10,7 @@ from mailsluice.operations.verify_connection.diagnosis import ABOUT_CERTIFICATES
 from mailsluice.operations.verify_connection.finding import ConnectionCheck, Result, Step
 from mailsluice.operations.verify_connection.offered import consequences, keywords
 from mailsluice.operations.verify_connection.record import Note, Record
+from mailsluice.operations.verify_connection.sender_domain import check_sender
 from mailsluice.operations.verify_connection.shown import certificate_of, shown_certificate
 from mailsluice.operations.verify_connection.trial_mail import OneMail, TrialMail
 from mailsluice.smtp.commands import Offer
@@ -47,6 +48,7 @@ async def inspect(
         inspector.record.complete(),
         inspector.consequences,
         inspector.record.diagnosis,
+        domain=await check_sender(connection, trial),
     )
 
 
