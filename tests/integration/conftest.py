@@ -20,11 +20,27 @@ from tests.integration.process_fixtures import forks as forks
 from tests.integration.process_fixtures import impatience as impatience
 from tests.integration.real_servers import RealServer, postfix_server
 from tests.integration.smtp_fixtures import Certificates
+from tests.integration.turns import KINDS, left_for_thorough
 from tests.postgresql import postgresql
+from tests.thorough import IS_THOROUGH
 
 __all__ = ["campaigns", "stored"]
 
+_HERE = Path(__file__).parent
 _first_engines: dict[str, sa.Engine] = {}
+
+
+@pytest.hookimpl(tryfirst=True)  # before a selection by -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to `make thorough` what it alone runs; a selection by -k has all of it."""
+    left = left_for_thorough([item for item in items if item.path.is_relative_to(_HERE)])
+    if IS_THOROUGH or config.option.keyword:
+        for item in left:
+            item.add_marker("thorough")
+    else:
+        config.hook.pytest_deselected(items=left)
+        names = {item.nodeid for item in left}
+        items[:] = [item for item in items if item.nodeid not in names]
 
 
 @contextmanager
@@ -102,7 +118,7 @@ def new_sqlite(sqlite_template: Path) -> Callable[[Path], str]:
     return make
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The kind of state database; on PostgreSQL each campaign gets tables of its own."""
     monkeypatch.setattr(campaign_tables, "FROM_RECIPIENTS", 1)

@@ -24,6 +24,8 @@ from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
 from tests.smtpd import SmtpServer
 
+pytestmark = pytest.mark.takes_turns
+
 SPAN_SECONDS = 6.0
 HALF_A_CAMPAIGN = 30
 

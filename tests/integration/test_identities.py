@@ -30,6 +30,8 @@ from tests.integration.campaign_fixtures import (
 )
 from tests.smtpd import Fault, SmtpServer, Stage
 
+pytestmark = pytest.mark.takes_turns
+
 SENDGRID = SenderIdentity.model_validate(
     {
         "sender": "Shop <shop@send.example.org>",

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from mailsluice.campaign import Campaign
 from mailsluice.core.moves import Move, MoveReason
 from mailsluice.operations.lending.planner import LendingSettings
@@ -27,6 +29,8 @@ from tests.integration.campaign_fixtures import (
     processes,
 )
 from tests.smtpd import SmtpServer
+
+pytestmark = pytest.mark.takes_turns
 
 _QUICK = LendingSettings(look=0.02, proof=0.1, batch=0.5, worthwhile=0.1)
 

@@ -31,6 +31,7 @@ from tests.smtpd.faults import Everybody, Fault, Stage
 pytestmark = [
     pytest.mark.xdist_group("processes"),
     pytest.mark.usefixtures("impatience", "forks"),
+    pytest.mark.takes_turns,
 ]
 _REFUSAL = Fault(Stage.MAIL, b"550 5.7.1 your account is suspended")
 _QUICK = LendingSettings(look=0.02, proof=0.1, batch=5.0, worthwhile=0.1)

@@ -48,6 +48,7 @@ SLOW = Settings(delay_seconds=0.002)
 pytestmark = [
     pytest.mark.xdist_group("processes"),  # one fork server for all
     pytest.mark.usefixtures("impatience", "forks"),
+    pytest.mark.takes_turns,
 ]
 on_sqlite = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 """For what the run and its processes tell each other over pipes, whatever the database."""

@@ -27,6 +27,8 @@ from tests.integration.campaign_fixtures import (
 )
 from tests.smtpd import SmtpServer
 
+pytestmark = pytest.mark.takes_turns
+
 FAR_DAY = 1 if 8 <= datetime.now(UTC).day <= 20 else 15
 """A billing day that is at least a week away."""
 

@@ -27,6 +27,8 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, pe
 from tests.smtpd import SmtpServer, most_in
 from tests.smtpd.mailbox_providers import Greylists, MailboxProvider, Refuses, Throttles, relay
 
+pytestmark = pytest.mark.takes_turns
+
 TOMORROW = Retry(first_delay_seconds=86_400, max_delay_seconds=86_400)
 IDLE_SECONDS = 3_600.0
 OTHERS = ("yahoo.com", "shop.example", "club.example")

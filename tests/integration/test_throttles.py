@@ -35,6 +35,8 @@ from tests.integration.campaign_fixtures import (
 )
 from tests.smtpd import Settings, SmtpServer, most_in_a_second
 
+pytestmark = pytest.mark.takes_turns
+
 
 @pytest.fixture
 def sender(database: Database, tmp_path: Path) -> Sender:

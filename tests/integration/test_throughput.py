@@ -32,6 +32,7 @@ from tests.smtpd import Settings, SmtpServer
 pytestmark = [
     pytest.mark.xdist_group("processes"),
     pytest.mark.usefixtures("impatience", "forks"),
+    pytest.mark.takes_turns,
 ]
 NAMES = ("red", "green")
 

@@ -1,0 +1,26 @@
+"""Rows of a table take turns on the two kinds of state databases."""
+
+from __future__ import annotations
+
+from tests.integration.turns import KINDS, left_out
+
+
+def rows(count: int) -> list[dict[str, str]]:
+    """So many rows, each with a case for either kind."""
+    return [{kind: f"{number} on {kind}" for kind in KINDS} for number in range(count)]
+
+
+def test_each_row_runs_on_one_kind_by_turns() -> None:
+    assert left_out(rows(3)) == ["0 on postgresql", "1 on sqlite", "2 on postgresql"]
+
+
+def test_a_single_row_runs_on_both_kinds() -> None:
+    assert left_out(rows(1)) == []
+    assert left_out([*rows(1), {"sqlite": "for SQLite alone"}]) == []
+
+
+def test_rows_for_one_kind_run() -> None:
+    assert left_out([{"sqlite": "for SQLite alone"}, *rows(2)]) == [
+        "0 on postgresql",
+        "1 on sqlite",
+    ]
