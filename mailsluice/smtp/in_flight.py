@@ -45,12 +45,12 @@ class InFlight:
         return None
 
     def _take(self, envelope: Envelope) -> Envelope | None:
+        if self._signer is not None:
+            envelope = self._signer.begin(envelope)  # first, since a signature adds to the size
         attempt = refusal(envelope, self._offer)
         if attempt is not None:
             self._feed.settled(envelope, attempt)
             return None
-        if self._signer is not None:
-            envelope = self._signer.begin(envelope)
         self._open.append(envelope)
         if self._left is not None:
             self._left -= 1

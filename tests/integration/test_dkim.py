@@ -10,6 +10,7 @@ import pytest
 
 from mailsluice.campaign import Message, SenderIdentity
 from mailsluice.core.envelope import Envelope
+from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.outcome import Verdict
 from mailsluice.message import compile_message
 from mailsluice.smtp.connection import Connection, Security
@@ -110,6 +111,13 @@ def test_the_mail_of_a_connection_check_is_signed() -> None:
     with SmtpServer() as server:
         assert inspected(connection_to(server, dkim=DKIM), MAIL).works
         check([one.content for one in server.received])
+
+
+def test_the_signature_counts_for_the_largest_message_that_a_server_takes(tmp_path: Path) -> None:
+    mail = letters(tmp_path)[:1]
+    with SmtpServer(Settings(keywords=(f"SIZE {len(mail[0].content)}",))) as server:
+        feed, _ = deliver(connection_to(server, dkim=DKIM), mail)
+        assert feed.attempt("u0").cause is LocalCause.MESSAGE_TOO_LARGE
 
 
 def test_without_keys_nothing_is_added(tmp_path: Path) -> None:

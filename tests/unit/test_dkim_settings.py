@@ -120,6 +120,7 @@ def _short_key() -> str:
         ),
         ({"also_sign": ["Received"]}, "is never signed"),
         ({"also_sign": ["X Y"]}, "is no name of a header field"),
+        ({"also_sign": ["X;Y"]}, "is no name of a header field"),  # would end the list of fields
         ({"domain": f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 54}.com"}, "DNS name of"),
     ],
 )

@@ -21,7 +21,8 @@ from mailsluice.core.forms import Document
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
+_FIELD_NAME = re.compile(r"[!-9<-~]{1,76}")
+"""Without a semicolon, which ends `h=`, although names of fields may have one."""
 _NEVER_SIGNED = re.compile(
     r"return-path|received|bcc|resent-bcc|comments|keywords|authentication-results"
     r"|dkim-signature|domainkey-signature|arc-.*|received-spf",

@@ -44,7 +44,10 @@ def signed_names(also: Iterable[str] = ()) -> list[str]:
     does not have is signed as absent.
     """
     once = dict.fromkeys((*_SIGNED, *also))
-    return [*(name for name in _OVERSIGNED for _ in range(2)), *(once.keys() - {*_OVERSIGNED})]
+    return [
+        *(name for name in _OVERSIGNED for _ in range(2)),
+        *(name for name in once if name not in _OVERSIGNED),
+    ]
 
 
 class MessageSigner:
