@@ -49,7 +49,7 @@ _RESPONSIBLE = (
 
 
 def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[Automation]:
-    """The notifications: ends of campaigns, quarantined connections, bounces, complaints."""
+    """The notifications: ends of campaigns, quarantined connections, spam, bounces, complaints."""
 
     def of_run(what: str, trigger: EventTrigger, subject: str) -> Automation:
         return _automation(what, trigger, block_id, f"{{{{ flow_run.name }}}}: {subject}", _RUN)
@@ -91,6 +91,15 @@ def notifications(block_id: UUID, crashed_for: timedelta = CRASHED_FOR) -> list[
             "{{ event.payload.campaign }}: a decision is needed",
             "{{ event.payload.held }} is held: {{ event.payload.reason }}.\n"
             "When the rest is sent, the run waits for you: resume it in the UI, and decide.",
+        ),
+        of_event(
+            "too little mail is in the inbox",
+            Milestone.PLACEMENT_LOW,
+            "{{ event.resource.name }}: {{ event.payload.percent }} % in the inbox",
+            "Seed test {{ event.payload.campaign }}: {{ event.payload.spam }} of"
+            " {{ event.payload.copies }} copies are in spam folders, {{ event.payload.missing }}"
+            " are missing; {{ event.payload.least }} % should be in the inbox.\n"
+            "The page of the seed test names the next step for each mailbox.",
         ),
         too_many("bounces", Milestone.BOUNCES_HIGH, "2", "Look at the list: how old is it?"),
         too_many(

@@ -339,7 +339,7 @@ def _through_prefect(document: Campaign, *, as_json: bool) -> int:
 
     from mailsluice.core.errors import MailsluiceError
 
-    parameters = {"campaign": _as_numbers(document)}
+    parameters = {"campaign": as_numbers(document)}
     with prefect():
         try:
             run: Any = run_deployment("send-campaign/default", parameters=parameters, timeout=0)
@@ -364,7 +364,7 @@ def _through_prefect(document: Campaign, *, as_json: bool) -> int:
     return 0 if state.is_completed() else 1
 
 
-def _as_numbers(document: Campaign) -> dict[str, Any]:
+def as_numbers(document: Campaign) -> dict[str, Any]:
     """Return a campaign as JSON values; percentages are numbers, as the deployment demands."""
     from pydantic_core import to_jsonable_python
 

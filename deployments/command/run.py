@@ -18,6 +18,7 @@ from deployments.command import (
     events,
     message_log,
     metrics,
+    probes,
     servers,
     suppressions,
 )
@@ -33,7 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` says how to continue
     default_parameter=Parameter(negative=()),
 )
-for command in (*documents.COMMANDS, *campaigns.COMMANDS):
+for command in (*documents.COMMANDS, *campaigns.COMMANDS, *probes.COMMANDS):
     app.command(command)
 for group in (connections, suppressions, affinity, bounces, events, message_log, metrics):
     app.command(group.app)

@@ -37,6 +37,8 @@ async def send_copies(
     recipient: str,
     probes: Sequence[str] = (),
     wait_minutes: float = 0.0,
+    *,
+    is_marked: bool = True,
 ) -> SendTestResult:
     """Send a copy to each address and each probe mailbox, over each connection of the campaign.
 
@@ -47,6 +49,7 @@ async def send_copies(
         recipient: Whose values are filled in; empty for the first in send order.
         probes: The names of the blocks of probe mailboxes.
         wait_minutes: How long copies are looked for in probe mailboxes.
+        is_marked: Whether the subject says that the copy is a test.
     """
     if probes:
         from flows.support import probing  # loads the IMAP library
@@ -67,6 +70,7 @@ async def send_copies(
             recipients,
             occasion=str(uuid4()),
             now=partial(datetime.now, UTC),
+            is_marked=is_marked,
         )
         rendered = {
             name: render(connection=name, identity=identities[name], probe=mark)

@@ -25,6 +25,9 @@ class Milestone(StrEnum):
     """The connection is down or rests, and others take its recipients over."""
     FINISH_LATE = "mailsluice.finish.late"
     """The campaign will not be finished by its finish time."""
+    PLACEMENT_LOW = "mailsluice.placement.low"
+    """A seed test has less mail in the inbox over a connection than it asks for, for the first time
+    since a test that had enough."""
     HELD = "mailsluice.campaign.held"
     """A provider on a connection, or a connection, is held until an operator decides."""
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from blocks import Mailbox
+from flows.seed_test import seed_test
 from flows.send_test import send_test
+from flows.support.events import Milestone
 from mailsluice.smtp.connection import Security
 from tests.eventually import eventually
 from tests.flows.conftest import Servers
 from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, write_csv
 from tests.flows.test_send_test import shown
+from tests.flows.written import page
 from tests.integration.dovecot import PASSWORD, USERNAME, Dovecot, dovecot
 from tests.integration.smtp_fixtures import Certificates
 from tests.saved_blocks import save
@@ -80,6 +86,30 @@ async def test_copies_are_read_back_from_probe_mailboxes(
     for words in (text, caplog.text):
         assert "@" not in words
     assert mailbox.count(criteria="UNSEEN") == 1
+
+
+async def test_a_seed_test_is_stored_and_shows_its_trend(
+    tmp_path: Path, servers: Servers, mailbox: Dovecot, state: Path
+) -> None:
+    told = []
+    with patch("flows.seed_test.emit", lambda *given, **payload: told.append((given, payload))):
+        final, _ = await asyncio.gather(
+            ended(seed_test, document(write_csv(tmp_path / "r.csv", 5)), ["probe"]),
+            asyncio.to_thread(deliver, servers, mailbox),
+        )
+    assert final.is_failed()
+    assert str(final.message).startswith("below 80 % in the inbox: green (0 %). 2 of 2 copies")
+    text = await page("seed-test-spring-sale")
+    assert "| red | 100 % | 0 | 0 | 1 |" in text
+    assert "| green | 0 % | 1 | 0 | 1 |" in text
+    assert "](data:image/png;base64," in text
+    assert servers["red"].received[0].subject.startswith("Hi Ann ")
+    with closing(sqlite3.connect(state)) as connection:
+        stored = connection.execute("SELECT connection, placement, spf FROM seed_results")
+        assert {*stored} == {("red", "inbox", "fail"), ("green", "spam", "fail")}
+    ((given, payload),) = told
+    assert given == (Milestone.PLACEMENT_LOW, "spring-sale", "green")
+    assert (payload["percent"], payload["least"], payload["spam"]) == (0, 80, 1)
 
 
 async def test_a_probe_that_cannot_be_read_ends_the_test_before_anything_is_sent(

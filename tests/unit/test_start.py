@@ -31,6 +31,7 @@ AUDIENCE = {*TABLES, "pandas", "dateutil", "pytz", "email_validator"}
 MORE = {
     "flows.plan_campaign": AUDIENCE,
     "flows.send_test": {*AUDIENCE, "cryptography"},
+    "flows.seed_test": {*AUDIENCE, "cryptography"},
     "flows.verify_connection": {"cryptography"},
     "flows.collect_bounces": {"imap_tools", "flufl", "public"},
     "flows.import_events": AUDIENCE,

@@ -29,6 +29,7 @@ from mailsluice.store.campaign_age import CampaignAge
 from mailsluice.store.deliveries import Deliveries
 from mailsluice.store.mail_domains import MailDomains
 from mailsluice.store.packing import pack, unpacked
+from mailsluice.store.seeds import Seeds
 from mailsluice.store.trouble import DatabaseError, told
 
 
@@ -49,8 +50,8 @@ def keep_house(
     Campaigns are archived one after the other, the oldest first; a campaign that cannot be archived
     does not stop the others. An interrupted run is continued by the next one. The tables of younger
     campaigns that have ended are packed (`mailsluice.store.packing`). Events of providers that are
-    as old as the archived campaigns are deleted; what they said of deliveries stays. So are answers
-    of name servers that have expired.
+    as old as the archived campaigns are deleted; what they said of deliveries stays. So are seed
+    tests of that age, and answers of name servers that have expired.
 
     Args:
         database: The state database.
@@ -76,9 +77,18 @@ def keep_house(
         done = [_archive(database, campaign, folder, owner, goes_on) for campaign in todo.due]
         packed = _pack(database, todo.settled, owner, goes_on)
         before = database.moment().timestamp() - keep_days * 86_400
-        while Deliveries(database).forget(before) or MailDomains(database).forget():
+        while _forget(database, before):
             goes_on()
     return result(done=done, packed=packed, free_bytes=database.free_bytes())
+
+
+def _forget(database: Database, before: float) -> bool:
+    """Delete some old rows that belong to no campaign; False when none is left."""
+    return bool(
+        Deliveries(database).forget(before)
+        or MailDomains(database).forget()
+        or Seeds(database).forget(before)
+    )
 
 
 def _checked(folder: Path) -> Path:

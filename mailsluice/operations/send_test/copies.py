@@ -55,25 +55,28 @@ def copies(
     occasion: str,
     now: Callable[[], datetime],
     probe: str = "",
+    is_marked: bool = True,
 ) -> list[Envelope]:
     """Make a copy of the sample's message for each address, to be sent over one connection.
 
     `identity` is who the campaign's mail is from on the connection. A provider gets a token that no
     campaign has made.
 
-    With `probe`, a header has this value, by which probe mailboxes know the copy.
+    With `probe`, a header has this value, by which probe mailboxes know the copy. Without
+    `is_marked`, the subject is that of the real mail, as spam filters judge it.
 
     The subject and a header mark a copy as a test. Each copy has a Message-ID of its own, because
     mailboxes would otherwise drop the real message as a duplicate; `occasion` distinguishes tests.
     Copies have no List-Unsubscribe, and their unsubscribe address leads nowhere: a click would
     unsubscribe the recipient whose values are shown. Raises MessageError.
     """
+    subject = campaign.message.subject
     marks = [Header(name="X-Mailsluice-Test", value=connection)]
     if probe:
         marks.append(Header(name=PROBE_HEADER, value=probe))
     marked = campaign.message.model_copy(
         update={
-            "subject": f"[Test via {connection}] {campaign.message.subject}",
+            "subject": f"[Test via {connection}] {subject}" if is_marked else subject,
             "headers": (*campaign.message.headers, *marks),
             "unsubscribe_url": None,
         }

@@ -31,6 +31,7 @@ from mailsluice.store.schema.message_log import (
 )
 from mailsluice.store.schema.metadata import REVISION, metadata
 from mailsluice.store.schema.recipients import attempts, compared, recipients
+from mailsluice.store.schema.seeds import seed_results
 
 __all__ = [
     "REVISION",
@@ -60,6 +61,7 @@ __all__ = [
     "recipients",
     "rejects",
     "routes",
+    "seed_results",
     "senders",
     "suppressions",
     "usage",
