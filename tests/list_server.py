@@ -23,6 +23,8 @@ class Answer:
     is_chunked: bool = False
     ends_well: bool = True
     """Whether the last chunk follows."""
+    goes_on: threading.Event | None = None
+    """What the server waits for after the body."""
 
 
 class ListServer:
@@ -69,6 +71,8 @@ class ListServer:
                     self.wfile.write(b"0\r\n\r\n" if answer.ends_well else b"")
                 else:
                     self.wfile.write(answer.body)
+                if answer.goes_on:
+                    answer.goes_on.wait()
                 self.close_connection = True
 
             def log_message(self, *_: Any) -> None:

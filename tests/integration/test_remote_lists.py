@@ -6,6 +6,7 @@ import gzip
 import logging
 import ssl
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import trustme
 from moto.server import ThreadedMotoServer
 
-from mailsluice.audience.remote import web
+from mailsluice.audience.remote import limits, web
 from mailsluice.audience.remote.storage import Storage
 from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
@@ -128,6 +129,18 @@ def test_a_list_is_bounded_also_uncompressed(
     assert "is no number of megabytes" in error_of(f"{server.url}/lists/bomb.csv.gz", files)
 
 
+def test_a_server_that_sends_a_few_octets_now_and_then_is_given_up(
+    server: ListServer, files: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LONGEST_SECONDS", -60.0)
+    goes_on = threading.Event()
+    server.answers["/lists/may.csv"] = Answer(CSV, length=len(CSV) + 1, goes_on=goes_on)
+    try:
+        assert "takes longer than" in error_of(f"{server.url}/lists/may.csv", files)
+    finally:
+        goes_on.set()
+
+
 @pytest.mark.parametrize(
     ("login", "authorization"),
     [
@@ -165,12 +178,35 @@ def test_a_presigned_query_is_sent_and_shown_nowhere(
     assert "hunter2" not in message + caplog.text + repr(storage)
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"NO_PROXY": "localhost"},
+        {"HTTP_PROXY": "http://127.0.0.1:9"},  # for other addresses
+        {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "example.org,127.0.0.1"},
+    ],
+)
 def test_servers_in_private_networks_are_read_only_with_a_storage_for_them(
-    server: ListServer, files: Storage
+    server: ListServer,
+    files: Storage,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     server.answers["/lists/may.csv"] = Answer(CSV)
     public = Storage("files", files.address, ca_file=files.ca_file)
     assert "in a private network" in error_of(f"{server.url}/lists/may.csv", public)
+
+
+def test_a_proxy_is_asked_where_the_environment_names_one(
+    server: ListServer, files: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "127.0.0.1:9")
+    server.answers["/lists/may.csv"] = Answer(CSV)
+    assert "cannot be reached" in error_of(f"{server.url}/lists/may.csv", files)
+    assert server.asked == []
 
 
 def test_an_unknown_certificate_is_refused(server: ListServer, files: Storage) -> None:

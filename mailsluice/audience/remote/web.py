@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -52,22 +52,15 @@ def download(url: str, storage: Storage | None, file: BinaryIO) -> None:
         AudienceError: The list cannot be downloaded. The message does not contain the address.
     """
     context = _trusted(storage)
-    with httpx.Client(
-        verify=context,
-        timeout=_TIMEOUT_SECONDS,
-        follow_redirects=False,
-        transport=None,
-        headers={"Accept-Encoding": "identity", "User-Agent": "mailsluice"},
-    ) as client:
-        address = download_url(url)
-        try:
-            for _ in range(MOST_REDIRECTIONS + 1):
-                with _answer(client, address, storage) as response:
-                    if "location" not in response.headers or not response.is_redirect:
-                        return _take(response, file)
-                    address = _next(address, response.headers["location"])
-        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
-            raise AudienceError(_trouble(error)) from None
+    address = download_url(url)
+    try:
+        for _ in range(MOST_REDIRECTIONS + 1):
+            with _answer(address, storage, context) as response:
+                if "location" not in response.headers or not response.is_redirect:
+                    return _take(response, file)
+                address = _next(address, response.headers["location"])
+    except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
+        raise AudienceError(_trouble(error)) from None
     raise AudienceError(
         f"the server redirects more than {MOST_REDIRECTIONS} times: give the file's own address"
     )
@@ -75,16 +68,41 @@ def download(url: str, storage: Storage | None, file: BinaryIO) -> None:
 
 @contextmanager
 def _answer(
-    client: httpx.Client, address: str, storage: Storage | None
+    address: str, storage: Storage | None, context: ssl.SSLContext
 ) -> Iterator[httpx.Response]:
     is_own = storage is not None and storage.covers(address)
     headers, auth = _login(storage) if storage and is_own else ({}, None)
+    proxy = _proxy_for(address)
     if storage and is_own and storage.query:
         address += ("&" if urlsplit(address).query else "?") + storage.query.lstrip("?")
-    with client.stream("GET", address, headers=headers, auth=auth) as response:
-        if not (storage and is_own and storage.in_private_network):
+    with (
+        httpx.Client(
+            verify=context,
+            timeout=_TIMEOUT_SECONDS,
+            follow_redirects=False,
+            proxy=proxy,
+            trust_env=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "mailsluice"},
+        ) as client,
+        client.stream("GET", address, headers=headers, auth=auth) as response,
+    ):
+        is_allowed = storage and is_own and storage.in_private_network
+        if not is_allowed and proxy is None:  # a proxy decides for itself where it connects
             _refuse_private(response)
         yield response
+
+
+def _proxy_for(address: str) -> str | None:
+    """Return the proxy that the environment names for an address; None: there is none.
+
+    The client does not choose by itself: the answer of a server is checked unless a proxy gave it,
+    also where NO_PROXY is set.
+    """
+    proxies = getproxies()
+    proxy = proxies.get("https") or proxies.get("all")
+    if not proxy or proxy_bypass(urlsplit(address).netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _login(storage: Storage) -> tuple[Mapping[str, str], Any]:
@@ -122,10 +140,10 @@ def _next(address: str, location: str) -> str:
 
 
 def _refuse_private(response: httpx.Response) -> None:
-    """Refuse an answer from a private address; where a proxy connects, that decides."""
+    """Refuse an answer from a private address."""
     stream = response.extensions.get("network_stream")
     place = stream.get_extra_info("server_addr") if stream else None
-    if place and not getproxies() and not ip_address(place[0].partition("%")[0]).is_global:
+    if place and not ip_address(place[0].partition("%")[0]).is_global:
         raise AudienceError(
             "its server is in a private network: to read lists there, create a List Storage block"
             " for the folder with 'in a private network', and name it as storage"
@@ -146,7 +164,7 @@ def _take(response: httpx.Response, file: BinaryIO) -> None:
             "the server does not say where the list ends, so that a broken download would pass for"
             " a short list: have it send Content-Length"
         )
-    octets = copied(response.iter_raw(1 << 18), file)
+    octets = copied(response.iter_raw(), file)  # as it comes, so that a slow server is noticed
     if length is not None and str(octets) != length.strip():
         raise AudienceError("the download ended too early: try again")
 
