@@ -20,6 +20,7 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.operations import launch
 from mailsluice.operations.finish import refuse_impossible
+from mailsluice.operations.sizes import refuse_too_large
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, home
 from tasks.assign_connections import assign_connections
@@ -46,6 +47,7 @@ async def launched(
     is_new = record is None or record.status is CampaignStatus.RESOLVING
     if is_new:
         refuse_impossible(document, await asyncio.to_thread(database.moment))
+        await refuse_too_large(document, connections)
     identities = launch.identities(document, connections.values())
     audience = await resolve_recipients(document, database, access, identities) if is_new else None
     try:

@@ -21,7 +21,7 @@ _CHANGEABLE = {
 """Throttles, windows, retries, policies and places: an operator may change them and continue."""
 _NEWER = ("resolve", "order_by", "order_descending", "affinity", "affinity_group")
 _NEWER_OF_SOURCES = ("url", "storage", "columns")
-_NEWER_OF_MESSAGES: tuple[str, ...] = ()
+_NEWER_OF_MESSAGES = ("inline_images", "calendar")
 """Fields that some stored campaigns are older than."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -67,6 +68,11 @@ def _return_path(value: str) -> str:
 ReturnPath = Annotated[str, AfterValidator(_return_path)]
 
 
+def image_name(path: str) -> str:
+    """Return the name by which the HTML refers to an inline image."""
+    return PurePath(path).name
+
+
 class Message(Document):
     """The content of the mail. Subject, HTML, text and unsubscribe address are Jinja2 templates."""
 
@@ -109,6 +115,19 @@ class Message(Document):
     attachments: tuple[str, ...] = Field(
         (), description="Files sent with every message, as the worker sees them."
     )
+    inline_images: tuple[str, ...] = Field(
+        (),
+        max_length=100,
+        title="Inline images",
+        description="Images that the HTML shows by their file names, as in"
+        ' <img src="cid:logo.png">; paths as the worker sees them.',
+    )
+    calendar: str | None = Field(
+        None,
+        max_length=4_000,
+        description="An invitation (.ics with a METHOD) that mail programs show with its buttons; a"
+        " path as the worker sees it. The file is a template.",
+    )
 
     @field_validator("sender", "reply_to")
     @classmethod
@@ -117,7 +136,20 @@ class Message(Document):
             parse_mailbox(value)
         return value
 
-    @field_validator("return_path")
+    @field_validator("inline_images")
+    @classmethod
+    def _distinct_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        seen: set[str] = set()
+        for name in map(image_name, value):
+            if name in seen:
+                raise ValueError(
+                    f"two images have the file name {name!r}, by which the HTML refers to them:"
+                    " rename one"
+                )
+            seen.add(name)
+        return value
+
+    @field_validator("return_path", "calendar")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
@@ -134,4 +166,6 @@ class Message(Document):
     def _some_body(self) -> Self:
         if not (self.html or self.text):
             raise ValueError("the message is empty: give html, text, or both")
+        if self.inline_images and not self.html:
+            raise ValueError("inline images are shown by HTML: give html, or leave them out")
         return self

@@ -46,25 +46,41 @@ def read_attachments(message: Message) -> tuple[Attachment, ...]:
     return tuple(_attachment(path) for path in message.attachments)
 
 
+def least_octets(message: Message) -> int:
+    """Return the size of the message's files in base64, which no message can be smaller than.
+
+    Raises MessageError if a file cannot be read.
+    """
+    files = (read_file(path) for path in (*message.attachments, *message.inline_images))
+    return sum(-(-len(data) // _LINE_OCTETS) * 76 for data in files)
+
+
+_LINE_OCTETS = 57
+"""Octets that a line of 76 characters holds (RFC 2045 section 6.8); its end is left out."""
+
+
 def attachment_digests(message: Message) -> dict[str, str]:
-    """Return the SHA-256 (hex) of each file's content, by its path in the message.
+    """Return the SHA-256 (hex) of the content of each file, by its path in the message.
 
     The digests belong to a campaign's content, which may not change between runs. Raises
     MessageError if a file cannot be read.
     """
-    return {path: sha256(_read(path)).hexdigest() for path in message.attachments}
+    calendar = (message.calendar,) if message.calendar else ()
+    paths = (*message.attachments, *message.inline_images, *calendar)
+    return {path: sha256(read_file(path)).hexdigest() for path in paths}
 
 
 def _attachment(path: str) -> Attachment:
-    maintype, subtype = _content_type(path)
-    return Attachment(one_line(Path(path).name), maintype, subtype, _read(path))
+    maintype, subtype = content_type(path)
+    return Attachment(one_line(Path(path).name), maintype, subtype, read_file(path))
 
 
 _MAX_BYTES = 50 << 20
 """No mail server takes larger messages."""
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """Read a file of the message. Raises MessageError if that is impossible."""
     try:
         with open_named(path) as file:
             data = file.read(_MAX_BYTES + 1)
@@ -82,7 +98,7 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _content_type(path: str) -> tuple[str, str]:
+def content_type(path: str) -> tuple[str, str]:
     """Guess the content type by the file's name.
 
     Compressed files are plain octets, and so are nested messages, which do not allow base64

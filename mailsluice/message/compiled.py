@@ -19,6 +19,7 @@ from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content, Shape
 from mailsluice.message.headers import address_field, field, fold, mailbox
 from mailsluice.message.identity import ascii_domain, digests
+from mailsluice.message.inline_images import read_images, with_content_ids
 from mailsluice.message.provider_fields import ProviderFields, provider_fields
 from mailsluice.message.return_path import return_paths
 from mailsluice.message.skeleton import mime_skeleton
@@ -57,15 +58,26 @@ def compile_message(
 
     Raises:
         MessageError: A template does not parse or uses a variable that the audience does not have,
-            the HTML cannot be made into text, an attachment cannot be read, no header can hold
+            the HTML cannot be made into text, a file cannot be read or is not what it
+            should be, the HTML shows an unknown inline image, no header can hold
             the sender or reply address, or an extra header does not fit the provider's.
     """
     id_domain = _mailbox("sender", message.sender).domain
     provider = provider_fields(identity, (*message.headers, *identity.headers))
     message = identity.applied_to(message)
     extra = [header for header in identity.headers if header.name.lower() not in provider.taken]
-    content = Content(message, columns, extra, has_link=identity.one_click_url is not None)
+    images = read_images(message, id_domain)
+    content = Content(
+        message.model_copy(update={"html": with_content_ids(message.html, images)}),
+        columns,
+        extra,
+        has_link=identity.one_click_url is not None,
+        calendar=message.calendar,
+    )
     sender = _mailbox("sender", message.sender)
+    attachments = read_attachments(message)
+    if content.calendar and (file := content.calendar.file):
+        attachments = (*attachments, file)
     fixed = _fixed_fields(message, sender, provider) + content.fixed_headers + provider.fixed
     marker = f"=_{blake2b(message.model_dump_json().encode(), digest_size=12).hexdigest()}"
     return CompiledMessage(
@@ -76,7 +88,13 @@ def compile_message(
         fixed=fixed,
         around_token=provider.around_token,
         unsubscribing=unsubscribing(identity, return_key),
-        skeleton=mime_skeleton(content.subtypes, read_attachments(message), marker),
+        skeleton=mime_skeleton(
+            content.subtypes,
+            attachments,
+            marker,
+            images,
+            content.calendar.method if content.calendar else None,
+        ),
         marker=marker.encode(),
         now=now,
     )

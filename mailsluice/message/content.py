@@ -9,6 +9,7 @@ from functools import lru_cache
 from mailsluice.campaign import Message
 from mailsluice.campaign.identity import HeaderTemplate
 from mailsluice.core.errors import MessageError
+from mailsluice.message.calendar import Calendar
 from mailsluice.message.extra_headers import ExtraHeaders
 from mailsluice.message.headers import uri
 from mailsluice.message.outline import Decisions, Outline
@@ -32,11 +33,13 @@ class Content:
         headers: Sequence[HeaderTemplate] = (),
         *,
         has_link: bool = False,
+        calendar: str | None = None,
     ) -> None:
         """Compile the templates.
 
         `headers` are those of a connection's identity; `has_link` says whether it has an address of
-        Mailsluice for unsubscribing, in case the message has none of its own.
+        Mailsluice for unsubscribing, in case the message has none of its own. `calendar` is the
+        path of an invitation.
 
         Raises MessageError if a template does not work with these columns, or a header is empty
         for every row.
@@ -54,16 +57,20 @@ class Content:
             else None
         )
         self._headers = ExtraHeaders(headers, names)
+        self.calendar = Calendar(calendar, names) if calendar else None
         self._text_from_html = TextFromHtml()
         bodies = [body.simple for body in (self._text, self._html) if body]
         simple = [template for template in bodies if template]
-        self._simple = simple if len(simple) == len(bodies) else None
+        is_simple = len(simple) == len(bodies) and (not self.calendar or self.calendar.is_fixed)
+        self._simple = simple if is_simple else None
         self._insertions = lru_cache(maxsize=256)(
             lambda decisions: insertions_of(simple[0].outline(decisions))
         )
         templates = (self._subject, self._html, self._text, self._unsubscribe_url)
         used = {name for template in templates if template for name in template.uses}
         used |= self._headers.uses
+        if self.calendar:
+            used |= self.calendar.uses
         self._names = readable
         self._slugs = [
             (name, names[name]) for name in sorted(used & set(names)) if names[name] != name
@@ -72,7 +79,8 @@ class Content:
     @property
     def subtypes(self) -> tuple[str, ...]:
         """The text types of the bodies, in order."""
-        return ("plain", "html") if self._html else ("plain",)
+        subtypes = ("plain", "html") if self._html else ("plain",)
+        return (*subtypes, "calendar") if self.calendar else subtypes
 
     @property
     def fixed_headers(self) -> str:
@@ -120,7 +128,7 @@ class Content:
         ]
         if pattern is not None:
             outlines.insert(0, self._text_from_html.outline(outlines[0], pattern))
-        return tuple(outlines)
+        return (*outlines, (self.calendar.render({}),)) if self.calendar else tuple(outlines)
 
     def values(self, email: str, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of the templates for a row."""
@@ -148,6 +156,10 @@ class Content:
 
     def bodies(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """Render the bodies, one for each of `subtypes`."""
+        bodies = self._text_bodies(values)
+        return (*bodies, self.calendar.render(values)) if self.calendar else bodies
+
+    def _text_bodies(self, values: Mapping[str, str]) -> tuple[str, ...]:
         if not self._html:
             return (self._text.render(values),) if self._text else ()
         html = self._html.fill(values)

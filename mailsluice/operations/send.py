@@ -33,6 +33,7 @@ from mailsluice.operations.finish import finishing, refuse_impossible
 from mailsluice.operations.host_sessions import divided
 from mailsluice.operations.lending.planner import LendingSettings
 from mailsluice.operations.processes import Processes, processes_of
+from mailsluice.operations.sizes import refuse_too_large
 from mailsluice.operations.stop_loss import watched_losses
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.campaign.stored import stored_report
@@ -225,6 +226,8 @@ async def send_async(
         record = await asyncio.to_thread(launch.launched_before, store, document)
         if record and record.status in _ENDED:
             return await asyncio.to_thread(stored_report, store, record.name)
+        if record is None:
+            await refuse_too_large(document, known)
         run = await asyncio.to_thread(
             prepare,
             store,

@@ -11,15 +11,19 @@ import numpy.typing as npt
 
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, first_in
-from mailsluice.campaign import Campaign, SenderIdentity
+from mailsluice.campaign import Campaign, Message, SenderIdentity
 from mailsluice.core.errors import MessageError
+from mailsluice.core.folding import folded
+from mailsluice.core.named_address import addr_spec, parse_mailbox
 from mailsluice.message import ascii_domain, compile_message
 from mailsluice.message.body import encode_body
+from mailsluice.message.calendar import organizer_of
 from mailsluice.message.content import Content
+from mailsluice.message.inline_images import unused_images
 from mailsluice.message.unsubscribing import unsubscribing
 from mailsluice.operations.plan.insertions import inserted_columns
 from mailsluice.operations.plan.preview import Preview, preview
-from mailsluice.operations.plan.warnings import MessageFacts, Reading, warnings
+from mailsluice.operations.plan.warnings import MessageFacts, Reading, file_warnings, warnings
 
 LOOKED_AT = 1_000
 """Recipients whose message is rendered."""
@@ -83,7 +87,22 @@ def check_message(
         empty_values=audience.empty_values(sorted(columns)),
     )
     seen = _shown(campaign, audience, *shown, identities, readings[0]) if shown else None
-    return MessageCheck([*audience.notes(), *warnings(facts)], seen)
+    about_files = file_warnings(
+        [*unused_images(campaign.message)],
+        has_other_organizer=_has_other_organizer(campaign, messages),
+    )
+    return MessageCheck([*audience.notes(), *warnings(facts), *about_files], seen)
+
+
+def _has_other_organizer(campaign: Campaign, messages: Sequence[Message]) -> bool:
+    """Whether the invitation is from somebody else than the mail, on some connection."""
+    if campaign.message.calendar is None:
+        return False
+    organizer = organizer_of(campaign.message.calendar)
+    senders = [parse_mailbox(one.sender) for one in messages]
+    return organizer is not None and any(
+        folded(addr_spec(one.username, one.domain)) != folded(organizer) for one in senders
+    )
 
 
 def _read(content: Content, identity: SenderIdentity, sample: Sample) -> Reading:

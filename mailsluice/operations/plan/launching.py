@@ -18,6 +18,7 @@ from mailsluice.operations.plan.providers import hosted
 from mailsluice.operations.pooling import as_if_assigned, computed_percents, without_spill
 from mailsluice.operations.processes import cores, process_count
 from mailsluice.operations.quotas import quota_uses
+from mailsluice.operations.sizes import size_warnings
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 
@@ -77,7 +78,15 @@ def plan_launch(
     )
     over = [placement.connections[route] for route in routes[:LOOKED_AT]]
     check = check_message(document, audience, placement.assignment.order, over, identities)
-    warnings = [*planned.warnings, *identity_warnings(shown), *check.warnings, *domain_warnings()]
+    first = check.preview.size_bytes if check.preview else 0
+    about_size = size_warnings(document, connections, first)
+    warnings = [
+        *planned.warnings,
+        *identity_warnings(shown),
+        *check.warnings,
+        *about_size,
+        *domain_warnings(),
+    ]
     if record is not None:
         warnings.insert(
             0,

@@ -159,3 +159,23 @@ def _about_first(reading: Reading) -> Iterator[str]:
 
 def _of(facts: MessageFacts, number: int) -> str:
     return f"{number:,} of {facts.looked_at:,} checked recipients"
+
+
+def file_warnings(unused: Sequence[str], *, has_other_organizer: bool) -> Iterator[str]:
+    """Warnings about inline images and the calendar.
+
+    Args:
+        unused: The names of inline images that the HTML does not show.
+        has_other_organizer: Whether the organizer of the calendar is not the sender.
+    """
+    if unused:
+        names = ", ".join(map(repr, unused))
+        yield (
+            f"the HTML does not show {names}, which each mail carries: refer to it as in"
+            f' <img src="cid:{unused[0]}">, or remove it from inline_images'
+        )
+    if has_other_organizer:
+        yield (
+            "the ORGANIZER of the calendar is another address than the sender: answers go to the"
+            " organizer, and many programs show no buttons then; use the same address"
+        )
