@@ -33,7 +33,7 @@ RUN /opt/venv/bin/uv pip install --no-cache --offline --python /opt/venv/bin/pyt
 
 FROM ${BASE}
 RUN useradd --uid 10001 --create-home --home-dir /var/lib/mailsluice --shell /usr/sbin/nologin mailsluice
-RUN install --directory --owner 10001 --group 10001 /srv/lists /srv/exports
+RUN install --directory --owner 10001 --group 10001 /srv/lists /srv/exports /srv/metrics
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/mailsluice /srv/mailsluice
 # The code stays root's: a process cannot change what it runs. Runs start in the checkout, as

@@ -25,13 +25,18 @@ from mailsluice.store import home
 
 logger = logging.getLogger(__name__)
 
+FOLDER = "MAILSLUICE_METRICS_FOLDER"
 _TOTALS, _LOCK = "totals.json", "folder.lock"
 _NUMBERS, _ALIVE = ".numbers", ".alive"
 
 
 def metrics_folder() -> MetricsFolder:
-    """The folder of this machine: `metrics` in the home folder."""
-    return MetricsFolder(home() / "metrics")
+    """The folder of this machine: MAILSLUICE_METRICS_FOLDER, or `metrics` in the home folder.
+
+    Containers with a home folder each share a volume by the setting.
+    """
+    given = os.environ.get(FOLDER)
+    return MetricsFolder(Path(given).expanduser() if given else home() / "metrics")
 
 
 class MetricsFolder:

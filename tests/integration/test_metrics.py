@@ -18,15 +18,19 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 import mailsluice
+from deployments.command import main
 from deployments.metrics_endpoint import Endpoint, EndpointError
 from mailsluice.events.event import DeliveryState, ProviderEvent
 from mailsluice.metrics.app import MetricsApp
 from mailsluice.metrics.event_meter import EventMeter
 from mailsluice.metrics.exposition import exposed
 from mailsluice.metrics.folder import metrics_folder
+from mailsluice.metrics.numbers import Numbers
 from mailsluice.metrics.outlets import PUSH_URL, TEXT_FILE
 from mailsluice.metrics.state import StateMetrics
+from mailsluice.operations.events.app import EventsApp
 from mailsluice.operations.events.matching import match
+from mailsluice.operations.events.sources import EventSource
 from mailsluice.operations.send import prepare
 from mailsluice.reports.progress import Progress
 from mailsluice.store import Database
@@ -244,3 +248,31 @@ def test_the_endpoint_answers_in_the_format_that_is_asked_for(tmp_path: Path) ->
 def test_nothing_is_read_where_nobody_has_worked() -> None:
     assert not [*metrics_folder().read()]
     assert {key[0] for key in scraped(MetricsApp())} == {"build_info"}
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+async def test_the_receiver_of_events_shows_metrics_where_it_is_told_to(
+    sqlite_database: Database, *, is_on: bool
+) -> None:
+    async def sources() -> dict[str, EventSource]:
+        return {}
+
+    metrics = MetricsApp(StateMetrics(lambda: sqlite_database)) if is_on else None
+    app = EventsApp(sqlite_database, sources, meter=EventMeter(), metrics=metrics)
+    transport = httpx.ASGITransport(app.asgi())
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        answer = await client.get("/metrics")
+    assert answer.status_code == (200 if is_on else 404)
+    assert not is_on or samples(answer.text)["database_up",] == 1
+
+
+def test_the_command_shows_and_writes_metrics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics_folder().begin().end(Numbers())
+    assert main(["metrics", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["metrics", "write", str(tmp_path / "m.prom")]) == 0
+    assert (tmp_path / "m.prom").read_text() == shown
+    assert main(["metrics", "write", str(tmp_path / "m.txt")]) == 1
+    assert "ends in .prom" in capsys.readouterr().err
