@@ -148,6 +148,13 @@ async def load_mailbox(name: str) -> Mailbox:
     return await _load(Mailbox, name)
 
 
+async def load_secret(name: str) -> str:
+    """Load the text of a Secret block by its name. Raises CampaignError when there is none."""
+    from prefect.blocks.system import Secret  # message logs in Redis alone
+
+    return str((await _load(Secret, name)).get())
+
+
 async def _load(kind: type[_Block], name: str) -> _Block:
     try:
         return await kind.aload(name)

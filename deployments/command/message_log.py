@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -20,14 +21,17 @@ from mailsluice.operations.message_log.addresses import AddressForm
 if TYPE_CHECKING:
     from mailsluice.operations.message_log.follower import Looked
 
+_REDIS = "MAILSLUICE_MESSAGE_LOG_REDIS"
+
 app = App(name="message-log", help="One JSON line for each outcome of a message, and each event.")
 
 
 @app.command
 def write(
     *,
-    file: Path,
-    name: str = "default",
+    file: Path | None = None,
+    redis_stream: str = "",
+    name: str = "",
     follow: Flag = False,
     addresses: AddressForm = AddressForm.PLAIN,
     since: datetime | None = None,
@@ -35,13 +39,16 @@ def write(
     period_hours: int = 24,
     keep_files: int = 30,
     compress: Flag = False,
+    max_entries: int = 0,
     json: AsJson = False,
 ) -> int:
     """Write what is new since the last call, and end; with --follow, go on until Ctrl-C.
 
     Args:
         file: The file (NDJSON). Old files beside it have a time in their names.
-        name: The log's name: each output needs a log of its own, which remembers its place.
+        redis_stream: Instead of a file, the key of a stream in Redis. MAILSLUICE_MESSAGE_LOG_REDIS
+            has the server's address, as rediss://user:password@host:6379/0.
+        name: The log's name, which remembers its place; otherwise that of the file or the stream.
         follow: Write what becomes known, every two seconds.
         addresses: How addresses are shown: plain, hashed (the domain stays), hashed-domain, none.
         since: Where a new log begins, UTC if no offset is given; otherwise it begins now.
@@ -49,15 +56,23 @@ def write(
         period_hours: A file has lines of one period of so many hours, in UTC.
         keep_files: Old files that are kept; 0: all.
         compress: Compress old files (gzip).
+        max_entries: About how many entries a stream keeps; 0: all.
         json: Print JSON instead of text.
     """
-    from mailsluice.operations.message_log import FileOutput, Rotation, writing
+    from mailsluice.operations.message_log import Rotation, open_output, writing
     from mailsluice.store import Database
 
     rotation = Rotation(max_megabytes << 20, period_hours * 3_600, keep_files, compress)
-    with Database() as database, closing(FileOutput(file, rotation)) as output:
+    output, default_name = open_output(
+        str(file or ""), rotation, redis_stream, max_entries, _redis_url
+    )
+    with closing(output), Database() as database:
         log = writing.open_log(
-            database, output, name=name, addresses=addresses, since=_moment(since)
+            database,
+            output,
+            name=name or default_name,
+            addresses=addresses,
+            since=_moment(since),
         )
         with _stopped() as stopped:
 
@@ -78,6 +93,17 @@ def write(
             writing.follow(log, wait, told)
             print(f"{sum(written.values()):,} lines written")
     return 0
+
+
+def _redis_url() -> str:
+    from mailsluice.core.errors import MailsluiceError
+
+    if url := os.environ.get(_REDIS):
+        return url
+    raise MailsluiceError(
+        f"the address of the Redis server is missing: set {_REDIS}, as"
+        " rediss://user:password@host:6379/0"
+    )
 
 
 def _moment(since: datetime | None) -> float | None:

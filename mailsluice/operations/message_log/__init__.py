@@ -4,6 +4,7 @@ from mailsluice.operations.message_log.addresses import Addresses, AddressForm
 from mailsluice.operations.message_log.file_output import FileOutput, Rotation
 from mailsluice.operations.message_log.follower import Follower, Looked
 from mailsluice.operations.message_log.lines import Line, Output
+from mailsluice.operations.message_log.outputs import open_output
 
 __all__ = [
     "AddressForm",
@@ -14,4 +15,5 @@ __all__ = [
     "Looked",
     "Output",
     "Rotation",
+    "open_output",
 ]

@@ -60,10 +60,11 @@ class FileOutput:
     def __init__(
         self, path: Path, rotation: Rotation, clock: Callable[[], float] = time.time
     ) -> None:
-        self._path = _checked(path)
+        self.path = _checked(path)
+        """The file, with every link followed."""
         self._rotation = rotation
         self._clock = clock
-        self._lock = _locked(self._path)
+        self._lock = _locked(self.path)
         self._file = -1
         try:
             self._open()
@@ -85,7 +86,7 @@ class FileOutput:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._file, before)
-            error.filename = str(self._path)
+            error.filename = str(self.path)
             raise
 
     def close(self) -> None:
@@ -96,10 +97,10 @@ class FileOutput:
         self._file = self._lock = -1
 
     def _open(self) -> None:
-        private_file(self._path)
+        private_file(self.path)
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(self._path, flags)
-        _sync_folder(self._path.parent)
+        self._file = os.open(self.path, flags)
+        _sync_folder(self.path.parent)
         self._remove_cut_line()
 
     def _remove_cut_line(self) -> None:
@@ -126,7 +127,7 @@ class FileOutput:
     def _rotate(self) -> None:
         os.close(self._file)
         self._file = -1
-        self._path.rename(self._old_name())
+        self.path.rename(self._old_name())
         self._open()
         self._tidy()
 
@@ -135,23 +136,23 @@ class FileOutput:
         number, taken = 0, {path.name for path in self._old()}
         while True:
             more = f"-{number:04}" if number else ""
-            name = f"{self._path.stem}-{moment}{more}{self._path.suffix}"
+            name = f"{self.path.stem}-{moment}{more}{self.path.suffix}"
             if name not in taken and f"{name}{_COMPRESSED}" not in taken:
-                return self._path.with_name(name)
+                return self.path.with_name(name)
             number += 1
 
     def _old(self) -> list[Path]:
         """Old files, the oldest first."""
-        start, end = f"{self._path.stem}-", (self._path.suffix, self._path.suffix + _COMPRESSED)
+        start, end = f"{self.path.stem}-", (self.path.suffix, self.path.suffix + _COMPRESSED)
         return sorted(
             path
-            for path in self._path.parent.iterdir()
+            for path in self.path.parent.iterdir()
             if path.name.startswith(start) and _is_stamped(path.name[len(start) :], end)
         )
 
     def _tidy(self) -> None:
         """Compress old files, where that is wanted, and delete those that are too many."""
-        for path in self._path.parent.glob(f".{self._path.stem}-*{_UNFINISHED}"):
+        for path in self.path.parent.glob(f".{self.path.stem}-*{_UNFINISHED}"):
             path.unlink()
         old = self._old()
         if self._rotation.compress:

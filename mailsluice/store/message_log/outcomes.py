@@ -24,6 +24,9 @@ FINAL = (
 shows, the message has arrived. Uncertain recipients are not among them: they may be sent again."""
 
 _FINAL = tuple(status.value for status in FINAL)
+_STATUSES = {status.value: status for status in FINAL}
+_STATUS = 4
+"""The place of the status among the columns that are read."""
 _FEW = 256
 """New outcomes of a span that are fetched by their ids, when most others are logged."""
 
@@ -160,8 +163,9 @@ class Outcomes:
 
 
 def _outcome(row: Any) -> LoggedOutcome:
-    outcome = LoggedOutcome(*row)
-    return replace(outcome, status=RecipientStatus(outcome.status))
+    fields = [*row]
+    fields[_STATUS] = _STATUSES[row[_STATUS]]
+    return LoggedOutcome(*fields)
 
 
 def _is_unclear(outcome: LoggedOutcome) -> bool:

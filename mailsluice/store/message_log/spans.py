@@ -125,12 +125,15 @@ class Spans:
         transaction.execute(statement, rows)
 
     def close(self, transaction: sa.Connection, campaign_id: int) -> None:
-        """Record that the log has the outcomes of all recipients of a campaign."""
-        kept, spans = message_log_campaigns.c, message_log_spans.c
+        """Record that the log has nothing more to read of a campaign's recipients."""
+        spans = message_log_spans.c
+        insert = self._database.insert(message_log_campaigns).values(
+            log=self._log, campaign_id=campaign_id, first_id=1, last_id=0, is_closed=True
+        )
         transaction.execute(
-            sa.update(message_log_campaigns)
-            .where(kept.log == self._log, kept.campaign_id == campaign_id)
-            .values(is_closed=True)
+            insert.on_conflict_do_update(
+                index_elements=["log", "campaign_id"], set_={"is_closed": True}
+            )
         )
         transaction.execute(
             sa.delete(message_log_spans).where(
