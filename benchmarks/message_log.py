@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from benchmarks.sinks import default_kind, sinks
 from mailsluice.campaign import Campaign
 from mailsluice.operations.message_log import AddressForm, FileOutput, Rotation
 from mailsluice.operations.message_log.follower import Follower
-from mailsluice.operations.message_log.writing import open_log
+from mailsluice.operations.message_log.writing import LOOK_SECONDS, open_log
 from mailsluice.operations.send import send_async
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.store import Campaigns, Database, Launches, RouteRecord
@@ -33,7 +34,8 @@ from mailsluice.store.schema import recipients
 
 _CHUNK_ROWS = 50_000
 _SESSIONS = 20
-_IDLE_LOOKS = 50
+_IDLE_SECONDS = 60.0
+_START_SECONDS = 15.0
 
 
 def _store(opened: Database, name: str, number: int, sent: int) -> None:
@@ -80,24 +82,47 @@ def catch_up(url: str, folder: Path, number: int) -> Iterator[str]:
         with closing(FileOutput(folder / "log.ndjson", Rotation(1 << 40))) as output:
             log = open_log(opened, output, name="log", addresses=AddressForm.HASHED, since=0.0)
             yield _timed(opened, log, "half is sent")
-            began = time.monotonic()
-            for _ in range(_IDLE_LOOKS):
-                log.look()
-                time.sleep(0.1)
-            idle = (time.monotonic() - began) / _IDLE_LOOKS - 0.1
-            yield f"a look without news, {number // 2:,} pending: {idle * 1e3:.1f} ms"
+            yield _idle(opened, log, f"{number // 2:,} pending")
             _store(opened, "all", number, number)
             yield _timed(opened, log, "all are sent")
+            yield _idle(opened, log, "all are sent")
             size = (folder / "log.ndjson").stat().st_size
             yield f"{size / (number * 1.5):.0f} bytes a line"
 
 
+def _idle(opened: Database, log: Follower, what: str) -> str:
+    """Look for a minute, as a process that follows does, while nothing happens."""
+    cost, looks, until = _Cost(opened), 0, time.monotonic() + _IDLE_SECONDS
+    while time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+        log.look()
+        looks += 1
+    own, of_server = cost.seconds()
+    return (
+        f"{what}, a look without news: {own / looks * 1e3:.1f} ms of processor time here,"
+        f" {of_server / looks * 1e3:.1f} ms at the server"
+    )
+
+
+class _Cost:
+    """The processor time of this process and of the database's server from now on."""
+
+    def __init__(self, opened: Database) -> None:
+        self._opened = opened
+        self._own, self._server = time.process_time(), self._of_server()
+
+    def _of_server(self) -> float:
+        return 0.0 if self._opened.is_sqlite else server_seconds(self._opened.engine)
+
+    def seconds(self) -> tuple[float, float]:
+        return time.process_time() - self._own, self._of_server() - self._server
+
+
 def _timed(opened: Database, log: Follower, what: str) -> str:
-    of_server = 0.0 if opened.is_sqlite else server_seconds(opened.engine)
-    own, began = time.process_time(), time.monotonic()
+    cost, began = _Cost(opened), time.monotonic()
     written = sum(log.look().written.values())
-    own, wall = time.process_time() - own, time.monotonic() - began
-    of_server = 0.0 if opened.is_sqlite else server_seconds(opened.engine) - of_server
+    wall = time.monotonic() - began
+    own, of_server = cost.seconds()
     each = 1e6 / written
     return (
         f"{what}: {written:,} lines in {wall:.1f} s, {written / wall:,.0f} a second;"
@@ -108,17 +133,15 @@ def _timed(opened: Database, log: Follower, what: str) -> str:
 
 @contextmanager
 def _following(url: str, folder: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "deployments.command", "message-log", "write", "--follow"]
-    with subprocess.Popen(
-        [*command, "--file", str(folder / "log.ndjson")],
-        env={
-            "MAILSLUICE_DATABASE_URL": url,
-            "MAILSLUICE_HOME": str(folder),
-            "PATH": "/usr/bin:/bin",
-        },
-    ) as process:
+    """A process that follows, once it has written what happened before."""
+    command = [sys.executable, "-m", "deployments.command", "message-log", "write"]
+    command += ["--file", str(folder / "log.ndjson")]
+    environment = {"MAILSLUICE_DATABASE_URL": url, "MAILSLUICE_HOME": str(folder)}
+    environment["PATH"] = os.defpath
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen([*command, "--follow"], env=environment) as process:
         try:
-            time.sleep(5)  # it starts
+            time.sleep(_START_SECONDS)
             yield
         finally:
             process.terminate()

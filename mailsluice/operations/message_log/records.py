@@ -91,7 +91,7 @@ class Records:
         kind = type_of_attempt(attempt)
         said = self._addresses.said(attempt.reply, to.email if to else "")
         fields: _Fields = {"num_attempts": attempt.number, "egress_source": attempt.connection}
-        meta: _Fields = {}
+        meta: _Fields = {"recipient_id": attempt.recipient_id}
         if attempt.phase in (OPERATOR_PHASE, EVENT_PHASE):
             meta |= {"evidence": attempt.phase, "reason": said}
         else:

@@ -18,6 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mailsluice.core.errors import OutboxError
 from mailsluice.store.database import Database
 from mailsluice.store.schema import events
 
@@ -82,14 +83,26 @@ class VisibleBound:
 
 def serial_bound(database: Database, table: sa.Table) -> VisibleBound:
     """The bound of the ids of a table whose rows are never given an id by hand."""
-    if database.is_sqlite:
-        highest: sa.Select[Any] = sa.select(sa.func.max(table.c.id))
-    else:
-        sequence = sa.func.pg_get_serial_sequence(table.name, "id")
-        highest = sa.select(sa.func.pg_sequence_last_value(sa.cast(sequence, _REGCLASS)))
-    return VisibleBound(
-        database, table, lambda connection: connection.execute(highest).scalar_one() or 0
-    )
+    highest: sa.Select[Any] = sa.select(sa.func.max(table.c.id))
+    sequence = sa.cast(sa.func.pg_get_serial_sequence(table.name, "id"), _REGCLASS)
+    given_last = sa.select(sa.func.pg_sequence_last_value(sequence))
+
+    def position(connection: sa.Connection) -> int:
+        found = connection.execute(highest if database.is_sqlite else given_last).scalar_one()
+        if found is None and not database.is_sqlite:
+            _refuse_unreadable(connection, table)
+        return int(found or 0)
+
+    return VisibleBound(database, table, position)
+
+
+def _refuse_unreadable(connection: sa.Connection, table: sa.Table) -> None:
+    """PostgreSQL hides the place of a sequence from roles without a right to it, without a word."""
+    if connection.execute(sa.select(table.c.id).limit(1)).first() is not None:
+        raise OutboxError(
+            f"the database's role may not use the sequence of {table.name}, so the message log"
+            f" cannot tell its place: GRANT USAGE ON ALL SEQUENCES IN SCHEMA public to that role"
+        )
 
 
 def event_bound(database: Database) -> VisibleBound:
