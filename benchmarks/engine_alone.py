@@ -30,12 +30,14 @@ from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.delivery.store_requests import ClaimedBatch
 from mailsluice.message import compile_message, new_key
 from mailsluice.smtp.connection import Connection, Security
+from mailsluice.smtp.dkim.settings import Dkim
 from mailsluice.smtp.login import open_session
 from mailsluice.store import EVERYBODY, Ask, Claimed, ClaimScope, Settled, Starts
 
 VARIABLES = orjson.dumps(document.SAMPLE).decode()
 _BYTES = 2_000
 _GAP_SECONDS = 1e-4  # between two starts to a mailbox provider: far more than are needed
+_NO_KEYS = Dkim()
 _OTHERS = 9
 """The number of a mailbox provider without a limit."""
 
@@ -89,11 +91,13 @@ async def send(
     folder: Path,
     provider: Provider = Provider.NONE,
     limited: Sequence[str] = (),
+    dkim: Dkim = _NO_KEYS,
 ) -> float:
     """Send so many messages; returns this thread's processor time for each, in microseconds.
 
     Mailbox providers that are `limited` have a limit of their own. Together they have half of the
-    recipients, and the limits are so high that they do not delay them.
+    recipients, and the limits are so high that they do not delay them. With `dkim`, messages are
+    signed.
     """
     names = [f"smtp-{number}" for number, _ in enumerate(ports)]
     message = compile_message(
@@ -119,7 +123,12 @@ async def send(
         senders.append(
             ConnectionSender(
                 Connection(
-                    name, "127.0.0.1", port, Security.NONE, max_sessions=sessions // len(ports)
+                    name,
+                    "127.0.0.1",
+                    port,
+                    Security.NONE,
+                    max_sessions=sessions // len(ports),
+                    dkim=dkim,
                 ),
                 message,
                 SenderContext(cast("Any", MemoryStore(rows, journal)), journal),

@@ -30,8 +30,11 @@ def relaxed_body(body: bytes) -> bytes:
 
 def relaxed_field(name: bytes, value: bytes) -> bytes:
     """Return a canonical header field (section 3.4.2), without a line end."""
-    unfolded = value.replace(b"\r\n", b"")
-    return b"%b:%b" % (name.strip(b" \t").lower(), _SPACES.sub(b" ", unfolded).strip(b" "))
+    if b"\r\n" in value:
+        value = value.replace(b"\r\n", b"")
+    if b"\t" in value or b"  " in value:
+        value = _SPACES.sub(b" ", value)
+    return b"%b:%b" % (name.strip(b" \t").lower(), value.strip(b" "))
 
 
 def signed_fields(head: bytes, names: Iterable[bytes]) -> bytes:

@@ -87,9 +87,9 @@ def algorithm(key: PrivateKey) -> str:
     return "rsa-sha256" if isinstance(key, RSAPrivateKey) else "ed25519-sha256"
 
 
-def signature_octets(key: PrivateKey) -> int:
-    """Return the length of each signature of a key."""
-    return (key.key_size + 7) // 8 if isinstance(key, RSAPrivateKey) else 64
+def is_quick(key: PrivateKey) -> bool:
+    """Whether signing takes some 40 microseconds rather than 350 or more."""
+    return isinstance(key, Ed25519PrivateKey)
 
 
 def sign(key: PrivateKey, data: bytes) -> bytes:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from mailsluice.smtp.dkim.canonical import relaxed_body, relaxed_field, signed_fields
-from mailsluice.smtp.dkim.keys import PrivateKey, algorithm, read_key, sign
+from mailsluice.smtp.dkim.keys import PrivateKey, algorithm, is_quick, read_key, sign
 from mailsluice.smtp.dkim.settings import Dkim
 
 _OVERSIGNED = (
@@ -60,6 +59,10 @@ class MessageSigner:
             _Signature(str(dkim.domain), selector, read_key(key.get_secret_value()), names)
             for selector, key in dkim.signatures
         ]
+        self.is_quick = all(
+            is_quick(read_key(key.get_secret_value())) for _, key in dkim.signatures
+        )
+        """Whether a signature takes no longer than other steps of a message."""
         self.octets = len(self.sign(b"\r\n\r\n", 10 ** (_TIMESTAMP - 1))) - len(b"\r\n\r\n")
         """How much longer a message becomes."""
 
@@ -78,33 +81,33 @@ class MessageSigner:
         return b"".join([*signed, content])
 
 
-@dataclass(frozen=True)
 class _Signature:
     """One signature of each message."""
 
-    domain: str
-    selector: str
-    key: PrivateKey
-    names: Sequence[str]
+    def __init__(self, domain: str, selector: str, key: PrivateKey, names: Sequence[str]) -> None:
+        tags = f" v=1; a={algorithm(key)}; c=relaxed/relaxed;"
+        where = f"d={domain}; s={selector};"
+        self._key = key
+        self._before_time = b"%b%b%b%bt=" % (tags.encode(), _FOLD, where.encode(), _FOLD)
+        self._before_hash = b";%bh=%b;%bbh=" % (_FOLD, _folded_names(names), _FOLD)
+        self._canonical_time = relaxed_field(_NAME, self._before_time)
+        self._canonical_hash = relaxed_field(b"", self._before_hash)[1:]
 
     def field(self, fields: bytes, body_hash: bytes, timestamp: bytes) -> bytes:
         """Return a DKIM-Signature field, with its line end.
 
         The field signs itself too, with an empty `b=` and without a line end (section 3.7).
         """
-        value = self._before_time + timestamp + self._before_hash + body_hash + b";" + _FOLD + b"b="
-        signature = b64encode(sign(self.key, fields + relaxed_field(_NAME, value)))
-        return b"%b:%b%b\r\n" % (_NAME, value, _FOLD.join(_lines(signature)))
-
-    @property
-    def _before_time(self) -> bytes:
-        tags = f" v=1; a={algorithm(self.key)}; c=relaxed/relaxed;"
-        where = f"d={self.domain}; s={self.selector};"
-        return b"%b%b%b%bt=" % (tags.encode(), _FOLD, where.encode(), _FOLD)
-
-    @property
-    def _before_hash(self) -> bytes:
-        return b";%bh=%b;%bbh=" % (_FOLD, _folded_names(self.names), _FOLD)
+        signed = b"%b%b%b%b%b; b=" % (
+            fields,
+            self._canonical_time,
+            timestamp,
+            self._canonical_hash,
+            body_hash,
+        )
+        lines = _FOLD.join(_lines(b64encode(sign(self._key, signed))))
+        before = self._before_time + timestamp + self._before_hash + body_hash
+        return b"%b:%b;%bb=%b\r\n" % (_NAME, before, _FOLD, lines)
 
 
 def _folded_names(names: Sequence[str]) -> bytes:
