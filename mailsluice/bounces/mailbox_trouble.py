@@ -20,6 +20,7 @@ from mailsluice.smtp.replies import LINE_BYTES, bounded
 
 _SHOWN_FOLDERS = 20
 _SHOWN = 300
+_LONGEST_FOLDER = 60
 
 
 def trouble(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
@@ -40,18 +41,21 @@ def _text(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Seque
     if isinstance(error, MailboxFolderSelectError):
         return (
             f"{where}: folder {mailbox.folder!r} cannot be opened ({_words(error)}); there is:"
-            f" {_listed(folders())}. Correct the folder in the block"
+            f" {folders_text(folders())}. Correct the folder in the block"
         )
     if isinstance(error, MailboxFolderCreateError):
         return (
             f"{where}: folder {mailbox.processed_folder!r} cannot be made ({_words(error)}); there"
-            f" is: {_listed(folders())}. Make the folder there, or name another one in the block"
+            f" is: {folders_text(folders())}. Make the folder there, or name another one in the"
+            " block"
         )
     return f"{where}: {_link(error, mailbox)}"
 
 
-def _listed(folders: Sequence[str]) -> str:
-    return ", ".join(folders[:_SHOWN_FOLDERS]) or "no folder that the server lists"
+def folders_text(folders: Sequence[str]) -> str:
+    """List folders, bounded and without addresses."""
+    shown = (masked(folder[:_LONGEST_FOLDER]) for folder in folders[:_SHOWN_FOLDERS])
+    return ", ".join(shown) or "no folder that the server lists"
 
 
 def _link(error: Exception, mailbox: MailboxAccount) -> str:

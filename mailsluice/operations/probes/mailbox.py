@@ -17,7 +17,7 @@ from imap_tools.errors import ImapToolsError, MailboxFolderSelectError
 from mailsluice.bounces.fetched import Fetched, fetched
 from mailsluice.bounces.imap import connect, list_folders, log_in
 from mailsluice.bounces.mailbox import MailboxAccount
-from mailsluice.bounces.mailbox_trouble import trouble
+from mailsluice.bounces.mailbox_trouble import folders_text, trouble
 from mailsluice.core.errors import MailboxError
 from mailsluice.operations.probes.delivered import Delivered, Placement, read_copy
 from mailsluice.operations.probes.fields import MAX_OCTETS, PROBE_HEADER, fields_of, first
@@ -80,7 +80,7 @@ class ProbeMailbox:
             raise MailboxError(
                 f"mailbox at {self._account.host}:{self._account.port}: there is no folder"
                 f" {spam!r}, which the block names as its spam folder; there is:"
-                f" {', '.join(self._names[:20]) or 'none'}. Correct it, or leave it empty"
+                f" {folders_text(self._names)}. Correct it, or leave it empty"
             )
         return marks
 
@@ -130,8 +130,8 @@ class ProbeMailbox:
             except MailboxFolderSelectError:  # deleted a moment ago
                 return
             uids = self._box.uids(f"UID {first_uid}:*", charset=None)
-        # `*` is the last mail, even where it is older than the range's beginning.
-        new = [uid for uid in uids if int(uid) >= first_uid][-_MOST_NEW:]
+            # `*` is the last mail, even where it is older than the range's beginning.
+            new = [uid for uid in uids if int(uid) >= first_uid][-_MOST_NEW:]
         for start in range(0, len(new), _FETCHED_AT_ONCE):
             with self._described():
                 mails = self._fetch(new[start : start + _FETCHED_AT_ONCE])
@@ -153,6 +153,11 @@ class ProbeMailbox:
         except (imaplib.IMAP4.error, ImapToolsError, OSError) as error:
             # Logs would show the cause, with addresses and a repeated password.
             raise MailboxError(trouble(error, self._account, self._listed)) from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise MailboxError(
+                f"mailbox at {self._account.host}:{self._account.port}: an answer of the server"
+                f" cannot be read ({type(error).__name__}): is this an IMAP server?"
+            ) from None
 
     def _listed(self) -> list[str]:
         return self._names

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.core.errors import CampaignError, MailboxError
 from mailsluice.operations.probes.delivered import Delivered, Placement
 from mailsluice.operations.probes.fields import PROBE_HEADER
 from mailsluice.operations.probes.mailbox import ProbeMailbox
 from mailsluice.operations.probes.watching import Probe, Watch, begin, find
+from mailsluice.smtp.connection import Security
 from tests.integration.dovecot import Dovecot
 
 pytestmark = pytest.mark.xdist_group("dovecot")  # one dovecot for all, and one mailbox
@@ -174,3 +178,56 @@ def test_a_folder_that_is_deleted_meanwhile_hides_no_other(server: Dovecot) -> N
 def test_a_server_that_is_away_is_told(server: Dovecot) -> None:
     with pytest.raises(MailboxError, match="certificate does not verify"):
         ProbeMailbox(server.mailbox(ca_file=None))
+
+
+ANSWERS = {
+    b"CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n",
+    b"LIST": b'* LIST () "/" INBOX\r\n* LIST () "/" "box of joe@example.org"\r\n',
+    b"STATUS": b"* STATUS INBOX (UIDVALIDITY 1 UIDNEXT 9)\r\n",
+    b"UID": b"* SEARCH 7 8\r\n",
+}
+
+
+def _answers(listener: socket.socket, answers: dict[bytes, bytes]) -> None:
+    """An IMAP server that gives these answers, and knows no folder Spam."""
+    with listener.accept()[0] as link, link.makefile("rwb") as file:
+        file.write(b"* OK ready\r\n")
+        file.flush()
+        for line in file:
+            tag, command, *_ = line.split()
+            end = b" NO unknown\r\n" if b"Spam" in line else b" OK done\r\n"
+            file.write(answers.get(command, b"") + tag + end)
+            file.flush()
+
+
+def _look(answers: dict[bytes, bytes], **fields: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=_answers, args=(listener, ANSWERS | answers), daemon=True).start()
+        port = listener.getsockname()[1]
+        account = MailboxAccount("127.0.0.1", "joe", "x", port, Security.NONE, **fields)
+        with ProbeMailbox(account) as mailbox:
+            mailbox.marks()
+            mailbox.find({"mark"}, {})
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {b"UID": b"* SEARCH one two\r\n"},
+        {b"UID": b"* SEARCH " + b"9" * 5_000 + b"\r\n"},
+        {b"STATUS": b""},
+        {b"STATUS": b"* STATUS \xff (UIDVALIDITY 1 UIDNEXT 9)\r\n"},
+        {b"STATUS": b"* STATUS INBOX (UIDNEXT " + b"9" * 5_000 + b")\r\n"},
+    ],
+)
+def test_a_server_that_does_not_speak_imap_is_the_mailboxs_trouble(
+    answers: dict[bytes, bytes],
+) -> None:
+    with pytest.raises(MailboxError, match="an answer of the server cannot be read"):
+        _look(answers)
+
+
+def test_folders_in_messages_have_no_addresses() -> None:
+    with pytest.raises(MailboxError, match=r"there is: INBOX, .*<address>") as raised:
+        _look({}, spam_folder="Spam")
+    assert "joe@" not in str(raised.value)
