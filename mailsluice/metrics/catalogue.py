@@ -70,6 +70,12 @@ SETTLED = Metric(
     "Recipients that are sent, failed or uncertain after a run, by the status.",
     ("connection", "status"),
 )
+QUARANTINES = Metric(
+    "mailsluice_quarantines_total",
+    Kind.COUNTER,
+    "Runs that gave a connection up; its recipients wait, or go to other connections.",
+    ("connection",),
+)
 WAITING = Metric(
     "mailsluice_recipients_waiting",
     Kind.GAUGE,
@@ -187,6 +193,7 @@ CATALOGUE = {
         MESSAGES,
         BLOCKED,
         SETTLED,
+        QUARANTINES,
         WAITING,
         PACE,
         LIMIT,

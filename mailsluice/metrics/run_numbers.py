@@ -12,7 +12,7 @@ from mailsluice.mailbox_providers import known_providers, title_of
 from mailsluice.metrics import catalogue as names
 from mailsluice.metrics.catalogue import OTHER
 from mailsluice.metrics.numbers import Numbers
-from mailsluice.reports.progress import Progress, RecentPace, Standing, Tally
+from mailsluice.reports.progress import Cause, Progress, RecentPace, Standing, Tally
 from mailsluice.stop_loss import Figures, Unit
 
 _NO_FIGURES = Figures()
@@ -34,6 +34,7 @@ class RunNumbers:
         self._before = {standing.connection: standing.tally for standing in begun.standings}
         self._titles = {number: provider_label(name) for number, name in providers.items()}
         self._limits = limits
+        self._given_up: set[str] = set()
         self._paces: defaultdict[str, RecentPace] = defaultdict(RecentPace)
 
     def now(
@@ -57,6 +58,9 @@ class RunNumbers:
             (RecipientStatus.UNCERTAIN, tally.uncertain - before.uncertain),
         ):
             numbers.add(names.SETTLED, name, status.value, amount=max(0, number))
+        if standing.binding.cause is Cause.QUARANTINED:
+            self._given_up.add(name)
+        numbers.add(names.QUARANTINES, name, amount=name in self._given_up)
 
     def _present(self, numbers: Numbers, campaign: str, standing: Standing, clock: float) -> None:
         name = standing.connection

@@ -12,8 +12,8 @@ from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.steady import steady
 from mailsluice.metrics import catalogue as names
 from mailsluice.metrics.numbers import Numbers
-from mailsluice.store import Database
-from mailsluice.store.state_counts import StateCounts, state_counts, suppressions_by_reason
+from mailsluice.store import Database, Suppressions
+from mailsluice.store.state_counts import StateCounts, state_counts
 from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class StateMetrics:
         self._lock = threading.Lock()
         self._counts = _Rested[StateCounts](lambda: state_counts(self._opened()), clock)
         self._suppressions = _Rested[dict[str, int]](
-            lambda: suppressions_by_reason(self._opened()), clock
+            lambda: Suppressions(self._opened()).totals(), clock
         )
 
     def read(self) -> Numbers:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from mailsluice.core.status import CampaignStatus
 from mailsluice.store.database import Database
-from mailsluice.store.schema import campaigns, event_cursors, holds, routes, suppressions
+from mailsluice.store.schema import campaigns, event_cursors, holds, routes
 
 _OPEN = (CampaignStatus.READY.value, CampaignStatus.SENDING.value)
 
@@ -58,13 +58,6 @@ def state_counts(database: Database) -> StateCounts:
             _pairs(reader, fetched),
             _pairs(reader, undecided),
         )
-
-
-def suppressions_by_reason(database: Database) -> dict[str, int]:
-    """Count the suppression list, which takes a tenth of a second for a million addresses."""
-    query = sa.select(suppressions.c.reason, sa.func.count()).group_by(suppressions.c.reason)
-    with database.read() as reader:
-        return _pairs(reader, query)
 
 
 def _pairs(reader: sa.Connection, query: sa.Select[Any]) -> dict[str, Any]:

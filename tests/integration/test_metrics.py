@@ -33,13 +33,13 @@ from mailsluice.operations.events.matching import match
 from mailsluice.operations.events.sources import EventSource
 from mailsluice.operations.send import prepare
 from mailsluice.reports.progress import Progress
-from mailsluice.store import Database
+from mailsluice.store import Database, Suppressions
 from mailsluice.store.deliveries import Deliveries
 from mailsluice.store.schema import campaigns
 from tests.eventually import eventually
 from tests.integration.campaign_fixtures import campaign, connection, people
 from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
-from tests.smtpd import Fault, SmtpServer, Stage
+from tests.smtpd import Fault, Settings, SmtpServer, Stage
 
 Samples = dict[tuple[str, ...], float]
 """Values by the name and the label values, in the order of the labels' names."""
@@ -189,8 +189,10 @@ def test_a_gateway_that_fails_concerns_no_run(
 def test_the_state_database_tells_what_is_open(database: Database, tmp_path: Path) -> None:
     document = campaign(tmp_path, people(4), ["red", "blue"])
     run = prepare(database, document, owner="o", home=tmp_path, day=date(2026, 2, 3))
+    Suppressions(database).add(["ann@example.net", "bob@example.net"], reason="manual", source="a")
     found = scraped(MetricsApp(StateMetrics(lambda: database)))
     asyncio.run(run.close())
+    assert found["suppressions", "manual"] == 2
     with database.read() as reader:
         launched = reader.execute(sa.select(campaigns.c.created_at)).scalar_one()
     assert found["oldest_open_campaign_timestamp_seconds", "red"] == launched
@@ -276,3 +278,12 @@ def test_the_command_shows_and_writes_metrics(
     assert (tmp_path / "m.prom").read_text() == shown
     assert main(["metrics", "write", str(tmp_path / "m.txt")]) == 1
     assert "ends in .prom" in capsys.readouterr().err
+
+
+def test_a_connection_that_refuses_the_login_counts_as_given_up(tmp_path: Path) -> None:
+    with SmtpServer(Settings(users={"me": "right"})) as red:
+        refused = connection("red", red, username="me", password="wrong", allow_plain_password=True)
+        mailsluice.send(campaign(tmp_path, people(3)), [refused])
+    found = scraped(MetricsApp())
+    assert found["quarantines_total", "red"] == 1
+    assert found["recipients_settled_total", "red", "sent"] == 0

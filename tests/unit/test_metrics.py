@@ -249,6 +249,16 @@ def test_the_numbers_of_a_run_leave_out_what_earlier_runs_did() -> None:
     assert value(numbers, names.FINISH_EXPECTED, "spring") == expected
 
 
+def test_a_connection_that_a_run_gives_up_counts_once() -> None:
+    run = RunNumbers(BEGUN, {}, {})
+    down = Progress("spring", (Standing("red", Tally(100), Binding(Cause.QUARANTINED, "535")),))
+    counts = [
+        value(run.now(progress, {}, 0.0, NOW), names.QUARANTINES, "red")
+        for progress in (BEGUN, down, down, BEGUN)
+    ]
+    assert counts == [0, 1, 1, 1]
+
+
 class Kept(Keeper):
     """Keeps what it is given in memory."""
 
