@@ -22,6 +22,11 @@ def examples(count: int = LAW_EXAMPLES) -> int:
     return count if IS_THOROUGH else max(count // _TENTH, _LEAST)
 
 
+def thorough_only(*cases: Case) -> Sequence[Case]:
+    """Give the cases of a table that a thorough run alone tries: they repeat what others show."""
+    return cases if IS_THOROUGH else ()
+
+
 def some(cases: Sequence[Case]) -> Sequence[Case]:
     """Give the cases of a large table that a run tries: all, or every tenth."""
     return cases if IS_THOROUGH else cases[::_TENTH]

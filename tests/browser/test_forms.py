@@ -1,7 +1,7 @@
 """The forms that operators fill in. Both UIs build them from the same schema, by code of their own.
 
-`make test` walks all forms in the newer UI, and in the older one the largest: that of a campaign.
-`make thorough` walks the others there as well.
+`make test` walks the form of a campaign in both UIs, and in the newer one those that do not have a
+campaign within. `make thorough` walks the others, and all of them in the older UI.
 
 Each form is submitted with a start in many years: what is filled in comes to the server as the
 flow wants it, and the server takes it. What the flows do with that is tested by calling them.
@@ -23,6 +23,9 @@ from tests.thorough import IS_THOROUGH
 UIS = ["v2", "v1"]
 in_both_uis = pytest.mark.parametrize("ui", UIS)
 in_one_ui = pytest.mark.parametrize("ui", [UIS[IS_THOROUGH]])
+in_thorough_runs = pytest.mark.skipif(
+    not IS_THOROUGH, reason="repeats the form of a campaign: make thorough walks it"
+)
 HTML = "<p>Hello</p>\n<p>{{ first_name }}</p>"
 PICTURES = {
     "v1": [("campaign-form-v1", "Strategy", "Throttle")],
@@ -71,7 +74,8 @@ def test_a_campaign_over_two_connections(
 
 
 @pytest.mark.thorough
-@in_one_ui
+@in_thorough_runs
+@in_both_uis
 def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
     page: Page, served: Served, picture: Callable[..., None], ui: str
 ) -> None:
@@ -96,7 +100,8 @@ def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
 
 
 @pytest.mark.thorough
-@in_one_ui
+@in_thorough_runs
+@in_both_uis
 def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "plan-campaign")
     expect(form.field("Sending window", "Time zone")).to_be_visible()
@@ -111,7 +116,8 @@ def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str
 
 
 @pytest.mark.thorough
-@in_one_ui
+@in_thorough_runs
+@in_both_uis
 def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "send-test")
     form.fill_in("tried", HTML)

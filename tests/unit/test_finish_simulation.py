@@ -23,6 +23,7 @@ from mailsluice.delivery.opening_hours import OpeningHours
 from mailsluice.delivery.rule_book import ConnectionRules
 from mailsluice.limits import Rules, Usage
 from mailsluice.operations.finish.pacing import look_in_seconds, spread
+from tests.thorough import examples
 from tests.unit.lane_world import TAKEN, LaneWorld, Reply, rules, sender_in
 
 LATER = Attempt(Phase.RCPT, 451, "4.7.1 try again later")
@@ -128,11 +129,11 @@ def unevenness(arrivals: list[float], parts: int, is_open: Callable[[float], flo
 
 
 CASES = {
-    "ten hours": Campaign(1_000, 10.0),
+    "ten hours": Campaign(examples(1_000), 10.0),
     "few recipients": Campaign(12, 24.0),
     "two recipients": Campaign(2, 1.0),
-    "a night in which the clocks go forward": Campaign(1_500, 12.0, SPRING),
-    "a night in which the clocks go back": Campaign(1_500, 12.0, AUTUMN),
+    "a night in which the clocks go forward": Campaign(examples(1_500), 12.0, SPRING),
+    "a night in which the clocks go back": Campaign(examples(1_500), 12.0, AUTUMN),
     "office hours over a change of the clocks": Campaign(
         500, 72.0, datetime(2026, 3, 27, 8, 0, tzinfo=UTC), OFFICE
     ),
@@ -140,6 +141,7 @@ CASES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("campaign", CASES.values(), ids=CASES)
 def test_a_campaign_is_finished_within_a_hundredth_of_its_span(
     campaign: Campaign, tmp_path: Path

@@ -17,6 +17,7 @@ from mailsluice.limits import Bound, Limit
 from mailsluice.reports.campaign import AcceptedOverTime, PictureOf, Report, page
 from mailsluice.reports.campaign.figures import pictures
 from mailsluice.reports.providers.counts import MOST_SHOWN, ProviderCounts, ProviderTally
+from tests.thorough import thorough_only
 from tests.unit.test_report import report, route, statistics
 
 MOST_BYTES = 60_000
@@ -68,14 +69,17 @@ def providers(connections: Sequence[str]) -> ProviderCounts:
     return ProviderCounts(tallies)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("connections", "buckets", "seconds"),
     [
         (2, 1, 1),  # over within a second
         (2, 150, 1),
         (3, 200, 60),
-        (20, 200, 3_600),  # eight days
-        (100, 200, 86_400),  # as many as a campaign may have
+        *thorough_only(
+            (20, 200, 3_600),  # eight days
+            (100, 200, 86_400),  # as many as a campaign may have
+        ),
     ],
 )
 def test_pictures_are_small_and_equally_wide(connections: int, buckets: int, seconds: int) -> None:
