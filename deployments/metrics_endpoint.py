@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -61,7 +62,10 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        advice = "give an address of this machine, or another port"
+        if error.errno == errno.EADDRINUSE:
+            advice = "give another port, or end the program that uses this one"
         raise EndpointError(
-            f"metrics cannot be served at {host}, port {port}: {error.strerror or error}. Give"
-            " another port, or end the program that uses this one"
+            f"metrics cannot be served at {host}, port {port}: {reason}: {advice}"
         ) from None

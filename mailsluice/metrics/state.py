@@ -37,6 +37,8 @@ class StateMetrics:
         self._open = open_database
         self._database: Database | None = None
         self._lock = threading.Lock()
+        self._trouble = ""
+        """The failure that was logged last, until the database answers again."""
         self._counts = _Rested[StateCounts](lambda: state_counts(self._opened()), clock)
         self._suppressions = _Rested[dict[str, int]](
             lambda: Suppressions(self._opened()).totals(), clock
@@ -49,9 +51,10 @@ class StateMetrics:
             try:
                 found, suppressed = self._counts.value(), self._suppressions.value()
             except (DatabaseError, MailsluiceError) as error:
-                logger.warning("metrics of the state database: %s", type(error).__name__)
+                self._log(error)
                 numbers.add(names.DATABASE_UP, amount=0)
                 return numbers
+        self._trouble = ""
         numbers.add(names.DATABASE_UP)
         for metric, values in (
             (names.CAMPAIGNS, found.campaigns),
@@ -63,6 +66,13 @@ class StateMetrics:
             for label, value in values.items():
                 numbers.add(metric, label, amount=value)
         return numbers
+
+    def _log(self, error: Exception) -> None:
+        """Log a failure when it begins. The text of a driver's error may hold anything."""
+        trouble = str(error) if isinstance(error, MailsluiceError) else type(error).__name__
+        if trouble != self._trouble:
+            logger.warning("metrics lack the numbers of the state database: %s", trouble)
+        self._trouble = trouble
 
     def _opened(self) -> Database:
         if self._database is None:

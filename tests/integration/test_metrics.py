@@ -226,8 +226,10 @@ ANN, BOB = "ann@example.com", "bob@example.com"
 def test_a_port_that_is_taken_is_refused_in_words() -> None:
     endpoint = Endpoint(MetricsApp(), "127.0.0.1", 0)
     port = int(endpoint.url.split(":")[2].split("/")[0])
-    with endpoint._socket, pytest.raises(EndpointError, match=f"port {port}: .* another port"):
+    with endpoint._socket, pytest.raises(EndpointError, match=f"port {port}: .* end the program"):
         Endpoint(MetricsApp(), "127.0.0.1", port)
+    with pytest.raises(EndpointError, match="give an address of this machine"):
+        Endpoint(MetricsApp(), "nowhere.invalid", 0)
     with pytest.raises(EndpointError, match="70000 is no port"):
         Endpoint(MetricsApp(), "127.0.0.1", 70_000)
 

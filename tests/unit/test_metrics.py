@@ -367,7 +367,9 @@ def test_a_folder_that_cannot_be_written_concerns_nobody(
     assert len(caplog.records) == 1
 
 
-def test_a_state_database_that_is_away_is_asked_again_only_later() -> None:
+def test_a_state_database_that_is_away_is_asked_again_only_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     asked: list[float] = []
     clock = [0.0]
 
@@ -381,3 +383,4 @@ def test_a_state_database_that_is_away_is_asked_again_only_later() -> None:
         clock[0] = max(clock[0], moment)
         assert value(state.read(), names.DATABASE_UP) == 0
     assert asked == [0.0, 102.0]
+    assert len(caplog.records) == 1
