@@ -9,6 +9,7 @@ from prefect import task
 
 from mailsluice.operations.plan import Plan
 from tasks.form_links import form_links
+from tasks.preview import publish_preview
 from tasks.publishing import UNSTORED, publish
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ async def publish_plan(plan: Plan) -> None:
         {"send-test": "Send copies to yourself", "send-campaign": "Send this campaign"}
     )
     picture = await asyncio.to_thread(drawn, plan)
-    page = plan.markdown(links, picture)
+    page = plan.markdown(links, picture, await publish_preview(plan.messages))
     await publish("plan", plan.campaign, page=page, summary=plan.summary())
 
 

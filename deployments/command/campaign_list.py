@@ -31,7 +31,18 @@ def show_campaigns(*, as_json: bool) -> None:
         from rich.console import Console
 
         console = Console(width=None if sys.stdout.isatty() else WIDEST)
-        console.print(laid_out(listed.summary(), [row.cells() for row in listed.rows]))
+        rows = [[*row.cells()[:-1], _end(row, listed.as_of)] for row in listed.rows]
+        console.print(laid_out(listed.summary(), rows))
+
+
+def _end(row: CampaignRow, now: float) -> str:
+    """The end of a campaign in few letters: the time of day, or the year if that is another one."""
+    end = row.ended_at or row.expected_end
+    if end is None:
+        return row.cells()[-1]
+    moment, present = datetime.fromtimestamp(end, UTC), datetime.fromtimestamp(now, UTC)
+    text = f"{moment:%d %b %H:%M}" if moment.year == present.year else f"{moment:%d %b %Y}"
+    return text if row.ended_at else f"about {text}"
 
 
 def laid_out(title: str, rows: list[list[str]]) -> Table:
@@ -41,7 +52,9 @@ def laid_out(title: str, rows: list[list[str]]) -> Table:
 
     from mailsluice.reports.overview.overview import COLUMNS
 
-    table = Table(title=escape(title), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table = Table(
+        title=escape(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in COLUMNS:
         may_wrap = column in ("campaign", "state", "end")
         table.add_column(
@@ -49,6 +62,7 @@ def laid_out(title: str, rows: list[list[str]]) -> Table:
             justify="left" if may_wrap else "right",
             no_wrap=not may_wrap,
             overflow="fold",
+            min_width=6 if column == "end" else None,
         )
     for row in rows:
         table.add_row(*map(escape, row))

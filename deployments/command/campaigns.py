@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -49,7 +50,7 @@ def plan(file: Path, /, *, json: AsJson = False) -> None:
     document = mailsluice.read_campaign(file)
     connections = load(route.connection for route in document.routes)
     result = mailsluice.plan(document, connections, **_sources(document))
-    show_page(result.markdown(), result, as_json=json)
+    show_page(result.markdown(), replace(result, messages=None), as_json=json)
 
 
 def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> int:

@@ -1,8 +1,8 @@
 """`python -m deployments.prefect_server --port 4200`: the server of `make serve` and `make demo`.
 
-The server differs from that of `prefect server start` in three ways: `SameOrigin` checks requests,
-`check_blocks` checks Mailsluice's blocks before they are stored, and `WriteQueue` lets writes to
-SQLite wait for each other.
+The server differs from that of `prefect server start` in four ways: `SameOrigin` checks requests,
+`Previews` shows previews of messages, `check_blocks` checks Mailsluice's blocks before they are
+stored, and `WriteQueue` lets writes to SQLite wait for each other.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from prefect.settings import (
 from starlette.types import ASGIApp
 
 from deployments.prefect_server.blocks import check_blocks
+from deployments.prefect_server.previews import Previews
 from deployments.prefect_server.same_origin import SameOrigin
 from deployments.prefect_server.sqlite import WriteQueue
 
@@ -37,7 +38,7 @@ def prefect_app(host: str) -> ASGIApp:
     if get_dialect(database_url).name == "sqlite":
         set_database_config(WriteQueue(database_url))
     check_blocks()
-    return SameOrigin(create_app(final=True), host=host)
+    return SameOrigin(Previews(create_app(final=True)), host=host)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from uuid import uuid4
@@ -18,10 +18,12 @@ from flows.support.session_slots import SessionSlots
 from mailsluice.assignment.assignment import assign
 from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, find, first_in
-from mailsluice.campaign import Campaign
+from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.core.envelope import Envelope
 from mailsluice.operations import launch
 from mailsluice.operations.identities import shown_identities
+from mailsluice.operations.preview import MessagePreview
+from mailsluice.operations.preview.rendering import message_preview
 from mailsluice.operations.send_test import Delivery, SendTestResult, copies, deliver
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
@@ -60,7 +62,9 @@ async def send_copies(
     identities = launch.identities(document, connections)
     async with state_database() as database:
         with await resolve_recipients(document, database, access, identities) as audience:
-            sample = await asyncio.to_thread(_sample, document, day, audience, recipient)
+            sample, messages = await asyncio.to_thread(
+                _read, document, day, audience, recipient, identities if is_marked else None
+            )
         marks = {connection.name: uuid4().hex if watches else "" for connection in connections}
         recipients = [*to, *(watch.probe.account.recipient for watch in watches)]
         render = partial(
@@ -86,19 +90,34 @@ async def send_copies(
             deliveries = await asyncio.gather(*sending)
         shown = shown_identities(document.message, identities, [*rendered])
         if not watches:
-            return SendTestResult(document.name, deliveries, shown)
+            return SendTestResult(document.name, deliveries, shown, messages=messages)
         probed = await probing.read_back(
             watches, deliveries, marks, database, document.resolve, wait_minutes
         )
-        return SendTestResult(document.name, deliveries, shown, probed)
+        return SendTestResult(document.name, deliveries, shown, probed, messages)
 
 
-def _sample(document: Campaign, day: date, audience: Audience, recipient: str) -> Sample:
-    if recipient:
-        return find(audience, recipient)
+def _read(
+    document: Campaign,
+    day: date,
+    audience: Audience,
+    recipient: str,
+    identities: Mapping[str, SenderIdentity] | None,
+) -> tuple[Sample, MessagePreview | None]:
+    """The recipient whose values copies have, and a preview unless `identities` are None."""
+    chosen = find(audience, recipient) if recipient else None
+    if chosen and identities is None:
+        return chosen, None
     keys = (audience.address_keys, audience.domain_keys)
-    order = assign(*keys, document, day, audience.providers).order
-    return first_in(audience, order, 1)[0]
+    assignment = assign(*keys, document, day, audience.providers)
+    preview = None
+    if identities is not None:
+        names = [route.connection for route in document.routes]
+        route, order = assignment.route, assignment.order
+        preview = message_preview(
+            document, audience, order, lambda place: names[route[place]], identities, chosen
+        )
+    return chosen or first_in(audience, assignment.order, 1)[0], preview
 
 
 async def _deliver(

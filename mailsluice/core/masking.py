@@ -13,7 +13,8 @@ from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import quote
 
-_ADDRESS_MARK, _SECRET_MARK = "<address>", "<secret>"
+ADDRESS_MARK, SECRET_MARK = "<address>", "<secret>"
+"""What stands for a hidden address, and for a hidden secret."""
 _PART = r"""[^\s<>()\[\]{},;:"'|@]"""  # all but the characters that end an address in a reply
 _ADDRESS = re.compile(
     rf"""
@@ -43,10 +44,10 @@ def masked(text: str, spellings: Collection[str] = ()) -> str:
         spellings: Forms of a known address, which are hidden first, whatever their case.
     """
     if spellings:
-        text = _replaced(text, spellings, _ADDRESS_MARK, re.IGNORECASE)
+        text = _replaced(text, spellings, ADDRESS_MARK, re.IGNORECASE)
     if "%40" in text:
-        text = _ENCODED.sub(_ADDRESS_MARK, text)
-    return _ADDRESS.sub(_ADDRESS_MARK, text) if "@" in text else text
+        text = _ENCODED.sub(ADDRESS_MARK, text)
+    return _ADDRESS.sub(ADDRESS_MARK, text) if "@" in text else text
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -56,7 +57,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     begins, since logins encode the user name and the password together (RFC 4616).
     """
     forms = {form for secret in secrets if secret for form in _forms(secret)}
-    return _replaced(text, forms, _SECRET_MARK)
+    return _replaced(text, forms, SECRET_MARK)
 
 
 def _replaced(text: str, forms: Iterable[str], mark: str, flags: re.RegexFlag = re.NOFLAG) -> str:

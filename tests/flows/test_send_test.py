@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 
 from flows.send_test import send_test
 from mailsluice.message import message_id
+from mailsluice.operations.preview.stored import ROUTE
 from tests.flows.conftest import Servers, save_block
 from tests.flows.running import ended
 from tests.flows.test_send_campaign import document, received, write_csv
@@ -34,13 +35,16 @@ async def proof_of(campaign: dict[str, Any], to: list[str] = TO, **fields: Any) 
 
 
 async def shown(state: State[Any]) -> str:
-    """The texts of a run for people: its state and its page."""
+    """The texts of a run for people: its state, its page and its preview."""
     run = state.state_details.flow_run_id
     assert run is not None
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
     async with get_client() as client:
-        (found,) = await client.read_artifacts(artifact_filter=mine)
-    return f"{state.message} {found.data} {found.description}"
+        page, preview = sorted(
+            await client.read_artifacts(artifact_filter=mine), key=lambda found: str(found.key)
+        )[::-1]
+    assert f"../../{ROUTE}/{preview.id}" in str(page.data)
+    return f"{state.message} {page.data} {page.description} {preview.data} {preview.description}"
 
 
 async def test_each_address_gets_one_copy_over_each_connection(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployments.command.campaign_list import laid_out
+from deployments.command.campaign_list import _end, laid_out
 from mailsluice.core.status import CampaignStatus
 from mailsluice.reports.overview import CampaignRow, Overview, State
 from mailsluice.reports.overview.overview import pace, state_of
@@ -119,6 +119,9 @@ def test_only_what_nobody_sends_decides_whether_the_page_is_published_again() ->
 def test_the_list_fits_into_eighty_columns() -> None:
     console = Console(file=io.StringIO(), width=80)
     rows = [row(name="a-rather-long-name-of-a-campaign [/b]", state=State.INTERRUPTED).cells()]
+    rows[0][-1] = _end(row(), NOON)
+    assert rows[0][-1] == "30 Nov 12:00"
+    assert _end(row(), NOON + 90 * 86_400) == "30 Nov 2026"
     console.print(laid_out("1 campaign", rows))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()

@@ -16,6 +16,7 @@ from mailsluice.operations.plan.plan import Plan
 from mailsluice.operations.plan.planning import plan
 from mailsluice.operations.plan.providers import hosted
 from mailsluice.operations.pooling import as_if_assigned, computed_percents, without_spill
+from mailsluice.operations.preview.rendering import message_preview
 from mailsluice.operations.processes import cores, process_count
 from mailsluice.operations.quotas import quota_uses
 from mailsluice.operations.sizes import size_warnings
@@ -99,6 +100,13 @@ def plan_launch(
         warnings=warnings,
         identities=shown,
         preview=check.preview,
+        messages=message_preview(
+            document,
+            audience,
+            placement.assignment.order,
+            lambda place: placement.connections[routes[place]],
+            identities,
+        ),
         processes=processes,
         pooling=pooling,
         sources=audience.sources(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from mailsluice.operations.identities import ConnectionIdentity, identity_sectio
 from mailsluice.operations.plan.preview import Preview
 from mailsluice.operations.plan.provider_plan import ProviderPlan, moment_text, provider_table
 from mailsluice.operations.plan.zone_plan import ZonePlan
+from mailsluice.operations.preview import MessagePreview
 from mailsluice.reports.campaign.tables import sources as source_table
 from mailsluice.reports.campaign.tables import warm_ups as warm_up_table
 
@@ -82,6 +83,8 @@ class Plan:
     """Who the mail is from, by connection."""
     preview: Preview | None = None
     """The message for the first recipient."""
+    messages: MessagePreview | None = field(default=None, repr=False)
+    """The whole message for a few recipients."""
     look_ups: str = ""
     """How many domains were looked up; empty where none was."""
     sources: Sequence[SourceCounts] = ()
@@ -118,13 +121,17 @@ class Plan:
         warned = f"; {number} {'warning' if number == 1 else 'warnings'}" if number else ""
         return f"{self.accepted:,} of {self.read_rows:,} rows would be sent to, {end}{warned}"
 
-    def markdown(self, links: Sequence[FormLink] = (), picture: str = "") -> str:
+    def markdown(
+        self, links: Sequence[FormLink] = (), picture: str = "", preview_line: str = ""
+    ) -> str:
         """The page for operators, with links to the next forms, without addresses.
 
-        `picture` shows the course of the mail over time, if there is one.
+        `picture` shows the course of the mail over time, if there is one. `preview_line` leads to
+        the whole message for a few recipients.
         """
         lines = [f"# Plan: {cell(self.campaign)}", "", f"**{self.summary()}**", ""]
         lines += section("Warnings", [f"- {cell(warning)}" for warning in self.warnings])
+        lines += [preview_line, ""] if preview_line else []
         lines += form_section(links)
         lines += table(
             ["connection", *self._parts, "sends to", "bound by", "done about", "takes"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailsluice.core.form_links import FormLink, form_section
 from mailsluice.core.markdown import cell, table
 from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
+from mailsluice.operations.preview import MessagePreview
 from mailsluice.operations.probes.result import ProbeResult
 from mailsluice.operations.verify_connection.diagnosing import diagnose
 from mailsluice.smtp.session import reply_text
@@ -57,6 +58,8 @@ class SendTestResult:
     """Who the copies were from, by connection."""
     probes: ProbeResult | None = None
     """What probe mailboxes got; None if the test has none."""
+    messages: MessagePreview | None = field(default=None, repr=False)
+    """The message as it would be sent to a few recipients; None if it was not asked for."""
 
     @property
     def is_good(self) -> bool:
@@ -79,8 +82,11 @@ class SendTestResult:
                     text += f"; {delivery.connection}: {reply or result}"
         return f"{text}. {self.probes.summary()}" if self.probes else text
 
-    def markdown(self, links: Sequence[FormLink] = ()) -> str:
-        """The page for operators, with links to the next forms."""
+    def markdown(self, links: Sequence[FormLink] = (), preview_line: str = "") -> str:
+        """The page for operators, with links to the next forms.
+
+        `preview_line` leads to the whole message for a few recipients.
+        """
         lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
         rows = [
             [
@@ -95,6 +101,7 @@ class SendTestResult:
         ]
         lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
         lines += self.probes.section() if self.probes else []
+        lines += [preview_line, ""] if preview_line else []
         lines += identity_section(self.identities) if self.identities else []
         lines += [
             "`to` is the number of the address in the form, or the probe mailbox. Copies have the"
