@@ -131,6 +131,15 @@ def test_each_part_of_the_message_is_shown_without_addresses(tmp_path: Path) -> 
     assert from_data(as_data(preview)).messages[0].html == first.html
 
 
+def test_inline_images_are_in_the_page(tmp_path: Path) -> None:
+    (tmp_path / "logo.png").write_bytes(b"\x89PNG logo")
+    html = "<p>{{ name }}</p><img src='cid:logo.png' alt='Shop'>"
+    preview = previewed(tmp_path, html=html, inline_images=[str(tmp_path / "logo.png")])
+    text = page(preview)
+    data = base64.b64encode(b"\x89PNG logo").decode()
+    assert f"&lt;img src=&#34;data:image/png;base64,{data}&#34; alt=&#34;Shop&#34;&gt;" in text
+
+
 def test_a_part_that_is_too_large_is_not_stored(tmp_path: Path) -> None:
     preview = previewed(tmp_path, html="<p>{{ name }}</p>" + "x" * 900_000, text="short")
     for message in preview.messages:

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +123,7 @@ def _shown(
         headers,
         elsewhere,
         None if text is None else hidden(text, sample.email),
-        None if html is None else _with_images(hidden_in_html(html, sample.email), message),
+        None if html is None else hidden_in_html(_with_images(html, message), sample.email),
         _attachments(message, sample),
         len(content),
         [*notes, *more],
@@ -167,7 +167,7 @@ def _with_images(html: str, message: EmailMessage) -> str:
         name = (part["Content-ID"] or "").strip("<> ")
         if not name or part.get_content_maintype() != "image" or f"cid:{name}" not in html:
             continue
-        data = b64encode(part.get_payload(decode=True) or b"").decode()
+        data = b64encode(_octets(part)).decode()
         filled = html.replace(f"cid:{name}", f"data:{part.get_content_type()};base64,{data}")
         html = filled if len(filled) <= 2 * MOST_CHARACTERS else html
     return html
@@ -183,7 +183,12 @@ def _attachments(message: EmailMessage, sample: Sample) -> list[Field]:
     return [
         Field(
             hidden(cut(part.get_filename() or "without a name"), sample.email),
-            f"{len(part.get_payload(decode=True) or b'') / 1_024:,.1f} kB",
+            f"{len(_octets(part)) / 1_024:,.1f} kB",
         )
         for part in attachments
     ]
+
+
+def _octets(part: Message) -> bytes:
+    data = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
