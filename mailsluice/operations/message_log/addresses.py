@@ -6,10 +6,9 @@ import hmac
 import re
 from enum import StrEnum
 
-from mailsluice.core.masking import masked
+from mailsluice.core.masking import ADDRESS_MARK, masked
 
 _DIGITS = 32
-_MARK = "<address>"
 
 
 class AddressForm(StrEnum):
@@ -63,7 +62,7 @@ class Addresses:
         local = email.rpartition("@")[0]
         if local and local.lower() in text.lower():
             word = rf"(?<!\w){re.escape(local)}(?!\w)"
-            text = re.sub(word, _MARK, text, flags=re.IGNORECASE)
+            text = re.sub(word, ADDRESS_MARK, text, flags=re.IGNORECASE)
         return text
 
 
